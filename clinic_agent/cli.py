@@ -1,0 +1,107 @@
+"""The `clinic` commands: options in, report and exit code out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+
+from clinic_agent.assistant import CallReport, run_call
+from clinic_agent.clinic import Clinic
+from clinic_agent.config import Config, from_environment
+from clinic_agent.speech import read_wav, write_wav
+from clinic_agent.voice_client import CallFailed
+
+
+class NoCall(click.ClickException):
+    """There was no call; the message says what to do."""
+
+    exit_code = 2
+
+
+class BrokeOff(click.ClickException):
+    """The call began and broke off."""
+
+    exit_code = 1
+
+
+@click.group()
+def clinic() -> None:
+    """The clinic's telephone assistant."""
+
+
+@clinic.command()
+@click.option(
+    "--wav",
+    "wavs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A spoken turn, 24 kHz mono 16-bit; repeat for more. Spoken turns come before typed ones.",
+)
+@click.option("--text", "texts", multiple=True, help="A typed turn; repeat for more.")
+@click.option("--url", help="Realtime endpoint.  [default: XAI_REALTIME_URL, else the live service]")
+@click.option("--model", help="Model name.  [default: CLINIC_MODEL, else a pinned one]")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the answers: turn-1.wav, turn-2.wav, …"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--today", type=click.DateTime(["%Y-%m-%d"]), help="The clinic's date, YYYY-MM-DD.  [default: this machine's]"
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds a turn may take.",
+)
+def call(
+    wavs: tuple[Path, ...],
+    texts: tuple[str, ...],
+    url: str | None,
+    model: str | None,
+    out: Path | None,
+    as_json: bool,
+    today: datetime | None,
+    timeout_s: float,
+) -> None:
+    """Call the clinic once and print what was heard, said and done, and what it cost.
+
+    The key comes from XAI_API_KEY. Exit code 1: the call broke off. 2: there was no call.
+    """
+    if not (wavs or texts):
+        raise click.UsageError("say something: --wav FILE for a spoken turn or --text TEXT for a typed one")
+    this_day = date.today()  # noqa: TID251 - where a person starts a call, its date comes in
+    schedule = Clinic(today.date() if today else this_day)
+    try:
+        config = _config(url, model)
+        words: list[str | bytes] = [*map(read_wav, wavs), *texts]
+        if out:  # before the call, which costs money
+            out.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        raise NoCall(str(error)) from error
+    try:
+        report = asyncio.run(run_call(config, words, schedule, priced_on=this_day, turn_timeout_s=timeout_s))
+    except CallFailed as failed:
+        raise NoCall(str(failed)) from failed
+    click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
+    if out:
+        _write_answers(report, out)
+    if report.failure:
+        raise BrokeOff(report.failure)
+
+
+def _config(url: str | None, model: str | None) -> Config:
+    chosen = {"XAI_REALTIME_URL": url, "CLINIC_MODEL": model}
+    return from_environment({**os.environ, **{name: value for name, value in chosen.items() if value}})
+
+
+def _write_answers(report: CallReport, folder: Path) -> None:
+    for number, turn in enumerate(report.turns, start=1):
+        if turn.audio:
+            write_wav(folder / f"turn-{number}.wav", turn.audio)

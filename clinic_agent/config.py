@@ -1,0 +1,91 @@
+"""Where the agent calls and as whom: read once from the environment, then passed along.
+
+This is the only place that decides which endpoint is used; nothing else in the agent can tell one from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+LIVE_URL = "wss://api.x.ai/v1/realtime"
+# Pinned, not `grok-voice-latest`: that alias moved to another model, at another price, on 2026-08-05.
+DEFAULT_MODEL = "grok-voice-think-fast-1.0"
+DEFAULT_VOICE = "ara"
+
+_HTTP_SCHEME = {"ws": "http", "wss": "https"}
+
+
+class ConfigError(ValueError):
+    """A setting is missing or unusable; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One endpoint and one identity. `repr` and `str` leave the key out."""
+
+    url: str
+    http_url: str
+    key: str = field(repr=False)
+    model: str = DEFAULT_MODEL
+    voice: str = DEFAULT_VOICE
+
+    @property
+    def session_url(self) -> str:
+        """The URL to dial: `url` with the model in its query."""
+        parts = urlsplit(self.url)
+        query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "model"]
+        return urlunsplit(parts._replace(query=urlencode([*query, ("model", self.model)])))
+
+    @property
+    def shown_url(self) -> str:
+        """`url` fit for messages: no query and no user name, where a secret may hide."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def from_environment(environ: Mapping[str, str]) -> Config:
+    """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL and CLINIC_VOICE.
+
+    XAI_HTTP_URL is the origin of the HTTP interface (`https://api.x.ai`); without it, the origin of XAI_REALTIME_URL.
+    Raises ConfigError for a missing key or an address that is not a WebSocket URL.
+    """
+    url = environ.get("XAI_REALTIME_URL", "").strip() or LIVE_URL
+    return Config(
+        url=url,
+        http_url=_http_url(url, environ.get("XAI_HTTP_URL", "").strip()),
+        key=_key(environ.get("XAI_API_KEY", "").strip()),
+        model=environ.get("CLINIC_MODEL", "").strip() or DEFAULT_MODEL,
+        voice=environ.get("CLINIC_VOICE", "").strip() or DEFAULT_VOICE,
+    )
+
+
+def _key(text: str) -> str:
+    if not text:
+        raise ConfigError(
+            "XAI_API_KEY is not set; export the key of the endpoint you call (console.x.ai for the live service)"
+        )
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigError("XAI_API_KEY holds characters no key has, such as a line break; copy it again")
+    return text
+
+
+def _http_url(url: str, chosen: str) -> str:
+    parts = _split(url, "XAI_REALTIME_URL", tuple(_HTTP_SCHEME), LIVE_URL)
+    if not chosen:
+        return f"{_HTTP_SCHEME[parts[0]]}://{parts[1]}"
+    _split(chosen, "XAI_HTTP_URL", ("http", "https"), "https://api.x.ai")
+    return chosen.rstrip("/")
+
+
+def _split(url: str, name: str, schemes: tuple[str, ...], example: str) -> tuple[str, str]:
+    complaint = f"{name} is not a {' or '.join(schemes)} address; write it like {example}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ConfigError(complaint) from error
+    if not usable:
+        raise ConfigError(complaint)
+    return parts.scheme, parts.netloc

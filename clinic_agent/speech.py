@@ -1,0 +1,64 @@
+"""The one audio form of a call, and WAV files in it: 16-bit little-endian PCM, mono, 24 kHz.
+
+It converts nothing: a file in another form is refused with the command that converts it.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+SAMPLE_RATE_HZ = 24_000
+SAMPLE_BYTES = 2
+CHUNK_MS = 100  # the vendor's guide recommends appends of about this size
+MAX_SPEECH_S = 600
+
+_CHUNK_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * CHUNK_MS // 1000
+_MAX_FILE_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * MAX_SPEECH_S + 65_536  # and room for headers and tags
+
+
+def samples(pcm: bytes | bytearray) -> int:
+    """Number of whole samples in PCM16 mono audio."""
+    return len(pcm) // SAMPLE_BYTES
+
+
+def chunks(pcm: bytes) -> Iterator[bytes]:
+    """PCM audio in pieces of 100 ms, the last one shorter."""
+    for start in range(0, len(pcm), _CHUNK_BYTES):
+        yield pcm[start : start + _CHUNK_BYTES]
+
+
+def read_wav(path: Path) -> bytes:
+    """The samples of a WAV file.
+
+    Raises ValueError, saying what to do, for a file that is not 24 kHz mono 16-bit PCM, is empty, or
+    lasts over 10 minutes.
+    """
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise ValueError(f"{path}: longer than {MAX_SPEECH_S} s; cut it into shorter turns")
+    try:
+        with wave.open(str(path), "rb") as file:
+            form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
+            pcm = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"{path}: not a PCM WAV file ({error}); {_conversion(path)}") from error
+    if form != (SAMPLE_RATE_HZ, 1, SAMPLE_BYTES):
+        rate, channels, width = form
+        raise ValueError(f"{path}: {rate} Hz, {channels} channel(s), {8 * width} bit; {_conversion(path)}")
+    if not samples(pcm):
+        raise ValueError(f"{path}: holds no sound; record it again")
+    return pcm
+
+
+def write_wav(path: Path, pcm: bytes) -> None:
+    """Write PCM audio as a WAV file that any player opens."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(SAMPLE_BYTES)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(pcm)
+
+
+def _conversion(path: Path) -> str:
+    return f"convert it with: ffmpeg -i {path} -ar 24000 -ac 1 -c:a pcm_s16le {path.with_suffix('')}-24k.wav"

@@ -1,0 +1,136 @@
+"""One turn of a call: what was heard, said and done between the caller's words and the end of the answer.
+
+A fold over server events. No socket and no clock: see voice_client.py.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from dataclasses import dataclass, field
+from typing import Any
+
+from clinic_agent.cost import Cost
+from clinic_agent.speech import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
+
+Event = dict[str, Any]
+
+_MAX_ANSWER_BYTES = MAX_SPEECH_S * SAMPLE_RATE_HZ * SAMPLE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A tool call as the service asked for it; `arguments` is JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A tool call and what came of it. `arguments` is the text as sent where that is not a JSON object."""
+
+    name: str
+    arguments: dict[str, Any] | str
+    result: dict[str, Any]
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn, finished or cut short.
+
+    `heard` is the service's final transcription of a spoken turn, or the words as typed. `audio` is the answer, PCM16
+    mono 24 kHz. `first_audio_ms` counts from the commit (typed turn: from response.create) to the first audio delta.
+    `usage` is verbatim, one per response, informative only. `status` is the last response's, "in_progress" if it never
+    ended.
+    """
+
+    heard: str
+    said: str
+    tools: tuple[ToolRun, ...]
+    audio: bytes = field(repr=False)
+    status: str
+    first_audio_ms: float | None
+    total_ms: float
+    usage: tuple[dict[str, Any], ...]
+    cost: Cost
+
+
+@dataclass(slots=True)
+class TurnSoFar:
+    """A turn under way. Times are seconds on the caller's clock."""
+
+    heard: str = ""
+    asked_s: float = 0.0
+    first_audio_s: float | None = None
+    status: str = "in_progress"
+    said: dict[str, str] = field(default_factory=dict)
+    audio: bytearray = field(default_factory=bytearray)
+    tools: list[ToolRun] = field(default_factory=list)
+    pending: list[FunctionCall] = field(default_factory=list)
+    usage: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, event: Event, at_s: float) -> None:
+        """Add one server event; types that carry nothing for a turn, or are unknown, change nothing.
+
+        Raises KeyError, TypeError or ValueError for an event that lacks what its type promises.
+        """
+        match event["type"]:
+            case "conversation.item.input_audio_transcription.completed":
+                # Several come per turn, each with the whole text so far; only status "completed" is final (recordings,
+                # 2026-07). A service that sends just one gives it no status.
+                if event.get("status", "completed") == "completed":
+                    self.heard = str(event["transcript"])
+            case "response.output_audio.delta":
+                self._hear(b64decode(event["delta"], validate=True), at_s)
+            case "response.output_audio_transcript.delta":
+                # Deltas of one item join as they are; arrival order is speaking order, for sound and text alike.
+                item = str(event["item_id"])
+                self.said[item] = self.said.get(item, "") + event["delta"]
+            case "response.function_call_arguments.done":
+                self.pending.append(FunctionCall(str(event["call_id"]), str(event["name"]), str(event["arguments"])))
+            case "response.done":
+                self._response_done(event)
+
+    def finish(self, at_s: float, cost: Cost) -> Turn:
+        """The turn as it stands."""
+        first = self.first_audio_s
+        return Turn(
+            heard=self.heard,
+            said=" ".join(text.strip() for text in self.said.values()),
+            tools=tuple(self.tools),
+            audio=bytes(self.audio),
+            status=self.status,
+            first_audio_ms=None if first is None else (first - self.asked_s) * 1000,
+            total_ms=(at_s - self.asked_s) * 1000,
+            usage=tuple(self.usage),
+            cost=cost,
+        )
+
+    def _hear(self, pcm: bytes, at_s: float) -> None:
+        if self.first_audio_s is None:
+            self.first_audio_s = at_s
+        if len(self.audio) + len(pcm) > _MAX_ANSWER_BYTES:
+            raise ValueError(f"an answer of over {MAX_SPEECH_S} s")
+        self.audio += pcm
+
+    def _response_done(self, event: Event) -> None:
+        response = event["response"]
+        self.status = str(response.get("status", "completed"))
+        # At the top level on xAI, inside the response elsewhere; xAI leaves an empty one there (recordings, 2026-07).
+        usage = event.get("usage") or response.get("usage")
+        if usage:
+            self.usage.append(dict(usage))
+        if self.status != "completed":
+            self.pending.clear()  # a call of an answer that was cut off is not to be carried out
+
+
+def tool_run(call: FunctionCall, result: dict[str, Any], ms: float) -> ToolRun:
+    """The log entry of a tool call."""
+    try:
+        parsed = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        parsed = None
+    return ToolRun(call.name, parsed if isinstance(parsed, dict) else call.arguments, result, ms)

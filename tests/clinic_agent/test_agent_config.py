@@ -1,0 +1,58 @@
+"""The environment, read."""
+
+from __future__ import annotations
+
+import pytest
+
+from clinic_agent.config import ConfigError, from_environment
+
+KEY = {"XAI_API_KEY": "hand-made-key"}
+
+
+def test_a_key_alone_means_the_live_service_with_a_pinned_model():
+    config = from_environment(KEY)
+    assert config.session_url == "wss://api.x.ai/v1/realtime?model=grok-voice-think-fast-1.0"
+    assert config.http_url == "https://api.x.ai"
+
+
+def test_another_endpoint_is_a_matter_of_its_url_alone():
+    config = from_environment({**KEY, "XAI_REALTIME_URL": "ws://127.0.0.1:8765/v1/realtime"})
+    assert config.http_url == "http://127.0.0.1:8765"
+
+
+def test_model_voice_and_http_origin_are_taken_from_the_environment():
+    config = from_environment(
+        {**KEY, "CLINIC_MODEL": "grok-voice-latest", "CLINIC_VOICE": "eve", "XAI_HTTP_URL": "http://localhost:1/"}
+    )
+    assert (config.model, config.voice, config.http_url) == ("grok-voice-latest", "eve", "http://localhost:1")
+
+
+def test_the_model_replaces_one_in_the_url_and_other_query_keys_stay():
+    config = from_environment({**KEY, "XAI_REALTIME_URL": "ws://h/v1/realtime?model=x&reasoning.effort=none"})
+    assert config.session_url == "ws://h/v1/realtime?reasoning.effort=none&model=grok-voice-think-fast-1.0"
+
+
+def test_the_key_is_in_no_text_about_the_config():
+    assert "hand-made-key" not in repr(from_environment(KEY))
+
+
+def test_what_a_url_may_hide_is_not_shown():
+    config = from_environment({**KEY, "XAI_REALTIME_URL": "wss://user:pw@h/v1/realtime?token=t"})
+    assert config.shown_url == "wss://h/v1/realtime"
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({}, "XAI_API_KEY is not set"),
+        ({"XAI_API_KEY": "  "}, "XAI_API_KEY is not set"),
+        ({"XAI_API_KEY": "two\r\nlines"}, "copy it again"),
+        ({"XAI_API_KEY": "schlüssel"}, "copy it again"),
+        ({**KEY, "XAI_REALTIME_URL": "https://api.x.ai/v1"}, "XAI_REALTIME_URL is not a ws or wss address"),
+        ({**KEY, "XAI_REALTIME_URL": "ws://h:port/"}, "XAI_REALTIME_URL is not"),
+        ({**KEY, "XAI_HTTP_URL": "api.x.ai"}, "XAI_HTTP_URL is not a http or https address"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(environ, says):
+    with pytest.raises(ConfigError, match=says):
+        from_environment(environ)
