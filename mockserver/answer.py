@@ -1,0 +1,187 @@
+"""One response while it is given: steps in, facts out, beat by beat, and cuttable between any two. See playout.py."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from mockserver.brains import Call, Fail, Pause, Say, Step
+from mockserver.commands import Part, Settings
+from mockserver.conversation import Conversation, Item, Spoken
+from mockserver.dialect import Dialect
+from mockserver.facts import (
+    AudioSent,
+    CallEnded,
+    CallStarted,
+    Fact,
+    MessageEnded,
+    MessageStarted,
+    Reason,
+    Response,
+    ResponseEnded,
+    ResponseStarted,
+    Status,
+    WordsSent,
+)
+from mockserver.ledger import Ledger
+from mockserver.pacing import Sound, Words, plan
+from mockserver.playout import Run
+from mockserver.speech import Speech
+from mockserver.voices import Voice
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What an answer needs of its session."""
+
+    dialect: Dialect
+    conversation: Conversation
+    ledger: Ledger
+    voice: Voice
+    pacing: str
+    latencies: random.Random
+    state: Callable[[Fact, float], None]
+
+
+class Answer:
+    """A response from its creation to its end."""
+
+    def __init__(self, stage: Stage, response: Response, called: Callable[[str, str], None]) -> None:
+        """`called` is told each function call's id and name."""
+        self.response = response
+        self._called = called
+        self._stage = stage
+        self._message: Item | None = None
+        self._calls = 0
+        self._segments = 0
+        self._started_s = 0.0
+        self._first_sound_s: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it still goes on."""
+        return self.response.status == "in_progress"
+
+    def deafens(self, now: float) -> bool:
+        """Whether the caller cannot speak over it: until a message that may not be interrupted has been played."""
+        if self.response.interruptible:
+            return False
+        if self.active or self._first_sound_s is None:
+            return self.active
+        return now < self._first_sound_s + self.response.counts.audio_seconds
+
+    def run(self, steps: Callable[[], Iterable[Step]], settings: Settings, now: float) -> Run:
+        """The whole response as a run. `steps` is called once it has started, so that it fails inside of it."""
+        self._started_s = now
+        self._stage.state(ResponseStarted(self.response), now)
+        at = now
+        for step in steps():
+            match step:
+                case Say():
+                    for due in self._say(step, settings, at):
+                        if due > at:
+                            yield due
+                            at = due
+                case Pause():
+                    at += step.ms / 1000
+                    if self._first_sound_s is not None:
+                        self._first_sound_s += step.ms / 1000
+                    yield at
+                case Call():
+                    self._close_message("completed", at)
+                    self._call(step, at)
+                case Fail():
+                    self.response.error = f"{step.code}: {step.message}"
+                    self._end("failed", "failed", at)
+                    return
+        self._end("completed", "", at)
+
+    def cut(self, reason: Reason, now: float) -> None:
+        """Close it as cancelled, with what was sent so far."""
+        self._end("cancelled", reason, now)
+
+    def _end(self, status: Status, reason: Reason, at: float) -> None:
+        self._close_message("completed" if status == "completed" else "incomplete", at)
+        self.response.status, self.response.reason = status, reason
+        self._stage.state(ResponseEnded(self.response), at)
+
+    def _say(self, step: Say, settings: Settings, at: float) -> Iterator[float]:
+        """Speak one text. Yields when each beat is due; the beat happens when it is resumed."""
+        stage, traits = self._stage, self._stage.dialect.traits
+        texts = traits.segments(step.text) if step.audio is None else [step.text]
+        if not texts:
+            return
+        item = self._message or self._open_message(at)
+        speech = Speech(texts, step, settings, stage.voice, traits.rhythm.unit, self.response.counts.audio_seconds)
+        base, told = self._segments, [Spoken() for _ in texts]
+        self._segments += len(texts)
+        for beat in plan(traits.rhythm, texts, speech.length):
+            at = max(at, self._due(beat, at))
+            yield at
+            spoken = told[beat.segment]
+            if not any(spoken is each for each in item.spoken[-2:]):
+                item.spoken.append(spoken)
+            if isinstance(beat, Words):
+                spoken.text = texts[beat.segment]
+                self._tell(item, spoken.text, base + beat.segment, speech.start_s(beat.segment), at)
+            else:
+                audio, samples = speech.sound(beat.segment, beat.start, beat.stop)
+                spoken.ms += samples * 1000 / settings.output_format.rate
+                self._sound(item, audio, samples, base + beat.segment, settings, at)
+
+    def _due(self, beat: Words | Sound, at: float) -> float:
+        """When a beat leaves, by the pacing preset."""
+        if self._stage.pacing == "burst":
+            return at
+        rhythm = self._stage.dialect.traits.rhythm
+        if self._first_sound_s is None:
+            return self._started_s + self._stage.latencies.choice(rhythm.first_audio_s)
+        if self._stage.pacing == "realtime":
+            return self._first_sound_s + self.response.counts.audio_seconds if isinstance(beat, Sound) else at
+        return at + beat.gap_s
+
+    def _tell(self, item: Item, text: str, segment: int, start_s: float, at: float) -> None:
+        self.response.counts.segments += 1
+        item.parts = [Part("audio", item.text + text, is_audio=True)]
+        self._stage.state(WordsSent(self.response, item, text, segment, start_s), at)
+
+    def _sound(self, item: Item, audio: bytes, samples: int, segment: int, settings: Settings, at: float) -> None:
+        stage, counts, rate = self._stage, self.response.counts, settings.output_format.rate
+        first = self._first_sound_s is None
+        if first:
+            self._first_sound_s = at
+        stage.ledger.spoke(samples, rate)
+        counts.audio_seconds += samples / rate
+        counts.elapsed_s, counts.input_audio_s = at, float(stage.ledger.audio_in_s)
+        latency = at - self._started_s if first else None
+        fact = AudioSent(self.response, item, audio, samples / rate, segment, latency, settings.binary_output)
+        stage.state(fact, at)
+
+    def _open_message(self, at: float) -> Item:
+        item = Item(self._stage.dialect.ids.item(), "message", "assistant", "in_progress")
+        self._stage.conversation.add(item)
+        self.response.output.append(item)
+        self._message = item
+        self._stage.state(MessageStarted(self.response, item), at)
+        return item
+
+    def _close_message(self, status: str, at: float) -> None:
+        item, self._message = self._message, None
+        if item is not None:
+            item.status = "completed" if status == "completed" else "incomplete"
+            self._stage.state(MessageEnded(self.response, item), at)
+
+    def _call(self, step: Call, at: float) -> None:
+        ids = self._stage.dialect.ids
+        arguments = step.arguments if isinstance(step.arguments, str) else orjson.dumps(step.arguments).decode()
+        item = Item(ids.item(), "call", status="in_progress", call_id=ids.call(self._calls), name=step.name)
+        self._calls += 1
+        self._called(item.call_id, item.name)
+        self._stage.conversation.add(item)
+        self.response.output.append(item)
+        self._stage.state(CallStarted(self.response, item), at)
+        item.arguments, item.status = arguments, "completed"
+        self._stage.state(CallEnded(self.response, item), at)

@@ -1,0 +1,82 @@
+"""What to say and which tool to call. A brain is asked once per response and answers with steps; it knows no wire.
+
+`rules` follows a scenario file, `echo` repeats the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak a text. `voice` and `speed` override the session's; `audio` is a WAV file spoken instead of a made voice."""
+
+    text: str
+    voice: str | None = None
+    speed: float | None = None
+    audio: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call one of the client's functions."""
+
+    name: str
+    arguments: Mapping[str, object] | str = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stay silent for a while before the next step."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the response as failed."""
+
+    code: str
+    message: str
+
+
+Step = Say | Call | Pause | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A function's answer as the client sent it; `name` is empty when its call is unknown."""
+
+    name: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All that is new since the last response. `says` joins what was typed and heard; it is None when nothing was."""
+
+    number: int
+    """Counts the responses of the connection from 0."""
+    says: str | None
+    results: tuple[Result, ...] = ()
+    spoken: bool = False
+    silence: bool = False
+    """The idle timeout asks for a word."""
+    instructions: str = ""
+
+
+class Brain(Protocol):
+    """One per connection, so it may remember where it is."""
+
+    def hear(self, turn_number: int) -> str | None:
+        """What the caller said in the spoken turn of that number (from 0); None when it does not know."""
+
+    def reply(self, turn: Turn) -> Iterable[Step]:
+        """The steps of one response, made as they are needed. None at all means a response without output."""
+
+
+UNINTELLIGIBLE = "(unintelligible)"
+"""The transcript of speech that nothing here could understand. Rules may ask for a repeat on it."""

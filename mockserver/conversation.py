@@ -1,0 +1,103 @@
+"""The items of one conversation, their order and what came before each. No ids are made here and nothing is rendered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mockserver.commands import Part, Role
+
+Kind = Literal["message", "call", "result"]
+Status = Literal["in_progress", "completed", "incomplete"]
+
+
+@dataclass(slots=True, eq=False)
+class Spoken:
+    """A segment of an assistant's message, as far as it was sent."""
+
+    text: str = ""
+    ms: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One entry: a message, a function call or its result. Mutable while it is being spoken."""
+
+    id: str
+    kind: Kind
+    role: Role = "user"
+    status: Status = "completed"
+    parts: list[Part] = field(default_factory=list)
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    output: str = ""
+    previous: str | None = None
+    """Id of the item before it, as it was when this one was added."""
+    spoken: list[Spoken] = field(default_factory=list)
+    """Of an assistant's message: its segments in order."""
+
+    @property
+    def text(self) -> str:
+        """All that was written or said in it."""
+        return "".join(part.text for part in self.parts)
+
+    def keep(self, heard_ms: int) -> None:
+        """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment."""
+        kept, left = "", float(heard_ms)
+        for segment in self.spoken:
+            if left >= segment.ms:
+                kept, left = kept + segment.text, left - segment.ms
+                continue
+            words = re.findall(r"\s*\S+", segment.text)
+            kept += "".join(words[: int(len(words) * left / segment.ms)])
+            break
+        self.parts = [Part(self.parts[0].kind if self.parts else "audio", kept, is_audio=True)]
+
+
+class Conversation:
+    """An ordered collection of items by id. Adding and finding take constant time, whatever its length."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.earlier: list[Item] = []
+        """What was said on connections before this one; remembered, but not announced here."""
+        self._items: dict[str, Item] = {}
+        self._last: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    def get(self, item_id: str) -> Item | None:
+        """The item of that id, or None."""
+        return self._items.get(item_id)
+
+    def add(self, item: Item, after: str | None = None) -> None:
+        """Put `item` at the end, or behind `after` (`"root"` is the head). An unknown `after` means the end."""
+        if after is None or after == self._last or (after != "root" and after not in self._items):
+            item.previous = self._last
+            self._items[item.id] = item
+            self._last = item.id
+            return
+        item.previous = None if after == "root" else after
+        self._insert(item)
+
+    def _insert(self, item: Item) -> None:
+        """Rebuild the order with `item` behind its predecessor: linear, but only for placed items."""
+        order = list(self._items.values())
+        at = 0 if item.previous is None else list(self._items).index(item.previous) + 1
+        order.insert(at, item)
+        self._items = {each.id: each for each in order}
+        self._last = order[-1].id
+
+    def remove(self, item_id: str) -> Item | None:
+        """Take an item out; None when there is no such item."""
+        item = self._items.pop(item_id, None)
+        if item is not None and item_id == self._last:
+            self._last = next(reversed(self._items), None)
+        return item

@@ -1,0 +1,78 @@
+"""Validation errors as sentences a developer can act on: the dotted path, what is wrong, the nearest real name."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from mockserver.commands import Rejected
+
+
+def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tags: Collection[str]) -> Rejected:
+    """The first thing wrong with a frame. `tags` are the names of union members, which are no part of its path."""
+    details = error.errors(include_url=False, include_context=True)[0]
+    path = [str(part) for part in details["loc"] if part not in tags]
+    dotted = ".".join(path)
+    match details["type"]:
+        case "json_invalid" | "json_type":
+            return Rejected(f"The message is not valid JSON: {details.get('ctx', {}).get('error', details['msg'])}")
+        case "union_tag_invalid" if not path:
+            return _unknown_event(details)
+        case "union_tag_not_found" if not path:
+            return Rejected("The message has no 'type'; every event names its type", param="type")
+        case "model_attributes_type" | "dict_type" if not path:
+            return Rejected("The message is not a JSON object")
+        case "extra_forbidden":
+            return Rejected(f"Unknown field '{dotted}'{_nearest(path, models)}", param=dotted)
+        case "missing":
+            return Rejected(f"Missing field '{dotted}'", param=dotted)
+        case "union_tag_invalid":
+            dotted = f"{dotted}.type"
+    return Rejected(f"Invalid value for '{dotted}': {details['msg'][0].lower()}{details['msg'][1:]}", param=dotted)
+
+
+def _unknown_event(details: ErrorDetails) -> Rejected:
+    context = details.get("ctx", {})
+    known = [name.strip("' ") for name in str(context.get("expected_tags", "")).split(",")]
+    hint = _did_you_mean(str(context.get("tag", "")), known)
+    return Rejected(f"Unknown event type '{context.get('tag')}'{hint}", kind="invalid_event", param="type")
+
+
+def _nearest(path: Sequence[str], models: Sequence[type[BaseModel]]) -> str:
+    *parent, name = path
+    fields = [field for model in models for found in _models_at(model, parent) for field in found.model_fields]
+    return _did_you_mean(name, list(dict.fromkeys(fields)), ".".join(parent))
+
+
+def _did_you_mean(name: str, known: Sequence[str], parent: str = "") -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    prefix = f"{parent}." if parent else ""
+    if near:
+        return f"; did you mean '{prefix}{near[0]}'?"
+    return f"; known here are {', '.join(sorted(known))}" if known else ""
+
+
+def _models_at(model: type[BaseModel], path: Sequence[str]) -> list[type[BaseModel]]:
+    """The models that a path into `model` may lead to. List positions are skipped with their list."""
+    if not path:
+        return [model]
+    name, *rest = path
+    field = model.model_fields.get(name)
+    if field is None:
+        return []
+    if rest and rest[0].isdigit():
+        rest = rest[1:]
+    return [found for inner in _models_in(field.annotation) for found in _models_at(inner, rest)]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType, Annotated, list):
+        return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return []

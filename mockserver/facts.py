@@ -1,0 +1,248 @@
+"""What happened in a session: frozen values without wire words. The session states them, a dialect renders them.
+
+Every dialect has a row for each fact; one that its service does not speak is an explicit empty row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mockserver.commands import Rejected
+from mockserver.conversation import Item
+
+Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
+Reason = Literal["", "turn_detected", "client_cancelled", "failed"]
+
+
+@dataclass(slots=True, eq=False)
+class Counts:
+    """What one response took in and gave out; a dialect turns it into its `usage`."""
+
+    typed: list[str] = field(default_factory=list)
+    """User texts since the last response."""
+    heard: list[str] = field(default_factory=list)
+    """Transcripts of spoken turns since the last response."""
+    heard_ms: float = 0.0
+    """Milliseconds of speech in those turns."""
+    segments: int = 0
+    audio_seconds: float = 0.0
+    """Seconds sent, added delta by delta as the service does, never rounded."""
+    elapsed_s: float = 0.0
+    """Since the connection opened, when the last audio left."""
+    input_audio_s: float = 0.0
+    """All input audio of the connection so far, in seconds."""
+
+
+@dataclass(slots=True, eq=False)
+class Response:
+    """One answer, from its creation to its end."""
+
+    id: str
+    metadata: Mapping[str, str] | None = None
+    status: Status = "in_progress"
+    reason: Reason = ""
+    error: str = ""
+    interruptible: bool = True
+    output: list[Item] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The connection was greeted."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The session changed; `asked` is what the client sent."""
+
+    asked: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAdded:
+    """A client's item, or one remembered from before a reconnect, is in the conversation."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class ItemDeleted:
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTruncated:
+    item: Item
+    content_index: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The caller began to speak. `item` is the user's message that will hold it."""
+
+    item: Item
+    at_ms: int
+    resumed: bool
+    """It is the same turn as before a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    item: Item
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The caller's turn is over. `announced` tells whether the start of speech has shown the item already."""
+
+    item: Item
+    announced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The input buffer is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardSoFar:
+    """A first reading of what the caller says; later ones may revise it."""
+
+    item: Item
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The final transcript of a spoken turn."""
+
+    item: Item
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The caller stayed silent for the configured idle time; `item` is the silent turn."""
+
+    item: Item
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseStarted:
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
+    """An assistant's message opens, with one audio part."""
+
+    response: Response
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSent:
+    """A piece of the answer's sound, encoded in the output format."""
+
+    response: Response
+    item: Item
+    audio: bytes
+    duration_s: float
+    segment: int
+    first_after_s: float | None
+    """On the first piece of a response: seconds since the response was created."""
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WordsSent:
+    """A segment's text; its sound starts `start_s` seconds into the response's audio."""
+
+    response: Response
+    item: Item
+    text: str
+    segment: int
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEnded:
+    """The message closes, complete or cut; `item` holds what was sent of it."""
+
+    response: Response
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    response: Response
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call's arguments are whole."""
+
+    response: Response
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    response: Response
+
+
+Problem = Literal[
+    "response_active", "nothing_to_cancel", "buffer_empty", "item_exists", "delete_unknown", "truncate_unknown"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A well-formed request that cannot be met. `about` is the id it named, `event_id` the client's."""
+
+    problem: Problem
+    about: str = ""
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A frame that could not be read as a request."""
+
+    rejected: Rejected
+
+
+Fact = (
+    Opened
+    | Configured
+    | ItemAdded
+    | ItemDeleted
+    | ItemTruncated
+    | SpeechStarted
+    | SpeechStopped
+    | Committed
+    | Cleared
+    | HeardSoFar
+    | Heard
+    | TimedOut
+    | ResponseStarted
+    | MessageStarted
+    | AudioSent
+    | WordsSent
+    | MessageEnded
+    | CallStarted
+    | CallEnded
+    | ResponseEnded
+    | Refused
+    | Malformed
+)

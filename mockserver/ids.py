@@ -1,0 +1,38 @@
+"""Identifiers from a seeded stream: same seed, same ids. Which shapes they have is a dialect's business."""
+
+from __future__ import annotations
+
+import random
+from typing import Protocol
+
+
+class Ids(Protocol):
+    """What a session needs named."""
+
+    @property
+    def session(self) -> str: ...
+    @property
+    def conversation(self) -> str: ...
+
+    def event(self) -> str: ...
+    def item(self) -> str: ...
+    def response(self) -> str: ...
+    def call(self, index: int) -> str:
+        """`index` counts the calls of one response from 0."""
+
+
+def stream(seed: str, purpose: str) -> random.Random:
+    """A random stream of its own for each purpose, so that one more draw here moves nothing there."""
+    return random.Random(f"{seed}/{purpose}")
+
+
+def hex128(rng: random.Random) -> str:
+    """A version 4 UUID as 32 hexadecimal digits."""
+    bits = rng.getrandbits(128)
+    return f"{bits & ~(0xF << 76) & ~(0x3 << 62) | (0x4 << 76) | (0x2 << 62):032x}"
+
+
+def uuid4(rng: random.Random) -> str:
+    """A version 4 UUID with dashes."""
+    digits = hex128(rng)
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,0 +1,51 @@
+"""What is new since the last response: texts, spoken turns, tool results. It becomes the brain's turn and the usage."""
+
+from __future__ import annotations
+
+import hashlib
+
+from mockserver.brains import Result, Turn
+from mockserver.facts import Counts
+
+
+class Inputs:
+    """Collects a connection's input and hands it over once per response."""
+
+    def __init__(self) -> None:
+        self._typed: list[str] = []
+        self._heard: list[str] = []
+        self._heard_ms = 0.0
+        self._results: list[Result] = []
+        self._names: dict[str, str] = {}
+        self._turns = 0
+
+    def typed(self, text: str) -> None:
+        """The caller wrote something."""
+        self._typed.append(text)
+
+    def heard(self, transcript: str, speech_ms: float) -> None:
+        """The caller said something, in that many milliseconds of speech."""
+        self._heard.append(transcript)
+        self._heard_ms += speech_ms
+
+    def answered(self) -> None:
+        """A seeded assistant's message answers what was typed before it: only newer text is new (recordings)."""
+        self._typed.clear()
+
+    def called(self, call_id: str, name: str) -> None:
+        """Remember which function a call was for. LiveKit sends long ids back as 32 digits of their SHA-256."""
+        self._names[call_id] = name
+        self._names[hashlib.sha256(call_id.encode()).hexdigest()[:32]] = name
+
+    def result(self, call_id: str, output: str) -> None:
+        """A function answered. Of an unknown call the name stays empty."""
+        self._results.append(Result(self._names.get(call_id, ""), output))
+
+    def take(self, instructions: str) -> tuple[Turn, Counts]:
+        """All that is new, once."""
+        says = " ".join([*self._typed, *self._heard]) or None
+        turn = Turn(self._turns, says, tuple(self._results), spoken=bool(self._heard), instructions=instructions)
+        counts = Counts(typed=self._typed, heard=self._heard, heard_ms=self._heard_ms)
+        self._turns += 1
+        self._typed, self._heard, self._results, self._heard_ms = [], [], [], 0.0
+        return turn, counts

@@ -1,0 +1,82 @@
+"""The caller's audio: bytes in, milliseconds counted, speech found. It decides no turn: see session.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mockserver.audio import AudioFormat, decode
+from mockserver.vad import Began, Ended, TurnSettings, Vad
+
+
+@dataclass(frozen=True, slots=True)
+class Buffered:
+    """What stood in the input buffer when it was taken, in milliseconds of audio."""
+
+    ms: float
+    speech_ms: float
+
+
+class InputAudio:
+    """The input buffer of one connection. Its clock counts audio, not time, and never goes back."""
+
+    def __init__(self, form: AudioFormat, turns: TurnSettings) -> None:
+        self.clock_ms = 0.0
+        self._offset_ms = 0.0
+        self._buffered_ms = 0.0
+        self._speech_ms = 0.0
+        self._speech_since_ms: float | None = None
+        self._odd = b""
+        self._form = form
+        self._vad = Vad(form.rate, turns)
+
+    def configure(self, form: AudioFormat, turns: TurnSettings) -> None:
+        """Take a new format or new thresholds from here on; the clock goes on."""
+        self._vad.settings = turns
+        if form != self._form:
+            self._form, self._odd = form, b""
+            self._vad = Vad(form.rate, turns)
+            self._offset_ms = self.clock_ms
+
+    def append(self, data: bytes) -> tuple[int, list[Began | Ended]]:
+        """Take encoded audio; gives the samples it held and where speech began or ended, in ms on the clock.
+
+        A sample split over two messages is put together again.
+        """
+        if self._odd or len(data) % self._form.bytes_per_sample:
+            data = self._odd + data
+            whole = len(data) - len(data) % self._form.bytes_per_sample
+            data, self._odd = data[:whole], data[whole:]
+        samples = decode(data, self._form)
+        ms = len(samples) * 1000 / self._form.rate
+        self.clock_ms += ms
+        self._buffered_ms += ms
+        borders = self._vad.feed(samples)
+        for border in borders:
+            self._mark(border)
+        return len(samples), borders
+
+    def _mark(self, border: Began | Ended) -> None:
+        if isinstance(border, Began):
+            self._speech_since_ms = self._offset_ms + border.at_ms
+        elif self._speech_since_ms is not None:
+            self._speech_ms += self._offset_ms + border.last_speech_ms - self._speech_since_ms
+            self._speech_since_ms = None
+
+    def at_ms(self, border_ms: int) -> int:
+        """A border's place on the connection's clock, in whole milliseconds."""
+        return round(self._offset_ms) + border_ms
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the caller is in the middle of speech."""
+        return self._vad.speaking
+
+    def take(self) -> Buffered:
+        """Empty the buffer and tell what was in it. Speech that goes on belongs to what was taken."""
+        if self._speech_since_ms is not None:
+            self._speech_ms += self.clock_ms - self._speech_since_ms
+        taken = Buffered(self._buffered_ms, self._speech_ms)
+        self._buffered_ms = self._speech_ms = 0.0
+        self._speech_since_ms = None
+        self._vad.clear()
+        return taken

@@ -1,0 +1,369 @@
+"""One realtime conversation. Takes client frames with their arrival times, gives back server frames with theirs.
+
+No sockets, no clock, no randomness of its own, no dialect by name: see connection.py, clock.py, ids.py, dialects/.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+
+from mockserver.answer import Answer, Stage
+from mockserver.brains import UNINTELLIGIBLE, Brain, Say, Step
+from mockserver.commands import (
+    AddCall,
+    AddMessage,
+    AddResult,
+    Announce,
+    Append,
+    Cancel,
+    Clear,
+    Command,
+    Commit,
+    Configure,
+    Delete,
+    Part,
+    Rejected,
+    Respond,
+    Settings,
+    Truncate,
+)
+from mockserver.conversation import Conversation, Item
+from mockserver.dialect import Dialect
+from mockserver.facts import (
+    Cleared,
+    Committed,
+    Configured,
+    Fact,
+    Heard,
+    HeardSoFar,
+    ItemAdded,
+    ItemDeleted,
+    ItemTruncated,
+    Malformed,
+    Opened,
+    Reason,
+    Refused,
+    Response,
+    SpeechStarted,
+    SpeechStopped,
+)
+from mockserver.ids import stream
+from mockserver.inputs import Inputs
+from mockserver.ledger import Ledger
+from mockserver.listening import Buffered, InputAudio
+from mockserver.playout import Agenda, Run
+from mockserver.vad import Began, Ended, TurnSettings, audio_start_ms
+from mockserver.voices import Voice
+from replay.frames import Outgoing
+
+ANSWER, HEARING = "answer", "hearing"
+
+
+class Session:
+    """The state of one connection; a Peer."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        brain: Brain,
+        voice: Voice,
+        *,
+        seed: str,
+        pacing: str = "live",
+        resumed: Conversation | None = None,
+    ) -> None:
+        self.dialect = dialect
+        self.settings = dialect.traits.defaults
+        self.conversation = Conversation(resumed.id if resumed else dialect.ids.conversation)
+        self.ledger = Ledger(dialect.prices, dialect.model)
+        self._brain = brain
+        self._resumed = resumed
+        latencies = stream(seed, "latency")
+        self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, self._state)
+        self._input = InputAudio(self.settings.input_format, self._turns)
+        self._inputs = Inputs()
+        self._agenda = Agenda()
+        self._answer: Answer | None = None
+        self._turn: Item | None = None
+        self._turns_heard = 0
+        self._last_end_ms = 0
+        self._answered_by_commit = False
+        self._out: list[Outgoing] = []
+        self._state(Opened(self.conversation.id), 0.0)
+
+    # The four methods of a peer.
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        """Take a client frame. What is due by now has happened before it."""
+        self._agenda.advance(now)
+        limit = self.dialect.traits.max_frame_bytes
+        if len(data) > limit:
+            problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
+            self._obey(Rejected(problem), now)
+        else:
+            self._obey(self.dialect.parse(data, self.settings), now)
+
+    def lost(self, now: float) -> None:
+        """The client is gone: nothing goes on."""
+        self._agenda.advance(now)
+        self._agenda.clear()
+
+    def next_due(self) -> float | None:
+        """When the next beat is due, in seconds since the connection opened."""
+        return self._agenda.next_due
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        """All frames up to and including `now`, oldest first."""
+        self._agenda.advance(now)
+        out, self._out = self._out, []
+        return out
+
+    def _state(self, fact: Fact, at: float) -> None:
+        self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
+
+    def _obey(self, command: Command, now: float) -> None:
+        match command:
+            case Append():
+                self._append(command.audio, now)
+            case Respond():
+                self._respond(command, now)
+            case AddMessage():
+                self._add_message(command, now)
+            case AddResult():
+                self._add_result(command, now)
+            case AddCall():
+                self._add_call(command, now)
+            case Configure():
+                self._configure(command, now)
+            case Commit():
+                self._commit(command, now)
+            case Clear():
+                self._clear(now)
+            case Cancel():
+                self._cancel(command, now)
+            case Truncate():
+                self._truncate(command, now)
+            case Delete():
+                self._delete(command, now)
+            case Announce():
+                self._announce(command, now)
+            case Rejected():
+                self._state(Malformed(command), now)
+
+    # The session itself.
+
+    @property
+    def _turns(self) -> TurnSettings:
+        detection = self.settings.turn_detection
+        return detection.turns if detection else self.dialect.traits.manual_turns
+
+    def _configure(self, command: Configure, now: float) -> None:
+        self.settings = _changed(self.settings, command.changes)
+        self._input.configure(self.settings.input_format, self._turns)
+        if self._resumed is not None and self.settings.resumable:
+            self._replay(self._resumed, now)
+            self._resumed = None
+        self._state(Configured(command.asked), now)
+
+    def _replay(self, remembered: Conversation, now: float) -> None:
+        """Bring back what was said. Only the assistant's messages show as events, under new ids (recordings)."""
+        self.conversation.earlier = [*remembered.earlier, *remembered]
+        for item in self.conversation.earlier:
+            if item.kind == "message" and item.role == "assistant" and item.text:
+                again = Item(self.dialect.ids.item(), "message", "assistant", parts=[Part("text", item.text)])
+                self.conversation.add(again)
+                self._state(ItemAdded(again), now)
+
+    # Items.
+
+    def _add(self, item: Item, after: str | None, event_id: str | None, now: float) -> bool:
+        if self.conversation.get(item.id) is not None:
+            self._state(Refused("item_exists", item.id, event_id), now)
+            return False
+        self.conversation.add(item, after)
+        self._state(ItemAdded(item), now)
+        self._answered_by_commit = False
+        return True
+
+    def _add_message(self, command: AddMessage, now: float) -> None:
+        item = Item(command.item_id or self.dialect.ids.item(), "message", command.role, parts=list(command.parts))
+        if not self._add(item, command.after, command.event_id, now):
+            return
+        if not any(part.is_audio for part in command.parts):
+            self.ledger.text_items += 1
+        if command.role == "user":
+            self._inputs.typed(item.text)
+        elif command.role == "assistant":
+            self._inputs.answered()
+
+    def _add_call(self, command: AddCall, now: float) -> None:
+        ids = self.dialect.ids
+        call_id = command.call_id or ids.call(0)
+        item_id = command.item_id or ids.item()
+        item = Item(item_id, "call", call_id=call_id, name=command.name, arguments=command.arguments)
+        if self._add(item, command.after, command.event_id, now):
+            self.ledger.text_items += 1
+            self._inputs.called(call_id, command.name)
+
+    def _add_result(self, command: AddResult, now: float) -> None:
+        item_id = command.item_id or self.dialect.ids.item()
+        item = Item(item_id, "result", call_id=command.call_id, output=command.output)
+        if self._add(item, command.after, command.event_id, now):
+            self._inputs.result(command.call_id, command.output)
+
+    def _delete(self, command: Delete, now: float) -> None:
+        if self.conversation.remove(command.item_id) is None:
+            self._state(Refused("delete_unknown", command.item_id, command.event_id), now)
+        else:
+            self._state(ItemDeleted(command.item_id), now)
+
+    def _truncate(self, command: Truncate, now: float) -> None:
+        item = self.conversation.get(command.item_id)
+        if item is None or item.role != "assistant" or item.kind != "message":
+            self._state(Refused("truncate_unknown", command.item_id, command.event_id), now)
+            return
+        item.keep(command.audio_end_ms)
+        self._state(ItemTruncated(item, command.content_index, command.audio_end_ms), now)
+
+    # The caller's voice.
+
+    def _append(self, audio: bytes, now: float) -> None:
+        samples, borders = self._input.append(audio)
+        self.ledger.heard(samples, self.settings.input_format.rate)
+        if not borders or (self._answer is not None and self._answer.deafens(now)):
+            return
+        if self.settings.turn_detection is None and not self.dialect.traits.speech_reported_in_manual:
+            return
+        for border in borders:
+            if isinstance(border, Began):
+                self._speech_began(border, now)
+            else:
+                self._speech_ended(border, now)
+
+    def _speech_began(self, border: Began, now: float) -> None:
+        """Speech that goes on after a pause without a commit belongs to the same item."""
+        self._interrupt(now)
+        resumed = self._turn is not None
+        item = self._turn = self._turn or self._new_turn()
+        if not resumed and self.dialect.traits.user_item_at_speech_start:
+            self.conversation.add(item)
+        start_ms = audio_start_ms(self._input.at_ms(border.at_ms), self._turns.prefix_padding_ms, self._last_end_ms)
+        self._state(SpeechStarted(item, start_ms, resumed), now)
+        said = self._brain.hear(self._turns_heard)
+        if said and not resumed:
+            self._state(HeardSoFar(item, said.split(" ")[0]), now)
+
+    def _interrupt(self, now: float) -> None:
+        """Speech over a playing answer. In manual mode xAI stops the answer without ending it (clients' live checks)."""
+        if not self._answering:
+            return
+        detection = self.settings.turn_detection
+        if detection is None:
+            self._agenda.drop(ANSWER)
+            self._answer = None
+        elif detection.interrupt_response:
+            self._cut("turn_detected", now)
+
+    def _speech_ended(self, border: Ended, now: float) -> None:
+        if self._turn is None:
+            return
+        self._last_end_ms = self._input.at_ms(border.at_ms)
+        self._state(SpeechStopped(self._turn, self._last_end_ms), now)
+        detection = self.settings.turn_detection
+        if detection is not None:
+            self._end_turn(self._input.take(), detection.create_response, now)
+
+    def _commit(self, command: Commit, now: float) -> None:
+        traits = self.dialect.traits
+        if self.settings.turn_detection is not None and traits.commit_ignored_under_vad:
+            return
+        taken = self._input.take()
+        if not taken.ms:
+            self._state(Refused("buffer_empty", event_id=command.event_id), now)
+        elif taken.speech_ms or not traits.commit_answers:
+            self._answered_by_commit = traits.commit_answers
+            self._end_turn(taken, traits.commit_answers, now)
+
+    def _clear(self, now: float) -> None:
+        self._input.take()
+        self._turn = None
+        self._answered_by_commit = False
+        self._state(Cleared(), now)
+
+    def _new_turn(self) -> Item:
+        return Item(self.dialect.ids.item(), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
+
+    def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
+        item, self._turn = self._turn or self._new_turn(), None
+        announced = self.conversation.get(item.id) is not None
+        if not announced:
+            self.conversation.add(item)
+        self._state(Committed(item, announced), now)
+        self._agenda.start(HEARING, self._hear(item, taken, respond, now))
+
+    def _hear(self, item: Item, taken: Buffered, respond: bool, now: float) -> Run:
+        """From the end of a spoken turn to its transcript, and to the answer when one is due."""
+        said = self._brain.hear(self._turns_heard) or UNINTELLIGIBLE
+        self._turns_heard += 1
+        self._inputs.heard(said, taken.speech_ms)
+        begun = " ".join(said.split(" ")[:-1])
+        if begun:
+            self._state(HeardSoFar(item, begun), now)
+        if self._stage.pacing != "burst":
+            now += self.dialect.traits.rhythm.heard_s
+            yield now
+        item.parts = [Part("input_audio", said, is_audio=True)]
+        self._state(Heard(item, said), now)
+        if respond:
+            self._start_answer(now)
+
+    # Responses.
+
+    @property
+    def _answering(self) -> bool:
+        return self._answer is not None and self._answer.active
+
+    def _respond(self, command: Respond, now: float) -> None:
+        if self._answered_by_commit and self.settings.turn_detection is None:
+            return
+        if self._answering or HEARING in self._agenda:
+            self._state(
+                Refused("response_active", self._answer.response.id if self._answer else "", command.event_id), now
+            )
+            return
+        self._start_answer(now, command)
+
+    def _start_answer(self, now: float, command: Respond | None = None) -> None:
+        command = command or Respond()
+        turn, counts = self._inputs.take(command.instructions or self.settings.instructions)
+        response = Response(self.dialect.ids.response(), command.metadata, counts=counts)
+        self._perform(response, lambda: self._brain.reply(turn), now)
+
+    def _announce(self, command: Announce, now: float) -> None:
+        self.ledger.text_items += 1
+        if self._answering:
+            self._state(Refused("response_active"), now)
+            return
+        response = Response(self.dialect.ids.response(), interruptible=command.interruptible)
+        self._perform(response, lambda: [Say(command.text)], now)
+
+    def _perform(self, response: Response, steps: Callable[[], Iterable[Step]], now: float) -> None:
+        self._answer = Answer(self._stage, response, self._inputs.called)
+        self._agenda.start(ANSWER, self._answer.run(steps, self.settings, now))
+
+    def _cancel(self, command: Cancel, now: float) -> None:
+        mine = self._answer.response.id if self._answer and self._answer.active else None
+        if mine is None or command.response_id not in (None, mine):
+            self._state(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
+        else:
+            self._cut("client_cancelled", now)
+
+    def _cut(self, reason: Reason, now: float) -> None:
+        self._agenda.drop(ANSWER)
+        if self._answer is not None:
+            self._answer.cut(reason, now)
+
+
+def _changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
+    return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
