@@ -1,0 +1,160 @@
+"""`run.py` without a network: pip and venv are a function that is handed in, and writes down what it was asked."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import run
+
+
+class Machine:
+    """Stands in for the programs that run.py starts. `broken` are the extras that cannot be installed."""
+
+    def __init__(self, broken: Sequence[str] = (), offline: bool = False) -> None:
+        self.broken = broken
+        self.offline = offline
+        self.made = 0
+        self.extras: list[str] = []
+        """What pip was asked to install beside the project, one entry per call."""
+
+    def __call__(self, arguments: Sequence[str]) -> int:
+        if "venv" in arguments:
+            python = run.interpreter(Path(arguments[-1]))
+            python.parent.mkdir(parents=True)
+            python.touch()
+            self.made += 1
+            return 0
+        asked = arguments[-1].partition("[")[2].rstrip("]")
+        self.extras.append(asked)
+        return int(self.offline or any(extra in asked for extra in self.broken))
+
+
+class Checkout:
+    """A project folder with an environment that `prepare` fills, as `main` does."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.venv = root / ".venv"
+        self.edit("one")
+
+    def edit(self, text: str) -> None:
+        (self.root / "pyproject.toml").write_text(text, encoding="utf-8")
+
+    def prepare(self, machine: Machine, extras: Sequence[str]) -> None:
+        run.make(self.venv, machine)
+        run.install(self.root, self.venv, extras, machine)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        ([], ["-m", "realtape", "demo"]),
+        (["--json"], ["-m", "realtape", "demo", "--json"]),
+        (["demo", "--json"], ["-m", "realtape", "demo", "--json"]),
+        (["test", "-k", "cut"], ["-m", "pytest", "-k", "cut"]),
+        (["serve", "--port", "0"], ["-m", "realtape", "serve", "--port", "0"]),
+        (["ui"], ["-m", "realtape", "clinic", "ui"]),
+    ],
+)
+def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list[str], arguments: list[str]):
+    assert run.plan(words)[1] == arguments
+
+
+def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFixture[str]):
+    assert run.main(["sevre"]) == 2
+    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, test, serve, ui\n"
+
+
+def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]):
+    assert run.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in run.COMMANDS if name not in shown] == []
+
+
+def test_the_second_start_installs_nothing(checkout: Checkout):
+    machine = Machine()
+    checkout.prepare(machine, ["dev", "speech"])
+    checkout.prepare(machine, ["speech"])
+    assert (machine.made, machine.extras) == (1, ["dev,speech"])
+
+
+def test_another_command_adds_its_extras_to_what_is_there(checkout: Checkout):
+    machine = Machine()
+    checkout.prepare(machine, ["speech"])
+    checkout.prepare(machine, ["dev"])
+    assert machine.extras == ["speech", "dev,speech"]
+
+
+def test_a_changed_pyproject_is_installed_again_with_everything_that_was_there(checkout: Checkout):
+    machine = Machine()
+    checkout.prepare(machine, ["dev", "speech"])
+    checkout.edit("two")
+    checkout.prepare(machine, ["speech"])
+    assert machine.extras == ["dev,speech"] * 2
+
+
+def test_an_environment_of_another_python_is_made_anew(checkout: Checkout):
+    machine = Machine()
+    checkout.prepare(machine, ["speech"])
+    stamp = json.loads((checkout.venv / run.STAMP).read_text(encoding="utf-8"))
+    run.write_stamp(checkout.venv, {**stamp, "python": "cpython 3.9.1"})
+    run.interpreter(checkout.venv).unlink()
+    run.interpreter(checkout.venv).parent.rmdir()
+    checkout.prepare(machine, ["speech"])
+    assert (machine.made, machine.extras) == (2, ["speech", "speech"])
+
+
+def test_without_the_speech_extra_the_demo_goes_on_and_says_so_every_time(
+    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+):
+    machine = Machine(broken=["speech"])
+    for _ in range(2):
+        checkout.prepare(machine, ["speech"])
+        assert capsys.readouterr().out.splitlines()[-1].startswith("Going on without `speech`: ")
+    assert machine.extras == ["speech", ""]
+
+
+def test_tests_cannot_go_on_without_their_tools(checkout: Checkout):
+    with pytest.raises(run.Unusable, match="pip says why above"):
+        checkout.prepare(Machine(broken=["dev"]), ["dev", "speech"])
+
+
+def test_a_failed_installation_is_tried_again_next_time(checkout: Checkout):
+    with pytest.raises(run.Unusable):
+        checkout.prepare(Machine(offline=True), ["speech"])
+    machine = Machine()
+    checkout.prepare(machine, ["speech"])
+    assert machine.extras == ["speech"]
+
+
+def test_a_folder_that_run_py_did_not_make_is_left_alone(checkout: Checkout):
+    checkout.venv.mkdir()
+    (checkout.venv / "letters.txt").write_text("mine", encoding="utf-8")
+    machine = Machine()
+    with pytest.raises(run.Unusable, match="was not made by run"):
+        checkout.prepare(machine, ["speech"])
+    assert machine.made == 0
+
+
+def test_an_old_python_can_read_the_file_as_far_as_its_refusal():
+    source = Path(run.__file__).read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 6))
+    assert source.index("sys.version_info <") < source.index("import hashlib")
+
+
+def test_only_the_standard_library_is_imported():
+    tree = ast.parse(Path(run.__file__).read_text(encoding="utf-8"))
+    modules = [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert [module for module in modules if module.split(".")[0] not in sys.stdlib_module_names] == []
