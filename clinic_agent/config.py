@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 LIVE_URL = "wss://api.x.ai/v1/realtime"
 # Pinned, not `grok-voice-latest`: that alias moved to another model, at another price, on 2026-08-05.
@@ -48,7 +48,7 @@ class Config:
 def from_environment(environ: Mapping[str, str]) -> Config:
     """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL and CLINIC_VOICE.
 
-    XAI_HTTP_URL is the origin of the HTTP interface (`https://api.x.ai`); without it, the origin of XAI_REALTIME_URL.
+    XAI_HTTP_URL is the base of the HTTP interface (`https://api.x.ai/v1`); without it, it follows from XAI_REALTIME_URL.
     Raises ConfigError for a missing key or an address that is not a WebSocket URL.
     """
     url = environ.get("XAI_REALTIME_URL", "").strip() or LIVE_URL
@@ -74,12 +74,13 @@ def _key(text: str) -> str:
 def _http_url(url: str, chosen: str) -> str:
     parts = _split(url, "XAI_REALTIME_URL", tuple(_HTTP_SCHEME), LIVE_URL)
     if not chosen:
-        return f"{_HTTP_SCHEME[parts[0]]}://{parts[1]}"
-    _split(chosen, "XAI_HTTP_URL", ("http", "https"), "https://api.x.ai")
+        path = parts.path.rstrip("/").removesuffix("/realtime")
+        return urlunsplit((_HTTP_SCHEME[parts.scheme], parts.netloc, path, "", ""))
+    _split(chosen, "XAI_HTTP_URL", ("http", "https"), "https://api.x.ai/v1")
     return chosen.rstrip("/")
 
 
-def _split(url: str, name: str, schemes: tuple[str, ...], example: str) -> tuple[str, str]:
+def _split(url: str, name: str, schemes: tuple[str, ...], example: str) -> SplitResult:
     complaint = f"{name} is not a {' or '.join(schemes)} address; write it like {example}"
     try:
         parts = urlsplit(url)
@@ -88,4 +89,4 @@ def _split(url: str, name: str, schemes: tuple[str, ...], example: str) -> tuple
         raise ConfigError(complaint) from error
     if not usable:
         raise ConfigError(complaint)
-    return parts.scheme, parts.netloc
+    return parts

@@ -12,12 +12,12 @@ KEY = {"XAI_API_KEY": "hand-made-key"}
 def test_a_key_alone_means_the_live_service_with_a_pinned_model():
     config = from_environment(KEY)
     assert config.session_url == "wss://api.x.ai/v1/realtime?model=grok-voice-think-fast-1.0"
-    assert config.http_url == "https://api.x.ai"
+    assert config.http_url == "https://api.x.ai/v1"
 
 
 def test_another_endpoint_is_a_matter_of_its_url_alone():
     config = from_environment({**KEY, "XAI_REALTIME_URL": "ws://127.0.0.1:8765/v1/realtime"})
-    assert config.http_url == "http://127.0.0.1:8765"
+    assert config.http_url == "http://127.0.0.1:8765/v1"
 
 
 def test_model_voice_and_http_origin_are_taken_from_the_environment():
