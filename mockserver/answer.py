@@ -44,6 +44,7 @@ class Stage:
     pacing: str
     latencies: random.Random
     state: Callable[[Fact, float], None]
+    ended: Callable[[float], None]
 
 
 class Answer:
@@ -69,9 +70,14 @@ class Answer:
         """Whether the caller cannot speak over it: until a message that may not be interrupted has been played."""
         if self.response.interruptible:
             return False
-        if self.active or self._first_sound_s is None:
-            return self.active
-        return now < self._first_sound_s + self.response.counts.audio_seconds
+        return self.active or now < self.played_s
+
+    @property
+    def played_s(self) -> float:
+        """When a client that plays it as it comes has played it all; 0.0 without sound."""
+        if self._first_sound_s is None:
+            return 0.0
+        return self._first_sound_s + self.response.counts.audio_seconds
 
     def run(self, steps: Callable[[], Iterable[Step]], settings: Settings, now: float) -> Run:
         """The whole response as a run. `steps` is called once it has started, so that it fails inside of it."""
@@ -106,7 +112,9 @@ class Answer:
     def _end(self, status: Status, reason: Reason, at: float) -> None:
         self._close_message("completed" if status == "completed" else "incomplete", at)
         self.response.status, self.response.reason = status, reason
+        self.response.counts.input_audio_s = float(self._stage.ledger.audio_in_s)
         self._stage.state(ResponseEnded(self.response), at)
+        self._stage.ended(at)
 
     def _say(self, step: Say, settings: Settings, at: float) -> Iterator[float]:
         """Speak one text. Yields when each beat is due; the beat happens when it is resumed."""
@@ -155,7 +163,7 @@ class Answer:
             self._first_sound_s = at
         stage.ledger.spoke(samples, rate)
         counts.audio_seconds += samples / rate
-        counts.elapsed_s, counts.input_audio_s = at, float(stage.ledger.audio_in_s)
+        counts.elapsed_s = at
         latency = at - self._started_s if first else None
         fact = AudioSent(self.response, item, audio, samples / rate, segment, latency, settings.binary_output)
         stage.state(fact, at)

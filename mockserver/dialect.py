@@ -47,6 +47,8 @@ class Traits:
     commit_answers: bool
     """A manual commit of speech is answered by itself, one of silence makes no turn; a request for a response without
     new input is then dropped."""
+    resumes_turn: bool
+    """Speech soon after a stop takes the stop back: the same item goes on."""
     manual_turns: TurnSettings
     """What counts as speech while turn detection is off."""
     commit_ignored_under_vad: bool

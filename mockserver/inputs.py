@@ -41,10 +41,10 @@ class Inputs:
         """A function answered. Of an unknown call the name stays empty."""
         self._results.append(Result(self._names.get(call_id, ""), output))
 
-    def take(self, instructions: str) -> tuple[Turn, Counts]:
-        """All that is new, once."""
+    def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, Counts]:
+        """All that is new, once. `silence`: the caller said nothing for the idle time."""
         says = " ".join([*self._typed, *self._heard]) or None
-        turn = Turn(self._turns, says, tuple(self._results), spoken=bool(self._heard), instructions=instructions)
+        turn = Turn(self._turns, says, tuple(self._results), bool(self._heard), silence, instructions)
         counts = Counts(typed=self._typed, heard=self._heard, heard_ms=self._heard_ms)
         self._turns += 1
         self._typed, self._heard, self._results, self._heard_ms = [], [], [], 0.0

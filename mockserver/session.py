@@ -47,6 +47,7 @@ from mockserver.facts import (
     Response,
     SpeechStarted,
     SpeechStopped,
+    TimedOut,
 )
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
@@ -57,7 +58,16 @@ from mockserver.vad import Began, Ended, TurnSettings, audio_start_ms
 from mockserver.voices import Voice
 from replay.frames import Outgoing
 
-ANSWER, HEARING = "answer", "hearing"
+ANSWER, HEARING, IDLE = "answer", "hearing", "idle"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SpokenTurn:
+    """A turn that is over but not yet understood."""
+
+    item: Item
+    taken: Buffered
+    respond: bool
 
 
 class Session:
@@ -80,12 +90,14 @@ class Session:
         self._brain = brain
         self._resumed = resumed
         latencies = stream(seed, "latency")
-        self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, self._state)
+        self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, self._state, self._ended)
         self._input = InputAudio(self.settings.input_format, self._turns)
         self._inputs = Inputs()
         self._agenda = Agenda()
         self._answer: Answer | None = None
         self._turn: Item | None = None
+        self._unheard: SpokenTurn | None = None
+        self._answer_owed = False
         self._turns_heard = 0
         self._last_end_ms = 0
         self._answered_by_commit = False
@@ -242,7 +254,9 @@ class Session:
                 self._speech_ended(border, now)
 
     def _speech_began(self, border: Began, now: float) -> None:
-        """Speech that goes on after a pause without a commit belongs to the same item."""
+        """Speech that goes on after a pause belongs to the same item, unless that one is answered already."""
+        self._agenda.drop(IDLE)
+        self._take_stop_back()
         self._interrupt(now)
         resumed = self._turn is not None
         item = self._turn = self._turn or self._new_turn()
@@ -254,14 +268,20 @@ class Session:
         if said and not resumed:
             self._state(HeardSoFar(item, said.split(" ")[0]), now)
 
+    def _take_stop_back(self) -> None:
+        """The caller only paused: the turn that was about to be understood goes on."""
+        if self._unheard and self.settings.turn_detection and self.dialect.traits.resumes_turn:
+            self._agenda.drop(HEARING)
+            self._turn, self._unheard = self._unheard.item, None
+
     def _interrupt(self, now: float) -> None:
-        """Speech over a playing answer. In manual mode xAI stops the answer without ending it (clients' live checks)."""
+        """Speech over a playing answer cuts it. In manual mode it is stopped without being ended (clients' live
+        checks): it ends when it is cancelled, or when the next turn is answered."""
         if not self._answering:
             return
         detection = self.settings.turn_detection
         if detection is None:
             self._agenda.drop(ANSWER)
-            self._answer = None
         elif detection.interrupt_response:
             self._cut("turn_detected", now)
 
@@ -295,28 +315,64 @@ class Session:
         return Item(self.dialect.ids.item(), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
 
     def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
+        self._understand(now)
         item, self._turn = self._turn or self._new_turn(), None
         announced = self.conversation.get(item.id) is not None
         if not announced:
             self.conversation.add(item)
         self._state(Committed(item, announced), now)
-        self._agenda.start(HEARING, self._hear(item, taken, respond, now))
+        self._unheard = SpokenTurn(item, taken, respond)
+        self._agenda.start(HEARING, self._hear(item, now))
 
-    def _hear(self, item: Item, taken: Buffered, respond: bool, now: float) -> Run:
-        """From the end of a spoken turn to its transcript, and to the answer when one is due."""
-        said = self._brain.hear(self._turns_heard) or UNINTELLIGIBLE
-        self._turns_heard += 1
-        self._inputs.heard(said, taken.speech_ms)
-        begun = " ".join(said.split(" ")[:-1])
+    def _hear(self, item: Item, now: float) -> Run:
+        """From the end of a spoken turn to its transcript."""
+        begun = " ".join(self._said.split(" ")[:-1])
         if begun:
             self._state(HeardSoFar(item, begun), now)
         if self._stage.pacing != "burst":
             now += self.dialect.traits.rhythm.heard_s
             yield now
-        item.parts = [Part("input_audio", said, is_audio=True)]
-        self._state(Heard(item, said), now)
+        respond = self._unheard is not None and self._unheard.respond
+        self._understand(now)
         if respond:
+            self._answer_turn(now)
+
+    @property
+    def _said(self) -> str:
+        return self._brain.hear(self._turns_heard) or UNINTELLIGIBLE
+
+    def _understand(self, now: float) -> None:
+        """The turn that is over gets its final transcript."""
+        turn, self._unheard = self._unheard, None
+        if turn is None:
+            return
+        said = self._said
+        self._turns_heard += 1
+        self._inputs.heard(said, turn.taken.speech_ms)
+        turn.item.parts = [Part("input_audio", said, is_audio=True)]
+        self._state(Heard(turn.item, said), now)
+
+    def _answer_turn(self, now: float) -> None:
+        """Answer a spoken turn: at once, or after an answer that may not be interrupted."""
+        detection = self.settings.turn_detection
+        if self._answering and detection is not None and not detection.interrupt_response:
+            self._answer_owed = True
+        else:
             self._start_answer(now)
+
+    def _idle(self, timeout_ms: int, now: float) -> Run:
+        """The caller says nothing after an answer: the silent turn is committed and answered. Positions count the
+        audio that came; that the item is announced is a guess."""
+        played_s = self._answer.played_s if self._answer is not None else now
+        now = max(now, played_s) + timeout_ms / 1000
+        yield now
+        end_ms = round(self._input.clock_ms)
+        item = self._new_turn()
+        self._input.take()
+        self.conversation.add(item)
+        self._state(TimedOut(item, max(0, end_ms - timeout_ms), end_ms), now)
+        self._state(Committed(item, announced=False), now)
+        self._start_answer(now, silence=True)
 
     # Responses.
 
@@ -327,16 +383,15 @@ class Session:
     def _respond(self, command: Respond, now: float) -> None:
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
-        if self._answering or HEARING in self._agenda:
-            self._state(
-                Refused("response_active", self._answer.response.id if self._answer else "", command.event_id), now
-            )
-            return
-        self._start_answer(now, command)
+        if self._answering or self._unheard is not None:
+            running = self._answer.response.id if self._answer is not None else ""
+            self._state(Refused("response_active", running, command.event_id), now)
+        else:
+            self._start_answer(now, command)
 
-    def _start_answer(self, now: float, command: Respond | None = None) -> None:
+    def _start_answer(self, now: float, command: Respond | None = None, *, silence: bool = False) -> None:
         command = command or Respond()
-        turn, counts = self._inputs.take(command.instructions or self.settings.instructions)
+        turn, counts = self._inputs.take(command.instructions or self.settings.instructions, silence=silence)
         response = Response(self.dialect.ids.response(), command.metadata, counts=counts)
         self._perform(response, lambda: self._brain.reply(turn), now)
 
@@ -349,8 +404,20 @@ class Session:
         self._perform(response, lambda: [Say(command.text)], now)
 
     def _perform(self, response: Response, steps: Callable[[], Iterable[Step]], now: float) -> None:
+        self._agenda.drop(IDLE)
+        if self._answering:
+            self._cut("turn_detected", now)
         self._answer = Answer(self._stage, response, self._inputs.called)
         self._agenda.start(ANSWER, self._answer.run(steps, self.settings, now))
+
+    def _ended(self, now: float) -> None:
+        """A response is closed: what waited for it goes on."""
+        detection = self.settings.turn_detection
+        if self._answer_owed:
+            self._answer_owed = False
+            self._start_answer(now)
+        elif detection is not None and detection.idle_timeout_ms is not None:
+            self._agenda.start(IDLE, self._idle(detection.idle_timeout_ms, now))
 
     def _cancel(self, command: Cancel, now: float) -> None:
         mine = self._answer.response.id if self._answer and self._answer.active else None

@@ -92,6 +92,7 @@ TRAITS = Traits(
     speech_reported_in_manual=True,
     commit_answers=True,
     commit_ignored_under_vad=True,
+    resumes_turn=True,
     manual_turns=XAI_TURNS,
     segments=segments,
     rhythm=RHYTHM,
