@@ -48,7 +48,7 @@ class Config:
 def from_environment(environ: Mapping[str, str]) -> Config:
     """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL and CLINIC_VOICE.
 
-    XAI_HTTP_URL is the base of the HTTP interface (`https://api.x.ai/v1`); without it, it follows from XAI_REALTIME_URL.
+    XAI_HTTP_URL is the base of the HTTP interface (`https://api.x.ai/v1`); by default it follows from XAI_REALTIME_URL.
     Raises ConfigError for a missing key or an address that is not a WebSocket URL.
     """
     url = environ.get("XAI_REALTIME_URL", "").strip() or LIVE_URL
