@@ -1,0 +1,77 @@
+"""Reads the WebSocket recordings of pydantic-ai's tests: YAML, `version: 1` and an ordered list of `interactions`.
+
+Each is `{kind: message, direction: sent|received, data: EVENT}` or `{kind: close, code, reason}`. The files hold no
+times, and payloads of audio may be cut short. Writing this format is not offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from replay.formats import Closed, Conversation, Message, Step, UnreadableRecording
+
+_MOST_BYTES = 256 * 1024 * 1024
+_MOST_VALUES = 5_000_000
+_DEEPEST = 64
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, and not always built
+
+
+def read(path: Path) -> Conversation:
+    """The recording in a file. Raises UnreadableRecording for any other content, OSError if it cannot be read."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise UnreadableRecording(f"{path}: more than {_MOST_BYTES} bytes; split the recording")
+    return parse(path.read_bytes(), name=path.stem, source=str(path))
+
+
+def parse(data: bytes | str, *, name: str = "recording", source: str = "recording") -> Conversation:
+    """The recording in YAML text. `source` is named in errors. Raises UnreadableRecording."""
+    try:
+        document = yaml.load(data, _LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes no text can be made of
+        raise UnreadableRecording(f"{source}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(document, Mapping) or not isinstance(document.get("interactions"), list):
+        raise UnreadableRecording(f"{source}: expected a mapping with a list `interactions`")
+    if document.get("version", 1) != 1:
+        raise UnreadableRecording(f"{source}: version {document['version']!r} is unknown; this reads version 1")
+    left = [_MOST_VALUES]
+    steps = tuple(
+        _step(interaction, f"{source}: interaction {number}", left)
+        for number, interaction in enumerate(document["interactions"], start=1)
+    )
+    return Conversation(name, steps)
+
+
+def _step(interaction: Any, where: str, left: list[int]) -> Step:
+    match interaction:
+        case {"kind": "message", "direction": "sent" | "received" as way, "data": {"type": str()} as event}:
+            _check_json(event, where, left)
+            return Message(way, event)
+        case {"kind": "close"}:
+            code, reason = interaction.get("code"), interaction.get("reason")
+            return Closed(code if isinstance(code, int) else 1000, reason if isinstance(reason, str) else "")
+        case _:
+            raise UnreadableRecording(f"{where}: expected a message with direction and typed data, or a close")
+
+
+def _check_json(value: Any, where: str, left: list[int], depth: int = 0) -> None:
+    """YAML can say what JSON cannot: dates, aliases that unfold without end. Neither is an event."""
+    left[0] -= 1
+    if left[0] < 0 or depth > _DEEPEST:
+        raise UnreadableRecording(f"{where}: too large or too deep for an event")
+    match value:
+        case None | bool() | int() | float() | str():
+            return
+        case list():
+            for part in value:
+                _check_json(part, where, left, depth + 1)
+        case dict():
+            for key, part in value.items():
+                if not isinstance(key, str):
+                    raise UnreadableRecording(f"{where}: key {key!r} is not a string; quote it")
+                _check_json(part, where, left, depth + 1)
+        case _:
+            raise UnreadableRecording(f"{where}: {value!r} is no JSON value; quote it")

@@ -1,0 +1,97 @@
+"""Marks: what a normal form shows where two good conversations may differ. A vocabulary, not the rules (normalize.py).
+
+A mark keeps what must still agree: the JSON type, the meaning, an id's shape, and, for ids and spoken texts, a number
+that is the same wherever the same value stood.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Mark:
+    """Stands for a value of the JSON type `json`. `number` counts equal values by first appearance, from 1."""
+
+    what: str
+    json: str = "string"
+    shape: str = ""
+    number: int | None = None
+
+    def __str__(self) -> str:
+        number = "" if self.number is None else f"-{self.number}"
+        return f"<{self.what}{number}{self.shape and ' ' + self.shape}>"
+
+    __repr__ = __str__
+
+
+ABSENT = Mark("absent", json="nothing")
+"""Stands for a key, an element or an event that is not there; `null` is something else."""
+
+
+def json_type(value: object) -> str:
+    """The JSON type of a value, with integers and floats told apart; for what JSON does not know, the Python type."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "float"
+        case str():
+            return "string"
+        case Mark():
+            return value.json
+        case list() | tuple():
+            return "array"
+        case Mapping():
+            return "object"
+        case _:
+            return type(value).__name__
+
+
+def form(value: object) -> object:
+    """A normalised value without the numbers of its ids and texts: equal for two of the same form, key order aside."""
+    match value:
+        case Mark():
+            return value.json, value.what, value.shape
+        case Mapping():
+            return {key: form(part) for key, part in value.items()}
+        case list():
+            return [form(part) for part in value]
+        case _:
+            return json_type(value), repr(value)
+
+
+_UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_UUID4_HEX = re.compile(r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}")
+_PLAIN_UUID4 = re.compile(_UUID4)
+_XAI_CALL = re.compile(rf"call-{_UUID4}-(\d+)")
+_OUTPUT_BUFFER_EVENT = re.compile(r"event_[0-9a-f]{16}")
+_PREFIXED = re.compile(r"([a-z]{2,8})_(u0_)?([0-9A-Za-z]{16,24})")
+
+
+def id_shape(value: object) -> str | None:
+    """How a server-made id is built, or None when it is not built as any service builds its own (a client's id is not).
+
+    Seen in recordings: xAI uuid4, session ids as uuid4 without dashes, `call-<uuid4>-N`; OpenAI `item_` and 21 base62
+    characters, `call_` and 16, `event_` and 16 hex digits on output buffer events.
+    """
+    if not isinstance(value, str):
+        return None
+    if _PLAIN_UUID4.fullmatch(value):
+        return "uuid4"
+    if _UUID4_HEX.fullmatch(value):
+        return "uuid4 hex"
+    if call := _XAI_CALL.fullmatch(value):
+        return f"call-uuid4-{call[1]}"
+    if _OUTPUT_BUFFER_EVENT.fullmatch(value):
+        return "event_16hex"
+    if prefixed := _PREFIXED.fullmatch(value):
+        prefix, origin, tail = prefixed.groups(default="")
+        return f"{prefix}_{origin}{len(tail)}"
+    return None
