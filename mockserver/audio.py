@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
-Kind = Literal["pcm", "pcmu", "pcma", "opus"]
+Kind = Literal["pcm", "pcmu", "pcma", "opus", "static"]
 
 # Rates of `audio/pcm` as the vendor's WebSocket reference lists them, July 2026; G.711 is 8 kHz, Opus 24 kHz there.
 RATES: dict[Kind, tuple[int, ...]] = {
@@ -26,8 +26,10 @@ RATES: dict[Kind, tuple[int, ...]] = {
     "pcmu": (8000,),
     "pcma": (8000,),
     "opus": (24000,),
+    "static": (24000,),
 }
-BYTES_PER_SAMPLE: dict[Kind, int] = {"pcm": 2, "pcmu": 1, "pcma": 1}
+BYTES_PER_SAMPLE: dict[Kind, int] = {"pcm": 2, "pcmu": 1, "pcma": 1, "static": 2}
+"""`static` is what a service makes of a format that it does not know: noise of the same length (clients' reports)."""
 
 SILENCE_DBFS = -120.0
 LARGEST_WAV_BYTES = 512 * 2**20
@@ -62,18 +64,16 @@ PCM_24K = AudioFormat("pcm", 24000)
 
 
 def audio_format(media_type: str, rate: int | None = None) -> AudioFormat:
-    """The format that a session names by `{"type": "audio/pcm", "rate": 16000}`. Never raises: a session that asks for
-    what cannot be had here, opus included, stays on PCM_24K, and a client that reads it as something else hears static.
+    """The format of a media type as both services write it, such as `audio/pcmu`; a missing rate is the usual one.
+
+    Never raises: what no service has is `static`.
     """
-    match media_type:
-        case "audio/pcm" if rate is None or rate in RATES["pcm"]:
-            return AudioFormat("pcm", rate or 24000)
-        case "audio/pcmu":
-            return AudioFormat("pcmu", 8000)
-        case "audio/pcma":
-            return AudioFormat("pcma", 8000)
-        case _:
-            return PCM_24K
+    kind = _KINDS.get(media_type.lower(), "static")
+    wanted = rate if rate is not None else (24000 if kind == "pcm" else RATES[kind][0])
+    return AudioFormat(kind, wanted) if wanted in RATES[kind] else AudioFormat("static")
+
+
+_KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma", "audio/opus": "opus"}
 
 
 def decode(data: bytes, format: AudioFormat) -> Samples:
@@ -82,7 +82,7 @@ def decode(data: bytes, format: AudioFormat) -> Samples:
     Raises ValueError for half a sample at the end, and for opus.
     """
     match format.kind:
-        case "pcm":
+        case "pcm" | "static":
             if len(data) % 2:
                 raise ValueError(f"{len(data)} bytes are not whole 16-bit samples; send an even number of bytes")
             return np.frombuffer(data, "<i2")
@@ -103,6 +103,8 @@ def encode(samples: Samples, format: AudioFormat) -> bytes:
             return _linear_to_ulaw()[samples.view(np.uint16)].tobytes()
         case "pcma":
             return _linear_to_alaw()[samples.view(np.uint16)].tobytes()
+        case "static":
+            return np.random.default_rng(len(samples)).integers(-8000, 8000, len(samples), np.int16).tobytes()
         case "opus":
             raise ValueError("opus cannot be encoded here; use pcm, pcmu or pcma")
 

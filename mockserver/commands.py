@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mockserver.audio import AudioFormat
+from mockserver.audio import PCM_24K, AudioFormat
 from mockserver.vad import TurnSettings
-
-PCM_24K = AudioFormat("pcm", 24_000)
-"""Both services' default, both ways."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ from replay.frames import Binary, Frame, Text
 Json = dict[str, object]
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')”’]*(?=\s|$)")
+_LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
+"""No voice is asked for more words at once: a text without full stops may be a book."""
 FIRST_SEGMENT_WORDS = 7
 """A response's first segment has at most this many words (recorded: 1 to 7)."""
 
@@ -73,7 +75,7 @@ def segments(text: str) -> list[str]:
         at = found.end()
     if text[at:].strip():
         pieces.append(text[at:])
-    return pieces
+    return [short for piece in pieces for short in _LONGEST.findall(piece)]
 
 
 RHYTHM = Rhythm(

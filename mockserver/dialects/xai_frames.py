@@ -14,7 +14,7 @@ import pybase64
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from mockserver import commands
-from mockserver.dialects.formats import audio_format
+from mockserver.audio import audio_format
 from mockserver.commands import Command, Part, Rejected, Settings
 from mockserver.dialects.refusals import rejected
 from mockserver.vad import XAI_TURNS, TurnSettings

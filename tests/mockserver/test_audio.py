@@ -113,9 +113,9 @@ def test_a_format_that_no_service_has_is_refused(kind: str, rate: int, advice: s
         ("audio/pcm", 8000, AudioFormat("pcm", 8000)),
         ("audio/pcmu", None, ULAW),
         ("audio/pcma", 8000, ALAW),
-        ("audio/pcm", 12345, PCM_24K),
-        ("audio/opus", None, PCM_24K),
-        ("audio/x-tape", 8000, PCM_24K),
+        ("audio/pcm", 12345, AudioFormat("static")),
+        ("audio/opus", None, AudioFormat("opus")),
+        ("audio/x-tape", 8000, AudioFormat("static")),
     ],
 )
 def test_a_session_that_names_an_odd_format_stays_on_pcm(media_type: str, rate: int | None, expected: Any) -> None:
