@@ -74,18 +74,20 @@ class CallReport:
         }
 
     def as_text(self) -> str:
-        """The report for a person: a block per turn, then the sum."""
+        """The report for a person: what was said in each turn, then a table of seconds, tools and cost."""
         blocks = [_block(f"turn {number}", _turn_rows(turn)) for number, turn in enumerate(self.turns, start=1)]
-        return "\n\n".join([*blocks, _block("call", self._rows())])
+        blocks.append(
+            _table([_HEAD, *(_figures(str(n), turn) for n, turn in enumerate(self.turns, start=1)), self._sum])
+        )
+        rows = [("conversation", self.conversation_id or "not named by the service"), ("model", self.model)]
+        if self.failure is not None:
+            rows.append(("failed", self.failure))
+        return "\n\n".join([*blocks, _block("call", rows)])
 
-    def _rows(self) -> list[tuple[str, str]]:
-        rows = [
-            ("conversation", self.conversation_id or "not named by the service"),
-            ("model", self.model),
-            ("audio", _audio(self.cost)),
-            ("cost", self.cost.shown),
-        ]
-        return rows if self.failure is None else [*rows, ("failed", self.failure)]
+    @property
+    def _sum(self) -> tuple[str, ...]:
+        cost = self.cost
+        return ("call", f"{float(cost.input_s):.2f} s", f"{float(cost.output_s):.2f} s", "", cost.shown, "")
 
 
 async def run_call(
@@ -146,21 +148,31 @@ def _cost_json(cost: Cost) -> dict[str, Any]:
     }
 
 
+_HEAD = ("turn", "audio in", "audio out", "first audio", "cost", "tools")
+
+
+def _figures(label: str, turn: Turn) -> tuple[str, ...]:
+    cost = turn.cost
+    first = "none" if turn.first_audio_ms is None else f"{turn.first_audio_ms:.0f} ms"
+    tools = ", ".join(run.name for run in turn.tools)
+    return (label, f"{float(cost.input_s):.2f} s", f"{float(cost.output_s):.2f} s", first, cost.shown, tools)
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(lines)
+
+
 def _turn_rows(turn: Turn) -> list[tuple[str, str]]:
-    first = "none" if turn.first_audio_ms is None else f"after {turn.first_audio_ms:.0f} ms"
     rows = [("heard", turn.heard or "(nothing)"), ("said", turn.said or "(nothing)")]
     rows += [("tool", _tool_text(run)) for run in turn.tools]
-    rows += [("audio", _audio(turn.cost)), ("first audio", first), ("cost", turn.cost.shown)]
     return rows if turn.status == "completed" else [*rows, ("ended", turn.status)]
 
 
 def _tool_text(run: ToolRun) -> str:
     arguments = run.arguments if isinstance(run.arguments, str) else json.dumps(run.arguments)
     return f"{run.name}({arguments}) -> {json.dumps(run.result)} in {run.ms:.1f} ms"
-
-
-def _audio(cost: Cost) -> str:
-    return f"{float(cost.input_s):.2f} s in, {float(cost.output_s):.2f} s out"
 
 
 def _block(title: str, rows: list[tuple[str, str]]) -> str:
