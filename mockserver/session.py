@@ -52,7 +52,7 @@ from mockserver.facts import (
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
 from mockserver.ledger import Ledger
-from mockserver.listening import Buffered, InputAudio
+from mockserver.listening import InputAudio
 from mockserver.playout import Agenda, Run
 from mockserver.vad import Began, Ended, TurnSettings, audio_start_ms
 from mockserver.voices import Voice
@@ -66,7 +66,8 @@ class SpokenTurn:
     """A turn that is over but not yet understood."""
 
     item: Item
-    taken: Buffered
+    ms: int
+    """From where its audio starts, padding included, to its end."""
     respond: bool
 
 
@@ -99,6 +100,7 @@ class Session:
         self._unheard: SpokenTurn | None = None
         self._answer_owed = False
         self._turns_heard = 0
+        self._turn_start_ms = 0
         self._last_end_ms = 0
         self._answered_by_commit = False
         self._out: list[Outgoing] = []
@@ -263,6 +265,8 @@ class Session:
         if not resumed and self.dialect.traits.user_item_at_speech_start:
             self.conversation.add(item)
         start_ms = audio_start_ms(self._input.at_ms(border.at_ms), self._turns.prefix_padding_ms, self._last_end_ms)
+        if not resumed:
+            self._turn_start_ms = start_ms
         self._state(SpeechStarted(item, start_ms, resumed), now)
         said = self._brain.hear(self._turns_heard)
         if said and not resumed:
@@ -292,18 +296,20 @@ class Session:
         self._state(SpeechStopped(self._turn, self._last_end_ms), now)
         detection = self.settings.turn_detection
         if detection is not None:
-            self._end_turn(self._input.take(), detection.create_response, now)
+            self._input.take()
+            self._end_turn(self._last_end_ms, detection.create_response, now)
 
     def _commit(self, command: Commit, now: float) -> None:
         traits = self.dialect.traits
         if self.settings.turn_detection is not None and traits.commit_ignored_under_vad:
             return
+        end_ms = round(self._input.clock_ms) if self._input.speaking else self._last_end_ms
         taken = self._input.take()
         if not taken.ms:
             self._state(Refused("buffer_empty", event_id=command.event_id), now)
         elif taken.speech_ms or not traits.commit_answers:
             self._answered_by_commit = traits.commit_answers
-            self._end_turn(taken, traits.commit_answers, now)
+            self._end_turn(end_ms, traits.commit_answers, now)
 
     def _clear(self, now: float) -> None:
         self._input.take()
@@ -314,14 +320,14 @@ class Session:
     def _new_turn(self) -> Item:
         return Item(self.dialect.ids.item(), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
 
-    def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
+    def _end_turn(self, end_ms: int, respond: bool, now: float) -> None:
         self._understand(now)
         item, self._turn = self._turn or self._new_turn(), None
         announced = self.conversation.get(item.id) is not None
         if not announced:
             self.conversation.add(item)
         self._state(Committed(item, announced), now)
-        self._unheard = SpokenTurn(item, taken, respond)
+        self._unheard = SpokenTurn(item, end_ms - self._turn_start_ms, respond)
         self._agenda.start(HEARING, self._hear(item, now))
 
     def _hear(self, item: Item, now: float) -> Run:
@@ -348,7 +354,7 @@ class Session:
             return
         said = self._said
         self._turns_heard += 1
-        self._inputs.heard(said, turn.taken.speech_ms)
+        self._inputs.heard(said, turn.ms)
         turn.item.parts = [Part("input_audio", said, is_audio=True)]
         self._state(Heard(turn.item, said), now)
 

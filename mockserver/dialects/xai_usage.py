@@ -36,7 +36,7 @@ def usage(response: Response) -> dict[str, object]:
     """The `usage` of a `response.done`, in wire order. Only what is new since the last response counts as input."""
     counts = response.counts
     text_in = _total(counts.typed) + _total(counts.heard) + SPOKEN_TURN_TOKENS * len(counts.heard)
-    audio_in = round(counts.heard_ms * 50 / 1000)  # 50 a second of speech: one recorded turn, a guess
+    audio_in = floor(counts.heard_ms * 50 / 1000)  # 50 a second of the turn: one recorded turn, a guess
     text_out = sum(text_tokens(item.text) for item in response.output if item.kind == "message")
     audio_out = audio_tokens(counts.audio_seconds, counts.segments)
     return {

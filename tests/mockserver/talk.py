@@ -1,11 +1,15 @@
-"""Talk: drives a Session without sockets or clocks, and tells the whole conversation when something is amiss."""
+"""Talk: drives a Session without sockets or clocks, and tells the whole conversation when something is amiss.
+
+Not a client: it keeps no state of the protocol and repairs nothing. An error event that a test never looked at fails
+the test at its end: see conftest.py.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pybase64
@@ -45,6 +49,9 @@ def saying(seconds: float) -> Script:
 class Talk:
     """One conversation. Time moves only by `wait`, `until` and `rest`."""
 
+    going: ClassVar[list[Talk]] = []
+    """Those that have not hung up."""
+
     def __init__(
         self,
         brain: Brain | None = None,
@@ -69,6 +76,9 @@ class Talk:
         self.events: list[Event] = []
         self.binary: list[bytes] = []
         self.log: list[str] = []
+        self._cursor = 0
+        self._errors_seen = 0
+        Talk.going.append(self)
         self._take()
         if update is not None:
             self.send("session.update", session=dict(update))
@@ -79,15 +89,27 @@ class Talk:
 
     def send_raw(self, data: str | bytes) -> list[Event]:
         """Send any frame."""
+        self._cursor = len(self.events)
         self.log.append(f"{self.now:9.3f} >> {data[:150]!r}")
         self.session.receive(data, self.now)
         return self._take()
 
     def say(self, text: str) -> None:
         """Type a message and ask for a response."""
-        content = [{"type": "input_text", "text": text}]
-        self.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        seen = len(self.events)
+        self.write(text)
         self.send("response.create")
+        self._cursor = seen
+
+    def write(self, text: str, role: str = "user", **fields: object) -> list[Event]:
+        """Put a message into the conversation; `fields` belong to the event, such as `previous_item_id`."""
+        content = [{"type": "output_text" if role == "assistant" else "input_text", "text": text}]
+        item = {"type": "message", "role": role, "content": content}
+        return self.send("conversation.item.create", item=item, **fields)
+
+    def create(self, type: str, **fields: object) -> list[Event]:
+        """Put any other item into the conversation."""
+        return self.send("conversation.item.create", item={"type": type, **fields})
 
     def append(self, samples: np.ndarray[Any, Any]) -> list[Event]:
         """Send PCM at 24 kHz in 100 ms chunks, all at this instant."""
@@ -95,6 +117,7 @@ class Talk:
         seen = len(self.events)
         for at in range(0, len(data), 4800):
             self.send("input_audio_buffer.append", audio=pybase64.b64encode_as_string(data[at : at + 4800]))
+        self._cursor = seen
         return self.events[seen:]
 
     def speak(self, text: str = "I would like a dental cleaning, please.") -> list[Event]:
@@ -104,6 +127,15 @@ class Talk:
     def hush(self, ms: int) -> list[Event]:
         """Send silence."""
         return self.append(np.zeros(24 * ms, np.int16))
+
+    def speak_in_time(self, samples: np.ndarray[Any, Any]) -> list[Event]:
+        """Send PCM at 24 kHz as a microphone does: 100 ms every 100 ms."""
+        seen = len(self.events)
+        for at in range(0, len(samples), 2400):
+            self.append(samples[at : at + 2400])
+            self.wait(0.1)
+        self._cursor = seen
+        return self.events[seen:]
 
     def wait(self, seconds: float) -> list[Event]:
         """Let time pass; gives what came."""
@@ -116,23 +148,24 @@ class Talk:
         return self.events[seen:]
 
     def until(self, type: str, times: int = 1) -> Event:
-        """Let time pass until the type came that many times from here on."""
-        return [self._next(type) for _ in range(times)][-1]
+        """The next event of that type, or the one so many further; time passes until it comes.
 
-    def _next(self, type: str) -> Event:
-        seen = len(self.events)
-        while True:
-            for event in self.events[seen:]:
-                seen += 1
-                if event["type"] == type:
-                    return event
-            due = self.session.next_due()
-            assert due is not None, f"no {type} to come\n{self}"
-            self.now = max(self.now, due)
-            self._take()
+        It looks from the latest `send` on, or from behind what the `until` before has found.
+        """
+        while times:
+            while self._cursor == len(self.events):
+                due = self.session.next_due()
+                assert due is not None, f"no {type} to come\n{self}"
+                self.now = max(self.now, due)
+                self._take()
+            times -= self.events[self._cursor]["type"] == type
+            self._cursor += 1
+        if type == "error":
+            self._errors_seen = len(self.events)
+        return self.events[self._cursor - 1]
 
     def rest(self) -> list[Event]:
-        """Let all that is pending happen; gives what came."""
+        """Let all that is pending happen; gives what came. Does not end while an idle timeout is set."""
         seen = len(self.events)
         while (due := self.session.next_due()) is not None:
             self.now = max(self.now, due)
@@ -141,7 +174,23 @@ class Talk:
 
     def of(self, type: str) -> list[Event]:
         """All events of a type so far."""
+        if type == "error":
+            self._errors_seen = len(self.events)
         return [event for event in self.events if event["type"] == type]
+
+    @property
+    def error(self) -> Event:
+        """The one error so far that no test has looked at."""
+        seen, self._errors_seen = self._errors_seen, len(self.events)
+        errors: list[Event] = [event["error"] for event in self.events[seen:] if event["type"] == "error"]
+        assert len(errors) == 1, f"{len(errors)} new errors\n{self}"
+        return errors[0]
+
+    def hang_up(self) -> None:
+        """End it. An error that nobody looked at is a surprise that nobody noticed."""
+        Talk.going.remove(self)
+        missed = [event["error"]["message"] for event in self.events[self._errors_seen :] if event["type"] == "error"]
+        assert not missed, f"the test never looked at {missed}\n{self}"
 
     @property
     def types(self) -> list[str]:

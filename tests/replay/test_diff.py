@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from replay.diff import Difference, compare, report
 from replay.formats import pydantic_ai
 from replay.marks import ABSENT
-from tests.replay.planting import FAULTS, Events
+from tests.replay.planting import FAULTS, Events, renamed
 
 TALK: Any = pydantic_ai.read(Path(__file__).with_name("talk.yaml")).received()
 
@@ -182,20 +182,3 @@ def test_long_conversations_are_aligned_within_bounds():
     long = [{"type": "ping", "timestamp": number} for number in range(1500)]
     other = [{"type": "ping", "timestamp": -number} for number in range(1, 1501)]
     assert len(compare(long, other)) == 1500
-
-
-def renamed(events: Any) -> Events:
-    """The events with every id replaced by another of the same shape, alike everywhere."""
-    def other(value: Any) -> Any:
-        match value:
-            case dict():
-                return {key: other(part) for key, part in value.items()}
-            case list():
-                return [other(part) for part in value]
-            case str():
-                return value.replace("-4000-8000-", "-4000-9000-").replace("b000000000004000", "b000000000004fff")
-            case _:
-                return value
-
-    renamed_events: Events = [other(event) for event in events]
-    return renamed_events
