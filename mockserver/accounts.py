@@ -1,0 +1,151 @@
+"""Who may come in: keys and their teams, ephemeral secrets, limits, and conversations that can be taken up again.
+
+In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is door.py's affair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from mockserver.ids import stream
+
+if TYPE_CHECKING:
+    from mockserver.conversation import Conversation
+
+MAX_REMEMBERED = 10_000
+"""Teams, secrets and conversations kept, each; the oldest go first."""
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """No entry. `retry_after_s` tells when another try may succeed, as far as that is known."""
+
+    why: Literal["missing", "wrong", "blocked", "rate", "crowded"]
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """An ephemeral credential and the Unix second at which it ends."""
+
+    value: str
+    expires_at: int
+
+
+@dataclass(slots=True, eq=False)
+class Team:
+    """What belongs to one key. It does not hold the key."""
+
+    sessions: int = 0
+    """Open now."""
+    recent: deque[float] = field(default_factory=deque)
+    """When it knocked in the last minute."""
+    conversations: OrderedDict[str, tuple[Conversation, float]] = field(default_factory=OrderedDict)
+    """Resumable ones, and when each was used last."""
+
+
+class Accounts:
+    """The books of one server. Without `keys` any non-empty key is let in, each as a team of its own.
+
+    Credentials are kept as SHA-256 digests, so that looking one up tells nothing about another by its timing.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        blocked: Iterable[str] = (),
+        requests_per_minute: int | None = None,
+        seed: str,
+    ) -> None:
+        self.requests_per_minute = requests_per_minute
+        self._keys = [_digest(key) for key in keys]
+        self._blocked = [_digest(key) for key in blocked]
+        self._teams: OrderedDict[bytes, Team] = OrderedDict()
+        self._secrets: OrderedDict[bytes, tuple[Team, float]] = OrderedDict()
+        self._rng = stream(seed, "client secrets")
+
+    def owner(self, key: str | None) -> Team | Denied:
+        """The team of an API key."""
+        if not key:
+            return Denied("missing")
+        digest = _digest(key)
+        if _among(digest, self._blocked):
+            return Denied("blocked")
+        if self._keys and not _among(digest, self._keys):
+            return Denied("wrong")
+        return self._team(digest)
+
+    def bearer(self, credential: str | None, now: float) -> Team | Denied:
+        """The team of an API key or of an ephemeral secret that still holds."""
+        digest = _digest(credential or "")
+        if (known := self._secrets.get(digest)) is not None:
+            team, ends = known
+            return team if now < ends else Denied("wrong")
+        return self.owner(credential)
+
+    def mint(self, team: Team, prefix: str, seconds: int, now: float) -> Secret:
+        """A new secret of the team, for `seconds` from now. It begins with `prefix` and is 80 characters longer."""
+        value = prefix + "".join(self._rng.choices(_ALPHABET, k=80))
+        expires_at = int(now) + seconds
+        self._secrets[_digest(value)] = (team, expires_at)
+        while len(self._secrets) > MAX_REMEMBERED:
+            self._secrets.popitem(last=False)
+        return Secret(value, expires_at)
+
+    def knock(self, team: Team, now: float) -> Denied | None:
+        """Count a request; refused when the last minute saw too many. Off without `requests_per_minute`."""
+        if self.requests_per_minute is None:
+            return None
+        while team.recent and team.recent[0] <= now - 60:
+            team.recent.popleft()
+        if len(team.recent) >= self.requests_per_minute:
+            return Denied("rate", math.ceil(team.recent[0] + 60 - now) if team.recent else 60)
+        team.recent.append(now)
+        return None
+
+    def enter(self, team: Team, seats: int) -> Denied | None:
+        """Take one of the team's `seats` for a session, to be given back with `leave`."""
+        if team.sessions >= seats:
+            return Denied("crowded", 1)  # nobody knows when a seat is free
+        team.sessions += 1
+        return None
+
+    def leave(self, team: Team) -> None:
+        """Give a seat back."""
+        team.sessions -= 1
+
+    def remember(self, team: Team, conversation: Conversation, now: float) -> None:
+        """Keep a conversation for its team to take up again."""
+        team.conversations[conversation.id] = (conversation, now)
+        team.conversations.move_to_end(conversation.id)
+        while len(team.conversations) > MAX_REMEMBERED:
+            team.conversations.popitem(last=False)
+
+    def recall(self, team: Team, conversation_id: str, now: float, kept_s: float) -> Conversation | None:
+        """The conversation of that id, unless it is another team's or was unused for `kept_s` seconds."""
+        conversation, used = team.conversations.get(conversation_id, (None, now))
+        return conversation if now - used < kept_s else None
+
+    def _team(self, digest: bytes) -> Team:
+        team = self._teams.setdefault(digest, Team())
+        self._teams.move_to_end(digest)
+        if len(self._teams) > MAX_REMEMBERED:
+            self._teams.popitem(last=False)
+        return team
+
+
+def _digest(credential: str) -> bytes:
+    return hashlib.sha256(credential.encode()).digest()
+
+
+def _among(digest: bytes, known: list[bytes]) -> bool:
+    """Compares with every one, so that its time does not depend on which it was."""
+    return sum(hmac.compare_digest(digest, each) for each in known) > 0

@@ -1,0 +1,150 @@
+"""An event loop whose time jumps to the next timer when nothing else can happen: an hour takes milliseconds.
+
+Not a fake network: sockets are real, and only the waiting is skipped. Another thread or process is invisible to it,
+except through `run_in_executor`: while such a call is out, time stands still.
+
+When may it jump? Only when no callback is ready and no socket of this loop has anything to deliver. On loopback, a
+`send` hands its bytes to the receiver's queue before it returns, so what one task wrote, the next poll reports. The
+kernel may put that work off for a moment under load; so a jump needs several empty polls in a row, with the processor
+offered to others in between, and where loopback has a thread of its own (macOS, Windows) a last poll that really waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import selectors
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Ready = list[tuple[selectors.SelectorKey, int]]
+
+EPOCH = 1_767_225_600.0
+"""Unix time at which every virtual world begins: 2026-01-01T00:00:00Z."""
+_QUIET_POLLS = 3
+_LAST_POLL_S = 0.0 if sys.platform == "linux" else 0.002
+_STALL_S = 5.0
+"""Real seconds without any timer before a run is given up: nothing can happen any more."""
+
+
+class Stalled(RuntimeError):
+    """Every task waits and no timer is left: in virtual time that wait would be for ever."""
+
+
+class AutoJumpLoop(asyncio.SelectorEventLoop):
+    """A selector loop in virtual seconds, from 0."""
+
+    def __init__(self) -> None:
+        self._virtual_s = 0.0
+        self._away = 0
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        return self._virtual_s
+
+    def jump(self, seconds: float) -> None:
+        """Move time on. Only the selector calls this."""
+        self._virtual_s += seconds
+
+    @property
+    def away(self) -> bool:
+        """A call is out in another thread."""
+        return self._away > 0
+
+    def run_in_executor(  # type: ignore[override]  # typeshed spells the arguments with a TypeVarTuple, new in 3.11
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
+        self._away += 1
+        future.add_done_callback(self._back)
+        return future
+
+    def _back(self, _: object) -> None:
+        self._away -= 1
+
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """Joins the executor's threads in a thread of its own, which must hold time still as well."""
+        self._away += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._away -= 1
+
+
+class _JumpingSelector(selectors.BaseSelector):
+    """Polls; where the loop would wait for a timer, it moves the loop's time instead."""
+
+    def __init__(self, loop: AutoJumpLoop) -> None:
+        self._loop = loop
+        self._real = selectors.DefaultSelector()
+
+    def select(self, timeout: float | None = None) -> Ready:
+        if timeout is not None and timeout <= 0:
+            return self._real.select(0)
+        if ready := self._quiet():
+            return ready
+        if self._loop.away:
+            return self._real.select(None)  # the executor's answer wakes the loop through its own socket
+        if timeout is not None:
+            self._loop.jump(timeout)
+            return []
+        return self._last_hope()
+
+    def _quiet(self) -> Ready:
+        for _ in range(_QUIET_POLLS):
+            if ready := self._real.select(0):
+                return ready
+            if hasattr(os, "sched_yield"):
+                os.sched_yield()
+        return self._real.select(_LAST_POLL_S)
+
+    def _last_hope(self) -> Ready:
+        if ready := self._real.select(_STALL_S):
+            return ready
+        raise Stalled("every task waits and no timer is left; look for an await whose other side is gone")
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._real.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._real.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._real.modify(fileobj, events, data)
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._real.get_key(fileobj)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._real.get_map()
+
+    def close(self) -> None:
+        self._real.close()
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end in virtual time and give back its result, as `asyncio.run` does in real time.
+
+    Raises Stalled, after a few real seconds, when nothing can happen any more.
+    """
+    loop = AutoJumpLoop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        try:
+            _cancel_all(loop)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+
+def _cancel_all(loop: AutoJumpLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

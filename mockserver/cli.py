@@ -1,0 +1,182 @@
+"""The commands `serve` and `say`: options in, one line out. What they do is server.py's and the voices' affair."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mockserver.brains import Brain
+    from mockserver.server import Options, Server
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+JOURNAL_BYTES = 32 << 20
+"""A server that runs for days keeps less than one that lives for a test."""
+
+
+class Unusable(click.ClickException):
+    """Bad input; the message is one line that says what to do."""
+
+    exit_code = 2
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--dialect", default="xai", show_default=True, help="Service to be, by name or dated name.")
+@click.option("--scenario", type=click.Path(path_type=Path), help="What to answer.  [default: what it is told]")
+@click.option(
+    "--pacing",
+    type=click.Choice(["live", "realtime", "burst"]),
+    default="live",
+    show_default=True,
+    help="Rhythm of answers.",
+)
+@click.option("--seed", default="0", show_default=True, help="Same seed and traffic, same frames.")
+@click.option("--api-key", "api_keys", multiple=True, help="Accept this key; repeatable.  [default: any]")
+@click.option("--blocked-key", "blocked_keys", multiple=True, help="A key whose team has no credits; repeatable.")
+@click.option("--max-sessions", type=click.IntRange(min=1), help="Open at once per team.  [default: the service's]")
+@click.option("--rate", type=click.IntRange(min=1), help="Requests a minute per team.  [default: unlimited]")
+@click.option(
+    "--voice", type=click.Choice(["auto", "tone", "espeak"]), default="auto", show_default=True, help="Who speaks."
+)
+@click.option("--clock", default="wall", show_default=True, help="wall, wall:RATE or manual (moved over HTTP).")
+@click.option(
+    "--admin-token", envvar="REALTAPE_ADMIN_TOKEN", help="Asked of whoever uses /_mock/.  [default: this machine only]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
+def serve(host: str, port: int, scenario: Path | None, as_json: bool, **settings: object) -> None:
+    """Serve the mock until interrupted. It prints one line when it is ready."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if host not in LOOPBACK:
+        click.echo(f"warning: listening on {host}: others on the network can use this mock", err=True)
+    server = _server(_options(settings), _brain(scenario))
+    loop = _new_loop()
+    try:
+        loop.run_until_complete(_serve(server, host, port, as_json))
+    finally:
+        loop.close()
+
+
+def _options(settings: dict[str, object]) -> Options:
+    from mockserver.clock import rate_named
+    from mockserver.server import Options
+
+    rate, clock = settings.pop("rate"), str(settings.pop("clock"))
+    try:
+        return Options(
+            **settings,  # type: ignore[arg-type]
+            requests_per_minute=rate,  # type: ignore[arg-type]
+            clock_rate=rate_named(clock),
+            journal_bytes=JOURNAL_BYTES,
+        )
+    except ValueError as problem:
+        raise Unusable(str(problem)) from problem
+
+
+def _brain(scenario: Path | None) -> Callable[[], Brain] | None:
+    if scenario is None:
+        return None
+    from mockserver.brains.scenario import Scenario, ScenarioError
+
+    try:
+        return Scenario.load(scenario).brain
+    except ScenarioError as problem:
+        raise Unusable(str(problem)) from problem
+
+
+def _server(options: Options, brain: Callable[[], Brain] | None) -> Server:
+    from mockserver.server import Server
+
+    server = Server(options, brain)
+    if options.voice != "auto":
+        try:
+            _ = server.voice
+        except RuntimeError as problem:
+            raise Unusable(str(problem)) from problem
+    return server
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where it is installed: half as many turns a second more."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(server: Server, host: str, port: int, as_json: bool) -> None:
+    try:
+        await server.start(host, port)
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
+    stop = _interrupted()
+    click.echo(_ready(host, server.port, as_json))
+    sys.stdout.flush()
+    loop = asyncio.get_running_loop()
+    loop.call_soon(server.warm_up)
+    try:
+        await stop
+    finally:
+        await server.stop()
+
+
+def _interrupted() -> asyncio.Future[None]:
+    """Done at SIGINT or SIGTERM. Where loops take no signal handlers (Windows), an interrupt raises as usual."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def done() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, done)
+        except NotImplementedError:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(done))
+    return stop
+
+
+def _ready(host: str, port: int, as_json: bool) -> str:
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    ws = f"ws://{authority}/v1/realtime"
+    if as_json:
+        return json.dumps({"ws": ws, "http": f"http://{authority}/v1", "pid": os.getpid()})
+    return f"ready {ws}"
+
+
+@click.command()
+@click.argument("text")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The WAV file to write.")
+@click.option("--voice", default="ara", show_default=True, help="Any voice id of the service.")
+@click.option("--speed", default=1.0, show_default=True, type=float, help="1.0 is the normal rate.")
+@click.option(
+    "--engine", type=click.Choice(["auto", "tone", "espeak"]), default="auto", show_default=True, help="Who speaks."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def say(text: str, out: Path, voice: str, speed: float, engine: str, as_json: bool) -> None:
+    """Speak TEXT into a WAV file (24 kHz, mono, 16 bit) and print its seconds."""
+    from mockserver.audio import resample, write_wav
+    from mockserver.voices import voice_named
+
+    try:
+        clip = voice_named(engine).speak(text, voice=voice, speed=speed)
+        write_wav(out, resample(clip.samples, clip.rate, 24_000), 24_000)
+    except (ValueError, RuntimeError) as problem:
+        raise Unusable(str(problem)) from problem
+    except OSError as problem:
+        raise Unusable(f"{out}: {problem.strerror}; choose a folder that exists and may be written to") from problem
+    seconds = round(clip.seconds, 3)
+    click.echo(json.dumps({"out": str(out), "seconds": seconds}) if as_json else f"{out}: {seconds} s")

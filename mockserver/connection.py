@@ -1,0 +1,255 @@
+"""One peer on one WebSocket: hands it what arrives, writes what it gives back, wakes it when it asked to be woken.
+
+No content is made or changed here. Frames leave through the transport, all that are due at once in one write: that is
+worth more than any other thing done here (three times the turns a second). Reading never waits for writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import sys
+
+from aiohttp import WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
+
+from mockserver.clock import Clock, Handle
+from mockserver.journal import SessionLog
+from mockserver.peer import Peer
+from replay.frames import Binary, Close, Outgoing, Reset, Text
+
+HIGH_WATER = 256 << 10
+"""Unsent bytes above which nothing more is taken from the peer, until the socket has caught up."""
+UNSENT_CAP = 64 << 20
+"""Unsent bytes above which the connection is reset; a ten-minute answer sent at once has 38 million."""
+CLOSE_WAIT_S = 5.0
+"""How long the client may take to answer a close frame."""
+
+_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
+_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_LOG = logging.getLogger(__name__)
+
+
+def header(opcode: int, length: int) -> bytes:
+    """The head of an unmasked, unfragmented frame (RFC 6455 section 5.2). `opcode` includes the FIN bit."""
+    if length < 126:
+        return bytes((opcode, length))
+    if length < 1 << 16:
+        return struct.pack(">BBH", opcode, 126, length)
+    return struct.pack(">BBQ", opcode, 127, length)
+
+
+def closing(code: int, reason: str = "") -> bytes:
+    """A close frame. Code 1005 stands for none and is not sent; a reason is cut to the 123 bytes that fit."""
+    if code == 1005:
+        return header(_CLOSE, 0)
+    text = reason.encode()[:123].decode(errors="ignore").encode()
+    return header(_CLOSE, 2 + len(text)) + struct.pack(">H", code) + text
+
+
+class Connection:
+    """The pump. Its seconds count from its making; they never run backwards, whatever the clock's rounding."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        ws: web.WebSocketResponse,
+        writer: AbstractStreamWriter,
+        transport: asyncio.Transport,
+        clock: Clock,
+        log: SessionLog,
+    ) -> None:
+        self.error: Exception | None = None
+        """What went wrong inside the peer; the client only saw 1011."""
+        self._peer = peer
+        self._ws = ws
+        self._writer = writer
+        self._transport = transport
+        self._clock = clock
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._opened = clock.now()
+        self._reached = 0.0
+        self._alarm: Handle | None = None
+        self._due: float | None = None
+        self._flushing = False
+        self._heard = False
+        self._drain: asyncio.Task[None] | None = None
+        self._over: Close | None = None
+        """How it ends, once that is decided; nothing is taken from either side after."""
+        self._patience: asyncio.TimerHandle | None = None
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    async def pump(self) -> None:
+        """Serve the connection until it is over. What the peer raises is kept in `error`."""
+        try:
+            self._flush_soon()
+            await self._read()
+        finally:
+            self._end()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame, and tear the connection down unless the client answers it in time."""
+        if self._over is None:
+            self._over = Close(code, reason)
+            self._transport.write(closing(code, reason))
+            self._patience = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
+
+    def reset(self, reason: str) -> None:
+        """Tear the TCP connection down. The client sees a reset, not an orderly end; unsent bytes are lost."""
+        if self._over is None:
+            self._over = Close(1006, reason)
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None:
+            with contextlib.suppress(OSError, AttributeError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+        self._transport.abort()
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._ws.receive()
+            match message.type:
+                case WSMsgType.TEXT | WSMsgType.BINARY:
+                    self._receive(message.data)
+                case WSMsgType.CLOSE:
+                    self._client_closed(message.data or 1005, message.extra or "")
+                    return
+                case _:  # the connection broke, or what arrived was no WebSocket frame
+                    return
+
+    def _receive(self, data: str | bytes) -> None:
+        if self._over is not None:
+            return
+        now = self._now()
+        self._log.inbound(now, data)
+        try:
+            self._peer.receive(data, now)
+        except Exception as error:
+            self._fail(error)
+        self._heard = True
+        self._flush_soon()
+
+    def _client_closed(self, code: int, reason: str) -> None:
+        self._log.inbound(self._now(), Close(code, reason))
+        if self._over is None:
+            self._over = Close(code, reason)
+            self._transport.write(closing(code))
+        self._transport.close()
+
+    def _flush_soon(self) -> None:
+        """Several messages that arrived together are answered together."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._over is not None or self._transport.is_closing():
+            return
+        try:
+            self._write_due()
+        except Exception as error:
+            self._fail(error)
+
+    def _write_due(self) -> None:
+        """Take what is due instant by instant, so that an answer due all at once goes out as fast as it is read.
+
+        While the socket lags, only what a new message caused is taken: the peer must not pile that up unseen.
+        """
+        now = self._now()
+        heard, self._heard = self._heard, False
+        while heard or not self._lagging():
+            heard = False
+            due = self._peer.next_due()
+            outgoing = self._peer.take_output(now if due is None else min(due, now))
+            self._write(outgoing)
+            later = self._peer.next_due()
+            if self._over is not None:
+                return
+            if later is None or later > now:
+                self._wake_at(later)
+                return
+            if later == due and not outgoing:
+                raise RuntimeError(f"{type(self._peer).__name__} is due at {due} s, but has nothing to send then")
+        self._wait_for_socket()
+
+    def _write(self, outgoing: list[Outgoing]) -> None:
+        parts: list[bytes] = []
+        for each in outgoing:
+            frame = each.frame
+            self._log.outbound(each.at, frame)
+            match frame:
+                case Text(data):
+                    parts += (header(_TEXT, len(data)), data)
+                case Binary(data):
+                    parts += (header(_BINARY, len(data)), data)
+                case Close(code, reason):
+                    self._send(parts)
+                    self.close(code, reason)
+                    return
+                case Reset():
+                    self._send(parts)
+                    self.reset("")
+                    return
+        self._send(parts)
+
+    def _send(self, parts: list[bytes]) -> None:
+        if parts:
+            self._transport.write(b"".join(parts))
+        if (unsent := self._transport.get_write_buffer_size()) > UNSENT_CAP:
+            _LOG.warning("session %s: slow consumer, %d bytes unsent; connection reset", self._log.id, unsent)
+            self.reset(f"slow consumer: {unsent} bytes unsent")
+
+    def _lagging(self) -> bool:
+        return self._transport.get_write_buffer_size() > HIGH_WATER
+
+    def _wait_for_socket(self) -> None:
+        if self._drain is None:
+            self._drain = self._loop.create_task(self._drained())
+
+    async def _drained(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+        self._drain = None
+        self._flush_soon()
+
+    def _wake_at(self, due: float | None) -> None:
+        """Keep one alarm, at an absolute instant: relative ones drift by milliseconds a second."""
+        if due == self._due:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._due = due
+        self._alarm = None if due is None else self._clock.call_at(self._opened + due, self._wake)
+
+    def _wake(self) -> None:
+        if self._due is not None:
+            self._reached = max(self._reached, self._due)
+        self._due = self._alarm = None
+        self._flush()
+
+    def _now(self) -> float:
+        self._reached = max(self._reached, self._clock.now() - self._opened)
+        return self._reached
+
+    def _fail(self, error: Exception) -> None:
+        """A bug in here must not look like an outage of the service: the client learns nothing, the owner all."""
+        self.error = self.error or error
+        _LOG.error("session %s: error inside the mock", self._log.id, exc_info=error)
+        self.close(1011)
+
+    def _end(self) -> None:
+        self._wake_at(None)
+        for pending in (self._drain, self._patience):
+            if pending is not None:
+                pending.cancel()
+        over = self._over = self._over or Close(1006, "connection lost")
+        self._log.ended(self._now(), over.code, over.reason)
+        self._transport.close()
+        try:
+            self._peer.lost(self._reached)
+        except Exception as error:
+            self._fail(error)

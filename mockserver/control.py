@@ -1,0 +1,178 @@
+"""The control plane under /_mock/: look at sessions, journal and ledger, change the scenario, move a manual clock.
+
+For the machine itself: only loopback may ask, under a loopback name (a web page that rebinds its own name to 127.0.0.1
+is turned away), unless an admin token is set; then everybody needs it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import hdrs, web
+
+from mockserver.clock import MAX_PUSH_S
+from mockserver.journal import Event, SessionLog
+
+if TYPE_CHECKING:
+    from mockserver.server import Server
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(server: Server) -> Iterable[web.RouteDef]:
+    """Every route of the control plane, guarded."""
+    plane = _Plane(server)
+    for method, path, answer in (
+        (hdrs.METH_GET, "/health", plane.health),
+        (hdrs.METH_GET, "/sessions", plane.sessions),
+        (hdrs.METH_GET, "/sessions/{id}", plane.session),
+        (hdrs.METH_GET, "/journal", plane.journal),
+        (hdrs.METH_GET, "/ledger", plane.ledger),
+        (hdrs.METH_PUT, "/scenario", plane.scenario),
+        (hdrs.METH_POST, "/clock/advance", plane.advance),
+        (hdrs.METH_POST, "/reset", plane.reset),
+    ):
+        yield web.route(method, f"/_mock{path}", _guarded(answer, server.options.admin_token))
+
+
+class _Problem(Exception):
+    """An answer other than 200: a status and a sentence that says what to do."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+
+
+class _Plane:
+    """One method a route: from a request to JSON."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def health(self, request: web.Request) -> object:
+        server = self._server
+        return {
+            "status": "ok",
+            "dialect": server.options.dialect,
+            "open_sessions": len(server.live),
+            "errors": len(server.errors),
+            "clock": {"rate": server.clock.rate, "now": server.clock.now(), "unix": server.clock.unix()},
+        }
+
+    async def sessions(self, request: web.Request) -> object:
+        return [log.summary() for log in self._server.journal.sessions]
+
+    async def session(self, request: web.Request) -> object:
+        log = self._find(request.match_info["id"])
+        return {**log.summary(), "ledger": log.ledger.as_json()}
+
+    async def journal(self, request: web.Request) -> object:
+        """`?audio=full` shows audio unshortened. Without `?session=` every frame says whose it is."""
+        whole = request.query.get("audio") == "full"
+        if (asked := request.query.get("session")) is not None:
+            return [entry.shown(whole) for entry in self._find(asked).entries]
+        logs = self._server.journal.sessions
+        return [{"session": log.id, **entry.shown(whole)} for log in logs for entry in log.entries]
+
+    async def ledger(self, request: web.Request) -> object:
+        """One session's, or the sum over all."""
+        if (asked := request.query.get("session")) is not None:
+            return self._find(asked).ledger.as_json()
+        return self._server.journal.total().as_json()
+
+    async def scenario(self, request: web.Request) -> object:
+        """Replaces the scenario for new connections; those that are open keep theirs."""
+        from mockserver.brains.scenario import Scenario, ScenarioError
+
+        try:
+            scenario = Scenario.parse((await request.read()).decode())
+        except (ScenarioError, UnicodeDecodeError) as problem:
+            raise _Problem(400, str(problem)) from problem
+        self._server.brain = scenario.brain
+        return {"status": "ok", "applies_to": "new connections"}
+
+    async def advance(self, request: web.Request) -> object:
+        """`{"ms": N}`; answers once everything up to there has happened."""
+        clock = self._server.clock
+        if not clock.manual:
+            raise _Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
+        await clock.advance(ms=await _milliseconds(request))
+        return {"now": clock.now(), "unix": clock.unix()}
+
+    async def reset(self, request: web.Request) -> object:
+        """Forgets sessions, journal and ledgers. Open connections go on, unseen."""
+        self._server.journal.reset()
+        self._server.errors.clear()
+        return {"status": "ok"}
+
+    def _find(self, id: str) -> SessionLog:
+        if (log := self._server.journal.find(id)) is None:
+            raise _Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
+        return log
+
+
+async def _milliseconds(request: web.Request) -> float:
+    try:
+        asked = orjson.loads(await request.read())
+    except orjson.JSONDecodeError:
+        asked = None
+    ms = asked.get("ms") if isinstance(asked, dict) else None
+    if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= MAX_PUSH_S * 1000:
+        raise _Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_PUSH_S * 1000:.0f}')
+    return ms
+
+
+def _guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | None) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if (refusal := _refusal(request, token)) is not None:
+            return _json({"error": refusal}, 403)
+        try:
+            return _json(await answer(request))
+        except _Problem as problem:
+            return _json({"error": str(problem)}, problem.status)
+
+    return handle
+
+
+def _refusal(request: web.Request, token: str | None) -> str | None:
+    """Why this caller is turned away; None lets it in."""
+    if token is not None:
+        given = request.headers.get(hdrs.AUTHORIZATION, "")
+        if hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            return None
+        return "send the admin token: Authorization: Bearer <token>"
+    if not _is_loopback(request.remote or ""):
+        return "the control plane answers this machine only; start the server with --admin-token to open it"
+    origin = request.headers.get(hdrs.ORIGIN)
+    if not _names_loopback(f"//{request.host}") or (origin is not None and not _names_loopback(origin)):
+        return "ask by a loopback name: 127.0.0.1, localhost or [::1]"
+    return None
+
+
+def _names_loopback(url: str) -> bool:
+    try:
+        name = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
+
+
+__all__ = ["Event", "routes"]

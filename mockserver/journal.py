@@ -1,0 +1,265 @@
+"""What crossed the wire: every frame of every session, both ways, as it was. Parsed only when somebody looks.
+
+Bounded in bytes and in sessions: the oldest goes first, and how much is gone is said. HTTP headers, and so keys, never
+come here. What it cost is not counted here: see ledger.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import orjson
+
+from mockserver.prices import dollars
+from replay.frames import Binary, Close, Frame, Reset, Text
+
+if TYPE_CHECKING:
+    from mockserver.ledger import Ledger
+
+Way = Literal["in", "out"]
+Event = dict[str, Any]
+
+_ENTRY_BYTES = 200  # what an entry costs beside its payload, roughly
+_LONGEST_SHOWN = 64  # characters of audio, where it is shortened
+_SECRET = frozenset({"authorization", "api_key", "headers"})
+
+
+class Entry(NamedTuple):
+    """One frame: seconds since its connection opened, direction, and the message as it came."""
+
+    at: float
+    way: Way
+    data: str | Frame | bytes
+
+    @property
+    def event(self) -> Event | None:
+        """The JSON object in it; None for anything else."""
+        text = self.data.data if isinstance(self.data, Text) else self.data
+        if not isinstance(text, str | bytes) or (self.way == "in" and isinstance(text, bytes)):
+            return None
+        try:
+            parsed = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        return parsed if isinstance(parsed, dict) else None
+
+    def shown(self, whole_audio: bool = False) -> Event:
+        """As the control plane shows it: `{at, way, type, frame}`, credentials of the client's tools blotted out."""
+        kind, frame = self._described()
+        audio = () if whole_audio else ("audio", "delta") if (kind or "").endswith("audio.delta") else ("audio",)
+        return {"at": round(self.at, 6), "way": self.way, "type": kind, "frame": _presentable(frame, audio)}
+
+    def _described(self) -> tuple[str | None, object]:
+        if (event := self.event) is not None:
+            kind = event.get("type")
+            return (kind if isinstance(kind, str) else None), event
+        match self.data:
+            case Close(code, reason):
+                return "close", {"code": code, "reason": reason}
+            case Reset():
+                return "reset", None
+            case Binary(data) | bytes(data):
+                return "binary", {"bytes": len(data)}
+            case Text(data):
+                return None, data.decode(errors="replace")
+            case text:
+                return None, text
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes, roughly."""
+        match self.data:
+            case Text(data) | Binary(data):
+                return len(data) + _ENTRY_BYTES
+            case str(data) | bytes(data):
+                return len(data) + _ENTRY_BYTES
+            case _:
+                return _ENTRY_BYTES
+
+
+def _presentable(value: object, audio: Collection[str], name: str = "") -> object:
+    """A copy with credentials hidden and the strings under the names in `audio` shortened."""
+    match value:
+        case _ if name in _SECRET and value:
+            return "(hidden)"
+        case dict():
+            return {key: _presentable(each, audio, key) for key, each in value.items()}
+        case list():
+            return [_presentable(each, audio, name) for each in value]
+        case str() if name in audio and len(value) > _LONGEST_SHOWN:
+            return f"{value[:_LONGEST_SHOWN]}… ({len(value)} characters)"
+        case _:
+            return value
+
+
+class SessionLog:
+    """One session as it went: who, when, what was said on the wire, and what it used."""
+
+    def __init__(self, journal: Journal, id: str, conversation_id: str, opened: float, ledger: Ledger) -> None:
+        self.id = id
+        self.conversation_id = conversation_id
+        self.opened = opened
+        """Unix time in seconds."""
+        self.ledger = ledger
+        self.closed_s: float | None = None
+        """Seconds after it opened; None while it lives."""
+        self.close_code: int | None = None
+        """1005 when the client gave none, 1006 when the connection was just lost."""
+        self.close_reason = ""
+        self.dropped = 0
+        """Frames that were forgotten for want of space."""
+        self.entries: deque[Entry] = deque()
+        self._journal = journal
+
+    def inbound(self, at: float, data: str | bytes | Close) -> None:
+        """A message came in."""
+        self._keep(Entry(at, "in", data))
+
+    def outbound(self, at: float, frame: Frame) -> None:
+        """A frame went out."""
+        self._keep(Entry(at, "out", frame))
+
+    def ended(self, at: float, code: int, reason: str = "") -> None:
+        """The connection is over."""
+        self.closed_s, self.close_code, self.close_reason = at, code, reason
+
+    def received(self, type: str | None = None) -> list[Event]:
+        """The client's events, oldest first; only those of one type when it is given."""
+        return self._events("in", type)
+
+    def sent(self, type: str | None = None) -> list[Event]:
+        """The server's events, oldest first; only those of one type when it is given."""
+        return self._events("out", type)
+
+    def summary(self) -> Event:
+        """As the control plane shows it."""
+        return {
+            "id": self.id,
+            "conversation_id": self.conversation_id,
+            "opened": self.opened,
+            "open": self.closed_s is None,
+            "closed_s": self.closed_s,
+            "close_code": self.close_code,
+            "close_reason": self.close_reason,
+            "frames": len(self.entries),
+            "dropped": self.dropped,
+        }
+
+    def forget_oldest(self) -> int:
+        """Give up the oldest frame, if any is left; how many bytes that freed. Only for the journal."""
+        if not self.entries:
+            return 0
+        self.dropped += 1
+        return self.entries.popleft().size
+
+    def _keep(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._journal.kept(self, entry.size)
+
+    def _events(self, way: Way, type: str | None) -> list[Event]:
+        events = (entry.event for entry in tuple(self.entries) if entry.way == way)
+        return [event for event in events if event is not None and type in (None, event.get("type"))]
+
+
+class Journal:
+    """The sessions of one server, oldest first."""
+
+    def __init__(self, max_bytes: int = 256 << 20, max_sessions: int = 10_000) -> None:
+        self.max_bytes = max_bytes
+        self.max_sessions = max_sessions
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything. A session that is still open goes on, unseen."""
+        self.sessions: deque[SessionLog] = deque()
+        self.dropped_sessions = 0
+        self._gone = Spent()
+        self._bytes = 0
+        self._order: deque[SessionLog] = deque()  # whose frame is the oldest, the next oldest, ...
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every frame kept, session by session."""
+        for session in self.sessions:
+            yield from session.entries
+
+    def open(self, id: str, conversation_id: str, opened: float, ledger: Ledger) -> SessionLog:
+        """Begin a session's log. `opened` is Unix time in seconds."""
+        log = SessionLog(self, id, conversation_id, opened, ledger)
+        self.sessions.append(log)
+        while len(self.sessions) > self.max_sessions:
+            self._forget(self.sessions.popleft())
+        return log
+
+    def find(self, id: str) -> SessionLog | None:
+        """The session of that id, or None."""
+        return next((log for log in self.sessions if log.id == id), None)
+
+    def total(self) -> Spent:
+        """What all sessions used so far, the forgotten ones included."""
+        total = Spent().plus(self._gone)
+        for log in self.sessions:
+            total.count(log.ledger)
+        return total
+
+    def kept(self, log: SessionLog, size: int) -> None:
+        """A frame of `size` bytes was added to `log`: make room for it. Only for the log itself."""
+        self._bytes += size
+        self._order.append(log)
+        while self._bytes > self.max_bytes and self._order:
+            self._bytes -= self._order.popleft().forget_oldest()
+
+    def _forget(self, log: SessionLog) -> None:
+        self.dropped_sessions += 1
+        self._gone.count(log.ledger)
+        while log.entries:
+            self._bytes -= log.forget_oldest()
+
+
+class Spent:
+    """Sums over sessions: seconds, items, hosted calls and exact money."""
+
+    def __init__(self) -> None:
+        self.sessions = 0
+        self.audio_in_s = Fraction(0)
+        self.audio_out_s = Fraction(0)
+        self.text_items = 0
+        self.hosted_calls: Counter[str] = Counter()
+        self.exact_usd = Fraction(0)
+
+    def count(self, ledger: Ledger) -> None:
+        """Add one session. Raises UnknownPrice."""
+        self.sessions += 1
+        self._add(ledger)
+
+    def plus(self, other: Spent) -> Spent:
+        """This, with another sum added to it."""
+        self.sessions += other.sessions
+        self._add(other)
+        return self
+
+    def _add(self, part: Ledger | Spent) -> None:
+        self.audio_in_s += part.audio_in_s
+        self.audio_out_s += part.audio_out_s
+        self.text_items += part.text_items
+        self.hosted_calls.update(part.hosted_calls)
+        self.exact_usd += part.exact_usd
+
+    @property
+    def total_usd(self) -> Decimal:
+        """The amount to a millionth of a USD."""
+        return dollars(self.exact_usd)
+
+    def as_json(self) -> Event:
+        """As the control plane shows it; money is a string, to lose nothing."""
+        return {
+            "sessions": self.sessions,
+            "audio_in_s": float(self.audio_in_s),
+            "audio_out_s": float(self.audio_out_s),
+            "text_items": self.text_items,
+            "hosted_calls": dict(self.hosted_calls),
+            "usd": str(self.total_usd),
+        }

@@ -1,0 +1,207 @@
+"""The mock inside a Python program: a server for the length of a `with`, and what it saw.
+
+Not the command: see cli.py. `async with` serves from the running loop, `with` from a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Generator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from mockserver.clock import rate_named
+from mockserver.journal import Journal, SessionLog, Spent
+from mockserver.server import Options, Server
+
+if TYPE_CHECKING:
+    from mockserver.brains.scenario import Scenario
+
+ANY_KEY = "mock-api-key"
+"""What `api_key` is when the mock takes any."""
+
+
+class MockServer:
+    """A realtime voice service for one test or program.
+
+    `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `dialect`
+    is `xai` or a dated name such as `xai@2026-09`; `pacing` is `live`, `realtime` or `burst`; `voice` is `auto`, `tone`
+    or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`. With `api_keys` other keys are refused, without any
+    non-empty key is accepted; `blocked_keys` belong to a team without credits. The same seed and the same traffic give
+    the same frames. Port 0 picks a free one.
+
+    Raises ValueError for a setting it does not know, ScenarioError for a scenario that cannot be used, OSError when
+    it cannot listen. What goes wrong inside the mock is raised at the end of the `with`: the client only saw 1011.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario | str | os.PathLike[str] | None = None,
+        *,
+        dialect: str = "xai",
+        pacing: str = "live",
+        seed: int | str = 0,
+        voice: str = "auto",
+        api_keys: tuple[str, ...] | list[str] = (),
+        blocked_keys: tuple[str, ...] | list[str] = (),
+        max_sessions: int | None = None,
+        requests_per_minute: int | None = None,
+        clock: str = "wall",
+        admin_token: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        options = Options(
+            dialect=dialect,
+            pacing=pacing,
+            seed=str(seed),
+            voice=voice,
+            api_keys=tuple(api_keys),
+            blocked_keys=tuple(blocked_keys),
+            max_sessions=max_sessions,
+            requests_per_minute=requests_per_minute,
+            clock_rate=rate_named(clock),
+            admin_token=admin_token,
+        )
+        loaded = _loaded(scenario)
+        self._server = Server(options, loaded.brain if loaded is not None else None)
+        self._host = host
+        self._port = port
+        self._thread: _Thread | None = None
+
+    @property
+    def ws_url(self) -> str:
+        """Where clients connect: `ws://127.0.0.1:PORT/v1/realtime`."""
+        return f"ws://{self._authority}/v1/realtime"
+
+    @property
+    def http_url(self) -> str:
+        """The base of the REST routes: `http://127.0.0.1:PORT/v1`."""
+        return f"http://{self._authority}/v1"
+
+    @property
+    def control_url(self) -> str:
+        """The base of the control plane: `http://127.0.0.1:PORT/_mock`."""
+        return f"http://{self._authority}/_mock"
+
+    @property
+    def api_key(self) -> str:
+        """A key that is accepted."""
+        return next(iter(self._server.options.api_keys), ANY_KEY)
+
+    @property
+    def sessions(self) -> list[SessionLog]:
+        """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
+        return list(self._server.journal.sessions)
+
+    @property
+    def journal(self) -> Journal:
+        """Every frame that crossed the wire."""
+        return self._server.journal
+
+    @property
+    def ledger(self) -> Spent:
+        """What all sessions used so far: seconds, text items, `.total_usd`."""
+        return self._server.journal.total()
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What went wrong inside the mock so far."""
+        return self._server.errors
+
+    def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
+        """Move the server's time ahead, stopping at everything that happens on the way.
+
+        To be awaited under `async with`; under `with` it returns when it is done. In virtual time the client's own
+        timers move as well. Raises ValueError for less than nothing and more than 30 days.
+        """
+        push = self._server.clock.advance(minutes=minutes, seconds=seconds, ms=ms)
+        if self._thread is None:
+            return push
+        self._thread.call(push)
+        return _Done()
+
+    async def __aenter__(self) -> MockServer:
+        await self._server.start(self._host, self._port)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._server.stop()
+        self._raise_unless(error)
+
+    def __enter__(self) -> MockServer:
+        self._thread = _Thread()
+        try:
+            self._thread.call(self._server.start(self._host, self._port))
+        except BaseException:
+            self._thread.end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._thread is not None
+        try:
+            self._thread.call(self._server.stop())
+        finally:
+            self._thread.end()
+        self._raise_unless(error)
+
+    def _raise_unless(self, error: BaseException | None) -> None:
+        """A bug in here explains a failed test better than what the client saw of it; an interrupt goes first."""
+        if self._server.errors and (error is None or isinstance(error, Exception)):
+            raise self._server.errors[0]
+
+    @property
+    def _authority(self) -> str:
+        if not self._server.port:
+            raise RuntimeError("the mock is not running; use it inside `async with MockServer(...) as mock:`")
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self._server.port}"
+
+
+class _Thread:
+    """A thread with an event loop of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mock server", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Awaitable[None]) -> None:
+        """Do `work` over there and wait for its end."""
+        done: Future[None] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
+        done.result()
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+
+class _Done:
+    """Something to await that is over already."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+def _loaded(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario | None:
+    if isinstance(scenario, str | os.PathLike):
+        from mockserver.brains.scenario import Scenario
+
+        return Scenario.load(Path(scenario))
+    return scenario

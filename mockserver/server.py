@@ -1,0 +1,286 @@
+"""The mock as an HTTP server on one port: the handshake, the realtime socket, client secrets, the control plane.
+
+It puts the parts together and decides nothing about content: who may come in is accounts.py and door.py, what a
+session says is session.py, how frames cross the socket is connection.py, and /_mock/ is control.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import orjson
+from aiohttp import hdrs, web
+
+from mockserver import control
+from mockserver.accounts import Accounts, Denied, Team
+from mockserver.clock import Clock
+from mockserver.connection import Connection
+from mockserver.dialects import DIALECTS, dialect_name
+from mockserver.door import DOORS, Asked, Refusal, http_refusal
+from mockserver.journal import Journal
+from mockserver.pacing import PRESETS
+
+if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
+    from mockserver.brains import Brain
+    from mockserver.conversation import Conversation
+    from mockserver.dialect import Dialect, Opening, Traits
+    from mockserver.session import Session
+    from mockserver.voices import Voice
+
+MAX_MESSAGE = 64 << 20
+"""Bytes of one WebSocket message that the socket takes at all; the dialect's own bound is lower, and answered."""
+MAX_BODY = 4 << 20
+GOODBYE_S = 0.25
+"""How long clients may take to say goodbye when the server stops."""
+_LOG = logging.getLogger(__name__)
+
+# aiohttp logs the subprotocols that it was not told to accept, and they may hold a key.
+logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server behaves. Raises ValueError for a value it does not know."""
+
+    dialect: str = "xai"
+    pacing: str = "live"
+    seed: str = "0"
+    voice: str = "auto"
+    api_keys: tuple[str, ...] = ()
+    blocked_keys: tuple[str, ...] = ()
+    max_sessions: int | None = None
+    """Open at once per team; None is the dialect's own number."""
+    requests_per_minute: int | None = None
+    """Per team; None is no limit."""
+    clock_rate: float = 1.0
+    admin_token: str | None = None
+    journal_bytes: int = 256 << 20
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dialect", dialect_name(self.dialect))
+        if self.pacing not in PRESETS:
+            raise ValueError(f"unknown pacing {self.pacing!r}; use {', '.join(PRESETS)}")
+        for name in ("max_sessions", "requests_per_minute"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
+            raise ValueError("a key or token is empty; leave it out or give it a value")
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """An open session: what it is made of, and the task that serves it."""
+
+    team: Team
+    session: Session
+    connection: Connection
+    task: asyncio.Task[object] | None
+
+
+class Server:
+    """One mock service. `brain` makes the brain of each new connection."""
+
+    def __init__(self, options: Options, brain: Callable[[], Brain] | None = None) -> None:
+        self.options = options
+        self.brain = brain or _echo
+        """For new connections; the control plane replaces it."""
+        self.door = DOORS[options.dialect]
+        self.accounts = Accounts(
+            keys=options.api_keys,
+            blocked=options.blocked_keys,
+            requests_per_minute=options.requests_per_minute,
+            seed=options.seed,
+        )
+        self.journal = Journal(options.journal_bytes)
+        self.errors: list[Exception] = []
+        """What went wrong inside the mock, oldest first."""
+        self.live: dict[str, Live] = {}
+        """Open sessions by id."""
+        self.port = 0
+        self.clock: Clock
+        self._opened = 0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""
+        self.clock = Clock(self.options.clock_rate)
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._flat_errors])
+        app.router.add_get("/v1/realtime", self._realtime)
+        app.router.add_post("/v1/realtime/client_secrets", self._client_secret)
+        app.router.add_routes(control.routes(self))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)  # a query may hold a key
+        await self._runner.setup()
+        try:
+            site = web.TCPSite(self._runner, host, port, backlog=1024)
+            await site.start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Take no more connections, close those that are open (1001), and let go of the port."""
+        if self._runner is None:
+            return
+        for site in list(self._runner.sites):
+            await site.stop()
+        tasks = [live.task for live in self.live.values() if live.task is not None]
+        for live in self.live.values():
+            live.connection.close(1001, "the server is stopping")
+        if tasks:
+            await asyncio.wait(tasks, timeout=GOODBYE_S)
+        for live in list(self.live.values()):
+            live.connection.reset("the server stopped")
+        await self._runner.cleanup()
+        self._runner = None
+
+    def warm_up(self) -> None:
+        """Load what the first session needs, so that it need not wait for it."""
+        from mockserver import session  # noqa: F401
+
+        _ = self.traits, self.voice
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Of the dialect served here."""
+        from mockserver.dialect import Opening
+
+        return self._dialect(Opening(seed="", epoch=0.0)).traits
+
+    @cached_property
+    def voice(self) -> Voice:
+        """Shared by all sessions. Raises RuntimeError, saying what to install, when it cannot speak here."""
+        from mockserver.voices import Cached, voice_named
+
+        return Cached(voice_named(self.options.voice))
+
+    def _dialect(self, opening: Opening) -> Dialect:
+        return DIALECTS[self.options.dialect](opening)
+
+    async def _realtime(self, request: web.Request) -> web.StreamResponse:
+        if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
+            refusal = http_refusal(426, "This address speaks WebSocket: connect to it with ws:// instead of http://.")
+            return self._refused(refusal)
+        asked = self._read(request)
+        if isinstance(asked, Refusal):
+            return self._refused(asked)
+        admitted = self._admit(self.accounts.bearer(asked.credential, self.clock.unix()))
+        if isinstance(admitted, Denied):
+            return self._refused(self.door.refuse(admitted))
+        if (
+            denied := self.accounts.enter(admitted, self.options.max_sessions or self.traits.concurrent_sessions)
+        ) is not None:
+            return self._refused(self.door.refuse(denied))
+        try:
+            return await self._serve(request, asked, admitted)
+        finally:
+            self.accounts.leave(admitted)
+
+    def _read(self, request: web.Request) -> Asked | Refusal:
+        subprotocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+        offered = None if subprotocols is None else ", ".join(subprotocols)
+        return self.door.read(request.headers.get(hdrs.AUTHORIZATION), offered, tuple(request.query.items()))
+
+    def _admit(self, team: Team | Denied) -> Team | Denied:
+        if isinstance(team, Denied):
+            return team
+        return self.accounts.knock(team, self.clock.unix()) or team
+
+    async def _serve(self, request: web.Request, asked: Asked, team: Team) -> web.StreamResponse:
+        ws = web.WebSocketResponse(
+            protocols=(asked.subprotocol,) if asked.subprotocol else (),
+            compress=False,
+            autoclose=False,
+            max_msg_size=MAX_MESSAGE,
+        )
+        session = self._session(asked, team, tuple(request.query.items()))
+        writer = await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        ids = session.dialect.ids
+        log = self.journal.open(ids.session, session.conversation.id, self.clock.unix(), session.ledger)
+        connection = Connection(session, ws, writer, transport, self.clock, log)
+        self.live[log.id] = Live(team, session, connection, asyncio.current_task())
+        try:
+            await connection.pump()
+        finally:
+            del self.live[log.id]
+            self._settle(team, session, connection)
+        return ws
+
+    def _session(self, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> Session:
+        from mockserver.dialect import Opening
+        from mockserver.session import Session
+
+        resumed = self._remembered(team, asked.conversation_id)
+        seed = f"{self.options.seed}/{self._opened}"
+        self._opened += 1
+        opening = Opening(seed, self.clock.unix(), asked.model, resumed is not None, query)
+        return Session(
+            self._dialect(opening), self.brain(), self.voice, seed=seed, pacing=self.options.pacing, resumed=resumed
+        )
+
+    def _remembered(self, team: Team, conversation_id: str | None) -> Conversation | None:
+        """A conversation to take up again. Its connection may be lost without the server knowing it yet."""
+        if conversation_id is None:
+            return None
+        for live in self.live.values():
+            known = live.session
+            if live.team is team and known.settings.resumable and known.conversation.id == conversation_id:
+                return known.conversation
+        return self.accounts.recall(team, conversation_id, self.clock.unix(), self.traits.resumption_s)
+
+    def _settle(self, team: Team, session: Session, connection: Connection) -> None:
+        if session.settings.resumable:
+            self.accounts.remember(team, session.conversation, self.clock.unix())
+        if connection.error is not None:
+            self.errors.append(connection.error)
+
+    async def _client_secret(self, request: web.Request) -> web.StreamResponse:
+        scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        team = self._admit(self.accounts.owner(key.strip() if scheme.lower() == "bearer" else None))
+        if isinstance(team, Denied):
+            return self._refused(self.door.refuse(team))
+        seconds = self.door.lifetime(await request.read())
+        if isinstance(seconds, Refusal):
+            return self._refused(seconds)
+        secret = self.accounts.mint(team, self.door.secret_prefix, seconds, self.clock.unix())
+        return _json(self.door.secret(secret))
+
+    def _refused(self, refusal: Refusal) -> web.Response:
+        response = _json(self.door.body(refusal), refusal.status)
+        if refusal.retry_after_s is not None:
+            response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
+        if refusal.status == 426:
+            response.headers[hdrs.UPGRADE] = "websocket"
+        return response
+
+    @web.middleware
+    async def _flat_errors(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """What aiohttp itself refuses looks like the service's refusals; what breaks in here is kept."""
+        try:
+            return await handler(request)
+        except web.HTTPException as problem:
+            return self._refused(http_refusal(problem.status, problem.text or problem.reason))
+        except Exception as error:
+            _LOG.error("error inside the mock at %s", request.path, exc_info=error)
+            self.errors.append(error)
+            return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."))
+
+
+def _echo() -> Brain:
+    from mockserver.brains.echo import Echo
+
+    return Echo()
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
