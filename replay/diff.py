@@ -97,8 +97,9 @@ class _Same:
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self._there: dict[Mark, Mark] = {}
         self._back: dict[Mark, Mark] = {}
-        met = Counter(met for pair in pairs if pair.left and pair.right
-                      for met in _meetings(pair.left.event, pair.right.event))
+        met = Counter(
+            met for pair in pairs if pair.left and pair.right for met in _meetings(pair.left.event, pair.right.event)
+        )
         for (left, right), _ in met.most_common():
             if left not in self._there and right not in self._back:
                 self._there[left], self._back[right] = right, left

@@ -1,144 +1,66 @@
 """The normal form of a conversation's server events: equal for two conversations that went the same way.
 
-Rules only, no cases: VOLATILE says by place which values may differ and in what form. A rule puts a mark (marks.py)
-where the value has the form it asks for; a value of any other form stays as it is, and so shows as a difference. What
-no rule names is a constant. Runs of deltas are the business of runs.py; finding the differences that of diff.py.
+Rules only, no cases: VOLATILE says by place which values may differ and by which rule (rules.py) a mark (marks.py)
+takes their place. A value that lacks the form its rule asks for stays as it is, and so shows as a difference. What no
+row names is a constant. Runs of deltas are the business of runs.py; finding the differences that of diff.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from replay import runs
-from replay.marks import Mark, id_shape, json_type
+from replay import rules, runs
+from replay.marks import Mark, json_type
 
 Event = Mapping[str, Any]
 """One server event as parsed from its JSON, keys in wire order."""
 
-Rule = Callable[[Any, Mapping[str, Any]], object]
-"""Takes a value and the object it stands in; gives the mark to show in its place, or the value itself to keep it."""
+_TOKENS = ("text_tokens", "audio_tokens", "grok_tokens", "image_tokens")
 
-_TO_BE_NUMBERED = 0
-_DEEPEST = 40
-_LATENCY = re.compile(r"\d+\.\d\d")
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
-_IDS_IN_TEXT = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_[0-9A-Za-z]{16,24})\b")
-_OBFUSCATED_LENGTH = 16
-
-
-def _echo(value: Any, _: Mapping[str, Any]) -> object:
-    """What the client sent comes back as it was."""
-    return value
-
-
-def _id(value: Any, _: Mapping[str, Any]) -> object:
-    shape = id_shape(value)
-    return Mark("id", shape=shape, number=_TO_BE_NUMBERED) if shape else value
-
-
-def _spoken(value: Any, parent: Mapping[str, Any]) -> object:
-    """What the model said or the recogniser heard. Empty is a statement; typed text is the client's own."""
-    if not isinstance(value, str) or not value or parent.get("type") == "input_text":
-        return value
-    return Mark("text", number=_TO_BE_NUMBERED)
-
-
-def _pattern(what: str, pattern: re.Pattern[str]) -> Rule:
-    def rule(value: Any, _: Mapping[str, Any]) -> object:
-        return Mark(what) if isinstance(value, str) and pattern.fullmatch(value) else value
-
-    return rule
-
-
-def _number(what: str, *types: str, least: float = 0, most: float = float("inf")) -> Rule:
-    """A number within bounds and of one of the JSON types."""
-    json = types[0] if len(types) == 1 else "number"
-
-    def rule(value: Any, _: Mapping[str, Any]) -> object:
-        return Mark(what, json=json) if json_type(value) in types and least <= value <= most else value
-
-    return rule
-
-
-def _sum(*keys: str, of: str | None = None) -> Rule:
-    """An integer that is the sum of its neighbours, or of the parts in the neighbouring object `of`."""
-
-    def rule(value: Any, parent: Mapping[str, Any]) -> object:
-        parts = parent.get(of) if of else parent
-        numbers = [parts.get(key, 0) for key in keys] if isinstance(parts, Mapping) else []
-        if json_type(value) != "integer" or not numbers or any(json_type(n) != "integer" for n in numbers):
-            return value
-        return Mark("sum of its parts", json="integer") if value == sum(numbers) else value
-
-    return rule
-
-
-def _obfuscation(value: Any, parent: Mapping[str, Any]) -> object:
-    """OpenAI fills text deltas up to 16 characters (recordings; the rule for longer deltas is unknown)."""
-    delta = parent.get("delta")
-    if not isinstance(value, str) or not value.isalnum():
-        return value
-    if isinstance(delta, str) and len(delta) < _OBFUSCATED_LENGTH and len(delta) + len(value) != _OBFUSCATED_LENGTH:
-        return value
-    return Mark("obfuscation")
-
-
-def _message(value: Any, _: Mapping[str, Any]) -> object:
-    return _IDS_IN_TEXT.sub("<id>", value) if isinstance(value, str) else value
-
-
-_unix_ms = _number("unix ms", "integer", least=1e12, most=1e13)
-_unix_s = _number("unix s", "integer", least=1e9, most=1e10)
-_ms = _number("ms", "integer")
-_count = _number("count", "integer")
-_some = _number("some", "integer", least=1)  # 0 stays: none and some are different statements
-_seconds = _number("seconds", "float")
-_whole_seconds = _number("seconds", "integer")
-
-VOLATILE: tuple[tuple[str, str, Rule], ...] = (
-    # event                                path in it                          rule; the first row that fits decides
-    ("*", "session.tools*", _echo),
-    ("*", "*metadata*", _echo),
-    ("*", "*instructions", _echo),
-    ("*", "id", _id),
-    ("*", "*.id", _id),
-    ("*", "*_id", _id),
-    ("*", "rid", _id),
-    ("*", "*expires_at", _unix_s),
-    ("ping", "timestamp", _unix_ms),
-    ("*", "ts", _unix_ms),
-    ("*", "latency", _pattern("seconds with two decimals", _LATENCY)),
-    ("*", "obfuscation", _obfuscation),
-    ("*", "audio_duration_ms", _number("ms", "integer", least=1)),
-    ("*", "audio_start_ms", _ms),
-    ("*", "audio_end_ms", _ms),
-    ("*", "start_time", _seconds),
-    ("response.output_audio.delta", "delta", _pattern("audio", _BASE64)),
-    ("response.audio.delta", "delta", _pattern("audio", _BASE64)),
-    ("*", "*transcript", _spoken),
-    ("response.output_text.done", "text", _spoken),
-    ("*", "part.text", _spoken),
-    ("*", "*content[].text", _spoken),
-    ("*", "*total_tokens", _sum("input_tokens", "output_tokens")),
-    ("response.done", "*input_tokens",
-     _sum("text_tokens", "audio_tokens", "grok_tokens", "image_tokens", of="input_token_details")),
-    ("response.done", "*output_tokens", _sum("text_tokens", "audio_tokens", "grok_tokens", of="output_token_details")),
-    ("*", "*cached_tokens*", _count),
-    ("*", "*text_tokens", _some),
-    ("*", "*audio_tokens", _some),
-    ("*", "*usage.*_tokens", _count),
-    ("*", "*usage.output_audio_seconds", _seconds),
-    ("*", "*usage.billable_audio_seconds", _whole_seconds),
-    ("*", "*usage.seconds", _number("seconds", "integer", "float")),
-    ("rate_limits.updated", "rate_limits[].limit", _count),
-    ("rate_limits.updated", "rate_limits[].remaining", _count),
-    ("rate_limits.updated", "rate_limits[].reset_seconds", _number("seconds", "integer", "float")),
-    ("error", "error.message", _message),
+VOLATILE: tuple[tuple[str, str, rules.Rule], ...] = (
+    # event, path in it (`*` is anything), rule; the first row that fits decides
+    ("*", "session.tools*", rules.echo),
+    ("*", "*metadata*", rules.echo),
+    ("*", "*instructions", rules.echo),
+    ("*", "id", rules.identifier),
+    ("*", "*.id", rules.identifier),
+    ("*", "*_id", rules.identifier),
+    ("*", "rid", rules.identifier),
+    ("*", "*expires_at", rules.unix_s),
+    ("ping", "timestamp", rules.unix_ms),
+    ("*", "ts", rules.unix_ms),
+    ("*", "latency", rules.latency),
+    ("*", "obfuscation", rules.obfuscation),
+    ("*", "audio_duration_ms", rules.number("ms", "integer", least=1)),
+    ("*", "audio_start_ms", rules.ms),
+    ("*", "audio_end_ms", rules.ms),
+    ("*", "start_time", rules.seconds),
+    ("response.output_audio.delta", "delta", rules.audio),
+    ("*", "*transcript", rules.spoken),
+    ("response.output_text.done", "text", rules.spoken),
+    ("*", "part.text", rules.spoken),
+    ("*", "*content[].text", rules.spoken),
+    ("*", "*total_tokens", rules.total("input_tokens", "output_tokens")),
+    ("response.done", "*input_tokens", rules.total(*_TOKENS, of="input_token_details")),
+    ("response.done", "*output_tokens", rules.total(*_TOKENS, of="output_token_details")),
+    ("*", "*cached_tokens*", rules.count),
+    ("*", "*text_tokens", rules.some),
+    ("*", "*audio_tokens", rules.some),
+    ("*", "*usage.*_tokens", rules.count),
+    ("*", "*usage.output_audio_seconds", rules.seconds),
+    ("*", "*usage.billable_audio_seconds", rules.whole_seconds),
+    ("*", "*usage.seconds", rules.any_seconds),
+    ("rate_limits.updated", "rate_limits[].limit", rules.count),
+    ("rate_limits.updated", "rate_limits[].remaining", rules.count),
+    ("rate_limits.updated", "rate_limits[].reset_seconds", rules.any_seconds),
+    ("error", "error.message", rules.message),
 )
+
+_DEEPEST = 40
 
 
 def normalize(events: Sequence[object]) -> list[runs.Normal]:
@@ -178,17 +100,17 @@ def _normal(event: object, numbers: _Numbers) -> object:
             case Mark():
                 return value
         shown = _rule(kind, path)(value, parent)
-        return numbers.give(shown, value) if isinstance(shown, Mark) and shown.number == _TO_BE_NUMBERED else shown
+        return numbers.give(shown, value) if isinstance(shown, Mark) and shown.number == rules.TO_BE_NUMBERED else shown
 
     return walk(event, {}, "", 0)
 
 
 @lru_cache(maxsize=4096)
-def _rule(kind: str, path: str) -> Rule:
+def _rule(kind: str, path: str) -> rules.Rule:
     for event, place, rule in _COMPILED:
         if event.fullmatch(kind) and place.fullmatch(path):
             return rule
-    return _echo
+    return rules.echo
 
 
 def _glob(pattern: str) -> re.Pattern[str]:

@@ -59,15 +59,19 @@ _JOINS: Mapping[str, tuple[str, str]] = {
     "response.output_text.delta": ("response.output_text.done", "text"),
     "response.function_call_arguments.delta": ("response.function_call_arguments.done", "arguments"),
     "conversation.item.input_audio_transcription.delta": (
-        "conversation.item.input_audio_transcription.completed", "transcript"),
+        "conversation.item.input_audio_transcription.completed",
+        "transcript",
+    ),
 }
 """Which event closes a stream of deltas, and the field in which it repeats them joined."""
 
-_ANSWER = frozenset({
-    "response.output_audio.delta",
-    "response.output_audio_transcript.delta",
-    "response.output_text.delta",
-})
+_ANSWER = frozenset(
+    {
+        "response.output_audio.delta",
+        "response.output_audio_transcript.delta",
+        "response.output_text.delta",
+    }
+)
 _ARGUMENTS = "response.function_call_arguments.delta"
 _HEARD = "conversation.item.input_audio_transcription."
 _BESIDE_THE_ANSWER = frozenset(_HEARD + end for end in ("delta", "completed", "failed", "segment"))
@@ -164,7 +168,7 @@ def _forms(members: list[Normal]) -> Iterator[Normal]:
 def _usual(members: list[Normal]) -> Normal:
     counted = Counter(repr(member.event) for member in members)
     distinct = {repr(member.event): member for member in reversed(members)}
-    (usual, _), = counted.most_common(1)
+    ((usual, _),) = counted.most_common(1)
     strays = tuple(replace(other, part="rest") for shape, other in distinct.items() if shape != usual)
     return replace(distinct[usual], part="rest", strays=strays)
 

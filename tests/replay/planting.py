@@ -129,7 +129,7 @@ def _wrong_references(events: Sequence[Any]) -> Iterator[Fault]:
 def _dropped(events: Sequence[Any]) -> Iterator[Fault]:
     for at, event in enumerate(events):
         if run_of(event) is None:
-            yield _name("dropped", events, at), [*events[:at], *events[at + 1:]]
+            yield _name("dropped", events, at), [*events[:at], *events[at + 1 :]]
 
 
 def _doubled(events: Sequence[Any]) -> Iterator[Fault]:
@@ -140,22 +140,25 @@ def _doubled(events: Sequence[Any]) -> Iterator[Fault]:
 def _swapped(events: Sequence[Any]) -> Iterator[Fault]:
     for at in range(len(events) - 1):
         one, other = events[at], events[at + 1]
-        begins = run_of(other) not in map(run_of, events[:at + 1])
+        begins = run_of(other) not in map(run_of, events[: at + 1])
         if not _is_free(one, other, begins):
-            yield _name("swapped with the next", events, at), [*events[:at], other, one, *events[at + 2:]]
+            yield _name("swapped with the next", events, at), [*events[:at], other, one, *events[at + 2 :]]
 
 
 def _is_free(one: Any, other: Any, begins: bool) -> bool:
     """What is heard comes whenever it comes; a run goes on while something else begins, and within it all is sound."""
+    heard = [event for event in (one, other) if "input_audio_transcription" in event["type"]]
+    if any(run_of(event) is not None or "status" not in event for event in heard):
+        return True  # xAI's final transcript, which has a status beyond in_progress, has its place
     runs = run_of(one), run_of(other)
-    if any(event["type"].startswith("conversation.item.input_audio_transcription.") for event in (one, other)):
-        return True
-    elsewhere = one.get("item_id") != other.get("item_id") and not begins
-    return runs[0] is not None and (runs[0] == runs[1] or elsewhere) or runs[1] is not None and elsewhere
+    if runs == (None, None):
+        return False
+    return runs[0] == runs[1] or (one.get("item_id") != other.get("item_id") and not begins)
 
 
 def renamed(events: Any) -> Events:
     """Another run of the same conversation: the ids of talk.yaml replaced by others of the same shape."""
+
     def other(value: Any) -> Any:
         match value:
             case dict():

@@ -19,8 +19,11 @@ TALK: Any = pydantic_ai.read(Path(__file__).with_name("talk.yaml")).received()
 
 
 def place(kind: str, nth: int = 0, **fields: object) -> int:
-    found = [at for at, event in enumerate(TALK)
-             if event["type"] == kind and all(event.get(key) == value for key, value in fields.items())]
+    found = [
+        at
+        for at, event in enumerate(TALK)
+        if event["type"] == kind and all(event.get(key) == value for key, value in fields.items())
+    ]
     return found[nth]
 
 
@@ -85,12 +88,17 @@ def test_null_is_not_a_missing_key():
 def test_a_changed_constant_is_a_difference_of_value():
     at = place("response.content_part.added")
     assert only(compare(TALK, planted(at, previous_item_id="1"))) == (
-        "value", "response.content_part.added", "previous_item_id", "0", "1")
+        "value",
+        "response.content_part.added",
+        "previous_item_id",
+        "0",
+        "1",
+    )
 
 
 def test_swapped_events_are_one_reordering():
     at = place("response.content_part.done")
-    events = [*TALK[:at], TALK[at + 1], TALK[at], *TALK[at + 2:]]
+    events = [*TALK[:at], TALK[at + 1], TALK[at], *TALK[at + 2 :]]
     assert [difference.kind for difference in compare(TALK, events)] == ["reordered"]
 
 
@@ -103,7 +111,7 @@ def test_one_wrong_reference_is_one_difference_although_it_is_the_first_to_name_
 def test_an_extra_event_is_one_difference():
     at = place("ping")
     extra = {**TALK[at], "event_id": "e0000000-0000-4000-8000-0000000000ee"}
-    (difference,) = compare(TALK, [*TALK[: at + 3], extra, *TALK[at + 3:]])
+    (difference,) = compare(TALK, [*TALK[: at + 3], extra, *TALK[at + 3 :]])
     assert (difference.kind, difference.event, difference.at) == ("added", "ping", at + 3)
 
 
@@ -115,7 +123,7 @@ def test_one_delta_of_another_shape_among_many_is_told_by_path():
 
 def test_how_many_deltas_carry_the_sound_is_no_difference():
     at = place("response.output_audio.delta", nth=3)
-    assert compare(TALK, TALK[:at] + TALK[at + 1:]) == []
+    assert compare(TALK, TALK[:at] + TALK[at + 1 :]) == []
 
 
 def test_transcript_deltas_that_do_not_join_to_the_transcript_differ():
@@ -134,7 +142,7 @@ def test_audio_of_an_earlier_segment_after_a_later_one_differs():
 def test_a_delta_after_its_closing_event_is_added():
     at = place("response.output_audio.delta", nth=4)
     done = place("response.output_audio_transcript.done")
-    late = [*TALK[:at], *TALK[at + 1: done + 1], TALK[at], *TALK[done + 1:]]
+    late = [*TALK[:at], *TALK[at + 1 : done + 1], TALK[at], *TALK[done + 1 :]]
     assert [difference.kind for difference in compare(TALK, late)] == ["added"]
 
 
@@ -150,10 +158,16 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
     max_leaves=8,
 )
-fields = st.fixed_dictionaries({}, optional={
-    "type": st.sampled_from(sorted({event["type"] for event in TALK})) | anything,
-    **{key: anything for key in ("event_id", "item_id", "response_id", "item", "delta", "rid", "start_time", "status")},
-})
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(sorted({event["type"] for event in TALK})) | anything,
+        **{
+            key: anything
+            for key in ("event_id", "item_id", "response_id", "item", "delta", "rid", "start_time", "status")
+        },
+    },
+)
 
 
 @pytest.mark.slow

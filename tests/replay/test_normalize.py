@@ -28,20 +28,23 @@ def test_equal_ids_get_equal_placeholders_whatever_they_name():
     assert second["previous_item_id"] == first["event_id"]
 
 
-@pytest.mark.parametrize(("value", "shape"), [
-    (ITEM, "uuid4"),
-    (ITEM.replace("-4", "-1"), None),
-    (ITEM.upper(), None),
-    ("9a503158b91c4e03b3f2b9c9ec16d68d", "uuid4 hex"),
-    (f"call-{ITEM}-0", "call-uuid4-0"),
-    (f"call-{ITEM}-1", "call-uuid4-1"),
-    ("item_E6U0wZ7az3EZovEnFLqH4", "item_21"),
-    ("call_qBWDkMS4urWSGbSx", "call_16"),
-    ("event_0123456789abcdef", "event_16hex"),
-    ("0", None),
-    ("my-own-item", None),
-    (7, None),
-])
+@pytest.mark.parametrize(
+    ("value", "shape"),
+    [
+        (ITEM, "uuid4"),
+        (ITEM.replace("-4", "-1"), None),
+        (ITEM.upper(), None),
+        ("9a503158b91c4e03b3f2b9c9ec16d68d", "uuid4 hex"),
+        (f"call-{ITEM}-0", "call-uuid4-0"),
+        (f"call-{ITEM}-1", "call-uuid4-1"),
+        ("item_E6U0wZ7az3EZovEnFLqH4", "item_21"),
+        ("call_qBWDkMS4urWSGbSx", "call_16"),
+        ("event_0123456789abcdef", "event_16hex"),
+        ("0", None),
+        ("my-own-item", None),
+        (7, None),
+    ],
+)
 def test_an_id_keeps_its_shape(value, shape):
     assert id_shape(value) == shape
 
@@ -51,16 +54,19 @@ def test_an_id_of_no_known_shape_stays_as_it_is():
     assert shown({"type": "x", "previous_item_id": "0"}, "previous_item_id") == "0"
 
 
-@pytest.mark.parametrize(("event", "path", "good", "bad"), [
-    ("ping", "timestamp", 1785214092700, [1785214092, 1785214092700.0, "1785214092700", True]),
-    ("x", "ts", 1785214092700, [0, None]),
-    ("x", "latency", "0.53", ["0.5", "0.530", 0.53, ""]),
-    ("x", "audio_duration_ms", 489, [489.0, 0, -1, "489"]),
-    ("x", "audio_start_ms", 0, [0.0, -1]),
-    ("x", "expires_at", 1785217650, [1785217650.0, 0]),
-    ("x", "transcript", "Hello", ["", None]),
-    ("response.output_audio.delta", "delta", "AAAB", ["AAA", "", "A*AB", None]),
-])
+@pytest.mark.parametrize(
+    ("event", "path", "good", "bad"),
+    [
+        ("ping", "timestamp", 1785214092700, [1785214092, 1785214092700.0, "1785214092700", True]),
+        ("x", "ts", 1785214092700, [0, None]),
+        ("x", "latency", "0.53", ["0.5", "0.530", 0.53, ""]),
+        ("x", "audio_duration_ms", 489, [489.0, 0, -1, "489"]),
+        ("x", "audio_start_ms", 0, [0.0, -1]),
+        ("x", "expires_at", 1785217650, [1785217650.0, 0]),
+        ("x", "transcript", "Hello", ["", None]),
+        ("response.output_audio.delta", "delta", "AAAB", ["AAA", "", "A*AB", None]),
+    ],
+)
 def test_a_volatile_value_is_replaced_only_in_the_right_form(event, path, good, bad):
     base = {"type": event}
     assert shown({**base, path: good}, path).startswith("<")
@@ -75,8 +81,12 @@ def test_a_mark_keeps_the_json_type():
 
 
 def test_token_totals_must_add_up():
-    usage = {"input_tokens": 5, "input_token_details": {"text_tokens": 3, "audio_tokens": 2, "grok_tokens": 0},
-             "output_tokens": 7, "total_tokens": 12}
+    usage = {
+        "input_tokens": 5,
+        "input_token_details": {"text_tokens": 3, "audio_tokens": 2, "grok_tokens": 0},
+        "output_tokens": 7,
+        "total_tokens": 12,
+    }
     done = {"type": "response.done", "usage": usage}
     assert shown(done, "usage", "total_tokens") == "<sum of its parts>"
     assert shown(done, "usage", "input_tokens") == "<sum of its parts>"

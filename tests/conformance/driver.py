@@ -1,0 +1,161 @@
+"""Plays a recording's client at an endpoint: the same frames, each as late as the recorded client had reason to wait.
+
+It knows no dialect and judges nothing. A client event goes out once the last thing the recorded client had seen has
+been seen here too: counted in events that always come, not in deltas. Ids of the service are those of this endpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from replay.formats import Closed, Conversation, Message, Step
+from replay.runs import run_of
+
+Event = Mapping[str, Any]
+PATIENCE_S = 2.0
+QUIET_S = 0.03
+
+
+@dataclass
+class Drive:
+    """What came back, over all connections, and what was waited for in vain."""
+
+    received: list[Event] = field(default_factory=list)
+    overdue: list[str] = field(default_factory=list)
+
+
+async def drive(recording: Conversation, url: str, api_key: str) -> Drive:
+    """Connect as often as the recorded client did and do what it did. `url` has no query."""
+    result = Drive()
+    recorded: list[Event] = []
+    for steps in recording.connections():
+        query = _query(steps, recorded, result.received)
+        headers = {"Authorization": f"Bearer {api_key}"}
+        async with connect(f"{url}?{urlencode(query)}", additional_headers=headers, compression=None) as socket:
+            await _Line(socket, recorded, result).follow(steps)
+    return result
+
+
+class _Line:
+    """One connection: what the recorded client saw on it so far, and what has come here."""
+
+    def __init__(self, socket: ClientConnection, recorded: list[Event], result: Drive) -> None:
+        self._socket = socket
+        self._recorded = recorded
+        self._result = result
+        self._begin = len(recorded), len(result.received)
+
+    async def follow(self, steps: Sequence[Step]) -> None:
+        code, reason = 1000, ""
+        for step in steps:
+            match step:
+                case Message(way="received", event=event):
+                    self._recorded.append(event)
+                case Message(way="sent", event=event):
+                    await self._catch_up()
+                    live = _with_live_ids(event, self._recorded, self._result.received)
+                    await self._socket.send(json.dumps(live))
+                case Closed():
+                    code, reason = step.code, step.reason
+        await self._catch_up()
+        await self._until_quiet()
+        await self._socket.close(code, reason)
+
+    async def _catch_up(self) -> None:
+        """Until as many of the last milestone's kind have come as the recorded client had seen."""
+        passed = list(_milestones(self._recorded[self._begin[0] :]))
+        if not passed:
+            return
+        due = passed[-1], passed.count(passed[-1])
+        try:
+            while Counter(_milestones(self._result.received[self._begin[1] :]))[due[0]] < due[1]:
+                await self._receive(PATIENCE_S)
+        except (asyncio.TimeoutError, ConnectionClosed):  # asyncio's own name for it until Python 3.11
+            self._result.overdue.append(f"{due[0]} ({due[1]}.)")
+
+    async def _until_quiet(self) -> None:
+        """What nobody waits for shows itself too."""
+        try:
+            while True:
+                await self._receive(QUIET_S)
+        except (asyncio.TimeoutError, ConnectionClosed):
+            return
+
+    async def _receive(self, within_s: float) -> None:
+        self._result.received.append(json.loads(await asyncio.wait_for(self._socket.recv(), within_s)))
+
+
+def _milestones(events: Sequence[Event]) -> Iterator[str]:
+    """What a client can wait for whatever the sound: each event outside a run, and each answer's first delta."""
+    begun = set()
+    for event in events:
+        run = run_of(event)
+        if run is None:
+            yield event["type"]
+        elif run.kind == "answer" and run not in begun:
+            begun.add(run)
+            yield "the first delta of an answer"
+
+
+def _query(steps: Sequence[Step], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:
+    """What the recorded client asked for, as its service's first events tell: the model, the conversation resumed."""
+    query: dict[str, str] = {}
+    for step in steps:
+        if not isinstance(step, Message):
+            continue
+        match step.event:
+            case {"type": "session.created", "session": {"model": str() as model}}:
+                query["model"] = model
+            case {"type": "conversation.created", "conversation": {"id": str() as known}}:
+                resumed = _live_id(known, recorded, live)
+                if resumed is not None:
+                    query["conversation_id"] = resumed
+    return query
+
+
+def _with_live_ids(event: Event, recorded: Sequence[Event], live: Sequence[Event]) -> Any:
+    """A client event that names this endpoint's ids in place of the recorded ones."""
+
+    def here(value: Any, key: str) -> Any:
+        match value:
+            case Mapping():
+                return {name: here(part, name) for name, part in value.items()}
+            case list():
+                return [here(part, key) for part in value]
+            case str() if key.endswith("id"):
+                return _live_id(value, recorded, live) or value
+            case _:
+                return value
+
+    return here(event, "")
+
+
+def _live_id(known: str, recorded: Sequence[Event], live: Sequence[Event]) -> str | None:
+    """The id at the place where the recorded one first stood: the same event type, the same ordinal, the same path."""
+    seen: Counter[str] = Counter()
+    for event in recorded:
+        seen[event["type"]] += 1
+        for path, value in _strings(event):
+            if value != known:
+                continue
+            same = [other for other in live if other["type"] == event["type"]]
+            found = dict(_strings(same[seen[event["type"]] - 1])) if len(same) >= seen[event["type"]] else {}
+            return found.get(path)
+    return None
+
+
+def _strings(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from _strings(part, (*path, key))

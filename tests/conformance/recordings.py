@@ -1,0 +1,104 @@
+"""The recordings to hold the mock against, and what may be changed in them by rule. None of them is in this repository.
+
+The folder is `$REALTAPE_RECORDINGS`, or `../shared/recordings` beside the checkout; in it, one folder for each dialect.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from replay.formats import Conversation, Message, Step, pydantic_ai
+
+FOLDER = Path(os.environ.get("REALTAPE_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
+COMMITTED = "input_audio_buffer.committed"
+_LEAST_SOUND_BYTES = 480  # 10 ms of 24 kHz PCM16: no client sends less, a recorder that cuts keeps less
+
+
+def recordings(dialect: str) -> list[Path]:
+    """The files of a dialect, by name. Empty if there are none on this machine."""
+    return sorted((FOLDER / dialect).glob("*.yaml"))
+
+
+@cache
+def read(path: Path) -> Conversation:
+    """The conversation in a file."""
+    return pydantic_ai.read(path)
+
+
+def is_audio(event: Any) -> bool:
+    """Whether a client's event carries audio."""
+    return bool(event["type"] == "input_audio_buffer.append")
+
+
+def is_spoken(recording: Conversation) -> bool:
+    """Whether the client sends audio."""
+    return any(is_audio(event) for event in recording.sent())
+
+
+def is_whole(recording: Conversation) -> bool:
+    """Whether the sent audio is all there: recorders cut payloads to a few dozen bytes."""
+    return all(
+        len(base64.b64decode(event["audio"])) >= _LEAST_SOUND_BYTES for event in recording.sent() if is_audio(event)
+    )
+
+
+def anonymous(recording: Conversation) -> Conversation:
+    """The recording with the client's own words replaced, everywhere, by the order in which it first used them.
+
+    Two clients that do the same with other words are then the same.
+    """
+    words = {text: f"(words {number})" for number, text in enumerate(dict.fromkeys(_words(recording)), start=1)}
+
+    def other(value: Any) -> Any:
+        match value:
+            case dict():
+                return {key: other(part) for key, part in value.items()}
+            case list():
+                return [other(part) for part in value]
+            case str():
+                return words.get(value, value)
+            case _:
+                return value
+
+    steps = (replace(step, event=other(step.event)) if isinstance(step, Message) else step for step in recording.steps)
+    return replace(recording, steps=tuple(steps))
+
+
+def _words(recording: Conversation) -> list[str]:
+    found = []
+    for event in recording.sent():
+        item = event.get("item", {})
+        texts = [
+            event.get("session", {}).get("instructions"),
+            item.get("output"),
+            *(part.get("text") for part in item.get("content", [])),
+        ]
+        found += [text for text in texts if text]
+    return found
+
+
+def sound_of(recording: Conversation) -> list[Any]:
+    """The events that carry the client's audio."""
+    return [event for event in recording.sent() if is_audio(event)]
+
+
+def with_sound(recording: Conversation, sound: list[Any]) -> Conversation:
+    """The recording with each of its spoken turns, cut by the recorder, spoken with another recording's sound.
+
+    A turn lasts until the service has committed it. Its first piece of audio is replaced by all the others'.
+    """
+    steps: list[Step] = []
+    speaking = False
+    for step in recording.steps:
+        if not isinstance(step, Message) or not is_audio(step.event):
+            speaking = speaking and not (isinstance(step, Message) and step.event["type"] == COMMITTED)
+            steps.append(step)
+        elif not speaking:
+            speaking = True
+            steps += [Message("sent", event) for event in sound]
+    return replace(recording, steps=tuple(steps))

@@ -1,0 +1,120 @@
+"""The mock held against recorded sessions: given the same client and the same words, the same server events.
+
+Nothing in here knows a particular recording. What a spoken turn needs beyond the file, see recordings.with_sound; what
+is expected of turns that the client ends itself, see manual.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from realtape import MockServer, Scenario
+from replay.diff import compare, report
+from replay.formats import Conversation, Message
+from tests.conformance.driver import Drive, drive
+from tests.conformance.manual import with_manual_turns
+from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
+from tests.conformance.scenario import scenario_from
+
+XAI = recordings("xai")
+TYPED = [path for path in XAI if not is_spoken(read(path))]
+SPOKEN = [path for path in XAI if is_spoken(read(path))]
+WHOLE = [path for path in SPOKEN if is_whole(read(path))]
+
+
+def playable(path: Path) -> Conversation:
+    """The recording, with a voice where the recorder has cut it: that of the first recording that has one."""
+    recording = read(path)
+    if not is_spoken(recording) or is_whole(recording):
+        return recording
+    if not WHOLE:
+        pytest.skip("the sent audio is cut, and no recording here has it whole")
+    return with_sound(recording, sound_of(read(WHOLE[0])))
+
+
+async def on_mock(recording: Conversation, **settings: Any) -> Drive:
+    scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
+    async with MockServer(scenario, **{"pacing": "burst", **settings}) as mock:
+        return await drive(recording, mock.ws_url, mock.api_key)
+
+
+def assert_same(recording: Conversation, driven: Drive) -> None:
+    """The same events, in form and, since the words were given, in wording."""
+    found = compare(recording.received(), driven.received)
+    assert found == [], f"{report(found)}\nwaited in vain for: {', '.join(driven.overdue) or 'nothing'}"
+    live = Conversation(recording.name, tuple(Message("received", event) for event in driven.received))
+    assert scenario_from(live) == scenario_from(recording)
+
+
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.stem)
+async def test_a_typed_conversation_goes_as_recorded(path):
+    recording = read(path)
+    assert_same(recording, await on_mock(recording))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SPOKEN, ids=lambda path: path.stem)
+async def test_a_spoken_turn_goes_as_recorded(path):
+    recording = playable(path)
+    assert_same(recording, await on_mock(recording))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SPOKEN, ids=lambda path: path.stem)
+async def test_a_spoken_turn_that_the_client_ends_itself_goes_as_recorded(path):
+    recording = with_manual_turns(playable(path))
+    assert_same(recording, await on_mock(recording))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", XAI, ids=lambda path: path.stem)
+async def test_the_rhythm_of_the_live_service_changes_nothing(path):
+    recording = playable(path)
+    assert_same(recording, await on_mock(recording, pacing="live"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", XAI, ids=lambda path: path.stem)
+async def test_the_sound_of_an_answer_is_as_long_as_its_events_say(path):
+    recording = playable(path)
+    for events in (recording.received(), (driven := await on_mock(recording)).received):
+        for done in (event for event in events if event["type"] == "response.done"):
+            sent_ms = sum(delta["audio_duration_ms"] for delta in deltas(events, done["response_id"]))
+            assert sent_ms == pytest.approx(done["usage"]["output_audio_seconds"] * 1000, abs=3)
+    for delta in deltas(driven.received):  # recorders cut the sound itself
+        assert len(b64decode(delta["delta"])) / 48 == pytest.approx(delta["audio_duration_ms"], abs=0.5)
+
+
+@pytest.mark.slow
+async def test_the_command_serves_what_the_library_serves(tmp_path):
+    if not TYPED:
+        pytest.skip("no recording of a typed conversation here")
+    recording = min(map(read, TYPED), key=lambda each: len(each.steps))
+    file = tmp_path / "scenario.yaml"
+    file.write_text(yaml.safe_dump(scenario_from(recording), allow_unicode=True), encoding="utf-8")
+    command = "-m", "realtape", "serve", "--port", "0", "--json", "--scenario", str(file)
+    server = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        ready = json.loads(await asyncio.wait_for(server.stdout.readline(), 20))
+        assert ready["pid"] == server.pid
+        assert_same(recording, await drive(recording, ready["ws"], "any-key"))
+    finally:
+        server.terminate()
+        await server.communicate()
+
+
+def deltas(events: list[Any], response_id: str | None = None) -> list[Any]:
+    return [
+        event
+        for event in events
+        if event["type"] == "response.output_audio.delta" and response_id in (None, event["response_id"])
+    ]
