@@ -1,0 +1,199 @@
+"""A YAML or JSON text as plain data that knows its lines. No file format is here: see sections.py for checking one.
+
+Plain words are read as JSON reads them: numbers, true, false and null. Everything else is text, so `yes`, `10:30`,
+`0441` and `2026-07-06` stay what was typed. Only the parser's events are used: no tag ever makes an object, and depth,
+size and what aliases multiply are counted on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 2_000_000
+MAX_VALUES = 200_000
+"""After every alias is followed."""
+MAX_DEPTH = 50
+
+Keys = tuple[str | int, ...]
+"""The way to a value: ("turns", 0, "reply")."""
+Where = Callable[[Keys], str]
+"""Names a place in error messages."""
+Lines = dict[tuple[int, str | int], int]
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_SURROGATES = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+
+
+class DocumentError(ValueError):
+    """One line: where, what was expected, what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain data (mappings with text keys, lists, texts, numbers, booleans, None) and the line of each value."""
+
+    data: object
+    source: str
+    lines: Lines
+
+    def where(self, keys: Keys) -> str:
+        """The place of a value as `booking.yaml:12: turns[0].reply[1].say`; keys that lead nowhere are left out."""
+        found, line = self.walk(keys)
+        return ": ".join(part for part in (f"{self.source}:{line}", dotted(found)) if part)
+
+    def walk(self, keys: Keys) -> tuple[Keys, int]:
+        """The keys that exist on the way, and the line (from 1) where it ends."""
+        at, line, found = self.data, 1, []
+        for key in keys:
+            if not _has(at, key):
+                continue
+            line = self.lines[id(at), key]
+            at = at[key]  # type: ignore[index]
+            found.append(key)
+        return tuple(found), line
+
+
+def read_text(path: Path) -> str:
+    """A file of at most `MAX_BYTES` as text. Raises `DocumentError` when it is missing, too long or not UTF-8."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as bad:
+        raise DocumentError(f"{path}: cannot be read: {getattr(bad, 'strerror', None) or bad}") from None
+    if len(data) > MAX_BYTES:
+        raise DocumentError(f"{path}: too long, at most {MAX_BYTES} bytes are read")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as bad:
+        raise DocumentError(f"{path}: not UTF-8 at byte {bad.start}; save it as UTF-8") from None
+
+
+def read_document(text: str, source: str) -> Document:
+    """Read YAML or JSON. Raises `DocumentError`: bad syntax, a key given twice, a tag, or beyond the limits."""
+    if len(text) > MAX_BYTES:
+        raise DocumentError(f"{source}: too long, at most {MAX_BYTES} bytes are read")
+    if text.lstrip().startswith("{"):
+        text = _SURROGATES.sub(_join_surrogates, text)
+    reader = _Reader(source)
+    try:
+        return Document(reader.read(yaml.parse(text, Loader=_Loader)), source, reader.lines)
+    except yaml.MarkedYAMLError as bad:
+        line = next((mark.line for mark in (bad.problem_mark, bad.context_mark) if mark is not None), 0) + 1
+        raise DocumentError(f"{source}:{line}: {bad.problem or bad.context}") from None
+    except (yaml.YAMLError, UnicodeError) as bad:
+        raise DocumentError(f"{source}: not a text that YAML allows: {getattr(bad, 'reason', bad)}") from None
+
+
+def dotted(keys: Keys) -> str:
+    """Keys as people write them: `turns[0].reply[1].say`."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+class _Reader:
+    """Builds the data from the parser's events, and counts."""
+
+    def __init__(self, source: str) -> None:
+        self.lines: Lines = {}
+        self._source = source
+        self._values = 0
+        self._anchors: dict[str, tuple[object, int]] = {}
+
+    def read(self, events: Iterator[Any]) -> object:
+        content = (event for event in events if not isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent)))
+        if next(content, None) is None:
+            return None
+        data = self._value(next(content), content, 0)
+        next(content)
+        if (more := next(content, None)) is not None:
+            raise self._error(more, "a second document starts here; one file holds one")
+        return data
+
+    def _value(self, event: Any, events: Iterator[Any], depth: int) -> object:
+        if depth > MAX_DEPTH:
+            raise self._error(event, f"nested too deep; at most {MAX_DEPTH} levels are read")
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        if event.tag is not None:
+            raise self._error(event, f"the tag {event.tag!r} is not used here; for a text, put quotes around it")
+        before = self._values
+        self._count(event, 1)
+        data = self._build(event, events, depth + 1)
+        if event.anchor:
+            self._anchors[event.anchor] = (data, self._values - before)
+        return data
+
+    def _build(self, event: Any, events: Iterator[Any], depth: int) -> object:
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(events, depth)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(events, depth)
+        return _plain(event.value) if event.implicit[0] else event.value
+
+    def _sequence(self, events: Iterator[Any], depth: int) -> list[object]:
+        data: list[object] = []
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            self.lines[id(data), len(data)] = _line(event)
+            data.append(self._value(event, events, depth))
+        return data
+
+    def _mapping(self, events: Iterator[Any], depth: int) -> dict[str, object]:
+        data: dict[str, object] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self._error(event, "expected a text as key")
+            key = event.value
+            if key in data:
+                raise self._error(event, f"the key {key!r} is given twice, first in line {self.lines[id(data), key]}")
+            self.lines[id(data), key] = _line(event)
+            data[key] = self._value(next(events), events, depth)
+        return data
+
+    def _alias(self, event: Any) -> object:
+        if event.anchor not in self._anchors:
+            raise self._error(event, f"the alias *{event.anchor} has no finished anchor before it")
+        data, size = self._anchors[event.anchor]
+        self._count(event, size)
+        return data
+
+    def _count(self, event: Any, more: int) -> None:
+        self._values += more
+        if self._values > MAX_VALUES:
+            raise self._error(event, f"too many values; at most {MAX_VALUES} are read, aliases followed")
+
+    def _error(self, event: Any, message: str) -> DocumentError:
+        return DocumentError(f"{self._source}:{_line(event)}: {message}")
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _plain(word: str) -> object:
+    if word in _WORDS:
+        return _WORDS[word]
+    # Past 18 digits a number would not survive JSON's 64 bits; as a text nothing of it is lost.
+    if len(word) > 18 or not _NUMBER.fullmatch(word):
+        return word
+    number = json.loads(word)
+    return number if math.isfinite(number) else word
+
+
+def _join_surrogates(found: re.Match[str]) -> str:
+    """JSON may write one emoji as two escapes, which YAML does not know. An escaped backslash stays one."""
+    return found[0] if found[0] == "\\\\" else str(json.loads(f'"{found[0]}"'))
+
+
+def _has(container: object, key: str | int) -> bool:
+    if isinstance(container, dict):
+        return key in container
+    return isinstance(container, list) and isinstance(key, int) and key < len(container)
