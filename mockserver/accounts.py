@@ -143,7 +143,7 @@ class Accounts:
 
 
 def _digest(credential: str) -> bytes:
-    return hashlib.sha256(credential.encode()).digest()
+    return hashlib.sha256(credential.encode(errors="surrogateescape")).digest()  # headers may hold any byte
 
 
 def _among(digest: bytes, known: list[bytes]) -> bool:

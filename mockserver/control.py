@@ -16,7 +16,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from mockserver.clock import MAX_PUSH_S
-from mockserver.journal import Event, SessionLog
+from mockserver.journal import SessionLog
 
 if TYPE_CHECKING:
     from mockserver.server import Server
@@ -130,11 +130,11 @@ async def _milliseconds(request: web.Request) -> float:
 def _guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | None) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if (refusal := _refusal(request, token)) is not None:
-            return _json({"error": refusal}, 403)
+            return as_json({"error": refusal}, 403)
         try:
-            return _json(await answer(request))
+            return as_json(await answer(request))
         except _Problem as problem:
-            return _json({"error": str(problem)}, problem.status)
+            return as_json({"error": str(problem)}, problem.status)
 
     return handle
 
@@ -143,7 +143,7 @@ def _refusal(request: web.Request, token: str | None) -> str | None:
     """Why this caller is turned away; None lets it in."""
     if token is not None:
         given = request.headers.get(hdrs.AUTHORIZATION, "")
-        if hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode()):
             return None
         return "send the admin token: Authorization: Bearer <token>"
     if not _is_loopback(request.remote or ""):
@@ -171,8 +171,6 @@ def _is_loopback(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
-def _json(value: object, status: int = 200) -> web.Response:
+def as_json(value: object, status: int = 200) -> web.Response:
+    """An answer with a JSON body."""
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
-
-
-__all__ = ["Event", "routes"]

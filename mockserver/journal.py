@@ -24,6 +24,7 @@ Way = Literal["in", "out"]
 Event = dict[str, Any]
 
 _ENTRY_BYTES = 200  # what an entry costs beside its payload, roughly
+_DEEPEST_SHOWN = 100  # no event has so many levels, and encoders of JSON have their bounds
 _LONGEST_SHOWN = 64  # characters of audio, where it is shortened
 _SECRET = frozenset({"authorization", "api_key", "headers"})
 
@@ -81,15 +82,17 @@ class Entry(NamedTuple):
                 return _ENTRY_BYTES
 
 
-def _presentable(value: object, audio: Collection[str], name: str = "") -> object:
+def _presentable(value: object, audio: Collection[str], name: str = "", depth: int = 0) -> object:
     """A copy with credentials hidden and the strings under the names in `audio` shortened."""
     match value:
         case _ if name in _SECRET and value:
             return "(hidden)"
+        case dict() | list() if depth == _DEEPEST_SHOWN:
+            return "(nested too deeply to show)"
         case dict():
-            return {key: _presentable(each, audio, key) for key, each in value.items()}
+            return {key: _presentable(each, audio, key, depth + 1) for key, each in value.items()}
         case list():
-            return [_presentable(each, audio, name) for each in value]
+            return [_presentable(each, audio, name, depth + 1) for each in value]
         case str() if name in audio and len(value) > _LONGEST_SHOWN:
             return f"{value[:_LONGEST_SHOWN]}… ({len(value)} characters)"
         case _:

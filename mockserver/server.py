@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import hdrs, web
 
 from mockserver import control
@@ -251,10 +250,10 @@ class Server:
         if isinstance(seconds, Refusal):
             return self._refused(seconds)
         secret = self.accounts.mint(team, self.door.secret_prefix, seconds, self.clock.unix())
-        return _json(self.door.secret(secret))
+        return control.as_json(self.door.secret(secret))
 
     def _refused(self, refusal: Refusal) -> web.Response:
-        response = _json(self.door.body(refusal), refusal.status)
+        response = control.as_json(self.door.body(refusal), refusal.status)
         if refusal.retry_after_s is not None:
             response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
         if refusal.status == 426:
@@ -280,7 +279,3 @@ def _echo() -> Brain:
     from mockserver.brains.echo import Echo
 
     return Echo()
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

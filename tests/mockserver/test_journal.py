@@ -77,6 +77,11 @@ def test_credentials_of_a_client_s_tools_are_not_shown():
     assert "hush" not in str(entry.shown(whole_audio=True))
 
 
+def test_a_frame_of_a_thousand_levels_can_be_shown():
+    entry = Entry(0, "in", '{"a":' + "[" * 900 + "]" * 900 + "}")
+    assert b"nested too deeply" in orjson.dumps(entry.shown())
+
+
 def test_the_oldest_frames_go_first_and_how_many_is_said():
     journal = Journal(max_bytes=10_000)
     first, second = opened(journal, "s-1"), opened(journal, "s-2")

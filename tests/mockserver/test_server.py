@@ -204,6 +204,19 @@ def test_other_requests_are_refused_in_two_flat_strings(method: str, path: str, 
     story(tell)
 
 
+def test_a_key_of_arbitrary_bytes_is_just_a_wrong_key():
+    async def tell(mock: MockServer, http: ClientSession) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(mock.http_url.split(":")[2].split("/")[0]))
+        writer.write(b"GET /v1/realtime?model=%FF HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+        writer.write(b"Authorization: Bearer \xff\xfe\r\n\r\n")
+        status = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        return status
+
+    assert b" 401 " in story(tell, api_keys=["right"])
+
+
 def test_a_malformed_upgrade_is_refused_and_gives_its_seat_back():
     async def tell(mock: MockServer, http: ClientSession) -> None:
         for _ in range(2):
