@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from mockserver.ids import stream
 
 if TYPE_CHECKING:
-    from mockserver.conversation import Conversation
+    from mockserver.session import Memory
 
 MAX_REMEMBERED = 10_000
 """Teams, secrets and conversations kept, each; the oldest go first."""
@@ -47,7 +47,7 @@ class Team:
     """Open now."""
     recent: deque[float] = field(default_factory=deque)
     """When it knocked in the last minute."""
-    conversations: OrderedDict[str, tuple[Conversation, float]] = field(default_factory=OrderedDict)
+    conversations: OrderedDict[str, tuple[Memory, float]] = field(default_factory=OrderedDict)
     """Resumable ones, and when each was used last."""
 
 
@@ -122,17 +122,18 @@ class Accounts:
         """Give a seat back."""
         team.sessions -= 1
 
-    def remember(self, team: Team, conversation: Conversation, now: float) -> None:
+    def remember(self, team: Team, memory: Memory, now: float) -> None:
         """Keep a conversation for its team to take up again."""
-        team.conversations[conversation.id] = (conversation, now)
-        team.conversations.move_to_end(conversation.id)
+        key = memory.conversation.id
+        team.conversations[key] = (memory, now)
+        team.conversations.move_to_end(key)
         while len(team.conversations) > MAX_REMEMBERED:
             team.conversations.popitem(last=False)
 
-    def recall(self, team: Team, conversation_id: str, now: float, kept_s: float) -> Conversation | None:
+    def recall(self, team: Team, conversation_id: str, now: float, kept_s: float) -> Memory | None:
         """The conversation of that id, unless it is another team's or was unused for `kept_s` seconds."""
-        conversation, used = team.conversations.get(conversation_id, (None, now))
-        return conversation if now - used < kept_s else None
+        memory, used = team.conversations.get(conversation_id, (None, now))
+        return memory if now - used < kept_s else None
 
     def _team(self, digest: bytes) -> Team:
         team = self._teams.setdefault(digest, Team())

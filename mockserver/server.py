@@ -26,9 +26,8 @@ from mockserver.pacing import PRESETS
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
     from mockserver.brains import Brain
-    from mockserver.conversation import Conversation
     from mockserver.dialect import Dialect, Opening, Traits
-    from mockserver.session import Session
+    from mockserver.session import Memory, Session
     from mockserver.voices import Voice
 
 MAX_MESSAGE = 64 << 20
@@ -225,19 +224,19 @@ class Server:
             self._dialect(opening), self.brain(), self.voice, seed=seed, pacing=self.options.pacing, resumed=resumed
         )
 
-    def _remembered(self, team: Team, conversation_id: str | None) -> Conversation | None:
+    def _remembered(self, team: Team, conversation_id: str | None) -> Memory | None:
         """A conversation to take up again. Its connection may be lost without the server knowing it yet."""
         if conversation_id is None:
             return None
         for live in self.live.values():
             known = live.session
             if live.team is team and known.settings.resumable and known.conversation.id == conversation_id:
-                return known.conversation
+                return known.memory
         return self.accounts.recall(team, conversation_id, self.clock.unix(), self.traits.resumption_s)
 
     def _settle(self, team: Team, session: Session, connection: Connection) -> None:
         if session.settings.resumable:
-            self.accounts.remember(team, session.conversation, self.clock.unix())
+            self.accounts.remember(team, session.memory, self.clock.unix())
         if connection.error is not None:
             self.errors.append(connection.error)
 

@@ -71,8 +71,17 @@ class SpokenTurn:
     respond: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Memory:
+    """What outlives a connection, for one that resumes its conversation."""
+
+    conversation: Conversation
+    brain: Brain
+    turns_heard: int
+
+
 class Session:
-    """The state of one connection; a Peer."""
+    """The state of one connection; a Peer. With `resumed` it goes on where that conversation was, `brain` included."""
 
     def __init__(
         self,
@@ -82,14 +91,14 @@ class Session:
         *,
         seed: str,
         pacing: str = "live",
-        resumed: Conversation | None = None,
+        resumed: Memory | None = None,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.defaults
-        self.conversation = Conversation(resumed.id if resumed else dialect.ids.conversation)
+        self.conversation = Conversation(resumed.conversation.id if resumed else dialect.ids.conversation)
         self.ledger = Ledger(dialect.prices, dialect.model)
-        self._brain = brain
-        self._resumed = resumed
+        self._brain = resumed.brain if resumed else brain
+        self._resumed = resumed.conversation if resumed else None
         latencies = stream(seed, "latency")
         self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, self._state, self._ended)
         self._input = InputAudio(self.settings.input_format, self._turns)
@@ -99,7 +108,7 @@ class Session:
         self._turn: Item | None = None
         self._unheard: SpokenTurn | None = None
         self._answer_owed = False
-        self._turns_heard = 0
+        self._turns_heard = resumed.turns_heard if resumed else 0
         self._turn_start_ms = 0
         self._last_end_ms = 0
         self._answered_by_commit = False
@@ -132,6 +141,11 @@ class Session:
         self._agenda.advance(now)
         out, self._out = self._out, []
         return out
+
+    @property
+    def memory(self) -> Memory:
+        """What a later connection needs to resume the conversation."""
+        return Memory(self.conversation, self._brain, self._turns_heard)
 
     def _state(self, fact: Fact, at: float) -> None:
         self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from mockserver.dialect import Dialect, Opening
+if TYPE_CHECKING:  # a server that is not yet talked to loads neither numpy nor pydantic
+    from collections.abc import Callable
 
-__all__ = ["ALIASES", "DIALECTS", "Dialect", "Opening", "dialect_name"]
+    from mockserver.dialect import Dialect, Opening
 
 
 def _xai_2026_07(opening: Opening) -> Dialect:

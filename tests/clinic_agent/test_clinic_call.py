@@ -102,7 +102,7 @@ async def test_the_command_prints_both_turns_and_the_sum(serving):
     assert "heard         Cleaning on July sixth?" in result.output
     assert 'tool          check_availability({"service": "dental cleaning", "date": "2026-07-06"}) ->' in result.output
     assert "said          Done." in result.output
-    assert "cost          $0.0097" in result.output
+    assert "call  0.00 s    2.00 s                  $0.0097" in result.output
 
 
 async def test_the_command_sends_speech_writes_the_answers_and_prints_json(serving, tmp_path):

@@ -4,7 +4,9 @@ import pytest
 
 from mockserver import accounts
 from mockserver.accounts import Accounts, Denied, Secret, Team
+from mockserver.brains.echo import Echo
 from mockserver.conversation import Conversation
+from mockserver.session import Memory
 
 NOON = 1_767_268_800.0
 HALF_HOUR = 1800.0
@@ -91,9 +93,9 @@ def test_requests_are_counted_over_the_last_minute():
 def test_a_conversation_is_remembered_for_half_an_hour_by_its_own_team():
     books = Accounts(seed="0")
     team, other = team_of(books, "a"), team_of(books, "b")
-    conversation = Conversation("c-1")
-    books.remember(team, conversation, NOON)
-    assert books.recall(team, "c-1", NOON + 1799, HALF_HOUR) is conversation
+    memory = Memory(Conversation("c-1"), Echo(), 0)
+    books.remember(team, memory, NOON)
+    assert books.recall(team, "c-1", NOON + 1799, HALF_HOUR) is memory
     assert books.recall(team, "c-1", NOON + 1800, HALF_HOUR) is None
     assert books.recall(other, "c-1", NOON, HALF_HOUR) is None
     assert books.recall(team, "c-2", NOON, HALF_HOUR) is None
@@ -104,7 +106,7 @@ def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyP
     books = Accounts(seed="0")
     team = team_of(books, "a")
     for n in range(4):
-        books.remember(team, Conversation(f"c-{n}"), NOON)
+        books.remember(team, Memory(Conversation(f"c-{n}"), Echo(), 0), NOON)
     assert books.recall(team, "c-0", NOON, HALF_HOUR) is None
     assert books.recall(team, "c-3", NOON, HALF_HOUR) is not None
     secrets = [minted(books, "a") for _ in range(4)]
