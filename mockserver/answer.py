@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from mockserver.audio import Encoder, Payload, encoder_for
 from mockserver.brains import Call, Fail, Pause, Say, Step
 from mockserver.commands import Part, Settings
 from mockserver.conversation import Conversation, Item, Spoken
@@ -29,7 +30,7 @@ from mockserver.facts import (
 from mockserver.ledger import Ledger
 from mockserver.pacing import Sound, Words, plan
 from mockserver.playout import Run
-from mockserver.speech import Speech
+from mockserver.speech import Speech, Unspeakable
 from mockserver.voices import Voice
 
 
@@ -83,14 +84,18 @@ class Answer:
         """The whole response as a run. `steps` is called once it has started, so that it fails inside of it."""
         self._started_s = now
         self._stage.state(ResponseStarted(self.response), now)
-        at = now
+        at, encoder = now, encoder_for(settings.output_format)
         for step in steps():
             match step:
                 case Say():
-                    for due in self._say(step, settings, at):
-                        if due > at:
-                            yield due
-                            at = due
+                    try:
+                        for due in self._say(step, settings, encoder, at):
+                            if due > at:
+                                yield due
+                                at = due
+                    except Unspeakable as problem:
+                        self._fail("unspeakable", str(problem), at)
+                        return
                 case Pause():
                     at += step.ms / 1000
                     if self._first_sound_s is not None:
@@ -100,14 +105,17 @@ class Answer:
                     self._close_message("completed", at)
                     self._call(step, at)
                 case Fail():
-                    self.response.error = f"{step.code}: {step.message}"
-                    self._end("failed", "failed", at)
+                    self._fail(step.code, step.message, at)
                     return
         self._end("completed", "", at)
 
     def cut(self, reason: Reason, now: float) -> None:
         """Close it as cancelled, with what was sent so far."""
         self._end("cancelled", reason, now)
+
+    def _fail(self, code: str, message: str, at: float) -> None:
+        self.response.error = f"{code}: {message}"
+        self._end("failed", "failed", at)
 
     def _end(self, status: Status, reason: Reason, at: float) -> None:
         self._close_message("completed" if status == "completed" else "incomplete", at)
@@ -116,7 +124,7 @@ class Answer:
         self._stage.state(ResponseEnded(self.response), at)
         self._stage.ended(at)
 
-    def _say(self, step: Say, settings: Settings, at: float) -> Iterator[float]:
+    def _say(self, step: Say, settings: Settings, encoder: Encoder, at: float) -> Iterator[float]:
         """Speak one text. Yields when each beat is due; the beat happens when it is resumed."""
         stage, traits = self._stage, self._stage.dialect.traits
         texts = traits.segments(step.text) if step.audio is None else [step.text]
@@ -136,9 +144,9 @@ class Answer:
                 spoken.text = texts[beat.segment]
                 self._tell(item, spoken.text, base + beat.segment, speech.start_s(beat.segment), at)
             else:
-                audio, samples = speech.sound(beat.segment, beat.start, beat.stop)
-                spoken.ms += samples * 1000 / settings.output_format.rate
-                self._sound(item, audio, samples, base + beat.segment, settings, at)
+                payloads = encoder.push(speech.sound(beat.segment, beat.start, beat.stop))
+                self._sound(item, spoken, payloads, base + beat.segment, settings, at)
+        self._sound(item, told[-1], encoder.finish(), self._segments - 1, settings, at)
 
     def _due(self, beat: Words | Sound, at: float) -> float:
         """When a beat leaves, by the pacing preset."""
@@ -156,17 +164,21 @@ class Answer:
         item.parts = [Part("audio", item.text + text, is_audio=True)]
         self._stage.state(WordsSent(self.response, item, text, segment, start_s), at)
 
-    def _sound(self, item: Item, audio: bytes, samples: int, segment: int, settings: Settings, at: float) -> None:
+    def _sound(
+        self, item: Item, spoken: Spoken, payloads: list[Payload], segment: int, settings: Settings, at: float
+    ) -> None:
+        """Send sound at one instant. What a codec still holds is neither sent nor counted."""
         stage, counts, rate = self._stage, self.response.counts, settings.output_format.rate
-        first = self._first_sound_s is None
-        if first:
-            self._first_sound_s = at
-        stage.ledger.spoke(samples, rate)
-        counts.audio_seconds += samples / rate
-        counts.elapsed_s = at
-        latency = at - self._started_s if first else None
-        fact = AudioSent(self.response, item, audio, samples / rate, segment, latency, settings.binary_output)
-        stage.state(fact, at)
+        for audio, samples in payloads:
+            latency = None
+            if self._first_sound_s is None:
+                self._first_sound_s, latency = at, at - self._started_s
+            spoken.ms += samples * 1000 / rate
+            stage.ledger.spoke(samples, rate)
+            counts.audio_seconds += samples / rate
+            counts.elapsed_s = at
+            fact = AudioSent(self.response, item, audio, samples / rate, segment, latency, settings.binary_output)
+            stage.state(fact, at)
 
     def _open_message(self, at: float) -> Item:
         item = Item(self._stage.dialect.ids.item(), "message", "assistant", "in_progress")

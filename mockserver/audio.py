@@ -6,13 +6,14 @@ Samples are one-dimensional int16 arrays, mono. No time, no pacing, no speech: s
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 import wave
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,15 @@ RATES: dict[Kind, tuple[int, ...]] = {
 BYTES_PER_SAMPLE: dict[Kind, int] = {"pcm": 2, "pcmu": 1, "pcma": 1, "static": 2}
 """`static` is what a service makes of a format that it does not know: noise of the same length (clients' reports)."""
 
+Payload = tuple[bytes, int]
+"""The audio of one message, and how many samples are in it."""
+
 SILENCE_DBFS = -120.0
 LARGEST_WAV_BYTES = 512 * 2**20
 EXTENSIBLE = 0xFFFE
 SIZES_OF_STREAMED_WAV = (0, 0xFFFFFFFF)  # written by encoders that cannot seek back, e.g. into a pipe
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,25 @@ PCM_24K = AudioFormat("pcm", 24000)
 def audio_format(media_type: str, rate: int | None = None) -> AudioFormat:
     """The format of a media type as both services write it, such as `audio/pcmu`; a missing rate is the usual one.
 
-    Never raises: what no service has is `static`.
+    Never raises: what no service has is `static`, and so is opus without its extra, which is logged.
     """
     kind = _KINDS.get(media_type.lower(), "static")
+    if kind == "opus" and not _opus_installed():
+        return AudioFormat("static")
     wanted = rate if rate is not None else (24000 if kind == "pcm" else RATES[kind][0])
     return AudioFormat(kind, wanted) if wanted in RATES[kind] else AudioFormat("static")
 
 
 _KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma", "audio/opus": "opus"}
+
+
+def _opus_installed() -> bool:
+    try:
+        import mockserver.opus  # noqa: F401 - loads the codec now, not in the middle of a turn
+    except ImportError as missing:
+        _LOG.warning("%s; until then it is static", missing)
+        return False
+    return True
 
 
 def decode(data: bytes, format: AudioFormat) -> Samples:
@@ -91,7 +108,7 @@ def decode(data: bytes, format: AudioFormat) -> Samples:
         case "pcma":
             return _alaw_to_linear()[np.frombuffer(data, np.uint8)]
         case "opus":
-            raise ValueError("opus cannot be decoded here; use pcm, pcmu or pcma")
+            raise ValueError("opus cannot be decoded here; use pcm, pcmu or pcma, or a stream of decoder_for")
 
 
 def encode(samples: Samples, format: AudioFormat) -> bytes:
@@ -106,7 +123,73 @@ def encode(samples: Samples, format: AudioFormat) -> bytes:
         case "static":
             return np.random.default_rng(len(samples)).integers(-8000, 8000, len(samples), np.int16).tobytes()
         case "opus":
-            raise ValueError("opus cannot be encoded here; use pcm, pcmu or pcma")
+            raise ValueError("opus cannot be encoded here; use pcm, pcmu or pcma, or a stream of encoder_for")
+
+
+# --- Streams: what is pushed goes on from what was pushed before ---
+
+
+class Decoder(Protocol):
+    """The messages of one connection's input."""
+
+    def push(self, data: bytes) -> Samples:
+        """The samples that a message completes, at the format's rate. Never raises: see each format."""
+
+
+class Encoder(Protocol):
+    """The messages of one response's output."""
+
+    def push(self, samples: Samples) -> list[Payload]:
+        """The messages that these samples, at the format's rate, complete."""
+
+    def finish(self) -> list[Payload]:
+        """The message that is left at the end of a text, if any."""
+
+
+def decoder_for(format: AudioFormat) -> Decoder:
+    """A new stream. Raises ImportError, saying what to install, for opus without its extra."""
+    if format.kind != "opus":
+        return _SampleDecoder(format)
+    from mockserver.opus import OpusDecoder
+
+    return OpusDecoder()
+
+
+def encoder_for(format: AudioFormat) -> Encoder:
+    """A new stream. Raises ImportError, saying what to install, for opus without its extra."""
+    if format.kind != "opus":
+        return _SampleEncoder(format)
+    from mockserver.opus import OpusEncoder
+
+    return OpusEncoder()
+
+
+class _SampleDecoder:
+    """Samples of fixed size; one that is split over two messages is put together again."""
+
+    def __init__(self, format: AudioFormat) -> None:
+        self._format = format
+        self._odd = b""
+
+    def push(self, data: bytes) -> Samples:
+        if self._odd or len(data) % self._format.bytes_per_sample:
+            data = self._odd + data
+            whole = len(data) - len(data) % self._format.bytes_per_sample
+            data, self._odd = data[:whole], data[whole:]
+        return decode(data, self._format)
+
+
+class _SampleEncoder:
+    """Samples of fixed size: nothing waits."""
+
+    def __init__(self, format: AudioFormat) -> None:
+        self._format = format
+
+    def push(self, samples: Samples) -> list[Payload]:
+        return [(encode(samples, self._format), len(samples))] if len(samples) else []
+
+    def finish(self) -> list[Payload]:
+        return []
 
 
 # --- G.711 (ITU-T, 1988): sign, three bits of segment, four bits of step. One look-up in a table beats arithmetic. ---

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mockserver.audio import AudioFormat, decode
+from mockserver.audio import AudioFormat, decoder_for
 from mockserver.vad import Began, Ended, TurnSettings, Vad
 
 
@@ -25,28 +25,22 @@ class InputAudio:
         self._buffered_ms = 0.0
         self._speech_ms = 0.0
         self._speech_since_ms: float | None = None
-        self._odd = b""
         self._form = form
+        self._decoder = decoder_for(form)
         self._vad = Vad(form.rate, turns)
 
     def configure(self, form: AudioFormat, turns: TurnSettings) -> None:
         """Take a new format or new thresholds from here on; the clock goes on."""
         self._vad.settings = turns
         if form != self._form:
-            self._form, self._odd = form, b""
+            self._form, self._decoder = form, decoder_for(form)
             self._vad = Vad(form.rate, turns)
             self._offset_ms = self.clock_ms
 
     def append(self, data: bytes) -> tuple[int, list[Began | Ended]]:
-        """Take encoded audio; gives the samples it held and where speech began or ended, in ms on the clock.
-
-        A sample split over two messages is put together again.
-        """
-        if self._odd or len(data) % self._form.bytes_per_sample:
-            data = self._odd + data
-            whole = len(data) - len(data) % self._form.bytes_per_sample
-            data, self._odd = data[:whole], data[whole:]
-        samples = decode(data, self._form)
+        """Take one message of encoded audio; gives the samples it held and where speech began or ended, in ms on the
+        clock."""
+        samples = self._decoder.push(data)
         ms = len(samples) * 1000 / self._form.rate
         self.clock_ms += ms
         self._buffered_ms += ms

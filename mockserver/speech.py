@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, gcd
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mockserver.audio import encode, read_wav, resample
+from mockserver.audio import Samples, read_wav, resample
 from mockserver.brains import Say
 from mockserver.commands import Settings
 from mockserver.pacing import RATE, ends_sentence
-from mockserver.voices import Voice
-
-Samples = NDArray[np.int16]
+from mockserver.voices import Clip, Voice
 
 BREATH_S = 0.12
 """Silence before each further sentence. Recorded: its text starts at least 0.10 s after the sound sent so far."""
 TEXT_GRID_S = 0.02
 """`start_time` is a multiple of this (recordings): frames of 50 Hz."""
+
+
+class Unspeakable(Exception):
+    """No sound can be made of a text: a WAV file that cannot be read, or more than the voice takes. Says what to do."""
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Speech:
     """Seconds of audio that the response has sent before this text."""
     _sounds: list[Samples] = field(default_factory=list)
     _starts: list[int] = field(default_factory=lambda: [0])
-    _ready: tuple[int, Samples] = (-1, np.zeros(0, np.int16))
+    _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
 
     def length(self, segment: int) -> int:
         """Samples of a segment at 24 kHz; makes its sound on first use."""
@@ -53,22 +54,33 @@ class Speech:
         seconds = self.offset_s + self._starts[segment] / RATE + breath
         return round(ceil(seconds / TEXT_GRID_S - 1e-6) * TEXT_GRID_S, 2)
 
-    def sound(self, segment: int, start: int, stop: int) -> tuple[bytes, int]:
-        """Samples `start` to `stop` (24 kHz) in the session's output format, and how many samples those are there."""
-        form = self.settings.output_format
-        scale = form.rate / RATE
-        piece = self._converted(segment)[round(start * scale) : round(stop * scale)]
+    def sound(self, segment: int, start: int, stop: int) -> Samples:
+        """Samples `start` to `stop` (24 kHz) of a segment, at the rate of the session's output format.
+
+        Borders are rounded on the clock of the whole text: however it is cut, no sample is lost, doubled or gained.
+        """
+        sound, origin = self._converted(segment)
+        first = self._starts[segment]
+        piece = sound[self._place(first + start) - origin : self._place(first + stop) - origin]
         if stop == self.length(segment) and segment < len(self.texts) - 1:
             self._sounds[segment] = np.zeros(0, np.int16)
-        return encode(piece, form), len(piece)
+        return piece
 
-    def _converted(self, segment: int) -> Samples:
+    def _place(self, sample: int) -> int:
+        """Where a sample of the text (24 kHz) falls at the output's rate. Halves go down, as they may in soxr."""
+        return (2 * sample * self.settings.output_format.rate + RATE - 1) // (2 * RATE)
+
+    def _converted(self, segment: int) -> tuple[Samples, int]:
+        """A segment at the output's rate, and where that begins in the text. It is converted whole, so that its pieces
+        have no seams, from the last instant before it that both rates share, so that it is not shifted."""
         if self._ready[0] != segment:
             self.length(segment)
-            rate = self.settings.output_format.rate
-            sound = self._sounds[segment]
-            self._ready = (segment, sound if rate == RATE else resample(sound, RATE, rate))
-        return self._ready[1]
+            sound, rate, origin = self._sounds[segment], self.settings.output_format.rate, self._starts[segment]
+            early = origin % (RATE // gcd(RATE, rate))
+            if early:
+                sound = np.concatenate([np.zeros(early, np.int16), sound])
+            self._ready = (segment, resample(sound, RATE, rate), self._place(origin - early))
+        return self._ready[1:]
 
     def _make(self, segment: int) -> Samples:
         sound = self._spoken(segment)
@@ -79,20 +91,25 @@ class Speech:
         return np.concatenate([sound, np.zeros(-len(sound) % self.unit, np.int16)])
 
     def _spoken(self, segment: int) -> Samples:
+        try:
+            clip = self._clip(segment)
+        except (ValueError, OSError) as problem:
+            raise Unspeakable(str(problem)) from problem
+        return resample(clip.samples, clip.rate, RATE)
+
+    def _clip(self, segment: int) -> Clip:
         if self.say.audio is not None:
-            samples, rate = read_wav(self.say.audio)
-            return samples if rate == RATE else resample(samples, rate, RATE)
-        text = replaced(self.texts[segment], self.settings.replace)
+            return Clip(*read_wav(self.say.audio))
+        text = replaced(self.texts[segment].strip(), self.settings.replace)
         voice = self.say.voice or self.settings.voice
-        clip = self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)
-        return clip.samples if clip.rate == RATE else resample(clip.samples, clip.rate, RATE)
+        return self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)
 
 
 def replaced(text: str, table: Mapping[str, str]) -> str:
     """The text as spoken: whole words of `table`, whatever their case, longest first (vendor schema)."""
-    if not table:
+    words = sorted(filter(None, table), key=len, reverse=True)
+    if not words:
         return text
-    words = sorted(table, key=len, reverse=True)
-    spoken = {word.lower(): table[word] for word in words}
-    pattern = r"(?<!\w)(?:" + "|".join(map(re.escape, words)) + r")(?!\w)"
-    return re.sub(pattern, lambda found: spoken[found[0].lower()], text, flags=re.IGNORECASE)
+    pattern = r"(?<!\w)(?:(" + ")|(".join(map(re.escape, words)) + r"))(?!\w)"
+    # By group and not by spelling: İ matches i, and its lower case is two letters.
+    return re.sub(pattern, lambda found: table[words[(found.lastindex or 1) - 1]], text, flags=re.IGNORECASE)
