@@ -177,28 +177,36 @@ class Connection:
         self._wait_for_socket()
 
     def _write(self, outgoing: list[Outgoing]) -> None:
+        at: list[float] = []
         parts: list[bytes] = []
         for each in outgoing:
             frame = each.frame
-            self._log.outbound(each.at, frame)
-            match frame:
-                case Text(data):
-                    parts += (header(_TEXT, len(data)), data)
-                case Binary(data):
-                    parts += (header(_BINARY, len(data)), data)
-                case Close(code, reason):
-                    self._send(parts)
-                    self.close(code, reason)
-                    return
-                case Reset():
-                    self._send(parts)
-                    self.reset("")
-                    return
-        self._send(parts)
+            if isinstance(frame, Text):
+                parts += (header(_TEXT, len(frame.data)), frame.data)
+            elif isinstance(frame, Binary):
+                parts += (header(_BINARY, len(frame.data)), frame.data)
+            else:
+                self._send(at, parts)
+                self._log.outbound(each.at, frame)
+                self._finish(frame)
+                return
+            at.append(each.at)
+        self._send(at, parts)
 
-    def _send(self, parts: list[bytes]) -> None:
-        if parts:
-            self._transport.write(b"".join(parts))
+    def _finish(self, how: Close | Reset) -> None:
+        match how:
+            case Close(code, reason):
+                self.close(code, reason)
+            case Reset():
+                self.reset("")
+
+    def _send(self, at: list[float], parts: list[bytes]) -> None:
+        """`at` holds the instants of the messages that `parts` frame."""
+        if not parts:
+            return
+        wire = b"".join(parts)
+        self._log.written(at, wire)
+        self._transport.write(wire)
         if (unsent := self._transport.get_write_buffer_size()) > UNSENT_CAP:
             _LOG.warning("session %s: slow consumer, %d bytes unsent; connection reset", self._log.id, unsent)
             self.reset(f"slow consumer: {unsent} bytes unsent")

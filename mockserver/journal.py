@@ -1,5 +1,6 @@
 """What crossed the wire: every frame of every session, both ways, as it was. Parsed only when somebody looks.
 
+What leaves in one write is kept as that write, the same bytes that the socket gets: one entry for fifteen frames.
 Bounded in bytes and in sessions: the oldest goes first, and how much is gone is said. HTTP headers, and so keys, never
 come here. What it cost is not counted here: see ledger.py.
 """
@@ -7,7 +8,7 @@ come here. What it cost is not counted here: see ledger.py.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -24,6 +25,7 @@ Way = Literal["in", "out"]
 Event = dict[str, Any]
 
 _ENTRY_BYTES = 200  # what an entry costs beside its payload, roughly
+_TEXT = 0x81
 _DEEPEST_SHOWN = 100  # no event has so many levels, and encoders of JSON have their bounds
 _LONGEST_SHOWN = 64  # characters of audio, where it is shortened
 _SECRET = frozenset({"authorization", "api_key", "headers"})
@@ -70,16 +72,35 @@ class Entry(NamedTuple):
             case text:
                 return None, text
 
-    @property
-    def size(self) -> int:
-        """Bytes it takes, roughly."""
-        match self.data:
-            case Text(data) | Binary(data):
-                return len(data) + _ENTRY_BYTES
-            case str(data) | bytes(data):
-                return len(data) + _ENTRY_BYTES
-            case _:
-                return _ENTRY_BYTES
+
+class Write(NamedTuple):
+    """Messages that left together: when each happened, and all of them framed, as they went over the wire."""
+
+    at: tuple[float, ...]
+    wire: bytes
+
+    def entries(self) -> Iterator[Entry]:
+        """Frame by frame (RFC 6455 section 5.2; the server neither masks nor fragments)."""
+        wire, head = self.wire, 0
+        for at in self.at:
+            size, start = wire[head + 1], head + 2
+            if size > 125:
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(wire[head + 2 : start], "big")
+            data = wire[start : start + size]
+            yield Entry(at, "out", Text(data) if wire[head] == _TEXT else Binary(data))
+            head = start + size
+
+
+def _size(kept: Entry | Write) -> int:
+    """Bytes it takes, roughly."""
+    match kept:
+        case Write(at, wire):
+            return len(wire) + _ENTRY_BYTES + 32 * len(at)
+        case Entry(data=str(data) | bytes(data) | Text(data) | Binary(data)):
+            return len(data) + _ENTRY_BYTES
+        case _:
+            return _ENTRY_BYTES
 
 
 def _presentable(value: object, audio: Collection[str], name: str = "", depth: int = 0) -> object:
@@ -115,19 +136,31 @@ class SessionLog:
         self.close_reason = ""
         self.dropped = 0
         """Frames that were forgotten for want of space."""
-        self.entries: deque[Entry] = deque()
         self._journal = journal
+        self._kept: deque[Entry | Write] = deque()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every frame that is kept, oldest first."""
+        found: list[Entry] = []
+        for kept in tuple(self._kept):
+            if isinstance(kept, Write):
+                found.extend(kept.entries())
+            else:
+                found.append(kept)
+        return found
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in."""
         self._keep(Entry(at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
-        """A frame went out."""
-        if isinstance(frame, Text):
-            # What an encoder returns sits in a larger buffer: kept as it is, a journal takes four times its size.
-            frame = Text(bytes(memoryview(frame.data)))
+        """A frame went out, or the connection was reset."""
         self._keep(Entry(at, "out", frame))
+
+    def written(self, at: Iterable[float], wire: bytes) -> None:
+        """Text and binary messages went out in one write: when each happened, and all of them framed."""
+        self._keep(Write(tuple(at), wire))
 
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The connection is over."""
@@ -151,24 +184,29 @@ class SessionLog:
             "closed_s": self.closed_s,
             "close_code": self.close_code,
             "close_reason": self.close_reason,
-            "frames": len(self.entries),
+            "frames": sum(_frames(kept) for kept in tuple(self._kept)),
             "dropped": self.dropped,
         }
 
     def forget_oldest(self) -> int:
-        """Give up the oldest frame, if any is left; how many bytes that freed. Only for the journal."""
-        if not self.entries:
+        """Give up what is oldest, if anything is left; how many bytes that freed. Only for the journal."""
+        if not self._kept:
             return 0
-        self.dropped += 1
-        return self.entries.popleft().size
+        oldest = self._kept.popleft()
+        self.dropped += _frames(oldest)
+        return _size(oldest)
 
-    def _keep(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        self._journal.kept(self, entry.size)
+    def _keep(self, kept: Entry | Write) -> None:
+        self._kept.append(kept)
+        self._journal.kept(self, _size(kept))
 
     def _events(self, way: Way, type: str | None) -> list[Event]:
-        events = (entry.event for entry in tuple(self.entries) if entry.way == way)
+        events = (entry.event for entry in self.entries if entry.way == way)
         return [event for event in events if event is not None and type in (None, event.get("type"))]
+
+
+def _frames(kept: Entry | Write) -> int:
+    return len(kept.at) if isinstance(kept, Write) else 1
 
 
 class Journal:
@@ -221,8 +259,8 @@ class Journal:
     def _forget(self, log: SessionLog) -> None:
         self.dropped_sessions += 1
         self._gone.count(log.ledger)
-        while log.entries:
-            self._bytes -= log.forget_oldest()
+        while freed := log.forget_oldest():
+            self._bytes -= freed
 
 
 class Spent:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
+from mockserver.connection import header
 from mockserver.journal import Entry, Journal, SessionLog
 from mockserver.ledger import Ledger
 from mockserver.prices import PriceTable
@@ -52,6 +53,23 @@ def test_what_is_no_event_is_kept_as_it_came(bad: str):
 )
 def test_each_kind_of_frame_is_shown(frame: Frame, kind: str | None, shown: object):
     assert Entry(1.0, "out", frame).shown() == {"at": 1.0, "way": "out", "type": kind, "frame": shown}
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
+def test_what_left_in_one_write_is_found_frame_by_frame(size: int):
+    log = opened(Journal())
+    text, binary = b"x" * size, b"y" * size
+    log.written([1.0, 1.5], header(0x81, size) + text + header(0x82, size) + binary)
+    assert log.entries == [Entry(1.0, "out", Text(text)), Entry(1.5, "out", Binary(binary))]
+    assert log.summary()["frames"] == 2
+
+
+def test_a_write_that_is_forgotten_counts_as_the_frames_it_held():
+    log = opened(Journal(max_bytes=1000))
+    log.written([1.0, 1.0], (header(0x81, 400) + b"x" * 400) * 2)
+    assert log.summary()["frames"] == 2
+    log.inbound(2.0, "{}")
+    assert (log.summary()["frames"], log.dropped) == (1, 2)
 
 
 def test_binary_from_the_client_is_not_taken_for_json():
