@@ -65,7 +65,7 @@ def test_what_left_in_one_write_is_found_frame_by_frame(size: int):
 
 
 def test_a_write_that_is_forgotten_counts_as_the_frames_it_held():
-    log = opened(Journal(max_bytes=1000))
+    log = opened(Journal(max_bytes=1200))
     log.written([1.0, 1.0], (header(0x81, 400) + b"x" * 400) * 2)
     assert log.summary()["frames"] == 2
     log.inbound(2.0, "{}")
