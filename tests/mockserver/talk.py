@@ -15,9 +15,9 @@ import numpy as np
 import pybase64
 
 from mockserver.brains import Brain, Say, Step, Turn
-from mockserver.conversation import Conversation
-from mockserver.dialects import DIALECTS, Opening, dialect_name
-from mockserver.session import Session
+from mockserver.dialect import Opening
+from mockserver.dialects import DIALECTS, dialect_name
+from mockserver.session import Memory, Session
 from mockserver.voices import voice_named
 from replay.frames import Binary, Text
 
@@ -58,7 +58,7 @@ class Talk:
         *,
         dialect: str = "xai",
         pacing: str = "live",
-        resumed: Conversation | None = None,
+        resumed: Memory | None = None,
         seed: str = "7/0",
         model: str | None = None,
         update: Mapping[str, object] | None = None,
@@ -155,13 +155,13 @@ class Talk:
         while times:
             while self._cursor == len(self.events):
                 due = self.session.next_due()
-                assert due is not None, f"no {type} to come\n{self}"
+                assert due is not None and due < 3600, f"no {type} to come\n{self}"
                 self.now = max(self.now, due)
                 self._take()
             times -= self.events[self._cursor]["type"] == type
             self._cursor += 1
         if type == "error":
-            self._errors_seen = len(self.events)
+            self._errors_seen = max(self._errors_seen, self._cursor)
         return self.events[self._cursor - 1]
 
     def rest(self) -> list[Event]:
