@@ -27,14 +27,18 @@ class InputAudio:
         self._speech_since_ms: float | None = None
         self._form = form
         self._decoder = decoder_for(form)
-        self._vad = Vad(form.rate, turns)
+        self._turns = turns
+        self._vad: Vad | None = None
+        """Made with the first sound: its 16 KiB are half of what an idle session holds."""
 
     def configure(self, form: AudioFormat, turns: TurnSettings) -> None:
         """Take a new format or new thresholds from here on; the clock goes on."""
-        self._vad.settings = turns
+        self._turns = turns
+        if self._vad is not None:
+            self._vad.settings = turns
         if form != self._form:
             self._form, self._decoder = form, decoder_for(form)
-            self._vad = Vad(form.rate, turns)
+            self._vad = None
             self._offset_ms = self.clock_ms
 
     def append(self, data: bytes) -> tuple[int, list[Began | Ended]]:
@@ -44,7 +48,8 @@ class InputAudio:
         ms = len(samples) * 1000 / self._form.rate
         self.clock_ms += ms
         self._buffered_ms += ms
-        borders = self._vad.feed(samples)
+        vad = self._vad = self._vad or Vad(self._form.rate, self._turns)
+        borders = vad.feed(samples)
         for border in borders:
             self._mark(border)
         return len(samples), borders
@@ -63,7 +68,7 @@ class InputAudio:
     @property
     def speaking(self) -> bool:
         """Whether the caller is in the middle of speech."""
-        return self._vad.speaking
+        return self._vad is not None and self._vad.speaking
 
     def take(self) -> Buffered:
         """Empty the buffer and tell what was in it. Speech that goes on belongs to what was taken."""
@@ -72,5 +77,6 @@ class InputAudio:
         taken = Buffered(self._buffered_ms, self._speech_ms)
         self._buffered_ms = self._speech_ms = 0.0
         self._speech_since_ms = None
-        self._vad.clear()
+        if self._vad is not None:
+            self._vad.clear()
         return taken

@@ -5,6 +5,7 @@ Not a speech recogniser: music, a second voice in the room or an alarm with many
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, inf, log10
 
 import numpy as np
@@ -47,7 +48,7 @@ class EnergyEngine:
         self._used = size * step
         self._shape = (size, step)
         self._ones = np.ones(step)
-        self._spectrum = VoiceSpectrum(size, rate / step)
+        self._spectrum = _spectrum(size, rate / step)
         self._sounds = np.zeros((2, size))  # This frame and the one before, in turns.
         self._now, self._before = [(sound, sound[lag:], sound[:-lag]) for sound in self._sounds]
         self._slope = np.zeros(size - lag)
@@ -99,3 +100,9 @@ class EnergyEngine:
             heard = self._spectrum.is_a_voice(self._sounds)
             self._voices = self._voices + 1 if heard else 0
         return self._voices > 0
+
+
+@lru_cache(maxsize=8)
+def _spectrum(size: int, rate: float) -> VoiceSpectrum:
+    """Its tables are the same for all sessions of a rate."""
+    return VoiceSpectrum(size, rate)
