@@ -1,0 +1,167 @@
+"""What a session costs without sockets: µs a text turn and an append of 100 ms, in the same process, echo and tone.
+
+    python bench/core.py [--profile] [--dialect NAME]
+
+The best of several runs, for the machine may be busy. `--profile` shows where a turn's and an append's time goes.
+`--digest` prints instead the SHA-256 of all that a fixed script makes a session say: equal digests, equal wire.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import cProfile
+import hashlib
+import json
+import pstats
+from collections.abc import Callable, Iterator
+from itertools import count
+from time import perf_counter
+
+from mockserver.brains.echo import Echo
+from mockserver.dialect import Opening
+from mockserver.dialects import DIALECTS, dialect_name
+from mockserver.session import Session
+from mockserver.voices import Cached, voice_named
+from replay.frames import Binary, Text
+
+EPOCH = 1_785_214_080.0
+TURNS, APPENDS, RUNS = 300, 2000, 5
+TEXTS = ("hello", "Is Doctor Chen free on Monday? I can come in the morning, or after five.", "Thank you, goodbye!")
+FORMATS = ("audio/pcm", "audio/pcmu", "audio/pcma")
+
+
+def new_session(dialect: str, pacing: str = "burst") -> Session:
+    opening = Opening(seed="0/0", epoch=EPOCH)
+    return Session(DIALECTS[dialect](opening), Echo(), Cached(voice_named("tone")), seed="0/0", pacing=pacing)
+
+
+def typed(text: str) -> tuple[str, str]:
+    """The two frames of a typed turn."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    return json.dumps({"type": "conversation.item.create", "item": item}), json.dumps({"type": "response.create"})
+
+
+def appends(pcm: bytes) -> list[str]:
+    """The frames of a sound of 24 kHz, 100 ms each."""
+    pieces = (pcm[at : at + 4800] for at in range(0, len(pcm), 4800))
+    return [json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(p).decode()}) for p in pieces]
+
+
+def spoken() -> bytes:
+    """About twenty seconds of speech with pauses."""
+    text = "Hello, I would like an appointment. It is for my dental cleaning, on Monday morning. " * 4
+    return voice_named("tone").speak(text).samples.tobytes()
+
+
+# --- Cost ---
+
+
+def turn_work(dialect: str) -> Callable[[], int]:
+    """A run of text turns in a new session; gives how many."""
+    frames = typed("hello")
+
+    def run() -> int:
+        session = new_session(dialect)
+        for now in range(TURNS):
+            for frame in frames:
+                session.receive(frame, now)
+            session.take_output(now)
+        return TURNS
+
+    return run
+
+
+def append_work(dialect: str, frames: list[str]) -> Callable[[], int]:
+    """A run of appends in a new session; gives how many."""
+
+    def run() -> int:
+        session = new_session(dialect)
+        for number, now in zip(range(APPENDS), count(), strict=False):
+            session.receive(frames[number % len(frames)], now / 10)
+        session.take_output(APPENDS)
+        return APPENDS
+
+    return run
+
+
+def best_us(work: Callable[[], int]) -> float:
+    def once() -> float:
+        began = perf_counter()
+        done = work()
+        return (perf_counter() - began) / done * 1e6
+
+    return min(once() for _ in range(RUNS))
+
+
+def profile(work: Callable[[], int]) -> None:
+    profiler = cProfile.Profile()
+    profiler.runcall(work)
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(25)
+
+
+# --- Digest ---
+
+
+def script() -> Iterator[tuple[float, str]]:
+    """What a client does, and when: typed and spoken turns, formats, a barge-in, mistakes."""
+    now = 0.0
+    for form in FORMATS:
+        sides = {"input": {"format": {"type": form}}, "output": {"format": {"type": form}}}
+        for detection in (None, {"type": "server_vad"}):
+            session = {"instructions": "Be brief.", "turn_detection": detection, "audio": sides}
+            yield now, json.dumps({"type": "session.update", "session": session})
+            for text in TEXTS:
+                for frame in typed(text):
+                    yield now, frame
+                now += 3.0
+            for frame in appends(spoken())[:80]:
+                now += 0.1
+                yield now, frame
+            for type in ("input_audio_buffer.commit", "response.cancel", "response.create", "no.such.event"):
+                now += 0.5
+                yield now, json.dumps({"type": type})
+            now += 20.0
+
+
+def digest(dialect: str, pacing: str) -> str:
+    session, said = new_session(dialect, pacing), hashlib.sha256()
+    for now, frame in [*script(), (1000.0, "")]:
+        while (due := session.next_due()) is not None and due <= now:
+            _hash(said, session, due)
+        if frame:
+            session.receive(frame, now)
+            _hash(said, session, now)
+    return said.hexdigest()
+
+
+def _hash(said: hashlib._Hash, session: Session, now: float) -> None:
+    for each in session.take_output(now):
+        said.update(repr(each.at).encode())
+        if isinstance(each.frame, Text | Binary):
+            said.update(each.frame.data)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dialect", default="xai", type=dialect_name)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--digest", action="store_true")
+    asked = parser.parse_args()
+    if asked.digest:
+        for pacing in ("burst", "live"):
+            print(pacing, digest(asked.dialect, pacing))
+        return
+    works = {
+        "text turn": turn_work(asked.dialect),
+        "append, silence": append_work(asked.dialect, appends(bytes(48000))),
+        "append, speech": append_work(asked.dialect, appends(spoken())),
+    }
+    for name, work in works.items():
+        print(f"{name:16} {best_us(work):8.1f} µs")
+        if asked.profile:
+            profile(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The servers that the benchmarks compare, each in a process of its own on loopback: the mock, aimock, bare aiohttp.
+
+aimock is CopilotKit's mock (npm package @copilotkit/aimock); it is installed into a cache folder where npm can reach
+its registry, and left out where it cannot. `python bench/targets.py` is the bare server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+AIMOCK = "@copilotkit/aimock"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "realtape-bench"
+FIXTURE = {"fixtures": [{"match": {"userMessage": "hello"}, "response": {"content": "You said: hello"}}]}
+"""What the mock's echo says as well."""
+START_S = 20.0
+STOP_S = 2.0
+ROOT = Path(__file__).resolve().parent.parent
+WITHOUT_JOURNAL = "import mockserver.cli as c; c.JOURNAL_BYTES = 0; import realtape; realtape.main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running server."""
+
+    name: str
+    url: str
+    pid: int
+    ready_s: float
+    """From its start until it took connections."""
+    turn_ends: bytes
+    """How the event begins that ends a turn."""
+
+    def cpu_s(self) -> float | None:
+        """Processor seconds used so far; None where the system does not tell."""
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return None
+
+    def resident_kib(self) -> float | None:
+        """Memory in KiB; None where the system does not tell."""
+        with contextlib.suppress(OSError, ValueError):
+            return float(subprocess.run(["ps", "-o", "rss=", "-p", str(self.pid)], capture_output=True).stdout)
+        return None
+
+
+Start = Callable[[], contextlib.AbstractContextManager[Target]]
+
+
+@contextlib.contextmanager
+def realtape(*options: str, journal: bool = True, dialect: str = "xai") -> Iterator[Target]:
+    """`realtape serve`, by default with its journal."""
+    program = ["-m", "realtape"] if journal else ["-c", WITHOUT_JOURNAL]
+    arguments = ("serve", "--port", "0", "--json", "--dialect", dialect, "--max-sessions", "100000", *options)
+    with _process([sys.executable, *program, *arguments]) as (process, began):
+        line = _first_line(process)
+        ready_s = monotonic() - began
+        yield Target(
+            "realtape", json.loads(line)["ws"] + "?model=bench", process.pid, ready_s, b'{"type":"response.done"'
+        )
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Target]:
+    """aiohttp that echoes, as it comes."""
+    with _process([sys.executable, __file__]) as (process, began):
+        url = _first_line(process).strip()
+        yield Target("bare aiohttp", url, process.pid, monotonic() - began, b'{"type":"response.create"')
+
+
+@contextlib.contextmanager
+def aimock() -> Iterator[Target]:
+    """aimock's realtime endpoint with one fixture."""
+    folder = aimock_folder()
+    assert folder is not None
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as place:
+        fixture = Path(place, "hello.json")
+        fixture.write_text(json.dumps(FIXTURE))
+        cli = folder / "node_modules" / AIMOCK / "dist" / "cli.js"
+        options = ("--port", str(port), "--fixtures", str(fixture), "--log-level", "silent")
+        with _process(["node", str(cli), *options]) as (process, began):
+            _connects(port)
+            url = f"ws://127.0.0.1:{port}/v1/realtime?model=gpt-realtime"
+            yield Target("aimock", url, process.pid, monotonic() - began, b'{"type":"response.done"')
+
+
+def aimock_folder() -> Path | None:
+    """Where aimock is installed; it is installed first where that is possible."""
+    if not (shutil.which("node") and (npm := shutil.which("npm"))):
+        return None
+    if (CACHE / "node_modules" / AIMOCK / "dist" / "cli.js").exists():
+        return CACHE
+    CACHE.mkdir(parents=True, exist_ok=True)
+    command = [npm, "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", AIMOCK]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if subprocess.run(command, capture_output=True, timeout=60).returncode == 0:
+            return CACHE
+    return None
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], float]]:
+    began = monotonic()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process, began
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:  # aimock waits for its connections to end
+            process.kill()
+            process.communicate()
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    if not (line := process.stdout.readline()):
+        raise RuntimeError(f"the server did not start; try it by hand: {process.args!r}")
+    return line
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _connects(port: int) -> None:
+    until = monotonic() + START_S
+    while monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+    raise RuntimeError("aimock did not start")
+
+
+def _serve_bare() -> None:
+    import uvloop
+    from aiohttp import web
+
+    async def echo(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(compress=False)
+        await ws.prepare(request)
+        async for message in ws:
+            if not message.data.startswith('{"type":"input_audio_buffer.append"'):
+                await ws.send_str(message.data)
+        return ws
+
+    async def serve() -> None:
+        app = web.Application()
+        app.router.add_get("/v1/realtime", echo)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        print(f"ws://127.0.0.1:{runner.addresses[0][1]}/v1/realtime?model=bench", flush=True)
+        await asyncio.Event().wait()
+
+    uvloop.run(serve())
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        _serve_bare()

@@ -1,0 +1,243 @@
+"""How the mock compares with aimock and with bare aiohttp: turns, appends, memory, start, pacing. In about two minutes.
+
+    python bench/throughput.py [--seconds S] [--rounds N] [--sessions N] [--dialect NAME] [--json]
+
+All servers run side by side and take turns, so that a busy machine slows them alike: ratios hold, digits do not.
+Nothing is asserted. A turn of the mock carries the answer's sound, which aimock's has not: see bytes a turn. Client
+and server share the machine; the processor time of the server alone stands beside each rate where it can be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from random import Random
+from statistics import median
+
+import uvloop
+from load import CLEAR, Caller, Rate, Round, append, connect, drive, hang_up, text_turn
+from targets import Target, aimock, aimock_folder, bare, realtape
+
+from mockserver.voices import voice_named
+
+TURN = text_turn("hello")
+SPEECH = "I would like an appointment for a dental cleaning, please. " * 4
+APPEND_BYTES = 4800  # 100 ms at 24 kHz
+CONVERSATION = 1000
+MEMORY_SESSIONS = 200
+PACED_SESSIONS, PACED_S = 200, 8.0
+
+Report = dict[str, object]
+
+
+# --- Rates ---
+
+
+def turns(target: Target) -> Round:
+    return Round(TURN, target.turn_ends)
+
+
+def appends(_: Target) -> Round:
+    """Two seconds of speech and two of silence in pieces of 100 ms; the buffer is cleared after them, and says so."""
+    speech = voice_named("tone").speak(SPEECH).samples[: 2 * 24000].tobytes()
+    sound = speech + bytes(len(speech))
+    pieces = [append(sound[at : at + APPEND_BYTES]) for at in range(0, len(sound), APPEND_BYTES)]
+    return Round(b"".join(pieces) + CLEAR, b'{"type":"input_audio_buffer.clear', len(pieces))
+
+
+async def rate(target: Target, round: Round, sessions: int, seconds: float) -> Rate:
+    callers = await connect(target.url, sessions)
+    try:
+        await drive(callers, round, 0.2, target.cpu_s)
+        return await drive(callers, round, seconds, target.cpu_s)
+    finally:
+        await hang_up(callers)
+
+
+async def rates(targets: list[Target], kind: str, sessions: int, rounds: int, seconds: float) -> Report:
+    make = turns if kind == "turns" else appends
+    found: dict[str, list[Rate]] = {target.name: [] for target in targets}
+    for number in range(rounds):
+        for target in targets if number % 2 else reversed(targets):
+            found[target.name].append(await rate(target, make(target), sessions, seconds))
+    return {name: _middle(measured) for name, measured in found.items()}
+
+
+def _middle(measured: list[Rate]) -> Report:
+    spent = [each.cpu_us for each in measured if each.cpu_us is not None]
+    return {
+        "per_s": round(median(each.per_s for each in measured), 1),
+        "cpu_us": round(median(spent), 1) if spent else None,
+        "events": round(measured[-1].events, 2),
+        "bytes": round(measured[-1].bytes),
+    }
+
+
+# --- One long conversation ---
+
+
+async def conversation(target: Target) -> float:
+    """The rate of its last hundred turns relative to turns 11 to 110."""
+    (caller,) = await connect(target.url, 1)
+    caller.timed = True
+    try:
+        await caller.start(turns(target), rounds=CONVERSATION)
+    finally:
+        await hang_up([caller])
+    times = caller.last_s[-CONVERSATION:]
+    return median(times[10:110]) / median(times[-100:])
+
+
+async def conversations(targets: list[Target], rounds: int) -> Report:
+    found: dict[str, list[float]] = {target.name: [] for target in targets}
+    for _ in range(rounds):
+        for target in targets:
+            found[target.name].append(await conversation(target))
+    return {name: round(median(each), 3) for name, each in found.items()}
+
+
+# --- Memory ---
+
+
+async def memory(target: Target) -> Report:
+    """KiB a session: idle, after 1 and after 20 turns. Ten talk at a time, so that what is held shows, not the rush."""
+    callers = await connect(target.url, 10)
+    await _talk(callers, target, 20)
+    await hang_up(callers)
+    before = target.resident_kib()
+    callers = await connect(target.url, MEMORY_SESSIONS)
+    seen: Report = {"idle": _each(target, before)}
+    for name, rounds in (("1 turn", 1), ("20 turns", 19)):
+        await _talk(callers, target, rounds)
+        seen[name] = _each(target, before)
+    await hang_up(callers)
+    return seen
+
+
+async def _talk(callers: list[Caller], target: Target, rounds: int) -> None:
+    for first in range(0, len(callers), 10):
+        await asyncio.gather(*(caller.start(turns(target), rounds=rounds) for caller in callers[first : first + 10]))
+
+
+def _each(target: Target, before: float | None) -> float | None:
+    now = target.resident_kib()
+    return None if before is None or now is None else round((now - before) / MEMORY_SESSIONS, 1)
+
+
+# --- Pacing ---
+
+
+async def lateness() -> Report:
+    """How long after its own `ts` a sound arrives, in ms, at sessions that start at random. `ts` is in whole ms."""
+    late: list[float] = []
+
+    def sound(data: bytes, start: int, stop: int) -> None:
+        if (at := data.rfind(b'"ts":', max(start, stop - 80), stop)) > 0:
+            late.append(time.time() * 1000 - int(data[at + 5 : data.index(b",", at)]))  # noqa: TID251
+
+    with realtape() as target:
+        callers = await connect(target.url, PACED_SESSIONS, sound)
+        loop, rng, cpu = asyncio.get_running_loop(), Random(1), target.cpu_s()
+        round_ = Round(text_turn("hello, " + SPEECH), target.turn_ends)
+        for caller in callers:
+            loop.call_later(rng.random() * PACED_S / 2, lambda each=caller: each.start(round_, seconds=PACED_S))
+        await asyncio.sleep(PACED_S)
+        spent = target.cpu_s()
+        await hang_up(callers)
+    late.sort()
+    share = None if cpu is None or spent is None else round((spent - cpu) / PACED_S, 3)
+    at = {f"p{part}": round(late[min(len(late) - 1, len(late) * part // 100)], 2) for part in (50, 99)}
+    return {"sessions": PACED_SESSIONS, "sounds": len(late), **at, "core": share}
+
+
+# --- All of it ---
+
+
+def starts(rounds: int, with_aimock: bool) -> Report:
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for start in (realtape, bare, *((aimock,) if with_aimock else ())):
+            with start() as target:
+                found.setdefault(target.name, []).append(target.ready_s)
+    return {name: round(median(each), 3) for name, each in found.items()}
+
+
+@contextlib.contextmanager
+def all_targets(dialect: str, with_aimock: bool) -> Iterator[list[Target]]:
+    with contextlib.ExitStack() as stack:
+        started = [stack.enter_context(realtape("--pacing", "burst", dialect=dialect))]
+        started.append(stack.enter_context(bare()))
+        if with_aimock:
+            started.append(stack.enter_context(aimock()))
+        yield started
+
+
+async def measure(asked: argparse.Namespace) -> Report:
+    with_aimock = aimock_folder() is not None
+    report: Report = {"aimock": with_aimock, "ready s": starts(3, with_aimock)}
+    with all_targets(asked.dialect, with_aimock) as targets:
+        for sessions in asked.sessions:
+            report[f"turns at {sessions}"] = await rates(targets, "turns", sessions, asked.rounds, asked.seconds)
+        report["appends at 50"] = await rates(targets, "appends", 50, asked.rounds, asked.seconds)
+        report["1,000th turn"] = await conversations(
+            [each for each in targets if each.name != "bare aiohttp"], asked.rounds
+        )
+    report["KiB a session"] = await memories(asked.dialect, with_aimock)
+    report["ms late"] = await lateness()
+    return report
+
+
+async def memories(dialect: str, with_aimock: bool) -> Report:
+    seen: Report = {}
+    for name, journal in (("realtape", True), ("realtape without journal", False)):
+        with realtape("--pacing", "burst", journal=journal, dialect=dialect) as target:
+            seen[name] = await memory(target)
+    if with_aimock:
+        with aimock() as target:
+            seen["aimock"] = await memory(target)
+    return seen
+
+
+def lines(report: Report) -> Iterable[str]:
+    for name, figures in report.items():
+        if not isinstance(figures, dict):
+            continue
+        yield f"{name}:"
+        ours = figures.get("realtape")
+        for who, figure in figures.items():
+            yield f"  {who:26} {_shown(figure)}{_ratio(ours, figure) if who != 'realtape' else ''}"
+
+
+def _shown(figure: object) -> str:
+    if not isinstance(figure, dict):
+        return str(figure)
+    return "  ".join(f"{name} {value:,}" if value is not None else f"{name} ?" for name, value in figure.items())
+
+
+def _ratio(ours: object, theirs: object) -> str:
+    if not (isinstance(ours, dict) and isinstance(theirs, dict) and "per_s" in ours):
+        return ""
+    cpu = ""
+    if ours["cpu_us"] and theirs["cpu_us"]:
+        cpu = f", {theirs['cpu_us'] / ours['cpu_us']:.2f} x by processor time"
+    return f"   -> realtape {ours['per_s'] / theirs['per_s']:.2f} x{cpu}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sessions", type=int, nargs="+", default=[50, 200], help="at once, for turns")
+    parser.add_argument("--dialect", default="xai")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    report = uvloop.run(measure(asked))
+    print(json.dumps(report) if asked.json else "\n".join(lines(report)))
+
+
+if __name__ == "__main__":
+    main()
