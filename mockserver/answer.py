@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -33,6 +34,9 @@ from mockserver.playout import Run
 from mockserver.speech import Speech, Unspeakable
 from mockserver.voices import Voice
 
+if TYPE_CHECKING:
+    from mockserver.session import SpokenTurn
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -51,10 +55,20 @@ class Stage:
 class Answer:
     """A response from its creation to its end."""
 
-    def __init__(self, stage: Stage, response: Response, called: Callable[[str, str], None]) -> None:
-        """`called` is told each function call's id and name."""
+    def __init__(
+        self,
+        stage: Stage,
+        response: Response,
+        called: Callable[[str, str], None],
+        turn: SpokenTurn | None = None,
+        message_id: str | None = None,
+    ) -> None:
+        """`called` is told each function call's id and name. `turn` is the spoken turn that it answers by itself;
+        `message_id` the client's name for the message."""
         self.response = response
+        self.turn = turn
         self._called = called
+        self._message_id = message_id
         self._stage = stage
         self._message: Item | None = None
         self._calls = 0
@@ -66,6 +80,11 @@ class Answer:
     def active(self) -> bool:
         """Whether it still goes on."""
         return self.response.status == "in_progress"
+
+    @property
+    def unspoken(self) -> bool:
+        """Whether it goes on and nothing of it was heard yet."""
+        return self.active and self._first_sound_s is None and not self._calls
 
     def deafens(self, now: float) -> bool:
         """Whether the caller cannot speak over it: until a message that may not be interrupted has been played."""
@@ -85,11 +104,12 @@ class Answer:
         self._started_s = now
         self._stage.state(ResponseStarted(self.response), now)
         at, encoder = now, encoder_for(settings.output_format)
-        for step in steps():
+        for step, following in _with_next(_joined(steps())):
             match step:
                 case Say():
+                    last = not isinstance(following, Say | Pause)
                     try:
-                        for due in self._say(step, settings, encoder, at):
+                        for due in self._say(step, settings, encoder, at, last=last):
                             if due > at:
                                 yield due
                                 at = due
@@ -108,6 +128,7 @@ class Answer:
                     self._fail(step.code, step.message, at)
                     return
         self._end("completed", "", at)
+        self._stage.ended(at)
 
     def cut(self, reason: Reason, now: float) -> None:
         """Close it as cancelled, with what was sent so far."""
@@ -116,25 +137,32 @@ class Answer:
     def _fail(self, code: str, message: str, at: float) -> None:
         self.response.error = f"{code}: {message}"
         self._end("failed", "failed", at)
+        self._stage.ended(at)
 
     def _end(self, status: Status, reason: Reason, at: float) -> None:
         self._close_message("completed" if status == "completed" else "incomplete", at)
         self.response.status, self.response.reason = status, reason
-        self.response.counts.input_audio_s = float(self._stage.ledger.audio_in_s)
+        counts = self.response.counts
+        counts.input_audio_s = float(self._stage.ledger.audio_in_s)
+        if self._first_sound_s is None:
+            counts.elapsed_s = at
         self._stage.state(ResponseEnded(self.response), at)
-        self._stage.ended(at)
 
-    def _say(self, step: Say, settings: Settings, encoder: Encoder, at: float) -> Iterator[float]:
-        """Speak one text. Yields when each beat is due; the beat happens when it is resumed."""
+    def _say(self, step: Say, settings: Settings, encoder: Encoder, at: float, *, last: bool) -> Iterator[float]:
+        """Speak one text, the `last` of its message or not. Yields when each beat is due; the beat happens when it is
+        resumed."""
         stage, traits = self._stage, self._stage.dialect.traits
         texts = traits.segments(step.text) if step.audio is None else [step.text]
         if not texts:
             return
         item = self._message or self._open_message(at)
-        speech = Speech(texts, step, settings, stage.voice, traits.rhythm.unit, self.response.counts.audio_seconds)
+        if item.spoken and not texts[0][0].isspace():
+            texts[0] = f" {texts[0]}"
+        unit, offset_s = traits.rhythm.unit, self.response.counts.audio_seconds
+        speech = Speech(texts, step, settings, stage.voice, unit, offset_s, last)
         base, told = self._segments, [Spoken() for _ in texts]
         self._segments += len(texts)
-        for beat in plan(traits.rhythm, texts, speech.length):
+        for beat in plan(traits.rhythm, texts, speech.length, last=last):
             at = max(at, self._due(beat, at))
             yield at
             spoken = told[beat.segment]
@@ -161,7 +189,8 @@ class Answer:
 
     def _tell(self, item: Item, text: str, segment: int, start_s: float, at: float) -> None:
         self.response.counts.segments += 1
-        item.parts = [Part("audio", item.text + text, is_audio=True)]
+        if not item.truncated:
+            item.parts = [Part("audio", item.text + text, is_audio=True)]
         self._stage.state(WordsSent(self.response, item, text, segment, start_s), at)
 
     def _sound(
@@ -181,7 +210,8 @@ class Answer:
             stage.state(fact, at)
 
     def _open_message(self, at: float) -> Item:
-        item = Item(self._stage.dialect.ids.item(), "message", "assistant", "in_progress")
+        item_id, self._message_id = self._message_id or self._stage.dialect.ids.item(), None
+        item = Item(item_id, "message", "assistant", "in_progress")
         self._stage.conversation.add(item)
         self.response.output.append(item)
         self._message = item
@@ -205,3 +235,32 @@ class Answer:
         self._stage.state(CallStarted(self.response, item), at)
         item.arguments, item.status = arguments, "completed"
         self._stage.state(CallEnded(self.response, item), at)
+
+
+def _joined(steps: Iterable[Step]) -> Iterator[Step]:
+    """Texts that follow each other in one voice are one text."""
+    held: Say | None = None
+    for step in steps:
+        if isinstance(step, Say) and held is not None and _alike(held, step):
+            held = replace(held, text=f"{held.text.rstrip()} {step.text.lstrip()}")
+            continue
+        if held is not None:
+            yield held
+        held = step if isinstance(step, Say) else None
+        if held is None:
+            yield step
+    if held is not None:
+        yield held
+
+
+def _alike(one: Say, other: Say) -> bool:
+    return one.audio is other.audio is None and (one.voice, one.speed) == (other.voice, other.speed)
+
+
+def _with_next(steps: Iterator[Step]) -> Iterator[tuple[Step, Step | None]]:
+    """Each step with the one that follows it."""
+    step = next(steps, None)
+    while step is not None:
+        following = next(steps, None)
+        yield step, following
+        step = following

@@ -36,16 +36,32 @@ class Item:
     output: str = ""
     previous: str | None = None
     """Id of the item before it, as it was when this one was added."""
+    replayed: bool = False
+    """It repeats an item of an earlier connection."""
+    truncated: bool = False
+    """The client said how much of it was heard; what is sent after that was not."""
     spoken: list[Spoken] = field(default_factory=list)
     """Of an assistant's message: its segments in order."""
+    heard_ms: float = 0.0
+    """Of a spoken turn: how long its audio is."""
+    phase: str = ""
+    """Of an assistant's message: `commentary` when a function call follows it, else `final_answer`; may be empty."""
 
     @property
     def text(self) -> str:
         """All that was written or said in it."""
         return "".join(part.text for part in self.parts)
 
+    @property
+    def spoken_ms(self) -> float:
+        """How much of an assistant's message was sent as sound, and not truncated since."""
+        return sum(segment.ms for segment in self.spoken)
+
     def keep(self, heard_ms: int) -> None:
         """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment."""
+        if not self.spoken:
+            return
+        self.truncated = True
         kept, left = "", float(heard_ms)
         for segment in self.spoken:
             if left >= segment.ms:

@@ -13,9 +13,9 @@ class Inputs:
 
     def __init__(self) -> None:
         self._typed: list[str] = []
-        self._heard: list[str] = []
-        self._heard_ms = 0.0
+        self._heard: list[tuple[str, float]] = []
         self._results: list[Result] = []
+        self._taken: tuple[list[str], list[tuple[str, float]], list[Result]] = ([], [], [])
         self._names: dict[str, str] = {}
         self._turns = 0
 
@@ -25,8 +25,7 @@ class Inputs:
 
     def heard(self, transcript: str, speech_ms: float) -> None:
         """The caller said something, in that many milliseconds of speech."""
-        self._heard.append(transcript)
-        self._heard_ms += speech_ms
+        self._heard.append((transcript, speech_ms))
 
     def answered(self) -> None:
         """A seeded assistant's message answers what was typed before it: only newer text is new (recordings)."""
@@ -43,9 +42,18 @@ class Inputs:
 
     def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, Counts]:
         """All that is new, once. `silence`: the caller said nothing for the idle time."""
-        says = " ".join([*self._typed, *self._heard]) or None
-        turn = Turn(self._turns, says, tuple(self._results), bool(self._heard), silence, instructions)
-        counts = Counts(typed=self._typed, heard=self._heard, heard_ms=self._heard_ms)
+        heard = [transcript for transcript, _ in self._heard]
+        says = " ".join([*self._typed, *heard]) or None
+        turn = Turn(self._turns, says, tuple(self._results), bool(heard), silence, instructions)
+        counts = Counts(typed=self._typed, heard=heard, heard_ms=sum(ms for _, ms in self._heard))
         self._turns += 1
-        self._typed, self._heard, self._results, self._heard_ms = [], [], [], 0.0
+        self._taken = (self._typed, self._heard, self._results)
+        self._typed, self._heard, self._results = [], [], []
         return turn, counts
+
+    def give_back(self) -> None:
+        """The last response is not given after all: what it took is new again, but for the last spoken turn, which
+        goes on."""
+        typed, heard, results = self._taken
+        self._typed, self._heard, self._results = typed + self._typed, heard[:-1] + self._heard, results + self._results
+        self._turns -= 1

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
-from mockserver.audio import AudioFormat, decoder_for
+import numpy as np
+
+from mockserver.audio import AudioFormat, Samples, decoder_for
 from mockserver.vad import Began, Ended, TurnSettings, Vad
+
+LONGEST_S = 60
+"""Seconds of one turn that are kept at the most."""
+LEAD_MS = 1000
+"""Kept of what came before the speech: it reaches the decision late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,17 +22,24 @@ class Buffered:
 
     ms: float
     speech_ms: float
+    sound: Samples
+    """The turn itself, from a moment before its speech, at most LONGEST_S; empty unless it was to be kept."""
+    rate: int
 
 
 class InputAudio:
     """The input buffer of one connection. Its clock counts audio, not time, and never goes back."""
 
-    def __init__(self, form: AudioFormat, turns: TurnSettings) -> None:
+    def __init__(self, form: AudioFormat, turns: TurnSettings, *, keep: bool = False) -> None:
+        """`keep` the sound of the turn, for somebody to listen to."""
         self.clock_ms = 0.0
         self._offset_ms = 0.0
         self._buffered_ms = 0.0
         self._speech_ms = 0.0
         self._speech_since_ms: float | None = None
+        self._keep = keep
+        self._sound: deque[Samples] = deque()
+        self._sound_ms = 0.0
         self._form = form
         self._decoder = decoder_for(form)
         self._turns = turns
@@ -38,8 +53,11 @@ class InputAudio:
             self._vad.settings = turns
         if form != self._form:
             self._form, self._decoder = form, decoder_for(form)
-            self._vad = None
+            speaking = self.speaking
+            self._vad = Vad(form.rate, turns)
+            self._vad.speaking = speaking
             self._offset_ms = self.clock_ms
+            self._sound.clear()
 
     def append(self, data: bytes) -> tuple[int, list[Began | Ended]]:
         """Take one message of encoded audio; gives the samples it held and where speech began or ended, in ms on the
@@ -52,7 +70,17 @@ class InputAudio:
         borders = vad.feed(samples)
         for border in borders:
             self._mark(border)
+        if self._keep:
+            self._hold(samples, ms)
         return len(samples), borders
+
+    def _hold(self, samples: Samples, ms: float) -> None:
+        if self._sound_ms >= LONGEST_S * 1000:
+            return
+        self._sound.append(samples)
+        self._sound_ms += ms
+        while not self.speaking and not self._speech_ms and self._sound_ms > LEAD_MS:
+            self._sound_ms -= len(self._sound.popleft()) * 1000 / self._form.rate
 
     def _mark(self, border: Began | Ended) -> None:
         if isinstance(border, Began):
@@ -66,6 +94,11 @@ class InputAudio:
         return round(self._offset_ms) + border_ms
 
     @property
+    def buffered_ms(self) -> float:
+        """How much audio stands in the buffer."""
+        return self._buffered_ms
+
+    @property
     def speaking(self) -> bool:
         """Whether the caller is in the middle of speech."""
         return self._vad is not None and self._vad.speaking
@@ -74,8 +107,10 @@ class InputAudio:
         """Empty the buffer and tell what was in it. Speech that goes on belongs to what was taken."""
         if self._speech_since_ms is not None:
             self._speech_ms += self.clock_ms - self._speech_since_ms
-        taken = Buffered(self._buffered_ms, self._speech_ms)
-        self._buffered_ms = self._speech_ms = 0.0
+        sound = np.concatenate(self._sound) if self._sound else np.zeros(0, np.int16)
+        taken = Buffered(self._buffered_ms, self._speech_ms, sound, self._form.rate)
+        self._sound.clear()
+        self._buffered_ms = self._speech_ms = self._sound_ms = 0.0
         self._speech_since_ms = None
         if self._vad is not None:
             self._vad.clear()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 RATE = 24_000
 PRESETS = ("live", "realtime", "burst")
@@ -38,10 +39,11 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The text of a segment leaves."""
+    """The text of a segment leaves, or the next piece of it."""
 
     gap_s: float
     segment: int
+    piece: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,24 @@ class Sound:
     stop: int
 
 
+class Plan(Protocol):
+    """In which order the texts and sounds of one message leave, and with which gaps."""
+
+    def __call__(
+        self, rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int], *, last: bool = True
+    ) -> Iterator[Words | Sound]: ...
+
+
 def ends_sentence(text: str) -> bool:
     """Whether a pause follows the text when it is spoken."""
     return text.rstrip(" \"')”’").endswith((".", "!", "?", "…", ":", ";", "。", "！", "？"))
 
 
-def plan(rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int]) -> Iterator[Words | Sound]:
-    """The order and live gaps of one message. `length(i)` is asked for a segment only when it is reached.
+def plan(
+    rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int], *, last: bool = True
+) -> Iterator[Words | Sound]:
+    """The order and live gaps of one text, the `last` of its message or not. `length(i)` is asked for a segment only
+    when it is reached.
 
     The first sound precedes the first words; a later segment's words come just before its own sound, but at once
     where the cut is inside a sentence: the text runs ahead of the voice (recordings, July 2026).
@@ -72,11 +85,15 @@ def plan(rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int]) -> 
         if index and told <= index:
             yield Words(gap_s, index)
             told, gap_s = index + 1, 0.0
-        for sound in _sounds(rhythm, index, length(index), sizes, gap_s, last=index == len(texts) - 1):
+        ends = last and index == len(texts) - 1
+        for sound in _sounds(rhythm, index, length(index), sizes, gap_s, last=ends):
             yield sound
             while told < len(texts) and (told == 0 or (told == index + 1 and not ends_sentence(text))):
                 yield Words(0.0, told)
                 told += 1
+        if told <= index:  # a segment without sound
+            yield Words(gap_s, index)
+            told = index + 1
 
 
 def _sizes(rhythm: Rhythm) -> Iterator[int]:

@@ -16,6 +16,7 @@ Run = Generator[float, None, None]
 @dataclass(slots=True)
 class _Pending:
     due: float
+    number: int
     run: Run
 
 
@@ -24,11 +25,13 @@ class Agenda:
 
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
+        self._started = 0
 
     def start(self, name: str, run: Run) -> None:
         """Begin a run now: its first part happens before this returns. A run of that name is dropped."""
         self.drop(name)
-        self._resume(name, _Pending(0.0, run))
+        self._started += 1
+        self._resume(name, _Pending(0.0, self._started, run))
 
     def drop(self, name: str) -> bool:
         """Cut a run where it waits; whether there was one."""
@@ -54,7 +57,7 @@ class Agenda:
     def advance(self, now: float) -> None:
         """Let everything happen that is due up to and including `now`, in order."""
         while self._pending:
-            name, pending = min(self._pending.items(), key=lambda entry: entry[1].due)
+            name, pending = min(self._pending.items(), key=lambda entry: (entry[1].due, entry[1].number))
             if pending.due > now:
                 return
             del self._pending[name]

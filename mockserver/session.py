@@ -49,10 +49,11 @@ from mockserver.facts import (
     SpeechStopped,
     TimedOut,
 )
+from mockserver.hearing import NOTHING, Hearing
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
 from mockserver.ledger import Ledger
-from mockserver.listening import InputAudio
+from mockserver.listening import Buffered, InputAudio
 from mockserver.playout import Agenda, Run
 from mockserver.vad import Began, Ended, TurnSettings, audio_start_ms
 from mockserver.voices import Voice
@@ -61,14 +62,18 @@ from replay.frames import Outgoing
 ANSWER, HEARING, IDLE = "answer", "hearing", "idle"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class SpokenTurn:
-    """A turn that is over but not yet understood."""
+    """One turn of the caller's speech, from its start to its transcript. Positions are milliseconds of audio."""
 
     item: Item
-    ms: int
-    """From where its audio starts, padding included, to its end."""
-    respond: bool
+    announced: bool = False
+    start_ms: int = 0
+    end_ms: int | None = None
+    """None while the caller speaks."""
+    respond: bool = False
+    said: str = ""
+    """Known once it is over."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class Session:
         seed: str,
         pacing: str = "live",
         resumed: Memory | None = None,
+        hearing: Hearing = NOTHING,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.defaults
@@ -101,15 +107,15 @@ class Session:
         self._resumed = resumed.conversation if resumed else None
         latencies = stream(seed, "latency")
         self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, self._state, self._ended)
-        self._input = InputAudio(self.settings.input_format, self._turns)
+        self._hearing = hearing
+        self._input = InputAudio(self.settings.input_format, self._turns, keep=hearing.listens)
         self._inputs = Inputs()
         self._agenda = Agenda()
         self._answer: Answer | None = None
-        self._turn: Item | None = None
+        self._turn: SpokenTurn | None = None
         self._unheard: SpokenTurn | None = None
         self._answer_owed = False
         self._turns_heard = resumed.turns_heard if resumed else 0
-        self._turn_start_ms = 0
         self._last_end_ms = 0
         self._answered_by_commit = False
         self._out: list[Outgoing] = []
@@ -188,6 +194,8 @@ class Session:
 
     def _configure(self, command: Configure, now: float) -> None:
         self.settings = _changed(self.settings, command.changes)
+        if "turn_detection" in command.changes:
+            self._agenda.drop(IDLE)
         self._input.configure(self.settings.input_format, self._turns)
         if self._resumed is not None and self.settings.resumable:
             self._replay(self._resumed, now)
@@ -196,10 +204,11 @@ class Session:
 
     def _replay(self, remembered: Conversation, now: float) -> None:
         """Bring back what was said. Only the assistant's messages show as events, under new ids (recordings)."""
-        self.conversation.earlier = [*remembered.earlier, *remembered]
+        self.conversation.earlier = [*remembered.earlier, *(item for item in remembered if not item.replayed)]
         for item in self.conversation.earlier:
             if item.kind == "message" and item.role == "assistant" and item.text:
-                again = Item(self.dialect.ids.item(), "message", "assistant", parts=[Part("text", item.text)])
+                parts = [Part("text", item.text)]
+                again = Item(self.dialect.ids.item(), "message", "assistant", parts=parts, replayed=True)
                 self.conversation.add(again)
                 self._state(ItemAdded(again), now)
 
@@ -218,12 +227,16 @@ class Session:
         item = Item(command.item_id or self.dialect.ids.item(), "message", command.role, parts=list(command.parts))
         if not self._add(item, command.after, command.event_id, now):
             return
-        if not any(part.is_audio for part in command.parts):
+        spoken = any(part.is_audio for part in command.parts)
+        if not spoken:
             self.ledger.text_items += 1
-        if command.role == "user":
-            self._inputs.typed(item.text)
-        elif command.role == "assistant":
+        if command.role == "assistant":
             self._inputs.answered()
+        elif command.role == "user" and item.text:
+            self._inputs.typed(item.text)
+        elif command.role == "user" and spoken:
+            self._inputs.heard(self._brain.hear(self._turns_heard) or UNINTELLIGIBLE, 0)
+            self._turns_heard += 1
 
     def _add_call(self, command: AddCall, now: float) -> None:
         ids = self.dialect.ids
@@ -248,7 +261,7 @@ class Session:
 
     def _truncate(self, command: Truncate, now: float) -> None:
         item = self.conversation.get(command.item_id)
-        if item is None or item.role != "assistant" or item.kind != "message":
+        if item is None or not item.spoken:
             self._state(Refused("truncate_unknown", command.item_id, command.event_id), now)
             return
         item.keep(command.audio_end_ms)
@@ -259,7 +272,8 @@ class Session:
     def _append(self, audio: bytes, now: float) -> None:
         samples, borders = self._input.append(audio)
         self.ledger.heard(samples, self.settings.input_format.rate)
-        if not borders or (self._answer is not None and self._answer.deafens(now)):
+        if self._answer is not None and self._answer.deafens(now):
+            self._input.take()
             return
         if self.settings.turn_detection is None and not self.dialect.traits.speech_reported_in_manual:
             return
@@ -274,56 +288,61 @@ class Session:
         self._agenda.drop(IDLE)
         self._take_stop_back()
         self._interrupt(now)
-        resumed = self._turn is not None
-        item = self._turn = self._turn or self._new_turn()
-        if not resumed and self.dialect.traits.user_item_at_speech_start:
-            self.conversation.add(item)
         start_ms = audio_start_ms(self._input.at_ms(border.at_ms), self._turns.prefix_padding_ms, self._last_end_ms)
-        if not resumed:
-            self._turn_start_ms = start_ms
-        self._state(SpeechStarted(item, start_ms, resumed), now)
+        if self._turn is not None:
+            self._turn.end_ms = None
+            self._state(SpeechStarted(self._turn.item, start_ms, resumed=True), now)
+            return
+        turn = self._turn = SpokenTurn(self._new_item(), self.dialect.traits.user_item_at_speech_start, start_ms)
+        if turn.announced:
+            self.conversation.add(turn.item)
+        self._state(SpeechStarted(turn.item, start_ms, resumed=False), now)
         said = self._brain.hear(self._turns_heard)
-        if said and not resumed:
-            self._state(HeardSoFar(item, said.split(" ")[0]), now)
+        if said:
+            self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
-        """The caller only paused: the turn that was about to be understood goes on."""
-        if self._unheard and self.settings.turn_detection and self.dialect.traits.resumes_turn:
+        """The caller only paused: the turn goes on. A reply that has not spoken yet is dropped without an end (clients'
+        live checks), and what it was to answer is answered with the rest."""
+        if self.settings.turn_detection is None or not self.dialect.traits.resumes_turn:
+            return
+        if self._unheard is not None:
             self._agenda.drop(HEARING)
-            self._turn, self._unheard = self._unheard.item, None
+            self._turn, self._unheard = self._unheard, None
+        elif self._answer is not None and self._answer.turn is not None and self._answer.unspoken:
+            self._agenda.drop(ANSWER)
+            self._turn, self._answer = self._answer.turn, None
+            self._inputs.give_back()
+            self._turns_heard -= 1
 
     def _interrupt(self, now: float) -> None:
         """Speech over a playing answer cuts it. In manual mode it is stopped without being ended (clients' live
-        checks): it ends when it is cancelled, or when the next turn is answered."""
-        if not self._answering:
-            return
+        checks): it ends when it is cancelled, or when something else is answered."""
         detection = self.settings.turn_detection
         if detection is None:
             self._agenda.drop(ANSWER)
-        elif detection.interrupt_response:
+        elif self._answering and detection.interrupt_response:
             self._cut("turn_detected", now)
 
     def _speech_ended(self, border: Ended, now: float) -> None:
         if self._turn is None:
             return
-        self._last_end_ms = self._input.at_ms(border.at_ms)
-        self._state(SpeechStopped(self._turn, self._last_end_ms), now)
+        self._last_end_ms = self._turn.end_ms = self._input.at_ms(border.at_ms)
+        self._state(SpeechStopped(self._turn.item, self._last_end_ms), now)
         detection = self.settings.turn_detection
         if detection is not None:
-            self._input.take()
-            self._end_turn(self._last_end_ms, detection.create_response, now)
+            self._end_turn(self._input.take(), detection.create_response, now)
 
     def _commit(self, command: Commit, now: float) -> None:
         traits = self.dialect.traits
         if self.settings.turn_detection is not None and traits.commit_ignored_under_vad:
             return
-        end_ms = round(self._input.clock_ms) if self._input.speaking else self._last_end_ms
         taken = self._input.take()
         if not taken.ms:
             self._state(Refused("buffer_empty", event_id=command.event_id), now)
-        elif taken.speech_ms or not traits.commit_answers:
+        elif self._turn is not None or not traits.commit_answers:
             self._answered_by_commit = traits.commit_answers
-            self._end_turn(end_ms, traits.commit_answers, now)
+            self._end_turn(taken, traits.commit_answers, now)
 
     def _clear(self, now: float) -> None:
         self._input.take()
@@ -331,54 +350,55 @@ class Session:
         self._answered_by_commit = False
         self._state(Cleared(), now)
 
-    def _new_turn(self) -> Item:
+    def _new_item(self) -> Item:
         return Item(self.dialect.ids.item(), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
 
-    def _end_turn(self, end_ms: int, respond: bool, now: float) -> None:
+    def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
         self._understand(now)
-        item, self._turn = self._turn or self._new_turn(), None
-        announced = self.conversation.get(item.id) is not None
-        if not announced:
-            self.conversation.add(item)
-        self._state(Committed(item, announced), now)
-        self._unheard = SpokenTurn(item, end_ms - self._turn_start_ms, respond)
-        self._agenda.start(HEARING, self._hear(item, now))
+        turn, self._turn = self._turn or SpokenTurn(self._new_item(), start_ms=self._last_end_ms), None
+        if turn.end_ms is None:
+            turn.end_ms = self._last_end_ms = round(self._input.clock_ms)
+        if not turn.announced:
+            self.conversation.add(turn.item)
+        self._state(Committed(turn.item, turn.announced), now)
+        turn.announced, turn.respond, turn.said = True, respond, self._understood(taken)
+        self._unheard = turn
+        self._agenda.start(HEARING, self._hear(turn, now))
 
-    def _hear(self, item: Item, now: float) -> Run:
+    def _hear(self, turn: SpokenTurn, now: float) -> Run:
         """From the end of a spoken turn to its transcript."""
-        begun = " ".join(self._said.split(" ")[:-1])
+        begun = " ".join(turn.said.split(" ")[:-1])
         if begun:
-            self._state(HeardSoFar(item, begun), now)
+            self._state(HeardSoFar(turn.item, begun), now)
         if self._stage.pacing != "burst":
             now += self.dialect.traits.rhythm.heard_s
             yield now
-        respond = self._unheard is not None and self._unheard.respond
         self._understand(now)
-        if respond:
-            self._answer_turn(now)
+        if turn.respond:
+            self._answer_turn(turn, now)
 
-    @property
-    def _said(self) -> str:
-        return self._brain.hear(self._turns_heard) or UNINTELLIGIBLE
+    def _understood(self, taken: Buffered) -> str:
+        """What the scenario says was said, else what the sound is known or transcribed as."""
+        told = self._brain.hear(self._turns_heard)
+        return told or self._hearing.understand(taken.sound, taken.rate) or UNINTELLIGIBLE
 
     def _understand(self, now: float) -> None:
         """The turn that is over gets its final transcript."""
         turn, self._unheard = self._unheard, None
         if turn is None:
             return
-        said = self._said
+        self._agenda.drop(HEARING)
         self._turns_heard += 1
-        self._inputs.heard(said, turn.ms)
-        turn.item.parts = [Part("input_audio", said, is_audio=True)]
-        self._state(Heard(turn.item, said), now)
+        self._inputs.heard(turn.said, (turn.end_ms or turn.start_ms) - turn.start_ms)
+        turn.item.parts = [Part("input_audio", turn.said, is_audio=True)]
+        self._state(Heard(turn.item, turn.said), now)
 
-    def _answer_turn(self, now: float) -> None:
+    def _answer_turn(self, turn: SpokenTurn, now: float) -> None:
         """Answer a spoken turn: at once, or after an answer that may not be interrupted."""
-        detection = self.settings.turn_detection
-        if self._answering and detection is not None and not detection.interrupt_response:
+        if ANSWER in self._agenda and self.settings.turn_detection is not None:
             self._answer_owed = True
         else:
-            self._start_answer(now)
+            self._start_answer(now, turn=turn)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
         """The caller says nothing after an answer: the silent turn is committed and answered. Positions count the
@@ -386,11 +406,11 @@ class Session:
         played_s = self._answer.played_s if self._answer is not None else now
         now = max(now, played_s) + timeout_ms / 1000
         yield now
-        end_ms = round(self._input.clock_ms)
-        item = self._new_turn()
+        end_ms = max(timeout_ms, round(self._input.clock_ms))
+        item = self._new_item()
         self._input.take()
         self.conversation.add(item)
-        self._state(TimedOut(item, max(0, end_ms - timeout_ms), end_ms), now)
+        self._state(TimedOut(item, end_ms - timeout_ms, end_ms), now)
         self._state(Committed(item, announced=False), now)
         self._start_answer(now, silence=True)
 
@@ -403,38 +423,43 @@ class Session:
     def _respond(self, command: Respond, now: float) -> None:
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
-        if self._answering or self._unheard is not None:
-            running = self._answer.response.id if self._answer is not None else ""
+        if self.settings.turn_detection is None:
+            self._understand(now)
+        if ANSWER in self._agenda or self._unheard is not None:
+            running = self._answer.response.id if self._answer is not None and self._answer.active else ""
             self._state(Refused("response_active", running, command.event_id), now)
         else:
             self._start_answer(now, command)
 
-    def _start_answer(self, now: float, command: Respond | None = None, *, silence: bool = False) -> None:
+    def _start_answer(
+        self, now: float, command: Respond | None = None, *, turn: SpokenTurn | None = None, silence: bool = False
+    ) -> None:
         command = command or Respond()
-        turn, counts = self._inputs.take(command.instructions or self.settings.instructions, silence=silence)
+        asked, counts = self._inputs.take(command.instructions or self.settings.instructions, silence=silence)
         response = Response(self.dialect.ids.response(), command.metadata, counts=counts)
-        self._perform(response, lambda: self._brain.reply(turn), now)
+        self._answer_owed = False
+        self._perform(Answer(self._stage, response, self._inputs.called, turn), lambda: self._brain.reply(asked), now)
 
     def _announce(self, command: Announce, now: float) -> None:
-        self.ledger.text_items += 1
-        if self._answering:
-            self._state(Refused("response_active"), now)
+        if ANSWER in self._agenda:
+            self._state(Refused("response_active", self._answer.response.id if self._answer else ""), now)
             return
+        self.ledger.text_items += 1
         response = Response(self.dialect.ids.response(), interruptible=command.interruptible)
-        self._perform(response, lambda: [Say(command.text)], now)
+        answer = Answer(self._stage, response, self._inputs.called, message_id=command.item_id)
+        self._perform(answer, lambda: [Say(command.text)], now)
 
-    def _perform(self, response: Response, steps: Callable[[], Iterable[Step]], now: float) -> None:
+    def _perform(self, answer: Answer, steps: Callable[[], Iterable[Step]], now: float) -> None:
         self._agenda.drop(IDLE)
         if self._answering:
             self._cut("turn_detected", now)
-        self._answer = Answer(self._stage, response, self._inputs.called)
-        self._agenda.start(ANSWER, self._answer.run(steps, self.settings, now))
+        self._answer = answer
+        self._agenda.start(ANSWER, answer.run(steps, self.settings, now))
 
     def _ended(self, now: float) -> None:
-        """A response is closed: what waited for it goes on."""
+        """An answer is over: what waited for that goes on."""
         detection = self.settings.turn_detection
         if self._answer_owed:
-            self._answer_owed = False
             self._start_answer(now)
         elif detection is not None and detection.idle_timeout_ms is not None:
             self._agenda.start(IDLE, self._idle(detection.idle_timeout_ms, now))
@@ -445,8 +470,10 @@ class Session:
             self._state(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
         else:
             self._cut("client_cancelled", now)
+            self._ended(now)
 
     def _cut(self, reason: Reason, now: float) -> None:
+        """Close the answer with what was sent of it. What comes next is the caller's affair."""
         self._agenda.drop(ANSWER)
         if self._answer is not None:
             self._answer.cut(reason, now)

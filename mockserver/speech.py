@@ -27,7 +27,7 @@ class Unspeakable(Exception):
 
 @dataclass(slots=True)
 class Speech:
-    """A text cut into segments; lengths are samples at 24 kHz, all but the last a multiple of `unit`."""
+    """A text cut into segments; lengths are samples at 24 kHz, all but a message's last a multiple of `unit`."""
 
     texts: Sequence[str]
     say: Say
@@ -36,6 +36,8 @@ class Speech:
     unit: int
     offset_s: float
     """Seconds of audio that the response has sent before this text."""
+    last: bool = True
+    """No text of the same message follows."""
     _sounds: list[Samples] = field(default_factory=list)
     _starts: list[int] = field(default_factory=lambda: [0])
     _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
@@ -86,7 +88,7 @@ class Speech:
         sound = self._spoken(segment)
         if segment and ends_sentence(self.texts[segment - 1]):
             sound = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), sound])
-        if segment == len(self.texts) - 1:
+        if self.last and segment == len(self.texts) - 1:
             return sound
         return np.concatenate([sound, np.zeros(-len(sound) % self.unit, np.int16)])
 

@@ -12,12 +12,15 @@ from pydantic_core import ErrorDetails
 
 from mockserver.commands import Rejected
 
+Tagged = Collection[tuple[str, ...]]
+"""Places in a frame where a union's member is named in an error's path; `*` is any position in a list."""
 
-def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tags: Collection[str]) -> Rejected:
-    """The first thing wrong with a frame. `tags` are the names of union members, which are no part of its path."""
+
+def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: Tagged) -> Rejected:
+    """The first thing wrong with a frame."""
     details = error.errors(include_url=False, include_context=True)[0]
-    path = [str(part) for part in details["loc"] if part not in tags]
-    dotted = ".".join(path)
+    path = _path(details["loc"], tagged)
+    dotted = shortened(".".join(path))
     match details["type"]:
         case "json_invalid" | "json_type":
             return Rejected(f"The message is not valid JSON: {details.get('ctx', {}).get('error', details['msg'])}")
@@ -25,22 +28,43 @@ def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tags: Co
             return _unknown_event(details)
         case "union_tag_not_found" if not path:
             return Rejected("The message has no 'type'; every event names its type", param="type")
-        case "model_attributes_type" | "dict_type" if not path:
+        case "model_attributes_type" | "dict_type" | "model_type" if not path:
             return Rejected("The message is not a JSON object")
         case "extra_forbidden":
             return Rejected(f"Unknown field '{dotted}'{_nearest(path, models)}", param=dotted)
         case "missing":
             return Rejected(f"Missing field '{dotted}'", param=dotted)
-        case "union_tag_invalid":
+        case "union_tag_invalid" | "union_tag_not_found":
             dotted = f"{dotted}.type"
-    return Rejected(f"Invalid value for '{dotted}': {details['msg'][0].lower()}{details['msg'][1:]}", param=dotted)
+    problem = shortened(details["msg"], 300)
+    return Rejected(f"Invalid value for '{dotted}': {problem[:1].lower()}{problem[1:]}", param=dotted)
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """What a client sent, for a message: never longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _path(loc: tuple[int | str, ...], tagged: Tagged) -> list[str]:
+    """The way to a field, without the names of union members."""
+    path: list[str] = []
+    shape: tuple[str, ...] = ()
+    named = None
+    for part in loc:
+        if shape in tagged and named != shape:
+            named = shape
+            continue
+        path.append(str(part))
+        shape = (*shape, "*" if isinstance(part, int) else part)
+    return path
 
 
 def _unknown_event(details: ErrorDetails) -> Rejected:
     context = details.get("ctx", {})
     known = [name.strip("' ") for name in str(context.get("expected_tags", "")).split(",")]
     hint = _did_you_mean(str(context.get("tag", "")), known)
-    return Rejected(f"Unknown event type '{context.get('tag')}'{hint}", kind="invalid_event", param="type")
+    asked = shortened(str(context.get("tag")))
+    return Rejected(f"Unknown event type '{asked}'{hint}", kind="invalid_event", param="type")
 
 
 def _nearest(path: Sequence[str], models: Sequence[type[BaseModel]]) -> str:
@@ -50,7 +74,7 @@ def _nearest(path: Sequence[str], models: Sequence[type[BaseModel]]) -> str:
 
 
 def _did_you_mean(name: str, known: Sequence[str], parent: str = "") -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    near = get_close_matches(shortened(name), known, n=1, cutoff=0.6)
     prefix = f"{parent}." if parent else ""
     if near:
         return f"; did you mean '{prefix}{near[0]}'?"

@@ -18,6 +18,7 @@ from mockserver.commands import Command, Settings
 from mockserver.conversation import Item
 from mockserver.dialect import Opening, Traits
 from mockserver.dialects import xai_frames
+from mockserver.dialects.refusals import shortened
 from mockserver.dialects.xai_usage import PRICES_2026_07, PRICES_2026_08, usage
 from mockserver.facts import (
     AudioSent,
@@ -81,7 +82,7 @@ def segments(text: str) -> list[str]:
 RHYTHM = Rhythm(
     unit=734,
     opening=(16, 17, 21, 20),
-    speedup=3.2,
+    speedup=2.6,
     flush_s=0.005,
     segment_s=0.3,
     tail=1704,
@@ -144,10 +145,10 @@ class XaiIds:
     def event(self) -> str:
         return uuid4(self._events)
 
-    def item(self) -> str:
+    def item(self, at: float = 0.0) -> str:
         return uuid4(self._items)
 
-    def response(self) -> str:
+    def response(self, at: float = 0.0) -> str:
         return uuid4(self._responses)
 
     def call(self, index: int) -> str:
@@ -245,7 +246,10 @@ class Xai:
                 yield from self._response_ended(fact.response)
             case Refused():
                 if fact.problem in REFUSALS:
-                    yield self._error("invalid_request_error", REFUSALS[fact.problem].format(id=fact.about))
+                    text, code = REFUSALS[fact.problem]
+                    yield self._error(
+                        "invalid_request_error", text.format(id=shortened(fact.about)).rstrip(" :"), code=code
+                    )
             case Malformed():
                 asked = fact.rejected
                 yield self._error(asked.kind, asked.message, asked.param)
@@ -320,10 +324,10 @@ class Xai:
             }
         )
 
-    def _error(self, kind: str, message: str, param: str | None = None) -> Frame:
+    def _error(self, kind: str, message: str, param: str | None = None, code: str | None = None) -> Frame:
         # No recording holds an error; the order is by analogy. Its inner event_id is xAI's own (clients' live checks).
         event_id = self.ids.event()
-        error: Json = {"type": kind, "code": kind, "message": message, "param": param, "event_id": event_id}
+        error: Json = {"type": kind, "code": code or kind, "message": message, "param": param, "event_id": event_id}
         return _text({"type": "error", "event_id": event_id, "error": error, "previous_item_id": None})
 
     # A response.
@@ -425,15 +429,21 @@ class Xai:
         return self._epoch_ms + round(at * 1000)
 
 
-REFUSALS = {
-    "response_active": "Conversation already has an active response in progress: {id}.",
-    "nothing_to_cancel": "Cancellation failed: no active response found",
-    "buffer_empty": "Error committing input audio buffer: buffer too small, no audio was appended.",
-    "item_exists": "An item with the id '{id}' is already in the conversation.",
-    "truncate_unknown": "Error truncating item: no assistant message with the id '{id}' in the conversation.",
+REFUSALS: dict[str, tuple[str, str | None]] = {
+    "response_active": (
+        "Conversation already has an active response in progress: {id}",
+        "conversation_already_has_active_response",
+    ),
+    "nothing_to_cancel": ("Cancellation failed: no active response found", None),
+    "buffer_empty": (
+        "Error committing input audio buffer: buffer too small, no audio was appended.",
+        "input_audio_buffer_commit_empty",
+    ),
+    "item_exists": ("An item with the id '{id}' is already in the conversation.", None),
+    "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
 }
-"""Texts of refusals; a problem that is not here gets no reply. The second is observed, of the first, third and fifth
-clients look for a part ("already has an active response", "buffer too small", "truncat"); the rest is guessed."""
+"""Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third
+and fifth, and of the codes, clients look for a part. The rest is guessed; a code is the error's type where none is known."""
 
 
 def _text(event: Json) -> Text:
@@ -444,13 +454,19 @@ def _object(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
+CLEARED_BY_NULL = {"turn_detection", "replace", "transcription"}
+"""Fields that null takes back; everywhere else it leaves what was."""
+
+
 def _merged(old: Json, new: Mapping[str, object]) -> Json:
     """Omitted keys keep their value; `audio` and its sides merge likewise, every other object is replaced."""
-    audio = {
-        side: {**_object(_object(old.get("audio")).get(side)), **_object(part)}
-        for side, part in _object(new.get("audio")).items()
-    }
-    return {**old, **new, "audio": {**_object(old.get("audio")), **audio}}
+    sides = _object(old.get("audio"))
+    audio = {side: _said(_object(sides.get(side)), part) for side, part in _object(new.get("audio")).items()}
+    return _said(old, new) | {"audio": {**sides, **audio}}
+
+
+def _said(old: Json, new: object) -> Json:
+    return old | {key: value for key, value in _object(new).items() if value is not None or key in CLEARED_BY_NULL}
 
 
 def _without_nulls(value: object) -> Json:

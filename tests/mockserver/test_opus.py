@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mockserver.audio import AudioFormat, Samples, audio_format, decoder_for, encoder_for, rms_dbfs
 from mockserver.brains import Pause, Say
+from mockserver.dialects.xai import RHYTHM
 from mockserver.opus import FRAME, OpusDecoder, OpusEncoder
 from tests.mockserver.talk import TONE, Script, Talk, saying
 
@@ -144,8 +145,9 @@ def test_one_response_is_one_stream_through_all_its_texts():
     talk.until("response.done")
     made = [base64.b64decode(delta["delta"]) for delta in talk.of("response.output_audio.delta")]
     clip = TONE.speak("Yes.").samples
-    filled = np.concatenate([clip, np.zeros(-len(clip) % FRAME, np.int16)])
-    assert made == packets(np.concatenate([filled, filled]))
+    first = np.concatenate([clip, np.zeros(-len(clip) % RHYTHM.unit, np.int16)])  # more of the message follows
+    filled = [np.concatenate([sound, np.zeros(-len(sound) % FRAME, np.int16)]) for sound in (first, clip)]
+    assert made == packets(np.concatenate(filled))
 
 
 def test_without_the_extra_opus_is_static_and_the_log_says_what_to_install(
