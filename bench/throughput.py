@@ -221,9 +221,10 @@ def _shown(figure: object) -> str:
 def _ratio(ours: object, theirs: object) -> str:
     if not (isinstance(ours, dict) and isinstance(theirs, dict) and "per_s" in ours):
         return ""
-    cpu = ""
+    by_event = ours["per_s"] * ours["events"] / (theirs["per_s"] * theirs["events"])
+    cpu = f", {by_event:.2f} x by events" if theirs["events"] > 1 else ""
     if ours["cpu_us"] and theirs["cpu_us"]:
-        cpu = f", {theirs['cpu_us'] / ours['cpu_us']:.2f} x by processor time"
+        cpu += f", {theirs['cpu_us'] / ours['cpu_us']:.2f} x by processor time"
     return f"   -> realtape {ours['per_s'] / theirs['per_s']:.2f} x{cpu}"
 
 

@@ -94,13 +94,10 @@ class Write(NamedTuple):
 
 def _size(kept: Entry | Write) -> int:
     """Bytes it takes, roughly."""
-    match kept:
-        case Write(at, wire):
-            return len(wire) + _ENTRY_BYTES + 32 * len(at)
-        case Entry(data=str(data) | bytes(data) | Text(data) | Binary(data)):
-            return len(data) + _ENTRY_BYTES
-        case _:
-            return _ENTRY_BYTES
+    if isinstance(kept, Write):
+        return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
+    data = kept.data.data if isinstance(kept.data, (Text, Binary)) else kept.data
+    return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 
 def _presentable(value: object, audio: Collection[str], name: str = "", depth: int = 0) -> object:
