@@ -5,10 +5,7 @@ from realtape import MockServer, Scenario, Say, Call
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +32,7 @@ _HOMES = {
 _COMMANDS = {
     "serve": "mockserver.cli",
     "say": "mockserver.cli",
-    "demo": "realtape",
+    "demo": "realtape_demo",
     "clinic": "clinic_agent.cli",
 }
 """Where each command is; there it goes by the same name."""
@@ -69,62 +66,6 @@ class _Lazy(click.Group):
 @click.version_option(package_name="realtape")
 def main() -> None:
     """The offline twin of realtime voice APIs."""
-
-
-CASSETTES = Path(__file__).parent / "cassettes"
-DEMO_DAY = "2026-07-01"
-"""The clinic's date in the demo; its scenario speaks of the week after."""
-
-
-@click.command()
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="demo",
-    show_default=True,
-    help="Folder for the WAV files of the call.",
-)
-@click.option("--voice", type=click.Choice(["auto", "tone", "espeak"]), default="auto", help="The mock's voice.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def demo(out: Path, voice: str, as_json: bool) -> None:
-    """Book an appointment by voice, offline: the clinic agent calls the mock, and both sides of the call are kept.
-
-    Exit code 1: the call broke off, or the agent's bill is not the mock's.
-    """
-    import asyncio
-    from datetime import date
-
-    from clinic_agent.assistant import CallReport, run_call
-    from clinic_agent.clinic import Clinic
-    from clinic_agent.config import from_environment
-    from clinic_agent.speech import read_wav, write_wav
-    from mockserver.cli import Unusable
-    from mockserver.mock import MockServer
-
-    async def booking(mock: MockServer, said: list[bytes]) -> CallReport:
-        async with mock:
-            config = from_environment({"XAI_API_KEY": mock.api_key, "XAI_REALTIME_URL": mock.ws_url})
-            day = date.fromisoformat(DEMO_DAY)
-            return await run_call(config, said, Clinic(day), priced_on=day)
-
-    said = sorted((CASSETTES / "voices").glob("booking-*.wav"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        mock = MockServer(CASSETTES / "scenarios" / "clinic.yaml", voice=voice)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise Unusable(str(error)) from error
-    report = asyncio.run(booking(mock, [read_wav(path) for path in said]))
-    for number, (path, turn) in enumerate(zip(said, report.turns, strict=False), start=1):
-        write_wav(out / f"turn-{number}-caller.wav", read_wav(path))
-        write_wav(out / f"turn-{number}-assistant.wav", turn.audio)
-    billed = mock.ledger.total_usd
-    if as_json:
-        click.echo(json.dumps(report.as_json() | {"mock_usd": str(billed), "out": str(out)}, indent=2))
-    else:
-        click.echo(f"{report.as_text()}\n\nThe mock's own bill is {billed} USD. Listen to {out}/*.wav")
-    counted = report.cost.usd
-    if report.failure or counted is None or abs(counted - billed) >= Decimal("0.000001"):
-        raise click.exceptions.Exit(1)
 
 
 if __name__ == "__main__":

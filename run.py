@@ -23,11 +23,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 STAMP = "realtape-run.json"
-OPTIONAL = {"speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead"}
+OPTIONAL = {
+    "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
+    "picture": "no Pillow for this platform or no network; the demo draws no picture",
+}
 
 # command -> (extras to install, what Python is then given)
 COMMANDS = {
-    "demo": (["speech"], ["-m", "realtape", "demo"]),
+    "demo": (["speech", "picture"], ["-m", "realtape", "demo"]),
     "test": (["dev", "speech"], ["-m", "pytest"]),
     "serve": (["speech"], ["-m", "realtape", "serve"]),
     "ui": (["app", "speech"], ["-m", "realtape", "clinic", "ui"]),

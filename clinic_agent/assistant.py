@@ -1,13 +1,13 @@
 """The clinic's assistant: its prompt, its session, and a call from the first word to the report.
 
-It decides what is offered to the model and what is kept of a call; how frames travel is voice_client.py's matter.
+It decides what is offered to the model and what is kept of a call; how frames travel is line.py's matter.
 """
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,10 +16,14 @@ from typing import Any
 from clinic_agent.clinic import NAME, Clinic
 from clinic_agent.config import Config
 from clinic_agent.cost import Cost
-from clinic_agent.speech import SAMPLE_RATE_HZ
+from clinic_agent.line import CallFailed, dialled
+from clinic_agent.open_mic import TURN_DETECTION, OpenCall
+from clinic_agent.playback import Playback
+from clinic_agent.recording import Recording
+from clinic_agent.speech import MAX_SPEECH_S, SAMPLE_RATE_HZ, samples
 from clinic_agent.tools import Tools, clinic_tools
 from clinic_agent.turn import ToolRun, Turn
-from clinic_agent.voice_client import CallFailed, VoiceClient, connect
+from clinic_agent.voice_client import VoiceClient, connect
 
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
 _WIDTH = 100
@@ -51,6 +55,11 @@ def session_config(config: Config, tools: Tools, today: date) -> dict[str, Any]:
             "output": {"format": _PCM},
         },
     }
+
+
+def open_mic_config(config: Config, tools: Tools, today: date) -> dict[str, Any]:
+    """The same with an open microphone: the service finds the turns, answers them, and lets the caller interrupt."""
+    return session_config(config, tools, today) | {"turn_detection": TURN_DETECTION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,31 @@ async def run_call(
         return CallReport(client.conversation_id, client.model, tuple(turns), client.cost, failure)
 
 
+async def run_open_call(
+    config: Config,
+    caller: Callable[[Playback], AsyncIterator[bytes]],
+    clinic: Clinic,
+    *,
+    priced_on: date,
+    open_timeout_s: float = 10.0,
+    call_timeout_s: float = MAX_SPEECH_S,
+) -> tuple[CallReport, Recording]:
+    """Make one call over an open microphone. `caller` is told what it hears, and gives PCM16 mono 24 kHz as it is
+    spoken, silence included; where it ends, the caller has hung up.
+
+    A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
+    """
+    tools = clinic_tools(clinic)
+    async with dialled(config, priced_on=priced_on, open_timeout_s=open_timeout_s) as line:
+        await line.configure(open_mic_config(config, tools, clinic.today), open_timeout_s)
+        call, failure = OpenCall(line, tools.call), None
+        try:
+            await call.talk(caller(call.playback), call_timeout_s)
+        except CallFailed as failed:
+            failure = str(failed)
+        return CallReport(line.conversation_id, line.model, call.turns(), line.cost, failure), call.recording()
+
+
 async def _talk(client: VoiceClient, words: Sequence[str | bytes], tools: Tools) -> tuple[list[Turn], str | None]:
     turns: list[Turn] = []
     for said in words:
@@ -133,6 +167,7 @@ def _turn_json(turn: Turn) -> dict[str, Any]:
         "tools": [asdict(run) | {"ms": round(run.ms, 3)} for run in turn.tools],
         "first_audio_ms": None if turn.first_audio_ms is None else round(turn.first_audio_ms, 1),
         "total_ms": round(turn.total_ms, 1),
+        "heard_ms": turn.heard_ms,
         "usage": list(turn.usage),
         **_cost_json(turn.cost),
     }
@@ -167,6 +202,9 @@ def _table(rows: list[tuple[str, ...]]) -> str:
 def _turn_rows(turn: Turn) -> list[tuple[str, str]]:
     rows = [("heard", turn.heard or "(nothing)"), ("said", turn.said or "(nothing)")]
     rows += [("tool", _tool_text(run)) for run in turn.tools]
+    if turn.heard_ms is not None:
+        sent_s = samples(turn.audio) / SAMPLE_RATE_HZ
+        rows.append(("interrupted", f"the caller heard {turn.heard_ms / 1000:.2f} s of the {sent_s:.2f} s sent"))
     return rows if turn.status == "completed" else [*rows, ("ended", turn.status)]
 
 

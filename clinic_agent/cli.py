@@ -13,8 +13,8 @@ import click
 from clinic_agent.assistant import CallReport, run_call
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config, from_environment
+from clinic_agent.line import CallFailed
 from clinic_agent.speech import read_wav, write_wav
-from clinic_agent.voice_client import CallFailed
 
 
 class NoCall(click.ClickException):

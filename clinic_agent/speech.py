@@ -53,8 +53,23 @@ def read_wav(path: Path) -> bytes:
 
 def write_wav(path: Path, pcm: bytes) -> None:
     """Write PCM audio as a WAV file that any player opens."""
+    _write(path, 1, pcm)
+
+
+def write_stereo_wav(path: Path, left: bytes, right: bytes) -> None:
+    """Write two channels of PCM audio as one WAV file; the shorter one ends in silence."""
+    frames = max(samples(left), samples(right))
+    both = bytearray(2 * frames * SAMPLE_BYTES)
+    for channel, pcm in enumerate((left, right)):
+        for byte in range(SAMPLE_BYTES):
+            at, end = channel * SAMPLE_BYTES + byte, samples(pcm) * SAMPLE_BYTES
+            both[at : 2 * end : 2 * SAMPLE_BYTES] = pcm[byte:end:SAMPLE_BYTES]
+    _write(path, 2, bytes(both))
+
+
+def _write(path: Path, channels: int, pcm: bytes) -> None:
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(channels)
         file.setsampwidth(SAMPLE_BYTES)
         file.setframerate(SAMPLE_RATE_HZ)
         file.writeframes(pcm)

@@ -1,6 +1,6 @@
 """One turn of a call: what was heard, said and done between the caller's words and the end of the answer.
 
-A fold over server events. No socket and no clock: see voice_client.py.
+A fold over server events. No socket and no clock: see line.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from clinic_agent.speech import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 Event = dict[str, Any]
 
+MAX_TOOL_ROUNDS = 8
+"""How often in one turn the service may ask for tools; more is a loop."""
+
 _MAX_ANSWER_BYTES = MAX_SPEECH_S * SAMPLE_RATE_HZ * SAMPLE_BYTES
 
 
@@ -25,6 +28,11 @@ class FunctionCall:
     call_id: str
     name: str
     arguments: str
+
+    def answer(self, result: dict[str, Any]) -> Event:
+        """The client event that hands the result back."""
+        output = {"type": "function_call_output", "call_id": self.call_id, "output": json.dumps(result)}
+        return {"type": "conversation.item.create", "item": output}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +50,10 @@ class Turn:
     """A turn, finished or cut short.
 
     `heard` is the service's final transcription of a spoken turn, or the words as typed. `audio` is the answer, PCM16
-    mono 24 kHz. `first_audio_ms` counts from the commit (typed turn: from response.create) to the first audio delta.
-    `usage` is verbatim, one per response, informative only. `status` is the last response's, "in_progress" if it never
-    ended.
+    mono 24 kHz, as it was sent. `first_audio_ms` counts from the commit (typed turn: from response.create; open
+    microphone: from when the service found the caller had stopped) to the first audio delta. `usage` is verbatim, one
+    per response, informative only. `status` is the last response's, "in_progress" if it never ended. `heard_ms` is how
+    much of `audio` was played before the caller spoke over it; None where nobody did.
     """
 
     heard: str
@@ -56,6 +65,7 @@ class Turn:
     total_ms: float
     usage: tuple[dict[str, Any], ...]
     cost: Cost
+    heard_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +73,9 @@ class TurnSoFar:
     """A turn under way. Times are seconds on the caller's clock."""
 
     heard: str = ""
+    began_s: float = 0.0
     asked_s: float = 0.0
+    ended_s: float | None = None
     first_audio_s: float | None = None
     status: str = "in_progress"
     said: dict[str, str] = field(default_factory=dict)
@@ -71,6 +83,7 @@ class TurnSoFar:
     tools: list[ToolRun] = field(default_factory=list)
     pending: list[FunctionCall] = field(default_factory=list)
     usage: list[dict[str, Any]] = field(default_factory=list)
+    heard_ms: int | None = None
 
     def take(self, event: Event, at_s: float) -> None:
         """Add one server event; types that carry nothing for a turn, or are unknown, change nothing.
@@ -92,6 +105,7 @@ class TurnSoFar:
             case "response.function_call_arguments.done":
                 self.pending.append(FunctionCall(str(event["call_id"]), str(event["name"]), str(event["arguments"])))
             case "response.done":
+                self.ended_s = at_s
                 self._response_done(event)
 
     def finish(self, at_s: float, cost: Cost) -> Turn:
@@ -107,6 +121,7 @@ class TurnSoFar:
             total_ms=(at_s - self.asked_s) * 1000,
             usage=tuple(self.usage),
             cost=cost,
+            heard_ms=self.heard_ms,
         )
 
     def _hear(self, pcm: bytes, at_s: float) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from clinic_agent.config import Config
-from clinic_agent.voice_client import MAX_FRAME_BYTES, MAX_TOOL_ROUNDS, CallFailed, connect
+from clinic_agent.line import MAX_FRAME_BYTES, CallFailed
+from clinic_agent.turn import MAX_TOOL_ROUNDS
+from clinic_agent.voice_client import connect
 
 
 def no_tools(name: str, arguments: str) -> dict[str, Any]:

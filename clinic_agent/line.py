@@ -1,0 +1,210 @@
+"""One connection to a realtime voice service: dial, configure, send, receive, and count what it costs.
+
+It knows frames and their errors, and nothing of turns: see voice_client.py (turns sent whole) and open_mic.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as dial
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+
+from clinic_agent.config import Config
+from clinic_agent.cost import Cost
+from clinic_agent.speech import samples
+from clinic_agent.turn import Event, Turn
+
+MAX_FRAME_BYTES = 4 * 2**20  # over a minute of sound in one frame; recorded ones hold about a second
+
+CallTool = Callable[[str, str], dict[str, Any]]
+"""Runs a tool by name on a JSON text of arguments; must not raise."""
+
+
+class CallFailed(Exception):
+    """The call cannot begin or go on. The message says what to do; `turn` is the turn so far, if one was under way."""
+
+    def __init__(self, message: str, turn: Turn | None = None) -> None:
+        super().__init__(message)
+        self.turn = turn
+
+
+@asynccontextmanager
+async def dialled(config: Config, *, priced_on: date, open_timeout_s: float = 10.0) -> AsyncIterator[Line]:
+    """Dial the endpoint; the connection closes with the block. `priced_on` is the day whose prices count.
+
+    Raises CallFailed when nobody answers or the handshake is refused.
+    """
+    try:
+        socket = await dial(
+            config.session_url,
+            additional_headers={"Authorization": f"Bearer {config.key}"},
+            compression=None,  # base64 audio hardly shrinks, and deflate costs more than the rest of a frame
+            open_timeout=open_timeout_s,
+            close_timeout=2,
+            max_size=MAX_FRAME_BYTES,
+        )
+    except (OSError, WebSocketException, asyncio.TimeoutError) as error:
+        raise CallFailed(_why_not_connected(error, config, open_timeout_s)) from error
+    async with socket:
+        yield Line(socket, Cost(config.model, priced_on))
+
+
+class Line:
+    """A connection. `cost` is what it has cost so far; whoever decodes the sound that comes adds it there.
+
+    `conversation_id` and `model` are what the service says they are.
+    """
+
+    def __init__(self, socket: ClientConnection, cost: Cost) -> None:
+        self.cost = cost
+        self.conversation_id: str | None = None
+        self._socket = socket
+
+    @property
+    def model(self) -> str:
+        """The model in use, as far as is known."""
+        return self.cost.model
+
+    async def configure(self, session: Mapping[str, Any], timeout_s: float) -> None:
+        """Send the session's settings and wait until they are in force.
+
+        Raises CallFailed with the service's words when it refuses them.
+        """
+        await bounded(self._configure(session), timeout_s)
+
+    async def _configure(self, session: Mapping[str, Any]) -> None:
+        # Which of the two comes first has changed over time; an update sent before either may be lost.
+        await self._wait_for("session.created", "conversation.created")
+        await self.send({"type": "session.update", "session": dict(session)})
+        await self._wait_for("session.updated")
+
+    async def send(self, event: Event) -> None:
+        """Send one client event."""
+        await self._socket.send(json.dumps(event))
+
+    async def send_audio(self, pcm: bytes) -> None:
+        """Append PCM16 mono 24 kHz to the service's input buffer."""
+        await self.send({"type": "input_audio_buffer.append", "audio": b64encode(pcm).decode("ascii")})
+        self.cost = self.cost.plus(input_samples=samples(pcm))
+
+    async def receive(self) -> Event:
+        """The next server event. Raises CallFailed for an error the call cannot go on with, or a frame that is none."""
+        event = _parse(await self._socket.recv())
+        match event:
+            case {"type": "session.created" | "session.updated", "session": {"model": str(model)}}:
+                # The service substitutes unknown model names in silence; what it names here is what it bills.
+                self.cost = replace(self.cost, model=model)
+            case {"type": "conversation.created", "conversation": {"id": str(conversation_id)}}:
+                self.conversation_id = conversation_id
+            case {"type": "error"} if not _harmless(event):
+                raise CallFailed(f"the service reports: {_error_text(event)}; correct what it names and call again")
+        return event
+
+    async def _wait_for(self, *types: str) -> None:
+        while (await self.receive())["type"] not in types:
+            pass
+
+
+async def bounded(work: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    """Do one turn's work on a line. Raises CallFailed when it takes too long or the connection is lost."""
+    try:
+        await asyncio.wait_for(work, timeout_s)
+    except asyncio.TimeoutError as error:
+        waited = f"no complete answer within {timeout_s:g} s"
+        raise CallFailed(f"{waited}; check that the audio holds speech, or allow more time") from error
+    except ConnectionClosed as closed:
+        raise hung_up(closed) from closed
+
+
+def hung_up(closed: ConnectionClosed) -> CallFailed:
+    """What to make of a connection that closed in mid-call."""
+    return CallFailed(f"{_close_text(closed)} in mid-call; call again")
+
+
+def unusable(event: Event, error: Exception) -> CallFailed:
+    """What to make of an event that lacks what its type promises."""
+    return CallFailed(f"the service sent an unusable {event['type']} ({error}); report it there")
+
+
+def now_s() -> float:
+    """Seconds on the running loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+def _parse(data: str | bytes) -> Event:
+    if isinstance(data, bytes):
+        return {"type": "binary"}  # sound on the binary transport, which this client never asks for
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CallFailed("the service sent a frame that is not JSON; check XAI_REALTIME_URL") from error
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise CallFailed("the service sent a frame without a type; check XAI_REALTIME_URL")
+    return event
+
+
+def _harmless(event: Event) -> bool:
+    text = _error_text(event)
+    # What the second of commit and response.create may draw where it is not dropped in silence; and what a truncate
+    # draws, which older dates of the service take badly: the sound has stopped here all the same.
+    return "already has an active response" in text or "truncat" in text.lower()
+
+
+def _error_text(event: Event) -> str:
+    error = event.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return str(message or "an error without a message")[:300]
+
+
+def _close_text(closed: ConnectionClosed) -> str:
+    if closed.rcvd is not None:
+        return f"the service closed the connection ({closed.rcvd.code} {closed.rcvd.reason})".replace(" )", ")")
+    if closed.sent is not None:
+        return f"the connection had to be given up ({closed.sent.code} {closed.sent.reason})"
+    return "the connection was lost"
+
+
+def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> str:
+    url = config.shown_url
+    match error:
+        case InvalidStatus():
+            return _why_refused(error.response.status_code, error.response.headers.get("Retry-After"), config)
+        case TimeoutError() | asyncio.TimeoutError():
+            return f"{url} did not answer within {timeout_s:g} s; check XAI_REALTIME_URL and the network"
+        case InvalidURI():
+            return f"{url} is not a WebSocket address; write XAI_REALTIME_URL like wss://api.x.ai/v1/realtime"
+        case OSError():
+            reason = error.strerror or type(error).__name__
+            return f"cannot reach {url} ({reason}); start that server or correct XAI_REALTIME_URL"
+        case _:
+            return f"{url} does not speak WebSocket ({type(error).__name__}); correct XAI_REALTIME_URL"
+
+
+def _why_refused(status: int, retry_after: str | None, config: Config) -> str:
+    """What to do about an HTTP answer to the handshake. The body is left out: it may quote the key."""
+    wait = f"{retry_after} s" if retry_after else "a minute"
+    match status:
+        case 400:
+            advice = "the key is wrong or the request malformed; check XAI_API_KEY and CLINIC_MODEL"
+        case 401:
+            advice = "the key is missing or wrong; check XAI_API_KEY"
+        case 403:
+            advice = "the key's team has no credit or no permission; look at the team's billing page"
+        case 404:
+            advice = "there is no realtime endpoint there; XAI_REALTIME_URL usually ends in /v1/realtime"
+        case 429:
+            advice = f"too many sessions or requests; end another session or call again in {wait}"
+        case _ if status >= 500:
+            advice = f"the service is in trouble; call again in {wait}"
+        case _:
+            advice = "check XAI_REALTIME_URL"
+    return f"{config.shown_url} refused the call with HTTP {status}: {advice}"
