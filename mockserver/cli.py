@@ -8,14 +8,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from mockserver.brains import Brain
     from mockserver.server import Options, Server
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -59,7 +57,7 @@ def serve(host: str, port: int, scenario: Path | None, as_json: bool, **settings
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if host not in LOOPBACK:
         click.echo(f"warning: listening on {host}: others on the network can use this mock", err=True)
-    server = _server(_options(settings), _brain(scenario))
+    server = _server(_options(settings), scenario)
     loop = _new_loop()
     try:
         loop.run_until_complete(_serve(server, host, port, as_json))
@@ -83,21 +81,17 @@ def _options(settings: dict[str, object]) -> Options:
         raise Unusable(str(problem)) from problem
 
 
-def _brain(scenario: Path | None) -> Callable[[], Brain] | None:
-    if scenario is None:
-        return None
-    from mockserver.brains.scenario import Scenario, ScenarioError
-
-    try:
-        return Scenario.load(scenario).brain
-    except ScenarioError as problem:
-        raise Unusable(str(problem)) from problem
-
-
-def _server(options: Options, brain: Callable[[], Brain] | None) -> Server:
+def _server(options: Options, scenario: Path | None) -> Server:
     from mockserver.server import Server
 
-    server = Server(options, brain)
+    server = Server(options)
+    if scenario is not None:
+        from mockserver.brains.scenario import Scenario, ScenarioError
+
+        try:
+            server.play(Scenario.load(scenario))
+        except ScenarioError as problem:
+            raise Unusable(str(problem)) from problem
     if options.voice != "auto":
         try:
             _ = server.voice

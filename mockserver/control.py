@@ -90,10 +90,9 @@ class _Plane:
         from mockserver.brains.scenario import Scenario, ScenarioError
 
         try:
-            scenario = Scenario.parse((await request.read()).decode())
+            self._server.play(Scenario.parse((await request.read()).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise _Problem(400, str(problem)) from problem
-        self._server.brain = scenario.brain
         return {"status": "ok", "applies_to": "new connections"}
 
     async def advance(self, request: web.Request) -> object:

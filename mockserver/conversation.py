@@ -1,4 +1,4 @@
-"""The items of one conversation, their order and what came before each. No ids are made here and nothing is rendered."""
+"""The items of one conversation, their order and what came before each. It makes no ids and renders nothing."""
 
 from __future__ import annotations
 

@@ -67,8 +67,7 @@ class MockServer:
             clock_rate=rate_named(clock),
             admin_token=admin_token,
         )
-        loaded = _loaded(scenario)
-        self._server = Server(options, loaded.brain if loaded is not None else None)
+        self._server = Server(options, _loaded(scenario))
         self._host = host
         self._port = port
         self._thread: _Thread | None = None

@@ -26,7 +26,9 @@ from mockserver.pacing import PRESETS
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
     from mockserver.brains import Brain
+    from mockserver.brains.scenario import Scenario
     from mockserver.dialect import Dialect, Opening, Traits
+    from mockserver.hearing import Hearing
     from mockserver.session import Memory, Session
     from mockserver.voices import Voice
 
@@ -81,11 +83,14 @@ class Live:
 
 
 class Server:
-    """One mock service. `brain` makes the brain of each new connection."""
+    """One mock service. `brain` makes the brain of each new connection, `hearing` understands its spoken turns."""
 
-    def __init__(self, options: Options, brain: Callable[[], Brain] | None = None) -> None:
+    def __init__(self, options: Options, scenario: Scenario | None = None) -> None:
         self.options = options
-        self.brain = brain or _echo
+        self.brain: Callable[[], Brain] = _echo
+        self.hearing: Hearing | None = None
+        if scenario is not None:
+            self.play(scenario)
         """For new connections; the control plane replaces it."""
         self.door = DOORS[options.dialect]
         self.accounts = Accounts(
@@ -103,6 +108,18 @@ class Server:
         self.clock: Clock
         self._opened = 0
         self._runner: web.AppRunner | None = None
+
+    def play(self, scenario: Scenario) -> None:
+        """Answer new connections by this scenario. Raises ScenarioError for a known clip that cannot be used."""
+        from mockserver.brains.scenario import ScenarioError
+        from mockserver.hearing import Hearing
+        from mockserver.transcribers import installed_transcriber
+
+        try:
+            hearing = Hearing.of(scenario, installed_transcriber())
+        except (OSError, ValueError) as problem:
+            raise ScenarioError(f"hears: {problem}") from problem
+        self.brain, self.hearing = scenario.brain, hearing
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""
@@ -214,6 +231,7 @@ class Server:
 
     def _session(self, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> Session:
         from mockserver.dialect import Opening
+        from mockserver.hearing import NOTHING
         from mockserver.session import Session
 
         resumed = self._remembered(team, asked.conversation_id)
@@ -221,7 +239,13 @@ class Server:
         self._opened += 1
         opening = Opening(seed, self.clock.unix(), asked.model, resumed is not None, query)
         return Session(
-            self._dialect(opening), self.brain(), self.voice, seed=seed, pacing=self.options.pacing, resumed=resumed
+            self._dialect(opening),
+            self.brain(),
+            self.voice,
+            seed=seed,
+            pacing=self.options.pacing,
+            resumed=resumed,
+            hearing=self.hearing or NOTHING,
         )
 
     def _remembered(self, team: Team, conversation_id: str | None) -> Memory | None:

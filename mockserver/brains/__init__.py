@@ -12,7 +12,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak a text. `voice` and `speed` override the session's; `audio` is a WAV file spoken instead of a made voice."""
+    """Speak a text. `voice` and `speed` override the session's; `audio` is a WAV file that is played instead."""
 
     text: str
     voice: str | None = None

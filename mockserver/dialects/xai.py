@@ -1,4 +1,4 @@
-"""xAI's Grok Voice Agent API as it speaks: facts in, server frames out, in the order and with the keys of live recordings.
+"""xAI's Grok Voice Agent API as it speaks: facts in, server frames out, ordered and keyed as in live recordings.
 
 Key order, constants and oddities are observed unless a comment says otherwise. What a client may send is in
 xai_frames.py, the handshake in door.py, counting and prices in xai_usage.py.
@@ -443,7 +443,7 @@ REFUSALS: dict[str, tuple[str, str | None]] = {
     "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
 }
 """Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third
-and fifth, and of the codes, clients look for a part. The rest is guessed; a code is the error's type where none is known."""
+and fifth, and of the codes, clients look for a part. The rest is guessed; where no code is known it is the error's type."""
 
 
 def _text(event: Json) -> Text:

@@ -57,8 +57,8 @@ OPENAI_TURNS = TurnSettings(threshold=0.5, silence_duration_ms=200, prefix_paddi
 """gpt-realtime's defaults (recorded, 2026); gpt-realtime-2.1 differs in 500 ms of silence."""
 
 XAI_TURNS = TurnSettings(threshold=0.85, silence_duration_ms=333, prefix_padding_ms=333)
-"""xAI's documented defaults (WebSocket reference, 2026). The silence is a guess, for xAI states none: with it the recorded
-turn lasts 2.925 s, and at 50 a second that is the 146 audio tokens it was counted as."""
+"""xAI's documented defaults (WebSocket reference, 2026). The silence is a guess, for xAI states none: with it the
+recorded turn lasts 2.925 s, and at 50 a second that is the 146 audio tokens it was counted as."""
 
 
 @dataclass(frozen=True, slots=True)
