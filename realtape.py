@@ -32,6 +32,10 @@ _HOMES = {
 _COMMANDS = {
     "serve": "mockserver.cli",
     "say": "mockserver.cli",
+    "record": "replay.cli",
+    "show": "replay.cli",
+    "check": "replay.cli",
+    "scrub": "replay.cli",
     "demo": "realtape_demo",
     "clinic": "clinic_agent.cli",
 }
