@@ -407,15 +407,18 @@ class Cassette:
         return _HEAD.unpack_from(self._bytes, place)
 
     def _record(self, place: int) -> Record:
-        _, _, at_us, _, connection, way, kind, _, length = self._head(place)
+        _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._bytes, place)
         begin = place + _HEAD.size
         payload = self._bytes[begin : begin + length]
         try:
             if self.version != self._today:
-                raw = [at_us, connection, way, kind, payload]
-                for version in range(self.version, self._today):
-                    raw = self._upgrades[version][1](raw)
-                at_us, connection, way, kind, payload = raw
-            return Record(at_us, connection, _WAYS[way], _content(kind, payload))
+                at_us, connection, way, kind, payload = self._upgraded_record([at_us, connection, way, kind, payload])
+            content = Text(payload) if kind == 0 else _content(kind, payload)
+            return Record(at_us, connection, _WAYS[way], content)
         except (ValueError, TypeError, msgpack.UnpackException) as problem:
             raise BadCassette(f"{self.path}: the record at byte {place} is damaged ({problem})") from problem
+
+    def _upgraded_record(self, raw: list[Any]) -> list[Any]:
+        for version in range(self.version, self._today):
+            raw = self._upgrades[version][1](raw)
+        return raw

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEY_VARIABLES = ("XAI_API_KEY", "OPENAI_API_KEY")
 """Their values are looked for wherever secrets are."""
+SWITCH_S = 0.0002
+"""How long the thread that writes may keep the one that relays waiting; Python's own 5 ms would be heard."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -88,6 +90,7 @@ def record(
         secrets=_known_keys(),
         **rest,  # type: ignore[arg-type]
     )
+    sys.setswitchinterval(SWITCH_S)
     if not asyncio.run(_record(upstream, settings, host, port, as_json)):
         raise click.exceptions.Exit(1)
 

@@ -18,10 +18,14 @@ from replay.scrub import Scrubber
 
 _BRIEF = 80
 _TELLING = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
+_SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
 _ARROWS = {"sent": ">", "received": "<"}
 
 
-@dataclass(frozen=True, slots=True)
+_KINDS = {kind: kind.__name__.lower() for kind in (Text, Binary, Close, Reset, Request, Response, Outline, Dropped)}
+
+
+@dataclass(slots=True)  # not frozen: a long call has thousands, and freezing doubles the time to make one
 class Line:
     """One record in words. `type` is the event's type, or what the record is; `size` its bytes on the wire."""
 
@@ -34,8 +38,8 @@ class Line:
     text: str
 
     def __str__(self) -> str:
-        line = f"{self.at_s:10.3f} {self.connection:2} {_ARROWS[self.way]} {self.type:42} {self.size:>8}  {self.text}"
-        return line.rstrip()
+        told = f"{self.at_s:10.3f} {self.connection:2} {_ARROWS[self.way]} {self.type:42} {self.size:>8}"
+        return f"{told}  {self.text}" if self.text else told
 
 
 @dataclass(slots=True)
@@ -60,15 +64,15 @@ class Totals:
 def line(record: Record) -> Line:
     """What a record is, in words. Never raises."""
     content = record.content
-    kind = type(content).__name__.lower()
-    return Line(record.at_us / 1e6, record.connection, record.way, kind, *_told(content))
+    type_, size, text = _told(content)
+    return Line(record.at_us / 1e6, record.connection, record.way, _KINDS[type(content)], type_, size, text)
 
 
 def _told(content: Content) -> tuple[str, int, str]:
     match content:
         case Text(data):
             name = json_text.event_type(data)
-            return name or "(text)", len(data), _brief(data, name)
+            return name or "(text)", len(data), "" if name in _SOUND else _brief(data)
         case Binary(data):
             return "(binary)", len(data), ""
         case Close(code, reason):
@@ -92,10 +96,8 @@ def _outlined_type(parts: tuple[bytes | Sound, ...]) -> str:
     return json_text.event_type(b"".join(part for part in parts if isinstance(part, bytes))) or "(text)"
 
 
-def _brief(data: bytes, name: str) -> str:
-    """What is worth reading in an event; sound is not."""
-    if name.endswith("audio.delta") or name == "input_audio_buffer.append":
-        return ""
+def _brief(data: bytes) -> str:
+    """What is worth reading in an event."""
     try:
         event = json.loads(data)
     except (ValueError, RecursionError):
