@@ -36,6 +36,8 @@ _COMMANDS = {
     "show": "replay.cli",
     "check": "replay.cli",
     "scrub": "replay.cli",
+    "diff": "replay.cli_compare",
+    "scenario": "replay.cli_compare",
     "demo": "realtape_demo",
     "clinic": "clinic_agent.cli",
 }

@@ -152,7 +152,8 @@ class Answer:
         """Speak one text, the `last` of its message or not. Yields when each beat is due; the beat happens when it is
         resumed."""
         stage, traits = self._stage, self._stage.dialect.traits
-        texts = traits.segments(step.text) if step.audio is None else [step.text]
+        texts = [segment.text for segment in step.segments]
+        texts = texts or (traits.segments(step.text) if step.audio is None else [step.text])
         if not texts:
             return
         item = self._message or self._open_message(at)
@@ -254,7 +255,8 @@ def _joined(steps: Iterable[Step]) -> Iterator[Step]:
 
 
 def _alike(one: Say, other: Say) -> bool:
-    return one.audio is other.audio is None and (one.voice, one.speed) == (other.voice, other.speed)
+    made = one.audio is other.audio is None and not (one.segments or other.segments)
+    return made and (one.voice, one.speed) == (other.voice, other.speed)
 
 
 def _with_next(steps: Iterator[Step]) -> Iterator[tuple[Step, Step | None]]:

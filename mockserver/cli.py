@@ -15,9 +15,10 @@ import click
 
 if TYPE_CHECKING:
     from mockserver.server import Options, Server
+    from mockserver.tapes import Reenacted, Verbatim
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-JOURNAL_BYTES = 32 << 20
+JOURNAL_BYTES = 16 << 20
 """A server that runs for days keeps less than one that lives for a test."""
 
 
@@ -30,8 +31,15 @@ class Unusable(click.ClickException):
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@click.option("--dialect", default="xai", show_default=True, help="Service to be, by name or dated name.")
+@click.option("--dialect", help="Service to be, by name or dated name.  [default: that of the cassette, else xai]")
 @click.option("--scenario", type=click.Path(path_type=Path), help="What to answer.  [default: what it is told]")
+@click.option(
+    "--cassette", type=click.Path(path_type=Path), help="A recording, or a folder of them, to give anew as a session."
+)
+@click.option("--verbatim", is_flag=True, help="Play the cassette frame by frame, to a client that does the same.")
+@click.option(
+    "--speed", default=1.0, show_default=True, type=float, help="Of --verbatim: 2 is twice as fast, inf at once."
+)
 @click.option(
     "--pacing",
     type=click.Choice(["live", "realtime", "burst"]),
@@ -52,17 +60,56 @@ class Unusable(click.ClickException):
     "--admin-token", envvar="REALTAPE_ADMIN_TOKEN", help="Asked of whoever uses /_mock/.  [default: this machine only]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
-def serve(host: str, port: int, scenario: Path | None, as_json: bool, **settings: object) -> None:
-    """Serve the mock until interrupted. It prints one line when it is ready."""
+def serve(
+    host: str,
+    port: int,
+    scenario: Path | None,
+    cassette: Path | None,
+    verbatim: bool,
+    speed: float,
+    as_json: bool,
+    **settings: object,
+) -> None:
+    """Serve the mock until interrupted. It prints one line when it is ready.
+
+    Exit code 1: with --verbatim, a client did not do what was recorded; what it did is told on stderr.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if host not in LOOPBACK:
         click.echo(f"warning: listening on {host}: others on the network can use this mock", err=True)
+    tapes = _tapes(cassette, verbatim, speed, scenario)
+    settings["dialect"] = settings["dialect"] or (tapes and tapes.dialect) or "xai"
     server = _server(_options(settings), scenario)
+    if tapes is not None:
+        server.play_tapes(tapes)
     loop = _new_loop()
     try:
         loop.run_until_complete(_serve(server, host, port, as_json))
     finally:
         loop.close()
+    if server.verbatim is not None and (told := server.verbatim.report()):
+        click.echo("\n".join(told), err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _tapes(cassette: Path | None, verbatim: bool, speed: float, scenario: Path | None) -> Reenacted | Verbatim | None:
+    if cassette is None:
+        if verbatim:
+            raise Unusable("--verbatim plays a cassette; name it with --cassette FILE")
+        return None
+    if scenario is not None:
+        raise Unusable("--scenario and --cassette both say what to answer; leave out one of them")
+    from mockserver.tapes import Reenacted, Verbatim
+    from replay.cassette import BadCassette
+    from replay.formats import UnreadableRecording
+    from replay.library import EmptyLibrary
+
+    try:
+        return Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
+    except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
+        raise Unusable(str(problem)) from problem
+    except OSError as problem:
+        raise Unusable(f"{cassette}: {problem.strerror}; name a cassette or a folder of them") from problem
 
 
 def _options(settings: dict[str, object]) -> Options:

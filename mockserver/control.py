@@ -104,8 +104,10 @@ class _Plane:
         return {"now": clock.now(), "unix": clock.unix()}
 
     async def reset(self, request: web.Request) -> object:
-        """Forgets sessions, journal and ledgers. Open connections go on, unseen."""
+        """Forgets sessions, journal and ledgers; a recording begins anew. Open connections go on, unseen."""
         self._server.journal.reset()
+        if self._server.verbatim is not None:
+            self._server.verbatim.rewind()
         self._server.errors.clear()
         return {"status": "ok"}
 

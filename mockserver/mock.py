@@ -20,6 +20,7 @@ from mockserver.server import Options, Server
 
 if TYPE_CHECKING:
     from mockserver.brains.scenario import Scenario
+    from mockserver.tapes import Reenacted, Verbatim
 
 ANY_KEY = "mock-api-key"
 """What `api_key` is when the mock takes any."""
@@ -28,21 +29,27 @@ ANY_KEY = "mock-api-key"
 class MockServer:
     """A realtime voice service for one test or program.
 
-    `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `dialect`
-    is `xai` or a dated name such as `xai@2026-09`; `pacing` is `live`, `realtime` or `burst`; `voice` is `auto`, `tone`
-    or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`. With `api_keys` other keys are refused, without any
-    non-empty key is accepted; `blocked_keys` belong to a team without credits. The same seed and the same traffic give
-    the same frames. Port 0 picks a free one.
+    `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `cassette`
+    is a recording, or a folder of them, to give instead: anew as a session, or with `verbatim` frame by frame, `speed`
+    times as fast as recorded (`math.inf`: at once), to a client that does what was recorded; see `report`. `dialect`
+    is `xai` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`; `pacing` is `live`,
+    `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`. With
+    `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a team without
+    credits. The same seed and the same traffic give the same frames. Port 0 picks a free one.
 
-    Raises ValueError for a setting it does not know, ScenarioError for a scenario that cannot be used, OSError when
-    it cannot listen. What goes wrong inside the mock is raised at the end of the `with`: the client only saw 1011.
+    Raises ValueError for a setting it does not know, ScenarioError for a scenario that cannot be used, BadCassette,
+    UnreadableRecording or EmptyLibrary for such a recording, OSError when it cannot listen. What goes wrong inside the
+    mock is raised at the end of the `with`: the client only saw 1011.
     """
 
     def __init__(
         self,
         scenario: Scenario | str | os.PathLike[str] | None = None,
         *,
-        dialect: str = "xai",
+        cassette: str | os.PathLike[str] | None = None,
+        verbatim: bool = False,
+        speed: float = 1.0,
+        dialect: str | None = None,
         pacing: str = "live",
         seed: int | str = 0,
         voice: str = "auto",
@@ -55,8 +62,11 @@ class MockServer:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
+        if cassette is not None and scenario is not None:
+            raise ValueError("scenario and cassette both say what to answer; leave out one of them")
+        tapes = _tapes(cassette, verbatim, speed)
         options = Options(
-            dialect=dialect,
+            dialect=dialect or (tapes and tapes.dialect) or "xai",
             pacing=pacing,
             seed=str(seed),
             voice=voice,
@@ -68,6 +78,8 @@ class MockServer:
             admin_token=admin_token,
         )
         self._server = Server(options, _loaded(scenario))
+        if tapes is not None:
+            self._server.play_tapes(tapes)
         self._host = host
         self._port = port
         self._thread: _Thread | None = None
@@ -106,6 +118,11 @@ class MockServer:
     def ledger(self) -> Spent:
         """What all sessions used so far: seconds, text items, `.total_usd`."""
         return self._server.journal.total()
+
+    @property
+    def report(self) -> list[str]:
+        """With `verbatim`: what was not as recorded so far, a line each; empty if all was."""
+        return self._server.verbatim.report() if self._server.verbatim is not None else []
 
     @property
     def errors(self) -> list[Exception]:
@@ -196,6 +213,14 @@ class _Done:
 
 async def _awaited(work: Awaitable[None]) -> None:
     await work
+
+
+def _tapes(cassette: str | os.PathLike[str] | None, verbatim: bool, speed: float) -> Reenacted | Verbatim | None:
+    if cassette is None:
+        return None
+    from mockserver.tapes import Reenacted, Verbatim
+
+    return Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
 
 
 def _loaded(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario | None:

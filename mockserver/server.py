@@ -29,14 +29,19 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.brains.scenario import Scenario
     from mockserver.dialect import Dialect, Opening, Traits
     from mockserver.hearing import Hearing
+    from mockserver.ledger import Ledger
+    from mockserver.peer import Peer
     from mockserver.session import Memory, Session
+    from mockserver.tapes import Reenacted, Verbatim
     from mockserver.voices import Voice
+    from replay.cassette import Response
 
 MAX_MESSAGE = 64 << 20
 """Bytes of one WebSocket message that the socket takes at all; the dialect's own bound is lower, and answered."""
 MAX_BODY = 4 << 20
 GOODBYE_S = 0.25
 """How long clients may take to say goodbye when the server stops."""
+_KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logging.getLogger(__name__)
 
 # aiohttp logs the subprotocols that it was not told to accept, and they may hold a key.
@@ -77,9 +82,20 @@ class Live:
     """An open session: what it is made of, and the task that serves it."""
 
     team: Team
-    session: Session
+    session: Session | None
+    """None where a recording is played verbatim."""
     connection: Connection
     task: asyncio.Task[object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """What a new connection is served by."""
+
+    dialect: Dialect
+    peer: Peer
+    session: Session | None
+    ledger: Ledger
 
 
 class Server:
@@ -88,10 +104,12 @@ class Server:
     def __init__(self, options: Options, scenario: Scenario | None = None) -> None:
         self.options = options
         self.brain: Callable[[], Brain] = _echo
+        """For new connections; the control plane replaces it."""
         self.hearing: Hearing | None = None
+        self.verbatim: Verbatim | None = None
+        """What is played instead of sessions."""
         if scenario is not None:
             self.play(scenario)
-        """For new connections; the control plane replaces it."""
         self.door = DOORS[options.dialect]
         self.accounts = Accounts(
             keys=options.api_keys,
@@ -119,7 +137,16 @@ class Server:
             hearing = Hearing.of(scenario, installed_transcriber())
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
-        self.brain, self.hearing = scenario.brain, hearing
+        self.brain, self.hearing, self.verbatim = scenario.brain, hearing, None
+
+    def play_tapes(self, tapes: Reenacted | Verbatim) -> None:
+        """Give new connections what was recorded."""
+        from mockserver.tapes import Reenacted
+
+        if isinstance(tapes, Reenacted):
+            self.brain, self.verbatim = tapes.brain, None
+        else:
+            self.verbatim = tapes
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""
@@ -192,6 +219,8 @@ class Server:
         ) is not None:
             return self._refused(self.door.refuse(denied))
         try:
+            if self.verbatim is not None and (recorded := self.verbatim.refusal()) is not None:
+                return _as_recorded(recorded)
             return await self._serve(request, asked, admitted)
         finally:
             self.accounts.leave(admitted)
@@ -213,40 +242,56 @@ class Server:
             autoclose=False,
             max_msg_size=MAX_MESSAGE,
         )
-        session = self._session(asked, team, tuple(request.query.items()))
+        cast = self._cast(asked, team, tuple(request.query.items()))
         writer = await ws.prepare(request)
         transport = request.transport
         if transport is None:
             return ws
-        ids = session.dialect.ids
-        log = self.journal.open(ids.session, session.conversation.id, self.clock.unix(), session.ledger)
-        connection = Connection(session, ws, writer, transport, self.clock, log)
-        self.live[log.id] = Live(team, session, connection, asyncio.current_task())
+        ids = cast.dialect.ids
+        conversation = cast.session.conversation.id if cast.session else ids.conversation
+        log = self.journal.open(ids.session, conversation, self.clock.unix(), cast.ledger)
+        connection = Connection(cast.peer, ws, writer, transport, self.clock, log)
+        self.live[log.id] = Live(team, cast.session, connection, asyncio.current_task())
         try:
             await connection.pump()
         finally:
             del self.live[log.id]
-            self._settle(team, session, connection)
+            self._settle(team, cast.session, connection)
         return ws
 
-    def _session(self, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> Session:
+    def _cast(self, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> _Cast:
+        """Who serves a new connection: a session, or a recording."""
         from mockserver.dialect import Opening
-        from mockserver.hearing import NOTHING
-        from mockserver.session import Session
 
         resumed = self._remembered(team, asked.conversation_id)
         seed = f"{self.options.seed}/{self._opened}"
         self._opened += 1
-        opening = Opening(seed, self.clock.unix(), asked.model, resumed is not None, query)
-        return Session(
-            self._dialect(opening),
-            self.brain(),
+        dialect = self._dialect(Opening(seed, self.clock.unix(), asked.model, resumed is not None, query))
+        return self._player(dialect) or self._session(dialect, seed, resumed)
+
+    def _player(self, dialect: Dialect) -> _Cast | None:
+        from mockserver.ledger import Ledger
+
+        if self.verbatim is None:
+            return None
+        return _Cast(dialect, self.verbatim.peer(dialect), None, Ledger(dialect.prices, dialect.model))
+
+    def _session(self, dialect: Dialect, seed: str, resumed: Memory | None) -> _Cast:
+        from mockserver.hearing import NOTHING
+        from mockserver.session import Session
+        from mockserver.tapes import overheard
+
+        brain = self.brain()
+        session = Session(
+            dialect,
+            brain,
             self.voice,
             seed=seed,
             pacing=self.options.pacing,
             resumed=resumed,
             hearing=self.hearing or NOTHING,
         )
+        return _Cast(dialect, overheard(session, brain), session, session.ledger)
 
     def _remembered(self, team: Team, conversation_id: str | None) -> Memory | None:
         """A conversation to take up again. Its connection may be lost without the server knowing it yet."""
@@ -254,12 +299,14 @@ class Server:
             return None
         for live in self.live.values():
             known = live.session
-            if live.team is team and known.settings.resumable and known.conversation.id == conversation_id:
+            if known is None or live.team is not team or not known.settings.resumable:
+                continue
+            if known.conversation.id == conversation_id:
                 return known.memory
         return self.accounts.recall(team, conversation_id, self.clock.unix(), self.traits.resumption_s)
 
-    def _settle(self, team: Team, session: Session, connection: Connection) -> None:
-        if session.settings.resumable:
+    def _settle(self, team: Team, session: Session | None, connection: Connection) -> None:
+        if session is not None and session.settings.resumable:
             self.accounts.remember(team, session.memory, self.clock.unix())
         if connection.error is not None:
             self.errors.append(connection.error)
@@ -296,6 +343,12 @@ class Server:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.errors.append(error)
             return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."))
+
+
+def _as_recorded(response: Response) -> web.Response:
+    """A handshake's recorded refusal, without what belongs to its transport."""
+    headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_HEADERS]
+    return web.Response(status=response.status, headers=headers, body=response.body)
 
 
 def _echo() -> Brain:

@@ -85,6 +85,8 @@ class Speech:
         return self._ready[1:]
 
     def _make(self, segment: int) -> Samples:
+        if self.say.segments:
+            return self.say.segments[segment].samples
         sound = self._spoken(segment)
         if segment and ends_sentence(self.texts[segment - 1]):
             sound = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), sound])

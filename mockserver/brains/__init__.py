@@ -1,23 +1,39 @@
 """What to say and which tool to call. A brain is asked once per response and answers with steps; it knows no wire.
 
-`rules` follows a scenario file, `echo` repeats the caller.
+`rules` follows a scenario file, `tape` a recording, `echo` repeats the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """A part of a text with the sound it is spoken in: int16 samples at 24 kHz, mono."""
+
+    text: str
+    samples: NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak a text. `voice` and `speed` override the session's; `audio` is a WAV file that is played instead."""
+    """Speak a text. `voice` and `speed` override the session's; `audio` is a WAV file that is played instead.
+
+    `segments` are played instead too, cut as they are; their texts together are `text`.
+    """
 
     text: str
     voice: str | None = None
     speed: float | None = None
     audio: str | None = None
+    segments: tuple[Segment, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,102 @@
+"""Recorded sessions given again: re-enacted, verbatim, and as a derived scenario, each without a difference."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver.dialects import ALIASES
+from mockserver.mock import MockServer
+from replay.cassette import Record, Writer
+from replay.diff import compare, report
+from replay.formats import Conversation, Message
+from replay.frames import Close
+from replay.player import ALLOWED
+from replay.recording import Recording
+from replay.scenarios import scenario, written
+from tests.conformance.driver import Drive, drive
+from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
+from tests.replay.taping import HEADER
+
+ALL = [path for service in ALIASES for path in recordings(service)]
+WHOLE = [path for path in ALL if is_spoken(read(path)) and is_whole(read(path))]
+
+pytestmark = pytest.mark.slow
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name}-{path.stem}"
+
+
+def playable(path: Path) -> Conversation:
+    """The recording, with a voice where the recorder has cut it."""
+    recording = read(path)
+    if not is_spoken(recording) or is_whole(recording):
+        return recording
+    if not WHOLE:
+        pytest.skip("the sent audio is cut, and no recording here has it whole")
+    return with_sound(recording, sound_of(read(WHOLE[0])))
+
+
+def cassette(recording: Conversation, service: str, path: Path) -> Path:
+    """The recording as a cassette of that service, without times."""
+    header = type(HEADER)("hand", "wss://example.com/v1/realtime", service, None, HEADER.recorded_at, HEADER.tool)
+    writer = Writer(path, header)
+    for number, line in enumerate(Recording.of(recording).lines):
+        for moment in line.moments:
+            # The recorded client closed what it had lost: see the recordings' own notes.
+            way = "sent" if isinstance(moment.frame, Close) else moment.way
+            writer.write(Record(0, number, way, moment.frame))
+    writer.end(0)
+    return path
+
+
+async def on_mock(recording: Conversation, **settings: Any) -> Drive:
+    async with MockServer(**{"pacing": "burst", **settings}) as mock:
+        driven = await drive(recording, mock.ws_url, mock.api_key)
+    assert mock.report == []
+    return driven
+
+
+def assert_same(recording: Conversation, driven: Drive) -> None:
+    """No difference, but for what nobody waits for and came when the recorder had stopped listening."""
+    came = list(driven.received)
+    while came[-1]["type"] in ALLOWED and came[-1]["type"] != recording.received()[-1]["type"]:
+        came.pop()
+    found = compare(recording.received(), came)
+    assert found == [], f"{report(found)}\nwaited in vain for: {', '.join(driven.overdue) or 'nothing'}"
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+async def test_a_recording_is_re_enacted_without_a_difference(path: Path, tmp_path: Path):
+    recording = playable(path)
+    driven = await on_mock(recording, cassette=cassette(recording, path.parent.name, tmp_path / "a.tape"))
+    assert_same(recording, driven)
+    assert driven.received[0]["event_id"] != recording.received()[0]["event_id"]
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+async def test_a_recording_is_played_frame_by_frame(path: Path, tmp_path: Path):
+    recording = playable(path)
+    tape = cassette(recording, path.parent.name, tmp_path / "a.tape")
+    driven = await on_mock(recording, cassette=tape, verbatim=True, speed=math.inf)
+    assert driven.received == recording.received()
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+async def test_the_derived_scenario_gives_the_conversation_back(path: Path, tmp_path: Path):
+    recording = playable(path)
+    file = tmp_path / "scenario.yaml"
+    file.write_text(written(Recording.of(recording)), encoding="utf-8")
+    driven = await on_mock(recording, scenario=file, dialect=path.parent.name)
+    assert_same(recording, driven)
+    live = Conversation(recording.name, tuple(Message("received", event) for event in driven.received))
+    assert _answers(Recording.of(live)) == _answers(Recording.of(recording))
+
+
+def _answers(recording: Recording) -> list[Any]:
+    (entries,) = [part for key, part in scenario(recording).items() if key != "name"]
+    return [(entry.get("heard"), entry["reply"]) for entry in entries]

@@ -1,0 +1,215 @@
+"""A conversation with the mock is recorded, and served again: frame by frame, re-enacted, and from a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+
+from mockserver import cli
+from realtape import Call, MockServer, Say, Scenario
+from replay.cassette import Cassette, Record, Request, Response, Writer
+from replay.diff import compare, report
+from replay.frames import Close
+from replay.library import EmptyLibrary
+from replay.recording import Recording
+from tests.replay.taping import HEADER, taped, typed
+
+BOOKING = Scenario(
+    sequence=[
+        [Say("Let me check."), Call("slots", {"day": "Monday"})],
+        Say("Monday at nine is free. Shall I book it?"),
+    ]
+)
+SETTINGS = {"type": "session.update", "session": {"instructions": "You book appointments.", "voice": "ara"}}
+Event = dict[str, Any]
+Client = Callable[[str], Awaitable[list[Event]]]
+
+
+async def until_done(socket: ClientConnection, got: list[Event]) -> None:
+    while not got or got[-1]["type"] not in ("response.done", "error"):
+        got.append(json.loads(await socket.recv()))
+
+
+async def ask(socket: ClientConnection, got: list[Event], *events: Event) -> None:
+    for event in events:
+        await socket.send(json.dumps(event))
+    got.append(json.loads(await socket.recv()))
+    await until_done(socket, got)
+
+
+def booking(says: str = "A slot on Monday, please.", settings: Event = SETTINGS) -> Client:
+    """A client that types, answers the call with the call's own id, and leaves."""
+
+    async def client(url: str) -> list[Event]:
+        got: list[Event] = []
+        async with connect(url, additional_headers={"Authorization": "Bearer any"}) as socket:
+            await ask(socket, got, settings, typed(says), {"type": "response.create"})
+            calls = [event["call_id"] for event in got if event["type"] == "response.function_call_arguments.done"]
+            for call_id in calls:
+                result = {"type": "function_call_output", "call_id": call_id, "output": '{"slots": ["9:00"]}'}
+                create = {"type": "conversation.item.create", "item": result}
+                await ask(socket, got, create, {"type": "response.create"})
+        return got
+
+    return client
+
+
+async def recorded(path: Path, client: Client, scenario: Scenario = BOOKING) -> list[Event]:
+    async with MockServer(scenario, pacing="burst") as mock:
+        got = await client(mock.ws_url)
+    taped(path, *mock.sessions)
+    return got
+
+
+async def test_verbatim_the_same_client_gets_the_same_frames(tmp_path: Path):
+    got = await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", verbatim=True) as mock:
+        assert await booking()(mock.ws_url) == got
+    assert mock.report == []
+
+
+async def test_verbatim_a_client_that_says_something_else_is_told_in_the_services_own_shape(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", verbatim=True) as mock:
+        got = await booking("On Tuesday.")(mock.ws_url)
+    error = got[-1]
+    assert list(error) == ["type", "event_id", "error", "previous_item_id"]
+    assert error["error"]["param"] == "item.content[0].text"
+    assert "expected 'A slot on Monday, please.', got 'On Tuesday.'" in error["error"]["message"]
+    (log,) = mock.sessions
+    assert log.sent("error")[0] == error
+    assert mock.report[0].startswith("a: at ")
+    assert "a: never sent by the client: 2 x conversation.item.create, 2 x response.create" in mock.report
+
+
+async def test_re_enacted_a_changed_client_gets_the_conversation_with_new_ids(tmp_path: Path):
+    got = await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", pacing="burst", seed=5) as mock:
+        again = await booking("Whatever you say.")(mock.ws_url)
+    wording = {("value", "item.content[0].text")}
+    assert {(each.kind, each.path) for each in compare(got, again)} == wording
+    assert {each["event_id"] for each in got}.isdisjoint(each["event_id"] for each in again)
+    assert mock.ledger.text_items == 1
+
+
+async def test_re_enacted_and_recorded_again_it_does_not_differ(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", pacing="burst", seed=5) as mock:
+        await booking()(mock.ws_url)
+    taped(tmp_path / "b.tape", *mock.sessions)
+    one, other = (Recording.read(tmp_path / name).received() for name in ("a.tape", "b.tape"))
+    found = compare(one, other)
+    assert found == [], report(found)
+    assert sounds(one) == sounds(other)
+
+
+def sounds(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [event["delta"] for event in events if event["type"] == "response.output_audio.delta"]
+
+
+async def test_the_nth_connection_gets_the_nth_recorded_one_refusals_and_ends_included(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking())
+    writer = Writer(tmp_path / "b.tape", HEADER)
+    writer.write(Record(0, 0, "sent", Request("GET", "/v1/realtime", ())))
+    headers = (("Content-Type", "application/json"), ("Retry-After", "7"), ("Connection", "close"))
+    writer.write(Record(1, 0, "received", Response(429, headers, b'{"code": "busy"}')))
+    writer.write(Record(2, 1, "received", Close(4001, "come back later")))
+    with Cassette.open(tmp_path / "a.tape") as whole:
+        for each in whole:
+            writer.write(replace(each, connection=2))
+    writer.end(10**7)
+    async with MockServer(cassette=tmp_path / "b.tape", verbatim=True, speed=math.inf) as mock:
+        with pytest.raises(InvalidStatus) as refused:
+            await booking()(mock.ws_url)
+        with pytest.raises(ConnectionClosedError) as closed:
+            await booking()(mock.ws_url)
+        assert mock.report == ["b, connection 3: never opened by the client"]
+        await booking()(mock.ws_url)
+    answer = refused.value.response
+    assert (answer.status_code, answer.body, answer.headers["Retry-After"]) == (429, b'{"code": "busy"}', "7")
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "come back later")
+    assert mock.report == []
+
+
+async def test_after_the_last_connection_the_first_is_played_again(tmp_path: Path):
+    got = await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", verbatim=True) as mock:
+        assert [await booking()(mock.ws_url) for _ in range(2)] == [got, got]
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Path:
+    """Two conversations that begin with different words, one of other settings."""
+    settings = {"type": "session.update", "session": {"instructions": "You are rude.", "voice": "ara"}}
+    await recorded(tmp_path / "monday.tape", booking())
+    await recorded(
+        tmp_path / "parking.tape", booking("Where do I park?"), Scenario(sequence=[Say("Behind the house.")])
+    )
+    await recorded(tmp_path / "rude.tape", booking("Where?", settings), Scenario(sequence=[Say("Find out yourself.")]))
+    return tmp_path
+
+
+def transcripts(events: list[Event]) -> list[str]:
+    return [event["transcript"] for event in events if event["type"] == "response.output_audio_transcript.done"]
+
+
+async def test_of_a_folder_the_recording_that_begins_alike_is_re_enacted(folder: Path):
+    rude = {"type": "session.update", "session": {"instructions": "You are rude.", "voice": "ara"}}
+    async with MockServer(cassette=folder, pacing="burst") as mock:
+        assert transcripts(await booking("Where can I park?")(mock.ws_url)) == ["Behind the house."]
+        assert transcripts(await booking("Where can I park?", rude)(mock.ws_url)) == ["Find out yourself."]
+        assert transcripts(await booking("A slot on a Monday please")(mock.ws_url))[0] == "Let me check."
+
+
+async def test_of_a_folder_the_recording_that_begins_alike_is_played_verbatim(folder: Path):
+    async with MockServer(cassette=folder, verbatim=True) as mock:
+        got = await booking("Where do I park?")(mock.ws_url)
+    assert transcripts(got) == ["Behind the house."]
+    assert [event["type"] for event in got].count("session.created") == 1
+    assert mock.report == []
+
+
+async def test_recordings_that_begin_alike_are_reported(folder: Path, caplog: pytest.LogCaptureFixture):
+    (folder / "zz.tape").write_bytes((folder / "monday.tape").read_bytes())
+    for verbatim in (False, True):
+        caplog.clear()
+        async with MockServer(cassette=folder, verbatim=verbatim, pacing="burst") as mock:
+            with caplog.at_level(logging.WARNING, "mockserver.tapes"):
+                await booking()(mock.ws_url)
+        assert caplog.messages == ["monday is played, though zz begins alike: let their settings differ"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["--verbatim"], "--cassette FILE"),
+        (["--cassette", "nowhere.tape"], "name a cassette"),
+        (["--cassette", "nowhere.tape", "--scenario", "x.yaml"], "leave out one"),
+        (["--cassette", __file__], "not a cassette"),
+        (["--cassette", str(Path(__file__).parent)], "record one"),
+    ],
+)
+def test_a_cassette_that_cannot_be_served_ends_with_2_and_a_line_that_says_what_to_do(
+    arguments: list[str], advice: str
+):
+    result = CliRunner().invoke(cli.serve, arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert advice in result.stderr
+
+
+def test_a_cassette_and_a_scenario_are_one_too_many(tmp_path: Path):
+    with pytest.raises(ValueError, match="leave out one"):
+        MockServer(BOOKING, cassette=tmp_path)
+    with pytest.raises(EmptyLibrary, match="realtape record"):
+        MockServer(cassette=tmp_path)
