@@ -9,9 +9,9 @@ import hashlib
 import hmac
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from mockserver.ids import stream
 
@@ -37,6 +37,8 @@ class Secret:
 
     value: str
     expires_at: int
+    session: Mapping[str, Any] | None = None
+    """The session it was asked for, as the client put it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +71,7 @@ class Accounts:
         self._keys = [_digest(key) for key in keys]
         self._blocked = [_digest(key) for key in blocked]
         self._teams: OrderedDict[bytes, Team] = OrderedDict()
-        self._secrets: OrderedDict[bytes, tuple[Team, float]] = OrderedDict()
+        self._secrets: OrderedDict[bytes, tuple[Team, Secret]] = OrderedDict()
         self._rng = stream(seed, "client secrets")
 
     def owner(self, key: str | None) -> Team | Denied:
@@ -87,18 +89,34 @@ class Accounts:
         """The team of an API key or of an ephemeral secret that still holds."""
         digest = _digest(credential or "")
         if (known := self._secrets.get(digest)) is not None:
-            team, ends = known
-            return team if now < ends else Denied("wrong")
+            team, secret = known
+            return team if now < secret.expires_at else Denied("wrong")
         return self.owner(credential)
 
-    def mint(self, team: Team, prefix: str, seconds: int, now: float) -> Secret:
-        """A new secret of the team, for `seconds` from now. It begins with `prefix` and is 80 characters longer."""
-        value = prefix + "".join(self._rng.choices(_ALPHABET, k=80))
-        expires_at = int(now) + seconds
-        self._secrets[_digest(value)] = (team, expires_at)
+    def mint(
+        self,
+        team: Team,
+        prefix: str,
+        seconds: int,
+        now: float,
+        *,
+        digits: tuple[int, str] = (80, _ALPHABET),
+        session: Mapping[str, Any] | None = None,
+    ) -> Secret:
+        """A new secret of the team, for `seconds` from now: `prefix` and so many of those digits, for `session` if one
+        was asked for."""
+        count, alphabet = digits
+        value = prefix + "".join(self._rng.choices(alphabet, k=count))
+        secret = Secret(value, int(now) + seconds, session)
+        self._secrets[_digest(value)] = (team, replace(secret, value=""))
         while len(self._secrets) > MAX_REMEMBERED:
             self._secrets.popitem(last=False)
-        return Secret(value, expires_at)
+        return secret
+
+    def session_of(self, credential: str | None) -> Mapping[str, Any] | None:
+        """The session that a client secret was made for."""
+        _, secret = self._secrets.get(_digest(credential or ""), (None, None))
+        return secret.session if secret is not None else None
 
     def knock(self, team: Team, now: float) -> Denied | None:
         """Count a request; refused when the last minute saw too many. Off without `requests_per_minute`."""

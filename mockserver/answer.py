@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import orjson
 
@@ -29,13 +29,11 @@ from mockserver.facts import (
     WordsSent,
 )
 from mockserver.ledger import Ledger
-from mockserver.pacing import Sound, Words, plan
+from mockserver.listening import SpokenTurn
+from mockserver.pacing import Sound, Words
 from mockserver.playout import Run
 from mockserver.speech import Speech, Unspeakable
 from mockserver.voices import Voice
-
-if TYPE_CHECKING:
-    from mockserver.session import SpokenTurn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,10 @@ class Stage:
     pacing: str
     latencies: random.Random
     state: Callable[[Fact, float], None]
+    closed: Callable[[Response, float], None]
+    """A response is over, however it ended."""
     ended: Callable[[float], None]
+    """An answer came to its own end."""
 
 
 class Answer:
@@ -71,8 +72,11 @@ class Answer:
         self._message_id = message_id
         self._stage = stage
         self._message: Item | None = None
+        self._open: list[Item] = []
         self._calls = 0
+        self._telling = False
         self._segments = 0
+        self._phase = ""
         self._started_s = 0.0
         self._first_sound_s: float | None = None
 
@@ -108,6 +112,7 @@ class Answer:
             match step:
                 case Say():
                     last = not isinstance(following, Say | Pause)
+                    self._phase = "commentary" if isinstance(following, Call) else "final_answer"
                     try:
                         for due in self._say(step, settings, encoder, at, last=last):
                             if due > at:
@@ -116,13 +121,16 @@ class Answer:
                     except Unspeakable as problem:
                         self._fail("unspeakable", str(problem), at)
                         return
+                    if self._spent(settings):
+                        self._end("incomplete", "max_output_tokens", at)
+                        self._stage.ended(at)
+                        return
                 case Pause():
                     at += step.ms / 1000
                     if self._first_sound_s is not None:
                         self._first_sound_s += step.ms / 1000
                     yield at
                 case Call():
-                    self._close_message("completed", at)
                     self._call(step, at)
                 case Fail():
                     self._fail(step.code, step.message, at)
@@ -140,13 +148,21 @@ class Answer:
         self._stage.ended(at)
 
     def _end(self, status: Status, reason: Reason, at: float) -> None:
-        self._close_message("completed" if status == "completed" else "incomplete", at)
+        self._close("completed" if status == "completed" else "incomplete", at)
         self.response.status, self.response.reason = status, reason
         counts = self.response.counts
         counts.input_audio_s = float(self._stage.ledger.audio_in_s)
         if self._first_sound_s is None:
             counts.elapsed_s = at
-        self._stage.state(ResponseEnded(self.response), at)
+        ended = ResponseEnded(self.response)
+        self._stage.dialect.charge(ended, self._stage.ledger)
+        self._stage.state(ended, at)
+        self._stage.closed(self.response, at)
+
+    def _spent(self, settings: Settings) -> bool:
+        """Whether it has told as much as it may."""
+        limit = settings.max_output_tokens
+        return limit is not None and self.response.counts.segments >= limit
 
     def _say(self, step: Say, settings: Settings, encoder: Encoder, at: float, *, last: bool) -> Iterator[float]:
         """Speak one text, the `last` of its message or not. Yields when each beat is due; the beat happens when it is
@@ -156,42 +172,55 @@ class Answer:
         texts = texts or (traits.segments(step.text) if step.audio is None else [step.text])
         if not texts:
             return
-        item = self._message or self._open_message(at)
-        if item.spoken and not texts[0][0].isspace():
+        item = self._message
+        if item is None and not traits.opens_with_output:
+            item = self._open_message(at)
+        if item is not None and item.spoken and not texts[0][0].isspace():
             texts[0] = f" {texts[0]}"
         unit, offset_s = traits.rhythm.unit, self.response.counts.audio_seconds
-        speech = Speech(texts, step, settings, stage.voice, unit, offset_s, last)
+        speech = Speech(texts, step, settings, stage.voice, unit, offset_s, last and not traits.rhythm.pads_end)
         base, told = self._segments, [Spoken() for _ in texts]
         self._segments += len(texts)
+        plan, first = traits.plan if settings.speaks else traits.written, None
         for beat in plan(traits.rhythm, texts, speech.length, last=last):
+            if self._spent(settings):
+                return
             at = max(at, self._due(beat, at))
             yield at
+            item = item or self._open_message(at)
+            first = len(item.spoken) if first is None else first
+            while len(item.spoken) <= first + beat.segment:
+                item.spoken.append(told[len(item.spoken) - first])
             spoken = told[beat.segment]
-            if not any(spoken is each for each in item.spoken[-2:]):
-                item.spoken.append(spoken)
             if isinstance(beat, Words):
-                spoken.text = texts[beat.segment]
-                self._tell(item, spoken.text, base + beat.segment, speech.start_s(beat.segment), at)
+                text = texts[beat.segment] if beat.piece is None else beat.piece
+                spoken.text += text
+                start_s = speech.start_s(beat.segment) if beat.piece is None else 0.0
+                self._tell(item, text, base + beat.segment, start_s, at, settings)
             else:
                 payloads = encoder.push(speech.sound(beat.segment, beat.start, beat.stop))
                 self._sound(item, spoken, payloads, base + beat.segment, settings, at)
-        self._sound(item, told[-1], encoder.finish(), self._segments - 1, settings, at)
+        if item is not None:
+            self._sound(item, told[-1], encoder.finish(), self._segments - 1, settings, at)
 
     def _due(self, beat: Words | Sound, at: float) -> float:
         """When a beat leaves, by the pacing preset."""
         if self._stage.pacing == "burst":
             return at
-        rhythm = self._stage.dialect.traits.rhythm
-        if self._first_sound_s is None:
-            return self._started_s + self._stage.latencies.choice(rhythm.first_audio_s)
+        traits = self._stage.dialect.traits
+        begun = traits.opens_with_output and self.response.output
+        if self._first_sound_s is None and not begun:
+            return self._started_s + self._stage.latencies.choice(traits.rhythm.first_audio_s)
         if self._stage.pacing == "realtime":
-            return self._first_sound_s + self.response.counts.audio_seconds if isinstance(beat, Sound) else at
+            return max(at, self.played_s) if isinstance(beat, Sound) else at
         return at + beat.gap_s
 
-    def _tell(self, item: Item, text: str, segment: int, start_s: float, at: float) -> None:
+    def _tell(self, item: Item, text: str, segment: int, start_s: float, at: float, settings: Settings) -> None:
         self.response.counts.segments += 1
+        self.response.counts.runs += not self._telling
+        self._telling = True
         if not item.truncated:
-            item.parts = [Part("audio", item.text + text, is_audio=True)]
+            item.parts = [Part("audio" if settings.speaks else "text", item.text + text, is_audio=settings.speaks)]
         self._stage.state(WordsSent(self.response, item, text, segment, start_s), at)
 
     def _sound(
@@ -200,7 +229,7 @@ class Answer:
         """Send sound at one instant. What a codec still holds is neither sent nor counted."""
         stage, counts, rate = self._stage, self.response.counts, settings.output_format.rate
         for audio, samples in payloads:
-            latency = None
+            latency, self._telling = None, False
             if self._first_sound_s is None:
                 self._first_sound_s, latency = at, at - self._started_s
             spoken.ms += samples * 1000 / rate
@@ -211,31 +240,42 @@ class Answer:
             stage.state(fact, at)
 
     def _open_message(self, at: float) -> Item:
-        item_id, self._message_id = self._message_id or self._stage.dialect.ids.item(), None
-        item = Item(item_id, "message", "assistant", "in_progress")
-        self._stage.conversation.add(item)
-        self.response.output.append(item)
+        item_id, self._message_id = self._message_id or self._stage.dialect.ids.item(at), None
+        phase = self._phase if self._stage.dialect.traits.names_phases else ""
+        item = Item(item_id, "message", "assistant", "in_progress", phase=phase)
+        self._put_out(item)
         self._message = item
         self._stage.state(MessageStarted(self.response, item), at)
         return item
 
-    def _close_message(self, status: str, at: float) -> None:
-        item, self._message = self._message, None
-        if item is not None:
-            item.status = "completed" if status == "completed" else "incomplete"
-            self._stage.state(MessageEnded(self.response, item), at)
+    def _put_out(self, item: Item) -> None:
+        if not self.response.aside:
+            self._stage.conversation.add(item)
+        self.response.output.append(item)
+        self._open.append(item)
+
+    def _close(self, status: Literal["completed", "incomplete"], at: float) -> None:
+        """Close what is open, in the order in which it was opened."""
+        items, self._open, self._message = self._open, [], None
+        for item in items:
+            item.status = status
+            ended = MessageEnded if item.kind == "message" else CallEnded
+            self._stage.state(ended(self.response, item), at)
 
     def _call(self, step: Call, at: float) -> None:
-        ids = self._stage.dialect.ids
+        ids, together = self._stage.dialect.ids, self._stage.dialect.traits.closes_together
+        self._message = None
+        if not together:
+            self._close("completed", at)
         arguments = step.arguments if isinstance(step.arguments, str) else orjson.dumps(step.arguments).decode()
-        item = Item(ids.item(), "call", status="in_progress", call_id=ids.call(self._calls), name=step.name)
+        item = Item(ids.item(at), "call", status="in_progress", call_id=ids.call(self._calls), name=step.name)
         self._calls += 1
         self._called(item.call_id, item.name)
-        self._stage.conversation.add(item)
-        self.response.output.append(item)
-        self._stage.state(CallStarted(self.response, item), at)
-        item.arguments, item.status = arguments, "completed"
-        self._stage.state(CallEnded(self.response, item), at)
+        self._put_out(item)
+        self._stage.state(CallStarted(self.response, item, arguments), at)
+        item.arguments = arguments
+        if not together:
+            self._close("completed", at)
 
 
 def _joined(steps: Iterable[Step]) -> Iterator[Step]:

@@ -35,6 +35,11 @@ class Settings:
     binary_output: bool = False
     replace: Mapping[str, str] = field(default_factory=dict)
     resumable: bool = False
+    speaks: bool = True
+    """Answers are spoken; else they are written."""
+    max_output_tokens: int | None = None
+    effort: str = ""
+    """How hard to think, in the service's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,14 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieve:
+    """Show an item as it stands."""
+
+    item_id: str
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Truncate:
     """Keep of a spoken item only what was heard: its first `audio_end_ms` milliseconds."""
 
@@ -140,11 +153,16 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer now. `metadata` comes back with the response."""
+    """Answer now. `metadata` comes back with the response, `changes` are fields of `Settings` for it alone."""
 
     instructions: str | None = None
     metadata: Mapping[str, str] | None = None
     event_id: str | None = None
+    changes: Mapping[str, object] = field(default_factory=dict)
+    aside: bool = False
+    """Outside the conversation, and beside what goes on there."""
+    given: tuple[AddMessage | AddCall | AddResult | str, ...] | None = None
+    """What to answer instead of the conversation; a text is the id of one of its items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +194,7 @@ Command = (
     | AddResult
     | Announce
     | Delete
+    | Retrieve
     | Truncate
     | Respond
     | Cancel

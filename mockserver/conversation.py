@@ -57,11 +57,16 @@ class Item:
         """How much of an assistant's message was sent as sound, and not truncated since."""
         return sum(segment.ms for segment in self.spoken)
 
-    def keep(self, heard_ms: int) -> None:
-        """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment."""
+    def keep(self, heard_ms: int, *, erase: bool = False) -> None:
+        """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment. With
+        `erase` forget all words, and the sound as well."""
         if not self.spoken:
             return
         self.truncated = True
+        if erase:
+            self.parts = [Part("audio", is_audio=True)]
+            self.spoken = [Spoken("", float(heard_ms))]
+            return
         kept, left = "", float(heard_ms)
         for segment in self.spoken:
             if left >= segment.ms:
@@ -97,6 +102,7 @@ class Conversation:
         """Put `item` at the end, or behind `after` (`"root"` is the head). An unknown `after` means the end."""
         if after is None or after == self._last or (after != "root" and after not in self._items):
             item.previous = self._last
+            self._items.pop(item.id, None)  # an id that comes again stands at the end
             self._items[item.id] = item
             self._last = item.id
             return

@@ -6,14 +6,15 @@ one connection: it holds that connection's ids and what the client asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from mockserver.commands import Command, Settings
-from mockserver.facts import Fact
+from mockserver.facts import Fact, Heard, ResponseEnded
 from mockserver.ids import Ids
-from mockserver.pacing import Rhythm
+from mockserver.ledger import Ledger
+from mockserver.pacing import Plan, Rhythm
 from mockserver.prices import PriceTable
 from mockserver.vad import TurnSettings
 from replay.frames import Frame
@@ -32,6 +33,8 @@ class Opening:
     resumed: bool = False
     """A remembered conversation goes on."""
     query: tuple[tuple[str, str], ...] = ()
+    secret: Mapping[str, Any] | None = None
+    """The session that a client secret was made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,36 @@ class Traits:
     manual_turns: TurnSettings
     """What counts as speech while turn detection is off."""
     commit_ignored_under_vad: bool
+    transcript_before_response: bool
+    """A spoken turn is answered once it is transcribed; else at once, while it still is."""
+    speech_started_before_cut: bool
+    """Of an interruption the start of speech is reported first, and then the end of the answer."""
+    owes_answer: bool
+    """A turn that ends during an answer that goes on is answered after it; else it is refused."""
+    least_commit_ms: float
+    """A commit of less audio is refused, and leaves it in the buffer."""
+    unique_item_ids: bool
+    """A client's item whose id is taken is refused."""
+    checks_references: bool
+    """What a client's item, or a truncation, refers to must be there."""
+    truncation_erases_text: bool
+    """A truncated message loses its whole transcript, not only what was not heard."""
+    opens_with_output: bool
+    """A message enters the conversation with its first output, not with the response."""
+    closes_together: bool
+    """Messages and calls of a response are closed at its end, all in a row."""
+    names_phases: bool
+    """Messages tell whether a call follows them."""
+    counts_context: bool
+    """All that a response answers is counted, not only what is new."""
+    limits_after_s: float | None
+    """After each response the account's limits are reported."""
     segments: Callable[[str], list[str]]
     """How an answer's text is cut into pieces that are spoken one by one."""
+    plan: Plan
+    """In which order the texts and sounds of a spoken message leave,"""
+    written: Plan
+    """and the texts of a written one."""
     rhythm: Rhythm
     """The recorded pace, for the preset `live`."""
     max_frame_bytes: int
@@ -85,6 +116,9 @@ class Dialect(Protocol):
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
         """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
+
+    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+        """Count in the ledger what a response, or a transcript, costs by itself. Comes before its rendering."""
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame]:
         """A fact as frames, in the service's order. `at` is seconds since the connection opened."""

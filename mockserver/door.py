@@ -5,9 +5,11 @@ Pure functions over headers and bodies; no sockets, no books of who is who: see 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from string import ascii_lowercase, ascii_uppercase, digits
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -21,12 +23,15 @@ MAX_SUBPROTOCOLS = 32
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An HTTP answer that is not the one hoped for. `code` is the service's own word, `error` a sentence."""
+    """An answer that is not the one hoped for. `code` is the service's own word, `error` a sentence. With a
+    `close_code` it is said on the open socket, which is then closed."""
 
     status: int
     code: str
     error: str
     retry_after_s: int | None = None
+    kind: str = ""
+    close_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +47,30 @@ class Asked:
 class Door(Protocol):
     """One service's manners at the handshake and at its REST routes."""
 
-    def read(self, authorization: str | None, subprotocols: str | None, query: Query) -> Asked | Refusal:
-        """A handshake's `Authorization`, `Sec-WebSocket-Protocol` and query."""
+    def read(
+        self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
+    ) -> Asked | Refusal:
+        """A handshake's `Authorization`, `Sec-WebSocket-Protocol`, query and `OpenAI-Beta`."""
 
-    def refuse(self, denied: Denied) -> Refusal:
+    def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+        """What is wrong with a handshake whose credential is good; `secret` is the session its client secret is for."""
+
+    def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
         """How the service says it."""
 
     def lifetime(self, body: bytes) -> int | Refusal:
         """Seconds that a client secret shall live, from the body of the request for one."""
 
+    def session(self, body: bytes) -> Mapping[str, Any] | None:
+        """The session that a client secret shall be for, from the same body."""
+
     @property
     def secret_prefix(self) -> str:
         """What a client secret begins with."""
+
+    @property
+    def secret_digits(self) -> tuple[int, str]:
+        """How many characters follow, and which."""
 
     def secret(self, secret: Secret) -> Mapping[str, object]:
         """The answer to a request for a client secret."""
@@ -81,9 +98,12 @@ class XaiDoor:
     wrong_key: Refusal
     check_session: Callable[[object], Rejected | None]
     secret_prefix: str = "xai-realtime-client-secret-"
+    secret_digits: tuple[int, str] = (80, ascii_uppercase + ascii_lowercase + digits)
     subprotocol_prefix: str = "xai-client-secret."
 
-    def read(self, authorization: str | None, subprotocols: str | None, query: Query) -> Asked | Refusal:
+    def read(
+        self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
+    ) -> Asked | Refusal:
         offered = self._offered(subprotocols)
         if isinstance(offered, Refusal):
             return offered
@@ -115,7 +135,10 @@ class XaiDoor:
             return Refusal(400, _INVALID, f"reasoning.effort must be 'high' or 'none', not {effort[:64]!r}.")
         return replace(asked, model=values.get("model"), conversation_id=values.get("conversation_id"))
 
-    def refuse(self, denied: Denied) -> Refusal:
+    def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+        return None
+
+    def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
         match denied.why:
             case "missing":
                 error = "No API key provided. Send it as 'Authorization: Bearer <API key>'."
@@ -145,11 +168,119 @@ class XaiDoor:
                 return Refusal(400, _INVALID, rejected.message)
         return _seconds(asked.get("expires_after"))
 
+    def session(self, body: bytes) -> Mapping[str, Any] | None:
+        return None
+
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {"value": secret.value, "expires_at": secret.expires_at}
 
     def body(self, refusal: Refusal) -> Mapping[str, object]:
         return {"code": refusal.code, "error": refusal.error}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIDoor:
+    """api.openai.com: it accepts every upgrade, and then says on the socket what is wrong and closes it."""
+
+    check_session: Callable[[object], Rejected | None]
+    show_session: Callable[[Secret], Mapping[str, Any]]
+    secret_prefix: str = "ek_"
+    secret_digits: tuple[int, str] = (32, "0123456789abcdef")
+    subprotocol_prefix: str = "openai-insecure-api-key."
+
+    def read(
+        self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
+    ) -> Asked | Refusal:
+        names = [name.strip() for name in (subprotocols or "").split(",")][:MAX_SUBPROTOCOLS]
+        keys = [name for name in names if name.startswith(self.subprotocol_prefix)]
+        scheme, _, token = (authorization or "").strip().partition(" ")
+        credential = token.strip() if scheme.lower() == "bearer" else ""
+        if not credential and keys:
+            credential = keys[0].removeprefix(self.subprotocol_prefix)
+        if "realtime=v1" in (beta or "") or any(name.startswith("openai-beta.realtime-v1") for name in names):
+            error = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
+            return _wrong(400, "beta_api_shape_disabled", error)
+        model = dict(query).get("model")
+        return Asked(credential or None, "realtime" if "realtime" in names else None, model)
+
+    def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+        values = dict(query)
+        if "call_id" in values:  # what the service says of an unknown call was not seen
+            return _wrong(404, "call_id_not_found", f"No call with the id {values['call_id'][:64]!r} is going on.")
+        kind = (secret or {}).get("type")
+        if asked.model is None and (values.get("intent") == "transcription" or kind == "transcription"):
+            return None
+        model = asked.model or (secret or {}).get("model")
+        if model is None and secret is None:
+            error = (
+                "You must provide a model parameter, for example"
+                " wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
+            )
+            return _wrong(400, "missing_model", error)
+        if model is not None and (values.get("intent") == "transcription" or not _REALTIME_MODEL.match(model)):
+            return _wrong(400, "invalid_model", f'Model "{model[:64]}" is not supported in realtime mode.')
+        return None
+
+    def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
+        match denied.why:
+            case "missing":
+                return _unauthorized("", "Missing bearer or basic authentication in header")
+            case "wrong":
+                where = "You can find your API key at https://platform.openai.com/account/api-keys."
+                return _unauthorized("invalid_api_key", f"Incorrect API key provided: {_masked(credential)}. {where}")
+            case "blocked":  # which close code follows is unknown
+                error = "You exceeded your current quota, please check your plan and billing details."
+                return Refusal(429, "insufficient_quota", error, None, "insufficient_quota", 4000)
+            case _:
+                error = "Rate limit reached. Please try again later."
+                return Refusal(429, "rate_limit_exceeded", error, denied.retry_after_s, _REQUEST, 4000)
+
+    def lifetime(self, body: bytes) -> int | Refusal:
+        try:
+            asked = orjson.loads(body or b"{}")
+        except orjson.JSONDecodeError:
+            asked = None
+        if not isinstance(asked, dict):
+            return _wrong(400, "invalid_json", "We could not parse the JSON body of your request.")
+        if (session := asked.get("session")) is not None and (rejected := self.check_session(session)) is not None:
+            return _wrong(400, rejected.code or "", rejected.message)
+        expires_after = asked.get("expires_after") or {}
+        seconds = expires_after.get("seconds", 600) if isinstance(expires_after, dict) else None
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= 7200:
+            error = "Invalid 'expires_after.seconds': expected an integer from 10 to 7200."
+            return _wrong(400, "invalid_value", error)
+        return seconds
+
+    def session(self, body: bytes) -> Mapping[str, Any] | None:
+        asked = orjson.loads(body or b"{}").get("session")
+        return asked if isinstance(asked, dict) else {"type": "realtime"}
+
+    def secret(self, secret: Secret) -> Mapping[str, object]:
+        return {"value": secret.value, "expires_at": secret.expires_at, "session": self.show_session(secret)}
+
+    def body(self, refusal: Refusal) -> Mapping[str, object]:
+        code = refusal.code if refusal.close_code is not None else None  # others are not the service's words
+        return {
+            "error": {"message": refusal.error, "type": refusal.kind or _REQUEST, "param": None, "code": code or None}
+        }
+
+
+_REQUEST = "invalid_request_error"
+_REALTIME_MODEL = re.compile(r"gpt-realtime(?!-(?:whisper|translate|transcribe))")
+
+
+def _wrong(status: int, code: str, error: str) -> Refusal:
+    return Refusal(status, code, error, None, _REQUEST, 4000)
+
+
+def _unauthorized(code: str, error: str) -> Refusal:
+    return Refusal(401, code, error, None, _REQUEST, 3000)
+
+
+def _masked(credential: str | None) -> str:
+    """As much of a key as the service repeats, and nothing of a short one."""
+    key = credential or ""
+    return f"{key[:3]}{'*' * 8}{key[-4:]}" if len(key) > 20 else "*" * min(len(key), 20)
 
 
 def _misshaped(problem: str) -> Refusal:
@@ -181,9 +312,25 @@ def _check_xai_session(session: object) -> Rejected | None:
     return check_session(session)
 
 
+def _check_openai_session(session: object) -> Rejected | None:
+    from mockserver.dialects.openai_frames import check_session
+
+    return check_session(session)
+
+
+def _shown_to_openai(secret: Secret) -> Mapping[str, Any]:
+    from mockserver.dialects.openai import session_for
+
+    return session_for(secret.session or {}, secret.value)
+
+
 _KEY_NOT_TAKEN = "Incorrect API key provided. You can obtain an API key from https://console.x.ai."
+_XAI_401 = XaiDoor(Refusal(401, _UNAUTHENTICATED, _KEY_NOT_TAKEN), _check_xai_session)
 DOORS: Mapping[str, Door] = {
     # Tutorials and pages of that time say 401; the 400 was observed later (2026-09-30).
-    "xai@2026-07": XaiDoor(Refusal(401, _UNAUTHENTICATED, _KEY_NOT_TAKEN), _check_xai_session),
+    "xai@2026-04": _XAI_401,
+    "xai@2026-07": _XAI_401,
+    "xai@2026-08": _XAI_401,
     "xai@2026-09": XaiDoor(Refusal(400, _INVALID, _KEY_NOT_TAKEN), _check_xai_session),
+    "openai@2026-08": OpenAIDoor(_check_openai_session, _shown_to_openai),
 }

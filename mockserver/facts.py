@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mockserver.commands import Rejected
+from mockserver.commands import Rejected, Settings
 from mockserver.conversation import Item
+from mockserver.prices import Tokens
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
-Reason = Literal["", "turn_detected", "client_cancelled", "failed"]
+Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_tokens"]
 
 
 @dataclass(slots=True, eq=False)
@@ -27,12 +28,16 @@ class Counts:
     heard_ms: float = 0.0
     """Milliseconds of speech in those turns."""
     segments: int = 0
+    """Texts sent, and by how many runs between sounds."""
+    runs: int = 0
     audio_seconds: float = 0.0
     """Seconds sent, added delta by delta as the service does, never rounded."""
     elapsed_s: float = 0.0
     """Since the connection opened, when the last audio left."""
     input_audio_s: float = 0.0
     """All input audio of the connection so far, in seconds."""
+    context: tuple[Item, ...] = ()
+    """What the model was given to answer, where that is counted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +52,12 @@ class Response:
     interruptible: bool = True
     output: list[Item] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    settings: Settings = field(default_factory=Settings)
+    """The session's as they were when it began, with its own changes."""
+    aside: bool = False
+    """It is not part of the conversation."""
+    tokens: Tokens = Tokens()
+    """What it comes to, where tokens are billed; known at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,11 @@ class ItemAdded:
 @dataclass(frozen=True, slots=True)
 class ItemDeleted:
     item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRetrieved:
+    item: Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +200,11 @@ class MessageEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
+    """A function call begins; `arguments` is what is being written, which the item holds once that is whole."""
+
     response: Response
     item: Item
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,18 +220,38 @@ class ResponseEnded:
     response: Response
 
 
+@dataclass(frozen=True, slots=True)
+class LimitsUpdated:
+    """A response was counted against the account's limits."""
+
+    response: Response
+
+
 Problem = Literal[
-    "response_active", "nothing_to_cancel", "buffer_empty", "item_exists", "delete_unknown", "truncate_unknown"
+    "response_active",
+    "nothing_to_cancel",
+    "buffer_empty",
+    "item_exists",
+    "previous_unknown",
+    "call_unknown",
+    "delete_unknown",
+    "retrieve_unknown",
+    "truncate_unknown",
+    "truncate_unspoken",
+    "truncate_beyond",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A well-formed request that cannot be met. `about` is the id it named, `event_id` the client's."""
+    """A well-formed request that cannot be met. `about` is the id it named, `event_id` the client's; `has_ms` of audio
+    are there where `asked_ms` would do."""
 
     problem: Problem
     about: str = ""
     event_id: str | None = None
+    has_ms: float = 0.0
+    asked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +266,7 @@ Fact = (
     | Configured
     | ItemAdded
     | ItemDeleted
+    | ItemRetrieved
     | ItemTruncated
     | SpeechStarted
     | SpeechStopped
@@ -243,6 +283,7 @@ Fact = (
     | CallStarted
     | CallEnded
     | ResponseEnded
+    | LimitsUpdated
     | Refused
     | Malformed
 )

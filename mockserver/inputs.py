@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from mockserver.brains import Result, Turn
+from mockserver.conversation import Item
 from mockserver.facts import Counts
 
 
@@ -50,6 +52,17 @@ class Inputs:
         self._taken = (self._typed, self._heard, self._results)
         self._typed, self._heard, self._results = [], [], []
         return turn, counts
+
+    def given(self, items: Iterable[Item], instructions: str) -> tuple[Turn, Counts]:
+        """A turn about these items alone. What is new stays new."""
+        context = tuple(items)
+        asks = [item for item in context if item.kind == "message" and item.role == "user"]
+        results = [item for item in context if item.kind == "result"]
+        says = asks[-1].text if asks else None
+        answers = tuple(Result(self._names.get(item.call_id, ""), item.output) for item in results)
+        turn = Turn(self._turns, says, answers, instructions=instructions)
+        self._turns += 1
+        return turn, Counts(typed=[item.text for item in asks], context=context)
 
     def give_back(self) -> None:
         """The last response is not given after all: what it took is new again, but for the last spoken turn, which

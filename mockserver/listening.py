@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mockserver.audio import AudioFormat, Samples, decoder_for
+from mockserver.conversation import Item
 from mockserver.vad import Began, Ended, TurnSettings, Vad
 
 LONGEST_S = 60
@@ -25,6 +26,20 @@ class Buffered:
     sound: Samples
     """The turn itself, from a moment before its speech, at most LONGEST_S; empty unless it was to be kept."""
     rate: int
+
+
+@dataclass(slots=True, eq=False)
+class SpokenTurn:
+    """One turn of the caller's speech, from its start to its transcript. Positions are milliseconds of audio."""
+
+    item: Item
+    announced: bool = False
+    start_ms: int = 0
+    end_ms: int | None = None
+    """None while the caller speaks."""
+    respond: bool = False
+    said: str = ""
+    """Known once it is over."""
 
 
 class InputAudio:

@@ -35,6 +35,8 @@ class Rhythm:
     """From the start of a response to its first sound; one is drawn per response."""
     heard_s: float
     """From the end of a spoken turn to its final transcript."""
+    pads_end: bool = False
+    """A message's last sound too is a multiple of the unit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from replay.frames import Outgoing
+from replay.frames import Frame, Outgoing
 
 
 class Peer(Protocol):
@@ -24,3 +25,23 @@ class Peer(Protocol):
 
     def take_output(self, now: float) -> list[Outgoing]:
         """Everything that happened up to and including `now`, oldest first, each frame once."""
+
+
+class TurnedAway:
+    """A peer that says its few frames at once, and hears nothing."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = frames
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        """Too late."""
+
+    def lost(self, now: float) -> None:
+        """As it was going to be."""
+
+    def next_due(self) -> float | None:
+        return 0.0 if self._frames else None
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        frames, self._frames = self._frames, ()
+        return [Outgoing(0.0, frame) for frame in frames]

@@ -19,15 +19,17 @@ from mockserver import control
 from mockserver.accounts import Accounts, Denied, Team
 from mockserver.clock import Clock
 from mockserver.connection import Connection
-from mockserver.dialects import DIALECTS, dialect_name
-from mockserver.door import DOORS, Asked, Refusal, http_refusal
+from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
+from mockserver.door import DOORS, Asked, Door, Refusal, http_refusal
 from mockserver.journal import Journal
 from mockserver.pacing import PRESETS
+from mockserver.peer import TurnedAway
+from replay.frames import Close
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
     from mockserver.brains import Brain
     from mockserver.brains.scenario import Scenario
-    from mockserver.dialect import Dialect, Opening, Traits
+    from mockserver.dialect import Dialect, Traits
     from mockserver.hearing import Hearing
     from mockserver.ledger import Ledger
     from mockserver.peer import Peer
@@ -110,7 +112,8 @@ class Server:
         """What is played instead of sessions."""
         if scenario is not None:
             self.play(scenario)
-        self.door = DOORS[options.dialect]
+        self.door = DOORS[options.dialect if options.dialect != AUTO else dialect_name("xai")]
+        """Of requests that tell nothing of a dialect."""
         self.accounts = Accounts(
             keys=options.api_keys,
             blocked=options.blocked_keys,
@@ -125,6 +128,7 @@ class Server:
         self.port = 0
         self.clock: Clock
         self._opened = 0
+        self._traits: dict[str, Traits] = {}
         self._runner: web.AppRunner | None = None
 
     def play(self, scenario: Scenario) -> None:
@@ -185,14 +189,17 @@ class Server:
         """Load what the first session needs, so that it need not wait for it."""
         from mockserver import session  # noqa: F401
 
-        _ = self.traits, self.voice
+        for name in DIALECTS if self.options.dialect == AUTO else [self.options.dialect]:
+            self.traits(name)
+        _ = self.voice
 
-    @cached_property
-    def traits(self) -> Traits:
-        """Of the dialect served here."""
+    def traits(self, dialect: str) -> Traits:
+        """Of a dialect by its full name."""
         from mockserver.dialect import Opening
 
-        return self._dialect(Opening(seed="", epoch=0.0)).traits
+        if dialect not in self._traits:
+            self._traits[dialect] = DIALECTS[dialect](Opening(seed="", epoch=0.0)).traits
+        return self._traits[dialect]
 
     @cached_property
     def voice(self) -> Voice:
@@ -201,48 +208,77 @@ class Server:
 
         return Cached(voice_named(self.options.voice))
 
-    def _dialect(self, opening: Opening) -> Dialect:
-        return DIALECTS[self.options.dialect](opening)
+    def _served(self, request: web.Request) -> str:
+        """The dialect of a request."""
+        if self.options.dialect != AUTO:
+            return self.options.dialect
+        _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
+        return dialect_for(request.query.get("model"), credential.strip(), _offered(request), dict(request.query))
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
             refusal = http_refusal(426, "This address speaks WebSocket: connect to it with ws:// instead of http://.")
             return self._refused(refusal)
-        asked = self._read(request)
-        if isinstance(asked, Refusal):
-            return self._refused(asked)
-        admitted = self._admit(self.accounts.bearer(asked.credential, self.clock.unix()))
-        if isinstance(admitted, Denied):
-            return self._refused(self.door.refuse(admitted))
-        if (
-            denied := self.accounts.enter(admitted, self.options.max_sessions or self.traits.concurrent_sessions)
-        ) is not None:
-            return self._refused(self.door.refuse(denied))
+        name = self._served(request)
+        entered = self._let_in(request, name)
+        if isinstance(entered, Refusal):
+            return await self._turn_away(request, name, entered)
+        asked, team = entered
         try:
             if self.verbatim is not None and (recorded := self.verbatim.refusal()) is not None:
                 return _as_recorded(recorded)
-            return await self._serve(request, asked, admitted)
+            cast = self._cast(name, asked, team, tuple(request.query.items()))
+            return await self._serve(request, asked.subprotocol, cast, team)
         finally:
-            self.accounts.leave(admitted)
+            self.accounts.leave(team)
 
-    def _read(self, request: web.Request) -> Asked | Refusal:
-        subprotocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-        offered = None if subprotocols is None else ", ".join(subprotocols)
-        return self.door.read(request.headers.get(hdrs.AUTHORIZATION), offered, tuple(request.query.items()))
+    def _let_in(self, request: web.Request, name: str) -> tuple[Asked, Team] | Refusal:
+        """What a handshake asks for and who asks, who has a seat from then on."""
+        door, query, headers = DOORS[name], tuple(request.query.items()), request.headers
+        asked = door.read(headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta"))
+        if isinstance(asked, Refusal):
+            return asked
+        team = self._admit(self.accounts.bearer(asked.credential, self.clock.unix()))
+        if isinstance(team, Denied):
+            return door.refuse(team, asked.credential)
+        if (refusal := door.check(asked, self.accounts.session_of(asked.credential), query)) is not None:
+            return refusal
+        seats = self.options.max_sessions or self.traits(name).concurrent_sessions
+        if (denied := self.accounts.enter(team, seats)) is not None:
+            return door.refuse(denied, asked.credential)
+        return asked, team
+
+    async def _turn_away(self, request: web.Request, name: str, refusal: Refusal) -> web.StreamResponse:
+        """Refuse a handshake: over HTTP, or on a socket that is opened for that alone."""
+        if refusal.close_code is None:
+            return self._refused(refusal, DOORS[name])
+        from mockserver.commands import Rejected
+        from mockserver.dialect import Opening
+        from mockserver.facts import Malformed
+        from mockserver.ledger import Ledger
+
+        dialect = DIALECTS[name](Opening(self._next_seed(), self.clock.unix()))
+        rejected = Rejected(refusal.error, refusal.kind, refusal.code or None)
+        reason = ".".join(filter(None, (refusal.kind, refusal.code)))
+        frames = (*dialect.render(Malformed(rejected), 0.0), Close(refusal.close_code, reason))
+        subprotocol = "realtime" if "realtime" in (_offered(request) or "").replace(" ", "").split(",") else None
+        cast = _Cast(dialect, TurnedAway(frames), None, Ledger(dialect.prices, dialect.model))
+        return await self._serve(request, subprotocol, cast, Team())
 
     def _admit(self, team: Team | Denied) -> Team | Denied:
         if isinstance(team, Denied):
             return team
         return self.accounts.knock(team, self.clock.unix()) or team
 
-    async def _serve(self, request: web.Request, asked: Asked, team: Team) -> web.StreamResponse:
+    async def _serve(
+        self, request: web.Request, subprotocol: str | None, cast: _Cast, team: Team
+    ) -> web.StreamResponse:
         ws = web.WebSocketResponse(
-            protocols=(asked.subprotocol,) if asked.subprotocol else (),
+            protocols=(subprotocol,) if subprotocol else (),
             compress=False,
             autoclose=False,
             max_msg_size=MAX_MESSAGE,
         )
-        cast = self._cast(asked, team, tuple(request.query.items()))
         writer = await ws.prepare(request)
         transport = request.transport
         if transport is None:
@@ -259,14 +295,18 @@ class Server:
             self._settle(team, cast.session, connection)
         return ws
 
-    def _cast(self, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> _Cast:
+    def _next_seed(self) -> str:
+        seed = f"{self.options.seed}/{self._opened}"
+        self._opened += 1
+        return seed
+
+    def _cast(self, name: str, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> _Cast:
         """Who serves a new connection: a session, or a recording."""
         from mockserver.dialect import Opening
 
-        resumed = self._remembered(team, asked.conversation_id)
-        seed = f"{self.options.seed}/{self._opened}"
-        self._opened += 1
-        dialect = self._dialect(Opening(seed, self.clock.unix(), asked.model, resumed is not None, query))
+        resumed = self._remembered(team, asked.conversation_id, self.traits(name).resumption_s)
+        seed, secret = self._next_seed(), self.accounts.session_of(asked.credential)
+        dialect = DIALECTS[name](Opening(seed, self.clock.unix(), asked.model, resumed is not None, query, secret))
         return self._player(dialect) or self._session(dialect, seed, resumed)
 
     def _player(self, dialect: Dialect) -> _Cast | None:
@@ -293,7 +333,7 @@ class Server:
         )
         return _Cast(dialect, overheard(session, brain), session, session.ledger)
 
-    def _remembered(self, team: Team, conversation_id: str | None) -> Memory | None:
+    def _remembered(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
         """A conversation to take up again. Its connection may be lost without the server knowing it yet."""
         if conversation_id is None:
             return None
@@ -303,7 +343,7 @@ class Server:
                 continue
             if known.conversation.id == conversation_id:
                 return known.memory
-        return self.accounts.recall(team, conversation_id, self.clock.unix(), self.traits.resumption_s)
+        return self.accounts.recall(team, conversation_id, self.clock.unix(), kept_s)
 
     def _settle(self, team: Team, session: Session | None, connection: Connection) -> None:
         if session is not None and session.settings.resumable:
@@ -313,17 +353,22 @@ class Server:
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
         scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        team = self._admit(self.accounts.owner(key.strip() if scheme.lower() == "bearer" else None))
+        door = DOORS[self._served(request)]
+        credential = key.strip() if scheme.lower() == "bearer" else None
+        team = self._admit(self.accounts.owner(credential))
         if isinstance(team, Denied):
-            return self._refused(self.door.refuse(team))
-        seconds = self.door.lifetime(await request.read())
+            return self._refused(door.refuse(team, credential), door)
+        body = await request.read()
+        seconds = door.lifetime(body)
         if isinstance(seconds, Refusal):
-            return self._refused(seconds)
-        secret = self.accounts.mint(team, self.door.secret_prefix, seconds, self.clock.unix())
-        return control.as_json(self.door.secret(secret))
+            return self._refused(seconds, door)
+        secret = self.accounts.mint(
+            team, door.secret_prefix, seconds, self.clock.unix(), digits=door.secret_digits, session=door.session(body)
+        )
+        return control.as_json(door.secret(secret))
 
-    def _refused(self, refusal: Refusal) -> web.Response:
-        response = control.as_json(self.door.body(refusal), refusal.status)
+    def _refused(self, refusal: Refusal, door: Door | None = None) -> web.Response:
+        response = control.as_json((door or self.door).body(refusal), refusal.status)
         if refusal.retry_after_s is not None:
             response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
         if refusal.status == 426:
@@ -349,6 +394,11 @@ def _as_recorded(response: Response) -> web.Response:
     """A handshake's recorded refusal, without what belongs to its transport."""
     headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_HEADERS]
     return web.Response(status=response.status, headers=headers, body=response.body)
+
+
+def _offered(request: web.Request) -> str | None:
+    subprotocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+    return None if subprotocols is None else ", ".join(subprotocols)
 
 
 def _echo() -> Brain:

@@ -25,6 +25,7 @@ from mockserver.commands import (
     Part,
     Rejected,
     Respond,
+    Retrieve,
     Settings,
     Truncate,
 )
@@ -34,12 +35,15 @@ from mockserver.facts import (
     Cleared,
     Committed,
     Configured,
+    Counts,
     Fact,
     Heard,
     HeardSoFar,
     ItemAdded,
     ItemDeleted,
+    ItemRetrieved,
     ItemTruncated,
+    LimitsUpdated,
     Malformed,
     Opened,
     Reason,
@@ -52,28 +56,15 @@ from mockserver.facts import (
 from mockserver.hearing import NOTHING, Hearing
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
+from mockserver.item_requests import items_given, misfit, untruncatable
 from mockserver.ledger import Ledger
-from mockserver.listening import Buffered, InputAudio
+from mockserver.listening import Buffered, InputAudio, SpokenTurn
 from mockserver.playout import Agenda, Run
 from mockserver.vad import Began, Ended, TurnSettings, audio_start_ms
 from mockserver.voices import Voice
 from replay.frames import Outgoing
 
-ANSWER, HEARING, IDLE = "answer", "hearing", "idle"
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class SpokenTurn:
-    """One turn of the caller's speech, from its start to its transcript. Positions are milliseconds of audio."""
-
-    item: Item
-    announced: bool = False
-    start_ms: int = 0
-    end_ms: int | None = None
-    """None while the caller speaks."""
-    respond: bool = False
-    said: str = ""
-    """Known once it is over."""
+ANSWER, HEARING, IDLE, LIMITS = "answer", "hearing", "idle", "limits"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -106,12 +97,26 @@ class Session:
         self._brain = resumed.brain if resumed else brain
         self._resumed = resumed.conversation if resumed else None
         latencies = stream(seed, "latency")
-        self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, self._state, self._ended)
+        self._stage = Stage(
+            dialect,
+            self.conversation,
+            self.ledger,
+            voice,
+            pacing,
+            latencies,
+            self._state,
+            self._closed,
+            self._ended,
+        )
         self._hearing = hearing
         self._input = InputAudio(self.settings.input_format, self._turns, keep=hearing.listens)
         self._inputs = Inputs()
         self._agenda = Agenda()
         self._answer: Answer | None = None
+        self._asides: dict[str, Answer] = {}
+        """Answers outside the conversation, by response id."""
+        self._unlimited: list[Response] = []
+        """Responses that have yet to be counted against the limits."""
         self._turn: SpokenTurn | None = None
         self._unheard: SpokenTurn | None = None
         self._answer_owed = False
@@ -126,6 +131,10 @@ class Session:
     def receive(self, data: str | bytes, now: float) -> None:
         """Take a client frame. What is due by now has happened before it."""
         self._agenda.advance(now)
+        if self._unlimited:
+            # The way to a client and back is longer than this takes: all that a client does upon a response's end comes
+            # later (recordings).
+            self._count(now)
         limit = self.dialect.traits.max_frame_bytes
         if len(data) > limit:
             problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
@@ -180,6 +189,8 @@ class Session:
                 self._truncate(command, now)
             case Delete():
                 self._delete(command, now)
+            case Retrieve():
+                self._retrieve(command, now)
             case Announce():
                 self._announce(command, now)
             case Rejected():
@@ -208,15 +219,15 @@ class Session:
         for item in self.conversation.earlier:
             if item.kind == "message" and item.role == "assistant" and item.text:
                 parts = [Part("text", item.text)]
-                again = Item(self.dialect.ids.item(), "message", "assistant", parts=parts, replayed=True)
+                again = Item(self.dialect.ids.item(now), "message", "assistant", parts=parts, replayed=True)
                 self.conversation.add(again)
                 self._state(ItemAdded(again), now)
 
     # Items.
 
     def _add(self, item: Item, after: str | None, event_id: str | None, now: float) -> bool:
-        if self.conversation.get(item.id) is not None:
-            self._state(Refused("item_exists", item.id, event_id), now)
+        if (refused := misfit(item, after, event_id, self.conversation, self.dialect.traits)) is not None:
+            self._state(refused, now)
             return False
         self.conversation.add(item, after)
         self._state(ItemAdded(item), now)
@@ -224,7 +235,7 @@ class Session:
         return True
 
     def _add_message(self, command: AddMessage, now: float) -> None:
-        item = Item(command.item_id or self.dialect.ids.item(), "message", command.role, parts=list(command.parts))
+        item = Item(command.item_id or self.dialect.ids.item(now), "message", command.role, parts=list(command.parts))
         if not self._add(item, command.after, command.event_id, now):
             return
         spoken = any(part.is_audio for part in command.parts)
@@ -241,14 +252,14 @@ class Session:
     def _add_call(self, command: AddCall, now: float) -> None:
         ids = self.dialect.ids
         call_id = command.call_id or ids.call(0)
-        item_id = command.item_id or ids.item()
+        item_id = command.item_id or ids.item(now)
         item = Item(item_id, "call", call_id=call_id, name=command.name, arguments=command.arguments)
         if self._add(item, command.after, command.event_id, now):
             self.ledger.text_items += 1
             self._inputs.called(call_id, command.name)
 
     def _add_result(self, command: AddResult, now: float) -> None:
-        item_id = command.item_id or self.dialect.ids.item()
+        item_id = command.item_id or self.dialect.ids.item(now)
         item = Item(item_id, "result", call_id=command.call_id, output=command.output)
         if self._add(item, command.after, command.event_id, now):
             self._inputs.result(command.call_id, command.output)
@@ -259,12 +270,20 @@ class Session:
         else:
             self._state(ItemDeleted(command.item_id), now)
 
+    def _retrieve(self, command: Retrieve, now: float) -> None:
+        item = self.conversation.get(command.item_id)
+        if item is None:
+            self._state(Refused("retrieve_unknown", command.item_id, command.event_id), now)
+        else:
+            self._state(ItemRetrieved(item), now)
+
     def _truncate(self, command: Truncate, now: float) -> None:
         item = self.conversation.get(command.item_id)
-        if item is None or not item.spoken:
-            self._state(Refused("truncate_unknown", command.item_id, command.event_id), now)
+        if (refused := untruncatable(item, command, self.dialect.traits)) is not None:
+            self._state(refused, now)
             return
-        item.keep(command.audio_end_ms)
+        assert item is not None
+        item.keep(command.audio_end_ms, erase=self.dialect.traits.truncation_erases_text)
         self._state(ItemTruncated(item, command.content_index, command.audio_end_ms), now)
 
     # The caller's voice.
@@ -287,16 +306,19 @@ class Session:
         """Speech that goes on after a pause belongs to the same item, unless that one is answered already."""
         self._agenda.drop(IDLE)
         self._take_stop_back()
-        self._interrupt(now)
+        if not self.dialect.traits.speech_started_before_cut:
+            self._interrupt(now)
         start_ms = audio_start_ms(self._input.at_ms(border.at_ms), self._turns.prefix_padding_ms, self._last_end_ms)
         if self._turn is not None:
             self._turn.end_ms = None
             self._state(SpeechStarted(self._turn.item, start_ms, resumed=True), now)
             return
-        turn = self._turn = SpokenTurn(self._new_item(), self.dialect.traits.user_item_at_speech_start, start_ms)
+        turn = self._turn = SpokenTurn(self._new_item(now), self.dialect.traits.user_item_at_speech_start, start_ms)
         if turn.announced:
             self.conversation.add(turn.item)
         self._state(SpeechStarted(turn.item, start_ms, resumed=False), now)
+        if self.dialect.traits.speech_started_before_cut:
+            self._interrupt(now)
         said = self._brain.hear(self._turns_heard)
         if said:
             self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
@@ -337,6 +359,9 @@ class Session:
         traits = self.dialect.traits
         if self.settings.turn_detection is not None and traits.commit_ignored_under_vad:
             return
+        if (has_ms := self._input.buffered_ms) < traits.least_commit_ms:
+            self._state(Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
+            return
         taken = self._input.take()
         if not taken.ms:
             self._state(Refused("buffer_empty", event_id=command.event_id), now)
@@ -350,20 +375,29 @@ class Session:
         self._answered_by_commit = False
         self._state(Cleared(), now)
 
-    def _new_item(self) -> Item:
-        return Item(self.dialect.ids.item(), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
+    def _new_item(self, now: float) -> Item:
+        return Item(self.dialect.ids.item(now), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
 
     def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
         self._understand(now)
-        turn, self._turn = self._turn or SpokenTurn(self._new_item(), start_ms=self._last_end_ms), None
+        clock_ms = round(self._input.clock_ms)
+        turn, self._turn = self._turn or SpokenTurn(self._new_item(now), start_ms=clock_ms - round(taken.ms)), None
         if turn.end_ms is None:
-            turn.end_ms = self._last_end_ms = round(self._input.clock_ms)
+            turn.end_ms = self._last_end_ms = clock_ms
         if not turn.announced:
             self.conversation.add(turn.item)
         self._state(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond, turn.said = True, respond, self._understood(taken)
-        self._unheard = turn
-        self._agenda.start(HEARING, self._hear(turn, now))
+        turn.item.heard_ms = turn.end_ms - turn.start_ms
+        if self.dialect.traits.transcript_before_response:
+            self._unheard = turn
+            self._agenda.start(HEARING, self._hear(turn, now))
+            return
+        self._take_in(turn)
+        if self.settings.transcribe:
+            self._agenda.start(f"{HEARING} {turn.item.id}", self._hear_beside(turn, now))
+        if respond:
+            self._answer_turn(turn, now)
 
     def _hear(self, turn: SpokenTurn, now: float) -> Run:
         """From the end of a spoken turn to its transcript."""
@@ -377,6 +411,18 @@ class Session:
         if turn.respond:
             self._answer_turn(turn, now)
 
+    def _hear_beside(self, turn: SpokenTurn, now: float) -> Run:
+        """The transcript of a turn that is being answered already."""
+        if self._stage.pacing != "burst":
+            yield now
+        begun = " ".join(turn.said.split(" ")[:-1])
+        if begun:
+            self._state(HeardSoFar(turn.item, begun), now)
+        if self._stage.pacing != "burst":
+            now += self.dialect.traits.rhythm.heard_s
+            yield now
+        self._transcribe(turn, now)
+
     def _understood(self, taken: Buffered) -> str:
         """What the scenario says was said, else what the sound is known or transcribed as."""
         told = self._brain.hear(self._turns_heard)
@@ -388,17 +434,28 @@ class Session:
         if turn is None:
             return
         self._agenda.drop(HEARING)
+        self._take_in(turn)
+        self._transcribe(turn, now)
+
+    def _take_in(self, turn: SpokenTurn) -> None:
+        """A spoken turn is there to be answered."""
         self._turns_heard += 1
-        self._inputs.heard(turn.said, (turn.end_ms or turn.start_ms) - turn.start_ms)
+        self._inputs.heard(turn.said, turn.item.heard_ms)
+
+    def _transcribe(self, turn: SpokenTurn, now: float) -> None:
         turn.item.parts = [Part("input_audio", turn.said, is_audio=True)]
-        self._state(Heard(turn.item, turn.said), now)
+        heard = Heard(turn.item, turn.said)
+        self.dialect.charge(heard, self.ledger)
+        self._state(heard, now)
 
     def _answer_turn(self, turn: SpokenTurn, now: float) -> None:
         """Answer a spoken turn: at once, or after an answer that may not be interrupted."""
-        if ANSWER in self._agenda and self.settings.turn_detection is not None:
+        if ANSWER not in self._agenda or self.settings.turn_detection is None:
+            self._start_answer(now, turn=turn)
+        elif self.dialect.traits.owes_answer:
             self._answer_owed = True
         else:
-            self._start_answer(now, turn=turn)
+            self._state(Refused("response_active", self._running), now)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
         """The caller says nothing after an answer: the silent turn is committed and answered. Positions count the
@@ -407,7 +464,7 @@ class Session:
         now = max(now, played_s) + timeout_ms / 1000
         yield now
         end_ms = max(timeout_ms, round(self._input.clock_ms))
-        item = self._new_item()
+        item = self._new_item(now)
         self._input.take()
         self.conversation.add(item)
         self._state(TimedOut(item, end_ms - timeout_ms, end_ms), now)
@@ -420,14 +477,21 @@ class Session:
     def _answering(self) -> bool:
         return self._answer is not None and self._answer.active
 
+    @property
+    def _running(self) -> str:
+        """The id of the answer that goes on; empty without one."""
+        return self._answer.response.id if self._answer is not None and self._answer.active else ""
+
     def _respond(self, command: Respond, now: float) -> None:
+        if command.aside:
+            self._answer_aside(command, now)
+            return
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
         if self.settings.turn_detection is None:
             self._understand(now)
         if ANSWER in self._agenda or self._unheard is not None:
-            running = self._answer.response.id if self._answer is not None and self._answer.active else ""
-            self._state(Refused("response_active", running, command.event_id), now)
+            self._state(Refused("response_active", self._running, command.event_id), now)
         else:
             self._start_answer(now, command)
 
@@ -435,17 +499,45 @@ class Session:
         self, now: float, command: Respond | None = None, *, turn: SpokenTurn | None = None, silence: bool = False
     ) -> None:
         command = command or Respond()
-        asked, counts = self._inputs.take(command.instructions or self.settings.instructions, silence=silence)
-        response = Response(self.dialect.ids.response(), command.metadata, counts=counts)
+        instructions = command.instructions or self.settings.instructions
+        if command.given is None:
+            asked, counts = self._inputs.take(instructions, silence=silence)
+        else:
+            asked, counts = self._inputs.given(
+                items_given(command.given, self.conversation, self.dialect.ids, now), instructions
+            )
+        response = self._response(command, counts, now)
         self._answer_owed = False
         self._perform(Answer(self._stage, response, self._inputs.called, turn), lambda: self._brain.reply(asked), now)
+
+    def _answer_aside(self, command: Respond, now: float) -> None:
+        """An answer that nobody hears of but who asked: it leaves no trace in the conversation."""
+        context = (
+            list(self.conversation)
+            if command.given is None
+            else items_given(command.given, self.conversation, self.dialect.ids, now)
+        )
+        asked, counts = self._inputs.given(context, command.instructions or self.settings.instructions)
+        response = self._response(command, counts, now)
+        stage = dataclasses.replace(self._stage, ended=lambda at: None)
+        answer = self._asides[response.id] = Answer(stage, response, self._inputs.called)
+        run = answer.run(lambda: self._brain.reply(asked), response.settings, now)
+        self._agenda.start(f"{ANSWER} {response.id}", run)
+
+    def _response(self, command: Respond, counts: Counts, now: float) -> Response:
+        if self.dialect.traits.counts_context and not counts.context:
+            counts.context = tuple(self.conversation)
+        settings = _changed(self.settings, command.changes)
+        response_id = self.dialect.ids.response(now)
+        return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
     def _announce(self, command: Announce, now: float) -> None:
         if ANSWER in self._agenda:
             self._state(Refused("response_active", self._answer.response.id if self._answer else ""), now)
             return
         self.ledger.text_items += 1
-        response = Response(self.dialect.ids.response(), interruptible=command.interruptible)
+        response_id = self.dialect.ids.response(now)
+        response = Response(response_id, interruptible=command.interruptible, settings=self.settings)
         answer = Answer(self._stage, response, self._inputs.called, message_id=command.item_id)
         self._perform(answer, lambda: [Say(command.text)], now)
 
@@ -454,7 +546,7 @@ class Session:
         if self._answering:
             self._cut("turn_detected", now)
         self._answer = answer
-        self._agenda.start(ANSWER, answer.run(steps, self.settings, now))
+        self._agenda.start(ANSWER, answer.run(steps, answer.response.settings, now))
 
     def _ended(self, now: float) -> None:
         """An answer is over: what waited for that goes on."""
@@ -464,7 +556,29 @@ class Session:
         elif detection is not None and detection.idle_timeout_ms is not None:
             self._agenda.start(IDLE, self._idle(detection.idle_timeout_ms, now))
 
+    def _closed(self, response: Response, now: float) -> None:
+        """A response is over, however it ended."""
+        self._asides.pop(response.id, None)
+        after_s = self.dialect.traits.limits_after_s
+        if after_s is not None:
+            self._unlimited.append(response)
+            self._agenda.start(LIMITS, self._count_later(now + after_s))
+
+    def _count_later(self, due: float) -> Run:
+        yield due
+        self._count(due)
+
+    def _count(self, now: float) -> None:
+        responses, self._unlimited = self._unlimited, []
+        self._agenda.drop(LIMITS)
+        for response in responses:
+            self._state(LimitsUpdated(response), now)
+
     def _cancel(self, command: Cancel, now: float) -> None:
+        if command.response_id in self._asides:
+            self._agenda.drop(f"{ANSWER} {command.response_id}")
+            self._asides[command.response_id].cut("client_cancelled", now)
+            return
         mine = self._answer.response.id if self._answer and self._answer.active else None
         if mine is None or command.response_id not in (None, mine):
             self._state(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)

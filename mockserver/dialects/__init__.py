@@ -10,28 +10,56 @@ if TYPE_CHECKING:  # a server that is not yet talked to loads neither numpy nor 
     from mockserver.dialect import Dialect, Opening
 
 
-def _xai_2026_07(opening: Opening) -> Dialect:
-    from mockserver.dialects.xai import XAI_2026_07, Xai
+def _xai(date: str) -> Callable[[Opening], Dialect]:
+    def on(opening: Opening) -> Dialect:
+        from mockserver.dialects import xai
 
-    return Xai(XAI_2026_07, opening)
+        return xai.Xai(getattr(xai, f"XAI_{date}"), opening)
+
+    return on
 
 
-def _xai_2026_09(opening: Opening) -> Dialect:
-    from mockserver.dialects.xai import XAI_2026_09, Xai
+def _openai(date: str) -> Callable[[Opening], Dialect]:
+    def on(opening: Opening) -> Dialect:
+        from mockserver.dialects import openai
 
-    return Xai(XAI_2026_09, opening)
+        return openai.OpenAI(getattr(openai, f"OPENAI_{date}"), opening)
+
+    return on
 
 
 DIALECTS: dict[str, Callable[[Opening], Dialect]] = {
-    "xai@2026-07": _xai_2026_07,
-    "xai@2026-09": _xai_2026_09,
+    "xai@2026-04": _xai("2026_04"),
+    "xai@2026-07": _xai("2026_07"),
+    "xai@2026-08": _xai("2026_08"),
+    "xai@2026-09": _xai("2026_09"),
+    "openai@2026-08": _openai("2026_08"),
 }
-ALIASES = {"xai": "xai@2026-07"}
+ALIASES = {"xai": "xai@2026-07", "openai": "openai@2026-08"}
+AUTO = "auto"
+"""Each connection in the dialect that it asks for: see `dialect_for`."""
+
+_KINDS = (("grok", "xai"), ("gpt", "openai"), ("xai-", "xai"), ("sk-", "openai"), ("ek_", "openai"))
+_SUBPROTOCOLS = (("xai-client-secret.", "xai"), ("openai-insecure-api-key.", "openai"), ("realtime", "openai"))
 
 
 def dialect_name(name: str) -> str:
-    """The full, dated name. Raises ValueError with the known names."""
+    """The full, dated name; `auto` stays. Raises ValueError with the known names."""
     full = ALIASES.get(name, name)
-    if full not in DIALECTS:
-        raise ValueError(f"unknown dialect {name!r}; known are {', '.join([*ALIASES, *DIALECTS])}")
+    if full not in (*DIALECTS, AUTO):
+        raise ValueError(f"unknown dialect {name!r}; known are {', '.join([*ALIASES, AUTO, *DIALECTS])}")
     return full
+
+
+def dialect_for(model: str | None, credential: str | None, subprotocols: str | None, query: dict[str, str]) -> str:
+    """The dialect of a connection by what it brings: its model's name, else its key's, else its subprotocols, else what
+    only one service has in a query. Without any of them it is the first of ALIASES."""
+    for value in (model or "", credential or ""):
+        for prefix, name in _KINDS:
+            if value.startswith(prefix):
+                return ALIASES[name]
+    for offered in (subprotocols or "").split(","):
+        for prefix, name in _SUBPROTOCOLS:
+            if offered.strip().startswith(prefix):
+                return ALIASES[name]
+    return ALIASES["openai" if "intent" in query or "call_id" in query else "xai"]

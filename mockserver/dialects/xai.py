@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 import pybase64
@@ -32,7 +32,9 @@ from mockserver.facts import (
     HeardSoFar,
     ItemAdded,
     ItemDeleted,
+    ItemRetrieved,
     ItemTruncated,
+    LimitsUpdated,
     Malformed,
     MessageEnded,
     MessageStarted,
@@ -47,7 +49,8 @@ from mockserver.facts import (
     WordsSent,
 )
 from mockserver.ids import hex128, stream, uuid4
-from mockserver.pacing import Rhythm
+from mockserver.ledger import Ledger
+from mockserver.pacing import Rhythm, plan
 from mockserver.prices import PriceTable
 from mockserver.vad import XAI_TURNS
 from replay.frames import Binary, Frame, Text
@@ -96,8 +99,22 @@ TRAITS = Traits(
     commit_answers=True,
     commit_ignored_under_vad=True,
     resumes_turn=True,
+    transcript_before_response=True,
+    speech_started_before_cut=False,
+    owes_answer=True,
+    least_commit_ms=0.0,
+    unique_item_ids=True,
+    checks_references=False,
+    truncation_erases_text=False,
+    opens_with_output=False,
+    closes_together=False,
+    names_phases=False,
+    counts_context=False,
+    limits_after_s=None,
     manual_turns=XAI_TURNS,
     segments=segments,
+    plan=plan,
+    written=plan,  # xAI always speaks
     rhythm=RHYTHM,
     max_frame_bytes=16 << 20,  # a guess; OpenAI allows 15 MiB of audio a message
     session_cap_s=120 * 60,
@@ -119,16 +136,20 @@ class Date:
     resolved: Mapping[str, str]
     """Names that come back as others."""
     prices: PriceTable
+    greets: bool = True
+    """A connection begins with `session.created`."""
 
 
+XAI_2026_04 = Date("xai@2026-04", "ara", "grok-voice-latest", {}, PRICES_2026_07, greets=False)
 XAI_2026_07 = Date("xai@2026-07", "ara", "grok-voice-latest", {}, PRICES_2026_07)
-XAI_2026_09 = Date(
-    "xai@2026-09",
+XAI_2026_08 = Date(
+    "xai@2026-08",
     "xai_ara",
     "grok-voice-think-fast-2.0",
     {"grok-voice-latest": "grok-voice-think-fast-2.0"},
     PRICES_2026_08,
 )
+XAI_2026_09 = replace(XAI_2026_08, name="xai@2026-09")  # the handshake differs
 
 
 class XaiIds:
@@ -168,12 +189,16 @@ class Xai:
         self.model = date.resolved.get(model, model)
         self.ids = XaiIds(opening.seed)
         self._voice = date.voice
+        self._greets = date.greets
         self._epoch_ms = round(opening.epoch * 1000)
         self._asked: Json = {}
         self._rids: list[str] = []
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
         return xai_frames.parse(data, settings)
+
+    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+        """xAI bills seconds and items, which the session counts by itself."""
 
     def event(self, type: str, **fields: object) -> Frame:
         """An event in the usual order: type, event_id, its fields, and a null link."""
@@ -196,6 +221,8 @@ class Xai:
             case ItemDeleted():
                 # Empty as LiveKit's authors found it; the vendor's page shows the id.
                 yield self.event("conversation.item.deleted", item_id="")
+            case ItemRetrieved():
+                pass  # xAI has no such request
             case ItemTruncated():
                 yield self.event(
                     "conversation.item.truncated",
@@ -244,6 +271,8 @@ class Xai:
                 yield from self._call_ended(fact)
             case ResponseEnded():
                 yield from self._response_ended(fact.response)
+            case LimitsUpdated():
+                pass  # xAI tells nothing of them
             case Refused():
                 if fact.problem in REFUSALS:
                     text, code = REFUSALS[fact.problem]
@@ -269,7 +298,8 @@ class Xai:
             "tools": [],
             "model": self.model,
         }
-        yield _text({"type": "session.created", "event_id": self.ids.event(), "session": session})
+        if self._greets:
+            yield _text({"type": "session.created", "event_id": self.ids.event(), "session": session})
         conversation = {"id": fact.conversation_id, "object": "realtime.conversation"}
         yield self.event("conversation.created", conversation=conversation)
         yield self.event("ping", timestamp=self._unix_ms(at))

@@ -1,0 +1,417 @@
+"""What a client may send to OpenAI, as models: nothing coerced, no unknown members. How it reads: openai_frames.py."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+
+Id = Annotated[str, Field(max_length=32)]
+"""Items' ids; of real clients' ids 32 characters are the longest."""
+CallId = Annotated[str, Field(max_length=32, pattern="^[a-zA-Z0-9_-]+$")]
+EventId = Annotated[str, Field(max_length=512)]
+
+
+class Strict(BaseModel):
+    """No coercion, no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Loose(BaseModel):
+    """Things that are taken as they come: what the mock does not look into."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class Pcm(Strict):
+    type: Literal["audio/pcm"]
+    rate: int | None = Field(24000, ge=24000, le=24000)
+
+
+class Pcmu(Strict):
+    type: Literal["audio/pcmu"]
+
+
+class Pcma(Strict):
+    type: Literal["audio/pcma"]
+
+
+Format = Annotated[Pcm | Pcmu | Pcma, Field(discriminator="type")]
+
+
+class Transcription(Strict):
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    languages: list[str] | None = None
+    keywords: list[str] | None = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class NoiseReduction(Strict):
+    type: Literal["near_field", "far_field"]
+
+
+class ServerVad(Strict):
+    type: Literal["server_vad"]
+    threshold: float | None = Field(None, ge=0, le=1)
+    prefix_padding_ms: int | None = Field(None, ge=0)
+    silence_duration_ms: int | None = Field(None, ge=0)
+    idle_timeout_ms: int | None = Field(None, ge=5000, le=30000)
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+class SemanticVad(Strict):
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
+class AudioInput(Strict):
+    format: Format | None = None
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: TurnDetection | None = None
+
+
+class CustomVoice(Strict):
+    id: str
+
+
+def _kind(value: Any) -> str:
+    return "object" if isinstance(value, dict) else "name"
+
+
+Voice = Annotated[
+    Annotated[
+        Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"], Tag("name")
+    ]
+    | Annotated[CustomVoice, Tag("object")],
+    Discriminator(_kind),
+]
+
+
+class ResponseAudioOutput(Strict):
+    format: Format | None = None
+    voice: Voice | None = None
+
+
+class AudioOutput(ResponseAudioOutput):
+    speed: float | None = Field(None, ge=0.25, le=1.5)
+
+
+class Audio(Strict):
+    input: AudioInput | None = None
+    output: AudioOutput | None = None
+
+
+class ResponseAudio(Strict):
+    output: ResponseAudioOutput | None = None
+
+
+class TranscriptionAudio(Strict):
+    input: AudioInput | None = None
+
+
+class Function(Strict):
+    type: Literal["function"]
+    name: str = Field(min_length=1, max_length=128)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Mcp(Loose):
+    type: Literal["mcp"]
+    server_label: str
+
+
+Tool = Annotated[Function | Mcp, Field(discriminator="type")]
+
+
+class ChosenFunction(Strict):
+    type: Literal["function"]
+    name: str
+
+
+class ChosenMcp(Strict):
+    type: Literal["mcp"]
+    server_label: str
+    name: str | None = None
+
+
+ChosenTool = Annotated[ChosenFunction | ChosenMcp, Field(discriminator="type")]
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("name")] | Annotated[ChosenTool, Tag("object")],
+    Discriminator(_kind),
+]
+
+
+class TokenLimits(Strict):
+    post_instructions: int | None = Field(None, ge=0)
+
+
+class RetentionRatio(Strict):
+    type: Literal["retention_ratio"]
+    retention_ratio: float = Field(ge=0, le=1)
+    token_limits: TokenLimits | None = None
+
+
+Truncation = Annotated[
+    Annotated[Literal["auto", "disabled"], Tag("name")] | Annotated[RetentionRatio, Tag("object")],
+    Discriminator(_kind),
+]
+
+
+class Tracing(Strict):
+    workflow_name: str | None = None
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def _number(value: Any) -> str:
+    return "name" if isinstance(value, str) else "number"
+
+
+MaxTokens = Annotated[
+    Annotated[Literal["inf"], Tag("name")] | Annotated[int, Field(ge=1, le=4096), Tag("number")],
+    Discriminator(_number),
+]
+Modalities = list[Literal["text", "audio"]]
+
+
+class Prompt(Loose):
+    id: str
+
+
+class Reasoning(Strict):
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class Answering(Strict):
+    """What a session and a single response have in common."""
+
+    output_modalities: Modalities | None = None
+    instructions: str | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    max_output_tokens: MaxTokens | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    prompt: Prompt | None = None
+
+
+class RealtimeSession(Answering):
+    type: Literal["realtime"]
+    model: str | None = None
+    audio: Audio | None = None
+    tracing: (
+        Annotated[Annotated[Literal["auto"], Tag("name")] | Annotated[Tracing, Tag("object")], Discriminator(_kind)]
+        | None
+    ) = None
+    truncation: Truncation | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+
+
+class TranscriptionSession(Strict):
+    type: Literal["transcription"]
+    audio: TranscriptionAudio | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+
+
+AnySession = Annotated[RealtimeSession | TranscriptionSession, Field(discriminator="type")]
+
+
+class Text(Strict):
+    type: Literal["input_text", "output_text"]
+    text: str
+
+
+class InputAudio(Strict):
+    type: Literal["input_audio"]
+    audio: str | None = None
+    transcript: str | None = None
+    format: Any = None
+
+
+class InputImage(Strict):
+    type: Literal["input_image"]
+    image_url: str | None = None
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class InputText(Strict):
+    type: Literal["input_text"]
+    text: str
+
+
+class OutputContent(Strict):
+    """An assistant's audio cannot be brought in: whatever its type, a text is required (clients' live checks)."""
+
+    type: Literal["output_text", "output_audio"]
+    text: str
+    transcript: str | None = None
+    audio: str | None = None
+
+
+class Entry(Strict):
+    id: Id | None = None
+    object: Literal["realtime.item"] | None = None
+    status: Literal["completed", "incomplete", "in_progress"] | None = None
+
+
+class UserMessage(Entry):
+    type: Literal["message"]
+    role: Literal["user"]
+    content: list[Annotated[InputText | InputAudio | InputImage, Field(discriminator="type")]]
+
+
+class SystemMessage(Entry):
+    type: Literal["message"]
+    role: Literal["system"]
+    content: list[InputText]
+
+
+class AssistantMessage(Entry):
+    type: Literal["message"]
+    role: Literal["assistant"]
+    content: list[OutputContent]
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+Message = Annotated[UserMessage | SystemMessage | AssistantMessage, Field(discriminator="role")]
+
+
+class FunctionCall(Entry):
+    type: Literal["function_call"]
+    call_id: CallId | None = None
+    name: str
+    arguments: str
+
+
+class FunctionCallOutput(Entry):
+    type: Literal["function_call_output"]
+    call_id: CallId
+    output: str
+
+
+class ItemReference(Strict):
+    type: Literal["item_reference"]
+    id: str
+
+
+def _type(value: Any) -> Any:
+    return value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+
+
+Item = Annotated[
+    Annotated[Message, Tag("message")]
+    | Annotated[FunctionCall, Tag("function_call")]
+    | Annotated[FunctionCallOutput, Tag("function_call_output")],
+    Discriminator(_type),
+]
+Given = Annotated[
+    Annotated[Message, Tag("message")]
+    | Annotated[FunctionCall, Tag("function_call")]
+    | Annotated[FunctionCallOutput, Tag("function_call_output")]
+    | Annotated[ItemReference, Tag("item_reference")],
+    Discriminator(_type),
+]
+Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
+
+
+class ResponseFields(Answering):
+    audio: ResponseAudio | None = None
+    conversation: Literal["auto", "none"] | None = None
+    metadata: Annotated[Metadata, Field(max_length=16)] | None = None
+    input: list[Given] | None = None
+
+
+class Event(Strict):
+    event_id: EventId | None = None
+
+
+class SessionUpdate(Event):
+    type: Literal["session.update"]
+    session: AnySession
+
+
+class SessionClose(Event):
+    type: Literal["session.close"]
+
+
+class BufferAppend(Event):
+    type: Literal["input_audio_buffer.append"]
+    audio: str
+
+
+class TranslationAppend(Event):
+    type: Literal["session.input_audio_buffer.append"]
+    audio: str
+
+
+class BufferCommit(Event):
+    type: Literal["input_audio_buffer.commit"]
+
+
+class BufferClear(Event):
+    type: Literal["input_audio_buffer.clear"]
+
+
+class ItemCreate(Event):
+    type: Literal["conversation.item.create"]
+    previous_item_id: str | None = None
+    item: Item
+
+
+class ItemTruncate(Event):
+    type: Literal["conversation.item.truncate"]
+    item_id: str
+    content_index: int = Field(ge=0)
+    audio_end_ms: int = Field(ge=0)
+
+
+class ItemDelete(Event):
+    type: Literal["conversation.item.delete"]
+    item_id: str
+
+
+class ItemRetrieve(Event):
+    type: Literal["conversation.item.retrieve"]
+    item_id: str
+
+
+class ResponseCreate(Event):
+    type: Literal["response.create"]
+    response: ResponseFields | None = None
+
+
+class ResponseCancel(Event):
+    type: Literal["response.cancel"]
+    response_id: str | None = None
+
+
+EVENTS: TypeAdapter[Any] = TypeAdapter(
+    Annotated[
+        # In the order in which the service names them when it refuses another.
+        SessionUpdate
+        | SessionClose
+        | BufferAppend
+        | TranslationAppend
+        | BufferCommit
+        | BufferClear
+        | ItemCreate
+        | ItemTruncate
+        | ItemDelete
+        | ItemRetrieve
+        | ResponseCreate
+        | ResponseCancel,
+        Field(discriminator="type"),
+    ]
+)
+SESSION: TypeAdapter[Any] = TypeAdapter(AnySession)

@@ -1,0 +1,233 @@
+"""What a client may send to OpenAI, and how that reads as a command. No answers are made here: see openai.py.
+
+A session's update is checked as a whole: with one bad member nothing of it applies. How refusals are worded is in
+openai_errors.py.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import pybase64
+from pydantic import ValidationError
+
+from mockserver import commands
+from mockserver.commands import AddCall, AddMessage, AddResult, Command, Part, Rejected
+from mockserver.dialects import openai_session
+from mockserver.dialects.openai_errors import bad_value, loaded, rejected
+from mockserver.dialects.openai_events import (
+    EVENTS,
+    SESSION,
+    BufferAppend,
+    BufferClear,
+    BufferCommit,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputText,
+    ItemCreate,
+    ItemDelete,
+    ItemReference,
+    ItemRetrieve,
+    ItemTruncate,
+    OutputContent,
+    RealtimeSession,
+    ResponseCancel,
+    ResponseCreate,
+    ResponseFields,
+    SessionUpdate,
+    TranscriptionSession,
+)
+from mockserver.dialects.openai_session import Json, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What decides how a frame reads."""
+
+    session: Json
+    model: Model
+    spoke: bool
+    """There is assistant's audio in the conversation."""
+
+
+def parse(data: str | bytes, now: Circumstances) -> Command:
+    """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
+    if isinstance(data, bytes):
+        return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
+    try:
+        event = EVENTS.validate_json(data)
+    except ValidationError as error:
+        return rejected(error, loaded(data))
+    except RecursionError:
+        return Rejected("Invalid event: the message is nested too deeply.", code="invalid_json")
+    return _command(event, now)
+
+
+def check_session(session: object) -> Rejected | None:
+    """Why `session` would be refused in a request for a client secret; None when it is fine."""
+    try:
+        asked = SESSION.validate_python(session)
+    except ValidationError as error:
+        return rejected(error, session, ("session",))
+    return _modalities_problem(asked, "session")
+
+
+def _command(event: Any, now: Circumstances) -> Command:
+    match event:
+        case BufferAppend():
+            return _append(event)
+        case ResponseCreate():
+            return _respond(event, now)
+        case ItemCreate():
+            return _add(event.item, event.previous_item_id or None, event.event_id)
+        case SessionUpdate():
+            return _configure(event, now)
+        case BufferCommit():
+            return commands.Commit(event.event_id)
+        case BufferClear():
+            return commands.Clear()
+        case ResponseCancel():
+            return commands.Cancel(event.response_id, event.event_id)
+        case ItemTruncate():
+            return commands.Truncate(event.item_id, event.content_index, event.audio_end_ms, event.event_id)
+        case ItemDelete():
+            return commands.Delete(event.item_id, event.event_id)
+        case ItemRetrieve():
+            return commands.Retrieve(event.item_id, event.event_id)
+        case _:  # what the service does with these outside of translations is unknown
+            problem = f"'{event.type}' belongs to translation sessions; this session does not take it."
+            return Rejected(problem, code="invalid_event", param="type", event_id=event.event_id)
+
+
+def _append(event: BufferAppend) -> Command:
+    try:
+        audio = pybase64.b64decode(event.audio, validate=True)
+    except (binascii.Error, ValueError):
+        return _bad_audio("an invalid value", event.event_id)
+    return commands.Append(audio) if audio else _bad_audio("empty bytes", event.event_id)
+
+
+def _bad_audio(got: str, event_id: str | None) -> Rejected:
+    problem = f"Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}."
+    return Rejected(problem, code="invalid_value", param="audio", event_id=event_id)
+
+
+def _configure(event: SessionUpdate, now: Circumstances) -> Command:
+    asked = event.session.model_dump(exclude_unset=True)
+    if (problem := _session_problem(event.session, asked, now)) is not None:
+        code, message, param = problem
+        return Rejected(message, code=code, param=param, event_id=event.event_id)
+    session = openai_session.merged(now.session, asked, now.model)
+    changes = openai_session.changes_of(session)
+    if (reasoning := asked.get("reasoning")) is not None:  # taken, and not shown (recordings)
+        changes["effort"] = reasoning.get("effort") or ""
+    return commands.Configure(changes, session)
+
+
+def _session_problem(
+    session: RealtimeSession | TranscriptionSession, asked: Json, now: Circumstances
+) -> tuple[str, str, str | None] | None:
+    if session.type != now.session["type"]:
+        kinds = f"a {session.type} session update event to a {now.session['type']} session"
+        return "invalid_parameter", f"Passing {kinds} is not allowed.", None  # recalled from a forum
+    if (refused := _modalities_problem(session, "session")) is not None:
+        return refused.code or "", refused.message, refused.param
+    tracing = now.session.get("tracing")
+    if tracing is not None and "tracing" in asked and asked["tracing"] != tracing:
+        return "invalid_value", "Cannot update tracing once it is enabled.", "session.tracing"  # documented; a guess
+    voice = ((asked.get("audio") or {}).get("output") or {}).get("voice")
+    if now.spoke and voice is not None and voice != now.session["audio"]["output"]["voice"]:
+        return "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", None
+    return None
+
+
+def _modalities_problem(asked: Any, path: str) -> Rejected | None:
+    """Text or audio, not both: the service's own wording for the beta's pairs, with today's."""
+    modalities = getattr(asked, "output_modalities", None)
+    if modalities is None or len(modalities) == 1:
+        return None
+    message = f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio']."
+    return Rejected(message, code="invalid_value", param=f"{path}.output_modalities")
+
+
+def _respond(event: ResponseCreate, now: Circumstances) -> Command:
+    asked = event.response or ResponseFields()
+    if (problem := _modalities_problem(asked, "response")) is not None:
+        return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
+    if now.session["type"] == "transcription":  # the words are a guess
+        problem_text = "A transcription session does not create responses."
+        return Rejected(problem_text, code="invalid_parameter", event_id=event.event_id)
+    given = None
+    if asked.input is not None:
+        found = [entry.id if isinstance(entry, ItemReference) else _add(entry, None, None) for entry in asked.input]
+        for entry in found:
+            if isinstance(entry, Rejected):
+                return Rejected(entry.message, code=entry.code, param=entry.param, event_id=event.event_id)
+        given = tuple(entry for entry in found if isinstance(entry, (str, AddMessage, AddCall, AddResult)))
+    return commands.Respond(
+        asked.instructions,
+        asked.metadata,
+        event.event_id,
+        changes=_changes(asked),
+        aside=asked.conversation == "none",
+        given=given,
+    )
+
+
+def _changes(asked: ResponseFields) -> Json:
+    """What one response does otherwise than the session."""
+    changes: Json = {}
+    if asked.instructions is not None:
+        changes["instructions"] = asked.instructions
+    if asked.output_modalities is not None:
+        changes["speaks"] = asked.output_modalities == ["audio"]
+    if asked.max_output_tokens is not None:
+        changes["max_output_tokens"] = openai_session.limit(asked.max_output_tokens)
+    if asked.reasoning is not None:
+        changes["effort"] = asked.reasoning.effort or ""
+    output = asked.audio.output if asked.audio is not None else None
+    if output is not None and output.voice is not None:
+        changes["voice"] = output.voice if isinstance(output.voice, str) else output.voice.id
+    if output is not None and output.format is not None:
+        changes["output_format"] = openai_session.wire_format(output.format.model_dump())
+    return changes
+
+
+def _add(item: Any, after: str | None, event_id: str | None) -> AddMessage | AddCall | AddResult | Rejected:
+    match item:
+        case FunctionCall():
+            return AddCall(item.name, item.arguments, item.call_id, item.id, after, event_id)
+        case FunctionCallOutput():
+            return AddResult(item.call_id, item.output, item.id, after, event_id)
+    for index, content in enumerate(item.content):
+        if isinstance(content, InputAudio) and (problem := _audio_problem(content, index)) is not None:
+            return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event_id)
+    parts = tuple(_part(content) for content in item.content)
+    return AddMessage(item.role, parts, item.id, after, event_id)
+
+
+def _audio_problem(content: InputAudio, index: int) -> Rejected | None:
+    path = f"item.content[{index}].audio"
+    if content.audio is None:
+        return None
+    try:
+        got = "" if pybase64.b64decode(content.audio, validate=True) else "empty bytes"
+    except (binascii.Error, ValueError):
+        got = "an invalid value"
+    return bad_value(path, f"Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}.") if got else None
+
+
+def _part(content: Any) -> Part:
+    match content:
+        case InputText():
+            return Part("input_text", content.text)
+        case OutputContent():
+            return Part("output_text", content.text)
+        case InputAudio():
+            audio = pybase64.b64decode(content.audio) if content.audio else b""
+            return Part("input_audio", content.transcript or "", audio, is_audio=True)
+        case _:
+            return Part("input_image", content.image_url or "")

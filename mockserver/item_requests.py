@@ -1,0 +1,55 @@
+"""Whether what a client asks about items can be done, and what it means by naming some. Nothing is changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mockserver.commands import AddCall, AddMessage, AddResult, Truncate
+from mockserver.conversation import Conversation, Item
+from mockserver.dialect import Traits
+from mockserver.facts import Problem, Refused
+from mockserver.ids import Ids
+
+
+def misfit(
+    item: Item, after: str | None, event_id: str | None, conversation: Conversation, traits: Traits
+) -> Refused | None:
+    """Why an item cannot be put behind `after`."""
+    if traits.unique_item_ids and conversation.get(item.id) is not None:
+        return Refused("item_exists", item.id, event_id)
+    if not traits.checks_references:
+        return None
+    if after is not None and after != "root" and conversation.get(after) is None:
+        return Refused("previous_unknown", after, event_id)
+    if item.kind == "result" and not any(item.call_id == each.call_id for each in conversation if each.kind == "call"):
+        return Refused("call_unknown", item.call_id, event_id)
+    return None
+
+
+def untruncatable(item: Item | None, command: Truncate, traits: Traits) -> Refused | None:
+    """Why an item cannot be cut."""
+    about = command.item_id, command.event_id
+    if item is None or not (item.spoken or traits.checks_references):
+        return Refused("truncate_unknown", *about)
+    if not traits.checks_references or item.spoken_ms >= max(1, command.audio_end_ms):
+        return None
+    problem: Problem = "truncate_beyond" if item.spoken_ms else "truncate_unspoken"
+    return Refused(problem, *about, has_ms=item.spoken_ms, asked_ms=command.audio_end_ms)
+
+
+def items_given(
+    given: Iterable[AddMessage | AddCall | AddResult | str], conversation: Conversation, ids: Ids, now: float
+) -> list[Item]:
+    """What a response is asked to answer instead of the conversation. Unknown references are left out: a guess."""
+    found: list[Item | None] = []
+    for entry in given:
+        match entry:
+            case str():
+                found.append(conversation.get(entry))
+            case AddMessage():
+                found.append(Item(ids.item(now), "message", entry.role, parts=list(entry.parts)))
+            case AddResult():
+                found.append(Item(ids.item(now), "result", call_id=entry.call_id, output=entry.output))
+            case AddCall():
+                found.append(Item(ids.item(now), "call", name=entry.name, arguments=entry.arguments))
+    return [item for item in found if item is not None]

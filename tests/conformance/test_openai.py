@@ -1,0 +1,72 @@
+"""The mock as OpenAI held against recorded sessions: given the same client and the same words, the same server events.
+
+The sound of the recorded caller is cut; a spoken turn is spoken with the first whole recording of any service. The
+recorders left with the last `response.done`: what the service says after that is not in their files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from realtape import MockServer, Scenario
+from replay.diff import compare, report
+from replay.formats import Conversation, Message
+from tests.conformance.driver import Drive, drive
+from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
+from tests.conformance.scenario import scenario_from
+
+OPENAI = recordings("openai")
+WHOLE = [path for path in recordings("xai") if is_spoken(read(path)) and is_whole(read(path))]
+
+
+def playable(path: Any) -> Conversation:
+    recording = read(path)
+    if not is_spoken(recording):
+        return recording
+    if not WHOLE:
+        pytest.skip("the sent audio is cut, and no recording here has it whole")
+    return with_sound(recording, sound_of(read(WHOLE[0])))
+
+
+async def on_mock(recording: Conversation, pacing: str) -> Drive:
+    scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
+    async with MockServer(scenario, dialect="openai", pacing=pacing, voice="tone") as mock:
+        return await drive(recording, mock.ws_url, mock.api_key)
+
+
+def until_the_last_answer(events: list[Any]) -> list[Any]:
+    """Without what came after the client had left."""
+    last = max(at for at, event in enumerate(events) if event["type"] == "response.done")
+    return events[: last + 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pacing", ["burst", "live"])
+@pytest.mark.parametrize("path", OPENAI, ids=lambda path: path.stem)
+async def test_a_recorded_conversation_goes_as_recorded(path, pacing):
+    recording = playable(path)
+    driven = await on_mock(recording, pacing)
+    received = until_the_last_answer(driven.received)
+    found = compare(recording.received(), received)
+    assert found == [], f"{report(found)}\nwaited in vain for: {', '.join(driven.overdue) or 'nothing'}"
+    live = Conversation(recording.name, tuple(Message("received", event) for event in received))
+    assert scenario_from(live) == scenario_from(recording)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", OPENAI, ids=lambda path: path.stem)
+async def test_input_and_output_tokens_are_about_those_recorded(path):
+    recording = playable(path)
+    received = until_the_last_answer((await on_mock(recording, "burst")).received)
+    for there, here in zip(_usages(recording.received()), _usages(received), strict=True):
+        assert here["input_token_details"]["audio_tokens"] == there["input_token_details"]["audio_tokens"]
+        assert here["output_token_details"]["text_tokens"] == pytest.approx(
+            there["output_token_details"]["text_tokens"], abs=6
+        )
+
+
+def _usages(events: list[Any]) -> list[Any]:
+    return [event["response"]["usage"] for event in events if event["type"] == "response.done"]

@@ -1,0 +1,162 @@
+"""OpenAI's way in: every upgrade is accepted, and what is wrong is said on the socket; client secrets; auto."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse
+
+from mockserver import autojump
+from mockserver.mock import MockServer
+
+Story = Callable[[MockServer, ClientSession], Awaitable[Any]]
+KEY = "sk-proj-0123456789abcdefghij"
+
+
+def story(tell: Story, **settings: Any) -> Any:
+    async def main() -> Any:
+        async with MockServer(**{"voice": "tone", "dialect": "openai", **settings}) as mock, ClientSession() as http:
+            return await tell(mock, http)
+
+    return autojump.run(main())
+
+
+async def first(ws: ClientWebSocketResponse[bool]) -> dict[str, Any]:
+    event: dict[str, Any] = await ws.receive_json()
+    return event
+
+
+async def greeted(
+    http: ClientSession, url: str, key: str | None = KEY, **options: Any
+) -> tuple[dict[str, Any], int | None, str | None]:
+    """The first event, and how the service closed; it had not when this closed first."""
+    headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **options.pop("headers", {})}
+    async with http.ws_connect(url, headers=headers, **options) as ws:
+        event = await first(ws)
+        if event["type"] != "error":
+            return event, None, ws.protocol
+        message = await ws.receive()
+        return event, message.data, message.extra
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "close", "reason"),
+    [
+        ("?model=gpt-realtime", {"key": "sk-wrong-but-long-enough"}, 3000, "invalid_request_error.invalid_api_key"),
+        ("?model=gpt-realtime", {"key": None}, 3000, "invalid_request_error"),
+        ("", {}, 4000, "invalid_request_error.missing_model"),
+        ("?model=gpt-5", {}, 4000, "invalid_request_error.invalid_model"),
+        ("?model=gpt-4o-transcribe", {}, 4000, "invalid_request_error.invalid_model"),
+        ("?model=gpt-realtime-whisper&intent=transcription", {}, 4000, "invalid_request_error.invalid_model"),
+        (
+            "?model=gpt-realtime",
+            {"headers": {"OpenAI-Beta": "realtime=v1"}},
+            4000,
+            "invalid_request_error.beta_api_shape_disabled",
+        ),
+        ("?call_id=rtc_1", {}, 4000, "invalid_request_error.call_id_not_found"),
+    ],
+)
+def test_a_refused_client_is_let_in_told_and_closed(query: str, options: Any, close: int, reason: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        event, code, said = await greeted(http, mock.ws_url + query, **options)
+        assert (code, said) == (close, reason)
+        error = event["error"]
+        assert ".".join(filter(None, (error["type"], error["code"]))) == reason
+        assert KEY not in error["message"] and "wrong-but" not in error["message"]
+
+    story(tell, api_keys=[KEY])
+
+
+@pytest.mark.parametrize("offered", [("realtime", f"openai-insecure-api-key.{KEY}", "openai-agents-sdk.0.20.0")])
+def test_a_browser_brings_its_key_as_a_subprotocol(offered: tuple[str, ...]):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        url = f"{mock.ws_url}?model=gpt-realtime"
+        event, _, protocol = await greeted(http, url, None, protocols=offered)
+        assert (event["type"], protocol) == ("session.created", "realtime")
+
+    story(tell, api_keys=[KEY])
+
+
+def test_a_client_secret_brings_its_session_along():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        asked = {"type": "realtime", "model": "gpt-realtime", "instructions": "Be brief.", "tools": [TOOL]}
+        async with http.post(
+            f"{mock.http_url}/realtime/client_secrets",
+            json={"session": asked, "expires_after": {"anchor": "created_at", "seconds": 60}},
+            headers={"Authorization": f"Bearer {KEY}"},
+        ) as response:
+            minted = await response.json()
+        assert list(minted) == ["value", "expires_at", "session"]
+        assert len(minted["value"]) == 35 and minted["value"].startswith("ek_")
+        assert (minted["session"]["instructions"], minted["session"]["expires_at"]) == ("Be brief.", 0)
+        assert minted["session"]["tools"][0]["description"] is None
+        event, _, _ = await greeted(http, mock.ws_url, minted["value"])
+        assert event["session"]["instructions"] == "Be brief."
+        assert event["session"]["expires_at"] > 0
+
+    story(tell, api_keys=[KEY])
+
+
+TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"expires_after": {"seconds": 9}}, 400, "invalid_value"),
+        ({"session": {"type": "realtime", "voice": "marin"}}, 400, "unknown_parameter"),
+        ([], 400, "invalid_json"),
+    ],
+)
+def test_a_bad_request_for_a_secret_is_refused_in_the_usual_body(body: Any, status: int, code: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        url = f"{mock.http_url}/realtime/client_secrets"
+        async with http.post(url, json=body, headers={"Authorization": f"Bearer {KEY}"}) as response:
+            error = (await response.json())["error"]
+            assert (response.status, error["code"]) == (status, code)
+            assert list(error) == ["message", "type", "param", "code"]
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "protocols", "expected"),
+    [
+        ("?model=gpt-realtime", "k", (), "openai"),
+        ("?model=grok-voice-latest", "k", (), "xai"),
+        ("?model=grok-voice-latest", KEY, (), "xai"),
+        ("", "xai-123", (), "xai"),
+        ("?intent=transcription", "k", (), "openai"),
+        ("?model=other", None, ("xai-client-secret.k",), "xai"),
+    ],
+)
+def test_one_port_serves_both_services_by_what_a_client_brings(
+    query: str, key: str | None, protocols: tuple[str, ...], expected: str
+):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        event, _, _ = await greeted(http, mock.ws_url + query, key, protocols=protocols)
+        assert event["type"] == "session.created"
+        assert ("audio" in event["session"]) == (expected == "openai")
+
+    story(tell, dialect="auto")
+
+
+def test_a_transcription_session_hears_and_never_answers():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        url = f"{mock.ws_url}?intent=transcription"
+        async with http.ws_connect(url, headers={"Authorization": f"Bearer {KEY}"}) as ws:
+            session = (await first(ws))["session"]
+            assert list(session) == ["type", "object", "id", "expires_at", "audio", "include"]
+            assert list(session["audio"]["input"]["turn_detection"]) == [
+                "type",
+                "threshold",
+                "prefix_padding_ms",
+                "silence_duration_ms",
+            ]
+            await ws.send_json({"type": "response.create"})
+            assert (await first(ws))["error"]["code"] == "invalid_parameter"
+
+    story(tell)
