@@ -58,8 +58,8 @@ class Item:
         return sum(segment.ms for segment in self.spoken)
 
     def keep(self, heard_ms: int, *, erase: bool = False) -> None:
-        """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment. With
-        `erase` forget all words, and the sound as well."""
+        """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment.
+        With `erase` forget all words, and the sound as well."""
         if not self.spoken:
             return
         self.truncated = True

@@ -56,7 +56,7 @@ class Response:
     """The session's as they were when it began, with its own changes."""
     aside: bool = False
     """It is not part of the conversation."""
-    tokens: Tokens = Tokens()
+    tokens: Tokens = field(default_factory=Tokens)
     """What it comes to, where tokens are billed; known at its end."""
 
 

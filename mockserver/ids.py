@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Ids(Protocol):
-    """What a session needs named. `at` is seconds since the connection opened, for ids that tell when they were made."""
+    """What a session needs named. `at` is seconds since the connection opened: some ids tell when they were made."""
 
     @property
     def session(self) -> str: ...

@@ -473,7 +473,8 @@ REFUSALS: dict[str, tuple[str, str | None]] = {
     "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
 }
 """Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third
-and fifth, and of the codes, clients look for a part. The rest is guessed; where no code is known it is the error's type."""
+and fifth, and of the codes, clients look for a part. The rest is guessed; where no code is known it is the error's
+type."""
 
 
 def _text(event: Json) -> Text:
