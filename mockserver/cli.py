@@ -97,6 +97,8 @@ def _tapes(cassette: Path | None, verbatim: bool, speed: float, scenario: Path |
         if verbatim:
             raise Unusable("--verbatim plays a cassette; name it with --cassette FILE")
         return None
+    if speed != 1.0 and not verbatim:
+        raise Unusable("--speed belongs to --verbatim; the pace of a session is --pacing")
     if scenario is not None:
         raise Unusable("--scenario and --cassette both say what to answer; leave out one of them")
     from mockserver.tapes import Reenacted, Verbatim

@@ -22,7 +22,7 @@ from mockserver.peer import Peer
 from replay.cassette import Response
 from replay.content import chapters
 from replay.frames import Frame
-from replay.library import Beginning, Candidate, Chooser, beginning, nearest, recordings
+from replay.library import Beginning, Candidate, Chooser, EmptyLibrary, beginning, nearest, recordings
 from replay.player import Mismatch, Player, Track, track
 from replay.recording import Line, Recording, message
 
@@ -39,7 +39,9 @@ class Reenacted:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._recordings = recordings(path)
+        self._recordings = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
+        if not self._recordings:
+            raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
         self._chapters = [chapters(recording) for recording in self._recordings]
         self._begun = 0
 
@@ -135,6 +137,8 @@ class Verbatim:
         self._parts = [_Part(_name(each, n), line) for each in found for n, line in enumerate(each.lines)]
         if self._chooses:
             self._parts = [part for part in self._parts if not part.line.refused]
+            if not self._parts:
+                raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         self._speed = speed
         self.rewind()
 

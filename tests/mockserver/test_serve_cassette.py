@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import math
@@ -16,11 +17,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from mockserver import cli
+from mockserver.server import Server
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette import Cassette, Record, Request, Response, Writer
 from replay.diff import compare, report
-from replay.frames import Close
+from replay.frames import Close, Text
 from replay.library import EmptyLibrary
+from replay.outline import outline
 from replay.recording import Recording
 from tests.replay.taping import HEADER, taped, typed
 
@@ -195,8 +198,10 @@ async def test_recordings_that_begin_alike_are_reported(folder: Path, caplog: py
     [
         (["--verbatim"], "--cassette FILE"),
         (["--cassette", "nowhere.tape"], "name a cassette"),
+        (["--cassette", "nowhere.tape", "--speed", "2"], "--pacing"),
+        (["--cassette", "nowhere.tape", "--verbatim", "--speed", "0"], "inf at once"),
         (["--cassette", "nowhere.tape", "--scenario", "x.yaml"], "leave out one"),
-        (["--cassette", __file__], "not a cassette"),
+        (["--cassette", __file__], "test_serve_cassette.py: "),
         (["--cassette", str(Path(__file__).parent)], "record one"),
     ],
 )
@@ -206,6 +211,58 @@ def test_a_cassette_that_cannot_be_served_ends_with_2_and_a_line_that_says_what_
     result = CliRunner().invoke(cli.serve, arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert advice in result.stderr
+
+
+@pytest.mark.parametrize(("answered", "code"), [(True, 0), (False, 1)])
+async def test_the_command_ends_with_1_and_says_why_when_a_client_did_something_else(
+    answered: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await recorded(tmp_path / "a.tape", booking())
+
+    async def one_client(server: Server, host: str, *_: object) -> None:
+        await server.start(host, 0)
+        if answered:
+            await booking()(f"ws://{host}:{server.port}/v1/realtime")
+        await server.stop()
+
+    monkeypatch.setattr(cli, "_serve", one_client)
+    result = await asyncio.to_thread(
+        CliRunner().invoke, cli.serve, ["--cassette", str(tmp_path / "a.tape"), "--verbatim", "--speed", "inf"]
+    )
+    assert result.exit_code == code
+    assert result.stderr == ("" if answered else "a: never opened by the client\n")
+
+
+async def test_sound_that_was_left_out_comes_back_as_long_as_it_was(tmp_path: Path):
+    got = await recorded(tmp_path / "a.tape", booking())
+    writer = Writer(tmp_path / "b.tape", HEADER)
+    with Cassette.open(tmp_path / "a.tape") as whole:
+        for each in whole:
+            fit = outline(each.content, "pcm") if isinstance(each.content, Text) else each.content
+            writer.write(replace(each, content=fit))
+    writer.end(10**7)
+    for settings in ({"verbatim": True}, {"pacing": "burst"}):
+        async with MockServer(cassette=tmp_path / "b.tape", **settings) as mock:
+            again = await booking()(mock.ws_url)
+        assert compare(got, again) == []
+        assert seconds(again) == seconds(got)
+        assert sounds(again) != sounds(got)
+
+
+def seconds(events: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [event["usage"]["output_audio_seconds"] for event in events if event["type"] == "response.done"]
+
+
+def test_a_recording_of_refusals_only_cannot_be_re_enacted(tmp_path: Path):
+    writer = Writer(tmp_path / "a.tape", HEADER)
+    writer.write(Record(0, 0, "sent", Request("GET", "/v1/realtime", ())))
+    writer.write(Record(1, 0, "received", Response(401, (), b"")))
+    writer.end(2)
+    with pytest.raises(EmptyLibrary, match="--verbatim"):
+        MockServer(cassette=tmp_path / "a.tape")
+    (tmp_path / "b.tape").write_bytes((tmp_path / "a.tape").read_bytes())
+    with pytest.raises(EmptyLibrary, match="one file"):
+        MockServer(cassette=tmp_path, verbatim=True)
 
 
 def test_a_cassette_and_a_scenario_are_one_too_many(tmp_path: Path):
