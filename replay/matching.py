@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from replay.recording import Event, Moment
@@ -45,10 +46,20 @@ class Unlike:
     came: object
 
     def __str__(self) -> str:
-        return f"{self.path}: expected {shown(self.expected)}, got {shown(self.came)}"
+        expected, came = self.expected, self.came
+        if isinstance(expected, str) and isinstance(came, str):
+            expected, came = _from_where_they_differ(expected, came)
+        return f"{self.path}: expected {_shown(expected)}, got {_shown(came)}"
 
 
-def shown(value: object) -> str:
+def _from_where_they_differ(one: str, other: str) -> tuple[str, str]:
+    """Two texts without most of a long beginning that they share."""
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    shared = max(0, alike - _SHOWN // 3)
+    return (one, other) if shared < _SHOWN // 3 else (f"...{one[shared:]}", f"...{other[shared:]}")
+
+
+def _shown(value: object) -> str:
     """A value in few characters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."

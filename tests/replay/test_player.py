@@ -155,6 +155,14 @@ def test_a_message_too_many_is_told_from_one_that_is_early():
     assert unknown.nearest == ""
 
 
+def test_of_long_texts_that_begin_alike_the_difference_is_shown():
+    player = playing(line((">", 0.0, typed("word " * 99 + "Monday"))))
+    player.receive(says(typed("word " * 99 + "Tuesday")), 0.0)
+    assert player.mismatches[0].problem == (
+        "item.content[0].text: expected '...word word word word Monday', got '...word word word word Tuesday'"
+    )
+
+
 def test_what_differs_from_run_to_run_is_free():
     tape = line(
         ("<", 0.0, {"type": "response.created", "response": {"id": "resp_1"}}),
