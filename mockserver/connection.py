@@ -28,7 +28,8 @@ UNSENT_CAP = 64 << 20
 CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
 
-_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
+_TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
+_PAYLOAD = b"mock"
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _LOG = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Connection:
         self._opened = clock.now()
         self._reached = 0.0
         self._alarm: Handle | None = None
+        self._heart: Handle | None = None
         self._due: float | None = None
         self._flushing = False
         self._heard = False
@@ -97,6 +99,16 @@ class Connection:
             self._over = Close(code, reason)
             self._transport.write(closing(code, reason))
             self._patience = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
+
+    def keep_alive(self, every_s: float) -> None:
+        """Ping the client that often, for as long as the connection is open."""
+        if self._over is None:
+            self._heart = self._clock.call_at(self._clock.now() + every_s, lambda: self._beat(every_s))
+
+    def _beat(self, every_s: float) -> None:
+        if self._over is None and not self._transport.is_closing():
+            self._transport.write(header(_PING, len(_PAYLOAD)) + _PAYLOAD)
+        self.keep_alive(every_s)
 
     def reset(self, reason: str) -> None:
         """Tear the TCP connection down. The client sees a reset, not an orderly end; unsent bytes are lost."""
@@ -251,7 +263,7 @@ class Connection:
 
     def _end(self) -> None:
         self._wake_at(None)
-        for pending in (self._drain, self._patience):
+        for pending in (self._drain, self._patience, self._heart):
             if pending is not None:
                 pending.cancel()
         over = self._over = self._over or Close(1006, "connection lost")

@@ -89,6 +89,10 @@ class Traits:
     """The recorded pace, for the preset `live`."""
     max_frame_bytes: int
     session_cap_s: float
+    ends_at_cap: bool
+    """How a session ends then is known."""
+    ping_s: float | None
+    """The server pings this often."""
     resumption_s: float
     """How long an unused conversation is remembered."""
     concurrent_sessions: int

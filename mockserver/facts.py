@@ -221,6 +221,11 @@ class ResponseEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Expired:
+    """The session has lasted as long as one may."""
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsUpdated:
     """A response was counted against the account's limits."""
 
@@ -284,6 +289,7 @@ Fact = (
     | CallEnded
     | ResponseEnded
     | LimitsUpdated
+    | Expired
     | Refused
     | Malformed
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from replay.frames import Frame, Outgoing
@@ -25,6 +25,38 @@ class Peer(Protocol):
 
     def take_output(self, now: float) -> list[Outgoing]:
         """Everything that happened up to and including `now`, oldest first, each frame once."""
+
+
+class Until:
+    """A peer up to an instant; then it says its `last` frames, and is heard no more."""
+
+    def __init__(self, peer: Peer, end_s: float, last: Callable[[float], Iterable[Frame]]) -> None:
+        self._peer = peer
+        self._end_s = end_s
+        self._last = last
+        self._over = False
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        if now < self._end_s:
+            self._peer.receive(data, now)
+
+    def lost(self, now: float) -> None:
+        self._peer.lost(now)
+
+    def next_due(self) -> float | None:
+        due = self._peer.next_due()
+        if self._over:
+            return None
+        return self._end_s if due is None else min(due, self._end_s)
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        if self._over:
+            return []
+        out = self._peer.take_output(min(now, self._end_s))
+        if now >= self._end_s:
+            self._over = True
+            out += [Outgoing(self._end_s, frame) for frame in self._last(self._end_s)]
+        return out
 
 
 class TurnedAway:

@@ -23,7 +23,7 @@ from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
 from mockserver.door import DOORS, Asked, Door, Refusal, http_refusal
 from mockserver.journal import Journal
 from mockserver.pacing import PRESETS
-from mockserver.peer import TurnedAway
+from mockserver.peer import TurnedAway, Until
 from replay.frames import Close
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
@@ -112,8 +112,6 @@ class Server:
         """What is played instead of sessions."""
         if scenario is not None:
             self.play(scenario)
-        self.door = DOORS[options.dialect if options.dialect != AUTO else dialect_name("xai")]
-        """Of requests that tell nothing of a dialect."""
         self.accounts = Accounts(
             keys=options.api_keys,
             blocked=options.blocked_keys,
@@ -218,7 +216,7 @@ class Server:
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
             refusal = http_refusal(426, "This address speaks WebSocket: connect to it with ws:// instead of http://.")
-            return self._refused(refusal)
+            return self._refused(refusal, self._door(request))
         name = self._served(request)
         entered = self._let_in(request, name)
         if isinstance(entered, Refusal):
@@ -288,6 +286,8 @@ class Server:
         log = self.journal.open(ids.session, conversation, self.clock.unix(), cast.ledger)
         connection = Connection(cast.peer, ws, writer, transport, self.clock, log)
         self.live[log.id] = Live(team, cast.session, connection, asyncio.current_task())
+        if (ping_s := cast.dialect.traits.ping_s) is not None:
+            connection.keep_alive(ping_s)
         try:
             await connection.pump()
         finally:
@@ -317,6 +317,7 @@ class Server:
         return _Cast(dialect, self.verbatim.peer(dialect), None, Ledger(dialect.prices, dialect.model))
 
     def _session(self, dialect: Dialect, seed: str, resumed: Memory | None) -> _Cast:
+        from mockserver.facts import Expired
         from mockserver.hearing import NOTHING
         from mockserver.session import Session
         from mockserver.tapes import overheard
@@ -331,7 +332,10 @@ class Server:
             resumed=resumed,
             hearing=self.hearing or NOTHING,
         )
-        return _Cast(dialect, overheard(session, brain), session, session.ledger)
+        peer, traits = overheard(session, brain), dialect.traits
+        if traits.ends_at_cap:
+            peer = Until(peer, traits.session_cap_s, lambda at: dialect.render(Expired(), at))
+        return _Cast(dialect, peer, session, session.ledger)
 
     def _remembered(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
         """A conversation to take up again. Its connection may be lost without the server knowing it yet."""
@@ -353,7 +357,7 @@ class Server:
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
         scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        door = DOORS[self._served(request)]
+        door = self._door(request)
         credential = key.strip() if scheme.lower() == "bearer" else None
         team = self._admit(self.accounts.owner(credential))
         if isinstance(team, Denied):
@@ -367,8 +371,11 @@ class Server:
         )
         return control.as_json(door.secret(secret))
 
-    def _refused(self, refusal: Refusal, door: Door | None = None) -> web.Response:
-        response = control.as_json((door or self.door).body(refusal), refusal.status)
+    def _door(self, request: web.Request) -> Door:
+        return DOORS[self._served(request)]
+
+    def _refused(self, refusal: Refusal, door: Door) -> web.Response:
+        response = control.as_json(door.body(refusal), refusal.status)
         if refusal.retry_after_s is not None:
             response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
         if refusal.status == 426:
@@ -383,11 +390,13 @@ class Server:
         try:
             return await handler(request)
         except web.HTTPException as problem:
-            return self._refused(http_refusal(problem.status, problem.text or problem.reason))
+            if problem.status == 404 and request.path.startswith("/v1/realtime/"):
+                _LOG.warning("%s is not served: this mock has WebSocket sessions and client secrets", request.path)
+            return self._refused(http_refusal(problem.status, problem.text or problem.reason), self._door(request))
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.errors.append(error)
-            return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."))
+            return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."), self._door(request))
 
 
 def _as_recorded(response: Response) -> web.Response:

@@ -41,6 +41,7 @@ from mockserver.facts import (
     Cleared,
     Committed,
     Configured,
+    Expired,
     Fact,
     Heard,
     HeardSoFar,
@@ -66,7 +67,7 @@ from mockserver.ids import stream
 from mockserver.ledger import Ledger
 from mockserver.prices import PriceTable
 from mockserver.vad import OPENAI_TURNS
-from replay.frames import Frame, Text
+from replay.frames import Close, Frame, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def traits_of(model: Model, kind: str) -> Traits:
         rhythm=openai_words.RHYTHM,
         max_frame_bytes=21 << 20,  # 15 MiB of audio in base64 and its envelope
         session_cap_s=openai_session.SESSION_S,
+        ends_at_cap=True,
+        ping_s=20.26,
         resumption_s=0.0,
         concurrent_sessions=100,  # a guess; the service's limit is one of tokens
     )
@@ -237,6 +240,10 @@ class OpenAI:
                 yield self.event(at, "response.done", response=self._response(fact.response))
             case LimitsUpdated():
                 yield from self._limits(fact.response, at)
+            case Expired():
+                # The error is of the beta, the close frame of today: clients that know either are told.
+                yield self._error(at, "invalid_request_error", "session_expired", EXPIRED, None, None)
+                yield Close(1001, EXPIRED)
             case Refused():
                 code, param, message = REFUSALS[fact.problem]
                 told = message.format(id=fact.about, has=fact.has_ms, asked=fact.asked_ms)
@@ -374,6 +381,7 @@ def session_for(asked: Mapping[str, Any], seed: str) -> Json:
     return openai_session.merged(openai_session.fresh(model, session_id, 0), asked, model)
 
 
+EXPIRED = f"Your session hit the maximum duration of {openai_session.SESSION_S // 60} minutes."
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_TRANSCRIBER = "gpt-4o-mini-transcribe"
 STREAMING = "gpt-realtime-whisper"

@@ -27,6 +27,7 @@ from mockserver.facts import (
     Cleared,
     Committed,
     Configured,
+    Expired,
     Fact,
     Heard,
     HeardSoFar,
@@ -118,6 +119,8 @@ TRAITS = Traits(
     rhythm=RHYTHM,
     max_frame_bytes=16 << 20,  # a guess; OpenAI allows 15 MiB of audio a message
     session_cap_s=120 * 60,
+    ends_at_cap=False,  # an error `max_duration` is documented; what follows is not known
+    ping_s=None,
     resumption_s=30 * 60,
     concurrent_sessions=100,
 )
@@ -273,6 +276,8 @@ class Xai:
                 yield from self._response_ended(fact.response)
             case LimitsUpdated():
                 pass  # xAI tells nothing of them
+            case Expired():
+                pass  # see `ends_at_cap`
             case Refused():
                 if fact.problem in REFUSALS:
                     text, code = REFUSALS[fact.problem]

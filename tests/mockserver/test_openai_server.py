@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from mockserver import autojump
 from mockserver.mock import MockServer
+from tests.mockserver.talk import TONE, kinds
 
 Story = Callable[[MockServer, ClientSession], Awaitable[Any]]
 KEY = "sk-proj-0123456789abcdefghij"
@@ -158,5 +161,51 @@ def test_a_transcription_session_hears_and_never_answers():
             ]
             await ws.send_json({"type": "response.create"})
             assert (await first(ws))["error"]["code"] == "invalid_parameter"
+            heard = {"transcription": {"model": "gpt-4o-transcribe"}}
+            await ws.send_json(
+                {"type": "session.update", "session": {"type": "transcription", "audio": {"input": heard}}}
+            )
+            assert (await first(ws))["session"]["audio"]["input"]["transcription"]["language"] is None
+            sound = np.concatenate([TONE.speak("Hello there, how are you?").samples, np.zeros(12_000, np.int16)])
+            audio = b64encode(sound.astype("<i2").tobytes()).decode()
+            await ws.send_json({"type": "input_audio_buffer.append", "audio": audio})
+            events = [await first(ws)]
+            while not events[-1]["type"].endswith("completed"):
+                events.append(await first(ws))
+            assert kinds(events)[2:] == [
+                "input_audio_buffer.committed",
+                "conversation.item.added",
+                "conversation.item.done",
+                "conversation.item.input_audio_transcription.delta",
+                "conversation.item.input_audio_transcription.completed",
+            ]
+            assert events[-1]["usage"]["type"] == "tokens"
+
+    story(tell)
+
+
+def test_a_session_is_pinged_and_ends_after_an_hour():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        url = f"{mock.ws_url}?model=gpt-realtime"
+        async with http.ws_connect(url, headers={"Authorization": f"Bearer {KEY}"}, autoping=False) as ws:
+            await first(ws)
+            await mock.advance(seconds=21)
+            ping = await ws.receive()
+            assert (ping.type, len(ping.data)) == (WSMsgType.PING, 4)
+        async with http.ws_connect(url, headers={"Authorization": f"Bearer {KEY}"}) as ws:
+            await first(ws)
+            await mock.advance(minutes=60, seconds=1)
+            assert (await first(ws))["error"]["code"] == "session_expired"
+            closed = await ws.receive()
+            assert (closed.data, closed.extra) == (1001, "Your session hit the maximum duration of 60 minutes.")
+
+    story(tell, clock="manual")
+
+
+def test_what_is_not_served_says_so_in_the_services_body():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.post(f"{mock.http_url}/realtime/calls", data="v=0") as response:
+            assert response.status == 404
+            assert list((await response.json())["error"]) == ["message", "type", "param", "code"]
 
     story(tell)
