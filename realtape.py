@@ -6,6 +6,7 @@ from realtape import MockServer, Scenario, Say, Call
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 import click
@@ -38,10 +39,15 @@ _COMMANDS = {
     "scrub": "replay.cli",
     "diff": "replay.cli_compare",
     "scenario": "replay.cli_compare",
+    "replay": "replay.cli_tools",
+    "import": "replay.cli_tools",
+    "export": "replay.cli_tools",
+    "bill": "replay.cli_tools",
+    "record-suite": "realtape_suite",
     "demo": "realtape_demo",
     "clinic": "clinic_agent.cli",
 }
-"""Where each command is; there it goes by the same name."""
+"""Where each command is; there it goes by the same name, as far as Python allows (`import_`, `record_suite`)."""
 
 
 def __getattr__(name: str) -> object:
@@ -54,6 +60,11 @@ def __dir__() -> list[str]:
     return __all__
 
 
+def _attribute(command: str) -> str:
+    name = command.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
+
+
 class _Lazy(click.Group):
     """A group whose commands are loaded when they are named, so that one does not pay for the others."""
 
@@ -63,7 +74,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(_COMMANDS[cmd_name]), cmd_name)
+        command = getattr(import_module(_COMMANDS[cmd_name]), _attribute(cmd_name))
         assert isinstance(command, click.Command)
         return command
 

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from fractions import Fraction
@@ -178,12 +178,17 @@ def _interrupted() -> asyncio.Future[None]:
 
 @click.command()
 @click.argument("file", type=_FILE)
+@click.option("--html", type=_FILE, help="Write a page to look at instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(file: Path, as_json: bool) -> None:
+def show(file: Path, html: Path | None, as_json: bool) -> None:
     """List a cassette: its header, a line for each record, and what they add up to.
 
     It may still be recorded, or be cut off; the last line then says so.
     """
+    if html is not None:
+        from replay.cli_tools import page
+
+        return page(file, html)
     from replay.listing import Totals, line
 
     with _opened(file) as cassette:
@@ -237,15 +242,17 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("file", type=_FILE)
 @click.option("--out", type=_FILE, help="Write here and leave FILE as it is.")
+@click.option("--voice", is_flag=True, help="Put another sound for the caller's voice, as long and as loud.")
+@click.option("--text", is_flag=True, help="Put x and 0 for what was said, typed and passed to tools.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was taken out as JSON.")
-def scrub(file: Path, out: Path | None, as_json: bool) -> None:
+def scrub(file: Path, out: Path | None, voice: bool, text: bool, as_json: bool) -> None:
     """Take secrets out of a cassette, in place: the new file replaces the old one only once it is whole.
 
-    Values of XAI_API_KEY and OPENAI_API_KEY are looked for as well.
+    Values of XAI_API_KEY and OPENAI_API_KEY are looked for as well. With --voice and --text the people go too.
     """
     if out is not None and out.exists():
         raise Unusable(f"{out} is there already; choose another name")
-    taken = _scrubbed(file, out or file)
+    taken = _scrubbed(file, out or file, _anonymous(voice, text))
     if as_json:
         click.echo(json.dumps({"out": str(out or file), "scrubbed": taken}))
     else:
@@ -253,7 +260,17 @@ def scrub(file: Path, out: Path | None, as_json: bool) -> None:
         click.echo(f"{out or file}: {what}")
 
 
-def _scrubbed(file: Path, out: Path) -> dict[str, int]:
+def _anonymous(voice: bool, text: bool) -> Callable[[Iterator[Record]], Iterator[Record]]:
+    from replay.voice_scrub import without_voice, without_words
+
+    def passed_on(records: Iterator[Record]) -> Iterator[Record]:
+        records = without_voice(records) if voice else records
+        return without_words(records) if text else records
+
+    return passed_on
+
+
+def _scrubbed(file: Path, out: Path, anonymous: Callable[[Iterator[Record]], Iterator[Record]]) -> dict[str, int]:
     """Write the clean cassette and give how many secrets of each kind were in the other one."""
     target = out.resolve()  # where a link points to, not the link
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -263,7 +280,7 @@ def _scrubbed(file: Path, out: Path) -> dict[str, int]:
             writer = Writer(part, cassette.header)
             try:
                 scrubber = _scrubber()
-                for record in _each(cassette):
+                for record in anonymous(_each(cassette)):
                     for kind in scrubber.kinds(record.content):
                         taken[kind] = taken.get(kind, 0) + 1
                     clean = scrubber.clean(record.content)

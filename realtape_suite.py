@@ -1,0 +1,291 @@
+"""`record-suite`: the clinic's six conversations, recorded through the relay from a mock or from the live service.
+
+The agent calls the relay as any client would. From the mock they come out the same on every run: time is virtual, ids
+are seeded, and what names this machine is left out of the handshakes. The caller's sound is kept, for it is what a
+replay has to send; the service's is left out (its length, hash and loudness stay), to keep the files small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timezone
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from clinic_agent.assistant import session_config
+from clinic_agent.clinic import Booking, Clinic, ClinicError, ServiceName
+from clinic_agent.config import Config, ConfigError, from_environment
+from clinic_agent.line import CallFailed
+from clinic_agent.speech import read_wav
+from clinic_agent.tools import clinic_tools
+from clinic_agent.voice_client import VoiceClient, connect
+from replay.bill import bill
+from replay.cassette import CannotRecord, Cassette, Content, Record, Request, Response
+from replay.cli import Unusable
+from replay.cli import _version as version
+from replay.formats.tape import Tape, write
+from replay.frames import Binary, Text
+from replay.outline import outline
+from replay.recorder import Relay, Settings
+from replay.recording import Recording
+from replay.upstream import PATH, BadUpstream, Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+CASSETTES = Path(__file__).parent / "cassettes"
+DAY = date(2026, 7, 1)
+"""The clinic's date in all of them; the caller asks for the week after."""
+MOCK_URL = f"ws://mock.invalid{PATH}"
+"""What stands for the mock's address, which is another on every run."""
+GOODBYE = "No, thank you. Goodbye."
+
+
+class _OutOfOrder(Clinic):
+    """A clinic whose calendar shows what is free and takes no bookings."""
+
+    def book(self, service: ServiceName, day: date, start: time, name: str) -> NoReturn:
+        raise ClinicError("the calendar does not answer; apologise and offer to have somebody call back")
+
+
+def _open_clinic() -> Clinic:
+    return Clinic(DAY)
+
+
+def _full_on_the_sixth() -> Clinic:
+    clinic = Clinic(DAY)
+    day = date(2026, 7, 6)
+    for start in clinic.free("dental cleaning", day):
+        booking = Booking("taken", "dental cleaning", day, start, "somebody else")
+        clinic.bookings["dental cleaning", day, start] = booking
+    return clinic
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the caller says, turn by turn: a clip of cassettes/voices, or words that are typed."""
+
+    name: str
+    turns: tuple[str, ...]
+    clinic: Callable[[], Clinic] = _open_clinic
+    dropped_after: int | None = None
+    """After so many turns the connection is lost, and the conversation taken up again."""
+
+    def words(self) -> list[str | bytes]:
+        """Each turn as the agent takes it."""
+        return [read_wav(CASSETTES / "voices" / turn) if turn.endswith(".wav") else turn for turn in self.turns]
+
+
+SUITE = (
+    Conversation("booking", ("booking-1.wav", "booking-2.wav")),
+    Conversation("resumed-booking", ("booking-1.wav", "booking-2.wav"), dropped_after=1),
+    Conversation("fully-booked", ("booking-1.wav", GOODBYE), _full_on_the_sixth),
+    Conversation("tool-failure", ("booking-1.wav", "booking-2.wav"), lambda: _OutOfOrder(DAY)),
+    Conversation("medical-escalation", ("emergency.wav",)),
+    Conversation("unclear-audio", ("unclear.wav", "booking-1.wav")),
+)
+_NAMES = [conversation.name for conversation in SUITE]
+
+
+class Failed(click.ClickException):
+    """A conversation did not come to its end; the message says which and why."""
+
+    exit_code = 1
+
+
+@click.command("record-suite")
+@click.option("--upstream", metavar="URL", help="The service, such as wss://api.x.ai/v1/realtime.  [default: a mock]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=CASSETTES,
+    show_default="the repository's cassettes",
+    help="Folder for the six cassettes; older ones of these names are replaced.",
+)
+@click.option(
+    "--max-usd",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.25,
+    show_default=True,
+    help="Stop once all of them together cost so much.",
+)
+@click.option("--only", type=click.Choice(_NAMES), multiple=True, help="Record this one; repeatable.  [default: all]")
+def record_suite(upstream: str | None, out: Path, max_usd: float, only: tuple[str, ...]) -> None:
+    """Record the clinic's six conversations: the agent calls a mock, or with --upstream the service itself.
+
+    The live key comes from XAI_API_KEY. A conversation that fails leaves its old cassette as it was; exit code 1.
+    """
+    from mockserver import autojump
+
+    chosen = [conversation for conversation in SUITE if not only or conversation.name in only]
+    out.mkdir(parents=True, exist_ok=True)
+    left = Fraction(str(max_usd))
+    for conversation in chosen:
+        path = out / f"{conversation.name}.tape"
+        if upstream is None:
+            spent = autojump.run(_from_mock(conversation, path, left))
+        else:
+            spent = asyncio.run(_from_service(conversation, path, upstream, left))
+        left -= spent
+        click.echo(f"{path}: {float(spent):.4f} USD")
+
+
+async def _from_mock(conversation: Conversation, path: Path, left: Fraction) -> Fraction:
+    from mockserver.autojump import EPOCH
+    from mockserver.mock import MockServer
+
+    scenario = CASSETTES / "scenarios" / f"{conversation.name}.yaml"
+    at = datetime.fromtimestamp(EPOCH, timezone.utc)  # the mock's own clock says so in its events
+    async with MockServer(scenario, voice="tone", dialect="xai@2026-07") as mock:
+        upstream = await Upstream.find(mock.ws_url)
+        return await _recorded(conversation, path, upstream, mock.api_key, at, left)
+
+
+async def _from_service(conversation: Conversation, path: Path, url: str, left: Fraction) -> Fraction:
+    at = datetime.now(timezone.utc)  # noqa: TID251  # a recording has a date
+    try:
+        config = from_environment({**os.environ, "XAI_REALTIME_URL": url})
+        upstream = await Upstream.find(url)
+    except (ConfigError, BadUpstream) as problem:
+        raise Unusable(str(problem)) from problem
+    return await _recorded(conversation, path, upstream, config.key, at, left)
+
+
+async def _recorded(
+    conversation: Conversation, path: Path, upstream: Upstream, key: str, at: datetime, left: Fraction
+) -> Fraction:
+    """Record one conversation and give what it cost in USD. Raises Failed; `path` is then as it was."""
+    part = path.with_name(f".{path.name}.part")
+    settings = Settings(part, at, f"realtape {version()}", overwrite=True, max_usd=left, secrets=(key,))
+    try:
+        relay = Relay(upstream, settings)
+        await relay.start()
+        try:
+            await _converse(conversation, relay.port, key, at.date())
+        except CallFailed as failed:
+            raise Failed(f"{conversation.name}: {relay.limit or failed}") from failed
+        finally:
+            await relay.stop()
+        if relay.failure or relay.limit:
+            raise Failed(f"{conversation.name}: {relay.failure or relay.limit}")
+        write(_kept(part), path, secrets=(key,), overwrite=True)
+        usd = bill(Recording.read(path), at.date()).usd
+        return Fraction(usd)
+    except (CannotRecord, ValueError, OSError) as problem:
+        raise Failed(f"{conversation.name}: {problem}") from problem
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _converse(conversation: Conversation, port: int, key: str, on: date) -> None:
+    """The agent's call, by way of a wire that can be cut."""
+    clinic = conversation.clinic()
+    tools = clinic_tools(clinic)
+    words = conversation.words()
+    cut = conversation.dropped_after
+    async with _wire(port) as (wire_port, cut_it):
+        config = Config(f"ws://127.0.0.1:{wire_port}{PATH}", f"http://127.0.0.1:{wire_port}/v1", key)
+        session = session_config(config, tools, DAY)
+        if cut is None:
+            await _turns(config, session, words, tools.call, on)
+            return
+        session |= {"resumption": {"enabled": True}}
+        known = await _turns(config, session, words[:cut], tools.call, on, lost=cut_it)
+        again = replace(config, url=f"{config.url}?conversation_id={known}")
+        await _turns(again, session, words[cut:], tools.call, on)
+
+
+async def _turns(
+    config: Config,
+    session: dict[str, Any],
+    words: list[str | bytes],
+    call_tool: Callable[[str, str], dict[str, Any]],
+    on: date,
+    lost: Callable[[], None] = lambda: None,
+) -> str | None:
+    """Some turns over one connection; gives the conversation's id."""
+    async with connect(config, priced_on=on) as client:
+        await client.configure(session)
+        for said in words:
+            await _turn(client, said, call_tool)
+        lost()
+        return client.conversation_id
+
+
+async def _turn(client: VoiceClient, said: str | bytes, call_tool: Callable[[str, str], dict[str, Any]]) -> None:
+    if isinstance(said, str):
+        await client.type(said, call_tool)
+    else:
+        await client.speak(said, call_tool)
+
+
+@asynccontextmanager
+async def _wire(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
+    """A TCP relay in front of a port, and what cuts its connections, without a word to either end."""
+    ends: list[asyncio.StreamWriter] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def joined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        ends.extend((writer, far_writer))
+        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+
+    def cut() -> None:
+        while ends:
+            ends.pop().transport.abort()
+
+    server = await asyncio.start_server(joined, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], cut
+        cut()
+
+
+def _kept(part: Path) -> Tape:
+    """What goes into the repository: the service's sound as an outline, a mock's handshakes without its machine."""
+    with Cassette.open(part) as cassette:
+        header = replace(cassette.header, audio="outline")
+        records = tuple(_outlined(cassette))
+        end_us = cassette.last_us
+    if header.origin != "live":
+        header = replace(header, url=MOCK_URL)
+        records = tuple(replace(record, content=_anywhere(record.content)) for record in records)
+    return Tape(header, records, end_us)
+
+
+def _outlined(cassette: Cassette) -> Iterator[Record]:
+    for record in cassette:
+        if record.way == "received" and isinstance(record.content, Text | Binary):
+            record = replace(record, content=outline(record.content, "pcm"))
+        yield record
+
+
+def _anywhere(content: Content) -> Content:
+    """A handshake as it is on every machine; whatever else as it is."""
+    match content:
+        case Request():
+            return replace(content, headers=_known(content.headers))
+        case Response():
+            return replace(content, headers=_known(content.headers))
+        case _:
+            return content
+
+
+def _known(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    told = {"authorization", "connection", "content-type", "sec-websocket-protocol", "sec-websocket-version", "upgrade"}
+    return tuple((name, value) for name, value in headers if name.lower() in told)

@@ -1,0 +1,156 @@
+"""Which kind of recording a file is, by its content, and how each kind becomes a cassette.
+
+Only what a file proves is claimed: frames of a HAR or of lines are as they were exported, those of a YAML are written
+anew from parsed values, and none of them can show that a live service made them. So `hand` is the origin unless the one
+who imports vouches for more.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from replay.cassette import Header, Origin, Record, Request, Response, Way
+from replay.formats import Closed, Conversation, Message, UnreadableRecording, har, jsonl, pydantic_ai
+from replay.formats.tape import MOST_BYTES, Tape
+from replay.frames import Close, Text
+from replay.recording import event_in
+
+PATH = "/v1/realtime"
+UNTIMED_US = 1000
+"""Between two messages of a recording without times: only their order is known."""
+UNKNOWN_URL = "ws://unknown.invalid/v1/realtime"
+_URLS = {"xai": "wss://api.x.ai/v1/realtime", "openai": "wss://api.openai.com/v1/realtime"}
+_KINDS = "a HAR with WebSocket messages, a YAML of pydantic-ai's tests, or lines of JSON"
+
+
+def read(path: Path, *, origin: Origin = "hand", imported_at: datetime, tool: str) -> Tape:
+    """A recording of another tool, as a cassette. Where a file has no date, `imported_at` stands in.
+
+    Raises UnreadableRecording, and OSError if it cannot be read.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise UnreadableRecording(f"{path}: more than {MOST_BYTES} bytes; split the recording")
+    data, source = path.read_bytes(), str(path)
+    if data[:1] == b"\x78":
+        data = har.inflated(data, source)
+    text = data.lstrip(b"\xef\xbb\xbf \t\r\n")
+    first = text.partition(b"\n")[0]
+    if not text:
+        raise UnreadableRecording(f"{path}: it is empty; give {_KINDS}")
+    if text[:1] != b"{":
+        if b"interactions" not in text:
+            raise UnreadableRecording(f"{path}: {_what_it_is(data)}; give {_KINDS}")
+        conversation = pydantic_ai.parse(data, name=path.stem, source=source)
+        return _from_conversation(conversation, origin, imported_at, tool)
+    if jsonl.is_header(first):
+        return jsonl.parse(text, source)
+    if (document := _whole(text)) is not None and "log" in document:
+        url, opened, records, end_us = har.parse(document, source)
+        return Tape(_header(url, origin, opened, tool, records), tuple(records), end_us)
+    return _from_lines(jsonl.plain(text, source), origin, imported_at, tool)
+
+
+def _what_it_is(data: bytes) -> str:
+    if b"\xa8realtape" in data[:64]:
+        return "a cassette already"
+    return "of no kind that is known here"
+
+
+def _whole(text: bytes) -> dict[str, Any] | None:
+    """The one JSON object that a file is, None if it is something else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _from_lines(rows: list[tuple[float, Way, bytes]], origin: Origin, at: datetime, tool: str) -> Tape:
+    records: list[Record] = []
+    for seconds, way, message in rows:
+        at_us = max(0, round(seconds * 1e6), records[-1].at_us if records else 0)
+        records.append(Record(at_us, 0, way, Text(message)))
+    return _finished(records, origin, at, tool)
+
+
+def _from_conversation(conversation: Conversation, origin: Origin, at: datetime, tool: str) -> Tape:
+    records: list[Record] = []
+    for connection, steps in enumerate(conversation.connections()):
+        for step in steps:
+            at_us = (len(records) + 1) * UNTIMED_US
+            match step:
+                case Message(way, event):
+                    data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+                    records.append(Record(at_us, connection, way, Text(data.encode("utf-8", "surrogatepass"))))
+                case Closed(code, reason):
+                    records.append(Record(at_us, connection, "received", Close(code, reason)))
+    return _finished(records, origin, at, tool)
+
+
+def _finished(records: list[Record], origin: Origin, at: datetime, tool: str) -> Tape:
+    """With handshakes made up for connections that have none, since players and readers go by them."""
+    opened = [_handshake(connection, records) for connection in sorted({record.connection for record in records})]
+    for pair in opened:
+        place = next(at for at, record in enumerate(records) if record.connection == pair[0].connection)
+        records[place:place] = pair
+    end_us = records[-1].at_us if records else 0
+    return Tape(_header("", origin, at, tool, records), tuple(records), end_us)
+
+
+def _handshake(connection: int, records: list[Record]) -> list[Record]:
+    """What the client will have asked for: the model, and the conversation if it was one it had before."""
+    model, conversation, earlier = None, None, set()
+    for record in records:
+        match _event(record):
+            case {"type": "session.created", "session": {"model": str(name)}} if record.connection == connection:
+                model = model or name
+            case {"type": "conversation.created", "conversation": {"id": str(name)}}:
+                if record.connection < connection:
+                    earlier.add(name)
+                elif record.connection == connection:
+                    conversation = name
+    query = [f"model={quote(model)}"] if model else []
+    if conversation in earlier:
+        query.append(f"conversation_id={conversation}")
+    target = f"{PATH}{'?' * bool(query)}{'&'.join(query)}"
+    at_us = next(record.at_us for record in records if record.connection == connection)
+    asked: Way = "sent"
+    return [
+        Record(at_us, connection, asked, Request("GET", target, (("upgrade", "websocket"),))),
+        Record(at_us, connection, "received", Response(101, ())),
+    ]
+
+
+def _header(url: str, origin: Origin, at: datetime, tool: str, records: list[Record]) -> Header:
+    model = next((name for record in records if (name := _model(record)) is not None), None)
+    dialect = {"grok": "xai", "gpt-": "openai"}.get((model or "")[:4], "unknown")
+    host = urlsplit(url).hostname or ""
+    for name, known in _URLS.items():
+        if host == urlsplit(known).hostname:
+            dialect = name
+    return Header(
+        origin=origin,
+        url=url or (_URLS.get(dialect, UNKNOWN_URL) if origin == "live" else UNKNOWN_URL),
+        dialect=dialect,
+        model=model,
+        recorded_at=at.isoformat(timespec="seconds"),
+        tool=tool,
+    )
+
+
+def _model(record: Record) -> str | None:
+    match _event(record):
+        case {"type": "session.created", "session": {"model": str(name)}}:
+            return name
+        case _:
+            return None
+
+
+def _event(record: Record) -> Any:
+    if isinstance(record.content, Text) and record.way == "received":
+        return event_in(record.content.data)
+    return None

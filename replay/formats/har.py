@@ -1,0 +1,240 @@
+"""HAR, the HTTP archive, with `_webSocketMessages` beside a socket's entry: what browsers' tools and proxies export.
+
+Chrome (since 76), mitmproxy (since 9) and Playwright (since mid-2026, with `content: "embed"`) write the same form:
+`{type: send|receive|error, time, opcode: 1|2, data}`, time in seconds of the clock, binary data in base64. Playwright
+may give times of a clock that starts anywhere; then the first message is taken to come with the answer to the
+handshake. Nobody writes close frames but this module, as opcode 8 with the frame's own payload in base64.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlsplit
+
+from replay.cassette import Header, Headers, Outline, Record, Request, Response
+from replay.formats import UnreadableRecording
+from replay.formats.tape import MOST_BYTES, MOST_RECORDS
+from replay.frames import Binary, Close, Reset, Text
+from replay.outline import restore
+
+_TEXT, _BINARY, _CLOSE, _NONE = 1, 2, 8, -1
+_SAME_CLOCK_S = 86_400.0
+
+
+def inflated(data: bytes, source: str) -> bytes:
+    """What a compressed archive (mitmproxy's .zhar) holds. Raises UnreadableRecording."""
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(data, MOST_BYTES + 1)
+    except zlib.error as problem:
+        raise UnreadableRecording(f"{source}: not a compressed archive ({problem}); export it as .har") from problem
+    if len(plain) > MOST_BYTES:
+        raise UnreadableRecording(f"{source}: unpacks to more than {MOST_BYTES} bytes; export fewer entries")
+    return plain
+
+
+def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]:
+    """The URL of the first socket, when it opened, all records, and when they end in microseconds.
+
+    Of several sockets, those that look like realtime ones are taken, or all if none does. Raises UnreadableRecording.
+    """
+    entries = document.get("log", {}).get("entries") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise UnreadableRecording(f"{source}: expected `log.entries`, a list; export the HAR again")
+    try:
+        sockets = [_Entry(entry) for entry in entries if _is_socket(entry)]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise UnreadableRecording(f"{source}: an entry of a socket lacks what HAR asks for ({problem!r})") from problem
+    sockets = [each for each in sockets if "realtime" in each.url] or sockets
+    if not sockets:
+        raise UnreadableRecording(
+            f"{source}: holds no WebSocket messages; export with content (Playwright: content: 'embed') while "
+            "the connection is in the list"
+        )
+    sockets.sort(key=lambda each: each.opened)
+    records: list[Record] = []
+    for connection, socket in enumerate(sockets):
+        offset_us = round((socket.opened - sockets[0].opened).total_seconds() * 1e6)
+        try:
+            records += socket.records(connection, offset_us)
+        except (KeyError, TypeError, ValueError) as problem:
+            raise UnreadableRecording(f"{source}: {socket.url}: {problem}; export the HAR again") from problem
+        if len(records) > MOST_RECORDS:
+            raise UnreadableRecording(f"{source}: more than {MOST_RECORDS} messages; export fewer entries")
+    records.sort(key=lambda record: record.at_us)
+    return _without_query(sockets[0].url), sockets[0].opened, records, records[-1].at_us
+
+
+def document(header: Header, records: Iterable[Record], version: str) -> dict[str, Any]:
+    """A cassette as HAR. Where sound was left out, a tone of its length stands in; what was dropped is not there."""
+    start = datetime.fromisoformat(header.recorded_at.replace("Z", "+00:00"))
+    entries: dict[int, dict[str, Any]] = {}
+    for record in records:
+        entry = entries.setdefault(record.connection, _blank(header, start, record.at_us))
+        _add(entry, record, start.timestamp() + record.at_us / 1e6, header)
+    comment = f"origin: {header.origin}; model: {header.model or 'unknown'}"
+    creator = {"name": "realtape", "version": version, "comment": comment}
+    return {"log": {"version": "1.2", "creator": creator, "pages": [], "entries": list(entries.values())}}
+
+
+def _is_socket(entry: Any) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("_webSocketMessages"), list)
+
+
+class _Entry:
+    """The entry of one socket."""
+
+    def __init__(self, entry: dict[str, Any]) -> None:
+        self._request, self._response = entry["request"], entry["response"]
+        self._messages: list[dict[str, Any]] = entry["_webSocketMessages"]
+        self._took_ms = max(0.0, float(entry.get("time") or 0))
+        self.url = str(self._request["url"])
+        opened = datetime.fromisoformat(_isoformat(str(entry["startedDateTime"])))
+        self.opened = opened if opened.tzinfo else opened.replace(tzinfo=timezone.utc)
+
+    def records(self, connection: int, offset_us: int) -> Iterator[Record]:
+        parts = urlsplit(self.url)
+        target = f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}"
+        method = str(self._request.get("method") or "GET")
+        yield Record(offset_us, connection, "sent", Request(method, target, _headers(self._request)))
+        times = self._times_us()
+        status = int(self._response.get("status") or 101)
+        answered_us = offset_us + (times[0] if times else round(self._took_ms * 1000))
+        yield Record(answered_us, connection, "received", Response(status, _headers(self._response)))
+        for message, at_us in zip(self._messages, times, strict=True):
+            frame = _frame(message)
+            if frame is not None:
+                way: Any = "sent" if message["type"] == "send" else "received"
+                yield Record(offset_us + at_us, connection, way, frame)
+
+    def _times_us(self) -> list[int]:
+        """Of each message since the socket's beginning, never backwards."""
+        times = [float(message["time"]) for message in self._messages]
+        start = self.opened.timestamp()
+        if times and abs(times[0] - start) > _SAME_CLOCK_S:
+            start = times[0] - self._took_ms / 1000 * (self._took_ms < 10_000)
+        found: list[int] = []
+        for at in times:
+            found.append(max(0, round((at - start) * 1e6), found[-1] if found else 0))
+        return found
+
+
+def _frame(message: dict[str, Any]) -> Text | Binary | Close | Reset | None:
+    """Pings and pongs are not part of a conversation. Raises ValueError."""
+    kind, opcode, data = message["type"], message.get("opcode", _TEXT), message.get("data", "")
+    if kind == "error":
+        return Reset()
+    if kind not in ("send", "receive") or not isinstance(data, str):
+        raise ValueError(f"a message of type {kind!r} is neither send nor receive")
+    if opcode == _TEXT:
+        return Text(data.encode("utf-8", "surrogatepass"))
+    if opcode == _BINARY:
+        return Binary(b64decode(data))
+    if opcode == _CLOSE:
+        payload = b64decode(data)
+        code: int = struct.unpack(">H", payload[:2])[0] if payload else 1005
+        return Close(code, payload[2:].decode(errors="replace"))
+    return None
+
+
+def _headers(half: dict[str, Any]) -> Headers:
+    """Without those of HTTP/2 itself (`:path`)."""
+    pairs = ((str(pair["name"]), str(pair["value"])) for pair in half.get("headers") or [])
+    return tuple(pair for pair in pairs if not pair[0].startswith(":"))
+
+
+def _without_query(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _isoformat(text: str) -> str:
+    """As Python 3.10 reads it: no Z, and three or six digits after the point."""
+    text = text.replace("Z", "+00:00")
+    head, point, rest = text.partition(".")
+    if not point:
+        return text
+    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
+    return f"{head}.{digits[:6].ljust(6, '0')}{rest[len(digits) :]}"
+
+
+def _blank(header: Header, start: datetime, at_us: int) -> dict[str, Any]:
+    return {
+        "startedDateTime": (start + timedelta(microseconds=at_us)).isoformat(),
+        "time": 0.0,
+        "request": {
+            "method": "GET",
+            "url": header.url,
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": [],
+            "queryString": [],
+            "headersSize": -1,
+            "bodySize": 0,
+        },
+        "response": {
+            "status": 0,
+            "statusText": "",
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": [],
+            "content": {"size": 0, "mimeType": ""},
+            "redirectURL": "",
+            "headersSize": -1,
+            "bodySize": -1,
+        },
+        "cache": {},
+        "timings": {"send": 0, "wait": 0, "receive": 0},
+    }
+
+
+def _add(entry: dict[str, Any], record: Record, time_s: float, header: Header) -> None:
+    content = restore(record.content) if isinstance(record.content, Outline) else record.content
+    kind = "send" if record.way == "sent" else "receive"
+    messages: list[dict[str, Any]] = entry.get("_webSocketMessages", [])
+    match content:
+        case Request(method, target, headers, body):
+            parts = urlsplit(header.url)
+            query = [pair.partition("=") for pair in target.partition("?")[2].split("&") if pair]
+            socket = any(name.lower() == "upgrade" for name, _ in headers) or method == "GET"
+            scheme = parts.scheme if socket else parts.scheme.replace("ws", "http", 1)
+            entry["request"] |= {
+                "method": method,
+                "url": f"{scheme}://{parts.netloc}{target}",
+                "headers": _named(headers),
+                "queryString": [{"name": name, "value": value} for name, _, value in query],
+                "bodySize": len(body),
+            }
+            if body:
+                entry["request"]["postData"] = {"mimeType": "application/json", "text": body.decode(errors="replace")}
+        case Response(status, headers, body):
+            text = {"size": len(body), "mimeType": "", "text": body.decode(errors="replace")}
+            entry["response"] |= {"status": status, "headers": _named(headers), "content": text, "bodySize": len(body)}
+            if status == 101:
+                entry |= {"_resourceType": "websocket", "_webSocketMessages": messages}
+        case Text(data):
+            messages.append({"type": kind, "time": time_s, "opcode": _TEXT, "data": data.decode(errors="replace")})
+        case Binary(data):
+            messages.append({"type": kind, "time": time_s, "opcode": _BINARY, "data": b64encode(data).decode()})
+        case Close(code, reason):
+            payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()
+            messages.append({"type": kind, "time": time_s, "opcode": _CLOSE, "data": b64encode(payload).decode()})
+        case Reset():
+            messages.append({"type": "error", "time": time_s, "opcode": _NONE, "data": "the connection was lost"})
+    if messages:
+        entry |= {"_resourceType": "websocket", "_webSocketMessages": messages}
+
+
+def _named(headers: Headers) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]
+
+
+def dumps(value: dict[str, Any]) -> str:
+    """As a file: ASCII, so that lone surrogates survive."""
+    return json.dumps(value, ensure_ascii=True, indent=1)

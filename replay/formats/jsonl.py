@@ -1,0 +1,232 @@
+"""Cassettes as lines of JSON: for grep, jq and spreadsheets, and back again without loss.
+
+The first line is the header, each further one a record, the last one the end. A message is a string (`data`), not the
+object it holds, so that no tool on the way can change a byte of it; what is no UTF-8 is in `base64`. Also reads the
+plain lines that people write themselves: `{"dir": "in", "t": 1.25, "ev": {"type": …}}`, t in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from typing import Any
+
+from replay.cassette import (
+    ORIGINS,
+    VERSION,
+    Content,
+    Dropped,
+    Header,
+    Headers,
+    Outline,
+    Record,
+    Request,
+    Response,
+    Sound,
+    Way,
+)
+from replay.formats import UnreadableRecording
+from replay.formats.tape import MOST_RECORDS, Tape
+from replay.frames import Binary, Close, Reset, Text
+
+MARK = "realtape"
+MOST_LINE = 64 << 20
+"""Bytes of one line."""
+_WAYS: dict[str, Way] = {
+    **dict.fromkeys(("sent", "send", "out", "client", ">", "->", "c2s", "up"), "sent"),
+    **dict.fromkeys(("received", "receive", "recv", "in", "server", "<", "<-", "s2c", "down"), "received"),
+}
+_NAMES = {
+    "way": ("dir", "direction", "way"),
+    "time": ("t", "time", "at", "timestamp"),
+    "event": ("ev", "event", "data", "message"),
+}
+
+
+def lines(header: Header, records: Iterable[Record], end_us: int) -> Iterator[str]:
+    """A cassette's lines, without line ends."""
+    yield _dumped({MARK: VERSION, **asdict(header)})
+    for record in records:
+        head = {"at_us": record.at_us, "connection": record.connection, "way": record.way}
+        yield _dumped({**head, **_told(record.content)})
+    yield _dumped({"at_us": end_us, "kind": "end"})
+
+
+def is_header(line: bytes) -> bool:
+    """Whether a first line is that of an exported cassette."""
+    value = _parsed(line)
+    return isinstance(value, dict) and MARK in value
+
+
+def parse(data: bytes, source: str) -> Tape:
+    """An exported cassette. `source` is named in errors. Raises UnreadableRecording."""
+    rows = list(_rows(data, source))
+    header = _header(rows[0][1], source)
+    records: list[Record] = []
+    for number, row in rows[1:]:
+        if row.get("kind") == "end":
+            if number != rows[-1][0]:
+                raise UnreadableRecording(f"{source}:{number + 1}: lines after the end; cut them off")
+            return Tape(header, tuple(records), _whole(row, "at_us", source, number))
+        try:
+            records.append(_record(row))
+        except (KeyError, TypeError, ValueError) as problem:
+            raise UnreadableRecording(f"{source}:{number}: no record ({problem}); export it again") from problem
+    raise UnreadableRecording(f"{source}: cut off after {len(records)} records, no line of kind `end`; export it again")
+
+
+def plain(data: bytes, source: str) -> list[tuple[float, Way, bytes]]:
+    """Seconds, way and message of each plain line. Raises UnreadableRecording.
+
+    Times may be seconds of the call or of the clock, or milliseconds of the clock; the first line is then 0.
+    """
+    found = [(number, *_plain(row, f"{source}:{number}")) for number, row in _rows(data, source)]
+    first = found[0][1]
+    scale = 0.001 if first > 1e11 else 1.0
+    start = first if first > 1e9 else 0.0
+    return [((at - start) * scale, way, message) for _, at, way, message in found]
+
+
+def _plain(row: dict[str, Any], where: str) -> tuple[float, Way, bytes]:
+    way = _WAYS.get(str(_one_of(row, "way")).lower())
+    if way is None:
+        raise UnreadableRecording(f"{where}: expected `dir`, one of {', '.join(sorted(_WAYS))}")
+    at = _one_of(row, "time")
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 1e14:
+        raise UnreadableRecording(f"{where}: expected `t`, a number of seconds from 0")
+    event = _one_of(row, "event")
+    if isinstance(event, str):
+        return float(at), way, event.encode(errors="replace")
+    if not isinstance(event, dict):
+        raise UnreadableRecording(f"{where}: expected `ev`, the event as an object or as its text")
+    return float(at), way, _dumped(event).encode()
+
+
+def _one_of(row: dict[str, Any], what: str) -> Any:
+    return next((row[name] for name in _NAMES[what] if name in row), None)
+
+
+def _rows(data: bytes, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    count = 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        count += 1
+        if len(line) > MOST_LINE or count > MOST_RECORDS:
+            raise UnreadableRecording(f"{source}:{number}: more than is taken; split the recording")
+        row = _parsed(line)
+        if not isinstance(row, dict):
+            raise UnreadableRecording(f"{source}:{number}: expected one JSON object; take this line out")
+        yield number, row
+    if not count:
+        raise UnreadableRecording(f"{source}: it is empty")
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+
+
+def _header(row: dict[str, Any], source: str) -> Header:
+    if row.get(MARK) != VERSION:
+        raise UnreadableRecording(f"{source}: version {row.get(MARK)!r} is unknown; this reads version {VERSION}")
+    if row.get("origin") not in ORIGINS:
+        raise UnreadableRecording(f"{source}:1: no origin (one of {', '.join(ORIGINS)}); export it again")
+    try:
+        return Header(**{key: value for key, value in row.items() if key != MARK})
+    except TypeError as problem:
+        raise UnreadableRecording(f"{source}:1: not a cassette's header ({problem}); export it again") from problem
+
+
+def _told(content: Content) -> dict[str, Any]:
+    match content:
+        case Text(data):
+            return {"kind": "text", **_bytes("data", data)}
+        case Binary(data):
+            return {"kind": "binary", "base64": b64encode(data).decode()}
+        case Close(code, reason):
+            return {"kind": "close", "code": code, "reason": reason}
+        case Reset():
+            return {"kind": "reset"}
+        case Request(method, target, headers, body):
+            return {"kind": "request", "method": method, "target": target, "headers": headers, **_bytes("body", body)}
+        case Response(status, headers, body):
+            return {"kind": "response", "status": status, "headers": headers, **_bytes("body", body)}
+        case Outline(of, parts):
+            return {"kind": "outline", "of": of, "parts": [_part(part) for part in parts]}
+        case Dropped(what, size, reason):
+            return {"kind": "dropped", "what": what, "size": size, "reason": reason}
+
+
+def _part(part: bytes | Sound) -> dict[str, Any]:
+    if isinstance(part, bytes):
+        return _bytes("data", part)
+    return {field.name: getattr(part, field.name) for field in fields(part)} | {"sha256": part.sha256.hex()}
+
+
+def _record(row: dict[str, Any]) -> Record:
+    way: Way = {"sent": "sent", "received": "received"}[row["way"]]  # type: ignore[assignment]
+    if not 0 <= row["at_us"] < 1 << 63 or not 0 <= row["connection"] < 1 << 16:
+        raise ValueError("at_us or connection is out of range")
+    return Record(row["at_us"], row["connection"], way, _content(row))
+
+
+def _content(row: dict[str, Any]) -> Content:
+    match row["kind"]:
+        case "text":
+            return Text(_raw("data", row))
+        case "binary":
+            return Binary(_raw("data", row))
+        case "close":
+            return Close(row["code"], row["reason"])
+        case "reset":
+            return Reset()
+        case "request":
+            return Request(row["method"], row["target"], _headers(row), _raw("body", row))
+        case "response":
+            return Response(row["status"], _headers(row), _raw("body", row))
+        case "outline":
+            return Outline(row["of"], tuple(_part_of(part) for part in row["parts"]))
+        case "dropped":
+            return Dropped(row["what"], row["size"], row["reason"])
+        case kind:
+            raise ValueError(f"kind {kind!r} is unknown")
+
+
+def _part_of(part: dict[str, Any]) -> bytes | Sound:
+    if "sha256" not in part:
+        return _raw("data", part)
+    return Sound(part["length"], bytes.fromhex(part["sha256"]), part["encoding"], part["peak"])
+
+
+def _headers(row: dict[str, Any]) -> Headers:
+    return tuple((str(name), str(value)) for name, value in row["headers"])
+
+
+def _bytes(name: str, data: bytes) -> dict[str, str]:
+    try:
+        return {name: data.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(data).decode()}
+
+
+def _raw(name: str, row: dict[str, Any]) -> bytes:
+    if "base64" in row:
+        return b64decode(row["base64"], validate=True)
+    text: str = row[name]
+    return text.encode()
+
+
+def _whole(row: dict[str, Any], name: str, source: str, number: int) -> int:
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+        raise UnreadableRecording(f"{source}:{number}: expected `{name}`, a whole number of microseconds")
+    return value

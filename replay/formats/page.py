@@ -1,0 +1,223 @@
+"""A recording as one HTML page: the call on a time axis, what was said, the tools, the cost. No script, no network.
+
+The page forbids itself everything but its own style sheet (by hash), so nothing that was said in a call can do anything
+when the page is opened; besides, all text is escaped. Lengths are attributes of the drawing, never styles.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from datetime import date
+from hashlib import sha256
+from html import escape
+
+from replay.bill import NoPrice, bill
+from replay.cassette import Header, Way
+from replay.formats.page_style import STYLE
+from replay.recording import Recording
+from replay.soundtrack import Soundtrack, TooLong, sides, soundtrack
+from replay.story import Called, Note, Said, Story, pretty, tell
+
+_LEFT = 86
+_PX_PER_S = (120.0, 60.0, 30.0, 12.0, 4.0, 1.0)
+_WIDEST = 12_000
+_LANE = 74
+_MOST_LINES = 2000
+"""Of transcript on one page."""
+_NAMES: dict[Way, str] = {"sent": "caller", "received": "service"}
+
+
+def render(header: Header, recording: Recording, *, title: str) -> str:
+    """The page. Its size follows the length of the call, not of its sound."""
+    story, sound = tell(recording), soundtrack(recording)
+    seconds = max([story.seconds, 1.0, *(piece.end_s for piece in sound.pieces)])
+    digest = b64encode(sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    parts = [
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
+        _head(header, recording, story, title, seconds),
+        *_cards(header, recording, story, sound),
+        "<section><h2>The call</h2>",
+        *_timeline(story, sound, seconds, "outline" if header.audio == "outline" else ""),
+        "</section><section><h2>What was said</h2>",
+        *_transcript(story),
+        "</section>",
+        *_cost(header, recording),
+        "</body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _head(header: Header, recording: Recording, story: Story, title: str, seconds: float) -> str:
+    facts = (header.model or "unknown model", header.dialect, header.recorded_at, _clock(seconds), header.tool)
+    told = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    badge = f'<b class="origin {header.origin}">{header.origin}</b>'
+    return f'<header><h1>{escape(title)} {badge}</h1><p class="facts">{told}</p></header>'
+
+
+def _cards(header: Header, recording: Recording, story: Story, sound: Soundtrack) -> Iterator[str]:
+    waits = [
+        1000 * (answer.first_s - answer.asked_s)
+        for answer in story.answers
+        if answer.first_s is not None and answer.asked_s is not None
+    ]
+    spoke = dict(sides(sound))
+    figures = [
+        ("cost", _total(header, recording)),
+        ("caller spoke", f"{spoke['sent']:.1f} s"),
+        ("service spoke", f"{spoke['received']:.1f} s"),
+        ("answers", str(len(story.answers))),
+        ("first sound after", f"{sorted(waits)[len(waits) // 2]:.0f} ms" if waits else "–"),
+        ("tool calls", str(len(story.called))),
+        ("connections", str(len(recording.lines))),
+    ]
+    yield '<div class="cards">'
+    for name, value in figures:
+        yield f"<div><em>{escape(value)}</em><span>{escape(name)}</span></div>"
+    yield "</div>"
+
+
+def _timeline(story: Story, sound: Soundtrack, seconds: float, left_out: str) -> Iterator[str]:
+    scale = next((scale for scale in _PX_PER_S if seconds * scale <= _WIDEST), _WIDEST / seconds)
+    width = _LEFT + seconds * scale + 40
+    tools_top = 2 * _LANE + 40
+    labels = list(_placed([(call.at_s, call.name) for call in story.called], scale))
+    notes = list(_placed([(note.at_s, note.text) for note in story.notes], scale))
+    notes_top = tools_top + 24 * (1 + max((row for *_, row in labels), default=0)) + 14
+    height = notes_top + 24 * (1 + max((row for *_, row in notes), default=0)) + 8
+    yield f'<div class="scroll"><svg width="{width:.0f}" height="{height:.0f}" role="img" aria-label="timeline">'
+    yield from _axis(seconds, scale, height)
+    for number, side in enumerate(_NAMES):
+        yield from _lane(sound, side, 34 + number * _LANE, seconds, scale)
+    yield from _flags(labels, "tool", tools_top, [not call.result or '"error"' in call.result for call in story.called])
+    yield from _flags(notes, "note", notes_top, [note.alarm for note in story.notes])
+    for answer in story.answers:
+        if answer.asked_s is not None and answer.first_s is not None and answer.first_s > answer.asked_s:
+            x, wide = _LEFT + answer.asked_s * scale, (answer.first_s - answer.asked_s) * scale
+            y = 34 + _LANE + _LANE - 12
+            yield (
+                f'<rect class="wait" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="4" rx="2"><title>first sound after '
+                f"{1000 * (answer.first_s - answer.asked_s):.0f} ms</title></rect>"
+            )
+    yield "</svg></div>"
+    told = "Sound lies where it crossed the wire, or after the sound before it has played; bars below are waits."
+    if left_out:
+        told += " The loudness of sound that the recording left out is that of its message."
+    yield f'<p class="small">{told}</p>'
+
+
+def _axis(seconds: float, scale: float, height: float) -> Iterator[str]:
+    step = next((step for step in (0.5, 1, 2, 5, 10, 30, 60, 300) if step * scale >= 56), 600)
+    for number in range(int(seconds / step) + 1):
+        x = _LEFT + number * step * scale
+        yield f'<line class="tick" x1="{x:.1f}" y1="22" x2="{x:.1f}" y2="{height:.0f}"/>'
+        yield f'<text class="tick" x="{x:.1f}" y="14">{_clock(number * step)}</text>'
+
+
+def _lane(sound: Soundtrack, side: Way, top: float, seconds: float, scale: float) -> Iterator[str]:
+    name = _NAMES[side]
+    middle, half = top + (_LANE - 16) / 2, (_LANE - 22) / 2
+    wide, high = seconds * scale, _LANE - 16
+    yield f'<rect class="lane {name}" x="{_LEFT}" y="{top}" width="{wide:.1f}" height="{high}" rx="6"/>'
+    yield f'<text class="name {name}" x="0" y="{middle + 4:.0f}">{name}</text>'
+    try:
+        track = sound.track(side, seconds)
+    except TooLong:
+        return
+    columns = max(1, round(seconds * scale / 2))
+    loudest = max(8000, max(track, default=0), -min(track, default=0))
+    path: list[str] = []
+    for column in range(columns):
+        part = track[column * len(track) // columns : (column + 1) * len(track) // columns]
+        if part and (peak := max(max(part), -min(part))) > 8:
+            x, tall = _LEFT + column * wide / columns + 1, max(0.6, peak / loudest * half)
+            path.append(f"M{x:.1f} {middle - tall:.1f}V{middle + tall:.1f}")
+    yield f'<path class="wave {name}" d="{"".join(path)}"/>'
+
+
+def _placed(marks: Sequence[tuple[float, str]], scale: float) -> Iterator[tuple[float, str, int]]:
+    """Each mark on the first row where it covers no other."""
+    ends: list[float] = []
+    for at_s, text in marks:
+        x, short = _LEFT + at_s * scale, text if len(text) <= 60 else f"{text[:59]}…"
+        wide = 24 + 6.6 * len(short)
+        row = next((number for number, end in enumerate(ends) if end <= x), len(ends))
+        ends[row : row + 1] = [x + wide]
+        yield x, short, row
+
+
+def _flags(marks: list[tuple[float, str, int]], kind: str, top: float, alarms: list[bool]) -> Iterator[str]:
+    for (x, text, row), alarm in zip(marks, alarms, strict=True):
+        y = top + 24 * row
+        classes = f"{kind} alarm" if alarm else kind
+        yield f'<line class="{classes}" x1="{x:.1f}" y1="30" x2="{x:.1f}" y2="{y + 8:.0f}"/>'
+        yield f'<circle class="{classes}" cx="{x:.1f}" cy="{y + 8:.0f}" r="4"/>'
+        yield f'<text class="{classes}" x="{x + 9:.1f}" y="{y + 12:.0f}">{escape(text)}</text>'
+
+
+def _transcript(story: Story) -> Iterator[str]:
+    """In order of time; where two things happen at once, words go before calls and calls before notes."""
+    order: list[tuple[float, int, Said | Called | Note]] = [
+        *((said.at_s, 0, said) for said in story.said),
+        *((call.at_s, 1, call) for call in story.called),
+        *((note.at_s, -1 if note.begins else -2 if note.alarm else 2, note) for note in story.notes),
+    ]
+    order.sort(key=lambda each: each[:2])
+    yield "<ol>"
+    for at_s, _, each in order[:_MOST_LINES]:
+        when = f"<time>{_clock(at_s, fine=True)}</time>"
+        match each:
+            case Said(who=who, text=text):
+                marks = f"{' <i>typed</i>' * each.typed}{' <i>cut off</i>' * each.cut}"
+                yield f'<li class="{who}">{when}<p>{escape(text)}{marks}</p></li>'
+            case Called():
+                yield f'<li class="tool">{when}{_call(each)}</li>'
+            case Note(text=text):
+                yield f'<li class="note{" alarm" * each.alarm}">{when}<p>{escape(text)}</p></li>'
+    yield "</ol>"
+    if len(order) > _MOST_LINES:
+        yield f'<p class="small">{len(order) - _MOST_LINES} more are left out.</p>'
+
+
+def _call(call: Called) -> str:
+    if call.result is None:
+        result = '<p class="missing">no result was sent</p>'
+    else:
+        took = f" <i>{1000 * (call.took_s or 0):.0f} ms</i>"
+        failed = ' class="failed"' if '"error"' in call.result else ""
+        result = f"<pre{failed}>{escape(pretty(call.result))}{took}</pre>"
+    return f"<div><b>{escape(call.name)}</b><pre>{escape(pretty(call.arguments))}</pre>{result}</div>"
+
+
+def _total(header: Header, recording: Recording) -> str:
+    try:
+        return f"${bill(recording, date.fromisoformat(header.recorded_at[:10])).usd:.4f}"
+    except (NoPrice, ValueError):
+        return "–"
+
+
+def _cost(header: Header, recording: Recording) -> Iterator[str]:
+    yield "<section><h2>Cost</h2>"
+    try:
+        found = bill(recording, date.fromisoformat(header.recorded_at[:10]))
+    except (NoPrice, ValueError) as unknown:
+        yield f"<p>{escape(str(unknown))}</p></section>"
+        return
+    yield "<table><thead><tr><th>what</th><th>how much</th><th>USD</th></tr></thead><tbody>"
+    for entry in found.entries:
+        amount = f"{float(entry.quantity):,.2f} {entry.unit}"
+        yield f"<tr><td>{escape(entry.what)}</td><td>{escape(amount)}</td><td>{float(entry.usd):.6f}</td></tr>"
+    yield f"</tbody><tfoot><tr><td>total</td><td></td><td>{found.usd:f}</td></tr></tfoot></table>"
+    told = f"Prices of {found.on} ({found.source})."
+    if found.server_vad:
+        told += f" Under server VAD the call may be billed by its duration, {found.lasted_s:.1f} s, instead."
+    yield f'<p class="small">{escape(told)}</p></section>'
+
+
+def _clock(seconds: float, *, fine: bool = False) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:05.2f}" if fine else f"{int(minutes)}:{rest:04.1f}".removesuffix(".0")

@@ -1,0 +1,48 @@
+"""A whole conversation on its way into a cassette, and the writing of it: cleaned of secrets, all or nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from replay.cassette import CannotRecord, Header, Record, Writer
+from replay.scrub import Scrubber
+
+MOST_BYTES = 256 << 20
+"""Of a file to import."""
+MOST_RECORDS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A cassette's header, its records in order, and when it ended."""
+
+    header: Header
+    records: tuple[Record, ...]
+    end_us: int
+
+
+def write(tape: Tape, path: Path, *, secrets: Iterable[str] = (), overwrite: bool = False) -> int:
+    """Write a cassette and give the number of its records. Raises CannotRecord; `path` is then as it was."""
+    if path.exists() and not overwrite:
+        raise CannotRecord(f"{path} is there already; choose another name")
+    target = path.resolve()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    scrubber = Scrubber(secrets)
+    try:
+        writer = Writer(part, tape.header)
+        try:
+            for record in tape.records:
+                content = scrubber.clean(record.content)
+                writer.write(Record(record.at_us, record.connection, record.way, content))
+            writer.end(tape.end_us)
+        finally:
+            writer.close()
+        part.replace(target)
+    except OSError as problem:
+        raise CannotRecord(f"{path}: {problem.strerror or problem}; choose another place") from problem
+    finally:
+        part.unlink(missing_ok=True)
+    return writer.records

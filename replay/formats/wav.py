@@ -1,0 +1,49 @@
+"""A recording as WAV files: each turn by itself, and the call in stereo, left the caller and right the service.
+
+16-bit PCM. Turns keep the rate they were sent at; the call is laid out at 24 kHz on the time axis of the wire (see
+soundtrack.py). Sound that a recording left out comes back as a tone of its length.
+"""
+
+from __future__ import annotations
+
+import wave
+from array import array
+from pathlib import Path
+
+from replay import g711
+from replay.recording import Recording
+from replay.soundtrack import RATE, Piece, Soundtrack, soundtrack
+
+CALL = "call.wav"
+
+
+def write(recording: Recording, folder: Path) -> list[Path]:
+    """Write the files into a folder, which is made, and give their paths. Raises OSError and TooLong."""
+    found = soundtrack(recording)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_write_call(found, folder / CALL)]
+    for number, turn in enumerate(found.turns, start=1):
+        who = "caller" if turn.side == "sent" else "service"
+        written.append(_write_turn(turn, folder / f"turn-{number:02}-{who}.wav"))
+    return written
+
+
+def _write_turn(turn: Piece, path: Path) -> Path:
+    return _write(path, 1, turn.rate, turn.samples)
+
+
+def _write_call(found: Soundtrack, path: Path) -> Path:
+    seconds = max((piece.end_s for piece in found.pieces), default=0.0)
+    both = array("h", bytes(4 * round(seconds * RATE)))
+    both[0::2] = found.track("sent", seconds)
+    both[1::2] = found.track("received", seconds)
+    return _write(path, 2, RATE, both)
+
+
+def _write(path: Path, channels: int, rate: int, samples: array[int]) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(g711.little_endian(samples))
+    return path

@@ -1,0 +1,154 @@
+"""A tape's client driven at the mock: what comes back is what was recorded, and what differs is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import realtape
+from mockserver import autojump
+from mockserver.brains import Say
+from mockserver.brains.scenario import Rule, Scenario
+from mockserver.mock import MockServer
+from replay.caller import Caller, Limits, Outcome
+from replay.cassette import Cassette
+from replay.idmap import IdMap
+from replay.recording import Recording
+from replay.spending import prices
+
+CASSETTES = Path(__file__).parents[2] / "cassettes"
+NAMES = ["booking", "fully-booked", "medical-escalation", "resumed-booking", "tool-failure", "unclear-audio"]
+
+
+def drive(name: str, scenario=None, **settings) -> tuple[Outcome, MockServer, float]:
+    """What came of it, the mock that was called, and how many virtual seconds it took."""
+    mock = MockServer(scenario or CASSETTES / "scenarios" / f"{name}.yaml", voice="tone", seed=5, dialect="xai@2026-07")
+
+    async def main() -> tuple[Outcome, float]:
+        import asyncio
+
+        async with mock:
+            outcome = await Caller(Recording.read(CASSETTES / f"{name}.tape"), mock.ws_url, "any", **settings).run()
+            return outcome, asyncio.get_running_loop().time()
+
+    outcome, seconds = autojump.run(main())
+    return outcome, mock, seconds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_conversation_of_the_suite_comes_back_without_drift(name):
+    outcome, _, _ = drive(name)
+    assert (outcome.drift(), outcome.overdue, outcome.stopped) == ([], [], None)
+
+
+@pytest.mark.slow
+def test_a_tool_s_result_carries_the_fresh_call_id():
+    _, mock, _ = drive("booking")
+    called = [frame["call_id"] for frame in mock.sessions[0].sent("response.function_call_arguments.done")]
+    results = [
+        frame["item"]["call_id"]
+        for frame in mock.sessions[0].received("conversation.item.create")
+        if frame["item"]["type"] == "function_call_output"
+    ]
+    assert results == called
+    assert len(results) == 2
+    assert not set(called) & {
+        event["call_id"] for event in Recording.read(CASSETTES / "booking.tape").received() if "call_id" in event
+    }
+
+
+@pytest.mark.slow
+def test_a_lost_connection_is_lost_again_and_the_fresh_conversation_taken_up():
+    outcome, mock, _ = drive("resumed-booking")
+    first, second = mock.sessions
+    assert (
+        first.sent("conversation.created")[0]["conversation"] == second.sent("conversation.created")[0]["conversation"]
+    )
+    assert outcome.same
+
+
+@pytest.mark.slow
+def test_twice_the_speed_shortens_the_client_s_part_and_not_the_service_s():
+    _, _, slow = drive("unclear-audio", speed=0.5)
+    _, _, plain = drive("unclear-audio")
+    assert plain <= slow < plain + 12
+
+
+@pytest.mark.slow
+def test_another_answer_is_drift_and_a_call_that_does_not_come_leaves_its_result_out():
+    silent = Scenario([Rule(Say("No."))])
+    outcome, mock, _ = drive("booking", silent, patience_s=2.0)
+    assert not outcome.same
+    assert outcome.drift()
+    assert any("its call did not come" in told for told in outcome.overdue)
+    assert mock.sessions[0].received("conversation.item.create") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (Limits(max_seconds=1.0), "the limit of 1 s"),
+        (Limits(None, Fraction("0.005"), prices("xai", date(2026, 7, 1))), "the limit of 0.005 USD"),
+    ],
+)
+def test_a_limit_stops_the_call_and_says_so(limits, told):
+    outcome, _, seconds = drive("booking", limits=limits)
+    assert told in str(outcome.stopped)
+    assert seconds < 5
+
+
+def test_calls_are_matched_by_name_whatever_is_called_in_between():
+    ids = IdMap()
+    ids.tape_connects()
+    ids.connect()
+    done = "response.function_call_arguments.done"
+    for name, call_id in (("look", "tape-1"), ("book", "tape-2")):
+        ids.on_tape({"type": done, "name": name, "call_id": call_id})
+    for name, call_id in (("book", "here-1"), ("look", "here-2")):
+        ids.came({"type": done, "name": name, "call_id": call_id})
+    sent = b'{"type":"conversation.item.create","item":{"call_id":"tape-1","output":"tape-1"}}'
+    assert ids.rewritten(sent) == sent.replace(b'"call_id":"tape-1"', b'"call_id":"here-2"')
+
+
+def test_an_id_that_the_client_made_up_is_left_alone():
+    assert IdMap().rewritten(b'{"event_id":"mine"}') == b'{"event_id":"mine"}'
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://127.0.0.1/", "not a WebSocket address"),
+        ("ws://api.x.ai/v1/realtime", "does not travel unencrypted"),
+        ("wss://api.x.ai/v1/realtime", "XAI_API_KEY is not set"),
+        ("wss://example.com/v1/realtime", "no key is kept for example.com"),
+    ],
+)
+def test_a_key_goes_nowhere_but_to_its_service(url, told, monkeypatch):
+    monkeypatch.delenv("XAI_API_KEY", raising=False)
+    result = CliRunner().invoke(realtape.main, ["replay", str(CASSETTES / "booking.tape"), "--to", url])
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_new_cassette_without_the_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("REALTAPE_API_KEY", "planted-key-planted")
+    out = tmp_path / "again.tape"
+    scenario = CASSETTES / "scenarios" / "medical-escalation.yaml"
+    with MockServer(scenario, voice="tone", pacing="burst", dialect="xai@2026-07") as mock:
+        command = ["replay", str(CASSETTES / "medical-escalation.tape"), "--to", mock.ws_url, "--speed", "100"]
+        result = CliRunner().invoke(realtape.main, [*command, "--out", str(out), "--json"])
+    told = json.loads(result.output)
+    assert told["received_events"] > 20
+    assert result.exit_code == (0 if told["same"] else 1)
+    with Cassette.open(out) as cassette:
+        assert cassette.header.origin == "mock"
+        assert len(cassette) > 40
+    assert b"planted-key-planted" not in out.read_bytes()
