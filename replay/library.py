@@ -166,7 +166,9 @@ class Chooser:
 
     def next_due(self) -> float | None:
         """When the next frame leaves, or the caller has been silent for long enough."""
-        return self._held[-1][1] + PATIENCE_S if self._held else self.player.next_due()
+        patience = [self._held[-1][1] + PATIENCE_S] if self._held else []
+        due = self.player.next_due()
+        return min(patience if due is None else [*patience, due], default=None)
 
     def take_output(self, now: float) -> list[Outgoing]:
         """All frames up to and including `now`."""

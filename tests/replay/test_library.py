@@ -117,6 +117,20 @@ def test_speech_is_told_apart_by_its_length_once_the_caller_is_silent():
     assert told == [("short", [])]
 
 
+def test_what_is_due_still_leaves_while_a_caller_is_listened_to():
+    late = line(("<", 0.5, {"type": "session.created", "of": "late"}), (">", 0.6, sound(1000)))
+    told: list[tuple[str, list[str]]] = []
+
+    def player() -> Player:
+        return Player("late", track(late), lambda _: ())
+
+    chooser = Chooser([Candidate("late", beginning(late), player)] * 2, lambda *chosen: told.append(chosen))
+    chooser.receive(json.dumps(sound(100)), 0.1)
+    assert chooser.next_due() == 0.5
+    assert played(chooser, 0.5) == [("created", "late")]
+    assert (chooser.next_due(), told) == (0.1 + PATIENCE_S, [])
+
+
 def test_speech_longer_than_any_recorded_does_not_wait():
     told: list[tuple[str, list[str]]] = []
     chooser = choosing(told, a=tape("a", sound(400)), b=tape("b", sound(400)))
