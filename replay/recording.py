@@ -9,20 +9,21 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from replay.cassette import Cassette, Outline, Record, Request, Response, Way
-from replay.formats import Closed, Conversation, Message, pydantic_ai
+from replay.cassette import SUFFIX, Cassette, Outline, Record, Request, Response, Way
+from replay.formats import Closed, Conversation, Message
 from replay.frames import Binary, Close, Frame, Reset, Text
 from replay.outline import restore
 
 Event = Mapping[str, Any]
 
-_YAML = (".yaml", ".yml")
 _UPGRADED = 101
+_NO_DATE = datetime.fromtimestamp(0, timezone.utc)  # when something was recorded is not kept here
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,13 @@ class Recording:
     def read(cls, path: str | os.PathLike[str]) -> Recording:
         """A cassette, or another tool's recording. Raises BadCassette, UnreadableRecording and OSError."""
         path = Path(path)
-        if path.suffix in _YAML:
-            return cls.of(pydantic_ai.read(path))
-        with Cassette.open(path) as cassette:
-            return cls(path.stem, cassette.header.dialect, cassette.header.origin, _lines(cassette))
+        if path.suffix == SUFFIX or _is_cassette(path):
+            with Cassette.open(path) as cassette:
+                return cls(path.stem, cassette.header.dialect, cassette.header.origin, _lines(cassette))
+        from replay.formats import detect  # it reads events with what is here
+
+        tape = detect.read(path, imported_at=_NO_DATE, tool="")
+        return cls(path.stem, tape.header.dialect, tape.header.origin, _lines(tape.records))
 
     @classmethod
     def of(cls, conversation: Conversation) -> Recording:
@@ -96,6 +100,11 @@ class Recording:
     def received(self) -> list[Event]:
         """The service's events, over all connections."""
         return [each.event for each in self.moments() if each.way == "received" and each.event is not None]
+
+
+def _is_cassette(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"\xa8realtape" in file.read(16)
 
 
 def event_in(data: str | bytes) -> Event | None:

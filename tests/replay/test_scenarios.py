@@ -125,7 +125,7 @@ def test_results_choose_the_rule_of_their_function():
 def test_the_command_prints_it_with_a_line_on_where_it_comes_from():
     printed = CliRunner().invoke(main, ["scenario", str(TALK)])
     assert printed.exit_code == 0
-    assert printed.stdout.startswith("# From the recording talk (origin live)")
+    assert printed.stdout.startswith("# From the recording talk (origin hand)")
     assert yaml.safe_load(printed.stdout) == scenario(Recording.read(TALK))
 
 
