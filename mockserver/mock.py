@@ -32,10 +32,10 @@ class MockServer:
     `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `cassette`
     is a recording, or a folder of them, to give instead: anew as a session, or with `verbatim` frame by frame, `speed`
     times as fast as recorded (`math.inf`: at once), to a client that does what was recorded; see `report`. `dialect`
-    is `xai` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`; `pacing` is `live`,
-    `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`. With
-    `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a team without
-    credits. The same seed and the same traffic give the same frames. Port 0 picks a free one.
+    is `xai`, `openai`, `auto` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`;
+    `pacing` is `live`, `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or
+    `manual`. With `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a
+    team without credits. The same seed and the same traffic give the same frames. Port 0 picks a free one.
 
     Raises ValueError for a setting it does not know, ScenarioError for a scenario that cannot be used, BadCassette,
     UnreadableRecording or EmptyLibrary for such a recording, OSError when it cannot listen. What goes wrong inside the

@@ -19,8 +19,12 @@ from mockserver.dialects.openai_words import tokens
 from mockserver.facts import Response
 from mockserver.prices import PriceTable, TokenPrices, Tokens
 
-ITEM_TOKENS = 4
-"""What each item adds to its content: fits the two recorded first turns within two tokens."""
+ITEM_TOKENS, SPOKEN_ITEM_TOKENS = 4, 8
+"""What an item adds to its content, typed or spoken: exact for the two recorded first turns."""
+TOOLS_SHARE = 0.75
+"""Of a schema's JSON that much is counted, about: the service writes it down more briefly."""
+PREAMBLE_TOKENS = 284
+"""What the second generation is told besides: so much more it counted for a recorded conversation."""
 CALL_TOKENS = 8
 """What a function call adds to its name and arguments (6 of 6 recorded)."""
 THOUGHT = {"low": 17, "medium": 64, "high": 192, "xhigh": 384}
@@ -33,7 +37,8 @@ CACHE_SLACK = 4
 def tokens_of(response: Response, tools: object, model: Model, before: int) -> Tokens:
     """What a response comes to. As much as the one `before` it came to may be cached; 0 for the first."""
     counts = response.counts
-    text = _instructions(response.settings.instructions) + _tools(tools) + sum(map(_text_of, counts.context))
+    text = _counted(response.settings.instructions) + _tools(tools) + sum(map(_text_of, counts.context))
+    text += PREAMBLE_TOKENS if model.reasons else 0
     audio = sum(map(_audio_of, counts.context))
     if not _generated(response):
         return Tokens()
@@ -101,30 +106,28 @@ def _output(response: Response, model: Model) -> Tokens:
         written += counts.segments + 2 * counts.runs + 4  # 11 of 11
     elif counts.segments:
         written += counts.segments + (4 if model.reasons else 2)  # 11 of 11 of gpt-realtime, 2 of 2 of gpt-realtime-2.1
-    calls = [item for item in response.output if item.kind == "call"]
-    written += sum(tokens(item.arguments) + tokens(item.name) + CALL_TOKENS for item in calls)
+    written += sum(_call(item) for item in response.output if item.kind == "call")
     if model.reasons:
         thought = THOUGHT.get(response.settings.effort, 0)
     spoken_ms = sum(item.spoken_ms for item in response.output)
     return Tokens(text_out=written, thought=thought, audio_out=round(spoken_ms) // 50)
 
 
-def _instructions(text: str) -> int:
-    return _counted(text) + ITEM_TOKENS if text else 0
-
-
 def _tools(tools: object) -> int:
-    """The schemas, as compact JSON."""
-    return _counted(orjson.dumps(tools).decode()) if tools else 0
+    return round(_counted(orjson.dumps(tools).decode()) * TOOLS_SHARE) if tools else 0
+
+
+def _call(item: Item) -> int:
+    return _counted(item.arguments) + len(item.name.split("_")) + CALL_TOKENS
 
 
 def _text_of(item: Item) -> int:
     if item.kind == "call":
-        return _counted(item.name) + _counted(item.arguments) + CALL_TOKENS
+        return _call(item)
     if item.kind == "result":
         return _counted(item.output) + ITEM_TOKENS
     spoken = item.role == "user" and any(part.is_audio for part in item.parts)
-    return ITEM_TOKENS + (0 if spoken else _counted(item.text))
+    return SPOKEN_ITEM_TOKENS if spoken else ITEM_TOKENS + _counted(item.text)
 
 
 def _audio_of(item: Item) -> int:

@@ -12,9 +12,9 @@ from itertools import cycle, islice, repeat
 
 from mockserver.pacing import RATE, Rhythm, Sound, Words
 
-_PIECE = re.compile(r"[’'][A-Za-z]{1,2}(?![A-Za-z])| ?[^\W\d_]{1,12}|\d{1,3}| ?(?:[^\w\s]|_)+|\s")
-"""A word with the space before it, up to three digits, a run of marks, any other space: as in the recordings but for
-long words, which the service cuts by its own vocabulary."""
+_PIECE = re.compile(r"[^\S\n]*\n+|[’'][A-Za-z]{1,2}(?![A-Za-z])| ?[^\W\d_]{1,12}|\d{1,3}| ?(?:[^\w\s]|_)+|\s")
+"""The end of a line, a word with the space before it, up to three digits, a run of marks, any other space: as in the
+recordings but for long words, which the service cuts by its own vocabulary."""
 _SENTENCE = re.compile(r".+?[.!?…]+[\"')”’]*(?=\s|$)|.+", re.DOTALL)
 _LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
 """No voice is asked for more words at once."""

@@ -63,6 +63,7 @@ async def test_input_and_output_tokens_are_about_those_recorded(path):
     received = until_the_last_answer((await on_mock(recording, "burst")).received)
     for there, here in zip(_usages(recording.received()), _usages(received), strict=True):
         assert here["input_token_details"]["audio_tokens"] == there["input_token_details"]["audio_tokens"]
+        assert here["input_tokens"] == pytest.approx(there["input_tokens"], rel=0.1)
         assert here["output_token_details"]["text_tokens"] == pytest.approx(
             there["output_token_details"]["text_tokens"], abs=6
         )
