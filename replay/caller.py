@@ -304,7 +304,7 @@ class _Drive:
             frame = Text(self._caller._ids.rewritten(frame.data))
         self._crossed("sent", frame)
         with contextlib.suppress(ConnectionClosed):
-            await self._socket.send(frame.data, text=isinstance(frame, Text))
+            await self._socket.send(frame.data.decode(errors="replace") if isinstance(frame, Text) else frame.data)
 
     async def _last_answers(self) -> None:
         """Until the tape's last milestone is here, then as long as the tape still went on."""

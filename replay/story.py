@@ -107,13 +107,13 @@ class _Teller:
                 self._closed = True
                 who = "the caller" if moment.way == "sent" else "the service"
                 text = f"{who} hung up ({code} {reason})".replace(" )", ")")
-                self._note(moment, text, alarm=code not in (1000, 1001))
+                self._note(moment, text, alarm=code not in (1000, 1001, 1005))
             case Reset():
                 self._note(moment, "the connection was lost", alarm=True)
         if moment.event is not None:
             try:
                 self._sent(moment, moment.event) if moment.way == "sent" else self._received(moment, moment.event)
-            except (KeyError, TypeError, AttributeError):  # an event that lacks what its type promises
+            except (KeyError, TypeError, AttributeError, ValueError):  # an event that lacks what its type promises
                 return
 
     def _sent(self, moment: Moment, event: Mapping[str, Any]) -> None:
@@ -125,6 +125,11 @@ class _Teller:
                 self._asked_s = moment.at_s
             case "conversation.item.create":
                 self._item(moment, event["item"])
+            case "conversation.item.truncate":
+                self._note(
+                    moment, f"the caller spoke over the answer; {event['audio_end_ms'] / 1000:.1f} s of it were heard"
+                )
+                self._words(moment, event["item_id"]).cut = True
             case "response.cancel":
                 self._note(moment, "the caller cut the answer off")
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from replay.cassette import Header, Origin, Record, Request, Response, Way
 from replay.formats import Closed, Conversation, Message, UnreadableRecording, har, jsonl, pydantic_ai
 from replay.formats.tape import MOST_BYTES, Tape
-from replay.frames import Close, Text
+from replay.frames import Binary, Close, Reset, Text
 from replay.recording import event_in
 
 PATH = "/v1/realtime"
@@ -50,7 +50,7 @@ def read(path: Path, *, origin: Origin = "hand", imported_at: datetime, tool: st
         return jsonl.parse(text, source)
     if (document := _whole(text)) is not None and "log" in document:
         url, opened, records, end_us = har.parse(document, source)
-        return Tape(_header(url, origin, opened, tool, records), tuple(records), end_us)
+        return Tape(_header(url, origin, opened, tool, records), (*records, *_ends(records)), end_us)
     return _from_lines(jsonl.plain(text, source), origin, imported_at, tool)
 
 
@@ -98,7 +98,14 @@ def _finished(records: list[Record], origin: Origin, at: datetime, tool: str) ->
         place = next(at for at, record in enumerate(records) if record.connection == pair[0].connection)
         records[place:place] = pair
     end_us = records[-1].at_us if records else 0
-    return Tape(_header("", origin, at, tool, records), tuple(records), end_us)
+    return Tape(_header("", origin, at, tool, records), (*records, *_ends(records)), end_us)
+
+
+def _ends(records: list[Record]) -> list[Record]:
+    """For connections that never end: browsers do not export close frames. 1005 says that how it ended is not known."""
+    opened = {record.connection for record in records if isinstance(record.content, Text | Binary)}
+    ended = {record.connection for record in records if isinstance(record.content, Close | Reset)}
+    return [Record(records[-1].at_us, connection, "sent", Close(1005)) for connection in sorted(opened - ended)]
 
 
 def _handshake(connection: int, records: list[Record]) -> list[Record]:

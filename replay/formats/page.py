@@ -68,8 +68,8 @@ def _cards(header: Header, recording: Recording, story: Story, sound: Soundtrack
     spoke = dict(sides(sound))
     figures = [
         ("cost", _total(header, recording)),
-        ("caller spoke", f"{spoke['sent']:.1f} s"),
-        ("service spoke", f"{spoke['received']:.1f} s"),
+        ("sound of the caller", f"{spoke['sent']:.1f} s"),
+        ("sound of the service", f"{spoke['received']:.1f} s"),
         ("answers", str(len(story.answers))),
         ("first sound after", f"{sorted(waits)[len(waits) // 2]:.0f} ms" if waits else "–"),
         ("tool calls", str(len(story.called))),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timezone
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 import realtape
+from clinic_agent.assistant import run_open_call
+from clinic_agent.caller import After, Cue, Into
+from clinic_agent.caller import Caller as Person
+from clinic_agent.clinic import Clinic
+from clinic_agent.config import Config
+from clinic_agent.open_mic import microphone
+from clinic_agent.playback import Playback
+from clinic_agent.speech import read_wav
 from mockserver import autojump
 from mockserver.brains import Say
 from mockserver.brains.scenario import Rule, Scenario
@@ -18,8 +27,11 @@ from mockserver.mock import MockServer
 from replay.caller import Caller, Limits, Outcome
 from replay.cassette import Cassette
 from replay.idmap import IdMap
+from replay.recorder import Relay, Settings
 from replay.recording import Recording
 from replay.spending import prices
+from replay.story import tell
+from replay.upstream import Upstream
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 NAMES = ["booking", "fully-booked", "medical-escalation", "resumed-booking", "tool-failure", "unclear-audio"]
@@ -102,6 +114,38 @@ def test_a_limit_stops_the_call_and_says_so(limits, told):
     outcome, _, seconds = drive("booking", limits=limits)
     assert told in str(outcome.stopped)
     assert seconds < 5
+
+
+@pytest.mark.slow
+def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_path):
+    scenario, tape = CASSETTES / "scenarios" / "booking.yaml", tmp_path / "open.tape"
+    said = [read_wav(CASSETTES / "voices" / f"booking-{number}.wav") for number in (1, 2)]
+    cues = [Cue(After(0, 0.5), said[0]), Cue(Into(2, 2.0), said[1]), Cue(After(4, 1.0))]
+
+    async def record() -> None:
+        async with MockServer(scenario, voice="tone") as mock:
+            at = datetime(2026, 7, 1, tzinfo=timezone.utc)
+            relay = Relay(await Upstream.find(mock.ws_url), Settings(tape, at, "test"))
+            await relay.start()
+            origin = f"127.0.0.1:{relay.port}"
+            config = Config(f"ws://{origin}/v1/realtime", f"http://{origin}/v1", "any-text")
+
+            def person(hearing: Playback) -> AsyncIterator[bytes]:
+                return microphone(Person(cues, hearing).speak)
+
+            report, _ = await run_open_call(config, person, Clinic(at.date()), priced_on=at.date())
+            await relay.stop()
+            assert report.turns[0].heard_ms is not None
+
+    async def again() -> Outcome:
+        async with MockServer(scenario, voice="tone", seed=9) as mock:
+            return await Caller(Recording.read(tape), mock.ws_url, "any").run()
+
+    autojump.run(record())
+    outcome = autojump.run(again())
+    assert (outcome.drift(), outcome.overdue) == ([], [])
+    assert "conversation.item.truncated" in [event["type"] for event in outcome.received]
+    assert [said.cut for said in tell(Recording.read(tape)).said].count(True) == 1
 
 
 def test_calls_are_matched_by_name_whatever_is_called_in_between():

@@ -33,7 +33,7 @@ def speech() -> np.ndarray:
 
 def levels(samples: np.ndarray) -> np.ndarray:
     frames = samples[: len(samples) // 480 * 480].reshape(-1, 480).astype(float)
-    return np.sqrt((frames**2).mean(axis=1))
+    return np.asarray(np.sqrt((frames**2).mean(axis=1)))
 
 
 def borders(samples: np.ndarray) -> list[Began | Ended]:
