@@ -104,9 +104,9 @@ def decode(data: bytes, format: AudioFormat) -> Samples:
                 raise ValueError(f"{len(data)} bytes are not whole 16-bit samples; send an even number of bytes")
             return np.frombuffer(data, "<i2")
         case "pcmu":
-            return _ulaw_to_linear()[np.frombuffer(data, np.uint8)]
+            return _ulaw_to_linear().take(np.frombuffer(data, np.uint8))
         case "pcma":
-            return _alaw_to_linear()[np.frombuffer(data, np.uint8)]
+            return _alaw_to_linear().take(np.frombuffer(data, np.uint8))
         case "opus":
             raise ValueError("opus cannot be decoded here; use pcm, pcmu or pcma, or a stream of decoder_for")
 

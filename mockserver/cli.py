@@ -55,6 +55,9 @@ class Unusable(click.ClickException):
 @click.option(
     "--voice", type=click.Choice(["auto", "tone", "espeak"]), default="auto", show_default=True, help="Who speaks."
 )
+@click.option(
+    "--vad", type=click.Choice(["energy", "silero"]), default="energy", show_default=True, help="Who finds turns."
+)
 @click.option("--clock", default="wall", show_default=True, help="wall, wall:RATE or manual (moved over HTTP).")
 @click.option(
     "--admin-token", envvar="REALTAPE_ADMIN_TOKEN", help="Asked of whoever uses /_mock/.  [default: this machine only]"
@@ -141,10 +144,10 @@ def _server(options: Options, scenario: Path | None) -> Server:
             server.play(Scenario.load(scenario))
         except ScenarioError as problem:
             raise Unusable(str(problem)) from problem
-    if options.voice != "auto":
+    if options.voice != "auto" or options.vad != "energy":
         try:
-            _ = server.voice
-        except RuntimeError as problem:
+            _ = server.voice, server.engine
+        except (ImportError, RuntimeError) as problem:
             raise Unusable(str(problem)) from problem
     return server
 

@@ -29,6 +29,9 @@ class Settings:
     speed: float = 1.0
     turn_detection: TurnDetection | None = None
     transcribe: bool = False
+    language: str | None = None
+    """A BCP-47 tag that the client hints at, for who transcribes."""
+    keyterms: tuple[str, ...] = ()
     input_format: AudioFormat = PCM_24K
     output_format: AudioFormat = PCM_24K
     binary_input: bool = False

@@ -9,7 +9,8 @@ import numpy as np
 
 from mockserver.audio import AudioFormat, Samples, decoder_for
 from mockserver.conversation import Item
-from mockserver.vad import Began, Ended, TurnSettings, Vad
+from mockserver.vad import Began, Ended, EngineFor, TurnSettings, Vad
+from mockserver.vad.energy import EnergyEngine
 
 LONGEST_S = 60
 """Seconds of one turn that are kept at the most."""
@@ -45,8 +46,11 @@ class SpokenTurn:
 class InputAudio:
     """The input buffer of one connection. Its clock counts audio, not time, and never goes back."""
 
-    def __init__(self, form: AudioFormat, turns: TurnSettings, *, keep: bool = False) -> None:
-        """`keep` the sound of the turn, for somebody to listen to."""
+    def __init__(
+        self, form: AudioFormat, turns: TurnSettings, *, keep: bool = False, engine: EngineFor = EnergyEngine
+    ) -> None:
+        """`keep` the sound of the turn, for somebody to listen to. `engine` makes what hears speech at a rate."""
+        self._engine = engine
         self.clock_ms = 0.0
         self._offset_ms = 0.0
         self._buffered_ms = 0.0
@@ -69,10 +73,13 @@ class InputAudio:
         if form != self._form:
             self._form, self._decoder = form, decoder_for(form)
             speaking = self.speaking
-            self._vad = Vad(form.rate, turns)
+            self._vad = self._new_vad()
             self._vad.speaking = speaking
             self._offset_ms = self.clock_ms
             self._sound.clear()
+
+    def _new_vad(self) -> Vad:
+        return Vad(self._form.rate, self._turns, self._engine(self._form.rate))
 
     def append(self, data: bytes) -> tuple[int, list[Began | Ended]]:
         """Take one message of encoded audio; gives the samples it held and where speech began or ended, in ms on the
@@ -81,7 +88,7 @@ class InputAudio:
         ms = len(samples) * 1000 / self._form.rate
         self.clock_ms += ms
         self._buffered_ms += ms
-        vad = self._vad = self._vad or Vad(self._form.rate, self._turns)
+        vad = self._vad = self._vad or self._new_vad()
         borders = vad.feed(samples)
         for border in borders:
             self._mark(border)

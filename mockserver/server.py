@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.peer import Peer
     from mockserver.session import Memory, Session
     from mockserver.tapes import Reenacted, Verbatim
+    from mockserver.vad import EngineFor
     from mockserver.voices import Voice
     from replay.cassette import Response
 
@@ -58,6 +59,7 @@ class Options:
     pacing: str = "live"
     seed: str = "0"
     voice: str = "auto"
+    vad: str = "energy"
     api_keys: tuple[str, ...] = ()
     blocked_keys: tuple[str, ...] = ()
     max_sessions: int | None = None
@@ -206,6 +208,13 @@ class Server:
 
         return Cached(voice_named(self.options.voice))
 
+    @cached_property
+    def engine(self) -> EngineFor:
+        """Finds the turns of all sessions. Raises ValueError for an unknown name; ImportError says what to install."""
+        from mockserver.vad import engine_named
+
+        return engine_named(self.options.vad)
+
     def _served(self, request: web.Request) -> str:
         """The dialect of a request."""
         if self.options.dialect != AUTO:
@@ -331,6 +340,7 @@ class Server:
             pacing=self.options.pacing,
             resumed=resumed,
             hearing=self.hearing or NOTHING,
+            engine=self.engine,
         )
         peer, traits = overheard(session, brain), dialect.traits
         if traits.ends_at_cap:

@@ -60,7 +60,8 @@ from mockserver.item_requests import items_given, misfit, untruncatable
 from mockserver.ledger import Ledger
 from mockserver.listening import Buffered, InputAudio, SpokenTurn
 from mockserver.playout import Agenda, Run
-from mockserver.vad import Began, Ended, TurnSettings, audio_start_ms
+from mockserver.vad import Began, Ended, EngineFor, TurnSettings, audio_start_ms
+from mockserver.vad.energy import EnergyEngine
 from mockserver.voices import Voice
 from replay.frames import Outgoing
 
@@ -89,6 +90,7 @@ class Session:
         pacing: str = "live",
         resumed: Memory | None = None,
         hearing: Hearing = NOTHING,
+        engine: EngineFor = EnergyEngine,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.defaults
@@ -109,7 +111,7 @@ class Session:
             self._ended,
         )
         self._hearing = hearing
-        self._input = InputAudio(self.settings.input_format, self._turns, keep=hearing.listens)
+        self._input = InputAudio(self.settings.input_format, self._turns, keep=hearing.listens, engine=engine)
         self._inputs = Inputs()
         self._agenda = Agenda()
         self._answer: Answer | None = None
@@ -426,7 +428,8 @@ class Session:
     def _understood(self, taken: Buffered) -> str:
         """What the scenario says was said, else what the sound is known or transcribed as."""
         told = self._brain.hear(self._turns_heard)
-        return told or self._hearing.understand(taken.sound, taken.rate) or UNINTELLIGIBLE
+        language, keyterms = self.settings.language, self.settings.keyterms
+        return told or self._hearing.understand(taken.sound, taken.rate, language, keyterms) or UNINTELLIGIBLE
 
     def _understand(self, now: float) -> None:
         """The turn that is over gets its final transcript."""

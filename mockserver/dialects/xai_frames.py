@@ -44,7 +44,7 @@ class Format(Strict):
 
 class Transcription(Strict):
     model: str | None = None
-    language_hint: str | None = Field(None, max_length=35)
+    language_hint: str | None = Field(None, max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")  # BCP-47
     keyterms: list[Annotated[str, Field(max_length=50)]] | None = Field(None, max_length=100)
     language: Foreign
     prompt: Foreign
@@ -420,7 +420,10 @@ def _audio_changes(audio: Audio) -> dict[str, object]:
         if side.transport is not None:
             changes[f"binary_{name}"] = side.transport == "binary"
     if audio.input is not None and "transcription" in audio.input.model_fields_set:
-        changes["transcribe"] = audio.input.transcription is not None
+        asked = audio.input.transcription
+        changes["transcribe"] = asked is not None
+        changes["language"] = asked and asked.language_hint
+        changes["keyterms"] = tuple((asked and asked.keyterms) or ())
     if audio.output is not None and audio.output.speed is not None:
         changes["speed"] = audio.output.speed
     return changes

@@ -9,6 +9,7 @@ Not here: the clock, the wire, the audio buffer, and whether a stop is taken bac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
@@ -99,6 +100,24 @@ class Engine(Protocol):
 
         The frame is 32 ms of int16 sample values held as float64, to be read before returning and not kept.
         """
+
+
+EngineFor = Callable[[int], Engine]
+"""A new engine for a rate in Hz."""
+ENGINES = ("energy", "silero")
+
+
+def engine_named(name: str) -> EngineFor:
+    """`energy`, or `silero` with its extra. Raises ValueError for other names, ImportError when it is not installed."""
+    match name:
+        case "energy":
+            return EnergyEngine
+        case "silero":
+            from mockserver.vad.silero import SileroEngine
+
+            SileroEngine(24000)  # tells now what is missing, and not in the first turn
+            return SileroEngine
+    raise ValueError(f"turn detection {name!r} is unknown; use {' or '.join(ENGINES)}")
 
 
 class Vad:
