@@ -263,7 +263,7 @@ def _kept(part: Path) -> Tape:
         records = tuple(_outlined(cassette))
         end_us = cassette.last_us
     if header.origin != "live":
-        header = replace(header, url=MOCK_URL)
+        header = replace(header, url=MOCK_URL, tool="realtape record-suite")  # of whatever version
         records = tuple(replace(record, content=_anywhere(record.content)) for record in records)
     return Tape(header, records, end_us)
 
