@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import realtape
+from mockserver.mock import MockServer
 from realtape_suite import CASSETTES, SUITE
 from replay.cassette import Cassette
 from replay.recording import Recording
@@ -68,3 +69,27 @@ def test_a_conversation_that_costs_too_much_leaves_the_old_cassette(tmp_path: Pa
     assert "the limit of 0.004 USD" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["booking.tape"]
     assert old.read_bytes() == b"old"
+
+
+@pytest.mark.slow
+def test_a_service_given_as_upstream_is_recorded_in_its_own_time_and_without_its_key(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("XAI_API_KEY", "planted-key-planted")
+    scenario = CASSETTES / "scenarios" / "medical-escalation.yaml"
+    with MockServer(scenario, voice="tone", pacing="burst", api_keys=["planted-key-planted"]) as mock:
+        command = ["record-suite", "--upstream", mock.ws_url, "--out", str(tmp_path), "--only", "medical-escalation"]
+        result = CliRunner().invoke(realtape.main, command)
+        assert result.exit_code == 0, result.output
+        asked = mock.ws_url
+    with Cassette.open(tmp_path / "medical-escalation.tape") as cassette:
+        assert cassette.header.origin == "mock"
+        assert asked not in cassette.header.url
+    assert b"planted-key" not in (tmp_path / "medical-escalation.tape").read_bytes()
+
+
+def test_an_upstream_without_a_key_is_refused_before_anything_is_dialled(tmp_path: Path, monkeypatch):
+    monkeypatch.delenv("XAI_API_KEY", raising=False)
+    command = ["record-suite", "--upstream", "wss://api.x.ai/v1/realtime", "--out", str(tmp_path)]
+    result = CliRunner().invoke(realtape.main, command)
+    assert result.exit_code == 2
+    assert "XAI_API_KEY is not set" in result.output
+    assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ import orjson
 import pybase64
 from typing_extensions import assert_never
 
-from mockserver.commands import Command, Settings
+from mockserver.commands import Command, Rejected, Settings
 from mockserver.conversation import Item
 from mockserver.dialect import Opening, Traits
 from mockserver.dialects import openai_frames, openai_session, openai_words
@@ -192,13 +192,8 @@ class OpenAI:
             case ItemRetrieved():
                 yield self.event(at, "conversation.item.retrieved", item=item_retrieved(fact.item))
             case ItemTruncated():
-                yield self.event(
-                    at,
-                    "conversation.item.truncated",
-                    item_id=fact.item.id,
-                    content_index=fact.content_index,
-                    audio_end_ms=fact.audio_end_ms,
-                )
+                cut = {"content_index": fact.content_index, "audio_end_ms": fact.audio_end_ms}
+                yield self.event(at, "conversation.item.truncated", item_id=fact.item.id, **cut)
             case SpeechStarted():
                 place = {"audio_start_ms": fact.at_ms, "item_id": fact.item.id}
                 yield self.event(at, "input_audio_buffer.speech_started", **place)
@@ -219,13 +214,8 @@ class OpenAI:
                     yield from self._heard(fact.item, fact.transcript, at)
                     yield self._heard_all(fact, at)
             case TimedOut():
-                yield self.event(
-                    at,
-                    "input_audio_buffer.timeout_triggered",
-                    audio_start_ms=fact.start_ms,
-                    audio_end_ms=fact.end_ms,
-                    item_id=fact.item.id,
-                )
+                place = {"audio_start_ms": fact.start_ms, "audio_end_ms": fact.end_ms, "item_id": fact.item.id}
+                yield self.event(at, "input_audio_buffer.timeout_triggered", **place)
             case ResponseStarted():
                 yield self.event(at, "response.created", response=self._response(fact.response))
             case MessageStarted():
@@ -242,15 +232,14 @@ class OpenAI:
                 yield from self._limits(fact.response, at)
             case Expired():
                 # The error is of the beta, the close frame of today: clients that know either are told.
-                yield self._error(at, "invalid_request_error", "session_expired", EXPIRED, None, None)
+                yield self._error(Rejected(EXPIRED, code="session_expired"), at)
                 yield Close(1001, EXPIRED)
             case Refused():
                 code, param, message = REFUSALS[fact.problem]
                 told = message.format(id=fact.about, has=fact.has_ms, asked=fact.asked_ms)
-                yield self._error(at, "invalid_request_error", code, told, param, fact.event_id)
+                yield self._error(Rejected(told, code=code, param=param, event_id=fact.event_id), at)
             case Malformed():
-                asked = fact.rejected
-                yield self._error(at, asked.kind, asked.code, asked.message, asked.param, asked.event_id)
+                yield self._error(fact.rejected, at)
             case _:
                 assert_never(fact)
 
@@ -365,10 +354,14 @@ class OpenAI:
         }
         yield self.event(at, "rate_limits.updated", rate_limits=[entry])
 
-    def _error(
-        self, at: float, kind: str, code: str | None, message: str, param: str | None, event_id: str | None
-    ) -> Frame:
-        error: Json = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
+    def _error(self, asked: Rejected, at: float) -> Frame:
+        error: Json = {
+            "type": asked.kind,
+            "code": asked.code,
+            "message": asked.message,
+            "param": asked.param,
+            "event_id": asked.event_id,
+        }
         return self.event(at, "error", error=error)
 
 

@@ -224,8 +224,6 @@ class Xai:
             case ItemDeleted():
                 # Empty as LiveKit's authors found it; the vendor's page shows the id.
                 yield self.event("conversation.item.deleted", item_id="")
-            case ItemRetrieved():
-                pass  # xAI has no such request
             case ItemTruncated():
                 yield self.event(
                     "conversation.item.truncated",
@@ -274,10 +272,8 @@ class Xai:
                 yield from self._call_ended(fact)
             case ResponseEnded():
                 yield from self._response_ended(fact.response)
-            case LimitsUpdated():
-                pass  # xAI tells nothing of them
-            case Expired():
-                pass  # see `ends_at_cap`
+            case ItemRetrieved() | LimitsUpdated() | Expired():
+                pass  # xAI has no such request, tells nothing of limits, and does not end by itself: see `ends_at_cap`
             case Refused():
                 if fact.problem in REFUSALS:
                     text, code = REFUSALS[fact.problem]
