@@ -63,7 +63,6 @@ def acts(talk: Talk, rng: random.Random) -> list[Callable[[], object]]:
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_a_client_does_events_are_typed_and_answers_end(seed: int):
     rng = random.Random(seed)
