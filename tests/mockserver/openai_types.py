@@ -11,10 +11,9 @@ from pydantic import TypeAdapter
 
 from tests.mockserver.talk import Talk
 
+_TYPES: Any = import_module("openai.types.realtime") if find_spec("openai") is not None else None
 # With the module and not in the first test that asks: it takes half a second.
-_EVENTS: Any = (
-    TypeAdapter(import_module("openai.types.realtime").RealtimeServerEvent) if find_spec("openai") is not None else None
-)
+_EVENTS = TypeAdapter(_TYPES.RealtimeServerEvent) if _TYPES is not None else None
 
 
 def assert_typed(talk: Talk) -> None:
