@@ -42,7 +42,8 @@ def read_wav(path: Path) -> bytes:
             form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             pcm = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path}: not a PCM WAV file ({error}); {_conversion(path)}") from error
+        why = str(error) or "it ends too early"
+        raise ValueError(f"{path}: not a PCM WAV file ({why}); {_conversion(path)}") from error
     if form != (SAMPLE_RATE_HZ, 1, SAMPLE_BYTES):
         rate, channels, width = form
         raise ValueError(f"{path}: {rate} Hz, {channels} channel(s), {8 * width} bit; {_conversion(path)}")

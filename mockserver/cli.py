@@ -217,6 +217,8 @@ def say(text: str, out: Path, voice: str, speed: float, engine: str, as_json: bo
     from mockserver.audio import resample, write_wav
     from mockserver.voices import voice_named
 
+    if not text.strip():
+        raise Unusable("TEXT is empty; give the words to speak")
     try:
         clip = voice_named(engine).speak(text, voice=voice, speed=speed)
         write_wav(out, resample(clip.samples, clip.rate, 24_000), 24_000)

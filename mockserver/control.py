@@ -106,6 +106,7 @@ class _Plane:
     async def reset(self, request: web.Request) -> object:
         """Forgets sessions, journal and ledgers; a recording begins anew. Open connections go on, unseen."""
         self._server.journal.reset()
+        self._server.begin_anew()
         if self._server.verbatim is not None:
             self._server.verbatim.rewind()
         self._server.errors.clear()

@@ -60,7 +60,7 @@ class Item:
     def keep(self, heard_ms: int, *, erase: bool = False) -> None:
         """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment.
         With `erase` forget all words, and the sound as well."""
-        if not self.spoken:
+        if heard_ms >= self.spoken_ms:
             return
         self.truncated = True
         if erase:

@@ -57,8 +57,6 @@ class Traits:
     commit_ignored_under_vad: bool
     transcript_before_response: bool
     """A spoken turn is answered once it is transcribed; else at once, while it still is."""
-    speech_started_before_cut: bool
-    """Of an interruption the start of speech is reported first, and then the end of the answer."""
     owes_answer: bool
     """A turn that ends during an answer that goes on is answered after it; else it is refused."""
     least_commit_ms: float

@@ -84,6 +84,8 @@ Query = Sequence[tuple[str, str]]
 
 # The first two are recorded; they are how the gRPC library tonic spells its status codes, and so the others are taken
 # from there.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A subprotocol's name (RFC 6455 section 4.1, RFC 9110 section 5.6.2)."""
 _INVALID = "Client specified an invalid argument"
 _FORBIDDEN = "The caller does not have permission to execute the specified operation"
 _UNAUTHENTICATED = "The request does not have valid authentication credentials"
@@ -118,7 +120,7 @@ class XaiDoor:
         if subprotocols is None:
             return None
         names = [name.strip() for name in subprotocols.split(",")]
-        if "" in names or len(names) > MAX_SUBPROTOCOLS:
+        if len(names) > MAX_SUBPROTOCOLS or not all(map(_TOKEN.fullmatch, names)):
             return Refusal(400, _INVALID, "Sec-WebSocket-Protocol is not a list of subprotocols.")
         ours = [name for name in names if name.startswith(self.subprotocol_prefix)]
         if len(ours) > 1 or self.subprotocol_prefix in ours:

@@ -26,6 +26,11 @@ def misfit(
     return None
 
 
+def taken(item_id: str | None, conversation: Conversation) -> bool:
+    """Whether a client chose an id that an item has already."""
+    return item_id is not None and conversation.get(item_id) is not None
+
+
 def untruncatable(item: Item | None, command: Truncate, traits: Traits) -> Refused | None:
     """Why an item cannot be cut."""
     about = command.item_id, command.event_id

@@ -304,6 +304,12 @@ class Server:
             self._settle(team, cast.session, connection)
         return ws
 
+    def begin_anew(self) -> None:
+        """Count connections from the first again, so that the same traffic gives the same frames as after a start.
+        Not while some are open, whose ids would come twice."""
+        if not self.live:
+            self._opened = 0
+
     def _next_seed(self) -> str:
         seed = f"{self.options.seed}/{self._opened}"
         self._opened += 1

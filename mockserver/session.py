@@ -56,7 +56,7 @@ from mockserver.facts import (
 from mockserver.hearing import NOTHING, Hearing
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
-from mockserver.item_requests import items_given, misfit, untruncatable
+from mockserver.item_requests import items_given, misfit, taken, untruncatable
 from mockserver.ledger import Ledger
 from mockserver.listening import Buffered, InputAudio, SpokenTurn
 from mockserver.playout import Agenda, Run
@@ -308,21 +308,16 @@ class Session:
         """Speech that goes on after a pause belongs to the same item, unless that one is answered already."""
         self._agenda.drop(IDLE)
         self._take_stop_back()
-        if not self.dialect.traits.speech_started_before_cut:
-            self._interrupt(now)
         start_ms = audio_start_ms(self._input.at_ms(border.at_ms), self._turns.prefix_padding_ms, self._last_end_ms)
-        if self._turn is not None:
-            self._turn.end_ms = None
-            self._state(SpeechStarted(self._turn.item, start_ms, resumed=True), now)
-            return
-        turn = self._turn = SpokenTurn(self._new_item(now), self.dialect.traits.user_item_at_speech_start, start_ms)
-        if turn.announced:
+        resumed, announced = self._turn is not None, self.dialect.traits.user_item_at_speech_start
+        turn = self._turn = self._turn or SpokenTurn(self._new_item(now), announced, start_ms)
+        turn.end_ms = None
+        if announced and not resumed:
             self.conversation.add(turn.item)
-        self._state(SpeechStarted(turn.item, start_ms, resumed=False), now)
-        if self.dialect.traits.speech_started_before_cut:
-            self._interrupt(now)
+        self._state(SpeechStarted(turn.item, start_ms, resumed), now)
+        self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
         said = self._brain.hear(self._turns_heard)
-        if said:
+        if said and not resumed:
             self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
@@ -537,6 +532,9 @@ class Session:
     def _announce(self, command: Announce, now: float) -> None:
         if ANSWER in self._agenda:
             self._state(Refused("response_active", self._answer.response.id if self._answer else ""), now)
+            return
+        if taken(command.item_id, self.conversation):
+            self._state(Refused("item_exists", command.item_id or ""), now)
             return
         self.ledger.text_items += 1
         response_id = self.dialect.ids.response(now)

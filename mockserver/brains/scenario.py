@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mockserver.audio import read_wav
 from mockserver.brains import Call, Fail, Pause, Say, Step
 from mockserver.brains.rules import Rules
 from mockserver.brains.script import Rule, ScenarioError, Script, When
@@ -203,6 +204,10 @@ def _find_audio(document: Document, file: _File, base: Path) -> None:
     for keys, audio in _audio(file):
         if not os.path.isfile(base / audio):
             raise ScenarioError(f"{document.where(keys)}: there is no file {str(base / audio)!r}")
+        try:
+            read_wav(base / audio)
+        except (OSError, ValueError) as problem:
+            raise ScenarioError(f"{document.where(keys)}: {problem}") from problem
 
 
 def _audio(file: _File) -> Iterator[tuple[Keys, str]]:

@@ -94,7 +94,6 @@ def traits_of(model: Model, kind: str) -> Traits:
         resumes_turn=False,
         manual_turns=OPENAI_TURNS,
         transcript_before_response=False,
-        speech_started_before_cut=True,
         owes_answer=False,
         least_commit_ms=100.0,
         unique_item_ids=False,

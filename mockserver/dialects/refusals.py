@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -18,7 +18,9 @@ Tagged = Collection[tuple[str, ...]]
 
 def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: Tagged) -> Rejected:
     """The first thing wrong with a frame."""
-    details = error.errors(include_url=False, include_context=True)[0]
+    wrong = error.errors(include_url=False, include_context=True)
+    # A misspelt field is also a missing one; its own name helps more.
+    details = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
     path = _path(details["loc"], tagged)
     dotted = shortened(".".join(path))
     match details["type"]:
@@ -34,8 +36,12 @@ def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: 
             return Rejected(f"Unknown field '{dotted}'{_nearest(path, models)}", param=dotted)
         case "missing":
             return Rejected(f"Missing field '{dotted}'", param=dotted)
-        case "union_tag_invalid" | "union_tag_not_found":
-            dotted = f"{dotted}.type"
+        case "union_tag_invalid":
+            context = details.get("ctx", {})
+            hint = _did_you_mean(str(context.get("tag", "")), _tags(context))
+            return Rejected(f"Unknown type in '{dotted}.type'{hint}", param=f"{dotted}.type")
+        case "union_tag_not_found":
+            return Rejected(f"Missing field '{dotted}.type'", param=f"{dotted}.type")
     problem = shortened(details["msg"], 300)
     return Rejected(f"Invalid value for '{dotted}': {problem[:1].lower()}{problem[1:]}", param=dotted)
 
@@ -61,10 +67,13 @@ def _path(loc: tuple[int | str, ...], tagged: Tagged) -> list[str]:
 
 def _unknown_event(details: ErrorDetails) -> Rejected:
     context = details.get("ctx", {})
-    known = [name.strip("' ") for name in str(context.get("expected_tags", "")).split(",")]
-    hint = _did_you_mean(str(context.get("tag", "")), known)
+    hint = _did_you_mean(str(context.get("tag", "")), _tags(context))
     asked = shortened(str(context.get("tag")))
     return Rejected(f"Unknown event type '{asked}'{hint}", kind="invalid_event", param="type")
+
+
+def _tags(context: Mapping[str, Any]) -> list[str]:
+    return [name.strip("' ") for name in str(context.get("expected_tags", "")).split(",")]
 
 
 def _nearest(path: Sequence[str], models: Sequence[type[BaseModel]]) -> str:

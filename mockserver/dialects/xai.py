@@ -101,7 +101,6 @@ TRAITS = Traits(
     commit_ignored_under_vad=True,
     resumes_turn=True,
     transcript_before_response=True,
-    speech_started_before_cut=False,
     owes_answer=True,
     least_commit_ms=0.0,
     unique_item_ids=True,
@@ -138,18 +137,21 @@ class Date:
     default_model: str
     resolved: Mapping[str, str]
     """Names that come back as others."""
+    noise_suppression: bool
+    """As `session.updated` tells it; false was seen with model 2.0, in August."""
     prices: PriceTable
     greets: bool = True
     """A connection begins with `session.created`."""
 
 
-XAI_2026_04 = Date("xai@2026-04", "ara", "grok-voice-latest", {}, PRICES_2026_07, greets=False)
-XAI_2026_07 = Date("xai@2026-07", "ara", "grok-voice-latest", {}, PRICES_2026_07)
+XAI_2026_04 = Date("xai@2026-04", "ara", "grok-voice-latest", {}, True, PRICES_2026_07, greets=False)
+XAI_2026_07 = Date("xai@2026-07", "ara", "grok-voice-latest", {}, True, PRICES_2026_07)
 XAI_2026_08 = Date(
     "xai@2026-08",
     "xai_ara",
     "grok-voice-think-fast-2.0",
     {"grok-voice-latest": "grok-voice-think-fast-2.0"},
+    False,
     PRICES_2026_08,
 )
 XAI_2026_09 = replace(XAI_2026_08, name="xai@2026-09")  # the handshake differs
@@ -191,8 +193,7 @@ class Xai:
         self.prices = date.prices
         self.model = date.resolved.get(model, model)
         self.ids = XaiIds(opening.seed)
-        self._voice = date.voice
-        self._greets = date.greets
+        self._date = date
         self._epoch_ms = round(opening.epoch * 1000)
         self._asked: Json = {}
         self._rids: list[str] = []
@@ -293,13 +294,13 @@ class Xai:
             "id": self.ids.session,
             "object": "realtime.session",
             "instructions": "",
-            "voice": self._voice,
+            "voice": self._date.voice,
             "modalities": ["audio"],
             "turn_detection": {"type": None},
             "tools": [],
             "model": self.model,
         }
-        if self._greets:
+        if self._date.greets:
             yield _text({"type": "session.created", "event_id": self.ids.event(), "session": session})
         conversation = {"id": fact.conversation_id, "object": "realtime.conversation"}
         yield self.event("conversation.created", conversation=conversation)
@@ -311,7 +312,7 @@ class Xai:
         heard = _object(sides.get("input"))
         session: Json = {
             "instructions": asked.get("instructions") or "",
-            "enable_noise_suppression": True,
+            "enable_noise_suppression": self._date.noise_suppression,
             "turn_detection": _without_nulls(asked.get("turn_detection")) or {"type": None},
         }
         if asked.get("reasoning"):
@@ -471,6 +472,8 @@ REFUSALS: dict[str, tuple[str, str | None]] = {
         "input_audio_buffer_commit_empty",
     ),
     "item_exists": ("An item with the id '{id}' is already in the conversation.", None),
+    # LiveKit's authors found no reply at all to this one; a client that waits for either is better off with the error.
+    "delete_unknown": ("Error deleting item: no item with the id '{id}' in the conversation.", None),
     "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
 }
 """Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third

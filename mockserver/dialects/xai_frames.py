@@ -188,15 +188,24 @@ class BufferClear(Event):
     type: Literal["input_audio_buffer.clear"]
 
 
-class Content(Loose):
-    type: Literal["input_text", "input_audio", "text", "audio", "output_text", "output_audio"]
-    text: str | None = None
-    transcript: str | None = None
-    audio: str | None = None
+class Written(Loose):
+    type: Literal["input_text", "text", "output_text"]
+    text: str
 
     def part(self) -> Part:
-        said = self.text if self.text is not None else self.transcript
-        return Part(self.type, said or "", is_audio=self.type in ("input_audio", "audio", "output_audio"))
+        return Part(self.type, self.text)
+
+
+class Spoken(Loose):
+    type: Literal["input_audio", "audio", "output_audio"]
+    audio: str | None = None
+    transcript: str | None = None
+
+    def part(self) -> Part:
+        return Part(self.type, self.transcript or "", is_audio=True)
+
+
+Content = Annotated[Written | Spoken, Field(discriminator="type")]
 
 
 class Message(Loose):
@@ -288,8 +297,8 @@ _ClientEvent = Annotated[
     Field(discriminator="type"),
 ]
 _EVENTS: TypeAdapter[Any] = TypeAdapter(_ClientEvent)
-_IN_EVENTS = ((), ("item",), ("session", "tools", "*"))
-_IN_SESSION = (("tools", "*"),)
+_IN_EVENTS = ((), ("item",), ("item", "content", "*"), ("session", "tools", "*"))
+_IN_SECRET = (("session", "tools", "*"),)
 
 
 def parse(data: str | bytes, settings: Settings) -> Command:
@@ -310,12 +319,16 @@ def parse(data: str | bytes, settings: Settings) -> Command:
     return _command(event, data)
 
 
+class _SecretRequest(Loose):
+    session: SessionFields
+
+
 def check_session(session: object) -> Rejected | None:
     """Why `session` would be refused in a `session.update`; None when it is fine."""
     try:
-        SessionFields.model_validate(session)
+        _SecretRequest.model_validate({"session": session})
     except ValidationError as error:
-        return rejected(error, (SessionFields,), _IN_SESSION)
+        return rejected(error, (_SecretRequest,), _IN_SECRET)
     return None
 
 

@@ -86,8 +86,8 @@ def test_a_misspelt_field_is_named_by_its_path_with_the_nearest_real_one(frame: 
         ('{"type": "input_audio_buffer.append", "audio": null}', "audio"),
         (item(type="message", role="user"), "item.content"),
         (item(type="message", role="robot", content=[]), "item.role"),
-        (item(type="message", role="user", content=[{"type": "input_text"}, {"type": "image"}]),
-         "item.content.1.type"),
+        (item(type="message", role="user", content=[{"type": "input_text"}]), "item.content.0.text"),
+        (item(type="message", role="user", content=[{"type": "image"}]), "item.content.0.type"),
         (item(type="function_call_output", output="x"), "item.call_id"),
         (item(type="function_call_output", call_id="x", output={"a": 1}), "item.output"),
         (item(type="function_call", name="x"), "item.arguments"),
@@ -187,15 +187,15 @@ def test_the_settings_of_a_client_secret_are_checked_by_the_same_rules():
     assert check_session({"instructions": "Hi.", "type": "realtime"}) is None
     problem = check_session({"turn_detection": {"type": "server_vad", "treshold": 0.5}})
     assert problem is not None
-    assert problem.param == "turn_detection.treshold"
-    assert "'turn_detection.threshold'" in problem.message
+    assert problem.param == "session.turn_detection.treshold"
+    assert "'session.turn_detection.threshold'" in problem.message
 
 
 @pytest.mark.parametrize("name", ["message", "flat", "hosted"])
 def test_a_field_named_like_a_kind_of_tool_or_item_is_still_a_field(name: str):
     problem = check_session({name: 1})
     assert problem is not None
-    assert problem.param == name
+    assert problem.param == f"session.{name}"
 
 
 @pytest.mark.parametrize("session", [None, [], 7, "x"])

@@ -6,10 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mockserver.audio import write_wav
 from mockserver.brains import Call, Fail, Pause, Say, Step, Turn
 from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
 from mockserver.brains.script import VARIABLES
@@ -207,11 +209,17 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_scenario(tmp_path: Path):
 
 
 def test_audio_is_found_beside_the_file_that_names_it(tmp_path: Path):
-    (tmp_path / "hi.wav").touch()
+    write_wav(tmp_path / "hi.wav", np.ones(2400, np.int16), 24_000)
     (tmp_path / "a.yaml").write_text("sequence: [[{say: hi, audio: hi.wav}]]\nhears: [{audio: hi.wav, text: hi}]")
     scenario = Scenario.load(tmp_path / "a.yaml")
     assert scenario.hears == (Clip(str(tmp_path / "hi.wav"), "hi"),)
     assert scenario == Scenario(sequence=[Say("hi", audio=str(tmp_path / "hi.wav"))], hears=scenario.hears)
+
+
+def test_a_file_that_is_no_sound_is_refused_where_it_is_named(tmp_path: Path):
+    (tmp_path / "hi.wav").write_bytes(b"RIFF but not much more")
+    with pytest.raises(ScenarioError, match=r"^<text>:2: .*hi\.wav"):
+        Scenario.parse("name: x\nsequence: [[{say: hi, audio: hi.wav}]]", base=tmp_path)
 
 
 def test_mistakes_in_python_are_found_when_the_scenario_is_made():
@@ -282,7 +290,7 @@ def test_any_text_is_a_scenario_or_a_scenario_error(text: str):
 def test_every_example_of_the_reference_page_loads(text: str, tmp_path: Path):
     (tmp_path / "voices").mkdir()
     for audio in re.findall(r"voices/\w+\.wav", text):
-        (tmp_path / audio).touch()
+        write_wav(tmp_path / audio, np.ones(2400, np.int16), 24_000)
     scenario = Scenario.parse(text, base=tmp_path)
     assert scenario.turns or scenario.sequence
 

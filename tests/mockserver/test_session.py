@@ -267,8 +267,20 @@ def test_deleting_an_item_answers_with_an_empty_id():
     assert len(talk.session.conversation) == 0
 
 
-def test_deleting_what_is_not_there_gets_no_reply():
-    assert Talk().send("conversation.item.delete", item_id="nobody") == []
+def test_deleting_what_is_not_there_is_an_error():
+    talk = Talk()
+    talk.send("conversation.item.delete", item_id="nobody")
+    assert "'nobody'" in talk.error["message"]
+
+
+def test_a_forced_message_may_not_take_an_id_that_is_taken():
+    talk = Talk()
+    said = {"type": "force_message", "id": "fm1", "content": [{"type": "output_text", "text": "Hello."}]}
+    for _ in range(2):
+        talk.send("conversation.item.create", item=said)
+        talk.rest()
+    assert "'fm1'" in talk.error["message"]
+    assert len(talk.of("response.done")) == 1
 
 
 def test_truncating_keeps_the_words_that_were_heard():

@@ -169,7 +169,7 @@ def test_speaking_over_the_answer_cuts_it_and_bills_only_what_was_sent():
     done = talk.of("response.done")[0]
     assert done["response"]["status"] == "cancelled"
     assert done["usage"]["output_audio_seconds"] == pytest.approx(talk.heard_seconds)
-    assert talk.types.index("response.done") < talk.types.index(STARTED)
+    assert talk.types.index(STARTED) < talk.types.index("response.done")
 
 
 def test_what_was_said_over_the_answer_is_answered():
