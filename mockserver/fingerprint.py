@@ -109,7 +109,7 @@ def _known(samples: Samples, rate: int, text: str) -> Features:
         raise ValueError(f"the clip of {text!r} lasts more than {LONGEST_S:.0f} s; give one turn of the caller")
     energies = _energies(samples, rate)
     loudness = energies.sum(axis=0)
-    loud = np.flatnonzero(loudness > max(EDGE * loudness.max(initial=0.0), SILENCE))
+    loud = np.flatnonzero(loudness > max(EDGE * float(np.max(loudness, initial=0.0)), SILENCE))
     if not len(loud) or loud[-1] - loud[0] < SHORTEST_S * HOPS_PER_S:
         raise ValueError(f"the clip of {text!r} holds less than {SHORTEST_S} s of sound; record a longer one")
     return _features(np.pad(energies[:, loud[0] : loud[-1] + 1], ((0, 0), (AVERAGED, AVERAGED))))
@@ -170,7 +170,7 @@ def _offset(stretch: Features, clip: Features) -> int:
     """Where in the stretch the clip begins, in hops: the peak of the cross-correlation. Negative: before it."""
     length = _fast_length(stretch.shape[1] + clip.shape[1])
     spectra = np.fft.rfft(stretch, length) * np.fft.rfft(clip, length).conj()
-    peak = int(np.fft.irfft(spectra.sum(axis=0), length).argmax())
+    peak = int(np.argmax(np.fft.irfft(spectra.sum(axis=0), length)))
     return peak if peak < stretch.shape[1] else peak - length
 
 

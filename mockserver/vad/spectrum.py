@@ -42,7 +42,7 @@ class VoiceSpectrum:
         """
         lines = np.fft.rfft(frames * self._taper)[:, self._audible]
         power = (lines.real**2 + lines.imag**2).sum(axis=0) + 1e-6
-        loudest = int(power.argmax())
+        loudest = int(np.argmax(power))
         line = slice(max(loudest - LINE_HALF_WIDTH, 0), loudest + LINE_HALF_WIDTH + 1)
         total = power.sum()
         if power[line].sum() > MOST_IN_ONE_LINE * total or power[self._above_hum :].sum() < LEAST_ABOVE_HUM * total:

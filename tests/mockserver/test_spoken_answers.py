@@ -29,7 +29,7 @@ def pitch(sound: Samples) -> float:
     """The strongest line between 70 and 330 Hz, in Hz."""
     lines, hertz = np.abs(np.fft.rfft(sound.astype(np.float64))), np.fft.rfftfreq(len(sound), 1 / 24_000)
     voiced = (hertz > 70) & (hertz < 330)
-    return float(hertz[voiced][lines[voiced].argmax()])
+    return float(hertz[voiced][np.argmax(lines[voiced])])
 
 
 def test_the_five_named_voices_are_five_sounds():

@@ -52,7 +52,7 @@ def pitch_hz(samples: Samples) -> float:
         frame = samples[at : at + 2400].astype(np.float64)
         if np.abs(frame).max() > 4000:
             likeness = np.fft.irfft(np.abs(np.fft.rfft(frame, 8192)) ** 2)
-            found.append(RATE / (60 + likeness[60:400].argmax()))
+            found.append(RATE / (60 + np.argmax(likeness[60:400])))
     return float(np.median(found))
 
 
@@ -236,7 +236,7 @@ def test_the_tone_has_the_level_and_the_pulse_of_speech_and_real_pauses() -> Non
     pulse = np.abs(np.fft.rfft(np.array(frames) - np.mean(frames)))
     hz = np.fft.rfftfreq(len(frames), 0.02)
     audible = hz > 2  # below lie the pauses
-    assert 3 <= hz[audible][pulse[audible].argmax()] <= 8
+    assert 3 <= hz[audible][np.argmax(pulse[audible])] <= 8
 
 
 @needs_espeak
