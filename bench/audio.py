@@ -25,7 +25,6 @@ import soxr
 from mockserver.audio import (
     PCM_24K,
     AudioFormat,
-    Resampler,
     Samples,
     decoder_for,
     encode,
@@ -175,20 +174,11 @@ def resampling(sound: Samples) -> Iterator[Contest]:
         others |= beside(SCIPY, "scipy", partial(in_scipy, sound, to_rate))
         others |= beside(AUDIOOP, "audioop", partial(in_audioop, [sound], to_rate))
         yield Contest(f"resample a clip to {to_rate} Hz", partial(resample, sound, RATE, to_rate), others)
-    parts = pieces(sound, RATE // 10)
-    others = {"soxr": stream(soxr_stream, parts)}
-    others |= beside(AUDIOOP, "audioop", partial(in_audioop, parts, 8000))
-    yield Contest("resample appends to 8000 Hz", stream(lambda: Resampler(RATE, 8000).push, parts), others)
 
 
 def in_soxr(sound: Samples, to_rate: int) -> object:
     """What is done here, without what is put around it."""
     return soxr.resample(sound, RATE, to_rate)
-
-
-def soxr_stream() -> Take:
-    take: Take = soxr.ResampleStream(RATE, 8000, 1, dtype="int16").resample_chunk
-    return take
 
 
 def in_scipy(sound: Samples, to_rate: int) -> object:

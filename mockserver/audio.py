@@ -237,31 +237,12 @@ def _linear_to_alaw() -> NDArray[np.uint8]:
 
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
-    """A whole clip at another rate (Hz). For sound that arrives in chunks use `Resampler`, which leaves no seams."""
+    """A whole clip at another rate (Hz)."""
     if from_rate == to_rate:
         return samples
     import soxr  # not at the top: most sessions never change a rate
 
     return cast(Samples, soxr.resample(samples, from_rate, to_rate))
-
-
-class Resampler:
-    """One direction of one session at another rate (Hz): push chunks, finish once. Output lags by the filter's length,
-    tens of milliseconds, until `finish` gives the rest."""
-
-    def __init__(self, from_rate: int, to_rate: int) -> None:
-        import soxr
-
-        self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="int16")
-
-    def push(self, samples: Samples) -> Samples:
-        return cast(Samples, self._stream.resample_chunk(samples))
-
-    def finish(self) -> Samples:
-        """What the filter still holds. The resampler is then as new."""
-        rest = cast(Samples, self._stream.resample_chunk(np.zeros(0, np.int16), last=True))
-        self._stream.clear()
-        return rest
 
 
 # --- WAV files ---

@@ -304,6 +304,14 @@ class Server:
             self._settle(team, cast.session, connection)
         return ws
 
+    @cached_property
+    def _plain_hearing(self) -> Hearing:
+        """Without a scenario: what an installed transcriber makes of it."""
+        from mockserver.hearing import Hearing
+        from mockserver.transcribers import installed_transcriber
+
+        return Hearing(None, installed_transcriber())
+
     def begin_anew(self) -> None:
         """Count connections from the first again, so that the same traffic gives the same frames as after a start.
         Not while some are open, whose ids would come twice."""
@@ -333,7 +341,6 @@ class Server:
 
     def _session(self, dialect: Dialect, seed: str, resumed: Memory | None) -> _Cast:
         from mockserver.facts import Expired
-        from mockserver.hearing import NOTHING
         from mockserver.session import Session
         from mockserver.tapes import overheard
 
@@ -345,7 +352,7 @@ class Server:
             seed=seed,
             pacing=self.options.pacing,
             resumed=resumed,
-            hearing=self.hearing or NOTHING,
+            hearing=self.hearing or self._plain_hearing,
             engine=self.engine,
         )
         peer, traits = overheard(session, brain), dialect.traits

@@ -293,7 +293,7 @@ class Session:
     def _append(self, audio: bytes, now: float) -> None:
         samples, borders = self._input.append(audio)
         self.ledger.heard(samples, self.settings.input_format.rate)
-        if self._answer is not None and self._answer.deafens(now):
+        if self._turn is None and self._answer is not None and self._answer.deafens(now):
             self._input.take()
             return
         if self.settings.turn_detection is None and not self.dialect.traits.speech_reported_in_manual:

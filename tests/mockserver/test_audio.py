@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 
 from mockserver.audio import (
     PCM_24K,
-    RATES,
     SILENCE_DBFS,
     AudioFormat,
     Kind,
-    Resampler,
     Samples,
     audio_format,
     decode,
@@ -127,23 +125,6 @@ def test_a_tone_is_still_the_same_tone_at_another_rate() -> None:
     assert len(there) == 8000
     assert np.argmax(np.abs(np.fft.rfft(there))) == 440
     assert rms_dbfs(there) == pytest.approx(rms_dbfs(sine(440, 8000)), abs=0.1)
-
-
-@given(st.sampled_from(RATES["pcm"]), st.lists(st.integers(0, 2500), max_size=12))
-def test_a_stream_of_chunks_becomes_as_long_as_the_whole(to_rate: int, chunks: list[int]) -> None:
-    whole = sine(300, 24000, seconds=sum(chunks) / 24000)
-    resampler = Resampler(24000, to_rate)
-    pieces = [resampler.push(piece) for piece in np.split(whole, np.cumsum(chunks))]
-    joined = np.concatenate([*pieces, resampler.finish()])
-    assert len(joined) == len(resample(whole, 24000, to_rate))
-
-
-def test_a_stream_of_chunks_has_no_seams_and_can_start_again() -> None:
-    resampler = Resampler(24000, 16000)
-    whole = sine(300, 24000)
-    for _ in range(2):
-        joined = np.concatenate([*(resampler.push(part) for part in np.split(whole, 10)), resampler.finish()])
-        assert np.abs(joined.astype(int) - resample(whole, 24000, 16000)).max() <= 2
 
 
 def test_a_wav_file_comes_back_as_it_was_written(tmp_path: Path) -> None:

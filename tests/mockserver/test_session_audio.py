@@ -189,6 +189,17 @@ def test_nobody_speaks_over_a_message_that_may_not_be_interrupted(interruptible:
     assert len(talk.of("input_audio_buffer.speech_started")) == heard + 1
 
 
+def test_a_caller_who_is_speaking_already_is_heard_to_the_end():
+    talk = Talk(update={"turn_detection": {"type": "server_vad"}})
+    speech = TONE.speak("I would like a dental cleaning, please.").samples
+    talk.append(speech[: len(speech) // 2])
+    forced(talk, interruptible=False)
+    talk.append(speech[len(speech) // 2 :])
+    talk.hush(900)
+    started, stopped = (talk.of(f"input_audio_buffer.speech_{what}") for what in ("started", "stopped"))
+    assert [event["item_id"] for event in started] == [event["item_id"] for event in stopped]
+
+
 def test_what_a_deaf_service_did_not_hear_cannot_be_committed():
     talk = Talk()
     forced(talk, interruptible=False)
