@@ -32,6 +32,8 @@ class Refusal:
     retry_after_s: int | None = None
     kind: str = ""
     close_code: int | None = None
+    advice: str = ""
+    """For the log: what this mock serves instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ class Door(Protocol):
     def secret(self, secret: Secret) -> Mapping[str, object]:
         """The answer to a request for a client secret."""
 
+    def astray(self, method: str, path: str) -> Refusal:
+        """The answer at a path, still percent-encoded, that is not served; the service itself may well have it."""
+
     def body(self, refusal: Refusal) -> Mapping[str, object]:
         """The JSON of a refusal."""
 
@@ -91,6 +96,8 @@ _FORBIDDEN = "The caller does not have permission to execute the specified opera
 _UNAUTHENTICATED = "The request does not have valid authentication credentials"
 _EXHAUSTED = "Some resource has been exhausted"
 _NOT_FOUND = "Some requested entity was not found"
+_UNIMPLEMENTED = "Operation is not implemented or not supported"
+SERVED = "This mock serves ws://.../v1/realtime and POST /v1/realtime/client_secrets; no calls over WebRTC or SIP."
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,14 @@ class XaiDoor:
         return replace(asked, model=values.get("model"), conversation_id=values.get("conversation_id"))
 
     def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
-        return None
+        call_id = dict(query).get("call_id")
+        if call_id is None:
+            return None
+        if (asked.credential or "").startswith(self.secret_prefix):  # documented; status and text are guesses
+            error = "An ephemeral token cannot join a call. Use an API key."
+            return Refusal(403, _FORBIDDEN, error, advice=SERVED)
+        # What the service says of an unknown call was not seen.
+        return Refusal(404, _NOT_FOUND, f"No call with the id {call_id[:64]!r} is going on.", advice=SERVED)
 
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
         match denied.why:
@@ -176,6 +190,13 @@ class XaiDoor:
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {"value": secret.value, "expires_at": secret.expires_at}
 
+    def astray(self, method: str, path: str) -> Refusal:
+        if path in ("/v1/realtime/models", "/v1/realtime/voices"):  # observed by others
+            return Refusal(403, _FORBIDDEN, "Team is not authorized to perform this action", advice=SERVED)
+        if path == "/v1/tts/voices":
+            return Refusal(501, _UNIMPLEMENTED, f"{path} is not served by this mock.", advice=SERVED)
+        return Refusal(404, _NOT_FOUND, f"Nothing is found at {path[:128]!r}.", advice=SERVED)
+
     def body(self, refusal: Refusal) -> Mapping[str, object]:
         return {"code": refusal.code, "error": refusal.error}
 
@@ -208,7 +229,8 @@ class OpenAIDoor:
     def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         values = dict(query)
         if "call_id" in values:  # what the service says of an unknown call was not seen
-            return _wrong(404, "call_id_not_found", f"No call with the id {values['call_id'][:64]!r} is going on.")
+            error = f"No call with the id {values['call_id'][:64]!r} is going on."
+            return replace(_wrong(404, "call_id_not_found", error), advice=SERVED)
         kind = (secret or {}).get("type")
         if asked.model is None and (values.get("intent") == "transcription" or kind == "transcription"):
             return None
@@ -260,6 +282,11 @@ class OpenAIDoor:
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {"value": secret.value, "expires_at": secret.expires_at, "session": self.show_session(secret)}
 
+    def astray(self, method: str, path: str) -> Refusal:
+        if _ELSEWHERE.match(path):
+            return Refusal(501, "", f"{path[:128]} is not served by this mock.", kind=_REQUEST, advice=SERVED)
+        return Refusal(404, "", f"Invalid URL ({method} {path[:128]})", kind=_REQUEST, advice=SERVED)  # recalled
+
     def body(self, refusal: Refusal) -> Mapping[str, object]:
         code = refusal.code if refusal.close_code is not None else None  # others are not the service's words
         return {
@@ -268,6 +295,8 @@ class OpenAIDoor:
 
 
 _REQUEST = "invalid_request_error"
+_ELSEWHERE = re.compile(r"/v1/realtime/(?:calls|translations)(?:/|$)")
+"""What the service has and this mock has not. Session routes of the beta are gone there too."""
 _REALTIME_MODEL = re.compile(r"gpt-realtime(?!-(?:whisper|translate|transcribe))")
 
 
@@ -306,6 +335,11 @@ def _seconds(expires_after: object) -> int | Refusal:
 def http_refusal(status: int, error: str) -> Refusal:
     """What no service has a word for: unknown routes, wrong methods, bodies too large."""
     return Refusal(status, _NOT_FOUND if status == 404 else _INVALID, error)
+
+
+NOT_HTTP = replace(
+    http_refusal(426, "This address speaks WebSocket: connect to it with ws:// instead of http://."), advice=SERVED
+)
 
 
 def _check_xai_session(session: object) -> Rejected | None:

@@ -20,7 +20,7 @@ from mockserver.accounts import Accounts, Denied, Team
 from mockserver.clock import Clock
 from mockserver.connection import Connection
 from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
-from mockserver.door import DOORS, Asked, Door, Refusal, http_refusal
+from mockserver.door import DOORS, NOT_HTTP, Asked, Door, Refusal, http_refusal
 from mockserver.journal import Journal
 from mockserver.pacing import PRESETS
 from mockserver.peer import TurnedAway, Until
@@ -224,8 +224,7 @@ class Server:
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
-            refusal = http_refusal(426, "This address speaks WebSocket: connect to it with ws:// instead of http://.")
-            return self._refused(refusal, self._door(request))
+            return self._refused(NOT_HTTP, self._door(request))
         name = self._served(request)
         entered = self._let_in(request, name)
         if isinstance(entered, Refusal):
@@ -259,6 +258,7 @@ class Server:
         """Refuse a handshake: over HTTP, or on a socket that is opened for that alone."""
         if refusal.close_code is None:
             return self._refused(refusal, DOORS[name])
+        _tell(refusal)
         from mockserver.commands import Rejected
         from mockserver.dialect import Opening
         from mockserver.facts import Malformed
@@ -398,6 +398,7 @@ class Server:
         return DOORS[self._served(request)]
 
     def _refused(self, refusal: Refusal, door: Door) -> web.Response:
+        _tell(refusal)
         response = control.as_json(door.body(refusal), refusal.status)
         if refusal.retry_after_s is not None:
             response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
@@ -413,13 +414,20 @@ class Server:
         try:
             return await handler(request)
         except web.HTTPException as problem:
-            if problem.status == 404 and request.path.startswith("/v1/realtime/"):
-                _LOG.warning("%s is not served: this mock has WebSocket sessions and client secrets", request.path)
-            return self._refused(http_refusal(problem.status, problem.text or problem.reason), self._door(request))
+            door, refusal = self._door(request), http_refusal(problem.status, problem.text or problem.reason)
+            if problem.status == 404 and request.path.startswith("/v1/"):
+                refusal = door.astray(request.method, request.rel_url.raw_path)
+            return self._refused(refusal, door)
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.errors.append(error)
             return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."), self._door(request))
+
+
+def _tell(refusal: Refusal) -> None:
+    """Say in the log what is served instead of what was asked for."""
+    if refusal.advice:
+        _LOG.warning("%s %s", refusal.error, refusal.advice)
 
 
 def _as_recorded(response: Response) -> web.Response:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from mockserver.brains import Call, Say
-from tests.mockserver.openai_types import assert_typed
 from tests.mockserver.talk import Event, Script, Talk, kinds
 
 KEYS = {
@@ -63,10 +62,6 @@ def test_every_recorded_event_has_its_keys_in_wire_order(call: Talk):
     for event in call.events:
         assert list(event) == ["type", "event_id", *KEYS[event["type"]].split()], event
     assert set(call.types) == set(KEYS)
-
-
-def test_every_event_is_one_that_the_openai_package_reads(call: Talk):
-    assert_typed(call)
 
 
 def test_a_spoken_turn_is_answered_at_once_and_transcribed_beside(call: Talk):
@@ -165,7 +160,6 @@ def test_an_update_changes_what_it_names_and_fills_what_it_leaves_out():
     ]
     assert list(session["tools"][0]) == ["type", "name", "description", "parameters"]
     assert list(session["audio"]["input"]["turn_detection"].values()) == ["server_vad", 0.5, 300, 400, None, True, True]
-    assert_typed(talk)
 
 
 def test_empty_instructions_bring_the_service_s_own_back():
@@ -232,7 +226,6 @@ def test_a_written_answer_has_text_and_no_sound():
     assert response["output"][0]["content"] == [{"type": "output_text", "text": "Hi there!"}]
     assert response["output_modalities"] == ["text"]
     assert response["usage"]["output_token_details"] == {"text_tokens": 5, "audio_tokens": 0}
-    assert_typed(talk)
 
 
 def test_the_second_generation_says_whether_a_call_follows():
@@ -246,7 +239,6 @@ def test_the_second_generation_says_whether_a_call_follows():
     messages = [event["item"] for event in talk.of("response.output_item.done") if event["item"]["type"] == "message"]
     assert [message["phase"] for message in messages] == ["commentary", "final_answer"]
     assert list(messages[0])[-1] == "phase"
-    assert_typed(talk)
 
 
 def test_client_items_come_back_as_they_are_known():
@@ -260,7 +252,6 @@ def test_client_items_come_back_as_they_are_known():
     assert [item.get("role") for item in items] == ["user", "assistant", "system", None, None]
     assert list(items[-1]) == ["id", "type", "call_id", "output"]
     assert talk.of("conversation.item.added")[2]["previous_item_id"] is None
-    assert_typed(talk)
 
 
 def test_an_id_may_come_twice_and_follows_itself():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from yarl import URL
 
 from mockserver import autojump
 from mockserver.mock import MockServer
@@ -202,10 +203,36 @@ def test_a_session_is_pinged_and_ends_after_an_hour():
     story(tell, clock="manual")
 
 
-def test_what_is_not_served_says_so_in_the_services_body():
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/realtime", 426),
+        ("POST", "/v1/realtime/calls", 501),
+        ("POST", "/v1/realtime/calls/rtc_1/hangup", 501),
+        ("POST", "/v1/realtime/translations/client_secrets", 501),
+        ("POST", "/v1/realtime/sessions", 404),
+        ("POST", "/v1/chat/completions", 404),
+        ("GET", "/v1/a%0Ab", 404),
+    ],
+)
+def test_what_is_not_served_says_so_in_the_service_s_body_and_in_the_log(
+    method: str, path: str, status: int, caplog: pytest.LogCaptureFixture
+):
     async def tell(mock: MockServer, http: ClientSession) -> None:
-        async with http.post(f"{mock.http_url}/realtime/calls", data="v=0") as response:
-            assert response.status == 404
+        url = URL(mock.http_url.removesuffix("/v1") + path, encoded=True)
+        async with http.request(method, url, data=b"v=0" if method == "POST" else None) as response:
+            assert response.status == status
             assert list((await response.json())["error"]) == ["message", "type", "param", "code"]
 
     story(tell)
+    (told,) = caplog.messages
+    assert "This mock serves ws://" in told and "\n" not in told
+
+
+def test_whoever_asks_for_a_call_reads_in_the_log_what_is_served(caplog: pytest.LogCaptureFixture):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        _, code, _ = await greeted(http, mock.ws_url + "?call_id=rtc_1")
+        assert code == 4000
+
+    story(tell)
+    assert "rtc_1" in caplog.text and "no calls over WebRTC or SIP" in caplog.text

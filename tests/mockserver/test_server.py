@@ -187,6 +187,9 @@ def test_a_subprotocol_that_is_not_taken_is_not_logged_either(caplog: pytest.Log
     [
         ("GET", "/v1/realtime", 426),
         ("GET", "/v1/nothing", 404),
+        ("POST", "/v1/realtime/calls", 404),
+        ("GET", "/v1/realtime/voices", 403),
+        ("GET", "/v1/tts/voices", 501),
         ("GET", "/", 404),
         ("POST", "/v1/realtime", 405),
         ("GET", "/v1/realtime/client_secrets", 405),
@@ -202,6 +205,19 @@ def test_other_requests_are_refused_in_two_flat_strings(method: str, path: str, 
             assert all(isinstance(text, str) for text in body.values())
 
     story(tell)
+
+
+def test_no_call_can_be_joined_and_with_an_ephemeral_token_none_could(caplog: pytest.LogCaptureFixture):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.post(mock.http_url + "/realtime/client_secrets", headers=bearer()) as response:
+            token = (await response.json())["value"]
+        for key, expected in (("k", 404), (token, 403)):
+            status, body, _ = await refused(http, mock.ws_url + "?call_id=c-1", headers=bearer(key))
+            assert (status, set(body)) == (expected, {"code", "error"})
+            assert token not in str(body)
+
+    story(tell)
+    assert caplog.text.count("This mock serves ws://") == 2
 
 
 def test_a_key_of_arbitrary_bytes_is_just_a_wrong_key():

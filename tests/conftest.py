@@ -1,0 +1,26 @@
+"""What every test of the project keeps to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mockserver.dialects.openai import OpenAI
+from tests import served
+
+
+@pytest.fixture(autouse=True, scope="session")
+def openai_is_watched() -> Iterator[None]:
+    """Sessions, sockets and recordings that are acted again all speak through one method."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OpenAI, "render", served.judged(OpenAI.render))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def events_have_their_types() -> Iterator[None]:
+    """An event that the openai package would not read fails the test that brought it about."""
+    served.complaints.clear()
+    yield
+    assert served.complaints == []
