@@ -100,7 +100,7 @@ async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, R
 
     def caller(hearing: Playback) -> AsyncIterator[bytes]:
         ask, choose = said
-        cues = [Cue(After(0, 0.5), ask), Cue(Into(2, 2.0), choose), Cue(After(4, 1.0))]
+        cues = [Cue(After(0, 0.5), ask), Cue(Into(2, 1.0), choose), Cue(After(4, 1.0))]
         return microphone(Caller(cues, hearing).speak)
 
     async with mock:
