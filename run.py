@@ -2,10 +2,12 @@
 
     python run.py                the demo: the clinic agent books an appointment on the mock
     python run.py test [...]     the tests; arguments go to pytest
+    python run.py test --clients [...]  other people's clients against the mock, in an environment of their own
     python run.py serve [...]    the mock server; arguments go to `realtape serve`
     python run.py ui [...]       the clinic agent in the browser
 
-The environment is the folder .venv beside this file, or the one that REALTAPE_VENV names.
+The environment is the folder .venv beside this file, or the one that REALTAPE_VENV names; that of the clients is beside
+it, with `-clients` behind its name.
 """
 
 # Parses down to Python 3.6, so that an old interpreter gets a sentence instead of a traceback.
@@ -24,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 STAMP = "realtape-run.json"
 OPTIONAL = {
+    "clients": "no such packages for this Python or no network; the tests of what is missing are skipped",
     "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
     "picture": "no Pillow for this platform or no network; the demo draws no picture",
 }
@@ -35,6 +38,7 @@ COMMANDS = {
     "serve": (["speech"], ["-m", "realtape", "serve"]),
     "ui": (["app", "speech"], ["-m", "realtape", "clinic", "ui"]),
 }
+CLIENTS = (["clients", "dev"], ["-m", "pytest", "-m", "clients", "-rs", "tests/clients"])
 
 Run = Callable[[Sequence[str]], int]
 
@@ -48,8 +52,16 @@ def plan(words: Sequence[str]) -> tuple[list[str], list[str]]:
     name, rest = ("demo", words) if not words or words[0].startswith("-") else (words[0], words[1:])
     if name not in COMMANDS:
         raise Unusable(f"no command {name!r}; there are {', '.join(COMMANDS)}")
+    if name == "test" and "--clients" in rest:
+        return CLIENTS[0], [*CLIENTS[1], *(word for word in rest if word != "--clients")]
     extras, program = COMMANDS[name]
     return extras, [*program, *rest]
+
+
+def folder(extras: Sequence[str]) -> Path:
+    """The environment for these extras."""
+    venv = Path(os.environ.get("REALTAPE_VENV") or ROOT / ".venv").absolute()
+    return venv.with_name(f"{venv.name}-clients") if "clients" in extras else venv
 
 
 def call(arguments: Sequence[str]) -> int:
@@ -108,7 +120,7 @@ def install(root: Path, venv: Path, extras: Sequence[str], run: Run) -> None:
     stamp = read_stamp(venv)
     fresh = stamp.get("project") == f"{root} {project_hash(root)}"
     have = names(stamp.get("extras")) if fresh else set()
-    lack = names(stamp.get("lack")) if fresh else set()
+    lack = names(stamp.get("lack")) - {"clients"} if fresh else set()  # asked for by name: tried again every time
     if not fresh or not set(extras) <= have | lack:
         wanted = names(stamp.get("extras")) | set(extras)
         print(f"Installing realtape[{','.join(sorted(wanted))}], once ...", flush=True)
@@ -146,9 +158,9 @@ def main(words: Sequence[str]) -> int:
     if words and words[0] in ("-h", "--help", "help"):
         print(__doc__)
         return 0
-    venv = Path(os.environ.get("REALTAPE_VENV") or ROOT / ".venv").absolute()
     try:
         extras, arguments = plan(words)
+        venv = folder(extras)
         make(venv, call)
         install(ROOT, venv, extras, call)
     except Unusable as problem:

@@ -1,0 +1,75 @@
+"""The mock that clients are pointed at, the caller's voice, and the table of what went well.
+
+These tests run where they are asked for (`-m clients`, or tests/clients by name) and are left out everywhere else:
+they speak in real time to programs that not everybody has.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mockserver.mock import MockServer
+from tests.clients.steps import Steps, table
+
+HERE = Path(__file__).resolve().parent
+VOICE = HERE.parent.parent / "cassettes" / "voices" / "booking-1.wav"
+WENT = pytest.StashKey[list[Steps]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    mine = [item for item in items if HERE in item.path.parents]
+    for item in mine:
+        item.add_marker("clients")
+        item.add_marker("slow")
+    if "clients" not in f"{config.option.markexpr} {' '.join(config.args)}":
+        items[:] = [item for item in items if item not in mine]
+        config.hook.pytest_deselected(items=mine)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if rows := config.stash.get(WENT, []):
+        terminalreporter.section("clients")
+        terminalreporter.write_line("\n".join(table(rows)))
+
+
+@pytest.fixture(params=["xai", "openai"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def mock(dialect: str) -> Iterator[MockServer]:
+    """Fails the test when a client was told that it did something wrong."""
+    with MockServer(HERE / "caller.yaml", dialect=dialect, voice="tone") as server:
+        yield server
+        assert [error for session in server.sessions for error in session.sent("error")] == []
+
+
+@pytest.fixture
+def model(dialect: str) -> str:
+    return "grok-voice-latest" if dialect == "xai" else "gpt-realtime"
+
+
+@pytest.fixture
+def took(request: pytest.FixtureRequest, dialect: str) -> Callable[[str], Steps]:
+    """`took("name of the client")` gives the steps to fill in."""
+
+    def begin(client: str) -> Steps:
+        steps = Steps(client, dialect)
+        request.config.stash.setdefault(WENT, []).append(steps)
+        return steps
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def speech() -> bytes:
+    """A caller asking for July sixth, with silence before and enough after it to end the turn: PCM16, 24 kHz."""
+    with wave.open(str(VOICE)) as clip:
+        assert (clip.getframerate(), clip.getnchannels(), clip.getsampwidth()) == (24_000, 1, 2)
+        spoken: bytes = clip.readframes(clip.getnframes())
+    return bytes(48 * 300) + spoken + bytes(48 * 1500)

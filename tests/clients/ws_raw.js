@@ -1,0 +1,8 @@
+// `ws` without any library above it: node ws_raw.js URL KEY DIALECT, the speech as PCM on stdin; a report on stdout.
+import { readFileSync } from "node:fs";
+import WebSocket from "ws";
+import { converse } from "./conversation.js";
+
+const [url, key, dialect] = process.argv.slice(2);
+const open = () => new WebSocket(url, { headers: { Authorization: `Bearer ${key}` } });
+console.log(JSON.stringify(await converse(open, dialect, readFileSync(0))));
