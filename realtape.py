@@ -12,15 +12,29 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from mockserver.brains import Call, Fail, Pause, Say
+    from mockserver.brains import Call, Fail, Hosted, Pause, Say
     from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
     from mockserver.mock import MockServer
 
-__all__ = ["Call", "Clip", "Fail", "MockServer", "Pause", "Rule", "Say", "Scenario", "ScenarioError", "When", "main"]
+__all__ = [
+    "Call",
+    "Clip",
+    "Fail",
+    "Hosted",
+    "MockServer",
+    "Pause",
+    "Rule",
+    "Say",
+    "Scenario",
+    "ScenarioError",
+    "When",
+    "main",
+]
 
 _HOMES = {
     "Call": "mockserver.brains",
     "Fail": "mockserver.brains",
+    "Hosted": "mockserver.brains",
     "Pause": "mockserver.brains",
     "Say": "mockserver.brains",
     "Clip": "mockserver.brains.scenario",

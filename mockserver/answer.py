@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import orjson
 
 from mockserver.audio import Encoder, Payload, encoder_for
-from mockserver.brains import Call, Fail, Pause, Say, Step
+from mockserver.brains import Brain, Call, Fail, Hosted, Pause, Say, Step, Turn
 from mockserver.commands import Part, Settings
 from mockserver.conversation import Conversation, Item, Spoken
 from mockserver.dialect import Dialect
@@ -19,6 +19,8 @@ from mockserver.facts import (
     CallEnded,
     CallStarted,
     Fact,
+    HostedEnded,
+    HostedStarted,
     MessageEnded,
     MessageStarted,
     Reason,
@@ -32,6 +34,7 @@ from mockserver.ledger import Ledger
 from mockserver.listening import SpokenTurn
 from mockserver.pacing import Sound, Words
 from mockserver.playout import Run
+from mockserver.prices import UnknownPrice
 from mockserver.speech import Speech, Unspeakable
 from mockserver.voices import Voice
 
@@ -51,6 +54,14 @@ class Stage:
     """A response is over, however it ended."""
     ended: Callable[[float], None]
     """An answer came to its own end."""
+    left: list[Step] = field(default_factory=list)
+    """What a response that ended with a call to an MCP server had yet to do."""
+
+    def steps(self, brain: Brain, turn: Turn) -> Iterable[Step]:
+        """What a response does: what the one before left, unless something new is to be answered."""
+        left = list(self.left)
+        self.left.clear()
+        return left if left and turn.empty else brain.reply(turn)
 
 
 class Answer:
@@ -108,11 +119,13 @@ class Answer:
         self._started_s = now
         self._stage.state(ResponseStarted(self.response), now)
         at, encoder = now, encoder_for(settings.output_format)
-        for step, following in _with_next(_joined(steps())):
+        coming = _with_next(_joined(steps()))
+        for step, following in coming:
             match step:
                 case Say():
-                    last = not isinstance(following, Say | Pause)
-                    self._phase = "commentary" if isinstance(following, Call) else "final_answer"
+                    last = not (isinstance(following, Say | Pause) or _is_search(following))
+                    calls = isinstance(following, Call | Hosted) and last
+                    self._phase = "commentary" if calls else "final_answer"
                     try:
                         for due in self._say(step, settings, encoder, at, last=last):
                             if due > at:
@@ -132,6 +145,20 @@ class Answer:
                     yield at
                 case Call():
                     self._call(step, at)
+                case Hosted():
+                    try:
+                        self._stage.ledger.hosted(step.tool, step.calls)
+                    except UnknownPrice as problem:
+                        self._fail("scenario_error", str(problem), at)
+                        return
+                    item = self._host(step, at)
+                    if step.server and self._stage.dialect.traits.ends_with_mcp:
+                        self._stage.left.extend(each for each, _ in coming)
+                        self._end("completed", "", at)
+                        self._host_answered(step, item, at)
+                        self._stage.ended(at)
+                        return
+                    self._host_answered(step, item, at)
                 case Fail():
                     self._fail(step.code, step.message, at)
                     return
@@ -244,6 +271,7 @@ class Answer:
         phase = self._phase if self._stage.dialect.traits.names_phases else ""
         item = Item(item_id, "message", "assistant", "in_progress", phase=phase)
         self._put_out(item)
+        self._open.append(item)
         self._message = item
         self._stage.state(MessageStarted(self.response, item), at)
         return item
@@ -252,7 +280,6 @@ class Answer:
         if not self.response.aside:
             self._stage.conversation.add(item)
         self.response.output.append(item)
-        self._open.append(item)
 
     def _close(self, status: Literal["completed", "incomplete"], at: float) -> None:
         """Close what is open, in the order in which it was opened."""
@@ -267,15 +294,49 @@ class Answer:
         self._message = None
         if not together:
             self._close("completed", at)
-        arguments = step.arguments if isinstance(step.arguments, str) else orjson.dumps(step.arguments).decode()
+        arguments = _written(step.arguments)
         item = Item(ids.item(at), "call", status="in_progress", call_id=ids.call(self._calls), name=step.name)
         self._calls += 1
         self._called(item.call_id, item.name)
         self._put_out(item)
+        self._open.append(item)
         self._stage.state(CallStarted(self.response, item, arguments), at)
         item.arguments = arguments
         if not together:
             self._close("completed", at)
+
+    def _host(self, step: Hosted, at: float) -> Item:
+        """The service calls a tool by itself. A search leaves no item and does not part what is said around it."""
+        traits, arguments = self._stage.dialect.traits, _written(step.arguments)
+        if not step.server:
+            item = Item("", "hosted", status="in_progress", name=step.tool)
+        else:
+            self._message = None
+            if not traits.closes_together:
+                self._close("completed", at)
+            ids = self._stage.dialect.ids
+            item = Item(ids.item(at), "hosted", status="in_progress", name=step.name, server=step.server)
+            item.call_id = ids.call(self._calls)
+            self._calls += 1
+            if traits.keeps_hosted:
+                self._put_out(item)
+        self._stage.state(HostedStarted(self.response, item, arguments), at)
+        item.arguments = arguments
+        return item
+
+    def _host_answered(self, step: Hosted, item: Item, at: float) -> None:
+        item.status = "incomplete" if step.error else "completed"
+        item.output, item.error = "" if step.result is None else _written(step.result), step.error or ""
+        self._stage.state(HostedEnded(self.response, item), at)
+
+
+def _written(value: object) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _is_search(step: Step | None) -> bool:
+    return isinstance(step, Hosted) and not step.server
 
 
 def _joined(steps: Iterable[Step]) -> Iterator[Step]:

@@ -21,6 +21,15 @@ class TurnDetection:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolServer:
+    """An MCP server that the service is to call by itself; `tools` are those that the client allows by name."""
+
+    label: str
+    url: str = ""
+    tools: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The session as configured so far. `turn_detection` None means manual turns."""
 
@@ -43,6 +52,7 @@ class Settings:
     max_output_tokens: int | None = None
     effort: str = ""
     """How hard to think, in the service's words."""
+    servers: tuple[ToolServer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Literal
 
 from mockserver.commands import Part, Role
 
-Kind = Literal["message", "call", "result"]
+Kind = Literal["message", "call", "result", "hosted", "listing"]
+"""`hosted` is a call that the service made, `listing` what the tools of a server are."""
 Status = Literal["in_progress", "completed", "incomplete"]
 
 
@@ -23,7 +24,7 @@ class Spoken:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One entry: a message, a function call or its result. Mutable while it is being spoken."""
+    """One entry: a message, a function call, its result, what was hosted. Mutable while it is being spoken."""
 
     id: str
     kind: Kind
@@ -34,6 +35,12 @@ class Item:
     name: str = ""
     arguments: str = ""
     output: str = ""
+    error: str = ""
+    """Why a hosted call, or a listing, failed."""
+    server: str = ""
+    """The label of the MCP server; empty for a tool of the service's own."""
+    tools: tuple[str, ...] = ()
+    """Of a listing: their names."""
     previous: str | None = None
     """Id of the item before it, as it was when this one was added."""
     replayed: bool = False

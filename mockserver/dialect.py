@@ -75,6 +75,10 @@ class Traits:
     """Messages tell whether a call follows them."""
     counts_context: bool
     """All that a response answers is counted, not only what is new."""
+    keeps_hosted: bool
+    """Calls to MCP servers, and what these offer, are items of the conversation."""
+    ends_with_mcp: bool
+    """A call to an MCP server ends its response and is answered after it; the client asks for what follows."""
     limits_after_s: float | None
     """After each response the account's limits are reported."""
     segments: Callable[[str], list[str]]

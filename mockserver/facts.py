@@ -216,6 +216,30 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class HostedStarted:
+    """The service calls a tool by itself; `arguments` as of `CallStarted`."""
+
+    response: Response
+    item: Item
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostedEnded:
+    """That call is over: `item` has its output, or an error."""
+
+    response: Response
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsListed:
+    """A newly declared MCP server was asked for its tools: `item` names them, or has an error."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseEnded:
     response: Response
 
@@ -287,6 +311,9 @@ Fact = (
     | MessageEnded
     | CallStarted
     | CallEnded
+    | HostedStarted
+    | HostedEnded
+    | ToolsListed
     | ResponseEnded
     | LimitsUpdated
     | Expired

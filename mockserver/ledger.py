@@ -41,6 +41,11 @@ class Ledger:
         """A model read and wrote `tokens`."""
         self.tokens[model] = self.tokens.get(model, Tokens()) + tokens
 
+    def hosted(self, tool: str, calls: int) -> None:
+        """The service ran a tool of its own. Raises UnknownPrice, and counts nothing, where the table has none."""
+        self.prices.thousand_calls(tool)
+        self.hosted_calls[tool] += calls
+
     def transcribed(self, model: str, seconds: Fraction) -> None:
         """A transcription model that is billed by time heard that much."""
         self.transcribed_s[model] = self.transcribed_s.get(model, Fraction(0)) + seconds

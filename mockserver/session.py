@@ -54,6 +54,7 @@ from mockserver.facts import (
     TimedOut,
 )
 from mockserver.hearing import NOTHING, Hearing
+from mockserver.hosting import listings
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
 from mockserver.item_requests import items_given, misfit, taken, untruncatable
@@ -99,17 +100,8 @@ class Session:
         self._brain = resumed.brain if resumed else brain
         self._resumed = resumed.conversation if resumed else None
         latencies = stream(seed, "latency")
-        self._stage = Stage(
-            dialect,
-            self.conversation,
-            self.ledger,
-            voice,
-            pacing,
-            latencies,
-            self._state,
-            self._closed,
-            self._ended,
-        )
+        told = self._state, self._closed, self._ended
+        self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, *told)
         self._hearing = hearing
         self._input = InputAudio(self.settings.input_format, self._turns, keep=hearing.listens, engine=engine)
         self._inputs = Inputs()
@@ -206,7 +198,7 @@ class Session:
         return detection.turns if detection else self.dialect.traits.manual_turns
 
     def _configure(self, command: Configure, now: float) -> None:
-        self.settings = _changed(self.settings, command.changes)
+        known, self.settings = self.settings.servers, _changed(self.settings, command.changes)
         if "turn_detection" in command.changes:
             self._agenda.drop(IDLE)
         self._input.configure(self.settings.input_format, self._turns)
@@ -214,6 +206,8 @@ class Session:
             self._replay(self._resumed, now)
             self._resumed = None
         self._state(Configured(command.asked), now)
+        for listed in listings(self.settings.servers, known, self.conversation, self.dialect, now):
+            self._state(listed, now)
 
     def _replay(self, remembered: Conversation, now: float) -> None:
         """Bring back what was said. Only the assistant's messages show as events, under new ids (recordings)."""
@@ -506,7 +500,9 @@ class Session:
             )
         response = self._response(command, counts, now)
         self._answer_owed = False
-        self._perform(Answer(self._stage, response, self._inputs.called, turn), lambda: self._brain.reply(asked), now)
+        self._perform(
+            Answer(self._stage, response, self._inputs.called, turn), lambda: self._stage.steps(self._brain, asked), now
+        )
 
     def _answer_aside(self, command: Respond, now: float) -> None:
         """An answer that nobody hears of but who asked: it leaves no trace in the conversation."""
@@ -517,7 +513,7 @@ class Session:
         )
         asked, counts = self._inputs.given(context, command.instructions or self.settings.instructions)
         response = self._response(command, counts, now)
-        stage = dataclasses.replace(self._stage, ended=lambda at: None)
+        stage = dataclasses.replace(self._stage, ended=lambda at: None, left=[])
         answer = self._asides[response.id] = Answer(stage, response, self._inputs.called)
         run = answer.run(lambda: self._brain.reply(asked), response.settings, now)
         self._agenda.start(f"{ANSWER} {response.id}", run)

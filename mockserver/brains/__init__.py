@@ -45,6 +45,26 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Hosted:
+    """The service runs a tool of its own; the client answers nothing. A search shows only in the bill.
+
+    `tool` is one of HOSTED_TOOLS and billed as `calls` calls. Of `mcp`, `server` is the server's label and `name` the
+    tool's; `error` instead of `result` makes the call fail.
+    """
+
+    tool: str
+    arguments: Mapping[str, object] | str = field(default_factory=dict)
+    result: object = None
+    error: str | None = None
+    calls: int = 1
+    server: str = ""
+    name: str = ""
+
+
+HOSTED_TOOLS = ("web_search", "x_search", "file_search", "code_interpreter", "collections_search", "mcp")
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Stay silent for a while before the next step."""
 
@@ -59,7 +79,7 @@ class Fail:
     message: str
 
 
-Step = Say | Call | Pause | Fail
+Step = Say | Call | Hosted | Pause | Fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +102,11 @@ class Turn:
     silence: bool = False
     """The idle timeout asks for a word."""
     instructions: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is new."""
+        return self.says is None and not self.results and not self.silence
 
 
 class Brain(Protocol):

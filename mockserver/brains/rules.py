@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from mockserver.brains import Call, Fail, Result, Say, Step, Turn
+from mockserver.brains import Call, Fail, Hosted, Result, Say, Step, Turn
 from mockserver.brains.script import Prepared, Script
 from mockserver.brains.templates import TemplateError
 
@@ -84,6 +84,8 @@ class Rules:
                 return
             if isinstance(step, Call):
                 self._calls[step.name] = _parsed(step.arguments)
+            elif isinstance(step, Hosted):
+                self._results[step.name or step.tool] = step.result
             yield step
 
     def _at_a_loss(self, turn: Turn) -> list[Step]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from mockserver.audio import read_wav
-from mockserver.brains import Call, Fail, Pause, Say, Step
+from mockserver.brains import Call, Fail, Hosted, Pause, Say, Step
 from mockserver.brains.rules import Rules
 from mockserver.brains.script import Rule, ScenarioError, Script, When
 from mockserver.documents import Document, DocumentError, Keys, Where, dotted, read_document, read_text
@@ -93,8 +93,7 @@ class _Fail(Section):
     message: str = ""
 
 
-class _Call(Section):
-    name: str = Field(min_length=1)
+class _Arguments(Section):
     arguments: Any = Field(default_factory=dict)
 
     @field_validator("arguments")
@@ -105,7 +104,23 @@ class _Call(Section):
         return value
 
 
-_KINDS = ("say", "call", "pause", "fail")
+class _Call(_Arguments):
+    name: str = Field(min_length=1)
+
+
+class _Hosted(_Arguments):
+    tool: str
+    result: Any = None
+    error: str | None = None
+    calls: int = Field(default=1, ge=0, le=1000)
+    server: str = ""
+    name: str = ""
+
+    def step(self) -> Hosted:
+        return Hosted(self.tool, self.arguments, self.result, self.error, self.calls, self.server, self.name)
+
+
+_KINDS = ("say", "call", "hosted", "pause", "fail")
 
 
 class _Step(Section):
@@ -114,6 +129,7 @@ class _Step(Section):
     speed: float | None = Field(default=None, gt=0, le=4)
     audio: str | None = None
     call: _Call | None = None
+    hosted: _Hosted | None = None
     pause: _Pause | None = None
     fail: _Fail | None = None
 
@@ -124,7 +140,7 @@ class _Step(Section):
             return data
         kinds = [kind for kind in _KINDS if kind in data]
         if len(kinds) != 1:
-            raise refusal(f"a step is one of say, call, pause or fail, got {' and '.join(kinds) or 'none'}")
+            raise refusal(f"a step is one of say, call, hosted, pause or fail, got {' and '.join(kinds) or 'none'}")
         for key in data:
             if key in ("voice", "speed", "audio") and kinds != ["say"]:
                 raise refusal(f"{key!r} belongs to a say, not to a {kinds[0]}", key)
@@ -133,6 +149,8 @@ class _Step(Section):
     def step(self, base: Path) -> Step:
         if self.call is not None:
             return Call(self.call.name, self.call.arguments)
+        if self.hosted is not None:
+            return self.hosted.step()
         if self.pause is not None:
             return Pause(self.pause.ms)
         if self.fail is not None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mockserver.brains import Call, Fail, Pause, Say, Step
+from mockserver.brains import HOSTED_TOOLS, Call, Fail, Hosted, Pause, Say, Step
 from mockserver.brains.templates import Template, TemplateError, Variables, compiled, filled, is_template
 from mockserver.documents import Keys, Where
 
@@ -87,7 +87,7 @@ def _prepare(index: int, rule: Rule, keys: Keys, where: Where) -> Prepared:
     if rule.times is not None and rule.times < 1:
         raise ScenarioError(f"{where((*keys, 'times'))}: expected at least 1, got {rule.times}")
     says = _condition(rule.when, (*keys, "when"), where) if rule.when is not None else None
-    reply = (rule.reply,) if isinstance(rule.reply, (Say, Call, Pause, Fail)) else tuple(rule.reply)
+    reply = (rule.reply,) if isinstance(rule.reply, (Say, Call, Hosted, Pause, Fail)) else tuple(rule.reply)
     try:
         steps = tuple(_prepare_step(step, (*keys, "reply", i), where) for i, step in enumerate(reply))
     except TemplateError as bad:
@@ -127,9 +127,11 @@ def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | Make:
             return _prepare_say(step, where((*keys, "say")))
         case Call():
             return _prepare_call(step, (*keys, "call", "arguments"), where)
+        case Hosted():
+            return _prepare_hosted(step, (*keys, "hosted"), where)
         case Pause() | Fail():
             return step
-    raise ScenarioError(f"{where(keys)}: expected Say, Call, Pause or Fail, got {_name(step)}")
+    raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause or Fail, got {_name(step)}")
 
 
 def _prepare_say(step: Say, place: str) -> Step | Make:
@@ -141,7 +143,7 @@ def _prepare_say(step: Say, place: str) -> Step | Make:
     return lambda variables: replace(step, text=template.text(variables))
 
 
-def _prepare_call(step: Call, keys: Keys, where: Where) -> Make:
+def _prepare_call(step: Call, keys: Keys, where: Where) -> Callable[[Variables], Call]:
     place, tree = where(keys), compiled(step.arguments, keys, where)
 
     def make(variables: Variables) -> Call:
@@ -149,6 +151,33 @@ def _prepare_call(step: Call, keys: Keys, where: Where) -> Make:
         if not isinstance(arguments, (Mapping, str)):
             raise TemplateError(f"{place}: expected a mapping or a text, got {_name(arguments)}")
         return Call(step.name, arguments)
+
+    return make
+
+
+def _prepare_hosted(step: Hosted, keys: Keys, where: Where) -> Make:
+    if step.tool not in HOSTED_TOOLS:
+        raise ScenarioError(f"{where((*keys, 'tool'))}: expected one of {', '.join(HOSTED_TOOLS)}, got {step.tool!r}")
+    if step.tool == "mcp" and not (step.server and step.name):
+        raise ScenarioError(f"{where(keys)}: mcp needs `server`, the label of the server, and `name`, that of its tool")
+    if step.tool != "mcp" and (step.server or step.name or step.error is not None):
+        raise ScenarioError(f"{where(keys)}: `server`, `name` and `error` belong to mcp, not to {step.tool}")
+    if step.error is not None and step.result is not None:
+        raise ScenarioError(f"{where(keys)}: a call has a `result` or an `error`, not both")
+    if step.calls < 0:
+        raise ScenarioError(f"{where((*keys, 'calls'))}: expected 0 or more, got {step.calls}")
+    call = _prepare_call(Call(step.name, step.arguments), (*keys, "arguments"), where)
+    result = compiled(step.result, (*keys, "result"), where)
+    error = compiled(step.error, (*keys, "error"), where)
+
+    def make(variables: Variables) -> Hosted:
+        failed = filled(error, variables)
+        return replace(
+            step,
+            arguments=call(variables).arguments,
+            result=filled(result, variables),
+            error=None if failed is None else str(failed),
+        )
 
     return make
 

@@ -45,6 +45,8 @@ from mockserver.facts import (
     Fact,
     Heard,
     HeardSoFar,
+    HostedEnded,
+    HostedStarted,
     ItemAdded,
     ItemDeleted,
     ItemRetrieved,
@@ -61,6 +63,7 @@ from mockserver.facts import (
     SpeechStarted,
     SpeechStopped,
     TimedOut,
+    ToolsListed,
     WordsSent,
 )
 from mockserver.ids import stream
@@ -103,6 +106,8 @@ def traits_of(model: Model, kind: str) -> Traits:
         closes_together=True,
         names_phases=model.reasons,
         counts_context=True,
+        keeps_hosted=True,
+        ends_with_mcp=True,
         limits_after_s=0.043 if kind == "realtime" else None,
         segments=openai_words.sentences,
         plan=openai_words.plan,
@@ -225,6 +230,8 @@ class OpenAI:
                 yield from self._call_started(fact, at)
             case CallEnded():
                 yield from self._call_ended(fact, at)
+            case HostedStarted() | HostedEnded() | ToolsListed():
+                yield from self._hosted(fact, at)
             case ResponseEnded():
                 yield self.event(at, "response.done", response=self._response(fact.response))
             case LimitsUpdated():
@@ -339,6 +346,46 @@ class OpenAI:
         whole = {"name": item.name, "arguments": item.arguments}
         yield self.event(at, "response.function_call_arguments.done", **place, **whole)
         yield from self._finished(fact.response, item, at)
+
+    # What the service runs itself. The fields are documented; the order is known from live tests of a client, except
+    # where it says that it is guessed.
+
+    def _hosted(self, fact: HostedStarted | HostedEnded | ToolsListed, at: float) -> Iterator[Frame]:
+        """Tools that are not on an MCP server are unknown to this API: that nothing is told of them is a guess."""
+        match fact:
+            case ToolsListed():
+                yield from self._tools_listed(fact.item, at)
+            case HostedStarted() if fact.item.server:
+                yield from self._mcp_called(fact, at)
+            case HostedEnded() if fact.item.server:
+                yield from self._mcp_answered(fact, at)
+
+    def _mcp_called(self, fact: HostedStarted, at: float) -> Iterator[Frame]:
+        response, item = fact.response, fact.item
+        yield from self._begun(response, item, at)
+        index = response.output.index(item)
+        place = {"response_id": response.id, "item_id": item.id, "output_index": index}
+        for piece in openai_words.pieces(fact.arguments):
+            yield self._delta(at, "response.mcp_call_arguments.delta", piece, **place)
+        yield self.event(at, "response.mcp_call_arguments.done", **place, arguments=fact.arguments)
+        yield self.event(at, "response.mcp_call.in_progress", output_index=index, item_id=item.id)
+
+    def _mcp_answered(self, fact: HostedEnded, at: float) -> Iterator[Frame]:
+        response, item = fact.response, fact.item
+        end = "failed" if item.error else "completed"
+        yield self.event(at, f"response.mcp_call.{end}", output_index=response.output.index(item), item_id=item.id)
+        yield from self._finished(response, item, at)  # that the item closes after it is a guess
+
+    def _tools_listed(self, item: Item, at: float) -> Iterator[Frame]:
+        if item.previous is None:
+            self._head = item.id
+        link = {"previous_item_id": item.previous}
+        # That the item comes empty, and is not closed when the listing fails, is a guess.
+        yield self.event(at, "conversation.item.added", **link, item=item_shown(replace(item, tools=())))
+        yield self.event(at, "mcp_list_tools.in_progress", item_id=item.id)
+        yield self.event(at, f"mcp_list_tools.{'failed' if item.error else 'completed'}", item_id=item.id)
+        if not item.error:
+            yield self.event(at, "conversation.item.done", **link, item=item_shown(item))
 
     def _limits(self, response: Response, at: float) -> Iterator[Frame]:
         """None came after the one recorded response of gpt-realtime that only called a function."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from mockserver.audio import AudioFormat, audio_format
 from mockserver.commands import TurnDetection
+from mockserver.dialects.tool_servers import tool_servers
 from mockserver.vad import OPENAI_TURNS, TurnSettings
 
 Json = dict[str, Any]
@@ -196,6 +197,7 @@ def changes_of(session: Json) -> dict[str, object]:
         "output_format": wire_format(spoken["format"]),
         "speaks": session["output_modalities"] == ["audio"],
         "max_output_tokens": limit(session["max_output_tokens"]),
+        "servers": tool_servers(session["tools"]),
     }
 
 

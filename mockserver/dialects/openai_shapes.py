@@ -39,6 +39,21 @@ def _with_content(item: Item, content: list[Json]) -> Json:
             }
         case "result":
             return {"id": item.id, "type": "function_call_output", "call_id": item.call_id, "output": item.output}
+        case "hosted":
+            error = {"type": "tool_execution_error", "message": item.error} if item.error else None
+            return {
+                "id": item.id,
+                "type": "mcp_call",
+                "server_label": item.server,
+                "name": item.name,
+                "arguments": item.arguments,
+                "approval_request_id": None,
+                "output": item.output if item.status == "completed" else None,
+                "error": error,
+            }
+        case "listing":  # a server's descriptions and schemas are not known here
+            tools = [{"name": name, "input_schema": {"type": "object"}, "annotations": None} for name in item.tools]
+            return {"id": item.id, "type": "mcp_list_tools", "server_label": item.server, "tools": tools}
     status = item.status if item.role == "assistant" else "completed"
     shown: Json = {"id": item.id, "type": "message", "status": status, "role": item.role, "content": content}
     return {**shown, "phase": item.phase} if item.phase else shown

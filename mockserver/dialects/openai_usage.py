@@ -106,7 +106,7 @@ def _output(response: Response, model: Model) -> Tokens:
         written += counts.segments + 2 * counts.runs + 4  # 11 of 11
     elif counts.segments:
         written += counts.segments + (4 if model.reasons else 2)  # 11 of 11 of gpt-realtime, 2 of 2 of gpt-realtime-2.1
-    written += sum(_call(item) for item in response.output if item.kind == "call")
+    written += sum(_call(item) for item in response.output if item.kind in ("call", "hosted"))
     if model.reasons:
         thought = THOUGHT.get(response.settings.effort, 0)
     spoken_ms = sum(item.spoken_ms for item in response.output)
@@ -124,6 +124,10 @@ def _call(item: Item) -> int:
 def _text_of(item: Item) -> int:
     if item.kind == "call":
         return _call(item)
+    if item.kind == "hosted":  # as a call and its result: a guess
+        return _call(item) + _counted(item.output or item.error) + ITEM_TOKENS
+    if item.kind == "listing":  # without the schemas, which are not known here
+        return sum(map(_counted, item.tools)) + ITEM_TOKENS
     if item.kind == "result":
         return _counted(item.output) + ITEM_TOKENS
     spoken = item.role == "user" and any(part.is_audio for part in item.parts)
@@ -193,7 +197,11 @@ PRICES_2026_08 = PriceTable(
     per_audio_minute={},
     per_text_item=Decimal(0),
     per_telephony_minute=Decimal(0),
-    per_thousand_calls={"web_search": Decimal(10), "file_search": Decimal("2.50")},
+    per_thousand_calls={
+        "web_search": Decimal(10),
+        "file_search": Decimal("2.50"),
+        "mcp": Decimal(0),  # the page lists none: a call costs its tokens
+    },
     per_million_tokens={
         "gpt-realtime": _LARGE,
         "gpt-realtime-1.5": _LARGE,

@@ -19,6 +19,7 @@ from mockserver.conversation import Item
 from mockserver.dialect import Opening, Traits
 from mockserver.dialects import xai_frames
 from mockserver.dialects.refusals import shortened
+from mockserver.dialects.xai_hosted import hosted_events
 from mockserver.dialects.xai_usage import PRICES_2026_07, PRICES_2026_08, usage
 from mockserver.facts import (
     AudioSent,
@@ -31,6 +32,8 @@ from mockserver.facts import (
     Fact,
     Heard,
     HeardSoFar,
+    HostedEnded,
+    HostedStarted,
     ItemAdded,
     ItemDeleted,
     ItemRetrieved,
@@ -47,6 +50,7 @@ from mockserver.facts import (
     SpeechStarted,
     SpeechStopped,
     TimedOut,
+    ToolsListed,
     WordsSent,
 )
 from mockserver.ids import hex128, stream, uuid4
@@ -110,6 +114,8 @@ TRAITS = Traits(
     closes_together=False,
     names_phases=False,
     counts_context=False,
+    keeps_hosted=False,  # no item is documented
+    ends_with_mcp=False,
     limits_after_s=None,
     manual_turns=XAI_TURNS,
     segments=segments,
@@ -226,13 +232,9 @@ class Xai:
                 # Empty as LiveKit's authors found it; the vendor's page shows the id.
                 yield self.event("conversation.item.deleted", item_id="")
             case ItemTruncated():
-                yield self.event(
-                    "conversation.item.truncated",
-                    item_id=fact.item.id,
-                    content_index=fact.content_index,
-                    audio_end_ms=fact.audio_end_ms,
-                    transcript=fact.item.text,
-                )
+                cut = {"content_index": fact.content_index, "audio_end_ms": fact.audio_end_ms}
+                text = fact.item.text
+                yield self.event("conversation.item.truncated", item_id=fact.item.id, **cut, transcript=text)
             case SpeechStarted():
                 yield self.event("input_audio_buffer.speech_started", item_id=fact.item.id, audio_start_ms=fact.at_ms)
                 if not fact.resumed:
@@ -271,16 +273,18 @@ class Xai:
                 yield self._item_added(_call(fact.item, "tool"), None)
             case CallEnded():
                 yield from self._call_ended(fact)
+            case HostedStarted() | HostedEnded() | ToolsListed():
+                for type, fields in hosted_events(fact):
+                    yield self.event(type, **fields)
             case ResponseEnded():
                 yield from self._response_ended(fact.response)
             case ItemRetrieved() | LimitsUpdated() | Expired():
                 pass  # xAI has no such request, tells nothing of limits, and does not end by itself: see `ends_at_cap`
             case Refused():
                 if fact.problem in REFUSALS:
-                    text, code = REFUSALS[fact.problem]
-                    yield self._error(
-                        "invalid_request_error", text.format(id=shortened(fact.about)).rstrip(" :"), code=code
-                    )
+                    refusal, code = REFUSALS[fact.problem]
+                    told = refusal.format(id=shortened(fact.about)).rstrip(" :")
+                    yield self._error("invalid_request_error", told, code=code)
             case Malformed():
                 asked = fact.rejected
                 yield self._error(asked.kind, asked.message, asked.param)

@@ -17,6 +17,7 @@ from mockserver import commands
 from mockserver.audio import audio_format
 from mockserver.commands import Command, Part, Rejected, Settings
 from mockserver.dialects.refusals import rejected
+from mockserver.dialects.tool_servers import tool_servers
 from mockserver.vad import XAI_TURNS, TurnSettings
 
 Foreign = Annotated[Any, Field(default=None, description="accepted and not applied")]
@@ -399,6 +400,8 @@ def changes_of(session: SessionFields) -> dict[str, object]:
         changes["replace"] = session.replace or {}
     if session.resumption is not None:
         changes["resumable"] = session.resumption.enabled
+    if session.tools is not None:
+        changes["servers"] = tool_servers(tool.model_dump() for tool in session.tools)
     if session.audio is not None:
         changes |= _audio_changes(session.audio)
     return changes

@@ -65,6 +65,7 @@ _TOOLS = {
     "code_interpreter": Decimal(5),
     "file_search": Decimal("2.50"),
     "collections_search": Decimal("2.50"),
+    "mcp": Decimal(0),  # the page lists none
 }
 _SOURCE = "docs.x.ai/developers/models/voice-agent-api and /developers/pricing"
 _FAST_1, _FAST_2 = Decimal("0.05"), Decimal("0.08")
