@@ -7,20 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from mockserver.dialects.openai import OpenAI
+from mockserver.dialects.xai import Xai
 from tests import served
 
 
 @pytest.fixture(autouse=True, scope="session")
-def openai_is_watched() -> Iterator[None]:
+def dialects_are_watched() -> Iterator[None]:
     """Sessions, sockets and recordings that are acted again all speak through one method."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OpenAI, "render", served.judged(OpenAI.render))
+        patch.setattr(OpenAI, "render", served.judged("openai", OpenAI.render))
+        patch.setattr(Xai, "render", served.judged("xai", Xai.render))
         yield
 
 
 @pytest.fixture(autouse=True)
-def events_have_their_types() -> Iterator[None]:
-    """An event that the openai package would not read fails the test that brought it about."""
+def events_are_known() -> Iterator[None]:
+    """An event of no known type, or that the openai package would not read, fails the test that brought it about."""
     served.complaints.clear()
     yield
     assert served.complaints == []

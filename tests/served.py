@@ -1,6 +1,7 @@
-"""Watches what the dialects say in any test: every event of OpenAI's has the type that the `openai` package gives it.
+"""Watches what the dialects say in any test: every event is a known one, and one of OpenAI's has the type that the
+`openai` package gives it.
 
-Not a test: tests/conftest.py starts it and asks it after each test. Without the package nothing is validated.
+Not a test: tests/conftest.py starts it and asks it after each test. Without the package no types are looked at.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mockserver.dialects.openai import OpenAI
+from mockserver.dialects.evidence import EVIDENCE
 from mockserver.facts import Fact
 from replay.frames import Frame, Text
 
@@ -24,28 +25,30 @@ TYPES: TypeAdapter[Any] | None = (
     TypeAdapter(Annotated[_PACKAGE.RealtimeServerEvent, Field(discriminator="type")]) if _PACKAGE is not None else None
 )
 complaints: list[str] = []
-"""What the package would not read, since somebody last asked."""
+"""What was wrong since somebody last asked."""
+
+Render = Callable[[Any, Fact, float], Iterator[Frame]]
+"""A dialect's method `render`."""
 
 
-def judge(event: dict[str, Any]) -> None:
-    """Complain about an event that the package would not read."""
-    if TYPES is None:
-        return
-    try:
-        TYPES.validate_python(event)
-    except ValidationError as error:
-        complaints.append(f"{event}: {error}")
+def judge(service: str, event: dict[str, Any]) -> None:
+    """Complain about an event that has no row in docs/fidelity.md, or that the package would not read."""
+    if event["type"] not in EVIDENCE[service]:
+        complaints.append(f"{event['type']} needs a row in mockserver/dialects/evidence.py")
+    if service == "openai" and TYPES is not None:
+        try:
+            TYPES.validate_python(event)
+        except ValidationError as error:
+            complaints.append(f"{event}: {error}")
 
 
-def judged(
-    render: Callable[[OpenAI, Fact, float], Iterator[Frame]],
-) -> Callable[[OpenAI, Fact, float], Iterator[Frame]]:
+def judged(service: str, render: Render) -> Render:
     """The same rendering, with each of its events looked at."""
 
-    def looked_at(dialect: OpenAI, fact: Fact, at: float) -> Iterator[Frame]:
+    def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame]:
         for frame in render(dialect, fact, at):
             if isinstance(frame, Text):
-                judge(orjson.loads(frame.data))
+                judge(service, orjson.loads(frame.data))
             yield frame
 
     return looked_at

@@ -1,4 +1,4 @@
-"""The watch over OpenAI's events finds what is wrong, and is on while tests run."""
+"""The watch over events finds what is wrong, and is on while tests run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ def package() -> None:
     ],
 )
 def test_an_event_of_no_type_or_without_what_belongs_to_it_is_complained_of(event: dict[str, object]):
-    served.judge(event)
-    assert len(served.complaints) == 1
+    served.judge("openai", event)
+    assert served.complaints
     served.complaints.clear()
+
+
+def test_an_event_that_nobody_has_accounted_for_is_complained_of():
+    served.judge("xai", {"type": "rate_limits.updated"})
+    assert "evidence.py" in served.complaints.pop()
 
 
 def test_a_talk_is_watched(monkeypatch: pytest.MonkeyPatch):

@@ -86,6 +86,15 @@ def test_without_create_response_a_turn_is_only_committed():
     ]
 
 
+def test_cleared_sound_is_gone():
+    talk = Talk(dialect="openai", update=MANUAL)
+    talk.speak()
+    (cleared,) = talk.send("input_audio_buffer.clear")
+    assert cleared["type"] == "input_audio_buffer.cleared"
+    talk.send("input_audio_buffer.commit")
+    assert talk.error["code"] == "input_audio_buffer_commit_empty"
+
+
 def test_by_hand_a_commit_makes_an_item_and_only_a_request_an_answer():
     brain = Script(heard=["Hello."])
     talk = Talk(brain, dialect="openai", update=MANUAL)

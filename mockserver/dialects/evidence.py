@@ -1,0 +1,136 @@
+"""Where each server event of a dialect is known from, and which events are deliberately not served.
+
+Data for docs/fidelity.md and for the tests that keep it true; nothing at run time asks here. A new event needs a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How an event is known: `observed` on the wire, `documented` by the vendor, or `guessed`."""
+
+    mark: Literal["observed", "documented", "guessed"]
+    source: Literal["recordings", "others' captures", "vendor's page", "clients"]
+    """`recordings` are those that the conformance tests play."""
+    guess: str = ""
+    """What of it is a guess or a choice between sources that differ; the dialect says so in a comment as well."""
+
+
+_RECORDED = Evidence("observed", "recordings")
+_CUT = Evidence("observed", "recordings", "that a cut message closes in this order")
+
+XAI: Mapping[str, Evidence] = {
+    "session.created": _RECORDED,
+    "conversation.created": _RECORDED,
+    "ping": Evidence("observed", "recordings", "one a connection; the interval of further ones is unknown"),
+    "session.updated": Evidence("observed", "recordings", "the place of `replace`; hosted tools as they were sent"),
+    "conversation.item.added": _RECORDED,
+    "conversation.item.deleted": Evidence(
+        "documented", "vendor's page", "`item_id` is empty, as a client's authors found it; the page shows the id"
+    ),
+    "conversation.item.truncated": Evidence("documented", "vendor's page", "the null link at its end"),
+    "conversation.item.input_audio_transcription.updated": _RECORDED,
+    "conversation.item.input_audio_transcription.completed": Evidence(
+        "observed", "recordings", "that it comes, once, where no transcription was asked for"
+    ),
+    "input_audio_buffer.speech_started": _RECORDED,
+    "input_audio_buffer.speech_stopped": _RECORDED,
+    "input_audio_buffer.committed": Evidence("observed", "recordings", "the order of manual turns"),
+    "input_audio_buffer.cleared": Evidence("documented", "vendor's page", "the null link at its end"),
+    "input_audio_buffer.timeout_triggered": Evidence(
+        "documented", "vendor's page", "what surrounds it: the events of a committed turn"
+    ),
+    "response.created": _RECORDED,
+    "response.output_item.added": _RECORDED,
+    "response.content_part.added": _RECORDED,
+    "response.output_audio.delta": _RECORDED,
+    "response.output_audio_transcript.delta": _RECORDED,
+    "response.output_audio_transcript.done": _CUT,
+    "response.content_part.done": _CUT,
+    "response.output_audio.done": _CUT,
+    "response.output_item.done": _CUT,
+    "response.function_call_arguments.delta": _RECORDED,
+    "response.function_call_arguments.done": Evidence(
+        "observed", "recordings", "that the last number of `call_id` counts the calls of a response"
+    ),
+    "response.done": Evidence("observed", "recordings", "what comes before it when an answer is cut or fails"),
+    "error": Evidence("documented", "vendor's page", "the order of keys, most codes and texts"),
+}
+
+OPENAI: Mapping[str, Evidence] = {
+    "session.created": _RECORDED,
+    "session.updated": Evidence("observed", "recordings", "how semantic VAD, truncation and tracing are shown"),
+    "conversation.item.added": _RECORDED,
+    "conversation.item.done": _CUT,
+    "conversation.item.retrieved": Evidence("documented", "vendor's page", "no sound; transcripts where clients look"),
+    "conversation.item.truncated": Evidence("documented", "vendor's page", "the item's transcript is empty from then"),
+    "conversation.item.deleted": Evidence("observed", "others' captures"),
+    "conversation.item.input_audio_transcription.delta": Evidence(
+        "observed", "recordings", "`obfuscation` of deltas of 16 characters and more"
+    ),
+    "conversation.item.input_audio_transcription.completed": _RECORDED,
+    "input_audio_buffer.speech_started": _RECORDED,
+    "input_audio_buffer.speech_stopped": _RECORDED,
+    "input_audio_buffer.committed": _RECORDED,
+    "input_audio_buffer.cleared": Evidence("documented", "vendor's page"),
+    "input_audio_buffer.timeout_triggered": Evidence("documented", "vendor's page"),
+    "response.created": _RECORDED,
+    "response.output_item.added": _RECORDED,
+    "response.content_part.added": _RECORDED,
+    "response.output_text.delta": _RECORDED,
+    "response.output_text.done": _CUT,
+    "response.output_audio_transcript.delta": Evidence(
+        "observed", "recordings", "`obfuscation` of deltas of 16 characters and more"
+    ),
+    "response.output_audio_transcript.done": _CUT,
+    "response.output_audio.delta": Evidence("observed", "recordings", "250 ms each, four times as fast as they play"),
+    "response.output_audio.done": _CUT,
+    "response.content_part.done": _CUT,
+    "response.output_item.done": _CUT,
+    "response.function_call_arguments.delta": _RECORDED,
+    "response.function_call_arguments.done": _RECORDED,
+    "response.done": Evidence("observed", "recordings", "text tokens are counted by words and marks"),
+    "rate_limits.updated": Evidence("observed", "recordings", "what a kind of answer is counted as"),
+    "error": Evidence("observed", "others' captures", "some texts: see `docs/dialects.md`"),
+}
+
+EVIDENCE: Mapping[str, Mapping[str, Evidence]] = {"xai": XAI, "openai": OPENAI}
+"""By service and event type."""
+
+_SIP = "calls over WebRTC and SIP are not served"
+_HOSTED = "hosted tools and MCP are taken and shown, and never called"
+_MCP = {
+    **{f"mcp_list_tools.{stage}": _HOSTED for stage in ("in_progress", "completed", "failed")},
+    **{f"response.mcp_call_arguments.{stage}": _HOSTED for stage in ("delta", "done")},
+    **{f"response.mcp_call.{stage}": _HOSTED for stage in ("in_progress", "completed", "failed")},
+}
+_BETA = "sent by no recorded connection; an older form"
+UNSERVED: Mapping[str, Mapping[str, str]] = {
+    "xai": {
+        "conversation.item.created": "the guide names it for taken-up conversations; recorded ones bring `.added`",
+        "conversation.item.done": "in no recording",
+        "rate_limits.updated": "in no recording",
+        "response.audio.delta": "another name of the audio delta, in one sentence of the vendor's page",
+        "response.text.delta": "the service speaks whatever modality is asked for",
+        "response.output_text.delta": "the service speaks whatever modality is asked for",
+        "input_audio_buffer.dtmf_event_received": _SIP,
+        **_MCP,
+    },
+    "openai": {
+        "conversation.created": _BETA,
+        "conversation.item.created": _BETA,
+        "conversation.item.input_audio_transcription.failed": "a transcriber that fails is not played",
+        "conversation.item.input_audio_transcription.segment": "speakers are not told apart",
+        "input_audio_buffer.dtmf_event_received": _SIP,
+        "output_audio_buffer.started": _SIP,
+        "output_audio_buffer.stopped": _SIP,
+        "output_audio_buffer.cleared": _SIP,
+        **_MCP,
+    },
+}
+"""What a client may know of and never gets, with the reason."""

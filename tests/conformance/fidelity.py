@@ -1,0 +1,179 @@
+"""docs/fidelity.md: per service and event, how it is known, what it carries, and which test proves it.
+
+`python -m tests.conformance.fidelity` writes the page. Its facts are the rows of mockserver/dialects/evidence.py and
+what the mock really sends in the conversations of stories.py; it needs no recording, and is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mockserver.dialects import ALIASES, DIALECTS
+from mockserver.dialects.evidence import EVIDENCE, UNSERVED
+from tests.conformance.stories import STORIES
+from tests.mockserver.talk import Event, Talk
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "fidelity.md"
+COMMAND = "python -m tests.conformance.fidelity"
+
+PLAYED: Mapping[str, str] = {
+    "xai": "conformance/test_mock.py::test_a_spoken_turn_goes_as_recorded",
+    "openai": "conformance/test_openai.py::test_a_recorded_conversation_goes_as_recorded",
+}
+"""What proves the events of recordings: each is played, and compared event by event."""
+_TYPED = "conformance/test_mock.py::test_a_typed_conversation_goes_as_recorded"
+PROOFS: Mapping[str, Mapping[str, str]] = {
+    "xai": {
+        "conversation.item.deleted": "mockserver/test_session.py::test_deleting_an_item_answers_with_an_empty_id",
+        "conversation.item.truncated": "mockserver/test_session.py::test_truncating_keeps_the_words_that_were_heard",
+        "input_audio_buffer.cleared": "mockserver/test_spoken_turns.py::test_cleared_speech_is_not_committed",
+        "input_audio_buffer.timeout_triggered": "mockserver/test_spoken_turns.py::test_an_idle_caller_is_spoken_to",
+        "error": "mockserver/test_xai.py::test_unrecorded_events_start_and_end_like_the_others",
+        "response.function_call_arguments.delta": _TYPED,
+        "response.function_call_arguments.done": _TYPED,
+    },
+    "openai": {
+        "conversation.item.retrieved": "mockserver/test_openai_turns.py"
+        "::test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted",
+        "conversation.item.deleted": "mockserver/test_openai_turns.py"
+        "::test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted",
+        "conversation.item.truncated": "mockserver/test_openai_errors.py"
+        "::test_only_what_was_spoken_can_be_truncated_and_not_beyond_its_end",
+        "input_audio_buffer.cleared": "mockserver/test_openai_turns.py::test_cleared_sound_is_gone",
+        "input_audio_buffer.timeout_triggered": "mockserver/test_openai_turns.py"
+        "::test_idle_time_brings_an_empty_turn_and_an_answer",
+        "error": "mockserver/test_openai_errors.py::test_an_update_with_one_bad_member_is_refused_whole",
+    },
+}
+"""What proves the others; a path below tests/ and a function."""
+
+
+def proof(service: str, type: str) -> str:
+    """The test that proves an event: a path below tests/, `::`, its name. Raises KeyError when nobody named one."""
+    if type not in PROOFS[service] and EVIDENCE[service][type].source == "recordings":
+        return PLAYED[service]
+    return PROOFS[service][type]
+
+
+def keys_of(objects: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All keys, in the order of the object that has most; `?` behind one that is not in every object."""
+    known = dict.fromkeys(key for each in sorted(objects, key=len, reverse=True) for key in each)
+    return [key if all(key in each for each in objects) else f"{key}?" for key in known]
+
+
+def fields(events: Sequence[Event]) -> str:
+    """What events of one type carry beside `type` and `event_id`, and what the objects in them hold."""
+    shown = []
+    for key in keys_of(events):
+        name = key.rstrip("?")
+        if name in ("type", "event_id"):
+            continue
+        inside = [event[name] for event in events if event.get(name) and isinstance(event[name], dict)]
+        shown.append(f"{key} {{{', '.join(keys_of(inside))}}}" if inside else key)
+    return ", ".join(shown)
+
+
+def sent(dialect: str) -> dict[str, list[Event]]:
+    """All that a dialect sends in the stories of its service, by type."""
+    found: dict[str, list[Event]] = {}
+    for tell in STORIES[dialect.split("@")[0]].values():
+        for event in tell(dialect).events:
+            found.setdefault(event["type"], []).append(event)
+    return found
+
+
+_LINE = re.compile(r"(>> .*?\"type\": \"|<< )([a-z_.]+)")
+"""A line of a talk's log: the type of a client's event, which stands first in it, or of a server's."""
+
+
+def course(talk: Talk) -> str:
+    """What was sent (`>`, each on a line of its own) and what came, in order. Runs of the same, and of deltas that
+    alternate, are shown once."""
+    turns: list[tuple[str, list[str]]] = [("", [])]
+    for line in talk.log:
+        if (found := _LINE.search(line)) is None:
+            continue
+        mark, name = found[1][:2], found[2]
+        if mark == "<<":
+            if not _is_repeated(name, turns[-1][1]):
+                turns[-1][1].append(name)
+        elif turns[-1] != (name, []):
+            turns.append((name, []))
+    return "\n".join(_wrapped(asked, came) for asked, came in turns)
+
+
+def _is_repeated(name: str, came: Sequence[str]) -> bool:
+    run: list[str] = []
+    for before in reversed(came):
+        if not before.endswith(".delta"):
+            break
+        run.append(before)
+    return came[-1:] == [name] or name in run
+
+
+def _wrapped(asked: str, came: Sequence[str]) -> str:
+    lines = textwrap.wrap(", ".join(came), 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+    return "\n".join([f"> {asked}", *lines] if asked else lines)
+
+
+def differences(dialect: str, usual: Mapping[str, list[Event]]) -> str:
+    """What another date of a service sends otherwise, in types and keys."""
+    other = sent(dialect)
+    odd = [f"no `{type}`" for type in usual if type not in other]
+    odd += [f"`{type}`" for type in other if type not in usual]
+    odd += [f"`{type}`: {fields(other[type])}" for type in other if fields(other[type]) != fields(usual.get(type, []))]
+    return "; ".join(odd) or "the same events and keys"
+
+
+def row(service: str, type: str, events: Sequence[Event]) -> str:
+    known = EVIDENCE[service][type]
+    shown, how = fields(events) or "–", f"{known.mark} ({known.source})"
+    return f"| `{type}` | {shown} | {how} | {known.guess or '–'} | `tests/{proof(service, type)}` |"
+
+
+def section(service: str) -> Iterator[str]:
+    """A service's part of the page."""
+    usual = sent(ALIASES[service])
+    marks = Counter(known.mark for known in EVIDENCE[service].values())
+    counted = ", ".join(f"{marks[mark]} {mark}" for mark in ("observed", "documented", "guessed"))
+    yield f"## {ALIASES[service]}\n\n{len(EVIDENCE[service])} events: {counted}.\n"
+    yield "| event | carries | known | of it guessed or chosen | proved by |\n|---|---|---|---|---|"
+    yield from (row(service, type, usual[type]) for type in EVIDENCE[service])
+    if dates := [name for name in DIALECTS if name.startswith(service) and name != ALIASES[service]]:
+        yield "\n### Other dates\n"
+        yield from (f"- `{name}`: {differences(name, usual)}." for name in dates)
+    yield "\n### Sequences\n"
+    for title, tell in STORIES[service].items():
+        yield f"{title}:\n\n```text\n{course(tell(ALIASES[service]))}\n```\n"
+    yield "### Not served\n\n| event | why |\n|---|---|"
+    yield from (f"| `{type}` | {why} |" for type, why in UNSERVED[service].items())
+
+
+HEAD = f"""# Fidelity
+
+What the mock sends, event by event, and how it is known. Written by `{COMMAND}` from what the
+dialects really send and from `mockserver/dialects/evidence.py`; a test keeps it current. What a dialect does apart from
+its events is in [dialects.md](dialects.md).
+
+- **observed**: on the wire of the service, in recordings that the conformance tests play or in others' captures.
+- **documented**: on the vendor's page, and never recorded.
+- **guessed**: neither.
+
+Keys are in the order of the wire; `?` follows one that only some events have, braces hold the keys of an object. In
+sequences `>` is what the client sends, and what comes again and again is shown once.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *section("xai"), "", *section("openai"), ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
