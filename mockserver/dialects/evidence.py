@@ -24,6 +24,15 @@ class Evidence:
 _RECORDED = Evidence("observed", "recordings")
 _CUT = Evidence("observed", "recordings", "that a cut message closes in this order")
 
+_ORDER = Evidence("documented", "vendor's page", "its place among the others, the null link at its end")
+_CALLED = Evidence("documented", "vendor's page", "that the item closes after the call is over")
+_LISTED = Evidence("documented", "vendor's page", "that the item comes empty, and stays open when the listing fails")
+_LISTING = tuple(f"mcp_list_tools.{stage}" for stage in ("in_progress", "completed", "failed"))
+_CALLING = (
+    *(f"response.mcp_call_arguments.{stage}" for stage in ("delta", "done")),
+    *(f"response.mcp_call.{stage}" for stage in ("in_progress", "completed", "failed")),
+)
+
 XAI: Mapping[str, Evidence] = {
     "session.created": _RECORDED,
     "conversation.created": _RECORDED,
@@ -60,6 +69,7 @@ XAI: Mapping[str, Evidence] = {
     ),
     "response.done": Evidence("observed", "recordings", "what comes before it when an answer is cut or fails"),
     "error": Evidence("documented", "vendor's page", "the order of keys, most codes and texts"),
+    **dict.fromkeys((*_LISTING, *_CALLING), _ORDER),
 }
 
 OPENAI: Mapping[str, Evidence] = {
@@ -97,18 +107,14 @@ OPENAI: Mapping[str, Evidence] = {
     "response.done": Evidence("observed", "recordings", "text tokens are counted by words and marks"),
     "rate_limits.updated": Evidence("observed", "recordings", "what a kind of answer is counted as"),
     "error": Evidence("observed", "others' captures", "some texts: see `docs/dialects.md`"),
+    **dict.fromkeys(_LISTING, _LISTED),
+    **dict.fromkeys(_CALLING, _CALLED),
 }
 
 EVIDENCE: Mapping[str, Mapping[str, Evidence]] = {"xai": XAI, "openai": OPENAI}
 """By service and event type."""
 
 _SIP = "calls over WebRTC and SIP are not served"
-_HOSTED = "hosted tools and MCP are taken and shown, and never called"
-_MCP = {
-    **{f"mcp_list_tools.{stage}": _HOSTED for stage in ("in_progress", "completed", "failed")},
-    **{f"response.mcp_call_arguments.{stage}": _HOSTED for stage in ("delta", "done")},
-    **{f"response.mcp_call.{stage}": _HOSTED for stage in ("in_progress", "completed", "failed")},
-}
 _BETA = "sent by no recorded connection; an older form"
 UNSERVED: Mapping[str, Mapping[str, str]] = {
     "xai": {
@@ -119,7 +125,6 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
         "response.text.delta": "the service speaks whatever modality is asked for",
         "response.output_text.delta": "the service speaks whatever modality is asked for",
         "input_audio_buffer.dtmf_event_received": _SIP,
-        **_MCP,
     },
     "openai": {
         "conversation.created": _BETA,
@@ -130,7 +135,6 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
         "output_audio_buffer.started": _SIP,
         "output_audio_buffer.stopped": _SIP,
         "output_audio_buffer.cleared": _SIP,
-        **_MCP,
     },
 }
 """What a client may know of and never gets, with the reason."""

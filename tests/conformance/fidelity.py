@@ -53,9 +53,28 @@ PROOFS: Mapping[str, Mapping[str, str]] = {
 }
 """What proves the others; a path below tests/ and a function."""
 
+_HOSTED = "mockserver/test_hosted.py::test"
+HOSTED: Mapping[str, Mapping[tuple[bool, bool], str]] = {
+    "xai": {
+        (False, False): f"{_HOSTED}_xai_tells_of_a_call_and_goes_on_to_speak",
+        (True, False): f"{_HOSTED}_xai_tells_why_a_call_failed_and_still_speaks",
+        (False, True): f"{_HOSTED}_xai_lists_after_the_session_is_updated",
+        (True, True): f"{_HOSTED}_xai_tells_why_a_server_gave_no_list",
+    },
+    "openai": {
+        (False, False): f"{_HOSTED}_openai_ends_the_response_before_the_call_is_answered",
+        (True, False): f"{_HOSTED}_openai_shows_a_failed_call_with_its_error",
+        (False, True): f"{_HOSTED}_openai_keeps_the_list_as_an_item",
+        (True, True): f"{_HOSTED}_a_list_that_fails_leaves_its_item_open",
+    },
+}
+"""What proves the events of MCP: by whether it is one of failure, and whether one of listing."""
+
 
 def proof(service: str, type: str) -> str:
     """The test that proves an event: a path below tests/, `::`, its name. Raises KeyError when nobody named one."""
+    if "mcp" in type:
+        return HOSTED[service][type.endswith("failed"), type.startswith("mcp_list_tools")]
     if type not in PROOFS[service] and EVIDENCE[service][type].source == "recordings":
         return PLAYED[service]
     return PROOFS[service][type]

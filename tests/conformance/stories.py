@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockserver.brains import Call, Say
+from mockserver.brains import Call, Hosted, Say
 from tests.mockserver.talk import Script, Talk, saying
 
 VAD: Mapping[str, Any] = {"type": "server_vad"}
@@ -133,6 +133,20 @@ def taken_up_again(dialect: str) -> Talk:
     return Talk(dialect=dialect, resumed=first.session.memory, update={"resumption": {"enabled": True}})
 
 
+def hosted(dialect: str) -> Talk:
+    """A server of tools that is listed, answers one call and fails the next; another that cannot be reached."""
+    found = Hosted("mcp", {"number": 7}, {"usd": 12}, server="billing", name="find_invoice")
+    lost = Hosted("mcp", {"number": 8}, error="no such invoice", server="billing", name="find_invoice")
+    server = {"type": "mcp", "server_label": "billing", "server_url": "https://mcp.example/sse"}
+    down = {**server, "server_label": "ledger", "server_url": "https://mcp.down.invalid/sse"}
+    talk = Talk(Script([found], [lost]), dialect=dialect)
+    talk.send("session.update", session={**settings(dialect, None), "tools": [server, down]})
+    for question in ("How much is invoice seven?", "And eight?"):
+        talk.say(question)
+        talk.rest()
+    return talk
+
+
 Story = Callable[[str], Talk]
 _BOTH: dict[str, Story] = {
     "A typed turn": typed,
@@ -143,6 +157,7 @@ _BOTH: dict[str, Story] = {
     "An interrupted answer": interrupted,
     "Nobody speaks": idle,
     "An item looked at and deleted": looked_up,
+    "Tools of an MCP server": hosted,
     "A refusal": refused,
 }
 STORIES: Mapping[str, Mapping[str, Story]] = {
