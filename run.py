@@ -4,7 +4,6 @@
     python run.py test [...]     the tests; arguments go to pytest
     python run.py test --clients [...]  other people's clients against the mock, in an environment of their own
     python run.py serve [...]    the mock server; arguments go to `realtape serve`
-    python run.py ui [...]       the clinic agent in the browser
 
 The environment is the folder .venv beside this file, or the one that REALTAPE_VENV names; that of the clients is beside
 it, with `-clients` behind its name.
@@ -36,7 +35,6 @@ COMMANDS = {
     "demo": (["speech", "picture"], ["-m", "realtape", "demo"]),
     "test": (["dev", "speech"], ["-m", "pytest"]),
     "serve": (["speech"], ["-m", "realtape", "serve"]),
-    "ui": (["app", "speech"], ["-m", "realtape", "clinic", "ui"]),
 }
 CLIENTS = (["clients", "dev"], ["-m", "pytest", "-m", "clients", "-rs", "tests/clients"])
 

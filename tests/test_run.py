@@ -64,7 +64,6 @@ def checkout(tmp_path: Path) -> Checkout:
         (["demo", "--json"], ["-m", "realtape", "demo", "--json"]),
         (["test", "-k", "cut"], ["-m", "pytest", "-k", "cut"]),
         (["serve", "--port", "0"], ["-m", "realtape", "serve", "--port", "0"]),
-        (["ui"], ["-m", "realtape", "clinic", "ui"]),
     ],
 )
 def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list[str], arguments: list[str]):
@@ -73,7 +72,7 @@ def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list
 
 def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFixture[str]):
     assert run.main(["sevre"]) == 2
-    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, test, serve, ui\n"
+    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, test, serve\n"
 
 
 def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]):
