@@ -54,6 +54,21 @@ def values(text: str) -> Iterator[Value]:
             yield Value(*found.span(1), tuple(filter(None, (*stack, key))))
 
 
+def unspelt(value: object) -> object:
+    """A text that holds JSON, in one spelling: spaces, escapes, the order of keys, 90 or 90.0. Whatever else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.dumps(json.loads(value, parse_int=_as_float), sort_keys=True)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _as_float(digits: str) -> float | int:
+    """JSON knows one kind of number; what a float would round stays whole."""
+    return float(digits) if len(digits) < 16 else int(digits)
+
+
 def is_json(text: str) -> bool:
     """Whether it is one JSON value. Lone surrogates in escapes are fine, as they are on the wire."""
     try:

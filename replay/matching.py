@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
+from replay.json_text import unspelt
 from replay.recording import Event, Moment
 
 APPEND = "input_audio_buffer.append"
@@ -25,6 +26,8 @@ FREE: tuple[tuple[str, str], ...] = (
     ("conversation.item.create", "item.content[*].audio"),
     ("conversation.item.truncate", "audio_end_ms"),  # how far the client has played
 )
+_JSON = ("arguments", "output")
+"""Fields whose text is JSON by custom, spelt by whatever library the client has."""
 _SHOWN = 60
 
 
@@ -134,7 +137,8 @@ def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iter
         if not ids.may_be(recorded, live):
             yield Unlike(path, recorded, live)
     elif recorded != live or isinstance(recorded, bool) is not isinstance(live, bool):
-        yield Unlike(path, recorded, live)
+        if key not in _JSON or unspelt(recorded) != unspelt(live):
+            yield Unlike(path, recorded, live)
 
 
 def _any(places: Sequence[str], path: str) -> bool:

@@ -26,6 +26,7 @@ VOLATILE: tuple[tuple[str, str, rules.Rule], ...] = (
     ("*", "session.tools*", rules.echo),
     ("*", "*metadata*", rules.echo),
     ("*", "*instructions", rules.echo),
+    ("*", "item.output", rules.result),
     ("*", "id", rules.identifier),
     ("*", "*.id", rules.identifier),
     ("*", "*_id", rules.identifier),

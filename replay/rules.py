@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from replay.json_text import unspelt
 from replay.marks import Mark, id_shape, json_type
 
 Rule = Callable[[Any, Mapping[str, Any]], object]
@@ -23,6 +24,11 @@ _OBFUSCATED_LENGTH = 16
 def echo(value: Any, _: Mapping[str, Any]) -> object:
     """A constant, or what the client sent: it comes as it was."""
     return value
+
+
+def result(value: Any, _: Mapping[str, Any]) -> object:
+    """What a tool gave back, as the client sent it: JSON by custom, however its library spells that."""
+    return unspelt(value)
 
 
 def identifier(value: Any, _: Mapping[str, Any]) -> object:
