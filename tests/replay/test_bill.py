@@ -100,5 +100,5 @@ def test_the_command_prints_money_as_text_and_numbers_as_numbers():
     result = CliRunner().invoke(realtape.main, ["bill", str(CASSETTES / "booking.tape"), "--json"])
     told = json.loads(result.output)
     assert result.exit_code == 0
-    assert (told["usd"], told["service"]) == ("0.022606", "xai")
+    assert (told["usd"], told["service"]) == ("0.022438", "xai")
     assert [entry["unit"] for entry in told["entries"]] == ["s", "s"]
