@@ -256,8 +256,9 @@ def scrub(file: Path, out: Path | None, voice: bool, text: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps({"out": str(out or file), "scrubbed": taken}))
     else:
-        what = ", ".join(f"{count} × {kind}" for kind, count in taken.items()) or "nothing to take out"
-        click.echo(f"{out or file}: {what}")
+        replaced = [what for what, asked in (("voice replaced", voice), ("words replaced", text)) if asked]
+        told = [*replaced, *(f"{count} × {kind}" for kind, count in taken.items())]
+        click.echo(f"{out or file}: {', '.join(told) or 'nothing to take out'}")
 
 
 def _anonymous(voice: bool, text: bool) -> Callable[[Iterator[Record]], Iterator[Record]]:

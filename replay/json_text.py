@@ -55,7 +55,7 @@ def values(text: str) -> Iterator[Value]:
 
 
 def unspelt(value: object) -> object:
-    """A text that holds JSON, in one spelling: spaces, escapes, the order of keys, 90 or 90.0. Whatever else as it is."""
+    """A text that holds JSON, in one spelling: spaces, escapes, order of keys, 90 or 90.0. Whatever else as it is."""
     if not isinstance(value, str):
         return value
     try:

@@ -50,6 +50,12 @@ def test_another_run_of_the_same_conversation_does_not_differ():
     assert compare(TALK, other) == []
 
 
+@pytest.mark.parametrize(("output", "differs"), [('{"b": 2,  "a": 1}', []), ('{"a":1,"b":3}', ["item.output"])])
+def test_a_tools_result_is_the_same_in_another_json_librarys_spelling(output: str, differs: list[str]):
+    one, other = ([{"type": "conversation.item.added", "item": {"output": each}}] for each in ('{"a":1,"b":2}', output))
+    assert [each.path for each in compare(one, other)] == differs
+
+
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_planted_fault_is_found_from_either_side(kind):
     planted_faults = list(FAULTS[kind](TALK))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.json_text import event_type, unescaped, values
+from replay.json_text import event_type, unescaped, unspelt, values
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,21 @@ def test_values_know_the_keys_around_them():
         (("e",), "-1.5e3", True),
         (("f",), "w", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ('{"slots":["09:30"],"price":90}', '{"price": 90.0, "slots": ["09:30"]}', True),
+        ('"caf\\u00e9"', '"café"', True),
+        ("1e2", "100", True),
+        ('{"price":90}', '{"price":91}', False),
+        ('{"free":1}', '{"free":true}', False),
+        ("[1,2]", "[2,1]", False),
+        ("90071992547409930", "90071992547409931", False),
+        ("room 4", "room  4", False),
+        ("[" * 5000, "[" * 5001, False),
+    ],
+)
+def test_json_in_two_spellings_is_the_same_and_other_text_is_as_it_is(one: str, other: str, same: bool):
+    assert (unspelt(one) == unspelt(other)) is same

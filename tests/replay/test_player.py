@@ -129,6 +129,18 @@ def test_sound_is_counted_in_the_format_that_was_asked_for(form: Any, data: byte
     assert clock.ms == pytest.approx(ms)
 
 
+def result(output: str) -> dict[str, Any]:
+    item = {"type": "function_call_output", "call_id": "call_1", "output": output}
+    return {"type": "conversation.item.create", "item": item}
+
+
+@pytest.mark.parametrize(("output", "matches"), [('{"b": 2,  "a": 1}', True), ('{"a":1,"b":3}', False)])
+def test_a_tools_result_may_be_spelt_by_another_json_library(output: str, matches: bool):
+    player = playing(line((">", 0.0, result('{"a":1,"b":2}')), ("<", 0.1, "response.created")))
+    player.receive(says(result(output)), 0.0)
+    assert kinds(player.take_output(1.0)) == (["response.created"] if matches else ["error"])
+
+
 def test_a_mismatch_names_what_was_expected_what_came_the_path_and_the_nearest_and_plays_no_further():
     player = playing(line((">", 0.0, typed("Hello")), (">", 0.1, typed("Good morning")), ("<", 0.2, "ping")))
     player.receive(says(typed("Good evening")), 1.5)

@@ -149,7 +149,7 @@ def test_the_command_leaves_a_call_of_the_same_price_and_length(tmp_path):
     source, out = CASSETTES / "medical-escalation.tape", tmp_path / "nobody.tape"
     runner = CliRunner()
     result = runner.invoke(realtape.main, ["scrub", str(source), "--voice", "--text", "--out", str(out)])
-    assert result.exit_code == 0
+    assert (result.exit_code, result.output) == (0, f"{out}: voice replaced, words replaced\n")
     prices = [runner.invoke(realtape.main, ["bill", str(path), "--json"]).output for path in (source, out)]
     assert prices[0] == prices[1]
     assert b"I have chest pain" in source.read_bytes()
