@@ -41,6 +41,12 @@ class Unusable(click.ClickException):
     "--speed", default=1.0, show_default=True, type=float, help="Of --verbatim: 2 is twice as fast, inf at once."
 )
 @click.option(
+    "--allow",
+    multiple=True,
+    metavar="TYPE",
+    help="Of --verbatim: server events that may be left over without a report; repeat for more.",
+)
+@click.option(
     "--pacing",
     type=click.Choice(["live", "realtime", "burst"]),
     default="live",
@@ -70,6 +76,7 @@ def serve(
     cassette: Path | None,
     verbatim: bool,
     speed: float,
+    allow: tuple[str, ...],
     as_json: bool,
     **settings: object,
 ) -> None:
@@ -80,7 +87,7 @@ def serve(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if host not in LOOPBACK:
         click.echo(f"warning: listening on {host}: others on the network can use this mock", err=True)
-    tapes = _tapes(cassette, verbatim, speed, scenario)
+    tapes = _tapes(cassette, verbatim, speed, allow, scenario)
     settings["dialect"] = settings["dialect"] or (tapes and tapes.dialect) or "xai"
     server = _server(_options(settings), scenario)
     if tapes is not None:
@@ -95,13 +102,17 @@ def serve(
         raise click.exceptions.Exit(1)
 
 
-def _tapes(cassette: Path | None, verbatim: bool, speed: float, scenario: Path | None) -> Reenacted | Verbatim | None:
+def _tapes(
+    cassette: Path | None, verbatim: bool, speed: float, allow: tuple[str, ...], scenario: Path | None
+) -> Reenacted | Verbatim | None:
     if cassette is None:
         if verbatim:
             raise Unusable("--verbatim plays a cassette; name it with --cassette FILE")
         return None
     if speed != 1.0 and not verbatim:
         raise Unusable("--speed belongs to --verbatim; the pace of a session is --pacing")
+    if allow and not verbatim:
+        raise Unusable("--allow belongs to --verbatim; a session leaves nothing over")
     if scenario is not None:
         raise Unusable("--scenario and --cassette both say what to answer; leave out one of them")
     from mockserver.tapes import Reenacted, Verbatim
@@ -110,7 +121,7 @@ def _tapes(cassette: Path | None, verbatim: bool, speed: float, scenario: Path |
     from replay.library import EmptyLibrary
 
     try:
-        return Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
+        return Verbatim(cassette, speed, allow) if verbatim else Reenacted(cassette)
     except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:

@@ -311,7 +311,7 @@ class Session:
         self._state(SpeechStarted(turn.item, start_ms, resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
         said = self._brain.hear(self._turns_heard)
-        if said and not resumed:
+        if said and said != UNINTELLIGIBLE and not resumed:
             self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:

@@ -23,7 +23,7 @@ from replay.cassette import Response
 from replay.content import chapters
 from replay.frames import Frame
 from replay.library import Beginning, Candidate, Chooser, EmptyLibrary, beginning, nearest, recordings
-from replay.player import Mismatch, Player, Track, track
+from replay.player import ALLOWED, Mismatch, Player, Track, track
 from replay.recording import Line, Recording, message
 
 MOST_PLAYINGS = 1_000
@@ -124,10 +124,11 @@ class Verbatim:
     """The recordings of a file or folder, frame by frame. Raises what Reenacted does, and ValueError for the speed.
 
     Of one recording, the n-th connection gets the n-th recorded one, after the last the first again. Of a folder, each
-    connection gets the recorded one that begins as it does.
+    connection gets the recorded one that begins as it does. `allow` names types of server events that a client may
+    leave without anybody being told.
     """
 
-    def __init__(self, path: str | os.PathLike[str], speed: float = 1.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], speed: float = 1.0, allow: Iterable[str] = ()) -> None:
         if not speed > 0:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
         found = recordings(path)
@@ -140,6 +141,7 @@ class Verbatim:
             if not self._parts:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         self._speed = speed
+        self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
 
     def rewind(self) -> None:
@@ -176,7 +178,7 @@ class Verbatim:
     def report(self) -> list[str]:
         """What was not as recorded, over all connections so far; empty if all went as it should."""
         players = [each.player if isinstance(each, Chooser) else each for each in self._playings]
-        told = [f"{player.name}: {line}" for player in players for line in player.report().lines()]
+        told = [f"{player.name}: {line}" for player in players for line in player.report(self._allowed).lines()]
         unopened = [] if self._chooses else self._parts[self._opened :]
         return told + [f"{part.name}: never opened by the client" for part in unopened]
 

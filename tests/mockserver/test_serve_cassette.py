@@ -17,7 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from mockserver import cli
+from mockserver.dialect import Opening
+from mockserver.dialects import DIALECTS
 from mockserver.server import Server
+from mockserver.tapes import Verbatim
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette import Cassette, Record, Request, Response, Writer
 from replay.diff import compare, report
@@ -270,3 +273,15 @@ def test_a_cassette_and_a_scenario_are_one_too_many(tmp_path: Path):
         MockServer(BOOKING, cassette=tmp_path)
     with pytest.raises(EmptyLibrary, match="realtape record"):
         MockServer(cassette=tmp_path)
+
+
+def test_what_may_be_left_over_is_the_users_to_say():
+    tape = Path(__file__).parents[2] / "cassettes" / "booking.tape"
+    left = {}
+    for allow in ((), ("session.updated",)):
+        verbatim = Verbatim(tape, allow=allow)
+        verbatim.peer(DIALECTS["xai@2026-07"](Opening("0/0", 0.0)))
+        left[allow] = "\n".join(verbatim.report())
+    assert "session.updated" in left[()]
+    assert "session.updated" not in left["session.updated",]
+    assert "response.done" in left["session.updated",]

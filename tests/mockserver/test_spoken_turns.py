@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mockserver.brains import Say
+from mockserver.brains import UNINTELLIGIBLE, Say
 from tests.mockserver.talk import TONE, Script, Talk, kinds, saying
 
 VAD = {"turn_detection": {"type": "server_vad"}}
@@ -290,3 +290,12 @@ def test_turning_the_idle_timeout_off_disarms_it():
     talk.send("session.update", session={"turn_detection": None})
     talk.wait(10)
     assert talk.of("input_audio_buffer.timeout_triggered") == []
+
+
+def test_nothing_is_guessed_of_what_nobody_understood():
+    talk = Talk(Script(heard=[UNINTELLIGIBLE]), update=VAD)
+    talk.speak()
+    talk.hush(900)
+    talk.rest()
+    heard = [event for event in talk.events if event["type"].startswith("conversation.item.input_audio_transcription")]
+    assert [(event["transcript"], event.get("status")) for event in heard] == [(UNINTELLIGIBLE, "completed")]
