@@ -6,7 +6,7 @@ No sockets, no clock, no randomness of its own, no dialect by name: see connecti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 
 from mockserver.answer import Answer, Stage
 from mockserver.brains import UNINTELLIGIBLE, Brain, Say, Step
@@ -390,14 +390,19 @@ class Session:
         if respond:
             self._answer_turn(turn, now)
 
-    def _hear(self, turn: SpokenTurn, now: float) -> Run:
-        """From the end of a spoken turn to its transcript."""
+    def _listen(self, turn: SpokenTurn, now: float) -> Generator[float, None, float]:
+        """A first reading of a turn, and the time until the last one; gives that instant."""
         begun = " ".join(turn.said.split(" ")[:-1])
         if begun:
             self._state(HeardSoFar(turn.item, begun), now)
         if self._stage.pacing != "burst":
             now += self.dialect.traits.rhythm.heard_s
             yield now
+        return now
+
+    def _hear(self, turn: SpokenTurn, now: float) -> Run:
+        """From the end of a spoken turn to its transcript."""
+        now = yield from self._listen(turn, now)
         self._understand(now)
         if turn.respond:
             self._answer_turn(turn, now)
@@ -406,12 +411,7 @@ class Session:
         """The transcript of a turn that is being answered already."""
         if self._stage.pacing != "burst":
             yield now
-        begun = " ".join(turn.said.split(" ")[:-1])
-        if begun:
-            self._state(HeardSoFar(turn.item, begun), now)
-        if self._stage.pacing != "burst":
-            now += self.dialect.traits.rhythm.heard_s
-            yield now
+        now = yield from self._listen(turn, now)
         self._transcribe(turn, now)
 
     def _understood(self, taken: Buffered) -> str:

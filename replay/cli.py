@@ -87,7 +87,7 @@ def record(
         tool=f"realtape {_version()}",
         overwrite=mode == "all",
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
-        secrets=_known_keys(),
+        secrets=known_keys(),
         **rest,  # type: ignore[arg-type]
     )
     sys.setswitchinterval(SWITCH_S)
@@ -194,7 +194,7 @@ def show(file: Path, html: Path | None, as_json: bool) -> None:
     with _opened(file) as cassette:
         totals = Totals()
         lines = []
-        for record in _each(cassette):
+        for record in each_record(cassette):
             lines.append(line(record))
             totals.count(lines[-1])
         header = {"version": cassette.version, **asdict(cassette.header)}
@@ -281,7 +281,7 @@ def _scrubbed(file: Path, out: Path, anonymous: Callable[[Iterator[Record]], Ite
             writer = Writer(part, cassette.header)
             try:
                 scrubber = _scrubber()
-                for record in anonymous(_each(cassette)):
+                for record in anonymous(each_record(cassette)):
                     for kind in scrubber.kinds(record.content):
                         taken[kind] = taken.get(kind, 0) + 1
                     clean = scrubber.clean(record.content)
@@ -307,21 +307,23 @@ def _opened(file: Path) -> Cassette:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a cassette") from problem
 
 
-def _each(cassette: Cassette) -> Iterator[Record]:
+def each_record(cassette: Cassette) -> Iterator[Record]:
+    """The records of a cassette; one that cannot be read ends the command with a line."""
     try:
         yield from cassette
     except BadCassette as problem:
         raise Unusable(str(problem)) from problem
 
 
-def _known_keys() -> tuple[str, ...]:
+def known_keys() -> tuple[str, ...]:
+    """The keys that the environment holds, to be kept out of every file."""
     return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
 
 
 def _scrubber() -> Scrubber:
     from replay.scrub import Scrubber
 
-    return Scrubber(_known_keys())
+    return Scrubber(known_keys())
 
 
 def _version() -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from replay.cassette import ORIGINS, BadCassette, CannotRecord, Cassette, Header, Origin, Record, Writer
-from replay.cli import KEY_VARIABLES, LOOPBACK, Unusable
+from replay.cli import LOOPBACK, Unusable, each_record, known_keys
 from replay.cli import _version as version
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def _replayed(
     loop = asyncio.get_running_loop()
     start_s = loop.time()
     writer = Writer(out, _header(recording, url, at)) if out is not None else None
-    scrubber = Scrubber([key, *_known_keys()])
+    scrubber = Scrubber([key, *known_keys()])
 
     def now_us() -> int:
         return round((loop.time() - start_s) * 1e6)
@@ -195,7 +195,7 @@ def import_(file: Path, out: Path, origin: Origin) -> None:
     at = datetime.now(timezone.utc)  # noqa: TID251  # stands in where the file has no date
     try:
         found = detect.read(file, origin=origin, imported_at=at, tool=f"realtape {version()}")
-        records = tape.write(found, out, secrets=_known_keys())
+        records = tape.write(found, out, secrets=known_keys())
     except (UnreadableRecording, CannotRecord) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:
@@ -230,14 +230,14 @@ def _har(file: Path) -> Iterator[str]:
     from replay.formats import har
 
     with _opened(file) as cassette:
-        yield har.dumps(har.document(cassette.header, _each(cassette), version()))
+        yield har.dumps(har.document(cassette.header, each_record(cassette), version()))
 
 
 def _jsonl(file: Path) -> Iterator[str]:
     from replay.formats import jsonl
 
     with _opened(file) as cassette:
-        yield from jsonl.lines(cassette.header, _each(cassette), cassette.last_us)
+        yield from jsonl.lines(cassette.header, each_record(cassette), cassette.last_us)
 
 
 def _wav(file: Path, folder: Path) -> None:
@@ -305,14 +305,3 @@ def _opened(file: Path) -> Cassette:
         raise Unusable(str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a cassette") from problem
-
-
-def _each(cassette: Cassette) -> Iterator[Record]:
-    try:
-        yield from cassette
-    except BadCassette as problem:
-        raise Unusable(str(problem)) from problem
-
-
-def _known_keys() -> tuple[str, ...]:
-    return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
