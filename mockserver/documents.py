@@ -21,6 +21,7 @@ MAX_BYTES = 2_000_000
 MAX_VALUES = 200_000
 """After every alias is followed."""
 MAX_DEPTH = 50
+_TOO_DEEP = f"nested too deep; at most {MAX_DEPTH} levels are read"
 
 Keys = tuple[str | int, ...]
 """The way to a value: ("turns", 0, "reply")."""
@@ -89,7 +90,10 @@ def read_document(text: str, source: str) -> Document:
         return Document(reader.read(yaml.parse(text, Loader=_Loader)), source, reader.lines)
     except yaml.MarkedYAMLError as bad:
         line = next((mark.line for mark in (bad.problem_mark, bad.context_mark) if mark is not None), 0) + 1
-        raise DocumentError(f"{source}:{line}: {bad.problem or bad.context}") from None
+        problem = str(bad.problem or bad.context)
+        if "nesting depth" in problem:  # newer parsers have a limit of their own, met before ours is
+            problem = _TOO_DEEP
+        raise DocumentError(f"{source}:{line}: {problem}") from None
     except (yaml.YAMLError, UnicodeError) as bad:
         raise DocumentError(f"{source}: not a text that YAML allows: {getattr(bad, 'reason', bad)}") from None
 
@@ -120,7 +124,7 @@ class _Reader:
 
     def _value(self, event: Any, events: Iterator[Any], depth: int) -> object:
         if depth > MAX_DEPTH:
-            raise self._error(event, f"nested too deep; at most {MAX_DEPTH} levels are read")
+            raise self._error(event, _TOO_DEEP)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None:

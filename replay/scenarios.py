@@ -23,6 +23,19 @@ UNINTELLIGIBLE = "(unintelligible)"
 
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Scenario files read plain numbers as JSON does, so `1e5` is one there, though YAML 1.1 calls it a text."""
+
+
+def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "'" if _NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 def scenario(recording: Recording) -> dict[str, Any]:
@@ -37,7 +50,7 @@ def scenario(recording: Recording) -> dict[str, Any]:
 
 def written(recording: Recording) -> str:
     """The file itself: YAML, with a line on where it comes from."""
-    body = yaml.safe_dump(scenario(recording), sort_keys=False, allow_unicode=True, width=110)
+    body = yaml.dump(scenario(recording), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return f"# From the recording {recording.name} (origin {recording.origin}). Yours to change.\n{body}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mockserver.brains import Call, Result, Say, Turn
@@ -94,6 +94,7 @@ words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 
 @settings(max_examples=20, deadline=None)
+@example([("1", "0E0")], {"1": "1e5"})
 @given(st.lists(st.tuples(words, words), min_size=1, max_size=6), st.dictionaries(words, words, max_size=3))
 def test_whatever_was_said_the_scenario_answers_it_as_recorded(turns: list[tuple[str, str]], arguments: dict[str, str]):
     told: list[Told] = []
