@@ -15,13 +15,14 @@ from typing import Any
 
 import click
 
-from clinic_agent.assistant import CallReport, run_call, run_open_call
+from clinic_agent.assistant import clinic_assistant, run_call, run_open_call
 from clinic_agent.caller import After, Caller, Cue, Into
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config, from_environment
 from clinic_agent.open_mic import ASSISTANT, CALLER, microphone
 from clinic_agent.playback import Playback
 from clinic_agent.recording import Recording
+from clinic_agent.report import CallReport
 from clinic_agent.speech import SAMPLE_RATE_HZ, read_wav, write_stereo_wav, write_wav
 from mockserver.cli import Unusable
 from mockserver.mock import MockServer
@@ -92,7 +93,7 @@ def _config(mock: MockServer) -> Config:
 
 async def _call(mock: MockServer, said: list[bytes]) -> CallReport:
     async with mock:
-        return await run_call(_config(mock), said, Clinic(DAY), priced_on=DAY)
+        return await run_call(_config(mock), said, clinic_assistant(Clinic(DAY)), priced_on=DAY)
 
 
 async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, Recording]:
@@ -104,7 +105,7 @@ async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, R
         return microphone(Caller(cues, hearing).speak)
 
     async with mock:
-        return await run_open_call(_config(mock), caller, Clinic(DAY), priced_on=DAY)
+        return await run_open_call(_config(mock), caller, clinic_assistant(Clinic(DAY)), priced_on=DAY)
 
 
 def _keep(out: Path, report: CallReport, recording: Recording) -> list[str]:

@@ -12,19 +12,18 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timezone
+from datetime import date, datetime, timezone
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clinic_agent.assistant import session_config
-from clinic_agent.clinic import Booking, Clinic, ClinicError, ServiceName
+from clinic_agent.assistant import clinic_assistant, session_config
+from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config, ConfigError, from_environment
 from clinic_agent.line import CallFailed
 from clinic_agent.speech import read_wav
-from clinic_agent.tools import clinic_tools
 from clinic_agent.voice_client import VoiceClient, connect
 from replay.bill import bill
 from replay.cassette import CannotRecord, Cassette, Content, Record, Request, Response
@@ -48,13 +47,6 @@ MOCK_URL = f"ws://mock.invalid{PATH}"
 GOODBYE = "No, thank you. Goodbye."
 
 
-class _OutOfOrder(Clinic):
-    """A clinic whose calendar shows what is free and takes no bookings."""
-
-    def book(self, service: ServiceName, day: date, start: time, name: str) -> NoReturn:
-        raise ClinicError("the calendar does not answer; apologise and offer to have somebody call back")
-
-
 def _open_clinic() -> Clinic:
     return Clinic(DAY)
 
@@ -63,8 +55,7 @@ def _full_on_the_sixth() -> Clinic:
     clinic = Clinic(DAY)
     day = date(2026, 7, 6)
     for start in clinic.free("dental cleaning", day):
-        booking = Booking("taken", "dental cleaning", day, start, "somebody else")
-        clinic.bookings["dental cleaning", day, start] = booking
+        clinic.book("dental cleaning", day, start, "Somebody Else")
     return clinic
 
 
@@ -75,6 +66,8 @@ class Conversation:
     name: str
     turns: tuple[str, ...]
     clinic: Callable[[], Clinic] = _open_clinic
+    broken: tuple[str, ...] = ()
+    """Tools that are out of order."""
     dropped_after: int | None = None
     """After so many turns the connection is lost, and the conversation taken up again."""
 
@@ -87,7 +80,7 @@ SUITE = (
     Conversation("booking", ("booking-1.wav", "booking-2.wav")),
     Conversation("resumed-booking", ("booking-1.wav", "booking-2.wav"), dropped_after=1),
     Conversation("fully-booked", ("booking-1.wav", GOODBYE), _full_on_the_sixth),
-    Conversation("tool-failure", ("booking-1.wav", "booking-2.wav"), lambda: _OutOfOrder(DAY)),
+    Conversation("tool-failure", ("booking-1.wav", "booking-2.wav"), broken=("book_appointment",)),
     Conversation("medical-escalation", ("emergency.wav",)),
     Conversation("unclear-audio", ("unclear.wav", "booking-1.wav")),
 )
@@ -186,13 +179,13 @@ async def _recorded(
 
 async def _converse(conversation: Conversation, port: int, key: str, on: date) -> None:
     """The agent's call, by way of a wire that can be cut."""
-    clinic = conversation.clinic()
-    tools = clinic_tools(clinic)
+    assistant = clinic_assistant(conversation.clinic())
+    tools = assistant.tools.failing(conversation.broken)
     words = conversation.words()
     cut = conversation.dropped_after
     async with _wire(port) as (wire_port, cut_it):
         config = Config(f"ws://127.0.0.1:{wire_port}{PATH}", f"http://127.0.0.1:{wire_port}/v1", key)
-        session = session_config(config, tools, DAY)
+        session = session_config(config, assistant)
         if cut is None:
             await _turns(config, session, words, tools.call, on)
             return

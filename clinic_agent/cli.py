@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
 import click
 
-from clinic_agent.assistant import CallReport, run_call
+from clinic_agent.assistant import clinic_assistant, run_call
 from clinic_agent.clinic import Clinic
-from clinic_agent.config import Config, from_environment
+from clinic_agent.config import Config, environment, from_environment
 from clinic_agent.line import CallFailed
+from clinic_agent.patience import Patience
+from clinic_agent.report import CallReport
+from clinic_agent.schedule import MemorySchedule, Schedule
+from clinic_agent.schedule_sqlite import SqliteSchedule
 from clinic_agent.speech import read_wav, write_wav
 
 
@@ -50,6 +55,11 @@ def clinic() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
+    "--database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite file that keeps the bookings.  [default: none; they end with the call]",
+)
+@click.option(
     "--today", type=click.DateTime(["%Y-%m-%d"]), help="The clinic's date, YYYY-MM-DD.  [default: this machine's]"
 )
 @click.option(
@@ -67,28 +77,28 @@ def call(
     model: str | None,
     out: Path | None,
     as_json: bool,
+    database: Path | None,
     today: datetime | None,
     timeout_s: float,
 ) -> None:
     """Call the clinic once and print what was heard, said and done, and what it cost.
 
-    The key comes from XAI_API_KEY. Exit code 1: the call broke off. 2: there was no call.
+    The key comes from XAI_API_KEY, or from a file .env here. Exit code 1: the call broke off. 2: there was no call.
     """
     if not (wavs or texts):
         raise click.UsageError("say something: --wav FILE for a spoken turn or --text TEXT for a typed one")
     this_day = date.today()  # noqa: TID251 - where a person starts a call, its date comes in
-    schedule = Clinic(today.date() if today else this_day)
     try:
         config = _config(url, model)
         words: list[str | bytes] = [*map(read_wav, wavs), *texts]
         if out:  # before the call, which costs money
             out.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError) as error:
-        raise NoCall(str(error)) from error
-    try:
-        report = asyncio.run(run_call(config, words, schedule, priced_on=this_day, turn_timeout_s=timeout_s))
-    except CallFailed as failed:
-        raise NoCall(str(failed)) from failed
+        with _schedule(database) as schedule:
+            assistant = clinic_assistant(Clinic(today.date() if today else this_day, schedule))
+            made = run_call(config, words, assistant, priced_on=this_day, patience=Patience(turn_s=timeout_s))
+            report = asyncio.run(made)
+    except (CallFailed, ValueError, OSError) as problem:
+        raise NoCall(str(problem)) from problem
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     if out:
         _write_answers(report, out)
@@ -96,9 +106,18 @@ def call(
         raise BrokeOff(report.failure)
 
 
+@contextmanager
+def _schedule(database: Path | None) -> Iterator[Schedule]:
+    if database is None:
+        yield MemorySchedule()
+        return
+    with SqliteSchedule(database) as schedule:
+        yield schedule
+
+
 def _config(url: str | None, model: str | None) -> Config:
     chosen = {"XAI_REALTIME_URL": url, "CLINIC_MODEL": model}
-    return from_environment({**os.environ, **{name: value for name, value in chosen.items() if value}})
+    return from_environment({**environment(), **{name: value for name, value in chosen.items() if value}})
 
 
 def _write_answers(report: CallReport, folder: Path) -> None:

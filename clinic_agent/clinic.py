@@ -1,6 +1,7 @@
-"""The clinic itself: services, opening hours, free times, bookings.
+"""The clinic itself: services, opening hours, what may be booked and by whom it may be changed.
 
-Pure and in memory: today's date is an argument, the schedule follows from the tables below, and nothing is stored.
+Today's date is an argument, what is on offer follows from the tables below, and who has which slot is kept by a
+Schedule.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Literal
+
+from clinic_agent.schedule import Booking, MemorySchedule, NotBooked, Schedule, SlotTaken
 
 NAME = "Maple Street Clinic"
 BOOKABLE_DAYS = 180
@@ -23,7 +26,7 @@ class Service:
     starts: tuple[time, ...]
 
 
-SERVICES: dict[ServiceName, Service] = {
+SERVICES: dict[str, Service] = {
     "dental cleaning": Service(45, (time(9, 30), time(11, 0), time(14, 30))),
     "dental check-up": Service(30, (time(9, 0), time(10, 30), time(15, 0))),
     "general consultation": Service(20, (time(9, 20), time(11, 40), time(13, 0), time(16, 20))),
@@ -40,25 +43,17 @@ class ClinicError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Booking:
-    """A confirmed appointment."""
-
-    reference: str
-    service: ServiceName
-    date: date
-    time: time
-    name: str
-
-
-@dataclass(slots=True)
 class Clinic:
-    """The schedule as it stands. Each service has its own calendar; one appointment fits in one slot."""
+    """What is on offer as of `today`, and who has it. Each service has its own calendar.
+
+    Methods that write take an idempotency key, see Schedule. All raise ClinicError for what cannot be done, and
+    Unavailable when the schedule cannot answer.
+    """
 
     today: date
-    bookings: dict[tuple[ServiceName, date, time], Booking] = field(default_factory=dict)
-    transfers: list[str] = field(default_factory=list)
+    schedule: Schedule = field(default_factory=MemorySchedule)
 
-    def free(self, service: ServiceName, day: date) -> list[time]:
+    def free(self, service: str, day: date) -> list[time]:
         """Start times still free on a day, earliest first; empty when closed or fully booked.
 
         Raises ClinicError for a day that is past, is today, or is more than 180 days ahead.
@@ -67,41 +62,81 @@ class Clinic:
             raise ClinicError(f"{day} cannot be booked; appointments start the day after today, {self.today}")
         if day > self.today + timedelta(days=BOOKABLE_DAYS):
             raise ClinicError(f"{day} is too far ahead; appointments open {BOOKABLE_DAYS} days in advance")
-        return [start for start in _starts(service, day) if (service, day, start) not in self.bookings]
+        starts = _starts(service, day)
+        taken = self.schedule.taken(service, day) if starts else ()
+        return [start for start in starts if start not in taken]
 
-    def next_free_day(self, service: ServiceName, after: date) -> date | None:
+    def next_free_day(self, service: str, after: date) -> date | None:
         """The first later day with a free time, or None within the days that can be booked."""
         last = self.today + timedelta(days=BOOKABLE_DAYS)
-        day = after + timedelta(days=1)
+        day = max(after, self.today) + timedelta(days=1)
         while day <= last:
             if self.free(service, day):
                 return day
             day += timedelta(days=1)
         return None
 
-    def book(self, service: ServiceName, day: date, start: time, name: str) -> Booking:
-        """Book a free time. Asking again for the same person and time returns the booking already made.
+    def book(self, service: str, day: date, start: time, name: str, *, key: str = "") -> Booking:
+        """Book a free time. Asking again for the same person and time returns the booking already made."""
+        done = self.schedule.done(key)
+        if done is not None and done.added is not None:
+            return done.added
+        return self._changed(key, None, Booking(_reference(service, day, start), service, day, start, name))
 
-        Raises ClinicError when the time is taken by somebody else or was never on offer.
-        """
-        made = self.bookings.get((service, day, start))
-        if made is not None and made.name.casefold() == name.casefold():
-            return made
-        free = self.free(service, day)
-        if start not in free:
-            others = ", ".join(f"{other:%H:%M}" for other in free) or "none"
-            raise ClinicError(f"{start:%H:%M} on {day} is not free; free that day: {others}")
-        booking = Booking(_reference(service, day, start), service, day, start, name)
-        self.bookings[service, day, start] = booking
-        return booking
+    def reschedule(self, reference: str, name: str, day: date, start: time, *, key: str = "") -> Booking:
+        """Move an appointment to a free time of the same service; if that fails, the old one stands."""
+        done = self.schedule.done(key)
+        if done is not None and done.added is not None:
+            return done.added
+        old = self._booked(reference, name)
+        new = Booking(_reference(old.service, day, start), old.service, day, start, old.name)
+        return self._changed(key, old, new)
 
-    def transfer(self, reason: str) -> str:
+    def cancel(self, reference: str, name: str, *, key: str = "") -> Booking:
+        """Give an appointment up; returns what it was."""
+        done = self.schedule.done(key)
+        if done is not None and done.removed is not None:
+            return done.removed
+        old = self._booked(reference, name)
+        try:
+            self.schedule.change(key, remove=old)
+        except NotBooked as gone:
+            raise _unknown(reference) from gone
+        return old
+
+    def transfer(self, reason: str, *, key: str = "") -> str:
         """Hand the caller to a person; returns who takes over."""
-        self.transfers.append(reason)
+        self.schedule.transfer(key, reason)
         return "the nurse on duty"
 
+    def _booked(self, reference: str, name: str) -> Booking:
+        """A coming appointment, for the one whose it is: references can be guessed."""
+        booking = self.schedule.find(reference.strip().upper())
+        if booking is None or _folded(booking.name) != _folded(name):
+            raise _unknown(reference)
+        if booking.date <= self.today:
+            raise ClinicError(f"{booking.reference} was for {booking.date}; it can no longer be changed")
+        return booking
 
-def _starts(service: ServiceName, day: date) -> list[time]:
+    def _changed(self, key: str, old: Booking | None, new: Booking) -> Booking:
+        self.free(new.service, new.date)  # whether the day can be booked at all
+        try:
+            if new.time not in _starts(new.service, new.date):
+                raise self._not_free(new)
+            return self.schedule.change(key, remove=old, add=new).added or new
+        except SlotTaken as taken:
+            if old is None and _folded(taken.booking.name) == _folded(new.name):
+                return taken.booking
+            raise self._not_free(new) from taken
+        except NotBooked as gone:
+            raise _unknown(old.reference if old else new.reference) from gone
+
+    def _not_free(self, wanted: Booking) -> ClinicError:
+        others = ", ".join(f"{other:%H:%M}" for other in self.free(wanted.service, wanted.date)) or "none"
+        return ClinicError(f"{wanted.time:%H:%M} on {wanted.date} is not free; free that day: {others}")
+
+
+def _starts(service: str, day: date) -> list[time]:
     hours = OPENING_HOURS.get(day.weekday())
     if hours is None:
         return []
@@ -114,7 +149,16 @@ def _starts(service: ServiceName, day: date) -> list[time]:
     ]
 
 
-def _reference(service: ServiceName, day: date, start: time) -> str:
+def _folded(name: str) -> str:
+    """A name as it is compared: however it is spelt in capitals and blanks."""
+    return " ".join(name.split()).casefold()
+
+
+def _unknown(reference: str) -> ClinicError:
+    return ClinicError(f"there is no appointment {reference[:40]} under that name; ask for both again")
+
+
+def _reference(service: str, day: date, start: time) -> str:
     # One slot holds one appointment, so service, day and time name it; short enough to be read out.
     initials = "".join(word[0] for word in service.split()).upper()
     return f"{initials}-{day:%m%d}-{start:%H%M}"

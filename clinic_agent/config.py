@@ -5,8 +5,10 @@ This is the only place that decides which endpoint is used; nothing else in the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 LIVE_URL = "wss://api.x.ai/v1/realtime"
@@ -45,6 +47,24 @@ class Config:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
+def environment(folder: Path = Path()) -> dict[str, str]:
+    """The process's environment and, where that is silent, the file `.env` in `folder` (needs python-dotenv).
+
+    Raises ConfigError for a `.env` that cannot be read.
+    """
+    try:
+        from dotenv import dotenv_values
+    except ImportError:
+        return dict(os.environ)
+    try:
+        written = dotenv_values(folder / ".env")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{folder / '.env'} cannot be read ({error}); write lines like NAME=value in UTF-8"
+        ) from error
+    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
+
+
 def from_environment(environ: Mapping[str, str]) -> Config:
     """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL and CLINIC_VOICE.
 
@@ -64,7 +84,8 @@ def from_environment(environ: Mapping[str, str]) -> Config:
 def _key(text: str) -> str:
     if not text:
         raise ConfigError(
-            "XAI_API_KEY is not set; export the key of the endpoint you call (console.x.ai for the live service)"
+            "XAI_API_KEY is not set; export the key of the endpoint you call (console.x.ai for the live service), "
+            "or write it into .env (which needs python-dotenv)"
         )
     if not (text.isascii() and text.isprintable()):
         raise ConfigError("XAI_API_KEY holds characters no key has, such as a line break; copy it again")

@@ -12,21 +12,31 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from itertools import count
+from random import Random
+from typing import Any, Literal
 
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as dial
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
 from clinic_agent.config import Config
 from clinic_agent.cost import Cost
+from clinic_agent.patience import Patience, retry_after_s
 from clinic_agent.speech import samples
 from clinic_agent.turn import Event, Turn
 
 MAX_FRAME_BYTES = 4 * 2**20  # over a minute of sound in one frame; recorded ones hold about a second
 
+DEFAULT_PATIENCE = Patience()
+
 CallTool = Callable[[str, str], dict[str, Any]]
 """Runs a tool by name on a JSON text of arguments; must not raise."""
+Watch = Callable[[Literal["sent", "received"], Event], None]
+"""Told every frame of a call as it crosses the wire; must be quick."""
+
+
+def unwatched(way: Literal["sent", "received"], event: Event) -> None:
+    """Watches nothing."""
 
 
 class CallFailed(Exception):
@@ -38,24 +48,50 @@ class CallFailed(Exception):
 
 
 @asynccontextmanager
-async def dialled(config: Config, *, priced_on: date, open_timeout_s: float = 10.0) -> AsyncIterator[Line]:
+async def dialled(
+    config: Config, *, priced_on: date, patience: Patience = DEFAULT_PATIENCE, watch: Watch = unwatched
+) -> AsyncIterator[Line]:
     """Dial the endpoint; the connection closes with the block. `priced_on` is the day whose prices count.
 
-    Raises CallFailed when nobody answers or the handshake is refused.
+    Dials again, as `patience` has it, when nobody answers or the service is busy (429, 5xx). Raises CallFailed when
+    that does not help, and at once for any other refusal.
     """
-    try:
-        socket = await dial(
-            config.session_url,
-            additional_headers={"Authorization": f"Bearer {config.key}"},
-            compression=None,  # base64 audio hardly shrinks, and deflate costs more than the rest of a frame
-            open_timeout=open_timeout_s,
-            close_timeout=2,
-            max_size=MAX_FRAME_BYTES,
-        )
-    except (OSError, WebSocketException, asyncio.TimeoutError) as error:
-        raise CallFailed(_why_not_connected(error, config, open_timeout_s)) from error
+    socket = await dial(config, patience)
     async with socket:
-        yield Line(socket, Cost(config.model, priced_on))
+        yield Line(socket, Cost(config.model, priced_on), watch)
+
+
+async def dial(config: Config, patience: Patience) -> ClientConnection:
+    """An open socket. Raises CallFailed, see `dialled`."""
+    random = Random(patience.seed)
+    for attempt in count(1):
+        try:
+            return await connect(
+                config.session_url,
+                additional_headers={"Authorization": f"Bearer {config.key}"},
+                compression=None,  # base64 audio hardly shrinks, and deflate costs more than the rest of a frame
+                open_timeout=patience.open_s,
+                close_timeout=2,
+                max_size=MAX_FRAME_BYTES,
+            )
+        except (OSError, WebSocketException, asyncio.TimeoutError) as error:
+            wait_s = patience.wait_s(attempt, _asked_s(error), random) if _may_pass(error) else None
+            if wait_s is None:
+                tried = f" (after {attempt} attempts)" if attempt > 1 else ""
+                raise CallFailed(_why_not_connected(error, config, patience.open_s) + tried) from error
+            await asyncio.sleep(wait_s)
+    raise AssertionError("unreachable")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether dialling again may help: never where key, credit, address or request are at fault."""
+    if isinstance(error, InvalidStatus):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, OSError | asyncio.TimeoutError | EOFError | ConnectionClosed | InvalidMessage)
+
+
+def _asked_s(error: Exception) -> float | None:
+    return retry_after_s(error.response.headers) if isinstance(error, InvalidStatus) else None
 
 
 class Line:
@@ -64,10 +100,11 @@ class Line:
     `conversation_id` and `model` are what the service says they are.
     """
 
-    def __init__(self, socket: ClientConnection, cost: Cost) -> None:
+    def __init__(self, socket: ClientConnection, cost: Cost, watch: Watch = unwatched) -> None:
         self.cost = cost
         self.conversation_id: str | None = None
         self._socket = socket
+        self._watch = watch
 
     @property
     def model(self) -> str:
@@ -89,6 +126,7 @@ class Line:
 
     async def send(self, event: Event) -> None:
         """Send one client event."""
+        self._watch("sent", event)
         await self._socket.send(json.dumps(event))
 
     async def send_audio(self, pcm: bytes) -> None:
@@ -99,6 +137,7 @@ class Line:
     async def receive(self) -> Event:
         """The next server event. Raises CallFailed for an error the call cannot go on with, or a frame that is none."""
         event = _parse(await self._socket.recv())
+        self._watch("received", event)
         match event:
             case {"type": "session.created" | "session.updated", "session": {"model": str(model)}}:
                 # The service substitutes unknown model names in silence; what it names here is what it bills.

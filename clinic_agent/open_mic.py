@@ -17,7 +17,7 @@ from clinic_agent.line import CallFailed, CallTool, Line, hung_up, now_s, unusab
 from clinic_agent.playback import Playback
 from clinic_agent.recording import Moment, Recording, recorded
 from clinic_agent.speech import SAMPLE_RATE_HZ, samples
-from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
+from clinic_agent.turn import END_CALL, MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
@@ -36,6 +36,8 @@ class OpenMic:
         """`clock` gives seconds and is only asked how long a tool took."""
         self.playback = Playback()
         self.moments: list[Moment] = []
+        self.ends_s: float | None = None
+        """When the assistant hangs up; None as long as it does not."""
         self.turns: list[TurnSoFar] = [TurnSoFar()]
         """The first is what the service says before the caller does; mostly nothing."""
         self._call_tool = call_tool
@@ -55,7 +57,7 @@ class OpenMic:
     @property
     def next_due(self) -> float | None:
         """When to ask `due` again; None: not before the next event."""
-        return self._create_s
+        return self._create_s if self.ends_s is None else self.ends_s
 
     def due(self, at_s: float) -> list[Event]:
         """What is to be sent by now although nothing came: the request for the answer to tool results."""
@@ -119,6 +121,7 @@ class OpenMic:
         """Silence at once. The service ends its answer by itself; a response.cancel of ours could hit the next one."""
         self._note(at_s, TURNS, "speech_started")
         self._caller_speaks, self._audible, self._create_s = True, "", None
+        self.ends_s = None  # whoever speaks into the goodbye has not done yet
         cuts = self.playback.cut(at_s)
         if cuts:
             heard = f"barge-in: playback cut at {cuts[0].heard_ms} ms"
@@ -164,7 +167,9 @@ class OpenMic:
             turn.tools.append(tool_run(call, result, (self._clock() - began_s) * 1000))
             self._note(at_s, AGENT, call.name)
             results.append(call.answer(result))
-        if not self._caller_speaks:  # else their turn is answered by itself, results and all
+        if all(call.name == END_CALL for call in calls):
+            self.ends_s = max(at_s, self.playback.ends_s)  # hang up once the goodbye was heard
+        elif not self._caller_speaks:  # else their turn is answered by itself, results and all
             self._create_s = max(at_s, self.playback.ends_s)  # an answer asked for now would talk over its preamble
         return results
 
@@ -232,7 +237,7 @@ class OpenCall:
             await self._line.send_audio(chunk)
 
     async def _listen(self) -> None:
-        while True:
+        while self._state.ends_s is None or now_s() < self._state.ends_s:
             for asked in self._state.due(now_s()):
                 await self._line.send(asked)
             due_s = self._state.next_due

@@ -15,6 +15,9 @@ from clinic_agent.speech import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 Event = dict[str, Any]
 
+END_CALL = "end_call"
+"""The one tool that the client knows: after it nothing more is asked for, and the call is over once all was heard."""
+
 MAX_TOOL_ROUNDS = 8
 """How often in one turn the service may ask for tools; more is a loop."""
 
@@ -66,6 +69,11 @@ class Turn:
     usage: tuple[dict[str, Any], ...]
     cost: Cost
     heard_ms: int | None = None
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the assistant ended the call in this turn."""
+        return any(run.name == END_CALL for run in self.tools)
 
 
 @dataclass(slots=True)

@@ -12,30 +12,46 @@ from typing import Any
 
 from clinic_agent.config import Config
 from clinic_agent.cost import Cost
-from clinic_agent.line import CallFailed, CallTool, Line, bounded, dialled, now_s, unusable
+from clinic_agent.line import (
+    DEFAULT_PATIENCE,
+    CallFailed,
+    CallTool,
+    Line,
+    Watch,
+    bounded,
+    dialled,
+    now_s,
+    unusable,
+    unwatched,
+)
+from clinic_agent.patience import Patience
 from clinic_agent.speech import chunks, samples
-from clinic_agent.turn import MAX_TOOL_ROUNDS, Turn, TurnSoFar, tool_run
+from clinic_agent.turn import END_CALL, MAX_TOOL_ROUNDS, Turn, TurnSoFar, tool_run
 
 
 @asynccontextmanager
 async def connect(
-    config: Config, *, priced_on: date, open_timeout_s: float = 10.0, turn_timeout_s: float = 60.0
+    config: Config,
+    *,
+    priced_on: date,
+    patience: Patience = DEFAULT_PATIENCE,
+    watch: Watch = unwatched,
 ) -> AsyncIterator[VoiceClient]:
     """Dial the endpoint; the connection closes with the block.
 
-    `priced_on` is the day whose prices count; `turn_timeout_s` bounds each turn, tools included.
-    Raises CallFailed when nobody answers or the handshake is refused.
+    `priced_on` is the day whose prices count; `watch` is told every frame. Raises CallFailed when nobody answers or the
+    handshake is refused.
     """
-    async with dialled(config, priced_on=priced_on, open_timeout_s=open_timeout_s) as line:
-        yield VoiceClient(line, turn_timeout_s=turn_timeout_s)
+    async with dialled(config, priced_on=priced_on, patience=patience, watch=watch) as line:
+        yield VoiceClient(line, patience)
 
 
 class VoiceClient:
     """One connection: `configure` once, then `speak` or `type` turn by turn."""
 
-    def __init__(self, line: Line, *, turn_timeout_s: float) -> None:
+    def __init__(self, line: Line, patience: Patience) -> None:
         self._line = line
-        self._timeout_s = turn_timeout_s
+        self._patience = patience
 
     @property
     def model(self) -> str:
@@ -57,7 +73,7 @@ class VoiceClient:
 
         Raises CallFailed with the service's words when it refuses them.
         """
-        await self._line.configure(session, self._timeout_s)
+        await self._line.configure(session, self._patience.open_s)
 
     async def speak(self, pcm: bytes, call_tool: CallTool) -> Turn:
         """A spoken turn: PCM16 mono 24 kHz in, the whole answer out, tools run on the way.
@@ -73,7 +89,7 @@ class VoiceClient:
     async def _turn(self, turn: TurnSoFar, words: Coroutine[Any, Any, None], call_tool: CallTool) -> Turn:
         before = self.cost
         try:
-            await bounded(self._converse(turn, words, call_tool), self._timeout_s)
+            await bounded(self._converse(turn, words, call_tool), self._patience.turn_s)
         except CallFailed as failed:
             failed.turn = turn.finish(now_s(), self.cost.since(before))
             raise
@@ -86,7 +102,8 @@ class VoiceClient:
         for _ in range(MAX_TOOL_ROUNDS):
             if not turn.pending:
                 return
-            await self._answer_calls(turn, call_tool)
+            if not await self._answer_calls(turn, call_tool):
+                return
             await self._collect_response(turn)
         raise CallFailed(f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop")
 
@@ -104,15 +121,21 @@ class VoiceClient:
         self._line.cost = self._line.cost.plus(text_items=1)
         await self._line.send({"type": "response.create"})
 
-    async def _answer_calls(self, turn: TurnSoFar, call_tool: CallTool) -> None:
-        """Run every call of the response, send all results, then ask once for the answer to them."""
+    async def _answer_calls(self, turn: TurnSoFar, call_tool: CallTool) -> bool:
+        """Run every call of the response, send all results, then ask once for the answer to them.
+
+        Gives whether one was asked for: not after the call was ended.
+        """
         calls, turn.pending = turn.pending, []
         for call in calls:
             began_s = now_s()
             result = call_tool(call.name, call.arguments)
             turn.tools.append(tool_run(call, result, (now_s() - began_s) * 1000))
             await self._line.send(call.answer(result))
+        if all(call.name == END_CALL for call in calls):
+            return False
         await self._line.send({"type": "response.create"})
+        return True
 
     async def _collect_response(self, turn: TurnSoFar) -> None:
         while True:

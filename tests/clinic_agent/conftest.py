@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from clinic_agent.config import Config
+from clinic_agent.patience import Patience
 from clinic_agent.voice_client import VoiceClient, connect
 
 Script = Callable[["Line"], Awaitable[None]]
@@ -112,8 +114,9 @@ def serving() -> Serving:
 
 
 @asynccontextmanager
-async def _calling(config: Config, **limits: float) -> AsyncIterator[VoiceClient]:
-    async with connect(config, priced_on=PRICED_ON, **limits) as client:
+async def _calling(config: Config, **patience: Any) -> AsyncIterator[VoiceClient]:
+    limits = replace(Patience(dials=1, resumptions=0), **patience)
+    async with connect(config, priced_on=PRICED_ON, patience=limits) as client:
         await client.configure({})
         yield client
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from clinic_agent.assistant import CallReport, run_call
+from clinic_agent.assistant import clinic_assistant, run_call
 from clinic_agent.cli import clinic
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config
+from clinic_agent.report import CallReport
 from clinic_agent.speech import read_wav, write_wav
 from mockserver import autojump
 from mockserver.voices.tone import Tone
@@ -39,7 +40,7 @@ def clinic_mock(pacing="burst", **settings) -> MockServer:
 
 async def call(mock: MockServer, words: list[str] | list[bytes], schedule: Clinic | None = None) -> CallReport:
     config = Config(mock.ws_url, mock.http_url, mock.api_key)
-    report = await run_call(config, words, schedule or Clinic(TODAY), priced_on=TODAY)
+    report = await run_call(config, words, clinic_assistant(schedule or Clinic(TODAY)), priced_on=TODAY)
     assert report.failure is None
     return report
 
@@ -111,7 +112,7 @@ async def test_a_time_somebody_else_has_taken_is_not_booked_twice():
         await call(mock, WORDS, schedule)
         report = await call(mock, [WORDS[0], "Nine thirty. My name is John Smith."], schedule)
     assert "free that day: 11:00, 14:30" in report.turns[1].said
-    assert [booking.name for booking in schedule.bookings.values()] == ["Maria Lopez"]
+    assert [booking.name for booking in schedule.schedule.bookings()] == ["Maria Lopez"]
 
 
 async def test_the_command_makes_the_call_and_leaves_its_sound_in_files(tmp_path):

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import pytest
 from click.testing import CliRunner, Result
 
-from clinic_agent.assistant import instructions, run_call
+from clinic_agent.assistant import clinic_assistant, instructions, run_call
 from clinic_agent.cli import clinic
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config
@@ -54,7 +54,7 @@ async def test_the_session_is_manual_pcm_with_transcription_and_all_tools(servin
         await line.hung_up()
 
     async with serving(service) as config:
-        await run_call(config, [], Clinic(TODAY), priced_on=TODAY)
+        await run_call(config, [], clinic_assistant(Clinic(TODAY)), priced_on=TODAY)
     session = updates[0]["session"]
     pcm = {"type": "audio/pcm", "rate": 24_000}
     assert session["turn_detection"] is None
@@ -65,15 +65,20 @@ async def test_the_session_is_manual_pcm_with_transcription_and_all_tools(servin
     assert [tool["name"] for tool in session["tools"]] == [
         "check_availability",
         "book_appointment",
+        "reschedule_appointment",
+        "cancel_appointment",
         "transfer_to_human",
+        "end_call",
     ]
 
 
 async def test_two_turns_leave_a_booking_and_a_report(serving):
     schedule = Clinic(TODAY)
     async with serving(booking) as config:
-        report = await run_call(config, ["Cleaning on July sixth?", "Nine thirty."], schedule, priced_on=TODAY)
-    assert [booked.reference for booked in schedule.bookings.values()] == ["DC-0706-0930"]
+        report = await run_call(
+            config, ["Cleaning on July sixth?", "Nine thirty."], clinic_assistant(schedule), priced_on=TODAY
+        )
+    assert [booked.reference for booked in schedule.schedule.bookings()] == ["DC-0706-0930"]
     assert [run.name for turn in report.turns for run in turn.tools] == ["check_availability", "book_appointment"]
     assert report.failure is None
     assert report.cost.shown == "$0.0097"  # 2 s of 60 at $0.05, two typed messages at $0.004
@@ -90,7 +95,7 @@ async def test_a_call_that_breaks_off_is_reported_with_the_turns_so_far(serving)
         await line.socket.close(1011)
 
     async with serving(service) as config:
-        report = await run_call(config, ["Hello", "And now?"], Clinic(TODAY), priced_on=TODAY)
+        report = await run_call(config, ["Hello", "And now?"], clinic_assistant(Clinic(TODAY)), priced_on=TODAY)
     assert [turn.said for turn in report.turns] == ["Hello.", "I was just"]
     assert "closed the connection (1011)" in str(report.failure)
 

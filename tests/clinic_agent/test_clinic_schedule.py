@@ -43,7 +43,7 @@ def test_asking_twice_for_the_same_appointment_books_it_once():
     first = clinic.book("dental cleaning", MONDAY, time(9, 30), "Maria Lopez")
     assert clinic.book("dental cleaning", MONDAY, time(9, 30), "maria lopez") is first
     assert first.reference == "DC-0706-0930"
-    assert len(clinic.bookings) == 1
+    assert clinic.schedule.bookings() == [first]
 
 
 def test_a_time_taken_by_somebody_else_is_refused_with_the_times_left():
@@ -90,3 +90,52 @@ def test_booking_until_nothing_is_free_never_gives_one_slot_to_two_people(servic
     assert [booking.time for booking in booked] == offered[: len(booked)]
     assert len({booking.reference for booking in booked}) == len(booked)
     assert not booked or day.weekday() in OPENING_HOURS
+
+
+def test_an_appointment_moves_to_a_free_time_and_its_old_one_is_free_again():
+    clinic = Clinic(TODAY)
+    booked = clinic.book("dental cleaning", MONDAY, time(9, 30), "Maria Lopez")
+    moved = clinic.reschedule(booked.reference, "maria  LOPEZ", MONDAY, time(11))
+    assert (moved.reference, moved.name) == ("DC-0706-1100", "Maria Lopez")
+    assert clinic.free("dental cleaning", MONDAY) == [time(9, 30), time(14, 30)]
+
+
+def test_a_move_to_a_taken_time_offers_the_others_and_keeps_the_appointment():
+    clinic = Clinic(TODAY)
+    clinic.book("dental cleaning", MONDAY, time(11), "Maria Lopez")
+    booked = clinic.book("dental cleaning", MONDAY, time(9, 30), "Maria Lopez")
+    with pytest.raises(ClinicError, match="11:00 on 2026-07-06 is not free; free that day: 14:30"):
+        clinic.reschedule(booked.reference, "Maria Lopez", MONDAY, time(11))
+    assert len(clinic.schedule.bookings()) == 2
+
+
+def test_a_cancelled_time_is_free_again_and_can_be_booked_anew_in_the_same_call():
+    clinic = Clinic(TODAY)
+    for _ in range(2):
+        booked = clinic.book("vaccination", MONDAY, time(10), "Maria Lopez", key="book")
+        assert clinic.cancel(booked.reference, "Maria Lopez", key="cancel") == booked
+        assert clinic.cancel(booked.reference, "Maria Lopez", key="cancel") == booked
+        assert time(10) in clinic.free("vaccination", MONDAY)
+
+
+@pytest.mark.parametrize(("reference", "name"), [("DC-0706-0930", "John Smith"), ("DC-0706-1100", "Maria Lopez")])
+def test_an_appointment_is_changed_only_by_reference_and_name_together(reference, name):
+    clinic = Clinic(TODAY)
+    clinic.book("dental cleaning", MONDAY, time(9, 30), "Maria Lopez")
+    with pytest.raises(ClinicError, match=f"there is no appointment {reference} under that name"):
+        clinic.cancel(reference, name)
+    assert len(clinic.schedule.bookings()) == 1
+
+
+def test_an_appointment_that_is_over_can_no_longer_be_changed():
+    clinic = Clinic(TODAY)
+    booked = clinic.book("dental cleaning", MONDAY, time(9, 30), "Maria Lopez")
+    with pytest.raises(ClinicError, match="can no longer be changed"):
+        Clinic(MONDAY, clinic.schedule).cancel(booked.reference, "Maria Lopez")
+
+
+def test_no_two_services_share_a_reference():
+    clinic = Clinic(TODAY)
+    offered = [(service, start) for service in SERVICES for start in clinic.free(service, MONDAY)]
+    references = {clinic.book(service, MONDAY, start, "Maria Lopez").reference for service, start in offered}
+    assert len(references) == len(offered)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinic_agent.clinic import Clinic
-from clinic_agent.tools import MAX_ARGUMENTS_CHARS, CheckAvailability, Tool, Tools, clinic_tools
+from clinic_agent.schedule import MemorySchedule, Unavailable
+from clinic_agent.tools import MAX_ARGUMENTS_CHARS, READ_ATTEMPTS, CheckAvailability, Tool, Tools, clinic_tools
 
 TODAY = date(2026, 7, 1)
 CHECK = {"service": "dental cleaning", "date": "2026-07-06"}
@@ -48,7 +49,7 @@ def test_a_transfer_is_noted_with_its_reason():
     clinic = Clinic(TODAY)
     answer = clinic_tools(clinic).call("transfer_to_human", '{"reason": "chest pain"}')
     assert answer == {"transferred_to": "the nurse on duty"}
-    assert clinic.transfers == ["chest pain"]
+    assert clinic.schedule.transfers() == ["chest pain"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_wrong_call_is_answered_with_what_is_wrong(tools, name, arguments, say
 
 
 def test_a_tool_that_breaks_tells_the_log_and_not_the_caller(caplog):
-    def broken(asked):
+    def broken(asked, key):
         raise RuntimeError("database password is swordfish")
 
     answer = Tool("check_availability", CheckAvailability, broken).call(json.dumps(CHECK))
@@ -90,7 +91,7 @@ def test_a_tool_that_breaks_tells_the_log_and_not_the_caller(caplog):
 def test_schemas_are_flat_functions_that_refuse_foreign_arguments_and_carry_no_titles(schema):
     assert list(schema) == ["type", "name", "description", "parameters"]
     assert schema["parameters"]["additionalProperties"] is False
-    assert schema["parameters"]["required"]
+    assert set(schema["parameters"].get("required", ())) == set(schema["parameters"]["properties"])
     assert '"title"' not in json.dumps(schema)
 
 
@@ -130,3 +131,70 @@ def test_whatever_the_model_asks_for_a_tool_answers_and_never_raises(name, argum
     finally:
         logging.disable(logging.NOTSET)
     assert json.loads(json.dumps(answer)) == answer
+
+
+class _Shaky(MemorySchedule):
+    """Cannot answer the first `failures` times."""
+
+    failures = 0
+
+    def taken(self, service, day):
+        self._shake()
+        return super().taken(service, day)
+
+    def transfer(self, key, reason):
+        self._shake()
+        super().transfer(key, reason)
+
+    def _shake(self):
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("busy")
+
+
+@pytest.mark.parametrize(("failures", "answers"), [(READ_ATTEMPTS - 1, True), (READ_ATTEMPTS, False)])
+def test_a_read_is_tried_again_while_the_calendar_is_busy(failures, answers):
+    schedule = _Shaky()
+    schedule.failures = failures
+    answer = clinic_tools(Clinic(TODAY, schedule)).call("check_availability", json.dumps(CHECK))
+    assert ("slots" in answer) is answers
+
+
+def test_a_write_is_tried_once_and_may_be_asked_for_again():
+    schedule = _Shaky()
+    schedule.failures = 1
+    tools = clinic_tools(Clinic(TODAY, schedule))
+    first = tools.call("transfer_to_human", '{"reason": "chest pain"}')
+    assert "it may be called once more" in first["error"]
+    assert schedule.transfers() == []
+    tools.call("transfer_to_human", '{"reason": "chest pain"}')
+    assert schedule.transfers() == ["chest pain"]
+
+
+def test_the_same_write_again_in_one_call_gives_the_first_result_however_it_is_spelt(tools):
+    first = tools.call("book_appointment", json.dumps(BOOK))
+    again = json.dumps(dict(reversed(BOOK.items())), indent=1)
+    assert tools.call("book_appointment", again) == first
+    moved = {"reference": first["reference"], "name": BOOK["name"], "date": BOOK["date"], "time": "11:00"}
+    for _ in range(2):
+        assert tools.call("reschedule_appointment", json.dumps(moved))["reference"] == "DC-0706-1100"
+    cancelled = {"reference": "DC-0706-1100", "name": BOOK["name"]}
+    for _ in range(2):
+        assert tools.call("cancel_appointment", json.dumps(cancelled))["cancelled"]["time"] == "11:00"
+    assert tools.call("check_availability", json.dumps(CHECK))["slots"] == ["09:30", "11:00", "14:30"]
+
+
+def test_a_caller_who_is_transferred_twice_in_one_call_is_noted_once_and_in_another_call_again():
+    clinic = Clinic(TODAY)
+    one, other = clinic_tools(clinic), clinic_tools(clinic)
+    for tools in (one, one, other):
+        tools.call("transfer_to_human", '{"reason": "chest pain"}')
+    assert clinic.schedule.transfers() == ["chest pain", "chest pain"]
+
+
+def test_tools_can_be_put_out_of_order_by_name(tools):
+    broken = tools.failing(["book_appointment"])
+    assert "out of order" in broken.call("book_appointment", json.dumps(BOOK))["error"]
+    assert "slots" in broken.call("check_availability", json.dumps(CHECK))
+    with pytest.raises(ValueError, match="there is no tool 'fly'"):
+        tools.failing(["fly"])

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from clinic_agent.assistant import CallReport, run_open_call
+from clinic_agent.assistant import clinic_assistant, run_open_call
 from clinic_agent.caller import After, Caller, Cue, Into
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config
-from clinic_agent.line import CallFailed
+from clinic_agent.line import DEFAULT_PATIENCE, CallFailed
 from clinic_agent.open_mic import microphone
+from clinic_agent.patience import Patience
 from clinic_agent.playback import Playback
 from clinic_agent.recording import Recording
+from clinic_agent.report import CallReport
 from clinic_agent.speech import read_wav
 from mockserver import autojump
 from mockserver.journal import SessionLog
@@ -32,14 +34,17 @@ TODAY = date(2026, 7, 1)
 Called = tuple[CallReport, Recording, MockServer]
 
 
-def open_call(cues: list[Cue], scenario: Scenario = SCENARIO, clinic: Clinic | None = None, **limits: float) -> Called:
+def open_call(
+    cues: list[Cue], scenario: Scenario = SCENARIO, clinic: Clinic | None = None, patience: Patience = DEFAULT_PATIENCE
+) -> Called:
     async def main() -> Called:
         def caller(hearing: Playback) -> AsyncIterator[bytes]:
             return microphone(Caller(cues, hearing).speak)
 
         async with MockServer(scenario, voice="tone") as mock:
             config = Config(mock.ws_url, mock.http_url, mock.api_key)
-            report, recording = await run_open_call(config, caller, clinic or Clinic(TODAY), priced_on=TODAY, **limits)
+            assistant = clinic_assistant(clinic or Clinic(TODAY))
+            report, recording = await run_open_call(config, caller, assistant, priced_on=TODAY, patience=patience)
         return report, recording, mock
 
     return autojump.run(main())
@@ -130,7 +135,7 @@ def test_the_words_stand_at_the_sound_they_belong_to(call: Called):
 
 
 def test_a_call_that_lasts_too_long_is_ended_and_reported_with_what_was_said():
-    report, _, mock = open_call(interrupting(2.0), call_timeout_s=6.0)
+    report, _, mock = open_call(interrupting(2.0), patience=Patience(call_s=6.0))
     assert report.failure == "the call lasted over 6 s and was ended; allow more time if it should last"
     assert report.turns[0].said.startswith("Let me check")
     assert mock.sessions[0].close_code == 1000
@@ -156,7 +161,7 @@ def test_a_lost_connection_is_a_report_and_not_a_traceback():
 
         await mock.__aenter__()
         config = Config(mock.ws_url, mock.http_url, mock.api_key)
-        report, _ = await run_open_call(config, silence, Clinic(TODAY), priced_on=TODAY)
+        report, _ = await run_open_call(config, silence, clinic_assistant(Clinic(TODAY)), priced_on=TODAY)
         return report
 
     assert str(autojump.run(main()).failure).startswith("the service closed the connection (1001")
@@ -168,8 +173,9 @@ async def test_a_refused_handshake_is_told_before_anybody_speaks():
     def nobody(_: Playback) -> AsyncIterator[bytes]:
         raise AssertionError("nobody should speak")
 
+    assistant = clinic_assistant(Clinic(TODAY))
     with pytest.raises(CallFailed, match="cannot reach"):
-        await run_open_call(config, nobody, Clinic(TODAY), priced_on=TODAY)
+        await run_open_call(config, nobody, assistant, priced_on=TODAY, patience=Patience(dials=1))
 
 
 def test_a_microphone_keeps_its_pace_behind_a_slow_listener():

@@ -194,7 +194,7 @@ async def test_silence_from_the_service_ends_the_turn_in_bounded_time(serving, c
         await line.greet()
         await line.hung_up()
 
-    async with serving(service) as config, calling(config, turn_timeout_s=0.05) as client:
+    async with serving(service) as config, calling(config, turn_s=0.05) as client:
         with pytest.raises(CallFailed, match=r"within 0\.05 s"):
             await client.type("Anybody there?", no_tools)
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import realtape
-from clinic_agent.assistant import run_open_call
+from clinic_agent.assistant import clinic_assistant, run_open_call
 from clinic_agent.caller import After, Cue, Into
 from clinic_agent.caller import Caller as Person
 from clinic_agent.clinic import Clinic
@@ -133,7 +133,7 @@ def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_
             def person(hearing: Playback) -> AsyncIterator[bytes]:
                 return microphone(Person(cues, hearing).speak)
 
-            report, _ = await run_open_call(config, person, Clinic(at.date()), priced_on=at.date())
+            report, _ = await run_open_call(config, person, clinic_assistant(Clinic(at.date())), priced_on=at.date())
             await relay.stop()
             assert report.turns[0].heard_ms is not None
 

@@ -1,0 +1,60 @@
+"""How long the agent waits for what, and how often it tries again. Data and arithmetic: it never waits itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from random import Random
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Times in seconds. The defaults suit a person on the telephone."""
+
+    open_s: float = 10.0
+    """For a handshake, and for the settings of a session to be in force."""
+    turn_s: float = 60.0
+    """For a turn that is sent whole, tools and waiting included."""
+    call_s: float = 600.0
+    """For a call over an open microphone."""
+    dials: int = 3
+    """How often to dial before giving up, when nobody answers or the service is busy."""
+    backoff_s: float = 0.5
+    """The wait after the first dial that failed; it doubles with each."""
+    longest_s: float = 30.0
+    """The longest wait between two dials: a service that asks for a longer one is not waited for."""
+    resumptions: int = 3
+    """How often in a call a lost connection may be replaced."""
+    settle_s: float = 1.5
+    """How long a conversation is left alone before it is resumed: sooner, the service may know an older state of it
+    (clients in the field; how much older is not known)."""
+    seed: int | None = None
+    """Of the jitter, for tests; None draws one, so that many callers do not come back at the same instant."""
+
+    def wait_s(self, attempt: int, asked_s: float | None, random: Random) -> float | None:
+        """The wait before the next dial after `attempt` failed ones, of which the service asked for `asked_s`.
+
+        None: give up. Jitter takes up to half of the wait away, but never makes it shorter than was asked for.
+        """
+        if attempt >= self.dials or (asked_s or 0.0) > self.longest_s:
+            return None
+        own_s = min(self.backoff_s * 2.0 ** (attempt - 1), self.longest_s)
+        return max(asked_s or 0.0, own_s * random.uniform(0.5, 1.0))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """What `Retry-After` asks for: a number of seconds, or a date, which is held against the answer's own `Date`.
+
+    None where it is absent or makes no sense.
+    """
+    asked = headers.get("Retry-After", "").strip()
+    try:
+        return max(0.0, float(int(asked)))
+    except ValueError:
+        pass
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (asked, headers["Date"]))
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, KeyError):
+        return None
