@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from mockserver.brains import Call, Fail, Hosted, Pause, Say
     from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
+    from mockserver.limits import Limits
     from mockserver.mock import MockServer
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Clip",
     "Fail",
     "Hosted",
+    "Limits",
     "MockServer",
     "Pause",
     "Rule",
@@ -42,6 +44,7 @@ _HOMES = {
     "Scenario": "mockserver.brains.scenario",
     "ScenarioError": "mockserver.brains.scenario",
     "When": "mockserver.brains.scenario",
+    "Limits": "mockserver.limits",
     "MockServer": "mockserver.mock",
 }
 _COMMANDS = {

@@ -1,6 +1,7 @@
 """Who may come in: keys and their teams, ephemeral secrets, limits, and conversations that can be taken up again.
 
-In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is door.py's affair.
+In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is door.py's affair, how
+high the limits are limits.py's and roster.py's.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ import hashlib
 import hmac
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mockserver.ids import stream
+from mockserver.limits import Limits
 
 if TYPE_CHECKING:
-    from mockserver.session import Memory
+    from mockserver.memory import Memory
 
 MAX_REMEMBERED = 10_000
 """Teams, secrets and conversations kept, each; the oldest go first."""
@@ -41,10 +43,38 @@ class Secret:
     """The session it was asked for, as the client put it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One team as it is known beforehand: any of its keys opens the door, all share its seats. A blocked one has no
+    credits."""
+
+    keys: tuple[str, ...] = field(repr=False)
+    name: str = ""
+    blocked: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Every team that is known beforehand, and the limits of all."""
+
+    accounts: tuple[Account, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def open_keys(self) -> Iterator[str]:
+        """Keys of teams that are not blocked."""
+        return (key for account in self.accounts if not account.blocked for key in account.keys)
+
+
 @dataclass(slots=True, eq=False)
 class Team:
-    """What belongs to one key. It does not hold the key."""
+    """What belongs to one key, or to the keys of one account. It does not hold a key."""
 
+    name: str = ""
+    blocked: bool = False
+    limits: Limits = field(default_factory=Limits)
+    """Its own; all others are those of every team."""
     sessions: int = 0
     """Open now."""
     recent: deque[float] = field(default_factory=deque)
@@ -54,7 +84,8 @@ class Team:
 
 
 class Accounts:
-    """The books of one server. Without `keys` any non-empty key is let in, each as a team of its own.
+    """The books of one server. Where no key is known but blocked ones, any non-empty key is let in, each as a team of
+    its own.
 
     Credentials are kept as SHA-256 digests, so that looking one up tells nothing about another by its timing.
     """
@@ -64,12 +95,17 @@ class Accounts:
         *,
         keys: Iterable[str] = (),
         blocked: Iterable[str] = (),
-        requests_per_minute: int | None = None,
+        roster: Roster | None = None,
         seed: str,
     ) -> None:
-        self.requests_per_minute = requests_per_minute
-        self._keys = [_digest(key) for key in keys]
-        self._blocked = [_digest(key) for key in blocked]
+        single = [Account((key,)) for key in keys] + [Account((key,), blocked=True) for key in blocked]
+        self._known = [
+            (_digest(key), team)
+            for account in [*(roster.accounts if roster else ()), *single]
+            for team in [Team(account.name, account.blocked, account.limits)]
+            for key in account.keys
+        ]
+        self._open = all(team.blocked for _, team in self._known)
         self._teams: OrderedDict[bytes, Team] = OrderedDict()
         self._secrets: OrderedDict[bytes, tuple[Team, Secret]] = OrderedDict()
         self._rng = stream(seed, "client secrets")
@@ -79,11 +115,9 @@ class Accounts:
         if not key:
             return Denied("missing")
         digest = _digest(key)
-        if _among(digest, self._blocked):
-            return Denied("blocked")
-        if self._keys and not _among(digest, self._keys):
-            return Denied("wrong")
-        return self._team(digest)
+        if (team := self._known_by(digest)) is not None:
+            return Denied("blocked") if team.blocked else team
+        return self._team(digest) if self._open else Denied("wrong")
 
     def bearer(self, credential: str | None, now: float) -> Team | Denied:
         """The team of an API key or of an ephemeral secret that still holds."""
@@ -118,20 +152,20 @@ class Accounts:
         _, secret = self._secrets.get(_digest(credential or ""), (None, None))
         return secret.session if secret is not None else None
 
-    def knock(self, team: Team, now: float) -> Denied | None:
-        """Count a request; refused when the last minute saw too many. Off without `requests_per_minute`."""
-        if self.requests_per_minute is None:
+    def knock(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
+        """Count a request; refused when the last minute saw `per_minute`. None is no limit."""
+        if per_minute is None:
             return None
         while team.recent and team.recent[0] <= now - 60:
             team.recent.popleft()
-        if len(team.recent) >= self.requests_per_minute:
+        if len(team.recent) >= per_minute:
             return Denied("rate", math.ceil(team.recent[0] + 60 - now) if team.recent else 60)
         team.recent.append(now)
         return None
 
-    def enter(self, team: Team, seats: int) -> Denied | None:
-        """Take one of the team's `seats` for a session, to be given back with `leave`."""
-        if team.sessions >= seats:
+    def enter(self, team: Team, seats: int | None) -> Denied | None:
+        """Take one of the team's `seats` for a session, to be given back with `leave`. None is no limit."""
+        if seats is not None and team.sessions >= seats:
             return Denied("crowded", 1)  # nobody knows when a seat is free
         team.sessions += 1
         return None
@@ -153,6 +187,11 @@ class Accounts:
         memory, used = team.conversations.get(conversation_id, (None, now))
         return memory if now - used < kept_s else None
 
+    def _known_by(self, digest: bytes) -> Team | None:
+        """Compares with every one, so that its time does not depend on which it was; the last of several counts."""
+        found = [team for known, team in self._known if hmac.compare_digest(digest, known)]
+        return found[-1] if found else None
+
     def _team(self, digest: bytes) -> Team:
         team = self._teams.setdefault(digest, Team())
         self._teams.move_to_end(digest)
@@ -163,8 +202,3 @@ class Accounts:
 
 def _digest(credential: str) -> bytes:
     return hashlib.sha256(credential.encode(errors="surrogateescape")).digest()  # headers may hold any byte
-
-
-def _among(digest: bytes, known: list[bytes]) -> bool:
-    """Compares with every one, so that its time does not depend on which it was."""
-    return sum(hmac.compare_digest(digest, each) for each in known) > 0

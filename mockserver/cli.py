@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,19 @@ class Unusable(click.ClickException):
 @click.option("--seed", default="0", show_default=True, help="Same seed and traffic, same frames.")
 @click.option("--api-key", "api_keys", multiple=True, help="Accept this key; repeatable.  [default: any]")
 @click.option("--blocked-key", "blocked_keys", multiple=True, help="A key whose team has no credits; repeatable.")
-@click.option("--max-sessions", type=click.IntRange(min=1), help="Open at once per team.  [default: the service's]")
-@click.option("--rate", type=click.IntRange(min=1), help="Requests a minute per team.  [default: unlimited]")
+@click.option("--accounts", type=click.Path(path_type=Path), help="Teams, their keys and limits, by file.")
+@click.option("--max-sessions", type=int, help="Open at once per team.  [default: the service's]")
+@click.option("--rate", type=int, help="Requests a minute per team.  [default: unlimited]")
+@click.option("--session-minutes", type=float, help="How long a session may last.  [default: as at the service]")
+@click.option("--idle-minutes", type=float, help="How long nothing may cross the wire.  [default: unlimited]")
+@click.option(
+    "--resumption-minutes", type=float, help="How long a conversation is remembered.  [default: the service's]"
+)
+@click.option(
+    "--snapshot-ms", type=float, help="Who is back sooner gets a stale conversation.  [default: the dialect's]"
+)
+@click.option("--secret-seconds", type=int, help="Life of a client secret that asks for none.  [default: 600]")
+@click.option("--secret-max-seconds", type=int, help="The most one may ask for.  [default: 3600, OpenAI 7200]")
 @click.option(
     "--voice", type=click.Choice(["auto", "tone", "espeak"]), default="auto", show_default=True, help="Who speaks."
 )
@@ -130,13 +142,20 @@ def _tapes(
 
 def _options(settings: dict[str, object]) -> Options:
     from mockserver.clock import rate_named
+    from mockserver.limits import Limits
     from mockserver.server import Options
 
-    rate, clock = settings.pop("rate"), str(settings.pop("clock"))
+    settings["requests_per_minute"], clock = settings.pop("rate"), str(settings.pop("clock"))
+    limits = {each.name: settings.pop(each.name) for each in fields(Limits)}
+    accounts = settings.pop("accounts")
     try:
+        if accounts is not None:
+            from mockserver.roster import load
+
+            settings["roster"] = load(accounts)  # type: ignore[arg-type]
         return Options(
             **settings,  # type: ignore[arg-type]
-            requests_per_minute=rate,  # type: ignore[arg-type]
+            limits=Limits(**limits),  # type: ignore[arg-type]
             clock_rate=rate_named(clock),
             journal_bytes=JOURNAL_BYTES,
         )

@@ -45,6 +45,8 @@ class Item:
     """Id of the item before it, as it was when this one was added."""
     replayed: bool = False
     """It repeats an item of an earlier connection."""
+    saved_s: float | None = None
+    """From when on a connection that resumes gets it back; None until something ends that it belongs to."""
     truncated: bool = False
     """The client said how much of it was heard; what is sent after that was not."""
     spoken: list[Spoken] = field(default_factory=list)
@@ -93,6 +95,7 @@ class Conversation:
         self.earlier: list[Item] = []
         """What was said on connections before this one; remembered, but not announced here."""
         self._items: dict[str, Item] = {}
+        self._unsaved: list[Item] = []
         self._last: str | None = None
 
     def __len__(self) -> int:
@@ -101,12 +104,24 @@ class Conversation:
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
 
+    def save(self, at: float) -> None:
+        """What was added since the last time is there to be resumed from `at` on."""
+        for item in self._unsaved:
+            item.saved_s = at
+        self._unsaved.clear()
+
+    def history(self, at: float | None) -> list[Item]:
+        """What a connection that resumes at that instant gets back; None is long after all of it."""
+        own = [item for item in self if not item.replayed]
+        return self.earlier + [item for item in own if at is None or (item.saved_s is not None and item.saved_s <= at)]
+
     def get(self, item_id: str) -> Item | None:
         """The item of that id, or None."""
         return self._items.get(item_id)
 
     def add(self, item: Item, after: str | None = None) -> None:
         """Put `item` at the end, or behind `after` (`"root"` is the head). An unknown `after` means the end."""
+        self._unsaved.append(item)
         if after is None or after == self._last or (after != "root" and after not in self._items):
             item.previous = self._last
             self._items.pop(item.id, None)  # an id that comes again stands at the end

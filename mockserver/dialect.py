@@ -14,6 +14,7 @@ from mockserver.commands import Command, Settings
 from mockserver.facts import Fact, Heard, ResponseEnded
 from mockserver.ids import Ids
 from mockserver.ledger import Ledger
+from mockserver.limits import Limits
 from mockserver.pacing import Plan, Rhythm
 from mockserver.prices import PriceTable
 from mockserver.vad import TurnSettings
@@ -35,6 +36,8 @@ class Opening:
     query: tuple[tuple[str, str], ...] = ()
     secret: Mapping[str, Any] | None = None
     """The session that a client secret was made with."""
+    session_s: float | None = None
+    """How long the session may last; None is as long as the service allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,10 @@ class Traits:
     rhythm: Rhythm
     """The recorded pace, for the preset `live`."""
     max_frame_bytes: int
-    session_cap_s: float
-    ends_at_cap: bool
-    """How a session ends then is known."""
     ping_s: float | None
     """The server pings this often."""
-    resumption_s: float
-    """How long an unused conversation is remembered."""
-    concurrent_sessions: int
+    limits: Limits
+    """The service's own, all of them."""
 
 
 class Dialect(Protocol):

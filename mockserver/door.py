@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from mockserver.accounts import Denied, Secret
+from mockserver.limits import Limits
 
 if TYPE_CHECKING:
     from mockserver.commands import Rejected
@@ -60,7 +61,7 @@ class Door(Protocol):
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
         """How the service says it."""
 
-    def lifetime(self, body: bytes) -> int | Refusal:
+    def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         """Seconds that a client secret shall live, from the body of the request for one."""
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
@@ -169,7 +170,7 @@ class XaiDoor:
             case "crowded":  # refused at connect, as observed; the status is a guess
                 return Refusal(429, _EXHAUSTED, "Too many concurrent sessions for this team.", denied.retry_after_s)
 
-    def lifetime(self, body: bytes) -> int | Refusal:
+    def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         try:
             asked = orjson.loads(body or b"{}")
         except orjson.JSONDecodeError as problem:
@@ -182,7 +183,7 @@ class XaiDoor:
                 return _misshaped("session: expected an object")
             if (rejected := self.check_session(session)) is not None:
                 return Refusal(400, _INVALID, rejected.message)
-        return _seconds(asked.get("expires_after"))
+        return _seconds(asked.get("expires_after"), limits)
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
         return None
@@ -259,7 +260,7 @@ class OpenAIDoor:
                 error = "Rate limit reached. Please try again later."
                 return Refusal(429, "rate_limit_exceeded", error, denied.retry_after_s, _REQUEST, 4000)
 
-    def lifetime(self, body: bytes) -> int | Refusal:
+    def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         try:
             asked = orjson.loads(body or b"{}")
         except orjson.JSONDecodeError:
@@ -269,9 +270,10 @@ class OpenAIDoor:
         if (session := asked.get("session")) is not None and (rejected := self.check_session(session)) is not None:
             return _wrong(400, rejected.code or "", rejected.message)
         expires_after = asked.get("expires_after") or {}
-        seconds = expires_after.get("seconds", 600) if isinstance(expires_after, dict) else None
-        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= 7200:
-            error = "Invalid 'expires_after.seconds': expected an integer from 10 to 7200."
+        default, most = limits.secret_seconds, limits.secret_max_seconds or 0
+        seconds = expires_after.get("seconds", default) if isinstance(expires_after, dict) else None
+        if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= most:
+            error = f"Invalid 'expires_after.seconds': expected an integer from 10 to {most}."
             return _wrong(400, "invalid_value", error)
         return seconds
 
@@ -318,17 +320,18 @@ def _misshaped(problem: str) -> Refusal:
     return Refusal(422, _INVALID, f"Failed to deserialize the JSON body into the target type: {problem}")
 
 
-def _seconds(expires_after: object) -> int | Refusal:
-    """Seconds from `{"seconds": N}`, 600 when nothing is asked for; other keys are tolerated."""
+def _seconds(expires_after: object, limits: Limits) -> int | Refusal:
+    """Seconds from `{"seconds": N}`, the default when nothing is asked for; other keys are tolerated."""
+    default, most = limits.secret_seconds or 0, limits.secret_max_seconds or 0
     if expires_after is None:
-        return 600
+        return default
     if not isinstance(expires_after, dict):
         return _misshaped("expires_after: expected an object")
-    seconds = expires_after.get("seconds", 600)
+    seconds = expires_after.get("seconds", default)
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         return _misshaped("expires_after.seconds: expected an integer")
-    if not 1 <= seconds <= 3600:
-        return Refusal(400, _INVALID, f"expires_after.seconds must be 1 to 3600, not {seconds}.")
+    if not 1 <= seconds <= most:
+        return Refusal(400, _INVALID, f"expires_after.seconds must be 1 to {most}, not {seconds}.")
     return seconds
 
 

@@ -246,7 +246,10 @@ class ResponseEnded:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The session has lasted as long as one may."""
+    """The session has lasted as long as one may, or nothing has crossed the wire for as long as that may be."""
+
+    after_s: float
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

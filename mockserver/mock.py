@@ -14,8 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from mockserver.accounts import Roster
 from mockserver.clock import rate_named
 from mockserver.journal import Journal, SessionLog, Spent
+from mockserver.limits import Limits
 from mockserver.server import Options, Server
 
 if TYPE_CHECKING:
@@ -35,11 +37,13 @@ class MockServer:
     is `xai`, `openai`, `auto` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`;
     `pacing` is `live`, `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or
     `manual`. With `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a
-    team without credits. The same seed and the same traffic give the same frames. Port 0 picks a free one.
+    team without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall
+    not be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. The same seed and the
+    same traffic give the same frames. Port 0 picks a free one.
 
-    Raises ValueError for a setting it does not know, ScenarioError for a scenario that cannot be used, BadCassette,
-    UnreadableRecording or EmptyLibrary for such a recording, OSError when it cannot listen. What goes wrong inside the
-    mock is raised at the end of the `with`: the client only saw 1011.
+    Raises ValueError for a setting it does not know, DocumentError, which is one, for an accounts file, ScenarioError
+    for a scenario that cannot be used, BadCassette, UnreadableRecording or EmptyLibrary for such a recording, OSError
+    when it cannot listen. What goes wrong inside the mock is raised at the end of the `with`: the client only saw 1011.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class MockServer:
         vad: str = "energy",
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),
+        accounts: Roster | str | os.PathLike[str] | None = None,
+        limits: Limits | None = None,
         max_sessions: int | None = None,
         requests_per_minute: int | None = None,
         clock: str = "wall",
@@ -74,8 +80,8 @@ class MockServer:
             vad=vad,
             api_keys=tuple(api_keys),
             blocked_keys=tuple(blocked_keys),
-            max_sessions=max_sessions,
-            requests_per_minute=requests_per_minute,
+            limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),
+            roster=_roster(accounts),
             clock_rate=rate_named(clock),
             admin_token=admin_token,
         )
@@ -104,7 +110,8 @@ class MockServer:
     @property
     def api_key(self) -> str:
         """A key that is accepted."""
-        return next(iter(self._server.options.api_keys), ANY_KEY)
+        options = self._server.options
+        return next(iter((*options.api_keys, *(options.roster.open_keys if options.roster else ()))), ANY_KEY)
 
     @property
     def sessions(self) -> list[SessionLog]:
@@ -223,6 +230,14 @@ def _tapes(cassette: str | os.PathLike[str] | None, verbatim: bool, speed: float
     from mockserver.tapes import Reenacted, Verbatim
 
     return Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
+
+
+def _roster(accounts: Roster | str | os.PathLike[str] | None) -> Roster | None:
+    if isinstance(accounts, str | os.PathLike):
+        from mockserver.roster import load
+
+        return load(accounts)
+    return accounts
 
 
 def _loaded(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario | None:

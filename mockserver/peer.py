@@ -28,17 +28,24 @@ class Peer(Protocol):
 
 
 class Until:
-    """A peer up to an instant; then it says its `last` frames, and is heard no more."""
+    """A peer up to an instant, or until nothing was heard of either side for `idle_s`; then it says its `last` frames,
+    made from the instant and whether it was idle, and is heard no more."""
 
-    def __init__(self, peer: Peer, end_s: float, last: Callable[[float], Iterable[Frame]]) -> None:
+    def __init__(self, peer: Peer, end_s: float, idle_s: float, last: Callable[[float, bool], Iterable[Frame]]) -> None:
         self._peer = peer
-        self._end_s = end_s
+        self._cap_s = end_s
+        self._idle_s = idle_s
         self._last = last
+        self._end_s = min(end_s, idle_s)
         self._over = False
 
     def receive(self, data: str | bytes, now: float) -> None:
         if now < self._end_s:
+            self._alive(now)
             self._peer.receive(data, now)
+
+    def _alive(self, now: float) -> None:
+        self._end_s = min(self._cap_s, now + self._idle_s)
 
     def lost(self, now: float) -> None:
         self._peer.lost(now)
@@ -53,9 +60,12 @@ class Until:
         if self._over:
             return []
         out = self._peer.take_output(min(now, self._end_s))
-        if now >= self._end_s:
+        if out:
+            self._alive(out[-1].at)
+        due = self._peer.next_due()
+        if now >= self._end_s and (due is None or due > self._end_s):
             self._over = True
-            out += [Outgoing(self._end_s, frame) for frame in self._last(self._end_s)]
+            out += [Outgoing(self._end_s, frame) for frame in self._last(self._end_s, self._end_s < self._cap_s)]
         return out
 
 

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
 from mockserver import control
-from mockserver.accounts import Accounts, Denied, Team
+from mockserver.accounts import Accounts, Denied, Roster, Team
 from mockserver.clock import Clock
 from mockserver.connection import Connection
 from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
 from mockserver.door import DOORS, NOT_HTTP, Asked, Door, Refusal, http_refusal
 from mockserver.journal import Journal
+from mockserver.limits import Limits
 from mockserver.pacing import PRESETS
 from mockserver.peer import TurnedAway, Until
-from replay.frames import Close
+from replay.frames import Close, Frame
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
     from mockserver.brains import Brain
@@ -32,8 +33,9 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.dialect import Dialect, Traits
     from mockserver.hearing import Hearing
     from mockserver.ledger import Ledger
+    from mockserver.memory import Memory
     from mockserver.peer import Peer
-    from mockserver.session import Memory, Session
+    from mockserver.session import Session
     from mockserver.tapes import Reenacted, Verbatim
     from mockserver.vad import EngineFor
     from mockserver.voices import Voice
@@ -62,10 +64,10 @@ class Options:
     vad: str = "energy"
     api_keys: tuple[str, ...] = ()
     blocked_keys: tuple[str, ...] = ()
-    max_sessions: int | None = None
-    """Open at once per team; None is the dialect's own number."""
-    requests_per_minute: int | None = None
-    """Per team; None is no limit."""
+    limits: Limits = field(default_factory=Limits)
+    """Of every team; what is not said is the service's own."""
+    roster: Roster | None = None
+    """Teams by file; its limits go before those above."""
     clock_rate: float = 1.0
     admin_token: str | None = None
     journal_bytes: int = 256 << 20
@@ -74,9 +76,6 @@ class Options:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))
         if self.pacing not in PRESETS:
             raise ValueError(f"unknown pacing {self.pacing!r}; use {', '.join(PRESETS)}")
-        for name in ("max_sessions", "requests_per_minute"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
         if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
             raise ValueError("a key or token is empty; leave it out or give it a value")
 
@@ -117,7 +116,7 @@ class Server:
         self.accounts = Accounts(
             keys=options.api_keys,
             blocked=options.blocked_keys,
-            requests_per_minute=options.requests_per_minute,
+            roster=options.roster,
             seed=options.seed,
         )
         self.journal = Journal(options.journal_bytes)
@@ -244,12 +243,12 @@ class Server:
         asked = door.read(headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta"))
         if isinstance(asked, Refusal):
             return asked
-        team = self._admit(self.accounts.bearer(asked.credential, self.clock.unix()))
+        team = self._admit(self.accounts.bearer(asked.credential, self.clock.unix()), name)
         if isinstance(team, Denied):
             return door.refuse(team, asked.credential)
         if (refusal := door.check(asked, self.accounts.session_of(asked.credential), query)) is not None:
             return refusal
-        seats = self.options.max_sessions or self.traits(name).concurrent_sessions
+        seats = self.limits(team, name).max_sessions
         if (denied := self.accounts.enter(team, seats)) is not None:
             return door.refuse(denied, asked.credential)
         return asked, team
@@ -272,10 +271,17 @@ class Server:
         cast = _Cast(dialect, TurnedAway(frames), None, Ledger(dialect.prices, dialect.model))
         return await self._serve(request, subprotocol, cast, Team())
 
-    def _admit(self, team: Team | Denied) -> Team | Denied:
+    def limits(self, team: Team, name: str) -> Limits:
+        """Those of a team at a service: its own, else those of all, else the service's."""
+        roster, options = self.options.roster, self.options
+        everybody = options.limits if roster is None else roster.limits.over(options.limits)
+        return team.limits.over(everybody).over(self.traits(name).limits)
+
+    def _admit(self, team: Team | Denied, name: str) -> Team | Denied:
         if isinstance(team, Denied):
             return team
-        return self.accounts.knock(team, self.clock.unix()) or team
+        per_minute = self.limits(team, name).requests_per_minute
+        return self.accounts.knock(team, self.clock.unix(), per_minute) or team
 
     async def _serve(
         self, request: web.Request, subprotocol: str | None, cast: _Cast, team: Team
@@ -327,10 +333,11 @@ class Server:
         """Who serves a new connection: a session, or a recording."""
         from mockserver.dialect import Opening
 
-        resumed = self._remembered(team, asked.conversation_id, self.traits(name).resumption_s)
+        limits, now = self.limits(team, name), self.clock.unix()
+        resumed = self._remembered(team, asked.conversation_id, limits.resumption_s)
         seed, secret = self._next_seed(), self.accounts.session_of(asked.credential)
-        dialect = DIALECTS[name](Opening(seed, self.clock.unix(), asked.model, resumed is not None, query, secret))
-        return self._player(dialect) or self._session(dialect, seed, resumed)
+        dialect = DIALECTS[name](Opening(seed, now, asked.model, resumed is not None, query, secret, limits.session_s))
+        return self._player(dialect) or self._session(dialect, seed, resumed, limits, now)
 
     def _player(self, dialect: Dialect) -> _Cast | None:
         from mockserver.ledger import Ledger
@@ -339,7 +346,7 @@ class Server:
             return None
         return _Cast(dialect, self.verbatim.peer(dialect), None, Ledger(dialect.prices, dialect.model))
 
-    def _session(self, dialect: Dialect, seed: str, resumed: Memory | None) -> _Cast:
+    def _session(self, dialect: Dialect, seed: str, resumed: Memory | None, limits: Limits, now: float) -> _Cast:
         from mockserver.facts import Expired
         from mockserver.session import Session
         from mockserver.tapes import overheard
@@ -352,12 +359,22 @@ class Server:
             seed=seed,
             pacing=self.options.pacing,
             resumed=resumed,
+            opened=now,
+            snapshot_s=limits.snapshot_s,
             hearing=self.hearing or self._plain_hearing,
             engine=self.engine,
         )
-        peer, traits = overheard(session, brain), dialect.traits
-        if traits.ends_at_cap:
-            peer = Until(peer, traits.session_cap_s, lambda at: dialect.render(Expired(), at))
+        if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):
+            _LOG.warning(
+                "conversation %s is taken up from a stale snapshot: the client is back within %g ms",
+                resumed.conversation.id,
+                limits.snapshot_s * 1000,
+            )
+
+        def last(at: float, idle: bool) -> Iterable[Frame]:
+            return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
+
+        peer = Until(overheard(session, brain), limits.session_s, limits.idle_s, last)
         return _Cast(dialect, peer, session, session.ledger)
 
     def _remembered(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
@@ -380,13 +397,14 @@ class Server:
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
         scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        door = self._door(request)
+        name = self._served(request)
+        door = DOORS[name]
         credential = key.strip() if scheme.lower() == "bearer" else None
-        team = self._admit(self.accounts.owner(credential))
+        team = self._admit(self.accounts.owner(credential), name)
         if isinstance(team, Denied):
             return self._refused(door.refuse(team, credential), door)
         body = await request.read()
-        seconds = door.lifetime(body)
+        seconds = door.lifetime(body, self.limits(team, name))
         if isinstance(seconds, Refusal):
             return self._refused(seconds, door)
         secret = self.accounts.mint(

@@ -60,6 +60,7 @@ from mockserver.inputs import Inputs
 from mockserver.item_requests import items_given, misfit, taken, untruncatable
 from mockserver.ledger import Ledger
 from mockserver.listening import Buffered, InputAudio, SpokenTurn
+from mockserver.memory import Memory
 from mockserver.playout import Agenda, Run
 from mockserver.vad import Began, Ended, EngineFor, TurnSettings, audio_start_ms
 from mockserver.vad.energy import EnergyEngine
@@ -69,17 +70,9 @@ from replay.frames import Outgoing
 ANSWER, HEARING, IDLE, LIMITS = "answer", "hearing", "idle", "limits"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Memory:
-    """What outlives a connection, for one that resumes its conversation."""
-
-    conversation: Conversation
-    brain: Brain
-    turns_heard: int
-
-
 class Session:
-    """The state of one connection; a Peer. With `resumed` it goes on where that conversation was, `brain` included."""
+    """The state of one connection; a Peer. With `resumed` it goes on where that conversation was, its brain included,
+    once the client asks for that. `opened` is the Unix second at which the connection was."""
 
     def __init__(
         self,
@@ -90,6 +83,8 @@ class Session:
         seed: str,
         pacing: str = "live",
         resumed: Memory | None = None,
+        opened: float | None = None,
+        snapshot_s: float = 0.0,
         hearing: Hearing = NOTHING,
         engine: EngineFor = EnergyEngine,
     ) -> None:
@@ -97,8 +92,11 @@ class Session:
         self.settings = dialect.traits.defaults
         self.conversation = Conversation(resumed.conversation.id if resumed else dialect.ids.conversation)
         self.ledger = Ledger(dialect.prices, dialect.model)
-        self._brain = resumed.brain if resumed else brain
-        self._resumed = resumed.conversation if resumed else None
+        self._brain = brain
+        self._resumed = resumed
+        self._history = resumed.history(opened) if resumed else []
+        self._opened = opened
+        self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
         latencies = stream(seed, "latency")
         told = self._state, self._closed, self._ended
         self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, *told)
@@ -114,7 +112,7 @@ class Session:
         self._turn: SpokenTurn | None = None
         self._unheard: SpokenTurn | None = None
         self._answer_owed = False
-        self._turns_heard = resumed.turns_heard if resumed else 0
+        self._turns_heard = 0
         self._last_end_ms = 0
         self._answered_by_commit = False
         self._out: list[Outgoing] = []
@@ -140,6 +138,7 @@ class Session:
         """The client is gone: nothing goes on."""
         self._agenda.advance(now)
         self._agenda.clear()
+        self.conversation.save(now + self._snapshot_s)
 
     def next_due(self) -> float | None:
         """When the next beat is due, in seconds since the connection opened."""
@@ -154,7 +153,7 @@ class Session:
     @property
     def memory(self) -> Memory:
         """What a later connection needs to resume the conversation."""
-        return Memory(self.conversation, self._brain, self._turns_heard)
+        return Memory(self.conversation, self._brain, self._turns_heard, self._opened)
 
     def _state(self, fact: Fact, at: float) -> None:
         self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
@@ -209,10 +208,14 @@ class Session:
         for listed in listings(self.settings.servers, known, self.conversation, self.dialect, now):
             self._state(listed, now)
 
-    def _replay(self, remembered: Conversation, now: float) -> None:
-        """Bring back what was said. Only the assistant's messages show as events, under new ids (recordings)."""
-        self.conversation.earlier = [*remembered.earlier, *(item for item in remembered if not item.replayed)]
+    def _replay(self, remembered: Memory, now: float) -> None:
+        """Bring back what was said, and nothing of how the session was set up. Only the assistant's messages show as
+        events, under new ids (recordings). A scenario goes on where it was, whatever of the history is missing."""
+        self._brain, self._turns_heard = remembered.brain, remembered.turns_heard
+        self.conversation.earlier, self._history = self._history, []
         for item in self.conversation.earlier:
+            if item.kind == "call":
+                self._inputs.called(item.call_id, item.name)
             if item.kind == "message" and item.role == "assistant" and item.text:
                 parts = [Part("text", item.text)]
                 again = Item(self.dialect.ids.item(now), "message", "assistant", parts=parts, replayed=True)
@@ -556,6 +559,7 @@ class Session:
     def _closed(self, response: Response, now: float) -> None:
         """A response is over, however it ended."""
         self._asides.pop(response.id, None)
+        self.conversation.save(now + self._snapshot_s)
         after_s = self.dialect.traits.limits_after_s
         if after_s is not None:
             self._unlimited.append(response)

@@ -68,6 +68,7 @@ from mockserver.facts import (
 )
 from mockserver.ids import stream
 from mockserver.ledger import Ledger
+from mockserver.limits import Limits
 from mockserver.prices import PriceTable
 from mockserver.vad import OPENAI_TURNS
 from replay.frames import Close, Frame, Text
@@ -114,11 +115,14 @@ def traits_of(model: Model, kind: str) -> Traits:
         written=openai_words.written,
         rhythm=openai_words.RHYTHM,
         max_frame_bytes=21 << 20,  # 15 MiB of audio in base64 and its envelope
-        session_cap_s=openai_session.SESSION_S,
-        ends_at_cap=True,
         ping_s=20.26,
-        resumption_s=0.0,
-        concurrent_sessions=100,  # a guess; the service's limit is one of tokens
+        limits=Limits(
+            max_sessions=100,  # a guess; the service's limit is one of tokens
+            session_minutes=openai_session.SESSION_S / 60,
+            resumption_minutes=0,
+            secret_seconds=600,
+            secret_max_seconds=7200,
+        ),
     )
 
 
@@ -134,7 +138,7 @@ class OpenAI:
         self.prices = date.prices
         self.model = priced(self._model.name, date.prices.per_million_tokens)
         self.ids = OpenAIIds(opening.seed, opening.epoch)
-        expires_at = int(opening.epoch) + openai_session.SESSION_S
+        expires_at = int(opening.epoch) + int(opening.session_s or openai_session.SESSION_S)
         if transcribes:
             session = openai_session.fresh_transcription(self.ids.session, expires_at)
         else:
@@ -238,8 +242,9 @@ class OpenAI:
                 yield from self._limits(fact.response, at)
             case Expired():
                 # The error is of the beta, the close frame of today: clients that know either are told.
-                yield self._error(Rejected(EXPIRED, code="session_expired"), at)
-                yield Close(1001, EXPIRED)
+                told = (IDLE if fact.idle else EXPIRED).format(minutes=fact.after_s / 60)
+                yield self._error(Rejected(told, code="session_expired"), at)
+                yield Close(1001, told)
             case Refused():
                 code, param, message = REFUSALS[fact.problem]
                 told = message.format(id=fact.about, has=fact.has_ms, asked=fact.asked_ms)
@@ -420,7 +425,9 @@ def session_for(asked: Mapping[str, Any], seed: str) -> Json:
     return openai_session.merged(openai_session.fresh(model, session_id, 0), asked, model)
 
 
-EXPIRED = f"Your session hit the maximum duration of {openai_session.SESSION_S // 60} minutes."
+EXPIRED = "Your session hit the maximum duration of {minutes:g} minutes."
+IDLE = "Your session was idle for {minutes:g} minutes."
+"""The service never says so: it keeps idle sessions open. Only a mock that is told to does not."""
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_TRANSCRIBER = "gpt-4o-mini-transcribe"
 STREAMING = "gpt-realtime-whisper"

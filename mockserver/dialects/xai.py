@@ -55,10 +55,11 @@ from mockserver.facts import (
 )
 from mockserver.ids import hex128, stream, uuid4
 from mockserver.ledger import Ledger
+from mockserver.limits import Limits
 from mockserver.pacing import Rhythm, plan
 from mockserver.prices import PriceTable
 from mockserver.vad import XAI_TURNS
-from replay.frames import Binary, Frame, Text
+from replay.frames import Binary, Close, Frame, Text
 
 Json = dict[str, object]
 
@@ -123,11 +124,15 @@ TRAITS = Traits(
     written=plan,  # xAI always speaks
     rhythm=RHYTHM,
     max_frame_bytes=16 << 20,  # a guess; OpenAI allows 15 MiB of audio a message
-    session_cap_s=120 * 60,
-    ends_at_cap=False,  # an error `max_duration` is documented; what follows is not known
     ping_s=None,
-    resumption_s=30 * 60,
-    concurrent_sessions=100,
+    limits=Limits(
+        max_sessions=100,
+        session_minutes=120,
+        resumption_minutes=30,
+        snapshot_ms=25,  # a guess; a recorded conversation was taken up whole 330 ms after its last sound
+        secret_seconds=600,
+        secret_max_seconds=3600,
+    ),
 )
 
 MODELS = ("grok-voice-latest", "grok-voice-think-fast-1.0", "grok-voice-think-fast-2.0")
@@ -278,8 +283,10 @@ class Xai:
                     yield self.event(type, **fields)
             case ResponseEnded():
                 yield from self._response_ended(fact.response)
-            case ItemRetrieved() | LimitsUpdated() | Expired():
-                pass  # xAI has no such request, tells nothing of limits, and does not end by itself: see `ends_at_cap`
+            case Expired():
+                yield from self._expired(fact)
+            case ItemRetrieved() | LimitsUpdated():
+                pass  # xAI has no such request, and tells nothing of limits
             case Refused():
                 if fact.problem in REFUSALS:
                     refusal, code = REFUSALS[fact.problem]
@@ -365,6 +372,13 @@ class Xai:
         event_id = self.ids.event()
         error: Json = {"type": kind, "code": code or kind, "message": message, "param": param, "event_id": event_id}
         return _text({"type": "error", "event_id": event_id, "error": error, "previous_item_id": None})
+
+    def _expired(self, fact: Expired) -> Iterator[Frame]:
+        # The error's types are documented. Its words, that a close follows and its code are guesses, made after OpenAI.
+        kind, told = ("timeout", "inactivity") if fact.idle else ("max_duration", "its maximum duration")
+        message = f"The session ended after {fact.after_s / 60:g} minutes, {told}."
+        yield self._error(kind, message)
+        yield Close(1001, message)
 
     # A response.
 

@@ -17,7 +17,8 @@ import pybase64
 from mockserver.brains import Brain, Say, Step, Turn
 from mockserver.dialect import Opening
 from mockserver.dialects import DIALECTS, dialect_name
-from mockserver.session import Memory, Session
+from mockserver.memory import Memory
+from mockserver.session import Session
 from mockserver.voices import voice_named
 from replay.frames import Binary, Text
 

@@ -6,7 +6,7 @@ from mockserver import accounts
 from mockserver.accounts import Accounts, Denied, Secret, Team
 from mockserver.brains.echo import Echo
 from mockserver.conversation import Conversation
-from mockserver.session import Memory
+from mockserver.memory import Memory
 
 NOON = 1_767_268_800.0
 HALF_HOUR = 1800.0
@@ -81,13 +81,13 @@ def test_seats_are_counted_per_team_and_given_back():
 
 
 def test_requests_are_counted_over_the_last_minute():
-    books = Accounts(requests_per_minute=2, seed="0")
+    books = Accounts(seed="0")
     team = team_of(books, "a")
-    assert books.knock(team, NOON) is None
-    assert books.knock(team, NOON + 20) is None
-    assert books.knock(team, NOON + 30) == Denied("rate", 30)
-    assert books.knock(team, NOON + 60) is None
-    assert books.knock(team, NOON + 61) == Denied("rate", 19)
+    assert books.knock(team, NOON, 2) is None
+    assert books.knock(team, NOON + 20, 2) is None
+    assert books.knock(team, NOON + 30, 2) == Denied("rate", 30)
+    assert books.knock(team, NOON + 60, 2) is None
+    assert books.knock(team, NOON + 61, 2) == Denied("rate", 19)
 
 
 def test_a_conversation_is_remembered_for_half_an_hour_by_its_own_team():

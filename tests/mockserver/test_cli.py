@@ -33,7 +33,9 @@ def served(*arguments: str) -> Result:
         (["--api-key", ""], "leave it out"),
         (["--pacing", "slow"], "live"),
         (["--port", "70000"], "65535"),
-        (["--max-sessions", "0"], "x>=1"),
+        (["--max-sessions", "0"], "at least 1"),
+        (["--session-minutes", "nan"], "at least 0.01"),
+        (["--accounts", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
 def test_a_bad_option_ends_with_2_and_a_line_that_says_what_to_do(arguments: list[str], advice: str):

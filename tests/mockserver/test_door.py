@@ -5,6 +5,7 @@ import pytest
 
 from mockserver.accounts import Denied, Secret
 from mockserver.dialects import DIALECTS
+from mockserver.dialects.xai import TRAITS
 from mockserver.door import DOORS, Asked, Refusal
 
 JULY, SEPTEMBER = DOORS["xai@2026-07"], DOORS["xai@2026-09"]
@@ -94,7 +95,7 @@ def test_a_wrong_key_in_september_reads_as_observed():
     ],
 )
 def test_a_secret_lives_as_long_as_asked(body: bytes, seconds: int):
-    assert JULY.lifetime(body) == seconds
+    assert JULY.lifetime(body, TRAITS.limits) == seconds
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_secret_lives_as_long_as_asked(body: bytes, seconds: int):
     ],
 )
 def test_a_bad_request_for_a_secret_is_refused(body: bytes, status: int):
-    refusal = JULY.lifetime(body)
+    refusal = JULY.lifetime(body, TRAITS.limits)
     assert isinstance(refusal, Refusal)
     assert refusal.status == status
     assert all(isinstance(value, str) for value in JULY.body(refusal).values())

@@ -329,8 +329,6 @@ def test_an_error_while_a_session_is_made_is_a_500_without_detail_and_is_raised_
     [
         ({"dialect": "klingon"}, "known are xai"),
         ({"pacing": "slow"}, "use live, realtime, burst"),
-        ({"max_sessions": 0}, "at least 1"),
-        ({"requests_per_minute": 0}, "at least 1"),
         ({"api_keys": ("",)}, "empty"),
     ],
 )

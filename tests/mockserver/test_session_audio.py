@@ -8,7 +8,7 @@ import pytest
 
 from mockserver.audio import RATES
 from mockserver.brains import Say
-from mockserver.session import Memory
+from mockserver.memory import Memory
 from tests.mockserver.talk import TONE, Event, Script, Talk, kinds
 
 DELTA = "response.output_audio.delta"
