@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 class Hearing:
-    """One for all sessions of a scenario: it keeps nothing of what it hears, and is safe in threads."""
+    """One for all sessions of a scenario: of what it hears it keeps which clips came, and is safe in threads."""
 
     def __init__(self, fingerprints: Fingerprints | None = None, transcriber: Transcriber | None = None) -> None:
         self._fingerprints = fingerprints
         self._transcriber = transcriber
+        self.recognised: set[str] = set()
+        """What the known clips say that were heard so far."""
 
     @classmethod
     def of(cls, scenario: Scenario, transcriber: Transcriber | None = None) -> Hearing:
@@ -45,6 +47,7 @@ class Hearing:
     ) -> str | None:
         """The words of one turn, `rate` in Hz; None when they are not understood. See `blocks`."""
         if self._fingerprints and (match := self._fingerprints.match(samples, rate)):
+            self.recognised.add(match.text)
             return match.text
         if self._transcriber is None or len(samples) < SHORTEST_S * rate:
             return None

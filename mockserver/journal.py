@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import orjson
 
+from mockserver.assertions import Assertions
 from mockserver.prices import dollars
 from replay.frames import Binary, Close, Frame, Reset, Text
 
@@ -117,15 +118,15 @@ def _presentable(value: object, audio: Collection[str], name: str = "", depth: i
             return value
 
 
-class SessionLog:
-    """One session as it went: who, when, what was said on the wire, and what it used."""
+class SessionLog(Assertions):
+    """One session as it went: who, when, what was said on the wire, and what it used. `assert_…` demand it."""
 
     def __init__(self, journal: Journal, id: str, conversation_id: str, opened: float, ledger: Ledger) -> None:
         self.id = id
         self.conversation_id = conversation_id
         self.opened = opened
         """Unix time in seconds."""
-        self.ledger = ledger
+        self._ledger = ledger
         self.closed_s: float | None = None
         """Seconds after it opened; None while it lives."""
         self.close_code: int | None = None
@@ -135,6 +136,16 @@ class SessionLog:
         """Frames that were forgotten for want of space."""
         self._journal = journal
         self._kept: deque[Entry | Write] = deque()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What it used."""
+        return self._ledger
+
+    @property
+    def logs(self) -> list[SessionLog]:
+        """This one."""
+        return [self]
 
     @property
     def entries(self) -> list[Entry]:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mockserver.accounts import Roster
+from mockserver.assertions import Assertions
 from mockserver.clock import rate_named
 from mockserver.journal import Journal, SessionLog, Spent
 from mockserver.limits import Limits
@@ -28,7 +29,7 @@ ANY_KEY = "mock-api-key"
 """What `api_key` is when the mock takes any."""
 
 
-class MockServer:
+class MockServer(Assertions):
     """A realtime voice service for one test or program.
 
     `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `cassette`
@@ -116,16 +117,24 @@ class MockServer:
     @property
     def sessions(self) -> list[SessionLog]:
         """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
+        self._catch_up()
         return list(self._server.journal.sessions)
+
+    @property
+    def logs(self) -> list[SessionLog]:
+        """The sessions, for whoever asks for MockServer and SessionLog alike."""
+        return self.sessions
 
     @property
     def journal(self) -> Journal:
         """Every frame that crossed the wire."""
+        self._catch_up()
         return self._server.journal
 
     @property
     def ledger(self) -> Spent:
         """What all sessions used so far: seconds, text items, `.total_usd`."""
+        self._catch_up()
         return self._server.journal.total()
 
     @property
@@ -137,6 +146,16 @@ class MockServer:
     def errors(self) -> list[Exception]:
         """What went wrong inside the mock so far."""
         return self._server.errors
+
+    @property
+    def unused(self) -> list[str]:
+        """What no client has made use of so far, and turns that found no answer, a line each.
+
+        That is: rules that never answered, except a last one that answers anything; entries of a sequence and recorded
+        responses that were never reached; known clips that were never heard. With `verbatim` it is the report.
+        """
+        self._catch_up()
+        return self._server.unused()
 
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
         """Move the server's time ahead, stopping at everything that happens on the way.
@@ -179,6 +198,11 @@ class MockServer:
             self._thread.end()
         self._raise_unless(error)
 
+    def _catch_up(self) -> None:
+        """In a thread of its own: let it read what clients have sent by now. A loop that serves has to be awaited."""
+        if self._thread is not None:
+            self._thread.catch_up()
+
     def _raise_unless(self, error: BaseException | None) -> None:
         """A bug in here explains a failed test better than what the client saw of it; an interrupt goes first."""
         if self._server.errors and (error is None or isinstance(error, Exception)):
@@ -205,6 +229,11 @@ class _Thread:
         done: Future[None] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
         done.result()
 
+    def catch_up(self) -> None:
+        """Wait until what lies in the sockets has been read. On loopback, what was sent lies there already."""
+        if self._loop.is_running() and threading.current_thread() is not self._thread:
+            self.call(_turns())
+
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -218,6 +247,15 @@ class _Done:
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
+
+
+_TURNS = 20
+"""Of the loop: four from bytes in a socket to a frame in the journal; more for what is too large for one reading."""
+
+
+async def _turns() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -111,6 +111,8 @@ class Server:
         self.hearing: Hearing | None = None
         self.verbatim: Verbatim | None = None
         """What is played instead of sessions."""
+        self.unused: Callable[[], list[str]] = list
+        """What of the scenario or recording no client has made use of so far, a line each."""
         if scenario is not None:
             self.play(scenario)
         self.accounts = Accounts(
@@ -140,16 +142,18 @@ class Server:
             hearing = Hearing.of(scenario, installed_transcriber())
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
-        self.brain, self.hearing, self.verbatim = scenario.brain, hearing, None
+        tally = scenario.tally()
+        self.brain, self.hearing, self.verbatim = partial(scenario.brain, tally), hearing, None
+        self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 
     def play_tapes(self, tapes: Reenacted | Verbatim) -> None:
         """Give new connections what was recorded."""
         from mockserver.tapes import Reenacted
 
         if isinstance(tapes, Reenacted):
-            self.brain, self.verbatim = tapes.brain, None
+            self.brain, self.verbatim, self.unused = tapes.brain, None, tapes.unused
         else:
-            self.verbatim = tapes
+            self.verbatim, self.unused = tapes, tapes.report
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""

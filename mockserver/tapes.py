@@ -44,6 +44,7 @@ class Reenacted:
             raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
         self._chapters = [chapters(recording) for recording in self._recordings]
         self._begun = 0
+        self._tapes: deque[tuple[str, Tape]] = deque(maxlen=MOST_PLAYINGS)
 
     @property
     def dialect(self) -> str | None:
@@ -55,13 +56,28 @@ class Reenacted:
         if len(self._recordings) > 1:
             return Casting([self._part(index) for index in range(len(self._recordings))])
         own = self._chapters[0]
-        self._begun += 1
-        return Tape(own[(self._begun - 1) % len(own)])
+        number, self._begun = self._begun % len(own), self._begun + 1
+        return self._watched(self._name(number), Tape(own[number]))
+
+    def unused(self) -> list[str]:
+        """Recorded responses that nobody asked for, and asked ones that were not recorded, a line each."""
+        if len(self._recordings) > 1:
+            return [line for name, tape in self._tapes if tape.given for line in _unused(name, tape)]
+        begun = [line for name, tape in self._tapes for line in _unused(name, tape)]
+        return begun + [f"{self._name(number)} never began" for number in range(self._begun, len(self._chapters[0]))]
+
+    def _name(self, number: int) -> str:
+        name = self._recordings[0].name
+        return name if len(self._chapters[0]) == 1 else f"{name}, conversation {number + 1}"
+
+    def _watched(self, name: str, tape: Tape) -> Tape:
+        self._tapes.append((name, tape))
+        return tape
 
     def _part(self, index: int) -> Part:
         recording = self._recordings[index]
         line = next(line for line in recording.lines if not line.refused)
-        return Part(recording.name, beginning(line), Tape(self._chapters[index][0]))
+        return Part(recording.name, beginning(line), self._watched(recording.name, Tape(self._chapters[index][0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +217,13 @@ class _Part:
     @cached_property
     def begins(self) -> Beginning:
         return beginning(self.line)
+
+
+def _unused(name: str, tape: Tape) -> Iterable[str]:
+    if tape.unserved:
+        yield f"{name}: {tape.unserved} of {tape.given + tape.unserved} recorded responses were never asked for"
+    if tape.unmatched:
+        yield f"{name}: {tape.unmatched} more responses were asked for than recorded"
 
 
 def _warn(chosen: str, rivals: Sequence[str]) -> None:

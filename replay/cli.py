@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from replay.scrub import Scrubber
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-KEY_VARIABLES = ("XAI_API_KEY", "OPENAI_API_KEY")
-"""Their values are looked for wherever secrets are."""
 SWITCH_S = 0.0002
 """How long the thread that writes may keep the one that relays waiting; Python's own 5 ms would be heard."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -80,6 +78,7 @@ def record(
     if host not in LOOPBACK:
         click.echo(f"warning: listening on {host}: others on the network can use this relay", err=True)
     from replay.recorder import Settings
+    from replay.scrub import known_keys
 
     settings = Settings(
         out=out,
@@ -315,13 +314,8 @@ def each_record(cassette: Cassette) -> Iterator[Record]:
         raise Unusable(str(problem)) from problem
 
 
-def known_keys() -> tuple[str, ...]:
-    """The keys that the environment holds, to be kept out of every file."""
-    return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
-
-
 def _scrubber() -> Scrubber:
-    from replay.scrub import Scrubber
+    from replay.scrub import Scrubber, known_keys
 
     return Scrubber(known_keys())
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from replay.cassette import ORIGINS, BadCassette, CannotRecord, Cassette, Header, Origin, Record, Writer
-from replay.cli import LOOPBACK, Unusable, each_record, known_keys
+from replay.cli import LOOPBACK, Unusable, each_record
 from replay.cli import _version as version
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ async def _replayed(
     recording: Recording, url: str, key: str, speed: float, limits: Limits, out: Path | None, at: datetime
 ) -> Outcome:
     from replay.caller import Caller, CannotReplay, records_into
-    from replay.scrub import Scrubber
+    from replay.scrub import Scrubber, known_keys
 
     loop = asyncio.get_running_loop()
     start_s = loop.time()
@@ -191,6 +191,7 @@ def import_(file: Path, out: Path, origin: Origin) -> None:
     The kind is told by the content. Keys, cookies and tokens in it are not written.
     """
     from replay.formats import UnreadableRecording, detect, tape
+    from replay.scrub import known_keys
 
     at = datetime.now(timezone.utc)  # noqa: TID251  # stands in where the file has no date
     try:

@@ -10,6 +10,7 @@ Not found: a secret cut into several messages, and one that is spoken.
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,9 @@ from replay.frames import Binary, Close, Reset, Text
 
 LEAST = 8
 """Characters of a value that is looked for everywhere. A shorter one would be found where it does not belong."""
+
+KEY_VARIABLES = ("XAI_API_KEY", "OPENAI_API_KEY")
+"""Their values are looked for wherever secrets are."""
 
 HARMLESS = frozenset(
     """accept accept-encoding accept-language cache-control connection content-encoding content-length content-type
@@ -69,6 +73,11 @@ _INTERNAL_NAME = re.compile(
     r"^(?:(?:x|xai|openai|grok|provider)_)?internal(?:_(?:\w*info|metadata|data|debug|state|context))?$"
 )
 _SCHEMA_VALUES = ("default", "const", "enum", "example", "examples")
+
+
+def known_keys() -> tuple[str, ...]:
+    """The keys that the environment holds, to be kept out of every file."""
+    return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
 
 
 class _Uncheckable(Exception):

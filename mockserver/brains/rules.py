@@ -13,8 +13,35 @@ from mockserver.brains.script import Prepared, Script
 from mockserver.brains.templates import TemplateError
 
 UNMATCHED = "I have no answer to that."
-"""Said when no rule answers, since a live model always says something. `Rules.unmatched` has the reason."""
+"""Said when no rule answers, since a live model always says something. `Tally.unmatched` has the reason."""
 MAX_UNMATCHED = 100
+
+
+class Tally:
+    """What the clients made use of in a scenario, over all the connections that share this."""
+
+    def __init__(self, script: Script) -> None:
+        self.uses = [0] * len(script.rules)
+        """How often each rule has answered, in file order."""
+        self.unmatched: list[str] = []
+        """Why a turn got the neutral line; the first `MAX_UNMATCHED` are kept."""
+        self._script = script
+
+    @property
+    def unserved(self) -> list[str]:
+        """The places of the rules that have not answered yet; not of a last one that answers anything: it is there for
+        what should not happen."""
+        return [each.place for each in self._script.rules if not self.uses[each.index] and not self._spare(each)]
+
+    def unused(self) -> list[str]:
+        """What has not answered yet, and which turns found no answer, a line each."""
+        verb = "was never reached" if self._script.in_sequence else "never answered"
+        return [f"{place} {verb}" for place in self.unserved] + self.unmatched
+
+    def _spare(self, prepared: Prepared) -> bool:
+        when = prepared.rule.when
+        is_last = 0 < prepared.index == len(self._script.rules) - 1
+        return is_last and not self._script.in_sequence and (when is None or when.always)
 
 
 class Rules:
@@ -24,19 +51,13 @@ class Rules:
     otherwise the first in the file wins. A sequence gives its entries in order.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, tally: Tally | None = None) -> None:
         self.uses = [0] * len(script.rules)
-        """How often each rule has answered, in file order."""
-        self.unmatched: list[str] = []
-        """Why a turn got the neutral line; the first `MAX_UNMATCHED` are kept."""
+        """How often each rule has answered in this connection, in file order."""
+        self.tally = tally or Tally(script)
         self._script = script
         self._results: dict[str, object] = {}
         self._calls: dict[str, object] = {}
-
-    @property
-    def unserved(self) -> list[str]:
-        """The places of the rules that have not answered yet."""
-        return [prepared.place for prepared in self._script.rules if not self.uses[prepared.index]]
 
     def hear(self, turn_number: int) -> str | None:
         """The `heard` of that number, counting from 0 the rules that have one, in file order."""
@@ -51,6 +72,7 @@ class Rules:
         if chosen is None:
             return self._at_a_loss(turn)
         self.uses[chosen.index] += 1
+        self.tally.uses[chosen.index] += 1
         return self._play(chosen, self._variables(chosen, turn))
 
     def _next(self) -> Prepared | None:
@@ -89,8 +111,8 @@ class Rules:
             yield step
 
     def _at_a_loss(self, turn: Turn) -> list[Step]:
-        if len(self.unmatched) < MAX_UNMATCHED:
-            self.unmatched.append(f"response {turn.number + 1}: {self._loss(turn)}")
+        if len(self.tally.unmatched) < MAX_UNMATCHED:
+            self.tally.unmatched.append(f"response {turn.number + 1}: {self._loss(turn)}")
         return [Say(UNMATCHED)]
 
     def _loss(self, turn: Turn) -> str:

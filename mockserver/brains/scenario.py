@@ -6,7 +6,7 @@ Not the answering: see rules.py. Not the reading of YAML: see documents.py.
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mockserver.audio import read_wav
 from mockserver.brains import Call, Fail, Hosted, Pause, Say, Step
-from mockserver.brains.rules import Rules
+from mockserver.brains.rules import Rules, Tally
 from mockserver.brains.script import Rule, ScenarioError, Script, When
 from mockserver.documents import Document, DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.sections import Section, check, refusal
@@ -59,9 +59,18 @@ class Scenario:
         object.__setattr__(self, "hears", tuple(self.hears))
         object.__setattr__(self, "_script", script)
 
-    def brain(self) -> Rules:
-        """A fresh brain for one connection."""
-        return Rules(self._script)
+    def brain(self, tally: Tally | None = None) -> Rules:
+        """A fresh brain for one connection, which counts in `tally` what it uses."""
+        return Rules(self._script, tally)
+
+    def tally(self) -> Tally:
+        """For a server to count in what its clients use."""
+        return Tally(self._script)
+
+    def unheard(self, recognised: Collection[str]) -> list[str]:
+        """The known clips whose text is not among what was recognised, a line each."""
+        clips = [(i, clip.text) for i, clip in enumerate(self.hears) if clip.text not in recognised]
+        return [f"{self.where(('hears', i))} ({text!r}) was never heard" for i, text in clips]
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:

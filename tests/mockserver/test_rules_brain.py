@@ -203,21 +203,21 @@ def test_steps_are_made_one_by_one_so_that_an_early_one_is_not_held_up():
 def test_a_turn_that_no_rule_answers_gets_a_neutral_line_and_is_kept_with_the_reason(turn: Turn, reason: str):
     brain = saying("never", "dental")
     assert answer(brain, turn) == [Say(UNMATCHED)]
-    assert brain.unmatched == [reason]
+    assert brain.tally.unmatched == [reason]
 
 
 def test_after_its_end_a_sequence_says_so_and_keeps_only_the_first_hundred_reasons():
     brain = Scenario(sequence=[Say("one")]).brain()
     spoken = [said(brain, typed("a", n)) for n in range(MAX_UNMATCHED + 5)]
     assert spoken[:3] == ["one", UNMATCHED, UNMATCHED]
-    assert brain.unmatched[0] == "response 2: the sequence is over, all of its 1 entries are used; add one"
-    assert len(brain.unmatched) == MAX_UNMATCHED
+    assert brain.tally.unmatched[0] == "response 2: the sequence is over, all of its 1 entries are used; add one"
+    assert len(brain.tally.unmatched) == MAX_UNMATCHED
 
 
 def test_rules_that_never_answered_are_named_by_their_place():
     brain = Scenario.parse("turns:\n- when: {says: a}\n  reply: []\n- reply: []\n", source="a.yaml").brain()
     answer(brain, typed("b"))
-    assert brain.unserved == ["a.yaml:2: turns[0]"]
+    assert brain.tally.unserved == ["a.yaml:2: turns[0]"]
     assert brain.uses == [0, 1]
 
 

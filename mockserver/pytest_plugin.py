@@ -1,0 +1,228 @@
+"""The pytest plugin: the fixture `realtime_mock` and the marker `realtime`; nothing to import.
+
+pytest loads this into every run where realtape is installed, so it imports nothing else until a test asks for the mock.
+A server for each test, on a free port, with a seed of its own: tests may run in any order and beside each other.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mockserver.mock import MockServer
+
+UNUSED = ("off", "warn", "error")
+"""What becomes of what no client made use of: nothing, lines at the end of the run, a failure."""
+OWN = {"unused", "time", "env"}
+"""Options of the marker that are not MockServer's."""
+_FILES = ("scenario", "cassette", "faults")
+_MARKER = (
+    "realtime(scenario=None, *, cassette=None, dialect=None, unused='warn', time='wall', env=False, ...): how the "
+    "fixture realtime_mock plays the service; takes every option of MockServer. Files are found beside the test, or "
+    "from the root folder. time='virtual' runs an async test without waiting; env=True sets its environment variables."
+)
+_CONVERSATION = "realtime conversation"
+_LEFT_OVER = "realtime: not used"
+
+_MOCK = pytest.StashKey["MockServer"]()
+_VIRTUAL = pytest.StashKey["MockServer"]()
+_OPTIONS = pytest.StashKey[dict[str, Any]]()
+_PASSED = pytest.StashKey[bool]()
+_TOLD = pytest.StashKey[bool]()
+_UNUSED = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(
+        "realtime_unused", f"the default of the realtime marker's `unused`: {', '.join(UNUSED)}", default="warn"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", _MARKER)
+    if (level := config.getini("realtime_unused")) not in UNUSED:
+        raise pytest.UsageError(f"realtime_unused is {level!r}; use {', '.join(UNUSED)}")
+
+
+@pytest.fixture
+def realtime_mock(request: pytest.FixtureRequest) -> Iterator[MockServer]:
+    """A realtime voice service for this test alone: `.ws_url`, `.http_url`, `.api_key`, `.sessions`, `.assert_…`.
+
+    It serves from a thread, to sync and async tests and to other programs; with `time="virtual"` from the test's own
+    loop. What goes wrong inside it fails the test.
+    """
+    node = request.node
+    options = _marked(node)
+    own = {name: options.pop(name) for name in OWN & options.keys()}
+    mock = _made(node, options)
+    node.stash[_OPTIONS], node.stash[_MOCK] = options, mock
+    if own.get("time", "wall") == "virtual":
+        node.stash[_VIRTUAL] = mock  # pytest_pyfunc_call serves it
+        yield mock
+    else:
+        with mock:
+            if own.get("env"):
+                patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+                for name, value in variables(mock).items():
+                    patch.setenv(name, value)
+            yield mock
+    if node.stash.get(_PASSED, False):
+        _judge(node, mock, own.get("unused") or request.config.getini("realtime_unused"))
+
+
+@pytest.fixture
+def realtime_env(realtime_mock: MockServer) -> dict[str, str]:
+    """What points a program in any language at the mock: `subprocess.run(…, env={**os.environ, **realtime_env})`."""
+    return variables(realtime_mock)
+
+
+def variables(mock: MockServer) -> dict[str, str]:
+    """The environment variables by which clients find their service: the agent's here, and the openai packages'."""
+    return {
+        "XAI_REALTIME_URL": mock.ws_url,
+        "XAI_HTTP_URL": mock.http_url,
+        "XAI_API_KEY": mock.api_key,
+        "OPENAI_BASE_URL": mock.http_url,
+        "OPENAI_WEBSOCKET_BASE_URL": mock.ws_url.removesuffix("/realtime"),
+        "OPENAI_API_KEY": mock.api_key,
+    }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """In virtual time, the test and its mock share a loop whose time jumps."""
+    mock = pyfuncitem.stash.get(_VIRTUAL, None)
+    if mock is None:
+        return None
+    from mockserver import autojump
+
+    test = inspect.unwrap(pyfuncitem.obj)  # other plugins have wrapped it, to run it on a loop of theirs
+    if not inspect.iscoroutinefunction(test):
+        pytest.fail("time='virtual' is for `async def` tests: a thread cannot wait in virtual time", pytrace=False)
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+
+    async def served() -> None:
+        async with mock:
+            await test(**arguments)
+
+    autojump.run(served())
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    mock = item.stash.get(_MOCK, None)
+    if mock is not None:
+        if report.when == "call":
+            item.stash[_PASSED] = report.passed
+        if report.failed and not item.stash.get(_TOLD, False):
+            item.stash[_TOLD] = True
+            report.sections += _sections(item, mock)
+        if report.when == "teardown" and (lines := item.stash.get(_UNUSED, [])):
+            report.sections.append((_LEFT_OVER, "\n".join(lines)))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What passing tests left over, test by test."""
+    reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
+    passed = [each for each in reports if each.passed]
+    left = [(each.nodeid, text) for each in passed for title, text in each.sections if title == _LEFT_OVER]
+    if left:
+        terminalreporter.section(_LEFT_OVER)
+        for nodeid, text in left:
+            terminalreporter.write_line(nodeid)
+            for line in text.splitlines():
+                terminalreporter.write_line(f"  {line}")
+
+
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """The options of all markers, the nearest first; a marker that says what to play replaces what farther ones say."""
+    options: dict[str, Any] = {}
+    for mark in reversed(list(node.iter_markers("realtime"))):
+        if len(mark.args) > 1:
+            pytest.fail("@pytest.mark.realtime takes one thing without a name, the scenario", pytrace=False)
+        said = {**dict(zip(("scenario",), mark.args, strict=False)), **mark.kwargs}
+        if {"scenario", "cassette"} & said.keys():
+            options = {name: value for name, value in options.items() if name not in ("scenario", "cassette")}
+        options |= said
+    _check(options)
+    options.setdefault("seed", node.nodeid)
+    return {name: _found(node, value) if name in _FILES else value for name, value in options.items()}
+
+
+def _check(options: dict[str, Any]) -> None:
+    from mockserver.mock import MockServer
+
+    known = {*list(inspect.signature(MockServer).parameters), *OWN}
+    for name in options.keys() - known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, 1)
+        advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+        pytest.fail(f"@pytest.mark.realtime has no option {name!r}; {advice}", pytrace=False)
+    for name, choices in (("unused", UNUSED), ("time", ("wall", "virtual"))):
+        if options.get(name, choices[0]) not in choices:
+            wrong = f"@pytest.mark.realtime: {name} is {options[name]!r}; use {' or '.join(map(repr, choices))}"
+            pytest.fail(wrong, pytrace=False)
+
+
+def _found(node: pytest.Item, value: object) -> object:
+    """The path of a file that a marker names: beside the test, else from the root folder."""
+    if not isinstance(value, str | Path):
+        return value
+    places = (node.path.parent / value, node.config.rootpath / value)
+    for path in places:
+        if path.exists():
+            return path
+    pytest.fail(f"@pytest.mark.realtime: there is no {places[0]}, nor {places[1]}", pytrace=False)
+
+
+def _made(node: pytest.Item, options: dict[str, Any]) -> MockServer:
+    from mockserver.mock import MockServer
+
+    try:
+        return MockServer(**options)
+    except (ValueError, OSError) as problem:  # every refusal of a scenario, a recording or a setting is one of these
+        pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
+
+
+def _judge(node: pytest.Item, mock: MockServer, level: str) -> None:
+    """After a test that passed: what it left over."""
+    if level == "off" or not (lines := _unused(node, mock)):
+        return
+    if level == "error":
+        pytest.fail("\n".join(["the test passed, but not all was used:", *lines]), pytrace=False)
+    node.stash[_UNUSED] = lines
+
+
+def _unused(node: pytest.Item, mock: MockServer) -> list[str]:
+    root = f"{node.config.rootpath}{os.sep}"
+    return [line.replace(root, "") for line in mock.unused] if mock.sessions else ["no client has connected"]
+
+
+def _sections(node: pytest.Item, mock: MockServer) -> Iterator[tuple[str, str]]:
+    """What helps to understand a failure."""
+    from mockserver.timeline import told
+
+    yield _CONVERSATION, told(mock.sessions)
+    if mock.sessions and (unused := _unused(node, mock)):
+        yield _LEFT_OVER, "\n".join(unused)
+    cassette = node.stash[_OPTIONS].get("cassette")
+    if cassette is not None and cassette.is_file():
+        yield f"realtime conversation against {cassette.name}", _drift(mock, cassette)
+
+
+def _drift(mock: MockServer, cassette: Path) -> str:
+    from replay.diff import compare, report
+    from replay.recording import Recording
+
+    sent = [event for log in mock.sessions for event in log.sent()]
+    return report(compare(Recording.read(cassette).received(), sent))
