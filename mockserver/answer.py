@@ -11,10 +11,11 @@ import orjson
 
 from mockserver.audio import Encoder, Payload, encoder_for
 from mockserver.brains import Brain, Call, Fail, Hosted, Pause, Say, Step, Turn
-from mockserver.commands import Part, Settings
+from mockserver.commands import Part, Settings, ToolChoice
 from mockserver.conversation import Conversation, Item, Spoken
 from mockserver.dialect import Dialect
 from mockserver.facts import (
+    ApprovalAsked,
     AudioSent,
     CallEnded,
     CallStarted,
@@ -56,6 +57,8 @@ class Stage:
     """An answer came to its own end."""
     left: list[Step] = field(default_factory=list)
     """What a response that ended with a call to an MCP server had yet to do."""
+    asked: dict[str, list[Step]] = field(default_factory=dict)
+    """Calls that wait for the client's approval, by the item that asks for it, each with what comes after it."""
 
     def steps(self, brain: Brain, turn: Turn) -> Iterable[Step]:
         """What a response does: what the one before left, unless something new is to be answered."""
@@ -90,6 +93,7 @@ class Answer:
         self._phase = ""
         self._started_s = 0.0
         self._first_sound_s: float | None = None
+        self._keeps = stage.dialect.traits.keeps_sound and not response.aside
 
     @property
     def active(self) -> bool:
@@ -119,7 +123,7 @@ class Answer:
         self._started_s = now
         self._stage.state(ResponseStarted(self.response), now)
         at, encoder = now, encoder_for(settings.output_format)
-        coming = _with_next(_joined(steps()))
+        coming = _with_next(_joined(_allowed(steps(), settings.tool_choice)))
         for step, following in coming:
             match step:
                 case Say():
@@ -145,6 +149,10 @@ class Answer:
                     yield at
                 case Call():
                     self._call(step, at)
+                case Hosted() if self._asks(step, settings):
+                    self._ask(step, [each for each, _ in coming], at)
+                    self._stage.ended(at)
+                    return
                 case Hosted():
                     try:
                         self._stage.ledger.hosted(step.tool, step.calls)
@@ -260,6 +268,8 @@ class Answer:
             if self._first_sound_s is None:
                 self._first_sound_s, latency = at, at - self._started_s
             spoken.ms += samples * 1000 / rate
+            if self._keeps and not item.truncated:
+                stage.conversation.hold(item, audio)
             stage.ledger.spoke(samples, rate)
             counts.audio_seconds += samples / rate
             counts.elapsed_s = at
@@ -316,13 +326,28 @@ class Answer:
                 self._close("completed", at)
             ids = self._stage.dialect.ids
             item = Item(ids.item(at), "hosted", status="in_progress", name=step.name, server=step.server)
-            item.call_id = ids.call(self._calls)
+            item.call_id, item.request_id = ids.call(self._calls), step.request_id
             self._calls += 1
             if traits.keeps_hosted:
                 self._put_out(item)
         self._stage.state(HostedStarted(self.response, item, arguments), at)
         item.arguments = arguments
         return item
+
+    def _asks(self, step: Hosted, settings: Settings) -> bool:
+        """Whether the client wants to be asked before this call, and was not yet."""
+        server = next((each for each in settings.servers if each.label == step.server), None)
+        return bool(step.server and server and server.asks_for(step.name) and not step.request_id)
+
+    def _ask(self, step: Hosted, then: list[Step], at: float) -> None:
+        """End the response with the question whether a call may be made."""
+        self._message = None
+        item = Item(self._stage.dialect.ids.item(at), "request", name=step.name, server=step.server)
+        item.arguments = _written(step.arguments)
+        self._put_out(item)
+        self._stage.state(ApprovalAsked(self.response, item), at)
+        self._stage.asked[item.id] = [step, *then]
+        self._end("completed", "", at)
 
     def _host_answered(self, step: Hosted, item: Item, at: float) -> None:
         item.status = "incomplete" if step.error else "completed"
@@ -333,6 +358,22 @@ class Answer:
 def _written(value: object) -> str:
     """A text as it is, anything else as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _allowed(steps: Iterable[Step], choice: ToolChoice) -> Iterable[Step]:
+    """Without the calls that the client does not allow. One that it demands is not made up."""
+
+    def fits(step: Step) -> bool:
+        match step:
+            case Call(name):
+                return choice.kind == "function" and choice.name == name
+            case Hosted():
+                fitting = choice.server == step.server and choice.name in ("", step.name)
+                return choice.kind == "server" and fitting
+            case _:
+                return True
+
+    return steps if choice.kind == "any" else filter(fits, steps)
 
 
 def _is_search(step: Step | None) -> bool:

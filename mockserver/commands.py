@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +27,24 @@ class ToolServer:
     label: str
     url: str = ""
     tools: tuple[str, ...] = ()
+    asks: bool = False
+    """The client wants to approve each call,"""
+    except_for: tuple[str, ...] = ()
+    """but to these tools it is the other way round."""
+
+    def asks_for(self, tool: str) -> bool:
+        """Whether a call to that tool waits for the client's approval."""
+        return self.asks != (tool in self.except_for)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which calls an answer may make: `any`, `none`, or only those of one function or one MCP server."""
+
+    kind: Literal["any", "none", "function", "server"] = "any"
+    name: str = ""
+    """Of the function, or of the server's tool; empty means each of its tools."""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,9 @@ class Settings:
     effort: str = ""
     """How hard to think, in the service's words."""
     servers: tuple[ToolServer, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    tools: Sequence[Mapping[str, object]] | None = None
+    """As the client declared them, where a response has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +114,10 @@ class Part:
     text: str = ""
     audio: bytes = b""
     is_audio: bool = False
+    image: str = ""
+    """A picture as a `data:` URL,"""
+    detail: str = ""
+    """and how closely it is to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +149,18 @@ class AddResult:
 
     call_id: str
     output: str
+    item_id: str | None = None
+    after: str | None = None
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """Allow a call to an MCP server that was asked for, or refuse it."""
+
+    request_id: str
+    approve: bool
+    reason: str = ""
     item_id: str | None = None
     after: str | None = None
     event_id: str | None = None
@@ -205,6 +242,7 @@ Command = (
     | AddMessage
     | AddCall
     | AddResult
+    | Approve
     | Announce
     | Delete
     | Retrieve

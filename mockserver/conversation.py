@@ -9,8 +9,9 @@ from typing import Literal
 
 from mockserver.commands import Part, Role
 
-Kind = Literal["message", "call", "result", "hosted", "listing"]
-"""`hosted` is a call that the service made, `listing` what the tools of a server are."""
+Kind = Literal["message", "call", "result", "hosted", "listing", "request", "approval"]
+"""`hosted` is a call that the service made, `listing` what the tools of a server are, `request` the question whether a
+call may be made, and `approval` the answer."""
 Status = Literal["in_progress", "completed", "incomplete"]
 
 
@@ -41,6 +42,10 @@ class Item:
     """The label of the MCP server; empty for a tool of the service's own."""
     tools: tuple[str, ...] = ()
     """Of a listing: their names."""
+    request_id: str = ""
+    """Of an approval, and of a hosted call that needed one: the item that asked for it."""
+    approved: bool = False
+    """Of an approval; `output` is the reason."""
     previous: str | None = None
     """Id of the item before it, as it was when this one was added."""
     replayed: bool = False
@@ -53,6 +58,8 @@ class Item:
     """Of an assistant's message: its segments in order."""
     heard_ms: float = 0.0
     """Of a spoken turn: how long its audio is."""
+    sound: list[bytes] = field(default_factory=list)
+    """What was said in it, in the format of the wire; empty where it is not kept, or not any more."""
     phase: str = ""
     """Of an assistant's message: `commentary` when a function call follows it, else `final_answer`; may be empty."""
 
@@ -72,6 +79,8 @@ class Item:
         if heard_ms >= self.spoken_ms:
             return
         self.truncated = True
+        whole = b"".join(self.sound)
+        self.sound = [whole[: int(len(whole) * heard_ms / self.spoken_ms) // 2 * 2]]
         if erase:
             self.parts = [Part("audio", is_audio=True)]
             self.spoken = [Spoken("", float(heard_ms))]
@@ -87,6 +96,10 @@ class Item:
         self.parts = [Part(self.parts[0].kind if self.parts else "audio", kept, is_audio=True)]
 
 
+SOUND_BYTES = 32 << 20
+"""Of what was said in a conversation so much is kept at the most, the newest: eleven minutes of PCM at 24 kHz."""
+
+
 class Conversation:
     """An ordered collection of items by id. Adding and finding take constant time, whatever its length."""
 
@@ -97,6 +110,8 @@ class Conversation:
         self._items: dict[str, Item] = {}
         self._unsaved: list[Item] = []
         self._last: str | None = None
+        self._sounding: dict[Item, int] = {}
+        self._sound_bytes = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -138,6 +153,16 @@ class Conversation:
         order.insert(at, item)
         self._items = {each.id: each for each in order}
         self._last = order[-1].id
+
+    def hold(self, item: Item, sound: bytes) -> None:
+        """Keep a piece of what is said in an item, and forget the sound of the oldest items for it."""
+        item.sound.append(sound)
+        self._sounding[item] = self._sounding.get(item, 0) + len(sound)
+        self._sound_bytes += len(sound)
+        while self._sound_bytes > SOUND_BYTES:
+            oldest = next(iter(self._sounding))
+            self._sound_bytes -= self._sounding.pop(oldest)
+            oldest.sound = []
 
     def remove(self, item_id: str) -> Item | None:
         """Take an item out; None when there is no such item."""

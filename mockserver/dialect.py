@@ -82,6 +82,8 @@ class Traits:
     """Calls to MCP servers, and what these offer, are items of the conversation."""
     ends_with_mcp: bool
     """A call to an MCP server ends its response and is answered after it; the client asks for what follows."""
+    keeps_sound: bool
+    """What was said in an item can be asked for."""
     limits_after_s: float | None
     """After each response the account's limits are reported."""
     segments: Callable[[str], list[str]]

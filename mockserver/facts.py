@@ -233,6 +233,14 @@ class HostedEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """The service wants to call an MCP server and asks the client first; `item` is the question."""
+
+    response: Response
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
 class ToolsListed:
     """A newly declared MCP server was asked for its tools: `item` names them, or has an error."""
 
@@ -266,6 +274,8 @@ Problem = Literal[
     "item_exists",
     "previous_unknown",
     "call_unknown",
+    "approval_unknown",
+    "reference_unknown",
     "delete_unknown",
     "retrieve_unknown",
     "truncate_unknown",
@@ -316,6 +326,7 @@ Fact = (
     | CallEnded
     | HostedStarted
     | HostedEnded
+    | ApprovalAsked
     | ToolsListed
     | ResponseEnded
     | LimitsUpdated

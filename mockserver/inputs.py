@@ -20,6 +20,8 @@ class Inputs:
         self._taken: tuple[list[str], list[tuple[str, float]], list[Result]] = ([], [], [])
         self._names: dict[str, str] = {}
         self._turns = 0
+        self.turns_heard = 0
+        """Spoken turns so far, earlier connections included."""
 
     def typed(self, text: str) -> None:
         """The caller wrote something."""
@@ -27,6 +29,7 @@ class Inputs:
 
     def heard(self, transcript: str, speech_ms: float) -> None:
         """The caller said something, in that many milliseconds of speech."""
+        self.turns_heard += 1
         self._heard.append((transcript, speech_ms))
 
     def answered(self) -> None:
@@ -41,6 +44,10 @@ class Inputs:
     def result(self, call_id: str, output: str) -> None:
         """A function answered. Of an unknown call the name stays empty."""
         self._results.append(Result(self._names.get(call_id, ""), output))
+
+    def declined(self, name: str, output: str) -> None:
+        """A call that the service wanted to make itself was refused by the client."""
+        self._results.append(Result(name, output))
 
     def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, Counts]:
         """All that is new, once. `silence`: the caller said nothing for the idle time."""
@@ -70,3 +77,4 @@ class Inputs:
         typed, heard, results = self._taken
         self._typed, self._heard, self._results = typed + self._typed, heard[:-1] + self._heard, results + self._results
         self._turns -= 1
+        self.turns_heard -= 1

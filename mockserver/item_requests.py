@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from mockserver.commands import AddCall, AddMessage, AddResult, Truncate
 from mockserver.conversation import Conversation, Item
@@ -42,10 +42,18 @@ def untruncatable(item: Item | None, command: Truncate, traits: Traits) -> Refus
     return Refused(problem, *about, has_ms=item.spoken_ms, asked_ms=command.audio_end_ms)
 
 
-def items_given(
-    given: Iterable[AddMessage | AddCall | AddResult | str], conversation: Conversation, ids: Ids, now: float
-) -> list[Item]:
-    """What a response is asked to answer instead of the conversation. Unknown references are left out: a guess."""
+Given = Sequence[AddMessage | AddCall | AddResult | str]
+
+
+def misreferred(given: Given | None, event_id: str | None, conversation: Conversation) -> Refused | None:
+    """Why a response cannot be about these items: one of the ids is of none."""
+    unknown = (entry for entry in given or () if isinstance(entry, str) and conversation.get(entry) is None)
+    missing = next(unknown, None)
+    return None if missing is None else Refused("reference_unknown", missing, event_id)
+
+
+def items_given(given: Given, conversation: Conversation, ids: Ids, now: float) -> list[Item]:
+    """What a response is asked to answer instead of the conversation."""
     found: list[Item | None] = []
     for entry in given:
         match entry:

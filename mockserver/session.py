@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterable, Mapping
 
 from mockserver.answer import Answer, Stage
+from mockserver.audio import encode
 from mockserver.brains import UNINTELLIGIBLE, Brain, Say, Step
 from mockserver.commands import (
     AddCall,
@@ -16,6 +17,7 @@ from mockserver.commands import (
     AddResult,
     Announce,
     Append,
+    Approve,
     Cancel,
     Clear,
     Command,
@@ -27,6 +29,7 @@ from mockserver.commands import (
     Respond,
     Retrieve,
     Settings,
+    ToolServer,
     Truncate,
 )
 from mockserver.conversation import Conversation, Item
@@ -40,9 +43,6 @@ from mockserver.facts import (
     Heard,
     HeardSoFar,
     ItemAdded,
-    ItemDeleted,
-    ItemRetrieved,
-    ItemTruncated,
     LimitsUpdated,
     Malformed,
     Opened,
@@ -57,7 +57,8 @@ from mockserver.hearing import NOTHING, Hearing
 from mockserver.hosting import listings
 from mockserver.ids import stream
 from mockserver.inputs import Inputs
-from mockserver.item_requests import items_given, misfit, taken, untruncatable
+from mockserver.item_requests import items_given, misreferred, taken
+from mockserver.items import Items
 from mockserver.ledger import Ledger
 from mockserver.listening import Buffered, InputAudio, SpokenTurn
 from mockserver.memory import Memory
@@ -101,8 +102,10 @@ class Session:
         told = self._state, self._closed, self._ended
         self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, *told)
         self._hearing = hearing
-        self._input = InputAudio(self.settings.input_format, self._turns, keep=hearing.listens, engine=engine)
+        keep = hearing.listens or dialect.traits.keeps_sound
+        self._input = InputAudio(self.settings.input_format, self._turns, keep=keep, engine=engine)
         self._inputs = Inputs()
+        self._items = Items(self._stage, self._inputs, lambda turn: self._brain.hear(turn))
         self._agenda = Agenda()
         self._answer: Answer | None = None
         self._asides: dict[str, Answer] = {}
@@ -112,11 +115,11 @@ class Session:
         self._turn: SpokenTurn | None = None
         self._unheard: SpokenTurn | None = None
         self._answer_owed = False
-        self._turns_heard = 0
         self._last_end_ms = 0
         self._answered_by_commit = False
         self._out: list[Outgoing] = []
         self._state(Opened(self.conversation.id), 0.0)
+        self._list(self.settings.servers, (), 0.0)
 
     # The four methods of a peer.
 
@@ -153,7 +156,7 @@ class Session:
     @property
     def memory(self) -> Memory:
         """What a later connection needs to resume the conversation."""
-        return Memory(self.conversation, self._brain, self._turns_heard, self._opened)
+        return Memory(self.conversation, self._brain, self._inputs.turns_heard, self._opened)
 
     def _state(self, fact: Fact, at: float) -> None:
         self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
@@ -164,12 +167,8 @@ class Session:
                 self._append(command.audio, now)
             case Respond():
                 self._respond(command, now)
-            case AddMessage():
-                self._add_message(command, now)
-            case AddResult():
-                self._add_result(command, now)
-            case AddCall():
-                self._add_call(command, now)
+            case AddMessage() | AddResult() | AddCall() | Approve() | Truncate() | Delete() | Retrieve():
+                self._answered_by_commit &= not self._items.obey(command, now)
             case Configure():
                 self._configure(command, now)
             case Commit():
@@ -178,12 +177,6 @@ class Session:
                 self._clear(now)
             case Cancel():
                 self._cancel(command, now)
-            case Truncate():
-                self._truncate(command, now)
-            case Delete():
-                self._delete(command, now)
-            case Retrieve():
-                self._retrieve(command, now)
             case Announce():
                 self._announce(command, now)
             case Rejected():
@@ -205,13 +198,16 @@ class Session:
             self._replay(self._resumed, now)
             self._resumed = None
         self._state(Configured(command.asked), now)
-        for listed in listings(self.settings.servers, known, self.conversation, self.dialect, now):
+        self._list(self.settings.servers, known, now)
+
+    def _list(self, servers: Iterable[ToolServer], known: Iterable[ToolServer], now: float) -> None:
+        for listed in listings(servers, known, self.conversation, self.dialect, now):
             self._state(listed, now)
 
     def _replay(self, remembered: Memory, now: float) -> None:
         """Bring back what was said, and nothing of how the session was set up. Only the assistant's messages show as
         events, under new ids (recordings). A scenario goes on where it was, whatever of the history is missing."""
-        self._brain, self._turns_heard = remembered.brain, remembered.turns_heard
+        self._brain, self._inputs.turns_heard = remembered.brain, remembered.turns_heard
         self.conversation.earlier, self._history = self._history, []
         for item in self.conversation.earlier:
             if item.kind == "call":
@@ -221,69 +217,6 @@ class Session:
                 again = Item(self.dialect.ids.item(now), "message", "assistant", parts=parts, replayed=True)
                 self.conversation.add(again)
                 self._state(ItemAdded(again), now)
-
-    # Items.
-
-    def _add(self, item: Item, after: str | None, event_id: str | None, now: float) -> bool:
-        if (refused := misfit(item, after, event_id, self.conversation, self.dialect.traits)) is not None:
-            self._state(refused, now)
-            return False
-        self.conversation.add(item, after)
-        self._state(ItemAdded(item), now)
-        self._answered_by_commit = False
-        return True
-
-    def _add_message(self, command: AddMessage, now: float) -> None:
-        item = Item(command.item_id or self.dialect.ids.item(now), "message", command.role, parts=list(command.parts))
-        if not self._add(item, command.after, command.event_id, now):
-            return
-        spoken = any(part.is_audio for part in command.parts)
-        if not spoken:
-            self.ledger.text_items += 1
-        if command.role == "assistant":
-            self._inputs.answered()
-        elif command.role == "user" and item.text:
-            self._inputs.typed(item.text)
-        elif command.role == "user" and spoken:
-            self._inputs.heard(self._brain.hear(self._turns_heard) or UNINTELLIGIBLE, 0)
-            self._turns_heard += 1
-
-    def _add_call(self, command: AddCall, now: float) -> None:
-        ids = self.dialect.ids
-        call_id = command.call_id or ids.call(0)
-        item_id = command.item_id or ids.item(now)
-        item = Item(item_id, "call", call_id=call_id, name=command.name, arguments=command.arguments)
-        if self._add(item, command.after, command.event_id, now):
-            self.ledger.text_items += 1
-            self._inputs.called(call_id, command.name)
-
-    def _add_result(self, command: AddResult, now: float) -> None:
-        item_id = command.item_id or self.dialect.ids.item(now)
-        item = Item(item_id, "result", call_id=command.call_id, output=command.output)
-        if self._add(item, command.after, command.event_id, now):
-            self._inputs.result(command.call_id, command.output)
-
-    def _delete(self, command: Delete, now: float) -> None:
-        if self.conversation.remove(command.item_id) is None:
-            self._state(Refused("delete_unknown", command.item_id, command.event_id), now)
-        else:
-            self._state(ItemDeleted(command.item_id), now)
-
-    def _retrieve(self, command: Retrieve, now: float) -> None:
-        item = self.conversation.get(command.item_id)
-        if item is None:
-            self._state(Refused("retrieve_unknown", command.item_id, command.event_id), now)
-        else:
-            self._state(ItemRetrieved(item), now)
-
-    def _truncate(self, command: Truncate, now: float) -> None:
-        item = self.conversation.get(command.item_id)
-        if (refused := untruncatable(item, command, self.dialect.traits)) is not None:
-            self._state(refused, now)
-            return
-        assert item is not None
-        item.keep(command.audio_end_ms, erase=self.dialect.traits.truncation_erases_text)
-        self._state(ItemTruncated(item, command.content_index, command.audio_end_ms), now)
 
     # The caller's voice.
 
@@ -313,7 +246,7 @@ class Session:
             self.conversation.add(turn.item)
         self._state(SpeechStarted(turn.item, start_ms, resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
-        said = self._brain.hear(self._turns_heard)
+        said = self._brain.hear(self._inputs.turns_heard)
         if said and said != UNINTELLIGIBLE and not resumed:
             self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
@@ -329,7 +262,6 @@ class Session:
             self._agenda.drop(ANSWER)
             self._turn, self._answer = self._answer.turn, None
             self._inputs.give_back()
-            self._turns_heard -= 1
 
     def _interrupt(self, now: float) -> None:
         """Speech over a playing answer cuts it. In manual mode it is stopped without being ended (clients' live
@@ -383,6 +315,9 @@ class Session:
         self._state(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond, turn.said = True, respond, self._understood(taken)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
+        if self.dialect.traits.keeps_sound and len(taken.sound):
+            kept = taken.sound[-round(turn.item.heard_ms * taken.rate / 1000) :]
+            self.conversation.hold(turn.item, encode(kept, self.settings.input_format))
         if self.dialect.traits.transcript_before_response:
             self._unheard = turn
             self._agenda.start(HEARING, self._hear(turn, now))
@@ -419,7 +354,7 @@ class Session:
 
     def _understood(self, taken: Buffered) -> str:
         """What the scenario says was said, else what the sound is known or transcribed as."""
-        told = self._brain.hear(self._turns_heard)
+        told = self._brain.hear(self._inputs.turns_heard)
         language, keyterms = self.settings.language, self.settings.keyterms
         return told or self._hearing.understand(taken.sound, taken.rate, language, keyterms) or UNINTELLIGIBLE
 
@@ -434,7 +369,6 @@ class Session:
 
     def _take_in(self, turn: SpokenTurn) -> None:
         """A spoken turn is there to be answered."""
-        self._turns_heard += 1
         self._inputs.heard(turn.said, turn.item.heard_ms)
 
     def _transcribe(self, turn: SpokenTurn, now: float) -> None:
@@ -478,6 +412,9 @@ class Session:
         return self._answer.response.id if self._answer is not None and self._answer.active else ""
 
     def _respond(self, command: Respond, now: float) -> None:
+        if (refused := misreferred(command.given, command.event_id, self.conversation)) is not None:
+            self._state(refused, now)
+            return
         if command.aside:
             self._answer_aside(command, now)
             return
@@ -516,7 +453,7 @@ class Session:
         )
         asked, counts = self._inputs.given(context, command.instructions or self.settings.instructions)
         response = self._response(command, counts, now)
-        stage = dataclasses.replace(self._stage, ended=lambda at: None, left=[])
+        stage = dataclasses.replace(self._stage, ended=lambda at: None, left=[], asked={})
         answer = self._asides[response.id] = Answer(stage, response, self._inputs.called)
         run = answer.run(lambda: self._brain.reply(asked), response.settings, now)
         self._agenda.start(f"{ANSWER} {response.id}", run)
@@ -525,6 +462,7 @@ class Session:
         if self.dialect.traits.counts_context and not counts.context:
             counts.context = tuple(self.conversation)
         settings = _changed(self.settings, command.changes)
+        self._list(settings.servers, self.settings.servers, now)
         response_id = self.dialect.ids.response(now)
         return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 

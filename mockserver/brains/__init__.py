@@ -59,6 +59,8 @@ class Hosted:
     calls: int = 1
     server: str = ""
     name: str = ""
+    request_id: str = ""
+    """The item in which the client was asked for its approval, once it has given that."""
 
 
 HOSTED_TOOLS = ("web_search", "x_search", "file_search", "code_interpreter", "collections_search", "mcp")

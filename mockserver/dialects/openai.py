@@ -7,10 +7,11 @@ door.py, counting and prices in openai_usage.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -27,6 +28,7 @@ from mockserver.dialects.openai_session import Json, Model
 from mockserver.dialects.openai_shapes import item_begun, item_retrieved, item_shown, part_shown, response_shown
 from mockserver.dialects.openai_usage import (
     PRICES_2026_08,
+    Reading,
     counts_tokens,
     priced,
     tokens_of,
@@ -35,6 +37,7 @@ from mockserver.dialects.openai_usage import (
     transcription_usage,
 )
 from mockserver.facts import (
+    ApprovalAsked,
     AudioSent,
     CallEnded,
     CallStarted,
@@ -70,7 +73,7 @@ from mockserver.ids import stream
 from mockserver.ledger import Ledger
 from mockserver.limits import Limits
 from mockserver.prices import PriceTable
-from mockserver.vad import OPENAI_TURNS
+from mockserver.vad import FRAME_MS, OPENAI_TURNS
 from replay.frames import Close, Frame, Text
 
 
@@ -109,6 +112,7 @@ def traits_of(model: Model, kind: str) -> Traits:
         counts_context=True,
         keeps_hosted=True,
         ends_with_mcp=True,
+        keeps_sound=True,
         limits_after_s=0.043 if kind == "realtime" else None,
         segments=openai_words.sentences,
         plan=openai_words.plan,
@@ -147,10 +151,12 @@ class OpenAI:
         defaults = Settings(**openai_session.changes_of(self._session))  # type: ignore[arg-type]
         self.traits = replace(traits_of(self._model, self._session["type"]), defaults=defaults)
         self._obfuscation = stream(opening.seed, "obfuscation")
+        self._doubt = stream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
         self._head: str | None = None
         self._spoke = False
         self._before = 0
+        self._reading = Reading()
         self._told: dict[str, int] = {}
         """How many pieces of a spoken turn's transcript have left, by item."""
 
@@ -161,7 +167,7 @@ class OpenAI:
         match fact:
             case ResponseEnded():
                 response = fact.response
-                response.tokens = tokens_of(response, self._session.get("tools"), self._model, self._before)
+                response.tokens = tokens_of(response, self._session, self._model, self._before, self._reading)
                 self._before = total(response.tokens) or self._before
                 ledger.used(self.model, response.tokens)
             case Heard() if (transcriber := self._transcriber) is not None:
@@ -222,7 +228,9 @@ class OpenAI:
                     yield from self._heard(fact.item, fact.transcript, at)
                     yield self._heard_all(fact, at)
             case TimedOut():
-                place = {"audio_start_ms": fact.start_ms, "audio_end_ms": fact.end_ms, "item_id": fact.item.id}
+                end_ms = _on_grid(fact.end_ms)
+                start_ms = end_ms - _on_grid(fact.end_ms - fact.start_ms)
+                place = {"audio_start_ms": start_ms, "audio_end_ms": end_ms, "item_id": fact.item.id}
                 yield self.event(at, "input_audio_buffer.timeout_triggered", **place)
             case ResponseStarted():
                 yield self.event(at, "response.created", response=self._response(fact.response))
@@ -236,6 +244,9 @@ class OpenAI:
                 yield from self._call_ended(fact, at)
             case HostedStarted() | HostedEnded() | ToolsListed():
                 yield from self._hosted(fact, at)
+            case ApprovalAsked():
+                yield from self._begun(fact.response, fact.item, at)
+                yield from self._finished(fact.response, fact.item, at)
             case ResponseEnded():
                 yield self.event(at, "response.done", response=self._response(fact.response))
             case LimitsUpdated():
@@ -279,7 +290,7 @@ class OpenAI:
         pieces = self._pieces(transcript)
         for piece in pieces[self._told.get(item.id, 0) :]:
             type = "conversation.item.input_audio_transcription.delta"
-            yield self._delta(at, type, piece, item_id=item.id, content_index=0)
+            yield self._delta(at, type, piece, self._logprobs([piece]), item_id=item.id, content_index=0)
         self._told[item.id] = len(pieces)
 
     def _heard_all(self, fact: Heard, at: float) -> Frame:
@@ -291,16 +302,29 @@ class OpenAI:
             content_index=0,
             transcript=fact.transcript,
             usage=transcription_usage(self._transcriber or "", fact.item.heard_ms, pieces),
+            **self._logprobs(self._pieces(fact.transcript)),
         )
+
+    def _logprobs(self, pieces: Sequence[str]) -> Json:
+        """Where they are asked for, of models that know them (documented); their numbers say nothing."""
+        if not self._session["include"] or not counts_tokens(self._transcriber or ""):
+            return {}
+        told = [
+            {"token": piece, "logprob": -self._doubt.random() / 10, "bytes": list(piece.encode())} for piece in pieces
+        ]
+        return {"logprobs": told}
 
     # A response.
 
     def _response(self, response: Response) -> Json:
         return response_shown(response, self._conversation_id)
 
-    def _delta(self, at: float, type: str, delta: str, **place: object) -> Frame:
+    def _delta(
+        self, at: float, type: str, delta: str, more: Mapping[str, object] = MappingProxyType({}), **place: object
+    ) -> Frame:
         """Text is filled up so that its length tells nothing: to 16 characters, or to a multiple of them (a guess)."""
-        return self.event(at, type, **place, delta=delta, obfuscation=drawn(self._obfuscation, -len(delta) % 16))
+        filled = {"delta": delta, "obfuscation": drawn(self._obfuscation, -len(delta) % 16)}
+        return self.event(at, type, **place, **filled, **more)
 
     def _begun(self, response: Response, item: Item, at: float) -> Iterator[Frame]:
         shown = item_begun(item)
@@ -369,7 +393,7 @@ class OpenAI:
         response, item = fact.response, fact.item
         yield from self._begun(response, item, at)
         index = response.output.index(item)
-        place = {"response_id": response.id, "item_id": item.id, "output_index": index}
+        place: Json = {"response_id": response.id, "item_id": item.id, "output_index": index}
         for piece in openai_words.pieces(fact.arguments):
             yield self._delta(at, "response.mcp_call_arguments.delta", piece, **place)
         yield self.event(at, "response.mcp_call_arguments.done", **place, arguments=fact.arguments)
@@ -456,6 +480,12 @@ REFUSALS: dict[str, tuple[str | None, str | None, str]] = {
         "Error adding item: the previous item with id '{id}' does not exist.",
     ),
     "call_unknown": ("invalid_tool_call_id", None, "Tool call ID '{id}' not found in conversation."),
+    "approval_unknown": (
+        "invalid_value",
+        "item.approval_request_id",
+        "Approval request with id '{id}' not found in conversation, or already answered.",
+    ),
+    "reference_unknown": ("invalid_value", "response.input", "Item with item_id not found: {id}"),
     "delete_unknown": (
         "item_delete_invalid_item_id",
         None,
@@ -478,7 +508,14 @@ REFUSALS: dict[str, tuple[str | None, str | None, str]] = {
         "Audio content of {has:.0f}ms is already shorter than {asked}ms",
     ),
 }
-"""Code, param and text by problem, as observed or as clients know them; the param of the last is a guess."""
+"""Code, param and text by problem, as observed or as clients know them. All of an unknown approval and reference, and
+the param of the last, are guesses."""
+
+
+def _on_grid(ms: int) -> int:
+    """Of a silent turn begin, end and length are whole frames, at least as long as asked (the vendor's captured
+    example: 13216 to 19232 for 6000)."""
+    return -(-ms // FRAME_MS) * FRAME_MS
 
 
 def _place(response: Response, item: Item) -> Json:

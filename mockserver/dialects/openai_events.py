@@ -85,7 +85,11 @@ class CustomVoice(Strict):
 
 
 def _kind(value: Any) -> str:
-    return "object" if isinstance(value, dict) else "name"
+    return "object" if isinstance(value, (dict, BaseModel)) else "name"
+
+
+def _listed(value: Any) -> str:
+    return "object" if isinstance(value, (dict, BaseModel)) else "list"
 
 
 Voice = Annotated[
@@ -126,9 +130,30 @@ class Function(Strict):
     parameters: dict[str, Any] | None = None
 
 
+class ToolFilter(Strict):
+    tool_names: list[str] | None = None
+    read_only: bool | None = None
+
+
+class ApprovalFilter(Strict):
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+
 class Mcp(Loose):
     type: Literal["mcp"]
     server_label: str
+    allowed_tools: (
+        Annotated[Annotated[list[str], Tag("list")] | Annotated[ToolFilter, Tag("object")], Discriminator(_listed)]
+        | None
+    ) = None
+    require_approval: (
+        Annotated[
+            Annotated[Literal["always", "never"], Tag("name")] | Annotated[ApprovalFilter, Tag("object")],
+            Discriminator(_kind),
+        ]
+        | None
+    ) = None
 
 
 Tool = Annotated[Function | Mcp, Field(discriminator="type")]
@@ -241,7 +266,7 @@ class InputAudio(Strict):
 
 class InputImage(Strict):
     type: Literal["input_image"]
-    image_url: str | None = None
+    image_url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -300,6 +325,13 @@ class FunctionCallOutput(Entry):
     output: str
 
 
+class ApprovalResponse(Entry):
+    type: Literal["mcp_approval_response"]
+    approval_request_id: str
+    approve: bool
+    reason: str | None = None
+
+
 class ItemReference(Strict):
     type: Literal["item_reference"]
     id: str
@@ -312,7 +344,8 @@ def _type(value: Any) -> Any:
 Item = Annotated[
     Annotated[Message, Tag("message")]
     | Annotated[FunctionCall, Tag("function_call")]
-    | Annotated[FunctionCallOutput, Tag("function_call_output")],
+    | Annotated[FunctionCallOutput, Tag("function_call_output")]
+    | Annotated[ApprovalResponse, Tag("mcp_approval_response")],
     Discriminator(_type),
 ]
 Given = Annotated[

@@ -14,18 +14,20 @@ import pybase64
 from pydantic import ValidationError
 
 from mockserver import commands
-from mockserver.commands import AddCall, AddMessage, AddResult, Command, Part, Rejected
+from mockserver.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
 from mockserver.dialects import openai_session
 from mockserver.dialects.openai_errors import bad_value, loaded, rejected
 from mockserver.dialects.openai_events import (
     EVENTS,
     SESSION,
+    ApprovalResponse,
     BufferAppend,
     BufferClear,
     BufferCommit,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
+    InputImage,
     InputText,
     ItemCreate,
     ItemDelete,
@@ -41,6 +43,7 @@ from mockserver.dialects.openai_events import (
     TranscriptionSession,
 )
 from mockserver.dialects.openai_session import Json, Model
+from mockserver.dialects.tool_servers import tool_servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +163,24 @@ def _respond(event: ResponseCreate, now: Circumstances) -> Command:
     if now.session["type"] == "transcription":  # the words are a guess
         problem_text = "A transcription session does not create responses."
         return Rejected(problem_text, code="invalid_parameter", event_id=event.event_id)
-    given = None
-    if asked.input is not None:
-        found = [entry.id if isinstance(entry, ItemReference) else _add(entry, None, None) for entry in asked.input]
-        for entry in found:
-            if isinstance(entry, Rejected):
-                return Rejected(entry.message, code=entry.code, param=entry.param, event_id=event.event_id)
-        given = tuple(entry for entry in found if isinstance(entry, (str, AddMessage, AddCall, AddResult)))
+    given: list[AddMessage | AddCall | AddResult | str] | None = None if asked.input is None else []
+    for index, entry in enumerate(asked.input or ()):
+        found = (
+            entry.id
+            if isinstance(entry, ItemReference)
+            else _add(entry, None, event.event_id, f"response.input[{index}]")
+        )
+        if isinstance(found, Rejected):
+            return found
+        if given is not None and not isinstance(found, Approve):
+            given.append(found)
     return commands.Respond(
         asked.instructions,
         asked.metadata,
         event.event_id,
         changes=_changes(asked),
         aside=asked.conversation == "none",
-        given=given,
+        given=None if given is None else tuple(given),
     )
 
 
@@ -186,6 +193,11 @@ def _changes(asked: ResponseFields) -> Json:
         changes["speaks"] = asked.output_modalities == ["audio"]
     if asked.max_output_tokens is not None:
         changes["max_output_tokens"] = openai_session.limit(asked.max_output_tokens)
+    if asked.tool_choice is not None:
+        changes["tool_choice"] = openai_session.tool_choice(asked.model_dump()["tool_choice"])
+    if asked.tools is not None:
+        tools = [tool.model_dump(exclude_unset=True) for tool in asked.tools]
+        changes |= {"tools": tools, "servers": tool_servers(tools, asks=True)}
     if asked.reasoning is not None:
         changes["effort"] = asked.reasoning.effort or ""
     output = asked.audio.output if asked.audio is not None else None
@@ -196,28 +208,44 @@ def _changes(asked: ResponseFields) -> Json:
     return changes
 
 
-def _add(item: Any, after: str | None, event_id: str | None) -> AddMessage | AddCall | AddResult | Rejected:
+def _add(
+    item: Any, after: str | None, event_id: str | None, place: str = "item"
+) -> AddMessage | AddCall | AddResult | Approve | Rejected:
     match item:
         case FunctionCall():
             return AddCall(item.name, item.arguments, item.call_id, item.id, after, event_id)
         case FunctionCallOutput():
             return AddResult(item.call_id, item.output, item.id, after, event_id)
+        case ApprovalResponse():
+            return Approve(item.approval_request_id, item.approve, item.reason or "", item.id, after, event_id)
     for index, content in enumerate(item.content):
-        if isinstance(content, InputAudio) and (problem := _audio_problem(content, index)) is not None:
+        if (problem := _content_problem(content, f"{place}.content[{index}]")) is not None:
             return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event_id)
     parts = tuple(_part(content) for content in item.content)
     return AddMessage(item.role, parts, item.id, after, event_id)
 
 
-def _audio_problem(content: InputAudio, index: int) -> Rejected | None:
-    path = f"item.content[{index}].audio"
-    if content.audio is None:
-        return None
+def _content_problem(content: Any, place: str) -> Rejected | None:
+    match content:
+        case InputAudio(audio=str(audio)):
+            got = "an invalid value" if (decoded := _decoded(audio)) is None else "" if decoded else "empty bytes"
+            expected = f"Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}."
+            return bad_value(f"{place}.audio", expected) if got else None
+        case InputImage(image_url=url):
+            head, _, data = url.partition(";base64,")
+            if head in ("data:image/png", "data:image/jpeg") and _decoded(data):
+                return None
+            # The formats are documented, the words are a guess.
+            expected = "Expected a data URL of a base64-encoded image/png or image/jpeg, but got an invalid value."
+            return bad_value(f"{place}.image_url", expected)
+    return None
+
+
+def _decoded(text: str) -> bytes | None:
     try:
-        got = "" if pybase64.b64decode(content.audio, validate=True) else "empty bytes"
+        return pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        got = "an invalid value"
-    return bad_value(path, f"Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}.") if got else None
+        return None
 
 
 def _part(content: Any) -> Part:
@@ -230,4 +258,4 @@ def _part(content: Any) -> Part:
             audio = pybase64.b64decode(content.audio) if content.audio else b""
             return Part("input_audio", content.transcript or "", audio, is_audio=True)
         case _:
-            return Part("input_image", content.image_url or "")
+            return Part("input_image", image=content.image_url, detail=content.detail or "auto")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockserver.audio import AudioFormat, audio_format
-from mockserver.commands import TurnDetection
+from mockserver.commands import ToolChoice, TurnDetection
 from mockserver.dialects.tool_servers import tool_servers
 from mockserver.vad import OPENAI_TURNS, TurnSettings
 
@@ -197,8 +197,24 @@ def changes_of(session: Json) -> dict[str, object]:
         "output_format": wire_format(spoken["format"]),
         "speaks": session["output_modalities"] == ["audio"],
         "max_output_tokens": limit(session["max_output_tokens"]),
-        "servers": tool_servers(session["tools"]),
+        "servers": tool_servers(session["tools"], asks=True),
+        "tool_choice": tool_choice(session["tool_choice"]),
     }
+
+
+def tool_choice(shown: str | Mapping[str, str]) -> ToolChoice:
+    """Which calls may be made; a call that is required is not made up, and so `required` allows what `auto` does."""
+    match shown:
+        case "none":
+            return ToolChoice("none")
+        case {"type": "function", "name": name}:
+            return ToolChoice("function", name)
+        case {"type": "mcp", "server_label": server, "name": str(name)}:
+            return ToolChoice("server", name, server)
+        case {"type": "mcp", "server_label": server}:
+            return ToolChoice("server", server=server)
+        case _:
+            return ToolChoice()
 
 
 def wire_format(shown: Mapping[str, Any]) -> AudioFormat:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pybase64
+
 from mockserver.audio import AudioFormat
 from mockserver.commands import Part
 from mockserver.conversation import Item
@@ -16,9 +18,9 @@ def item_shown(item: Item) -> Json:
 
 
 def item_retrieved(item: Item) -> Json:
-    """An item as `conversation.item.retrieved` shows it. The service adds the sound, which is not kept here."""
-    shown = [_heard(part) if part.kind == "input_audio" else _content(item, part) for part in item.parts]
-    return _with_content(item, shown)
+    """An item as `conversation.item.retrieved` shows it: with what was said, and the sound of it as far as it is kept.
+    The beta's names (`audio`, with a `format`) stand in the vendor's example; these are the ones that clients read."""
+    return _with_content(item, [_retrieved(item, part) for part in item.parts])
 
 
 def item_begun(item: Item) -> Json:
@@ -47,10 +49,16 @@ def _with_content(item: Item, content: list[Json]) -> Json:
                 "server_label": item.server,
                 "name": item.name,
                 "arguments": item.arguments,
-                "approval_request_id": None,
+                "approval_request_id": item.request_id or None,
                 "output": item.output if item.status == "completed" else None,
                 "error": error,
             }
+        case "request":
+            asked = {"server_label": item.server, "name": item.name, "arguments": item.arguments}
+            return {"id": item.id, "type": "mcp_approval_request", **asked}
+        case "approval":
+            told = {"approval_request_id": item.request_id, "approve": item.approved, "reason": item.output or None}
+            return {"id": item.id, "type": "mcp_approval_response", **told}
         case "listing":  # a server's descriptions and schemas are not known here
             tools = [{"name": name, "input_schema": {"type": "object"}, "annotations": None} for name in item.tools]
             return {"id": item.id, "type": "mcp_list_tools", "server_label": item.server, "tools": tools}
@@ -63,7 +71,7 @@ def _content(item: Item, part: Part) -> Json:
     if part.kind == "input_audio":
         return {"type": "input_audio", "transcript": None}
     if part.kind == "input_image":  # how an image is echoed is unknown
-        return {"type": "input_image", "image_url": part.text}
+        return {"type": "input_image", "image_url": part.image, "detail": part.detail}
     if item.role != "assistant":
         return {"type": "input_text", "text": part.text}
     if part.is_audio:
@@ -71,8 +79,14 @@ def _content(item: Item, part: Part) -> Json:
     return {"type": "output_text", "text": part.text}
 
 
-def _heard(part: Part) -> Json:
-    return {"type": "input_audio", "transcript": part.text or None}
+def _retrieved(item: Item, part: Part) -> Json:
+    shown = _content(item, part)
+    if not part.is_audio:
+        return shown
+    if part.kind == "input_audio":
+        shown["transcript"] = part.text or None
+    sound = part.audio or b"".join(item.sound)
+    return {**shown, "audio": pybase64.b64encode_as_string(sound)} if sound else shown
 
 
 def part_shown(*, spoken: bool, text: str) -> Json:
@@ -106,7 +120,8 @@ def _details(response: Response) -> Json | None:
         case "failed":
             # The specification has no message, but it was on the wire, and pipecat reads it.
             code, _, message = response.error.partition(": ")
-            return {"type": "failed", "error": {"type": "server_error", "code": code, "message": message}}
+            kind = code if code == "insufficient_quota" else "server_error"
+            return {"type": "failed", "error": {"type": kind, "code": code, "message": message}}
         case _:
             return None
 

@@ -6,10 +6,11 @@ about right, for the service's own tokenizer is not here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 import orjson
 
@@ -34,14 +35,42 @@ CACHE_SLACK = 4
 """A prompt was found in the cache to the 384th token when the response before had come to 383."""
 
 
-def tokens_of(response: Response, tools: object, model: Model, before: int) -> Tokens:
+CONTEXT_TOKENS = 28_224
+"""As much as gpt-realtime reads, documented: its window of 32k without the longest answer. Others are taken alike."""
+
+
+class Reading:
+    """What of a conversation the model still reads: the oldest items are dropped when there are too many tokens."""
+
+    def __init__(self) -> None:
+        self._dropped: set[Item] = set()
+
+    def of(self, items: Sequence[Item], truncation: object, fixed: int) -> tuple[int, int]:
+        """Text and audio tokens of those that are left beside `fixed` tokens of instructions and tools, by the
+        session's `truncation`. What the service does when it is `disabled` is not known: nothing is dropped then."""
+        kept = [item for item in items if item not in self._dropped] if self._dropped else items
+        text, audio = sum(map(_text_of, kept)), sum(map(_audio_of, kept))
+        asked = truncation if isinstance(truncation, dict) else {}
+        most = (asked.get("token_limits") or {}).get("post_instructions") or max(0, CONTEXT_TOKENS - fixed)
+        if truncation == "disabled" or text + audio <= most:
+            return text, audio
+        for item in kept:
+            if text + audio <= most * asked.get("retention_ratio", 1):
+                break
+            self._dropped.add(item)
+            text, audio = text - _text_of(item), audio - _audio_of(item)
+        return text, audio
+
+
+def tokens_of(response: Response, session: Mapping[str, Any], model: Model, before: int, reading: Reading) -> Tokens:
     """What a response comes to. As much as the one `before` it came to may be cached; 0 for the first."""
-    counts = response.counts
-    text = _counted(response.settings.instructions) + _tools(tools) + sum(map(_text_of, counts.context))
-    text += PREAMBLE_TOKENS if model.reasons else 0
-    audio = sum(map(_audio_of, counts.context))
     if not _generated(response):
         return Tokens()
+    settings = response.settings
+    fixed = _counted(settings.instructions) + _tools(session.get("tools") if settings.tools is None else settings.tools)
+    fixed += PREAMBLE_TOKENS if model.reasons else 0
+    text, audio = reading.of(response.counts.context, session.get("truncation"), fixed)
+    text += fixed
     within = min(text + audio, before + CACHE_SLACK if before else 0)
     cached_text = min(text, within) // CACHE_UNIT * CACHE_UNIT
     cached_audio = min(audio, within - cached_text) // CACHE_UNIT * CACHE_UNIT
@@ -106,7 +135,7 @@ def _output(response: Response, model: Model) -> Tokens:
         written += counts.segments + 2 * counts.runs + 4  # 11 of 11
     elif counts.segments:
         written += counts.segments + (4 if model.reasons else 2)  # 11 of 11 of gpt-realtime, 2 of 2 of gpt-realtime-2.1
-    written += sum(_call(item) for item in response.output if item.kind in ("call", "hosted"))
+    written += sum(_call(item) for item in response.output if item.kind in ("call", "hosted", "request"))
     if model.reasons:
         thought = THOUGHT.get(response.settings.effort, 0)
     spoken_ms = sum(item.spoken_ms for item in response.output)
@@ -123,6 +152,8 @@ def _call(item: Item) -> int:
 
 def _text_of(item: Item) -> int:
     if item.kind == "call":
+        return _call(item)
+    if item.kind == "request":
         return _call(item)
     if item.kind == "hosted":  # as a call and its result: a guess
         return _call(item) + _counted(item.output or item.error) + ITEM_TOKENS

@@ -22,6 +22,7 @@ from mockserver.dialects.refusals import shortened
 from mockserver.dialects.xai_hosted import hosted_events
 from mockserver.dialects.xai_usage import PRICES_2026_07, PRICES_2026_08, usage
 from mockserver.facts import (
+    ApprovalAsked,
     AudioSent,
     CallEnded,
     CallStarted,
@@ -117,6 +118,7 @@ TRAITS = Traits(
     counts_context=False,
     keeps_hosted=False,  # no item is documented
     ends_with_mcp=False,
+    keeps_sound=False,  # it has no such request
     limits_after_s=None,
     manual_turns=XAI_TURNS,
     segments=segments,
@@ -285,8 +287,8 @@ class Xai:
                 yield from self._response_ended(fact.response)
             case Expired():
                 yield from self._expired(fact)
-            case ItemRetrieved() | LimitsUpdated():
-                pass  # xAI has no such request, and tells nothing of limits
+            case ItemRetrieved() | ApprovalAsked() | LimitsUpdated():
+                pass  # xAI has no such requests, asks for no approval, and tells nothing of limits
             case Refused():
                 if fact.problem in REFUSALS:
                     refusal, code = REFUSALS[fact.problem]

@@ -137,13 +137,30 @@ def hosted(dialect: str) -> Talk:
     """A server of tools that is listed, answers one call and fails the next; another that cannot be reached."""
     found = Hosted("mcp", {"number": 7}, {"usd": 12}, server="billing", name="find_invoice")
     lost = Hosted("mcp", {"number": 8}, error="no such invoice", server="billing", name="find_invoice")
-    server = {"type": "mcp", "server_label": "billing", "server_url": "https://mcp.example/sse"}
+    server: dict[str, Any] = {"type": "mcp", "server_label": "billing", "server_url": "https://mcp.example/sse"}
+    server["require_approval"] = "never"
     down = {**server, "server_label": "ledger", "server_url": "https://mcp.down.invalid/sse"}
     talk = Talk(Script([found], [lost]), dialect=dialect)
     talk.send("session.update", session={**settings(dialect, None), "tools": [server, down]})
     for question in ("How much is invoice seven?", "And eight?"):
         talk.say(question)
         talk.rest()
+    return talk
+
+
+def approved(dialect: str) -> Talk:
+    """A call that the client wants to allow first."""
+    call = Hosted("mcp", {"number": 7}, {"usd": 12}, server="billing", name="find_invoice")
+    server = {"type": "mcp", "server_label": "billing", "server_url": "https://mcp.example/sse"}
+    talk = Talk(Script([call, Say("Twelve dollars.")]), dialect=dialect)
+    talk.send(
+        "session.update", session={**settings(dialect, None), "tools": [{**server, "require_approval": "always"}]}
+    )
+    talk.say("How much is invoice seven?")
+    asked = talk.until("response.done")["response"]["output"][0]["id"]
+    talk.create("mcp_approval_response", approval_request_id=asked, approve=True)
+    talk.send("response.create")
+    talk.rest()
     return talk
 
 
@@ -162,6 +179,11 @@ _BOTH: dict[str, Story] = {
 }
 STORIES: Mapping[str, Mapping[str, Story]] = {
     "xai": {**_BOTH, "A message by force": announced, "A conversation taken up again": taken_up_again},
-    "openai": {**_BOTH, "A written answer": written, "An answer beside the conversation": aside},
+    "openai": {
+        **_BOTH,
+        "A call that needs approval": approved,
+        "A written answer": written,
+        "An answer beside the conversation": aside,
+    },
 }
 """By service and title."""

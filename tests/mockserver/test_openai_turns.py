@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from decimal import Decimal
 from typing import Any
 
@@ -184,7 +185,11 @@ def test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted():
     spoken = talk.of("conversation.item.done")[0]["item"]
     assert spoken["content"] == [{"type": "input_audio", "transcript": None}]
     shown = talk.send("conversation.item.retrieve", item_id=spoken["id"])[0]["item"]
-    assert shown["content"] == [{"type": "input_audio", "transcript": "Hello there."}]
+    (part,) = shown["content"]
+    assert (part["type"], part["transcript"]) == ("input_audio", "Hello there.")
+    stopped, started = (talk.of(f"input_audio_buffer.speech_{end}")[0] for end in ("stopped", "started"))
+    spoken_ms = stopped["audio_end_ms"] - started["audio_start_ms"]
+    assert len(base64.b64decode(part["audio"])) == 48 * spoken_ms
     assert talk.send("conversation.item.delete", item_id=spoken["id"])[0]["item_id"] == spoken["id"]
     talk.send("conversation.item.delete", item_id=spoken["id"])
     assert talk.error["code"] == "item_delete_invalid_item_id"
