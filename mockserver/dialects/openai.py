@@ -242,11 +242,8 @@ class OpenAI:
                 yield from self._call_started(fact, at)
             case CallEnded():
                 yield from self._call_ended(fact, at)
-            case HostedStarted() | HostedEnded() | ToolsListed():
+            case HostedStarted() | HostedEnded() | ToolsListed() | ApprovalAsked():
                 yield from self._hosted(fact, at)
-            case ApprovalAsked():
-                yield from self._begun(fact.response, fact.item, at)
-                yield from self._finished(fact.response, fact.item, at)
             case ResponseEnded():
                 yield self.event(at, "response.done", response=self._response(fact.response))
             case LimitsUpdated():
@@ -379,11 +376,14 @@ class OpenAI:
     # What the service runs itself. The fields are documented; the order is known from live tests of a client, except
     # where it says that it is guessed.
 
-    def _hosted(self, fact: HostedStarted | HostedEnded | ToolsListed, at: float) -> Iterator[Frame]:
+    def _hosted(self, fact: HostedStarted | HostedEnded | ToolsListed | ApprovalAsked, at: float) -> Iterator[Frame]:
         """Tools that are not on an MCP server are unknown to this API: that nothing is told of them is a guess."""
         match fact:
             case ToolsListed():
                 yield from self._tools_listed(fact.item, at)
+            case ApprovalAsked():
+                yield from self._begun(fact.response, fact.item, at)
+                yield from self._finished(fact.response, fact.item, at)
             case HostedStarted() if fact.item.server:
                 yield from self._mcp_called(fact, at)
             case HostedEnded() if fact.item.server:

@@ -94,13 +94,13 @@ def _problem(details: ErrorDetails, path: str) -> tuple[str, str, str | None]:
 
 
 def _out_of_bounds(given: Any, path: str, context: dict[str, Any]) -> tuple[str, str]:
-    kind = "integer" if isinstance(given, int) else "decimal"
     if "ge" in context:
         end, sign, bound = "below_min", ">=", context["ge"]
     else:
         end, sign, bound = "above_max", "<=", context["le"]
+    kind = "integer" if isinstance(bound, int) else "decimal"
     side = "below minimum" if end == "below_min" else "above maximum"
-    expected = f"Expected a value {sign} {bound}, but got {given} instead."
+    expected = f"Expected a value {sign} {bound:g}, but got {given} instead."
     return f"{kind}_{end}_value", f"Invalid '{path}': {kind} {side} value. {expected}"
 
 
@@ -123,6 +123,8 @@ def _path(loc: Sequence[int | str], sent: Any, above: Sequence[str], *, missing:
         if isinstance(step, int):
             path += f"[{step}]"
             value, told = value[step] if isinstance(value, list) and step < len(value) else None, False
+        elif step == "object" and isinstance(value, dict) and step not in value:
+            told = True  # of a value that may also be a name
         elif not told and isinstance(value, dict) and step in (value.get("type"), value.get("role")):
             told = True
         elif isinstance(value, dict) and step in value:

@@ -37,6 +37,16 @@ def talk() -> Talk:
             "session.audio.input.turn_detection.idle_timeout_ms",
         ),
         ({**SESSION, "audio": {"output": {"speed": 9.5}}}, "decimal_above_max_value", "session.audio.output.speed"),
+        (
+            {**SESSION, "truncation": {"type": "retention_ratio", "retention_ratio": 2}},
+            "decimal_above_max_value",
+            "session.truncation.retention_ratio",
+        ),
+        (
+            {**SESSION, "audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 2}}}},
+            "decimal_above_max_value",
+            "session.audio.input.turn_detection.threshold",
+        ),
         ({**SESSION, "max_output_tokens": 5000}, "integer_above_max_value", "session.max_output_tokens"),
         ({**SESSION, "tool_choice": {"type": "function"}}, "missing_required_parameter", "session.tool_choice.name"),
         ({**SESSION, "output_modalities": ["audio", "text"]}, "invalid_value", "session.output_modalities"),
