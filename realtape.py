@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from mockserver import faults
     from mockserver.brains import Call, Fail, Hosted, Pause, Say
     from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
     from mockserver.limits import Limits
@@ -30,6 +31,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "When",
+    "faults",
     "main",
 ]
 
@@ -68,6 +70,8 @@ _COMMANDS = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "faults":
+        return import_module("mockserver.faults")
     if name not in _HOMES:
         raise AttributeError(f"module 'realtape' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -125,6 +125,8 @@ class Answer:
         at, encoder = now, encoder_for(settings.output_format)
         coming = _with_next(_joined(_allowed(steps(), settings.tool_choice)))
         for step, following in coming:
+            if self._spent(settings):
+                break
             match step:
                 case Say():
                     last = not (isinstance(following, Say | Pause) or _is_search(following))
@@ -137,10 +139,6 @@ class Answer:
                                 at = due
                     except Unspeakable as problem:
                         self._fail("unspeakable", str(problem), at)
-                        return
-                    if self._spent(settings):
-                        self._end("incomplete", "max_output_tokens", at)
-                        self._stage.ended(at)
                         return
                 case Pause():
                     at += step.ms / 1000
@@ -170,12 +168,22 @@ class Answer:
                 case Fail():
                     self._fail(step.code, step.message, at)
                     return
-        self._end("completed", "", at)
-        self._stage.ended(at)
+        self._finish(settings, at)
 
     def cut(self, reason: Reason, now: float) -> None:
         """Close it as cancelled, with what was sent so far."""
         self._end("cancelled", reason, now)
+
+    def _finish(self, settings: Settings, at: float) -> None:
+        """It has said all, or as much as it may."""
+        if (doom := self.response.doom) is not None:
+            self.response.error = doom.error
+            self._end(doom.status, doom.reason, at)
+        elif self._spent(settings):
+            self._end("incomplete", "max_output_tokens", at)
+        else:
+            self._end("completed", "", at)
+        self._stage.ended(at)
 
     def _fail(self, code: str, message: str, at: float) -> None:
         self.response.error = f"{code}: {message}"
@@ -197,7 +205,7 @@ class Answer:
     def _spent(self, settings: Settings) -> bool:
         """Whether it has told as much as it may."""
         limit = settings.max_output_tokens
-        return limit is not None and self.response.counts.segments >= limit
+        return self.response.doom is not None or (limit is not None and self.response.counts.segments >= limit)
 
     def _say(self, step: Say, settings: Settings, encoder: Encoder, at: float, *, last: bool) -> Iterator[float]:
         """Speak one text, the `last` of its message or not. Yields when each beat is due; the beat happens when it is
@@ -222,6 +230,8 @@ class Answer:
                 return
             at = max(at, self._due(beat, at))
             yield at
+            if self._spent(settings):
+                return
             item = item or self._open_message(at)
             first = len(item.spoken) if first is None else first
             while len(item.spoken) <= first + beat.segment:

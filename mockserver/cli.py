@@ -54,6 +54,7 @@ class Unusable(click.ClickException):
     show_default=True,
     help="Rhythm of answers.",
 )
+@click.option("--faults", type=click.Path(path_type=Path), help="A fault file: what goes wrong, and where.")
 @click.option("--seed", default="0", show_default=True, help="Same seed and traffic, same frames.")
 @click.option("--api-key", "api_keys", multiple=True, help="Accept this key; repeatable.  [default: any]")
 @click.option("--blocked-key", "blocked_keys", multiple=True, help="A key whose team has no credits; repeatable.")
@@ -89,6 +90,7 @@ def serve(
     verbatim: bool,
     speed: float,
     allow: tuple[str, ...],
+    faults: Path | None,
     as_json: bool,
     **settings: object,
 ) -> None:
@@ -104,11 +106,15 @@ def serve(
     server = _server(_options(settings), scenario)
     if tapes is not None:
         server.play_tapes(tapes)
+    if faults is not None:
+        _set_faults(server, faults)
     loop = _new_loop()
     try:
         loop.run_until_complete(_serve(server, host, port, as_json))
     finally:
         loop.close()
+    for unused in server.faults.unused if faults is not None else ():
+        click.echo(f"never struck: {unused.as_json()['fault']}", err=True)
     if server.verbatim is not None and (told := server.verbatim.report()):
         click.echo("\n".join(told), err=True)
         raise click.exceptions.Exit(1)
@@ -180,6 +186,16 @@ def _server(options: Options, scenario: Path | None) -> Server:
         except (ImportError, RuntimeError) as problem:
             raise Unusable(str(problem)) from problem
     return server
+
+
+def _set_faults(server: Server, path: Path) -> None:
+    from mockserver.fault_files import FaultError, load
+
+    try:
+        file = load(path)
+    except FaultError as problem:
+        raise Unusable(str(problem)) from problem
+    server.set_faults(file.faults, file.seed)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

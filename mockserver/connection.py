@@ -12,19 +12,22 @@ import logging
 import socket
 import struct
 import sys
+from collections.abc import Callable, Sequence
 
 from aiohttp import WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from mockserver.clock import Clock, Handle
 from mockserver.journal import SessionLog
-from mockserver.peer import Peer
+from mockserver.peer import Act, Mute, Note, Peer, Torn
 from replay.frames import Binary, Close, Outgoing, Reset, Text
 
 HIGH_WATER = 256 << 10
 """Unsent bytes above which nothing more is taken from the peer, until the socket has caught up."""
 UNSENT_CAP = 64 << 20
 """Unsent bytes above which the connection is reset; a ten-minute answer sent at once has 38 million."""
+HALF_OPEN_S = 600.0
+"""How long a connection stays half open before it is reset."""
 CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
 
@@ -49,6 +52,15 @@ def closing(code: int, reason: str = "") -> bytes:
         return header(_CLOSE, 0)
     text = reason.encode()[:123].decode(errors="ignore").encode()
     return header(_CLOSE, 2 + len(text)) + struct.pack(">H", code) + text
+
+
+def tear_down(transport: asyncio.Transport) -> None:
+    """Reset the TCP connection."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        with contextlib.suppress(OSError, AttributeError):
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
+    transport.abort()
 
 
 class Connection:
@@ -80,6 +92,7 @@ class Connection:
         self._flushing = False
         self._heard = False
         self._drain: asyncio.Task[None] | None = None
+        self._mute = False
         self._over: Close | None = None
         """How it ends, once that is decided; nothing is taken from either side after."""
         self._patience: asyncio.TimerHandle | None = None
@@ -114,11 +127,20 @@ class Connection:
         """Tear the TCP connection down. The client sees a reset, not an orderly end; unsent bytes are lost."""
         if self._over is None:
             self._over = Close(1006, reason)
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None:
-            with contextlib.suppress(OSError, AttributeError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
-        self._transport.abort()
+        tear_down(self._transport)
+
+    def refit(self, fit: Callable[[Peer, float], Peer]) -> None:
+        """Put another peer, or something around it, in the place of the one that is served; `fit` is told the time."""
+        self._peer = fit(self._peer, self._now())
+        self._flush_soon()
+
+    def _fall_silent(self) -> None:
+        """Neither read nor write any more, and leave TCP as it is."""
+        self._mute = True
+        self._transport.pause_reading()
+        if self._heart is not None:
+            self._heart.cancel()
+        self._heart = self._clock.call_at(self._clock.now() + HALF_OPEN_S, lambda: self.reset("half open for long"))
 
     async def _read(self) -> None:
         while True:
@@ -133,7 +155,7 @@ class Connection:
                     return
 
     def _receive(self, data: str | bytes) -> None:
-        if self._over is not None:
+        if self._over is not None or self._mute:
             return
         now = self._now()
         self._log.inbound(now, data)
@@ -159,7 +181,7 @@ class Connection:
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._over is not None or self._transport.is_closing():
+        if self._over is not None or self._mute or self._transport.is_closing():
             return
         try:
             self._write_due()
@@ -179,7 +201,7 @@ class Connection:
             outgoing = self._peer.take_output(now if due is None else min(due, now))
             self._write(outgoing)
             later = self._peer.next_due()
-            if self._over is not None:
+            if self._over is not None or self._mute:
                 return
             if later is None or later > now:
                 self._wake_at(later)
@@ -188,7 +210,7 @@ class Connection:
                 raise RuntimeError(f"{type(self._peer).__name__} is due at {due} s, but has nothing to send then")
         self._wait_for_socket()
 
-    def _write(self, outgoing: list[Outgoing]) -> None:
+    def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
         at: list[float] = []
         parts: list[bytes] = []
         for each in outgoing:
@@ -199,18 +221,36 @@ class Connection:
                 parts += (header(_BINARY, len(frame.data)), frame.data)
             else:
                 self._send(at, parts)
-                self._log.outbound(each.at, frame)
-                self._finish(frame)
+                at, parts = [], []
+                if isinstance(frame, Note):
+                    self._log.struck(each.at, frame)
+                    continue
+                self._finish(each.at, frame)
                 return
             at.append(each.at)
         self._send(at, parts)
 
-    def _finish(self, how: Close | Reset) -> None:
+    def _finish(self, at: float, how: Close | Reset | Torn | Mute) -> None:
         match how:
             case Close(code, reason):
+                self._log.outbound(at, how)
                 self.close(code, reason)
             case Reset():
+                self._log.outbound(at, how)
                 self.reset("")
+            case Torn(message):
+                self._tear(at, message)
+            case Mute():
+                self._fall_silent()
+
+    def _tear(self, at: float, message: Text | Binary) -> None:
+        """Send half of a frame, and no more."""
+        half = message.data[: len(message.data) // 2]
+        self._log.outbound(at, Binary(half) if isinstance(message, Binary) else Text(half))
+        opcode = _BINARY if isinstance(message, Binary) else _TEXT
+        self._over = Close(1006, "torn")
+        self._transport.write(header(opcode, len(message.data)) + half)
+        self._transport.close()
 
     def _send(self, at: list[float], parts: list[bytes]) -> None:
         """`at` holds the instants of the messages that `parts` frame."""

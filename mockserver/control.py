@@ -1,4 +1,4 @@
-"""The control plane under /_mock/: look at sessions, journal and ledger, change the scenario, move a manual clock.
+"""The control plane under /_mock/: look at sessions, journal and ledger, change scenario and faults, move the clock.
 
 For the machine itself: only loopback may ask, under a loopback name (a web page that rebinds its own name to 127.0.0.1
 is turned away), unless an admin token is set; then everybody needs it.
@@ -19,6 +19,7 @@ from mockserver.clock import MAX_PUSH_S
 from mockserver.journal import SessionLog
 
 if TYPE_CHECKING:
+    from mockserver.fault_files import FaultFile
     from mockserver.server import Server
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -34,6 +35,11 @@ def routes(server: Server) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/journal", plane.journal),
         (hdrs.METH_GET, "/ledger", plane.ledger),
         (hdrs.METH_PUT, "/scenario", plane.scenario),
+        (hdrs.METH_GET, "/faults", plane.faults),
+        (hdrs.METH_PUT, "/faults", plane.replace_faults),
+        (hdrs.METH_POST, "/faults", plane.add_faults),
+        (hdrs.METH_DELETE, "/faults", plane.remove_faults),
+        (hdrs.METH_DELETE, "/faults/{which}", plane.remove_faults),
         (hdrs.METH_POST, "/clock/advance", plane.advance),
         (hdrs.METH_POST, "/reset", plane.reset),
     ):
@@ -95,6 +101,32 @@ class _Plane:
             raise _Problem(400, str(problem)) from problem
         return {"status": "ok", "applies_to": "new connections"}
 
+    async def faults(self, request: web.Request) -> object:
+        """Those that are on, how often each struck, and where."""
+        plan = self._server.faults
+        return {"seed": plan.seed, "faults": [armed.as_json() for armed in plan.armed]}
+
+    async def replace_faults(self, request: web.Request) -> object:
+        """A fault file in place of what is on, for open connections as well."""
+        file = await _fault_file(request)
+        self._server.set_faults(file.faults, file.seed)
+        return await self.faults(request)
+
+    async def add_faults(self, request: web.Request) -> object:
+        """One fault more, or a file of them."""
+        for fault in (await _fault_file(request)).faults:
+            self._server.faults.add(fault)
+        self._server.refit()
+        return await self.faults(request)
+
+    async def remove_faults(self, request: web.Request) -> object:
+        """All, or those of an id or name."""
+        which = request.match_info.get("which")
+        if not self._server.faults.remove(which) and which is not None:
+            raise _Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
+        self._server.refit()
+        return await self.faults(request)
+
     async def advance(self, request: web.Request) -> object:
         """`{"ms": N}`; answers once everything up to there has happened."""
         clock = self._server.clock
@@ -116,6 +148,15 @@ class _Plane:
         if (log := self._server.journal.find(id)) is None:
             raise _Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
         return log
+
+
+async def _fault_file(request: web.Request) -> FaultFile:
+    from mockserver.fault_files import FaultError, parse
+
+    try:
+        return parse((await request.read()).decode())
+    except (FaultError, UnicodeDecodeError) as problem:
+        raise _Problem(400, str(problem)) from problem
 
 
 async def _milliseconds(request: web.Request) -> float:

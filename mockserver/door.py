@@ -61,6 +61,9 @@ class Door(Protocol):
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
         """How the service says it."""
 
+    def outage(self, status: int, retry_after_s: int | None) -> Refusal:
+        """How the service refuses a handshake with that status, for no reason of the client's."""
+
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         """Seconds that a client secret shall live, from the body of the request for one."""
 
@@ -97,6 +100,9 @@ _FORBIDDEN = "The caller does not have permission to execute the specified opera
 _UNAUTHENTICATED = "The request does not have valid authentication credentials"
 _EXHAUSTED = "Some resource has been exhausted"
 _NOT_FOUND = "Some requested entity was not found"
+_INTERNAL = "Internal error"
+_UNAVAILABLE = "The service is currently unavailable"
+_EXPIRED = "Deadline expired before operation could complete"
 _UNIMPLEMENTED = "Operation is not implemented or not supported"
 SERVED = "This mock serves ws://.../v1/realtime and POST /v1/realtime/client_secrets; no calls over WebRTC or SIP."
 
@@ -169,6 +175,14 @@ class XaiDoor:
                 return Refusal(429, _EXHAUSTED, "Too many requests for this team.", denied.retry_after_s)
             case "crowded":  # refused at connect, as observed; the status is a guess
                 return Refusal(429, _EXHAUSTED, "Too many concurrent sessions for this team.", denied.retry_after_s)
+
+    def outage(self, status: int, retry_after_s: int | None) -> Refusal:
+        code, error = _XAI_OUTAGES.get(status) or (
+            (_UNAVAILABLE, "The service is temporarily unavailable. Please try again later.")
+            if status >= 500
+            else (_INVALID, "The request cannot be processed.")
+        )
+        return Refusal(status, code, error, retry_after_s)
 
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         try:
@@ -260,6 +274,14 @@ class OpenAIDoor:
                 error = "Rate limit reached. Please try again later."
                 return Refusal(429, "rate_limit_exceeded", error, denied.retry_after_s, _REQUEST, 4000)
 
+    def outage(self, status: int, retry_after_s: int | None) -> Refusal:
+        """4xx is said on the open socket, as the service does; a header to send needs HTTP, and so does a 5xx."""
+        if status >= 500:
+            error = "The server had an error while processing your request. Sorry about that!"
+            return Refusal(status, "", error, retry_after_s, kind="server_error")
+        refusal = _OPENAI_OUTAGES.get(status) or _wrong(status, "", "The request cannot be processed.")
+        return refusal if retry_after_s is None else replace(refusal, retry_after_s=retry_after_s, close_code=None)
+
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         try:
             asked = orjson.loads(body or b"{}")
@@ -308,6 +330,14 @@ def _wrong(status: int, code: str, error: str) -> Refusal:
 
 def _unauthorized(code: str, error: str) -> Refusal:
     return Refusal(401, code, error, None, _REQUEST, 3000)
+
+
+_OPENAI_OUTAGES = {
+    401: _unauthorized("invalid_api_key", "Incorrect API key provided."),
+    403: _wrong(403, "unsupported_country_region_territory", "Country, region, or territory not supported"),
+    404: _wrong(404, "model_not_found", "The model does not exist or you do not have access to it."),
+    429: _wrong(429, "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+}
 
 
 def _masked(credential: str | None) -> str:
@@ -364,6 +394,15 @@ def _shown_to_openai(secret: Secret) -> Mapping[str, Any]:
 
 
 _KEY_NOT_TAKEN = "Incorrect API key provided. You can obtain an API key from https://console.x.ai."
+_XAI_OUTAGES = {
+    401: (_UNAUTHENTICATED, _KEY_NOT_TAKEN),
+    403: (_FORBIDDEN, "Your newly created team doesn't have any credits or licenses yet."),
+    404: (_NOT_FOUND, "The model does not exist or your team does not have access to it."),
+    429: (_EXHAUSTED, "Too many requests for this team."),
+    500: (_INTERNAL, "The service failed to process the request. Please try again later."),
+    504: (_EXPIRED, "The service did not answer in time. Please try again later."),
+}
+"""Status by status, where the texts of `refuse` do not say it; those of 404 and 5xx are guesses."""
 _XAI_401 = XaiDoor(Refusal(401, _UNAUTHENTICATED, _KEY_NOT_TAKEN), _check_xai_session)
 DOORS: Mapping[str, Door] = {
     # Tutorials and pages of that time say 401; the 400 was observed later (2026-09-30).

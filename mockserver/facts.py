@@ -14,7 +14,7 @@ from mockserver.conversation import Item
 from mockserver.prices import Tokens
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
-Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_tokens"]
+Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_tokens", "content_filter"]
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +40,15 @@ class Counts:
     """What the model was given to answer, where that is counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """How a response ends before it has said all."""
+
+    status: Literal["failed", "incomplete"]
+    reason: Reason
+    error: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Response:
     """One answer, from its creation to its end."""
@@ -58,6 +67,8 @@ class Response:
     """It is not part of the conversation."""
     tokens: Tokens = field(default_factory=Tokens)
     """What it comes to, where tokens are billed; known at its end."""
+    doom: Doom | None = None
+    """It ends like this as soon as it can."""
 
 
 @dataclass(frozen=True, slots=True)

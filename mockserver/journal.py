@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from mockserver.assertions import Assertions
+from mockserver.peer import Note
 from mockserver.prices import dollars
 from replay.frames import Binary, Close, Frame, Reset, Text
 
@@ -37,7 +38,7 @@ class Entry(NamedTuple):
 
     at: float
     way: Way
-    data: str | Frame | bytes
+    data: str | Frame | bytes | Note
 
     @property
     def event(self) -> Event | None:
@@ -70,6 +71,8 @@ class Entry(NamedTuple):
                 return "binary", {"bytes": len(data)}
             case Text(data):
                 return None, data.decode(errors="replace")
+            case Note(fault, struck):
+                return "fault", {"fault": fault, "event": struck}
             case text:
                 return None, text
 
@@ -166,6 +169,10 @@ class SessionLog(Assertions):
         """A frame went out, or the connection was reset."""
         self._keep(Entry(at, "out", frame))
 
+    def struck(self, at: float, note: Note) -> None:
+        """A fault struck. What it did to its event is what crossed the wire after this."""
+        self._keep(Entry(at, "in" if note.event.startswith("<") else "out", note))
+
     def written(self, at: Iterable[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: when each happened, and all of them framed."""
         self._keep(Write(tuple(at), wire))
@@ -173,6 +180,11 @@ class SessionLog(Assertions):
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The connection is over."""
         self.closed_s, self.close_code, self.close_reason = at, code, reason
+
+    @property
+    def faults(self) -> list[Note]:
+        """The faults that struck, oldest first."""
+        return [entry.data for entry in self.entries if isinstance(entry.data, Note)]
 
     def received(self, type: str | None = None) -> list[Event]:
         """The client's events, oldest first; only those of one type when it is given."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,8 @@ from mockserver.server import Options, Server
 
 if TYPE_CHECKING:
     from mockserver.brains.scenario import Scenario
+    from mockserver.fault_files import FaultFile, Given
+    from mockserver.fault_plan import Armed
     from mockserver.tapes import Reenacted, Verbatim
 
 ANY_KEY = "mock-api-key"
@@ -34,17 +36,19 @@ class MockServer(Assertions):
 
     `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `cassette`
     is a recording, or a folder of them, to give instead: anew as a session, or with `verbatim` frame by frame, `speed`
-    times as fast as recorded (`math.inf`: at once), to a client that does what was recorded; see `report`. `dialect`
-    is `xai`, `openai`, `auto` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`;
-    `pacing` is `live`, `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or
-    `manual`. With `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a
-    team without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall
-    not be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. The same seed and the
-    same traffic give the same frames. Port 0 picks a free one.
+    times as fast as recorded (`math.inf`: at once), to a client that does what was recorded; see `report`. `faults` are
+    a fault file's path, its content as a mapping, or a list of `realtape.faults` or mappings. `dialect` is `xai`,
+    `openai`, `auto` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`; `pacing` is
+    `live`, `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`.
+    With `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a team
+    without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall not
+    be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. The same seed and the same
+    traffic give the same frames. Port 0 picks a free one.
 
     Raises ValueError for a setting it does not know, DocumentError, which is one, for an accounts file, ScenarioError
-    for a scenario that cannot be used, BadCassette, UnreadableRecording or EmptyLibrary for such a recording, OSError
-    when it cannot listen. What goes wrong inside the mock is raised at the end of the `with`: the client only saw 1011.
+    for a scenario that cannot be used, FaultError for such faults, BadCassette, UnreadableRecording or EmptyLibrary for
+    such a recording, OSError when it cannot listen. What goes wrong inside the mock is raised at the end of the `with`:
+    the client only saw 1011.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class MockServer(Assertions):
         cassette: str | os.PathLike[str] | None = None,
         verbatim: bool = False,
         speed: float = 1.0,
+        faults: Given | None = None,
         dialect: str | None = None,
         pacing: str = "live",
         seed: int | str = 0,
@@ -89,6 +94,9 @@ class MockServer(Assertions):
         self._server = Server(options, _loaded(scenario))
         if tapes is not None:
             self._server.play_tapes(tapes)
+        if faults is not None:
+            file = _read_faults(faults)
+            self._server.set_faults(file.faults, file.seed)
         self._host = host
         self._port = port
         self._thread: _Thread | None = None
@@ -156,6 +164,23 @@ class MockServer(Assertions):
         """
         self._catch_up()
         return self._server.unused()
+
+    @property
+    def faults(self) -> list[Armed]:
+        """Those that are on: `.fault`, how often it struck (`.fired`) and where (`.strikes`)."""
+        return list(self._server.faults.armed)
+
+    def set_faults(self, faults: Given) -> None:
+        """These in place of those that are on, for open connections as well; `[]` for none. Raises FaultError."""
+        file = _read_faults(faults)
+        self._do(lambda: self._server.set_faults(file.faults, file.seed))
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """In the server's own thread, if it has one."""
+        if self._thread is None:
+            work()
+        else:
+            self._thread.call(_called(work))
 
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
         """Move the server's time ahead, stopping at everything that happens on the way.
@@ -260,6 +285,16 @@ async def _turns() -> None:
 
 async def _awaited(work: Awaitable[None]) -> None:
     await work
+
+
+async def _called(work: Callable[[], None]) -> None:
+    work()
+
+
+def _read_faults(faults: Given) -> FaultFile:
+    from mockserver.fault_files import given
+
+    return given(faults)
 
 
 def _tapes(cassette: str | os.PathLike[str] | None, verbatim: bool, speed: float) -> Reenacted | Verbatim | None:

@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from replay.frames import Frame, Outgoing
+from replay.frames import Binary, Frame, Outgoing, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Torn:
+    """A message that breaks off in the middle of its WebSocket frame; the connection ends there."""
+
+    message: Text | Binary
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """From now on nothing is read and nothing written, while TCP stays up: half open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """For the journal alone: a fault struck, at an event."""
+
+    fault: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What is done to the connection itself, and when. Only faults ask for it."""
+
+    at: float
+    frame: Torn | Mute | Note
 
 
 class Peer(Protocol):
@@ -23,7 +52,7 @@ class Peer(Protocol):
     def next_due(self) -> float | None:
         """When to call `take_output` next; None means only after input."""
 
-    def take_output(self, now: float) -> list[Outgoing]:
+    def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         """Everything that happened up to and including `now`, oldest first, each frame once."""
 
 
@@ -56,7 +85,7 @@ class Until:
             return None
         return self._end_s if due is None else min(due, self._end_s)
 
-    def take_output(self, now: float) -> list[Outgoing]:
+    def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         if self._over:
             return []
         out = self._peer.take_output(min(now, self._end_s))
@@ -65,7 +94,10 @@ class Until:
         due = self._peer.next_due()
         if now >= self._end_s and (due is None or due > self._end_s):
             self._over = True
-            out += [Outgoing(self._end_s, frame) for frame in self._last(self._end_s, self._end_s < self._cap_s)]
+            return [
+                *out,
+                *(Outgoing(self._end_s, frame) for frame in self._last(self._end_s, self._end_s < self._cap_s)),
+            ]
         return out
 
 

@@ -34,7 +34,7 @@ class Section(BaseModel):
     def _check_keys(cls, data: object) -> object:
         for key, value in data.items() if isinstance(data, dict) else ():
             if key not in cls.model_fields:
-                raise refusal(f"unknown key {key!r}; {_advice(key, list(cls.model_fields))}", key)
+                raise refusal(f"unknown key {key!r}; {advice(key, list(cls.model_fields))}", key)
             if value is None:
                 raise refusal("expected a value, got nothing; give it one or leave out the key", key)
         return data
@@ -50,7 +50,7 @@ def check(document: Document, model: type[Model]) -> Model:
     except ValidationError as bad:
         errors = [(_keys(error), error) for error in bad.errors(include_url=False)]
     keys, error = min(errors, key=lambda pair: document.walk(pair[0])[1])
-    raise DocumentError(f"{document.where(keys)}: {_explain(error)}")
+    raise DocumentError(f"{document.where(keys)}: {explain(error)}")
 
 
 def refusal(message: str, key: str | None = None) -> PydanticCustomError:
@@ -63,7 +63,7 @@ def _keys(error: ErrorDetails) -> Keys:
     return error["loc"] if key is None else (*error["loc"], key)
 
 
-def _explain(error: ErrorDetails) -> str:
+def explain(error: ErrorDetails) -> str:
     found = error["input"]
     if error["type"] == "missing":
         return f"`{error['loc'][-1]}` is missing"
@@ -91,6 +91,6 @@ def _kind(value: object) -> str:
     return "a mapping"
 
 
-def _advice(key: str, known: list[str]) -> str:
+def advice(key: str, known: list[str]) -> str:
     near = get_close_matches(key, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"

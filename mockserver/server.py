@@ -18,9 +18,10 @@ from aiohttp import hdrs, web
 from mockserver import control
 from mockserver.accounts import Accounts, Denied, Roster, Team
 from mockserver.clock import Clock
-from mockserver.connection import Connection
+from mockserver.connection import Connection, tear_down
 from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
 from mockserver.door import DOORS, NOT_HTTP, Asked, Door, Refusal, http_refusal
+from mockserver.fault_plan import Place, Plan
 from mockserver.journal import Journal
 from mockserver.limits import Limits
 from mockserver.pacing import PRESETS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.brains import Brain
     from mockserver.brains.scenario import Scenario
     from mockserver.dialect import Dialect, Traits
+    from mockserver.faults import Fault
     from mockserver.hearing import Hearing
     from mockserver.ledger import Ledger
     from mockserver.memory import Memory
@@ -46,6 +48,8 @@ MAX_MESSAGE = 64 << 20
 MAX_BODY = 4 << 20
 GOODBYE_S = 0.25
 """How long clients may take to say goodbye when the server stops."""
+HANG_S = 600.0
+"""How long a handshake that is not answered hangs at most."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logging.getLogger(__name__)
 
@@ -88,6 +92,7 @@ class Live:
     session: Session | None
     """None where a recording is played verbatim."""
     connection: Connection
+    place: Place
     task: asyncio.Task[object] | None
 
 
@@ -126,6 +131,10 @@ class Server:
         """What went wrong inside the mock, oldest first."""
         self.live: dict[str, Live] = {}
         """Open sessions by id."""
+        self.faults = Plan(seed=options.seed)
+        self._served_so_far = 0
+        self._waiting: set[asyncio.Future[bool]] = set()
+        """Handshakes that a fault keeps waiting."""
         self.port = 0
         self.clock: Clock
         self._opened = 0
@@ -179,6 +188,9 @@ class Server:
         for site in list(self._runner.sites):
             await site.stop()
         tasks = [live.task for live in self.live.values() if live.task is not None]
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(False)
         for live in self.live.values():
             live.connection.close(1001, "the server is stopping")
         if tasks:
@@ -229,6 +241,8 @@ class Server:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
             return self._refused(NOT_HTTP, self._door(request))
         name = self._served(request)
+        if self.faults and (answer := await self._disturb(request, name)) is not None:
+            return answer
         entered = self._let_in(request, name)
         if isinstance(entered, Refusal):
             return await self._turn_away(request, name, entered)
@@ -240,6 +254,45 @@ class Server:
             return await self._serve(request, asked.subprotocol, cast, team)
         finally:
             self.accounts.leave(team)
+
+    async def _disturb(self, request: web.Request, name: str) -> web.StreamResponse | None:
+        """Let faults strike a handshake; None if it goes on all the same."""
+        from mockserver.faults import Hang, Reset, Slow, Status
+
+        for fault in self.faults.at_handshake(self.clock.now()):
+            match fault:
+                case Status():
+                    return await self._turn_away(request, name, DOORS[name].outage(fault.status, fault.retry_after))
+                case Slow():
+                    if not await self._wait(fault.seconds):
+                        return _reset(request)
+                case Hang(seconds=seconds):
+                    await self._wait(HANG_S if seconds is None else seconds)
+                    return _reset(request)
+                case Reset():
+                    return _reset(request)
+        return None
+
+    async def _wait(self, seconds: float) -> bool:
+        """For so long by the server's clock; False if the server stops before."""
+        waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        alarm = self.clock.call_at(self.clock.now() + seconds, lambda: waiting.set_result(True))
+        self._waiting.add(waiting)
+        try:
+            return await waiting
+        finally:
+            self._waiting.discard(waiting)
+            alarm.cancel()
+
+    def set_faults(self, faults: Iterable[Fault], seed: str | None = None) -> None:
+        """These faults in place of those that are on, open connections included."""
+        self.faults.replace(faults, seed)
+        self.refit()
+
+    def refit(self) -> None:
+        """Let open connections follow a change of `faults`."""
+        for live in self.live.values():
+            live.connection.refit(partial(self.faults.fit, place=live.place))
 
     def _let_in(self, request: web.Request, name: str) -> tuple[Asked, Team] | Refusal:
         """What a handshake asks for and who asks, who has a seat from then on."""
@@ -303,8 +356,11 @@ class Server:
         ids = cast.dialect.ids
         conversation = cast.session.conversation.id if cast.session else ids.conversation
         log = self.journal.open(ids.session, conversation, self.clock.unix(), cast.ledger)
-        connection = Connection(cast.peer, ws, writer, transport, self.clock, log)
-        self.live[log.id] = Live(team, cast.session, connection, asyncio.current_task())
+        self._served_so_far += 1
+        place = Place(self._served_so_far, log.id, cast.dialect, cast.session)
+        peer = self.faults.fit(cast.peer, 0.0, place)
+        connection = Connection(peer, ws, writer, transport, self.clock, log)
+        self.live[log.id] = Live(team, cast.session, connection, place, asyncio.current_task())
         if (ping_s := cast.dialect.traits.ping_s) is not None:
             connection.keep_alive(ping_s)
         try:
@@ -325,8 +381,9 @@ class Server:
     def begin_anew(self) -> None:
         """Count connections from the first again, so that the same traffic gives the same frames as after a start.
         Not while some are open, whose ids would come twice."""
+        self.faults.forget()
         if not self.live:
-            self._opened = 0
+            self._opened = self._served_so_far = 0
 
     def _next_seed(self) -> str:
         seed = f"{self.options.seed}/{self._opened}"
@@ -444,6 +501,12 @@ class Server:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.errors.append(error)
             return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."), self._door(request))
+
+
+def _reset(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        tear_down(request.transport)
+    return web.Response()
 
 
 def _tell(refusal: Refusal) -> None:

@@ -12,6 +12,9 @@ from fractions import Fraction
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import orjson
+
+from mockserver.peer import Note
 from replay.cassette import Record, Way
 from replay.frames import Binary, Text
 from replay.listing import line
@@ -80,6 +83,8 @@ def _moment(entry: Entry) -> Moment:
         frame = Text(frame.encode(errors="surrogatepass"))
     elif isinstance(frame, bytes):
         frame = Binary(frame)
+    elif isinstance(frame, Note):
+        frame = Text(orjson.dumps({"type": "fault", "fault": frame.fault, "event": frame.event}))
     return Moment(entry.at, way, frame, event_in(frame.data) if isinstance(frame, Text) else None)
 
 

@@ -296,7 +296,7 @@ class Xai:
                     yield self._error("invalid_request_error", told, code=code)
             case Malformed():
                 asked = fact.rejected
-                yield self._error(asked.kind, asked.message, asked.param)
+                yield self._error(asked.kind, asked.message, asked.param, asked.code)
             case _:
                 assert_never(fact)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.journal import Entry, SessionLog
+from mockserver.peer import Note
 from replay.cassette import Content, Header, Record, Way, Writer
 from replay.frames import Binary, Text
 from replay.recording import Line, Moment, event_in
@@ -63,4 +64,5 @@ def _content(entry: Entry) -> Content:
         case bytes(data):
             return Binary(data)
         case frame:
+            assert not isinstance(frame, Note)
             return frame
