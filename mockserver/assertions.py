@@ -56,7 +56,7 @@ class Happened(NamedTuple):
 
 class Assertions:
     """All raise AssertionError. An event is named by its type; `*` stands for anything, and `client ` or `server `
-    before it says whose it is, where that is not plain: `response.create`, `*.delta`, `server (close)`."""
+    before it says whose it is, where that is not plain: `response.create`, `*.delta`, `server (close)`, `(binary)`."""
 
     @property
     def logs(self) -> Sequence[SessionLog]:
@@ -163,7 +163,7 @@ class Assertions:
                 truncated += 1
                 claimed = (moment.event or {}).get("audio_end_ms")
                 bound = min(sent_ms, played_ms)
-                if not isinstance(claimed, int | float) or claimed > bound + _SLACK_MS:
+                if not isinstance(claimed, int | float) or not 0 <= claimed <= bound + _SLACK_MS:
                     place = Happened(moment.at_s + self._opened_s(log), number, moment)
                     raise self._broken(
                         f"truncated at {claimed} ms; {sent_ms:.0f} ms of it had been sent, "
@@ -180,7 +180,7 @@ class Assertions:
             item = each.event.get("item")
             is_result = each.type == "conversation.item.create" and _at(item, "type") == "function_call_output"
             if is_result and each.session == call.session and _at(item, "call_id") == call_id:
-                took_ms = (each.at_s - call.at_s) * 1000
+                took_ms = round((each.at_s - call.at_s) * 1000, 3)
                 if took_ms > ms:
                     raise self._broken(f"the result of {name} took {took_ms:.0f} ms; expected at most {ms:g} ms", each)
                 return
@@ -214,7 +214,9 @@ class Assertions:
 
 def _is(each: Happened, type: str) -> bool:
     side, _, name = type.rpartition(" ")
-    return fnmatchcase(each.type, name) and (not side or each.moment.way == _SIDES.get(side))
+    if side and side not in _SIDES:
+        raise ValueError(f"{type!r} begins with neither 'client ' nor 'server '")
+    return fnmatchcase(each.type, name) and (not side or each.moment.way == _SIDES[side])
 
 
 def _bounds(least: float, most: float | None) -> str:

@@ -138,11 +138,11 @@ def _merged(rows: Iterable[Row], scrubber: Scrubber) -> Iterator[Row]:
             first.count += 1
             first.last_s = row.at_s
             first.sound_s += row.sound_s
-            first.text = (first.text + row.text)[: MOST_WORDS + 1]
+            first.text = (first.text + row.text)[: 10 * MOST_WORDS]
     for row in found.values():
-        words = row.text if len(row.text) <= MOST_WORDS else f"{row.text[:MOST_WORDS]}…"
-        clean = scrubber.clean(Text(" ".join(words.split()).encode(errors="replace")))
-        yield replace(row, text=clean.data.decode(errors="replace") if isinstance(clean, Text) else "")
+        clean = scrubber.clean(Text(" ".join(row.text.split()).encode(errors="replace")))
+        words = clean.data.decode(errors="replace") if isinstance(clean, Text) else ""
+        yield replace(row, text=words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…")
 
 
 def _ends(rows: Sequence[Row], most: int) -> list[str]:

@@ -14,6 +14,7 @@ from mockserver.brains import Say
 from mockserver.brains.scenario import Clip, Scenario
 from mockserver.fingerprint import Fingerprints
 from mockserver.hearing import NOTHING, Hearing
+from mockserver.mock import MockServer
 from mockserver.transcribers import FasterWhisper, installed_transcriber
 from mockserver.voices.tone import Tone
 
@@ -53,6 +54,18 @@ def test_a_clip_of_the_scenario_is_understood(scenario: Scenario):
 
 def test_other_speech_is_not_understood_without_a_transcriber(scenario: Scenario):
     assert Hearing.of(scenario).understand(say(OTHER), RATE) is None
+
+
+def test_a_known_clip_counts_as_unused_until_it_is_heard(scenario: Scenario):
+    assert MockServer(scenario).unused == [
+        "sequence[0] was never reached",
+        f"hears[0] ({BOOKING!r}) was never heard",
+    ]
+    hearing = Hearing.of(scenario)
+    hearing.understand(say(OTHER), RATE)
+    assert hearing.recognised == set()
+    hearing.understand(say(BOOKING), RATE)
+    assert scenario.unheard(hearing.recognised) == []
 
 
 def test_a_known_clip_is_not_transcribed(scenario: Scenario):

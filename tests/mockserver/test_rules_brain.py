@@ -221,6 +221,24 @@ def test_rules_that_never_answered_are_named_by_their_place():
     assert brain.uses == [0, 1]
 
 
+def test_a_last_rule_that_answers_anything_is_not_expected_to_answer():
+    for spare in (None, When(always=True)):
+        scenario = Scenario([Rule(Say("a"), When(says="a")), Rule(Say("b"), spare)])
+        assert scenario.tally().unused() == ["turns[0] never answered"]
+    assert Scenario([Rule(Say("b"))]).tally().unused() == ["turns[0] never answered"]
+
+
+def test_a_tally_counts_over_all_connections_and_names_turns_without_an_answer():
+    scenario = Scenario(sequence=[Say("one"), Say("two"), Say("three")])
+    tally = scenario.tally()
+    for asked in (1, 2):
+        brain = scenario.brain(tally)
+        for number in range(asked):
+            answer(brain, typed("a", number))
+    assert tally.uses == [2, 1, 0]
+    assert tally.unused() == ["sequence[2] was never reached"]
+
+
 def test_speech_that_was_not_understood_can_be_asked_for_again():
     brain = saying("Once more?", r"\(unintelligible\)")
     assert said(brain, Turn(0, UNINTELLIGIBLE, spoken=True)) == "Once more?"

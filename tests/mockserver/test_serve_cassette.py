@@ -186,6 +186,32 @@ async def test_of_a_folder_the_recording_that_begins_alike_is_played_verbatim(fo
     assert mock.report == []
 
 
+async def test_responses_that_were_recorded_or_asked_for_in_vain_are_told(
+    tmp_path: Path,
+):
+    await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", pacing="burst") as mock:
+        assert mock.unused == ["a never began"]
+        async with connect(mock.ws_url, additional_headers={"Authorization": "Bearer any"}) as socket:
+            await ask(socket, [], typed("A slot, please."), {"type": "response.create"})
+            assert mock.unused == ["a: 1 of 2 recorded responses were never asked for"]
+            for _ in range(3):
+                await ask(socket, [], {"type": "response.create"})
+        assert mock.unused == ["a: 2 more responses were asked for than recorded"]
+
+
+async def test_of_a_folder_only_what_was_begun_is_told(folder: Path):
+    async with MockServer(cassette=folder, pacing="burst") as mock:
+        await booking("Where can I park?")(mock.ws_url)
+        assert mock.unused == []
+
+
+async def test_verbatim_the_report_tells_what_was_not_used(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", verbatim=True) as mock:
+        assert mock.unused == mock.report == ["a: never opened by the client"]
+
+
 async def test_recordings_that_begin_alike_are_reported(folder: Path, caplog: pytest.LogCaptureFixture):
     (folder / "zz.tape").write_bytes((folder / "monday.tape").read_bytes())
     for verbatim in (False, True):
