@@ -113,6 +113,11 @@ class Connection:
             self._transport.write(closing(code, reason))
             self._patience = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
 
+    def look(self) -> None:
+        """Have what is overdue by now be found."""
+        if self._log.watch is not None and self._over is None:
+            self._log.watch.tick(self._now())
+
     def keep_alive(self, every_s: float) -> None:
         """Ping the client that often, for as long as the connection is open."""
         if self._over is None:
@@ -213,8 +218,11 @@ class Connection:
     def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
         at: list[float] = []
         parts: list[bytes] = []
+        watch = self._log.watch
         for each in outgoing:
             frame = each.frame
+            if watch is not None:
+                watch.received(each.at, frame)
             if isinstance(frame, Text):
                 parts += (header(_TEXT, len(frame.data)), frame.data)
             elif isinstance(frame, Binary):

@@ -34,6 +34,7 @@ def routes(server: Server) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/sessions/{id}", plane.session),
         (hdrs.METH_GET, "/journal", plane.journal),
         (hdrs.METH_GET, "/ledger", plane.ledger),
+        (hdrs.METH_GET, "/findings", plane.findings),
         (hdrs.METH_PUT, "/scenario", plane.scenario),
         (hdrs.METH_GET, "/faults", plane.faults),
         (hdrs.METH_PUT, "/faults", plane.replace_faults),
@@ -81,15 +82,22 @@ class _Plane:
         """`?audio=full` shows audio unshortened. Without `?session=` every frame says whose it is."""
         whole = request.query.get("audio") == "full"
         if (asked := request.query.get("session")) is not None:
-            return [entry.shown(whole) for entry in self._find(asked).entries]
+            return self._find(asked).shown(whole)
         logs = self._server.journal.sessions
-        return [{"session": log.id, **entry.shown(whole)} for log in logs for entry in log.entries]
+        return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
 
     async def ledger(self, request: web.Request) -> object:
         """One session's, or the sum over all."""
         if (asked := request.query.get("session")) is not None:
             return self._find(asked).ledger.as_json()
         return self._server.journal.total().as_json()
+
+    async def findings(self, request: web.Request) -> object:
+        """The client's mistakes, of one session or all; those before a session have an empty one."""
+        found = self._server.findings()
+        if (asked := request.query.get("session")) is not None:
+            found = self._find(asked).findings
+        return [finding.as_json() for finding in found]
 
     async def scenario(self, request: web.Request) -> object:
         """Replaces the scenario for new connections; those that are open keep theirs."""
@@ -136,8 +144,9 @@ class _Plane:
         return {"now": clock.now(), "unix": clock.unix()}
 
     async def reset(self, request: web.Request) -> object:
-        """Forgets sessions, journal and ledgers; a recording begins anew. Open connections go on, unseen."""
+        """Forgets sessions, journal, ledgers and findings; a recording begins anew. Open connections go on, unseen."""
         self._server.journal.reset()
+        self._server.watcher.reset()
         self._server.begin_anew()
         if self._server.verbatim is not None:
             self._server.verbatim.rewind()

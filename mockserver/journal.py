@@ -22,6 +22,8 @@ from replay.frames import Binary, Close, Frame, Reset, Text
 
 if TYPE_CHECKING:
     from mockserver.ledger import Ledger
+    from replay.findings import Finding
+    from replay.findings.watch import Watch
 
 Way = Literal["in", "out"]
 Event = dict[str, Any]
@@ -137,6 +139,8 @@ class SessionLog(Assertions):
         self.close_reason = ""
         self.dropped = 0
         """Frames that were forgotten for want of space."""
+        self.watch: Watch | None = None
+        """Looks for the client's mistakes; None where nobody wants to know."""
         self._journal = journal
         self._kept: deque[Entry | Write] = deque()
 
@@ -161,8 +165,15 @@ class SessionLog(Assertions):
                 found.append(kept)
         return found
 
+    @property
+    def findings(self) -> list[Finding]:
+        """The client's mistakes so far, in the order in which they showed."""
+        return list(self.watch.findings) if self.watch is not None else []
+
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in."""
+        if self.watch is not None and not isinstance(data, Close):
+            self.watch.sent(at, data)
         self._keep(Entry(at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
@@ -180,6 +191,8 @@ class SessionLog(Assertions):
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The connection is over."""
         self.closed_s, self.close_code, self.close_reason = at, code, reason
+        if self.watch is not None:
+            self.watch.closed(at)
 
     @property
     def faults(self) -> list[Note]:
@@ -206,7 +219,16 @@ class SessionLog(Assertions):
             "close_reason": self.close_reason,
             "frames": sum(_frames(kept) for kept in tuple(self._kept)),
             "dropped": self.dropped,
+            "findings": len(self.findings),
         }
+
+    def shown(self, whole_audio: bool = False) -> list[Event]:
+        """Every frame kept as the control plane shows it, each with the findings that point to it."""
+        rows = [entry.shown(whole_audio) for entry in self.entries]
+        for finding in self.findings:
+            if finding.frame is not None and 0 <= (at := finding.frame - self.dropped) < len(rows):
+                rows[at].setdefault("findings", []).append(finding.as_json())
+        return rows
 
     def forget_oldest(self) -> int:
         """Give up what is oldest, if anything is left; how many bytes that freed. Only for the journal."""

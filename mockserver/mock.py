@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mockserver.accounts import Roster
 from mockserver.assertions import Assertions
@@ -20,12 +20,15 @@ from mockserver.clock import rate_named
 from mockserver.journal import Journal, SessionLog, Spent
 from mockserver.limits import Limits
 from mockserver.server import Options, Server
+from replay.findings import Finding, Setting
 
 if TYPE_CHECKING:
     from mockserver.brains.scenario import Scenario
     from mockserver.fault_files import FaultFile, Given
     from mockserver.fault_plan import Armed
     from mockserver.tapes import Reenacted, Verbatim
+
+T = TypeVar("T")
 
 ANY_KEY = "mock-api-key"
 """What `api_key` is when the mock takes any."""
@@ -42,8 +45,9 @@ class MockServer(Assertions):
     `live`, `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`.
     With `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a team
     without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall not
-    be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. The same seed and the same
-    traffic give the same frames. Port 0 picks a free one.
+    be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. `findings` is how loud
+    mistakes of the client are told: `off`, `warn`, `error`, or a mapping of rules (and `all`) to these; they are told,
+    never raised. The same seed and the same traffic give the same frames. Port 0 picks a free one.
 
     Raises ValueError for a setting it does not know, DocumentError, which is one, for an accounts file, ScenarioError
     for a scenario that cannot be used, FaultError for such faults, BadCassette, UnreadableRecording or EmptyLibrary for
@@ -71,6 +75,7 @@ class MockServer(Assertions):
         max_sessions: int | None = None,
         requests_per_minute: int | None = None,
         clock: str = "wall",
+        findings: Setting = None,
         admin_token: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -89,6 +94,7 @@ class MockServer(Assertions):
             limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),
             roster=_roster(accounts),
             clock_rate=rate_named(clock),
+            findings=findings,
             admin_token=admin_token,
         )
         self._server = Server(options, _loaded(scenario))
@@ -146,6 +152,18 @@ class MockServer(Assertions):
         return self._server.journal.total()
 
     @property
+    def findings(self) -> list[Finding]:
+        """Mistakes of clients so far, oldest first: `.rule`, `.at`, `.message`, `.fix`, `.level`, `.session`."""
+        self._catch_up()
+        return self._thread.ask(self._server.findings) if self._thread is not None else self._server.findings()
+
+    def claim(self, *, transcript: str | None = None, billable_audio_seconds: float | None = None) -> list[Finding]:
+        """Judge what the client made of running totals, which the wire does not show: the caller's words as it shows
+        them, the seconds that it counted over all sessions. Gives what is wrong with it, which is then a finding."""
+        watches = [log.watch for log in self.sessions if log.watch is not None]
+        return self._server.watcher.claim(watches, transcript=transcript, billable_audio_seconds=billable_audio_seconds)
+
+    @property
     def report(self) -> list[str]:
         """With `verbatim`: what was not as recorded so far, a line each; empty if all was."""
         return self._server.verbatim.report() if self._server.verbatim is not None else []
@@ -180,7 +198,7 @@ class MockServer(Assertions):
         if self._thread is None:
             work()
         else:
-            self._thread.call(_called(work))
+            self._thread.call(_given(work))
 
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
         """Move the server's time ahead, stopping at everything that happens on the way.
@@ -249,15 +267,24 @@ class _Thread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="mock server", daemon=True)
         self._thread.start()
 
-    def call(self, work: Awaitable[None]) -> None:
+    @property
+    def elsewhere(self) -> bool:
+        """It runs, and this is not it."""
+        return self._loop.is_running() and threading.current_thread() is not self._thread
+
+    def call(self, work: Awaitable[T]) -> T:
         """Do `work` over there and wait for its end."""
-        done: Future[None] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
-        done.result()
+        done: Future[T] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
+        return done.result()
 
     def catch_up(self) -> None:
         """Wait until what lies in the sockets has been read. On loopback, what was sent lies there already."""
-        if self._loop.is_running() and threading.current_thread() is not self._thread:
+        if self.elsewhere:
             self.call(_turns())
+
+    def ask(self, what: Callable[[], T]) -> T:
+        """What that gives over there; once the thread is over, here."""
+        return self.call(_given(what)) if self.elsewhere else what()
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -283,12 +310,12 @@ async def _turns() -> None:
         await asyncio.sleep(0)
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
 
 
-async def _called(work: Callable[[], None]) -> None:
-    work()
+async def _given(what: Callable[[], T]) -> T:
+    return what()
 
 
 def _read_faults(faults: Given) -> FaultFile:

@@ -26,6 +26,9 @@ from mockserver.journal import Journal
 from mockserver.limits import Limits
 from mockserver.pacing import PRESETS
 from mockserver.peer import TurnedAway, Until
+from replay.findings import Finding, Levels, Setting
+from replay.findings.handshake import browser_call, handshake
+from replay.findings.watch import Watcher
 from replay.frames import Close, Frame
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
@@ -52,6 +55,7 @@ HANG_S = 600.0
 """How long a handshake that is not answered hangs at most."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logging.getLogger(__name__)
+_FINDINGS = logging.getLogger("realtape.findings")
 
 # aiohttp logs the subprotocols that it was not told to accept, and they may hold a key.
 logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
@@ -75,6 +79,8 @@ class Options:
     clock_rate: float = 1.0
     admin_token: str | None = None
     journal_bytes: int = 256 << 20
+    findings: Setting = None
+    """How loud mistakes of clients are told: a level for all, levels by rule, or None for each rule's own."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))
@@ -127,6 +133,8 @@ class Server:
             seed=options.seed,
         )
         self.journal = Journal(options.journal_bytes)
+        self.watcher = Watcher(Levels(options.findings), _tell_finding)
+        """Looks for mistakes of clients."""
         self.errors: list[Exception] = []
         """What went wrong inside the mock, oldest first."""
         self.live: dict[str, Live] = {}
@@ -168,7 +176,7 @@ class Server:
         """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""
         self.clock = Clock(self.options.clock_rate)
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._flat_errors])
-        app.router.add_get("/v1/realtime", self._realtime)
+        app.router.add_get("/v1/realtime", self._knocked)
         app.router.add_post("/v1/realtime/client_secrets", self._client_secret)
         app.router.add_routes(control.routes(self))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)  # a query may hold a key
@@ -199,6 +207,13 @@ class Server:
             live.connection.reset("the server stopped")
         await self._runner.cleanup()
         self._runner = None
+        self.watcher.ended()
+
+    def findings(self) -> list[Finding]:
+        """Mistakes of clients so far, what is overdue by now included."""
+        for live in list(self.live.values()):
+            live.connection.look()
+        return list(self.watcher.findings)
 
     def warm_up(self) -> None:
         """Load what the first session needs, so that it need not wait for it."""
@@ -236,6 +251,16 @@ class Server:
             return self.options.dialect
         _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
         return dialect_for(request.query.get("model"), credential.strip(), _offered(request), dict(request.query))
+
+    async def _knocked(self, request: web.Request) -> web.StreamResponse:
+        """A handshake, however it is answered."""
+        response = await self._realtime(request)
+        if response.status != 101:
+            after = response.headers.get(hdrs.RETRY_AFTER, "")
+            asked = handshake(request.query.items(), request.headers.items())
+            retry_s = float(after) if after.isdigit() else None
+            self.watcher.refused(self._served(request), asked, self.clock.now(), response.status, retry_s)
+        return response
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
@@ -356,6 +381,9 @@ class Server:
         ids = cast.dialect.ids
         conversation = cast.session.conversation.id if cast.session else ids.conversation
         log = self.journal.open(ids.session, conversation, self.clock.unix(), cast.ledger)
+        if not self.watcher.levels.silent:
+            asked = handshake(request.query.items(), request.headers.items())
+            log.watch = self.watcher.open(log.id, cast.dialect.name, asked, now=self.clock.now())
         self._served_so_far += 1
         place = Place(self._served_so_far, log.id, cast.dialect, cast.session)
         peer = self.faults.fit(cast.peer, 0.0, place)
@@ -460,6 +488,7 @@ class Server:
         scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         name = self._served(request)
         door = DOORS[name]
+        self.watcher.browser_call(browser_call(request.headers.items()))
         credential = key.strip() if scheme.lower() == "bearer" else None
         team = self._admit(self.accounts.owner(credential), name)
         if isinstance(team, Denied):
@@ -507,6 +536,12 @@ def _reset(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         tear_down(request.transport)
     return web.Response()
+
+
+def _tell_finding(finding: Finding) -> None:
+    _FINDINGS.log(
+        logging.ERROR if finding.level == "error" else logging.WARNING, "session %s: %s", finding.session, finding
+    )
 
 
 def _tell(refusal: Refusal) -> None:

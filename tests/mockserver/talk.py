@@ -20,6 +20,7 @@ from mockserver.dialects import DIALECTS, dialect_name
 from mockserver.memory import Memory
 from mockserver.session import Session
 from mockserver.voices import voice_named
+from replay.findings.watch import Watch
 from replay.frames import Binary, Text
 
 Event = dict[str, Any]
@@ -63,7 +64,10 @@ class Talk:
         seed: str = "7/0",
         model: str | None = None,
         update: Mapping[str, object] | None = None,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
+        """Sees all that is sent both ways."""
         opening = Opening(seed, 1_785_214_080.0, model=model)
         self.session = Session(
             DIALECTS[dialect_name(dialect)](opening),
@@ -92,6 +96,8 @@ class Talk:
         """Send any frame."""
         self._cursor = len(self.events)
         self.log.append(f"{self.now:9.3f} >> {data[:150]!r}")
+        if self.watch is not None:
+            self.watch.sent(self.now, data)
         self.session.receive(data, self.now)
         return self._take()
 
@@ -206,6 +212,8 @@ class Talk:
         seen = len(self.events)
         for out in self.session.take_output(self.now):
             assert out.at <= self.now, self
+            if self.watch is not None:
+                self.watch.received(out.at, out.frame)
             if isinstance(out.frame, Text):
                 event = json.loads(out.frame.data)
                 self.events.append(event)

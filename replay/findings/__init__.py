@@ -1,0 +1,103 @@
+"""Findings: what a client does wrong, told with the values seen and what to do about it.
+
+A rule reads what crossed the wire, both ways, with times: so the same rules judge a live session of the mock and a
+recording of any service. Not a validator: what the service refuses by itself is not said again, unless the client goes
+on as if it had been accepted. The rules stand in table.py, their families beside it, what they know in call.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from replay.findings.call import Call, Step
+
+Level = Literal["off", "warn", "error"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+Setting = str | Mapping[str, str] | None
+"""A level for all rules, levels by rule, or None for each rule's own."""
+ALL = "all"
+"""In a mapping: the level of the rules that it does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mistake. `at` is seconds since its connection opened, `frame` counts the connection's frames from 0."""
+
+    rule: str
+    level: Level
+    at: float
+    frame: int | None
+    message: str
+    fix: str
+    session: str = ""
+    """Its id; empty for what happened before there was one."""
+
+    def __str__(self) -> str:
+        return f"{self.rule} at {self.at:.2f} s: {self.message}. {self.fix}"
+
+    def as_json(self) -> dict[str, object]:
+        """As the control plane and `lint --json` show it."""
+        return {**asdict(self), "at": round(self.at, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a rule says. It is told once per `cause` and connection; its place is the step's if it names none."""
+
+    message: str
+    cause: str = ""
+    at: float | None = None
+    frame: int | None = None
+
+
+Check = Callable[["Call", "Step"], Iterator[Found]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table: when to look (`sent TYPE`, `received TYPE`, OPENED, TICK or CLOSED), and what to say."""
+
+    id: str
+    level: Level
+    check: Check
+    on: tuple[str, ...]
+    fix: str
+    advice: bool = False
+    """It harms no call by itself: a level given for all rules does not make an error of it."""
+
+
+class Levels:
+    """Which rules are on, and how loud. Raises ValueError for an unknown level or rule."""
+
+    def __init__(self, setting: Setting = None) -> None:
+        from replay.findings.table import RULES
+
+        named = {ALL: setting} if isinstance(setting, str) else dict(setting or {})
+        for name, level in named.items():
+            if level not in LEVELS:
+                raise ValueError(f"findings: {level!r} is no level; use {', '.join(LEVELS)}")
+            if name != ALL and name not in {rule.id for rule in RULES}:
+                raise ValueError(f"findings: there is no rule {name!r}{_nearest(name, [rule.id for rule in RULES])}")
+        self._levels: dict[str, Level] = {}
+        for rule in RULES:
+            general = named.get(ALL, rule.level)
+            if rule.advice and general == "error":
+                general = rule.level
+            self._levels[rule.id] = named.get(rule.id, general)  # type: ignore[assignment]
+
+    def __getitem__(self, rule: str) -> Level:
+        return self._levels[rule]
+
+    @property
+    def silent(self) -> bool:
+        """Nothing is on."""
+        return set(self._levels.values()) == {"off"}
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; the rules are {', '.join(known)}"

@@ -1,0 +1,91 @@
+"""Rules on how a client comes in: model, credentials, and how often. They look when a connection is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from replay.findings import Found
+from replay.findings.call import Call, Step
+from replay.findings.visits import LET_IN, Visit
+
+SOON_S = 30.0
+"""A client that comes back within this goes on with the same call."""
+TOO_SOON_S = 0.5
+"""Between a refusal without Retry-After and the next try."""
+TIMES = 2
+"""Reconnects in a row, each after one reply, that are no accident."""
+_SLACK_S = 0.05
+
+
+def latest_model(call: Call, step: Step) -> Iterator[Found]:
+    """An alias whose meaning changes from one day to the next."""
+    model = call.handshake.query.get("model", "")
+    if model.endswith("-latest"):
+        yield Found(f"the model is {model!r}, an alias: it became another model, and another price, on 2026-08-05")
+
+
+def key_in_query(call: Call, step: Step) -> Iterator[Found]:
+    """Addresses are logged everywhere."""
+    if call.handshake.secrets:
+        yield Found(f"the query carries a credential: {', '.join(call.handshake.secrets)}")
+
+
+def key_in_browser(call: Call, step: Step) -> Iterator[Found]:
+    """A key that everybody who opens the page can read."""
+    asked = call.handshake
+    if "key" in asked.offered:
+        where = f" by a page of {asked.origin[:100]}" if asked.origin else " as a browser does"
+        yield Found(f"an API key, no client secret, was sent{where}: whoever opens the page has it")
+
+
+def beta_header(call: Call, step: Step) -> Iterator[Found]:
+    """Of an API that is gone."""
+    if call.handshake.beta is not None:
+        yield Found(f"the header OpenAI-Beta: {call.handshake.beta[:40]} was sent")
+
+
+def without_backoff(call: Call, step: Step) -> Iterator[Found]:
+    """Back at the door before it may open."""
+    before = _latest(call)
+    if before is None or not before.limited:
+        return
+    waited = call.opened - (before.closed_at or before.at)
+    least = TOO_SOON_S if before.retry_after_s is None else before.retry_after_s
+    if waited < least - _SLACK_S:
+        told = "" if before.retry_after_s is None else f", Retry-After said {before.retry_after_s:g} s"
+        yield Found(f"refused with 429, the client came back after {waited:.2f} s{told}")
+
+
+def reconnecting(call: Call, step: Step) -> Iterator[Found]:
+    """A connection for each turn."""
+    mine = [visit for visit in call.earlier if visit.handshake.who == call.handshake.who and visit.status == LET_IN]
+    chain = 0
+    came = call.opened
+    for visit in reversed(mine):
+        if visit.closed_at is None or visit.responses > 1 or not 0 <= came - visit.closed_at <= SOON_S:
+            break
+        if call.handshake.query.get("conversation_id") != visit.conversation or not visit.conversation:
+            break
+        chain, came = chain + 1, visit.at
+    if chain >= TIMES:
+        yield Found(
+            f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one reply each time:"
+            " what was said in the last moments of a connection may not be remembered yet (a stale snapshot)"
+        )
+
+
+def given_up(visits: Sequence[Visit]) -> Iterator[Found]:
+    """Turned away once, and never seen again."""
+    latest = {visit.handshake.who: visit for visit in visits}
+    for visit in latest.values():
+        if visit.limited:
+            told = "" if visit.retry_after_s is None else f" (Retry-After: {visit.retry_after_s:g} s)"
+            yield Found(f"refused with 429{told}, the client never tried again")
+
+
+def _latest(call: Call) -> Visit | None:
+    return next((visit for visit in reversed(call.earlier) if visit.handshake.who == call.handshake.who), None)
+
+
+def _ordinal(number: int) -> str:
+    return {3: "third", 4: "fourth", 5: "fifth"}.get(number, f"{number}th")

@@ -1,0 +1,48 @@
+"""A request as the rules may know it. Credentials are told by their kind and place; their values stay outside."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from replay.findings.call import Handshake
+
+_OFFERS = ("xai-client-secret.", "openai-insecure-api-key.")
+_EPHEMERAL = ("xai-realtime-client-secret-", "ek_")
+_CREDENTIAL = re.compile(
+    r"^(x[-_])?(api[-_]?)?key$|^apikey$|token|^auth|secret|password|bearer|^xai[-_]api|^openai[-_]api", re.IGNORECASE
+)
+_PLAIN = frozenset({"model", "conversation_id", "call_id", "agent_id", "intent", "reasoning.effort"})
+
+
+def handshake(query: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str]], *, known: bool = True) -> Handshake:
+    """From a query and headers, decoded. `known` tells whether the credential tells one client from another."""
+    pairs = tuple(query)
+    named: dict[str, str] = {}
+    for name, value in headers:
+        named[name.lower()] = f"{named[name.lower()]}, {value}" if name.lower() in named else value
+    offers = [word.strip() for word in named.get("sec-websocket-protocol", "").split(",")]
+    tokens = [offer.partition(".")[2] for offer in offers if offer.startswith(_OFFERS)]
+    credential = named.get("authorization") or "".join(tokens)
+    return Handshake(
+        query={name: value for name, value in pairs if name in _PLAIN},
+        origin=named.get("origin"),
+        beta=named.get("openai-beta"),
+        offered=tuple(kind_of(token) for token in tokens if token),
+        secrets=tuple(name[:64] for name, value in pairs if value and name not in _PLAIN and _CREDENTIAL.search(name)),
+        who=hashlib.sha256(credential.encode(errors="surrogateescape")).hexdigest()[:16] if known else "",
+    )
+
+
+def browser_call(headers: Iterable[tuple[str, str]]) -> Handshake:
+    """A plain HTTP request: only browsers say an Origin there, and they can send an Authorization."""
+    named = {name.lower(): value for name, value in headers}
+    token = named.get("authorization", "").partition(" ")[2]
+    offered = (kind_of(token),) if token and "origin" in named else ()
+    return Handshake(origin=named.get("origin"), offered=offered)
+
+
+def kind_of(token: str) -> str:
+    """`secret` for what lives minutes, `key` for what lives until it is revoked. Scrubbed ones say which they were."""
+    return "secret" if token.startswith(_EPHEMERAL) or "client-secret>" in token else "key"

@@ -1,0 +1,89 @@
+"""Rules on configuration, on what the service refused, and on how long a call lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replay.findings import Found
+from replay.findings.call import CLOSED, Call, Step, part, text
+from replay.findings.fields import IGNORED, unknown_fields
+
+CAPS_S = {"xai": 7_200.0, "openai": 3_600.0}
+NEAR = 0.95
+_BENIGN = (
+    "response_cancel_not_active",
+    "no active response",
+    "truncat",
+    "input_audio_buffer_commit_empty",
+    "buffer too small",
+)
+"""What real clients run into in passing: nothing was lost."""
+_PERSISTENT = 3
+
+
+def audio_before_configuration(call: Call, step: Step) -> Iterator[Found]:
+    """Sound that came before the session knew what to do with it."""
+    early = call.sound.appends
+    if step.type == "session.update":
+        if early and not call.updates and call.configured_at is None:
+            yield Found(
+                f"{early} messages of audio were sent before the first session.update: they were heard as defaults say"
+            )
+    elif step.type == "session.updated":
+        if call.configured_at is None and call.update is not None and early > call.early_appends:
+            count = early - call.early_appends
+            yield Found(f"{count} messages of audio were sent before session.updated had come")
+    elif call.service == "xai" and not call.updates and call.configured_at is None and call.sound.seconds > 1.0:
+        if not call.committed and not call.responses:
+            yield Found(
+                f"{call.sound.seconds:.1f} s of audio were sent without any session.update: nobody listens for turns"
+            )
+
+
+def unknown_field(call: Call, step: Step) -> Iterator[Found]:
+    """A name that the service does not know."""
+    for path, near in unknown_fields(call.service, part(step.event, "session")):
+        hint = f"; did you mean {near}?" if near else ""
+        yield Found(f"session.update has {path}, which {call.service} does not know{hint}", path)
+
+
+def ignored_field(call: Call, step: Step) -> Iterator[Found]:
+    """A setting that is taken and does nothing."""
+    session = part(step.event, "session")
+    for path, harmless, why in IGNORED.get(call.service or "", ()):
+        *parents, name = path.split(".")
+        holder = part(session, *parents)
+        if name in holder and holder[name] not in harmless:
+            yield Found(f"session.update sets {path} to {str(holder[name])[:60]!r}, and {why}", path)
+
+
+def ignored_error(call: Call, step: Step) -> Iterator[Found]:
+    """The client goes on as if what was refused had been done."""
+    refused = call.update_refused
+    if refused is None or step.at < refused.at or (call.timed and step.at - refused.at < 0.05):
+        return
+    if step.type == "response.create" or (step.type == CLOSED and call.sound.appends > call.early_appends):
+        message = text(part(refused.event, "error").get("message"))[:160]
+        yield Found(
+            f"session.update was refused ({message}), and the client went on without another: none of it applies",
+            f"update {refused.number}",
+            refused.at,
+            refused.number,
+        )
+
+
+def repeated_error(call: Call, step: Step) -> Iterator[Found]:
+    """The same request is refused over and over."""
+    error = part(step.event, "error")
+    message, code = text(error.get("message")), text(error.get("code"))
+    if any(word in message.lower() or word == code for word in _BENIGN):
+        return
+    if call.errors.get(message, 0) + 1 == _PERSISTENT:
+        yield Found(f"refused {_PERSISTENT} times for the same reason: {message[:160]}", message[:160])
+
+
+def near_the_cap(call: Call, step: Step) -> Iterator[Found]:
+    """Services end sessions that last too long."""
+    cap_s = CAPS_S.get(call.service or "")
+    if cap_s is not None and call.timed and step.at >= NEAR * cap_s:
+        yield Found(f"the session has lasted {step.at / 60:.0f} minutes; the service ends it after {cap_s / 60:.0f}")

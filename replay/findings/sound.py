@@ -1,0 +1,198 @@
+"""The caller's sound as the client sends it: how much, how fast, how loud, and whether it is what was declared.
+
+The service decodes every sample; here only what is needed is looked at: the length of each message, a sliver of it
+while it is not known whether there is any sound, and of the first loud second everything, once per declared format.
+"""
+
+from __future__ import annotations
+
+import binascii
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+from replay import g711
+
+LOUD = 200
+"""Of 32767. Room noise in a quiet room is below it, a voice is far above."""
+QUIET = 8
+"""Dither and offset of a muted source stay below it."""
+JUDGED_S = 1.0
+"""Seconds of loud sound that are enough to tell one encoding from another."""
+_SLIVER = 88
+"""Characters of base64: 33 samples of PCM16."""
+_SHORTEST = 128
+"""Bytes; messages with less were cut by who recorded them."""
+_GAP_S = 0.5
+"""A stream with such a pause starts anew."""
+_STREAM_S = 3.0
+_RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+_WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
+
+
+class Sound:
+    """Both directions' formats, and the input counted by them."""
+
+    __slots__ = (
+        "_loud",
+        "_stream_audio_s",
+        "_stream_from",
+        "_window",
+        "appends",
+        "encoding",
+        "heard_sound",
+        "last_at",
+        "odd",
+        "out_bytes_per_s",
+        "paces",
+        "rate",
+        "seconds",
+        "since_taken",
+        "sound_since_taken",
+        "streamed_s",
+        "verdict",
+        "wav",
+    )
+
+    def __init__(self) -> None:
+        self.encoding, self.rate, self.out_bytes_per_s = "audio/pcm", 24_000, 48_000.0
+        self.appends = 0
+        self.seconds = 0.0
+        """Of sound sent so far, by the declared format."""
+        self.since_taken = 0
+        """Messages since the buffer was last taken or cleared."""
+        self.sound_since_taken = False
+        self.heard_sound = False
+        """Anything but silence, ever."""
+        self.odd = 0
+        """Messages of PCM that end in half a sample."""
+        self.wav = False
+        """A message begins as WAV files do."""
+        self.last_at: float | None = None
+        self.streamed_s = 0.0
+        """How long the client has been sending without a pause."""
+        self.paces: list[float] = []
+        """Seconds of sound a second, in the last two stretches of an unbroken stream."""
+        self.verdict = ""
+        """What the sound seems to be, if it is not what was declared."""
+        self._stream_from = 0.0
+        self._stream_audio_s = 0.0
+        self._loud = 0
+        self._window: bytearray | None = bytearray()
+        """Loud sound to be judged; None once it was."""
+
+    def configure(self, audio: Mapping[str, Any]) -> None:
+        """Take the formats of a session's `audio`."""
+        encoding, rate = _form(audio.get("input"), self.encoding, self.rate)
+        if (encoding, rate) != (self.encoding, self.rate):
+            self.encoding, self.rate, self._window, self.verdict = encoding, rate, bytearray(), ""
+        encoding, rate = _form(audio.get("output"), "audio/pcm", 24_000) if audio.get("output") else ("", 0)
+        if encoding:
+            self.out_bytes_per_s = float(rate * _WIDTHS.get(encoding, 2))
+
+    @property
+    def bytes_per_s(self) -> int:
+        return self.rate * _WIDTHS.get(self.encoding, 2)
+
+    def taken(self) -> None:
+        """The input buffer is empty again."""
+        self.since_taken, self.sound_since_taken = 0, False
+
+    def append(self, at: float, coded: str, *, listen: bool) -> None:
+        """A message of base64. `listen` for silence even after sound was heard."""
+        size = len(coded) * 3 // 4 - (coded.endswith("=") + coded.endswith("==") if coded else 0)
+        if not self.appends and coded.startswith("UklGR"):
+            self.wav = True
+        self._count(at, size)
+        if self._window is not None or not self.heard_sound or (listen and not self.sound_since_taken):
+            middle = max(0, len(coded) // 8 * 4 - _SLIVER // 2 // 4 * 4)
+            if self._peak(_decoded(coded[middle : middle + _SLIVER])) > LOUD and self._window is not None:
+                self._judge(_decoded(coded))
+
+    def packet(self, at: float, data: bytes) -> None:
+        """A binary message."""
+        self._count(at, len(data))
+        if (
+            (self._window is not None or not self.heard_sound)
+            and self._peak(data[:66]) > LOUD
+            and self._window is not None
+        ):
+            self._judge(data)
+
+    def _count(self, at: float, size: int) -> None:
+        seconds = size / self.bytes_per_s if self.encoding in _WIDTHS else 0.0
+        self.appends += 1
+        self.since_taken += 1
+        self.seconds += seconds
+        if self.encoding == "audio/pcm" and size >= _SHORTEST:
+            self.odd += size % 2
+        if self.last_at is None or at - self.last_at > _GAP_S:
+            self._stream_from, self._stream_audio_s, self.streamed_s, self.paces = at, 0.0, 0.0, []
+        else:
+            self.streamed_s += at - self.last_at
+            self._stream_audio_s += seconds
+            if at - self._stream_from >= _STREAM_S:
+                self.paces = [*self.paces[-1:], self._stream_audio_s / (at - self._stream_from)]
+                self._stream_from, self._stream_audio_s = at, 0.0
+        self.last_at = at
+
+    @property
+    def likely_rate(self) -> int | None:
+        """The rate that an unbroken, steady stream seems to have, if it is another than the declared one."""
+        if len(self.paces) < 2 or self.encoding != "audio/pcm":
+            return None
+        first, second = self.paces
+        for rate in _RATES:
+            ratio = rate / self.rate
+            if (
+                rate != self.rate
+                and abs(ratio - 1) > 0.15
+                and max(abs(first / ratio - 1), abs(second / ratio - 1)) < 0.03
+            ):
+                return rate
+        return None
+
+    def _peak(self, data: bytes) -> int:
+        if self.encoding == "audio/opus":
+            self.heard_sound = self.sound_since_taken = True
+            return 0
+        samples = _samples(data, self.encoding)
+        peak = max(max(samples), -min(samples)) if samples else 0
+        if peak > QUIET:
+            self.heard_sound = self.sound_since_taken = True
+        return peak
+
+    def _judge(self, data: bytes) -> None:
+        assert self._window is not None
+        self._window += data
+        if len(self._window) >= self.bytes_per_s * JUDGED_S:
+            from replay.findings.encodings import told_apart
+
+            self.verdict, self._window = told_apart(bytes(self._window), self.encoding), None
+
+
+def _form(side: object, encoding: str, rate: int) -> tuple[str, int]:
+    form = side.get("format") if isinstance(side, Mapping) else None
+    if not isinstance(form, Mapping) or not isinstance(form.get("type"), str):
+        return encoding, rate
+    kind, asked = form["type"], form.get("rate")
+    if kind in ("audio/pcmu", "audio/pcma"):
+        return kind, 8_000
+    return kind, asked if isinstance(asked, int) and asked > 0 else 24_000
+
+
+def _decoded(coded: str) -> bytes:
+    try:
+        return binascii.a2b_base64(coded)
+    except ValueError:
+        return b""
+
+
+def _samples(data: bytes, encoding: str) -> array[int]:
+    match encoding:
+        case "audio/pcmu":
+            return g711.decode(data, "pcmu")
+        case "audio/pcma":
+            return g711.decode(data, "pcma")
+        case _:
+            return g711.from_little_endian(data)

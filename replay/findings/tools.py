@@ -1,0 +1,140 @@
+"""Rules on function calls and their results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from replay.findings import Found
+from replay.findings.call import CLOSED, Call, Step, ToolCall, text
+
+GRACE_S = 1.0
+"""How long after a result, and after all sound has played, a client may take to ask for the answer."""
+HANGING_UP_S = 0.5
+"""A call that ends so soon after a result was to end."""
+SLOW_TOOL_S = 30.0
+_LEFT_S = 3.0
+_WRITES = frozenset(
+    "add append approve assign book buy cancel charge close commit confirm create delete deliver enrol enroll execute"
+    " insert invite issue make move order pay place post publish purchase put record refund register remove reschedule"
+    " reserve save schedule send set start stop store submit transfer update upload withdraw write".split()
+)
+_READS = frozenset("get list find search check look lookup read fetch show query is has count".split())
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_FAILED = re.compile(
+    r"\b(error|fail(ed|ure)?|exception|already|conflict|duplicate|not available|unavailable)\b", re.IGNORECASE
+)
+
+
+def result_unanswered(call: Call, step: Step) -> Iterator[Found]:
+    """A result alone brings no answer: it waits for a response.create."""
+    waiting = call.results
+    if not waiting:
+        return
+    latest = waiting[-1]
+    if step.type != CLOSED and (call.active is not None or any(_open(call, latest))):
+        return
+    since = max(latest.answered_at, call.done_at)
+    after = step.at - since
+    due = HANGING_UP_S if step.type == CLOSED else GRACE_S + max(0.0, call.plays_until - since)
+    if call.timed and after < due:
+        return
+    names = _names(waiting)
+    when = f"within {after:.1f} s" if call.timed else "until the call ended"
+    message = f"the result of {names} was sent, and no response.create followed {when}: the model stays silent"
+    yield Found(message, latest.id, latest.answered_at, latest.answered_number)
+
+
+def _open(call: Call, like: ToolCall) -> list[ToolCall]:
+    """Calls of the same response that have no result yet."""
+    return [each for each in call.calls.values() if each.output is None and each.response == like.response]
+
+
+def call_unanswered(call: Call, step: Step) -> Iterator[Found]:
+    """A call without a result: the model waits for it."""
+    for each in call.calls.values():
+        if each.output is not None or each.seeded:
+            continue
+        waited = step.at - each.at
+        moved_on = call.responses > each.response
+        if step.type == CLOSED:
+            if not moved_on and (not call.timed or waited < _LEFT_S):
+                continue
+        elif waited < SLOW_TOOL_S or not call.timed:
+            continue
+        what = "the call went on without it" if moved_on else f"{waited:.0f} s later there is none"
+        message = f"{each.name or 'a tool'} was called ({each.id}) and no function_call_output came back: {what}"
+        yield Found(message, each.id, each.at, each.number)
+
+
+def result_repeated(call: Call, step: Step) -> Iterator[Found]:
+    """One call, two results."""
+    if step.item.get("type") != "function_call_output":
+        return
+    known = call.call_of(text(step.item.get("call_id")))
+    if known is not None and known.output is not None:
+        same = "the same" if known.output == step.item.get("output") else "another"
+        yield Found(
+            f"{known.name or 'the call'} ({known.id}) was answered already, and gets {same} result again", known.id
+        )
+
+
+def result_unknown(call: Call, step: Step) -> Iterator[Found]:
+    """A result for a call that nobody made. Calls before a resumption are not known."""
+    if step.item.get("type") != "function_call_output" or call.resumed:
+        return
+    call_id = text(step.item.get("call_id"))
+    if call.call_of(call_id) is None:
+        made = ", ".join(list(call.calls)[-3:]) or "none"
+        yield Found(f"a result for call_id {call_id[:64]!r} was sent; the calls so far: {made}", call_id)
+
+
+def write_repeated(call: Call, step: Step) -> Iterator[Found]:
+    """The model asks twice for what may be done once, and the client does it twice."""
+    if step.item.get("type") != "function_call_output":
+        return
+    again = call.call_of(text(step.item.get("call_id")))
+    if again is None or again.seeded or not writes(again.name) or _failed(step.item.get("output")):
+        return
+    for first in call.calls.values():
+        if first is again or first.name != again.name or first.output is None or _failed(first.output):
+            continue
+        if _same(first.arguments, again.arguments) and first.output != step.item.get("output"):
+            message = (
+                f"{again.name}({again.arguments.strip()[:120]}) was carried out again, {again.at - first.at:.1f} s"
+                " after the first time, and gave another result"
+            )
+            yield Found(message, again.name + first.id)
+            return
+
+
+def writes(name: str) -> bool:
+    """Whether a tool of this name changes something, by its verb."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    return not _WRITES.isdisjoint(words) and words[0] not in _READS
+
+
+def _failed(output: object) -> bool:
+    """Whether a result says that nothing was done."""
+    try:
+        told: Any = json.loads(text(output))
+    except ValueError:
+        told = None
+    if isinstance(told, dict):
+        if told.get("ok") is False or told.get("success") is False or told.get("error"):
+            return True
+        return any(_FAILED.search(text(told.get(key))) is not None for key in ("status", "reason", "message", "result"))
+    return _FAILED.search(text(output)) is not None
+
+
+def _same(first: str, second: str) -> bool:
+    try:
+        return bool(json.loads(first) == json.loads(second))
+    except ValueError:
+        return first == second
+
+
+def _names(calls: list[ToolCall]) -> str:
+    return ", ".join(dict.fromkeys(each.name or each.id for each in calls))

@@ -1,0 +1,58 @@
+"""Rules on running totals: what the service repeats from the start each time, and clients add up.
+
+The wire shows it only where the client sends back what it made of it. What it shows to its user or writes on a bill has
+to be told: it comes from a test (`mock.claim`) or from `realtape lint --claimed-seconds`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+
+from replay.findings import Found
+from replay.findings.call import Call, Step, part, said_in, text
+
+_SPACE = re.compile(r"\s+")
+_LEAST = 4
+"""Characters of a reading that cannot come twice by chance."""
+_SLACK_S = 0.01
+
+
+def appended_transcripts(call: Call, step: Step) -> Iterator[Found]:
+    """Readings that each hold the ones before, put one behind the other."""
+    words = said_in(step.item) if step.type == "conversation.item.create" else ""
+    words = words or text(part(step.event, "session").get("instructions"))
+    words = words or text(part(step.event, "response").get("instructions"))
+    yield from doubled(call, words, "sent back")
+
+
+def doubled(call: Call, words: str, how: str) -> Iterator[Found]:
+    """Whether `words` hold two readings of one turn in a row."""
+    flat = _SPACE.sub("", words)
+    for item, readings in call.heard.items() if flat else ():
+        for first, second in itertools.pairwise(readings):
+            one, both = _SPACE.sub("", first), _SPACE.sub("", first + second)
+            if len(one) >= _LEAST and second.startswith(first) and both in flat:
+                yield Found(f"{how}: {first!r} followed by {second!r}, which already holds it", f"words {item}")
+                return
+
+
+def summed(totals: Sequence[Sequence[float]], seconds: float) -> Iterator[Found]:
+    """Whether `seconds` are not what the service counted; `totals` has each connection's running totals."""
+    right = sum(each[-1] for each in totals if each)
+    if abs(seconds - right) <= _SLACK_S:
+        return
+    added, count = sum(map(sum, totals)), sum(map(len, totals))
+    how = (
+        f"all {count} billable_audio_seconds added up" if abs(seconds - added) <= _SLACK_S else "not what they come to"
+    )
+    yield Found(
+        f"{seconds:g} s were counted as billable, {how}; they are running totals, and the last of each connection make"
+        f" {right:g} s"
+    )
+
+
+def told_later(call: Call, step: Step) -> Iterator[Found]:
+    """Of rules that look when somebody asks, or when all is over: never by a step."""
+    yield from ()
