@@ -221,8 +221,6 @@ class Connection:
         watch = self._log.watch
         for each in outgoing:
             frame = each.frame
-            if watch is not None:
-                watch.received(each.at, frame)
             if isinstance(frame, Text):
                 parts += (header(_TEXT, len(frame.data)), frame.data)
             elif isinstance(frame, Binary):
@@ -236,6 +234,8 @@ class Connection:
                 self._finish(each.at, frame)
                 return
             at.append(each.at)
+            if watch is not None:
+                watch.received(each.at, frame)
         self._send(at, parts)
 
     def _finish(self, at: float, how: Close | Reset | Torn | Mute) -> None:

@@ -224,10 +224,12 @@ class SessionLog(Assertions):
 
     def shown(self, whole_audio: bool = False) -> list[Event]:
         """Every frame kept as the control plane shows it, each with the findings that point to it."""
-        rows = [entry.shown(whole_audio) for entry in self.entries]
+        shown = [(entry, entry.shown(whole_audio)) for entry in self.entries]
+        rows = [row for _, row in shown]
+        frames = [row for entry, row in shown if not isinstance(entry.data, Note)]
         for finding in self.findings:
-            if finding.frame is not None and 0 <= (at := finding.frame - self.dropped) < len(rows):
-                rows[at].setdefault("findings", []).append(finding.as_json())
+            if finding.frame is not None and 0 <= (at := finding.frame - self.dropped) < len(frames):
+                frames[at].setdefault("findings", []).append(finding.as_json())
         return rows
 
     def forget_oldest(self) -> int:

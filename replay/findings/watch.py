@@ -21,7 +21,7 @@ from replay.findings.call import APPEND, CLOSED, DELTA, OPENED, READ, TICK, Call
 from replay.findings.table import RULES
 from replay.findings.visits import Visit
 from replay.findings.words import doubled, summed
-from replay.frames import Binary, Frame, Text
+from replay.frames import Binary, Text
 
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept; further ones are counted."""
@@ -64,8 +64,8 @@ class Watch:
             self._frames += 1
             self._guarded(self._sent, at, data)
 
-    def received(self, at: float, frame: Frame) -> None:
-        """The service sent a frame."""
+    def received(self, at: float, frame: Text | Binary) -> None:
+        """The service sent a message."""
         if not self._over:
             self._frames += 1
             self._guarded(self._received, at, frame)
@@ -82,7 +82,7 @@ class Watch:
             else:
                 self._step(Step(at, "sent", kind, event, self._frames - 1))
 
-    def _received(self, at: float, frame: Frame) -> None:
+    def _received(self, at: float, frame: Text | Binary) -> None:
         if isinstance(frame, Text):
             data = frame.data
             if data.startswith(_DELTA_START):
@@ -92,7 +92,7 @@ class Watch:
                 return
             else:
                 self._step(Step(at, "received", *_read(data), self._frames - 1))
-        elif isinstance(frame, Binary):
+        else:
             self._sound_out(at, len(frame.data))
 
     # Recorded ones, which were parsed already.
