@@ -212,7 +212,7 @@ class Talk:
         seen = len(self.events)
         for out in self.session.take_output(self.now):
             assert out.at <= self.now, self
-            if self.watch is not None:
+            if self.watch is not None and isinstance(out.frame, Text | Binary):
                 self.watch.received(out.at, out.frame)
             if isinstance(out.frame, Text):
                 event = json.loads(out.frame.data)
