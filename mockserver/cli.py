@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from mockserver.tapes import Reenacted, Verbatim
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+GOODBYE_S = 2.0
+"""How long clients may take to read what is on its way to them, and the close frame behind it."""
+_LOG = logging.getLogger(__name__)
 JOURNAL_BYTES = 16 << 20
 """A server that runs for days keeps less than one that lives for a test."""
 
@@ -96,6 +98,7 @@ def serve(
 ) -> None:
     """Serve the mock until interrupted. It prints one line when it is ready.
 
+    SIGINT and SIGTERM close open sessions (1001) within two seconds, and end with 0; a second one ends at once.
     Exit code 1: with --verbatim, a client did not do what was recorded; what it did is told on stderr.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -213,32 +216,18 @@ async def _serve(server: Server, host: str, port: int, as_json: bool) -> None:
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
-    stop = _interrupted()
-    click.echo(_ready(host, server.port, as_json))
-    sys.stdout.flush()
-    loop = asyncio.get_running_loop()
-    loop.call_soon(server.warm_up)
-    try:
-        await stop
-    finally:
-        await server.stop()
+    from replay.stopping import told_to_stop
 
-
-def _interrupted() -> asyncio.Future[None]:
-    """Done at SIGINT or SIGTERM. Where loops take no signal handlers (Windows), an interrupt raises as usual."""
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-
-    def done() -> None:
-        if not stop.done():
-            stop.set_result(None)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
+    with told_to_stop() as stop:
+        click.echo(_ready(host, server.port, as_json))
+        sys.stdout.flush()
+        asyncio.get_running_loop().call_soon(server.warm_up)
         try:
-            loop.add_signal_handler(number, done)
-        except NotImplementedError:
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(done))
-    return stop
+            await stop
+        finally:
+            if server.live:
+                _LOG.warning("stopping: %d open sessions are closed; another signal ends at once", len(server.live))
+            await server.stop(GOODBYE_S)
 
 
 def _ready(host: str, port: int, as_json: bool) -> str:

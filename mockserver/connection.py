@@ -14,7 +14,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from mockserver.clock import Clock, Handle
@@ -28,8 +28,16 @@ UNSENT_CAP = 64 << 20
 """Unsent bytes above which the connection is reset; a ten-minute answer sent at once has 38 million."""
 HALF_OPEN_S = 600.0
 """How long a connection stays half open before it is reset."""
+STALL_S = 300.0
+"""How long a client may take nothing of what is on its way to it."""
 CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
+BATCH = 32
+"""So many messages in a row are read before others have their turn."""
+FLOOD = 10_000
+"""Messages within a second that are worth a line in the log: they are served, but no microphone sends them."""
+LARGE = 8 << 20
+"""Bytes of a message that are worth one."""
 
 _TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
 _PAYLOAD = b"mock"
@@ -93,6 +101,9 @@ class Connection:
         self._heard = False
         self._drain: asyncio.Task[None] | None = None
         self._mute = False
+        self._stall: asyncio.TimerHandle | None = None
+        self._heard_since = (self._loop.time(), 0)
+        self._flooded = False
         self._over: Close | None = None
         """How it ends, once that is decided; nothing is taken from either side after."""
         self._patience: asyncio.TimerHandle | None = None
@@ -148,20 +159,42 @@ class Connection:
         self._heart = self._clock.call_at(self._clock.now() + HALF_OPEN_S, lambda: self.reset("half open for long"))
 
     async def _read(self) -> None:
+        number = 0
         while True:
             message = await self._ws.receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     self._receive(message.data)
+                    if (number := number + 1) % BATCH == 0:
+                        self._watch_for_floods(number)
+                        await asyncio.sleep(0)
                 case WSMsgType.CLOSE:
                     self._client_closed(message.data or 1005, message.extra or "")
                     return
-                case _:  # the connection broke, or what arrived was no WebSocket frame
+                case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
+                    self._misspoken(message.data)
                     return
+                case _:  # the connection broke
+                    return
+
+    def _misspoken(self, problem: WebSocketError) -> None:
+        """What arrived was no WebSocket frame, too long, or text that is none; the library has said so."""
+        _LOG.warning("session %s: closed with %d: %s", self._log.id, problem.code, problem)
+        self._over = self._over or Close(int(problem.code), str(problem))
+
+    def _watch_for_floods(self, number: int) -> None:
+        since, before = self._heard_since
+        if self._loop.time() - since >= 1:
+            self._heard_since = self._loop.time(), number
+        elif number - before >= FLOOD and not self._flooded:
+            self._flooded = True
+            _LOG.warning("session %s: flood, %d messages within a second", self._log.id, number - before)
 
     def _receive(self, data: str | bytes) -> None:
         if self._over is not None or self._mute:
             return
+        if len(data) > LARGE:
+            _LOG.warning("session %s: a message of %d bytes", self._log.id, len(data))
         now = self._now()
         self._log.inbound(now, data)
         try:
@@ -186,7 +219,7 @@ class Connection:
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._over is not None or self._mute or self._transport.is_closing():
+        if self._over is not None or self._mute or self._ws.closed or self._transport.is_closing():
             return
         try:
             self._write_due()
@@ -270,6 +303,8 @@ class Connection:
         if (unsent := self._transport.get_write_buffer_size()) > UNSENT_CAP:
             _LOG.warning("session %s: slow consumer, %d bytes unsent; connection reset", self._log.id, unsent)
             self.reset(f"slow consumer: {unsent} bytes unsent")
+        elif unsent > HIGH_WATER:
+            self._wait_for_socket()
 
     def _lagging(self) -> bool:
         return self._transport.get_write_buffer_size() > HIGH_WATER
@@ -277,11 +312,27 @@ class Connection:
     def _wait_for_socket(self) -> None:
         if self._drain is None:
             self._drain = self._loop.create_task(self._drained())
+            self._watch_for_progress(self._transport.get_write_buffer_size())
+
+    def _watch_for_progress(self, unsent: int) -> None:
+        """A client that never reads is not waited for without end."""
+
+        def look() -> None:
+            left = self._transport.get_write_buffer_size()
+            if left < unsent:
+                self._watch_for_progress(left)
+                return
+            _LOG.warning("session %s: nothing read for %g s; connection reset", self._log.id, STALL_S)
+            self.reset(f"slow consumer: nothing read for {STALL_S:g} s")
+
+        self._stall = self._loop.call_later(STALL_S, look)
 
     async def _drained(self) -> None:
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
         self._drain = None
+        if self._stall is not None:
+            self._stall.cancel()
         self._flush_soon()
 
     def _wake_at(self, due: float | None) -> None:
@@ -311,7 +362,7 @@ class Connection:
 
     def _end(self) -> None:
         self._wake_at(None)
-        for pending in (self._drain, self._patience, self._heart):
+        for pending in (self._drain, self._stall, self._patience, self._heart):
             if pending is not None:
                 pending.cancel()
         over = self._over = self._over or Close(1006, "connection lost")

@@ -6,6 +6,7 @@ is turned away), unless an admin token is set; then everybody needs it.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mockserver.fault_files import FaultFile
     from mockserver.server import Server
 
+BODY_S = 10.0
+"""How long a request's body may take."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -104,7 +107,7 @@ class _Plane:
         from mockserver.brains.scenario import Scenario, ScenarioError
 
         try:
-            self._server.play(Scenario.parse((await request.read()).decode()))
+            self._server.play(Scenario.parse((await body_of(request)).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise _Problem(400, str(problem)) from problem
         return {"status": "ok", "applies_to": "new connections"}
@@ -170,7 +173,7 @@ async def _fault_file(request: web.Request) -> FaultFile:
 
 async def _milliseconds(request: web.Request) -> float:
     try:
-        asked = orjson.loads(await request.read())
+        asked = orjson.loads(await body_of(request))
     except orjson.JSONDecodeError:
         asked = None
     ms = asked.get("ms") if isinstance(asked, dict) else None
@@ -221,6 +224,14 @@ def _is_loopback(address: str) -> bool:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)
     return (mapped or ip).is_loopback
+
+
+async def body_of(request: web.Request) -> bytes:
+    """The whole body, which must come in time. Raises HTTPRequestTimeout."""
+    try:
+        return await asyncio.wait_for(request.read(), BODY_S)
+    except asyncio.TimeoutError as slow:  # asyncio's own name for it until Python 3.11
+        raise web.HTTPRequestTimeout(text=f"The request's body did not come within {BODY_S:g} s.") from slow
 
 
 def as_json(value: object, status: int = 200) -> web.Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,11 @@ Kind = Literal["message", "call", "result", "hosted", "listing", "request", "app
 """`hosted` is a call that the service made, `listing` what the tools of a server are, `request` the question whether a
 call may be made, and `approval` the answer."""
 Status = Literal["in_progress", "completed", "incomplete"]
+
+
+MOST_ITEMS = 100_000
+MOST_BYTES = 64 << 20
+"""Text and sound of all items."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +56,8 @@ class Item:
     """Id of the item before it, as it was when this one was added."""
     replayed: bool = False
     """It repeats an item of an earlier connection."""
+    size: int = 0
+    """Bytes of text and sound that it had when it was added."""
     saved_s: float | None = None
     """From when on a connection that resumes gets it back; None until something ends that it belongs to."""
     truncated: bool = False
@@ -108,6 +116,8 @@ class Conversation:
         self.earlier: list[Item] = []
         """What was said on connections before this one; remembered, but not announced here."""
         self._items: dict[str, Item] = {}
+        self._calls: Counter[str] = Counter()
+        self._size = 0
         self._unsaved: list[Item] = []
         self._last: str | None = None
         self._sounding: dict[Item, int] = {}
@@ -118,6 +128,14 @@ class Conversation:
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
+
+    def called(self, call_id: str) -> bool:
+        """Whether a call of that id is in it."""
+        return self._calls[call_id] > 0
+
+    def full(self, item: Item) -> bool:
+        """Whether it would be too large with that item: no conversation comes near, and memory has an end."""
+        return len(self._items) >= MOST_ITEMS or self._size + _size(item) > MOST_BYTES
 
     def save(self, at: float) -> None:
         """What was added since the last time is there to be resumed from `at` on."""
@@ -136,10 +154,14 @@ class Conversation:
 
     def add(self, item: Item, after: str | None = None) -> None:
         """Put `item` at the end, or behind `after` (`"root"` is the head). An unknown `after` means the end."""
+        self._drop(item.id)  # an id that comes again stands at its new place
         self._unsaved.append(item)
+        item.size = _size(item)
+        self._size += item.size
+        if item.kind == "call":
+            self._calls[item.call_id] += 1
         if after is None or after == self._last or (after != "root" and after not in self._items):
             item.previous = self._last
-            self._items.pop(item.id, None)  # an id that comes again stands at the end
             self._items[item.id] = item
             self._last = item.id
             return
@@ -166,7 +188,20 @@ class Conversation:
 
     def remove(self, item_id: str) -> Item | None:
         """Take an item out; None when there is no such item."""
-        item = self._items.pop(item_id, None)
+        item = self._drop(item_id)
         if item is not None and item_id == self._last:
             self._last = next(reversed(self._items), None)
         return item
+
+    def _drop(self, item_id: str) -> Item | None:
+        item = self._items.pop(item_id, None)
+        if item is not None:
+            self._size -= item.size
+            if item.kind == "call":
+                self._calls[item.call_id] -= 1
+        return item
+
+
+def _size(item: Item) -> int:
+    """Bytes that a client's item takes, roughly; what the assistant says comes later, and is small."""
+    return len(item.output) + len(item.arguments) + sum(len(part.text) + len(part.audio) for part in item.parts)

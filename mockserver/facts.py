@@ -282,6 +282,7 @@ Problem = Literal[
     "response_active",
     "nothing_to_cancel",
     "buffer_empty",
+    "conversation_full",
     "item_exists",
     "previous_unknown",
     "call_unknown",

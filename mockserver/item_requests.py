@@ -15,13 +15,15 @@ def misfit(
     item: Item, after: str | None, event_id: str | None, conversation: Conversation, traits: Traits
 ) -> Refused | None:
     """Why an item cannot be put behind `after`."""
+    if conversation.full(item):
+        return Refused("conversation_full", item.id, event_id)
     if traits.unique_item_ids and conversation.get(item.id) is not None:
         return Refused("item_exists", item.id, event_id)
     if not traits.checks_references:
         return None
     if after is not None and after != "root" and conversation.get(after) is None:
         return Refused("previous_unknown", after, event_id)
-    if item.kind == "result" and not any(item.call_id == each.call_id for each in conversation if each.kind == "call"):
+    if item.kind == "result" and not conversation.called(item.call_id):
         return Refused("call_unknown", item.call_id, event_id)
     return None
 

@@ -31,6 +31,7 @@ Event = dict[str, Any]
 _ENTRY_BYTES = 200  # what an entry costs beside its payload, roughly
 _TEXT = 0x81
 _DEEPEST_SHOWN = 100  # no event has so many levels, and encoders of JSON have their bounds
+_CUT = 1000  # what is left of a message that is too long to keep
 _LONGEST_SHOWN = 64  # characters of audio, where it is shortened
 _SECRET = frozenset({"authorization", "api_key", "headers"})
 
@@ -171,9 +172,11 @@ class SessionLog(Assertions):
         return list(self.watch.findings) if self.watch is not None else []
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
-        """A message came in."""
+        """A message came in. Of one that would push out much of what others said, only the beginning is kept."""
         if self.watch is not None and not isinstance(data, Close):
             self.watch.sent(at, data)
+        if not isinstance(data, Close) and len(data) > (most := self._journal.max_bytes // 8):
+            data = _beginning(data, most)
         self._keep(Entry(at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
@@ -247,6 +250,12 @@ class SessionLog(Assertions):
     def _events(self, way: Way, type: str | None) -> list[Event]:
         events = (entry.event for entry in self.entries if entry.way == way)
         return [event for event in events if event is not None and type in (None, event.get("type"))]
+
+
+def _beginning(data: str | bytes, most: int) -> str | bytes:
+    kept, what = min(_CUT, most), "characters" if isinstance(data, str) else "bytes"
+    told = f"… ({len(data)} {what}, too long for the journal)"
+    return data[:kept] + told if isinstance(data, str) else data[:kept] + told.encode()
 
 
 def _frames(kept: Entry | Write) -> int:

@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from mockserver import control
 from mockserver.accounts import Accounts, Denied, Roster, Team
+from mockserver.anteroom import Anteroom
 from mockserver.clock import Clock
 from mockserver.connection import Connection, tear_down
 from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
@@ -49,6 +50,10 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
 MAX_MESSAGE = 64 << 20
 """Bytes of one WebSocket message that the socket takes at all; the dialect's own bound is lower, and answered."""
 MAX_BODY = 4 << 20
+MAX_FIELD = 8190
+"""Bytes of one header, and of the request's line."""
+KEEP_ALIVE_S = 30.0
+"""How long a connection may stay open for another request."""
 GOODBYE_S = 0.25
 """How long clients may take to say goodbye when the server stops."""
 HANG_S = 600.0
@@ -179,22 +184,28 @@ class Server:
         app.router.add_get("/v1/realtime", self._knocked)
         app.router.add_post("/v1/realtime/client_secrets", self._client_secret)
         app.router.add_routes(control.routes(self))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)  # a query may hold a key
+        # A query may hold a key: no access log.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=GOODBYE_S, keepalive_timeout=KEEP_ALIVE_S, max_field_size=MAX_FIELD
+        )
         await self._runner.setup()
+        assert self._runner.server is not None
+        self._anteroom = Anteroom(self._runner.server)
         try:
-            site = web.TCPSite(self._runner, host, port, backlog=1024)
-            await site.start()
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(self._anteroom, host, port, backlog=1024)
         except OSError:
             await self._runner.cleanup()
             raise
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listener.sockets[0].getsockname()[1]
 
-    async def stop(self) -> None:
-        """Take no more connections, close those that are open (1001), and let go of the port."""
+    async def stop(self, goodbye_s: float = GOODBYE_S) -> None:
+        """Take no more connections, close those that are open (1001), and let go of the port. What is on its way to a
+        client leaves before the close frame, if the client reads it within `goodbye_s`."""
         if self._runner is None:
             return
-        for site in list(self._runner.sites):
-            await site.stop()
+        self._listener.close()
+        self._anteroom.close()
         tasks = [live.task for live in self.live.values() if live.task is not None]
         for waiting in self._waiting:
             if not waiting.done():
@@ -202,7 +213,7 @@ class Server:
         for live in self.live.values():
             live.connection.close(1001, "the server is stopping")
         if tasks:
-            await asyncio.wait(tasks, timeout=GOODBYE_S)
+            await asyncio.wait(tasks, timeout=goodbye_s)
         for live in list(self.live.values()):
             live.connection.reset("the server stopped")
         await self._runner.cleanup()
@@ -493,7 +504,7 @@ class Server:
         team = self._admit(self.accounts.owner(credential), name)
         if isinstance(team, Denied):
             return self._refused(door.refuse(team, credential), door)
-        body = await request.read()
+        body = await control.body_of(request)
         seconds = door.lifetime(body, self.limits(team, name))
         if isinstance(seconds, Refusal):
             return self._refused(seconds, door)
@@ -519,6 +530,7 @@ class Server:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """What aiohttp itself refuses looks like the service's refusals; what breaks in here is kept."""
+        self._anteroom.leave(request.protocol)
         try:
             return await handler(request)
         except web.HTTPException as problem:

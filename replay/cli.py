@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -137,12 +136,15 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
 
 
 async def _until_over(relay: Relay) -> None:
-    interrupted, limited = _interrupted(), asyncio.get_running_loop().create_task(relay.until_limit())
-    try:
-        await asyncio.wait([interrupted, limited], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        limited.cancel()
-        await relay.stop()
+    from replay.stopping import told_to_stop
+
+    with told_to_stop() as interrupted:
+        limited = asyncio.get_running_loop().create_task(relay.until_limit())
+        try:
+            await asyncio.wait([interrupted, limited], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            limited.cancel()
+            await relay.stop()
 
 
 def _closing_words(relay: Relay, out: Path) -> bool:
@@ -156,23 +158,6 @@ def _closing_words(relay: Relay, out: Path) -> bool:
     else:
         click.echo(f"nobody connected; {out} was not written", err=True)
     return True
-
-
-def _interrupted() -> asyncio.Future[None]:
-    """Done at SIGINT or SIGTERM. Where loops take no signal handlers (Windows), the signal module calls the loop."""
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-
-    def done() -> None:
-        if not stop.done():
-            stop.set_result(None)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, done)
-        except NotImplementedError:
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(done))
-    return stop
 
 
 @click.command()

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from mockserver.brains import Say, Step, Turn
 
+MOST = 2_000
+"""Characters that are repeated: two minutes of speech, so that nobody's book is spoken."""
+
 
 class Echo:
     """Repeats the caller's words, or the tool's result."""
@@ -15,7 +18,7 @@ class Echo:
 
     def reply(self, turn: Turn) -> Iterable[Step]:
         if turn.results:
-            return [Say(f"The result is {result.output}") for result in turn.results]
+            return [Say(f"The result is {result.output[:MOST]}") for result in turn.results]
         if turn.says:
-            return [Say(f"You said: {turn.says}")]
+            return [Say(f"You said: {turn.says[:MOST]}")]
         return [Say("Hello! How can I help you?")]

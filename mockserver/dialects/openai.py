@@ -473,6 +473,7 @@ REFUSALS: dict[str, tuple[str | None, str | None, str]] = {
         "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only has"
         " {has:.2f}ms of audio.",
     ),
+    "conversation_full": ("invalid_value", "item", "The conversation is full: no item can be added."),
     "item_exists": ("invalid_value", "item.id", "An item with the id '{id}' is already in the conversation."),
     "previous_unknown": (
         "item_create_invalid_previous_item_id",

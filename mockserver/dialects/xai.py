@@ -495,6 +495,7 @@ REFUSALS: dict[str, tuple[str, str | None]] = {
     # LiveKit's authors found no reply at all to this one; a client that waits for either is better off with the error.
     "delete_unknown": ("Error deleting item: no item with the id '{id}' in the conversation.", None),
     "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
+    "conversation_full": ("The conversation is full: no item can be added.", None),
 }
 """Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third
 and fifth, and of the codes, clients look for a part. The rest is guessed; where no code is known it is the error's

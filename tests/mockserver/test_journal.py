@@ -113,8 +113,21 @@ def test_the_oldest_frames_go_first_and_how_many_is_said():
 
 def test_one_frame_too_large_for_all_the_room_is_dropped_too():
     log = opened(Journal(max_bytes=1000))
-    log.inbound(0, "x" * 2000)
+    log.outbound(0, Text(b"x" * 2000))
     assert (len(log.entries), log.dropped) == (0, 1)
+
+
+def test_of_a_frame_that_would_push_out_the_others_only_the_beginning_is_kept():
+    journal = Journal(max_bytes=80_000)
+    log = opened(journal)
+    log.inbound(0, "small")
+    log.inbound(1, "x" * 20_000_000)
+    log.inbound(2, b"\0" * 10_001)
+    log.inbound(3, "y" * 10_000)
+    small, large, binary, fits = [entry.data for entry in log.entries]
+    assert (small, large) == ("small", "x" * 1000 + "… (20000000 characters, too long for the journal)")
+    assert isinstance(binary, bytes) and binary.endswith("… (10001 bytes, too long for the journal)".encode())
+    assert fits == "y" * 10_000
 
 
 def test_forgotten_sessions_still_count_in_the_bill():

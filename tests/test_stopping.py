@@ -1,0 +1,107 @@
+"""Commands that are told to stop in mid-call, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from realtape import MockServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no such signals")]
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command, and where it serves."""
+    command = [sys.executable, "-m", "realtape", *arguments, "--port", "0", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())["ws"]
+        finally:
+            process.kill()
+
+
+def calling(url: str) -> ClientConnection:
+    return connect(url, additional_headers={"Authorization": "Bearer k"}, compression=None)
+
+
+def asked(ws: ClientConnection) -> None:
+    """Ask for a long answer, and hear its first sound."""
+    text = [{"type": "input_text", "text": "on and on " * 40}]
+    item = {"type": "message", "role": "user", "content": text}
+    ws.send(json.dumps({"type": "conversation.item.create", "item": item}))
+    ws.send(json.dumps({"type": "response.create"}))
+    while '"response.output_audio.delta"' not in str(ws.recv()):
+        pass
+
+
+def test_a_mock_that_is_told_to_stop_says_goodbye_in_mid_answer_and_ends_with_0():
+    with running("serve", "--voice", "tone") as (process, url), calling(url) as ws:
+        asked(ws)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                ws.recv()
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "the server is stopping")
+        _, told = process.communicate(timeout=10)
+        assert (process.returncode, told.count("stopping: 1 open sessions are closed")) == (0, 1)
+
+
+def mute(url: str) -> socket.socket:
+    """A client that is let in and never says a word, not even goodbye."""
+    parts = urlsplit(url)
+    line = socket.create_connection(("127.0.0.1", parts.port or 0))
+    line.sendall(
+        b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: Bearer k"
+        b"\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    while b"session.created" not in line.recv(1 << 16):
+        pass
+    return line
+
+
+def test_a_client_that_does_not_answer_is_not_waited_for():
+    with running("serve", "--voice", "tone") as (process, url), mute(url):
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+        assert process.returncode == 0
+
+
+def test_a_second_signal_ends_at_once():
+    with running("serve", "--voice", "tone") as (process, url), mute(url) as line:
+        process.send_signal(signal.SIGTERM)
+        while b"the server is stopping" not in line.recv(1 << 16):
+            pass
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+        assert process.returncode == -signal.SIGTERM
+
+
+def test_a_recording_that_is_told_to_stop_in_mid_answer_has_its_end_mark(tmp_path: Path):
+    tape = tmp_path / "call.tape"
+    with MockServer(voice="tone") as mock:
+        with running("record", "--upstream", mock.ws_url, "--out", str(tape)) as (process, url), calling(url) as ws:
+            asked(ws)
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    ws.recv()
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+            _, told = process.communicate(timeout=10)
+            assert process.returncode == 0, told
+    checked = subprocess.run([sys.executable, "-m", "realtape", "check", str(tape)], cwd=ROOT, capture_output=True)
+    assert checked.returncode == 0, checked.stdout
