@@ -62,6 +62,7 @@ _COMMANDS = {
     "import": "replay.cli_tools",
     "export": "replay.cli_tools",
     "bill": "replay.cli_tools",
+    "lint": "replay.cli_lint",
     "record-suite": "realtape_suite",
     "demo": "realtape_demo",
     "clinic": "clinic_agent.cli",

@@ -79,6 +79,8 @@ class Unusable(click.ClickException):
 @click.option(
     "--vad", type=click.Choice(["energy", "silero"]), default="energy", show_default=True, help="Who finds turns."
 )
+@click.option("--findings", metavar="LEVEL", help="How loud clients' mistakes are told: off, warn or error.")
+@click.option("--finding", "named", multiple=True, metavar="RULE=LEVEL", help="The same for one rule; repeatable.")
 @click.option("--clock", default="wall", show_default=True, help="wall, wall:RATE or manual (moved over HTTP).")
 @click.option(
     "--admin-token", envvar="REALTAPE_ADMIN_TOKEN", help="Asked of whoever uses /_mock/.  [default: this machine only]"
@@ -118,6 +120,10 @@ def serve(
         loop.close()
     for unused in server.faults.unused if faults is not None else ():
         click.echo(f"never struck: {unused.as_json()['fault']}", err=True)
+    if server.watcher.findings:
+        from replay.findings import counted
+
+        click.echo(f"findings: {counted(server.watcher.findings)}", err=True)
     if server.verbatim is not None and (told := server.verbatim.report()):
         click.echo("\n".join(told), err=True)
         raise click.exceptions.Exit(1)
@@ -153,11 +159,14 @@ def _options(settings: dict[str, object]) -> Options:
     from mockserver.clock import rate_named
     from mockserver.limits import Limits
     from mockserver.server import Options
+    from replay.findings import setting
 
     settings["requests_per_minute"], clock = settings.pop("rate"), str(settings.pop("clock"))
     limits = {each.name: settings.pop(each.name) for each in fields(Limits)}
     accounts = settings.pop("accounts")
+    general, named = settings.pop("findings"), settings.pop("named")
     try:
+        settings["findings"] = setting(general, named)  # type: ignore[arg-type]
         if accounts is not None:
             from mockserver.roster import load
 

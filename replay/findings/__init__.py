@@ -8,7 +8,8 @@ on as if it had been accepted. The rules stand in table.py, their families besid
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -19,6 +20,7 @@ Level = Literal["off", "warn", "error"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 Setting = str | Mapping[str, str] | None
 """A level for all rules, levels by rule, or None for each rule's own."""
+_WORDS = (("error", "error"), ("warn", "warning"))
 ALL = "all"
 """In a mapping: the level of the rules that it does not name."""
 
@@ -68,6 +70,28 @@ class Rule:
     fix: str
     advice: bool = False
     """It harms no call by itself: a level given for all rules does not make an error of it."""
+
+
+def setting(general: str | None, named: Iterable[str]) -> Setting:
+    """From a command line: a level for all rules, and `RULE=LEVEL` for single ones. Raises ValueError."""
+    levels = {} if general is None else {ALL: general}
+    for each in named:
+        rule, given, level = each.partition("=")
+        if not given:
+            raise ValueError(f"findings: {each!r} is not RULE=LEVEL; a level is one of {', '.join(LEVELS)}")
+        levels[rule] = level
+    return levels
+
+
+def counted(findings: Iterable[Finding]) -> str:
+    """In a few words how many there are, and of which rules."""
+    found = list(findings)
+    rules = Counter(finding.rule for finding in found)
+    if not found:
+        return "nothing found"
+    numbers = [(sum(each.level == level for each in found), word) for level, word in _WORDS]
+    told = [f"{number} {word}{'s' * (number > 1)}" for number, word in numbers if number]
+    return f"{', '.join(told)}: " + ", ".join(f"{rule} ×{n}" if n > 1 else rule for rule, n in rules.items())
 
 
 class Levels:

@@ -72,7 +72,8 @@ class ToolCall:
     arguments: str
     at: float
     number: int
-    seeded: bool = False
+    awaited: bool = True
+    """The model waits for its result: the client did not seed it, and its response was not cut off."""
     output: str | None = None
     answered_at: float = 0.0
     answered_number: int = 0
@@ -265,7 +266,7 @@ def _item_sent(call: Call, step: Step) -> None:
             _answered(call, step, item)
             call.fresh += 1
         case "function_call":
-            _called(call, step, item, seeded=True)
+            _called(call, step, item, awaited=False)
         case "force_message":
             pass
         case _ if item.get("role") != "assistant":
@@ -284,18 +285,18 @@ def _answered(call: Call, step: Step, item: Event) -> None:
     known = call.call_of(text(item.get("call_id")))
     if known is not None and known.output is None:
         known.output, known.answered_at, known.answered_number = text(item.get("output")), step.at, step.number
-        if not known.seeded:
+        if known.awaited:
             call.results = [*call.results[-MOST:], known]
 
 
-def _called(call: Call, step: Step, item: Event, seeded: bool = False) -> None:
+def _called(call: Call, step: Step, item: Event, awaited: bool = True) -> None:
     call_id = text(item.get("call_id"))
     known = call.calls.get(call_id)
     arguments = text(item.get("arguments"))
     if known is not None:
         known.name, known.arguments = known.name or text(item.get("name")), known.arguments or arguments
     elif call_id:
-        made = ToolCall(call_id, text(item.get("name")), arguments, step.at, step.number, seeded)
+        made = ToolCall(call_id, text(item.get("name")), arguments, step.at, step.number, awaited)
         made.response = call.responses
         remember(call.calls, call_id, made)
 
@@ -348,9 +349,9 @@ def _done(call: Call, step: Step) -> None:
 
 def _withdraw(call: Call) -> None:
     """Nobody waits for the results of a response that was cut off."""
-    for id, known in list(call.calls.items()):
-        if known.response == call.responses and known.output is None and not known.seeded:
-            del call.calls[id]
+    for known in call.calls.values():
+        if known.response == call.responses and known.output is None:
+            known.awaited = False
 
 
 def _silenced(call: Call, step: Step) -> None:

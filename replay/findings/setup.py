@@ -13,7 +13,6 @@ NEAR = 0.95
 _BENIGN = (
     "response_cancel_not_active",
     "no active response",
-    "truncat",
     "input_audio_buffer_commit_empty",
     "buffer too small",
 )
@@ -41,10 +40,17 @@ def audio_before_configuration(call: Call, step: Step) -> Iterator[Found]:
 
 
 def unknown_field(call: Call, step: Step) -> Iterator[Found]:
-    """A name that the service does not know."""
-    for path, near in unknown_fields(call.service, part(step.event, "session")):
-        hint = f"; did you mean {near}?" if near else ""
-        yield Found(f"session.update has {path}, which {call.service} does not know{hint}", path)
+    """A name that the service does not know: it refuses the update, or drops the field. One that comes back is known."""
+    if call.update is None:
+        return
+    echoed = part(step.event, "session")
+    for path, near in unknown_fields(call.service, part(call.update.event, "session")):
+        *parents, name = path.split(".")[1:]
+        if step.type == "session.updated" and (call.service == "openai" or name in part(echoed, *parents)):
+            continue
+        hint = f"; the nearest name is {near}" if near else ""
+        message = f"session.update has {path}, which {call.service} does not know{hint}"
+        yield Found(message, path, call.update.at, call.update.number)
 
 
 def ignored_field(call: Call, step: Step) -> Iterator[Found]:

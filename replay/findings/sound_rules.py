@@ -27,10 +27,10 @@ def wrong_pace(call: Call, step: Step) -> Iterator[Found]:
     """A microphone gives a second of sound a second. Only a long, steady stream shows that it does not."""
     sound = call.sound
     if call.timed and (rate := sound.likely_rate) is not None:
-        pace = sound.paces[-1]
+        pace, twice = sound.paces[-1], ", or in two channels," if rate == 2 * sound.rate else ","
         yield Found(
-            f"{sound.rate} Hz are declared, and {pace:.2f} s of that came every second: it is recorded at {rate} Hz, or"
-            " not sent as it is recorded",
+            f"{sound.rate} Hz are declared, and {pace:.2f} s of that came every second: it is recorded at {rate} Hz"
+            f"{twice} or not sent as it is recorded",
             str(rate),
         )
 

@@ -151,7 +151,7 @@ RULES: tuple[Rule, ...] = (
         "unknown-field",
         "error",
         setup.unknown_field,
-        (_UPDATE,),
+        (_ERROR, "received session.updated"),
         "Use the service's own names; an update with an unknown one may be dropped whole.",
     ),
     Rule(

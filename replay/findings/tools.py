@@ -49,13 +49,15 @@ def result_unanswered(call: Call, step: Step) -> Iterator[Found]:
 
 def _open(call: Call, like: ToolCall) -> list[ToolCall]:
     """Calls of the same response that have no result yet."""
-    return [each for each in call.calls.values() if each.output is None and each.response == like.response]
+    return [
+        each for each in call.calls.values() if each.output is None and each.awaited and each.response == like.response
+    ]
 
 
 def call_unanswered(call: Call, step: Step) -> Iterator[Found]:
     """A call without a result: the model waits for it."""
     for each in call.calls.values():
-        if each.output is not None or each.seeded:
+        if each.output is not None or not each.awaited:
             continue
         waited = step.at - each.at
         moved_on = call.responses > each.response
@@ -96,7 +98,7 @@ def write_repeated(call: Call, step: Step) -> Iterator[Found]:
     if step.item.get("type") != "function_call_output":
         return
     again = call.call_of(text(step.item.get("call_id")))
-    if again is None or again.seeded or not writes(again.name) or _failed(step.item.get("output")):
+    if again is None or not again.awaited or not writes(again.name) or _failed(step.item.get("output")):
         return
     for first in call.calls.values():
         if first is again or first.name != again.name or first.output is None or _failed(first.output):

@@ -179,7 +179,8 @@ class Watch:
             return
         self._told.add((rule.id, found.cause))
         at = step.at if found.at is None else found.at
-        frame = step.number if found.frame is None else found.frame
+        place = step.number if found.frame is None else found.frame
+        frame = None if step.type == OPENED else place
         finding = Finding(rule.id, level, at, frame, found.message, rule.fix, self.session)
         self.findings.append(finding)
         self._watcher.note(finding)

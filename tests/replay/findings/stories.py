@@ -88,4 +88,4 @@ def calling(name: str = "check_availability", **arguments: object) -> list[Step]
     return [Call(name, arguments or {"date": "2026-07-06"})]
 
 
-LONG = [Say("This goes on for quite a while, word after word, and then for some more. " * 3)]
+LONG: list[Step] = [Say("This goes on for quite a while, word after word, and then for some more. " * 3)]

@@ -191,3 +191,13 @@ def test_asking_twice_is_no_harm():
 )
 def test_which_tools_write_is_told_by_their_verb(name: str, does: bool):
     assert writes(name) is does
+
+
+def test_a_result_that_comes_after_its_response_was_cancelled_is_fine():
+    with story("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
+        call.say("Monday?")
+        call_id = str(call.until("response.function_call_arguments.done")["call_id"])
+        call.send("response.cancel")
+        call.answer(call_id)
+        call.wait(5.0)
+    assert call.rules == []
