@@ -40,7 +40,7 @@ def audio_before_configuration(call: Call, step: Step) -> Iterator[Found]:
 
 
 def unknown_field(call: Call, step: Step) -> Iterator[Found]:
-    """A name that the service does not know: it refuses the update, or drops the field. One that comes back is known."""
+    """A name that the service does not know: it refuses the update, or drops the field. What comes back is known."""
     if call.update is None:
         return
     echoed = part(step.event, "session")
