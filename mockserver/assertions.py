@@ -120,10 +120,10 @@ class Assertions:
         __tracebackhide__ = True
         for each in self._happened():
             if _is(each, "server error"):
-                raise self._broken(f"an error event came: {_at(each.event, 'error', 'message')}", each)
-            if each.type == "response.done" and _at(each.event, "response", "status") == "failed":
-                reason = _at(each.event, "response", "status_details", "error", "message")
-                raise self._broken(f"response {_at(each.event, 'response', 'id')} failed: {reason}", each)
+                raise self._broken(f"an error event came: {part(each.event, 'error', 'message')}", each)
+            if each.type == "response.done" and part(each.event, "response", "status") == "failed":
+                reason = part(each.event, "response", "status_details", "error", "message")
+                raise self._broken(f"response {part(each.event, 'response', 'id')} failed: {reason}", each)
 
     def assert_tool_result_within(self, ms: float, name: str | None = None) -> None:
         """The client answered every function call, or every one of that function, within so many milliseconds."""
@@ -147,9 +147,9 @@ class Assertions:
                 since_ms = (each.at_s - cut.at_s) * 1000
                 raise self._broken(f"{each.type} came {since_ms:.0f} ms after response {spoken} was cut off", each)
             if each.type == "response.created":
-                latest[each.session] = _at(each.event, "response", "id")
-            if each.type == "response.done" and _at(each.event, "response", "status") in ("cancelled", "incomplete"):
-                over[each.session, _at(each.event, "response", "id")] = each
+                latest[each.session] = part(each.event, "response", "id")
+            if each.type == "response.done" and part(each.event, "response", "status") in ("cancelled", "incomplete"):
+                over[each.session, part(each.event, "response", "id")] = each
         if not over:
             raise self._broken("no response was cut off")
 
@@ -178,8 +178,8 @@ class Assertions:
         name, call_id = call.event.get("name"), call.event.get("call_id")
         for each in self._happened():
             item = each.event.get("item")
-            is_result = each.type == "conversation.item.create" and _at(item, "type") == "function_call_output"
-            if is_result and each.session == call.session and _at(item, "call_id") == call_id:
+            is_result = each.type == "conversation.item.create" and part(item, "type") == "function_call_output"
+            if is_result and each.session == call.session and part(item, "call_id") == call_id:
                 took_ms = round((each.at_s - call.at_s) * 1000, 3)
                 if took_ms > ms:
                     raise self._broken(f"the result of {name} took {took_ms:.0f} ms; expected at most {ms:g} ms", each)
@@ -227,7 +227,8 @@ def _bounds(least: float, most: float | None) -> str:
     return f"at most {most:g}" if not least else f"{least:g} to {most:g}"
 
 
-def _at(value: Any, *keys: str) -> Any:
+def part(value: Any, *keys: str) -> Any:
+    """What stands under these keys, one in the other; None if nothing does."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
@@ -257,6 +258,6 @@ def _spoken_item(moment: Moment) -> str:
     event = moment.event or {}
     if moment.type in _AUDIO_DELTAS:
         return str(event.get("item_id", ""))
-    if moment.type == "response.output_item.added" and _at(event, "item", "type") == "message":
-        return str(_at(event, "item", "id"))
+    if moment.type == "response.output_item.added" and part(event, "item", "type") == "message":
+        return str(part(event, "item", "id"))
     return ""

@@ -5,17 +5,15 @@ Not the command: see cli.py. `async with` serves from the running loop, `with` f
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from mockserver.accounts import Roster
 from mockserver.assertions import Assertions
+from mockserver.background import Background
 from mockserver.clock import rate_named
 from mockserver.journal import Journal, SessionLog, Spent
 from mockserver.limits import Limits
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from mockserver.fault_plan import Armed
     from mockserver.tapes import Reenacted, Verbatim
 
-T = TypeVar("T")
 
 ANY_KEY = "mock-api-key"
 """What `api_key` is when the mock takes any."""
@@ -105,7 +102,7 @@ class MockServer(Assertions):
             self._server.set_faults(file.faults, file.seed)
         self._host = host
         self._port = port
-        self._thread: _Thread | None = None
+        self._thread: Background | None = None
 
     @property
     def ws_url(self) -> str:
@@ -198,7 +195,7 @@ class MockServer(Assertions):
         if self._thread is None:
             work()
         else:
-            self._thread.call(_given(work))
+            self._thread.ask(work)
 
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
         """Move the server's time ahead, stopping at everything that happens on the way.
@@ -223,7 +220,7 @@ class MockServer(Assertions):
         self._raise_unless(error)
 
     def __enter__(self) -> MockServer:
-        self._thread = _Thread()
+        self._thread = Background("mock server")
         try:
             self._thread.call(self._server.start(self._host, self._port))
         except BaseException:
@@ -259,63 +256,12 @@ class MockServer(Assertions):
         return f"{host}:{self._server.port}"
 
 
-class _Thread:
-    """A thread with an event loop of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="mock server", daemon=True)
-        self._thread.start()
-
-    @property
-    def elsewhere(self) -> bool:
-        """It runs, and this is not it."""
-        return self._loop.is_running() and threading.current_thread() is not self._thread
-
-    def call(self, work: Awaitable[T]) -> T:
-        """Do `work` over there and wait for its end."""
-        done: Future[T] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
-        return done.result()
-
-    def catch_up(self) -> None:
-        """Wait until what lies in the sockets has been read. On loopback, what was sent lies there already."""
-        if self.elsewhere:
-            self.call(_turns())
-
-    def ask(self, what: Callable[[], T]) -> T:
-        """What that gives over there; once the thread is over, here."""
-        return self.call(_given(what)) if self.elsewhere else what()
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
-
-
 class _Done:
     """Something to await that is over already."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
-
-
-_TURNS = 20
-"""Of the loop: four from bytes in a socket to a frame in the journal; more for what is too large for one reading."""
-
-
-async def _turns() -> None:
-    for _ in range(_TURNS):
-        await asyncio.sleep(0)
-
-
-async def _awaited(work: Awaitable[T]) -> T:
-    return await work
-
-
-async def _given(what: Callable[[], T]) -> T:
-    return what()
 
 
 def _read_faults(faults: Given) -> FaultFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -91,6 +91,12 @@ class PriceTable:
                 f"no price for {what} {name!r} in the table of {self.as_of}; it has {', '.join(sorted(table))}"
             )
         return table[name]
+
+
+def priced(name: str, known: Iterable[str]) -> str:
+    """The name in a price table that a model goes by: its own, or that of which it is a dated or named variant."""
+    fits = [each for each in known if name == each or name.startswith(f"{each}-")]
+    return max(fits, key=len, default=name)
 
 
 def dollars(amount: Fraction) -> Decimal:

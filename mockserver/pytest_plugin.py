@@ -15,22 +15,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from mockserver.live import LiveService
     from mockserver.mock import MockServer
+
+    Service = MockServer | LiveService
 
 UNUSED = ("off", "warn", "error")
 """What becomes of what no client made use of: nothing, lines at the end of the run, a failure."""
-OWN = {"unused", "time", "env"}
+OWN = {"unused", "time", "env", "live"}
 """Options of the marker that are not MockServer's."""
-_FILES = ("scenario", "cassette", "faults")
+_FILES = ("scenario", "cassette", "faults", "accounts")
 _MARKER = (
     "realtime(scenario=None, *, cassette=None, dialect=None, unused='warn', time='wall', env=False, ...): how the "
     "fixture realtime_mock plays the service; takes every option of MockServer. Files are found beside the test, or "
-    "from the root folder. time='virtual' runs an async test without waiting; env=True sets its environment variables."
+    "from the root folder. time='virtual' runs an async test without waiting; env=True sets its environment variables; "
+    "with live=False --realtime-live leaves it out."
 )
 _CONVERSATION = "realtime conversation"
 _LEFT_OVER = "realtime: not used"
 
-_MOCK = pytest.StashKey["MockServer"]()
+_MOCK = pytest.StashKey["Service"]()
 _VIRTUAL = pytest.StashKey["MockServer"]()
 _OPTIONS = pytest.StashKey[dict[str, Any]]()
 _PASSED = pytest.StashKey[bool]()
@@ -39,6 +43,19 @@ _UNUSED = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("realtime", "realtime voice services")
+    group.addoption(
+        "--realtime-live",
+        action="store_true",
+        help="run the tests against the live service: XAI_API_KEY or OPENAI_API_KEY from the environment",
+    )
+    group.addoption("--realtime-upstream", metavar="URL", help="the same against another service, such as a mock")
+    group.addoption(
+        "--realtime-budget",
+        metavar="USD",
+        default="0.25",
+        help="what all tests together may spend live; calls are ended once they have (default: 0.25)",
+    )
     parser.addini(
         "realtime_unused", f"the default of the realtime marker's `unused`: {', '.join(UNUSED)}", default="warn"
     )
@@ -48,41 +65,73 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
     if (level := config.getini("realtime_unused")) not in UNUSED:
         raise pytest.UsageError(f"realtime_unused is {level!r}; use {', '.join(UNUSED)}")
+    if _is_live(config):
+        from mockserver import pytest_live
+
+        pytest_live.check(config)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if not _is_live(config):
+        return None
+    where = config.getoption("--realtime-upstream") or "the live service"
+    return f"realtime: {where}, for at most {config.getoption('--realtime-budget')} USD"
+
+
+def _is_live(config: pytest.Config) -> bool:
+    return bool(config.getoption("--realtime-live") or config.getoption("--realtime-upstream"))
 
 
 @pytest.fixture
-def realtime_mock(request: pytest.FixtureRequest) -> Iterator[MockServer]:
+def realtime_mock(request: pytest.FixtureRequest) -> Iterator[Service]:
     """A realtime voice service for this test alone: `.ws_url`, `.http_url`, `.api_key`, `.sessions`, `.assert_…`.
 
     It serves from a thread, to sync and async tests and to other programs; with `time="virtual"` from the test's own
-    loop. What goes wrong inside it fails the test.
+    loop. What goes wrong inside it fails the test. With --realtime-live it is the service itself, behind a relay.
     """
     node = request.node
     options = _marked(node)
     own = {name: options.pop(name) for name in OWN & options.keys()}
-    mock = _made(node, options)
-    node.stash[_OPTIONS], node.stash[_MOCK] = options, mock
-    if own.get("time", "wall") == "virtual":
-        node.stash[_VIRTUAL] = mock  # pytest_pyfunc_call serves it
+    node.stash[_OPTIONS] = options
+    if _is_live(request.config):
+        yield from _live(request, options, own)
+    elif own.get("time") == "virtual":
+        node.stash[_MOCK] = node.stash[_VIRTUAL] = mock = _made(options)  # pytest_pyfunc_call serves it
         yield mock
+        _judge(node, mock, own)
     else:
-        with mock:
-            if own.get("env"):
-                patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
-                for name, value in variables(mock).items():
-                    patch.setenv(name, value)
+        with _made(options) as mock:
+            node.stash[_MOCK] = mock
+            _set_environment(request, mock, own)
             yield mock
-    if node.stash.get(_PASSED, False):
-        _judge(node, mock, own.get("unused") or request.config.getini("realtime_unused"))
+        _judge(node, mock, own)
+
+
+def _live(request: pytest.FixtureRequest, options: dict[str, Any], own: dict[str, Any]) -> Iterator[Service]:
+    from mockserver import pytest_live
+
+    node = request.node
+    with pytest_live.service(node, options, own) as service:
+        node.stash[_MOCK] = service
+        _set_environment(request, service, own)
+        yield service
+    pytest_live.settle(node, service, node.stash.get(_PASSED, False))
+
+
+def _set_environment(request: pytest.FixtureRequest, mock: Service, own: dict[str, Any]) -> None:
+    if own.get("env"):
+        patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+        for name, value in variables(mock).items():
+            patch.setenv(name, value)
 
 
 @pytest.fixture
-def realtime_env(realtime_mock: MockServer) -> dict[str, str]:
+def realtime_env(realtime_mock: Service) -> dict[str, str]:
     """What points a program in any language at the mock: `subprocess.run(…, env={**os.environ, **realtime_env})`."""
     return variables(realtime_mock)
 
 
-def variables(mock: MockServer) -> dict[str, str]:
+def variables(mock: Service) -> dict[str, str]:
     """The environment variables by which clients find their service: the agent's here, and the openai packages'."""
     return {
         "XAI_REALTIME_URL": mock.ws_url,
@@ -130,9 +179,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What passing tests left over, test by test."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What passing tests left over, test by test, and what was spent."""
     reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
+    if _is_live(config):
+        from mockserver import pytest_live
+
+        terminalreporter.section("realtime")
+        terminalreporter.write_line(pytest_live.spent(reports, config))
     passed = [each for each in reports if each.passed]
     left = [(each.nodeid, text) for each in passed for title, text in each.sections if title == _LEFT_OVER]
     if left:
@@ -185,7 +239,7 @@ def _found(node: pytest.Item, value: object) -> object:
     pytest.fail(f"@pytest.mark.realtime: there is no {places[0]}, nor {places[1]}", pytrace=False)
 
 
-def _made(node: pytest.Item, options: dict[str, Any]) -> MockServer:
+def _made(options: dict[str, Any]) -> MockServer:
     from mockserver.mock import MockServer
 
     try:
@@ -194,25 +248,26 @@ def _made(node: pytest.Item, options: dict[str, Any]) -> MockServer:
         pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
-def _judge(node: pytest.Item, mock: MockServer, level: str) -> None:
+def _judge(node: pytest.Item, mock: MockServer, own: dict[str, Any]) -> None:
     """After a test that passed: what it left over."""
-    if level == "off" or not (lines := _unused(node, mock)):
+    level = own.get("unused") or node.config.getini("realtime_unused")
+    if not node.stash.get(_PASSED, False) or level == "off" or not (lines := _unused(node, mock)):
         return
     if level == "error":
         pytest.fail("\n".join(["the test passed, but not all was used:", *lines]), pytrace=False)
     node.stash[_UNUSED] = lines
 
 
-def _unused(node: pytest.Item, mock: MockServer) -> list[str]:
+def _unused(node: pytest.Item, mock: Service) -> list[str]:
     root = f"{node.config.rootpath}{os.sep}"
     return [line.replace(root, "") for line in mock.unused] if mock.sessions else ["no client has connected"]
 
 
-def _sections(node: pytest.Item, mock: MockServer) -> Iterator[tuple[str, str]]:
+def _sections(node: pytest.Item, mock: Service) -> Iterator[tuple[str, str]]:
     """What helps to understand a failure."""
     from mockserver.timeline import told
 
-    yield _CONVERSATION, told(mock.sessions)
+    yield _CONVERSATION, "\n".join([told(mock.sessions), *getattr(mock, "warnings", ())])
     if mock.sessions and (unused := _unused(node, mock)):
         yield _LEFT_OVER, "\n".join(unused)
     cassette = node.stash[_OPTIONS].get("cassette")
@@ -220,7 +275,7 @@ def _sections(node: pytest.Item, mock: MockServer) -> Iterator[tuple[str, str]]:
         yield f"realtime conversation against {cassette.name}", _drift(mock, cassette)
 
 
-def _drift(mock: MockServer, cassette: Path) -> str:
+def _drift(mock: Service, cassette: Path) -> str:
     from replay.diff import compare, report
     from replay.recording import Recording
 

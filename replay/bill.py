@@ -174,14 +174,14 @@ def _by_tokens(recording: Recording, on: date) -> Bill:
                 case "received", "session.created" | "session.updated":
                     model = str(event.get("session", {}).get("model", model))
                 case "received", "response.done":
-                    counted.update({(model, kind): count for kind, count in _token_counts(event).items()})
+                    counted.update({(model, kind): count for kind, count in token_counts(event).items()})
                 case "received", "conversation.item.input_audio_transcription.completed" if event.get("usage"):
                     raise NoPrice("the caller was transcribed by a model of its own, whose price is not known here")
     entries = tuple(_token_entry(model, kind, count) for (model, kind), count in counted.items() if count)
     return Bill("openai", on, _OPENAI_SOURCE, entries, _lasted_s(recording), False)
 
 
-def _token_counts(event: Mapping[str, Any]) -> dict[str, int]:
+def token_counts(event: Mapping[str, Any]) -> dict[str, int]:
     """Tokens of one response by kind. What came from the cache is part of the input and is billed for less."""
     response = event.get("response")
     usage = response.get("usage") if isinstance(response, dict) else None

@@ -147,7 +147,7 @@ async def _until_over(relay: Relay) -> None:
             await relay.stop()
 
 
-def _closing_words(relay: Relay, out: Path) -> bool:
+def _closing_words(relay: Relay, out: Path | None) -> bool:
     if relay.limit is not None:
         click.echo(relay.limit, err=True)
     if relay.failure is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -44,7 +44,8 @@ _OWN = frozenset(
 class Settings:
     """What to record and when to stop. `max_usd` needs a service whose prices are known: else ValueError."""
 
-    out: Path
+    out: Path | None
+    """None writes nothing: the relay only passes on, counts, and tells its witness."""
     recorded_at: datetime
     tool: str
     audio: Audio = "keep"
@@ -56,6 +57,8 @@ class Settings:
     """From the first connection on."""
     secrets: tuple[str, ...] = ()
     """Values that must not be written wherever they come up."""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What goes to the service instead of what clients send as their key."""
 
 
 def whether_to_record(exists: bool, mode: Mode | None) -> Literal["record", "overwrite", "keep", "refuse", "missing"]:
@@ -78,7 +81,14 @@ def whether_to_record(exists: bool, mode: Mode | None) -> Literal["record", "ove
 class Relay:
     """A server for the length of one recording; every connection to it goes into the same cassette."""
 
-    def __init__(self, upstream: Upstream, settings: Settings, warn: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        settings: Settings,
+        warn: Callable[[str], None] = lambda _: None,
+        witness: Callable[[Record], None] = lambda _: None,
+    ) -> None:
+        """`witness` sees everything that crosses, as it would be written, uncleaned."""
         self.upstream = upstream
         self.settings = settings
         self.port = 0
@@ -89,6 +99,7 @@ class Relay:
         self.limit: str | None = None
         """Which limit ended the recording."""
         self._warn = warn
+        self._witness = witness
         self._scribe: Scribe | None = None
         self._calls: set[Call] = set()
         self._spent = Fraction(0)
@@ -145,15 +156,23 @@ class Relay:
 
     def note(self, at_us: int, connection: int, way: Way, content: Content, encoding: str = "pcm") -> None:
         """Have something written, after what was noted before."""
+        record = Record(at_us, connection, way, content)
+        self._witness(record)
         if self._scribe is not None:
-            self._scribe.put(Record(at_us, connection, way, content), encoding)
+            self._scribe.put(record, encoding)
+
+    @property
+    def spent_usd(self) -> Fraction:
+        """What all calls cost so far, as far as it can be told from frames; 0 where no limit asks for it."""
+        if self._prices is None:
+            return Fraction(0)
+        return self._spent + sum((call.usd(self._prices) for call in self._calls), Fraction(0))
 
     def check_spending(self) -> None:
         """End everything once it has cost what it may."""
-        if self._prices is not None and self.settings.max_usd is not None and self.limit is None:
-            spent = self._spent + sum((call.usd(self._prices) for call in self._calls), Fraction(0))
-            if spent >= self.settings.max_usd:
-                self._reach(f"realtape: the limit of {float(self.settings.max_usd):g} USD is reached")
+        most = self.settings.max_usd
+        if most is not None and self.limit is None and self.spent_usd >= most:
+            self.end_calls(f"realtape: the limit of {float(most):g} USD is reached")
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.limit is not None:
@@ -164,18 +183,23 @@ class Relay:
         return await self._relay_http(request, connection)
 
     def _open(self, request: web.Request) -> int:
-        if self._scribe is None:
-            self._opened_s = self._loop.time()
-            failed = self._failed_from_thread
-            settings, header = self.settings, self._header(request.query.get("model"))
-            self._scribe = Scribe(
-                settings.out, header, overwrite=settings.overwrite, secrets=settings.secrets, failed=failed
-            )
-            if settings.max_seconds is not None:
-                limit = f"realtape: the limit of {settings.max_seconds:g} s is reached"
-                self._timer = self._loop.call_later(settings.max_seconds, self._reach, limit)
+        if not self.connections:
+            self._begin(request.query.get("model"))
         self.connections += 1
         return self.connections - 1
+
+    def _begin(self, model: str | None) -> None:
+        self._opened_s = self._loop.time()
+        settings = self.settings
+        if settings.out is not None:
+            failed = self._failed_from_thread
+            secrets = (*settings.secrets, *settings.keys.values())
+            self._scribe = Scribe(
+                settings.out, self._header(model), overwrite=settings.overwrite, secrets=secrets, failed=failed
+            )
+        if settings.max_seconds is not None:
+            limit = f"realtape: the limit of {settings.max_seconds:g} s is reached"
+            self._timer = self._loop.call_later(settings.max_seconds, self.end_calls, limit)
 
     def _header(self, model: str | None) -> Header:
         origin = self.upstream.lowered(self.settings.origin)
@@ -191,7 +215,8 @@ class Relay:
 
         self._loop.call_soon_threadsafe(failed)
 
-    def _reach(self, limit: str) -> None:
+    def end_calls(self, limit: str) -> None:
+        """Hang up on everybody, and take no more calls: a limit is reached. `limit` says which."""
         if self.limit is None:
             self.limit = limit
             for call in self._calls:
@@ -220,8 +245,8 @@ class Relay:
         offered = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
         return await _Dial(
             self.upstream.target(request.raw_path),
-            additional_headers=_passed_on(_pairs(request.headers)),
-            subprotocols=[name.strip() for name in ",".join(offered).split(",")] if offered else None,  # type: ignore[misc]
+            additional_headers=self._with_key(_passed_on(_pairs(request.headers))),
+            subprotocols=[self._real(name.strip()) for name in ",".join(offered).split(",")] if offered else None,  # type: ignore[misc]
             user_agent_header=None,
             compression=None,
             max_size=MAX_MESSAGE,
@@ -235,7 +260,7 @@ class Relay:
         assert answer is not None
         headers = tuple(answer.headers.raw_items())
         self.note(self.now_us(), connection, "received", Response(answer.status_code, headers))
-        chosen = (upstream.subprotocol,) if upstream.subprotocol else ()
+        chosen = (self._shown(upstream.subprotocol),) if upstream.subprotocol else ()
         ws = web.WebSocketResponse(protocols=chosen, compress=False, autoclose=False, max_msg_size=MAX_MESSAGE)
         ws.headers.extend(_passed_on(headers))
         try:
@@ -264,7 +289,11 @@ class Relay:
         url = self.upstream.target(request.raw_path).replace("ws", "http", 1)
         try:
             async with self._http.request(
-                request.method, url, headers=_passed_on(headers), data=body or None, allow_redirects=False
+                request.method,
+                url,
+                headers=self._with_key(_passed_on(headers)),
+                data=body or None,
+                allow_redirects=False,
             ) as answer:
                 payload = await answer.content.read(MAX_BODY + 1)
                 while len(payload) <= MAX_BODY and (more := await answer.content.read(MAX_BODY + 1 - len(payload))):
@@ -277,6 +306,19 @@ class Relay:
         headers = _pairs(answer.headers)
         self.note(self.now_us(), connection, "received", Response(answer.status, headers, payload))
         return web.Response(status=answer.status, headers=_passed_on(headers), body=payload)
+
+    def _with_key(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(name, self._real(value)) for name, value in headers]
+
+    def _real(self, text: str) -> str:
+        for given, key in self.settings.keys.items():
+            text = text.replace(given, key)
+        return text
+
+    def _shown(self, text: str) -> str:
+        for given, key in self.settings.keys.items():
+            text = text.replace(key, given)
+        return text
 
     def _unreachable(self, problem: BaseException) -> web.Response:
         why = str(problem) or type(problem).__name__

@@ -33,7 +33,7 @@ class Upstream:
     @classmethod
     async def find(cls, url: str) -> Upstream:
         """What can be told of an address by its name, or by asking it whether it is a mock. Raises BadUpstream."""
-        url = _checked(url)
+        url = checked(url)
         if (origin := provable_origin(url)) == "live":
             return cls(url, "xai" if (urlsplit(url).hostname or "").endswith("x.ai") else "openai", origin)
         return cls(url, await _mock_dialect(url), origin)
@@ -47,7 +47,8 @@ class Upstream:
         return self.origin if asked is None else min(self.origin, asked, key=_RANK.index)
 
 
-def _checked(url: str) -> str:
+def checked(url: str) -> str:
+    """The address as it is dialled. Raises BadUpstream."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0

@@ -30,7 +30,6 @@ from mockserver.dialects.openai_usage import (
     PRICES_2026_08,
     Reading,
     counts_tokens,
-    priced,
     tokens_of,
     total,
     transcription_tokens,
@@ -72,7 +71,7 @@ from mockserver.facts import (
 from mockserver.ids import stream
 from mockserver.ledger import Ledger
 from mockserver.limits import Limits
-from mockserver.prices import PriceTable
+from mockserver.prices import PriceTable, priced
 from mockserver.vad import FRAME_MS, OPENAI_TURNS
 from replay.frames import Close, Frame, Text
 

@@ -6,7 +6,7 @@ about right, for the service's own tokenizer is not here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
@@ -206,12 +206,6 @@ def transcription_usage(transcriber: str, heard_ms: float, pieces: int) -> dict[
         "input_token_details": {"text_tokens": 0, "audio_tokens": counted.audio},
         "output_tokens": counted.text_out,
     }
-
-
-def priced(name: str, known: Iterable[str]) -> str:
-    """The name in a price table that a model goes by: its own, or that of which it is a dated or named variant."""
-    fits = [each for each in known if name == each or name.startswith(f"{each}-")]
-    return max(fits, key=len, default=name)
 
 
 def _per_million(text: str, cached: str, out: str, audio: str, cached_audio: str, audio_out: str) -> TokenPrices:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.mockserver.suites import suite  # noqa: F401  # a fixture
 from tests.mockserver.talk import Talk
 
 
