@@ -447,51 +447,6 @@ def test_a_service_whose_prices_are_unknown_takes_no_spending_limit():
         Relay(Upstream("wss://api.openai.com/v1/realtime", "openai", "live"), settings)
 
 
-def test_without_a_file_a_witness_sees_what_crosses_and_what_it_cost(tmp_path: Path):
-    async def tell() -> None:
-        seen: list[Record] = []
-        async with mock() as service:
-            settings = Settings(None, AT, "test", max_usd=Fraction(1))
-            relay = Relay(Upstream(service.ws_url, "xai"), settings, witness=seen.append)
-            await relay.start()
-            async with Tap(relay, []).dial() as ws:
-                await typed_turn(ws)
-            await relay.stop()
-            kinds = [type(each.content).__name__ for each in seen]
-            assert kinds[:3] == ["Request", "Response", "Text"]
-            assert kinds[-1] == "Close"
-            assert sum(each.way == "sent" for each in seen) == 4
-            assert relay.spent_usd >= Fraction("0.004")
-
-    story(tell)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("way", ["header", "subprotocol", "http"])
-def test_a_stand_in_for_the_key_is_replaced_on_the_way_up(way: str, tmp_path: Path):
-    async def tell() -> None:
-        async with (
-            mock(api_keys=[KEY]) as service,
-            tap(service.ws_url, tmp_path / "a.tape", keys={"stand-in": KEY}) as through,
-        ):
-            if way == "http":
-                bearer = {"Authorization": "Bearer stand-in"}
-                async with (
-                    aiohttp.ClientSession() as http,
-                    http.post(f"{through.http}/client_secrets", headers=bearer) as answer,
-                ):
-                    assert answer.status == 200
-                return
-            subprotocols = [Subprotocol("xai-client-secret.stand-in")] if way == "subprotocol" else None
-            headers = {} if subprotocols else {"Authorization": "Bearer stand-in"}
-            async with connect(through.ws, additional_headers=headers, subprotocols=subprotocols) as ws:
-                assert KEY not in str(ws.subprotocol)
-                await typed_turn(ws)
-
-    story(tell)
-    assert KEY.encode() not in (tmp_path / "a.tape").read_bytes()
-
-
 def test_a_service_that_cannot_be_reached_is_told_and_recorded(tmp_path: Path):
     async def tell() -> None:
         async with tap("ws://127.0.0.1:9/v1/realtime", tmp_path / "a.tape") as through:
