@@ -43,7 +43,7 @@ def instructions(today: date) -> str:
         bleeding, book nothing: tell the caller to dial the emergency number and call transfer_to_human at once.
         Call it too when the caller asks for a person.
         If you did not understand, ask the caller to repeat it. If asked about other things, lead back to appointments.
-        When all is done, say goodbye and call end_call.
+        When all is done, call end_call and say goodbye.
         """)
 
 
@@ -66,6 +66,7 @@ def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
         "instructions": assistant.instructions,
         "voice": config.voice,
         "turn_detection": None,
+        "resumption": {"enabled": True},  # to be asked for on every connection, the first one included
         "tools": assistant.tools.schemas(),
         "audio": {
             "input": {"format": _PCM, "transcription": {"model": "grok-transcribe"}},
@@ -134,13 +135,16 @@ async def calling(
     *,
     priced_on: date,
     patience: Patience = DEFAULT_PATIENCE,
+    plays: bool = True,
     watch: Watch = unwatched,
 ) -> AsyncIterator[Call]:
-    """Make a call that lasts as long as the block. `watch` is told every frame that is sent or received, as it is.
+    """Make a call that lasts as long as the block.
 
+    `plays`: somebody listens to the answers as they come, so that what follows a tool's result waits for their end;
+    leave it out where the sound goes into a file. `watch` is told every frame that is sent or received, as it is.
     Raises CallFailed when no call comes about.
     """
-    async with connect(config, priced_on=priced_on, patience=patience, watch=watch) as client:
+    async with connect(config, priced_on=priced_on, patience=patience, plays=plays, watch=watch) as client:
         await client.configure(session_config(config, assistant))
         yield Call(client, assistant.tools)
 
@@ -152,6 +156,7 @@ async def run_call(
     *,
     priced_on: date,
     patience: Patience = DEFAULT_PATIENCE,
+    plays: bool = True,
     watch: Watch = unwatched,
 ) -> CallReport:
     """Make one call: each of `words` is a turn, as `Call.say` takes it. What comes after the assistant hung up is not
@@ -159,7 +164,7 @@ async def run_call(
 
     A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
     """
-    async with calling(config, assistant, priced_on=priced_on, patience=patience, watch=watch) as call:
+    async with calling(config, assistant, priced_on=priced_on, patience=patience, plays=plays, watch=watch) as call:
         for said in words:
             if call.over:
                 break
@@ -183,7 +188,7 @@ async def run_open_call(
     A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
     """
     async with dialled(config, priced_on=priced_on, patience=patience, watch=watch) as line:
-        await line.configure(open_mic_config(config, assistant), patience.open_s)
+        await line.configure(open_mic_config(config, assistant))
         call, failure = OpenCall(line, assistant.tools.call), None
         try:
             await call.talk(caller(call.playback), patience.call_s)

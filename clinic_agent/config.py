@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -39,6 +39,13 @@ class Config:
         parts = urlsplit(self.url)
         query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "model"]
         return urlunsplit(parts._replace(query=urlencode([*query, ("model", self.model)])))
+
+    def resuming(self, conversation_id: str) -> Config:
+        """The same endpoint, asked to take a conversation up again."""
+        parts = urlsplit(self.url)
+        query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "conversation_id"]
+        again = urlencode([*query, ("conversation_id", conversation_id)])
+        return replace(self, url=urlunsplit(parts._replace(query=again)))
 
     @property
     def shown_url(self) -> str:

@@ -56,9 +56,11 @@ async def dialled(
     Dials again, as `patience` has it, when nobody answers or the service is busy (429, 5xx). Raises CallFailed when
     that does not help, and at once for any other refusal.
     """
-    socket = await dial(config, patience)
-    async with socket:
-        yield Line(socket, Cost(config.model, priced_on), watch)
+    line = Line(config, await dial(config, patience), Cost(config.model, priced_on), patience, watch)
+    try:
+        yield line
+    finally:
+        await line.close()
 
 
 async def dial(config: Config, patience: Patience) -> ClientConnection:
@@ -95,33 +97,63 @@ def _asked_s(error: Exception) -> float | None:
 
 
 class Line:
-    """A connection. `cost` is what it has cost so far; whoever decodes the sound that comes adds it there.
+    """A connection, and the one that replaces it when it is lost: one call, whatever becomes of its sockets.
 
-    `conversation_id` and `model` are what the service says they are.
+    `cost` is what it has cost so far; whoever decodes the sound that comes adds it there. `conversation_id` and `model`
+    are what the service says they are.
     """
 
-    def __init__(self, socket: ClientConnection, cost: Cost, watch: Watch = unwatched) -> None:
+    def __init__(
+        self, config: Config, socket: ClientConnection, cost: Cost, patience: Patience, watch: Watch = unwatched
+    ) -> None:
         self.cost = cost
         self.conversation_id: str | None = None
+        self.resumptions = 0
+        """How often the connection was replaced so far."""
+        self._config = config
         self._socket = socket
+        self._patience = patience
         self._watch = watch
+        self._session: dict[str, Any] = {}
 
     @property
     def model(self) -> str:
         """The model in use, as far as is known."""
         return self.cost.model
 
-    async def configure(self, session: Mapping[str, Any], timeout_s: float) -> None:
+    async def configure(self, session: Mapping[str, Any]) -> None:
         """Send the session's settings and wait until they are in force.
 
         Raises CallFailed with the service's words when it refuses them.
         """
-        await bounded(self._configure(session), timeout_s)
+        self._session = dict(session)
+        await bounded(self._configure(), self._patience.open_s)
 
-    async def _configure(self, session: Mapping[str, Any]) -> None:
+    async def resume(self, closed: ConnectionClosed) -> None:
+        """Replace a connection that was lost: dial again, and take the conversation up where it was.
+
+        Not at once: the service may still know an older state of it. What was sent and not answered may be lost.
+        Raises CallFailed when it was not lost but ended, when this has been done too often in this call, or when the
+        service no longer knows the conversation.
+        """
+        known = self.conversation_id
+        if known is None or not _lost(closed) or self.resumptions >= self._patience.resumptions:
+            raise hung_up(closed) from closed
+        self.resumptions += 1
+        await asyncio.sleep(self._patience.settle_s)
+        self._socket = await dial(self._config.resuming(known), self._patience)
+        await bounded(self._configure(), self._patience.open_s)
+        if self.conversation_id != known:
+            raise CallFailed("the service has forgotten the conversation that was lost; call again")
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._socket.close()
+
+    async def _configure(self) -> None:
         # Which of the two comes first has changed over time; an update sent before either may be lost.
         await self._wait_for("session.created", "conversation.created")
-        await self.send({"type": "session.update", "session": dict(session)})
+        await self.send({"type": "session.update", "session": self._session})
         await self._wait_for("session.updated")
 
     async def send(self, event: Event) -> None:
@@ -162,6 +194,12 @@ async def bounded(work: Coroutine[Any, Any, None], timeout_s: float) -> None:
         raise CallFailed(f"{waited}; check that the audio holds speech, or allow more time") from error
     except ConnectionClosed as closed:
         raise hung_up(closed) from closed
+
+
+def _lost(closed: ConnectionClosed) -> bool:
+    """Whether nobody meant the connection to end: it broke (1006), the service did, or it did not answer our pings."""
+    code = (closed.rcvd or closed.sent).code if closed.rcvd or closed.sent else 1006  # type: ignore[union-attr]
+    return code in (1006, 1011, 1012, 1013, 1014)
 
 
 def hung_up(closed: ConnectionClosed) -> CallFailed:

@@ -17,7 +17,7 @@ from clinic_agent.line import CallFailed, CallTool, Line, hung_up, now_s, unusab
 from clinic_agent.playback import Playback
 from clinic_agent.recording import Moment, Recording, recorded
 from clinic_agent.speech import SAMPLE_RATE_HZ, samples
-from clinic_agent.turn import END_CALL, MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
+from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
@@ -154,6 +154,8 @@ class OpenMic:
             raise CallFailed("the service failed to answer; call again")
         calls, turn.pending = turn.pending, []
         if not calls:
+            if turn.hangs_up and not self._caller_speaks:
+                self.ends_s = max(at_s, self.playback.ends_s)  # once the goodbye was heard
             return []
         self._rounds += 1
         if self._rounds > MAX_TOOL_ROUNDS:
@@ -167,9 +169,7 @@ class OpenMic:
             turn.tools.append(tool_run(call, result, (self._clock() - began_s) * 1000))
             self._note(at_s, AGENT, call.name)
             results.append(call.answer(result))
-        if all(call.name == END_CALL for call in calls):
-            self.ends_s = max(at_s, self.playback.ends_s)  # hang up once the goodbye was heard
-        elif not self._caller_speaks:  # else their turn is answered by itself, results and all
+        if not self._caller_speaks:  # else their turn is answered by itself, results and all
             self._create_s = max(at_s, self.playback.ends_s)  # an answer asked for now would talk over its preamble
         return results
 

@@ -85,7 +85,7 @@ class TransferToHuman(_Arguments):
 
 
 class EndCall(_Arguments):
-    """Hang up. Call it only after you said goodbye."""
+    """End the call once nothing is left to do; say goodbye after it."""
 
 
 A = TypeVar("A", bound=BaseModel)

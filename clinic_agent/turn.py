@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from clinic_agent.speech import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
 Event = dict[str, Any]
 
 END_CALL = "end_call"
-"""The one tool that the client knows: after it nothing more is asked for, and the call is over once all was heard."""
+"""The one tool that the client knows: the call is over once the answer to its result, the goodbye, was heard."""
 
 MAX_TOOL_ROUNDS = 8
 """How often in one turn the service may ask for tools; more is a loop."""
@@ -73,7 +74,7 @@ class Turn:
     @property
     def hung_up(self) -> bool:
         """Whether the assistant ended the call in this turn."""
-        return any(run.name == END_CALL for run in self.tools)
+        return _ends(self.tools)
 
 
 @dataclass(slots=True)
@@ -116,6 +117,11 @@ class TurnSoFar:
                 self.ended_s = at_s
                 self._response_done(event)
 
+    @property
+    def hangs_up(self) -> bool:
+        """Whether the assistant ends the call in this turn."""
+        return _ends(self.tools)
+
     def finish(self, at_s: float, cost: Cost) -> Turn:
         """The turn as it stands."""
         first = self.first_audio_s
@@ -148,6 +154,10 @@ class TurnSoFar:
             self.usage.append(dict(usage))
         if self.status != "completed":
             self.pending.clear()  # a call of an answer that was cut off is not to be carried out
+
+
+def _ends(tools: Iterable[ToolRun]) -> bool:
+    return any(run.name == END_CALL for run in tools)
 
 
 def tool_run(call: FunctionCall, result: dict[str, Any], ms: float) -> ToolRun:

@@ -1,14 +1,19 @@
 """A client that sends turns whole: say something, collect the answer, run the tools it asks for.
 
-Turns are manual: the caller's words are sent and committed. It plays no sound and handles no barge-in: see open_mic.py.
+Turns are manual: the caller's words are sent and committed. One connection serves the whole call; if it is lost,
+another one takes the conversation up, and what was not answered is asked again. No barge-in: see open_mic.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
+from functools import partial
 from typing import Any
+
+from websockets.exceptions import ConnectionClosed
 
 from clinic_agent.config import Config
 from clinic_agent.cost import Cost
@@ -25,8 +30,9 @@ from clinic_agent.line import (
     unwatched,
 )
 from clinic_agent.patience import Patience
-from clinic_agent.speech import chunks, samples
-from clinic_agent.turn import END_CALL, MAX_TOOL_ROUNDS, Turn, TurnSoFar, tool_run
+from clinic_agent.playback import Playback
+from clinic_agent.speech import SAMPLE_BYTES, chunks, samples
+from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
 
 
 @asynccontextmanager
@@ -35,23 +41,27 @@ async def connect(
     *,
     priced_on: date,
     patience: Patience = DEFAULT_PATIENCE,
+    plays: bool = True,
     watch: Watch = unwatched,
 ) -> AsyncIterator[VoiceClient]:
     """Dial the endpoint; the connection closes with the block.
 
-    `priced_on` is the day whose prices count; `watch` is told every frame. Raises CallFailed when nobody answers or the
-    handshake is refused.
+    `priced_on` is the day whose prices count. `plays`: somebody listens to the answers as they come; without, nothing
+    waits for their end. `watch` is told every frame. Raises CallFailed when nobody answers or the handshake is refused.
     """
     async with dialled(config, priced_on=priced_on, patience=patience, watch=watch) as line:
-        yield VoiceClient(line, patience)
+        yield VoiceClient(line, patience, plays=plays)
 
 
 class VoiceClient:
-    """One connection: `configure` once, then `speak` or `type` turn by turn."""
+    """One call: `configure` once, then `speak` or `type` turn by turn."""
 
-    def __init__(self, line: Line, patience: Patience) -> None:
+    def __init__(self, line: Line, patience: Patience, *, plays: bool = True) -> None:
+        self.playback = Playback()
+        """What the caller hears, and when."""
         self._line = line
         self._patience = patience
+        self._plays = plays
 
     @property
     def model(self) -> str:
@@ -73,39 +83,59 @@ class VoiceClient:
 
         Raises CallFailed with the service's words when it refuses them.
         """
-        await self._line.configure(session, self._patience.open_s)
+        await self._line.configure(session)
 
     async def speak(self, pcm: bytes, call_tool: CallTool) -> Turn:
         """A spoken turn: PCM16 mono 24 kHz in, the whole answer out, tools run on the way.
 
         Raises CallFailed, carrying the turn so far, when the service reports an error, hangs up, or takes too long.
         """
-        return await self._turn(TurnSoFar(asked_s=now_s()), self._send_speech(pcm), call_tool)
+        return await self._turn(TurnSoFar(asked_s=now_s()), pcm, call_tool)
 
     async def type(self, text: str, call_tool: CallTool) -> Turn:
         """A typed turn, answered in speech like any other. Raises as `speak` does."""
-        return await self._turn(TurnSoFar(heard=text, asked_s=now_s()), self._send_text(text), call_tool)
+        return await self._turn(TurnSoFar(heard=text, asked_s=now_s()), b"", call_tool)
 
-    async def _turn(self, turn: TurnSoFar, words: Coroutine[Any, Any, None], call_tool: CallTool) -> Turn:
+    async def _turn(self, turn: TurnSoFar, pcm: bytes, call_tool: CallTool) -> Turn:
         before = self.cost
         try:
-            await bounded(self._converse(turn, words, call_tool), self._patience.turn_s)
+            await bounded(self._converse(turn, pcm, call_tool), self._patience.turn_s)
         except CallFailed as failed:
             failed.turn = turn.finish(now_s(), self.cost.since(before))
             raise
         return turn.finish(now_s(), self.cost.since(before))
 
-    async def _converse(self, turn: TurnSoFar, words: Coroutine[Any, Any, None], call_tool: CallTool) -> None:
-        await words
-        turn.asked_s = now_s()
-        await self._collect_response(turn)
+    async def _converse(self, turn: TurnSoFar, pcm: bytes, call_tool: CallTool) -> None:
+        await self._answered(turn, partial(self._send_words, turn, pcm))
         for _ in range(MAX_TOOL_ROUNDS):
             if not turn.pending:
                 return
-            if not await self._answer_calls(turn, call_tool):
-                return
-            await self._collect_response(turn)
+            calls, turn.pending = turn.pending, []
+            results = []
+            for call in calls:
+                began_s = now_s()
+                result = call_tool(call.name, call.arguments)
+                turn.tools.append(tool_run(call, result, (now_s() - began_s) * 1000))
+                results.append(call.answer(result))
+            await self._answered(turn, partial(self._send_results, results))
         raise CallFailed(f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop")
+
+    async def _answered(self, turn: TurnSoFar, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask and collect the answer; where the connection is lost meanwhile, once more on another one."""
+        while True:
+            try:
+                await ask()
+                await self._collect_response(turn)
+                return
+            except ConnectionClosed as closed:
+                turn.pending.clear()  # of an answer that did not end; the next one asks for them again
+                await self._line.resume(closed)
+
+    async def _send_words(self, turn: TurnSoFar, pcm: bytes) -> None:
+        """What was typed or, said before on a lost connection, has been understood; else the sound."""
+        await (self._send_text(turn.heard) if turn.heard else self._send_speech(pcm))
+        if turn.first_audio_s is None:
+            turn.asked_s = now_s()
 
     async def _send_speech(self, pcm: bytes) -> None:
         for chunk in chunks(pcm):
@@ -121,31 +151,25 @@ class VoiceClient:
         self._line.cost = self._line.cost.plus(text_items=1)
         await self._line.send({"type": "response.create"})
 
-    async def _answer_calls(self, turn: TurnSoFar, call_tool: CallTool) -> bool:
-        """Run every call of the response, send all results, then ask once for the answer to them.
-
-        Gives whether one was asked for: not after the call was ended.
-        """
-        calls, turn.pending = turn.pending, []
-        for call in calls:
-            began_s = now_s()
-            result = call_tool(call.name, call.arguments)
-            turn.tools.append(tool_run(call, result, (now_s() - began_s) * 1000))
-            await self._line.send(call.answer(result))
-        if all(call.name == END_CALL for call in calls):
-            return False
+    async def _send_results(self, results: list[Event]) -> None:
+        """All results, then one request for the answer to them, which would talk over what is still heard."""
+        for result in results:
+            await self._line.send(result)
+        if self._plays:
+            await asyncio.sleep(self.playback.ends_s - now_s())
         await self._line.send({"type": "response.create"})
-        return True
 
     async def _collect_response(self, turn: TurnSoFar) -> None:
         while True:
             event = await self._line.receive()
-            known = samples(turn.audio)
+            known = len(turn.audio)
             try:
                 turn.take(event, now_s())
+                if len(turn.audio) > known:
+                    self.playback.queue(str(event["item_id"]), bytes(turn.audio[known:]), now_s())
             except (KeyError, TypeError, ValueError) as error:
                 raise unusable(event, error) from error
-            self._line.cost = self._line.cost.plus(output_samples=samples(turn.audio) - known)
+            self._line.cost = self._line.cost.plus(output_samples=samples(turn.audio) - known // SAMPLE_BYTES)
             if event["type"] == "response.done":
                 break
         if turn.status == "failed":
