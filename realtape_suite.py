@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from clinic_agent.assistant import clinic_assistant, session_config
+from clinic_agent.assistant import calling, clinic_assistant
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config, ConfigError, from_environment
 from clinic_agent.line import CallFailed
 from clinic_agent.speech import read_wav
-from clinic_agent.voice_client import VoiceClient, connect
 from replay.bill import bill
 from replay.cassette import CannotRecord, Cassette, Content, Record, Request, Response
 from replay.cli import Unusable
@@ -180,47 +179,19 @@ async def _recorded(
 async def _converse(conversation: Conversation, port: int, key: str, on: date) -> None:
     """The agent's call, by way of a wire that can be cut."""
     assistant = clinic_assistant(conversation.clinic())
-    tools = assistant.tools.failing(conversation.broken)
-    words = conversation.words()
-    cut = conversation.dropped_after
-    async with _wire(port) as (wire_port, cut_it):
+    assistant = replace(assistant, tools=assistant.tools.failing(conversation.broken))
+    async with wire(port) as (wire_port, cut_it):
         config = Config(f"ws://127.0.0.1:{wire_port}{PATH}", f"http://127.0.0.1:{wire_port}/v1", key)
-        session = session_config(config, assistant)
-        if cut is None:
-            await _turns(config, session, words, tools.call, on)
-            return
-        session |= {"resumption": {"enabled": True}}
-        known = await _turns(config, session, words[:cut], tools.call, on, lost=cut_it)
-        again = replace(config, url=f"{config.url}?conversation_id={known}")
-        await _turns(again, session, words[cut:], tools.call, on)
-
-
-async def _turns(
-    config: Config,
-    session: dict[str, Any],
-    words: list[str | bytes],
-    call_tool: Callable[[str, str], dict[str, Any]],
-    on: date,
-    lost: Callable[[], None] = lambda: None,
-) -> str | None:
-    """Some turns over one connection; gives the conversation's id."""
-    async with connect(config, priced_on=on) as client:
-        await client.configure(session)
-        for said in words:
-            await _turn(client, said, call_tool)
-        lost()
-        return client.conversation_id
-
-
-async def _turn(client: VoiceClient, said: str | bytes, call_tool: Callable[[str, str], dict[str, Any]]) -> None:
-    if isinstance(said, str):
-        await client.type(said, call_tool)
-    else:
-        await client.speak(said, call_tool)
+        async with calling(config, assistant, priced_on=on) as call:
+            for number, said in enumerate(conversation.words()):
+                if number == conversation.dropped_after:
+                    cut_it()
+                    await asyncio.sleep(0.1)  # until the client has heard of it
+                await call.say(said)
 
 
 @asynccontextmanager
-async def _wire(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
+async def wire(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
     """A TCP relay in front of a port, and what cuts its connections, without a word to either end."""
     ends: list[asyncio.StreamWriter] = []
 
