@@ -70,6 +70,7 @@ def clinic() -> None:
     show_default=True,
     help="Seconds a turn may take.",
 )
+@click.option("--fast", is_flag=True, help="Do not wait for answers to be heard, as nobody listens meanwhile.")
 def call(
     wavs: tuple[Path, ...],
     texts: tuple[str, ...],
@@ -80,6 +81,7 @@ def call(
     database: Path | None,
     today: datetime | None,
     timeout_s: float,
+    fast: bool,
 ) -> None:
     """Call the clinic once and print what was heard, said and done, and what it cost.
 
@@ -95,7 +97,9 @@ def call(
             out.mkdir(parents=True, exist_ok=True)
         with _schedule(database) as schedule:
             assistant = clinic_assistant(Clinic(today.date() if today else this_day, schedule))
-            made = run_call(config, words, assistant, priced_on=this_day, patience=Patience(turn_s=timeout_s))
+            made = run_call(
+                config, words, assistant, priced_on=this_day, patience=Patience(turn_s=timeout_s), plays=not fast
+            )
             report = asyncio.run(made)
     except (CallFailed, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem

@@ -35,12 +35,12 @@ class Patience:
     def wait_s(self, attempt: int, asked_s: float | None, random: Random) -> float | None:
         """The wait before the next dial after `attempt` failed ones, of which the service asked for `asked_s`.
 
-        None: give up. Jitter takes up to half of the wait away, but never makes it shorter than was asked for.
+        None: give up. Jitter adds up to a half.
         """
         if attempt >= self.dials or (asked_s or 0.0) > self.longest_s:
             return None
         own_s = min(self.backoff_s * 2.0 ** (attempt - 1), self.longest_s)
-        return max(asked_s or 0.0, own_s * random.uniform(0.5, 1.0))
+        return max(asked_s or 0.0, own_s) * random.uniform(1.0, 1.5)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

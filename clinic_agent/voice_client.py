@@ -57,11 +57,10 @@ class VoiceClient:
     """One call: `configure` once, then `speak` or `type` turn by turn."""
 
     def __init__(self, line: Line, patience: Patience, *, plays: bool = True) -> None:
-        self.playback = Playback()
-        """What the caller hears, and when."""
         self._line = line
         self._patience = patience
         self._plays = plays
+        self._playback = Playback()
 
     @property
     def model(self) -> str:
@@ -98,6 +97,7 @@ class VoiceClient:
 
     async def _turn(self, turn: TurnSoFar, pcm: bytes, call_tool: CallTool) -> Turn:
         before = self.cost
+        self._playback = Playback()  # whoever speaks again has heard the last answer out
         try:
             await bounded(self._converse(turn, pcm, call_tool), self._patience.turn_s)
         except CallFailed as failed:
@@ -156,7 +156,7 @@ class VoiceClient:
         for result in results:
             await self._line.send(result)
         if self._plays:
-            await asyncio.sleep(self.playback.ends_s - now_s())
+            await asyncio.sleep(self._playback.ends_s - now_s())
         await self._line.send({"type": "response.create"})
 
     async def _collect_response(self, turn: TurnSoFar) -> None:
@@ -166,7 +166,7 @@ class VoiceClient:
             try:
                 turn.take(event, now_s())
                 if len(turn.audio) > known:
-                    self.playback.queue(str(event["item_id"]), bytes(turn.audio[known:]), now_s())
+                    self._playback.queue(str(event["item_id"]), bytes(turn.audio[known:]), now_s())
             except (KeyError, TypeError, ValueError) as error:
                 raise unusable(event, error) from error
             self._line.cost = self._line.cost.plus(output_samples=samples(turn.audio) - known // SAMPLE_BYTES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from clinic_agent.clinic import Clinic
@@ -13,7 +15,10 @@ from tests.clinic.phone import TODAY, Phone  # noqa: E402  # the line above come
 
 
 @pytest.fixture
-def phone(realtime_mock: MockServer, request: pytest.FixtureRequest) -> Phone:
-    """What makes calls to the mock of this test."""
+def phone(realtime_mock: MockServer, request: pytest.FixtureRequest) -> Iterator[Phone]:
+    """What makes calls to the mock of this test. The agent may make no mistake that the mock would explain."""
     way = getattr(request, "param", {})
-    return Phone(realtime_mock, Clinic(TODAY), tape=way.get("cassette") if way.get("verbatim") else None)
+    made = Phone(realtime_mock, Clinic(TODAY), tape=way.get("cassette") if way.get("verbatim") else None)
+    yield made
+    mistakes = [each for each in realtime_mock.findings if each.level == "error" and each.rule not in made.forgiven]
+    assert [str(each) for each in mistakes] == []

@@ -7,7 +7,7 @@ no more of what is there than the agent does. Time is virtual, so that nobody wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -16,14 +16,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clinic_agent.assistant import calling, clinic_assistant
+from clinic_agent.assistant import calling, clinic_assistant, run_open_call
+from clinic_agent.caller import Caller, Cue
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config
+from clinic_agent.cost import USD_PER_MINUTE, Cost
+from clinic_agent.open_mic import microphone
 from clinic_agent.patience import Patience
+from clinic_agent.playback import Playback
 from clinic_agent.report import CallReport
 from clinic_agent.schedule import Booking
 from clinic_agent.speech import read_wav
+from mockserver.journal import Spent
 from mockserver.mock import MockServer
+from mockserver.prices import dollars
 from realtape_suite import wire
 from replay.bill import bill
 from replay.recording import Recording
@@ -74,12 +80,16 @@ class Phone:
     """Tools that are out of order."""
     tape: Path | None = None
     """The recording that is played as it is, if one is."""
+    hears_all: bool = True
+    """False: sound was sent that a broken line swallowed. The service bills it, and the agent cannot know."""
+    forgiven: Collection[str] = ()
+    """Rules whose findings are no mistakes here."""
     lost_after: int | None = None
     """The connection is cut after so many turns."""
 
     async def call(self, *words: str | bytes) -> CallReport:
         """One call, of so many turns; its bill is held against the ledger, to the last digit of that one."""
-        before = self.mock.ledger.total_usd
+        before = self.mock.ledger
         assistant = clinic_assistant(self.clinic)
         assistant = replace(assistant, tools=assistant.tools.failing(self.broken))
         async with wire(urlsplit(self.mock.ws_url).port or 0) as (port, cut):
@@ -92,18 +102,35 @@ class Phone:
                         await asyncio.sleep(0.1)
                     await call.say(each)
                 report = call.report()
-        self.billed(report, before)
+        self.billed(report.cost, before)
         return report
 
-    def billed(self, report: CallReport, before: Decimal) -> None:
+    async def talk(self, cues: list[Cue]) -> CallReport:
+        """One call over an open microphone, by a caller who follows `cues`."""
+        before = self.mock.ledger
+        config = Config(self.mock.ws_url, self.mock.http_url, self.mock.api_key)
+
+        def caller(hearing: Playback) -> AsyncIterator[bytes]:
+            return microphone(Caller(cues, hearing).speak)
+
+        assistant = clinic_assistant(self.clinic)
+        report, _ = await run_open_call(config, caller, assistant, priced_on=TODAY, patience=self.patience)
+        self.billed(report.cost, before)
+        return report
+
+    def billed(self, cost: Cost, before: Spent) -> None:
         """The agent's own bill is the mock's, or that of the recording, which a mock only plays."""
-        counted = report.cost.usd
-        assert counted is not None
-        charged = self.mock.ledger.total_usd - before
+        assert cost.usd is not None
+        now = self.mock.ledger
+        charged = now.total_usd - before.total_usd
         if self.tape is not None:
             charged = bill(Recording.read(self.tape), TODAY).usd
             assert self.mock.report == []  # all went as it was recorded
-        assert abs(counted - charged) < Decimal("0.000001")
+        if not self.hears_all:
+            lost_s = now.audio_out_s - before.audio_out_s - cost.output_s
+            assert lost_s >= 0
+            charged -= dollars(lost_s / 60 * USD_PER_MINUTE[cost.model])
+        assert abs(cost.usd - charged) < Decimal("0.000002")
 
     @property
     def booked(self) -> list[Booking]:
@@ -121,7 +148,7 @@ def said(report: CallReport) -> str:
     return " ".join(turn.said for turn in report.turns)
 
 
-def wholly(report: CallReport, turns: Sequence[str] | int) -> None:
+def wholly(report: CallReport, turns: int) -> None:
     """The call went to its end."""
     assert report.failure is None
     assert len(report.turns) == turns

@@ -116,7 +116,7 @@ def serving() -> Serving:
 @asynccontextmanager
 async def _calling(config: Config, **patience: Any) -> AsyncIterator[VoiceClient]:
     limits = replace(Patience(dials=1, resumptions=0), **patience)
-    async with connect(config, priced_on=PRICED_ON, patience=limits) as client:
+    async with connect(config, priced_on=PRICED_ON, patience=limits, plays=False) as client:
         await client.configure({})
         yield client
 

@@ -40,24 +40,10 @@ def clinic_mock(pacing="burst", **settings) -> MockServer:
 
 async def call(mock: MockServer, words: list[str] | list[bytes], schedule: Clinic | None = None) -> CallReport:
     config = Config(mock.ws_url, mock.http_url, mock.api_key)
-    report = await run_call(config, words, clinic_assistant(schedule or Clinic(TODAY)), priced_on=TODAY)
+    assistant = clinic_assistant(schedule or Clinic(TODAY))
+    report = await run_call(config, words, assistant, priced_on=TODAY, plays=False)
     assert report.failure is None
     return report
-
-
-@pytest.mark.parametrize("words", [WORDS, SPEECH], ids=["typed", "spoken"])
-async def test_a_booking_over_two_turns_comes_out_the_same_typed_or_spoken(words):
-    async with clinic_mock() as mock:
-        report = await call(mock, words)
-    assert [turn.heard for turn in report.turns] == WORDS
-    assert [(run.name, run.result) for turn in report.turns for run in turn.tools] == [
-        (
-            "check_availability",
-            {"service": "dental cleaning", "date": "2026-07-06", "slots": ["09:30", "11:00", "14:30"]},
-        ),
-        ("book_appointment", BOOKED),
-    ]
-    assert report.turns[1].said.endswith("Your reference is DC-0706-0930. See you then!")
 
 
 @pytest.mark.parametrize("words", [WORDS, SPEECH], ids=["typed", "spoken"])
@@ -90,31 +76,6 @@ def test_the_time_to_the_first_sound_is_the_service_s_own_and_not_the_machine_s(
     assert second is not None and 400 <= second <= 1200
 
 
-@pytest.mark.parametrize(
-    ("words", "answer"),
-    [
-        ("A dental cleaning on July fifth, please.", "The next free day is 2026-07-06. Shall I look there?"),
-        ("A dental cleaning on July first, please.", "Which other day would suit you?"),
-        ("I have chest pain!", "I am putting you through to the nurse on duty. Please stay on the line."),
-        ("Hello, we were cut off.", "I have 09:30, 11:00, 14:30. Which one suits you, and what is your name?"),
-        ("Brabbel.", "I am sorry, I did not understand that. Could you say it again, please?"),
-    ],
-)
-async def test_what_else_callers_say_has_an_answer(words, answer):
-    async with clinic_mock() as mock:
-        report = await call(mock, [words])
-    assert report.turns[0].said.endswith(answer)
-
-
-async def test_a_time_somebody_else_has_taken_is_not_booked_twice():
-    schedule = Clinic(TODAY)
-    async with clinic_mock() as mock:
-        await call(mock, WORDS, schedule)
-        report = await call(mock, [WORDS[0], "Nine thirty. My name is John Smith."], schedule)
-    assert "free that day: 11:00, 14:30" in report.turns[1].said
-    assert [booking.name for booking in schedule.schedule.bookings()] == ["Maria Lopez"]
-
-
 async def test_the_command_makes_the_call_and_leaves_its_sound_in_files(tmp_path):
     speech = []
     for number, pcm in enumerate(SPEECH):
@@ -122,7 +83,7 @@ async def test_the_command_makes_the_call_and_leaves_its_sound_in_files(tmp_path
         speech += ["--wav", str(tmp_path / f"{number}.wav")]
     async with clinic_mock() as mock:
         environ = {"XAI_API_KEY": mock.api_key, "XAI_REALTIME_URL": mock.ws_url, "CLINIC_MODEL": ""}
-        command = ["call", "--today", "2026-07-01", "--json", "--out", str(tmp_path), *speech]
+        command = ["call", "--today", "2026-07-01", "--fast", "--json", "--out", str(tmp_path), *speech]
         result = await asyncio.to_thread(CliRunner().invoke, clinic, command, env=environ)
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
