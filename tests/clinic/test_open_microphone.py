@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
+import numpy as np
 import pytest
 
 from clinic_agent.caller import After, Cue, Into
@@ -35,7 +34,7 @@ async def test_a_caller_who_speaks_over_the_offer_is_heard_and_the_service_told_
 
 
 async def test_noise_on_the_line_starts_no_turn(phone: Phone):
-    hiss = bytes(random.Random(7).choices(range(3), k=2 * 24_000 * 4))
+    hiss = np.random.default_rng(7).normal(0, 60, 4 * 24_000).astype("<i2").tobytes()
     report = await phone.talk([Cue(After(0, 0.5), hiss), Cue(After(0, 6.0))])
     assert (tools(report), said(report)) == ([], "")
 
