@@ -43,9 +43,9 @@ class Background:
 
     def end(self) -> None:
         """Stop the loop and wait for the thread."""
+        self.call(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
 

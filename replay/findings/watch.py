@@ -97,11 +97,11 @@ class Watch:
 
     # Recorded ones, which were parsed already.
 
-    def recorded(self, step: Step, sound: bytes | str, *, seconds: float | None = None) -> None:
-        """A recorded frame. `sound` is what it carries; `seconds` what the service says that lasts."""
+    def recorded(self, step: Step, sound: bytes | str | None = None, *, seconds: float | None = None) -> None:
+        """A recorded frame. `sound` is what it carries, if that is its kind; `seconds` how long it is, if told."""
         self._frames += 1
         step = Step(step.at, step.way, step.type, step.event, self._frames - 1)
-        if not sound:
+        if sound is None:
             self._step(step)
         elif step.way == "sent":
             self._sound_in(step.at, sound)

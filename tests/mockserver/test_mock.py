@@ -175,3 +175,8 @@ def test_an_error_in_the_thread_is_raised_at_the_end_too(monkeypatch: pytest.Mon
         connect(mock.ws_url, additional_headers=KEY),
     ):
         pass
+
+
+async def test_a_mock_in_a_thread_ends_where_another_loop_runs():
+    with MockServer() as mock, connect(mock.ws_url, additional_headers=KEY):
+        assert len(mock.sessions) == 1
