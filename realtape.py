@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from mockserver import faults
+    from mockserver.autojump import virtual_time
     from mockserver.brains import Call, Fail, Hosted, Pause, Say
     from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
     from mockserver.limits import Limits
@@ -33,6 +34,7 @@ __all__ = [
     "When",
     "faults",
     "main",
+    "virtual_time",
 ]
 
 _HOMES = {
@@ -48,6 +50,7 @@ _HOMES = {
     "When": "mockserver.brains.scenario",
     "Limits": "mockserver.limits",
     "MockServer": "mockserver.mock",
+    "virtual_time": "mockserver.autojump",
 }
 _COMMANDS = {
     "serve": "mockserver.cli",

@@ -12,13 +12,17 @@ offered to others in between, and where loopback has a thread of its own (macOS,
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import selectors
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
+from typing_extensions import ParamSpec
+
+P = ParamSpec("P")
 T = TypeVar("T")
 Ready = list[tuple[selectors.SelectorKey, int]]
 
@@ -140,6 +144,26 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             loop.run_until_complete(loop.shutdown_default_executor())
         finally:
             loop.close()
+
+
+@overload
+def virtual_time(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]: ...
+@overload
+def virtual_time(work: Coroutine[Any, Any, T]) -> T: ...
+def virtual_time(work: Any) -> Any:
+    """Run a coroutine in virtual time and give back its result; or, of an async function, make one that does.
+
+    `virtual_time(main())`, or above an async test `@virtual_time`, which pytest then takes for a plain test, fixtures
+    and all. Raises Stalled, after a few real seconds, when nothing can happen any more.
+    """
+    if asyncio.iscoroutine(work):
+        return run(work)
+
+    @functools.wraps(work)
+    def in_virtual_time(*args: Any, **kwargs: Any) -> Any:
+        return run(work(*args, **kwargs))
+
+    return in_virtual_time
 
 
 def _cancel_all(loop: AutoJumpLoop) -> None:
