@@ -25,9 +25,11 @@ from mockserver.prices import PriceTable, Tokens, UnknownPrice, priced
 from replay import json_text
 from replay.bill import token_counts
 from replay.cassette import Record, Request, Response, Way
+from replay.findings import Finding, Levels, Setting
+from replay.findings.tape import lint
 from replay.frames import Binary, Close, Frame, Reset, Text
 from replay.recorder import Relay, Settings
-from replay.recording import Event, event_in
+from replay.recording import Event, Recording, connections, event_in
 from replay.spending import Meter, prices
 from replay.upstream import Upstream
 
@@ -46,10 +48,13 @@ class LiveService(Assertions):
     """One service for the length of a `with`. `service` is a name in SERVICES, `url` where it is, `key` what it takes.
 
     Once `max_usd` are spent, every call is ended (1000) and none is let in (429): see `limit`. `on` is now, for the
-    prices of the day and the times in the journal. Raises BadUpstream for an address that is none, OSError.
+    prices of the day and the times in the journal; `findings` is how loud mistakes of clients are. Raises ValueError
+    for levels that are none, BadUpstream for such an address, OSError.
     """
 
-    def __init__(self, service: str, url: str, key: str, max_usd: Fraction, on: datetime) -> None:
+    def __init__(
+        self, service: str, url: str, key: str, max_usd: Fraction, on: datetime, findings: Setting = None
+    ) -> None:
         self.service = service
         self.journal = Journal()
         self.warnings: list[str] = []
@@ -63,6 +68,8 @@ class LiveService(Assertions):
         self._table = _table(service)
         self._prices_show = prices(service, on.date()) is not None
         self._calls: dict[int, _Call] = {}
+        self._levels = Levels(findings)
+        self._records: list[Record] = []
         self._relay: Relay
         self._thread: Background | None = None
 
@@ -109,6 +116,13 @@ class LiveService(Assertions):
         return self._relay.limit
 
     @property
+    def findings(self) -> list[Finding]:
+        """Mistakes of clients so far, as the mock finds them."""
+        self._catch_up()
+        recording = Recording("live", self.service, self._origin, connections(self._records))
+        return lint(recording, self._levels)
+
+    @property
     def unused(self) -> list[str]:
         """Nothing is scripted."""
         return []
@@ -138,12 +152,14 @@ class LiveService(Assertions):
     async def _start(self) -> None:
         upstream = await Upstream.find(self._url)
         upstream = Upstream(upstream.url, self.service, upstream.origin)
+        self._origin = upstream.origin
         limited = self._max_usd if self._prices_show else None
         settings = Settings(None, self._on, "realtape", max_usd=limited, keys=self._keys)
         self._relay = Relay(upstream, settings, self.warnings.append, self._witness)
         await self._relay.start()
 
     def _witness(self, record: Record) -> None:
+        self._records.append(record)
         at_s, number = record.at_us / 1e6, record.connection
         call = self._calls.get(number)
         match record.content:

@@ -50,7 +50,12 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
     if left <= 0:
         pytest.fail("the tests before this one have spent the budget; raise --realtime-budget", pytrace=False)
     now = datetime.now(timezone.utc)  # noqa: TID251  # live prices have a date
-    return LiveService(name, node.config.getoption("--realtime-upstream") or url, key, left, now)
+    try:
+        return LiveService(
+            name, node.config.getoption("--realtime-upstream") or url, key, left, now, options.get("findings")
+        )
+    except ValueError as problem:
+        pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
 def settle(node: pytest.Item, service: LiveService, passed: bool) -> None:

@@ -33,13 +33,14 @@ _MARKER = (
 )
 _CONVERSATION = "realtime conversation"
 _LEFT_OVER = "realtime: not used"
+_FINDINGS = "realtime: findings"
 
 _MOCK = pytest.StashKey["Service"]()
 _VIRTUAL = pytest.StashKey["MockServer"]()
 _OPTIONS = pytest.StashKey[dict[str, Any]]()
 _PASSED = pytest.StashKey[bool]()
 _TOLD = pytest.StashKey[bool]()
-_UNUSED = pytest.StashKey[list[str]]()
+_NOTES = pytest.StashKey[dict[str, list[str]]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="0.25",
         help="what all tests together may spend live; calls are ended once they have (default: 0.25)",
     )
+    parser.addini("realtime_findings", f"the default of its `findings`: {', '.join(UNUSED)}", default="")
     parser.addini(
         "realtime_unused", f"the default of the realtime marker's `unused`: {', '.join(UNUSED)}", default="warn"
     )
@@ -63,6 +65,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
+    if (loudness := config.getini("realtime_findings")) not in ("", *UNUSED):
+        raise pytest.UsageError(f"realtime_findings is {loudness!r}; use {', '.join(UNUSED)}")
     if (level := config.getini("realtime_unused")) not in UNUSED:
         raise pytest.UsageError(f"realtime_unused is {level!r}; use {', '.join(UNUSED)}")
     if _is_live(config):
@@ -116,6 +120,7 @@ def _live(request: pytest.FixtureRequest, options: dict[str, Any], own: dict[str
         _set_environment(request, service, own)
         yield service
     pytest_live.settle(node, service, node.stash.get(_PASSED, False))
+    _judge(node, service, {**own, "unused": "off"})
 
 
 def _set_environment(request: pytest.FixtureRequest, mock: Service, own: dict[str, Any]) -> None:
@@ -174,25 +179,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if report.failed and not item.stash.get(_TOLD, False):
             item.stash[_TOLD] = True
             report.sections += _sections(item, mock)
-        if report.when == "teardown" and (lines := item.stash.get(_UNUSED, [])):
-            report.sections.append((_LEFT_OVER, "\n".join(lines)))
+        if report.when == "teardown" and report.passed:
+            report.sections += [(title, "\n".join(lines)) for title, lines in item.stash.get(_NOTES, {}).items()]
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """What passing tests left over, test by test, and what was spent."""
+    """What is to be said of tests that passed, and what was spent."""
     reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
     if _is_live(config):
         from mockserver import pytest_live
 
         terminalreporter.section("realtime")
         terminalreporter.write_line(pytest_live.spent(reports, config))
-    passed = [each for each in reports if each.passed]
-    left = [(each.nodeid, text) for each in passed for title, text in each.sections if title == _LEFT_OVER]
-    if left:
-        terminalreporter.section(_LEFT_OVER)
-        for nodeid, text in left:
-            terminalreporter.write_line(nodeid)
+    for title in (_FINDINGS, _LEFT_OVER):
+        notes = [(each, text) for each in reports if each.passed for name, text in each.sections if name == title]
+        if notes:
+            terminalreporter.section(title)
+        for report, text in notes:
+            terminalreporter.write_line(report.nodeid)
             for line in text.splitlines():
                 terminalreporter.write_line(f"  {line}")
 
@@ -209,6 +214,8 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
         options |= said
     _check(options)
     options.setdefault("seed", node.nodeid)
+    if loudness := node.config.getini("realtime_findings"):
+        options.setdefault("findings", loudness)
     return {name: _found(node, value) if name in _FILES else value for name, value in options.items()}
 
 
@@ -248,14 +255,25 @@ def _made(options: dict[str, Any]) -> MockServer:
         pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
-def _judge(node: pytest.Item, mock: MockServer, own: dict[str, Any]) -> None:
-    """After a test that passed: what it left over."""
-    level = own.get("unused") or node.config.getini("realtime_unused")
-    if not node.stash.get(_PASSED, False) or level == "off" or not (lines := _unused(node, mock)):
+def _judge(node: pytest.Item, mock: Service, own: dict[str, Any]) -> None:
+    """After a test that passed: its client's mistakes, and what it left over. Findings fail it where a level was asked
+    for, by the marker or for the whole suite; else they are told."""
+    if not node.stash.get(_PASSED, False):
         return
-    if level == "error":
-        pytest.fail("\n".join(["the test passed, but not all was used:", *lines]), pytrace=False)
-    node.stash[_UNUSED] = lines
+    level = own.get("unused") or node.config.getini("realtime_unused")
+    left = _unused(node, mock) if level != "off" else []
+    wrong = [str(each) for each in mock.findings if each.level == "error"]
+    failures = ["the test passed, but its client made mistakes:", *wrong] if wrong and _asked_for(node) else []
+    if left and level == "error":
+        failures += ["the test passed, but not all was used:", *left]
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)
+    notes = {_FINDINGS: [str(each) for each in mock.findings], _LEFT_OVER: left}
+    node.stash[_NOTES] = {title: lines for title, lines in notes.items() if lines}
+
+
+def _asked_for(node: pytest.Item) -> bool:
+    return node.stash[_OPTIONS].get("findings") is not None
 
 
 def _unused(node: pytest.Item, mock: Service) -> list[str]:
@@ -268,6 +286,8 @@ def _sections(node: pytest.Item, mock: Service) -> Iterator[tuple[str, str]]:
     from mockserver.timeline import told
 
     yield _CONVERSATION, "\n".join([told(mock.sessions), *getattr(mock, "warnings", ())])
+    if findings := mock.findings:
+        yield _FINDINGS, "\n".join(map(str, findings))
     if mock.sessions and (unused := _unused(node, mock)):
         yield _LEFT_OVER, "\n".join(unused)
     cassette = node.stash[_OPTIONS].get("cassette")

@@ -80,11 +80,11 @@ class Recording:
         path = Path(path)
         if path.suffix == SUFFIX or _is_cassette(path):
             with Cassette.open(path) as cassette:
-                return cls(path.stem, cassette.header.dialect, cassette.header.origin, _lines(cassette))
+                return cls(path.stem, cassette.header.dialect, cassette.header.origin, connections(cassette))
         from replay.formats import detect  # it reads events with what is here
 
         tape = detect.read(path, imported_at=_NO_DATE, tool="")
-        return cls(path.stem, tape.header.dialect, tape.header.origin, _lines(tape.records))
+        return cls(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records))
 
     @classmethod
     def of(cls, conversation: Conversation) -> Recording:
@@ -126,7 +126,8 @@ def message(data: str | bytes, at_s: float) -> Moment:
     return Moment(at_s, "sent", Text(data.encode(errors="surrogatepass")), event_in(data))
 
 
-def _lines(records: Iterable[Record]) -> tuple[Line, ...]:
+def connections(records: Iterable[Record]) -> tuple[Line, ...]:
+    """What happened on each connection; plain HTTP requests are none."""
     by_connection: dict[int, list[Record]] = {}
     for record in records:
         by_connection.setdefault(record.connection, []).append(record)

@@ -39,6 +39,12 @@ def ask(mock, text, url=None, key=None):
         while (event := json.loads(service.recv()))["type"] != "response.done":
             said += event["delta"] if event["type"].endswith("transcript.delta") else ""
         return said
+
+def careless(mock):
+    bearer = {"Authorization": f"Bearer {mock.api_key}"}
+    with connect(mock.ws_url, additional_headers=bearer) as service:
+        item = {"type": "function_call_output", "call_id": "nowhere", "output": "{}"}
+        service.send(json.dumps({"type": "conversation.item.create", "item": item}))
 """
 Suite = Callable[..., pytest.RunResult]
 

@@ -41,9 +41,8 @@ def test_the_same_test_runs_against_the_service_and_its_assertions_hold(upstream
     run.assert_outcomes(passed=1)
     (log,) = upstream.sessions
     log.assert_count("response.create", 1)
-    cost = upstream.ledger.total_usd
     run.stdout.fnmatch_lines(
-        [f"realtime: {upstream.ws_url}, for at most 0.25 USD", f"1 tests ran live and cost {cost} of 0.25 USD"]
+        [f"realtime: {upstream.ws_url}, for at most 0.25 USD", "1 tests ran live and cost 0.00* of 0.25 USD"]
     )
 
 
@@ -66,6 +65,23 @@ def test_call(realtime_mock):
     )
     assert len(upstream.sessions) == 1
     assert KEY not in str(run.stdout)
+
+
+def test_mistakes_are_found_live_as_well(upstream: MockServer, suite: Suite):
+    run = suite(
+        """
+from client import careless
+
+@pytest.mark.realtime("clinic.yaml", findings="error")
+def test_call(realtime_mock):
+    careless(realtime_mock)
+    assert [each.rule for each in realtime_mock.findings] == ["tool-result-unknown"]
+""",
+        "--realtime-upstream",
+        upstream.ws_url,
+    )
+    run.assert_outcomes(passed=1, errors=1)
+    run.stdout.fnmatch_lines(["the test passed, but its client made mistakes:", "tool-result-unknown at *"])
 
 
 def test_what_only_the_mock_can_do_is_skipped_with_the_reason(upstream: MockServer, suite: Suite):

@@ -240,6 +240,48 @@ def test_sync_in_virtual_time(realtime_mock): ...
     )
 
 
+CARELESS = """
+from client import careless
+
+pytestmark = pytest.mark.realtime(pacing="burst", unused="off")
+
+def test_told(realtime_mock):
+    careless(realtime_mock)
+
+@pytest.mark.realtime(findings="error")
+def test_failed(realtime_mock):
+    careless(realtime_mock)
+
+@pytest.mark.realtime(findings={"tool-result-unknown": "warn"})
+def test_tolerated(realtime_mock):
+    careless(realtime_mock)
+
+@pytest.mark.realtime(findings="off")
+def test_quiet(realtime_mock):
+    careless(realtime_mock)
+    assert realtime_mock.findings == []
+"""
+
+
+@pytest.mark.parametrize("of_the_suite", [False, True])
+def test_a_client_s_mistake_is_told_and_fails_the_test_where_that_was_asked_for(suite: Suite, of_the_suite: bool):
+    run = suite(CARELESS, *(["-o", "realtime_findings=error"] if of_the_suite else []))
+    run.assert_outcomes(passed=4, errors=2 if of_the_suite else 1)
+    run.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_failed*",
+            "the test passed, but its client made mistakes:",
+            "tool-result-unknown at * s: *. Send the call_id *",
+            "*- realtime conversation -*",
+            "*= realtime: findings =*",
+            "test_calls.py::test_tolerated",
+            "  tool-result-unknown at * s: *",
+        ]
+    )
+    assert ("ERROR at teardown of test_told" in str(run.stdout)) is of_the_suite
+    assert "ERROR at teardown of test_quiet" not in str(run.stdout)
+
+
 def test_a_bug_in_the_mock_fails_the_test_that_met_it(suite: Suite):
     run = suite(
         """
