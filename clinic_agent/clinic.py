@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from clinic_agent.schedule import Booking, MemorySchedule, NotBooked, Schedule, SlotTaken
+from clinic_agent.toolbox import Refused
 
 NAME = "Maple Street Clinic"
 BOOKABLE_DAYS = 180
@@ -38,7 +39,7 @@ OPENING_HOURS: dict[int, tuple[time, time]] = {**dict.fromkeys(range(5), _WEEKDA
 """Opening and closing time by weekday, Monday is 0; a day that is missing is closed."""
 
 
-class ClinicError(Exception):
+class ClinicError(Refused):
     """The clinic cannot do what was asked; the message is fit to be told to the caller."""
 
 

@@ -11,10 +11,6 @@ from datetime import date, time
 from typing import Protocol
 
 
-class Unavailable(Exception):
-    """The calendar cannot answer just now and has changed nothing; asking again may help."""
-
-
 class SlotTaken(Exception):
     """Somebody has the slot: `booking`. Nothing was changed."""
 

@@ -15,7 +15,8 @@ from os import PathLike, fspath
 from types import TracebackType
 from typing import Any
 
-from clinic_agent.schedule import Booking, Change, NotBooked, SlotTaken, Unavailable
+from clinic_agent.schedule import Booking, Change, NotBooked, SlotTaken
+from clinic_agent.toolbox import Unavailable
 
 VERSION = 1
 """Of the tables below; a file with a newer one is refused."""

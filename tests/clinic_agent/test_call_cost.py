@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinic_agent.cost import Cost
+from mockserver.dialects.xai_usage import PRICES_2026_07
+from mockserver.ledger import Ledger
 
 JULY = date(2026, 7, 31)
 MINUTE = 24_000 * 60
@@ -65,3 +67,23 @@ def test_the_turns_of_a_call_cost_exactly_what_the_call_costs(turns):
     parts = [after.since(before) for before, after in pairwise(marks)]
     assert parts == turns
     assert sum((part.exact_usd or Fraction(0) for part in parts), Fraction(0)) == call.exact_usd
+
+
+def test_the_service_s_own_tools_and_its_telephone_line_cost_what_the_mock_s_ledger_says():
+    cost = Cost("grok-voice-think-fast-1.0", date(2026, 7, 1)).plus(
+        input_samples=24_000, text_items=2, hosted_calls={"web_search": 2, "file_search": 1}, telephony_s=Fraction(90)
+    )
+    ledger = Ledger(PRICES_2026_07, cost.model)
+    ledger.heard(24_000, 24_000)
+    ledger.text_items, ledger.telephony_s = 2, Fraction(90)
+    ledger.hosted("web_search", 2)
+    ledger.hosted("file_search", 1)
+    assert cost.exact_usd == ledger.exact_usd
+    later = cost.plus(hosted_calls={"web_search": 1}, telephony_s=Fraction(30)).since(cost)
+    assert later.exact_usd == Fraction(5, 1000) + Fraction("0.005")
+
+
+def test_a_tool_without_a_known_price_is_not_guessed_at():
+    cost = Cost("grok-voice-think-fast-1.0", date(2026, 7, 1)).plus(hosted_calls={"divination": 1})
+    assert cost.usd is None
+    assert "no price known for the tool 'divination'" in cost.shown

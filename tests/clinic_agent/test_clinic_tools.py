@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinic_agent.clinic import Clinic
-from clinic_agent.schedule import MemorySchedule, Unavailable
-from clinic_agent.tools import MAX_ARGUMENTS_CHARS, READ_ATTEMPTS, CheckAvailability, Tool, Tools, clinic_tools
+from clinic_agent.schedule import MemorySchedule
+from clinic_agent.toolbox import MAX_ARGUMENTS_CHARS, READ_ATTEMPTS, Tool, Tools, Unavailable
+from clinic_agent.tools import CheckAvailability, clinic_tools
 
 TODAY = date(2026, 7, 1)
 CHECK = {"service": "dental cleaning", "date": "2026-07-06"}

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from clinic_agent.clinic import Clinic
-from clinic_agent.schedule import Booking, Change, MemorySchedule, NotBooked, Schedule, SlotTaken, Unavailable
+from clinic_agent.schedule import Booking, Change, MemorySchedule, NotBooked, Schedule, SlotTaken
 from clinic_agent.schedule_sqlite import BadDatabase, SqliteSchedule
+from clinic_agent.toolbox import Unavailable
 
 MONDAY = date(2026, 7, 6)
 MARIA = Booking("DC-0706-0930", "dental cleaning", MONDAY, time(9, 30), "Maria Lopez")

@@ -1,0 +1,63 @@
+"""Another prompt, other tools, another scenario: another trade, with the agent as it is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clinic_agent.assistant import run_call
+from clinic_agent.config import Config
+from clinic_agent.report import CallReport
+from examples.orders import Shop, assistant
+from mockserver.mock import MockServer
+
+ROOT = Path(__file__).parents[2]
+
+
+async def call(mock: MockServer, shop: Shop, *words: str) -> CallReport:
+    config = Config(mock.ws_url, mock.http_url, mock.api_key)
+    report = await run_call(config, words, assistant(shop), priced_on=date(2026, 7, 1))
+    assert report.failure is None
+    assert not [each for each in mock.findings if each.level == "error"]
+    return report
+
+
+@pytest.mark.realtime("../../examples/orders.yaml", time="virtual", voice="tone", unused="off")
+async def test_an_order_is_found_and_stopped_in_two_turns(realtime_mock):
+    shop = Shop()
+    report = await call(realtime_mock, shop, "Where is order 1043?", "Please stop it.")
+    assert [turn.said for turn in report.turns] == [
+        "Let me look. Order 1043 is being packed. Anything else?",
+        "Order 1043 is stopped.",
+    ]
+    assert shop.orders[1043] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["Where is order 9999?"], "there is no order 9999"),
+        (["Where is order 1042?", "Stop it!"], "order 1042 has been sent already"),
+        (["I would like a dental cleaning."], "I can only tell you about orders"),
+    ],
+)
+@pytest.mark.realtime("../../examples/orders.yaml", time="virtual", voice="tone", unused="off")
+async def test_what_cannot_be_done_is_said(realtime_mock, words, says):
+    report = await call(realtime_mock, Shop(), *words)
+    assert says in report.turns[-1].said
+
+
+@pytest.mark.slow
+@pytest.mark.realtime("../../examples/orders.yaml", pacing="burst", voice="tone")
+def test_the_program_says_what_was_said_and_what_it_cost(realtime_env: dict[str, Any]):
+    environ = {**os.environ, **realtime_env, "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, str(ROOT / "examples" / "orders.py")]
+    told = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "said          Order 1043 is stopped." in told
+    assert "find_order, stop_order" not in told and "$0.0" in told
