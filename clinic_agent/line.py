@@ -160,6 +160,8 @@ class Line:
         """Send one client event."""
         self._watch("sent", event)
         await self._socket.send(json.dumps(event))
+        if event["type"] == "conversation.item.create" and event["item"]["type"] == "message":
+            self.cost = self.cost.plus(text_items=1)
 
     async def send_audio(self, pcm: bytes) -> None:
         """Append PCM16 mono 24 kHz to the service's input buffer."""

@@ -17,7 +17,7 @@ from clinic_agent.line import CallFailed, CallTool, Line, hung_up, now_s, unusab
 from clinic_agent.playback import Playback
 from clinic_agent.recording import Moment, Recording, recorded
 from clinic_agent.speech import SAMPLE_RATE_HZ, samples
-from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
+from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run, typed
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
@@ -48,6 +48,8 @@ class OpenMic:
         self._audible = ""
         self._create_s: float | None = None
         self._rounds = 0
+        self._unanswered: list[Event] = []
+        """Results of tools, as sent, whose answer has not come."""
 
     @property
     def received_samples(self) -> int:
@@ -95,6 +97,23 @@ class OpenMic:
             case "response.done":
                 return self._response_done(turn, at_s)
         return []
+
+    def resumed(self, at_s: float) -> list[Event]:
+        """The connection was lost, and another one has taken the conversation up; what is to be sent at once.
+
+        What came of an answer plays on, the rest never comes: it is asked for anew. What the caller had said is told in
+        writing, as it was understood.
+        """
+        self._note(at_s, AGENT, "resumed")
+        self._caller_item, self._caller_speaks, self._audible, self._create_s = "", False, "", None
+        turn = self.turns[-1]
+        turn.pending.clear()
+        again = list(self._unanswered)
+        if not again and turn.heard and turn.status == "in_progress":
+            again = [typed(turn.heard)]
+        if again:
+            self._create_s = max(at_s, self.playback.ends_s)
+        return again
 
     def said(self) -> list[Moment]:
         """What the assistant said, each utterance where its sound began."""
@@ -153,6 +172,7 @@ class OpenMic:
         if turn.status == "failed":
             raise CallFailed("the service failed to answer; call again")
         calls, turn.pending = turn.pending, []
+        self._unanswered = []
         if not calls:
             if turn.hangs_up and not self._caller_speaks:
                 self.ends_s = max(at_s, self.playback.ends_s)  # once the goodbye was heard
@@ -170,6 +190,7 @@ class OpenMic:
             self._note(at_s, AGENT, call.name)
             results.append(call.answer(result))
         if not self._caller_speaks:  # else their turn is answered by itself, results and all
+            self._unanswered = results
             self._create_s = max(at_s, self.playback.ends_s)  # an answer asked for now would talk over its preamble
         return results
 
@@ -186,6 +207,8 @@ class OpenCall:
         self._costs: list[Cost] = [line.cost]
         self._caller = bytearray()
         self._start_s: float | None = None
+        self._up = asyncio.Event()
+        self._up.set()
 
     @property
     def playback(self) -> Playback:
@@ -234,19 +257,40 @@ class OpenCall:
             if self._start_s is None:  # a chunk is there once its last sample was spoken
                 self._start_s = now_s() - samples(chunk) / SAMPLE_RATE_HZ
             self._caller += chunk
-            await self._line.send_audio(chunk)
+            await self._send_audio(chunk)
+
+    async def _send_audio(self, chunk: bytes) -> None:
+        """What is spoken while the line is down goes out over the next one."""
+        while True:
+            await self._up.wait()
+            try:
+                return await self._line.send_audio(chunk)
+            except ConnectionClosed:
+                self._up.clear()  # which `_listen` notices as well
 
     async def _listen(self) -> None:
         while self._state.ends_s is None or now_s() < self._state.ends_s:
-            for asked in self._state.due(now_s()):
-                await self._line.send(asked)
-            due_s = self._state.next_due
             try:
-                event = await asyncio.wait_for(self._line.receive(), None if due_s is None else due_s - now_s())
-            except asyncio.TimeoutError:
-                continue
-            for answer in self._take(event):
-                await self._line.send(answer)
+                await self._hear()
+            except ConnectionClosed as closed:
+                self._up.clear()
+                await self._line.resume(closed)
+                await self._send(self._state.resumed(now_s()))
+                self._up.set()
+
+    async def _hear(self) -> None:
+        """Send what is due, and take the next event if one comes before something else is."""
+        await self._send(self._state.due(now_s()))
+        due_s = self._state.next_due
+        try:
+            event = await asyncio.wait_for(self._line.receive(), None if due_s is None else due_s - now_s())
+        except asyncio.TimeoutError:
+            return
+        await self._send(self._take(event))
+
+    async def _send(self, events: list[Event]) -> None:
+        for event in events:
+            await self._line.send(event)
 
     def _take(self, event: Event) -> list[Event]:
         state = self._state

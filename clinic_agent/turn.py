@@ -156,6 +156,12 @@ class TurnSoFar:
             self.pending.clear()  # a call of an answer that was cut off is not to be carried out
 
 
+def typed(text: str) -> Event:
+    """The client event that says something in writing."""
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    return {"type": "conversation.item.create", "item": message}
+
+
 def _ends(tools: Iterable[ToolRun]) -> bool:
     return any(run.name == END_CALL for run in tools)
 

@@ -32,7 +32,7 @@ from clinic_agent.line import (
 from clinic_agent.patience import Patience
 from clinic_agent.playback import Playback
 from clinic_agent.speech import SAMPLE_BYTES, chunks, samples
-from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run
+from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run, typed
 
 
 @asynccontextmanager
@@ -146,9 +146,7 @@ class VoiceClient:
         await self._line.send({"type": "response.create"})
 
     async def _send_text(self, text: str) -> None:
-        message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-        await self._line.send({"type": "conversation.item.create", "item": message})
-        self._line.cost = self._line.cost.plus(text_items=1)
+        await self._line.send(typed(text))
         await self._line.send({"type": "response.create"})
 
     async def _send_results(self, results: list[Event]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -80,8 +81,9 @@ class Phone:
     """Tools that are out of order."""
     tape: Path | None = None
     """The recording that is played as it is, if one is."""
-    hears_all: bool = True
-    """False: sound was sent that a broken line swallowed. The service bills it, and the agent cannot know."""
+    line_breaks: bool = False
+    """Sound is lost with a line. What the service sent it bills, and the agent cannot know; what the agent sent it
+    counts, and the service cannot know."""
     forgiven: Collection[str] = ()
     """Rules whose findings are no mistakes here."""
     lost_after: int | None = None
@@ -126,10 +128,11 @@ class Phone:
         if self.tape is not None:
             charged = bill(Recording.read(self.tape), TODAY).usd
             assert self.mock.report == []  # all went as it was recorded
-        if not self.hears_all:
-            lost_s = now.audio_out_s - before.audio_out_s - cost.output_s
-            assert lost_s >= 0
-            charged -= dollars(lost_s / 60 * USD_PER_MINUTE[cost.model])
+        if self.line_breaks:
+            unheard_s = now.audio_out_s - before.audio_out_s - cost.output_s
+            unsent_s = cost.input_s - now.audio_in_s + before.audio_in_s
+            assert unheard_s >= 0 and 0 <= unsent_s <= Fraction(1, 10)  # one message of the microphone
+            charged += dollars((unsent_s - unheard_s) / 60 * USD_PER_MINUTE[cost.model])
         assert abs(cost.usd - charged) < Decimal("0.000002")
 
     @property

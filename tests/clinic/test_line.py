@@ -33,7 +33,7 @@ def lost(at: str, *, response: int = 1, nth: int = 1, **how: Any) -> dict[str, A
 @behaviour("clinic", tape=False)
 async def test_a_line_that_breaks_in_mid_answer_is_replaced_and_nothing_is_booked_twice(phone, fault):
     phone.mock.set_faults([fault])
-    phone.hears_all = False
+    phone.line_breaks = True
     report = await phone.call(ASK, CHOOSE)
     assert report.failure is None
     assert phone.mock.faults[0].fired == 1
@@ -47,7 +47,7 @@ async def test_a_line_that_breaks_in_mid_answer_is_replaced_and_nothing_is_booke
 @behaviour("clinic", tape=False)
 async def test_a_spoken_turn_whose_answer_broke_off_is_not_said_again_but_written(phone):
     phone.mock.set_faults([lost(SPEAKING)])
-    phone.hears_all = False
+    phone.line_breaks = True
     report = await phone.call(clip("booking-1"))
     assert tools(report) == ["check_availability"]
     assert (report.cost.text_items, report.turns[0].heard) == (1, ASK)

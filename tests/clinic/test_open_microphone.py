@@ -44,3 +44,34 @@ async def test_an_emergency_is_answered_over_an_open_line_as_well(phone: Phone):
     report = await phone.talk([Cue(After(0, 0.5), clip("emergency")), Cue(After(2, 1.0))])
     assert tools(report) == ["transfer_to_human"]
     assert phone.booked == []
+
+
+@pytest.mark.parametrize(
+    ("response", "utterances"),
+    [(1, (3, 5)), (2, (3, 5)), (4, (2, 5))],
+    ids=["before the tool", "in the offer", "in the confirmation"],
+)
+async def test_a_line_that_breaks_while_the_assistant_speaks_is_replaced_and_the_answer_given_again(
+    phone: Phone, realtime_mock: MockServer, response: int, utterances: tuple[int, int]
+):
+    fault = {"at": "response.output_audio.delta", "nth": 2, "response": response, "do": "reset", "session": 1}
+    realtime_mock.set_faults([fault | {"times": 1}])
+    phone.line_breaks = True
+    offered, confirmed = utterances
+    ask, choose = clip("booking-1"), clip("booking-2")
+    report = await phone.talk([Cue(After(0, 0.5), ask), Cue(After(offered, 0.5), choose), Cue(After(confirmed, 1.0))])
+    assert report.failure is None
+    assert [booking.reference for booking in phone.booked] == ["DC-0706-0930"]
+    named = [session.sent("conversation.created")[0]["conversation"]["id"] for session in realtime_mock.sessions]
+    assert named == [report.conversation_id] * 2
+
+
+async def test_a_line_that_breaks_while_nobody_speaks_costs_nothing_but_a_moment(
+    phone: Phone, realtime_mock: MockServer
+):
+    realtime_mock.set_faults([{"at": "time: 0.3s", "do": "reset", "session": 1, "times": 1}])
+    phone.line_breaks = True
+    report = await phone.talk([Cue(After(0, 3.0), clip("booking-1")), Cue(After(2, 1.0))])
+    assert report.failure is None
+    assert tools(report) == ["check_availability"]
+    assert report.cost.text_items == 0
