@@ -1,5 +1,5 @@
-"""Watches what the dialects say in any test: every event is a known one, and one of OpenAI's has the type that the
-`openai` package gives it.
+"""Watches what the dialects say in any test: every event has the shape that `serve --check` asks of it, a row in
+docs/fidelity.md, and if it is one of OpenAI's the type that the `openai` package gives it.
 
 Not a test: tests/conftest.py starts it and asks it after each test. Without the package no types are looked at.
 """
@@ -14,8 +14,10 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
+from mockserver.dialects import events_of
 from mockserver.dialects.evidence import EVIDENCE
 from mockserver.facts import Fact
+from mockserver.wire import complaint
 from replay.frames import Frame, Text
 
 _PACKAGE: Any = import_module("openai.types.realtime") if find_spec("openai") is not None else None
@@ -47,6 +49,8 @@ def judged(service: str, render: Render) -> Render:
 
     def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame]:
         for frame in render(dialect, fact, at):
+            if (problem := complaint(frame, events_of(service))) is not None:
+                complaints.append(problem)
             if isinstance(frame, Text):
                 judge(service, orjson.loads(frame.data))
             yield frame

@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # a server that is not yet talked to loads neither numpy nor 
     from collections.abc import Callable
 
     from mockserver.dialect import Dialect, Opening
+    from mockserver.wire import Events
 
 
 def _xai(date: str) -> Callable[[Opening], Dialect]:
@@ -49,6 +50,13 @@ def dialect_name(name: str) -> str:
     if full not in (*DIALECTS, AUTO):
         raise ValueError(f"unknown dialect {name!r}; known are {', '.join([*ALIASES, AUTO, *DIALECTS])}")
     return full
+
+
+def events_of(name: str) -> Events:
+    """The shape of every event of a dialect, by its full name."""
+    from mockserver.dialects import openai_wire, xai_wire
+
+    return openai_wire.EVENTS if name.startswith("openai") else xai_wire.EVENTS
 
 
 def dialect_for(model: str | None, credential: str | None, subprotocols: str | None, query: dict[str, str]) -> str:
