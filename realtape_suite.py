@@ -27,13 +27,13 @@ from clinic_agent.speech import read_wav
 from replay.bill import bill
 from replay.cassette import CannotRecord, Cassette, Content, Record, Request, Response
 from replay.cli import Unusable
-from replay.cli import _version as version
 from replay.formats.tape import Tape, write
 from replay.frames import Binary, Text
 from replay.outline import outline
 from replay.recorder import Relay, Settings
 from replay.recording import Recording
 from replay.upstream import PATH, BadUpstream, Upstream
+from replay.version import tool_version
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,7 +155,7 @@ async def _recorded(
 ) -> Fraction:
     """Record one conversation and give what it cost in USD. Raises Failed; `path` is then as it was."""
     part = path.with_name(f".{path.name}.part")
-    settings = Settings(part, at, f"realtape {version()}", overwrite=True, max_usd=left, secrets=(key,))
+    settings = Settings(part, at, f"realtape {tool_version()}", overwrite=True, max_usd=left, secrets=(key,))
     try:
         relay = Relay(upstream, settings)
         await relay.start()

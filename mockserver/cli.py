@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from mockserver.server import Options, Server
+    from mockserver.options import Options
+    from mockserver.server import Server
     from mockserver.tapes import Reenacted, Verbatim
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -57,6 +58,8 @@ class Unusable(click.ClickException):
     help="Rhythm of answers.",
 )
 @click.option("--faults", type=click.Path(path_type=Path), help="A fault file: what goes wrong, and where.")
+@click.option("--record", type=click.Path(path_type=Path), help="A folder that gets each session as a cassette.")
+@click.option("--check", is_flag=True, help="Hold each event against its dialect's shape; what does not fit is a bug.")
 @click.option("--seed", default="0", show_default=True, help="Same seed and traffic, same frames.")
 @click.option("--api-key", "api_keys", multiple=True, help="Accept this key; repeatable.  [default: any]")
 @click.option("--blocked-key", "blocked_keys", multiple=True, help="A key whose team has no credits; repeatable.")
@@ -101,7 +104,8 @@ def serve(
     """Serve the mock until interrupted. It prints one line when it is ready.
 
     SIGINT and SIGTERM close open sessions (1001) within two seconds, and end with 0; a second one ends at once.
-    Exit code 1: with --verbatim, a client did not do what was recorded; what it did is told on stderr.
+    Exit code 1, told on stderr: with --verbatim, a client did not do what was recorded; with --check, the mock sent
+    what its dialect does not know.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if host not in LOOPBACK:
@@ -124,7 +128,10 @@ def serve(
         from replay.findings import counted
 
         click.echo(f"findings: {counted(server.watcher.findings)}", err=True)
-    if server.verbatim is not None and (told := server.verbatim.report()):
+    told = [] if server.verbatim is None else server.verbatim.report()
+    if settings["check"] and server.errors:
+        told.append(f"{len(server.errors)} bugs of the mock, the first of them: {server.errors[0]}")
+    if told:
         click.echo("\n".join(told), err=True)
         raise click.exceptions.Exit(1)
 
@@ -158,7 +165,7 @@ def _tapes(
 def _options(settings: dict[str, object]) -> Options:
     from mockserver.clock import rate_named
     from mockserver.limits import Limits
-    from mockserver.server import Options
+    from mockserver.options import Options
     from replay.findings import setting
 
     settings["requests_per_minute"], clock = settings.pop("rate"), str(settings.pop("clock"))
@@ -184,7 +191,10 @@ def _options(settings: dict[str, object]) -> Options:
 def _server(options: Options, scenario: Path | None) -> Server:
     from mockserver.server import Server
 
-    server = Server(options)
+    try:
+        server = Server(options)
+    except OSError as problem:
+        raise Unusable(f"{options.record}: {problem.strerror}; name a folder that may be written to") from problem
     if scenario is not None:
         from mockserver.brains.scenario import Scenario, ScenarioError
 

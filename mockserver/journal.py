@@ -22,6 +22,7 @@ from replay.frames import Binary, Close, Frame, Reset, Text
 
 if TYPE_CHECKING:
     from mockserver.ledger import Ledger
+    from mockserver.taping import Tape
     from replay.findings import Finding
     from replay.findings.watch import Watch
 
@@ -87,7 +88,12 @@ class Write(NamedTuple):
     wire: bytes
 
     def entries(self) -> Iterator[Entry]:
-        """Frame by frame (RFC 6455 section 5.2; the server neither masks nor fragments)."""
+        """Frame by frame."""
+        for at, message in self.messages():
+            yield Entry(at, "out", message)
+
+    def messages(self) -> Iterator[tuple[float, Text | Binary]]:
+        """Each and its instant (RFC 6455 section 5.2; the server neither masks nor fragments)."""
         wire, head = self.wire, 0
         for at in self.at:
             size, start = wire[head + 1], head + 2
@@ -95,7 +101,7 @@ class Write(NamedTuple):
                 start += 2 if size == 126 else 8
                 size = int.from_bytes(wire[head + 2 : start], "big")
             data = wire[start : start + size]
-            yield Entry(at, "out", Text(data) if wire[head] == _TEXT else Binary(data))
+            yield at, Text(data) if wire[head] == _TEXT else Binary(data)
             head = start + size
 
 
@@ -142,6 +148,8 @@ class SessionLog(Assertions):
         """Frames that were forgotten for want of space."""
         self.watch: Watch | None = None
         """Looks for the client's mistakes; None where nobody wants to know."""
+        self.tape: Tape | None = None
+        """The cassette that it is written to; None where none is."""
         self._journal = journal
         self._kept: deque[Entry | Write] = deque()
 
@@ -175,12 +183,16 @@ class SessionLog(Assertions):
         """A message came in. Of one that would push out much of what others said, only the beginning is kept."""
         if self.watch is not None and not isinstance(data, Close):
             self.watch.sent(at, data)
+        if self.tape is not None:
+            self.tape.sent(at, data)
         if not isinstance(data, Close) and len(data) > (most := self._journal.max_bytes // 8):
             data = _beginning(data, most)
         self._keep(Entry(at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
         """A frame went out, or the connection was reset."""
+        if self.tape is not None:
+            self.tape.put(at, "received", frame)
         self._keep(Entry(at, "out", frame))
 
     def struck(self, at: float, note: Note) -> None:
@@ -189,13 +201,19 @@ class SessionLog(Assertions):
 
     def written(self, at: Iterable[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: when each happened, and all of them framed."""
-        self._keep(Write(tuple(at), wire))
+        write = Write(tuple(at), wire)
+        if self.tape is not None:
+            for instant, message in write.messages():
+                self.tape.put(instant, "received", message)
+        self._keep(write)
 
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The connection is over."""
         self.closed_s, self.close_code, self.close_reason = at, code, reason
         if self.watch is not None:
             self.watch.closed(at)
+        if self.tape is not None:
+            self.tape.ended(at, code, reason)
 
     @property
     def faults(self) -> list[Note]:

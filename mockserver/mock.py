@@ -17,7 +17,8 @@ from mockserver.background import Background
 from mockserver.clock import rate_named
 from mockserver.journal import Journal, SessionLog, Spent
 from mockserver.limits import Limits
-from mockserver.server import Options, Server
+from mockserver.options import Options
+from mockserver.server import Server
 from replay.findings import Finding, Setting
 
 if TYPE_CHECKING:
@@ -44,12 +45,13 @@ class MockServer(Assertions):
     without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall not
     be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. `findings` is how loud
     mistakes of the client are told: `off`, `warn`, `error`, or a mapping of rules (and `all`) to these; they are told,
-    never raised. The same seed and the same traffic give the same frames. Port 0 picks a free one.
+    never raised. `record` is a folder that gets each session as a cassette, see `cassettes`; with `check` each event is
+    held against its dialect's shape. The same seed and the same traffic give the same frames. Port 0 picks a free one.
 
     Raises ValueError for a setting it does not know, DocumentError, which is one, for an accounts file, ScenarioError
     for a scenario that cannot be used, FaultError for such faults, BadCassette, UnreadableRecording or EmptyLibrary for
-    such a recording, OSError when it cannot listen. What goes wrong inside the mock is raised at the end of the `with`:
-    the client only saw 1011.
+    such a recording, OSError when it cannot listen or record. What goes wrong inside the mock is raised at the end of
+    the `with`: the client only saw 1011.
     """
 
     def __init__(
@@ -73,6 +75,8 @@ class MockServer(Assertions):
         requests_per_minute: int | None = None,
         clock: str = "wall",
         findings: Setting = None,
+        record: str | os.PathLike[str] | None = None,
+        check: bool = False,
         admin_token: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -92,6 +96,8 @@ class MockServer(Assertions):
             roster=_roster(accounts),
             clock_rate=rate_named(clock),
             findings=findings,
+            record=None if record is None else Path(record),
+            check=check,
             admin_token=admin_token,
         )
         self._server = Server(options, _loaded(scenario))
@@ -130,6 +136,11 @@ class MockServer(Assertions):
         """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
         self._catch_up()
         return list(self._server.journal.sessions)
+
+    @property
+    def cassettes(self) -> list[Path]:
+        """With `record`: the files of the sessions so far, oldest first. After the `with` each has its end mark."""
+        return list(self._server.tapes.written) if self._server.tapes is not None else []
 
     @property
     def logs(self) -> list[SessionLog]:

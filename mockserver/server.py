@@ -9,25 +9,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
 from mockserver import control
-from mockserver.accounts import Accounts, Denied, Roster, Team
+from mockserver.accounts import Accounts, Denied, Team
 from mockserver.anteroom import Anteroom
 from mockserver.clock import Clock
 from mockserver.connection import Connection, tear_down
-from mockserver.dialects import AUTO, DIALECTS, dialect_for, dialect_name
+from mockserver.dialects import AUTO, DIALECTS, dialect_for, events_of
 from mockserver.door import DOORS, NOT_HTTP, Asked, Door, Refusal, http_refusal
 from mockserver.fault_plan import Place, Plan
 from mockserver.journal import Journal
 from mockserver.limits import Limits
-from mockserver.pacing import PRESETS
+from mockserver.options import Options
 from mockserver.peer import TurnedAway, Until
-from replay.findings import Finding, Levels, Setting
+from mockserver.taping import Tapes
+from replay.findings import Finding, Levels
 from replay.findings.handshake import browser_call, handshake
 from replay.findings.watch import Watcher
 from replay.frames import Close, Frame
@@ -54,6 +55,8 @@ MAX_FIELD = 8190
 """Bytes of one header, and of the request's line."""
 KEEP_ALIVE_S = 30.0
 """How long a connection may stay open for another request."""
+MOST_ERRORS = 1000
+"""Of mistakes in what is sent, which may come with each event."""
 GOODBYE_S = 0.25
 """How long clients may take to say goodbye when the server stops."""
 HANG_S = 600.0
@@ -64,35 +67,6 @@ _FINDINGS = logging.getLogger("realtape.findings")
 
 # aiohttp logs the subprotocols that it was not told to accept, and they may hold a key.
 logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a server behaves. Raises ValueError for a value it does not know."""
-
-    dialect: str = "xai"
-    pacing: str = "live"
-    seed: str = "0"
-    voice: str = "auto"
-    vad: str = "energy"
-    api_keys: tuple[str, ...] = ()
-    blocked_keys: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    """Of every team; what is not said is the service's own."""
-    roster: Roster | None = None
-    """Teams by file; its limits go before those above."""
-    clock_rate: float = 1.0
-    admin_token: str | None = None
-    journal_bytes: int = 256 << 20
-    findings: Setting = None
-    """How loud mistakes of clients are told: a level for all, levels by rule, or None for each rule's own."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "dialect", dialect_name(self.dialect))
-        if self.pacing not in PRESETS:
-            raise ValueError(f"unknown pacing {self.pacing!r}; use {', '.join(PRESETS)}")
-        if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
-            raise ValueError("a key or token is empty; leave it out or give it a value")
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +124,8 @@ class Server:
         """Handshakes that a fault keeps waiting."""
         self.port = 0
         self.clock: Clock
+        self.tapes = None if options.record is None else Tapes(options.record, options.api_keys)
+        """Where sessions are recorded. Raises OSError for a folder that cannot be written to."""
         self._opened = 0
         self._traits: dict[str, Traits] = {}
         self._runner: web.AppRunner | None = None
@@ -218,6 +194,8 @@ class Server:
             live.connection.reset("the server stopped")
         await self._runner.cleanup()
         self._runner = None
+        if self.tapes is not None:
+            await self.tapes.finished()
         self.watcher.ended()
 
     def findings(self) -> list[Finding]:
@@ -395,9 +373,11 @@ class Server:
         if not self.watcher.levels.silent:
             asked = handshake(request.query.items(), request.headers.items())
             log.watch = self.watcher.open(log.id, cast.dialect.name, asked, now=self.clock.now())
+        if self.tapes is not None:
+            log.tape = self.tapes.open(log.id, cast.dialect.name, request, ws.headers, self.clock.unix())
         self._served_so_far += 1
         place = Place(self._served_so_far, log.id, cast.dialect, cast.session)
-        peer = self.faults.fit(cast.peer, 0.0, place)
+        peer = self.faults.fit(self._checked(cast, log.id), 0.0, place)
         connection = Connection(peer, ws, writer, transport, self.clock, log)
         self.live[log.id] = Live(team, cast.session, connection, place, asyncio.current_task())
         if (ping_s := cast.dialect.traits.ping_s) is not None:
@@ -408,6 +388,19 @@ class Server:
             del self.live[log.id]
             self._settle(team, cast.session, connection)
         return ws
+
+    def _checked(self, cast: _Cast, session: str) -> Peer:
+        """A peer whose events are looked at, if they shall be; recorded ones are nobody's doing here."""
+        if not self.options.check or self.verbatim is not None:
+            return cast.peer
+        from mockserver.wire import Checked, Mismatch
+
+        def report(problem: str) -> None:
+            _LOG.error("session %s: a bug of the mock: %s", session, problem)
+            if len(self.errors) < MOST_ERRORS:
+                self.errors.append(Mismatch(problem))
+
+        return Checked(cast.peer, events_of(cast.dialect.name), report)
 
     @cached_property
     def _plain_hearing(self) -> Hearing:

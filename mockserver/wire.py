@@ -6,13 +6,13 @@ order; `?` behind a key that may be missing), or a tuple of alternatives. `objec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from mockserver.peer import Peer
-from replay.frames import Frame, Outgoing, Text
+from mockserver.peer import Act, Peer
+from replay.frames import Outgoing, Text
 
 Shape = Any
 """One of those; a recursive type would say no more."""
@@ -77,7 +77,7 @@ def _at(path: str, key: str) -> str:
     return f"{path}.{key}".lstrip(".")
 
 
-def complaint(frame: Frame, events: Events) -> str | None:
+def complaint(frame: object, events: Events) -> str | None:
     """What is wrong with a server frame. Sound in binary messages and close frames have no shape."""
     if not isinstance(frame, Text):
         return None
@@ -100,7 +100,7 @@ class Checked:
         self.lost = peer.lost
         self.next_due = peer.next_due
 
-    def take_output(self, now: float) -> list[Outgoing]:
+    def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         """All frames up to and including `now`, oldest first."""
         out = self._peer.take_output(now)
         for each in out:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from fractions import Fraction
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from replay.cassette import BadCassette, CannotRecord, Cassette, Record, Writer
+from replay.version import tool_version
 
 if TYPE_CHECKING:
     from replay.recorder import Mode, Relay, Settings
@@ -82,7 +82,7 @@ def record(
     settings = Settings(
         out=out,
         recorded_at=datetime.now(timezone.utc),  # noqa: TID251  # a recording has a date
-        tool=f"realtape {_version()}",
+        tool=f"realtape {tool_version()}",
         overwrite=mode == "all",
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
         secrets=known_keys(),
@@ -303,10 +303,3 @@ def _scrubber() -> Scrubber:
     from replay.scrub import Scrubber, known_keys
 
     return Scrubber(known_keys())
-
-
-def _version() -> str:
-    try:
-        return version("realtape")
-    except PackageNotFoundError:
-        return "unknown"

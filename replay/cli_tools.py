@@ -16,7 +16,7 @@ import click
 
 from replay.cassette import ORIGINS, BadCassette, CannotRecord, Cassette, Header, Origin, Record, Writer
 from replay.cli import LOOPBACK, Unusable, each_record
-from replay.cli import _version as version
+from replay.version import tool_version
 
 if TYPE_CHECKING:
     from replay.caller import Caller, Limits, Outcome
@@ -103,7 +103,12 @@ def _header(recording: Recording, url: str, at: datetime) -> Header:
     pairs = (pair.partition("=") for query in (parts.query, asked.partition("?")[2]) for pair in query.split("&"))
     model = next((value for name, _, value in pairs if name == "model"), None)
     return Header(
-        provable_origin(url), shown, recording.dialect, model, at.isoformat(timespec="seconds"), f"realtape {version()}"
+        provable_origin(url),
+        shown,
+        recording.dialect,
+        model,
+        at.isoformat(timespec="seconds"),
+        f"realtape {tool_version()}",
     )
 
 
@@ -195,7 +200,7 @@ def import_(file: Path, out: Path, origin: Origin) -> None:
 
     at = datetime.now(timezone.utc)  # noqa: TID251  # stands in where the file has no date
     try:
-        found = detect.read(file, origin=origin, imported_at=at, tool=f"realtape {version()}")
+        found = detect.read(file, origin=origin, imported_at=at, tool=f"realtape {tool_version()}")
         records = tape.write(found, out, secrets=known_keys())
     except (UnreadableRecording, CannotRecord) as problem:
         raise Unusable(str(problem)) from problem
@@ -231,7 +236,7 @@ def _har(file: Path) -> Iterator[str]:
     from replay.formats import har
 
     with _opened(file) as cassette:
-        yield har.dumps(har.document(cassette.header, each_record(cassette), version()))
+        yield har.dumps(har.document(cassette.header, each_record(cassette), tool_version()))
 
 
 def _jsonl(file: Path) -> Iterator[str]:

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from websockets.sync.client import connect
 
 from mockserver import autojump, cli
-from mockserver.server import Options, Server
+from mockserver.options import Options
+from mockserver.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,7 +16,8 @@ from aiohttp import ClientSession, ClientWebSocketResponse
 from mockserver import autojump
 from mockserver.brains import Say
 from mockserver.brains.scenario import Scenario
-from mockserver.server import Options, Server
+from mockserver.options import Options
+from mockserver.server import Server
 from mockserver.session import Session
 from tests.mockserver.talk import TONE, Script, Talk
 

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeErr
 
 from mockserver import autojump, session
 from mockserver.mock import MockServer
-from mockserver.server import Options
+from mockserver.options import Options
 
 Story = Callable[[MockServer, ClientSession], Awaitable[Any]]
 
