@@ -166,7 +166,7 @@ async def _fault_file(request: web.Request) -> FaultFile:
     from mockserver.fault_files import FaultError, parse
 
     try:
-        return parse((await request.read()).decode())
+        return parse((await body_of(request)).decode())
     except (FaultError, UnicodeDecodeError) as problem:
         raise _Problem(400, str(problem)) from problem
 

@@ -35,6 +35,7 @@ from mockserver.dialects.openai_usage import (
     transcription_tokens,
     transcription_usage,
 )
+from mockserver.dialects.refusals import shortened
 from mockserver.facts import (
     ApprovalAsked,
     AudioSent,
@@ -254,7 +255,7 @@ class OpenAI:
                 yield Close(1001, told)
             case Refused():
                 code, param, message = REFUSALS[fact.problem]
-                told = message.format(id=fact.about, has=fact.has_ms, asked=fact.asked_ms)
+                told = message.format(id=shortened(fact.about), has=fact.has_ms, asked=fact.asked_ms)
                 yield self._error(Rejected(told, code=code, param=param, event_id=fact.event_id), at)
             case Malformed():
                 yield self._error(fact.rejected, at)

@@ -14,7 +14,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mockserver.commands import Rejected
+from mockserver.dialects.refusals import shortened
 
+MAX_EVENT_ID = 512
+"""Characters; a longer one is refused, and not repeated."""
 _ARTICLES = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -33,7 +36,8 @@ def rejected(error: ValidationError, sent: object, above: Sequence[str] = ()) ->
     path = _path(details["loc"], sent, above, missing=details["type"] == "missing")
     code, message, param = _problem(details, path)
     event_id = sent.get("event_id") if isinstance(sent, dict) else None
-    return Rejected(message, code=code, param=param, event_id=event_id if isinstance(event_id, str) else None)
+    told = isinstance(event_id, str) and len(event_id) <= MAX_EVENT_ID
+    return Rejected(message, code=code, param=param, event_id=event_id if told else None)
 
 
 def bad_value(path: str, expected: str) -> Rejected:
@@ -100,14 +104,14 @@ def _out_of_bounds(given: Any, path: str, context: dict[str, Any]) -> tuple[str,
         end, sign, bound = "above_max", "<=", context["le"]
     kind = "integer" if isinstance(bound, int) else "decimal"
     side = "below minimum" if end == "below_min" else "above maximum"
-    expected = f"Expected a value {sign} {bound:g}, but got {given} instead."
+    expected = f"Expected a value {sign} {bound:g}, but got {shortened(str(given))} instead."
     return f"{kind}_{end}_value", f"Invalid '{path}': {kind} {side} value. {expected}"
 
 
 def _unsupported(value: str, supported: Sequence[str]) -> str:
     *most, last = [f"'{name}'" for name in supported]
     listed = f"{', '.join(most)}, and {last}" if len(most) > 1 else " and ".join([*most, last])
-    return f"Invalid value: '{value}'. Supported values are: {listed}."
+    return f"Invalid value: '{shortened(value)}'. Supported values are: {listed}."
 
 
 def _member(details: ErrorDetails) -> str:
@@ -128,7 +132,7 @@ def _path(loc: Sequence[int | str], sent: Any, above: Sequence[str], *, missing:
         elif not told and isinstance(value, dict) and step in (value.get("type"), value.get("role")):
             told = True
         elif isinstance(value, dict) and step in value:
-            path += f".{step}"
+            path += f".{shortened(step)}"
             value, told = value[step], False
         elif missing and at == len(loc) - 1:
             path += f".{step}"
