@@ -23,6 +23,8 @@ from mockserver.dialect import Opening
 from mockserver.dialects import DIALECTS, dialect_name
 from mockserver.session import Session
 from mockserver.voices import Cached, voice_named
+from replay.findings.call import Handshake
+from replay.findings.watch import Watcher
 from replay.frames import Binary, Text
 
 EPOCH = 1_785_214_080.0
@@ -80,6 +82,40 @@ def append_work(dialect: str, frames: list[str]) -> Callable[[], int]:
         for number, now in zip(range(APPENDS), count(), strict=False):
             session.receive(frames[number % len(frames)], now / 10)
         session.take_output(APPENDS)
+        return APPENDS
+
+    return run
+
+
+def watched_turns(dialect: str) -> Callable[[], int]:
+    """Text turns gone through for findings alone: the frames of a run in a session, both ways."""
+    session, frames = new_session(dialect), typed("hello")
+    said = session.take_output(0.0)
+    for now in range(TURNS):
+        for frame in frames:
+            session.receive(frame, now)
+        said += session.take_output(now)
+
+    def run() -> int:
+        watch = Watcher().open("", dialect, Handshake())
+        for number, each in enumerate(said):
+            if number % (len(said) // TURNS) == 0:
+                watch.sent(each.at, frames[0])
+                watch.sent(each.at, frames[1])
+            if isinstance(each.frame, Text | Binary):
+                watch.received(each.at, each.frame)
+        return TURNS
+
+    return run
+
+
+def watched_appends(dialect: str, frames: list[str]) -> Callable[[], int]:
+    """Appends gone through for findings alone."""
+
+    def run() -> int:
+        watch = Watcher().open("", dialect, Handshake())
+        for number in range(APPENDS):
+            watch.sent(number / 10, frames[number % len(frames)])
         return APPENDS
 
     return run
@@ -156,6 +192,8 @@ def main() -> None:
         "text turn": turn_work(asked.dialect),
         "append, silence": append_work(asked.dialect, appends(bytes(48000))),
         "append, speech": append_work(asked.dialect, appends(spoken())),
+        "findings, turn": watched_turns(asked.dialect),
+        "findings, append": watched_appends(asked.dialect, appends(spoken())),
     }
     for name, work in works.items():
         print(f"{name:16} {best_us(work):8.1f} µs")

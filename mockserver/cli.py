@@ -108,6 +108,7 @@ def serve(
     what its dialect does not know.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("realtape.findings").setLevel(logging.INFO)
     if host not in LOOPBACK:
         click.echo(f"warning: listening on {host}: others on the network can use this mock", err=True)
     tapes = _tapes(cassette, verbatim, speed, allow, scenario)

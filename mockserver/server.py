@@ -28,7 +28,7 @@ from mockserver.limits import Limits
 from mockserver.options import Options
 from mockserver.peer import TurnedAway, Until
 from mockserver.taping import Tapes
-from replay.findings import Finding, Levels
+from replay.findings import Finding, Levels, Rule
 from replay.findings.handshake import browser_call, handshake
 from replay.findings.watch import Watcher
 from replay.frames import Close, Frame
@@ -64,6 +64,7 @@ HANG_S = 600.0
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logging.getLogger(__name__)
 _FINDINGS = logging.getLogger("realtape.findings")
+_LOUDNESS = {"warn": logging.WARNING, "error": logging.ERROR}
 
 # aiohttp logs the subprotocols that it was not told to accept, and they may hold a key.
 logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
@@ -543,10 +544,9 @@ def _reset(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def _tell_finding(finding: Finding) -> None:
-    _FINDINGS.log(
-        logging.ERROR if finding.level == "error" else logging.WARNING, "session %s: %s", finding.session, finding
-    )
+def _tell_finding(finding: Finding, rule: Rule) -> None:
+    level = logging.INFO if rule.advice else _LOUDNESS[finding.level]
+    _FINDINGS.log(level, "session %s: %s", finding.session, finding)
 
 
 def _tell(refusal: Refusal) -> None:

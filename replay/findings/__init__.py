@@ -112,9 +112,22 @@ class Levels:
             if rule.advice and general == "error":
                 general = rule.level
             self._levels[rule.id] = named.get(rule.id, general)  # type: ignore[assignment]
+        self.sent, self.received = self._by_step("sent"), self._by_step("received")
+        """What is on, by the type of the step at which it looks."""
 
     def __getitem__(self, rule: str) -> Level:
         return self._levels[rule]
+
+    def _by_step(self, way: str) -> dict[str, tuple[Rule, ...]]:
+        from replay.findings.table import RULES
+
+        steps: dict[str, tuple[Rule, ...]] = {}
+        for rule in RULES:
+            for key in rule.on if self._levels[rule.id] != "off" else ():
+                side, _, type = key.rpartition(" ")
+                if side in ("", way):
+                    steps[type] = (*steps.get(type, ()), rule)
+        return steps
 
     @property
     def silent(self) -> bool:

@@ -6,9 +6,9 @@ The rules ask it; it judges nothing. Everything that grows is bounded, for a cal
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from replay.findings.sound import Sound
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from replay.cassette import Way
     from replay.findings.visits import Visit
 
-Event = Mapping[str, Any]
+Event = dict[str, Any]
+NOTHING: Event = {}
+"""Not to be changed."""
 
 OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
 """Steps that are no frames: the handshake, time passing, the end."""
@@ -25,22 +27,16 @@ COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
 MOST = 500
 """Calls, items and texts remembered, each; the oldest go first."""
-NOTHING: Event = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that happened. Sound has no `event`: it was counted already."""
+class Step(NamedTuple):
+    """One thing that happened, as an event or as OPENED, TICK, CLOSED. `number` is its frame, counted from 0."""
 
     at: float
     way: Way
     type: str
-    event: Event = field(default_factory=dict)
+    event: Event = NOTHING
     number: int = 0
-
-    @property
-    def key(self) -> str:
-        return self.type if self.type.startswith("(") else f"{self.way} {self.type}"
 
     @property
     def item(self) -> Event:
@@ -103,8 +99,8 @@ class Pending:
 def part(value: object, *path: str) -> Event:
     """What stands at a path of nested objects; empty where there is no object."""
     for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else NOTHING
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else NOTHING
 
 
 def text(value: object) -> str:
@@ -140,6 +136,8 @@ class Call:
         self.updates = 0
         self.configured_at: float | None = None
         self.detection: Event = NOTHING
+        self.vad = False
+        """The service finds the turns."""
         self.sound = Sound()
         # Tools.
         self.calls: dict[str, ToolCall] = {}
@@ -185,11 +183,6 @@ class Call:
         return "conversation_id" in self.handshake.query
 
     @property
-    def vad(self) -> bool:
-        """The service finds the turns."""
-        return bool(text(self.detection.get("type")))
-
-    @property
     def microphone(self) -> bool:
         """The client streams as a microphone does."""
         return self.timed and self.vad and self.sound.streamed_s > 2.0
@@ -206,7 +199,7 @@ class Call:
 
     def take(self, step: Step) -> None:
         """Fold a step in. The rules have seen it before."""
-        if (fold := _FOLDS.get(step.key)) is not None:
+        if (fold := _FOLDS[step.way].get(step.type)) is not None:
             fold(self, step)
 
     def close(self) -> None:
@@ -243,7 +236,8 @@ def _created(call: Call, step: Step) -> None:
 
 def _effective(call: Call, session: Event) -> None:
     detection = session.get("turn_detection", part(session, "audio", "input").get("turn_detection", call.detection))
-    call.detection = detection if isinstance(detection, Mapping) else NOTHING
+    call.detection = detection if isinstance(detection, dict) else NOTHING
+    call.vad = bool(text(call.detection.get("type")))
     call.sound.configure(part(session, "audio"))
 
 
@@ -312,11 +306,6 @@ def _output_added(call: Call, step: Step) -> None:
         remember(call.spoken, call.speaking.id, call.speaking)
 
 
-def _output_done(call: Call, step: Step) -> None:
-    if step.item.get("type") == "function_call":
-        _called(call, step, step.item)
-
-
 def _asked_response(call: Call, step: Step) -> None:
     if part(step.event, "response").get("conversation") != "none":
         call.asked, call.fresh, call.committed = Pending(step.at, step.number, step.event), 0, False
@@ -336,7 +325,7 @@ def _begun(call: Call, step: Step) -> None:
 def _done(call: Call, step: Step) -> None:
     response = part(step.event, "response")
     for item in response.get("output") or ():
-        if isinstance(item, Mapping) and item.get("type") == "function_call":
+        if isinstance(item, dict) and item.get("type") == "function_call":
             _called(call, step, item)
     if response.get("status") in ("cancelled", "failed", "incomplete"):
         _withdraw(call)
@@ -406,29 +395,32 @@ def _conversation(call: Call, step: Step) -> None:
     call.conversation = text(part(step.event, "conversation").get("id"))
 
 
-_TRANSCRIPTS = "received conversation.item.input_audio_transcription"
-_FOLDS = {
-    "received session.created": _created,
-    "received session.updated": _updated,
-    "received conversation.created": _conversation,
-    "sent session.update": _update,
-    "sent conversation.item.create": _item_sent,
-    "received response.function_call_arguments.done": _arguments_done,
-    "received response.output_item.added": _output_added,
-    "received response.output_item.done": _output_done,
-    "sent response.create": _asked_response,
-    "received response.created": _begun,
-    "received response.done": _done,
-    "sent response.cancel": _silenced,
-    "sent conversation.item.truncate": _silenced,
-    **{f"sent {name}": _commit for name in COMMITS},
-    "sent input_audio_buffer.clear": _clear,
-    "received input_audio_buffer.speech_started": _speech,
-    "received input_audio_buffer.speech_stopped": _stopped,
-    "received input_audio_buffer.committed": _committed,
+_TRANSCRIPTS = "conversation.item.input_audio_transcription"
+Fold = Callable[[Call, Step], None]
+_SENT: dict[str, Fold] = {
+    "session.update": _update,
+    "conversation.item.create": _item_sent,
+    "response.create": _asked_response,
+    "response.cancel": _silenced,
+    "conversation.item.truncate": _silenced,
+    **dict.fromkeys(COMMITS, _commit),
+    "input_audio_buffer.clear": _clear,
+}
+_RECEIVED: dict[str, Fold] = {
+    "session.created": _created,
+    "session.updated": _updated,
+    "conversation.created": _conversation,
+    "response.function_call_arguments.done": _arguments_done,
+    "response.output_item.added": _output_added,
+    "response.created": _begun,
+    "response.done": _done,
+    "input_audio_buffer.speech_started": _speech,
+    "input_audio_buffer.speech_stopped": _stopped,
+    "input_audio_buffer.committed": _committed,
     f"{_TRANSCRIPTS}.updated": _transcript,
     f"{_TRANSCRIPTS}.completed": _transcript,
-    "received error": _error,
+    "error": _error,
 }
-READ = frozenset(_FOLDS)
-"""The steps whose events are read at all, besides those that rules ask for."""
+_FOLDS = {"sent": _SENT, "received": _RECEIVED}
+READ = frozenset(_RECEIVED)
+"""What is read of what the service sends, beside what rules ask for."""

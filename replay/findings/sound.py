@@ -98,16 +98,22 @@ class Sound:
         """The input buffer is empty again."""
         self.since_taken, self.sound_since_taken = 0, False
 
-    def append(self, at: float, coded: str, *, listen: bool) -> None:
-        """A message of base64. `listen` for silence even after sound was heard."""
-        size = len(coded) * 3 // 4 - (coded.endswith("=") + coded.endswith("==") if coded else 0)
-        if not self.appends and coded.startswith("UklGR"):
+    def append(self, at: float, data: str, start: int, end: int, listen: bool) -> None:
+        """A message whose base64 lies from `start` to `end`. `listen` for silence even after sound was heard."""
+        size = (end - start) * 3 // 4
+        if size and data[end - 1] == "=":
+            size -= 2 if data[end - 2] == "=" else 1
+        if not self.appends and data.startswith("UklGR", start):
             self.wav = True
         self._count(at, size)
         if self._window is not None or not self.heard_sound or (listen and not self.sound_since_taken):
-            middle = max(0, len(coded) // 8 * 4 - _SLIVER // 2 // 4 * 4)
-            if self._peak(_decoded(coded[middle : middle + _SLIVER])) > LOUD and self._window is not None:
-                self._judge(_decoded(coded))
+            self._listen(data, start, end)
+
+    def _listen(self, data: str, start: int, end: int) -> None:
+        middle = start + max(0, (end - start) // 8 * 4 - _SLIVER // 2)
+        sliver = _decoded(data[middle : min(end, middle + _SLIVER)])
+        if self._peak(sliver) > LOUD and self._window is not None:
+            self._judge(_decoded(data[start:end]))
 
     def packet(self, at: float, data: bytes) -> None:
         """A binary message."""

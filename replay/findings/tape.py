@@ -40,7 +40,7 @@ def _watched(watcher: Watcher, recording: Recording, at: int, line: Line) -> Wat
 
 
 def _step(watch: Watch, moment: Moment, at: float) -> None:
-    event = moment.event or {}
+    event = dict(moment.event or {})
     sound: bytes | str | None = None
     if isinstance(moment.frame, Binary):
         sound = moment.frame.data

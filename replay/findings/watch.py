@@ -7,7 +7,6 @@ of the call wants it, and sound never is: its length tells its duration.
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import orjson
 
 from replay.findings import Finding, Found, Level, Levels, Rule
 from replay.findings.access import given_up, key_in_browser
-from replay.findings.call import APPEND, CLOSED, DELTA, OPENED, READ, TICK, Call, Handshake, Step, text
+from replay.findings.call import APPEND, CLOSED, DELTA, NOTHING, OPENED, READ, TICK, Call, Handshake, Step, text
 from replay.findings.table import RULES
 from replay.findings.visits import Visit
 from replay.findings.words import doubled, summed
@@ -26,18 +25,11 @@ from replay.frames import Binary, Text
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept; further ones are counted."""
 MAX_VISITS = 200
-_FRONT = 64
-_AUDIO = re.compile(r'"audio"\s*:\s*"')
-_TICK_S = 0.25
+_FRONT = 128
+"""Characters at either end of a message in which its type is looked for."""
+_TICK_S = 0.5
+_DELTA = DELTA.encode()
 _LOG = logging.getLogger(__name__)
-
-_BY_KEY: dict[str, list[Rule]] = {}
-for _rule in RULES:
-    for _key in _rule.on:
-        _BY_KEY.setdefault(_key, []).append(_rule)
-_WANTED = frozenset(key.partition(" ")[2] for key in (*READ, *_BY_KEY) if key.startswith("received "))
-_WANTED_BYTES = frozenset(kind.encode() for kind in _WANTED)
-_DELTA_START = b'{"type":"' + DELTA.encode() + b'"'
 
 
 class Watch:
@@ -53,6 +45,8 @@ class Watch:
         self._watcher = watcher
         self._told: set[tuple[str, str]] = set()
         self._frames = 0
+        self._around = 0
+        """Bytes of an audio delta beside its sound, by the first one; looking into each costs more than all else."""
         self._looked = 0.0
         self._over = False
 
@@ -60,91 +54,98 @@ class Watch:
 
     def sent(self, at: float, data: str | bytes) -> None:
         """The client sent a message."""
-        if not self._over:
-            self._frames += 1
-            self._guarded(self._sent, at, data)
+        if self._over:
+            return
+        self._frames += 1
+        try:
+            if isinstance(data, bytes):
+                self.call.sound.packet(at, data)
+            elif "\\" not in data and (start := _sound_at(data)):  # some write / as \/, which is no base64
+                self.call.sound.append(at, data, start, _sound_end(data, start), not self.call.vad)
+            else:
+                self._asked(at, data)
+                return
+            if at - self._looked >= _TICK_S:
+                self._look(at)
+        except Exception:
+            self._broken()
 
     def received(self, at: float, frame: Text | Binary) -> None:
         """The service sent a message."""
-        if not self._over:
-            self._frames += 1
-            self._guarded(self._received, at, frame)
-
-    def _sent(self, at: float, data: str | bytes) -> None:
-        if isinstance(data, bytes):
-            self._sound_in(at, data)
-        elif (coded := _appended(data)) is not None:
-            self._sound_in(at, coded)
-        else:
-            kind, event = _read(data)
-            if kind == APPEND:
-                self._sound_in(at, text(event.get("audio")))
-            else:
-                self._step(Step(at, "sent", kind, event, self._frames - 1))
-
-    def _received(self, at: float, frame: Text | Binary) -> None:
-        if isinstance(frame, Text):
+        if self._over:
+            return
+        self._frames += 1
+        try:
             data = frame.data
-            if data.startswith(_DELTA_START):
-                start = data.find(b'"delta":"') + 9
-                self._sound_out(at, (data.find(b'"', start) - start) * 3 // 4)
-            elif data.startswith(b'{"type":"') and data[9 : data.find(b'"', 9)] not in _WANTED_BYTES:
-                return
-            else:
-                self._step(Step(at, "received", *_read(data), self._frames - 1))
+            if isinstance(frame, Binary):
+                self.call.sounded(at, len(data) / self.call.sound.out_bytes_per_s)
+            elif not data.startswith(b'{"type":"'):
+                self._answered(at, data)
+            elif (kind := data[9 : data.find(b'"', 9)]) == _DELTA:
+                self._around = self._around or _without_sound(data)
+                self.call.sounded(at, (len(data) - self._around) * 3 // 4 / self.call.sound.out_bytes_per_s)
+            elif kind in self._watcher.wanted:
+                self._answered(at, data)
+        except Exception:
+            self._broken()
+
+    def _asked(self, at: float, data: str) -> None:
+        kind, event = _read(data)
+        if kind == APPEND:
+            coded = text(event.get("audio"))
+            self.call.sound.append(at, coded, 0, len(coded), not self.call.vad)
         else:
-            self._sound_out(at, len(frame.data))
+            self._step(Step(at, "sent", kind, event, self._frames - 1))
+
+    def _answered(self, at: float, data: bytes) -> None:
+        self._step(Step(at, "received", *_read(data), self._frames - 1))
+
+    def _broken(self) -> None:
+        """A mistake in a rule must not end a call."""
+        _LOG.exception("session %s: error inside the findings; it is not watched any more", self.session)
+        self._over = True
 
     # Recorded ones, which were parsed already.
 
     def recorded(self, step: Step, sound: bytes | str | None = None, *, seconds: float | None = None) -> None:
         """A recorded frame. `sound` is what it carries, if that is its kind; `seconds` how long it is, if told."""
         self._frames += 1
-        step = Step(step.at, step.way, step.type, step.event, self._frames - 1)
+        call, at = self.call, step.at
         if sound is None:
-            self._step(step)
-        elif step.way == "sent":
-            self._sound_in(step.at, sound)
-        else:
+            self._step(step._replace(number=self._frames - 1))
+        elif step.way == "received":
             size = len(sound) * 3 // 4 if isinstance(sound, str) else len(sound)
-            self._sound_out(step.at, size, seconds)
+            call.sounded(at, size / call.sound.out_bytes_per_s if seconds is None else seconds)
+        elif isinstance(sound, str):
+            call.sound.append(at, sound, 0, len(sound), not call.vad)
+            self._look(at)
+        else:
+            call.sound.packet(at, sound)
+            self._look(at)
+
+    def opened(self) -> None:
+        """Look at the handshake."""
+        self._run(Step(0.0, "sent", OPENED))
 
     def tick(self, at: float) -> None:
         """Time has passed: what is overdue is told."""
         if not self._over:
-            self._guarded(self._run, Step(max(at, self._looked), "sent", TICK, number=max(0, self._frames - 1)))
+            self._now(TICK, at)
 
     def closed(self, at: float) -> None:
         """The connection is over."""
         self.tick(at)
         if not self._over:
-            self._guarded(self._run, Step(max(at, self._looked), "sent", CLOSED, number=max(0, self._frames - 1)))
+            self._now(CLOSED, at)
         self._over = True
         self.visit.end(at, self.call)
         self.call.close()
 
-    def opened(self) -> None:
-        """Look at the handshake."""
-        self._guarded(self._run, Step(0.0, "sent", OPENED))
-
-    def _guarded(self, work: Callable[..., None], *given: object) -> None:
-        """A mistake in a rule must not end a call."""
+    def _now(self, type: str, at: float) -> None:
         try:
-            work(*given)
+            self._run(Step(max(at, self._looked), "sent", type, NOTHING, max(0, self._frames - 1)))
         except Exception:
-            _LOG.exception("session %s: error inside the findings; it is not watched any more", self.session)
-            self._over = True
-
-    def _sound_in(self, at: float, sound: str | bytes) -> None:
-        heard = self.call.sound
-        if isinstance(sound, str):
-            heard.append(at, sound, listen=not self.call.vad)
-        else:
-            heard.packet(at, sound)
-        self._look(at)
-
-    def _sound_out(self, at: float, size: int, seconds: float | None = None) -> None:
-        self.call.sounded(at, size / self.call.sound.out_bytes_per_s if seconds is None else seconds)
+            self._broken()
 
     def _step(self, step: Step) -> None:
         self._look(step.at)
@@ -154,15 +155,13 @@ class Watch:
     def _look(self, at: float) -> None:
         if at - self._looked >= _TICK_S:
             self._looked = at
-            self._run(Step(at, "sent", TICK, number=max(0, self._frames - 1)))
+            self._run(Step(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
 
     def _run(self, step: Step) -> None:
-        for rule in _BY_KEY.get(step.key, ()):
-            level = self._watcher.levels[rule.id]
-            if level == "off":
-                continue
+        levels = self._watcher.levels
+        for rule in (levels.sent if step.way == "sent" else levels.received).get(step.type, ()):
             for found in rule.check(self.call, step):
-                self._tell(rule, level, found, step)
+                self._tell(rule, levels[rule.id], found, step)
 
     def judge(self, rule_id: str, found: Iterable[Found]) -> None:
         """Take in what a rule says that does not look by itself."""
@@ -183,17 +182,22 @@ class Watch:
         frame = None if step.type == OPENED else place
         finding = Finding(rule.id, level, at, frame, found.message, rule.fix, self.session)
         self.findings.append(finding)
-        self._watcher.note(finding)
+        self._watcher.note(finding, rule)
 
 
-@dataclass(slots=True)
+@dataclass
 class Watcher:
     """All connections of one server, or of one recording: what a client does from one to the next shows only here."""
 
     levels: Levels = field(default_factory=Levels)
-    log: Callable[[Finding], None] | None = None
+    log: Callable[[Finding, Rule], None] | None = None
     findings: deque[Finding] = field(default_factory=lambda: deque(maxlen=PER_WATCHER))
     visits: deque[Visit] = field(default_factory=lambda: deque(maxlen=MAX_VISITS))
+    _advised: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.wanted = frozenset(kind.encode() for kind in (*READ, *self.levels.received))
+        """The types that are read of what the service sends."""
 
     def open(
         self,
@@ -254,23 +258,38 @@ class Watcher:
         """Forget what was found."""
         self.findings.clear()
         self.visits.clear()
+        self._advised.clear()
 
-    def note(self, finding: Finding) -> None:
-        """Keep a finding, and tell who wants to know."""
+    def note(self, finding: Finding, rule: Rule) -> None:
+        """Keep a finding, and tell who wants to know. Advice is told once, not for each connection."""
         self.findings.append(finding)
-        if self.log is not None:
-            self.log(finding)
+        if self.log is not None and rule.id not in self._advised:
+            self.log(finding, rule)
+        if rule.advice:
+            self._advised.add(rule.id)
 
 
-def _appended(data: str) -> str | None:
-    """The sound in a client's append, found without parsing; None for any other message."""
-    if APPEND not in data[:_FRONT] and (len(data) < _FRONT or APPEND not in data[-2 * _FRONT :]):
-        return None
-    found = _AUDIO.search(data, 0, 4 * _FRONT)
-    if found is None:
-        return None
-    coded = data[found.end() : data.find('"', found.end())]
-    return None if "\\" in coded else coded
+def _sound_at(data: str) -> int:
+    """Where the sound in a client's append begins, found without parsing; 0 for any other message."""
+    if data.find(APPEND, 0, _FRONT) < 0 and data.find(APPEND, max(0, len(data) - _FRONT)) < 0:
+        return 0
+    key = data.find('"audio"', 0, 2 * _FRONT)
+    if key < 0:
+        return 0
+    return data.find('"', key + 7) + 1
+
+
+def _sound_end(data: str, start: int) -> int:
+    """Mostly it is the last string of the message, and need not be gone through."""
+    last = len(data) - 2
+    if data.endswith('"}') and data.find('"', max(start, last - _FRONT), last) < 0:
+        return last
+    return data.find('"', start)
+
+
+def _without_sound(data: bytes) -> int:
+    start = data.find(b'"delta":"') + 9
+    return len(data) - (data.find(b'"', start) - start)
 
 
 def _read(data: str | bytes) -> tuple[str, dict[str, Any]]:

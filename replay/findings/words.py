@@ -21,6 +21,8 @@ _SLACK_S = 0.01
 
 def appended_transcripts(call: Call, step: Step) -> Iterator[Found]:
     """Readings that each hold the ones before, put one behind the other."""
+    if not call.heard:
+        return
     words = said_in(step.item) if step.type == "conversation.item.create" else ""
     words = words or text(part(step.event, "session").get("instructions"))
     words = words or text(part(step.event, "response").get("instructions"))

@@ -43,10 +43,11 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def mock(dialect: str) -> Iterator[MockServer]:
-    """Fails the test when a client was told that it did something wrong."""
+    """Fails the test when a client was told that it did something wrong, or is found to do so."""
     with MockServer(HERE / "caller.yaml", dialect=dialect, voice="tone") as server:
         yield server
         assert [error for session in server.sessions for error in session.sent("error")] == []
+        assert [str(finding) for finding in server.findings if finding.level == "error"] == []
 
 
 @pytest.fixture

@@ -128,3 +128,22 @@ def test_a_file_that_is_pushed_at_once_is_fine():
     with story("xai", update=MANUAL) as call:
         sent(call, np.tile(VOICE, 8).tobytes(), every=0.0)
     assert call.rules == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{{"type":"{0}","audio":"{1}"}}',
+        '{{"audio": "{1}", "type": "{0}"}}',
+        '{{"type":"{0}","audio":"{1}","event_id":"e"}}',
+    ],
+)
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_sound_is_measured_however_the_client_writes_its_json(form: str, slash: str):
+    coded = pybase64.b64encode_as_string(VOICE.tobytes()[:48_000])
+    with story("xai", update=MANUAL) as call:
+        call.send_raw(form.format("input_audio_buffer.append", coded.replace("/", slash)))
+        assert call.watch is not None
+        sound = call.watch.call.sound
+        assert (sound.appends, sound.odd, sound.heard_sound) == (1, 0, True)
+        assert sound.seconds == pytest.approx(1.0, rel=0.03)
