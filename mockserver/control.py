@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 from aiohttp import hdrs, web
 
+from mockserver import inspector
 from mockserver.clock import MAX_PUSH_S
 from mockserver.journal import SessionLog
 
@@ -48,6 +49,8 @@ def routes(server: Server) -> Iterable[web.RouteDef]:
         (hdrs.METH_POST, "/reset", plane.reset),
     ):
         yield web.route(method, f"/_mock{path}", _guarded(answer, server.options.admin_token))
+    for path in ("/_mock", "/_mock/"):
+        yield web.get(path, _page_guarded(server.options.admin_token))
 
 
 class _Problem(Exception):
@@ -82,10 +85,13 @@ class _Plane:
         return {**log.summary(), "ledger": log.ledger.as_json()}
 
     async def journal(self, request: web.Request) -> object:
-        """`?audio=full` shows audio unshortened. Without `?session=` every frame says whose it is."""
-        whole = request.query.get("audio") == "full"
+        """`?audio=full` shows audio unshortened. Without `?session=` every frame says whose it is; with it `?since=N`
+        leaves out the session's first N frames."""
+        whole, since = request.query.get("audio") == "full", request.query.get("since", "0")
+        if not since.isdecimal():
+            raise _Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
         if (asked := request.query.get("session")) is not None:
-            return self._find(asked).shown(whole)
+            return self._find(asked).shown(whole, int(since))
         logs = self._server.journal.sessions
         return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
 
@@ -190,6 +196,17 @@ def _guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | No
             return as_json(await answer(request))
         except _Problem as problem:
             return as_json({"error": str(problem)}, problem.status)
+
+    return handle
+
+
+def _page_guarded(token: str | None) -> Handler:
+    """The inspector holds no data and asks for the token itself, so that with one anybody may have the page."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if token is None and (refusal := _refusal(request, None)) is not None:
+            return as_json({"error": refusal}, 403)
+        return inspector.answer()
 
     return handle
 

@@ -243,13 +243,16 @@ class SessionLog(Assertions):
             "findings": len(self.findings),
         }
 
-    def shown(self, whole_audio: bool = False) -> list[Event]:
-        """Every frame kept as the control plane shows it, each with the findings that point to it."""
-        shown = [(entry, entry.shown(whole_audio)) for entry in self.entries]
-        rows = [row for _, row in shown]
-        frames = [row for entry, row in shown if not isinstance(entry.data, Note)]
+    def shown(self, whole_audio: bool = False, since: int = 0) -> list[Event]:
+        """Every frame kept as the control plane shows it, each with the findings that point to it; but not the first
+        `since` of the session."""
+        entries = self.entries
+        skipped = min(max(0, since - self.dropped), len(entries))
+        rows = [entry.shown(whole_audio) for entry in entries[skipped:]]
+        frames = [row for entry, row in zip(entries[skipped:], rows, strict=True) if not isinstance(entry.data, Note)]
+        gone = self.dropped + sum(not isinstance(entry.data, Note) for entry in entries[:skipped])
         for finding in self.findings:
-            if finding.frame is not None and 0 <= (at := finding.frame - self.dropped) < len(frames):
+            if finding.frame is not None and 0 <= (at := finding.frame - gone) < len(frames):
                 frames[at].setdefault("findings", []).append(finding.as_json())
         return rows
 
