@@ -11,7 +11,23 @@ from mockserver.mock import MockServer
 
 pytest.register_assert_rewrite("tests.clinic.phone")
 
-from tests.clinic.phone import TODAY, Phone  # noqa: E402  # the line above comes first
+from tests.clinic.phone import TODAY, Phone, ways  # noqa: E402  # the line above comes first
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "behaviour(name, tape, live): what a test's `phone` is played, see phone.py")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every way there is to play a behaviour; with --realtime-live or --realtime-upstream only the service itself."""
+    mark = metafunc.definition.get_closest_marker("behaviour")
+    if mark is None:
+        return
+    option = metafunc.config.getoption
+    live = mark.kwargs["live"] and bool(option("--realtime-live") or option("--realtime-upstream"))
+    played = ways(mark.args[0], tape=mark.kwargs["tape"], live=live)
+    params = [pytest.param(way, id=name, marks=pytest.mark.realtime(**way)) for name, way in played.items()]
+    metafunc.parametrize("phone", params, indirect=True)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ no more of what is there than the agent does. Time is virtual, so that nobody wa
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from datetime import date
@@ -56,18 +57,24 @@ def clip(name: str) -> bytes:
     return read_wav(CASSETTES / "voices" / f"{name}.wav")
 
 
-def behaviour(name: str, *, tape: bool = True) -> pytest.MarkDecorator:
-    """Play a behaviour in every way there is: `phone` is then in the test's arguments."""
-    scenario = {"scenario": CASSETTES / "scenarios" / f"{name}.yaml", "voice": "tone"}
-    ways = {f"mock, {pacing}": scenario | {"pacing": pacing} for pacing in PACINGS}
+def behaviour(name: str, *, tape: bool = True, live: bool = False) -> pytest.MarkDecorator:
+    """A test's `phone` is played this in every way there is: by the scenario of that name, and with `tape` by the
+    recording. With `live` the test holds of a model that words its answers itself, and can run against the service.
+    """
+    return pytest.mark.behaviour(name, tape=tape, live=live)
+
+
+def ways(name: str, *, tape: bool, live: bool) -> dict[str, dict[str, object]]:
+    """Options of the `realtime` marker, by what is to be played."""
+    scenario: dict[str, object] = {"scenario": CASSETTES / "scenarios" / f"{name}.yaml", "voice": "tone"}
+    if live:
+        return {"the service": scenario}
+    virtual: dict[str, object] = {"time": "virtual", "unused": "off"}
+    played = {f"mock, {pacing}": scenario | virtual | {"pacing": pacing} for pacing in PACINGS}
     if tape:
-        recording: dict[str, object] = {"cassette": CASSETTES / f"{name}.tape"}
-        ways |= {"tape, acted again": recording, "tape, verbatim": recording | {"verbatim": True}}
-    params = [
-        pytest.param(options, id=way, marks=pytest.mark.realtime(time="virtual", unused="off", **options))
-        for way, options in ways.items()
-    ]
-    return pytest.mark.parametrize("phone", params, indirect=True)
+        recording = virtual | {"cassette": CASSETTES / f"{name}.tape"}
+        played |= {"tape, acted again": recording, "tape, verbatim": recording | {"verbatim": True}}
+    return played
 
 
 @dataclass
@@ -75,6 +82,7 @@ class Phone:
     """Calls one address, one clinic."""
 
     mock: MockServer
+    """Or the service itself, which has the same face."""
     clinic: Clinic
     patience: Patience = PATIENCE
     broken: tuple[str, ...] = ()
@@ -156,3 +164,8 @@ def wholly(report: CallReport, turns: int) -> None:
     assert report.failure is None
     assert len(report.turns) == turns
     assert all(turn.status == "completed" and turn.audio for turn in report.turns)
+
+
+def asks_again(text: str) -> bool:
+    """Whether somebody did not understand, in whatever words."""
+    return re.search(r"again|repeat|sorry|did(n't| not) (understand|catch|hear)", text, re.IGNORECASE) is not None

@@ -11,12 +11,12 @@ from tests.clinic.phone import ASK, CHOOSE, MARIA, behaviour, clip, said, tools,
 MONDAY = date(2026, 7, 6)
 
 
-@behaviour("booking")
+@behaviour("booking", live=True)
 async def test_a_booking_takes_two_spoken_turns(phone):
     report = await phone.call(clip("booking-1"), clip("booking-2"))
     wholly(report, 2)
-    assert tools(report) == ["check_availability", "book_appointment"]
-    assert report.turns[1].tools[0].result == MARIA
+    assert tools(report)[-1] == "book_appointment"
+    assert report.turns[1].tools[-1].result == MARIA
     assert [booking.reference for booking in phone.booked] == ["DC-0706-0930"]
 
 
@@ -28,7 +28,7 @@ async def test_a_booking_in_writing_costs_its_words_and_comes_out_the_same(phone
     assert report.cost.text_items == 2
 
 
-@behaviour("resumed-booking")
+@behaviour("resumed-booking", live=True)
 async def test_a_lost_line_between_two_turns_is_taken_up_again_with_the_conversation(phone):
     phone.lost_after = 1
     report = await phone.call(clip("booking-1"), clip("booking-2"))
@@ -38,14 +38,14 @@ async def test_a_lost_line_between_two_turns_is_taken_up_again_with_the_conversa
     assert named == [report.conversation_id] * 2
 
 
-@behaviour("fully-booked")
+@behaviour("fully-booked", live=True)
 async def test_a_day_without_a_free_time_is_said_to_be_full_and_another_offered(phone):
     for start in phone.clinic.free("dental cleaning", MONDAY):
         phone.clinic.book("dental cleaning", MONDAY, start, "Somebody Else")
     report = await phone.call(clip("booking-1"), "No, thank you. Goodbye.")
     wholly(report, 2)
     assert report.turns[0].tools[0].result["next_free_date"] == "2026-07-07"
-    assert tools(report) == ["check_availability"]
+    assert "book_appointment" not in tools(report)
     assert {booking.name for booking in phone.booked} == {"Somebody Else"}
 
 
@@ -85,13 +85,13 @@ async def test_a_caller_who_says_it_twice_has_one_appointment(phone):
     assert len(phone.booked) == 1
 
 
-@behaviour("clinic", tape=False)
+@behaviour("clinic", tape=False, live=True)
 async def test_a_change_of_mind_moves_the_appointment_and_then_cancels_it(phone):
     report = await phone.call(ASK, CHOOSE, "Could you move it to eleven instead?", "Please cancel it after all.")
     wholly(report, 4)
-    assert tools(report)[2:] == ["reschedule_appointment", "cancel_appointment"]
-    assert report.turns[2].tools[0].result["reference"] == "DC-0706-1100"
-    assert report.turns[3].tools[0].result["cancelled"]["time"] == "11:00"
+    run = {run.name: run.result for turn in report.turns for run in turn.tools}
+    assert run["reschedule_appointment"]["reference"] == "DC-0706-1100"
+    assert run["cancel_appointment"]["cancelled"]["time"] == "11:00"
     assert phone.booked == []
 
 

@@ -6,15 +6,15 @@ import random
 
 import pytest
 
-from tests.clinic.phone import behaviour, clip, said, tools, wholly
+from tests.clinic.phone import asks_again, behaviour, clip, said, tools, wholly
 
 
-@behaviour("medical-escalation")
+@behaviour("medical-escalation", live=True)
 async def test_an_emergency_goes_to_a_person_at_once_and_books_nothing(phone):
     report = await phone.call(clip("emergency"))
     wholly(report, 1)
     assert tools(report) == ["transfer_to_human"]
-    assert "emergency number" in said(report)
+    assert "emergency" in said(report).lower()
     assert phone.booked == []
     assert len(phone.clinic.schedule.transfers()) == 1
 
@@ -26,25 +26,25 @@ async def test_an_emergency_goes_to_a_person_at_once_and_books_nothing(phone):
         "I'd like a dental cleaning on July sixth, but I can't breathe.",
     ],
 )
-@behaviour("clinic", tape=False)
+@behaviour("clinic", tape=False, live=True)
 async def test_an_emergency_that_asks_for_an_appointment_is_an_emergency(phone, words):
     report = await phone.call(words)
     assert tools(report) == ["transfer_to_human"]
     assert phone.booked == []
 
 
-@behaviour("clinic", tape=False)
+@behaviour("clinic", tape=False, live=True)
 async def test_a_caller_who_asks_for_a_person_gets_one(phone):
     report = await phone.call("Can I talk to a person, please?")
     assert tools(report) == ["transfer_to_human"]
 
 
-@behaviour("unclear-audio")
+@behaviour("unclear-audio", live=True)
 async def test_what_nobody_understood_is_asked_for_again_and_then_goes_on(phone):
     report = await phone.call(clip("unclear"), clip("booking-1"))
     wholly(report, 2)
     assert report.turns[0].tools == ()
-    assert "say it again" in report.turns[0].said
+    assert asks_again(report.turns[0].said)
     assert tools(report) == ["check_availability"]
 
 
@@ -53,11 +53,11 @@ async def test_noise_is_no_booking(phone):
     noise = random.Random(7).randbytes(2 * 24_000)  # a second, at full scale
     report = await phone.call(noise)
     assert tools(report) == []
-    assert "say it again" in said(report)
+    assert asks_again(said(report))
 
 
-@behaviour("clinic", tape=False)
+@behaviour("clinic", tape=False, live=True)
 async def test_other_matters_lead_back_to_appointments(phone):
     report = await phone.call("Who will win the football match tonight?")
     assert tools(report) == []
-    assert "appointments" in said(report)
+    assert "appointment" in said(report)

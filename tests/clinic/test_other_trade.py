@@ -54,7 +54,7 @@ async def test_what_cannot_be_done_is_said(realtime_mock, words, says):
 
 
 @pytest.mark.slow
-@pytest.mark.realtime("../../examples/orders.yaml", pacing="burst", voice="tone")
+@pytest.mark.realtime("../../examples/orders.yaml", pacing="burst", voice="tone", live=False)
 def test_the_program_says_what_was_said_and_what_it_cost(realtime_env: dict[str, Any]):
     environ = {**os.environ, **realtime_env, "PYTHONPATH": str(ROOT)}
     program = [sys.executable, str(ROOT / "examples" / "orders.py")]
