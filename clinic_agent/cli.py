@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 
 import click
 
-from clinic_agent.assistant import clinic_assistant, run_call
+from clinic_agent.assistant import Assistant, clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config, environment, from_environment
 from clinic_agent.line import CallFailed
+from clinic_agent.microphone import NoMicrophone, person
 from clinic_agent.patience import Patience
 from clinic_agent.report import CallReport
 from clinic_agent.schedule import MemorySchedule, Schedule
@@ -48,6 +50,7 @@ def clinic() -> None:
     help="A spoken turn, 24 kHz mono 16-bit; repeat for more. Spoken turns come before typed ones.",
 )
 @click.option("--text", "texts", multiple=True, help="A typed turn; repeat for more.")
+@click.option("--mic", is_flag=True, help="Speak yourself, with headphones on (extra `mic`); Ctrl-C hangs up.")
 @click.option("--url", help="Realtime endpoint.  [default: XAI_REALTIME_URL, else the live service]")
 @click.option("--model", help="Model name.  [default: CLINIC_MODEL, else a pinned one]")
 @click.option(
@@ -74,6 +77,7 @@ def clinic() -> None:
 def call(
     wavs: tuple[Path, ...],
     texts: tuple[str, ...],
+    mic: bool,
     url: str | None,
     model: str | None,
     out: Path | None,
@@ -87,8 +91,8 @@ def call(
 
     The key comes from XAI_API_KEY, or from a file .env here. Exit code 1: the call broke off. 2: there was no call.
     """
-    if not (wavs or texts):
-        raise click.UsageError("say something: --wav FILE for a spoken turn or --text TEXT for a typed one")
+    if mic is bool(wavs or texts):
+        raise click.UsageError("say something: --wav FILE for a spoken turn, --text TEXT for a typed one, or --mic")
     this_day = date.today()  # noqa: TID251 - where a person starts a call, its date comes in
     try:
         config = _config(url, model)
@@ -97,17 +101,30 @@ def call(
             out.mkdir(parents=True, exist_ok=True)
         with _schedule(database) as schedule:
             assistant = clinic_assistant(Clinic(today.date() if today else this_day, schedule))
-            made = run_call(
-                config, words, assistant, priced_on=this_day, patience=Patience(turn_s=timeout_s), plays=not fast
-            )
+            patience = Patience(turn_s=timeout_s)
+            if mic:
+                made = _spoken(config, assistant, this_day, patience)
+            else:
+                made = run_call(config, words, assistant, priced_on=this_day, patience=patience, plays=not fast)
             report = asyncio.run(made)
-    except (CallFailed, ValueError, OSError) as problem:
+    except (CallFailed, NoMicrophone, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     if out:
         _write_answers(report, out)
     if report.failure:
         raise BrokeOff(report.failure)
+
+
+async def _spoken(config: Config, assistant: Assistant, priced_on: date, patience: Patience) -> CallReport:
+    """A call by whoever sits here, until they or the assistant hang up."""
+    hang_up = asyncio.Event()
+    caller = person(hang_up)
+    with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the program
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, hang_up.set)
+    click.echo("Speak; Ctrl-C hangs up.", err=True)
+    report, _ = await run_open_call(config, caller, assistant, priced_on=priced_on, patience=patience)
+    return report
 
 
 @contextmanager

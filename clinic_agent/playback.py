@@ -67,6 +67,16 @@ class Playback:
         played = sum(stretch.played(now_s) for stretch in self.stretches if stretch.item_id == item_id)
         return played * 1000 // SAMPLE_RATE_HZ
 
+    def sound(self, start_s: float, end_s: float) -> bytes:
+        """What is heard in a stretch of time: PCM16 mono 24 kHz, with silence where nothing plays."""
+        first = round(start_s * SAMPLE_RATE_HZ)
+        pcm = bytearray((round(end_s * SAMPLE_RATE_HZ) - first) * SAMPLE_BYTES)
+        for stretch in self.stretches:
+            at = (round(stretch.start_s * SAMPLE_RATE_HZ) - first) * SAMPLE_BYTES
+            heard = stretch.pcm[max(0, -at) : max(0, len(pcm) - at)]
+            pcm[max(0, at) : max(0, at) + len(heard)] = heard
+        return bytes(pcm)
+
     def begun(self, now_s: float) -> list[str]:
         """The items whose sound has begun, first heard first."""
         return _distinct(stretch.item_id for stretch in self.stretches if stretch.start_s <= now_s)
