@@ -107,8 +107,12 @@ class LiveService(Assertions):
 
     @property
     def spent_usd(self) -> Fraction:
-        """What it cost so far, by the dearer reading where the service leaves two. Raises UnknownPrice."""
-        return self._relay.spent_usd if self._prices_show else self.journal.total().exact_usd
+        """What it cost so far, by the dearer reading where the service leaves two; without a price, all it may."""
+        self._catch_up()
+        try:
+            return self._relay.spent_usd if self._prices_show else self.journal.total().exact_usd
+        except UnknownPrice:
+            return self._max_usd
 
     @property
     def limit(self) -> str | None:
@@ -175,11 +179,10 @@ class LiveService(Assertions):
     def _check_budget(self) -> None:
         """Where the price shows in frames the relay keeps to it; tokens show once a response is over."""
         try:
-            over = self.spent_usd >= self._max_usd
+            self.journal.total()
         except UnknownPrice as problem:
-            self._relay.end_calls(f"realtape: {problem}; without a price no budget can be kept")
-            return
-        if over:
+            self._relay.end_calls(f"realtape: {problem}; without it no budget can be kept")
+        if self.spent_usd >= self._max_usd:
             self._relay.end_calls(f"realtape: the budget of {float(self._max_usd):g} USD is spent")
 
     def _catch_up(self) -> None:

@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from mockserver import pytest_live
 
         pytest_live.check(config)
+    config.pluginmanager.register(_VirtualTime(), "realtime: virtual time")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -96,7 +97,7 @@ def realtime_mock(request: pytest.FixtureRequest) -> Iterator[Service]:
     node = request.node
     options = _marked(node)
     own = {name: options.pop(name) for name in OWN & options.keys()}
-    node.stash[_OPTIONS] = options
+    node.stash[_OPTIONS], node.stash[_PASSED], node.stash[_TOLD], node.stash[_NOTES] = options, False, False, {}
     if _is_live(request.config):
         yield from _live(request, options, own)
     elif own.get("time") == "virtual":
@@ -119,7 +120,7 @@ def _live(request: pytest.FixtureRequest, options: dict[str, Any], own: dict[str
         node.stash[_MOCK] = service
         _set_environment(request, service, own)
         yield service
-    pytest_live.settle(node, service, node.stash.get(_PASSED, False))
+    pytest_live.settle(node, service, node.stash[_PASSED])
     _judge(node, service, {**own, "unused": "off"})
 
 
@@ -148,25 +149,28 @@ def variables(mock: Service) -> dict[str, str]:
     }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """In virtual time, the test and its mock share a loop whose time jumps."""
-    mock = pyfuncitem.stash.get(_VIRTUAL, None)
-    if mock is None:
-        return None
-    from mockserver import autojump
+class _VirtualTime:
+    """Registered last, and so asked before the plugins that run async tests on loops of their own."""
 
-    test = inspect.unwrap(pyfuncitem.obj)  # other plugins have wrapped it, to run it on a loop of theirs
-    if not inspect.iscoroutinefunction(test):
-        pytest.fail("time='virtual' is for `async def` tests: a thread cannot wait in virtual time", pytrace=False)
-    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
+        """In virtual time, the test and its mock share a loop whose time jumps."""
+        mock = pyfuncitem.stash.get(_VIRTUAL, None)
+        if mock is None:
+            return None
+        from mockserver import autojump
 
-    async def served() -> None:
-        async with mock:
-            await test(**arguments)
+        test = inspect.unwrap(pyfuncitem.obj)  # as it was written
+        if not inspect.iscoroutinefunction(test):
+            pytest.fail("time='virtual' is for `async def` tests: a thread cannot wait in virtual time", pytrace=False)
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
 
-    autojump.run(served())
-    return True
+        async def served() -> None:
+            async with mock:
+                await test(**arguments)
+
+        autojump.run(served())
+        return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -176,11 +180,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if mock is not None:
         if report.when == "call":
             item.stash[_PASSED] = report.passed
-        if report.failed and not item.stash.get(_TOLD, False):
+        if report.failed and not item.stash[_TOLD]:
             item.stash[_TOLD] = True
             report.sections += _sections(item, mock)
         if report.when == "teardown" and report.passed:
-            report.sections += [(title, "\n".join(lines)) for title, lines in item.stash.get(_NOTES, {}).items()]
+            report.sections += [(title, "\n".join(lines)) for title, lines in item.stash[_NOTES].items()]
     return report
 
 
@@ -258,7 +262,7 @@ def _made(options: dict[str, Any]) -> MockServer:
 def _judge(node: pytest.Item, mock: Service, own: dict[str, Any]) -> None:
     """After a test that passed: its client's mistakes, and what it left over. Findings fail it where a level was asked
     for, by the marker or for the whole suite; else they are told."""
-    if not node.stash.get(_PASSED, False):
+    if not node.stash[_PASSED]:
         return
     level = own.get("unused") or node.config.getini("realtime_unused")
     left = _unused(node, mock) if level != "off" else []

@@ -75,6 +75,32 @@ class TestLong:
     run.assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("mark", ["asyncio", "anyio"])
+def test_virtual_time_goes_before_the_loops_of_other_plugins(suite: Suite, mark: str):
+    run = suite(
+        f"""
+import asyncio
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture
+def word():
+    return "hello"
+
+@pytest.mark.{mark}
+@pytest.mark.realtime(time="virtual", unused="off")
+async def test_call(realtime_mock, word):
+    assert word == "hello"
+    await asyncio.sleep(7200)
+""",
+        "-o",
+        "asyncio_mode=strict",
+    )
+    run.assert_outcomes(passed=1)
+
+
 def test_another_program_finds_the_mock_by_its_environment(suite: Suite):
     run = suite(
         """
