@@ -33,6 +33,7 @@ def routes(server: Server) -> Iterable[web.RouteDef]:
     """Every route of the control plane, guarded."""
     plane = _Plane(server)
     for method, path, answer in (
+        (hdrs.METH_GET, "/openapi.json", plane.openapi),
         (hdrs.METH_GET, "/health", plane.health),
         (hdrs.METH_GET, "/sessions", plane.sessions),
         (hdrs.METH_GET, "/sessions/{id}", plane.session),
@@ -66,6 +67,12 @@ class _Plane:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+
+    async def openapi(self, request: web.Request) -> object:
+        """What all these routes take and answer."""
+        from mockserver.openapi import description
+
+        return description(self._server.options.admin_token is not None)
 
     async def health(self, request: web.Request) -> object:
         server = self._server

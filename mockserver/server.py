@@ -531,7 +531,10 @@ class Server:
             door, refusal = self._door(request), http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and request.path.startswith("/v1/"):
                 refusal = door.astray(request.method, request.rel_url.raw_path)
-            return self._refused(refusal, door)
+            response = self._refused(refusal, door)
+            if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
+                response.headers[hdrs.ALLOW] = allowed
+            return response
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.errors.append(error)
