@@ -2,7 +2,8 @@
 
     python run.py                the demo: the clinic agent books an appointment on the mock
     python run.py test [...]     the tests; arguments go to pytest
-    python run.py test --clients [...]  other people's clients against the mock, in an environment of their own
+    python run.py test --clients [light] [...]  other people's clients against the mock, in an environment of their own;
+                                 `light` leaves out those whose packages are large
     python run.py serve [...]    the mock server; arguments go to `realtape serve`
 
 The environment is the folder .venv beside this file, or the one that REALTAPE_VENV names; that of the clients is beside
@@ -24,10 +25,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 STAMP = "realtape-run.json"
+# What may fail to install; the first is given up first.
 OPTIONAL = {
+    "clients-all": "no such packages for this Python or no network; the tests of what is missing are skipped",
     "clients": "no such packages for this Python or no network; the tests of what is missing are skipped",
-    "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
     "picture": "no Pillow for this platform or no network; the demo draws no picture",
+    "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
 }
 
 # command -> (extras to install, what Python is then given)
@@ -36,7 +39,10 @@ COMMANDS = {
     "test": (["dev", "speech"], ["-m", "pytest"]),
     "serve": (["speech"], ["-m", "realtape", "serve"]),
 }
-CLIENTS = (["clients", "dev"], ["-m", "pytest", "-m", "clients", "-rs", "tests/clients"])
+CLIENTS = {
+    "all": (["clients", "clients-all", "dev"], ["-m", "pytest", "-m", "clients", "tests/clients"]),
+    "light": (["clients", "dev"], ["-m", "pytest", "-m", "clients and not heavy", "tests/clients"]),
+}
 
 Run = Callable[[Sequence[str]], int]
 
@@ -51,7 +57,10 @@ def plan(words: Sequence[str]) -> tuple[list[str], list[str]]:
     if name not in COMMANDS:
         raise Unusable(f"no command {name!r}; there are {', '.join(COMMANDS)}")
     if name == "test" and "--clients" in rest:
-        return CLIENTS[0], [*CLIENTS[1], *(word for word in rest if word != "--clients")]
+        at = rest.index("--clients") + 1
+        light = list(rest[at : at + 1]) == ["light"]
+        extras, program = CLIENTS["light" if light else "all"]
+        return extras, [*program, *rest[: at - 1], *rest[at + light :]]
     extras, program = COMMANDS[name]
     return extras, [*program, *rest]
 
@@ -118,15 +127,18 @@ def install(root: Path, venv: Path, extras: Sequence[str], run: Run) -> None:
     stamp = read_stamp(venv)
     fresh = stamp.get("project") == f"{root} {project_hash(root)}"
     have = names(stamp.get("extras")) if fresh else set()
-    lack = names(stamp.get("lack")) - {"clients"} if fresh else set()  # asked for by name: tried again every time
+    by_name = set(CLIENTS["all"][0])  # asked for by name: tried again every time
+    lack = names(stamp.get("lack")) - by_name if fresh else set()
     if not fresh or not set(extras) <= have | lack:
         wanted = names(stamp.get("extras")) | set(extras)
         print(f"Installing realtape[{','.join(sorted(wanted))}], once ...", flush=True)
-        have, lack = wanted, set()
-        if not pip(root, venv, have, run):
-            have, lack = wanted - set(OPTIONAL), wanted & set(OPTIONAL)
-            if not lack or not pip(root, venv, have, run):
+        spare = [extra for extra in OPTIONAL if extra in wanted]
+        lack = set()
+        while not pip(root, venv, wanted - lack, run):
+            if not spare:
                 raise Unusable("the installation failed; pip says why above. Without a network, try again with one.")
+            lack.add(spare.pop(0))
+        have = wanted - lack
         project = f"{root} {project_hash(root)}"
         write_stamp(venv, {"python": python_name(), "project": project, "extras": sorted(have), "lack": sorted(lack)})
     for extra in sorted(lack & set(extras)):

@@ -64,6 +64,8 @@ def checkout(tmp_path: Path) -> Checkout:
         (["demo", "--json"], ["-m", "realtape", "demo", "--json"]),
         (["test", "-k", "cut"], ["-m", "pytest", "-k", "cut"]),
         (["serve", "--port", "0"], ["-m", "realtape", "serve", "--port", "0"]),
+        (["test", "--clients", "-x"], ["-m", "pytest", "-m", "clients", "tests/clients", "-x"]),
+        (["test", "--clients", "light", "-x"], ["-m", "pytest", "-m", "clients and not heavy", "tests/clients", "-x"]),
     ],
 )
 def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list[str], arguments: list[str]):
@@ -122,6 +124,13 @@ def test_without_the_speech_extra_the_demo_goes_on_and_says_so_every_time(
         checkout.prepare(machine, ["speech"])
         assert capsys.readouterr().out.splitlines()[-1].startswith("Going on without `speech`: ")
     assert machine.extras == ["speech", ""]
+
+
+def test_without_the_large_clients_the_others_are_installed(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
+    machine = Machine(broken=["clients-all"])
+    checkout.prepare(machine, run.CLIENTS["all"][0])
+    assert machine.extras == ["clients,clients-all,dev", "clients,dev"]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Going on without `clients-all`: ")
 
 
 def test_tests_cannot_go_on_without_their_tools(checkout: Checkout):

@@ -6,6 +6,7 @@ they speak in real time to programs that not everybody has.
 
 from __future__ import annotations
 
+import re
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mockserver.mock import MockServer
+from tests.clients import programs
 from tests.clients.steps import Steps, table
 
 HERE = Path(__file__).resolve().parent
@@ -31,9 +33,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if rows := config.stash.get(WENT, []):
+    rows = config.stash.get(WENT, [])
+    skips = [skip_of(report) for report in terminalreporter.stats.get("skipped", []) if "/clients/" in report.nodeid]
+    if rows or skips:
         terminalreporter.section("clients")
-        terminalreporter.write_line("\n".join(table(rows)))
+        terminalreporter.write_line("\n".join([*table(rows), *dict.fromkeys(skips)]))
+
+
+def skip_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """What was left out, and why, in a line."""
+    assert isinstance(report.longrepr, tuple)
+    client = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_").replace("_", "-")
+    dialect = "".join(re.findall(r"\[(xai|openai)", report.nodeid))
+    return f"{client}{', ' if dialect else ''}{dialect}: skipped: {report.longrepr[2].removeprefix('Skipped: ')}"
 
 
 @pytest.fixture(params=["xai", "openai"])
@@ -65,6 +77,18 @@ def took(request: pytest.FixtureRequest, dialect: str) -> Callable[[str], Steps]
         return steps
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def node_folder(pytestconfig: pytest.Config) -> Path:
+    """The programs in Node, with `ws` alone."""
+    return programs.installed(pytestconfig, "ws", ["--omit=dev"])
+
+
+@pytest.fixture(scope="session")
+def sdk_folder(pytestconfig: pytest.Config) -> Path:
+    """The programs in Node, with every package that one of them drives."""
+    return programs.installed(pytestconfig, "npm")
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,27 @@ from mockserver.mock import MockServer
 from tests.clients.steps import NAMES, Steps
 
 
-def check_report(report: dict[str, Any], mock: MockServer, steps: Steps) -> None:
-    """`report` is `{steps, usage, problems}` of conversation.js. Fails with what it found wrong."""
+def check_report(report: dict[str, Any], mock: MockServer, steps: Steps, closes: int = 1000) -> None:
+    """`report` is `{steps, usage, problems}` of a driver in JavaScript. Fails with what it found wrong.
+
+    `closes` is the code with which the client closes: 1005 when its closing frame has none.
+    """
     for name in NAMES[: NAMES.index("ledger")]:
         with steps(name):
             assert report["steps"].get(name, "not reached") == "ok"
     assert report["problems"] == []
+    assert close_codes(mock) == [closes, closes], close_codes(mock)
     with steps("ledger"):
         check_usage(report["usage"], mock)
+
+
+def close_codes(mock: MockServer) -> list[int | None]:
+    """How each connection ended. A client may be told of that before the mock has written it down."""
+    for _ in range(1000):
+        if all(session.close_code is not None for session in mock.sessions):
+            break
+        mock.advance(ms=0)
+    return [session.close_code for session in mock.sessions]
 
 
 def check_usage(usage: list[dict[str, Any]], mock: MockServer) -> None:

@@ -25,7 +25,7 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 # Without a sandbox, because containers run as root; the rest keeps the browser from calling home.
 QUIET = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync --disable-extensions""".split()
-KINDS = {"page.html": "text/html", "conversation.js": "text/javascript"}
+KINDS = {"page.html": "text/html", "conversation.js": "text/javascript", "steps.js": "text/javascript"}
 
 
 class Site:
@@ -40,7 +40,9 @@ class Site:
                 name = self.path.lstrip("/")
                 if name not in KINDS and name not in made:
                     return self.send_error(404)
-                self.reply(made[name] if name in made else (HERE / name).read_bytes(), KINDS.get(name, "text/plain"))
+                self.reply(
+                    made[name] if name in made else (HERE / "node" / name).read_bytes(), KINDS.get(name, "text/plain")
+                )
 
             def do_POST(self) -> None:
                 site.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

@@ -1,4 +1,4 @@
-"""The Python of docs/clients runs as it stands, where the package that it imports is installed."""
+"""The programs of docs/clients run as they stand, where the packages that they import are installed."""
 
 from __future__ import annotations
 
@@ -8,29 +8,48 @@ from pathlib import Path
 
 import pytest
 
+from mockserver.mock import MockServer
+from tests.clients import programs
 from tests.test_docs import BLOCKS, Block, run_program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAMS = [block for block in BLOCKS if block.page.startswith("docs/clients/") and block.kind == "python"]
+HEAVY = {"livekit", "pipecat", "openai-node", "agents-realtime", "mastra"}
 
 
-@pytest.mark.parametrize("block", PROGRAMS, ids=str)
+def programs_in(kind: str) -> list[object]:
+    found = [block for block in BLOCKS if block.page.startswith("docs/clients/") and block.kind == kind]
+    heavy = {block: [pytest.mark.heavy] if Path(block.page).stem in HEAVY else [] for block in found}
+    return [
+        pytest.param(block, id=str(block), marks=marks) for block, marks in heavy.items() if "browser" not in block.page
+    ]
+
+
+@pytest.mark.parametrize("block", programs_in("python"))
 async def test_the_python_of_a_page_runs(block: Block):
     for package in re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE):
         pytest.importorskip(package, reason=f"{package} is not installed")
     await asyncio.wait_for(run_program("\n" * (block.line - 1) + block.text, block.page), 20)
 
 
+@pytest.mark.parametrize("block", programs_in("js"))
+def test_the_javascript_of_a_page_runs(block: Block, request: pytest.FixtureRequest):
+    folder: Path = request.getfixturevalue("node_folder" if block.page.endswith("/ws.md") else "sdk_folder")
+    dialect = "xai" if "grok" in block.text else "openai"
+    with MockServer(dialect=dialect, voice="tone") as mock:
+        program = folder / f"{Path(block.page).stem}-{block.line}.mjs"
+        program.write_text(block.text.replace("127.0.0.1:8765", mock.http_url.split("/")[2]), encoding="utf-8")
+        done = programs.run(folder, [program.name])
+        assert (done.returncode, done.stderr.decode()) == (0, "")
+        assert [session.sent()[0]["type"] for session in mock.sessions] == ["session.created"]
+        assert [session.sent("error") for session in mock.sessions] == [[]]
+
+
 def test_there_are_programs_to_run():
-    assert len(PROGRAMS) >= 3
+    assert (len(programs_in("python")), len(programs_in("js"))) == (6, 4)
 
 
-def lines_of(page: str) -> list[str]:
-    text = (ROOT / "docs" / "clients" / page).read_text(encoding="utf-8")
-    return re.findall(r"(?:xai-client-secret\.|openai-insecure-api-key\.|Authorization)", text)
-
-
-@pytest.mark.parametrize(("page", "driver"), [("browser.md", "test_chromium.py"), ("ws.md", "ws_raw.js")])
-def test_a_page_names_the_credentials_that_the_driver_sends(page: str, driver: str):
-    source = (Path(__file__).parent / driver).read_text(encoding="utf-8")
-    assert lines_of(page) and [line for line in lines_of(page) if line not in source] == []
+def test_the_page_for_browsers_names_the_credentials_that_the_driver_sends():
+    text = (ROOT / "docs" / "clients" / "browser.md").read_text(encoding="utf-8")
+    names = re.findall(r"xai-client-secret\.|openai-insecure-api-key\.", text)
+    source = (Path(__file__).parent / "test_chromium.py").read_text(encoding="utf-8")
+    assert names and [name for name in names if name not in source] == []

@@ -13,6 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from mockserver.mock import MockServer
+from tests.clients.reports import close_codes
 from tests.clients.sound import chunks
 from tests.clients.steps import Steps
 from tests.clients.wishes import asks, session, tool_result
@@ -99,7 +100,7 @@ async def test_openai_in_python(
             async with client.realtime.connect(model=model) as connection:
                 await Line(connection).until("session.created")
     with steps("close"):
-        assert [session.close_code for session in mock.sessions] == [1000, 1000]
+        assert close_codes(mock) == [1000, 1000]
     with steps("ledger"):
         check_usage(line.usage, mock, dialect)
     if dialect == "openai":

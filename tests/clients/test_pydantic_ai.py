@@ -13,6 +13,7 @@ import pytest
 
 from mockserver.journal import SessionLog
 from mockserver.mock import MockServer
+from tests.clients.reports import close_codes
 from tests.clients.sound import chunks
 from tests.clients.steps import Steps
 from tests.clients.wishes import SLOTS
@@ -118,7 +119,7 @@ async def test_pydantic_ai(
         async with dial():
             pass
     with steps("close"):
-        assert [session.close_code for session in mock.sessions] == [1000, 1000]
+        assert close_codes(mock) == [1000, 1000]
     with steps("ledger"):
         check_usage(usage, mock)
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -18,7 +18,7 @@ from mockserver.mock import MockServer
 from replay.cassette import Cassette, Request
 from replay.recorder import Relay, Settings
 from replay.upstream import Upstream
-from tests.clients.test_ws_raw import node_folder as node_folder
+from tests.clients.conftest import node_folder as node_folder
 from tests.replay.taping import typed
 
 pytestmark = pytest.mark.slow
