@@ -55,9 +55,13 @@ class Scribe:
             self._queue.put((record, encoding))
 
     def finish(self, at_us: int) -> None:
-        """Write the end mark and wait until everything is in the file, ten seconds at most. For another thread."""
+        """Write the end mark and wait until everything is in the file; give up when nothing is written for ten seconds.
+        For another thread."""
         self._queue.put(at_us)
-        self._thread.join(JOIN_S)
+        taken = -1
+        while self._thread.is_alive() and taken != self._taken:
+            taken = self._taken
+            self._thread.join(JOIN_S)
         if self._thread.is_alive():
             self._stop(f"{self._path}: the disk does not answer; the recording has no end mark")
 
