@@ -143,6 +143,8 @@ class Call:
         self.calls: dict[str, ToolCall] = {}
         self.results: list[ToolCall] = []
         """Answered since the last response began or was asked for."""
+        self.continues = False
+        """A result was sent since then, be it for a call that is known."""
         # Responses.
         self.responses = 0
         self.active: str | None = None
@@ -259,6 +261,7 @@ def _item_sent(call: Call, step: Step) -> None:
         case "function_call_output":
             _answered(call, step, item)
             call.fresh += 1
+            call.continues = True
         case "function_call":
             _called(call, step, item, awaited=False)
         case "force_message":
@@ -309,7 +312,7 @@ def _output_added(call: Call, step: Step) -> None:
 def _asked_response(call: Call, step: Step) -> None:
     if part(step.event, "response").get("conversation") != "none":
         call.asked, call.fresh, call.committed = Pending(step.at, step.number, step.event), 0, False
-        call.results = []
+        call.results, call.continues = [], False
 
 
 def _begun(call: Call, step: Step) -> None:
@@ -319,7 +322,7 @@ def _begun(call: Call, step: Step) -> None:
     call.active, call.active_since, call.asked = text(response.get("id")), step.at, None
     call.responses += 1
     call.fresh = 0
-    call.results = []
+    call.results, call.continues = [], False
 
 
 def _done(call: Call, step: Step) -> None:

@@ -32,7 +32,7 @@ def overlapping_replies(call: Call, step: Step) -> Iterator[Found]:
         yield Found(
             "response.create was sent again before the first one was answered, with nothing new to answer", "twice"
         )
-    elif (rest := call.playing(step.at)) > OVERLAP_S and not call.results:
+    elif (rest := call.playing(step.at)) > OVERLAP_S and not call.continues:
         if not call.fresh and not asked.get("instructions") and not asked.get("input"):
             yield Found(
                 f"response.create was sent with nothing new to answer, and {rest:.1f} s of the last reply to play:"

@@ -41,13 +41,13 @@ def doubled(call: Call, words: str, how: str) -> Iterator[Found]:
 
 
 def summed(totals: Sequence[Sequence[float]], seconds: float) -> Iterator[Found]:
-    """Whether `seconds` are not what the service counted; `totals` has each connection's running totals."""
+    """Whether `seconds` are more than the service counted; `totals` has each connection's running totals."""
     right = sum(each[-1] for each in totals if each)
-    if abs(seconds - right) <= _SLACK_S:
+    if seconds <= right + _SLACK_S:
         return
     added, count = sum(map(sum, totals)), sum(map(len, totals))
     how = (
-        f"all {count} billable_audio_seconds added up" if abs(seconds - added) <= _SLACK_S else "not what they come to"
+        f"all {count} billable_audio_seconds added up" if abs(seconds - added) <= _SLACK_S else "more than they come to"
     )
     yield Found(
         f"{seconds:g} s were counted as billable, {how}; they are running totals, and the last of each connection make"

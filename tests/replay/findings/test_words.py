@@ -77,7 +77,7 @@ def test_each_connection_counts_anew():
     for watch in watches:
         watch.received(0.0, Text(b'{"type":"response.done","response":{},"usage":{"billable_audio_seconds":4}}'))
     assert watcher.claim(watches, billable_audio_seconds=8.0) == []
-    assert len(watcher.claim(watches, billable_audio_seconds=4.0)) == 1
+    assert len(watcher.claim(watches, billable_audio_seconds=9.0)) == 1
 
 
 def test_what_a_client_shows_can_be_told_by_a_test():

@@ -1,0 +1,237 @@
+"""The agent with one mistake at a time, named as realtape names it: a line or two that real clients have had."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from itertools import chain, repeat
+from typing import Any
+
+from agent import CHUNK, Agent, Refused, caller
+
+QUIET = bytes(CHUNK)
+
+
+def chunks(sound: bytes, size: int = CHUNK) -> Iterator[bytes]:
+    return (sound[at : at + size] for at in range(0, len(sound), size))
+
+
+class ToolResultUnanswered(Agent):
+    async def ask(self) -> None:
+        """The model will go on by itself, won't it?"""
+
+
+class ToolCallUnanswered(Agent):
+    async def result(self, call: dict[str, Any]) -> None:
+        """The tool failed, and nobody tells the model."""
+
+
+class ToolResultRepeated(Agent):
+    async def result(self, call: dict[str, Any]) -> None:
+        await super().result(call)
+        await super().result(call)
+
+
+class ToolResultUnknown(Agent):
+    async def result(self, call: dict[str, Any]) -> None:
+        await super().result({**call, "call_id": call["item_id"]})
+
+
+class RepeatedWrite(Agent):
+    def book(self, wish: dict[str, Any]) -> str:
+        number = len(self.bookings) + 1
+        self.bookings[f"{wish['day']} {number}"] = ""
+        return json.dumps({"booking": number})
+
+
+class OverlappingReplies(Agent):
+    async def hang_up(self) -> None:
+        await self.ask()
+        await super().hang_up()
+
+
+class CommitUnderVad(Agent):
+    def sound(self) -> Iterator[bytes]:
+        self.commit = True
+        yield from super().sound()
+
+    async def play(self, size: int) -> None:
+        if self.commit:
+            self.commit = False
+            await self.send("input_audio_buffer.commit")
+        await super().play(size)
+
+
+class EmptyCommit(Agent):
+    def session(self) -> dict[str, Any]:
+        return {**super().session(), "turn_detection": None}
+
+    async def configure(self) -> None:
+        await super().configure()
+        await self.send("input_audio_buffer.commit")
+
+
+class ShortSilence(Agent):
+    silence_ms = 200
+
+
+class MicrophoneStops(Agent):
+    def sound(self) -> Iterator[bytes]:
+        return chunks(caller())
+
+
+class TruncateBeyond(Agent):
+    async def hang_up(self) -> None:
+        """The caller hangs up, and all that was received is taken for heard."""
+        heard_ms = self.received * 1000 // 48_000
+        await self.send("conversation.item.truncate", item_id=self.item, content_index=0, audio_end_ms=heard_ms)
+        self.over = True
+
+
+class SilentAudio(Agent):
+    def sound(self) -> Iterator[bytes]:
+        return repeat(QUIET)
+
+
+class AudioFormat(Agent):
+    """A browser's samples are 32-bit floats."""
+
+    def sound(self) -> Iterator[bytes]:
+        samples = array.array("h", caller())
+        floats = array.array("f", (sample / 32768 for sample in samples)).tobytes()
+        return chain(chunks(floats, 2 * CHUNK), repeat(QUIET))
+
+
+class AudioRate(Agent):
+    """A microphone at 16 kHz."""
+
+    def sound(self) -> Iterator[bytes]:
+        samples = array.array("h", caller())
+        fewer = array.array("h", (sample for at, sample in enumerate(samples) if at % 3)).tobytes()
+        return chain(repeat(QUIET[:3200], 70), chunks(fewer, 3200), repeat(QUIET[:3200]))
+
+
+class OddAudioBytes(Agent):
+    def sound(self) -> Iterator[bytes]:
+        return chain(chunks(caller(), CHUNK + 1), repeat(QUIET))
+
+
+class AudioBeforeConfiguration(Agent):
+    async def talk(self) -> None:
+        await self.send("input_audio_buffer.append", audio=base64.b64encode(QUIET).decode())
+        await super().talk()
+
+
+class IgnoredError(Agent):
+    def session(self) -> dict[str, Any]:
+        return {**super().session(), "instructions": None, "voice": 7}
+
+    async def configure(self) -> None:
+        await self.send("session.update", session=self.session())
+        await asyncio.sleep(1.0)
+        await self.ask()
+
+    def failed(self, message: str) -> None:
+        """It will work all the same."""
+
+
+class RepeatedError(Agent):
+    async def configure(self) -> None:
+        await super().configure()
+        for _ in range(3):
+            await self.send("session.configure", session={})
+            await asyncio.sleep(0.1)
+
+    def failed(self, message: str) -> None:
+        """Try again."""
+
+
+class UnknownField(Agent):
+    def session(self) -> dict[str, Any]:
+        return {**super().session(), "voise": "eve"}
+
+
+class IgnoredField(Agent):
+    def session(self) -> dict[str, Any]:
+        return {**super().session(), "modalities": ["text"]}
+
+
+class SessionCap(Agent):
+    patience_s = 8_000.0
+
+    async def hang_up(self) -> None:
+        """The line stays open over lunch."""
+        self.over = True
+        await asyncio.sleep(116 * 60)
+
+
+class AppendedTranscripts(Agent):
+    def read(self, item: str, words: str) -> None:
+        self.words[item] = self.words.get(item, "") + words
+
+
+class SummedBillableSeconds(Agent):
+    def bill(self, running_total_s: float) -> None:
+        self.billable_s += running_total_s
+
+
+class LatestModel(Agent):
+    model = "grok-voice-latest"
+
+
+class KeyInQuery(Agent):
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__(url, key)
+        self.query = f"&api_key={key}"
+
+
+class KeyInBrowser(Agent):
+    def credentials(self) -> dict[str, Any]:
+        return {"subprotocols": [f"xai-client-secret.{self.key}"], "origin": "https://clinic.example"}
+
+
+class BetaHeader(Agent):
+    def credentials(self) -> dict[str, Any]:
+        return {"additional_headers": {"Authorization": f"Bearer {self.key}", "OpenAI-Beta": "realtime=v1"}}
+
+
+class NoBackoff(Agent):
+    async def back_off(self, seconds: float) -> None:
+        """At once."""
+
+
+class NoRetry(Agent):
+    async def back_off(self, seconds: float) -> None:
+        raise Refused("the service is busy")
+
+
+class Reconnecting(Agent):
+    """A connection for each turn."""
+
+    async def call(self) -> None:
+        for _ in range(3):
+            async with await self.dial() as self.line:
+                await self.configure()
+                await self.ask()
+                while (await self.next())["type"] != "response.done":
+                    pass
+
+    def session(self) -> dict[str, Any]:
+        return {"resumption": {"enabled": True}}
+
+    async def next(self) -> dict[str, Any]:
+        event = await super().next()
+        if event["type"] == "conversation.created":
+            self.query = f"&conversation_id={event['conversation']['id']}"
+        return event
+
+
+def named(bug: type[Agent]) -> str:
+    """`ToolResultUnanswered` as `tool-result-unanswered`."""
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in bug.__name__)[1:]
+
+
+BUGS = {named(bug): bug for bug in Agent.__subclasses__()}
