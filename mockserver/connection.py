@@ -96,6 +96,8 @@ class Connection:
         self._reached = 0.0
         self._alarm: Handle | None = None
         self._heart: Handle | None = None
+        self._suspicion: Handle | None = None
+        self._suspected: float | None = None
         self._due: float | None = None
         self._flushing = False
         self._heard = False
@@ -128,6 +130,17 @@ class Connection:
         """Have what is overdue by now be found."""
         if self._log.watch is not None and self._over is None:
             self._log.watch.tick(self._now())
+            self._look_later()
+
+    def _look_later(self) -> None:
+        """Keep one alarm for when something of the client's will be overdue."""
+        due = self._log.watch.due if self._log.watch is not None else None
+        if due == self._suspected:
+            return
+        if self._suspicion is not None:
+            self._suspicion.cancel()
+        self._suspected = due
+        self._suspicion = None if due is None else self._clock.call_at(self._opened + due, self.look)
 
     def keep_alive(self, every_s: float) -> None:
         """Ping the client that often, for as long as the connection is open."""
@@ -225,6 +238,7 @@ class Connection:
             self._write_due()
         except Exception as error:
             self._fail(error)
+        self._look_later()
 
     def _write_due(self) -> None:
         """Take what is due instant by instant, so that an answer due all at once goes out as fast as it is read.
@@ -362,7 +376,7 @@ class Connection:
 
     def _end(self) -> None:
         self._wake_at(None)
-        for pending in (self._drain, self._stall, self._patience, self._heart):
+        for pending in (self._drain, self._stall, self._patience, self._heart, self._suspicion):
             if pending is not None:
                 pending.cancel()
         over = self._over = self._over or Close(1006, "connection lost")

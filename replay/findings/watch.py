@@ -17,6 +17,7 @@ import orjson
 from replay.findings import Finding, Found, Level, Levels, Rule
 from replay.findings.access import given_up, key_in_browser
 from replay.findings.call import APPEND, CLOSED, DELTA, NOTHING, OPENED, READ, TICK, Call, Handshake, Step, text
+from replay.findings.silence import overdue
 from replay.findings.table import RULES
 from replay.findings.visits import Visit
 from replay.findings.words import doubled, summed
@@ -47,6 +48,8 @@ class Watch:
         self._frames = 0
         self._around = 0
         """Bytes of an audio delta beside its sound, by the first one; looking into each costs more than all else."""
+        self.due: float | None = None
+        """When something will be overdue if nothing happens till then; whoever has a clock calls `tick`."""
         self._looked = 0.0
         self._over = False
 
@@ -131,13 +134,14 @@ class Watch:
         """Time has passed: what is overdue is told."""
         if not self._over:
             self._now(TICK, at)
+            self.due = overdue(self.call, at)
 
     def closed(self, at: float) -> None:
         """The connection is over."""
         self.tick(at)
         if not self._over:
             self._now(CLOSED, at)
-        self._over = True
+        self._over, self.due = True, None
         self.visit.end(at, self.call)
         self.call.close()
 
@@ -151,6 +155,7 @@ class Watch:
         self._look(step.at)
         self._run(step)
         self.call.take(step)
+        self.due = overdue(self.call, step.at)
 
     def _look(self, at: float) -> None:
         if at - self._looked >= _TICK_S:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -108,3 +109,17 @@ def test_findings_are_forgotten_with_the_sessions():
                 return [*mock.findings]
 
     assert autojump.run(main()) == []
+
+
+@pytest.mark.parametrize("pause", [0.5, 1.5])
+def test_a_client_that_waits_in_silence_is_told_in_the_log_while_it_waits(
+    pause: float, caplog: pytest.LogCaptureFixture
+):
+    async def main() -> list[str]:
+        async with MockServer(SCENARIO, voice="tone") as mock, ClientSession() as http:
+            async with http.ws_connect(mock.ws_url + PINNED, headers=KEY) as ws:
+                await ask_a_tool(ws)
+                await asyncio.sleep(pause)
+                return [record.getMessage() for record in caplog.records if record.name == "realtape.findings"]
+
+    assert len(autojump.run(main())) == (1 if pause > 1 else 0)
