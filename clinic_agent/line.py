@@ -256,7 +256,7 @@ def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> st
     url = config.shown_url
     match error:
         case InvalidStatus():
-            return _why_refused(error.response.status_code, error.response.headers.get("Retry-After"), config)
+            return _why_refused(error.response.status_code, _asked_s(error), config)
         case TimeoutError() | asyncio.TimeoutError():
             return f"{url} did not answer within {timeout_s:g} s; check XAI_REALTIME_URL and the network"
         case InvalidURI():
@@ -268,9 +268,9 @@ def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> st
             return f"{url} does not speak WebSocket ({type(error).__name__}); correct XAI_REALTIME_URL"
 
 
-def _why_refused(status: int, retry_after: str | None, config: Config) -> str:
+def _why_refused(status: int, asked_s: float | None, config: Config) -> str:
     """What to do about an HTTP answer to the handshake. The body is left out: it may quote the key."""
-    wait = f"{retry_after} s" if retry_after else "a minute"
+    wait = f"{asked_s:g} s" if asked_s else "a minute"
     match status:
         case 400:
             advice = "the key is wrong or the request malformed; check XAI_API_KEY and CLINIC_MODEL"

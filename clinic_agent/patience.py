@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from random import Random
 
+_LONGEST_S = 10**6
+"""Nobody asks for more and means it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -50,7 +53,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """
     asked = headers.get("Retry-After", "").strip()
     try:
-        return max(0.0, float(int(asked)))
+        return float(min(max(int(asked), 0), _LONGEST_S))
     except ValueError:
         pass
     try:

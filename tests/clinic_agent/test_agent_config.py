@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from clinic_agent.config import ConfigError, from_environment
+from clinic_agent.config import Config, ConfigError, environment, from_environment
 
 KEY = {"XAI_API_KEY": "hand-made-key"}
 
@@ -56,3 +58,29 @@ def test_what_a_url_may_hide_is_not_shown():
 def test_a_setting_that_cannot_work_is_named(environ, says):
     with pytest.raises(ConfigError, match=says):
         from_environment(environ)
+
+
+def test_a_file_named_env_says_what_the_environment_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("XAI_API_KEY", "from the environment")
+    monkeypatch.delenv("CLINIC_MODEL", raising=False)
+    (tmp_path / ".env").write_text("XAI_API_KEY=from the file\nCLINIC_MODEL=from-the-file\n", encoding="utf-8")
+    found = environment(tmp_path)
+    assert (found["XAI_API_KEY"], found["CLINIC_MODEL"]) == ("from the environment", "from-the-file")
+
+
+def test_a_file_named_env_that_is_no_text_is_named(tmp_path):
+    (tmp_path / ".env").write_bytes(b"XAI_API_KEY=\xff\xfe")
+    with pytest.raises(ConfigError, match=r"\.env cannot be read"):
+        environment(tmp_path)
+
+
+def test_without_python_dotenv_the_environment_is_all_there_is(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    (tmp_path / ".env").write_text("CLINIC_MODEL=from-the-file\n", encoding="utf-8")
+    monkeypatch.delenv("CLINIC_MODEL", raising=False)
+    assert "CLINIC_MODEL" not in environment(tmp_path)
+
+
+def test_a_conversation_is_asked_for_in_the_query_and_only_the_last_one():
+    config = Config("wss://host/v1/realtime?x=1", "https://host/v1", "k").resuming("a").resuming("b&c")
+    assert config.session_url == "wss://host/v1/realtime?x=1&conversation_id=b%26c&model=grok-voice-think-fast-1.0"
