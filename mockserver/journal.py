@@ -144,6 +144,8 @@ class SessionLog(Assertions):
         self.close_code: int | None = None
         """1005 when the client gave none, 1006 when the connection was just lost."""
         self.close_reason = ""
+        self.messages_in = self.messages_out = 0
+        """Text and binary messages so far, those included that the journal has forgotten."""
         self.dropped = 0
         """Frames that were forgotten for want of space."""
         self.watch: Watch | None = None
@@ -181,12 +183,14 @@ class SessionLog(Assertions):
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in. Of one that would push out much of what others said, only the beginning is kept."""
-        if self.watch is not None and not isinstance(data, Close):
-            self.watch.sent(at, data)
         if self.tape is not None:
             self.tape.sent(at, data)
-        if not isinstance(data, Close) and len(data) > (most := self._journal.max_bytes // 8):
-            data = _beginning(data, most)
+        if not isinstance(data, Close):
+            self.messages_in += 1
+            if self.watch is not None:
+                self.watch.sent(at, data)
+            if len(data) > (most := self._journal.max_bytes // 8):
+                data = _beginning(data, most)
         self._keep(Entry(at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
@@ -202,6 +206,7 @@ class SessionLog(Assertions):
     def written(self, at: Iterable[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: when each happened, and all of them framed."""
         write = Write(tuple(at), wire)
+        self.messages_out += len(write.at)
         if self.tape is not None:
             for instant, message in write.messages():
                 self.tape.put(instant, "received", message)

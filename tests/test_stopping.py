@@ -91,6 +91,21 @@ def test_a_second_signal_ends_at_once():
         assert process.returncode == -signal.SIGTERM
 
 
+def test_the_mock_s_own_tapes_have_their_end_mark_too(tmp_path: Path):
+    with running("serve", "--voice", "tone", "--record", str(tmp_path)) as (process, url), calling(url) as ws:
+        asked(ws)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+        assert process.returncode == 0
+    assert checked(*tmp_path.iterdir()) == 0
+
+
+def checked(*tapes: Path) -> int:
+    """The exit code of `check`."""
+    command = [sys.executable, "-m", "realtape", "check", *map(str, tapes)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True).returncode
+
+
 def test_a_recording_that_is_told_to_stop_in_mid_answer_has_its_end_mark(tmp_path: Path):
     tape = tmp_path / "call.tape"
     with MockServer(voice="tone") as mock:
@@ -103,5 +118,4 @@ def test_a_recording_that_is_told_to_stop_in_mid_answer_has_its_end_mark(tmp_pat
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
             _, told = process.communicate(timeout=10)
             assert process.returncode == 0, told
-    checked = subprocess.run([sys.executable, "-m", "realtape", "check", str(tape)], cwd=ROOT, capture_output=True)
-    assert checked.returncode == 0, checked.stdout
+    assert checked(tape) == 0

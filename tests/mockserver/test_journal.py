@@ -130,6 +130,17 @@ def test_of_a_frame_that_would_push_out_the_others_only_the_beginning_is_kept():
     assert fits == "y" * 10_000
 
 
+def test_messages_are_counted_whatever_is_forgotten_and_close_frames_are_not():
+    log = opened(Journal(max_bytes=1000))
+    for n in range(20):
+        log.inbound(n, "x" * 100)
+        log.written([n, n], b"\x81\x01a\x81\x01b")
+    log.inbound(20, Close(1000))
+    log.outbound(20, Close(1000))
+    assert (log.messages_in, log.messages_out) == (20, 40)
+    assert len(log.entries) < 60
+
+
 def test_forgotten_sessions_still_count_in_the_bill():
     journal = Journal(max_sessions=2)
     for n in range(5):
