@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import orjson
@@ -36,7 +37,7 @@ from mockserver.listening import SpokenTurn
 from mockserver.pacing import Sound, Words
 from mockserver.playout import Run
 from mockserver.prices import UnknownPrice
-from mockserver.speech import Speech, Unspeakable
+from mockserver.speech import Speech, Unspeakable, said_again
 from mockserver.voices import Voice
 
 
@@ -233,7 +234,12 @@ class Answer:
             if self._spent(settings):
                 return
             item = item or self._open_message(at)
-            first = len(item.spoken) if first is None else first
+            if first is None:
+                first = len(item.spoken)
+                if self._keeps:
+                    form = settings.output_format
+                    item.sounds.append(partial(said_again, speech.anew(), told))
+                    item.bytes_per_ms = form.rate * form.bytes_per_sample / 1000
             while len(item.spoken) <= first + beat.segment:
                 item.spoken.append(told[len(item.spoken) - first])
             spoken = told[beat.segment]
@@ -278,8 +284,6 @@ class Answer:
             if self._first_sound_s is None:
                 self._first_sound_s, latency = at, at - self._started_s
             spoken.ms += samples * 1000 / rate
-            if self._keeps and not item.truncated:
-                stage.conversation.hold(item, audio)
             stage.ledger.spoke(samples, rate)
             counts.audio_seconds += samples / rate
             counts.elapsed_s = at

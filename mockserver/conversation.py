@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -66,8 +66,12 @@ class Item:
     """Of an assistant's message: its segments in order."""
     heard_ms: float = 0.0
     """Of a spoken turn: how long its audio is."""
-    sound: list[bytes] = field(default_factory=list)
-    """What was said in it, in the format of the wire; empty where it is not kept, or not any more."""
+    sounds: list[Callable[[], bytes]] = field(default_factory=list)
+    """Make what was said in it, in the format of the wire; none where it is not known, or not any more."""
+    bytes_per_ms: float = 0.0
+    """Of that format."""
+    kept_ms: float | None = None
+    """Of a truncated message: how much of it was heard."""
     phase: str = ""
     """Of an assistant's message: `commentary` when a function call follows it, else `final_answer`; may be empty."""
 
@@ -81,14 +85,18 @@ class Item:
         """How much of an assistant's message was sent as sound, and not truncated since."""
         return sum(segment.ms for segment in self.spoken)
 
+    @property
+    def sound(self) -> bytes:
+        """What was said in it, as far as it was sent and not truncated; made when it is asked for."""
+        whole = b"".join(make() for make in self.sounds)
+        return whole if self.kept_ms is None else whole[: round(self.kept_ms * self.bytes_per_ms) // 2 * 2]
+
     def keep(self, heard_ms: int, *, erase: bool = False) -> None:
         """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment.
         With `erase` forget all words, and the sound as well."""
         if heard_ms >= self.spoken_ms:
             return
-        self.truncated = True
-        whole = b"".join(self.sound)
-        self.sound = [whole[: int(len(whole) * heard_ms / self.spoken_ms) // 2 * 2]]
+        self.truncated, self.kept_ms = True, heard_ms
         if erase:
             self.parts = [Part("audio", is_audio=True)]
             self.spoken = [Spoken("", float(heard_ms))]
@@ -104,8 +112,8 @@ class Item:
         self.parts = [Part(self.parts[0].kind if self.parts else "audio", kept, is_audio=True)]
 
 
-SOUND_BYTES = 32 << 20
-"""Of what was said in a conversation so much is kept at the most, the newest: eleven minutes of PCM at 24 kHz."""
+SOUND_BYTES = 4 << 20
+"""Of what callers said in a conversation so much is kept at the most, the newest: 87 s of PCM at 24 kHz."""
 
 
 class Conversation:
@@ -177,14 +185,14 @@ class Conversation:
         self._last = order[-1].id
 
     def hold(self, item: Item, sound: bytes) -> None:
-        """Keep a piece of what is said in an item, and forget the sound of the oldest items for it."""
-        item.sound.append(sound)
-        self._sounding[item] = self._sounding.get(item, 0) + len(sound)
+        """Keep what a caller said in an item, and forget the sound of the oldest items for it."""
+        item.sounds = [lambda: sound]
+        self._sounding[item] = len(sound)
         self._sound_bytes += len(sound)
         while self._sound_bytes > SOUND_BYTES:
             oldest = next(iter(self._sounding))
             self._sound_bytes -= self._sounding.pop(oldest)
-            oldest.sound = []
+            oldest.sounds = []
 
     def remove(self, item_id: str) -> Item | None:
         """Take an item out; None when there is no such item."""

@@ -315,7 +315,7 @@ class Session:
         self._state(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond, turn.said = True, respond, self._understood(taken)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
-        if self.dialect.traits.keeps_sound and len(taken.sound):
+        if self.dialect.traits.keeps_sound and turn.item.heard_ms and len(taken.sound):
             kept = taken.sound[-round(turn.item.heard_ms * taken.rate / 1000) :]
             self.conversation.hold(turn.item, encode(kept, self.settings.input_format))
         if self.dialect.traits.transcript_before_response:

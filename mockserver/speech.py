@@ -9,9 +9,10 @@ from math import ceil, gcd
 
 import numpy as np
 
-from mockserver.audio import Samples, read_wav, resample
+from mockserver.audio import Samples, encoder_for, read_wav, resample
 from mockserver.brains import Say
 from mockserver.commands import Settings
+from mockserver.conversation import Spoken
 from mockserver.pacing import RATE, ends_sentence
 from mockserver.voices import Clip, Voice
 
@@ -41,6 +42,10 @@ class Speech:
     _sounds: list[Samples] = field(default_factory=list)
     _starts: list[int] = field(default_factory=lambda: [0])
     _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
+
+    def anew(self) -> Speech:
+        """The same, of which no sound was made yet."""
+        return Speech(self.texts, self.say, self.settings, self.voice, self.unit, self.offset_s, self.last)
 
     def length(self, segment: int) -> int:
         """Samples of a segment at 24 kHz; makes its sound on first use."""
@@ -107,6 +112,19 @@ class Speech:
         text = replaced(self.texts[segment].strip(), self.settings.replace)
         voice = self.say.voice or self.settings.voice
         return self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)
+
+
+def said_again(speech: Speech, told: Sequence[Spoken]) -> bytes:
+    """What was sent of a speech, in its output format; empty if the sound cannot be made any more."""
+    speech, encoder, said = speech.anew(), encoder_for(speech.settings.output_format), b""
+    try:
+        for segment, spoken in enumerate(told):
+            if spoken.ms:
+                stop = min(round(spoken.ms * RATE / 1000), speech.length(segment))
+                said += b"".join(data for data, _ in encoder.push(speech.sound(segment, 0, stop)))
+    except Unspeakable:
+        return b""
+    return said
 
 
 def replaced(text: str, table: Mapping[str, str]) -> str:

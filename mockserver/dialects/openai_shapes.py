@@ -85,7 +85,7 @@ def _retrieved(item: Item, part: Part) -> Json:
         return shown
     if part.kind == "input_audio":
         shown["transcript"] = part.text or None
-    sound = part.audio or b"".join(item.sound)
+    sound = part.audio or item.sound
     return {**shown, "audio": pybase64.b64encode_as_string(sound)} if sound else shown
 
 
