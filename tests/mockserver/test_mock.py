@@ -124,6 +124,17 @@ def test_an_error_of_the_test_itself_comes_through():
         autojump.run(main())
 
 
+def test_faults_that_never_struck_are_unused():
+    async def main() -> None:
+        faults = [{"at": "<response.cancel", "do": "drop"}, {"at": "response.done", "do": "drop"}]
+        async with MockServer(voice="tone", pacing="burst", faults=faults) as mock:
+            await first_word(mock)
+            await asyncio.sleep(10)
+        assert mock.unused == ["never struck: {'at': '<response.cancel', 'do': 'drop'}"]
+
+    autojump.run(main())
+
+
 def test_the_port_is_free_again_afterwards():
     async def main() -> None:
         async with MockServer() as mock:
