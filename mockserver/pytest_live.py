@@ -54,8 +54,9 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
         return LiveService(
             name, node.config.getoption("--realtime-upstream") or url, key, left, now, options.get("findings")
         )
-    except ValueError as problem:
-        pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
+    except ValueError as refused:
+        problem = refused
+    pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
 def settle(node: pytest.Item, service: LiveService, passed: bool) -> None:

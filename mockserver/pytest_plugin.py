@@ -243,11 +243,11 @@ def _found(node: pytest.Item, value: object) -> object:
     """The path of a file that a marker names: beside the test, else from the root folder."""
     if not isinstance(value, str | Path):
         return value
-    places = (node.path.parent / value, node.config.rootpath / value)
+    places = list(dict.fromkeys((node.path.parent / value, node.config.rootpath / value)))
     for path in places:
         if path.exists():
             return path
-    pytest.fail(f"@pytest.mark.realtime: there is no {places[0]}, nor {places[1]}", pytrace=False)
+    pytest.fail(f"@pytest.mark.realtime: there is no {', nor '.join(map(str, places))}", pytrace=False)
 
 
 def _made(options: dict[str, Any]) -> MockServer:
@@ -255,8 +255,9 @@ def _made(options: dict[str, Any]) -> MockServer:
 
     try:
         return MockServer(**options)
-    except (ValueError, OSError) as problem:  # every refusal of a scenario, a recording or a setting is one of these
-        pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
+    except (ValueError, OSError) as refused:  # every refusal of a scenario, a recording or a setting is one of these
+        problem = refused
+    pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
 def _judge(node: pytest.Item, mock: Service, own: dict[str, Any]) -> None:
