@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ _VIRTUAL = pytest.StashKey["MockServer"]()
 _OPTIONS = pytest.StashKey[dict[str, Any]]()
 _PASSED = pytest.StashKey[bool]()
 _TOLD = pytest.StashKey[bool]()
-_NOTES = pytest.StashKey[dict[str, list[str]]]()
+_NOTE = pytest.StashKey[dict[str, Any]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -97,7 +97,7 @@ def realtime_mock(request: pytest.FixtureRequest) -> Iterator[Service]:
     node = request.node
     options = _marked(node)
     own = {name: options.pop(name) for name in OWN & options.keys()}
-    node.stash[_OPTIONS], node.stash[_PASSED], node.stash[_TOLD], node.stash[_NOTES] = options, False, False, {}
+    node.stash[_OPTIONS], node.stash[_PASSED], node.stash[_TOLD], node.stash[_NOTE] = options, False, False, {}
     if _is_live(request.config):
         yield from _live(request, options, own)
     elif own.get("time") == "virtual":
@@ -183,27 +183,47 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if report.failed and not item.stash[_TOLD]:
             item.stash[_TOLD] = True
             report.sections += _sections(item, mock)
-        if report.when == "teardown" and report.passed:
-            report.sections += [(title, "\n".join(lines)) for title, lines in item.stash[_NOTES].items()]
+        if report.when == "teardown":
+            report.realtime = item.stash[_NOTE]  # type: ignore[attr-defined]  # travels with it, from worker to terminal
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What is to be said of tests that passed, and what was spent."""
     reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
+    noted = [(each.nodeid, each.realtime) for each in reports if getattr(each, "realtime", None)]
     if _is_live(config):
         from mockserver import pytest_live
 
         terminalreporter.section("realtime")
         terminalreporter.write_line(pytest_live.spent(reports, config))
-    for title in (_FINDINGS, _LEFT_OVER):
-        notes = [(each, text) for each in reports if each.passed for name, text in each.sections if name == title]
-        if notes:
+    found = [(nodeid, note["findings"]) for nodeid, note in noted if note["findings"]]
+    for title, told in ((_FINDINGS, found), (_LEFT_OVER, _left_over(noted))):
+        if told:
             terminalreporter.section(title)
-        for report, text in notes:
-            terminalreporter.write_line(report.nodeid)
-            for line in text.splitlines():
+        for heading, lines in told:
+            terminalreporter.write_line(heading)
+            for line in lines:
                 terminalreporter.write_line(f"  {line}")
+
+
+def _left_over(noted: Sequence[tuple[str, dict[str, Any]]]) -> list[tuple[str, list[str]]]:
+    """What of each file no test at all made use of, then what else single tests left over."""
+    told: list[tuple[str, list[str]]] = []
+    quiet = {nodeid for nodeid, note in noted if note["level"] != "warn" or not note["passed"]}
+    for file in dict.fromkeys(note["played"] for _, note in noted):
+        tests = {nodeid: note["unused"] for nodeid, note in noted if note["played"] == file}
+        first = next(iter(tests.values()))
+        common = [
+            each for each in first if each.startswith(f"{file}:") and all(each in left for left in tests.values())
+        ]
+        if common and tests.keys() - quiet:
+            told.append((f"{file}, in {len(tests)} test{'s'[: len(tests) > 1]}", common))
+    for nodeid, note in noted:
+        own = [each for each in note["unused"] if not each.startswith(f"{note['played']}:")]
+        if own and nodeid not in quiet:
+            told.append((nodeid, own))
+    return told
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
@@ -263,18 +283,19 @@ def _made(options: dict[str, Any]) -> MockServer:
 def _judge(node: pytest.Item, mock: Service, own: dict[str, Any]) -> None:
     """After a test that passed: its client's mistakes, and what it left over. Findings fail it where a level was asked
     for, by the marker or for the whole suite; else they are told."""
-    if not node.stash[_PASSED]:
+    level, passed = own.get("unused") or node.config.getini("realtime_unused"), node.stash[_PASSED]
+    left, findings = _unused(node, mock), mock.findings if passed else []
+    played = _short(node, str(node.stash[_OPTIONS].get("scenario", "")))
+    node.stash[_NOTE] = note = {"played": played, "unused": left, "level": level, "passed": passed, "findings": []}
+    if not passed:
         return
-    level = own.get("unused") or node.config.getini("realtime_unused")
-    left = _unused(node, mock) if level != "off" else []
-    wrong = [str(each) for each in mock.findings if each.level == "error"]
+    wrong = [str(each) for each in findings if each.level == "error"]
     failures = ["the test passed, but its client made mistakes:", *wrong] if wrong and _asked_for(node) else []
     if left and level == "error":
         failures += ["the test passed, but not all was used:", *left]
     if failures:
         pytest.fail("\n".join(failures), pytrace=False)
-    notes = {_FINDINGS: [str(each) for each in mock.findings], _LEFT_OVER: left}
-    node.stash[_NOTES] = {title: lines for title, lines in notes.items() if lines}
+    note["findings"] = [str(each) for each in findings]
 
 
 def _asked_for(node: pytest.Item) -> bool:
@@ -282,8 +303,12 @@ def _asked_for(node: pytest.Item) -> bool:
 
 
 def _unused(node: pytest.Item, mock: Service) -> list[str]:
-    root = f"{node.config.rootpath}{os.sep}"
-    return [line.replace(root, "") for line in mock.unused] if mock.sessions else ["no client has connected"]
+    return [_short(node, line) for line in mock.unused] if mock.sessions else ["no client has connected"]
+
+
+def _short(node: pytest.Item, text: str) -> str:
+    """With paths from the root folder on."""
+    return text.replace(f"{node.config.rootpath}{os.sep}", "")
 
 
 def _sections(node: pytest.Item, mock: Service) -> Iterator[tuple[str, str]]:

@@ -199,40 +199,69 @@ def test_call(realtime_mock):
     assert "a-key-of-no-known-form" not in told
 
 
-def test_what_no_client_used_is_told_or_fails_the_test_or_neither(suite: Suite):
+def test_what_no_client_used_fails_the_test_where_that_was_asked_for(suite: Suite):
     run = suite(
         """
-@pytest.mark.parametrize("text", ["dental"])
-@pytest.mark.realtime("clinic.yaml", pacing="burst")
-def test_told(realtime_mock, text):
-    ask(realtime_mock, text)
+pytestmark = pytest.mark.realtime("clinic.yaml", pacing="burst", unused="error")
 
-@pytest.mark.realtime("clinic.yaml", pacing="burst", unused="off")
-def test_quiet(realtime_mock):
-    ask(realtime_mock, "dental")
-
-@pytest.mark.realtime("clinic.yaml", pacing="burst", unused="error")
 def test_strict(realtime_mock):
     ask(realtime_mock, "dental")
 
-@pytest.mark.realtime("clinic.yaml", pacing="burst", unused="error")
 def test_all_used(realtime_mock):
     ask(realtime_mock, "dental")
     ask(realtime_mock, "pain")
+
+@pytest.mark.realtime(unused="off")
+def test_quiet(realtime_mock):
+    ask(realtime_mock, "dental")
 """
     )
-    run.assert_outcomes(passed=4, errors=1)
+    run.assert_outcomes(passed=3, errors=1)
     run.stdout.fnmatch_lines(
         [
             "*ERROR at teardown of test_strict*",
             "the test passed, but not all was used:",
-            "*turns*1* never answered",
-            "*= realtime: not used =*",
-            "test_calls.py::test_told*dental*",
-            "  clinic.yaml:5: turns*1* never answered",
+            "clinic.yaml:5: turns*1* never answered",
         ]
     )
-    assert "test_quiet" not in str(run.stdout).split("= realtime: not used =")[1].split("short test summary")[0]
+    assert "= realtime: not used =" not in str(run.stdout)
+
+
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["alone", "two workers"])
+def test_rules_that_no_test_at_all_used_are_told_once_and_single_misses_by_test(suite: Suite, workers: list[str]):
+    run = suite(
+        """
+pytestmark = pytest.mark.realtime("clinic.yaml", pacing="burst")
+
+def test_one(realtime_mock):
+    ask(realtime_mock, "dental")
+
+def test_other(realtime_mock):
+    ask(realtime_mock, "something else")
+
+@pytest.mark.realtime(faults=[{"at": "error", "do": "drop"}])
+def test_fault(realtime_mock):
+    ask(realtime_mock, "dental")
+
+@pytest.mark.realtime(faults=[{"at": "error", "do": "drop"}], unused="off")
+def test_quiet(realtime_mock):
+    ask(realtime_mock, "dental")
+""",
+        *workers,
+    )
+    run.assert_outcomes(passed=4)
+    run.stdout.fnmatch_lines(
+        [
+            "*= realtime: not used =*",
+            "clinic.yaml, in 4 tests",
+            "  clinic.yaml:5: turns*1* never answered",
+            "test_calls.py::test_fault",
+            "  never struck: *",
+        ]
+    )
+    told = str(run.stdout).split("= realtime: not used =")[1]
+    assert "test_quiet" not in told
+    assert "turns[0]" not in told
 
 
 def test_a_marker_that_cannot_be_understood_is_one_line_that_says_what_to_do(suite: Suite):
