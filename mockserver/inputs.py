@@ -33,8 +33,10 @@ class Inputs:
         self._heard.append((transcript, speech_ms))
 
     def answered(self) -> None:
-        """A seeded assistant's message answers what was typed before it: only newer text is new (recordings)."""
+        """A seeded assistant's message answers what was typed before it: only newer text is new (recordings). That the
+        same holds of tool results is a guess; clients that restore a conversation count on it."""
         self._typed.clear()
+        self._results.clear()
 
     def called(self, call_id: str, name: str) -> None:
         """Remember which function a call was for. LiveKit sends long ids back as 32 digits of their SHA-256."""

@@ -45,7 +45,7 @@ def test_the_javascript_of_a_page_runs(block: Block, request: pytest.FixtureRequ
 
 
 def test_there_are_programs_to_run():
-    assert (len(programs_in("python")), len(programs_in("js"))) == (6, 4)
+    assert (len(programs_in("python")), len(programs_in("js"))) == (7, 4)
 
 
 def test_the_page_for_browsers_names_the_credentials_that_the_driver_sends():

@@ -200,16 +200,16 @@ async def test_livekit_has_xai_say_a_text(mock: MockServer, dialect: str, model:
 async def test_livekit_takes_its_conversation_to_a_new_connection(
     mock: MockServer, dialect: str, model: str, caplog: pytest.LogCaptureFixture
 ):
-    async with dial(mock, dialect, model, max_session_duration=1.0) as call:
-        reconnected = asyncio.Event()
-        call.session.on("session_reconnected", lambda event: reconnected.set())
+    async with dial(mock, dialect, model, max_session_duration=2.0) as call:
         await call.session.update_tools([check_availability])
         (asked,) = await calls(await call.ask("A cleaning on 2026-12-01, please"))
         await call.add(llm.FunctionCallOutput(call_id=asked.call_id, name=asked.name, output=SLOTS, is_error=False))
+        assert (await spoken(await call.session.generate_reply()))[0] == "I have 10:00 and 14:30."
         known = [item.id for item in call.session.chat_ctx.items]
-        await asyncio.wait_for(reconnected.wait(), 15)
-        words, _ = await spoken(await call.session.generate_reply())
-        assert words == "I have 10:00 and 14:30."
+        restored: asyncio.Queue[Any] = asyncio.Queue()
+        call.session.on("remote_item_added", restored.put_nowait)
+        assert [(await asyncio.wait_for(restored.get(), 15)).item.id for _ in known] == known
+        assert (await spoken(await call.ask("Hello?")))[0] == "Pardon?"
         assert [item.id for item in call.session.chat_ctx.items][: len(known)] == known
     assert len(mock.sessions) >= 2
     assert warnings(caplog) == []

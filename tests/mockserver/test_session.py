@@ -236,6 +236,17 @@ def test_a_seeded_call_and_its_result_stand_without_links():
     assert (call["item"]["role"], result["item"]["role"]) == ("tool", "tool")
 
 
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_a_restored_conversation_is_answered_from_its_end(dialect: str):
+    talk = Talk(brain := Script(), dialect=dialect)
+    talk.write("Weather?")
+    talk.create("function_call", call_id="c1", name="look", arguments="{}")
+    talk.create("function_call_output", call_id="c1", output="sunny")
+    talk.write("It is sunny.", "assistant")
+    talk.say("Hello?")
+    assert [(turn.says, turn.results) for turn in brain.turns] == [("Hello?", ())]
+
+
 def test_an_answer_links_to_the_tool_result_before_it():
     talk = Talk()
     result = talk.create("function_call_output", call_id="c1", output="sunny")[0]
