@@ -23,14 +23,14 @@ from clinic_agent.config import Config
 from clinic_agent.cost import Cost
 from clinic_agent.patience import Patience, retry_after_s
 from clinic_agent.speech import samples
-from clinic_agent.turn import Event, Turn
+from clinic_agent.turn import Event, FunctionCall, ToolRun, Turn, tool_run
 
 MAX_FRAME_BYTES = 4 * 2**20  # over a minute of sound in one frame; recorded ones hold about a second
 
 DEFAULT_PATIENCE = Patience()
 
 CallTool = Callable[[str, str], dict[str, Any]]
-"""Runs a tool by name on a JSON text of arguments; must not raise."""
+"""Runs a tool by name on a JSON text of arguments, in a thread of its own; must not raise."""
 Watch = Callable[[Literal["sent", "received"], Event], None]
 """Told every frame of a call as it crosses the wire; must be quick."""
 
@@ -185,6 +185,13 @@ class Line:
     async def _wait_for(self, *types: str) -> None:
         while (await self.receive())["type"] not in types:
             pass
+
+
+async def run_tool(call_tool: CallTool, call: FunctionCall) -> ToolRun:
+    """Run what the service asked for in a thread: a slow tool keeps no other call waiting."""
+    began_s = now_s()
+    result = await asyncio.to_thread(call_tool, call.name, call.arguments)
+    return tool_run(call, result, (now_s() - began_s) * 1000)
 
 
 async def bounded(work: Coroutine[Any, Any, None], timeout_s: float) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from clinic_agent.cost import Cost
-from clinic_agent.line import CallFailed, CallTool, Line, hung_up, now_s, unusable
+from clinic_agent.line import CallFailed, CallTool, Line, hung_up, now_s, run_tool, unusable
 from clinic_agent.playback import Playback
 from clinic_agent.recording import Moment, Recording, recorded
 from clinic_agent.speech import SAMPLE_RATE_HZ, samples
-from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run, typed
+from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun, Turn, TurnSoFar, typed
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
@@ -32,22 +32,22 @@ CALLER, TURNS, ASSISTANT, RESPONSES, AGENT = "caller", "turns", "assistant", "re
 class OpenMic:
     """One call's state: whose turn it is, which answer may be heard, what is owed to the service."""
 
-    def __init__(self, call_tool: CallTool, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds and is only asked how long a tool took."""
+    def __init__(self) -> None:
         self.playback = Playback()
         self.moments: list[Moment] = []
         self.ends_s: float | None = None
         """When the assistant hangs up; None as long as it does not."""
+        self.asked_for: list[FunctionCall] = []
+        """Tools to be run, all of one response; `ran` takes what came of them."""
         self.turns: list[TurnSoFar] = [TurnSoFar()]
         """The first is what the service says before the caller does; mostly nothing."""
-        self._call_tool = call_tool
-        self._clock = clock
         self._turn_of: dict[str, TurnSoFar] = {}
         self._caller_item = ""
         self._caller_speaks = False
         self._audible = ""
         self._create_s: float | None = None
         self._rounds = 0
+        self._asking = self.turns[0]
         self._unanswered: list[Event] = []
         """Results of tools, as sent, whose answer has not come."""
 
@@ -182,13 +182,16 @@ class OpenMic:
             raise CallFailed(
                 f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop"
             )
-        results = []
-        for call in calls:
-            began_s = self._clock()
-            result = self._call_tool(call.name, call.arguments)
-            turn.tools.append(tool_run(call, result, (self._clock() - began_s) * 1000))
-            self._note(at_s, AGENT, call.name)
-            results.append(call.answer(result))
+        self.asked_for, self._asking = calls, turn
+        return []
+
+    def ran(self, runs: list[ToolRun], at_s: float) -> list[Event]:
+        """What came of all that was asked for, in that order; what is to be sent at once."""
+        calls, self.asked_for = self.asked_for, []
+        for run in runs:
+            self._note(at_s, AGENT, run.name)
+        self._asking.tools += runs
+        results = [call.answer(run.result) for call, run in zip(calls, runs, strict=True)]
         if not self._caller_speaks:  # else their turn is answered by itself, results and all
             self._unanswered = results
             self._create_s = max(at_s, self.playback.ends_s)  # an answer asked for now would talk over its preamble
@@ -203,7 +206,8 @@ class OpenCall:
 
     def __init__(self, line: Line, call_tool: CallTool) -> None:
         self._line = line
-        self._state = OpenMic(call_tool, now_s)
+        self._call_tool = call_tool
+        self._state = OpenMic()
         self._costs: list[Cost] = [line.cost]
         self._caller = bytearray()
         self._start_s: float | None = None
@@ -287,6 +291,9 @@ class OpenCall:
         except asyncio.TimeoutError:
             return
         await self._send(self._take(event))
+        if self._state.asked_for:
+            runs = [await run_tool(self._call_tool, call) for call in self._state.asked_for]
+            await self._send(self._state.ran(runs, now_s()))
 
     async def _send(self, events: list[Event]) -> None:
         for event in events:

@@ -44,9 +44,10 @@ A = TypeVar("A", bound=BaseModel)
 class Tool(Generic[A]):
     """One function: its name, its arguments (whose docstring describes it to the model), and what it does.
 
-    `run` takes the arguments and an idempotency key: the same for the same arguments in the same call. A tool that does
-    not only read has to give its first result again for a key it knows. `run` may raise Refused, whose message is
-    fit to be told to the caller, and Unavailable; anything else that it raises is logged and not told.
+    `run` works in a thread of its own, and takes the arguments and an idempotency key: the same for the same arguments
+    in the same call. A tool that does not only read has to give its first result again for a key it knows. `run` may
+    raise Refused, whose message is fit to be told to the caller, and Unavailable; anything else that it raises is
+    logged and not told.
     """
 
     name: str

@@ -26,13 +26,14 @@ from clinic_agent.line import (
     bounded,
     dialled,
     now_s,
+    run_tool,
     unusable,
     unwatched,
 )
 from clinic_agent.patience import Patience
 from clinic_agent.playback import Playback
 from clinic_agent.speech import SAMPLE_BYTES, chunks, samples
-from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, tool_run, typed
+from clinic_agent.turn import MAX_TOOL_ROUNDS, Event, Turn, TurnSoFar, typed
 
 
 @asynccontextmanager
@@ -113,10 +114,8 @@ class VoiceClient:
             calls, turn.pending = turn.pending, []
             results = []
             for call in calls:
-                began_s = now_s()
-                result = call_tool(call.name, call.arguments)
-                turn.tools.append(tool_run(call, result, (now_s() - began_s) * 1000))
-                results.append(call.answer(result))
+                turn.tools.append(await run_tool(call_tool, call))
+                results.append(call.answer(turn.tools[-1].result))
             await self._answered(turn, partial(self._send_results, results))
         raise CallFailed(f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop")
 

@@ -10,19 +10,21 @@ import pytest
 
 from clinic_agent.line import CallFailed
 from clinic_agent.open_mic import OpenMic
-from clinic_agent.turn import MAX_TOOL_ROUNDS
+from clinic_agent.turn import MAX_TOOL_ROUNDS, tool_run
 
 
 class Service:
     """Says to an OpenMic what a service would; `sent` is what came back, in order."""
 
     def __init__(self) -> None:
-        self.mic = OpenMic(lambda name, arguments: {"ran": name}, clock=lambda: 0.0)
+        self.mic = OpenMic()
         self.sent: list[dict[str, Any]] = []
 
     def event(self, at_s: float, type: str, **fields: Any) -> None:
         self.sent += self.mic.due(at_s)
         self.sent += self.mic.take({"type": type, **fields}, at_s)
+        if calls := self.mic.asked_for:
+            self.sent += self.mic.ran([tool_run(call, {"ran": call.name}, 0.0) for call in calls], at_s)
 
     def caller(self, began_s: float, ended_s: float | None = None, item: str = "user-1") -> None:
         self.event(began_s, "input_audio_buffer.speech_started", item_id=item)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from base64 import b64decode
 from datetime import date
 from decimal import Decimal
@@ -321,3 +323,26 @@ async def test_a_connection_cut_without_a_word_is_said_to_be_lost(serving, calli
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match="the connection was lost"):
             await client.type("Hello", no_tools)
+
+
+async def test_a_slow_tool_keeps_nobody_else_waiting(serving, calling):
+    went_on = threading.Event()
+
+    async def service(line):
+        await line.greet()
+        await line.until("response.create")
+        await line.calls("look", "{}")
+        await line.done()
+        await line.until("response.create")
+        await line.speaks("Found.")
+        await line.done()
+        await line.hung_up()
+
+    def look(name: str, arguments: str) -> dict[str, Any]:
+        loop.call_soon_threadsafe(went_on.set)
+        assert went_on.wait(timeout=5)  # by the loop, which would stand still if this ran in it
+        return {}
+
+    loop = asyncio.get_running_loop()
+    async with serving(service) as config, calling(config) as client:
+        assert (await client.type("Look", look)).said == "Found."
