@@ -28,18 +28,21 @@ def told_apart(data: bytes, declared: str) -> str:
     name = DECLARED.get(declared)
     if name is None:
         return ""
-    first, second = _spread(data[::2]), _spread(data[1::2])
-    varied = (first > 0.01).sum() >= _VARIETY
-    one_byte = varied and _apart(first, second) < _ALIKE and _apart(first, _EVEN) > _UNEVEN
+    low, high = _spread(data[::2]), _spread(data[1::2])
     if name != "PCM16":
-        return "" if one_byte or _apart(second, _EVEN) < _NARROW else "PCM16"
+        return "PCM16" if _is_pcm(low, high) else ""
     if _floats(data):
         return "32-bit floats"
-    if one_byte:
+    varied = (low > 0.01).sum() >= _VARIETY
+    if varied and _apart(low, high) < _ALIKE and _apart(low, _EVEN) > _UNEVEN:
         return "G.711"  # which law it is does not show where the sound is soft
-    if _apart(first, _EVEN) > _NARROW and _apart(second, _EVEN) < _UNEVEN:
+    if _is_pcm(high, low):
         return "big-endian PCM16"
     return "stereo" if _interleaved(np.frombuffer(data[: len(data) // 4 * 4], "<i2").astype(np.float64)) else ""
+
+
+def _is_pcm(low: Spread, high: Spread) -> bool:
+    return _apart(low, _EVEN) < _UNEVEN and _apart(high, _EVEN) > _NARROW
 
 
 def _spread(data: bytes) -> Spread:

@@ -5,7 +5,9 @@ import pybase64
 import pytest
 
 from replay import g711
+from replay.cassette import Sound
 from replay.findings.encodings import told_apart
+from replay.outline import tone
 from tests.mockserver.talk import TONE
 from tests.replay.findings.stories import DIALECTS, Story, story
 
@@ -147,3 +149,10 @@ def test_sound_is_measured_however_the_client_writes_its_json(form: str, slash: 
         sound = call.watch.call.sound
         assert (sound.appends, sound.odd, sound.heard_sound) == (1, 0, True)
         assert sound.seconds == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.parametrize("encoding", ["pcm", "pcmu", "pcma"])
+@pytest.mark.parametrize("peak", [250, 8000, 32_000])
+def test_the_tones_of_a_recording_without_its_sound_are_as_declared(encoding: str, peak: int):
+    tones = (tone(Sound(4800, bytes([pitch]) * 32, encoding, peak)) for pitch in range(16))
+    assert [told_apart(each * 10, f"audio/{encoding}") for each in tones] == [""] * 16
