@@ -25,6 +25,7 @@ OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
 APPEND = "input_audio_buffer.append"
 COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
+_HUGE = 1e15
 MOST = 500
 """Calls, items and texts remembered, each; the oldest go first."""
 
@@ -103,6 +104,11 @@ def part(value: object, *path: str) -> Event:
     return value if isinstance(value, dict) else NOTHING
 
 
+def objects(value: object) -> list[Event]:
+    """The objects of a list; nothing of anything else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 def text(value: object) -> str:
     """A string, or an empty one for anything else."""
     return value if isinstance(value, str) else ""
@@ -110,7 +116,9 @@ def text(value: object) -> str:
 
 def number(value: object) -> float | None:
     """A number, or None for anything else."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(min(max(value, -_HUGE), _HUGE))
 
 
 def remember(kept: dict[str, Any], key: str, value: object) -> None:
@@ -273,8 +281,8 @@ def _item_sent(call: Call, step: Step) -> None:
 
 def said_in(item: Event) -> str:
     """The words of a message, a result or a call."""
-    parts = item.get("content")
-    words = [text(each.get("text")) or text(each.get("transcript")) for each in parts or () if isinstance(each, dict)]
+    parts = objects(item.get("content"))
+    words = [text(each.get("text")) or text(each.get("transcript")) for each in parts]
     return " ".join(word for word in (*words, text(item.get("output"))) if word)
 
 
@@ -327,8 +335,8 @@ def _begun(call: Call, step: Step) -> None:
 
 def _done(call: Call, step: Step) -> None:
     response = part(step.event, "response")
-    for item in response.get("output") or ():
-        if isinstance(item, dict) and item.get("type") == "function_call":
+    for item in objects(response.get("output")):
+        if item.get("type") == "function_call":
             _called(call, step, item)
     if response.get("status") in ("cancelled", "failed", "incomplete"):
         _withdraw(call)

@@ -122,7 +122,7 @@ def _failed(output: object) -> bool:
     """Whether a result says that nothing was done."""
     try:
         told: Any = json.loads(text(output))
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if isinstance(told, dict):
         if told.get("ok") is False or told.get("success") is False or told.get("error"):
@@ -134,7 +134,7 @@ def _failed(output: object) -> bool:
 def _same(first: str, second: str) -> bool:
     try:
         return bool(json.loads(first) == json.loads(second))
-    except ValueError:
+    except (ValueError, RecursionError):
         return first == second
 
 
