@@ -11,11 +11,9 @@ import argparse
 import json
 import sys
 from base64 import b64encode
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, ClassVar
 
-import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,23 +26,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mockserver.brains import Call, Fail, Pause, Say, Step, Turn
 from mockserver.dialect import Opening
 from mockserver.dialects import DIALECTS
 from mockserver.session import Session
-from mockserver.voices import Cached, voice_named
 from replay.frames import Text
+from tests.mockserver.wandering import QUIET, SPEECH, VOICE, Fickle
 
-VOICE = Cached(voice_named("tone"))
-SPEECH = VOICE.speak("Good morning.").samples
-SOUNDS = {"speech": SPEECH, "quiet": np.zeros(24 * 700, np.int16), "odd": SPEECH[:1]}
-REPLIES: tuple[list[Step], ...] = (
-    [Say("Good morning to you. How can I help?")],
-    [Say("One moment."), Call("look", {"a": 1}), Call("book", "{}")],
-    [Pause(700), Say("Well.")],
-    [Fail("overloaded", "try later")],
-    [],
-)
+SOUNDS = {"speech": SPEECH, "quiet": QUIET, "odd": SPEECH[:1]}
 DETECTION: tuple[Any, ...] = (
     None,
     {"type": "server_vad"},
@@ -53,16 +41,6 @@ DETECTION: tuple[Any, ...] = (
 )
 EPOCH = 1_785_214_080.0
 Event = dict[str, Any]
-
-
-class Fickle:
-    """A brain that answers every response in another way."""
-
-    def hear(self, turn_number: int) -> str | None:
-        return "Good morning." if turn_number % 2 else None
-
-    def reply(self, turn: Turn) -> Iterable[Step]:
-        return REPLIES[turn.number % len(REPLIES)]
 
 
 class Conversation(RuleBasedStateMachine):
@@ -126,7 +104,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(sound=st.sampled_from(sorted(SOUNDS)), target=items)
     def sound(self, sound: str) -> Any:
-        audio = b64encode(SOUNDS[sound].tobytes()).decode()
+        audio = b64encode(SOUNDS[sound]).decode()
         return self._items(self._send("input_audio_buffer.append", audio=audio))
 
     @rule(deed=st.sampled_from(["commit", "clear"]), target=items)

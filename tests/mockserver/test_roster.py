@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from mockserver.documents import DocumentError
 from mockserver.limits import Limits
 from mockserver.roster import load, parse
 
+DISTINCT = Limits(*range(1, 9))
 FILE = """
 limits: {session_minutes: 30}
 teams:
@@ -67,6 +70,13 @@ def test_a_bad_file_is_refused_by_place_and_without_its_keys(text: str, problem:
         parse(text, "a.yaml")
     assert problem in str(refused.value)
     assert "hush" not in str(refused.value)
+
+
+def test_a_file_can_say_every_limit_and_no_other():
+    every = {each.name: getattr(DISTINCT, each.name) for each in fields(DISTINCT)}
+    assert parse(f"limits: {json.dumps(every)}").limits == DISTINCT
+    with pytest.raises(DocumentError, match="unknown key"):
+        parse("limits: {another: 1}")
 
 
 def test_what_a_team_says_goes_before_all_teams_and_that_before_the_service():
