@@ -123,8 +123,8 @@ def serve(
         loop.run_until_complete(_serve(server, host, port, as_json))
     finally:
         loop.close()
-    for unused in server.faults.unused if faults is not None else ():
-        click.echo(f"never struck: {unused.as_json()['fault']}", err=True)
+    for unused in server.faults.unused():
+        click.echo(unused, err=True)
     if server.watcher.findings:
         from replay.findings import counted
 

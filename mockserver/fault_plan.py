@@ -175,10 +175,17 @@ class Plan:
         for armed in self.armed:
             armed.forget()
 
-    @property
-    def unused(self) -> list[Armed]:
-        """Faults that never struck."""
-        return [armed for armed in self.armed if not armed.fired]
+    def unused(self) -> list[str]:
+        """Faults that never struck though they were certain to, a line each."""
+        if not self.armed:
+            return []
+        from mockserver.fault_files import told
+
+        return [
+            f"never struck: {told(armed.fault)}"
+            for armed in self.armed
+            if not armed.fired and armed.fault.probability == 1
+        ]
 
     def at_handshake(self, at: float) -> list[Fault]:
         """What strikes a handshake, in order; `at` is the server's time in seconds."""

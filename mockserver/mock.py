@@ -186,12 +186,11 @@ class MockServer(Assertions):
         """What no client has made use of so far, and turns that found no answer, a line each.
 
         That is: rules that never answered, except a last one that answers anything; entries of a sequence and recorded
-        responses that were never reached; known clips that were never heard; faults that never struck. With `verbatim`
-        it is the report, and faults.
+        responses that were never reached; known clips that were never heard; faults that never struck, unless that was
+        left to chance. With `verbatim` it is the report, and the faults.
         """
         self._catch_up()
-        faults = [f"never struck: {armed.as_json()['fault']}" for armed in self._server.faults.unused]
-        return [*self._server.unused(), *faults]
+        return [*self._server.unused(), *self._server.faults.unused()]
 
     @property
     def faults(self) -> list[Armed]:
