@@ -13,7 +13,7 @@ import wave
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,7 +242,9 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
         return samples
     import soxr  # not at the top: most sessions never change a rate
 
-    return cast(Samples, soxr.resample(samples, from_rate, to_rate))
+    # As floats: soxr dithers whole numbers, from a seed of the clock's.
+    floats: NDArray[np.float32] = soxr.resample(samples.astype(np.float32), from_rate, to_rate)
+    return np.rint(floats).clip(-32768, 32767).astype(np.int16)
 
 
 # --- WAV files ---

@@ -79,6 +79,8 @@ class _Lane:
 
     def put(self, pieces: Iterable[Sent]) -> None:
         for piece in pieces:
+            if self.behind and self.behind_due <= piece.at:
+                self._give_up()
             at, size = max(piece.at, self.floor), _size(piece.frame)
             if self.bytes_per_s is not None:
                 at += size / self.bytes_per_s
@@ -91,11 +93,15 @@ class _Lane:
         pieces, self.behind = self.behind, []
         self.put(pieces)
 
+    def _give_up(self) -> None:
+        """Nothing came to overtake what waits."""
+        self.floor = max(self.floor, self.behind_due)
+        self.overtaken()
+
     def taken(self, now: float) -> Iterator[Sent]:
         """What has arrived by `now`, each once."""
         if self.behind and self.behind_due <= now:
-            self.floor = max(self.floor, self.behind_due)
-            self.overtaken()
+            self._give_up()
         while self.queue and self.queue[0].at <= now:
             piece = self.queue.popleft()
             self.held -= _size(piece.frame)
@@ -261,6 +267,7 @@ class Faulty:
     def _end(self, at: float, how: Frame | Mute | Torn) -> None:
         """The last that happens."""
         self._down.put([Act(at, how) if isinstance(how, Mute | Torn) else Outgoing(at, how)])
+        self._down.behind.clear()
         self._over = True
 
     # What each fault does.

@@ -202,3 +202,15 @@ def test_loudness_is_relative_to_full_scale() -> None:
     assert rms_dbfs(sine(1000, 24000, peak=1.0)) == pytest.approx(-10 * math.log10(2), abs=0.01)
     assert rms_dbfs(np.full(10, -32768, np.int16)) == pytest.approx(0)
     assert rms_dbfs(np.zeros(100, np.int16)) == rms_dbfs(np.zeros(0, np.int16)) == SILENCE_DBFS
+
+
+def test_a_clip_at_another_rate_is_made_without_dither_that_the_clock_seeds(monkeypatch: pytest.MonkeyPatch):
+    asked: list[np.dtype[Any]] = []
+
+    def resampled(samples: Samples, from_rate: int, to_rate: int) -> Samples:
+        asked.append(samples.dtype)
+        return samples[:: from_rate // to_rate]
+
+    monkeypatch.setattr("soxr.resample", resampled)
+    assert list(resample(np.array([1, 2, 3, 4], np.int16), 16000, 8000)) == [1, 3]
+    assert asked == [np.float32]

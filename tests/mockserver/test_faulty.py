@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.dialect import Opening
@@ -206,6 +206,7 @@ def script() -> Script:
 TALK = [(0.5 * at, '{"type":"m"}') for at in range(6)]
 
 
+@settings(deadline=None)
 @given(plans())
 def test_any_plan_does_the_same_every_time_and_keeps_to_the_order_of_time(faults: list[Fault]):
     first, again = (drive(faulty(script(), faults)[0], TALK) for _ in range(2))
@@ -215,6 +216,7 @@ def test_any_plan_does_the_same_every_time_and_keeps_to_the_order_of_time(faults
     assert ends in ([], [len(first) - 1]), "nothing comes after the end"
 
 
+@settings(deadline=None)
 @given(plans())
 def test_how_late_the_pump_asks_changes_nothing(faults: list[Fault]):
     eager = drive(faulty(script(), faults)[0], TALK)
@@ -224,11 +226,13 @@ def test_how_late_the_pump_asks_changes_nothing(faults: list[Fault]):
     assert list(lazy_peer.take_output(1000.0)) == eager
 
 
+@settings(deadline=None)
 @given(plans())
 def test_a_plan_that_is_written_down_is_the_same_plan(faults: list[Fault]):
     assert list(parse(written(faults)).faults) == faults
 
 
+@settings(deadline=None)
 @given(plans(), st.integers(1, 3))
 def test_without_a_fault_the_others_draw_as_before(faults: list[Fault], number: int):
     seeds = {repr(armed.fault): armed.seed for armed in Plan(faults, "7").armed}
