@@ -55,6 +55,7 @@ _HOMES = {
 _COMMANDS = {
     "serve": "mockserver.cli",
     "say": "mockserver.cli",
+    "faults": "mockserver.cli_faults",
     "record": "replay.cli",
     "show": "replay.cli",
     "check": "replay.cli",

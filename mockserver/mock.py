@@ -132,6 +132,11 @@ class MockServer(Assertions):
         return next(iter((*options.api_keys, *(options.roster.open_keys if options.roster else ()))), ANY_KEY)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which clients find this mock."""
+        return environment(self.ws_url, self.http_url, self.api_key)
+
+    @property
     def sessions(self) -> list[SessionLog]:
         """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
         self._catch_up()
@@ -304,3 +309,15 @@ def _loaded(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario | No
 
         return Scenario.load(Path(scenario))
     return scenario
+
+
+def environment(ws_url: str, http_url: str, api_key: str) -> dict[str, str]:
+    """The environment variables by which clients find their service: the agent's here, and the openai packages'."""
+    return {
+        "XAI_REALTIME_URL": ws_url,
+        "XAI_HTTP_URL": http_url,
+        "XAI_API_KEY": api_key,
+        "OPENAI_BASE_URL": http_url,
+        "OPENAI_WEBSOCKET_BASE_URL": ws_url.removesuffix("/realtime"),
+        "OPENAI_API_KEY": api_key,
+    }

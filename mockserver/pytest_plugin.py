@@ -138,15 +138,10 @@ def realtime_env(realtime_mock: Service) -> dict[str, str]:
 
 
 def variables(mock: Service) -> dict[str, str]:
-    """The environment variables by which clients find their service: the agent's here, and the openai packages'."""
-    return {
-        "XAI_REALTIME_URL": mock.ws_url,
-        "XAI_HTTP_URL": mock.http_url,
-        "XAI_API_KEY": mock.api_key,
-        "OPENAI_BASE_URL": mock.http_url,
-        "OPENAI_WEBSOCKET_BASE_URL": mock.ws_url.removesuffix("/realtime"),
-        "OPENAI_API_KEY": mock.api_key,
-    }
+    """The environment variables by which clients find their service."""
+    from mockserver.mock import environment
+
+    return environment(mock.ws_url, mock.http_url, mock.api_key)
 
 
 class _VirtualTime:

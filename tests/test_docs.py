@@ -73,7 +73,7 @@ async def run_program(source: str, where: str) -> None:
 def check_command(line: str) -> str | None:
     """What is wrong with a command line of the docs; None if nothing is."""
     words = [word for word in shlex.split(line, comments=True) if word != "&"]
-    arguments = words[1:]
+    arguments = words[1 : words.index("--") if "--" in words else None]  # behind it is somebody else's command
     if words[0] == "python":
         program = run.plan(words[2:])[1]
         if program[:2] != ["-m", "realtape"]:
