@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mockserver.dialects.openai import OpenAI
 from mockserver.dialects.xai import Xai
 from tests import served
+
+# The same examples in every run, and no clock: how fast a machine is says nothing about what is tested.
+settings.register_profile("realtape", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("realtape")
 
 # An environment that was made before the plugin was has no entry point for it.
 pytest_plugins = [] if entry_points(group="pytest11", name="realtape") else ["mockserver.pytest_plugin"]

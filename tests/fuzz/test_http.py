@@ -63,7 +63,7 @@ def test_no_request_brings_an_answer_that_is_not_described(mock: MockServer):
     for found, mode in product(schema.get_all_operations(), schemathesis.GenerationMode):
         strategy = found.ok().as_strategy(generation_mode=mode)  # as described, and as not
 
-        @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=20, suppress_health_check=list(HealthCheck))
         @given(case=strategy)
         def ask(case: Any) -> None:
             case.call_and_validate(base_url=base, checks=checks(), headers={"Authorization": "Bearer any"})

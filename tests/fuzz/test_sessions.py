@@ -7,9 +7,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.fuzz.sessions import Conversation, OpenAIConversation, XaiConversation
 
 # The same conversations every time.
-RUN = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+RUN = settings(max_examples=25, stateful_step_count=30, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.slow

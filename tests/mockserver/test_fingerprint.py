@@ -56,7 +56,7 @@ def test_a_clip_is_itself():
     assert (match.text, round(match.score, 3)) == (BOOKING, 1.0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     before_ms=st.integers(0, 1500),
     after_ms=st.integers(0, 1500),

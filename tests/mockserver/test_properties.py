@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.mockserver.wandering import STEPS, Event, Wander, again, new_session, wander
 
 pytestmark = pytest.mark.slow
-often = settings(max_examples=250, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=250, suppress_health_check=list(HealthCheck))
 
 DELTA, WORDS = "response.output_audio.delta", "response.output_audio_transcript.delta"
 CLOSING = {

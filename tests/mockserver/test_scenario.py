@@ -267,7 +267,7 @@ values = st.recursive(
 yaml_like = st.text(st.sampled_from("a:- \n\t{}[]&*!|>'\"\\#%?,1.~\0é\ud800"), max_size=60)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(yaml_like | st.text() | st.dictionaries(keys, values, max_size=3).map(json.dumps))
 @example("turns: [{reply: [], when: {says: '[[a]'}}]")
 @example("turns: [{reply: [], when: {says: 'a{99999999999999999999}'}}]")

@@ -151,7 +151,7 @@ def cut(samples: Samples, sizes: Sequence[int]) -> list[Samples]:
     return [piece for piece in np.split(samples, np.cumsum(sizes)) if len(piece)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rate=st.sampled_from(RATES), sizes=st.lists(st.integers(0, 5000), max_size=60))
 def test_no_way_to_cut_the_upload_moves_a_border(rate: int, sizes: list[int]):
     vad = Vad(rate, TURNS)

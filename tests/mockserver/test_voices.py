@@ -178,7 +178,7 @@ def test_every_script_is_spoken(voice: Voice, text: str) -> None:
     assert clip.samples.any()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_no_text_makes_the_tone_fail(text: str) -> None:
     assert Tone().speak(text).ms >= 120

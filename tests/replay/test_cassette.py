@@ -84,7 +84,7 @@ def unpacked(path: Path) -> list[Any]:
     return list(unpacker)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(records, max_size=8))
 def test_what_is_written_is_what_is_read(talk: list[Record]):
     with tempfile.TemporaryDirectory() as folder, Cassette.open(written(Path(folder) / "a.tape", talk)) as cassette:
@@ -270,7 +270,7 @@ def test_a_file_of_version_1_stays_readable():
         assert cassette.end_us == 1_000_000
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=100), st.booleans())
 def test_any_other_file_is_told_to_be_no_cassette(data: bytes, begins_well: bool):
     with tempfile.TemporaryDirectory() as folder:

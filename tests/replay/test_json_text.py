@@ -28,7 +28,7 @@ def test_the_type_is_the_events_own(data: bytes, name: str):
     assert event_type(data) == name
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(), st.booleans())
 def test_a_string_is_found_and_unescaped(text: str, ascii_only: bool):
     raw = json.dumps({"a": [{"k": text}], "n": 1}, ensure_ascii=ascii_only)

@@ -20,7 +20,7 @@ def append(sound: bytes, **more: object) -> Text:
     return Text(json.dumps({"type": "input_audio_buffer.append", "audio": b64encode(sound).decode(), **more}).encode())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=12, max_size=400), st.sampled_from(["pcm", "pcmu", "pcma", "opus"]))
 def test_a_restored_frame_has_the_length_and_keys_of_the_recorded_one(sound: bytes, encoding: str):
     frame = append(sound, n=1e5, b=[1.0])

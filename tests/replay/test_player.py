@@ -85,7 +85,7 @@ SPOKEN = line(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60))
 def test_a_client_that_chunks_its_sound_differently_is_answered_at_the_same_point_of_it(chunks_ms: list[int]):
     player, sent_ms = playing(SPOKEN, math.inf), 0
@@ -255,7 +255,7 @@ def sent(tape: Line) -> list[str]:
     return [each.frame.data.decode() for each in tape.moments if each.way == "sent" and isinstance(each.frame, Text)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0, 3), st.sampled_from([1.0, 3.0, math.inf]))
 def test_a_whole_conversation_comes_back_to_the_client_that_had_it(pause_s: float, speed: float):
     player, now, out = playing(TALK, speed), 0.0, []
@@ -269,7 +269,7 @@ def test_a_whole_conversation_comes_back_to_the_client_that_had_it(pause_s: floa
     assert [each.frame for each in out] == recorded
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_whatever_comes_it_never_raises_and_its_frames_are_a_beginning_of_the_recording(data: st.DataObject):
     messages = st.one_of(st.sampled_from(sent(TALK)), st.text(max_size=30), st.binary(max_size=30))

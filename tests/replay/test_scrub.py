@@ -218,7 +218,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(json_values, st.booleans())
 @example({"password": 'a"\\\ud800'}, False)
 def test_what_was_json_is_json_after_and_clean_when_looked_at_again(value: object, ascii_only: bool):
@@ -230,7 +230,7 @@ def test_what_was_json_is_json_after_and_clean_when_looked_at_again(value: objec
     assert scrubber.clean(cleaned) == cleaned
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=80), st.binary(max_size=80), st.sampled_from(sorted(SECRETS)), st.booleans())
 def test_no_neighbours_hide_a_key_in_bytes(before: bytes, after: bytes, kind: str, coded: bool):
     secret = SECRETS[kind].encode()
