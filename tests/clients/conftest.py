@@ -55,7 +55,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def expected_errors() -> tuple[str, ...]:
-    """Words of errors that a client takes for nothing; a module may have others."""
+    """Words of errors and findings that are a client's way; a module may have others."""
     return ()
 
 
@@ -65,8 +65,8 @@ def mock(dialect: str, expected_errors: tuple[str, ...]) -> Iterator[MockServer]
     with MockServer(HERE / "caller.yaml", dialect=dialect, voice="tone") as server:
         yield server
         told = [error["error"]["message"] for session in server.sessions for error in session.sent("error")]
+        told += [str(finding) for finding in server.findings if finding.level == "error"]
         assert [message for message in told if not any(words in message for words in expected_errors)] == []
-        assert [str(finding) for finding in server.findings if finding.level == "error"] == []
 
 
 @pytest.fixture

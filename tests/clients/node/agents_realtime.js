@@ -1,11 +1,10 @@
 // `@openai/agents-realtime`: node agents_realtime.js URL KEY MODEL, the speech as PCM on stdin; a report on stdout.
-import { readFileSync } from "node:fs";
 import { RealtimeAgent, RealtimeSession, tool } from "@openai/agents-realtime";
 import { z } from "zod";
-import { Inbox, SLOTS, check, chunks, newReport, tell, walk } from "./steps.js";
+import { Inbox, SLOTS, check, chunks, newReport, speechFrom, tell, walk } from "./steps.js";
 
 const [url, apiKey, model] = process.argv.slice(2);
-const speech = readFileSync(0);
+const speech = await speechFrom(process.stdin);
 const report = newReport();
 const asked = [];
 let session, inbox;

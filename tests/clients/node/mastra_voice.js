@@ -1,12 +1,11 @@
 // `@mastra/voice-xai-realtime`: node mastra_voice.js URL KEY MODEL, the speech as PCM on stdin; a report on stdout.
-import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { XAIRealtimeVoice } from "@mastra/voice-xai-realtime";
 import { z } from "zod";
-import { Inbox, SLOTS, check, chunks, newReport, tell, walk } from "./steps.js";
+import { Inbox, SLOTS, check, chunks, newReport, speechFrom, tell, walk } from "./steps.js";
 
 const [url, apiKey, model] = process.argv.slice(2);
-const speech = readFileSync(0);
+const speech = await speechFrom(process.stdin);
 const report = newReport();
 const asked = [];
 const TOLD = ["session.updated", "writing", "speaking", "tool-call-result", "response.done"];

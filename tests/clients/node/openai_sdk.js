@@ -1,10 +1,9 @@
 // `openai` for Node: node openai_sdk.js BASE_URL KEY DIALECT MODEL FOLDER, the speech as PCM on stdin; a report on
 // stdout. FOLDER has the key and the certificate of the TLS front.
-import { readFileSync } from "node:fs";
 import OpenAI from "openai";
 import { OpenAIRealtimeWS } from "openai/realtime/ws";
 import { Line, converse } from "./conversation.js";
-import { tell } from "./steps.js";
+import { speechFrom, tell } from "./steps.js";
 import { behindTls } from "./tls_front.js";
 
 const [plainURL, apiKey, dialect, model, folder] = process.argv.slice(2);
@@ -19,4 +18,4 @@ function dial(report) {
   return line;
 }
 
-tell(await converse(dial, dialect, readFileSync(0)));
+tell(await converse(dial, dialect, await speechFrom(process.stdin)));

@@ -68,6 +68,13 @@ export async function walk(steps, report) {
   return report;
 }
 
+/** All that comes, in one piece. Reading standard input at once fails where it is a pipe that has nothing yet. */
+export async function speechFrom(stream) {
+  const pieces = [];
+  for await (const piece of stream) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
 /** Node only: the report on stdout. Where a client broke, what it left open would keep the process from ending. */
 export function tell(report) {
   console.log(JSON.stringify(report));
