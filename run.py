@@ -5,9 +5,15 @@
     python run.py test --clients [light] [...]  other people's clients against the mock, in an environment of their own;
                                  `light` leaves out those whose packages are large
     python run.py serve [...]    the mock server; arguments go to `realtape serve`
+    python run.py call [...]     the clinic agent: one call; arguments go to `realtape clinic call`
+    python run.py app [...]      the clinic agent's page and HTTP service; arguments go to `realtape clinic serve`
+    python run.py ui [...]       the clinic agent's demo in Streamlit; arguments go to `realtape clinic ui`
 
-The environment is the folder .venv beside this file, or the one that REALTAPE_VENV names; that of the clients is beside
-it, with `-clients` behind its name.
+The last three call a mock that is started for them, or the service itself where XAI_API_KEY or XAI_REALTIME_URL is set,
+in the environment or in a file .env here.
+
+Versions are those of constraints.txt, but for the clients, which choose their own. The environment is the folder .venv
+beside this file, or the one that REALTAPE_VENV names; that of the clients is beside it, with `-clients` added.
 """
 
 # Parses down to Python 3.6, so that an old interpreter gets a sentence instead of a traceback.
@@ -19,8 +25,10 @@ if sys.version_info < (3, 10):  # noqa: UP036
 import hashlib
 import json
 import os
+import re
+import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -38,11 +46,21 @@ COMMANDS = {
     "demo": (["speech", "picture"], ["-m", "realtape", "demo"]),
     "test": (["dev", "speech"], ["-m", "pytest"]),
     "serve": (["speech"], ["-m", "realtape", "serve"]),
+    "call": (["app", "speech"], ["-m", "realtape", "clinic", "call"]),
+    "app": (["app", "speech"], ["-m", "realtape", "clinic", "serve"]),
+    "ui": (["app", "speech"], ["-m", "realtape", "clinic", "ui"]),
 }
 CLIENTS = {
     "all": (["clients", "clients-all", "dev"], ["-m", "pytest", "-m", "clients", "tests/clients"]),
     "light": (["clients", "dev"], ["-m", "pytest", "-m", "clients and not heavy", "tests/clients"]),
 }
+
+CONSTRAINTS = "constraints.txt"
+MOCK = ["-m", "realtape", "serve", "--port", "0", "--json", "--scenario"]
+DAY = "2026-07-01"
+"""The clinic's date on the mock, whose scenario speaks of the week after."""
+PATIENCE_S = 10
+"""How long a program that was told to end may take."""
 
 Run = Callable[[Sequence[str]], int]
 
@@ -85,7 +103,8 @@ def python_name() -> str:
 
 
 def project_hash(root: Path) -> str:
-    return hashlib.sha256((root / "pyproject.toml").read_bytes()).hexdigest()
+    files = [root / "pyproject.toml", root / CONSTRAINTS]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files if file.exists())).hexdigest()
 
 
 def read_stamp(venv: Path) -> dict[str, object]:
@@ -148,7 +167,81 @@ def install(root: Path, venv: Path, extras: Sequence[str], run: Run) -> None:
 def pip(root: Path, venv: Path, extras: set[str], run: Run) -> bool:
     target = f"{root}[{','.join(sorted(extras))}]" if extras else str(root)
     options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    if "clients" not in extras and (root / CONSTRAINTS).exists():
+        options += ["--constraint", str(root / CONSTRAINTS)]
     return run([str(interpreter(venv)), "-m", "pip", "install", *options, "--editable", target]) == 0
+
+
+def calls_a_service(arguments: Sequence[str]) -> bool:
+    """Whether a command needs somebody to call."""
+    return list(arguments[:3]) == ["-m", "realtape", "clinic"] and "--help" not in arguments
+
+
+def is_told_whom_to_call(environ: Mapping[str, str], folder: Path) -> bool:
+    """Whether key or address of a service are set, in the environment or in a file `.env`."""
+    names = ("XAI_API_KEY", "XAI_REALTIME_URL")
+    try:
+        written = (folder / ".env").read_text(encoding="utf-8-sig")
+    except (OSError, ValueError):
+        written = ""
+    line = re.compile(rf"^\s*(?:export\s+)?(?:{'|'.join(names)})\s*=\s*[^\s#]", re.MULTILINE)
+    return any(environ.get(name, "").strip() for name in names) or bool(line.search(written))
+
+
+def mock_environment(ready: str) -> dict[str, str]:
+    """What an agent has to know to call the mock that said `ready`, its line of JSON. Raises Unusable."""
+    try:
+        told = json.loads(ready)
+        ws, http = str(told["ws"]), str(told["http"])
+    except (ValueError, KeyError, TypeError):
+        raise Unusable("the mock did not start; it says why above") from None
+    return {
+        "XAI_REALTIME_URL": ws,
+        "XAI_HTTP_URL": http,
+        "XAI_API_KEY": "any-key-will-do",
+        "CLINIC_TODAY": DAY,
+        "CLINIC_AUDIO": str(ROOT / "cassettes" / "voices"),
+        "CLINIC_SCENARIOS": str(ROOT / "cassettes" / "scenarios"),
+        "CLINIC_CONTROL_URL": f"{http[: -len('/v1')]}/_mock",
+    }
+
+
+def call_a_mock(python: Path, arguments: Sequence[str]) -> int:
+    """Runs the command beside a mock of its own, which ends with it. Raises Unusable when there is no mock."""
+
+    def ended(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, ended)  # else the mock would stay
+    scenario = str(ROOT / "cassettes" / "scenarios" / "clinic.yaml")
+    with subprocess.Popen([str(python), *MOCK, scenario], stdout=subprocess.PIPE, text=True) as mock:
+        try:
+            assert mock.stdout is not None
+            told = mock_environment(mock.stdout.readline())
+            where = f"calling a mock at {told['XAI_REALTIME_URL']}, where it is {DAY}"
+            print(f"No XAI_API_KEY: {where}.", file=sys.stderr, flush=True)
+            child = subprocess.Popen([str(python), *arguments], env={**os.environ, **told})
+            return wait_for(child)
+        finally:
+            mock.terminate()
+
+
+def wait_for(child: "subprocess.Popen[bytes]") -> int:
+    """The exit code of a program that gets interrupts too, and ends in its own way; ended with this one."""
+    try:
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
 
 def become(arguments: Sequence[str]) -> int:
@@ -156,12 +249,7 @@ def become(arguments: Sequence[str]) -> int:
     sys.stdout.flush()
     if os.name != "nt":
         os.execv(arguments[0], list(arguments))
-    child = subprocess.Popen(arguments)
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:  # the child got it too, and ends in its own way
-            continue
+    return wait_for(subprocess.Popen(arguments))
 
 
 def main(words: Sequence[str]) -> int:
@@ -173,6 +261,8 @@ def main(words: Sequence[str]) -> int:
         venv = folder(extras)
         make(venv, call)
         install(ROOT, venv, extras, call)
+        if calls_a_service(arguments) and not is_told_whom_to_call(os.environ, Path()):
+            return call_a_mock(interpreter(venv), arguments)
     except Unusable as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 2

@@ -87,8 +87,9 @@ class Call:
         self.turns: list[Turn] = []
         self.failure: str | None = None
         """Why the call broke off and what to do; None as long as it did not."""
+        self.tools = tools
+        """What is offered was settled when the call began; others may stand in for a while."""
         self._client = client
-        self._tools = tools
 
     @property
     def conversation_id(self) -> str | None:
@@ -112,7 +113,7 @@ class Call:
         """
         if self.over:
             raise CallFailed("the call is over; make another one")
-        client, call_tool = self._client, self._tools.call
+        client, call_tool = self._client, self.tools.call
         try:
             said = client.type(words, call_tool) if isinstance(words, str) else client.speak(words, call_tool)
             turn = await said

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
+from clinic_agent.app_settings import Settings, settings_from
 from clinic_agent.assistant import Assistant, clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic import Clinic
 from clinic_agent.config import Config, environment, from_environment
@@ -63,7 +68,10 @@ def clinic() -> None:
     help="SQLite file that keeps the bookings.  [default: none; they end with the call]",
 )
 @click.option(
-    "--today", type=click.DateTime(["%Y-%m-%d"]), help="The clinic's date, YYYY-MM-DD.  [default: this machine's]"
+    "--today",
+    envvar="CLINIC_TODAY",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The clinic's date, YYYY-MM-DD.  [default: CLINIC_TODAY, else this machine's]",
 )
 @click.option(
     "--timeout",
@@ -145,3 +153,81 @@ def _write_answers(report: CallReport, folder: Path) -> None:
     for number, turn in enumerate(report.turns, start=1):
         if turn.audio:
             write_wav(folder / f"turn-{number}.wav", turn.audio)
+
+
+_SERVED = [
+    click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+    click.option("--url", help="Realtime endpoint.  [default: XAI_REALTIME_URL, else the live service]"),
+    click.option("--model", help="Model name.  [default: CLINIC_MODEL, else a pinned one]"),
+    click.option("--data", help="Folder of bookings and transcripts.  [default: CLINIC_DATA, else clinic-data]"),
+    click.option("--today", help="The clinic's date, YYYY-MM-DD.  [default: CLINIC_TODAY, else this machine's]"),
+]
+
+
+def _served(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_SERVED):
+        command = option(command)
+    return command
+
+
+@clinic.command()
+@_served
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--allow-host", "hosts", multiple=True, help="A further name to be asked by, as a proxy's; repeatable.")
+@click.option("--audio", help="Folder whose WAV files requests may name.  [default: CLINIC_AUDIO, else none]")
+@click.option("--keep-audio", is_flag=True, help="Keep the answers' sound beside the transcripts.")
+def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chosen: str | None) -> None:
+    """Serve the call page and the HTTP interface until interrupted. It prints one line when it is ready.
+
+    The key comes from XAI_API_KEY, or from a file .env here, and does not leave this server. Needs the extra `app`.
+    """
+    settings = _settings({**chosen, "hosts": ",".join(hosts), "keep_audio": "1" if keep_audio else None})
+    if host not in settings.hosts:
+        click.echo(f"warning: listening on {host}: whoever reaches it can make calls at your cost", err=True)
+    try:
+        from clinic_agent.app_server import run
+    except ImportError as error:
+        raise _without_app(error) from error
+    try:
+        run(settings, host, port, lambda url: click.echo(f"ready {url}"))
+    except (ValueError, OSError) as problem:
+        raise NoCall(str(problem)) from problem
+
+
+@clinic.command()
+@_served
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+def ui(host: str, port: int, **chosen: str | None) -> None:
+    """Open the demo: type, upload or record, and see transcript, tools, bookings, events and cost.
+
+    The key comes from XAI_API_KEY, or from a file .env here. Needs the extra `app`.
+    """
+    _settings(chosen)
+    if find_spec("streamlit") is None:
+        raise _without_app("streamlit")
+    script = Path(__file__).with_name("app_streamlit.py")
+    options = ["--server.address", host, "--server.port", str(port), "--browser.gatherUsageStats", "false"]
+    options += ["--client.toolbarMode", "viewer", "--theme.primaryColor", "#0f766e"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
+    os.environ.update(_named(chosen))
+    if os.name == "nt":
+        sys.exit(subprocess.run(command, check=False).returncode)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # so that signals reach it
+
+
+def _settings(chosen: Mapping[str, str | None]) -> Settings:
+    try:
+        return settings_from({**environment(), **_named(chosen)})
+    except ValueError as problem:
+        raise NoCall(str(problem)) from problem
+
+
+def _named(chosen: Mapping[str, str | None]) -> dict[str, str]:
+    """Options by the names that they have in the environment, as far as they were given."""
+    names = {"url": "XAI_REALTIME_URL"}
+    return {names.get(option, f"CLINIC_{option.upper()}"): value for option, value in chosen.items() if value}
+
+
+def _without_app(what: object) -> NoCall:
+    return NoCall(f"{what}: install what this needs with: pip install 'realtape[app]'")

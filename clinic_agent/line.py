@@ -263,7 +263,8 @@ def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> st
     url = config.shown_url
     match error:
         case InvalidStatus():
-            return _why_refused(error.response.status_code, _asked_s(error), config)
+            status = error.response.status_code
+            return f"{url} refused the call with HTTP {status}: {advice(status, _asked_s(error))}"
         case TimeoutError() | asyncio.TimeoutError():
             return f"{url} did not answer within {timeout_s:g} s; check XAI_REALTIME_URL and the network"
         case InvalidURI():
@@ -275,22 +276,21 @@ def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> st
             return f"{url} does not speak WebSocket ({type(error).__name__}); correct XAI_REALTIME_URL"
 
 
-def _why_refused(status: int, asked_s: float | None, config: Config) -> str:
-    """What to do about an HTTP answer to the handshake. The body is left out: it may quote the key."""
+def advice(status: int, asked_s: float | None) -> str:
+    """What to do about an HTTP answer to a handshake or a request. Its body is left out: it may quote the key."""
     wait = f"{asked_s:g} s" if asked_s else "a minute"
     match status:
         case 400:
-            advice = "the key is wrong or the request malformed; check XAI_API_KEY and CLINIC_MODEL"
+            return "the key is wrong or the request malformed; check XAI_API_KEY and CLINIC_MODEL"
         case 401:
-            advice = "the key is missing or wrong; check XAI_API_KEY"
+            return "the key is missing or wrong; check XAI_API_KEY"
         case 403:
-            advice = "the key's team has no credit or no permission; look at the team's billing page"
+            return "the key's team has no credit or no permission; look at the team's billing page"
         case 404:
-            advice = "there is no realtime endpoint there; XAI_REALTIME_URL usually ends in /v1/realtime"
+            return "there is no realtime endpoint there; XAI_REALTIME_URL usually ends in /v1/realtime"
         case 429:
-            advice = f"too many sessions or requests; end another session or call again in {wait}"
+            return f"too many sessions or requests; end another session or call again in {wait}"
         case _ if status >= 500:
-            advice = f"the service is in trouble; call again in {wait}"
+            return f"the service is in trouble; call again in {wait}"
         case _:
-            advice = "check XAI_REALTIME_URL"
-    return f"{config.shown_url} refused the call with HTTP {status}: {advice}"
+            return "check XAI_REALTIME_URL"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 SAMPLE_RATE_HZ = 24_000
 SAMPLE_BYTES = 2
@@ -36,11 +38,18 @@ def read_wav(path: Path) -> bytes:
     lasts over 10 minutes.
     """
     if path.stat().st_size > _MAX_FILE_BYTES:
-        raise ValueError(f"{path}: longer than {MAX_SPEECH_S} s; cut it into shorter turns")
+        raise ValueError(_too_long(path))
+    return wav_samples(path.read_bytes(), path)
+
+
+def wav_samples(data: bytes, path: Path) -> bytes:
+    """The samples of a WAV file's content. `path` only names it in messages. Raises as `read_wav` does."""
+    if len(data) > _MAX_FILE_BYTES:
+        raise ValueError(_too_long(path))
     try:
-        with wave.open(str(path), "rb") as file:
+        with wave.open(BytesIO(data)) as file:
             form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
-            pcm = file.readframes(file.getnframes())
+            pcm: bytes = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
         why = str(error) or "it ends too early"
         raise ValueError(f"{path}: not a PCM WAV file ({why}); {_conversion(path)}") from error
@@ -52,9 +61,16 @@ def read_wav(path: Path) -> bytes:
     return pcm
 
 
+def wav_file(pcm: bytes) -> bytes:
+    """The content of a WAV file that any player opens."""
+    file = BytesIO()
+    _write(file, 1, pcm)
+    return file.getvalue()
+
+
 def write_wav(path: Path, pcm: bytes) -> None:
     """Write PCM audio as a WAV file that any player opens."""
-    _write(path, 1, pcm)
+    path.write_bytes(wav_file(pcm))
 
 
 def write_stereo_wav(path: Path, left: bytes, right: bytes) -> None:
@@ -65,15 +81,20 @@ def write_stereo_wav(path: Path, left: bytes, right: bytes) -> None:
         for byte in range(SAMPLE_BYTES):
             at, end = channel * SAMPLE_BYTES + byte, samples(pcm) * SAMPLE_BYTES
             both[at : 2 * end : 2 * SAMPLE_BYTES] = pcm[byte:end:SAMPLE_BYTES]
-    _write(path, 2, bytes(both))
+    with path.open("wb") as file:
+        _write(file, 2, bytes(both))
 
 
-def _write(path: Path, channels: int, pcm: bytes) -> None:
-    with wave.open(str(path), "wb") as file:
+def _write(into: BinaryIO, channels: int, pcm: bytes) -> None:
+    with wave.open(into, "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(SAMPLE_BYTES)
         file.setframerate(SAMPLE_RATE_HZ)
         file.writeframes(pcm)
+
+
+def _too_long(path: Path) -> str:
+    return f"{path}: longer than {MAX_SPEECH_S} s; cut it into shorter turns"
 
 
 def _conversion(path: Path) -> str:

@@ -66,6 +66,9 @@ def checkout(tmp_path: Path) -> Checkout:
         (["serve", "--port", "0"], ["-m", "realtape", "serve", "--port", "0"]),
         (["test", "--clients", "-x"], ["-m", "pytest", "-m", "clients", "tests/clients", "-x"]),
         (["test", "--clients", "light", "-x"], ["-m", "pytest", "-m", "clients and not heavy", "tests/clients", "-x"]),
+        (["call", "--text", "Hi"], ["-m", "realtape", "clinic", "call", "--text", "Hi"]),
+        (["app", "--port", "0"], ["-m", "realtape", "clinic", "serve", "--port", "0"]),
+        (["ui"], ["-m", "realtape", "clinic", "ui"]),
     ],
 )
 def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list[str], arguments: list[str]):
@@ -74,7 +77,7 @@ def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list
 
 def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFixture[str]):
     assert run.main(["sevre"]) == 2
-    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, test, serve\n"
+    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, test, serve, call, app, ui\n"
 
 
 def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]):
@@ -153,6 +156,71 @@ def test_a_folder_that_run_py_did_not_make_is_left_alone(checkout: Checkout):
     with pytest.raises(run.Unusable, match="was not made by run"):
         checkout.prepare(machine, ["speech"])
     assert machine.made == 0
+
+
+def test_versions_are_those_of_the_constraints_but_for_the_clients(checkout: Checkout):
+    asked: list[Sequence[str]] = []
+
+    def machine(arguments: Sequence[str]) -> int:
+        asked.append(arguments)
+        return 0
+
+    pins = checkout.root / run.CONSTRAINTS
+    pins.touch()
+    run.pip(checkout.root, checkout.venv, {"dev"}, machine)
+    run.pip(checkout.root, checkout.venv, {"clients", "dev"}, machine)
+    assert [str(pins) in arguments for arguments in asked] == [True, False]
+
+
+def test_changed_constraints_are_installed_again(checkout: Checkout):
+    machine = Machine()
+    for text in ("numpy==1", "numpy==2", "numpy==2"):
+        (checkout.root / run.CONSTRAINTS).write_text(text, encoding="utf-8")
+        checkout.prepare(machine, ["dev"])
+    assert machine.extras == ["dev"] * 2
+
+
+@pytest.mark.parametrize(
+    ("environ", "dotenv", "told"),
+    [
+        ({}, None, False),
+        ({"XAI_API_KEY": " "}, "# XAI_API_KEY=later\nXAI_API_KEY=\n", False),
+        ({"XAI_API_KEY": "k"}, None, True),
+        ({"XAI_REALTIME_URL": "ws://127.0.0.1:1/v1/realtime"}, None, True),
+        ({}, "OTHER=1\nexport XAI_API_KEY = 'k'\n", True),
+        ({}, "\ufeffXAI_API_KEY=k", True),
+    ],
+)
+def test_an_agent_calls_the_service_that_environment_or_dotenv_name_else_a_mock(
+    environ: dict[str, str], dotenv: str | None, told: bool, tmp_path: Path
+):
+    if dotenv is not None:
+        (tmp_path / ".env").write_text(dotenv, encoding="utf-8")
+    assert run.is_told_whom_to_call(environ, tmp_path) is told
+
+
+@pytest.mark.parametrize(
+    ("words", "calls"),
+    [(["app"], True), (["ui", "--port", "1"], True), (["app", "--help"], False), (["serve"], False), ([], False)],
+)
+def test_only_the_agent_s_commands_need_somebody_to_call(words: list[str], calls: bool):
+    assert run.calls_a_service(run.plan(words)[1]) is calls
+
+
+@pytest.mark.parametrize("said", ["", "Traceback", "[]"])
+def test_a_mock_that_does_not_start_is_told_of(said: str):
+    with pytest.raises(run.Unusable, match="did not start"):
+        run.mock_environment(said)
+
+
+@pytest.mark.slow
+def test_an_agent_books_at_a_mock_of_its_own_which_ends_with_it(capfd: pytest.CaptureFixture[str]):
+    ask, choose = "A dental cleaning on July sixth.", "Nine thirty. My name is Maria Lopez."
+    words = ["-m", "realtape", "clinic", "call", "--json", "--text", ask, "--text", choose]
+    assert run.call_a_mock(Path(sys.executable), words) == 0
+    told = capfd.readouterr()
+    assert json.loads(told.out)["turns"][1]["tools"][0]["result"]["reference"] == "DC-0706-0930"
+    assert "calling a mock at ws://127.0.0.1:" in told.err
 
 
 def test_an_old_python_can_read_the_file_as_far_as_its_refusal():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,14 +16,11 @@ from typing import Any
 import pytest
 
 from mockserver.mock import MockServer
+from tests.clients.devtools import BROWSER, QUIET
 from tests.clients.reports import check_report
 from tests.clients.steps import Steps
 
 HERE = Path(__file__).resolve().parent
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-# Without a sandbox, because containers run as root; the rest keeps the browser from calling home.
-QUIET = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
---disable-background-networking --disable-component-update --disable-sync --disable-extensions""".split()
 KINDS = {"page.html": "text/html", "conversation.js": "text/javascript", "steps.js": "text/javascript"}
 
 

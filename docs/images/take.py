@@ -1,0 +1,104 @@
+"""Takes the pictures in this folder: the call page in a call, and the Streamlit demo with a booking, on the mock.
+
+    python docs/images/take.py
+
+Needs Chromium, and the extras `app`, `picture` and `speech`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from mockserver.mock import MockServer  # noqa: E402
+from tests.clients.call_site import TODAY, call_site, microphone  # noqa: E402
+from tests.clients.devtools import MICROPHONE, Page, browsing  # noqa: E402
+
+HERE = Path(__file__).parent
+SCENARIO = ROOT / "cassettes" / "scenarios" / "clinic.yaml"
+ASK = "I would like a dental cleaning on July sixth."
+CHOOSE = "The nine thirty slot, please. My name is Maria Lopez."
+STREAMLIT_PORT = 8598
+
+
+def take(page: Page, name: str) -> None:
+    """A picture of what the page shows, in 256 colours."""
+    path = HERE / name
+    page.picture(path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def call_page(data: Path) -> None:
+    """A caller books, by voice; then the same page as a telephone shows it, in the dark, interrupted."""
+    heard = microphone(data / "mic.wav", 1.0, "booking-1", 10.0, "booking-2", 60.0)
+    with MockServer(SCENARIO) as mock, call_site(mock, data) as url:
+        with browsing(url, data / "one", *MICROPHONE, heard, size=(1180, 740)) as page:
+            page.click("#call")
+            page.until("document.querySelector('.booking') && document.body.innerText.includes('DC-0706-0930. See')")
+            take(page, "call.png")
+        heard = microphone(data / "mic.wav", 1.0, "booking-1", 5.5, "booking-2", 60.0)
+        with browsing(url, data / "two", *MICROPHONE, heard, size=(420, 860), dark=True) as page:
+            page.click("#call")
+            page.until("document.querySelector('.cut') && document.body.innerText.includes('One moment')")
+            take(page, "call-dark.png")
+
+
+def streamlit_demo(data: Path) -> None:
+    """Two typed turns and what came of them."""
+    url = f"http://127.0.0.1:{STREAMLIT_PORT}/"
+    with MockServer(SCENARIO) as mock:
+        told = {
+            "XAI_API_KEY": mock.api_key,
+            "XAI_REALTIME_URL": mock.ws_url,
+            "CLINIC_DATA": str(data / "streamlit"),
+            "CLINIC_TODAY": TODAY.isoformat(),
+            "CLINIC_CONTROL_URL": f"{mock.http_url.removesuffix('/v1')}/_mock",
+            "CLINIC_SCENARIOS": str(SCENARIO.parent),
+            "PYTHONPATH": str(ROOT),
+        }
+        script = ROOT / "clinic_agent" / "app_streamlit.py"
+        options = ["--server.port", str(STREAMLIT_PORT), "--server.headless", "true", "--server.address", "127.0.0.1"]
+        options += ["--client.toolbarMode", "viewer", "--theme.primaryColor", "#0f766e"]
+        command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
+        with subprocess.Popen(command, env={**os.environ, **told}, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout is not None
+                while "URL:" not in server.stdout.readline():
+                    pass
+                with browsing(url, data / "three", size=(1400, 1040)) as page:
+                    for words, answer in ((ASK, "I have 09:30"), (CHOOSE, "See you then")):
+                        page.until("document.querySelector('textarea')")
+                        page.run("document.querySelector('textarea').focus()")
+                        page.order("Input.insertText", text=words)
+                        for kind in ("keyDown", "keyUp"):
+                            page.order(
+                                "Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13, text="\r"
+                            )
+                        page.until(f"document.body.innerText.includes('{answer}')")
+                    page.until("!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')")
+                    page.until("document.querySelectorAll('audio').length === 2")
+                    page.until("document.querySelectorAll('[data-testid=stDataFrame] canvas').length >= 2")
+                    page.until("!document.querySelector('[data-testid=stSkeleton]')")
+                    take(page, "demo.png")
+            finally:
+                server.kill()
+
+
+def main() -> None:
+    """All of them."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        call_page(Path(folder))
+        streamlit_demo(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The clinic's call page in headless Chromium: a caller speaks into its microphone, and things come of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver.brains.scenario import Scenario
+from mockserver.mock import MockServer
+from tests.clients.call_site import VOICES, call_site, microphone
+from tests.clients.devtools import BROWSER, MICROPHONE, Page, browsing
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+CLINIC = Scenario.load(VOICES.parent / "scenarios" / "clinic.yaml")
+ASK = "I would like a dental cleaning on July sixth."
+CHOOSE = "The nine thirty slot, please. My name is Maria Lopez."
+SPEECH = Scenario.parse(f"""
+turns:
+  - when: {{says: cleaning}}
+    heard: {ASK}
+    reply: [{{say: "{"And in another hour somebody came in, sat down and opened wide. " * 12}"}}]
+  - when: {{says: nine thirty}}
+    heard: {CHOOSE}
+    reply: [{{say: "Nine thirty, then."}}]
+""")
+
+
+def shows(text: str) -> str:
+    return f"document.querySelector('main').innerText.includes({json.dumps(text)})"
+
+
+def hang_up(page: Page) -> None:
+    page.click("#call")
+    page.until("document.querySelector('#status').dataset.state === 'idle'")
+
+
+def bookings(data: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(data / "clinic.sqlite3")) as db:
+        return db.execute("SELECT service, day, start, name FROM bookings").fetchall()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def test_who_speaks_into_the_page_has_a_booking_in_the_end(data: Path, tmp_path: Path):
+    heard = microphone(tmp_path / "mic.wav", 1.0, "booking-1", 10.0, "booking-2", 60.0)
+    with (
+        MockServer(CLINIC, voice="tone") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile", *MICROPHONE, heard) as page,
+    ):
+        page.click("#call")
+        page.until(
+            f"{shows('DC-0706-0930. See you then!')} && document.querySelector('#state').innerText === 'Listening'"
+        )
+        hang_up(page)
+        page.until("performance.getEntriesByName(new URL('session/end', location), 'resource').length === 1")
+        errors = page.errors
+        charged = mock.ledger.total_usd
+        said = page.text("#transcript")
+    assert errors == []
+    assert bookings(data) == [("dental cleaning", "2026-07-06", "09:30", "Maria Lopez")]
+    assert [line for line in (ASK, CHOOSE) if line not in said] == []
+    kept = json.loads((data / "calls.jsonl").read_text(encoding="utf-8"))
+    assert [line["text"] for line in kept["transcript"] if line["role"] == "caller"] == [ASK, CHOOSE]
+    assert float(kept["usd"]) == pytest.approx(float(charged), abs=0.0002)  # a piece of sound may be on its way
+
+
+def test_who_speaks_over_an_answer_is_heard_and_the_service_is_told_how_much_was(data: Path, tmp_path: Path):
+    heard = microphone(tmp_path / "mic.wav", 1.0, "booking-1", 3.5, "booking-2", 60.0)
+    with (
+        MockServer(SPEECH, voice="tone") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile", *MICROPHONE, heard) as page,
+    ):
+        page.click("#call")
+        page.until(shows("Nine thirty, then."))
+        said, errors = page.text("#transcript"), page.errors
+        hang_up(page)
+    session = mock.sessions[0]
+    (cut,) = session.received("conversation.item.truncate")
+    first, *_ = session.sent("response.done")
+    assert errors == []
+    assert 500 < cut["audio_end_ms"] < 5000
+    assert first["response"]["status"] == "cancelled"
+    assert f"interrupted after {cut['audio_end_ms'] / 1000:.1f} s" in said
+
+
+def test_without_leave_to_use_the_microphone_one_is_told_and_may_type(data: Path, tmp_path: Path):
+    refusing = [MICROPHONE[0], f"{MICROPHONE[1]}=deny"]
+    with (
+        MockServer(CLINIC, voice="tone", pacing="burst") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile", *refusing) as page,
+    ):
+        page.click("#call")
+        page.until(shows("The browser may not use the microphone. Allow it"))
+        for words, answer in ((ASK, "I have 09:30, 11:00, 14:30"), (CHOOSE, "DC-0706-0930. See you then!")):
+            page.run(f"document.querySelector('#words').value = {json.dumps(words)}")
+            page.click("#typed button")
+            page.until(shows(answer))
+        hang_up(page)
+        errors = page.errors
+    assert errors == []
+    assert bookings(data) == [("dental cleaning", "2026-07-06", "09:30", "Maria Lopez")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"blocked_keys": ["mock-api-key"]}, "HTTP 403: the key's team has no credit or no permission"),
+        ({"requests_per_minute": 1}, "The service refused the call: the secret has expired, it takes no more calls"),
+    ],
+    ids=["no secret", "no socket"],
+)
+def test_a_call_that_does_not_come_about_says_why(settings: dict[str, Any], told: str, data: Path, tmp_path: Path):
+    heard = microphone(tmp_path / "mic.wav", 60.0)
+    with (
+        MockServer(CLINIC, voice="tone", **settings) as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile", *MICROPHONE, heard) as page,
+    ):
+        page.click("#call")
+        page.until(shows(told))
+        state, button = page.run("document.querySelector('#status').dataset.state"), page.text("#call")
+    assert (state, button.strip()) == ("failed", "Call")
+
+
+def test_sound_is_resampled_alike_however_it_comes(data: Path, tmp_path: Path):
+    script = """(async () => {
+      const { Resampler } = await import("/web/resampler.js");
+      const tone = (rate, hz) =>
+        Float32Array.from({ length: rate }, (_, at) => Math.sin((2 * Math.PI * hz * at) / rate));
+      const through = (rate, hz, size) => {
+        const resampler = new Resampler(rate, 24000), out = [];
+        const sound = tone(rate, hz);
+        for (let at = 0; at < sound.length; at += size) out.push(...resampler.feed(sound.subarray(at, at + size)));
+        return out;
+      };
+      return [48000, 44100, 24000, 16000].map((rate) => {
+        const [small, large] = [through(rate, 1000, 128), through(rate, 1000, 5000)];
+        const wanted = tone(24000, 1000);
+        const off = small.slice(100, -100).map((value, at) => Math.abs(value - wanted[at + 100]));
+        const high = rate > 24000 ? through(rate, 15000, 128).slice(100, -100).map(Math.abs) : [0];
+        return {
+          alike: large.every((value, at) => at >= small.length || value === small[at]),
+          missing: 24000 - small.length, off: Math.max(...off), alias: Math.max(...high),
+        };
+      });
+    })()"""
+    with (
+        MockServer(CLINIC, voice="tone") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile") as page,
+    ):
+        found = page.run(script)
+    for of in found:
+        assert of["alike"] and 0 <= of["missing"] < 60
+        assert of["off"] < 0.002 and of["alias"] < 0.01
