@@ -11,18 +11,17 @@ from xml.etree import ElementTree
 import pytest
 
 from replay.findings.table import RULES
+from tests.mockserver.suites import LOADED
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples" / "ci"
-PLUGIN = ("-p", "mockserver.pytest_plugin")
-"""Where realtape is installed, pytest finds it; a checkout has to be told."""
 
 
 def run(bug: str, out: Path) -> dict[str, str]:
     """What was told of each test that did not pass, by its bug."""
     given = {**os.environ, "AGENT_BUG": bug, "PYTHONPATH": str(ROOT)}
     quiet = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(FOLDER), "--junitxml", str(out))
-    command = [sys.executable, "-m", "pytest", *quiet, *PLUGIN, str(FOLDER)]
+    command = [sys.executable, "-m", "pytest", *quiet, *LOADED, str(FOLDER)]
     subprocess.run(command, env=given, cwd=out.parent, capture_output=True, timeout=100)
     told: dict[str, str] = {}
     for case in ElementTree.parse(out).iter("testcase"):
