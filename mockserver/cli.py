@@ -84,6 +84,9 @@ class Unusable(click.ClickException):
 )
 @click.option("--findings", metavar="LEVEL", help="How loud clients' mistakes are told: off, warn or error.")
 @click.option("--finding", "named", multiple=True, metavar="RULE=LEVEL", help="The same for one rule; repeatable.")
+@click.option(
+    "--write-tool", "write_tools", multiple=True, metavar="NAME", help="Must not run twice alike.  [default: by verb]"
+)
 @click.option("--clock", default="wall", show_default=True, help="wall, wall:RATE or manual (moved over HTTP).")
 @click.option(
     "--admin-token", envvar="REALTAPE_ADMIN_TOKEN", help="Asked of whoever uses /_mock/.  [default: this machine only]"
@@ -173,6 +176,7 @@ def _options(settings: dict[str, object]) -> Options:
     limits = {each.name: settings.pop(each.name) for each in fields(Limits)}
     accounts = settings.pop("accounts")
     general, named = settings.pop("findings"), settings.pop("named")
+    settings["write_tools"] = settings["write_tools"] or None
     try:
         settings["findings"] = setting(general, named)  # type: ignore[arg-type]
         if accounts is not None:

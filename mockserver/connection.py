@@ -221,6 +221,7 @@ class Connection:
         self._log.inbound(self._now(), Close(code, reason))
         if self._over is None:
             self._over = Close(code, reason)
+            self._log.hung_up()
             self._transport.write(closing(code))
         self._transport.close()
 

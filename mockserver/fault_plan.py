@@ -202,10 +202,12 @@ class Plan:
 
     def fit(self, peer: Peer, now: float, place: Place) -> Peer:
         """The peer, with the faults that are on now around it."""
-        if not self.armed and type(peer).__name__ != "Faulty":
+        if not self._made:  # there never was one, so there is nothing to load
             return peer
         from mockserver.faulty import Faulty
 
+        if not (self.armed or isinstance(peer, Faulty)):
+            return peer
         faulty = peer if isinstance(peer, Faulty) else Faulty(peer, place)
         faulty.follow([armed for armed in self.armed if armed.fault.session in (None, place.number)], now)
         return faulty

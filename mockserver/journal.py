@@ -212,6 +212,11 @@ class SessionLog(Assertions):
                 self.tape.put(instant, "received", message)
         self._keep(write)
 
+    def hung_up(self) -> None:
+        """The client closes, and the server had not done so before."""
+        if self.watch is not None:
+            self.watch.hung_up()
+
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The connection is over."""
         self.closed_s, self.close_code, self.close_reason = at, code, reason

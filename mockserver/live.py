@@ -25,7 +25,7 @@ from mockserver.prices import PriceTable, Tokens, UnknownPrice, priced
 from replay import json_text
 from replay.bill import token_counts
 from replay.cassette import Record, Request, Response, Way
-from replay.findings import Finding, Levels, Setting
+from replay.findings import Finding, Levels
 from replay.findings.tape import lint
 from replay.frames import Binary, Close, Frame, Reset, Text
 from replay.recorder import Relay, Settings
@@ -48,12 +48,12 @@ class LiveService(Assertions):
     """One service for the length of a `with`. `service` is a name in SERVICES, `url` where it is, `key` what it takes.
 
     Once `max_usd` are spent, every call is ended (1000) and none is let in (429): see `limit`. `on` is now, for the
-    prices of the day and the times in the journal; `findings` is how loud mistakes of clients are. Raises ValueError
-    for levels that are none, BadUpstream for such an address, OSError.
+    prices of the day and the times in the journal; `levels` is how loud mistakes of clients are. Raises BadUpstream
+    for such an address, OSError.
     """
 
     def __init__(
-        self, service: str, url: str, key: str, max_usd: Fraction, on: datetime, findings: Setting = None
+        self, service: str, url: str, key: str, max_usd: Fraction, on: datetime, levels: Levels | None = None
     ) -> None:
         self.service = service
         self.journal = Journal()
@@ -68,7 +68,7 @@ class LiveService(Assertions):
         self._table = _table(service)
         self._prices_show = prices(service, on.date()) is not None
         self._calls: dict[int, _Call] = {}
-        self._levels = Levels(findings)
+        self._levels = levels
         self._records: list[Record] = []
         self._relay: Relay
         self._thread: Background | None = None

@@ -6,7 +6,7 @@ Not the command: see cli.py. `async with` serves from the running loop, `with` f
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -45,8 +45,10 @@ class MockServer(Assertions):
     without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall not
     be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. `findings` is how loud
     mistakes of the client are told: `off`, `warn`, `error`, or a mapping of rules (and `all`) to these; they are told,
-    never raised. `record` is a folder that gets each session as a cassette, see `cassettes`; with `check` each event is
-    held against its dialect's shape. The same seed and the same traffic give the same frames. Port 0 picks a free one.
+    never raised; `write_tools` are the tools that must not be called twice alike, by name or pattern (`book_*`), where
+    their verbs do not tell. `record` is a folder that gets each session as a cassette, see `cassettes`; with `check`
+    each event is held against its dialect's shape. The same seed and the same traffic give the same frames. Port 0
+    picks a free one.
 
     Raises ValueError for a setting it does not know, DocumentError, which is one, for an accounts file, ScenarioError
     for a scenario that cannot be used, FaultError for such faults, BadCassette, UnreadableRecording or EmptyLibrary for
@@ -75,6 +77,7 @@ class MockServer(Assertions):
         requests_per_minute: int | None = None,
         clock: str = "wall",
         findings: Setting = None,
+        write_tools: Iterable[str] | None = None,
         record: str | os.PathLike[str] | None = None,
         check: bool = False,
         admin_token: str | None = None,
@@ -96,6 +99,7 @@ class MockServer(Assertions):
             roster=_roster(accounts),
             clock_rate=rate_named(clock),
             findings=findings,
+            write_tools=None if write_tools is None else tuple(write_tools),
             record=None if record is None else Path(record),
             check=check,
             admin_token=admin_token,

@@ -36,6 +36,8 @@ class Options:
     """A folder that gets each session as a cassette."""
     findings: Setting = None
     """How loud mistakes of clients are told: a level for all, levels by rule, or None for each rule's own."""
+    write_tools: tuple[str, ...] | None = None
+    """Tools that change something: names or patterns. None tells it by their verbs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))

@@ -15,11 +15,12 @@ import pytest
 
 from mockserver.live import SERVICES, LiveService
 from mockserver.prices import dollars
+from replay.findings import Levels
 from replay.upstream import BadUpstream, checked
 
 PROPERTY = "realtime_usd"
 """Under this name each test's report, and so JUnit's XML, has what it cost."""
-_EITHER = {"scenario", "cassette", "dialect", "pacing", "seed", "voice", "vad", "findings"}
+_EITHER = {"scenario", "cassette", "dialect", "pacing", "seed", "voice", "vad", "findings", "write_tools"}
 """What a marker may say that makes no difference live; for all else a test needs the mock."""
 _SPENT = pytest.StashKey[Fraction]()
 
@@ -51,11 +52,11 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
         pytest.fail("the tests before this one have spent the budget; raise --realtime-budget", pytrace=False)
     now = datetime.now(timezone.utc)  # noqa: TID251  # live prices have a date
     try:
-        return LiveService(
-            name, node.config.getoption("--realtime-upstream") or url, key, left, now, options.get("findings")
-        )
+        levels = Levels(options.get("findings"), options.get("write_tools"))
     except ValueError as refused:
-        problem = refused
+        problem = str(refused)
+    else:
+        return LiveService(name, node.config.getoption("--realtime-upstream") or url, key, left, now, levels)
     pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 

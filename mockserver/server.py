@@ -113,7 +113,7 @@ class Server:
             seed=options.seed,
         )
         self.journal = Journal(options.journal_bytes)
-        self.watcher = Watcher(Levels(options.findings), _tell_finding)
+        self.watcher = Watcher(Levels(options.findings, options.write_tools), _tell_finding)
         """Looks for mistakes of clients."""
         self.errors: list[Exception] = []
         """What went wrong inside the mock, oldest first."""
@@ -493,7 +493,7 @@ class Server:
         scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         name = self._served(request)
         door = DOORS[name]
-        self.watcher.browser_call(browser_call(request.headers.items()))
+        self.watcher.browser_call(browser_call(request.headers.items()), self.clock.now())
         credential = key.strip() if scheme.lower() == "bearer" else None
         team = self._admit(self.accounts.owner(credential), name)
         if isinstance(team, Denied):
@@ -549,7 +549,7 @@ def _reset(request: web.Request) -> web.StreamResponse:
 
 def _tell_finding(finding: Finding, rule: Rule) -> None:
     level = logging.INFO if rule.advice else _LOUDNESS[finding.level]
-    _FINDINGS.log(level, "session %s: %s", finding.session, finding)
+    _FINDINGS.log(level, "%s: %s", f"session {finding.session}" if finding.session else "no session", finding)
 
 
 def _tell(refusal: Refusal) -> None:

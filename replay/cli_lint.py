@@ -24,10 +24,18 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Exit with 1 from this level on.",
 )
+@click.option(
+    "--write-tool", "write_tools", multiple=True, metavar="NAME", help="Must not run twice alike.  [default: by verb]"
+)
 @click.option("--claimed-seconds", type=float, help="What the client counted as billable audio; for one file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def lint(
-    files: tuple[Path, ...], named: tuple[str, ...], fail_on: str, claimed_seconds: float | None, as_json: bool
+    files: tuple[Path, ...],
+    named: tuple[str, ...],
+    fail_on: str,
+    write_tools: tuple[str, ...],
+    claimed_seconds: float | None,
+    as_json: bool,
 ) -> None:
     """Explain what the client did wrong in recorded conversations: cassettes, and all that `import` reads.
 
@@ -38,7 +46,7 @@ def lint(
     if claimed_seconds is not None and len(files) > 1:
         raise Unusable("--claimed-seconds belongs to one recording; give one file")
     try:
-        levels = Levels(setting(None, named))
+        levels = Levels(setting(None, named), write_tools or None)
     except ValueError as problem:
         raise Unusable(str(problem)) from problem
     found = {str(file): linted(read(file), levels, claimed_seconds) for file in files}

@@ -36,14 +36,14 @@ class Finding:
     message: str
     fix: str
     session: str = ""
-    """Its id; empty for what happened before there was one."""
+    """Its id; empty for what happened outside of any: then `at` counts from the start of the server or recording."""
 
     def __str__(self) -> str:
         return f"{self.rule} at {self.at:.2f} s: {self.message}. {self.fix}"
 
     def as_json(self) -> dict[str, object]:
         """As the control plane and `lint --json` show it."""
-        return {**asdict(self), "at": round(self.at, 6)}
+        return {**asdict(self), "at": round(self.at, 6), "session": self.session or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,13 @@ def counted(findings: Iterable[Finding]) -> str:
 
 
 class Levels:
-    """Which rules are on, and how loud. Raises ValueError for an unknown level or rule."""
+    """Which rules are on, and how loud; and which tools change something: names or patterns such as `book_*`, or None
+    to tell it by their verbs. Raises ValueError for an unknown level or rule."""
 
-    def __init__(self, setting: Setting = None) -> None:
+    def __init__(self, setting: Setting = None, write_tools: Iterable[str] | None = None) -> None:
         from replay.findings.table import RULES
 
+        self.write_tools = None if write_tools is None else tuple(write_tools)
         named = {ALL: setting} if isinstance(setting, str) else dict(setting or {})
         for name, level in named.items():
             if level not in LEVELS:

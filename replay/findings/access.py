@@ -13,7 +13,7 @@ SOON_S = 30.0
 TOO_SOON_S = 0.5
 """Between a refusal without Retry-After and the next try."""
 TIMES = 2
-"""Reconnects in a row, each after one reply, that are no accident."""
+"""Reconnects in a row, each after one turn, that are no accident."""
 _SLACK_S = 0.05
 
 
@@ -57,19 +57,21 @@ def without_backoff(call: Call, step: Step) -> Iterator[Found]:
 
 
 def reconnecting(call: Call, step: Step) -> Iterator[Found]:
-    """A connection for each turn."""
+    """A connection for each turn: the client hung up, and came back. A line that was lost is not its doing."""
     mine = [visit for visit in call.earlier if visit.handshake.who == call.handshake.who and visit.status == LET_IN]
     chain = 0
     came = call.opened
     for visit in reversed(mine):
-        if visit.closed_at is None or visit.responses > 1 or not 0 <= came - visit.closed_at <= SOON_S:
+        if visit.closed_at is None or not visit.hung_up or visit.turns > 1:
+            break
+        if not 0 <= came - visit.closed_at <= SOON_S:
             break
         if call.handshake.query.get("conversation_id") != visit.conversation or not visit.conversation:
             break
         chain, came = chain + 1, visit.at
     if chain >= TIMES:
         yield Found(
-            f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one reply each time:"
+            f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one turn each time:"
             " what was said in the last moments of a connection may not be remembered yet (a stale snapshot)"
         )
 
@@ -80,7 +82,7 @@ def given_up(visits: Sequence[Visit]) -> Iterator[Found]:
     for visit in latest.values():
         if visit.limited:
             told = "" if visit.retry_after_s is None else f" (Retry-After: {visit.retry_after_s:g} s)"
-            yield Found(f"refused with 429{told}, the client never tried again")
+            yield Found(f"refused with 429{told}, the client never tried again", visit.handshake.who, visit.at)
 
 
 def _latest(call: Call) -> Visit | None:

@@ -131,7 +131,14 @@ def remember(kept: dict[str, Any], key: str, value: object) -> None:
 class Call:
     """What is known of one connection. `timed` tells whether the steps' times mean anything."""
 
-    def __init__(self, service: str | None, handshake: Handshake, *, timed: bool = True) -> None:
+    def __init__(
+        self,
+        service: str | None,
+        handshake: Handshake,
+        *,
+        timed: bool = True,
+        write_tools: tuple[str, ...] | None = None,
+    ) -> None:
         self.service: Literal["xai", "openai"] | None = (
             "xai" if (service or "").startswith("xai") else "openai" if (service or "").startswith("openai") else None
         )
@@ -148,13 +155,19 @@ class Call:
         """The service finds the turns."""
         self.sound = Sound()
         # Tools.
+        self.write_tools = write_tools
+        """Patterns of those that change something; None where nobody said so."""
         self.calls: dict[str, ToolCall] = {}
         self.results: list[ToolCall] = []
         """Answered since the last response began or was asked for."""
         self.continues = False
         """A result was sent since then, be it for a call that is known."""
+        self.continued = False
+        """The response that was asked for goes on after a result."""
         # Responses.
         self.responses = 0
+        self.turns = 0
+        """Responses, but for those that go on after a tool's result."""
         self.active: str | None = None
         """The id of the response that is being given."""
         self.active_since = 0.0
@@ -320,6 +333,7 @@ def _output_added(call: Call, step: Step) -> None:
 def _asked_response(call: Call, step: Step) -> None:
     if part(step.event, "response").get("conversation") != "none":
         call.asked, call.fresh, call.committed = Pending(step.at, step.number, step.event), 0, False
+        call.continued = call.continues
         call.results, call.continues = [], False
 
 
@@ -329,6 +343,8 @@ def _begun(call: Call, step: Step) -> None:
         return
     call.active, call.active_since, call.asked = text(response.get("id")), step.at, None
     call.responses += 1
+    call.turns += not (call.continued or call.continues)
+    call.continued = False
     call.fresh = 0
     call.results, call.continues = [], False
 

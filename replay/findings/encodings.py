@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from replay import g711
+
 Samples = NDArray[np.float64]
 Spread = NDArray[np.float64]
 """Shares of the sixteen high nibbles."""
@@ -20,6 +22,8 @@ _UNEVEN = 0.15
 _VARIETY = 6
 """High nibbles that codes of a voice take at least."""
 _NARROW = 0.3
+_FLOW = 0.12
+"""How much a sample of a voice tells of the next one, at least: 0.25 and more were measured, random bytes tell 0.02."""
 _EVEN = np.full(16, 1 / 16)
 
 
@@ -34,7 +38,7 @@ def told_apart(data: bytes, declared: str) -> str:
     if _floats(data):
         return "32-bit floats"
     varied = (low > 0.01).sum() >= _VARIETY
-    if varied and _apart(low, high) < _ALIKE and _apart(low, _EVEN) > _UNEVEN:
+    if varied and _apart(low, high) < _ALIKE and _apart(low, _EVEN) > _UNEVEN and _flows(data):
         return "G.711"  # which law it is does not show where the sound is soft
     if _is_pcm(high, low):
         return "big-endian PCM16"
@@ -43,6 +47,17 @@ def told_apart(data: bytes, declared: str) -> str:
 
 def _is_pcm(low: Spread, high: Spread) -> bool:
     return _apart(low, _EVEN) < _UNEVEN and _apart(high, _EVEN) > _NARROW
+
+
+def _flows(data: bytes) -> bool:
+    """Whether it is sound, and not just any bytes, in one of the two laws."""
+    return any(_flow(np.array(g711.decode(data, law), np.float64)) > _FLOW for law in ("pcmu", "pcma"))
+
+
+def _flow(samples: Samples) -> float:
+    swing = samples - samples.mean()
+    power = float((swing * swing).sum())
+    return float((swing[1:] * swing[:-1]).sum()) / power if power else 0.0
 
 
 def _spread(data: bytes) -> Spread:

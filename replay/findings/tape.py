@@ -10,7 +10,7 @@ from replay.findings.call import APPEND, DELTA, Handshake, Step, number, part, t
 from replay.findings.handshake import handshake
 from replay.findings.watch import Watch, Watcher
 from replay.formats.detect import UNTIMED_US
-from replay.frames import Binary
+from replay.frames import Binary, Close, Reset
 from replay.recording import Line, Moment, Recording
 
 
@@ -35,6 +35,9 @@ def _watched(watcher: Watcher, recording: Recording, at: int, line: Line) -> Wat
     for moment in line.moments:
         _step(watch, moment, moment.at_s - line.opened_s)
     if line.moments:
+        end = next((moment for moment in line.moments if isinstance(moment.frame, Close | Reset)), None)
+        if end is not None and end.way == "sent" and isinstance(end.frame, Close):
+            watch.hung_up()
         watch.closed(line.moments[-1].at_s - line.opened_s)
     return watch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from replay.findings import Found
@@ -98,7 +99,7 @@ def write_repeated(call: Call, step: Step) -> Iterator[Found]:
     if step.item.get("type") != "function_call_output":
         return
     again = call.call_of(text(step.item.get("call_id")))
-    if again is None or not again.awaited or not writes(again.name) or _failed(step.item.get("output")):
+    if again is None or not again.awaited or not _writes(call, again.name) or _failed(step.item.get("output")):
         return
     for first in call.calls.values():
         if first is again or first.name != again.name or first.output is None or _failed(first.output):
@@ -110,6 +111,12 @@ def write_repeated(call: Call, step: Step) -> Iterator[Found]:
             )
             yield Found(message, again.name + first.id)
             return
+
+
+def _writes(call: Call, name: str) -> bool:
+    if call.write_tools is None:
+        return writes(name)
+    return any(fnmatchcase(name, pattern) for pattern in call.write_tools)
 
 
 def writes(name: str) -> bool:

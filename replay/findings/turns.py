@@ -74,6 +74,8 @@ def silent_commit(call: Call, step: Step) -> Iterator[Found]:
             yield Found(
                 f"a turn of silence was committed: {heard.since_taken} messages without a sound in them", "turn"
             )
+    elif call.resumed:  # the caller may just be listening to the rest of an answer; the source was good before
+        return
     elif not heard.heard_sound and heard.seconds >= (3.0 if step.type == CLOSED else 20.0):
         yield Found(f"{heard.seconds:.0f} s of audio were sent, all of it silence", "all")
 

@@ -19,7 +19,10 @@ class Visit:
     retry_after_s: float | None = None
     conversation: str = ""
     closed_at: float | None = None
-    responses: int = 0
+    turns: int = 0
+    """Of the caller's that got a reply."""
+    hung_up: bool = False
+    """The client closed it, and waited for nothing: it was not lost."""
 
     @property
     def limited(self) -> bool:
@@ -28,7 +31,8 @@ class Visit:
 
     def end(self, at: float, call: Call) -> None:
         """It is over, `at` seconds after it opened."""
-        self.closed_at, self.responses = self.at + at, call.responses
+        self.closed_at, self.turns = self.at + at, call.turns
+        self.hung_up = self.hung_up and call.active is None and call.asked is None
         self.conversation = call.conversation or self.conversation
         if not call.responses and call.last_error.get("code") == "rate_limit_exceeded":
             self.status = 429  # OpenAI opens the socket to say so

@@ -136,6 +136,10 @@ class Watch:
             self._now(TICK, at)
             self.due = overdue(self.call, at)
 
+    def hung_up(self) -> None:
+        """The client closes the connection, and nobody did before it."""
+        self.visit.hung_up = True
+
     def closed(self, at: float) -> None:
         """The connection is over."""
         self.tick(at)
@@ -183,6 +187,8 @@ class Watch:
             return
         self._told.add((rule.id, found.cause))
         at = step.at if found.at is None else found.at
+        if not self.session:
+            at += self.visit.at
         place = step.number if found.frame is None else found.frame
         frame = None if step.type == OPENED else place
         finding = Finding(rule.id, level, at, frame, found.message, rule.fix, self.session)
@@ -215,7 +221,7 @@ class Watcher:
         conversation: str = "",
     ) -> Watch:
         """Begin to watch a connection that was let in at `now`, in seconds of whatever clock."""
-        call = Call(service, handshake, timed=timed)
+        call = Call(service, handshake, timed=timed, write_tools=self.levels.write_tools)
         call.earlier = tuple(self.visits)
         visit = Visit(handshake, now, conversation=conversation)
         self.visits.append(visit)
@@ -235,10 +241,10 @@ class Watcher:
         self.visits.append(watch.visit)
         watch.opened()
 
-    def browser_call(self, asked: Handshake) -> None:
+    def browser_call(self, asked: Handshake, now: float) -> None:
         """A request for a client secret."""
         call = Call(None, asked)
-        watch = Watch(self, "", call, Visit(asked, 0.0))
+        watch = Watch(self, "", call, Visit(asked, now))
         watch.judge("key-in-browser", key_in_browser(call, Step(0.0, "sent", OPENED)))
 
     def ended(self) -> None:

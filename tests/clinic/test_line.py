@@ -56,7 +56,6 @@ async def test_a_spoken_turn_whose_answer_broke_off_is_not_said_again_but_writte
 @behaviour("clinic", tape=False)
 async def test_a_line_that_breaks_again_and_again_ends_the_call_with_a_reason(phone):
     phone.mock.set_faults([{"at": SPEAKING, "do": {"close": 1011}}])
-    phone.forgiven = {"reconnecting"}  # it cannot be told from a client that reconnects for every turn
     with pytest.raises(CallFailed, match=r"closed the connection \(1011\) in mid-call; call again"):
         await phone.call(ASK)
     assert len(phone.mock.sessions) == 1 + phone.patience.resumptions

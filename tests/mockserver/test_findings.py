@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from aiohttp import ClientSession
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from mockserver import autojump
@@ -64,6 +66,17 @@ def test_a_mistake_is_logged_in_one_line(caplog: pytest.LogCaptureFixture):
     assert record.levelno == logging.ERROR
     assert mock.sessions[0].id in record.getMessage() and "Send response.create" in record.getMessage()
     assert "\n" not in record.getMessage()
+
+
+def test_what_happened_outside_of_any_session_is_told_as_such(caplog: pytest.LogCaptureFixture):
+    with MockServer(faults=[{"at": "handshake", "do": {"status": 429}}]) as mock:
+        for _ in range(2):
+            with pytest.raises(InvalidStatus):
+                connect(mock.ws_url + PINNED, additional_headers=KEY)
+        with urlopen(f"{mock.control_url}/findings") as answer:
+            assert [(row["rule"], row["session"]) for row in json.load(answer)] == [("no-backoff", None)]
+    told = [record.getMessage() for record in caplog.records if record.name == "realtape.findings"]
+    assert [line.partition(" at ")[0] for line in told] == ["no session: no-backoff", "no session: no-retry"]
 
 
 def test_the_journal_shows_a_finding_at_its_frame():

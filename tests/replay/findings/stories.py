@@ -27,10 +27,11 @@ class Story(Talk):
         update: Mapping[str, object] | None = None,
         pacing: str = "live",
         levels: Setting = None,
+        write_tools: tuple[str, ...] | None = None,
         heard: tuple[str, ...] = (),
         brain: Brain | None = None,
     ) -> None:
-        self.watcher = Watcher(Levels(levels))
+        self.watcher = Watcher(Levels(levels, write_tools))
         asked = handshake([("model", MODELS[dialect])], [("authorization", "Bearer key")])
         watch = self.watcher.open("s", dialect_name(dialect), asked)
         script = brain or Script(*replies, heard=heard)

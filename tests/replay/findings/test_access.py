@@ -81,9 +81,9 @@ def test_clients_that_only_say_an_origin_are_no_browsers():
 
 def test_a_page_that_asks_for_a_secret_with_its_key_is_found():
     watcher = Watcher(Levels())
-    watcher.browser_call(browser_call([KEY]))
+    watcher.browser_call(browser_call([KEY]), 3.0)
     assert found(watcher) == []
-    watcher.browser_call(browser_call([KEY, ("Origin", "https://shop.example")]))
+    watcher.browser_call(browser_call([KEY, ("Origin", "https://shop.example")]), 3.0)
     assert found(watcher) == ["key-in-browser"]
 
 
@@ -109,8 +109,10 @@ def test_a_client_that_was_refused_waits_before_it_comes_again(
 def test_a_client_that_never_comes_again_is_remarked():
     watcher = Watcher(Levels())
     watcher.refused("xai", handshake(XAI, [KEY]), 10.0, 429, 2)
+    watcher.refused("xai", handshake(XAI, [("Authorization", "Bearer other")]), 12.0, 429, None)
     watcher.ended()
-    assert found(watcher) == ["no-retry"]
+    assert found(watcher) == ["no-retry", "no-retry"]
+    assert [(each.at, each.as_json()["session"]) for each in watcher.findings] == [(10.0, None), (12.0, None)]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
@@ -138,13 +140,15 @@ def test_openai_says_that_it_has_enough_on_an_open_socket():
     assert found(watcher) == ["no-backoff"]
 
 
-def turn(watcher: Watcher, now: float, responses: int = 1, **query: str) -> None:
+def turn(watcher: Watcher, now: float, responses: int = 1, lost: bool = False, **query: str) -> None:
     """A connection of three seconds."""
     watch = knock(watcher, [*XAI, *query.items()], now=now)
     watch.received(0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
     for _ in range(responses):
         watch.received(1.0, Text(b'{"type":"response.created","response":{"id":"r"}}'))
         watch.received(2.0, Text(b'{"type":"response.done","response":{"id":"r"}}'))
+    if not lost:
+        watch.hung_up()
     watch.closed(3.0)
 
 
@@ -158,11 +162,50 @@ def test_a_connection_for_each_turn_is_found_at_the_third():
     assert error.rule == "reconnecting" and "stale snapshot" in error.message
 
 
+def test_a_line_that_is_lost_again_and_again_is_not_the_client_s_doing():
+    watcher = Watcher(Levels())
+    turn(watcher, 0.0, lost=True)
+    for number in range(1, 5):
+        turn(watcher, number * 5.0, lost=True, conversation_id="c")
+    assert found(watcher) == []
+
+
+def test_a_client_that_gives_up_on_an_answer_which_does_not_come_is_no_mistake():
+    watcher = Watcher(Levels())
+    for number in range(5):
+        watch = knock(watcher, [*XAI, *([("conversation_id", "c")] if number else [])], now=number * 5.0)
+        watch.received(0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
+        watch.sent(0.1, '{"type":"response.create"}')
+        watch.hung_up()
+        watch.closed(4.0)
+    assert found(watcher) == []
+
+
+def test_a_turn_with_a_tool_is_one_turn():
+    watcher = Watcher(Levels())
+    for number in range(3):
+        watch = knock(watcher, [*XAI, *([("conversation_id", "c")] if number else [])], now=number * 9.0)
+        watch.received(0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
+        for asked in ("message", "function_call_output"):
+            watch.sent(1.0, f'{{"type":"conversation.item.create","item":{{"type":"{asked}","call_id":"f"}}}}')
+            watch.sent(1.0, '{"type":"response.create"}')
+            watch.received(1.1, Text(b'{"type":"response.created","response":{"id":"r"}}'))
+            watch.received(
+                1.2,
+                Text(b'{"type":"response.function_call_arguments.done","call_id":"f","name":"look","arguments":"{}"}'),
+            )
+            watch.received(1.3, Text(b'{"type":"response.done","response":{"id":"r"}}'))
+        watch.hung_up()
+        watch.closed(3.0)
+    assert "reconnecting" in found(watcher)
+
+
 @pytest.mark.parametrize(("responses", "gap"), [(3, 5.0), (1, 600.0)])
 def test_a_call_that_is_lost_now_and_then_is_fine(responses: int, gap: float):
     watcher = Watcher(Levels())
-    for number in range(4):
-        turn(watcher, number * gap, responses, **({"conversation_id": "c"} if number else {}))
+    turn(watcher, 0.0, responses)
+    for number in range(1, 4):
+        turn(watcher, number * gap, responses, conversation_id="c")
     assert found(watcher) == []
 
 

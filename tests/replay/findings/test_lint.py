@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import realtape
+from replay.cassette import Way
 from replay.frames import Text
 from tests.replay.test_cli import ANSWER, END, OPEN, tape
 
@@ -31,6 +32,21 @@ UNANSWERED = [
     ),
     *END,
 ]
+
+
+def test_lint_takes_the_tools_that_write(tmp_path: Path):
+    def again(id: str) -> list[tuple[Way, Text]]:
+        call = f'{{"type":"response.function_call_arguments.done","call_id":"{id}","name":"tick","arguments":"{{}}"}}'
+        item = f'{{"type":"function_call_output","call_id":"{id}","output":"{id}"}}'
+        return [
+            ("received", Text(call.encode())),
+            ("sent", Text(f'{{"type":"conversation.item.create","item":{item}}}'.encode())),
+            ("sent", Text(b'{"type":"response.create"}')),
+        ]
+
+    path = tape(tmp_path / "a.tape", [*OPEN, *again("a"), *again("b"), *END])
+    assert "repeated-write" not in run("lint", path).output
+    assert "repeated-write" in run("lint", path, "--write-tool", "t?ck").output
 
 
 def test_lint_tells_mistakes_with_their_place_and_exits_with_1(tmp_path: Path):

@@ -78,6 +78,12 @@ def test_noise_is_pcm_too(seed: int):
     assert told_apart(noise.astype("<i2").tobytes(), "audio/pcm") == ""
 
 
+@pytest.mark.parametrize("most", [20, 90, 128, 200, 256])
+def test_random_bytes_of_any_loudness_are_not_taken_for_g711(most: int):
+    noise = np.random.default_rng(7).integers(0, most, 48_000).astype("u1")
+    assert told_apart(noise.tobytes(), "audio/pcm") == ""
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_stereo_of_two_voices_is_left_alone_rather_than_taken_for_something_else(seed: int):
     left = VOICE.astype("<i2")

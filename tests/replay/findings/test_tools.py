@@ -176,6 +176,20 @@ def test_asking_twice_is_no_harm():
 
 
 @pytest.mark.parametrize(
+    ("name", "listed", "rules"),
+    [("reconcile", ("recon*", "pay"), ["repeated-write"]), ("book_appointment", ("pay",), []), ("book", (), [])],
+)
+def test_which_tools_write_can_be_listed(name: str, listed: tuple[str, ...], rules: list[str]):
+    with story("xai", calling(name), calling(name), write_tools=listed) as call:
+        call.say("Do it.")
+        for output in ("1", "2"):
+            call.answer(call.called(), output)
+            call.send("response.create")
+        call.rest()
+    assert call.rules == rules
+
+
+@pytest.mark.parametrize(
     ("name", "does"),
     [
         ("book_appointment", True),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mockserver.brains import Say
+from replay.findings.handshake import handshake
 from tests.mockserver.talk import TONE
 from tests.replay.findings.stories import DIALECTS, LONG, calling, story
 
@@ -137,6 +138,14 @@ def test_a_microphone_that_gives_only_silence_is_found_in_the_end():
         call.speak_in_time(silence(5.0))
         assert call.rules == []
     assert call.rules == ["silent-audio"]
+
+
+def test_silence_on_a_line_that_goes_on_with_a_call_is_a_caller_who_listens():
+    with story("xai", update=VAD) as call:
+        assert call.watch is not None
+        call.watch.call.handshake = handshake([("conversation_id", "c")], [])
+        call.speak_in_time(silence(25.0))
+    assert call.rules == []
 
 
 def test_silence_before_and_after_words_is_fine():
