@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from replay.findings.table import RULES
-from tests.mockserver.suites import LOADED
+from tests.mockserver.suites import LEAN, LOADED
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples" / "ci"
@@ -20,7 +20,7 @@ FOLDER = ROOT / "examples" / "ci"
 def run(bug: str, out: Path) -> dict[str, str]:
     """What was told of each test that did not pass, by its bug."""
     given = {**os.environ, "AGENT_BUG": bug, "PYTHONPATH": str(ROOT)}
-    quiet = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(FOLDER), "--junitxml", str(out))
+    quiet = ("-q", *LEAN, "-c", os.devnull, "--rootdir", str(FOLDER), "--junitxml", str(out))
     command = [sys.executable, "-m", "pytest", *quiet, *LOADED, str(FOLDER)]
     subprocess.run(command, env=given, cwd=out.parent, capture_output=True, timeout=100)
     told: dict[str, str] = {}

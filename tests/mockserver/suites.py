@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = [] if entry_points(group="pytest11", name="realtape") else ["-p", "mockserver.pytest_plugin"]
+LEAN = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
+"""Without plugins that take longer to load than such a suite to run."""
 INI = """
 [pytest]
 asyncio_mode = auto
@@ -59,6 +61,6 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Suite:
 
     def run(source: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(test_calls=f"import pytest\nfrom client import ask\n\n{source}")
-        return pytester.runpytest_subprocess(*LOADED, "-p", "no:cacheprovider", *arguments, timeout=180)
+        return pytester.runpytest_subprocess(*LOADED, *LEAN, *arguments, timeout=180)
 
     return run
