@@ -124,10 +124,11 @@ class Line:
     async def configure(self, session: Mapping[str, Any]) -> None:
         """Send the session's settings and wait until they are in force.
 
-        Raises CallFailed with the service's words when it refuses them.
+        A connection that is lost before that is replaced: nothing was said on it. Raises CallFailed with the service's
+        words when it refuses them.
         """
         self._session = dict(session)
-        await bounded(self._configure(), self._patience.open_s)
+        await self._begin(self._config)
 
     async def resume(self, closed: ConnectionClosed) -> None:
         """Replace a connection that was lost: dial again, and take the conversation up where it was.
@@ -137,18 +138,35 @@ class Line:
         service no longer knows the conversation.
         """
         known = self.conversation_id
-        if known is None or not _lost(closed) or self.resumptions >= self._patience.resumptions:
+        if known is None or not self._may_replace(closed):
             raise hung_up(closed) from closed
-        self.resumptions += 1
-        await asyncio.sleep(self._patience.settle_s)
-        self._socket = await dial(self._config.resuming(known), self._patience)
-        await bounded(self._configure(), self._patience.open_s)
+        there = self._config.resuming(known)
+        await self._replace(there)
+        await self._begin(there)
         if self.conversation_id != known:
             raise CallFailed("the service has forgotten the conversation that was lost; call again")
 
     async def close(self) -> None:
         """Hang up."""
         await self._socket.close()
+
+    async def _begin(self, there: Config) -> None:
+        while True:
+            try:
+                return await bounded(self._configure(), self._patience.open_s)
+            except CallFailed as failed:
+                if not self._may_replace(failed.__cause__):
+                    raise
+            await self._replace(there)
+
+    def _may_replace(self, error: BaseException | None) -> bool:
+        lost = isinstance(error, ConnectionClosed) and _lost(error)
+        return lost and self.resumptions < self._patience.resumptions
+
+    async def _replace(self, there: Config) -> None:
+        self.resumptions += 1
+        await asyncio.sleep(self._patience.settle_s)
+        self._socket = await dial(there, self._patience)
 
     async def _configure(self) -> None:
         # Which of the two comes first has changed over time; an update sent before either may be lost.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,8 @@ def sweep(
     """
     from mockserver.sweep import Bench, served
 
+    if shutil.which(command[0]) is None:
+        raise Unusable(f"there is no command {command[0]!r}; give one that can be run")
     file = None if plan is None else _read(plan)
     bench = Bench(command, timeout, {**served(scenario), **settings}, file.seed if file else None)
     asyncio.run(_swept(bench, do, at, limit, jobs, file, randoms, str(settings["seed"]), as_json))

@@ -91,7 +91,8 @@ class Bench:
         return outcome, places(sessions)
 
     async def _run(self, faults: Sequence[Fault]) -> tuple[Outcome, list[SessionLog]]:
-        async with MockServer(faults={"faults": list(faults), **self._seed}, **self._settings) as mock:
+        plan = {"faults": list(faults), **self._seed}
+        async with MockServer(faults=plan, findings="off", **self._settings) as mock:
             code, output = await self._call({**os.environ, **mock.environment})
             struck = any(armed.fired for armed in mock.faults)
             return Outcome(tuple(faults), code, struck, output), mock.sessions

@@ -77,10 +77,12 @@ def reconnecting(call: Call, step: Step) -> Iterator[Found]:
 
 
 def given_up(visits: Sequence[Visit]) -> Iterator[Found]:
-    """Turned away once, and never seen again."""
-    latest = {visit.handshake.who: visit for visit in visits}
-    for visit in latest.values():
-        if visit.limited:
+    """Turned away once, and never seen again. Who tried and was turned away again did what can be done."""
+    by_client: dict[str, list[Visit]] = {}
+    for visit in visits:
+        by_client.setdefault(visit.handshake.who, []).append(visit)
+    for *before, visit in by_client.values():
+        if visit.limited and not (before and before[-1].limited):
             told = "" if visit.retry_after_s is None else f" (Retry-After: {visit.retry_after_s:g} s)"
             yield Found(f"refused with 429{told}, the client never tried again", visit.handshake.who, visit.at)
 

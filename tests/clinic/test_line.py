@@ -44,6 +44,26 @@ async def test_a_line_that_breaks_in_mid_answer_is_replaced_and_nothing_is_booke
     assert named == [report.conversation_id] * 2
 
 
+@pytest.mark.parametrize("at", ["session.created", "ping", "session.updated"])
+@pytest.mark.parametrize("how", [{}, {"close": 1011}], ids=["reset", "1011"])
+@behaviour("clinic", tape=False)
+async def test_a_line_that_breaks_before_anything_was_said_is_dialled_again(phone, at, how):
+    fault = {"at": at, "nth": 1, "do": how or "reset", "session": 1, "times": 1}
+    phone.mock.set_faults([fault])
+    phone.line_breaks = True
+    report = await phone.call(ASK)
+    wholly(report, 1)
+    assert len(phone.mock.sessions) == 2
+
+
+@behaviour("clinic", tape=False)
+async def test_a_line_that_never_holds_until_it_is_configured_ends_the_call(phone):
+    phone.mock.set_faults([{"at": "session.updated", "do": "reset"}])
+    with pytest.raises(CallFailed, match="connection was lost"):
+        await phone.call(ASK)
+    assert len(phone.mock.sessions) == 1 + phone.patience.resumptions
+
+
 @behaviour("clinic", tape=False)
 async def test_a_spoken_turn_whose_answer_broke_off_is_not_said_again_but_written(phone):
     phone.mock.set_faults([lost(SPEAKING)])

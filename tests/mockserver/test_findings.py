@@ -70,9 +70,9 @@ def test_a_mistake_is_logged_in_one_line(caplog: pytest.LogCaptureFixture):
 
 def test_what_happened_outside_of_any_session_is_told_as_such(caplog: pytest.LogCaptureFixture):
     with MockServer(faults=[{"at": "handshake", "do": {"status": 429}}]) as mock:
-        for _ in range(2):
+        for key in ("Bearer k", "Bearer k", "Bearer other"):
             with pytest.raises(InvalidStatus):
-                connect(mock.ws_url + PINNED, additional_headers=KEY)
+                connect(mock.ws_url + PINNED, additional_headers={"Authorization": key})
         with urlopen(f"{mock.control_url}/findings") as answer:
             assert [(row["rule"], row["session"]) for row in json.load(answer)] == [("no-backoff", None)]
     told = [record.getMessage() for record in caplog.records if record.name == "realtape.findings"]

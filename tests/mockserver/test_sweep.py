@@ -119,6 +119,14 @@ def test_a_command_that_fails_by_itself_is_bad_input(command: list[str]):
     assert "fails without any fault (exit 9)" in result.output
 
 
+def test_a_command_that_is_none_is_bad_input(tmp_path: Path):
+    result = CliRunner().invoke(faults, ["sweep", "cassettes/scenarios/booking.yaml", "--", "no-such-command"])
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: there is no command 'no-such-command'; give one that can be run\n",
+    )
+
+
 def test_a_fault_file_is_checked_from_the_command_line(tmp_path: Path):
     path = tmp_path / "faults.yaml"
     path.write_text("faults:\n  - {at: time: 5s, do: reset}\n", encoding="utf-8")

@@ -115,6 +115,14 @@ def test_a_client_that_never_comes_again_is_remarked():
     assert [(each.at, each.as_json()["session"]) for each in watcher.findings] == [(10.0, None), (12.0, None)]
 
 
+def test_a_client_that_tried_again_and_was_turned_away_again_did_what_it_could():
+    watcher = Watcher(Levels())
+    for at in (10.0, 12.0):
+        watcher.refused("xai", handshake(XAI, [KEY]), at, 429, 2)
+    watcher.ended()
+    assert found(watcher) == []
+
+
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_other_refusals_are_not_a_matter_of_waiting(status: int):
     watcher = Watcher(Levels())
