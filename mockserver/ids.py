@@ -25,10 +25,14 @@ def stream(seed: str, purpose: str) -> random.Random:
     return random.Random(f"{seed}/{purpose}")
 
 
+_FIXED = 0x4 << 76 | 0x2 << 62
+"""Version 4, and the variant."""
+_FREE = (1 << 128) - 1 & ~(0xF << 76 | 0x3 << 62)
+
+
 def hex128(rng: random.Random) -> str:
     """A version 4 UUID as 32 hexadecimal digits."""
-    bits = rng.getrandbits(128)
-    return f"{bits & ~(0xF << 76) & ~(0x3 << 62) | (0x4 << 76) | (0x2 << 62):032x}"
+    return (rng.getrandbits(128) & _FREE | _FIXED).to_bytes(16, "big").hex()
 
 
 def uuid4(rng: random.Random) -> str:

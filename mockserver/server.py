@@ -27,7 +27,6 @@ from mockserver.journal import Journal
 from mockserver.limits import Limits
 from mockserver.options import Options
 from mockserver.peer import TurnedAway, Until
-from mockserver.taping import Tapes
 from replay.findings import Finding, Levels, Rule
 from replay.findings.handshake import browser_call, handshake
 from replay.findings.watch import Watcher
@@ -44,6 +43,7 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.peer import Peer
     from mockserver.session import Session
     from mockserver.tapes import Reenacted, Verbatim
+    from mockserver.taping import Tapes
     from mockserver.vad import EngineFor
     from mockserver.voices import Voice
     from replay.cassette import Response
@@ -125,7 +125,7 @@ class Server:
         """Handshakes that a fault keeps waiting."""
         self.port = 0
         self.clock: Clock
-        self.tapes = None if options.record is None else Tapes(options.record, options.api_keys)
+        self.tapes = _tapes(options)
         """Where sessions are recorded. Raises OSError for a folder that cannot be written to."""
         self._opened = 0
         self._traits: dict[str, Traits] = {}
@@ -545,6 +545,14 @@ def _reset(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         tear_down(request.transport)
     return web.Response()
+
+
+def _tapes(options: Options) -> Tapes | None:
+    if options.record is None:
+        return None
+    from mockserver.taping import Tapes
+
+    return Tapes(options.record, options.api_keys)
 
 
 def _tell_finding(finding: Finding, rule: Rule) -> None:

@@ -533,4 +533,4 @@ class Session:
 
 
 def _changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
-    return dataclasses.replace(settings, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(settings, **changes) if changes else settings  # type: ignore[arg-type]

@@ -42,7 +42,8 @@ class Step(NamedTuple):
     @property
     def item(self) -> Event:
         """The item of an event that has one."""
-        return part(self.event, "item")
+        item = self.event.get("item")
+        return item if isinstance(item, dict) else NOTHING
 
 
 @dataclass(frozen=True, slots=True)

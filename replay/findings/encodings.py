@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replay import g711
+from replay.findings.sound import DECLARED
 
 Samples = NDArray[np.float64]
 Spread = NDArray[np.float64]
 """Shares of the sixteen high nibbles."""
 
-DECLARED = {"audio/pcm": "PCM16", "audio/pcmu": "G.711 µ-law", "audio/pcma": "G.711 A-law"}
 _ALIKE = 0.08
 """Codes in even and odd places differ by less, the two bytes of PCM16 by 0.2 and more; noise at full scale by none."""
 _UNEVEN = 0.15

@@ -11,6 +11,8 @@ _AFTER_S = 0.01
 
 def overdue(call: Call, now: float) -> float | None:
     """The next instant later than `now` at which a rule may find something without a frame; None if there is none."""
+    if not call.results and call.speech_at is None:  # most of the time
+        return None
     instants = []
     if call.results and call.active is None:
         since = max(call.results[-1].answered_at, call.done_at, call.plays_until)

@@ -27,6 +27,7 @@ _GAP_S = 0.5
 """A stream with such a pause starts anew."""
 _STREAM_S = 3.0
 _RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+DECLARED = {"audio/pcm": "PCM16", "audio/pcmu": "G.711 µ-law", "audio/pcma": "G.711 A-law"}
 _WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
 
 
@@ -39,6 +40,7 @@ class Sound:
         "_stream_from",
         "_window",
         "appends",
+        "bytes_per_s",
         "encoding",
         "heard_sound",
         "last_at",
@@ -55,7 +57,7 @@ class Sound:
     )
 
     def __init__(self) -> None:
-        self.encoding, self.rate, self.out_bytes_per_s = "audio/pcm", 24_000, 48_000.0
+        self.encoding, self.rate, self.bytes_per_s, self.out_bytes_per_s = "audio/pcm", 24_000, 48_000, 48_000.0
         self.appends = 0
         self.seconds = 0.0
         """Of sound sent so far, by the declared format."""
@@ -86,13 +88,10 @@ class Sound:
         encoding, rate = _form(audio.get("input"), self.encoding, self.rate)
         if (encoding, rate) != (self.encoding, self.rate):
             self.encoding, self.rate, self._window, self.verdict = encoding, rate, bytearray(), ""
+            self.bytes_per_s = rate * _WIDTHS.get(encoding, 2)
         encoding, rate = _form(audio.get("output"), "audio/pcm", 24_000) if audio.get("output") else ("", 0)
         if encoding:
             self.out_bytes_per_s = float(rate * _WIDTHS.get(encoding, 2))
-
-    @property
-    def bytes_per_s(self) -> int:
-        return self.rate * _WIDTHS.get(self.encoding, 2)
 
     def taken(self) -> None:
         """The input buffer is empty again."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from replay.findings import Found
 from replay.findings.call import Call, Step
-from replay.findings.encodings import DECLARED
+from replay.findings.sound import DECLARED
 
 
 def mislabelled(call: Call, step: Step) -> Iterator[Found]:

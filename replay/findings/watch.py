@@ -64,7 +64,7 @@ class Watch:
             if isinstance(data, bytes):
                 self.call.sound.packet(at, data)
             elif "\\" not in data and (start := _sound_at(data)):  # some write / as \/, which is no base64
-                self.call.sound.append(at, data, start, _sound_end(data, start), not self.call.vad)
+                self.call.sound.append(at, data, start, data.find('"', start), not self.call.vad)
             else:
                 self._asked(at, data)
                 return
@@ -119,12 +119,13 @@ class Watch:
         elif step.way == "received":
             size = len(sound) * 3 // 4 if isinstance(sound, str) else len(sound)
             call.sounded(at, size / call.sound.out_bytes_per_s if seconds is None else seconds)
-        elif isinstance(sound, str):
-            call.sound.append(at, sound, 0, len(sound), not call.vad)
-            self._look(at)
         else:
-            call.sound.packet(at, sound)
-            self._look(at)
+            if isinstance(sound, str):
+                call.sound.append(at, sound, 0, len(sound), not call.vad)
+            else:
+                call.sound.packet(at, sound)
+            if at - self._looked >= _TICK_S:
+                self._look(at)
 
     def opened(self) -> None:
         """Look at the handshake."""
@@ -156,15 +157,15 @@ class Watch:
             self._broken()
 
     def _step(self, step: Step) -> None:
-        self._look(step.at)
+        if step.at - self._looked >= _TICK_S:
+            self._look(step.at)
         self._run(step)
         self.call.take(step)
         self.due = overdue(self.call, step.at)
 
     def _look(self, at: float) -> None:
-        if at - self._looked >= _TICK_S:
-            self._looked = at
-            self._run(Step(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
+        self._looked = at
+        self._run(Step(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
 
     def _run(self, step: Step) -> None:
         levels = self._watcher.levels
@@ -288,14 +289,6 @@ def _sound_at(data: str) -> int:
     if key < 0:
         return 0
     return data.find('"', key + 7) + 1
-
-
-def _sound_end(data: str, start: int) -> int:
-    """Mostly it is the last string of the message, and need not be gone through."""
-    last = len(data) - 2
-    if data.endswith('"}') and data.find('"', max(start, last - _FRONT), last) < 0:
-        return last
-    return data.find('"', start)
 
 
 def _without_sound(data: bytes) -> int:
