@@ -1,7 +1,8 @@
 """What a test may demand of conversations, in one line each. A demand that is not met tells the conversation around it.
 
-Mixed into MockServer, for all of its sessions together, and into SessionLog, for that one. Times are those of the
-server. A demand that nothing was there to break is not met either: such a test would prove nothing.
+Mixed into MockServer and LiveService (observed.py), for all of their sessions together, and into SessionLog, for that
+one. Times are those of the server. A demand that nothing was there to break is not met either: such a test would prove
+nothing.
 """
 
 from __future__ import annotations

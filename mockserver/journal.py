@@ -245,7 +245,7 @@ class SessionLog(Assertions):
             "conversation_id": self.conversation_id,
             "opened": self.opened,
             "open": self.closed_s is None,
-            "closed_s": self.closed_s,
+            "closed_s": None if self.closed_s is None else round(self.closed_s, 6),
             "close_code": self.close_code,
             "close_reason": self.close_reason,
             "frames": sum(_frames(kept) for kept in tuple(self._kept)),

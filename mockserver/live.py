@@ -15,12 +15,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from mockserver.assertions import Assertions, part
+from mockserver.assertions import part
 from mockserver.background import Background
 from mockserver.dialect import Opening
 from mockserver.dialects import DIALECTS
-from mockserver.journal import Journal, SessionLog, Spent
+from mockserver.journal import Journal, SessionLog
 from mockserver.ledger import Ledger
+from mockserver.observed import Observed
 from mockserver.prices import PriceTable, Tokens, UnknownPrice, priced
 from replay import json_text
 from replay.bill import token_counts
@@ -44,7 +45,7 @@ _RATE = 24_000
 _UPGRADED = 101
 
 
-class LiveService(Assertions):
+class LiveService(Observed):
     """One service for the length of a `with`. `service` is a name in SERVICES, `url` where it is, `key` what it takes.
 
     Once `max_usd` are spent, every call is ended (1000) and none is let in (429): see `limit`. `on` is now, for the
@@ -55,8 +56,8 @@ class LiveService(Assertions):
     def __init__(
         self, service: str, url: str, key: str, max_usd: Fraction, on: datetime, levels: Levels | None = None
     ) -> None:
+        super().__init__(Journal())
         self.service = service
-        self.journal = Journal()
         self.warnings: list[str] = []
         """What the relay had to say, such as that the service cannot be reached."""
         self.errors: list[Exception] = []
@@ -71,7 +72,6 @@ class LiveService(Assertions):
         self._levels = levels
         self._records: list[Record] = []
         self._relay: Relay
-        self._thread: Background | None = None
 
     @property
     def ws_url(self) -> str:
@@ -89,28 +89,11 @@ class LiveService(Assertions):
         return STAND_IN
 
     @property
-    def sessions(self) -> list[SessionLog]:
-        """Past and present ones, oldest first."""
-        self._catch_up()
-        return list(self.journal.sessions)
-
-    @property
-    def logs(self) -> list[SessionLog]:
-        """The same."""
-        return self.sessions
-
-    @property
-    def ledger(self) -> Spent:
-        """What all sessions used so far, counted from their frames."""
-        self._catch_up()
-        return self.journal.total()
-
-    @property
     def spent_usd(self) -> Fraction:
         """What it cost so far, by the dearer reading where the service leaves two; without a price, all it may."""
         self._catch_up()
         try:
-            return self._relay.spent_usd if self._prices_show else self.journal.total().exact_usd
+            return self._relay.spent_usd if self._prices_show else self._journal.total().exact_usd
         except UnknownPrice:
             return self._max_usd
 
@@ -168,7 +151,7 @@ class LiveService(Assertions):
         call = self._calls.get(number)
         match record.content:
             case Request(method="GET", target=target):
-                log = self.journal.open(f"live-{number + 1}", "", self._on.timestamp() + at_s, Ledger(self._table, ""))
+                log = self._journal.open(f"live-{number + 1}", "", self._on.timestamp() + at_s, Ledger(self._table, ""))
                 self._calls[number] = _Call(log, at_s, Meter(_model(target)))
             case Response(status) if call is not None and status != _UPGRADED:
                 call.log.ended(at_s - call.opened_s, 1006, f"refused with HTTP {status}")
@@ -179,15 +162,11 @@ class LiveService(Assertions):
     def _check_budget(self) -> None:
         """Where the price shows in frames the relay keeps to it; tokens show once a response is over."""
         try:
-            self.journal.total()
+            self._journal.total()
         except UnknownPrice as problem:
             self._relay.end_calls(f"realtape: {problem}; without it no budget can be kept")
         if self.spent_usd >= self._max_usd:
             self._relay.end_calls(f"realtape: the budget of {float(self._max_usd):g} USD is spent")
-
-    def _catch_up(self) -> None:
-        if self._thread is not None:
-            self._thread.catch_up()
 
 
 @dataclass(slots=True)

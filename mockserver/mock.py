@@ -12,11 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from mockserver.accounts import Roster
-from mockserver.assertions import Assertions
 from mockserver.background import Background
 from mockserver.clock import rate_named
-from mockserver.journal import Journal, SessionLog, Spent
 from mockserver.limits import Limits
+from mockserver.observed import Observed
 from mockserver.options import Options
 from mockserver.server import Server
 from replay.findings import Finding, Setting
@@ -32,7 +31,7 @@ ANY_KEY = "mock-api-key"
 """What `api_key` is when the mock takes any."""
 
 
-class MockServer(Assertions):
+class MockServer(Observed):
     """A realtime voice service for one test or program.
 
     `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `cassette`
@@ -105,6 +104,7 @@ class MockServer(Assertions):
             admin_token=admin_token,
         )
         self._server = Server(options, _loaded(scenario))
+        super().__init__(self._server.journal)
         if tapes is not None:
             self._server.play_tapes(tapes)
         if faults is not None:
@@ -112,7 +112,6 @@ class MockServer(Assertions):
             self._server.set_faults(file.faults, file.seed)
         self._host = host
         self._port = port
-        self._thread: Background | None = None
 
     @property
     def ws_url(self) -> str:
@@ -141,32 +140,9 @@ class MockServer(Assertions):
         return environment(self.ws_url, self.http_url, self.api_key)
 
     @property
-    def sessions(self) -> list[SessionLog]:
-        """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
-        self._catch_up()
-        return list(self._server.journal.sessions)
-
-    @property
     def cassettes(self) -> list[Path]:
         """With `record`: the files of the sessions so far, oldest first. After the `with` each has its end mark."""
         return list(self._server.tapes.written) if self._server.tapes is not None else []
-
-    @property
-    def logs(self) -> list[SessionLog]:
-        """The sessions, for whoever asks for MockServer and SessionLog alike."""
-        return self.sessions
-
-    @property
-    def journal(self) -> Journal:
-        """Every frame that crossed the wire."""
-        self._catch_up()
-        return self._server.journal
-
-    @property
-    def ledger(self) -> Spent:
-        """What all sessions used so far: seconds, text items, `.total_usd`."""
-        self._catch_up()
-        return self._server.journal.total()
 
     @property
     def findings(self) -> list[Finding]:
@@ -258,11 +234,6 @@ class MockServer(Assertions):
         finally:
             self._thread.end()
         self._raise_unless(error)
-
-    def _catch_up(self) -> None:
-        """In a thread of its own: let it read what clients have sent by now. A loop that serves has to be awaited."""
-        if self._thread is not None:
-            self._thread.catch_up()
 
     def _raise_unless(self, error: BaseException | None) -> None:
         """A bug in here explains a failed test better than what the client saw of it; an interrupt goes first."""

@@ -9,7 +9,7 @@ from mockserver.accounts import Roster
 from mockserver.dialects import dialect_name
 from mockserver.limits import Limits
 from mockserver.pacing import PRESETS
-from replay.findings import Setting
+from replay.findings import Levels, Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +43,6 @@ class Options:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))
         if self.pacing not in PRESETS:
             raise ValueError(f"unknown pacing {self.pacing!r}; use {', '.join(PRESETS)}")
+        Levels(self.findings)
         if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
             raise ValueError("a key or token is empty; leave it out or give it a value")

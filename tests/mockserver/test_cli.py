@@ -30,6 +30,8 @@ def served(*arguments: str) -> Result:
     [
         (["--dialect", "klingon"], "known are xai"),
         (["--clock", "sundial"], "use wall, wall:RATE"),
+        (["--findings", "loud"], "use off, warn, error"),
+        (["--finding", "repeated-wrote=warn"], "did you mean 'repeated-write'?"),
         (["--scenario", "nowhere.yaml"], "nowhere.yaml"),
         (["--api-key", ""], "leave it out"),
         (["--pacing", "slow"], "live"),
