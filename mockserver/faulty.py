@@ -51,7 +51,7 @@ from replay.frames import Binary, Frame, Outgoing, Text
 REORDER_S = 1.0
 """How long an event waits to be overtaken."""
 HELD_CAP = 64 << 20
-"""Bytes that may wait behind a delay; above, the connection is reset, as for a client that does not read."""
+"""Bytes that a delay may hold back, either way; above, the connection is reset, as for a client that does not read."""
 
 Message = Text | Binary
 Sent = Outgoing | Act
@@ -258,7 +258,7 @@ class Faulty:
         lane.put(pieces)
         if waiting and pieces:
             lane.overtaken()
-        if self._down.held > HELD_CAP:
+        if self._down.held > HELD_CAP or self._up.held > HELD_CAP:
             self._end(out.at, frames.Reset())
 
     def _note(self, watch: Watch, event: str, at: float) -> None:

@@ -170,6 +170,16 @@ def test_what_a_fault_may_hold_back_is_bounded(monkeypatch: pytest.MonkeyPatch):
     assert len(out) < 12
 
 
+def test_what_a_fault_holds_back_of_the_client_s_is_bounded_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mockserver.faulty.HELD_CAP", 1000)
+    script = Script()
+    peer, _ = faulty(script, 'faults: [{at: "<a", do: {delay: 5m}}]')
+    message = event("a", text="x" * 100).data.decode()
+    out = shown(drive(peer, [(0.01 * at, message) for at in range(50)], end=10_000))
+    assert out[-1][1] == "Reset"
+    assert script.heard == []
+
+
 def test_faults_are_noted_before_what_they_do():
     peer, _ = faulty(beats("a"), "faults: [{at: a, do: {close: 4001}}]")
     note, close = drive(peer)
