@@ -104,6 +104,7 @@ _VOICE: dict[str, Any] = {
                         "properties": {
                             "audio": {"type": "array", "items": {"type": "string", "format": "binary"}},
                             "text": {"type": "array", "items": {"type": "string"}},
+                            "audio_path": {"type": "string"},
                             "conversation_id": {"type": "string"},
                             "simulate_tool_failure": {"type": "string"},
                         },

@@ -6,6 +6,8 @@ Run it with `realtape clinic ui`. One turn at a time: a call that goes on as one
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import threading
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -45,6 +47,7 @@ FAULTS = {
 }
 
 AS_STARTED = "as it was started"
+_SOUND = re.compile(r"""(\baudio:\s*)(["']?)([^\s"',{}]+\.wav)\2""")
 
 
 @dataclass
@@ -173,10 +176,14 @@ def _switches(control_url: str, scenarios: Path | None) -> None:
 
 
 def _texts(folder: Path | None) -> dict[str, str]:
-    """The scenarios of a folder that stand alone: one that names a sound file counts on being read where it is."""
+    """The scenarios of a folder; the service is sent their text, so sound files are named from the root."""
+
+    def named(sound: re.Match[str]) -> str:
+        assert folder is not None
+        return sound[1] + json.dumps(str((folder / sound[3]).resolve()))
+
     files = sorted(folder.glob("*.yaml")) if folder is not None else []
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in files}
-    return {name: text for name, text in texts.items() if "audio:" not in text}
+    return {path.stem: _SOUND.sub(named, path.read_text(encoding="utf-8")) for path in files}
 
 
 def _switch(control_url: str, label: str, what: str, choices: Mapping[str, str]) -> None:
@@ -217,13 +224,13 @@ def _conversation(talk: Talk) -> None:
         st.info("For example: *I would like a dental cleaning on July sixth.*", icon=":material/lightbulb:")
     for turn in talk.turns:
         with st.chat_message("user", avatar=":material/person:"):
-            st.write(turn.heard or "…")
+            st.text(turn.heard or "…")  # what others say is no Markdown
         with st.chat_message("assistant", avatar=":material/support_agent:"):
             for run in turn.tools:
                 icon = "error" if "error" in run.result else "check_circle"
                 with st.expander(f"{run.name} · {run.ms:.1f} ms", icon=f":material/{icon}:"):
                     st.json({"arguments": run.arguments, "result": run.result})
-            st.write(turn.said or "…")
+            st.text(turn.said or "…")
             if turn.audio:
                 st.audio(wav_file(turn.audio), format="audio/wav")
             st.caption(_figures(turn))

@@ -23,6 +23,7 @@ from clinic_agent.turn import Event, Turn
 
 MAX_TURNS = 10
 MAX_TEXT_CHARS = 2000
+_FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 _WAV_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARS)]
@@ -63,7 +64,7 @@ class VoiceRequest(BaseModel):
                     "text": "Nine thirty. My name is Maria Lopez.",
                     "conversation_id": "78d417a1-7e9c-48c1-baa3",
                 },
-                {"text": "Is July sixth free for a cleaning?", "simulate_tool_failure": True},
+                {"text": "I would like a dental cleaning on July sixth.", "simulate_tool_failure": True},
             ]
         },
     )
@@ -153,8 +154,8 @@ async def read(request: Request, folder: Path | None, tools: Tools) -> Asked:
     if kind == "application/json":
         asked = _validated(await _json(request))
         words: list[str | bytes] = [_words(said, folder) for said in asked.said()]
-    elif kind == "multipart/form-data":
-        asked, words = await _form(request)
+    elif kind in _FORM_TYPES:
+        asked, words = await _form(request, folder)
     elif kind in _WAV_TYPES:
         asked, words = VoiceRequest(text="spoken"), [_spoken(await request.body(), "the body")]
     else:
@@ -178,20 +179,20 @@ def _validated(asked: Any) -> VoiceRequest:
         raise Problem(422, f"{first_mistake(error)}; GET /docs shows examples") from error
 
 
-async def _form(request: Request) -> tuple[VoiceRequest, list[str | bytes]]:
-    """Every file is a spoken turn, every field `text` a typed one, in the order of the form."""
+async def _form(request: Request, folder: Path | None) -> tuple[VoiceRequest, list[str | bytes]]:
+    """Every file and `audio_path` is a spoken turn, every `text` a typed one, in the order of the form."""
     words: list[str | bytes] = []
     settings: dict[str, Any] = {}
     async with request.form(max_files=MAX_TURNS, max_fields=MAX_TURNS + 10, max_part_size=65_536) as form:
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
                 words.append(_spoken(await value.read(), value.filename or "the file"))
-            elif name == "text":
-                words.append(_validated({"text": value}).said()[0].text or "")
+            elif name in ("text", "audio_path"):
+                words.append(_words(_validated({name: value}).said()[0], folder))
             else:
                 settings[name] = {"true": True, "false": False}.get(value.lower(), value)
     if not 1 <= len(words) <= MAX_TURNS:
-        raise Problem(422, f"send 1 to {MAX_TURNS} turns: WAV files, or fields named text")
+        raise Problem(422, f"send 1 to {MAX_TURNS} turns: WAV files, or fields named text or audio_path")
     return _validated({"text": "as sent", **settings}), words
 
 

@@ -7,6 +7,7 @@ the service's own means, which are slower and forget after half an hour.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,7 @@ class Exchange:
     """All calls that wait. It belongs to one event loop; close it there."""
 
     hold_s: float = HOLD_S
+    _name: str = field(default_factory=lambda: secrets.token_hex(16))
     _waiting: dict[tuple[str, str], _Held] = field(default_factory=dict)
     _talking: set[tuple[str, str]] = field(default_factory=set)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -85,7 +87,8 @@ class Exchange:
         self._talking |= {place} if conversation_id else set()
         try:
             async with self._on_the_line(config, assistant, conversation_id, priced_on, patience, watch) as call:
-                call.tools = assistant.tools
+                # Whoever asks twice, because an answer was lost, does nothing twice.
+                call.tools = replace(assistant.tools, call_key=f"{self._name}:{call.conversation_id}")
                 turns, cost = len(call.turns), call.cost
                 with suppress(CallFailed):  # which the call keeps
                     for said in words:

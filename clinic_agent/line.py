@@ -266,7 +266,7 @@ def _harmless(event: Event) -> bool:
 def _error_text(event: Event) -> str:
     error = event.get("error")
     message = error.get("message") if isinstance(error, dict) else None
-    return str(message or "an error without a message")[:300]
+    return str(message or "an error without a message")[:300].rstrip(".")
 
 
 def _close_text(closed: ConnectionClosed) -> str:

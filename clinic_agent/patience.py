@@ -19,6 +19,8 @@ class Patience:
     """For a handshake, and for the settings of a session to be in force."""
     turn_s: float = 60.0
     """For a turn that is sent whole, tools and waiting included."""
+    silence_s: float = 20.0
+    """For the next frame of an answer that was asked for."""
     call_s: float = 600.0
     """For a call over an open microphone."""
     dials: int = 3

@@ -6,10 +6,11 @@ What makes a double booking impossible is the file's own unique key, not a check
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, time
 from os import PathLike, fspath
 from types import TracebackType
@@ -47,6 +48,8 @@ class SqliteSchedule:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._lock = threading.Lock()
+        with suppress(OSError):  # of which SQLite has better words
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # patients' names are for its owner's eyes
         try:
             self._db = sqlite3.connect(fspath(path), timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:

@@ -158,7 +158,7 @@ class VoiceClient:
 
     async def _collect_response(self, turn: TurnSoFar) -> None:
         while True:
-            event = await self._line.receive()
+            event = await self._next()
             known = len(turn.audio)
             try:
                 turn.take(event, now_s())
@@ -171,3 +171,11 @@ class VoiceClient:
                 break
         if turn.status == "failed":
             raise CallFailed("the service failed to answer; call again")
+
+    async def _next(self) -> Event:
+        silence_s = self._patience.silence_s
+        try:
+            return await asyncio.wait_for(self._line.receive(), silence_s)
+        except asyncio.TimeoutError as error:
+            # Not asked again: an answer that is only late would come twice.
+            raise CallFailed(f"the service said nothing for {silence_s:g} s; call again") from error

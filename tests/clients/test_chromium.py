@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mockserver.mock import MockServer
-from tests.clients.devtools import BROWSER, QUIET
+from tests.clients.devtools import BROWSER, QUIET, end
 from tests.clients.reports import check_report
 from tests.clients.steps import Steps
 
@@ -76,12 +76,7 @@ def browser(url: str, profile: Path) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
 
 
 def token(mock: MockServer, dialect: str, model: str) -> str:

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from clinic_agent import app_streamlit
 from realtape import MockServer
-from tests.clinic_agent.desk import ASK, CHOOSE, SCENARIO, VOICES
+from tests.clinic_agent.desk import ASK, CASSETTES, CHOOSE, SCENARIO, VOICES
 
 pytestmark = pytest.mark.slow
 PARROT = "turns: [{reply: [{say: 'You said: {{ says }}'}]}]"
@@ -53,7 +53,9 @@ def say(demo: AppTest, words: str) -> AppTest:
 
 
 def shown(demo: AppTest) -> str:
-    return "\n".join(str(each.value) for each in [*demo.markdown, *demo.caption, *demo.error, *demo.warning])
+    return "\n".join(
+        str(each.value) for each in [*demo.text, *demo.markdown, *demo.caption, *demo.error, *demo.warning]
+    )
 
 
 def test_two_typed_turns_book_and_everything_of_it_is_shown(demo: AppTest, mock: MockServer, tmp_path: Path):
@@ -103,6 +105,20 @@ def test_a_fault_breaks_the_next_turn_and_the_page_says_what_to_do(demo: AppTest
     assert "refused the call with HTTP 401: the key is missing or wrong" in shown(say(demo, ASK))
     demo.selectbox(key="faults").select("none").run()
     assert "I have 09:30" in shown(say(demo, ASK))
+
+
+@pytest.mark.parametrize("path", sorted((CASSETTES / "scenarios").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_scenario_is_on_offer_with_its_sound_files(path: Path, demo: AppTest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLINIC_SCENARIOS", str(path.parent))
+    demo.run().selectbox(key="scenario").select(path.stem).run()
+    assert [error.value for error in demo.error] == []
+
+
+def test_what_was_said_is_no_markdown(demo: AppTest):
+    demo.selectbox(key="scenario").select("parrot").run()
+    words = "From $20 to $30, *really*? ![](http://127.0.0.1:9/a.png)"
+    say(demo, words)
+    assert [text.value for text in demo.text] == [words, f"You said: {words}"]
 
 
 @pytest.mark.parametrize("name", app_streamlit.FAULTS)

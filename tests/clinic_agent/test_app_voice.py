@@ -53,15 +53,25 @@ async def test_a_conversation_goes_on_by_its_id_and_its_booking_outlives_the_ser
         {"json": {"audio_path": "booking-1.wav"}},
         {"files": {"audio": ("mine.wav", CLIP, "audio/wav")}},
         {"files": {"whatever": ("mine", CLIP)}},
+        {"files": {"audio_path": (None, "booking-1.wav")}},
+        {"data": {"audio_path": "booking-1.wav"}},
         {"content": CLIP, "headers": {"Content-Type": "audio/wav"}},
     ],
-    ids=["path", "form", "form, other names", "body"],
+    ids=["path", "form", "form, other names", "form, path", "plain form", "body"],
 )
 async def test_a_recording_may_come_by_path_as_a_form_or_as_the_body(request_: dict[str, Any], tmp_path: Path):
     async with at_desk(tmp_path, audio=VOICES) as desk:
         answer = await desk.post("/appointments/voice", **request_)
     assert tools_of(answer) == [("check_availability", SLOTS)]
     assert answer.json()["audio_seconds"]["sent"] == pytest.approx(2.2919, abs=1e-4)
+
+
+async def test_a_request_that_is_repeated_because_its_answer_was_lost_does_nothing_twice(tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        known = (await desk.say(text=ASK)).json()["conversation_id"]
+        first, again = [await desk.say(text="A real person, please.", conversation_id=known) for _ in range(2)]
+        assert tools_of(first) == tools_of(again) == [("transfer_to_human", {"transferred_to": "the nurse on duty"})]
+        assert len(desk.schedule.transfers()) == 1
 
 
 async def test_the_turns_of_a_form_are_spoken_and_typed_in_its_order(tmp_path: Path):

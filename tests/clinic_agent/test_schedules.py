@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -150,6 +151,13 @@ def test_bookings_keys_and_transfers_survive_a_restart(tmp_path: Path):
         assert schedule.bookings() == [MARIA]
         assert schedule.done("book") == Change(added=MARIA)
         assert schedule.transfers() == ["chest pain"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_new_file_is_for_its_owner_s_eyes(tmp_path: Path):
+    with SqliteSchedule(tmp_path / "clinic.sqlite3") as schedule:
+        schedule.change("book", add=MARIA)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_calendar_that_another_program_holds_is_unavailable_and_then_unchanged(tmp_path: Path, monkeypatch):

@@ -201,6 +201,19 @@ async def test_silence_from_the_service_ends_the_turn_in_bounded_time(serving, c
             await client.type("Anybody there?", no_tools)
 
 
+async def test_a_service_that_falls_silent_in_mid_answer_is_not_waited_for_as_long_as_a_turn_may_take(serving, calling):
+    async def service(line):
+        await line.greet()
+        await line.until("response.create")
+        await line.speaks("One moment.")
+        await line.hung_up()
+
+    async with serving(service) as config, calling(config, silence_s=0.05) as client:
+        with pytest.raises(CallFailed, match=r"said nothing for 0\.05 s; call again") as failed:
+            await client.type("Anybody there?", no_tools)
+    assert failed.value.turn.said == "One moment."
+
+
 async def test_a_model_that_calls_tools_for_ever_is_stopped(serving, calling):
     async def service(line):
         await line.greet()
