@@ -155,10 +155,10 @@ def browsing(
         yield page
     finally:
         page.close()
-        end(process)
+        shut(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def shut(process: subprocess.Popen[bytes]) -> None:
     """Close a browser, in ten seconds at the latest."""
     process.terminate()
     try:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from mockserver.mock import MockServer
-from tests.clients.devtools import BROWSER, QUIET, end
+from tests.clients.devtools import BROWSER, QUIET, shut
 from tests.clients.reports import check_report
 from tests.clients.steps import Steps
 
@@ -76,7 +76,7 @@ def browser(url: str, profile: Path) -> Iterator[subprocess.Popen[bytes]]:
         try:
             yield process
         finally:
-            end(process)
+            shut(process)
 
 
 def token(mock: MockServer, dialect: str, model: str) -> str:

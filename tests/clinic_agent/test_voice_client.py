@@ -211,6 +211,7 @@ async def test_a_service_that_falls_silent_in_mid_answer_is_not_waited_for_as_lo
     async with serving(service) as config, calling(config, silence_s=0.05) as client:
         with pytest.raises(CallFailed, match=r"said nothing for 0\.05 s; call again") as failed:
             await client.type("Anybody there?", no_tools)
+    assert failed.value.turn is not None
     assert failed.value.turn.said == "One moment."
 
 
