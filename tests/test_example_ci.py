@@ -20,7 +20,7 @@ FOLDER = ROOT / "examples" / "ci"
 def run(bug: str, out: Path) -> dict[str, str]:
     """What was told of each test that did not pass, by its bug."""
     given = {**os.environ, "AGENT_BUG": bug, "PYTHONPATH": str(ROOT)}
-    quiet = ("-q", *LEAN, "-c", os.devnull, "--rootdir", str(FOLDER), "--junitxml", str(out))
+    quiet = ("-q", *LEAN, "--junitxml", str(out))
     command = [sys.executable, "-m", "pytest", *quiet, *LOADED, str(FOLDER)]
     subprocess.run(command, env=given, cwd=out.parent, capture_output=True, timeout=100)
     told: dict[str, str] = {}
