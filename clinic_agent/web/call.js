@@ -5,6 +5,7 @@ import { Conversation } from "./conversation.js";
 import { Microphone, RATE, Speaker, fromBase64, toBase64 } from "./sound.js";
 
 const OPEN_TIMEOUT_MS = 15_000;
+const ENDED = "The call was ended before it was answered.";
 
 export class Trouble extends Error {}
 
@@ -31,6 +32,8 @@ export class Call {
   async begin({ microphone }) {
     try {
       this.session = await this.ask("session", {});
+      if (this.over) this.tellEnd();
+      this.goOn();
       this.model = this.session.model;
       this.show("session", this.session);
       this.speaker = await Speaker.open(() => this.conversation.drained());
@@ -43,12 +46,14 @@ export class Call {
         end: (failure) => this.end(failure),
       });
       if (microphone) this.microphone = await Microphone.open((pcm) => this.hear(pcm));
+      this.goOn(); // however long somebody thought about lending it
       await this.dial();
-      if (this.over) throw new Trouble("The call was ended before it was answered.");
+      this.goOn();
       this.began = Date.now();
       this.show("state", { state: "listening" });
     } catch (error) {
       this.end();
+      this.release(); // what came after the end
       throw error instanceof Trouble ? error : new Trouble(explained(error));
     }
   }
@@ -58,14 +63,23 @@ export class Call {
     this.conversation.type(text);
   }
 
+  goOn() {
+    if (this.over) throw new Trouble(ENDED);
+  }
+
+  release() {
+    this.socket?.close(1000);
+    this.microphone?.close();
+    this.speaker?.close();
+    this.socket = this.microphone = this.speaker = null;
+  }
+
   // Hangs up; `failure` says why, if it was not the caller's wish.
   end(failure) {
     if (this.over) return;
     this.over = true;
     this.began = null;
-    this.socket?.close(1000);
-    this.microphone?.close();
-    this.speaker?.close();
+    this.release();
     this.show("ended", { failure });
     if (this.session) this.tellEnd();
   }
@@ -97,7 +111,7 @@ export class Call {
         const refused =
           "The service refused the call: the secret has expired, it takes no more calls, or it cannot be reached. " +
           "Wait a minute and call again.";
-        reject(new Trouble(refused));
+        reject(new Trouble(this.over ? ENDED : refused));
         if (opened) this.end(`The connection was lost (${[code, reason].join(" ").trim()}). Call again.`);
       });
     });

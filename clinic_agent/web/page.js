@@ -21,6 +21,7 @@ const SAYS = {
 };
 const lines = new Map(); // item -> its line in the transcript
 let call = null;
+let starting = null; // resolves once `call` is on, or has failed
 
 function show(what, details) {
   shown[what]?.(details);
@@ -134,19 +135,19 @@ function figures() {
   element("time").textContent = `${Math.floor(passed / 60)}:${String(passed % 60).padStart(2, "0")}`;
 }
 
-async function begin(microphone) {
+function begin(microphone) {
   element("alert").hidden = true;
   shown.state({ state: "connecting" });
   dressed(true);
   lines.clear();
   element("transcript").replaceChildren();
-  call = new Call(show, transcript);
-  try {
-    await call.begin({ microphone });
-  } catch (trouble) {
+  const begun = new Call((what, details) => begun === call && show(what, details), transcript);
+  call = begun;
+  starting = begun.begin({ microphone }).catch((trouble) => {
+    if (begun !== call) return; // another one was begun meanwhile
     complain(trouble.message);
     shown.state({ state: "failed" });
-  }
+  });
 }
 
 element("call").addEventListener("click", () => {
@@ -159,8 +160,12 @@ element("typed").addEventListener("submit", async (submitted) => {
   const text = element("words").value.trim();
   if (!text) return;
   element("words").value = "";
-  if (!call || call.over) await begin(false);
-  if (call.over) return;
+  if (!call || call.over) begin(false);
+  await starting;
+  if (call.over) {
+    element("words").value ||= text; // not said
+    return;
+  }
   add("caller", text);
   call.type(text);
 });

@@ -113,6 +113,33 @@ def test_without_leave_to_use_the_microphone_one_is_told_and_may_type(data: Path
     assert bookings(data) == [("dental cleaning", "2026-07-06", "09:30", "Maria Lopez")]
 
 
+def test_what_is_typed_before_the_call_is_answered_is_said_once_it_is(data: Path, tmp_path: Path):
+    with (
+        MockServer(CLINIC, voice="tone", pacing="burst") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile", *MICROPHONE, microphone(tmp_path / "mic.wav", 60.0)) as page,
+    ):
+        page.run(f"""document.querySelector('#call').click();
+            document.querySelector('#words').value = {json.dumps(ASK)};
+            document.querySelector('#typed button').click();""")
+        page.until(shows("I have 09:30, 11:00, 14:30"))
+        errors = page.errors
+    assert errors == []
+
+
+def test_who_hangs_up_before_the_call_is_answered_leaves_nothing_open(data: Path, tmp_path: Path):
+    with (
+        MockServer(CLINIC, voice="tone") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile", *MICROPHONE, microphone(tmp_path / "mic.wav", 60.0)) as page,
+    ):
+        page.run("document.querySelector('#call').click(); document.querySelector('#call').click();")
+        page.until(shows("The call was ended before it was answered."))
+        page.until("performance.getEntriesByName(new URL('session/end', location), 'resource').length === 1")
+        assert page.errors == []
+        assert list(mock.sessions) == []
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
