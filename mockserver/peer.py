@@ -80,9 +80,9 @@ class Until:
         self._peer.lost(now)
 
     def next_due(self) -> float | None:
-        due = self._peer.next_due()
         if self._over:
             return None
+        due = self._peer.next_due()
         return self._end_s if due is None else min(due, self._end_s)
 
     def take_output(self, now: float) -> Sequence[Outgoing | Act]:
@@ -91,8 +91,7 @@ class Until:
         out = self._peer.take_output(min(now, self._end_s))
         if out:
             self._alive(out[-1].at)
-        due = self._peer.next_due()
-        if now >= self._end_s and (due is None or due > self._end_s):
+        if now >= self._end_s and ((due := self._peer.next_due()) is None or due > self._end_s):
             self._over = True
             return [
                 *out,

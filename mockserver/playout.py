@@ -52,7 +52,7 @@ class Agenda:
     @property
     def next_due(self) -> float | None:
         """The earliest instant at which a run goes on."""
-        return min((pending.due for pending in self._pending.values()), default=None)
+        return min(pending.due for pending in self._pending.values()) if self._pending else None
 
     def advance(self, now: float) -> None:
         """Let everything happen that is due up to and including `now`, in order."""
