@@ -47,3 +47,12 @@ def test_importing_the_facade_loads_no_part_of_it():
     probe = "import json, sys, realtape; print(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT))
     assert not {"mockserver", "replay", "clinic_agent", "aiohttp", "numpy", "pydantic"} & set(loaded)
+
+
+@pytest.mark.slow
+def test_a_server_is_ready_before_what_only_sessions_need_is_loaded():
+    probe = "import json, sys, mockserver.server; print(json.dumps(sorted(sys.modules)))"
+    loaded = json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT))
+    assert not {"numpy", "pydantic", "msgpack", "mockserver.session", "mockserver.faults", "mockserver.taping"} & set(
+        loaded
+    )
