@@ -208,12 +208,15 @@ class Price(BaseModel):
 
 
 class Session(BaseModel):
-    """What a page needs for one call of its own. `subprotocol` holds the secret; the server's key is not in it."""
+    """What a page needs for one call of its own; the server's key is not in it."""
 
     clinic: str
     url: str
-    subprotocol: str
+    value: Annotated[str, Field(description="the secret, as the service gave it; may dial until `expires_at`")]
     expires_at: int
+    subprotocol: Annotated[
+        str, Field(description="the secret as a browser offers it: `new WebSocket(url, subprotocol)`")
+    ]
     token: Annotated[str, Field(description="for /session/tools and /session/end, as `Authorization: Bearer …`")]
     model: str
     session: Annotated[dict[str, Any], Field(description="the body of the page's session.update")]
@@ -235,8 +238,9 @@ async def session(desk: AtDesk) -> Session:
     return Session(
         clinic=NAME,
         url=config.session_url,
-        subprotocol=f"xai-client-secret.{secret.value}",
+        value=secret.value,
         expires_at=secret.expires_at,
+        subprotocol=f"xai-client-secret.{secret.value}",
         token=token,
         model=config.model,
         session=open_mic_config(config, assistant),

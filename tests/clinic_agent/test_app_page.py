@@ -39,6 +39,7 @@ async def a_session(desk: Desk) -> dict[str, Any]:
 async def test_a_page_dials_with_the_secret_alone_and_its_session_is_taken_as_it_is(tmp_path: Path):
     async with at_desk(tmp_path, mock={"api_keys": ["the-server-s-own"]}, key="the-server-s-own") as desk:
         told = await a_session(desk)
+        assert told["subprotocol"] == f"xai-client-secret.{told['value']}"
         async with connect(told["url"], subprotocols=[told["subprotocol"]]) as socket:
             await socket.send(json.dumps({"type": "session.update", "session": told["session"]}))
             kinds = [json.loads(await socket.recv())["type"] for _ in range(4)]
