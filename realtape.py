@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from mockserver import faults
     from mockserver.autojump import virtual_time
-    from mockserver.brains import Call, Fail, Hosted, Pause, Say
+    from mockserver.brains import Call, Fail, Hosted, NotTranscribed, Pause, Say
     from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
     from mockserver.limits import Limits
     from mockserver.mock import MockServer
@@ -26,6 +26,7 @@ __all__ = [
     "Hosted",
     "Limits",
     "MockServer",
+    "NotTranscribed",
     "Pause",
     "Rule",
     "Say",
@@ -41,6 +42,7 @@ _HOMES = {
     "Call": "mockserver.brains",
     "Fail": "mockserver.brains",
     "Hosted": "mockserver.brains",
+    "NotTranscribed": "mockserver.brains",
     "Pause": "mockserver.brains",
     "Say": "mockserver.brains",
     "Clip": "mockserver.brains.scenario",

@@ -155,6 +155,15 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptionFailed:
+    """There is no transcript of a spoken turn, which is answered all the same."""
+
+    item: Item
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """The caller stayed silent for the configured idle time; `item` is the silent turn."""
 
@@ -328,6 +337,7 @@ Fact = (
     | Cleared
     | HeardSoFar
     | Heard
+    | TranscriptionFailed
     | TimedOut
     | ResponseStarted
     | MessageStarted

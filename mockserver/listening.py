@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mockserver.audio import AudioFormat, Samples, decoder_for
+from mockserver.brains import NotTranscribed
 from mockserver.conversation import Item
 from mockserver.vad import Began, Ended, EngineFor, TurnSettings, Vad
 from mockserver.vad.energy import EnergyEngine
@@ -41,6 +42,10 @@ class SpokenTurn:
     respond: bool = False
     said: str = ""
     """Known once it is over."""
+    untranscribed: bool = False
+    """Its transcript has yet to be begun."""
+    failure: NotTranscribed | None = None
+    """Why it is not transcribed, once it is over."""
 
 
 class InputAudio:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 
 from mockserver.answer import Answer, Stage
 from mockserver.audio import encode
-from mockserver.brains import UNINTELLIGIBLE, Brain, Say, Step
+from mockserver.brains import UNINTELLIGIBLE, Brain, NotTranscribed, Say, Step, words
 from mockserver.commands import (
     AddCall,
     AddMessage,
@@ -52,6 +52,7 @@ from mockserver.facts import (
     SpeechStarted,
     SpeechStopped,
     TimedOut,
+    TranscriptionFailed,
 )
 from mockserver.hearing import NOTHING, Hearing
 from mockserver.hosting import listings
@@ -105,7 +106,7 @@ class Session:
         keep = hearing.listens or dialect.traits.keeps_sound
         self._input = InputAudio(self.settings.input_format, self._turns, keep=keep, engine=engine)
         self._inputs = Inputs()
-        self._items = Items(self._stage, self._inputs, lambda turn: self._brain.hear(turn))
+        self._items = Items(self._stage, self._inputs, lambda turn: words(self._brain.hear(turn)))
         self._agenda = Agenda()
         self._answer: Answer | None = None
         self._asides: dict[str, Answer] = {}
@@ -247,7 +248,7 @@ class Session:
         self._state(SpeechStarted(turn.item, start_ms, resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
         said = self._brain.hear(self._inputs.turns_heard)
-        if said and said != UNINTELLIGIBLE and not resumed:
+        if isinstance(said, str) and said not in ("", UNINTELLIGIBLE) and not resumed:
             self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
@@ -313,7 +314,8 @@ class Session:
         if not turn.announced:
             self.conversation.add(turn.item)
         self._state(Committed(turn.item, turn.announced), now)
-        turn.announced, turn.respond, turn.said = True, respond, self._understood(taken)
+        turn.announced, turn.respond = True, respond
+        turn.said, turn.failure = self._understood(taken)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
         if self.dialect.traits.keeps_sound and turn.item.heard_ms and len(taken.sound):
             kept = taken.sound[-round(turn.item.heard_ms * taken.rate / 1000) :]
@@ -323,15 +325,15 @@ class Session:
             self._agenda.start(HEARING, self._hear(turn, now))
             return
         self._take_in(turn)
-        if self.settings.transcribe:
-            self._agenda.start(f"{HEARING} {turn.item.id}", self._hear_beside(turn, now))
+        turn.untranscribed = self.settings.transcribe
         if respond:
             self._answer_turn(turn, now)
+        self._begin_transcript(turn, now)
 
     def _listen(self, turn: SpokenTurn, now: float) -> Generator[float, None, float]:
         """A first reading of a turn, and the time until the last one; gives that instant."""
         begun = " ".join(turn.said.split(" ")[:-1])
-        if begun:
+        if begun and turn.failure is None:
             self._state(HeardSoFar(turn.item, begun), now)
         if self._stage.pacing != "burst":
             now += self.dialect.traits.rhythm.heard_s
@@ -345,6 +347,12 @@ class Session:
         if turn.respond:
             self._answer_turn(turn, now)
 
+    def _begin_transcript(self, turn: SpokenTurn, now: float) -> None:
+        """Begin it, once, where it does not come before the answer but beside it."""
+        if turn.untranscribed:
+            turn.untranscribed = False
+            self._agenda.start(f"{HEARING} {turn.item.id}", self._hear_beside(turn, now))
+
     def _hear_beside(self, turn: SpokenTurn, now: float) -> Run:
         """The transcript of a turn that is being answered already."""
         if self._stage.pacing != "burst":
@@ -352,11 +360,12 @@ class Session:
         now = yield from self._listen(turn, now)
         self._transcribe(turn, now)
 
-    def _understood(self, taken: Buffered) -> str:
-        """What the scenario says was said, else what the sound is known or transcribed as."""
+    def _understood(self, taken: Buffered) -> tuple[str, NotTranscribed | None]:
+        """What the scenario says was said, else what the sound is known or transcribed as; and why it is not told."""
         told = self._brain.hear(self._inputs.turns_heard)
         language, keyterms = self.settings.language, self.settings.keyterms
-        return told or self._hearing.understand(taken.sound, taken.rate, language, keyterms) or UNINTELLIGIBLE
+        said = words(told) or self._hearing.understand(taken.sound, taken.rate, language, keyterms) or UNINTELLIGIBLE
+        return said, told if isinstance(told, NotTranscribed) else None
 
     def _understand(self, now: float) -> None:
         """The turn that is over gets its final transcript."""
@@ -372,6 +381,9 @@ class Session:
         self._inputs.heard(turn.said, turn.item.heard_ms)
 
     def _transcribe(self, turn: SpokenTurn, now: float) -> None:
+        if turn.failure is not None:
+            self._state(TranscriptionFailed(turn.item, turn.failure.code, turn.failure.message), now)
+            return
         turn.item.parts = [Part("input_audio", turn.said, is_audio=True)]
         heard = Heard(turn.item, turn.said)
         self.dialect.charge(heard, self.ledger)
@@ -440,9 +452,13 @@ class Session:
             )
         response = self._response(command, counts, now)
         self._answer_owed = False
-        self._perform(
-            Answer(self._stage, response, self._inputs.called, turn), lambda: self._stage.steps(self._brain, asked), now
-        )
+
+        def steps() -> Iterable[Step]:
+            if turn is not None:
+                self._begin_transcript(turn, now)  # nothing is told of it before response.created (recordings)
+            return self._stage.steps(self._brain, asked)
+
+        self._perform(Answer(self._stage, response, self._inputs.called, turn), steps, now)
 
     def _answer_aside(self, command: Respond, now: float) -> None:
         """An answer that nobody hears of but who asked: it leaves no trace in the conversation."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from mockserver.brains import Brain, Step, Turn
+from mockserver.brains import Brain, NotTranscribed, Step, Turn
 from mockserver.brains.tape import Tape
 from mockserver.commands import Rejected
 from mockserver.dialect import Dialect
@@ -98,7 +98,7 @@ class Casting:
         self._parts = parts
         self._tape: Tape | None = None
 
-    def hear(self, turn_number: int) -> str | None:
+    def hear(self, turn_number: int) -> str | NotTranscribed | None:
         """What the nearest recording's service understood."""
         return (self._tape or self._near()[0].tape).hear(turn_number)
 

@@ -111,10 +111,24 @@ class Turn:
         return self.says is None and not self.results and not self.silence
 
 
+@dataclass(frozen=True, slots=True)
+class NotTranscribed:
+    """A spoken turn that the service fails to transcribe. The model hears it all the same: it answers `says`."""
+
+    code: str
+    message: str = ""
+    says: str = ""
+
+
+def words(heard: str | NotTranscribed | None) -> str | None:
+    """What was said in a spoken turn, transcribed or not."""
+    return heard.says if isinstance(heard, NotTranscribed) else heard
+
+
 class Brain(Protocol):
     """One per connection, so it may remember where it is."""
 
-    def hear(self, turn_number: int) -> str | None:
+    def hear(self, turn_number: int) -> str | NotTranscribed | None:
         """What the caller said in the spoken turn of that number (from 0); None when it does not know."""
 
     def reply(self, turn: Turn) -> Iterable[Step]:

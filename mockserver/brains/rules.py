@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from mockserver.brains import Call, Fail, Hosted, Result, Say, Step, Turn
+from mockserver.brains import Call, Fail, Hosted, NotTranscribed, Result, Say, Step, Turn
 from mockserver.brains.script import Prepared, Script
 from mockserver.brains.templates import TemplateError
 
@@ -59,7 +59,7 @@ class Rules:
         self._results: dict[str, object] = {}
         self._calls: dict[str, object] = {}
 
-    def hear(self, turn_number: int) -> str | None:
+    def hear(self, turn_number: int) -> str | NotTranscribed | None:
         """The `heard` of that number, counting from 0 the rules that have one, in file order."""
         heard = self._script.heard
         return heard[turn_number] if 0 <= turn_number < len(heard) else None

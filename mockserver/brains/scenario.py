@@ -9,12 +9,12 @@ import os.path
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from mockserver.audio import read_wav
-from mockserver.brains import Call, Fail, Hosted, Pause, Say, Step
+from mockserver.brains import Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
 from mockserver.brains.rules import Rules, Tally
 from mockserver.brains.script import Rule, ScenarioError, Script, When
 from mockserver.documents import Document, DocumentError, Keys, Where, dotted, read_document, read_text
@@ -177,8 +177,24 @@ class _When(Section):
         return When(self.says, self.tool, bool(self.silence), bool(self.always))
 
 
+class _Misheard(Section):
+    fail: _Fail
+    says: str = ""
+
+
+def _form(heard: object) -> str:
+    return "failure" if isinstance(heard, (dict, _Misheard)) else "text"
+
+
+_Heard = Annotated[Annotated[str, Tag("text")] | Annotated[_Misheard, Tag("failure")], Discriminator(_form)]
+
+
+def _heard(given: str | _Misheard | None) -> str | NotTranscribed | None:
+    return NotTranscribed(given.fail.code, given.fail.message, given.says) if isinstance(given, _Misheard) else given
+
+
 class _Entry(Section):
-    heard: str | None = None
+    heard: _Heard | None = None
     reply: list[_Step]
 
     @model_validator(mode="before")
@@ -189,18 +205,18 @@ class _Entry(Section):
         return {"reply": data} if isinstance(data, list) else data
 
     def rule(self, base: Path) -> Rule:
-        return Rule([step.step(base) for step in self.reply], heard=self.heard)
+        return Rule([step.step(base) for step in self.reply], heard=_heard(self.heard))
 
 
 class _Rule(Section):
     when: _When | None = None
-    heard: str | None = None
+    heard: _Heard | None = None
     reply: list[_Step]
     times: int | None = Field(default=None, ge=1)
 
     def rule(self, base: Path) -> Rule:
         when = None if self.when is None else self.when.condition()
-        return Rule([step.step(base) for step in self.reply], when, self.heard, self.times)
+        return Rule([step.step(base) for step in self.reply], when, _heard(self.heard), self.times)
 
 
 class _Clip(Section):

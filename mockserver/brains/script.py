@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mockserver.brains import HOSTED_TOOLS, Call, Fail, Hosted, Pause, Say, Step
+from mockserver.brains import HOSTED_TOOLS, Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
 from mockserver.brains.templates import Template, TemplateError, Variables, compiled, filled, is_template
 from mockserver.documents import Keys, Where
 
@@ -41,7 +41,7 @@ class Rule:
 
     reply: Step | Sequence[Step]
     when: When | None = None
-    heard: str | None = None
+    heard: str | NotTranscribed | None = None
     times: int | None = None
     """At most so often in one connection."""
 

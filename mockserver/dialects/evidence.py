@@ -84,6 +84,9 @@ OPENAI: Mapping[str, Evidence] = {
         "observed", "recordings", "`obfuscation` of deltas of 16 characters and more"
     ),
     "conversation.item.input_audio_transcription.completed": _RECORDED,
+    "conversation.item.input_audio_transcription.failed": Evidence(
+        "documented", "vendor's page", "that its type is always `transcription_error`"
+    ),
     "input_audio_buffer.speech_started": _RECORDED,
     "input_audio_buffer.speech_stopped": _RECORDED,
     "input_audio_buffer.committed": _RECORDED,
@@ -129,7 +132,6 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
     "openai": {
         "conversation.created": _BETA,
         "conversation.item.created": _BETA,
-        "conversation.item.input_audio_transcription.failed": "a transcriber that fails is not played",
         "conversation.item.input_audio_transcription.segment": "speakers are not told apart",
         "input_audio_buffer.dtmf_event_received": _SIP,
         "output_audio_buffer.started": _SIP,

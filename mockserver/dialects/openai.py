@@ -24,7 +24,7 @@ from mockserver.dialect import Opening, Traits
 from mockserver.dialects import openai_frames, openai_session, openai_words
 from mockserver.dialects.openai_frames import Circumstances
 from mockserver.dialects.openai_ids import OpenAIIds, drawn
-from mockserver.dialects.openai_session import Json, Model
+from mockserver.dialects.openai_session import STREAMING, Json, Model
 from mockserver.dialects.openai_shapes import item_begun, item_retrieved, item_shown, part_shown, response_shown
 from mockserver.dialects.openai_usage import (
     PRICES_2026_08,
@@ -67,6 +67,7 @@ from mockserver.facts import (
     SpeechStopped,
     TimedOut,
     ToolsListed,
+    TranscriptionFailed,
     WordsSent,
 )
 from mockserver.ids import stream
@@ -227,6 +228,8 @@ class OpenAI:
                 if self._transcriber is not None:
                     yield from self._heard(fact.item, fact.transcript, at)
                     yield self._heard_all(fact, at)
+            case TranscriptionFailed():
+                yield self._not_heard(fact, at)
             case TimedOut():
                 end_ms = _on_grid(fact.end_ms)
                 start_ms = end_ms - _on_grid(fact.end_ms - fact.start_ms)
@@ -301,6 +304,12 @@ class OpenAI:
             usage=transcription_usage(self._transcriber or "", fact.item.heard_ms, pieces),
             **self._logprobs(self._pieces(fact.transcript)),
         )
+
+    def _not_heard(self, fact: TranscriptionFailed, at: float) -> Frame:
+        """Vendor's page; others saw the type `server_error` from a kindred service."""
+        error = {"type": "transcription_error", "code": fact.code, "message": fact.message, "param": None}
+        type = "conversation.item.input_audio_transcription.failed"
+        return self.event(at, type, item_id=fact.item.id, content_index=0, error=error)
 
     def _logprobs(self, pieces: Sequence[str]) -> Json:
         """Where they are asked for, of models that know them (documented); their numbers say nothing."""
@@ -454,8 +463,6 @@ IDLE = "Your session was idle for {minutes:g} minutes."
 """The service never says so: it keeps idle sessions open. Only a mock that is told to does not."""
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_TRANSCRIBER = "gpt-4o-mini-transcribe"
-STREAMING = "gpt-realtime-whisper"
-"""The transcriber that speaks while the caller does."""
 LIMIT = 15_000_000
 """Tokens a minute of the recorded account; what a response is counted as is an estimate of the service's own."""
 

@@ -34,6 +34,7 @@ from mockserver.dialects.openai_events import (
     ItemReference,
     ItemRetrieve,
     ItemTruncate,
+    Mcp,
     OutputContent,
     RealtimeSession,
     ResponseCancel,
@@ -44,6 +45,9 @@ from mockserver.dialects.openai_events import (
 )
 from mockserver.dialects.openai_session import Json, Model
 from mockserver.dialects.tool_servers import tool_servers
+
+MCP_ADDRESSES = ("server_url", "connector_id", "tunnel_id")
+"""Where a server of tools is; one of them has to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def check_session(session: object) -> Rejected | None:
         asked = SESSION.validate_python(session)
     except ValidationError as error:
         return rejected(error, session, ("session",))
-    return _modalities_problem(asked, "session")
+    return _unanswerable(asked, "session")
 
 
 def _command(event: Any, now: Circumstances) -> Command:
@@ -124,6 +128,8 @@ def _configure(event: SessionUpdate, now: Circumstances) -> Command:
         code, message, param = problem
         return Rejected(message, code=code, param=param, event_id=event.event_id)
     session = openai_session.merged(now.session, asked, now.model)
+    if (unfit := _streaming_problem(asked, session)) is not None:
+        return Rejected(unfit.message, code=unfit.code, param=unfit.param, event_id=event.event_id)
     changes = openai_session.changes_of(session)
     if (reasoning := asked.get("reasoning")) is not None:  # taken, and not shown (recordings)
         changes["effort"] = reasoning.get("effort") or ""
@@ -136,7 +142,7 @@ def _session_problem(
     if session.type != now.session["type"]:
         kinds = f"a {session.type} session update event to a {now.session['type']} session"
         return "invalid_parameter", f"Passing {kinds} is not allowed.", None  # recalled from a forum
-    if (refused := _modalities_problem(session, "session")) is not None:
+    if (refused := _unanswerable(session, "session")) is not None:
         return refused.code or "", refused.message, refused.param
     tracing = now.session.get("tracing")
     if tracing is not None and "tracing" in asked and asked["tracing"] != tracing:
@@ -145,6 +151,30 @@ def _session_problem(
     if now.spoke and voice is not None and voice != now.session["audio"]["output"]["voice"]:
         return "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", None
     return None
+
+
+def _streaming_problem(asked: Json, session: Json) -> Rejected | None:
+    """The streaming transcriber takes no prompt (a client's live check), and turns are not found for it where there is
+    nothing but transcription (documented). The words are guesses."""
+    touched = ((asked.get("audio") or {}).get("input") or {}).keys() & {"transcription", "turn_detection"}
+    heard = session["audio"]["input"]
+    if not touched or (heard["transcription"] or {}).get("model") != openai_session.STREAMING:
+        return None
+    place, name = "session.audio.input", openai_session.STREAMING
+    if heard["transcription"]["prompt"] is not None:
+        return bad_value(f"{place}.transcription.prompt", f"'{name}' does not take a prompt.")
+    if session["type"] == "transcription" and heard["turn_detection"] is not None:
+        return bad_value(f"{place}.turn_detection", f"Expected null with '{name}' in a transcription session.")
+    return None
+
+
+def _unanswerable(asked: Any, path: str) -> Rejected | None:
+    """What neither a session nor a response can be asked for, field by field well formed as it is."""
+    for index, tool in enumerate(getattr(asked, "tools", None) or ()):
+        if isinstance(tool, Mcp) and not any((tool.model_extra or {}).get(name) for name in MCP_ADDRESSES):
+            param = f"{path}.tools[{index}].server_url"  # documented; which of the three it names is a guess
+            return Rejected(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+    return _modalities_problem(asked, path)
 
 
 def _modalities_problem(asked: Any, path: str) -> Rejected | None:
@@ -158,7 +188,7 @@ def _modalities_problem(asked: Any, path: str) -> Rejected | None:
 
 def _respond(event: ResponseCreate, now: Circumstances) -> Command:
     asked = event.response or ResponseFields()
-    if (problem := _modalities_problem(asked, "response")) is not None:
+    if (problem := _unanswerable(asked, "response")) is not None:
         return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
     if now.session["type"] == "transcription":  # the words are a guess
         problem_text = "A transcription session does not create responses."

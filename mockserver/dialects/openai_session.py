@@ -27,6 +27,8 @@ PERSONA = (
 """The instructions of a session that has none of its own; empty ones bring it back (recordings)."""
 
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+STREAMING = "gpt-realtime-whisper"
+"""The transcriber that speaks while the caller does."""
 SESSION_S = 3600
 """`expires_at` is this long after the start (recordings)."""
 

@@ -178,6 +178,10 @@ _AFTER_HEAD: Events = {
         "usage": (_TOKENS, {"type": "duration", "seconds": int}),
         "logprobs?": _LOGPROBS,
     },
+    "conversation.item.input_audio_transcription.failed": {
+        **_HEARD,
+        "error": {"type": str, "code": str, "message": str, "param": None},
+    },
     "response.created": {"response": RESPONSE},
     "response.done": {"response": RESPONSE},
     "response.output_item.added": _IN_RESPONSE,

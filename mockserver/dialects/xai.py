@@ -52,6 +52,7 @@ from mockserver.facts import (
     SpeechStopped,
     TimedOut,
     ToolsListed,
+    TranscriptionFailed,
     WordsSent,
 )
 from mockserver.ids import hex128, stream, uuid4
@@ -258,9 +259,10 @@ class Xai:
                 if self._transcribes:
                     yield self._transcription("updated", fact.item, fact.transcript)
                     yield self._transcription("completed", fact.item, fact.transcript, status="in_progress")
-            case Heard():
-                # Without a transcription model it still comes, once: a guess from what old clients handle.
-                yield self._transcription("completed", fact.item, fact.transcript, status="completed")
+            case Heard() | TranscriptionFailed():
+                # Guesses: that it comes, once, without a transcription model; that it is empty where that fails.
+                text = fact.transcript if isinstance(fact, Heard) else ""
+                yield self._transcription("completed", fact.item, text, status="completed")
             case TimedOut():
                 yield self.event(
                     "input_audio_buffer.timeout_triggered",

@@ -114,20 +114,30 @@ class HostedTool(BaseModel):
     """A tool that the service runs; its options are passed back as they came."""
 
     model_config = ConfigDict(strict=True, extra="allow")
-    type: Literal["web_search", "x_search", "file_search", "code_interpreter", "collections_search", "mcp"]
+    type: Literal["web_search", "x_search", "file_search", "code_interpreter", "collections_search"]
+
+
+class McpTool(BaseModel):
+    """A server of tools; its options are passed back as they came."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    type: Literal["mcp"]
+    server_url: str = Field(min_length=1)
+    server_label: str = Field(min_length=1, pattern=r"^[^.]*$")
 
 
 def _tool_kind(tool: Any) -> str:
     kind = tool.get("type", "function") if isinstance(tool, dict) else "function"
     if kind != "function":
-        return "hosted"
+        return "mcp" if kind == "mcp" else "hosted"
     return "nested" if isinstance(tool, dict) and "function" in tool else "flat"
 
 
 Tool = Annotated[
     Annotated[FlatFunction, Tag("flat")]
     | Annotated[NestedFunction, Tag("nested")]
-    | Annotated[HostedTool, Tag("hosted")],
+    | Annotated[HostedTool, Tag("hosted")]
+    | Annotated[McpTool, Tag("mcp")],
     Discriminator(_tool_kind),
 ]
 

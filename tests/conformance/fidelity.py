@@ -45,6 +45,8 @@ PROOFS: Mapping[str, Mapping[str, str]] = {
         "::test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted",
         "conversation.item.truncated": "mockserver/test_openai_errors.py"
         "::test_only_what_was_spoken_can_be_truncated_and_not_beyond_its_end",
+        "conversation.item.input_audio_transcription.failed": "mockserver/test_openai_turns.py"
+        "::test_a_turn_that_cannot_be_transcribed_is_answered_all_the_same",
         "input_audio_buffer.cleared": "mockserver/test_openai_turns.py::test_cleared_sound_is_gone",
         "input_audio_buffer.timeout_triggered": "mockserver/test_openai_turns.py"
         "::test_idle_time_brings_an_empty_turn_and_an_answer",

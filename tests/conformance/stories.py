@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockserver.brains import Call, Hosted, Say
+from mockserver.brains import Call, Hosted, NotTranscribed, Say
 from tests.mockserver.talk import Script, Talk, saying
 
 VAD: Mapping[str, Any] = {"type": "server_vad"}
@@ -37,6 +37,15 @@ def written(dialect: str) -> Talk:
 
 def spoken(dialect: str) -> Talk:
     brain = Script([Say("Good morning.")], heard=["Hello there."])
+    talk = Talk(brain, dialect=dialect, update=settings(dialect, VAD))
+    talk.speak("Hello there.")
+    talk.hush(900)
+    talk.rest()
+    return talk
+
+
+def unheard(dialect: str) -> Talk:
+    brain = Script([Say("Good morning.")], heard=[NotTranscribed("audio_unintelligible", "The sound is too quiet.")])
     talk = Talk(brain, dialect=dialect, update=settings(dialect, VAD))
     talk.speak("Hello there.")
     talk.hush(900)
@@ -168,6 +177,7 @@ Story = Callable[[str], Talk]
 _BOTH: dict[str, Story] = {
     "A typed turn": typed,
     "A spoken turn": spoken,
+    "A turn that cannot be transcribed": unheard,
     "Turns by hand": by_hand,
     "A function call": called,
     "A cancelled answer": cancelled,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pybase64
 
-from mockserver.brains import Brain, Say, Step, Turn
+from mockserver.brains import Brain, NotTranscribed, Say, Step, Turn
 from mockserver.dialect import Opening
 from mockserver.dialects import DIALECTS, dialect_name
 from mockserver.memory import Memory
@@ -30,12 +30,12 @@ TONE = voice_named("tone")
 class Script:
     """A brain with prepared replies, one per response, and prepared ears."""
 
-    def __init__(self, *replies: Iterable[Step], heard: Iterable[str] = ()) -> None:
+    def __init__(self, *replies: Iterable[Step], heard: Iterable[str | NotTranscribed] = ()) -> None:
         self.replies = list(replies)
         self.heard = list(heard)
         self.turns: list[Turn] = []
 
-    def hear(self, turn_number: int) -> str | None:
+    def hear(self, turn_number: int) -> str | NotTranscribed | None:
         return self.heard[turn_number] if turn_number < len(self.heard) else None
 
     def reply(self, turn: Turn) -> Iterable[Step]:

@@ -52,6 +52,19 @@ def talk() -> Talk:
         ({**SESSION, "output_modalities": ["audio", "text"]}, "invalid_value", "session.output_modalities"),
         ({**SESSION, "instructions": 3}, "invalid_type", "session.instructions"),
         ({**SESSION, "tools": [{"type": "function"}]}, "missing_required_parameter", "session.tools[0].name"),
+        (
+            {**SESSION, "tools": [{"type": "mcp", "server_label": "billing"}]},
+            "missing_required_parameter",
+            "session.tools[0].server_url",
+        ),
+        (
+            {
+                **SESSION,
+                "audio": {"input": {"transcription": {"model": "gpt-realtime-whisper", "prompt": "Doctor Weber"}}},
+            },
+            "invalid_value",
+            "session.audio.input.transcription.prompt",
+        ),
         ({"type": "transcription", "audio": {}, "instructions": ""}, "unknown_parameter", "session.instructions"),
     ],
 )
@@ -63,6 +76,19 @@ def test_an_update_with_one_bad_member_is_refused_whole(talk: Talk, session: Any
     assert list(error) == ["type", "code", "message", "param", "event_id"]
     assert "session.updated" not in talk.types
     assert talk.send("session.update", session=SESSION)[0]["session"]["instructions"].startswith("Your knowledge")
+
+
+@pytest.mark.parametrize(
+    "address", [{"server_url": "https://mcp.example"}, {"connector_id": "connector_gmail"}, {"tunnel_id": "tunnel_1"}]
+)
+def test_a_server_of_tools_has_one_of_three_addresses(talk: Talk, address: dict[str, str]):
+    tool = {"type": "mcp", "server_label": "billing", **address}
+    assert talk.send("session.update", session={**SESSION, "tools": [tool]})[0]["session"]["tools"] == [tool]
+
+
+def test_a_response_s_server_of_tools_needs_an_address_as_well(talk: Talk):
+    talk.send("response.create", response={"tools": [{"type": "mcp", "server_label": "billing"}]})
+    assert talk.error["param"] == "response.tools[0].server_url"
 
 
 def test_a_session_keeps_its_kind(talk: Talk):

@@ -162,7 +162,15 @@ def test_a_transcription_session_hears_and_never_answers():
             ]
             await ws.send_json({"type": "response.create"})
             assert (await first(ws))["error"]["code"] == "invalid_parameter"
-            heard = {"transcription": {"model": "gpt-4o-transcribe"}}
+            streaming = {"transcription": {"model": "gpt-realtime-whisper"}}
+            await ws.send_json({"type": "session.update", "session": {"type": "realtime", "instructions": None}})
+            assert (await first(ws))["error"]["code"] == "invalid_parameter"
+            by_hand = {**streaming, "turn_detection": None}
+            for asked, answered in ((streaming, "error"), (by_hand, "session.updated")):
+                session = {"type": "transcription", "audio": {"input": asked}}
+                await ws.send_json({"type": "session.update", "session": session})
+                assert (await first(ws))["type"] == answered
+            heard = {"transcription": {"model": "gpt-4o-transcribe"}, "turn_detection": {"type": "server_vad"}}
             await ws.send_json(
                 {"type": "session.update", "session": {"type": "transcription", "audio": {"input": heard}}}
             )

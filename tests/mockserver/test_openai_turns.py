@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.brains import Call, Fail, Say
+from mockserver.brains import Call, Fail, NotTranscribed, Say
 from tests.mockserver.talk import Script, Talk, kinds, saying
 
 MANUAL = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
@@ -286,3 +286,38 @@ def test_a_call_s_output_is_answered_in_the_next_response():
     talk.rest()
     assert [(result.name, result.output) for result in brain.turns[1].results] == [("look", "fog")]
     assert talk.types.count("rate_limits.updated") == 1
+
+
+HEARING = {"type": "realtime", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
+
+
+@pytest.mark.parametrize("pacing", ["burst", "live"])
+def test_a_turn_that_cannot_be_transcribed_is_answered_all_the_same(pacing: str):
+    heard = NotTranscribed("audio_unintelligible", "The sound is too quiet.", says="A cleaning, please.")
+    talk = Talk(brain := Script(heard=[heard]), dialect="openai", update=HEARING, pacing=pacing)
+    talk.speak()
+    talk.hush(400)
+    talk.rest()
+    [failed] = talk.of("conversation.item.input_audio_transcription.failed")
+    assert list(failed) == ["type", "event_id", "item_id", "content_index", "error"]
+    assert list(failed["error"].items()) == [
+        ("type", "transcription_error"),
+        ("code", "audio_unintelligible"),
+        ("message", "The sound is too quiet."),
+        ("param", None),
+    ]
+    assert talk.types.index("response.created") < talk.events.index(failed)
+    assert brain.turns[0].says == "A cleaning, please."
+    assert not [type for type in talk.types if type.endswith((".completed", "transcription.delta"))]
+    assert talk.of("response.done")[0]["response"]["status"] == "completed"
+
+
+def test_the_answer_is_begun_before_the_turn_is_transcribed_however_fast_that_goes():
+    talk = Talk(Script(heard=["A cleaning, please."]), dialect="openai", update=HEARING, pacing="burst")
+    talk.speak()
+    talk.hush(400)
+    talk.rest()
+    begun = talk.types.index("response.created")
+    assert talk.types[begun - 1] == "conversation.item.done"
+    assert talk.types[begun + 1] == "conversation.item.input_audio_transcription.delta"
+    assert "conversation.item.input_audio_transcription.completed" in talk.types

@@ -58,6 +58,9 @@ def test_a_misspelt_field_is_named_by_its_path_with_the_nearest_real_one(frame: 
     ("frame", "path"),
     [
         (update(turn_detection={"type": "semantic_vad"}), "session.turn_detection.type"),
+        (update(tools=[{"type": "mcp", "server_label": "billing"}]), "session.tools.0.server_url"),
+        (update(tools=[{"type": "mcp", "server_url": "https://a.example", "server_label": "a.b"}]),
+         "session.tools.0.server_label"),
         (update(turn_detection={"type": "server_vad", "threshold": 0.95}), "session.turn_detection.threshold"),
         (update(turn_detection={"type": "server_vad", "silence_duration_ms": 10_001}),
          "session.turn_detection.silence_duration_ms"),

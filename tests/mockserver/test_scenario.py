@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mockserver.audio import write_wav
-from mockserver.brains import Call, Fail, Pause, Say, Step, Turn
+from mockserver.brains import Call, Fail, NotTranscribed, Pause, Say, Step, Turn
 from mockserver.brains.scenario import Clip, Rule, Scenario, ScenarioError, When
 from mockserver.brains.script import VARIABLES
 
@@ -59,6 +59,14 @@ def test_a_file_reads_as_the_rules_one_would_write_in_python():
 def test_sequence_entries_are_lists_of_steps_or_mappings_with_what_was_heard():
     scenario = Scenario.parse("sequence:\n  - [{say: a}]\n  - {heard: b, reply: [{say: c}]}\n")
     assert scenario == Scenario(sequence=[Say("a"), Rule([Say("c")], heard="b")])
+
+
+def test_a_turn_may_be_heard_and_not_transcribed():
+    text = "sequence:\n  - {heard: {fail: {code: audio_unintelligible}, says: Hello.}, reply: [{say: c}]}\n"
+    (rule,) = Scenario.parse(text).sequence
+    assert isinstance(rule, Rule)
+    assert rule.heard == NotTranscribed("audio_unintelligible", says="Hello.")
+    assert refusal("turns:\n- heard: {says: x}\n  reply: []\n") == "booking.yaml:2: turns[0].heard: `fail` is missing"
 
 
 def test_json_is_read_as_well_with_tabs_slashes_and_emoji_in_two_escapes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mockserver.brains import UNINTELLIGIBLE, Say
+from mockserver.brains import UNINTELLIGIBLE, NotTranscribed, Say
 from tests.mockserver.talk import TONE, Script, Talk, kinds, saying
 
 VAD = {"turn_detection": {"type": "server_vad"}}
@@ -299,3 +299,12 @@ def test_nothing_is_guessed_of_what_nobody_understood():
     talk.rest()
     heard = [event for event in talk.events if event["type"].startswith("conversation.item.input_audio_transcription")]
     assert [(event["transcript"], event.get("status")) for event in heard] == [(UNINTELLIGIBLE, "completed")]
+
+
+def test_xai_has_an_empty_transcript_of_what_it_cannot_transcribe_and_answers_it():
+    talk = Talk(brain := Script(heard=[NotTranscribed("audio_unintelligible", says="Yes.")]), update=HEARING)
+    talk.speak()
+    talk.hush(900)
+    talk.rest()
+    assert [(event["status"], event["transcript"]) for event in talk.of(COMPLETED)] == [("completed", "")]
+    assert (brain.turns[0].says, len(talk.of("response.done"))) == ("Yes.", 1)
