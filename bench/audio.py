@@ -22,22 +22,14 @@ from typing import Any
 import numpy as np
 import soxr
 
-from mockserver.audio import (
-    PCM_24K,
-    AudioFormat,
-    Samples,
-    decoder_for,
-    encode,
-    encoder_for,
-    resample,
-    rms_dbfs,
-)
-from mockserver.fingerprint import Fingerprints
-from mockserver.listening import InputAudio
-from mockserver.vad import OPENAI_TURNS, XAI_TURNS, Engine, Vad
-from mockserver.vad.energy import EnergyEngine
-from mockserver.vad.silero import SileroEngine
-from mockserver.voices import voice_named
+from mockserver.audio.clip_matching import Fingerprints
+from mockserver.audio.codecs import decoder_for, encode, encoder_for, resample, rms_dbfs
+from mockserver.audio.formats import PCM_24K, AudioFormat, Samples
+from mockserver.audio.tts import voice_named
+from mockserver.audio.vad.detector import OPENAI_TURNS, XAI_TURNS, Engine, Vad
+from mockserver.audio.vad.energy import EnergyEngine
+from mockserver.audio.vad.silero import SileroEngine
+from mockserver.session.input_audio import InputAudio
 
 RATE = 24000
 SECONDS = 10

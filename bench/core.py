@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from time import perf_counter
 
-from mockserver.brains.echo import Echo
-from mockserver.dialect import Opening
-from mockserver.dialects import DIALECTS, dialect_name
-from mockserver.session import Session
-from mockserver.voices import Cached, voice_named
+from mockserver.audio.tts import Cached, voice_named
+from mockserver.dialects.base import Opening
+from mockserver.dialects.names import dialect_name
+from mockserver.dialects.registry import SERVICES
+from mockserver.responders.echo import Echo
+from mockserver.session.session import Session
+from replay.cassette.frames import Binary, Text
 from replay.findings.call import Handshake
 from replay.findings.watch import Watcher
-from replay.frames import Binary, Text
 
 EPOCH = 1_785_214_080.0
 TURNS, APPENDS, RUNS = 300, 2000, 5
@@ -35,7 +36,7 @@ FORMATS = ("audio/pcm", "audio/pcmu", "audio/pcma")
 
 def new_session(dialect: str, pacing: str = "burst") -> Session:
     opening = Opening(seed="0/0", epoch=EPOCH)
-    return Session(DIALECTS[dialect](opening), Echo(), Cached(voice_named("tone")), seed="0/0", pacing=pacing)
+    return Session(SERVICES[dialect].open(opening), Echo(), Cached(voice_named("tone")), seed="0/0", pacing=pacing)
 
 
 def typed(text: str) -> tuple[str, str]:

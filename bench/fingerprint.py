@@ -18,9 +18,11 @@ from timeit import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from mockserver.audio import AudioFormat, Samples, decode, encode, resample
-from mockserver.fingerprint import Fingerprints, Known
-from mockserver.voices import Voice, voice_named
+from mockserver.audio.clip_matching import Fingerprints, Known
+from mockserver.audio.codecs import decode, encode, resample
+from mockserver.audio.formats import AudioFormat, Samples
+from mockserver.audio.tts import voice_named
+from mockserver.audio.tts.base import Voice
 
 RATE = 24000
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)

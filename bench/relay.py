@@ -22,9 +22,9 @@ from time import perf_counter
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from replay.cli import SWITCH_S
-from replay.recorder import Relay, Settings
-from replay.upstream import Upstream
+from replay.cli.record import SWITCH_S
+from replay.relay.relay import Relay, Settings
+from replay.relay.upstream import Upstream
 
 APPEND = b64encode(bytes(range(256)) * 19)[:6400].decode()  # 100 ms of PCM at 24 kHz
 FRAMES = {

@@ -27,10 +27,11 @@ from typing import cast
 import numpy as np
 import orjson
 
-from mockserver import autojump, faults
-from mockserver.limits import Limits
-from mockserver.server import Options, Server
-from mockserver.voices import voice_named
+from mockserver.audio.tts import voice_named
+from mockserver.faults import kinds as faults
+from mockserver.protocol.limits import Limits
+from mockserver.server import virtual_time as autojump
+from mockserver.server.service import Options, Server
 
 TURN_S = 60.0
 """A client begins a turn so often, give or take a half of it."""

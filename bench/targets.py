@@ -27,7 +27,7 @@ FIXTURE = {"fixtures": [{"match": {"userMessage": "hello"}, "response": {"conten
 START_S = 20.0
 STOP_S = 2.0
 ROOT = Path(__file__).resolve().parent.parent
-WITHOUT_JOURNAL = "import mockserver.cli as c; c.JOURNAL_BYTES = 0; import realtape; realtape.main()"
+WITHOUT_JOURNAL = "import mockserver.cli.serve as c; c.JOURNAL_BYTES = 0; import realtape; realtape.main()"
 
 
 @dataclass(frozen=True, slots=True)

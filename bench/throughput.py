@@ -22,7 +22,7 @@ import uvloop
 from load import CLEAR, Caller, Rate, Round, append, connect, drive, hang_up, text_turn
 from targets import Target, aimock, aimock_folder, bare, realtape
 
-from mockserver.voices import voice_named
+from mockserver.audio.tts import voice_named
 
 TURN = text_turn("hello")
 SPEECH = "I would like an appointment for a dental cleaning, please. " * 4

@@ -16,10 +16,10 @@ from timeit import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from mockserver.vad import FRAME_MS, OPENAI_TURNS, XAI_TURNS, Began, Engine, TurnSettings, Vad
-from mockserver.vad.energy import EnergyEngine
-from mockserver.vad.silero import SileroEngine
-from mockserver.voices import voice_named
+from mockserver.audio.tts import voice_named
+from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS, XAI_TURNS, Began, Engine, TurnSettings, Vad
+from mockserver.audio.vad.energy import EnergyEngine
+from mockserver.audio.vad.silero import SileroEngine
 
 RATE = 24000
 APPEND = RATE // 10

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import click
 
-from clinic_agent.app_settings import Settings, settings_from
-from clinic_agent.assistant import Assistant, clinic_assistant, run_call, run_open_call
-from clinic_agent.clinic import Clinic
+from clinic_agent.app.settings import Settings, settings_from
+from clinic_agent.call.connection import CallFailed
+from clinic_agent.call.microphone import NoMicrophone, person
+from clinic_agent.call.pcm import read_wav, write_wav
+from clinic_agent.call.report import CallReport
+from clinic_agent.call.retry import Patience
+from clinic_agent.clinic.assistant import Assistant, clinic_assistant, run_call, run_open_call
+from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.clinic.schedule import MemorySchedule, Schedule
+from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import Config, environment, from_environment
-from clinic_agent.line import CallFailed
-from clinic_agent.microphone import NoMicrophone, person
-from clinic_agent.patience import Patience
-from clinic_agent.report import CallReport
-from clinic_agent.schedule import MemorySchedule, Schedule
-from clinic_agent.schedule_sqlite import SqliteSchedule
-from clinic_agent.speech import read_wav, write_wav
 
 
 class NoCall(click.ClickException):
@@ -185,7 +185,7 @@ def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chos
     if host not in settings.hosts:
         click.echo(f"warning: listening on {host}: whoever reaches it can make calls at your cost", err=True)
     try:
-        from clinic_agent.app_server import run
+        from clinic_agent.app.server import run
     except ImportError as error:
         raise _without_app(error) from error
     try:
@@ -205,7 +205,7 @@ def ui(host: str, port: int, **chosen: str | None) -> None:
     _settings(chosen)
     if find_spec("streamlit") is None:
         raise _without_app("streamlit")
-    script = Path(__file__).with_name("app_streamlit.py")
+    script = Path(__file__).with_name("app") / "playground.py"
     options = ["--server.address", host, "--server.port", str(port), "--browser.gatherUsageStats", "false"]
     options += ["--client.toolbarMode", "viewer", "--theme.primaryColor", "#0f766e"]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *options]

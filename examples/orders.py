@@ -17,9 +17,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from clinic_agent.assistant import Assistant, run_call
+from clinic_agent.call.tool import Arguments, Refused, Result, Tool, Tools
+from clinic_agent.clinic.assistant import Assistant, run_call
 from clinic_agent.config import environment, from_environment
-from clinic_agent.toolbox import Arguments, Refused, Result, Tool, Tools
 
 INSTRUCTIONS = """\
 You answer the telephone of Bluebird Books. You tell callers about their orders, and nothing else.

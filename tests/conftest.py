@@ -8,8 +8,8 @@ from importlib.metadata import entry_points
 import pytest
 from hypothesis import HealthCheck, settings
 
-from mockserver.dialects.openai import OpenAI
-from mockserver.dialects.xai import Xai
+from mockserver.dialects.openai.dialect import OpenAI
+from mockserver.dialects.xai.dialect import Xai
 from tests import served
 
 # The same examples in every run, and no clock: how fast a machine is says nothing about what is tested.
@@ -17,7 +17,7 @@ settings.register_profile("realtape", derandomize=True, deadline=None, suppress_
 settings.load_profile("realtape")
 
 # An environment that was made before the plugin was has no entry point for it.
-pytest_plugins = [] if entry_points(group="pytest11", name="realtape") else ["mockserver.pytest_plugin"]
+pytest_plugins = [] if entry_points(group="pytest11", name="realtape") else ["mockserver.testing.pytest_plugin"]
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,11 +14,12 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mockserver.dialects import events_of
-from mockserver.dialects.evidence import EVIDENCE
-from mockserver.facts import Fact
-from mockserver.wire import complaint
-from replay.frames import Frame, Text
+from mockserver.dialects.names import dialect_name
+from mockserver.dialects.provenance import EVIDENCE
+from mockserver.dialects.registry import SERVICES
+from mockserver.dialects.schema import complaint
+from mockserver.protocol.facts import Fact
+from replay.cassette.frames import Frame, Text
 
 _PACKAGE: Any = import_module("openai.types.realtime") if find_spec("openai") is not None else None
 # Here and not in the first test that needs it: to load it takes half a second. Told which key decides, pydantic need
@@ -36,7 +37,7 @@ Render = Callable[[Any, Fact, float], Iterator[Frame]]
 def judge(service: str, event: dict[str, Any]) -> None:
     """Complain about an event that has no row in docs/fidelity.md, or that the package would not read."""
     if event["type"] not in EVIDENCE[service]:
-        complaints.append(f"{event['type']} needs a row in mockserver/dialects/evidence.py")
+        complaints.append(f"{event['type']} needs a row in mockserver/dialects/provenance.py")
     if service == "openai" and TYPES is not None:
         try:
             TYPES.validate_python(event)
@@ -49,7 +50,7 @@ def judged(service: str, render: Render) -> Render:
 
     def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame]:
         for frame in render(dialect, fact, at):
-            if (problem := complaint(frame, events_of(service))) is not None:
+            if (problem := complaint(frame, SERVICES[dialect_name(service)].schema)) is not None:
                 complaints.append(problem)
             if isinstance(frame, Text):
                 judge(service, orjson.loads(frame.data))

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from replay.findings.table import RULES
+from replay.findings.rules.table import RULES
 from tests.mockserver.suites import LEAN, LOADED
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from mockserver.dialects.openai import OpenAI
-from replay.frames import Text
+from mockserver.dialects.openai.dialect import OpenAI
+from replay.cassette.frames import Text
 from tests import served
 from tests.mockserver.talk import Talk
 
@@ -33,7 +33,7 @@ def test_an_event_of_no_type_or_without_what_belongs_to_it_is_complained_of(even
 
 def test_an_event_that_nobody_has_accounted_for_is_complained_of():
     served.judge("xai", {"type": "rate_limits.updated"})
-    assert "evidence.py" in served.complaints.pop()
+    assert "provenance.py" in served.complaints.pop()
 
 
 def test_a_talk_is_watched(monkeypatch: pytest.MonkeyPatch):

@@ -18,7 +18,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from mockserver.mock import MockServer  # noqa: E402
+from mockserver.testing.mock_server import MockServer  # noqa: E402
 from tests.clients.call_site import TODAY, call_site, microphone  # noqa: E402
 from tests.clients.devtools import MICROPHONE, Page, browsing  # noqa: E402
 

@@ -99,7 +99,7 @@ class Levels:
     to tell it by their verbs. Raises ValueError for an unknown level or rule."""
 
     def __init__(self, setting: Setting = None, write_tools: Iterable[str] | None = None) -> None:
-        from replay.findings.table import RULES
+        from replay.findings.rules.table import RULES
 
         self.write_tools = None if write_tools is None else tuple(write_tools)
         named = {ALL: setting} if isinstance(setting, str) else dict(setting or {})
@@ -121,7 +121,7 @@ class Levels:
         return self._levels[rule]
 
     def _by_step(self, way: str) -> dict[str, tuple[Rule, ...]]:
-        from replay.findings.table import RULES
+        from replay.findings.rules.table import RULES
 
         steps: dict[str, tuple[Rule, ...]] = {}
         for rule in RULES:

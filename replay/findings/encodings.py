@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from replay import g711
-from replay.findings.sound import DECLARED
+from replay.cassette import g711
 
 Samples = NDArray[np.float64]
 Spread = NDArray[np.float64]
@@ -84,3 +83,6 @@ def _interleaved(samples: Samples) -> bool:
     powers = sorted((float(np.abs(left).mean()), float(np.abs(right).mean())))
     within, between = float(np.abs(left - right).mean()), float(np.abs(left[1:] - right[:-1]).mean())
     return powers[0] < 0.02 * powers[1] or within < 0.25 * between
+
+
+DECLARED = {"audio/pcm": "PCM16", "audio/pcmu": "G.711 µ-law", "audio/pcma": "G.711 A-law"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from replay.findings.call import Call
-from replay.findings.tools import GRACE_S
-from replay.findings.turns import STILL_S
+from replay.findings.rules.tools import GRACE_S
+from replay.findings.rules.turns import STILL_S
 
 _AFTER_S = 0.01
 

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from replay import g711
+from replay.cassette import g711
 
 LOUD = 200
 """Of 32767. Room noise in a quiet room is below it, a voice is far above."""
@@ -27,7 +27,6 @@ _GAP_S = 0.5
 """A stream with such a pause starts anew."""
 _STREAM_S = 3.0
 _RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
-DECLARED = {"audio/pcm": "PCM16", "audio/pcmu": "G.711 µ-law", "audio/pcma": "G.711 A-law"}
 _WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
 
 

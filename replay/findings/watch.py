@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
+from replay.cassette.frames import Binary, Text
 from replay.findings import Finding, Found, Level, Levels, Rule
-from replay.findings.access import given_up, key_in_browser
 from replay.findings.call import APPEND, CLOSED, DELTA, NOTHING, OPENED, READ, TICK, Call, Handshake, Step, text
+from replay.findings.rules.access import given_up, key_in_browser
+from replay.findings.rules.running_totals import doubled, summed
+from replay.findings.rules.table import RULES
 from replay.findings.silence import overdue
-from replay.findings.table import RULES
 from replay.findings.visits import Visit
-from replay.findings.words import doubled, summed
-from replay.frames import Binary, Text
 
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept; further ones are counted."""

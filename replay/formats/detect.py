@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from replay.cassette import Header, Origin, Record, Request, Response, Way
-from replay.formats import Closed, Conversation, Message, UnreadableRecording, har, jsonl, pydantic_ai
+from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
+from replay.cassette.file import Header, Origin, Record, Request, Response, Way
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.json_text import event_in
+from replay.formats import har, jsonl, pydantic_ai
 from replay.formats.tape import MOST_BYTES, Tape
-from replay.frames import Binary, Close, Reset, Text
-from replay.recording import event_in
 
 PATH = "/v1/realtime"
 UNTIMED_US = 1000

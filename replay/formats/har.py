@@ -17,11 +17,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from replay.cassette import Header, Headers, Outline, Record, Request, Response
-from replay.formats import UnreadableRecording
+from replay.cassette.conversation import UnreadableRecording
+from replay.cassette.file import Header, Headers, Outline, Record, Request, Response
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.outline import restore
 from replay.formats.tape import MOST_BYTES, MOST_RECORDS
-from replay.frames import Binary, Close, Reset, Text
-from replay.outline import restore
 
 _TEXT, _BINARY, _CLOSE, _NONE = 1, 2, 8, -1
 _SAME_CLOCK_S = 86_400.0

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from replay.cassette import (
+from replay.cassette.conversation import UnreadableRecording
+from replay.cassette.file import (
     ORIGINS,
     VERSION,
     Content,
@@ -27,9 +28,8 @@ from replay.cassette import (
     Sound,
     Way,
 )
-from replay.formats import UnreadableRecording
+from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.formats.tape import MOST_RECORDS, Tape
-from replay.frames import Binary, Close, Reset, Text
 
 MARK = "realtape"
 MOST_LINE = 64 << 20

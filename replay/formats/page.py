@@ -12,12 +12,12 @@ from datetime import date
 from hashlib import sha256
 from html import escape
 
-from replay.bill import NoPrice, bill
-from replay.cassette import Header, Way
+from replay.billing.bill import NoPrice, bill
+from replay.cassette.file import Header, Way
+from replay.cassette.recording import Recording
 from replay.formats.page_style import STYLE
-from replay.recording import Recording
-from replay.soundtrack import Soundtrack, TooLong, sides, soundtrack
-from replay.story import Called, Note, Said, Story, pretty, tell
+from replay.report.soundtrack import Soundtrack, TooLong, sides, soundtrack
+from replay.report.transcript import Called, Note, Said, Story, pretty, tell
 
 _LEFT = 86
 _PX_PER_S = (120.0, 60.0, 30.0, 12.0, 4.0, 1.0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from replay.formats import Closed, Conversation, Message, Step, UnreadableRecording
+from replay.cassette.conversation import Closed, Conversation, Message, Step, UnreadableRecording
 
 _MOST_BYTES = 256 * 1024 * 1024
 _MOST_VALUES = 5_000_000

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from replay.cassette import CannotRecord, Header, Record, Writer
-from replay.scrub import Scrubber
+from replay.cassette.file import CannotRecord, Header, Record, Writer
+from replay.cassette.scrub import Scrubber
 
 MOST_BYTES = 256 << 20
 """Of a file to import."""

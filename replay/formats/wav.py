@@ -10,9 +10,9 @@ import wave
 from array import array
 from pathlib import Path
 
-from replay import g711
-from replay.recording import Recording
-from replay.soundtrack import RATE, Piece, Soundtrack, soundtrack
+from replay.cassette import g711
+from replay.cassette.recording import Recording
+from replay.report.soundtrack import RATE, Piece, Soundtrack, soundtrack
 
 CALL = "call.wav"
 

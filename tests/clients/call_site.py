@@ -11,12 +11,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from clinic_agent.app import create_app
-from clinic_agent.app_server import server
-from clinic_agent.app_settings import Settings
+from clinic_agent.app.routes import create_app
+from clinic_agent.app.server import server
+from clinic_agent.app.settings import Settings
+from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import Config
-from clinic_agent.schedule_sqlite import SqliteSchedule
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 
 VOICES = Path(__file__).parents[2] / "cassettes" / "voices"
 TODAY = date(2026, 7, 1)

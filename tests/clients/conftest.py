@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients import programs
 from tests.clients.steps import Steps, table
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients.steps import NAMES, Steps
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.brains.scenario import Scenario
-from mockserver.mock import MockServer
+from mockserver.responders.scenario import Scenario
+from mockserver.testing.mock_server import MockServer
 from tests.clients.call_site import VOICES, call_site, microphone
 from tests.clients.devtools import BROWSER, MICROPHONE, Page, browsing
 

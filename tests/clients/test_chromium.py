@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients.devtools import BROWSER, QUIET, shut
 from tests.clients.reports import check_report
 from tests.clients.steps import Steps

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients import programs
 from tests.test_docs import BLOCKS, Block, run_program
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients.reports import close_codes
 from tests.clients.sound import chunks
 from tests.clients.steps import Steps

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients.reports import close_codes
 from tests.clients.sound import chunks
 from tests.clients.steps import Steps

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.journal import SessionLog
-from mockserver.mock import MockServer
+from mockserver.server.journal import SessionLog
+from mockserver.testing.mock_server import MockServer
 from tests.clients.reports import close_codes
 from tests.clients.sound import chunks
 from tests.clients.steps import Steps

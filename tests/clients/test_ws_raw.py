@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clients import programs
 from tests.clients.reports import check_report
 from tests.clients.steps import Steps

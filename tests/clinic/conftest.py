@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from clinic_agent.clinic import Clinic
-from mockserver.mock import MockServer
+from clinic_agent.clinic.clinic import Clinic
+from mockserver.testing.mock_server import MockServer
 
 pytest.register_assert_rewrite("tests.clinic.phone")
 

@@ -18,23 +18,23 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clinic_agent.assistant import calling, clinic_assistant, run_open_call
-from clinic_agent.caller import Caller, Cue
-from clinic_agent.clinic import Clinic
+from clinic_agent.call.cost import USD_PER_MINUTE, Cost
+from clinic_agent.call.open_mic import microphone
+from clinic_agent.call.pcm import read_wav
+from clinic_agent.call.playback import Playback
+from clinic_agent.call.report import CallReport
+from clinic_agent.call.retry import Patience
+from clinic_agent.call.scripted_caller import Caller, Cue
+from clinic_agent.clinic.assistant import calling, clinic_assistant, run_open_call
+from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.clinic.schedule import Booking
 from clinic_agent.config import Config
-from clinic_agent.cost import USD_PER_MINUTE, Cost
-from clinic_agent.open_mic import microphone
-from clinic_agent.patience import Patience
-from clinic_agent.playback import Playback
-from clinic_agent.report import CallReport
-from clinic_agent.schedule import Booking
-from clinic_agent.speech import read_wav
-from mockserver.journal import Spent
-from mockserver.mock import MockServer
-from mockserver.prices import dollars
-from realtape_suite import wire
-from replay.bill import bill
-from replay.recording import Recording
+from mockserver.billing.prices import dollars
+from mockserver.server.journal import Spent
+from mockserver.testing.mock_server import MockServer
+from realtape.suite import wire
+from replay.billing.bill import bill
+from replay.cassette.recording import Recording
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 TODAY = date(2026, 7, 1)

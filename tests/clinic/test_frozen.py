@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from clinic_agent.schedule_sqlite import SqliteSchedule
-from mockserver.mock import MockServer
-from replay.cassette import Cassette
-from replay.recorder import Relay, Settings
-from replay.upstream import Upstream
+from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
+from mockserver.testing.mock_server import MockServer
+from replay.cassette.file import Cassette
+from replay.relay.relay import Relay, Settings
+from replay.relay.upstream import Upstream
 from tests.clinic.phone import ASK, CASSETTES, CHOOSE
 
 ROOT = Path(__file__).parents[2]

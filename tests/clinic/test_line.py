@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clinic_agent.line import CallFailed
+from clinic_agent.call.connection import CallFailed
 from tests.clinic.phone import ASK, CHOOSE, MARIA, behaviour, clip, tools, wholly
 
 SPEAKING = "response.output_audio.delta"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 from tests.clinic.phone import CASSETTES
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clinic_agent.caller import After, Cue, Into
-from mockserver.mock import MockServer
+from clinic_agent.call.scripted_caller import After, Cue, Into
+from mockserver.testing.mock_server import MockServer
 from tests.clinic.phone import MARIA, Phone, clip, said, tools
 
 pytestmark = [

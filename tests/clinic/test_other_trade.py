@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from clinic_agent.assistant import run_call
+from clinic_agent.call.report import CallReport
+from clinic_agent.clinic.assistant import run_call
 from clinic_agent.config import Config
-from clinic_agent.report import CallReport
 from examples.orders import Shop, assistant
-from mockserver.mock import MockServer
+from mockserver.testing.mock_server import MockServer
 
 ROOT = Path(__file__).parents[2]
 

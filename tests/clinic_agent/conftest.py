@@ -16,9 +16,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from clinic_agent.call.manual_turns import VoiceClient, connect
+from clinic_agent.call.retry import Patience
 from clinic_agent.config import Config
-from clinic_agent.patience import Patience
-from clinic_agent.voice_client import VoiceClient, connect
 
 Script = Callable[["Line"], Awaitable[None]]
 Serving = Callable[..., AbstractAsyncContextManager[Config]]

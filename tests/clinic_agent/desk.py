@@ -12,11 +12,11 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from clinic_agent.app import Desk as State
-from clinic_agent.app import create_app
-from clinic_agent.app_settings import Settings
+from clinic_agent.app.routes import Desk as State
+from clinic_agent.app.routes import create_app
+from clinic_agent.app.settings import Settings
+from clinic_agent.clinic.schedule import MemorySchedule, Schedule
 from clinic_agent.config import Config
-from clinic_agent.schedule import MemorySchedule, Schedule
 from realtape import MockServer, Scenario
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"

@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from replay.formats import Closed, Conversation, Message, Step
-from replay.runs import run_of
+from replay.cassette.conversation import Closed, Conversation, Message, Step
+from replay.diff.audio_runs import run_of
 
 Event = Mapping[str, Any]
 PATIENCE_S = 2.0

@@ -1,6 +1,6 @@
 """docs/fidelity.md: per service and event, how it is known, what it carries, and which test proves it.
 
-`python -m tests.conformance.fidelity` writes the page. Its facts are the rows of mockserver/dialects/evidence.py and
+`python -m tests.conformance.fidelity` writes the page. Its facts are the rows of mockserver/dialects/provenance.py and
 what the mock really sends in the conversations of stories.py; it needs no recording, and is the same on every machine.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mockserver.dialects import ALIASES, DIALECTS
-from mockserver.dialects.evidence import EVIDENCE, UNSERVED
+from mockserver.dialects.names import ALIASES, DIALECT_NAMES
+from mockserver.dialects.provenance import EVIDENCE, UNSERVED
 from tests.conformance.stories import STORIES
 from tests.mockserver.talk import Event, Talk
 
@@ -30,32 +30,35 @@ PLAYED: Mapping[str, str] = {
 _TYPED = "conformance/test_mock.py::test_a_typed_conversation_goes_as_recorded"
 PROOFS: Mapping[str, Mapping[str, str]] = {
     "xai": {
-        "conversation.item.deleted": "mockserver/test_session.py::test_deleting_an_item_answers_with_an_empty_id",
-        "conversation.item.truncated": "mockserver/test_session.py::test_truncating_keeps_the_words_that_were_heard",
-        "input_audio_buffer.cleared": "mockserver/test_spoken_turns.py::test_cleared_speech_is_not_committed",
-        "input_audio_buffer.timeout_triggered": "mockserver/test_spoken_turns.py::test_an_idle_caller_is_spoken_to",
-        "error": "mockserver/test_xai.py::test_unrecorded_events_start_and_end_like_the_others",
+        "conversation.item.deleted": "mockserver/session/test_session.py"
+        "::test_deleting_an_item_answers_with_an_empty_id",
+        "conversation.item.truncated": "mockserver/session/test_session.py"
+        "::test_truncating_keeps_the_words_that_were_heard",
+        "input_audio_buffer.cleared": "mockserver/session/test_spoken_turns.py::test_cleared_speech_is_not_committed",
+        "input_audio_buffer.timeout_triggered": "mockserver/session/test_spoken_turns.py"
+        "::test_an_idle_caller_is_spoken_to",
+        "error": "mockserver/dialects/test_xai.py::test_unrecorded_events_start_and_end_like_the_others",
         "response.function_call_arguments.delta": _TYPED,
         "response.function_call_arguments.done": _TYPED,
     },
     "openai": {
-        "conversation.item.retrieved": "mockserver/test_openai_turns.py"
+        "conversation.item.retrieved": "mockserver/dialects/test_openai_turns.py"
         "::test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted",
-        "conversation.item.deleted": "mockserver/test_openai_turns.py"
+        "conversation.item.deleted": "mockserver/dialects/test_openai_turns.py"
         "::test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted",
-        "conversation.item.truncated": "mockserver/test_openai_errors.py"
+        "conversation.item.truncated": "mockserver/dialects/test_openai_errors.py"
         "::test_only_what_was_spoken_can_be_truncated_and_not_beyond_its_end",
-        "conversation.item.input_audio_transcription.failed": "mockserver/test_openai_turns.py"
+        "conversation.item.input_audio_transcription.failed": "mockserver/dialects/test_openai_turns.py"
         "::test_a_turn_that_cannot_be_transcribed_is_answered_all_the_same",
-        "input_audio_buffer.cleared": "mockserver/test_openai_turns.py::test_cleared_sound_is_gone",
-        "input_audio_buffer.timeout_triggered": "mockserver/test_openai_turns.py"
+        "input_audio_buffer.cleared": "mockserver/dialects/test_openai_turns.py::test_cleared_sound_is_gone",
+        "input_audio_buffer.timeout_triggered": "mockserver/dialects/test_openai_turns.py"
         "::test_idle_time_brings_an_empty_turn_and_an_answer",
-        "error": "mockserver/test_openai_errors.py::test_an_update_with_one_bad_member_is_refused_whole",
+        "error": "mockserver/dialects/test_openai_errors.py::test_an_update_with_one_bad_member_is_refused_whole",
     },
 }
 """What proves the others; a path below tests/ and a function."""
 
-_HOSTED = "mockserver/test_hosted.py::test"
+_HOSTED = "mockserver/session/test_mcp.py::test"
 HOSTED: Mapping[str, Mapping[tuple[bool, bool], str]] = {
     "xai": {
         (False, False): f"{_HOSTED}_xai_tells_of_a_call_and_goes_on_to_speak",
@@ -166,7 +169,7 @@ def section(service: str) -> Iterator[str]:
     yield f"## {ALIASES[service]}\n\n{len(EVIDENCE[service])} events: {counted}.\n"
     yield "| event | carries | known | of it guessed or chosen | proved by |\n|---|---|---|---|---|"
     yield from (row(service, type, usual[type]) for type in EVIDENCE[service])
-    if dates := [name for name in DIALECTS if name.startswith(service) and name != ALIASES[service]]:
+    if dates := [name for name in DIALECT_NAMES if name.startswith(service) and name != ALIASES[service]]:
         yield "\n### Other dates\n"
         yield from (f"- `{name}`: {differences(name, usual)}." for name in dates)
     yield "\n### Sequences\n"
@@ -179,8 +182,8 @@ def section(service: str) -> Iterator[str]:
 HEAD = f"""# Fidelity
 
 What the mock sends, event by event, and how it is known. Written by `{COMMAND}` from what the
-dialects really send and from `mockserver/dialects/evidence.py`; a test keeps it current. What a dialect does apart from
-its events is in [dialects.md](dialects.md).
+dialects really send and from `mockserver/dialects/provenance.py`; a test keeps it current. What a dialect does apart
+from its events is in [dialects.md](dialects.md).
 
 - **observed**: on the wire of the service, in recordings that the conformance tests play or in others' captures.
 - **documented**: on the vendor's page, and never recorded.

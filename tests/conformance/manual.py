@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from replay.formats import Conversation, Message, Step
+from replay.cassette.conversation import Conversation, Message, Step
 from tests.conformance.recordings import COMMITTED, is_audio
 
 COMMIT = {"type": "input_audio_buffer.commit"}

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from replay.formats import Conversation, Message, Step, pydantic_ai
+from replay.cassette.conversation import Conversation, Message, Step
+from replay.formats import pydantic_ai
 
 FOLDER = Path(os.environ.get("REALTAPE_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
 COMMITTED = "input_audio_buffer.committed"

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from replay.formats import Conversation
+from replay.cassette.conversation import Conversation
 
 _HEARD = "conversation.item.input_audio_transcription.completed"
 

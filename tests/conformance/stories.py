@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockserver.brains import Call, Hosted, NotTranscribed, Say
+from mockserver.responders.base import Call, Hosted, NotTranscribed, Say
 from tests.mockserver.talk import Script, Talk, saying
 
 VAD: Mapping[str, Any] = {"type": "server_vad"}

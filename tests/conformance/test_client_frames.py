@@ -15,8 +15,8 @@ from typing import Any
 import pybase64
 import pytest
 
-from mockserver.brains import Call, Say
-from mockserver.commands import Rejected
+from mockserver.protocol.commands import Rejected
+from mockserver.responders.base import Call, Say
 from tests.mockserver.talk import Script, Talk
 
 ROOT = Path(__file__).resolve().parents[2]

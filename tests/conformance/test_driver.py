@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from replay.diff import compare
-from replay.formats import Closed, Conversation, Message, pydantic_ai
+from replay.cassette.conversation import Closed, Conversation, Message
+from replay.diff.compare import compare
+from replay.formats import pydantic_ai
 from tests.conformance.driver import drive
 from tests.conformance.scenario import scenario_from
 from tests.replay.planting import renamed

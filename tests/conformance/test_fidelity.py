@@ -6,12 +6,13 @@ import ast
 
 import pytest
 
-from mockserver.dialects import ALIASES, DIALECTS
-from mockserver.dialects.evidence import EVIDENCE, UNSERVED
+from mockserver.dialects.names import ALIASES
+from mockserver.dialects.provenance import EVIDENCE, UNSERVED
+from mockserver.dialects.registry import SERVICES
 from tests.conformance.fidelity import COMMAND, PAGE, ROOT, page, proof, sent
 from tests.conformance.recordings import read, recordings
 
-SERVICES = list(EVIDENCE)
+VENDORS = list(EVIDENCE)
 ROWS = [(service, type) for service, rows in EVIDENCE.items() for type in rows]
 
 
@@ -19,23 +20,23 @@ def test_the_page_is_what_its_command_writes():
     assert PAGE.read_text(encoding="utf-8") == page(), f"run {COMMAND}"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("dialect", SERVICES)
 def test_no_event_is_sent_that_has_no_row(dialect: str):
     service = dialect.split("@")[0]
     assert set(sent(dialect)) - set(EVIDENCE[service]) == set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", VENDORS)
 def test_every_row_is_an_event_that_some_story_brings_about(service: str):
     assert set(EVIDENCE[service]) - set(sent(ALIASES[service])) == set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", VENDORS)
 def test_nothing_is_both_served_and_not(service: str):
     assert set(EVIDENCE[service]) & set(UNSERVED[service]) == set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", VENDORS)
 def test_what_is_said_to_be_in_recordings_is_there_and_all_that_is_there_is_said(service: str):
     known = {event["type"] for path in recordings(service) for event in read(path).received()}
     if not known:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from replay.findings.tape import lint
-from replay.recording import Recording
+from replay.cassette.recording import Recording
+from replay.findings.lint import lint
 from tests.conformance.recordings import recordings
 
 REMARKS = {"latest-model"}

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from realtape import MockServer, Scenario
-from replay.diff import compare, report
-from replay.formats import Conversation, Message
+from replay.cassette.conversation import Conversation, Message
+from replay.diff.compare import compare, report
 from tests.conformance.driver import Drive, drive
 from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
 from tests.conformance.scenario import scenario_from

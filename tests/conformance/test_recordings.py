@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from replay.diff import compare, report
-from replay.formats import Conversation
+from replay.cassette.conversation import Conversation
+from replay.diff.compare import compare, report
 from tests.conformance.recordings import anonymous, read, recordings
 from tests.replay.planting import FAULTS
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from mockserver.dialects import ALIASES
-from mockserver.mock import MockServer
-from replay.cassette import Record, Writer
-from replay.diff import compare, report
-from replay.formats import Conversation, Message
-from replay.frames import Close
-from replay.player import ALLOWED
-from replay.recording import Recording
-from replay.scenarios import scenario, written
+from mockserver.dialects.names import ALIASES
+from mockserver.testing.mock_server import MockServer
+from replay.cassette.conversation import Conversation, Message
+from replay.cassette.file import Record, Writer
+from replay.cassette.frames import Close
+from replay.cassette.recording import Recording
+from replay.diff.compare import compare, report
+from replay.playback.verbatim import ALLOWED
+from replay.report.as_scenario import scenario, written
 from tests.conformance.driver import Drive, drive
 from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
 from tests.replay.taping import HEADER

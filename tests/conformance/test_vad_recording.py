@@ -16,8 +16,8 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from mockserver.vad import FRAME_MS, RATES, Began, Ended, Engine, TurnSettings, Vad, audio_start_ms
-from mockserver.vad.silero import SileroEngine
+from mockserver.audio.vad.detector import FRAME_MS, RATES, Began, Ended, Engine, TurnSettings, Vad, audio_start_ms
+from mockserver.audio.vad.silero import SileroEngine
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
 SOUND = RECORDINGS / "xai" / "server_vad_turn_full_audio.yaml"

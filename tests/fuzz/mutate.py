@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from replay.cassette import Cassette
-from replay.frames import Text
+from replay.cassette.file import Cassette
+from replay.cassette.frames import Text
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 4_000

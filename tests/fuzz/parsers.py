@@ -15,15 +15,15 @@ from itertools import islice
 from time import perf_counter
 from typing import Any, get_args
 
-from mockserver.brains.echo import Echo
-from mockserver.commands import Command, Rejected
-from mockserver.dialect import Opening
-from mockserver.dialects import DIALECTS
-from mockserver.session import Session
-from mockserver.voices import Cached, voice_named
+from mockserver.audio.tts import Cached, voice_named
+from mockserver.dialects.base import Opening
+from mockserver.dialects.registry import SERVICES
+from mockserver.protocol.commands import Command, Rejected
+from mockserver.responders.echo import Echo
+from mockserver.session.session import Session
 from tests.fuzz.mutate import spoilt
 
-SERVICES = ("xai@2026-07", "openai@2026-08")
+FUZZED = ("xai@2026-07", "openai@2026-08")
 LONGEST_REFUSAL = 4_000
 FRESH = 50
 """Frames that one session gets."""
@@ -33,7 +33,7 @@ _VOICE = Cached(voice_named("tone"))
 def session(service: str) -> Session:
     """A new one, whose answers come at once."""
     opening = Opening("fuzz/0", 1_785_214_080.0)
-    return Session(DIALECTS[service](opening), Echo(), _VOICE, seed="fuzz/0", pacing="burst")
+    return Session(SERVICES[service].open(opening), Echo(), _VOICE, seed="fuzz/0", pacing="burst")
 
 
 class Target:
@@ -65,7 +65,7 @@ class Target:
 
 def fire(frames: Iterable[str | bytes]) -> list[Target]:
     """Every frame at every service."""
-    targets = [Target(service) for service in SERVICES]
+    targets = [Target(service) for service in FUZZED]
     for frame in frames:
         for target in targets:
             try:
@@ -84,7 +84,7 @@ def _for(seconds: float, seed: str) -> Iterable[str | bytes]:
 
 def _with_atheris() -> None:
     atheris: Any = import_module("atheris")
-    targets = [Target(service) for service in SERVICES]
+    targets = [Target(service) for service in FUZZED]
 
     def once(data: bytes) -> None:
         for target in targets:

@@ -26,10 +26,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from mockserver.dialect import Opening
-from mockserver.dialects import DIALECTS
-from mockserver.session import Session
-from replay.frames import Text
+from mockserver.dialects.base import Opening
+from mockserver.dialects.registry import SERVICES
+from mockserver.session.session import Session
+from replay.cassette.frames import Text
 from tests.mockserver.wandering import QUIET, SPEECH, VOICE, Fickle
 
 SOUNDS = {"speech": SPEECH, "quiet": QUIET, "odd": SPEECH[:1]}
@@ -181,7 +181,7 @@ class Conversation(RuleBasedStateMachine):
         self.known = {item.id for item in lost.conversation} if lost else set()
         self.last = 0.0
         self.session = Session(
-            DIALECTS[self.service](Opening(seed, self.opened, resumed=lost is not None)),
+            SERVICES[self.service].open(Opening(seed, self.opened, resumed=lost is not None)),
             Fickle(),
             VOICE,
             seed=seed,

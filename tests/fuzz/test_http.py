@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 
-from mockserver import openapi
-from mockserver.mock import MockServer
+from mockserver.server import openapi
+from mockserver.testing.mock_server import MockServer
 
 schemathesis = pytest.importorskip("schemathesis")
 

@@ -5,11 +5,11 @@ from itertools import islice
 import pytest
 
 from tests.fuzz.mutate import corpus, spoilt
-from tests.fuzz.parsers import SERVICES, fire, session
+from tests.fuzz.parsers import FUZZED, fire, session
 
 
 def test_the_corpus_is_what_clients_send():
-    kinds = {service: [] for service in SERVICES}  # type: dict[str, list[str]]
+    kinds = {service: [] for service in FUZZED}  # type: dict[str, list[str]]
     for service, names in kinds.items():
         fresh = session(service)
         names += [type(fresh.dialect.parse(frame.decode(), fresh.settings)).__name__ for frame in corpus()]
@@ -31,7 +31,7 @@ def test_no_spoilt_frame_breaks_a_parser_or_its_session():
 
 def test_a_refusal_does_not_repeat_all_that_was_sent():
     long = "k" * 100_000
-    for service in SERVICES:
+    for service in FUZZED:
         fresh = session(service)
         fresh.take_output(0.0)
         for frame in (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOADED = [] if entry_points(group="pytest11", name="realtape") else ["-p", "mockserver.pytest_plugin"]
+LOADED = [] if entry_points(group="pytest11", name="realtape") else ["-p", "mockserver.testing.pytest_plugin"]
 LEAN = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
 """Without plugins that take longer to load than such a suite to run."""
 INI = """

@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 import pybase64
 
-from mockserver.brains import Brain, NotTranscribed, Say, Step, Turn
-from mockserver.dialect import Opening
-from mockserver.dialects import DIALECTS, dialect_name
-from mockserver.memory import Memory
-from mockserver.session import Session
-from mockserver.voices import voice_named
+from mockserver.audio.tts import voice_named
+from mockserver.dialects.base import Opening
+from mockserver.dialects.names import dialect_name
+from mockserver.dialects.registry import SERVICES
+from mockserver.responders.base import Brain, NotTranscribed, Say, Step, Turn
+from mockserver.session.resumption import Memory
+from mockserver.session.session import Session
+from replay.cassette.frames import Binary, Text
 from replay.findings.watch import Watch
-from replay.frames import Binary, Text
 
 Event = dict[str, Any]
 TONE = voice_named("tone")
@@ -70,7 +71,7 @@ class Talk:
         """Sees all that is sent both ways."""
         opening = Opening(seed, 1_785_214_080.0, model=model)
         self.session = Session(
-            DIALECTS[dialect_name(dialect)](opening),
+            SERVICES[dialect_name(dialect)].open(opening),
             brain or Script(),
             TONE,
             seed=seed,

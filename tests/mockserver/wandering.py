@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from mockserver.brains import Call, Fail, Pause, Say, Step, Turn
-from mockserver.dialect import Opening
-from mockserver.dialects import DIALECTS
-from mockserver.session import Session
-from mockserver.voices import Cached, voice_named
-from replay.frames import Outgoing, Text
+from mockserver.audio.tts import Cached, voice_named
+from mockserver.dialects.base import Opening
+from mockserver.dialects.registry import SERVICES
+from mockserver.responders.base import Call, Fail, Pause, Say, Step, Turn
+from mockserver.session.session import Session
+from replay.cassette.frames import Outgoing, Text
 
 VOICE = Cached(voice_named("tone"))
 SPEECH = VOICE.speak("Good morning.").samples.tobytes()
@@ -111,7 +111,7 @@ class Wander:
 
 
 def new_session() -> Session:
-    return Session(DIALECTS["xai@2026-07"](Opening("7/0", 1_785_214_080.0)), Fickle(), VOICE, seed="7/0")
+    return Session(SERVICES["xai@2026-07"].open(Opening("7/0", 1_785_214_080.0)), Fickle(), VOICE, seed="7/0")
 
 
 def _read(out: Outgoing) -> Event | bytes:

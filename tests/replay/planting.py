@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from replay.marks import Mark, id_shape
-from replay.normalize import normalize
-from replay.runs import run_of
+from replay.diff.audio_runs import run_of
+from replay.diff.normal_form import normalize
+from replay.diff.placeholders import Mark, id_shape
 
 Events = list[dict[str, Any]]
 Fault = tuple[str, Events]

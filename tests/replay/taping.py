@@ -7,11 +7,12 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from mockserver.journal import Entry, SessionLog
-from mockserver.peer import Note
-from replay.cassette import Content, Header, Record, Way, Writer
-from replay.frames import Binary, Text
-from replay.recording import Line, Moment, event_in
+from mockserver.protocol.peer import Note
+from mockserver.server.journal import Entry, SessionLog
+from replay.cassette.file import Content, Header, Record, Way, Writer
+from replay.cassette.frames import Binary, Text
+from replay.cassette.json_text import event_in
+from replay.cassette.recording import Line, Moment
 
 Told = tuple[str, float, Any]
 """`>` from the client or `<` from the service, seconds, and an event (a type is enough)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from mockserver.brains import Brain, Call, Say, Step
-from mockserver.dialects import dialect_name
+from mockserver.dialects.names import dialect_name
+from mockserver.responders.base import Brain, Call, Say, Step
 from replay.findings import Finding, Levels, Setting
 from replay.findings.handshake import handshake
 from replay.findings.watch import Watcher

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replay.cassette.frames import Binary, Text
 from replay.findings import Levels
 from replay.findings.call import READ, Handshake
 from replay.findings.watch import PER_SESSION, Watcher
-from replay.frames import Binary, Text
 
 SENT = sorted({*Levels().sent, "session.update", "input_audio_buffer.append", "response.cancel"})
 TOP = ("item", "session", "response", "error", "audio", "delta", "item_id", "audio_end_ms", "audio_start_ms", "usage")

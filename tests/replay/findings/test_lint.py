@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import realtape
-from replay.cassette import Way
-from replay.frames import Text
-from tests.replay.test_cli import ANSWER, END, OPEN, tape
+from replay.cassette.file import Way
+from replay.cassette.frames import Text
+from tests.replay.cli.test_cli import ANSWER, END, OPEN, tape
 
 
 def run(*arguments: object) -> Result:

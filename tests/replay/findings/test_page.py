@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from replay.cli_lint import lint as command
+from replay.cassette.recording import Recording
+from replay.cli.lint import lint as command
 from replay.findings import Rule
-from replay.findings.table import RULES
-from replay.findings.tape import lint
-from replay.recording import Recording
+from replay.findings.lint import lint
+from replay.findings.rules.table import RULES
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "findings.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"(?ms)^### ([a-z-]+)\n(.*?)(?=^##|\Z)", PAGE))

@@ -1,0 +1,1 @@
+"""The clinic's HTTP service, call page and demo."""

@@ -1,0 +1,101 @@
+"""What stands before every request: who may ask under which name, how much they may send, what browsers are told.
+
+There is no CORS: a page of another site can neither read an answer nor have one made. A site that points its own name
+at this machine is turned away by the name it asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from clinic_agent.app.problems import Problem
+
+MAX_BODY_BYTES = 32 << 20
+"""Room for ten minutes of speech."""
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""Of every answer that does not say otherwise."""
+
+
+class Guard:
+    """ASGI middleware. `hosts` are the names under which this server may be asked."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.casefold() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        problem = self._refusal(scope["method"], headers) or _too_large(headers.get("content-length", ""))
+        if problem is not None:
+            await problem.response()(scope, receive, _with_headers(send))
+            return
+        await self._app(scope, _counted(receive), _with_headers(send))
+
+    def _refusal(self, method: str, headers: Headers) -> Problem | None:
+        host = headers.get("host", "")
+        if _name(f"//{host}") not in self._hosts:
+            names = ", ".join(sorted(self._hosts))
+            return Problem(
+                421, f"this server answers to {names}; ask by one of these names, or add yours to CLINIC_HOSTS"
+            )
+        origin = headers.get("origin")
+        foreign = origin is not None and urlsplit(origin).netloc.casefold() != host.casefold()
+        if foreign or (method != "GET" and headers.get("sec-fetch-site") in ("cross-site", "same-site")):
+            return Problem(403, "pages of other sites may not use this server; open its own page")
+        return None
+
+
+def _name(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").casefold()
+    except ValueError:
+        return ""
+
+
+def _too_large(length: str) -> Problem | None:
+    if not length or (length.isdecimal() and len(length) < 12 and int(length) <= MAX_BODY_BYTES):
+        return None
+    return Problem(413, f"send at most {MAX_BODY_BYTES >> 20} MB; cut the audio into shorter turns")
+
+
+def _counted(receive: Receive) -> Receive:
+    """Bodies that do not say how long they are are bounded as they come."""
+    came = 0
+
+    async def bounded() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if (problem := _too_large(str(came))) is not None:
+            raise problem
+        return message
+
+    return bounded
+
+
+def _with_headers(send: Send) -> Send:
+    async def dressed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return dressed

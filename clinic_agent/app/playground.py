@@ -1,0 +1,290 @@
+"""The demo as a Streamlit page: type, upload or record a turn; see what was said, done, booked, sent and charged.
+
+Run it with `realtape clinic ui`. One turn at a time: a call that goes on as one speaks is the page in `web/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import streamlit as st
+
+from clinic_agent.app import control_plane
+from clinic_agent.app.control_plane import NotChanged
+from clinic_agent.app.held_calls import Exchange, NotContinued
+from clinic_agent.app.settings import Settings, settings_from, today
+from clinic_agent.call.connection import CallFailed
+from clinic_agent.call.cost import Cost
+from clinic_agent.call.pcm import SAMPLE_RATE_HZ, wav_file, wav_samples
+from clinic_agent.call.report import CallReport
+from clinic_agent.call.turn import Event, Turn
+from clinic_agent.clinic.assistant import clinic_assistant
+from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.schedule_sqlite import BadDatabase, SqliteSchedule
+from clinic_agent.config import ConfigError, environment
+
+CALENDAR = ("check_availability", "book_appointment", "reschedule_appointment", "cancel_appointment")
+OUT_OF_ORDER: dict[str, tuple[str, ...]] = {"all in order": (), "the calendar": CALENDAR} | {
+    name: (name,) for name in CALENDAR
+}
+FAULTS = {
+    "none": "faults: []",
+    "busy: HTTP 429 once": "faults: [{at: handshake, do: {status: 429, retry_after: 2}, times: 1}]",
+    "wrong key: HTTP 401": "faults: [{at: handshake, do: {status: 401}}]",
+    "drops the third piece of sound": "faults: [{at: response.output_audio.delta, nth: 3, do: drop}]",
+    "hangs up in mid-answer": "faults: [{at: response.output_audio.delta, nth: 5, do: {close: 1011}, times: 1}]",
+    "answers with an error": "faults: [{at: response.created, do: {error: {message: The model is overloaded.}}}]",
+}
+
+AS_STARTED = "as it was started"
+_SOUND = re.compile(r"""(\baudio:\s*)(["']?)([^\s"',{}]+\.wav)\2""")
+
+
+@dataclass
+class Talk:
+    """A conversation so far."""
+
+    conversation_id: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
+    events: list[tuple[str, float, str, str]] = field(default_factory=list)
+    """Turn, ms since its beginning, way and type."""
+    failure: str | None = None
+
+    @property
+    def usd(self) -> str:
+        """What all turns cost, or that it is not known."""
+        prices = [cost.exact_usd for cost in self.costs]
+        known = [price for price in prices if price is not None]
+        return f"${float(sum(known, Fraction())):.4f}" if len(known) == len(prices) else "not known"
+
+
+class Telephone:
+    """Calls stay on the line while the page is not running: they live in a thread of their own, all pages' together."""
+
+    def __init__(self) -> None:
+        self.exchange = Exchange()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="telephone", daemon=True)
+        self._thread.start()
+
+    def wait_for(self, work: Coroutine[Any, Any, CallReport]) -> CallReport:
+        """What comes of a call."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def end(self) -> None:
+        """Hang up all calls and end the thread."""
+        asyncio.run_coroutine_threadsafe(self.exchange.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@st.cache_resource(show_spinner=False)
+def _telephone() -> Telephone:
+    return Telephone()
+
+
+def take_turn(settings: Settings, talk: Talk, words: str | bytes, failing: tuple[str, ...]) -> None:
+    """Say something and note what comes of it; a call that fails is noted as well."""
+    began_s, number = perf_counter(), str(len(talk.turns) + 1)
+
+    def watch(way: Literal["sent", "received"], event: Event) -> None:
+        talk.events.append((number, (perf_counter() - began_s) * 1000, way, str(event["type"])))
+
+    telephone = _telephone()
+    talk.failure = None
+    try:
+        with SqliteSchedule(settings.database) as schedule:
+            assistant = clinic_assistant(Clinic(settings.day, schedule))
+            assistant = replace(assistant, tools=assistant.tools.failing(failing))
+            said = telephone.exchange.say(
+                settings.config, [words], assistant, talk.conversation_id, priced_on=today(), watch=watch
+            )
+            report = telephone.wait_for(said)
+    except (CallFailed, NotContinued) as failed:
+        talk.failure = str(failed)
+        return
+    talk.conversation_id = report.conversation_id
+    talk.turns += report.turns
+    talk.costs.append(report.cost)
+    talk.failure = report.failure
+
+
+def page() -> None:
+    """The whole page, as Streamlit runs it at every touch."""
+    st.set_page_config(page_title=NAME, page_icon=":material/call:", layout="wide")
+    settings = _settings()
+    talk: Talk = st.session_state.setdefault("talk", Talk())
+    failing = _sidebar(settings)
+    st.title(NAME, anchor=False)
+    st.caption("The clinic's telephone assistant, one turn at a time. Transcripts stay in this window.")
+    words = _words()
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        if words is not None:
+            with st.spinner("On the line …"):
+                take_turn(settings, talk, words, failing)
+        _conversation(talk)
+    with right:
+        _state(settings, talk)
+
+
+def _settings() -> Settings:
+    try:
+        settings = settings_from(environment())
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with SqliteSchedule(settings.database):
+            return settings
+    except (ConfigError, BadDatabase, OSError) as problem:
+        st.error(str(problem), icon=":material/error:")
+        st.stop()
+
+
+def _sidebar(settings: Settings) -> tuple[str, ...]:
+    """The switches; gives the tools that shall be out of order."""
+    with st.sidebar:
+        st.subheader("Service", anchor=False)
+        st.markdown(f"`{settings.config.shown_url}`  \n{settings.config.model}")
+        st.caption(f"The clinic's date is {settings.day:%A}, {settings.day}.")
+        if st.button("New call", icon=":material/call_end:", width="stretch"):
+            st.session_state.talk = Talk()
+            st.rerun()
+        st.subheader("Out of order", anchor=False)
+        chosen = st.selectbox("Tools", list(OUT_OF_ORDER), key="broken", help="These tools answer with an error.")
+        if settings.control_url is not None:
+            _switches(settings.control_url, settings.scenarios)
+    return OUT_OF_ORDER[str(chosen)]
+
+
+def _switches(control_url: str, scenarios: Path | None) -> None:
+    """What the service plays, where it can be told. They count from the next connection on, which is the next turn."""
+    st.subheader("What the service plays", anchor=False)
+    for label, what, choices in (("Scenario", "scenario", _texts(scenarios)), ("Faults", "faults", FAULTS)):
+        if choices:
+            _switch(control_url, label, what, choices)
+
+
+def _texts(folder: Path | None) -> dict[str, str]:
+    """The scenarios of a folder; the service is sent their text, so sound files are named from the root."""
+
+    def named(sound: re.Match[str]) -> str:
+        assert folder is not None
+        return sound[1] + json.dumps(str((folder / sound[3]).resolve()))
+
+    files = sorted(folder.glob("*.yaml")) if folder is not None else []
+    return {path.stem: _SOUND.sub(named, path.read_text(encoding="utf-8")) for path in files}
+
+
+def _switch(control_url: str, label: str, what: str, choices: Mapping[str, str]) -> None:
+    applied: dict[str, str] = st.session_state.setdefault("applied", {})
+    name = str(st.selectbox(label, [AS_STARTED, *choices] if what not in applied else list(choices), key=what))
+    if applied.get(what, AS_STARTED) == name:
+        return
+    try:
+        control_plane.put(control_url, what, choices[name])
+    except NotChanged as problem:
+        st.error(f"The {what} did not change: {problem}", icon=":material/error:")
+        return
+    applied[what] = name
+    st.toast(f"From the next turn on: {name}")
+
+
+def _words() -> str | bytes | None:
+    """What the caller says now: typed, or a recording that was sent off."""
+    typed = st.chat_input("Type what the caller says", key="typed", max_chars=2000)
+    with st.expander("Speak instead", icon=":material/mic:"):
+        recorded = st.audio_input("Record", sample_rate=SAMPLE_RATE_HZ, key="recorded")
+        uploaded = st.file_uploader("or upload a WAV file, 24 kHz mono 16-bit", type="wav", key="uploaded")
+        sent = st.button("Send", icon=":material/send:", key="send", disabled=not (recorded or uploaded))
+    if typed:
+        return str(typed)
+    file = uploaded or recorded
+    if not sent or file is None:
+        return None
+    try:
+        return wav_samples(file.getvalue(), Path(file.name))
+    except ValueError as problem:
+        st.error(str(problem), icon=":material/error:")
+        return None
+
+
+def _conversation(talk: Talk) -> None:
+    if not (talk.turns or talk.failure):
+        st.info("For example: *I would like a dental cleaning on July sixth.*", icon=":material/lightbulb:")
+    for turn in talk.turns:
+        with st.chat_message("user", avatar=":material/person:"):
+            st.text(turn.heard or "…")  # what others say is no Markdown
+        with st.chat_message("assistant", avatar=":material/support_agent:"):
+            for run in turn.tools:
+                icon = "error" if "error" in run.result else "check_circle"
+                with st.expander(f"{run.name} · {run.ms:.1f} ms", icon=f":material/{icon}:"):
+                    st.json({"arguments": run.arguments, "result": run.result})
+            st.text(turn.said or "…")
+            if turn.audio:
+                st.audio(wav_file(turn.audio), format="audio/wav")
+            st.caption(_figures(turn))
+    if talk.failure:
+        st.error(talk.failure, icon=":material/call_end:")
+
+
+def _figures(turn: Turn) -> str:
+    first = "no sound" if turn.first_audio_ms is None else f"first sound after {turn.first_audio_ms:.0f} ms"
+    return f"{first} · {float(turn.cost.output_s):.1f} s of sound · {turn.cost.shown}".replace("$", r"\$")
+
+
+def _state(settings: Settings, talk: Talk) -> None:
+    """What is the case after this turn: money, bookings, frames."""
+    spoken, heard, cost = st.columns([3, 3, 4])
+    spoken.metric("Sent", f"{float(sum(each.input_s for each in talk.costs)):.1f} s")
+    heard.metric("Received", f"{float(sum(each.output_s for each in talk.costs)):.1f} s")
+    cost.metric("Cost so far", talk.usd, width="content")
+    st.subheader("Bookings", anchor=False)
+    with SqliteSchedule(settings.database) as schedule:
+        rows = [_row(booking) for booking in schedule.bookings()]
+        transfers = schedule.transfers()
+    if rows:
+        st.dataframe(rows, hide_index=True)
+    else:
+        st.caption("None yet.")
+    for reason in transfers:
+        st.warning(f"Handed to a person: {reason}", icon=":material/support_agent:")
+    st.subheader("Events", anchor=False)
+    if talk.events:
+        st.dataframe(_told(talk.events), hide_index=True, height=320)
+    else:
+        st.caption("Every frame of the call, both ways, as soon as there is one.")
+
+
+def _row(booking: Any) -> dict[str, str]:
+    return {
+        "reference": booking.reference,
+        "when": f"{booking.date:%a} {booking.date}, {booking.time:%H:%M}",
+        "name": booking.name,
+        "service": booking.service,
+    }
+
+
+def _told(events: list[tuple[str, float, str, str]]) -> list[dict[str, str]]:
+    """One row a run of events of the same type."""
+    rows = []
+    for (turn, way, type_), run in groupby(events, key=lambda each: (each[0], each[2], each[3])):
+        times = [each[1] for each in run]
+        many = f" × {len(times)}" if len(times) > 1 else ""
+        arrow = "→" if way == "sent" else "←"
+        rows.append({"turn": turn, "ms": f"{times[0]:.0f}", "": arrow, "event": f"{type_}{many}"})
+    return rows
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,63 @@
+"""The application on a socket: one process, by uvicorn. What it serves is app.py."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from clinic_agent.app.routes import create_app
+from clinic_agent.app.settings import Settings, settings_from
+from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
+from clinic_agent.config import environment
+
+MAX_CONNECTIONS = 200
+
+
+def run(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Serve until interrupted; `ready` is told the address once it listens. Port 0 picks a free one.
+
+    Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar.
+    """
+    listening = _listen(host, port)
+    with listening, _calendar(settings) as schedule:
+        name = f"[{host}]" if ":" in host else host
+        ready(f"http://{name}:{listening.getsockname()[1]}/")
+        server(create_app(settings, schedule)).run(sockets=[listening])
+
+
+def server(app: FastAPI) -> uvicorn.Server:
+    """The server of an application; it logs no requests."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+
+def from_environment() -> FastAPI:
+    """The application as the environment has it: `uvicorn --factory clinic_agent.app.server:from_environment`."""
+    settings = settings_from(environment())
+    return create_app(settings, _calendar(settings))
+
+
+def _calendar(settings: Settings) -> SqliteSchedule:
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteSchedule(settings.database)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise OSError(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem

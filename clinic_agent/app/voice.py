@@ -1,0 +1,319 @@
+"""What a program asks of the clinic over HTTP, read and bounded, and what it is answered.
+
+No routes and no socket: see app.py, which makes the call in between.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from clinic_agent.app.problems import Problem, first_mistake
+from clinic_agent.call.pcm import MAX_SPEECH_S, SAMPLE_RATE_HZ, read_wav, samples, wav_file, wav_samples
+from clinic_agent.call.report import CallReport
+from clinic_agent.call.turn import Event, Turn
+from clinic_agent.clinic.tools import Tools
+
+MAX_TURNS = 10
+MAX_TEXT_CHARS = 2000
+_FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
+_WAV_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARS)]
+FileName = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class SaidTurn(BaseModel):
+    """One turn of the caller: typed, or spoken in a file of the allowed folder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Words | None = None
+    audio_path: FileName | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> SaidTurn:
+        if (self.text is None) == (self.audio_path is None):
+            raise ValueError("give either text or audio_path")
+        return self
+
+
+class VoiceRequest(BaseModel):
+    """What the caller says: `text`, `audio_path`, or several `turns`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"text": "I would like a dental cleaning on July sixth."},
+                {"audio_path": "booking-1.wav"},
+                {
+                    "turns": [
+                        {"text": "I would like a dental cleaning on July sixth."},
+                        {"text": "The nine thirty slot, please. My name is Maria Lopez."},
+                    ],
+                },
+                {
+                    "text": "Nine thirty. My name is Maria Lopez.",
+                    "conversation_id": "78d417a1-7e9c-48c1-baa3",
+                },
+                {"text": "I would like a dental cleaning on July sixth.", "simulate_tool_failure": True},
+            ]
+        },
+    )
+
+    text: Words | None = None
+    audio_path: Annotated[FileName | None, Field(description="a WAV file inside the folder CLINIC_AUDIO")] = None
+    turns: Annotated[list[SaidTurn] | None, Field(min_length=1, max_length=MAX_TURNS)] = None
+    conversation_id: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="of an earlier answer, to go on with that conversation"),
+    ] = None
+    simulate_tool_failure: Annotated[
+        bool | str, Field(description="true: the clinic's calendar is out of order; a tool's name: that one is")
+    ] = False
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> VoiceRequest:
+        if [self.text, self.audio_path, self.turns].count(None) != 2:
+            raise ValueError("give one of text, audio_path and turns")
+        return self
+
+    def said(self) -> list[SaidTurn]:
+        """The caller's turns, in order."""
+        return self.turns or [SaidTurn(text=self.text, audio_path=self.audio_path)]
+
+
+class Said(BaseModel):
+    """A line of the transcript."""
+
+    role: Literal["caller", "assistant"]
+    text: str
+
+
+class ToolCall(BaseModel):
+    """A tool call and what came of it; `arguments` is text where the model sent no JSON object."""
+
+    name: str
+    arguments: dict[str, Any] | str
+    result: dict[str, Any]
+    ms: float
+
+
+class Latency(BaseModel):
+    """`first_audio`: from the end of the caller's words to the first sound of the answer, the longest of all turns;
+    `total`: to the end of the answers, summed. Tools are included."""
+
+    first_audio: float | None
+    total: float
+
+
+class Seconds(BaseModel):
+    """Seconds of audio sent to the service and received from it."""
+
+    sent: float
+    received: float
+
+
+class VoiceAnswer(BaseModel):
+    """A call: what was said and done, how long it took and what it cost."""
+
+    conversation_id: str | None
+    model: str
+    transcript: list[Said]
+    tool_calls: list[ToolCall]
+    latency_ms: Latency
+    audio_seconds: Seconds
+    estimated_cost_usd: Annotated[str | None, Field(description="null where the model's price is not known")]
+    ended: Annotated[bool, Field(description="whether the assistant has hung up")]
+    recording_notice: str
+    audio_wav_base64: Annotated[
+        str | None,
+        Field(description="the answers in order, PCM16 mono 24 kHz; null in a stream, which sent them before"),
+    ] = None
+
+
+class Asked(BaseModel):
+    """A request, read: each of `words` is a turn, text as typed or PCM16 mono 24 kHz as spoken."""
+
+    words: list[str | bytes]
+    conversation_id: str | None
+    failing: list[str]
+
+
+async def read(request: Request, folder: Path | None, tools: Tools) -> Asked:
+    """What a request says, as JSON, as a form with WAV files, or as one WAV file. Raises Problem for anything else."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        asked = _validated(await _json(request))
+        words: list[str | bytes] = [_words(said, folder) for said in asked.said()]
+    elif kind in _FORM_TYPES:
+        asked, words = await _form(request, folder)
+    elif kind in _WAV_TYPES:
+        asked, words = VoiceRequest(text="spoken"), [_spoken(await request.body(), "the body")]
+    else:
+        raise Problem(415, "send application/json, multipart/form-data or audio/wav; GET /docs shows examples")
+    if sum(samples(said) for said in words if isinstance(said, bytes)) > MAX_SPEECH_S * SAMPLE_RATE_HZ:
+        raise Problem(413, f"send at most {MAX_SPEECH_S} s of speech in one request")
+    return Asked(words=words, conversation_id=asked.conversation_id, failing=_failing(asked, tools))
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, "the body is not JSON; GET /docs shows examples") from error
+
+
+def _validated(asked: Any) -> VoiceRequest:
+    try:
+        return VoiceRequest.model_validate(asked)
+    except ValidationError as error:
+        raise Problem(422, f"{first_mistake(error)}; GET /docs shows examples") from error
+
+
+async def _form(request: Request, folder: Path | None) -> tuple[VoiceRequest, list[str | bytes]]:
+    """Every file and `audio_path` is a spoken turn, every `text` a typed one, in the order of the form."""
+    words: list[str | bytes] = []
+    settings: dict[str, Any] = {}
+    async with request.form(max_files=MAX_TURNS, max_fields=MAX_TURNS + 10, max_part_size=65_536) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                words.append(_spoken(await value.read(), value.filename or "the file"))
+            elif name in ("text", "audio_path"):
+                words.append(_words(_validated({name: value}).said()[0], folder))
+            else:
+                settings[name] = {"true": True, "false": False}.get(value.lower(), value)
+    if not 1 <= len(words) <= MAX_TURNS:
+        raise Problem(422, f"send 1 to {MAX_TURNS} turns: WAV files, or fields named text or audio_path")
+    return _validated({"text": "as sent", **settings}), words
+
+
+def _words(said: SaidTurn, folder: Path | None) -> str | bytes:
+    if said.text is not None:
+        return said.text
+    assert said.audio_path is not None
+    if folder is None:
+        raise Problem(422, "audio_path: no folder is open to requests; set CLINIC_AUDIO, or upload the file")
+    path = _inside(folder, said.audio_path)
+    try:
+        return read_wav(path)
+    except ValueError as error:
+        raise Problem(422, str(error).replace(str(path), said.audio_path)) from error
+    except OSError as error:
+        raise Problem(404, f"audio_path: {said.audio_path!r} cannot be read; name a WAV file of that folder") from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file of that name, wherever links lead. Raises Problem for one that is not inside the folder."""
+    root = folder.resolve()
+    try:
+        path = (root / name).resolve()
+    except (OSError, ValueError, RuntimeError):  # a zero byte, a loop of links
+        path = root
+    if not path.is_relative_to(root) or path == root:
+        raise Problem(422, "audio_path: name a file inside the folder, without leading / and without ..")
+    if not path.is_file():
+        raise Problem(404, f"audio_path: there is no file {name!r} in that folder")
+    return path
+
+
+def _spoken(data: bytes, name: str) -> bytes:
+    shown = Path(Path(name).name[:80] or "the file")
+    try:
+        return wav_samples(data, shown)
+    except ValueError as error:
+        raise Problem(422, str(error)) from error
+
+
+def _failing(asked: VoiceRequest, tools: Tools) -> list[str]:
+    """The tools that shall be out of order: with `true` those that use the calendar."""
+    match asked.simulate_tool_failure:
+        case bool(all_of_them):
+            return [name for name in tools.by_name if name.endswith(("_availability", "_appointment")) and all_of_them]
+        case name if name in tools.by_name:
+            return [name]
+        case _:
+            raise Problem(422, f"simulate_tool_failure: give true, false or one of {', '.join(tools.by_name)}")
+
+
+def answer(report: CallReport, notice: str, *, with_audio: bool = True) -> VoiceAnswer:
+    """What the program is told of a call."""
+    cost, turns = report.cost, report.turns
+    firsts = [turn.first_audio_ms for turn in turns if turn.first_audio_ms is not None]
+    sound = b"".join(turn.audio for turn in turns)
+    return VoiceAnswer(
+        conversation_id=report.conversation_id,
+        model=report.model,
+        transcript=[said for turn in turns for said in _said(turn)],
+        tool_calls=[
+            ToolCall(name=run.name, arguments=run.arguments, result=run.result, ms=round(run.ms, 3))
+            for turn in turns
+            for run in turn.tools
+        ],
+        latency_ms=Latency(
+            first_audio=round(max(firsts), 1) if firsts else None,
+            total=round(sum(turn.total_ms for turn in turns), 1),
+        ),
+        audio_seconds=Seconds(sent=float(cost.input_s), received=float(cost.output_s)),
+        estimated_cost_usd=None if cost.rounded_usd is None else str(cost.rounded_usd),
+        ended=any(turn.hung_up for turn in turns),
+        recording_notice=notice,
+        audio_wav_base64=b64encode(wav_file(sound)).decode("ascii") if with_audio else None,
+    )
+
+
+def _said(turn: Turn) -> list[Said]:
+    lines = [Said(role="caller", text=turn.heard), Said(role="assistant", text=turn.said)]
+    return [line for line in lines if line.text]
+
+
+def heard_of(way: str, event: Event) -> tuple[str, Mapping[str, Any]] | None:
+    """What a stream tells of a frame of the call: a name and its data, None for frames that say nothing to it."""
+    match way, event:
+        case "received", {"type": "response.output_audio.delta", "delta": delta}:
+            return "audio", {"pcm16_base64": delta, "rate": SAMPLE_RATE_HZ}
+        case "received", {"type": "response.output_audio_transcript.delta", "delta": delta}:
+            return "transcript", {"role": "assistant", "delta": delta}
+        case "received", {"type": "conversation.item.input_audio_transcription.completed", "transcript": text}:
+            final = event.get("status", "completed") == "completed"
+            return "transcript", {"role": "caller", "text": text, "final": final}
+        case "received", {"type": "response.function_call_arguments.done", "call_id": call_id, "name": name}:
+            return "tool_call", {"call_id": call_id, "name": name, "arguments": event.get("arguments", "")}
+        case "sent", {"item": {"type": "function_call_output", "call_id": call_id, "output": output}}:
+            return "tool_result", {"call_id": call_id, "result": json.loads(output)}
+        case _:
+            return None
+
+
+def sse(name: str, data: Mapping[str, Any]) -> bytes:
+    """A server-sent event."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def schema() -> dict[str, Any]:
+    """VoiceRequest as JSON schema without references, for the description of a route that takes several forms."""
+    whole = VoiceRequest.model_json_schema()
+    turn = whole.pop("$defs")["SaidTurn"]
+    whole["properties"]["turns"]["anyOf"][0]["items"] = turn
+    return whole
+
+
+def kept(report: CallReport, spoken_of: Sequence[Said]) -> dict[str, Any]:
+    """What the log keeps of a call."""
+    told = report.as_json()
+    return {
+        "conversation_id": report.conversation_id,
+        "by": "api",
+        "transcript": [said.model_dump() for said in spoken_of],
+        "tools": [tool for turn in told["turns"] for tool in turn["tools"]],
+        "usd": told["usd"],
+        "failure": report.failure,
+    }

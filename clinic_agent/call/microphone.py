@@ -1,0 +1,79 @@
+"""This machine's microphone and loudspeaker, by the package sounddevice (extra `mic`), loaded when they are used.
+
+They cancel no echo: whoever has no headphones interrupts the assistant with its own voice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from clinic_agent.call.connection import now_s
+from clinic_agent.call.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, samples
+from clinic_agent.call.playback import Playback
+
+BLOCK_MS = 20
+_BLOCK = SAMPLE_RATE_HZ * BLOCK_MS // 1000
+_MOST_AHEAD = 5
+"""Blocks that may wait for the loudspeaker; when there are more, the oldest is left out."""
+
+
+class NoMicrophone(Exception):
+    """There is no microphone, or nothing to reach it by; the message says what to do."""
+
+
+def person(hang_up: asyncio.Event) -> Callable[[Playback], AsyncIterator[bytes]]:
+    """A caller for `run_open_call`: whoever sits at this machine, until `hang_up` is set.
+
+    Raises NoMicrophone, before anybody is called.
+    """
+    sounddevice = _sounddevice()
+
+    def caller(hearing: Playback) -> AsyncIterator[bytes]:
+        return _duplex(sounddevice, hearing, hang_up)
+
+    return caller
+
+
+async def _duplex(sounddevice: Any, hearing: Playback, hang_up: asyncio.Event) -> AsyncIterator[bytes]:
+    """PCM16 mono 24 kHz from the microphone as it is spoken; the loudspeaker plays what `hearing` says is heard."""
+    loop, said, to_play = asyncio.get_running_loop(), asyncio.Queue[bytes](), deque[bytes](maxlen=_MOST_AHEAD)
+
+    def block(recorded: Any, played: Any, frames: int, time: Any, status: Any) -> None:
+        """Called in a thread of the sound system, which must not wait."""
+        loop.call_soon_threadsafe(said.put_nowait, bytes(recorded))
+        sound = to_play.popleft() if to_play else b""
+        played[:] = sound[: frames * SAMPLE_BYTES].ljust(frames * SAMPLE_BYTES, b"\0")
+
+    try:
+        stream = sounddevice.RawStream(
+            samplerate=SAMPLE_RATE_HZ, blocksize=_BLOCK, channels=1, dtype="int16", callback=block
+        )
+    except sounddevice.PortAudioError as error:
+        raise NoMicrophone(f"no sound ({error}); `python -m sounddevice` lists what this machine has") from error
+    with stream:
+        played_s = now_s()
+        while not hang_up.is_set():
+            chunk = await said.get()
+            until_s = played_s + samples(chunk) / SAMPLE_RATE_HZ
+            to_play.append(hearing.sound(played_s, until_s))
+            played_s = until_s
+            yield chunk
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise NoMicrophone("a microphone needs sounddevice: pip install 'realtape[mic]'") from error
+    except OSError as error:
+        raise NoMicrophone(
+            f"sounddevice finds no sound system ({error}); on Debian and Ubuntu, `apt install libportaudio2` helps"
+        ) from error
+    try:
+        sounddevice.check_input_settings(samplerate=SAMPLE_RATE_HZ, channels=1, dtype="int16")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise NoMicrophone(f"no microphone ({error}); `python -m sounddevice` lists what this machine has") from error
+    return sounddevice

@@ -1,0 +1,1 @@
+"""The clinic: its services, schedule, tools and assistant."""

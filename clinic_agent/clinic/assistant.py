@@ -1,0 +1,198 @@
+"""The clinic's assistant: its prompt, its session, and a call from the first word to the report.
+
+It decides what is offered to the model and what is kept of a call; how frames travel is line.py's matter. `run_call` is
+the workflow of the command line, the demo and the HTTP service alike; `calling` is the same, turn by turn.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from clinic_agent.call.connection import DEFAULT_PATIENCE, CallFailed, Watch, dialled, unwatched
+from clinic_agent.call.cost import Cost
+from clinic_agent.call.manual_turns import VoiceClient, connect
+from clinic_agent.call.open_mic import TURN_DETECTION, OpenCall
+from clinic_agent.call.pcm import SAMPLE_RATE_HZ
+from clinic_agent.call.playback import Playback
+from clinic_agent.call.recording import Recording
+from clinic_agent.call.report import CallReport
+from clinic_agent.call.retry import Patience
+from clinic_agent.call.turn import Turn
+from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.tools import Tools, clinic_tools
+from clinic_agent.config import Config
+
+_PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
+
+
+def instructions(today: date) -> str:
+    """The prompt. Today's date is in it, because the model cannot know what "July sixth" means without."""
+    return textwrap.dedent(f"""\
+        You answer the telephone of {NAME}. Today is {today:%A}, {today.isoformat()}.
+        You book, move and cancel appointments, and nothing else. Speak in short sentences, one question at a time.
+        Look up free times with check_availability before you offer any; never invent one.
+        Book with book_appointment once the caller has chosen a time and given a full name, then read out the reference.
+        To move or cancel an appointment ask for its reference and the name, and do it only after the caller said yes.
+        If a tool answers with an error, say in plain words what is wrong and offer another way.
+        Give no medical advice. If anything sounds like an emergency, such as chest pain, trouble breathing or heavy
+        bleeding, book nothing: tell the caller to dial the emergency number and call transfer_to_human at once.
+        Call it too when the caller asks for a person.
+        If you did not understand, ask the caller to repeat it. If asked about other things, lead back to appointments.
+        When all is done, call end_call and say goodbye.
+        """)
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """Whom the caller talks to in one phone call: what it is told, and what it can do."""
+
+    instructions: str
+    tools: Tools
+
+
+def clinic_assistant(clinic: Clinic, *, call_key: str | None = None) -> Assistant:
+    """The clinic's, for one phone call. `call_key` makes repeated writes harmless, see `clinic_tools`."""
+    return Assistant(instructions(clinic.today), clinic_tools(clinic, call_key))
+
+
+def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
+    """The body of `session.update`: manual turns, PCM16 24 kHz both ways, the caller's words transcribed."""
+    return {
+        "instructions": assistant.instructions,
+        "voice": config.voice,
+        "turn_detection": None,
+        "resumption": {"enabled": True},  # to be asked for on every connection, the first one included
+        "tools": assistant.tools.schemas(),
+        "audio": {
+            "input": {"format": _PCM, "transcription": {"model": "grok-transcribe"}},
+            "output": {"format": _PCM},
+        },
+    }
+
+
+def open_mic_config(config: Config, assistant: Assistant) -> dict[str, Any]:
+    """The same with an open microphone: the service finds the turns, answers them, and lets the caller interrupt."""
+    return session_config(config, assistant) | {"turn_detection": TURN_DETECTION}
+
+
+class Call:
+    """A call that is on: say something, get the turn. See `calling`."""
+
+    def __init__(self, client: VoiceClient, tools: Tools) -> None:
+        self.turns: list[Turn] = []
+        self.failure: str | None = None
+        """Why the call broke off and what to do; None as long as it did not."""
+        self.tools = tools
+        """What is offered was settled when the call began; others may stand in for a while."""
+        self._client = client
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation, as the service names it."""
+        return self._client.conversation_id
+
+    @property
+    def cost(self) -> Cost:
+        """What the call has cost so far."""
+        return self._client.cost
+
+    @property
+    def over(self) -> bool:
+        """Whether the assistant has hung up, or the call broke off."""
+        return self.failure is not None or any(turn.hung_up for turn in self.turns)
+
+    async def say(self, words: str | bytes) -> Turn:
+        """One turn: text as typed or PCM16 mono 24 kHz as spoken, answered in speech, tools run on the way.
+
+        Raises CallFailed, with the turn so far, when the call breaks off; what came of it stays in `turns`.
+        """
+        if self.over:
+            raise CallFailed("the call is over; make another one")
+        client, call_tool = self._client, self.tools.call
+        try:
+            said = client.type(words, call_tool) if isinstance(words, str) else client.speak(words, call_tool)
+            turn = await said
+        except CallFailed as failed:
+            self.failure = str(failed)
+            self.turns += [failed.turn] if failed.turn else []
+            raise
+        self.turns.append(turn)
+        return turn
+
+    def report(self) -> CallReport:
+        """The call so far."""
+        return CallReport(self.conversation_id, self._client.model, tuple(self.turns), self.cost, self.failure)
+
+
+@asynccontextmanager
+async def calling(
+    config: Config,
+    assistant: Assistant,
+    *,
+    priced_on: date,
+    patience: Patience = DEFAULT_PATIENCE,
+    plays: bool = True,
+    watch: Watch = unwatched,
+) -> AsyncIterator[Call]:
+    """Make a call that lasts as long as the block.
+
+    `plays`: somebody listens to the answers as they come, so that what follows a tool's result waits for their end;
+    leave it out where the sound goes into a file. `watch` is told every frame that is sent or received, as it is.
+    Raises CallFailed when no call comes about.
+    """
+    async with connect(config, priced_on=priced_on, patience=patience, plays=plays, watch=watch) as client:
+        await client.configure(session_config(config, assistant))
+        yield Call(client, assistant.tools)
+
+
+async def run_call(
+    config: Config,
+    words: Sequence[str | bytes],
+    assistant: Assistant,
+    *,
+    priced_on: date,
+    patience: Patience = DEFAULT_PATIENCE,
+    plays: bool = True,
+    watch: Watch = unwatched,
+) -> CallReport:
+    """Make one call: each of `words` is a turn, as `Call.say` takes it. What comes after the assistant hung up is not
+    said.
+
+    A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
+    """
+    async with calling(config, assistant, priced_on=priced_on, patience=patience, plays=plays, watch=watch) as call:
+        for said in words:
+            if call.over:
+                break
+            with suppress(CallFailed):  # which the call keeps
+                await call.say(said)
+        return call.report()
+
+
+async def run_open_call(
+    config: Config,
+    caller: Callable[[Playback], AsyncIterator[bytes]],
+    assistant: Assistant,
+    *,
+    priced_on: date,
+    patience: Patience = DEFAULT_PATIENCE,
+    watch: Watch = unwatched,
+) -> tuple[CallReport, Recording]:
+    """Make one call over an open microphone. `caller` is told what it hears, and gives PCM16 mono 24 kHz as it is
+    spoken, silence included; where it ends, the caller has hung up.
+
+    A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
+    """
+    async with dialled(config, priced_on=priced_on, patience=patience, watch=watch) as line:
+        await line.configure(open_mic_config(config, assistant))
+        call, failure = OpenCall(line, assistant.tools.call), None
+        try:
+            await call.talk(caller(call.playback), patience.call_s)
+        except CallFailed as failed:
+            failure = str(failed)
+        return CallReport(line.conversation_id, line.model, call.turns(), line.cost, failure), call.recording()

@@ -1,0 +1,1 @@
+"""Audio formats, codecs and WAV files; speech synthesis, recognition and activity detection."""

@@ -1,0 +1,67 @@
+"""Text to speech without a service: the clip a voice makes of a text, and where voices are looked up.
+
+tone.py is the default and needs numpy only; espeak.py speaks real words and needs the extra `speech`. No pacing, no
+wire formats: see pacing.py, audio.py. Voices never trim a clip; each says what silence it leaves around the speech.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+# 50,000 characters are most of an hour of English; an hour is 173 MB.
+LONGEST_TEXT = 50_000  # characters
+LONGEST_CLIP_S = 3600
+SLOWEST, FASTEST = 0.25, 1.5  # the union of what the services offer; a dialect may be stricter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """Mono speech. `samples` is a read-only int16 array, so that one clip serves every session; `rate` in Hz."""
+
+    samples: NDArray[np.int16]
+    rate: int = 24000
+
+    def __post_init__(self) -> None:
+        view = self.samples.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "samples", view)
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / self.rate
+
+    @property
+    def ms(self) -> float:
+        return 1000 * len(self.samples) / self.rate
+
+
+class Voice(Protocol):
+    """Makes speech of text. The same arguments give the same samples, whatever was spoken before."""
+
+    @property
+    def name(self) -> str: ...
+
+    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> Clip:
+        """`voice` is any id, in any case; ids without a sound of their own get one that depends on the id alone.
+
+        A text with nothing to say gives a short silent clip. Raises ValueError for a text of more than LONGEST_TEXT
+        characters or LONGEST_CLIP_S seconds, and for a speed outside SLOWEST..FASTEST.
+        """
+
+
+def checked(text: str, speed: float) -> None:
+    """The bounds that every voice keeps. Raises ValueError."""
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"the text has {len(text)} characters, more than {LONGEST_TEXT}; split it into several")
+    if not (math.isfinite(speed) and SLOWEST <= speed <= FASTEST):
+        raise ValueError(f"speed {speed} is outside {SLOWEST} to {FASTEST}; 1.0 is the normal rate")
+
+
+def too_long() -> ValueError:
+    """What a voice raises as soon as a clip passes LONGEST_CLIP_S."""
+    return ValueError(f"the text takes more than {LONGEST_CLIP_S} s to say; split it into several")

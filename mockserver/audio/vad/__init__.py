@@ -1,0 +1,1 @@
+"""Voice activity detection: where spoken turns begin and end."""

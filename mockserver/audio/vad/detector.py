@@ -1,0 +1,202 @@
+"""Voice activity detection: the samples of a session in, the borders of its spoken turns out.
+
+Time is a grid of 32 ms frames counted in samples from the first sample of the session. The grid never restarts and
+never drifts, so a clip gives the same borders however it is cut into appends and however fast they come. What a frame
+sounds like is an engine's word (`energy`, or `silero` with the extra); here is only what follows from it.
+
+Not here: the clock, the wire, the audio buffer, and whether a stop is taken back when speech goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mockserver.audio.vad.energy import EnergyEngine
+
+FRAME_MS = 32
+"""One frame, in ms. Every OpenAI position that is known is a multiple of it, less the padding (recordings, 2026)."""
+
+RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
+"""Sample rates that a session can have, in Hz (xAI, WebSocket reference); OpenAI's 8000 and 24000 are among them."""
+
+EXIT_BELOW_THRESHOLD = 0.15
+"""A turn goes on while the probability is less than this below the threshold: Silero's rule, for one decision on the
+edge must not chop a word. With it Silero's own network gives both positions of the recorded OpenAI turn exactly."""
+
+LEAST_EXIT_THRESHOLD = 0.01
+"""Silero's too: a turn must be able to end, however low its threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """What a client may set about `server_vad`.
+
+    `threshold` is the speech probability (0 to 1) that begins a turn. `silence_duration_ms` of quiet end it.
+    `prefix_padding_ms` is only for `audio_start_ms`. Raises ValueError when a value is out of range.
+    """
+
+    threshold: float
+    silence_duration_ms: int
+    prefix_padding_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold}; give a probability from 0 to 1")
+        for name in ("silence_duration_ms", "prefix_padding_ms"):
+            value = getattr(self, name)
+            if not isfinite(value) or value < 0:
+                raise ValueError(f"{name} is {value}; give milliseconds, 0 or more")
+
+
+OPENAI_TURNS = TurnSettings(threshold=0.5, silence_duration_ms=200, prefix_padding_ms=300)
+"""gpt-realtime's defaults (recorded, 2026); gpt-realtime-2.1 differs in 500 ms of silence."""
+
+XAI_TURNS = TurnSettings(threshold=0.85, silence_duration_ms=333, prefix_padding_ms=333)
+"""xAI's documented defaults (WebSocket reference, 2026). The silence is a guess, for xAI states none: with it the
+recorded turn lasts 2.925 s, and at 50 a second that is the 146 audio tokens it was counted as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A turn began at `at_ms` on the session's audio clock: the start of the frame that settled it."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A turn ended at `at_ms` on the session's audio clock: the end of the frame that completed the silence.
+
+    This is OpenAI's `audio_end_ms` as it stands. `last_speech_ms` is where the speech itself ended.
+    """
+
+    at_ms: int
+    last_speech_ms: int
+
+
+def audio_start_ms(began_ms: int, prefix_padding_ms: int, last_end_ms: int = 0) -> int:
+    """Where a turn's audio begins, in ms: the padding before `Began.at_ms`, but not before the last turn's end.
+
+    OpenAI: 1460 = 1760 - 300, and 0 for a turn near the start (recorded). The last turn as a bound is a guess.
+    """
+    return max(began_ms - prefix_padding_ms, last_end_ms)
+
+
+class Engine(Protocol):
+    """Hears one frame after the other, each once and in order."""
+
+    @property
+    def onset_frames(self) -> int:
+        """How many frames in a row must reach the threshold before a turn begins."""
+
+    def probability(self, frame: NDArray[np.float64]) -> float:
+        """The probability (0 to 1) that the frame is speech.
+
+        The frame is 32 ms of int16 sample values held as float64, to be read before returning and not kept.
+        """
+
+
+EngineFor = Callable[[int], Engine]
+"""A new engine for a rate in Hz."""
+ENGINES = ("energy", "silero")
+
+
+def engine_named(name: str) -> EngineFor:
+    """`energy`, or `silero` with its extra. Raises ValueError for other names, ImportError when it is not installed."""
+    match name:
+        case "energy":
+            return EnergyEngine
+        case "silero":
+            from mockserver.audio.vad.silero import SileroEngine
+
+            SileroEngine(24000)  # tells now what is missing, and not in the first turn
+            return SileroEngine
+    raise ValueError(f"turn detection {name!r} is unknown; use {' or '.join(ENGINES)}")
+
+
+class Vad:
+    """Finds the turns of one session.
+
+    `settings` may be replaced at any time and count from the next frame. `speaking` says whether a turn is open.
+    Holds one frame and a few numbers, however long the session. Raises ValueError for a rate not in `RATES`.
+    """
+
+    def __init__(self, rate: int, settings: TurnSettings, engine: Engine | None = None) -> None:
+        if rate not in RATES:
+            raise ValueError(f"{rate} Hz is no session rate; use one of {', '.join(map(str, RATES))}")
+        self.settings = settings
+        self.speaking = False
+        self._rate = rate
+        self._engine = engine or EnergyEngine(rate)
+        self._window = np.zeros(FRAME_MS * rate // 1000 + 1)
+        self._filled = 0
+        self._frame = -1
+        self._border = 0
+        self._wanted = 0
+        self._run = 0
+        self._next_frame()
+
+    def feed(self, samples: NDArray[np.int16]) -> list[Began | Ended]:
+        """Takes the next mono samples, any number of them, and gives the turns' borders they bring, in order.
+
+        Raises TypeError for samples that are not one row of int16.
+        """
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
+        borders: list[Began | Ended] = []
+        taken, given = 0, len(samples)
+        while taken < given:
+            fill = min(self._wanted, self._filled + given - taken)
+            end = taken + fill - self._filled
+            self._window[self._filled : fill] = samples[taken:end]
+            taken, self._filled = end, fill
+            if fill == self._wanted:
+                probability = self._engine.probability(self._window[:fill])
+                border = self._end(probability) if self.speaking else self._begin(probability)
+                if border is not None:
+                    borders.append(border)
+                self._next_frame()
+        return borders
+
+    def clear(self) -> None:
+        """Forgets the open turn, as a cleared or committed buffer does. The clock and the noise floor go on."""
+        self.speaking = False
+        self._run = 0
+
+    def _next_frame(self) -> None:
+        # At 11025 Hz a frame is 352 or 353 samples long; the borders, counted from the first sample, never drift.
+        self._frame += 1
+        border = (self._frame + 1) * FRAME_MS * self._rate // 1000
+        self._wanted = border - self._border
+        self._border = border
+        self._filled = 0
+
+    def _begin(self, probability: float) -> Began | None:
+        if probability < self.settings.threshold:
+            self._run = 0
+            return None
+        self._run += 1
+        if self._run < self._engine.onset_frames:
+            return None
+        self.speaking = True
+        self._run = 0
+        return Began(self._frame * FRAME_MS)
+
+    def _end(self, probability: float) -> Ended | None:
+        if probability >= max(self.settings.threshold - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD):
+            self._run = 0
+            return None
+        self._run += 1
+        # The silence counts from the end of the first quiet frame: 4256 and not 4224 in the recorded turn.
+        if (self._run - 1) * FRAME_MS < self.settings.silence_duration_ms:
+            return None
+        end_ms = (self._frame + 1) * FRAME_MS
+        last_speech_ms = end_ms - self._run * FRAME_MS
+        self.clear()
+        return Ended(end_ms, last_speech_ms)

@@ -1,0 +1,101 @@
+"""WAV files: read with bounds, written as 16-bit mono PCM."""
+
+from __future__ import annotations
+
+import io
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from mockserver.audio.codecs import encode
+from mockserver.audio.formats import AudioFormat, Samples
+
+LARGEST_WAV_BYTES = 512 * 2**20
+
+
+EXTENSIBLE = 0xFFFE
+
+
+SIZES_OF_STREAMED_WAV = (0, 0xFFFFFFFF)  # written by encoders that cannot seek back, e.g. into a pipe
+
+
+def read_wav(source: str | os.PathLike[str] | bytes) -> tuple[Samples, int]:
+    """A PCM WAV file of 8, 16, 24 or 32 bits as (mono samples, rate in Hz); channels are averaged.
+
+    Raises ValueError, saying what to do, for anything else; OSError when the file cannot be read.
+    """
+    name = "WAV data" if isinstance(source, bytes) else os.fspath(source)
+    data = source if isinstance(source, bytes) else _bounded_read(Path(source))
+    try:
+        if _format_tag(data) == EXTENSIBLE:  # the standard library reads it from Python 3.12 on only
+            raise wave.Error("WAVE_FORMAT_EXTENSIBLE is not read")
+        with wave.open(io.BytesIO(data), "rb") as wav:
+            params, frames = wav.getparams(), wav.readframes(wav.getnframes())
+    except (wave.Error, EOFError, RuntimeError) as problem:  # RuntimeError: a chunk that reaches past the end
+        what = str(problem) or "the header is cut off"
+        advice = "save it as 16-bit PCM WAV, for example: ffmpeg -i in -c:a pcm_s16le -bitexact out.wav"
+        raise ValueError(f"{name}: {what}; {advice}") from None
+    _check_whole(name, data, params.nframes * params.nchannels * params.sampwidth, len(frames))
+    if params.framerate < 1:
+        raise ValueError(f"{name}: the header says {params.framerate} Hz; save it again with its true rate")
+    return _mono(_to_int16(frames, params.sampwidth, name), params.nchannels), params.framerate
+
+
+def _bounded_read(path: Path) -> bytes:
+    if (size := path.stat().st_size) > LARGEST_WAV_BYTES:
+        raise ValueError(f"{path}: {size} bytes is more than {LARGEST_WAV_BYTES}; split it into shorter files")
+    return path.read_bytes()
+
+
+def _format_tag(data: bytes) -> int | None:
+    at = data.find(b"fmt ", 12)
+    return int.from_bytes(data[at + 8 : at + 10], "little") if at >= 0 else None
+
+
+def _check_whole(name: str, data: bytes, promised: int, found: int) -> None:
+    at = data.find(b"data", 12)
+    if promised == found or int.from_bytes(data[at + 4 : at + 8], "little") in SIZES_OF_STREAMED_WAV:
+        return
+    raise ValueError(f"{name}: cut off after {found} of the {promised} bytes of sound in its header; copy it again")
+
+
+def _to_int16(frames: bytes, width: int, name: str) -> Samples:
+    """The upper 16 bits of each sample; 8-bit WAV is unsigned."""
+    frames = frames[: len(frames) // width * width]
+    match width:
+        case 1:
+            widened: Samples = (np.frombuffer(frames, np.uint8) ^ np.uint8(128)).astype(np.int16) << np.int16(8)
+            return widened
+        case 2:
+            return np.frombuffer(frames, "<i2")
+        case 3 | 4:
+            upper: Samples = np.frombuffer(frames, np.uint8).reshape(-1, width)[:, width - 2 :].copy().view("<i2")
+            return upper[:, 0]
+        case _:
+            raise ValueError(f"{name}: {8 * width} bits a sample are not read; save it as 16-bit PCM WAV")
+
+
+def _mono(samples: Samples, channels: int) -> Samples:
+    if channels == 1:
+        return samples
+    whole = samples[: len(samples) // channels * channels]
+    mixed: Samples = whole.reshape(-1, channels).mean(axis=1).round().astype(np.int16)
+    return mixed
+
+
+def wav_bytes(samples: Samples, rate: int) -> bytes:
+    """A 16-bit mono WAV file in memory; `rate` in Hz."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(rate)
+        wav.writeframes(encode(samples, AudioFormat("pcm")))
+    return out.getvalue()
+
+
+def write_wav(path: str | os.PathLike[str], samples: Samples, rate: int) -> None:
+    """A 16-bit mono WAV file on disk; `rate` in Hz."""
+    Path(path).write_bytes(wav_bytes(samples, rate))

@@ -1,0 +1,1 @@
+"""What a session costs: quantities counted, and dated price tables."""

@@ -1,0 +1,103 @@
+"""What one session used: seconds of audio, text items, hosted tool calls, and what that comes to in USD.
+
+It counts; how counts become the wire's `usage` is the dialect's affair, and prices come from a dated table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from decimal import Decimal
+from fractions import Fraction
+
+from mockserver.billing.prices import PriceTable, Tokens, dollars
+
+
+class Ledger:
+    """Counts of one session. Seconds are exact fractions: samples over their rate."""
+
+    def __init__(self, prices: PriceTable, model: str) -> None:
+        self.prices = prices
+        self.model = model
+        self.text_items = 0
+        self.hosted_calls: Counter[str] = Counter()
+        self.telephony_s = Fraction(0)
+        self.tokens: dict[str, Tokens] = {}
+        """By model."""
+        self.transcribed_s: dict[str, Fraction] = {}
+        """By transcription model, where seconds are billed."""
+        self._samples_in: Counter[int] = Counter()
+        self._samples_out: Counter[int] = Counter()
+
+    def heard(self, samples: int, rate: int) -> None:
+        """Audio came in: `samples` at `rate` Hz."""
+        self._samples_in[rate] += samples
+
+    def spoke(self, samples: int, rate: int) -> None:
+        """Audio went out: `samples` at `rate` Hz."""
+        self._samples_out[rate] += samples
+
+    def used(self, model: str, tokens: Tokens) -> None:
+        """A model read and wrote `tokens`."""
+        self.tokens[model] = self.tokens.get(model, Tokens()) + tokens
+
+    def hosted(self, tool: str, calls: int) -> None:
+        """The service ran a tool of its own. Raises UnknownPrice, and counts nothing, where the table has none."""
+        self.prices.thousand_calls(tool)
+        self.hosted_calls[tool] += calls
+
+    def transcribed(self, model: str, seconds: Fraction) -> None:
+        """A transcription model that is billed by time heard that much."""
+        self.transcribed_s[model] = self.transcribed_s.get(model, Fraction(0)) + seconds
+
+    @property
+    def audio_in_s(self) -> Fraction:
+        """Seconds of input audio received."""
+        return _seconds(self._samples_in)
+
+    @property
+    def audio_out_s(self) -> Fraction:
+        """Seconds of output audio sent."""
+        return _seconds(self._samples_out)
+
+    @property
+    def exact_usd(self) -> Fraction:
+        """The whole amount, unrounded. Raises UnknownPrice."""
+        minutes = (self.audio_in_s + self.audio_out_s) / 60 if self.prices.per_audio_minute else Fraction(0)
+        usd = minutes * Fraction(self.prices.minute(self.model)) if minutes else Fraction(0)
+        usd += self.text_items * Fraction(self.prices.per_text_item)
+        usd += self.telephony_s / 60 * Fraction(self.prices.per_telephony_minute)
+        for tool, calls in self.hosted_calls.items():
+            usd += Fraction(self.prices.thousand_calls(tool)) * calls / 1000
+        for model, tokens in self.tokens.items():
+            usd += self.prices.tokens(model).of(tokens)
+        for model, seconds in self.transcribed_s.items():
+            usd += Fraction(self.prices.transcribed_minute(model)) * seconds / 60
+        return usd
+
+    @property
+    def total_usd(self) -> Decimal:
+        """The amount to a millionth of a USD. Raises UnknownPrice."""
+        return dollars(self.exact_usd)
+
+    def as_json(self) -> dict[str, object]:
+        """Counts and amount as the control plane shows them; money is a string, to lose nothing."""
+        shown: dict[str, object] = {
+            "model": self.model,
+            "audio_in_s": float(self.audio_in_s),
+            "audio_out_s": float(self.audio_out_s),
+            "text_items": self.text_items,
+            "hosted_calls": dict(self.hosted_calls),
+            "telephony_s": float(self.telephony_s),
+            "usd": str(self.total_usd),
+            "prices_as_of": self.prices.as_of,
+        }
+        if self.tokens:
+            shown["tokens"] = {model: asdict(tokens) for model, tokens in self.tokens.items()}
+        if self.transcribed_s:
+            shown["transcribed_s"] = {model: float(seconds) for model, seconds in self.transcribed_s.items()}
+        return shown
+
+
+def _seconds(samples: Counter[int]) -> Fraction:
+    return sum((Fraction(count, rate) for rate, count in samples.items()), Fraction(0))

@@ -1,0 +1,53 @@
+"""The names of the dialects that the mock serves, and which one a connection asks for.
+
+Names alone: they are needed before the first connection, and what they stand for is slow to load. See registry.py.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+DialectName = Literal["xai@2026-04", "xai@2026-07", "xai@2026-08", "xai@2026-09", "openai@2026-08"]
+"""A service and a date. Each has its row in registry.py; the type checker refuses one without."""
+Vendor = Literal["xai", "openai"]
+
+DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
+ALIASES: dict[str, DialectName] = {"xai": "xai@2026-07", "openai": "openai@2026-08"}
+"""What a name without a date stands for."""
+AUTO = "auto"
+"""Each connection is served in the dialect that it asks for: see `dialect_for`."""
+
+_MODEL_OR_KEY: tuple[tuple[str, Vendor], ...] = (
+    ("grok", "xai"),
+    ("gpt", "openai"),
+    ("xai-", "xai"),
+    ("sk-", "openai"),
+    ("ek_", "openai"),
+)
+_SUBPROTOCOLS: tuple[tuple[str, Vendor], ...] = (
+    ("xai-client-secret.", "xai"),
+    ("openai-insecure-api-key.", "openai"),
+    ("realtime", "openai"),
+)
+
+
+def dialect_name(name: str) -> str:
+    """The full, dated name of a dialect; `auto` stays. Raises ValueError, with the known names, for another."""
+    full = ALIASES.get(name, name)
+    if full in (*DIALECT_NAMES, AUTO):
+        return full
+    raise ValueError(f"unknown dialect {name!r}; known are {', '.join([*ALIASES, AUTO, *DIALECT_NAMES])}")
+
+
+def dialect_for(model: str | None, credential: str | None, subprotocols: str | None, query: dict[str, str]) -> str:
+    """The dialect of a connection by what it brings: its model's name, else its key's, else its subprotocols, else what
+    only one service has in a query. Without any of them it is the first of ALIASES."""
+    for value in (model or "", credential or ""):
+        for prefix, name in _MODEL_OR_KEY:
+            if value.startswith(prefix):
+                return ALIASES[name]
+    for offered in (subprotocols or "").split(","):
+        for prefix, name in _SUBPROTOCOLS:
+            if offered.strip().startswith(prefix):
+                return ALIASES[name]
+    return ALIASES["openai" if "intent" in query or "call_id" in query else "xai"]

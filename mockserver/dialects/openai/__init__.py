@@ -1,0 +1,1 @@
+"""OpenAI's Realtime API on the wire."""

@@ -1,0 +1,542 @@
+"""OpenAI's Realtime API as it speaks: facts in, server frames out, in the order and with the keys of live recordings.
+
+Key order and oddities are observed unless a comment says otherwise. The objects inside the events are in
+openai_shapes.py, what a client may send in openai_frames.py, the session object in openai_session.py, the handshake in
+door.py, counting and prices in openai_usage.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+import pybase64
+from typing_extensions import assert_never
+
+from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS
+from mockserver.billing.ledger import Ledger
+from mockserver.billing.prices import PriceTable, priced
+from mockserver.dialects.base import Opening, Traits
+from mockserver.dialects.openai import (
+    chunking as openai_words,
+)
+from mockserver.dialects.openai import (
+    parse as openai_frames,
+)
+from mockserver.dialects.openai import (
+    session_object as openai_session,
+)
+from mockserver.dialects.openai.ids import OpenAIIds, drawn
+from mockserver.dialects.openai.objects import item_begun, item_retrieved, item_shown, part_shown, response_shown
+from mockserver.dialects.openai.parse import Circumstances
+from mockserver.dialects.openai.session_object import STREAMING, Json, Model
+from mockserver.dialects.openai.usage import (
+    Reading,
+    counts_tokens,
+    tokens_of,
+    total,
+    transcription_tokens,
+    transcription_usage,
+)
+from mockserver.dialects.validation import shortened
+from mockserver.protocol.commands import Command, Rejected, Settings
+from mockserver.protocol.conversation import Item
+from mockserver.protocol.facts import (
+    ApprovalAsked,
+    AudioSent,
+    CallEnded,
+    CallStarted,
+    Cleared,
+    Committed,
+    Configured,
+    Expired,
+    Fact,
+    Heard,
+    HeardSoFar,
+    HostedEnded,
+    HostedStarted,
+    ItemAdded,
+    ItemDeleted,
+    ItemRetrieved,
+    ItemTruncated,
+    LimitsUpdated,
+    Malformed,
+    MessageEnded,
+    MessageStarted,
+    Opened,
+    Refused,
+    Response,
+    ResponseEnded,
+    ResponseStarted,
+    SpeechStarted,
+    SpeechStopped,
+    TimedOut,
+    ToolsListed,
+    TranscriptionFailed,
+    WordsSent,
+)
+from mockserver.protocol.ids import stream
+from mockserver.protocol.limits import Limits
+from replay.cassette.frames import Close, Frame, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """What changed from one date of the service to the next."""
+
+    name: str
+
+
+OPENAI_2026_08 = Date("openai@2026-08")
+
+
+@lru_cache
+def traits_of(model: Model, kind: str) -> Traits:
+    """How sessions of a model behave; `kind` is `realtime` or `transcription`."""
+    fresh = openai_session.fresh(model, "", 0) if kind == "realtime" else openai_session.fresh_transcription("", 0)
+    return Traits(
+        defaults=Settings(**openai_session.changes_of(fresh)),  # type: ignore[arg-type]
+        user_item_at_speech_start=False,
+        speech_reported_in_manual=False,
+        commit_answers=False,
+        commit_ignored_under_vad=False,
+        resumes_turn=False,
+        manual_turns=OPENAI_TURNS,
+        transcript_before_response=False,
+        owes_answer=False,
+        least_commit_ms=100.0,
+        unique_item_ids=False,
+        checks_references=True,
+        truncation_erases_text=True,
+        opens_with_output=True,
+        closes_together=True,
+        names_phases=model.reasons,
+        counts_context=True,
+        keeps_hosted=True,
+        ends_with_mcp=True,
+        keeps_sound=True,
+        limits_after_s=0.043 if kind == "realtime" else None,
+        segments=openai_words.sentences,
+        plan=openai_words.plan,
+        written=openai_words.written,
+        rhythm=openai_words.RHYTHM,
+        max_frame_bytes=21 << 20,  # 15 MiB of audio in base64 and its envelope
+        ping_s=20.26,
+        limits=Limits(
+            max_sessions=100,  # a guess; the service's limit is one of tokens
+            session_minutes=openai_session.SESSION_S / 60,
+            resumption_minutes=0,
+            secret_seconds=600,
+            secret_max_seconds=7200,
+        ),
+    )
+
+
+class OpenAI:
+    """The dialect on one connection."""
+
+    def __init__(self, date: Date, opening: Opening, prices: PriceTable) -> None:
+        query = dict(opening.query)
+        secret = opening.secret or {}
+        transcribes = query.get("intent") == "transcription" or secret.get("type") == "transcription"
+        self._model = Model(opening.model or secret.get("model") or DEFAULT_MODEL)
+        self.name = date.name
+        self.prices = prices
+        self.model = priced(self._model.name, prices.per_million_tokens)
+        self.ids = OpenAIIds(opening.seed, opening.epoch)
+        expires_at = int(opening.epoch) + int(opening.session_s or openai_session.SESSION_S)
+        if transcribes:
+            session = openai_session.fresh_transcription(self.ids.session, expires_at)
+        else:
+            session = openai_session.fresh(self._model, self.ids.session, expires_at)
+        self._session = openai_session.merged(session, secret, self._model)
+        defaults = Settings(**openai_session.changes_of(self._session))  # type: ignore[arg-type]
+        self.traits = replace(traits_of(self._model, self._session["type"]), defaults=defaults)
+        self._obfuscation = stream(opening.seed, "obfuscation")
+        self._doubt = stream(opening.seed, "logprobs")
+        self._conversation_id = self.ids.conversation
+        self._head: str | None = None
+        self._spoke = False
+        self._before = 0
+        self._reading = Reading()
+        self._told: dict[str, int] = {}
+        """How many pieces of a spoken turn's transcript have left, by item."""
+
+    def parse(self, data: str | bytes, settings: Settings) -> Command:
+        return openai_frames.parse(data, Circumstances(self._session, self._model, self._spoke))
+
+    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+        match fact:
+            case ResponseEnded():
+                response = fact.response
+                response.tokens = tokens_of(response, self._session, self._model, self._before, self._reading)
+                self._before = total(response.tokens) or self._before
+                ledger.used(self.model, response.tokens)
+            case Heard() if (transcriber := self._transcriber) is not None:
+                if counts_tokens(transcriber):
+                    counted = transcription_tokens(fact.item.heard_ms, len(self._pieces(fact.transcript)))
+                    ledger.used(priced(transcriber, self.prices.per_million_tokens), counted)
+                else:
+                    known = priced(transcriber, self.prices.per_transcribed_minute)
+                    name = known if known in self.prices.per_transcribed_minute else STREAMING
+                    ledger.transcribed(name, Fraction(round(fact.item.heard_ms), 1000))
+
+    def event(self, at: float, type: str, **fields: object) -> Frame:
+        """An event in the usual order: type, event_id, its fields."""
+        return Text(orjson.dumps({"type": type, "event_id": self.ids.event(at), **fields}))
+
+    def render(self, fact: Fact, at: float) -> Iterator[Frame]:
+        match fact:
+            case AudioSent():
+                self._spoke = True
+                delta = pybase64.b64encode_as_string(fact.audio)
+                yield self.event(at, "response.output_audio.delta", **_place(fact.response, fact.item), delta=delta)
+            case WordsSent():
+                name = "output_audio_transcript" if fact.response.settings.speaks else "output_text"
+                place = _place(fact.response, fact.item)
+                yield self._delta(at, f"response.{name}.delta", fact.text, **place)
+            case Opened():
+                self._conversation_id = fact.conversation_id
+                yield self.event(at, "session.created", session=self._session)
+            case Configured():
+                self._session = dict(fact.asked)
+                yield self.event(at, "session.updated", session=self._session)
+            case ItemAdded():
+                yield from self._item_entered(fact.item, at)
+            case ItemDeleted():
+                yield self.event(at, "conversation.item.deleted", item_id=fact.item_id)
+            case ItemRetrieved():
+                yield self.event(at, "conversation.item.retrieved", item=item_retrieved(fact.item))
+            case ItemTruncated():
+                cut = {"content_index": fact.content_index, "audio_end_ms": fact.audio_end_ms}
+                yield self.event(at, "conversation.item.truncated", item_id=fact.item.id, **cut)
+            case SpeechStarted():
+                place = {"audio_start_ms": fact.at_ms, "item_id": fact.item.id}
+                yield self.event(at, "input_audio_buffer.speech_started", **place)
+            case SpeechStopped():
+                place = {"audio_end_ms": fact.at_ms, "item_id": fact.item.id}
+                yield self.event(at, "input_audio_buffer.speech_stopped", **place)
+            case Committed():
+                place = {"previous_item_id": fact.item.previous, "item_id": fact.item.id}
+                yield self.event(at, "input_audio_buffer.committed", **place)
+                yield from self._item_entered(fact.item, at)
+            case Cleared():
+                yield self.event(at, "input_audio_buffer.cleared")
+            case HeardSoFar():
+                if self._transcriber == STREAMING:
+                    yield from self._heard(fact.item, fact.transcript, at)
+            case Heard():
+                if self._transcriber is not None:
+                    yield from self._heard(fact.item, fact.transcript, at)
+                    yield self._heard_all(fact, at)
+            case TranscriptionFailed():
+                yield self._not_heard(fact, at)
+            case TimedOut():
+                end_ms = _on_grid(fact.end_ms)
+                start_ms = end_ms - _on_grid(fact.end_ms - fact.start_ms)
+                place = {"audio_start_ms": start_ms, "audio_end_ms": end_ms, "item_id": fact.item.id}
+                yield self.event(at, "input_audio_buffer.timeout_triggered", **place)
+            case ResponseStarted():
+                yield self.event(at, "response.created", response=self._response(fact.response))
+            case MessageStarted():
+                yield from self._message_started(fact, at)
+            case MessageEnded():
+                yield from self._message_ended(fact, at)
+            case CallStarted():
+                yield from self._call_started(fact, at)
+            case CallEnded():
+                yield from self._call_ended(fact, at)
+            case HostedStarted() | HostedEnded() | ToolsListed() | ApprovalAsked():
+                yield from self._hosted(fact, at)
+            case ResponseEnded():
+                yield self.event(at, "response.done", response=self._response(fact.response))
+            case LimitsUpdated():
+                yield from self._limits(fact.response, at)
+            case Expired():
+                # The error is of the beta, the close frame of today: clients that know either are told.
+                told = (IDLE if fact.idle else EXPIRED).format(minutes=fact.after_s / 60)
+                yield self._error(Rejected(told, code="session_expired"), at)
+                yield Close(1001, told)
+            case Refused():
+                code, param, message = REFUSALS[fact.problem]
+                told = message.format(id=shortened(fact.about), has=fact.has_ms, asked=fact.asked_ms)
+                yield self._error(Rejected(told, code=code, param=param, event_id=fact.event_id), at)
+            case Malformed():
+                yield self._error(fact.rejected, at)
+            case _:
+                assert_never(fact)
+
+    # The conversation.
+
+    def _item_entered(self, item: Item, at: float) -> Iterator[Frame]:
+        """An item that is whole when it comes: added and done at once, with the same link."""
+        if item.previous is None:
+            self._head = item.id
+        shown = {"previous_item_id": item.previous, "item": item_shown(item)}
+        yield self.event(at, "conversation.item.added", **shown)
+        yield self.event(at, "conversation.item.done", **shown)
+
+    @property
+    def _transcriber(self) -> str | None:
+        asked = self._session["audio"]["input"]["transcription"]
+        return None if asked is None else asked.get("model") or DEFAULT_TRANSCRIBER
+
+    def _pieces(self, transcript: str) -> tuple[str, ...]:
+        """A transcript as deltas. The streaming model's begin with a space; whisper-1 has only one (documented)."""
+        if self._transcriber == "whisper-1":
+            return (transcript,)
+        return openai_words.pieces(f" {transcript}" if self._transcriber == STREAMING else transcript)
+
+    def _heard(self, item: Item, transcript: str, at: float) -> Iterator[Frame]:
+        pieces = self._pieces(transcript)
+        for piece in pieces[self._told.get(item.id, 0) :]:
+            type = "conversation.item.input_audio_transcription.delta"
+            yield self._delta(at, type, piece, self._logprobs([piece]), item_id=item.id, content_index=0)
+        self._told[item.id] = len(pieces)
+
+    def _heard_all(self, fact: Heard, at: float) -> Frame:
+        pieces = self._told.pop(fact.item.id, 0)
+        return self.event(
+            at,
+            "conversation.item.input_audio_transcription.completed",
+            item_id=fact.item.id,
+            content_index=0,
+            transcript=fact.transcript,
+            usage=transcription_usage(self._transcriber or "", fact.item.heard_ms, pieces),
+            **self._logprobs(self._pieces(fact.transcript)),
+        )
+
+    def _not_heard(self, fact: TranscriptionFailed, at: float) -> Frame:
+        """Vendor's page; others saw the type `server_error` from a kindred service."""
+        error = {"type": "transcription_error", "code": fact.code, "message": fact.message, "param": None}
+        type = "conversation.item.input_audio_transcription.failed"
+        return self.event(at, type, item_id=fact.item.id, content_index=0, error=error)
+
+    def _logprobs(self, pieces: Sequence[str]) -> Json:
+        """Where they are asked for, of models that know them (documented); their numbers say nothing."""
+        if not self._session["include"] or not counts_tokens(self._transcriber or ""):
+            return {}
+        told = [
+            {"token": piece, "logprob": -self._doubt.random() / 10, "bytes": list(piece.encode())} for piece in pieces
+        ]
+        return {"logprobs": told}
+
+    # A response.
+
+    def _response(self, response: Response) -> Json:
+        return response_shown(response, self._conversation_id)
+
+    def _delta(
+        self, at: float, type: str, delta: str, more: Mapping[str, object] = MappingProxyType({}), **place: object
+    ) -> Frame:
+        """Text is filled up so that its length tells nothing: to 16 characters, or to a multiple of them (a guess)."""
+        filled = {"delta": delta, "obfuscation": drawn(self._obfuscation, -len(delta) % 16)}
+        return self.event(at, type, **place, **filled, **more)
+
+    def _begun(self, response: Response, item: Item, at: float) -> Iterator[Frame]:
+        shown = item_begun(item)
+        index = response.output.index(item)
+        yield self.event(at, "response.output_item.added", response_id=response.id, output_index=index, item=shown)
+        if not response.aside:
+            if item.previous is None:
+                self._head = item.id
+            yield self.event(at, "conversation.item.added", previous_item_id=item.previous, item=shown)
+
+    def _finished(self, response: Response, item: Item, at: float) -> Iterator[Frame]:
+        """The conversation's event comes before the response's; at the start it is the other way round."""
+        shown = item_shown(item)
+        if not response.aside:
+            # The link of the second item of a conversation is lost (17 of 17 recorded, and 0 of 16 others).
+            link = None if item.previous == self._head else item.previous
+            yield self.event(at, "conversation.item.done", previous_item_id=link, item=shown)
+        index = response.output.index(item)
+        yield self.event(at, "response.output_item.done", response_id=response.id, output_index=index, item=shown)
+
+    def _message_started(self, fact: MessageStarted, at: float) -> Iterator[Frame]:
+        response, item = fact.response, fact.item
+        yield from self._begun(response, item, at)
+        part = part_shown(spoken=response.settings.speaks, text="")
+        yield self.event(at, "response.content_part.added", **_place(response, item), part=part)
+
+    def _message_ended(self, fact: MessageEnded, at: float) -> Iterator[Frame]:
+        # That a cut message closes in the same order is a guess.
+        response, item = fact.response, fact.item
+        place = _place(response, item)
+        if response.settings.speaks:
+            yield self.event(at, "response.output_audio.done", **place)
+            yield self.event(at, "response.output_audio_transcript.done", **place, transcript=item.text)
+        else:
+            yield self.event(at, "response.output_text.done", **place, text=item.text)
+        part = part_shown(spoken=response.settings.speaks, text=item.text)
+        yield self.event(at, "response.content_part.done", **place, part=part)
+        yield from self._finished(response, item, at)
+
+    def _call_started(self, fact: CallStarted, at: float) -> Iterator[Frame]:
+        yield from self._begun(fact.response, fact.item, at)
+        place = _call_place(fact.response, fact.item)
+        for piece in openai_words.pieces(fact.arguments):
+            yield self._delta(at, "response.function_call_arguments.delta", piece, **place)
+
+    def _call_ended(self, fact: CallEnded, at: float) -> Iterator[Frame]:
+        item, place = fact.item, _call_place(fact.response, fact.item)
+        whole = {"name": item.name, "arguments": item.arguments}
+        yield self.event(at, "response.function_call_arguments.done", **place, **whole)
+        yield from self._finished(fact.response, item, at)
+
+    # What the service runs itself. The fields are documented; the order is known from live tests of a client, except
+    # where it says that it is guessed.
+
+    def _hosted(self, fact: HostedStarted | HostedEnded | ToolsListed | ApprovalAsked, at: float) -> Iterator[Frame]:
+        """Tools that are not on an MCP server are unknown to this API: that nothing is told of them is a guess."""
+        match fact:
+            case ToolsListed():
+                yield from self._tools_listed(fact.item, at)
+            case ApprovalAsked():
+                yield from self._begun(fact.response, fact.item, at)
+                yield from self._finished(fact.response, fact.item, at)
+            case HostedStarted() if fact.item.server:
+                yield from self._mcp_called(fact, at)
+            case HostedEnded() if fact.item.server:
+                yield from self._mcp_answered(fact, at)
+
+    def _mcp_called(self, fact: HostedStarted, at: float) -> Iterator[Frame]:
+        response, item = fact.response, fact.item
+        yield from self._begun(response, item, at)
+        index = response.output.index(item)
+        place: Json = {"response_id": response.id, "item_id": item.id, "output_index": index}
+        for piece in openai_words.pieces(fact.arguments):
+            yield self._delta(at, "response.mcp_call_arguments.delta", piece, **place)
+        yield self.event(at, "response.mcp_call_arguments.done", **place, arguments=fact.arguments)
+        yield self.event(at, "response.mcp_call.in_progress", output_index=index, item_id=item.id)
+
+    def _mcp_answered(self, fact: HostedEnded, at: float) -> Iterator[Frame]:
+        response, item = fact.response, fact.item
+        end = "failed" if item.error else "completed"
+        yield self.event(at, f"response.mcp_call.{end}", output_index=response.output.index(item), item_id=item.id)
+        yield from self._finished(response, item, at)  # that the item closes after it is a guess
+
+    def _tools_listed(self, item: Item, at: float) -> Iterator[Frame]:
+        if item.previous is None:
+            self._head = item.id
+        link = {"previous_item_id": item.previous}
+        # That the item comes empty, and is not closed when the listing fails, is a guess.
+        yield self.event(at, "conversation.item.added", **link, item=item_shown(replace(item, tools=())))
+        yield self.event(at, "mcp_list_tools.in_progress", item_id=item.id)
+        yield self.event(at, f"mcp_list_tools.{'failed' if item.error else 'completed'}", item_id=item.id)
+        if not item.error:
+            yield self.event(at, "conversation.item.done", **link, item=item_shown(item))
+
+    def _limits(self, response: Response, at: float) -> Iterator[Frame]:
+        """None came after the one recorded response of gpt-realtime that only called a function."""
+        if response.output and all(item.kind == "call" for item in response.output):
+            return
+        used = 1046 if self._model.reasons else 650 if response.settings.speaks else 285
+        entry = {
+            "name": "tokens",
+            "limit": LIMIT,
+            "remaining": LIMIT - used,
+            "reset_seconds": used * 60_000 // LIMIT / 1000,
+        }
+        yield self.event(at, "rate_limits.updated", rate_limits=[entry])
+
+    def _error(self, asked: Rejected, at: float) -> Frame:
+        error: Json = {
+            "type": asked.kind,
+            "code": asked.code,
+            "message": asked.message,
+            "param": asked.param,
+            "event_id": asked.event_id,
+        }
+        return self.event(at, "error", error=error)
+
+
+def session_for(asked: Mapping[str, Any], seed: str) -> Json:
+    """The session that a client secret's answer shows. It ends nowhere yet: `expires_at` is 0 (recordings)."""
+    session_id = OpenAIIds(seed, 0.0).session
+    model = Model(asked.get("model") or DEFAULT_MODEL)
+    if asked.get("type") == "transcription":
+        return openai_session.merged(openai_session.fresh_transcription(session_id, 0), asked, model)
+    return openai_session.merged(openai_session.fresh(model, session_id, 0), asked, model)
+
+
+EXPIRED = "Your session hit the maximum duration of {minutes:g} minutes."
+IDLE = "Your session was idle for {minutes:g} minutes."
+"""The service never says so: it keeps idle sessions open. Only a mock that is told to does not."""
+DEFAULT_MODEL = "gpt-realtime"
+DEFAULT_TRANSCRIBER = "gpt-4o-mini-transcribe"
+LIMIT = 15_000_000
+"""Tokens a minute of the recorded account; what a response is counted as is an estimate of the service's own."""
+
+REFUSALS: dict[str, tuple[str | None, str | None, str]] = {
+    "response_active": (
+        "conversation_already_has_active_response",
+        None,
+        "Conversation already has an active response in progress: {id}. Wait until the response is finished before"
+        " creating a new one.",
+    ),
+    "nothing_to_cancel": ("response_cancel_not_active", None, "Cancellation failed: no active response found"),
+    "buffer_empty": (
+        "input_audio_buffer_commit_empty",
+        None,
+        "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only has"
+        " {has:.2f}ms of audio.",
+    ),
+    "conversation_full": ("invalid_value", "item", "The conversation is full: no item can be added."),
+    "item_exists": ("invalid_value", "item.id", "An item with the id '{id}' is already in the conversation."),
+    "previous_unknown": (
+        "item_create_invalid_previous_item_id",
+        None,
+        "Error adding item: the previous item with id '{id}' does not exist.",
+    ),
+    "call_unknown": ("invalid_tool_call_id", None, "Tool call ID '{id}' not found in conversation."),
+    "approval_unknown": (
+        "invalid_value",
+        "item.approval_request_id",
+        "Approval request with id '{id}' not found in conversation, or already answered.",
+    ),
+    "reference_unknown": ("invalid_value", "response.input", "Item with item_id not found: {id}"),
+    "delete_unknown": (
+        "item_delete_invalid_item_id",
+        None,
+        "Error deleting item: the item with id '{id}' does not exist.",
+    ),
+    "retrieve_unknown": (
+        "item_retrieve_invalid_item_id",
+        None,
+        "Error retrieving item: the item with id '{id}' does not exist.",
+    ),
+    "truncate_unknown": ("item_truncate_invalid_item_id", None, "Item with item_id not found: {id}"),
+    "truncate_unspoken": (
+        "unsupported_content_type",
+        None,
+        "Only model output audio messages can be truncated",
+    ),
+    "truncate_beyond": (
+        "invalid_value",
+        "audio_end_ms",
+        "Audio content of {has:.0f}ms is already shorter than {asked}ms",
+    ),
+}
+"""Code, param and text by problem, as observed or as clients know them. All of an unknown approval and reference, and
+the param of the last, are guesses."""
+
+
+def _on_grid(ms: int) -> int:
+    """Of a silent turn begin, end and length are whole frames, at least as long as asked (the vendor's captured
+    example: 13216 to 19232 for 6000)."""
+    return -(-ms // FRAME_MS) * FRAME_MS
+
+
+def _place(response: Response, item: Item) -> Json:
+    index = response.output.index(item)
+    return {"response_id": response.id, "item_id": item.id, "output_index": index, "content_index": 0}
+
+
+def _call_place(response: Response, item: Item) -> Json:
+    index = response.output.index(item)
+    return {"response_id": response.id, "item_id": item.id, "output_index": index, "call_id": item.call_id}

@@ -1,0 +1,130 @@
+"""The objects inside OpenAI's events: items, parts, responses, in wire key order. No events: see openai.py."""
+
+from __future__ import annotations
+
+import pybase64
+
+from mockserver.audio.formats import AudioFormat
+from mockserver.dialects.openai.session_object import VOICES, Json
+from mockserver.dialects.openai.usage import usage
+from mockserver.protocol.commands import Part
+from mockserver.protocol.conversation import Item
+from mockserver.protocol.facts import Response
+
+
+def item_shown(item: Item) -> Json:
+    """An item in events that add it or close it: without what the caller said in it."""
+    return _with_content(item, [_content(item, part) for part in item.parts])
+
+
+def item_retrieved(item: Item) -> Json:
+    """An item as `conversation.item.retrieved` shows it: with what was said, and the sound of it as far as it is kept.
+    The beta's names (`audio`, with a `format`) stand in the vendor's example; these are the ones that clients read."""
+    return _with_content(item, [_retrieved(item, part) for part in item.parts])
+
+
+def item_begun(item: Item) -> Json:
+    """An output item that is still empty."""
+    return _with_content(item, [])
+
+
+def _with_content(item: Item, content: list[Json]) -> Json:
+    match item.kind:
+        case "call":
+            return {
+                "id": item.id,
+                "type": "function_call",
+                "status": item.status,
+                "name": item.name,
+                "call_id": item.call_id,
+                "arguments": item.arguments,
+            }
+        case "result":
+            return {"id": item.id, "type": "function_call_output", "call_id": item.call_id, "output": item.output}
+        case "hosted":
+            error = {"type": "tool_execution_error", "message": item.error} if item.error else None
+            return {
+                "id": item.id,
+                "type": "mcp_call",
+                "server_label": item.server,
+                "name": item.name,
+                "arguments": item.arguments,
+                "approval_request_id": item.request_id or None,
+                "output": item.output if item.status == "completed" else None,
+                "error": error,
+            }
+        case "request":
+            asked = {"server_label": item.server, "name": item.name, "arguments": item.arguments}
+            return {"id": item.id, "type": "mcp_approval_request", **asked}
+        case "approval":
+            told = {"approval_request_id": item.request_id, "approve": item.approved, "reason": item.output or None}
+            return {"id": item.id, "type": "mcp_approval_response", **told}
+        case "listing":  # a server's descriptions and schemas are not known here
+            tools = [{"name": name, "input_schema": {"type": "object"}, "annotations": None} for name in item.tools]
+            return {"id": item.id, "type": "mcp_list_tools", "server_label": item.server, "tools": tools}
+    status = item.status if item.role == "assistant" else "completed"
+    shown: Json = {"id": item.id, "type": "message", "status": status, "role": item.role, "content": content}
+    return {**shown, "phase": item.phase} if item.phase else shown
+
+
+def _content(item: Item, part: Part) -> Json:
+    if part.kind == "input_audio":
+        return {"type": "input_audio", "transcript": None}
+    if part.kind == "input_image":  # how an image is echoed is unknown
+        return {"type": "input_image", "image_url": part.image, "detail": part.detail}
+    if item.role != "assistant":
+        return {"type": "input_text", "text": part.text}
+    if part.is_audio:
+        return {"type": "output_audio", "transcript": part.text}
+    return {"type": "output_text", "text": part.text}
+
+
+def _retrieved(item: Item, part: Part) -> Json:
+    shown = _content(item, part)
+    if not part.is_audio:
+        return shown
+    if part.kind == "input_audio":
+        shown["transcript"] = part.text or None
+    sound = part.audio or item.sound
+    return {**shown, "audio": pybase64.b64encode_as_string(sound)} if sound else shown
+
+
+def part_shown(*, spoken: bool, text: str) -> Json:
+    """A content part, by the short names that parts have."""
+    return {"type": "audio", "transcript": text} if spoken else {"type": "text", "text": text}
+
+
+def response_shown(response: Response, conversation_id: str) -> Json:
+    settings = response.settings
+    done = response.status != "in_progress"
+    voice = settings.voice if settings.voice in VOICES else {"id": settings.voice}
+    return {
+        "object": "realtime.response",
+        "id": response.id,
+        "status": response.status,
+        "status_details": _details(response),
+        "output": [item_shown(item) for item in response.output] if done else [],
+        "conversation_id": None if response.aside else conversation_id,
+        "output_modalities": ["audio" if settings.speaks else "text"],
+        "max_output_tokens": "inf" if settings.max_output_tokens is None else settings.max_output_tokens,
+        "audio": {"output": {"format": _format(settings.output_format), "voice": voice}},
+        "usage": usage(response.tokens) if done else None,
+        "metadata": None if response.metadata is None else dict(response.metadata),
+    }
+
+
+def _details(response: Response) -> Json | None:
+    match response.status:
+        case "cancelled" | "incomplete":
+            return {"type": response.status, "reason": response.reason}
+        case "failed":
+            # The specification has no message, but it was on the wire, and pipecat reads it.
+            code, _, message = response.error.partition(": ")
+            kind = code if code == "insufficient_quota" else "server_error"
+            return {"type": "failed", "error": {"type": kind, "code": code, "message": message}}
+        case _:
+            return None
+
+
+def _format(form: AudioFormat) -> Json:
+    return {"type": "audio/pcm", "rate": form.rate} if form.kind == "pcm" else {"type": f"audio/{form.kind}"}

@@ -1,0 +1,291 @@
+"""What a client may send to OpenAI, and how that reads as a command. No answers are made here: see openai.py.
+
+A session's update is checked as a whole: with one bad member nothing of it applies. How refusals are worded is in
+openai_errors.py.
+"""
+
+from __future__ import annotations
+
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+import pybase64
+from pydantic import ValidationError
+
+from mockserver.dialects.mcp_servers import tool_servers
+from mockserver.dialects.openai import session_object as openai_session
+from mockserver.dialects.openai.client_events import (
+    EVENTS,
+    SESSION,
+    ApprovalResponse,
+    BufferAppend,
+    BufferClear,
+    BufferCommit,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    ItemCreate,
+    ItemDelete,
+    ItemReference,
+    ItemRetrieve,
+    ItemTruncate,
+    Mcp,
+    OutputContent,
+    RealtimeSession,
+    ResponseCancel,
+    ResponseCreate,
+    ResponseFields,
+    SessionUpdate,
+    TranscriptionSession,
+)
+from mockserver.dialects.openai.errors import bad_value, loaded, rejected
+from mockserver.dialects.openai.session_object import Json, Model
+from mockserver.protocol import commands
+from mockserver.protocol.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
+
+MCP_ADDRESSES = ("server_url", "connector_id", "tunnel_id")
+"""Where a server of tools is; one of them has to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What decides how a frame reads."""
+
+    session: Json
+    model: Model
+    spoke: bool
+    """There is assistant's audio in the conversation."""
+
+
+def parse(data: str | bytes, now: Circumstances) -> Command:
+    """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
+    if isinstance(data, bytes):
+        return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
+    try:
+        event = EVENTS.validate_json(data)
+    except ValidationError as error:
+        return rejected(error, loaded(data))
+    except RecursionError:
+        return Rejected("Invalid event: the message is nested too deeply.", code="invalid_json")
+    return _command(event, now)
+
+
+def check_session(session: object) -> Rejected | None:
+    """Why `session` would be refused in a request for a client secret; None when it is fine."""
+    try:
+        asked = SESSION.validate_python(session)
+    except ValidationError as error:
+        return rejected(error, session, ("session",))
+    return _unanswerable(asked, "session")
+
+
+def _command(event: Any, now: Circumstances) -> Command:
+    match event:
+        case BufferAppend():
+            return _append(event)
+        case ResponseCreate():
+            return _respond(event, now)
+        case ItemCreate():
+            return _add(event.item, event.previous_item_id or None, event.event_id)
+        case SessionUpdate():
+            return _configure(event, now)
+        case BufferCommit():
+            return commands.Commit(event.event_id)
+        case BufferClear():
+            return commands.Clear()
+        case ResponseCancel():
+            return commands.Cancel(event.response_id, event.event_id)
+        case ItemTruncate():
+            return commands.Truncate(event.item_id, event.content_index, event.audio_end_ms, event.event_id)
+        case ItemDelete():
+            return commands.Delete(event.item_id, event.event_id)
+        case ItemRetrieve():
+            return commands.Retrieve(event.item_id, event.event_id)
+        case _:  # what the service does with these outside of translations is unknown
+            problem = f"'{event.type}' belongs to translation sessions; this session does not take it."
+            return Rejected(problem, code="invalid_event", param="type", event_id=event.event_id)
+
+
+def _append(event: BufferAppend) -> Command:
+    try:
+        audio = pybase64.b64decode(event.audio, validate=True)
+    except (binascii.Error, ValueError):
+        return _bad_audio("an invalid value", event.event_id)
+    return commands.Append(audio) if audio else _bad_audio("empty bytes", event.event_id)
+
+
+def _bad_audio(got: str, event_id: str | None) -> Rejected:
+    problem = f"Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}."
+    return Rejected(problem, code="invalid_value", param="audio", event_id=event_id)
+
+
+def _configure(event: SessionUpdate, now: Circumstances) -> Command:
+    asked = event.session.model_dump(exclude_unset=True)
+    if (problem := _session_problem(event.session, asked, now)) is not None:
+        code, message, param = problem
+        return Rejected(message, code=code, param=param, event_id=event.event_id)
+    session = openai_session.merged(now.session, asked, now.model)
+    if (unfit := _streaming_problem(asked, session)) is not None:
+        return Rejected(unfit.message, code=unfit.code, param=unfit.param, event_id=event.event_id)
+    changes = openai_session.changes_of(session)
+    if (reasoning := asked.get("reasoning")) is not None:  # taken, and not shown (recordings)
+        changes["effort"] = reasoning.get("effort") or ""
+    return commands.Configure(changes, session)
+
+
+def _session_problem(
+    session: RealtimeSession | TranscriptionSession, asked: Json, now: Circumstances
+) -> tuple[str, str, str | None] | None:
+    if session.type != now.session["type"]:
+        kinds = f"a {session.type} session update event to a {now.session['type']} session"
+        return "invalid_parameter", f"Passing {kinds} is not allowed.", None  # recalled from a forum
+    if (refused := _unanswerable(session, "session")) is not None:
+        return refused.code or "", refused.message, refused.param
+    tracing = now.session.get("tracing")
+    if tracing is not None and "tracing" in asked and asked["tracing"] != tracing:
+        return "invalid_value", "Cannot update tracing once it is enabled.", "session.tracing"  # documented; a guess
+    voice = ((asked.get("audio") or {}).get("output") or {}).get("voice")
+    if now.spoke and voice is not None and voice != now.session["audio"]["output"]["voice"]:
+        return "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", None
+    return None
+
+
+def _streaming_problem(asked: Json, session: Json) -> Rejected | None:
+    """The streaming transcriber takes no prompt (a client's live check), and turns are not found for it where there is
+    nothing but transcription (documented). The words are guesses."""
+    touched = ((asked.get("audio") or {}).get("input") or {}).keys() & {"transcription", "turn_detection"}
+    heard = session["audio"]["input"]
+    if not touched or (heard["transcription"] or {}).get("model") != openai_session.STREAMING:
+        return None
+    place, name = "session.audio.input", openai_session.STREAMING
+    if heard["transcription"]["prompt"] is not None:
+        return bad_value(f"{place}.transcription.prompt", f"'{name}' does not take a prompt.")
+    if session["type"] == "transcription" and heard["turn_detection"] is not None:
+        return bad_value(f"{place}.turn_detection", f"Expected null with '{name}' in a transcription session.")
+    return None
+
+
+def _unanswerable(asked: Any, path: str) -> Rejected | None:
+    """What neither a session nor a response can be asked for, field by field well formed as it is."""
+    for index, tool in enumerate(getattr(asked, "tools", None) or ()):
+        if isinstance(tool, Mcp) and not any((tool.model_extra or {}).get(name) for name in MCP_ADDRESSES):
+            param = f"{path}.tools[{index}].server_url"  # documented; which of the three it names is a guess
+            return Rejected(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
+    return _modalities_problem(asked, path)
+
+
+def _modalities_problem(asked: Any, path: str) -> Rejected | None:
+    """Text or audio, not both: the service's own wording for the beta's pairs, with today's."""
+    modalities = getattr(asked, "output_modalities", None)
+    if modalities is None or len(modalities) == 1:
+        return None
+    message = f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio']."
+    return Rejected(message, code="invalid_value", param=f"{path}.output_modalities")
+
+
+def _respond(event: ResponseCreate, now: Circumstances) -> Command:
+    asked = event.response or ResponseFields()
+    if (problem := _unanswerable(asked, "response")) is not None:
+        return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
+    if now.session["type"] == "transcription":  # the words are a guess
+        problem_text = "A transcription session does not create responses."
+        return Rejected(problem_text, code="invalid_parameter", event_id=event.event_id)
+    given: list[AddMessage | AddCall | AddResult | str] | None = None if asked.input is None else []
+    for index, entry in enumerate(asked.input or ()):
+        found = (
+            entry.id
+            if isinstance(entry, ItemReference)
+            else _add(entry, None, event.event_id, f"response.input[{index}]")
+        )
+        if isinstance(found, Rejected):
+            return found
+        if given is not None and not isinstance(found, Approve):
+            given.append(found)
+    return commands.Respond(
+        asked.instructions,
+        asked.metadata,
+        event.event_id,
+        changes=_changes(asked),
+        aside=asked.conversation == "none",
+        given=None if given is None else tuple(given),
+    )
+
+
+def _changes(asked: ResponseFields) -> Json:
+    """What one response does otherwise than the session."""
+    changes: Json = {}
+    if asked.instructions is not None:
+        changes["instructions"] = asked.instructions
+    if asked.output_modalities is not None:
+        changes["speaks"] = asked.output_modalities == ["audio"]
+    if asked.max_output_tokens is not None:
+        changes["max_output_tokens"] = openai_session.limit(asked.max_output_tokens)
+    if asked.tool_choice is not None:
+        changes["tool_choice"] = openai_session.tool_choice(asked.model_dump()["tool_choice"])
+    if asked.tools is not None:
+        tools = [tool.model_dump(exclude_unset=True) for tool in asked.tools]
+        changes |= {"tools": tools, "servers": tool_servers(tools, asks=True)}
+    if asked.reasoning is not None:
+        changes["effort"] = asked.reasoning.effort or ""
+    output = asked.audio.output if asked.audio is not None else None
+    if output is not None and output.voice is not None:
+        changes["voice"] = output.voice if isinstance(output.voice, str) else output.voice.id
+    if output is not None and output.format is not None:
+        changes["output_format"] = openai_session.wire_format(output.format.model_dump())
+    return changes
+
+
+def _add(
+    item: Any, after: str | None, event_id: str | None, place: str = "item"
+) -> AddMessage | AddCall | AddResult | Approve | Rejected:
+    match item:
+        case FunctionCall():
+            return AddCall(item.name, item.arguments, item.call_id, item.id, after, event_id)
+        case FunctionCallOutput():
+            return AddResult(item.call_id, item.output, item.id, after, event_id)
+        case ApprovalResponse():
+            return Approve(item.approval_request_id, item.approve, item.reason or "", item.id, after, event_id)
+    for index, content in enumerate(item.content):
+        if (problem := _content_problem(content, f"{place}.content[{index}]")) is not None:
+            return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event_id)
+    parts = tuple(_part(content) for content in item.content)
+    return AddMessage(item.role, parts, item.id, after, event_id)
+
+
+def _content_problem(content: Any, place: str) -> Rejected | None:
+    match content:
+        case InputAudio(audio=str(audio)):
+            got = "an invalid value" if (decoded := _decoded(audio)) is None else "" if decoded else "empty bytes"
+            expected = f"Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}."
+            return bad_value(f"{place}.audio", expected) if got else None
+        case InputImage(image_url=url):
+            head, _, data = url.partition(";base64,")
+            if head in ("data:image/png", "data:image/jpeg") and _decoded(data):
+                return None
+            # The formats are documented, the words are a guess.
+            expected = "Expected a data URL of a base64-encoded image/png or image/jpeg, but got an invalid value."
+            return bad_value(f"{place}.image_url", expected)
+    return None
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _part(content: Any) -> Part:
+    match content:
+        case InputText():
+            return Part("input_text", content.text)
+        case OutputContent():
+            return Part("output_text", content.text)
+        case InputAudio():
+            audio = pybase64.b64decode(content.audio) if content.audio else b""
+            return Part("input_audio", content.transcript or "", audio, is_audio=True)
+        case _:
+            return Part("input_image", image=content.image_url, detail=content.detail or "auto")

@@ -1,0 +1,241 @@
+"""How OpenAI counts and charges: tokens of a response by formulas fitted to recordings, and a dated price table.
+
+Exact for recorded sound and answers where their pieces are the recorded ones; text that the client sent is counted
+about right, for the service's own tokenizer is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from mockserver.billing.prices import PriceTable, TokenPrices, Tokens
+from mockserver.dialects.openai.chunking import tokens
+from mockserver.dialects.openai.session_object import Model
+from mockserver.protocol.conversation import Item
+from mockserver.protocol.facts import Response
+
+ITEM_TOKENS, SPOKEN_ITEM_TOKENS = 4, 8
+"""What an item adds to its content, typed or spoken: exact for the two recorded first turns."""
+TOOLS_SHARE = 0.75
+"""Of a schema's JSON that much is counted, about: the service writes it down more briefly."""
+PREAMBLE_TOKENS = 284
+"""What the second generation is told besides: so much more it counted for a recorded conversation."""
+CALL_TOKENS = 8
+"""What a function call adds to its name and arguments (6 of 6 recorded)."""
+THOUGHT = {"low": 17, "medium": 64, "high": 192, "xhigh": 384}
+"""Tokens thought when an effort was asked for. A guess: 17 was recorded once, and none in the other answers."""
+CACHE_UNIT = 64
+CACHE_SLACK = 4
+"""A prompt was found in the cache to the 384th token when the response before had come to 383."""
+
+
+CONTEXT_TOKENS = 28_224
+"""As much as gpt-realtime reads, documented: its window of 32k without the longest answer. Others are taken alike."""
+
+
+class Reading:
+    """What of a conversation the model still reads: the oldest items are dropped when there are too many tokens."""
+
+    def __init__(self) -> None:
+        self._dropped: set[Item] = set()
+
+    def of(self, items: Sequence[Item], truncation: object, fixed: int) -> tuple[int, int]:
+        """Text and audio tokens of those that are left beside `fixed` tokens of instructions and tools, by the
+        session's `truncation`. What the service does when it is `disabled` is not known: nothing is dropped then."""
+        kept = [item for item in items if item not in self._dropped] if self._dropped else items
+        text, audio = sum(map(_text_of, kept)), sum(map(_audio_of, kept))
+        asked = truncation if isinstance(truncation, dict) else {}
+        most = (asked.get("token_limits") or {}).get("post_instructions") or max(0, CONTEXT_TOKENS - fixed)
+        if truncation == "disabled" or text + audio <= most:
+            return text, audio
+        for item in kept:
+            if text + audio <= most * asked.get("retention_ratio", 1):
+                break
+            self._dropped.add(item)
+            text, audio = text - _text_of(item), audio - _audio_of(item)
+        return text, audio
+
+
+def tokens_of(response: Response, session: Mapping[str, Any], model: Model, before: int, reading: Reading) -> Tokens:
+    """What a response comes to. As much as the one `before` it came to may be cached; 0 for the first."""
+    if not _generated(response):
+        return Tokens()
+    settings = response.settings
+    fixed = _counted(settings.instructions) + _tools(session.get("tools") if settings.tools is None else settings.tools)
+    fixed += PREAMBLE_TOKENS if model.reasons else 0
+    text, audio = reading.of(response.counts.context, session.get("truncation"), fixed)
+    text += fixed
+    within = min(text + audio, before + CACHE_SLACK if before else 0)
+    cached_text = min(text, within) // CACHE_UNIT * CACHE_UNIT
+    cached_audio = min(audio, within - cached_text) // CACHE_UNIT * CACHE_UNIT
+    return replace(
+        _output(response, model),
+        text=text - cached_text,
+        cached_text=cached_text,
+        audio=audio - cached_audio,
+        cached_audio=cached_audio,
+    )
+
+
+def usage(tokens: Tokens) -> dict[str, object]:
+    """The `usage` of a `response.done`, in wire order. `reasoning_tokens` is there only when some were thought."""
+    text, audio = tokens.text + tokens.cached_text, tokens.audio + tokens.cached_audio
+    written = tokens.text_out + tokens.thought
+    details: dict[str, object] = {"text_tokens": written, "audio_tokens": tokens.audio_out}
+    if tokens.thought:
+        details["reasoning_tokens"] = tokens.thought
+    return {
+        "total_tokens": text + audio + written + tokens.audio_out,
+        "input_tokens": text + audio,
+        "output_tokens": written + tokens.audio_out,
+        "input_token_details": {
+            "text_tokens": text,
+            "audio_tokens": audio,
+            "image_tokens": 0,
+            "cached_tokens": tokens.cached_text + tokens.cached_audio,
+            "cached_tokens_details": {
+                "text_tokens": tokens.cached_text,
+                "audio_tokens": tokens.cached_audio,
+                "image_tokens": 0,
+            },
+        },
+        "output_token_details": details,
+    }
+
+
+def total(tokens: Tokens) -> int:
+    """All of them."""
+    return (
+        tokens.text
+        + tokens.cached_text
+        + tokens.audio
+        + tokens.cached_audio
+        + tokens.text_out
+        + tokens.thought
+        + tokens.audio_out
+    )
+
+
+def _generated(response: Response) -> bool:
+    """A response cut before any output counts nothing (beta logs)."""
+    return bool(response.output) or response.status == "completed"
+
+
+def _output(response: Response, model: Model) -> Tokens:
+    """Pieces and a constant for each message, by whether it is spoken; arguments, name and a constant for each call."""
+    counts, thought = response.counts, 0
+    written = 0
+    if counts.segments and response.settings.speaks:
+        written += counts.segments + 2 * counts.runs + 4  # 11 of 11
+    elif counts.segments:
+        written += counts.segments + (4 if model.reasons else 2)  # 11 of 11 of gpt-realtime, 2 of 2 of gpt-realtime-2.1
+    written += sum(_call(item) for item in response.output if item.kind in ("call", "hosted", "request"))
+    if model.reasons:
+        thought = THOUGHT.get(response.settings.effort, 0)
+    spoken_ms = sum(item.spoken_ms for item in response.output)
+    return Tokens(text_out=written, thought=thought, audio_out=round(spoken_ms) // 50)
+
+
+def _tools(tools: object) -> int:
+    return round(_counted(orjson.dumps(tools).decode()) * TOOLS_SHARE) if tools else 0
+
+
+def _call(item: Item) -> int:
+    return _counted(item.arguments) + len(item.name.split("_")) + CALL_TOKENS
+
+
+def _text_of(item: Item) -> int:
+    if item.kind == "call":
+        return _call(item)
+    if item.kind == "request":
+        return _call(item)
+    if item.kind == "hosted":  # as a call and its result: a guess
+        return _call(item) + _counted(item.output or item.error) + ITEM_TOKENS
+    if item.kind == "listing":  # without the schemas, which are not known here
+        return sum(map(_counted, item.tools)) + ITEM_TOKENS
+    if item.kind == "result":
+        return _counted(item.output) + ITEM_TOKENS
+    spoken = item.role == "user" and any(part.is_audio for part in item.parts)
+    return SPOKEN_ITEM_TOKENS if spoken else ITEM_TOKENS + _counted(item.text)
+
+
+def _audio_of(item: Item) -> int:
+    """10 a second of the caller, 20 a second of the assistant."""
+    return audio_tokens(item.heard_ms) + round(item.spoken_ms) // 50
+
+
+def audio_tokens(heard_ms: float) -> int:
+    """Of a spoken turn."""
+    return int(heard_ms) // 100
+
+
+@lru_cache(maxsize=4096)
+def _counted(text: str) -> int:
+    return tokens(text)
+
+
+TRANSCRIBED_BY_TOKENS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+"""Models (and their variants) that count tokens; the others count seconds."""
+
+
+def counts_tokens(transcriber: str) -> bool:
+    return transcriber.startswith(TRANSCRIBED_BY_TOKENS)
+
+
+def transcription_tokens(heard_ms: float, pieces: int) -> Tokens:
+    """10 a second of sound, and the deltas and two (2 of 2 recorded)."""
+    return Tokens(audio=audio_tokens(heard_ms), text_out=pieces + 2)
+
+
+def transcription_usage(transcriber: str, heard_ms: float, pieces: int) -> dict[str, object]:
+    """The `usage` of a transcript: tokens or whole seconds, by the model."""
+    if not counts_tokens(transcriber):
+        # 2.796 and 2.668 s were both 3; whether it rounds or always up is unknown.
+        return {"type": "duration", "seconds": -int(-heard_ms // 1000)}
+    counted = transcription_tokens(heard_ms, pieces)
+    return {
+        "type": "tokens",
+        "total_tokens": counted.audio + counted.text_out,
+        "input_tokens": counted.audio,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": counted.audio},
+        "output_tokens": counted.text_out,
+    }
+
+
+def _per_million(text: str, cached: str, out: str, audio: str, cached_audio: str, audio_out: str) -> TokenPrices:
+    return TokenPrices(*map(Decimal, (text, cached, audio, cached_audio, out, audio_out)))
+
+
+_LARGE = _per_million("4", "0.40", "16", "32", "0.40", "64")
+_REASONING = _per_million("4", "0.40", "24", "32", "0.40", "64")
+_MINI = _per_million("0.60", "0.06", "2.40", "10", "0.30", "20")
+
+PRICES_2026_08 = PriceTable(
+    as_of="2026-08",
+    source="developers.openai.com/api/docs/models, one page a model, and /api/docs/pricing",
+    per_audio_minute={},
+    per_text_item=Decimal(0),
+    per_telephony_minute=Decimal(0),
+    per_thousand_calls={
+        "web_search": Decimal(10),
+        "file_search": Decimal("2.50"),
+        "mcp": Decimal(0),  # the page lists none: a call costs its tokens
+    },
+    per_million_tokens={
+        "gpt-realtime": _LARGE,
+        "gpt-realtime-1.5": _LARGE,
+        "gpt-realtime-2": _REASONING,
+        "gpt-realtime-2.1": _REASONING,
+        "gpt-realtime-mini": _MINI,
+        "gpt-realtime-2.1-mini": _MINI,
+        "gpt-4o-transcribe": _per_million("2.50", "2.50", "10", "6", "6", "0"),
+        "gpt-4o-mini-transcribe": _per_million("1.25", "1.25", "5", "3", "3", "0"),
+    },
+    per_transcribed_minute={"whisper-1": Decimal("0.006"), "gpt-realtime-whisper": Decimal("0.017")},
+)

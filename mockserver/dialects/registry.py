@@ -1,0 +1,83 @@
+"""Every dated service that the mock can be, one row each: its dialect, handshake, schema and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from typing_extensions import assert_never
+
+from mockserver.billing.prices import PriceTable
+from mockserver.dialects.base import Dialect, Opening
+from mockserver.dialects.handshake import Handshake
+from mockserver.dialects.names import DIALECT_NAMES, DialectName
+from mockserver.dialects.openai import dialect as openai
+from mockserver.dialects.openai import schema as openai_schema
+from mockserver.dialects.openai import usage as openai_usage
+from mockserver.dialects.openai.handshake import OpenAIHandshake
+from mockserver.dialects.schema import Events
+from mockserver.dialects.xai import dialect as xai
+from mockserver.dialects.xai import handshake as xai_handshake
+from mockserver.dialects.xai import schema as xai_schema
+from mockserver.dialects.xai import usage as xai_usage
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service as of one date."""
+
+    dialect: Callable[[Opening, PriceTable], Dialect]
+    """Makes the dialect of a new connection."""
+    handshake: Handshake
+    schema: Events
+    """What each server event must look like."""
+    prices: PriceTable
+
+    def open(self, opening: Opening) -> Dialect:
+        """The dialect of a connection that was opened so."""
+        return self.dialect(opening, self.prices)
+
+
+def _service(name: DialectName) -> Service:
+    match name:
+        case "xai@2026-04":
+            return Service(
+                partial(xai.Xai, xai.XAI_2026_04),
+                xai_handshake.UNAUTHENTICATED,
+                xai_schema.EVENTS,
+                xai_usage.PRICES_2026_07,
+            )
+        case "xai@2026-07":
+            return Service(
+                partial(xai.Xai, xai.XAI_2026_07),
+                xai_handshake.UNAUTHENTICATED,
+                xai_schema.EVENTS,
+                xai_usage.PRICES_2026_07,
+            )
+        case "xai@2026-08":
+            return Service(
+                partial(xai.Xai, xai.XAI_2026_08),
+                xai_handshake.UNAUTHENTICATED,
+                xai_schema.EVENTS,
+                xai_usage.PRICES_2026_08,
+            )
+        case "xai@2026-09":
+            return Service(
+                partial(xai.Xai, xai.XAI_2026_09),
+                xai_handshake.INVALID_ARGUMENT,
+                xai_schema.EVENTS,
+                xai_usage.PRICES_2026_08,
+            )
+        case "openai@2026-08":
+            return Service(
+                partial(openai.OpenAI, openai.OPENAI_2026_08),
+                OpenAIHandshake(),
+                openai_schema.EVENTS,
+                openai_usage.PRICES_2026_08,
+            )
+        case _:
+            assert_never(name)
+
+
+SERVICES: Mapping[str, Service] = {name: _service(name) for name in DIALECT_NAMES}

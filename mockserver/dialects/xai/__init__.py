@@ -1,0 +1,1 @@
+"""xAI's Grok Voice Agent API on the wire."""

@@ -1,0 +1,514 @@
+"""xAI's Grok Voice Agent API as it speaks: facts in, server frames out, ordered and keyed as in live recordings.
+
+Key order, constants and oddities are observed unless a comment says otherwise. What a client may send is in
+xai_frames.py, the handshake in door.py, counting and prices in xai_usage.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import orjson
+import pybase64
+from typing_extensions import assert_never
+
+from mockserver.billing.ledger import Ledger
+from mockserver.billing.prices import PriceTable
+from mockserver.dialects.base import Opening
+from mockserver.dialects.validation import shortened
+from mockserver.dialects.xai import client_events as xai_frames
+from mockserver.dialects.xai.mcp import hosted_events
+from mockserver.dialects.xai.traits import TRAITS
+from mockserver.dialects.xai.usage import usage
+from mockserver.protocol.commands import Command, Settings
+from mockserver.protocol.conversation import Item
+from mockserver.protocol.facts import (
+    ApprovalAsked,
+    AudioSent,
+    CallEnded,
+    CallStarted,
+    Cleared,
+    Committed,
+    Configured,
+    Expired,
+    Fact,
+    Heard,
+    HeardSoFar,
+    HostedEnded,
+    HostedStarted,
+    ItemAdded,
+    ItemDeleted,
+    ItemRetrieved,
+    ItemTruncated,
+    LimitsUpdated,
+    Malformed,
+    MessageEnded,
+    MessageStarted,
+    Opened,
+    Refused,
+    Response,
+    ResponseEnded,
+    ResponseStarted,
+    SpeechStarted,
+    SpeechStopped,
+    TimedOut,
+    ToolsListed,
+    TranscriptionFailed,
+    WordsSent,
+)
+from mockserver.protocol.ids import hex128, stream, uuid4
+from replay.cassette.frames import Binary, Close, Frame, Text
+
+Json = dict[str, object]
+
+
+MODELS = ("grok-voice-latest", "grok-voice-think-fast-1.0", "grok-voice-think-fast-2.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Date:
+    """What changed from one date of the service to the next."""
+
+    name: str
+    voice: str
+    """In `session.created`."""
+    default_model: str
+    resolved: Mapping[str, str]
+    """Names that come back as others."""
+    noise_suppression: bool
+    """As `session.updated` tells it; false was seen with model 2.0, in August."""
+    greets: bool = True
+    """A connection begins with `session.created`."""
+
+
+XAI_2026_04 = Date("xai@2026-04", "ara", "grok-voice-latest", {}, True, greets=False)
+XAI_2026_07 = Date("xai@2026-07", "ara", "grok-voice-latest", {}, True)
+XAI_2026_08 = Date(
+    "xai@2026-08",
+    "xai_ara",
+    "grok-voice-think-fast-2.0",
+    {"grok-voice-latest": "grok-voice-think-fast-2.0"},
+    False,
+)
+XAI_2026_09 = replace(XAI_2026_08, name="xai@2026-09")  # the handshake differs
+
+
+class XaiIds:
+    """uuid4 everywhere, but for the session (32 hex digits) and calls (`call-<uuid4>-N`)."""
+
+    def __init__(self, seed: str) -> None:
+        self._events = stream(seed, "event")
+        self._items = stream(seed, "item")
+        self._responses = stream(seed, "response")
+        self._calls = stream(seed, "call")
+        self.session = hex128(stream(seed, "session"))
+        self.conversation = uuid4(stream(seed, "conversation"))
+
+    def event(self) -> str:
+        return uuid4(self._events)
+
+    def item(self, at: float = 0.0) -> str:
+        return uuid4(self._items)
+
+    def response(self, at: float = 0.0) -> str:
+        return uuid4(self._responses)
+
+    def call(self, index: int) -> str:
+        # That the last number counts the calls of a response is a guess; only 0 is recorded.
+        return f"call-{uuid4(self._calls)}-{index}"
+
+
+class Xai:
+    """The dialect on one connection."""
+
+    traits = TRAITS
+
+    def __init__(self, date: Date, opening: Opening, prices: PriceTable) -> None:
+        model = opening.model if opening.model in MODELS else date.default_model
+        self.name = date.name
+        self.prices = prices
+        self.model = date.resolved.get(model, model)
+        self.ids = XaiIds(opening.seed)
+        self._date = date
+        self._epoch_ms = round(opening.epoch * 1000)
+        self._asked: Json = {}
+        self._rids: list[str] = []
+
+    def parse(self, data: str | bytes, settings: Settings) -> Command:
+        return xai_frames.parse(data, settings)
+
+    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+        """xAI bills seconds and items, which the session counts by itself."""
+
+    def event(self, type: str, **fields: object) -> Frame:
+        """An event in the usual order: type, event_id, its fields, and a null link."""
+        return _text({"type": type, "event_id": self.ids.event(), **fields, "previous_item_id": None})
+
+    def render(self, fact: Fact, at: float) -> Iterator[Frame]:
+        match fact:
+            case AudioSent():
+                yield self._audio_delta(fact, at)
+            case WordsSent():
+                yield self._words_delta(fact)
+            case Opened():
+                yield from self._greeting(fact, at)
+            case Configured():
+                self._asked = _merged(self._asked, fact.asked)
+                yield self._session_updated()
+            case ItemAdded():
+                link = None if fact.item.kind != "message" else fact.item.previous
+                yield self._item_added(_item(fact.item), link)
+            case ItemDeleted():
+                # Empty as LiveKit's authors found it; the vendor's page shows the id.
+                yield self.event("conversation.item.deleted", item_id="")
+            case ItemTruncated():
+                cut = {"content_index": fact.content_index, "audio_end_ms": fact.audio_end_ms}
+                text = fact.item.text
+                yield self.event("conversation.item.truncated", item_id=fact.item.id, **cut, transcript=text)
+            case SpeechStarted():
+                yield self.event("input_audio_buffer.speech_started", item_id=fact.item.id, audio_start_ms=fact.at_ms)
+                if not fact.resumed:
+                    yield self._item_added(_item(fact.item), fact.item.previous)
+            case SpeechStopped():
+                yield self.event("input_audio_buffer.speech_stopped", item_id=fact.item.id, audio_end_ms=fact.at_ms)
+            case Committed():
+                yield self.event("input_audio_buffer.committed", item_id=fact.item.id)
+                if not fact.announced:
+                    yield self._item_added(_item(fact.item), fact.item.previous)
+            case Cleared():
+                yield self.event("input_audio_buffer.cleared")
+            case HeardSoFar():
+                if self._transcribes:
+                    yield self._transcription("updated", fact.item, fact.transcript)
+                    yield self._transcription("completed", fact.item, fact.transcript, status="in_progress")
+            case Heard() | TranscriptionFailed():
+                # Guesses: that it comes, once, without a transcription model; that it is empty where that fails.
+                text = fact.transcript if isinstance(fact, Heard) else ""
+                yield self._transcription("completed", fact.item, text, status="completed")
+            case TimedOut():
+                yield self.event(
+                    "input_audio_buffer.timeout_triggered",
+                    item_id=fact.item.id,
+                    audio_start_ms=fact.start_ms,
+                    audio_end_ms=fact.end_ms,
+                )
+            case ResponseStarted():
+                self._rids = []
+                yield self.event("response.created", response=_response(fact.response))
+            case MessageStarted():
+                yield from self._message_started(fact)
+            case MessageEnded():
+                yield from self._message_ended(fact)
+            case CallStarted():
+                yield self._output_item("added", fact.response, _call(fact.item, "user"))
+                yield self._item_added(_call(fact.item, "tool"), None)
+            case CallEnded():
+                yield from self._call_ended(fact)
+            case HostedStarted() | HostedEnded() | ToolsListed():
+                for type, fields in hosted_events(fact):
+                    yield self.event(type, **fields)
+            case ResponseEnded():
+                yield from self._response_ended(fact.response)
+            case Expired():
+                yield from self._expired(fact)
+            case ItemRetrieved() | ApprovalAsked() | LimitsUpdated():
+                pass  # xAI has no such requests, asks for no approval, and tells nothing of limits
+            case Refused():
+                if fact.problem in REFUSALS:
+                    refusal, code = REFUSALS[fact.problem]
+                    told = refusal.format(id=shortened(fact.about)).rstrip(" :")
+                    yield self._error("invalid_request_error", told, code=code)
+            case Malformed():
+                asked = fact.rejected
+                yield self._error(asked.kind, asked.message, asked.param, asked.code)
+            case _:
+                assert_never(fact)
+
+    # The connection and the session.
+
+    def _greeting(self, fact: Opened, at: float) -> Iterator[Frame]:
+        session = {
+            "id": self.ids.session,
+            "object": "realtime.session",
+            "instructions": "",
+            "voice": self._date.voice,
+            "modalities": ["audio"],
+            "turn_detection": {"type": None},
+            "tools": [],
+            "model": self.model,
+        }
+        if self._date.greets:
+            yield _text({"type": "session.created", "event_id": self.ids.event(), "session": session})
+        conversation = {"id": fact.conversation_id, "object": "realtime.conversation"}
+        yield self.event("conversation.created", conversation=conversation)
+        yield self.event("ping", timestamp=self._unix_ms(at))
+
+    def _session_updated(self) -> Frame:
+        asked = self._asked
+        sides = _object(asked.get("audio"))
+        heard = _object(sides.get("input"))
+        session: Json = {
+            "instructions": asked.get("instructions") or "",
+            "enable_noise_suppression": self._date.noise_suppression,
+            "turn_detection": _without_nulls(asked.get("turn_detection")) or {"type": None},
+        }
+        if asked.get("reasoning"):
+            session["reasoning"] = asked["reasoning"]
+        session["model"] = self.model
+        if asked.get("tools"):
+            session["tools"] = [_tool(tool) for tool in asked["tools"]]  # type: ignore[attr-defined]
+        session |= {
+            "keep_context": False,
+            "enable_phonetic_spelling": False,
+            "input_audio_transcription": heard.get("transcription"),
+            "modalities": asked.get("modalities") or ["audio"],
+            "input_audio_format": "not specified",
+            "output_audio_format": "not specified",
+            "tool_choice": "auto",
+            "temperature": -1.0,
+            "max_response_output_tokens": "inf",
+        }
+        if asked.get("replace"):
+            session["replace"] = asked["replace"]  # its place is a guess
+        session["audio"] = {"input": _side(heard), "output": _side(_object(sides.get("output")))}
+        return _text(
+            {"session": session, "type": "session.updated", "event_id": self.ids.event(), "previous_item_id": None}
+        )
+
+    @property
+    def _transcribes(self) -> bool:
+        return bool(_object(_object(self._asked.get("audio")).get("input")).get("transcription"))
+
+    def _transcription(self, stage: str, item: Item, transcript: str, **status: str) -> Frame:
+        type = f"conversation.item.input_audio_transcription.{stage}"
+        return self.event(type, item_id=item.id, transcript=transcript, content_index=0, **status)
+
+    def _item_added(self, item: Json, link: str | None) -> Frame:
+        return _text(
+            {
+                "type": "conversation.item.added",
+                "event_id": self.ids.event(),
+                "item": item,
+                "previous_item_id": link,
+            }
+        )
+
+    def _error(self, kind: str, message: str, param: str | None = None, code: str | None = None) -> Frame:
+        # No recording holds an error; the order is by analogy. Its inner event_id is xAI's own (clients' live checks).
+        event_id = self.ids.event()
+        error: Json = {"type": kind, "code": code or kind, "message": message, "param": param, "event_id": event_id}
+        return _text({"type": "error", "event_id": event_id, "error": error, "previous_item_id": None})
+
+    def _expired(self, fact: Expired) -> Iterator[Frame]:
+        # The error's types are documented. Its words, that a close follows and its code are guesses, made after OpenAI.
+        kind, told = ("timeout", "inactivity") if fact.idle else ("max_duration", "its maximum duration")
+        message = f"The session ended after {fact.after_s / 60:g} minutes, {told}."
+        yield self._error(kind, message)
+        yield Close(1001, message)
+
+    # A response.
+
+    def _output_item(self, stage: str, response: Response, item: Json) -> Frame:
+        return self.event(f"response.output_item.{stage}", item=item, response_id=response.id, output_index=0)
+
+    def _message_started(self, fact: MessageStarted) -> Iterator[Frame]:
+        item = fact.item
+        yield self._output_item("added", fact.response, _head(item, "assistant"))
+        yield self._item_added({**_head(item, "assistant"), "content": []}, item.previous)
+        # The odd place of the link, and the text "0" in it, are real.
+        yield _text(
+            {
+                "type": "response.content_part.added",
+                "event_id": self.ids.event(),
+                "item_id": item.id,
+                "previous_item_id": "0",
+                "part": {"type": "audio", "transcript": ""},
+                "response_id": fact.response.id,
+                "content_index": 0,
+                "output_index": 0,
+            }
+        )
+
+    def _rid(self, segment: int) -> str:
+        """A segment's id: that of its transcript delta's event, also for sound that comes before it."""
+        while len(self._rids) <= segment:
+            self._rids.append(self.ids.event())
+        return self._rids[segment]
+
+    def _audio_delta(self, fact: AudioSent, at: float) -> Frame:
+        if fact.binary:
+            return Binary(fact.audio)
+        event: Json = {
+            "type": "response.output_audio.delta",
+            "event_id": self.ids.event(),
+            "item_id": fact.item.id,
+            "response_id": fact.response.id,
+            "delta": pybase64.b64encode_as_string(fact.audio),
+            "content_index": 0,
+            "output_index": 0,
+            "rid": self._rid(fact.segment),
+        }
+        if fact.first_after_s is not None:
+            event["latency"] = f"{fact.first_after_s:.2f}"
+        event["audio_duration_ms"] = round(fact.duration_s * 1000)
+        event["ts"] = self._unix_ms(at)
+        event["previous_item_id"] = None
+        return _text(event)
+
+    def _words_delta(self, fact: WordsSent) -> Frame:
+        rid = self._rid(fact.segment)
+        return _text(
+            {
+                "type": "response.output_audio_transcript.delta",
+                "event_id": rid,
+                "item_id": fact.item.id,
+                "response_id": fact.response.id,
+                "delta": fact.text,
+                "content_index": 0,
+                "output_index": 0,
+                "rid": rid,
+                "start_time": fact.start_s,
+                "previous_item_id": None,
+            }
+        )
+
+    def _message_ended(self, fact: MessageEnded) -> Iterator[Frame]:
+        item, place = fact.item, {"response_id": fact.response.id, "content_index": 0, "output_index": 0}
+        # xAI closes the transcript first and the sound last. That a cut message closes the same way is a guess.
+        yield self.event("response.output_audio_transcript.done", item_id=item.id, transcript=item.text, **place)
+        yield self.event("response.content_part.done", item_id=item.id, **place)
+        yield self.event("response.output_audio.done", item_id=item.id, **place)
+        yield self._output_item("done", fact.response, _head(item, "assistant"))
+
+    def _call_ended(self, fact: CallEnded) -> Iterator[Frame]:
+        item, response = fact.item, fact.response
+        ids = {"item_id": item.id, "response_id": response.id}
+        delta = "response.function_call_arguments.delta"
+        yield self.event(delta, **ids, delta=item.arguments, call_id=item.call_id)
+        yield self.event(
+            "response.function_call_arguments.done",
+            **ids,
+            output_index=0,
+            call_id=item.call_id,
+            name=item.name,
+            arguments=item.arguments,
+        )
+        yield self._output_item("done", response, _call(item, "user"))
+
+    def _response_ended(self, response: Response) -> Iterator[Frame]:
+        if response.status == "failed":
+            # Unrecorded: the vendor's schema has the error type, and no place in the response for a reason.
+            yield self._error("internal_error", response.error)
+        yield self.event("response.done", response=_response(response), response_id=response.id, usage=usage(response))
+
+    def _unix_ms(self, at: float) -> int:
+        return self._epoch_ms + round(at * 1000)
+
+
+REFUSALS: dict[str, tuple[str, str | None]] = {
+    "response_active": (
+        "Conversation already has an active response in progress: {id}",
+        "conversation_already_has_active_response",
+    ),
+    "nothing_to_cancel": ("Cancellation failed: no active response found", None),
+    "buffer_empty": (
+        "Error committing input audio buffer: buffer too small, no audio was appended.",
+        "input_audio_buffer_commit_empty",
+    ),
+    "item_exists": ("An item with the id '{id}' is already in the conversation.", None),
+    # LiveKit's authors found no reply at all to this one; a client that waits for either is better off with the error.
+    "delete_unknown": ("Error deleting item: no item with the id '{id}' in the conversation.", None),
+    "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
+    "conversation_full": ("The conversation is full: no item can be added.", None),
+}
+"""Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third
+and fifth, and of the codes, clients look for a part. The rest is guessed; where no code is known it is the error's
+type."""
+
+
+def _text(event: Json) -> Text:
+    return Text(orjson.dumps(event))
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+CLEARED_BY_NULL = {"turn_detection", "replace", "transcription"}
+"""Fields that null takes back; everywhere else it leaves what was."""
+
+
+def _merged(old: Json, new: Mapping[str, object]) -> Json:
+    """Omitted keys keep their value; `audio` and its sides merge likewise, every other object is replaced."""
+    sides = _object(old.get("audio"))
+    audio = {side: _said(_object(sides.get(side)), part) for side, part in _object(new.get("audio")).items()}
+    return _said(old, new) | {"audio": {**sides, **audio}}
+
+
+def _said(old: Json, new: object) -> Json:
+    return old | {key: value for key, value in _object(new).items() if value is not None or key in CLEARED_BY_NULL}
+
+
+def _without_nulls(value: object) -> Json:
+    detection = _object(value)
+    return {key: each for key, each in detection.items() if each is not None or key == "type"}
+
+
+def _side(asked: Json) -> Json:
+    known = {"format": asked.get("format") or {"type": "audio/pcm", "rate": 24000}}
+    known["transport"] = asked.get("transport") or "json"
+    return known | {key: asked[key] for key in ("transcription", "speed") if asked.get(key) is not None}
+
+
+def _tool(tool: Json) -> Json:
+    """Functions come back in the nested form, whichever was sent; other tools as sent (a guess)."""
+    if tool.get("type") != "function":
+        return tool
+    function = _object(tool.get("function")) or tool
+    kept = {key: function[key] for key in ("name", "description", "parameters") if key in function}
+    return {"type": "function", "function": kept}
+
+
+def _head(item: Item, role: str) -> Json:
+    kind = {"message": "message", "call": "function_call", "result": "function_call_output"}[item.kind]
+    return {"id": item.id, "object": "realtime.item", "type": kind, "status": item.status, "role": role}
+
+
+def _call(item: Item, role: str) -> Json:
+    """The role of a call differs between the conversation (`tool`) and the response (`user`)."""
+    return {**_head(item, role), "call_id": item.call_id, "name": item.name, "arguments": item.arguments}
+
+
+def _item(item: Item) -> Json:
+    """An item as `conversation.item.added` shows it."""
+    if item.kind == "call":
+        return _call(item, "tool")
+    if item.kind == "result":
+        return {**_head(item, "tool"), "call_id": item.call_id, "output": item.output}
+    return {**_head(item, item.role), "content": [_part(part.kind, part.text, part.is_audio) for part in item.parts]}
+
+
+def _part(kind: str, text: str, is_audio: bool) -> Json:
+    return {"type": kind, "transcript" if is_audio else "text": text}
+
+
+def _response(response: Response) -> Json:
+    done = response.status != "in_progress"
+    shown: Json = {
+        "id": response.id,
+        "object": "realtime.response",
+        "output": [_output(item) for item in response.output] if done else [],
+        "status": response.status,
+        "status_details": "unimplemented",
+        "usage": {},
+    }
+    if response.metadata is not None:
+        shown["metadata"] = dict(response.metadata)  # absent unless sent; its place is a guess
+    return shown
+
+
+def _output(item: Item) -> Json:
+    if item.kind == "call":
+        return _call(item, "user")
+    return {**_head(item, "assistant"), "content": [_part("audio", item.text, True)]}

@@ -1,0 +1,90 @@
+"""How xAI's sessions behave: its traits, its pace and how it cuts a text into segments."""
+
+from __future__ import annotations
+
+import re
+
+from mockserver.audio.vad.detector import XAI_TURNS
+from mockserver.dialects.base import Traits
+from mockserver.protocol.commands import Settings
+from mockserver.protocol.limits import Limits
+from mockserver.protocol.pacing import Rhythm, plan
+
+_SENTENCE_END = re.compile(r"[.!?…]+[\"')”’]*(?=\s|$)")
+
+
+_LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
+"""No voice is asked for more words at once: a text without full stops may be a book."""
+
+
+FIRST_SEGMENT_WORDS = 7
+"""A response's first segment has at most this many words (recorded: 1 to 7)."""
+
+
+def segments(text: str) -> list[str]:
+    """Cut an answer as the service does: first to the last sentence that ends within seven words, or after seven
+    words; then sentence by sentence (fits every recorded transcript). Joined, the pieces give the text."""
+    words = list(re.finditer(r"\s*\S+", text))
+    if not words:
+        return []
+    head = text[: words[min(FIRST_SEGMENT_WORDS, len(words)) - 1].end()]
+    ends = [found.end() for found in _SENTENCE_END.finditer(head)]
+    cut = ends[-1] if ends else len(head)
+    pieces, at = [text[:cut]], cut
+    for found in _SENTENCE_END.finditer(text, cut):
+        pieces.append(text[at : found.end()])
+        at = found.end()
+    if text[at:].strip():
+        pieces.append(text[at:])
+    return [short for piece in pieces for short in _LONGEST.findall(piece)]
+
+
+RHYTHM = Rhythm(
+    unit=734,
+    opening=(16, 17, 21, 20),
+    speedup=2.6,
+    flush_s=0.005,
+    segment_s=0.3,
+    tail=1704,
+    first_audio_s=(0.52, 0.53, 0.58, 0.61, 0.64, 0.65, 0.66, 0.68, 0.71, 0.79, 0.87, 0.88),
+    heard_s=0.3,  # a guess: a recorded spoken turn leaves at most 0.5 s for it
+)
+
+
+TRAITS = Traits(
+    defaults=Settings(voice="ara"),
+    user_item_at_speech_start=True,
+    speech_reported_in_manual=True,
+    commit_answers=True,
+    commit_ignored_under_vad=True,
+    resumes_turn=True,
+    transcript_before_response=True,
+    owes_answer=True,
+    least_commit_ms=0.0,
+    unique_item_ids=True,
+    checks_references=False,
+    truncation_erases_text=False,
+    opens_with_output=False,
+    closes_together=False,
+    names_phases=False,
+    counts_context=False,
+    keeps_hosted=False,  # no item is documented
+    ends_with_mcp=False,
+    keeps_sound=False,  # it has no such request
+    limits_after_s=None,
+    manual_turns=XAI_TURNS,
+    segments=segments,
+    plan=plan,
+    written=plan,  # xAI always speaks
+    rhythm=RHYTHM,
+    max_frame_bytes=16 << 20,  # a guess; OpenAI allows 15 MiB of audio a message
+    ping_s=None,
+    limits=Limits(
+        max_sessions=100,
+        session_minutes=120,
+        resumption_minutes=30,
+        snapshot_ms=25,  # a guess; a recorded conversation was taken up whole 330 ms after its last sound
+        secret_seconds=600,
+        secret_max_seconds=3600,
+    ),
+)

@@ -1,0 +1,1 @@
+"""YAML and JSON files that know their lines, and their validation."""

@@ -1,0 +1,96 @@
+"""Checks a document against pydantic models; says in plain words what does not fit. Reading it: see documents.py."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mockserver.documents.reader import Document, DocumentError, Keys
+
+_EXPECTED = {
+    "string_type": "a text",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "literal_error": "true",
+}
+
+
+class Section(BaseModel):
+    """A mapping of a file, typed as written: no text becomes a number. An unknown key names the nearest real one.
+
+    A key without a value is refused, so in a model `None` always means that the key was left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, data: object) -> object:
+        for key, value in data.items() if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                raise refusal(f"unknown key {key!r}; {advice(key, list(cls.model_fields))}", key)
+            if value is None:
+                raise refusal("expected a value, got nothing; give it one or leave out the key", key)
+        return data
+
+
+Model = TypeVar("Model", bound=Section)
+
+
+def check(document: Document, model: type[Model]) -> Model:
+    """The document as `model`. Raises `DocumentError` about the first place in the file that does not fit."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as bad:
+        errors = [(_keys(error), error) for error in bad.errors(include_url=False)]
+    keys, error = min(errors, key=lambda pair: document.walk(pair[0])[1])
+    raise DocumentError(f"{document.where(keys)}: {explain(error)}")
+
+
+def refusal(message: str, key: str | None = None) -> PydanticCustomError:
+    """What a model's own validator raises; `key` places it at one key of the mapping."""
+    return PydanticCustomError("refused", "{message}", {"message": message, "key": key})
+
+
+def _keys(error: ErrorDetails) -> Keys:
+    key = error.get("ctx", {}).get("key")
+    return error["loc"] if key is None else (*error["loc"], key)
+
+
+def explain(error: ErrorDetails) -> str:
+    found = error["input"]
+    if error["type"] == "missing":
+        return f"`{error['loc'][-1]}` is missing"
+    if error["type"] in _EXPECTED:
+        quotable = error["type"] == "string_type" and isinstance(found, (bool, int, float))
+        hint = "; put quotes around it" if quotable else ""
+        return f"expected {_EXPECTED[error['type']]}, got {_kind(found)}{hint}"
+    if error["type"] == "refused":
+        return error["msg"]
+    return f"{error['msg'].replace('Input should be', 'expected a number')}, got {_kind(found)}"
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f"the text {value[:40]!r}"
+        case list():
+            return "a list"
+    return "a mapping"
+
+
+def advice(key: str, known: list[str]) -> str:
+    near = get_close_matches(key, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"

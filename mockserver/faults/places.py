@@ -1,0 +1,91 @@
+"""Where a fault may strike, as text: `handshake`, an event's type, `<` and a client event's type, `time: 5s`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a server without faults loads none
+    pass
+
+import re
+from difflib import get_close_matches
+
+from mockserver.dialects.provenance import EVIDENCE, UNSERVED
+from mockserver.documents.validation import refusal
+
+CLIENT_EVENTS = (
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+    "conversation.item.create",
+    "conversation.item.delete",
+    "conversation.item.retrieve",
+    "conversation.item.truncate",
+    "response.create",
+    "response.cancel",
+    "force_message",
+)
+_SERVER_EVENTS = sorted({type for known in (*EVIDENCE.values(), *UNSERVED.values()) for type in known})
+_TYPE = re.compile(r"<?[a-z0-9_*.?]+")
+_TIME = re.compile(r"time\s*:?\s*(\S+)")
+_SECONDS = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|min|)")
+_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
+_EXPECTED = (
+    "expected `handshake`, a server event such as response.done, a client event such as <response.create, or time: 5s"
+)
+_NEAR = 0.9
+"""How alike a misspelt name is to the right one; names of which nothing is known are allowed."""
+
+
+def seconds(value: object) -> object:
+    """Seconds from a number, or from a text such as `500ms`, `2s`, `5m`; other values are given back."""
+    if not isinstance(value, str):
+        return value
+    if (found := _SECONDS.fullmatch(value.strip())) is None:
+        raise refusal(f"expected a time such as 500ms, 2s or 5m, got the text {value[:40]!r}")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def place(value: object) -> object:
+    """A place in its one spelling; `{time: 5s}` is taken as well."""
+    if isinstance(value, dict) and list(value) == ["time"]:
+        return _at_time(value["time"])
+    if not isinstance(value, str):
+        raise refusal(_EXPECTED)
+    text = value.strip()
+    if text == HANDSHAKE:
+        return text
+    if (found := _TIME.fullmatch(text)) is not None:
+        return _at_time(found[1])
+    text = re.sub(r"^<\s+", "<", text)
+    if not _TYPE.fullmatch(text):
+        raise refusal(f"{_EXPECTED}; got {value[:40]!r}")
+    _check_spelling(text)
+    return text
+
+
+def _at_time(value: object) -> str:
+    at = seconds(value)
+    if not isinstance(at, int | float) or isinstance(at, bool) or not 0 <= at <= 86_400:
+        raise refusal("expected a time up to 24 hours, such as time: 5s or time: 500ms")
+    return f"{TIME}{at:g}s"
+
+
+def _check_spelling(text: str) -> None:
+    sign, name = ("<", text[1:]) if text.startswith("<") else ("", text)
+    known = [*CLIENT_EVENTS, "binary"] if sign else [*_SERVER_EVENTS, "binary", HANDSHAKE]
+    if "*" in name or name in known:
+        return
+    if not sign and name in CLIENT_EVENTS:
+        raise refusal(f"{name} is a client's event; write <{name}")
+    if sign and name in _SERVER_EVENTS:
+        raise refusal(f"{name} is the service's event; write it without <")
+    if near := get_close_matches(name, known, n=1, cutoff=_NEAR):
+        raise refusal(f"unknown event {text!r}; did you mean {sign + near[0]!r}?")
+
+
+HANDSHAKE = "handshake"
+
+
+TIME = "time: "

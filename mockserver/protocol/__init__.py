@@ -1,0 +1,1 @@
+"""What everything above speaks in: commands, facts, conversations, and the Peer seam. Values, without I/O."""

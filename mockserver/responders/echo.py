@@ -1,0 +1,24 @@
+"""A brain that says back what it was told: for a first try of a client, and for load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mockserver.responders.base import Say, Step, Turn
+
+MOST = 2_000
+"""Characters that are repeated: two minutes of speech, so that nobody's book is spoken."""
+
+
+class Echo:
+    """Repeats the caller's words, or the tool's result."""
+
+    def hear(self, turn_number: int) -> str | None:
+        return None
+
+    def reply(self, turn: Turn) -> Iterable[Step]:
+        if turn.results:
+            return [Say(f"The result is {result.output[:MOST]}") for result in turn.results]
+        if turn.says:
+            return [Say(f"You said: {turn.says[:MOST]}")]
+        return [Say("Hello! How can I help you?")]

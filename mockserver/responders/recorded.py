@@ -1,0 +1,97 @@
+"""A brain that gives a recorded conversation again: the words, calls, pauses and sound of a recording, in its order.
+
+The frames are the session's, with ids of their own: a client may cancel, interrupt or be slower than the recorded one.
+For the recorded frames themselves see replay/playback/verbatim.py, for answers that depend on what is said rules.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from mockserver.audio.codecs import decoder_for, resample
+from mockserver.audio.formats import Samples, audio_format
+from mockserver.protocol.pacing import RATE
+from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Step, Turn
+from replay.cassette.content import Called, Chapter, Failed, Format, Paused, Piece, Spoken
+from replay.cassette.content import Step as Recorded
+
+OVER = "The recording has no further answer."
+"""Said when there was no such response, since a live model always says something. `Tape.unmatched` counts them."""
+
+
+class Tape:
+    """One conversation of a recording. The n-th response is the n-th recorded one, whatever asks for it."""
+
+    def __init__(self, chapter: Chapter) -> None:
+        self.given = 0
+        """Responses given so far, over all connections of the conversation."""
+        self._chapter = chapter
+
+    @property
+    def unmatched(self) -> int:
+        """Responses that the recording had nothing for."""
+        return max(0, self.given - len(self._chapter.exchanges))
+
+    @property
+    def unserved(self) -> int:
+        """Recorded responses that nobody has asked for yet."""
+        return max(0, len(self._chapter.exchanges) - self.given)
+
+    def hear(self, turn_number: int) -> str | None:
+        """What the recorded service understood in the spoken turn of that number."""
+        heard = self._chapter.heard
+        return heard[turn_number] if 0 <= turn_number < len(heard) else None
+
+    def reply(self, turn: Turn) -> Iterable[Step]:
+        """The next recorded response, its sound decoded step by step."""
+        number, self.given = self.given, self.given + 1
+        if number >= len(self._chapter.exchanges):
+            return [Say(OVER)]
+        return _steps(self._chapter.exchanges[number].steps)
+
+
+def _steps(recorded: Sequence[Recorded]) -> Iterator[Step]:
+    for step in recorded:
+        match step:
+            case Spoken():
+                if step.text:
+                    yield Say(step.text, segments=_segments(step))
+            case Called(name, arguments):
+                yield Call(name, arguments)
+            case Paused(ms):
+                yield Pause(ms)
+            case Failed(code, message):
+                yield Fail(code, message)
+
+
+def _segments(spoken: Spoken) -> tuple[Segment, ...]:
+    """The recorded sound; nothing where it is not all there, so that the text is spoken anew."""
+    pieces = _joined(spoken.pieces) if spoken.whole else []
+    sounds = list(_decoded(pieces, spoken.format))
+    if not all(map(len, sounds)):
+        return ()
+    return tuple(Segment(piece.text, sound) for piece, sound in zip(pieces, sounds, strict=False))
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces that have both text and sound: what lacks either is put to the one before it, or at the start, after."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if joined and not (piece.text and piece.sound and joined[-1].text and joined[-1].sound):
+            joined[-1] = Piece(joined[-1].text + piece.text, [*joined[-1].sound, *piece.sound])
+        else:
+            joined.append(Piece(piece.text, list(piece.sound)))
+    return joined if joined and joined[0].sound else []
+
+
+def _decoded(pieces: Sequence[Piece], form: Format) -> Iterator[Samples]:
+    """Each piece at 24 kHz; nothing if the sound is in a format that cannot be decoded here."""
+    known = audio_format(form.type, form.rate)
+    if known.kind == "static":
+        return
+    decoder = decoder_for(known)
+    for piece in pieces:
+        sound = np.concatenate([decoder.push(data) for data in piece.sound])
+        yield resample(sound, known.rate, RATE)

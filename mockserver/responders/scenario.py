@@ -1,0 +1,264 @@
+"""Scenario files: YAML or JSON to rules, and the same in Python. What a file may say is the models here.
+
+Not the answering: see rules.py. Not the reading of YAML: see documents.py.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from mockserver.audio.wav import read_wav
+from mockserver.documents.reader import Document, DocumentError, Keys, Where, dotted, read_document, read_text
+from mockserver.documents.validation import Section, check, refusal
+from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
+from mockserver.responders.compiler import Rule, ScenarioError, Script, When
+from mockserver.responders.scripted import Rules, Tally
+
+__all__ = ["Clip", "Rule", "Scenario", "ScenarioError", "When"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A known WAV file and what is said in it."""
+
+    audio: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What to answer: rules (`turns`, the first that matches) or a `sequence` (the nth response gets the nth entry).
+
+    `Scenario([Rule(Say("Hello."), When(says="hi")), Rule(Say("Pardon?"))])`
+    `Scenario(sequence=[Say("Hello."), [Say("One moment."), Call("look_up", {"name": "Ada"})]])`
+
+    Checked and compiled here, unchangeable afterwards; raises `ScenarioError`. `where` names places in error messages.
+    """
+
+    turns: Sequence[Rule] = ()
+    sequence: Sequence[Rule | Step | Sequence[Step]] = ()
+    hears: Sequence[Clip] = ()
+    name: str = ""
+    where: Where = field(default=dotted, repr=False, compare=False)
+    _script: Script = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.turns and self.sequence:
+            raise ScenarioError("a scenario has `turns` or a `sequence`, not both; a sequence is the shorter form")
+        entries = [entry if isinstance(entry, Rule) else Rule(entry) for entry in self.sequence]
+        script = Script(entries or self.turns, "sequence" if entries else "turns", self.where)
+        settled = tuple(prepared.rule for prepared in script.rules)
+        object.__setattr__(self, "turns", () if entries else settled)
+        object.__setattr__(self, "sequence", settled if entries else ())
+        object.__setattr__(self, "hears", tuple(self.hears))
+        object.__setattr__(self, "_script", script)
+
+    def brain(self, tally: Tally | None = None) -> Rules:
+        """A fresh brain for one connection, which counts in `tally` what it uses."""
+        return Rules(self._script, tally)
+
+    def tally(self) -> Tally:
+        """For a server to count in what its clients use."""
+        return Tally(self._script)
+
+    def unheard(self, recognised: Collection[str]) -> list[str]:
+        """The known clips whose text is not among what was recognised, a line each."""
+        clips = [(i, clip.text) for i, clip in enumerate(self.hears) if clip.text not in recognised]
+        return [f"{self.where(('hears', i))} ({text!r}) was never heard" for i, text in clips]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """Read a file. Audio files are named relative to it. Raises `ScenarioError` reading `booking.yaml:12: …`."""
+        try:
+            text = read_text(Path(path))
+        except DocumentError as bad:
+            raise ScenarioError(str(bad)) from None
+        return cls.parse(text, source=str(path), base=Path(path).parent)
+
+    @classmethod
+    def parse(cls, text: str, source: str = "<text>", base: str | Path = ".") -> Scenario:
+        """Read YAML or JSON. `source` names it in errors, `base` holds its audio files. Raises `ScenarioError`."""
+        try:
+            document = read_document(text, source)
+            file = check(document, _File)
+        except DocumentError as bad:
+            raise ScenarioError(str(bad)) from None
+        _find_audio(document, file, Path(base))
+        return file.scenario(document.where, Path(base))
+
+
+class _Pause(Section):
+    ms: int = Field(ge=0, le=600_000)
+
+
+class _Fail(Section):
+    code: str
+    message: str = ""
+
+
+class _Arguments(Section):
+    arguments: Any = Field(default_factory=dict)
+
+    @field_validator("arguments")
+    @classmethod
+    def _object_or_text(cls, value: object) -> object:
+        if not isinstance(value, (dict, str)):
+            raise refusal("expected a mapping, or a text to be sent as it is")
+        return value
+
+
+class _Call(_Arguments):
+    name: str = Field(min_length=1)
+
+
+class _Hosted(_Arguments):
+    tool: str
+    result: Any = None
+    error: str | None = None
+    calls: int = Field(default=1, ge=0, le=1000)
+    server: str = ""
+    name: str = ""
+
+    def step(self) -> Hosted:
+        return Hosted(self.tool, self.arguments, self.result, self.error, self.calls, self.server, self.name)
+
+
+_KINDS = ("say", "call", "hosted", "pause", "fail")
+
+
+class _Step(Section):
+    say: str | None = None
+    voice: str | None = None
+    speed: float | None = Field(default=None, gt=0, le=4)
+    audio: str | None = None
+    call: _Call | None = None
+    hosted: _Hosted | None = None
+    pause: _Pause | None = None
+    fail: _Fail | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_kind(cls, data: object) -> object:
+        if not isinstance(data, dict) or not set(data) <= set(cls.model_fields):
+            return data
+        kinds = [kind for kind in _KINDS if kind in data]
+        if len(kinds) != 1:
+            raise refusal(f"a step is one of say, call, hosted, pause or fail, got {' and '.join(kinds) or 'none'}")
+        for key in data:
+            if key in ("voice", "speed", "audio") and kinds != ["say"]:
+                raise refusal(f"{key!r} belongs to a say, not to a {kinds[0]}", key)
+        return data
+
+    def step(self, base: Path) -> Step:
+        if self.call is not None:
+            return Call(self.call.name, self.call.arguments)
+        if self.hosted is not None:
+            return self.hosted.step()
+        if self.pause is not None:
+            return Pause(self.pause.ms)
+        if self.fail is not None:
+            return Fail(self.fail.code, self.fail.message)
+        return Say(self.say or "", self.voice, self.speed, None if self.audio is None else str(base / self.audio))
+
+
+class _When(Section):
+    says: str | None = None
+    tool: str | None = Field(default=None, min_length=1)
+    silence: Literal[True] | None = None
+    always: Literal[True] | None = None
+
+    def condition(self) -> When:
+        return When(self.says, self.tool, bool(self.silence), bool(self.always))
+
+
+class _Misheard(Section):
+    fail: _Fail
+    says: str = ""
+
+
+def _form(heard: object) -> str:
+    return "failure" if isinstance(heard, (dict, _Misheard)) else "text"
+
+
+_Heard = Annotated[Annotated[str, Tag("text")] | Annotated[_Misheard, Tag("failure")], Discriminator(_form)]
+
+
+def _heard(given: str | _Misheard | None) -> str | NotTranscribed | None:
+    return NotTranscribed(given.fail.code, given.fail.message, given.says) if isinstance(given, _Misheard) else given
+
+
+class _Entry(Section):
+    heard: _Heard | None = None
+    reply: list[_Step]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_steps(cls, data: object) -> object:
+        if isinstance(data, dict) and not data.keys().isdisjoint(_KINDS):
+            raise refusal("expected a list of steps, or a mapping with `reply`; put the step into a list")
+        return {"reply": data} if isinstance(data, list) else data
+
+    def rule(self, base: Path) -> Rule:
+        return Rule([step.step(base) for step in self.reply], heard=_heard(self.heard))
+
+
+class _Rule(Section):
+    when: _When | None = None
+    heard: _Heard | None = None
+    reply: list[_Step]
+    times: int | None = Field(default=None, ge=1)
+
+    def rule(self, base: Path) -> Rule:
+        when = None if self.when is None else self.when.condition()
+        return Rule([step.step(base) for step in self.reply], when, _heard(self.heard), self.times)
+
+
+class _Clip(Section):
+    audio: str
+    text: str
+
+
+class _File(Section):
+    name: str = ""
+    turns: list[_Rule] | None = None
+    sequence: list[_Entry] | None = None
+    hears: list[_Clip] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> _File:
+        if (self.turns is None) == (self.sequence is None):
+            raise refusal("expected either `turns` or `sequence`")
+        return self
+
+    def scenario(self, where: Where, base: Path) -> Scenario:
+        turns = [rule.rule(base) for rule in self.turns or ()]
+        sequence = [entry.rule(base) for entry in self.sequence or ()]
+        hears = [Clip(str(base / clip.audio), clip.text) for clip in self.hears]
+        return Scenario(turns, sequence, hears, self.name, where)
+
+
+def _find_audio(document: Document, file: _File, base: Path) -> None:
+    for keys, audio in _audio(file):
+        if not os.path.isfile(base / audio):
+            raise ScenarioError(f"{document.where(keys)}: there is no file {str(base / audio)!r}")
+        try:
+            read_wav(base / audio)
+        except (OSError, ValueError) as problem:
+            raise ScenarioError(f"{document.where(keys)}: {problem}") from problem
+
+
+def _audio(file: _File) -> Iterator[tuple[Keys, str]]:
+    for i, clip in enumerate(file.hears):
+        yield ("hears", i, "audio"), clip.audio
+    replies = [("turns", i, rule.reply) for i, rule in enumerate(file.turns or ())]
+    replies += [("sequence", i, entry.reply) for i, entry in enumerate(file.sequence or ())]
+    for root, i, reply in replies:
+        for j, step in enumerate(reply):
+            if step.audio is not None:
+                yield (root, i, "reply", j, "audio"), step.audio

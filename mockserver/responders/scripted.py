@@ -1,0 +1,160 @@
+"""A brain that follows rules: when this is said, answer that. It keeps one connection's place in a scenario.
+
+Not the file format: see scenario.py. Not the compiling of patterns and templates: see script.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Result, Say, Step, Turn
+from mockserver.responders.compiler import Prepared, Script
+from mockserver.responders.templates import TemplateError
+
+UNMATCHED = "I have no answer to that."
+"""Said when no rule answers, since a live model always says something. `Tally.unmatched` has the reason."""
+MAX_UNMATCHED = 100
+
+
+class Tally:
+    """What the clients made use of in a scenario, over all the connections that share this."""
+
+    def __init__(self, script: Script) -> None:
+        self.uses = [0] * len(script.rules)
+        """How often each rule has answered, in file order."""
+        self.unmatched: list[str] = []
+        """Why a turn got the neutral line; the first `MAX_UNMATCHED` are kept."""
+        self._script = script
+
+    @property
+    def unserved(self) -> list[str]:
+        """The places of the rules that have not answered yet; not of a last one that answers anything: it is there for
+        what should not happen."""
+        return [each.place for each in self._script.rules if not self.uses[each.index] and not self._spare(each)]
+
+    def unused(self) -> list[str]:
+        """What has not answered yet, and which turns found no answer, a line each."""
+        verb = "was never reached" if self._script.in_sequence else "never answered"
+        return [f"{place} {verb}" for place in self.unserved] + self.unmatched
+
+    def _spare(self, prepared: Prepared) -> bool:
+        when = prepared.rule.when
+        is_last = 0 < prepared.index == len(self._script.rules) - 1
+        return is_last and not self._script.in_sequence and (when is None or when.always)
+
+
+class Rules:
+    """One connection's way through a scenario.
+
+    A rule that waits for a tool's result or for silence is tried before one that waits for words or for anything;
+    otherwise the first in the file wins. A sequence gives its entries in order.
+    """
+
+    def __init__(self, script: Script, tally: Tally | None = None) -> None:
+        self.uses = [0] * len(script.rules)
+        """How often each rule has answered in this connection, in file order."""
+        self.tally = tally or Tally(script)
+        self._script = script
+        self._results: dict[str, object] = {}
+        self._calls: dict[str, object] = {}
+
+    def hear(self, turn_number: int) -> str | NotTranscribed | None:
+        """The `heard` of that number, counting from 0 the rules that have one, in file order."""
+        heard = self._script.heard
+        return heard[turn_number] if 0 <= turn_number < len(heard) else None
+
+    def reply(self, turn: Turn) -> Iterable[Step]:
+        """The chosen rule's steps, made one by one. A template that fails ends them with a `Fail`, `scenario_error`."""
+        for result in turn.results:
+            self._results[result.name] = _parsed(result.output)
+        chosen = self._next() if self._script.in_sequence else self._first(turn)
+        if chosen is None:
+            return self._at_a_loss(turn)
+        self.uses[chosen.index] += 1
+        self.tally.uses[chosen.index] += 1
+        return self._play(chosen, self._variables(chosen, turn))
+
+    def _next(self) -> Prepared | None:
+        answered = sum(self.uses)
+        return self._script.rules[answered] if answered < len(self._script.rules) else None
+
+    def _first(self, turn: Turn) -> Prepared | None:
+        for prepared in self._script.tried:
+            times = prepared.rule.times
+            if (times is None or self.uses[prepared.index] < times) and _holds(prepared, turn):
+                return prepared
+        return None
+
+    def _variables(self, chosen: Prepared, turn: Turn) -> dict[str, object]:
+        variables: dict[str, object] = {"turn": turn, "results": self._results, "calls": self._calls}
+        if turn.says is not None:
+            variables["says"] = turn.says
+            variables |= _groups(chosen, turn.says)
+        if (answered := _answered(chosen, turn)) is not None:
+            variables["result"] = self._results[answered.name]
+            if answered.name in self._calls:
+                variables["arguments"] = self._calls[answered.name]
+        return variables
+
+    def _play(self, chosen: Prepared, variables: dict[str, object]) -> Iterator[Step]:
+        for made in chosen.steps:
+            try:
+                step = made(variables) if callable(made) else made
+            except TemplateError as bad:
+                yield Fail("scenario_error", str(bad))
+                return
+            if isinstance(step, Call):
+                self._calls[step.name] = _parsed(step.arguments)
+            elif isinstance(step, Hosted):
+                self._results[step.name or step.tool] = step.result
+            yield step
+
+    def _at_a_loss(self, turn: Turn) -> list[Step]:
+        if len(self.tally.unmatched) < MAX_UNMATCHED:
+            self.tally.unmatched.append(f"response {turn.number + 1}: {self._loss(turn)}")
+        return [Say(UNMATCHED)]
+
+    def _loss(self, turn: Turn) -> str:
+        if self._script.in_sequence:
+            return f"the sequence is over, all of its {len(self._script.rules)} entries are used; add one"
+        asked = [repr(turn.says[:200])] if turn.says else []
+        asked += [f"the result of {result.name or 'an unknown call'}" for result in turn.results]
+        otherwise = "silence" if turn.silence else "a turn without words"
+        return f"no rule answers {' and '.join(asked) or otherwise}; add one, or a last rule without `when`"
+
+
+def _holds(prepared: Prepared, turn: Turn) -> bool:
+    when = prepared.rule.when
+    if when is None:
+        return True
+    if prepared.says is not None and (turn.says is None or prepared.says.search(turn.says) is None):
+        return False
+    if when.tool is not None and all(result.name != when.tool for result in turn.results):
+        return False
+    return turn.silence or not when.silence
+
+
+def _answered(chosen: Prepared, turn: Turn) -> Result | None:
+    """The result an answer is about: of the rule's own tool, else the last that came."""
+    tool = chosen.rule.when.tool if chosen.rule.when else None
+    return next((result for result in reversed(turn.results) if tool is None or result.name == tool), None)
+
+
+def _groups(chosen: Prepared, says: str) -> dict[str, object]:
+    """A named group that took no part in the match stays undefined, so that `default` can fill it."""
+    match = chosen.says.search(says) if chosen.says else None
+    if match is None:
+        return {}
+    named = {name: text for name, text in match.groupdict().items() if text is not None}
+    return {"match": [match[0], *match.groups()], **named}
+
+
+def _parsed(output: object) -> object:
+    """JSON where it is JSON, else the text itself."""
+    if not isinstance(output, str):
+        return output
+    try:
+        return json.loads(output)
+    except (ValueError, RecursionError):
+        return output

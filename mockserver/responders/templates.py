@@ -1,0 +1,138 @@
+"""Texts with `{{ … }}` in them: Jinja2 in its immutable sandbox, compiled once, filled often. No files, no includes.
+
+The sandbox keeps a template from reading or changing anything but its variables. It does not bound time or memory:
+a scenario is its author's own program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from mockserver.documents.reader import Keys, Where
+
+Variables = Mapping[str, object]
+
+_MARK = re.compile(r"\{\{|\{%")
+_WHOLE = re.compile(r"\s*\{\{[-+]?(.*?)-?\}\}\s*", re.DOTALL)
+
+
+class TemplateError(ValueError):
+    """One line: the place of a template and why it does not parse or could not be filled."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A key before a method, so that `result.items` is the tool's answer and not dict.items."""
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+@pass_context
+def _as_it_is(context: Context, value: object) -> object:
+    return value
+
+
+# Loading a file must not compute what its templates say. Jinja2 folds constants in its optimizer, and again where they
+# are printed, unless `finalize` needs a context.
+_SANDBOX = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True, optimized=False, finalize=_as_it_is)
+
+
+class Template:
+    """One compiled text. Raises `TemplateError` when it does not parse, and when filling it fails."""
+
+    __slots__ = ("_expression", "_place", "_template")
+
+    def __init__(self, text: str, place: str) -> None:
+        self._place = place
+        try:
+            self._template = _SANDBOX.from_string(text)
+            expression = _single_expression(text)
+            self._expression = expression and _SANDBOX.compile_expression(expression, undefined_to_none=False)
+        except TemplateSyntaxError as bad:
+            raise TemplateError(f"{place}: bad template: {bad.message}") from None
+        except Exception as bad:  # Jinja2 lets errors of Python's own compiler through
+            raise TemplateError(f"{place}: bad template: {_reason(bad)}") from None
+
+    def text(self, variables: Variables) -> str:
+        """Filled, as text."""
+        try:
+            return self._template.render(variables)
+        except Exception as bad:  # an expression can fail in every way Python can
+            raise TemplateError(f"{self._place}: {_reason(bad)}") from None
+
+    def value(self, variables: Variables) -> object:
+        """Filled; a text that is one single expression keeps the expression's JSON type."""
+        if not callable(self._expression):
+            return self.text(variables)
+        try:
+            return plain(self._expression(variables))
+        except Exception as bad:  # as above
+            raise TemplateError(f"{self._place}: {_reason(bad)}") from None
+
+
+def is_template(text: str) -> bool:
+    """Whether there is anything to fill; a text without marks is never given to Jinja2."""
+    return _MARK.search(text) is not None
+
+
+def compiled(value: object, keys: Keys, where: Where) -> object:
+    """JSON data, copied, with every template in it compiled; mapping keys stay as they are. Raises `TemplateError`."""
+    match value:
+        case str():
+            return Template(value, where(keys)) if is_template(value) else value
+        case Mapping():
+            return {str(key): compiled(item, (*keys, str(key)), where) for key, item in value.items()}
+        case list() | tuple():
+            return [compiled(item, (*keys, i), where) for i, item in enumerate(value)]
+    try:
+        return plain(value)
+    except TypeError as bad:
+        raise TemplateError(f"{where(keys)}: {bad}") from None
+
+
+def filled(value: object, variables: Variables) -> object:
+    """What `compiled` gave, with its templates filled. Raises `TemplateError`."""
+    match value:
+        case Template():
+            return value.value(variables)
+        case dict():
+            return {key: filled(item, variables) for key, item in value.items()}
+        case list():
+            return [filled(item, variables) for item in value]
+    return value
+
+
+def plain(value: object) -> object:
+    """A value as JSON data; what Jinja2's filters make lazily becomes a list. Raises `TypeError` for anything else."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str() | Undefined():
+            return str(value)  # of something undefined: raises, and names it
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple() | Iterator():
+            return [plain(item) for item in value]
+    raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def _single_expression(text: str) -> str | None:
+    """The expression of `{{ expression }}` when the text is nothing else."""
+    whole = _WHOLE.fullmatch(text)
+    if whole is None:
+        return None
+    match _SANDBOX.parse(text.strip()).body:
+        case [nodes.Output(nodes=[_])]:
+            return whole[1]
+    return None
+
+
+def _reason(bad: Exception) -> str:
+    return str(bad) or type(bad).__name__

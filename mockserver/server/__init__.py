@@ -1,0 +1,1 @@
+"""The mock as an HTTP and WebSocket server, and its control plane."""

@@ -1,0 +1,187 @@
+"""Who may come in: keys and their teams, ephemeral secrets, limits, and conversations that can be taken up again.
+
+In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is door.py's affair, how
+high the limits are limits.py's and roster.py's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mockserver.dialects.handshake import Denied, Secret
+from mockserver.protocol.ids import stream
+from mockserver.protocol.limits import Limits
+
+if TYPE_CHECKING:
+    from mockserver.session.resumption import Memory
+
+MAX_REMEMBERED = 10_000
+"""Teams, secrets and conversations kept, each; the oldest go first."""
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One team as it is known beforehand: any of its keys opens the door, all share its seats. A blocked one has no
+    credits."""
+
+    keys: tuple[str, ...] = field(repr=False)
+    name: str = ""
+    blocked: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Every team that is known beforehand, and the limits of all."""
+
+    accounts: tuple[Account, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def open_keys(self) -> Iterator[str]:
+        """Keys of teams that are not blocked."""
+        return (key for account in self.accounts if not account.blocked for key in account.keys)
+
+
+@dataclass(slots=True, eq=False)
+class Team:
+    """What belongs to one key, or to the keys of one account. It does not hold a key."""
+
+    name: str = ""
+    blocked: bool = False
+    limits: Limits = field(default_factory=Limits)
+    """Its own; all others are those of every team."""
+    sessions: int = 0
+    """Open now."""
+    recent: deque[float] = field(default_factory=deque)
+    """When it knocked in the last minute."""
+    conversations: OrderedDict[str, tuple[Memory, float]] = field(default_factory=OrderedDict)
+    """Resumable ones, and when each was used last."""
+
+
+class Accounts:
+    """The books of one server. Where no key is known but blocked ones, any non-empty key is let in, each as a team of
+    its own.
+
+    Credentials are kept as SHA-256 digests, so that looking one up tells nothing about another by its timing.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        blocked: Iterable[str] = (),
+        roster: Roster | None = None,
+        seed: str,
+    ) -> None:
+        single = [Account((key,)) for key in keys] + [Account((key,), blocked=True) for key in blocked]
+        self._known = [
+            (_digest(key), team)
+            for account in [*(roster.accounts if roster else ()), *single]
+            for team in [Team(account.name, account.blocked, account.limits)]
+            for key in account.keys
+        ]
+        self._open = all(team.blocked for _, team in self._known)
+        self._teams: OrderedDict[bytes, Team] = OrderedDict()
+        self._secrets: OrderedDict[bytes, tuple[Team, Secret]] = OrderedDict()
+        self._rng = stream(seed, "client secrets")
+
+    def owner(self, key: str | None) -> Team | Denied:
+        """The team of an API key."""
+        if not key:
+            return Denied("missing")
+        digest = _digest(key)
+        if (team := self._known_by(digest)) is not None:
+            return Denied("blocked") if team.blocked else team
+        return self._team(digest) if self._open else Denied("wrong")
+
+    def bearer(self, credential: str | None, now: float) -> Team | Denied:
+        """The team of an API key or of an ephemeral secret that still holds."""
+        digest = _digest(credential or "")
+        if (known := self._secrets.get(digest)) is not None:
+            team, secret = known
+            return team if now < secret.expires_at else Denied("wrong")
+        return self.owner(credential)
+
+    def mint(
+        self,
+        team: Team,
+        prefix: str,
+        seconds: int,
+        now: float,
+        *,
+        digits: tuple[int, str] = (80, _ALPHABET),
+        session: Mapping[str, Any] | None = None,
+    ) -> Secret:
+        """A new secret of the team, for `seconds` from now: `prefix` and so many of those digits, for `session` if one
+        was asked for."""
+        count, alphabet = digits
+        value = prefix + "".join(self._rng.choices(alphabet, k=count))
+        secret = Secret(value, int(now) + seconds, session)
+        self._secrets[_digest(value)] = (team, replace(secret, value=""))
+        while len(self._secrets) > MAX_REMEMBERED:
+            self._secrets.popitem(last=False)
+        return secret
+
+    def session_of(self, credential: str | None) -> Mapping[str, Any] | None:
+        """The session that a client secret was made for."""
+        _, secret = self._secrets.get(_digest(credential or ""), (None, None))
+        return secret.session if secret is not None else None
+
+    def knock(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
+        """Count a request; refused when the last minute saw `per_minute`. None is no limit."""
+        if per_minute is None:
+            return None
+        while team.recent and team.recent[0] <= now - 60:
+            team.recent.popleft()
+        if len(team.recent) >= per_minute:
+            return Denied("rate", math.ceil(team.recent[0] + 60 - now) if team.recent else 60)
+        team.recent.append(now)
+        return None
+
+    def enter(self, team: Team, seats: int | None) -> Denied | None:
+        """Take one of the team's `seats` for a session, to be given back with `leave`. None is no limit."""
+        if seats is not None and team.sessions >= seats:
+            return Denied("crowded", 1)  # nobody knows when a seat is free
+        team.sessions += 1
+        return None
+
+    def leave(self, team: Team) -> None:
+        """Give a seat back."""
+        team.sessions -= 1
+
+    def remember(self, team: Team, memory: Memory, now: float) -> None:
+        """Keep a conversation for its team to take up again."""
+        key = memory.conversation.id
+        team.conversations[key] = (memory, now)
+        team.conversations.move_to_end(key)
+        while len(team.conversations) > MAX_REMEMBERED:
+            team.conversations.popitem(last=False)
+
+    def recall(self, team: Team, conversation_id: str, now: float, kept_s: float) -> Memory | None:
+        """The conversation of that id, unless it is another team's or was unused for `kept_s` seconds."""
+        memory, used = team.conversations.get(conversation_id, (None, now))
+        return memory if now - used < kept_s else None
+
+    def _known_by(self, digest: bytes) -> Team | None:
+        """Compares with every one, so that its time does not depend on which it was; the last of several counts."""
+        found = [team for known, team in self._known if hmac.compare_digest(digest, known)]
+        return found[-1] if found else None
+
+    def _team(self, digest: bytes) -> Team:
+        team = self._teams.setdefault(digest, Team())
+        self._teams.move_to_end(digest)
+        if len(self._teams) > MAX_REMEMBERED:
+            self._teams.popitem(last=False)
+        return team
+
+
+def _digest(credential: str) -> bytes:
+    return hashlib.sha256(credential.encode(errors="surrogateescape")).digest()  # headers may hold any byte

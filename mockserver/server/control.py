@@ -1,0 +1,248 @@
+"""The control plane under /_mock/: look at sessions, journal and ledger, change scenario and faults, move the clock.
+
+For the machine itself: only loopback may ask, under a loopback name (a web page that rebinds its own name to 127.0.0.1
+is turned away), unless an admin token is set; then everybody needs it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import hdrs, web
+
+from mockserver.server import inspector
+from mockserver.server.clock import MAX_PUSH_S
+from mockserver.server.http import as_json, body_of
+from mockserver.server.journal import SessionLog
+
+if TYPE_CHECKING:
+    from mockserver.faults.files import FaultFile
+    from mockserver.server.service import Server
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def routes(server: Server) -> Iterable[web.RouteDef]:
+    """Every route of the control plane, guarded."""
+    plane = _Plane(server)
+    for method, path, answer in (
+        (hdrs.METH_GET, "/openapi.json", plane.openapi),
+        (hdrs.METH_GET, "/health", plane.health),
+        (hdrs.METH_GET, "/sessions", plane.sessions),
+        (hdrs.METH_GET, "/sessions/{id}", plane.session),
+        (hdrs.METH_GET, "/journal", plane.journal),
+        (hdrs.METH_GET, "/ledger", plane.ledger),
+        (hdrs.METH_GET, "/findings", plane.findings),
+        (hdrs.METH_PUT, "/scenario", plane.scenario),
+        (hdrs.METH_GET, "/faults", plane.faults),
+        (hdrs.METH_PUT, "/faults", plane.replace_faults),
+        (hdrs.METH_POST, "/faults", plane.add_faults),
+        (hdrs.METH_DELETE, "/faults", plane.remove_faults),
+        (hdrs.METH_DELETE, "/faults/{which}", plane.remove_faults),
+        (hdrs.METH_POST, "/clock/advance", plane.advance),
+        (hdrs.METH_POST, "/reset", plane.reset),
+    ):
+        yield web.route(method, f"/_mock{path}", _guarded(answer, server.options.admin_token))
+    for path in ("/_mock", "/_mock/"):
+        yield web.get(path, _page_guarded(server.options.admin_token))
+
+
+class _Problem(Exception):
+    """An answer other than 200: a status and a sentence that says what to do."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+
+
+class _Plane:
+    """One method a route: from a request to JSON."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def openapi(self, request: web.Request) -> object:
+        """What all these routes take and answer."""
+        from mockserver.server.openapi import description
+
+        return description(self._server.options.admin_token is not None)
+
+    async def health(self, request: web.Request) -> object:
+        server = self._server
+        return {
+            "status": "ok",
+            "dialect": server.options.dialect,
+            "open_sessions": len(server.live),
+            "errors": len(server.errors),
+            "clock": {"rate": server.clock.rate, "now": server.clock.now(), "unix": server.clock.unix()},
+        }
+
+    async def sessions(self, request: web.Request) -> object:
+        return [log.summary() for log in self._server.journal.sessions]
+
+    async def session(self, request: web.Request) -> object:
+        log = self._find(request.match_info["id"])
+        return {**log.summary(), "ledger": log.ledger.as_json()}
+
+    async def journal(self, request: web.Request) -> object:
+        """`?audio=full` shows audio unshortened. Without `?session=` every frame says whose it is; with it `?since=N`
+        leaves out the session's first N frames."""
+        whole, since = request.query.get("audio") == "full", request.query.get("since", "0")
+        if not since.isdecimal():
+            raise _Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
+        if (asked := request.query.get("session")) is not None:
+            return self._find(asked).shown(whole, int(since))
+        logs = self._server.journal.sessions
+        return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
+
+    async def ledger(self, request: web.Request) -> object:
+        """One session's, or the sum over all."""
+        if (asked := request.query.get("session")) is not None:
+            return self._find(asked).ledger.as_json()
+        return self._server.journal.total().as_json()
+
+    async def findings(self, request: web.Request) -> object:
+        """The client's mistakes, of one session or all; those before a session have an empty one."""
+        found = self._server.findings()
+        if (asked := request.query.get("session")) is not None:
+            found = self._find(asked).findings
+        return [finding.as_json() for finding in found]
+
+    async def scenario(self, request: web.Request) -> object:
+        """Replaces the scenario for new connections; those that are open keep theirs."""
+        from mockserver.responders.scenario import Scenario, ScenarioError
+
+        try:
+            self._server.play(Scenario.parse((await body_of(request)).decode()))
+        except (ScenarioError, UnicodeDecodeError) as problem:
+            raise _Problem(400, str(problem)) from problem
+        return {"status": "ok", "applies_to": "new connections"}
+
+    async def faults(self, request: web.Request) -> object:
+        """Those that are on, how often each struck, and where."""
+        plan = self._server.faults
+        return {"seed": plan.seed, "faults": [armed.as_json() for armed in plan.armed]}
+
+    async def replace_faults(self, request: web.Request) -> object:
+        """A fault file in place of what is on, for open connections as well."""
+        file = await _fault_file(request)
+        self._server.set_faults(file.faults, file.seed)
+        return await self.faults(request)
+
+    async def add_faults(self, request: web.Request) -> object:
+        """One fault more, or a file of them."""
+        for fault in (await _fault_file(request)).faults:
+            self._server.faults.add(fault)
+        self._server.refit()
+        return await self.faults(request)
+
+    async def remove_faults(self, request: web.Request) -> object:
+        """All, or those of an id or name."""
+        which = request.match_info.get("which")
+        if not self._server.faults.remove(which) and which is not None:
+            raise _Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
+        self._server.refit()
+        return await self.faults(request)
+
+    async def advance(self, request: web.Request) -> object:
+        """`{"ms": N}`; answers once everything up to there has happened."""
+        clock = self._server.clock
+        if not clock.manual:
+            raise _Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
+        await clock.advance(ms=await _milliseconds(request))
+        return {"now": clock.now(), "unix": clock.unix()}
+
+    async def reset(self, request: web.Request) -> object:
+        """Forgets sessions, journal, ledgers and findings; a recording begins anew. Open connections go on, unseen."""
+        self._server.journal.reset()
+        self._server.watcher.reset()
+        self._server.begin_anew()
+        if self._server.verbatim is not None:
+            self._server.verbatim.rewind()
+        self._server.errors.clear()
+        return {"status": "ok"}
+
+    def _find(self, id: str) -> SessionLog:
+        if (log := self._server.journal.find(id)) is None:
+            raise _Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
+        return log
+
+
+async def _fault_file(request: web.Request) -> FaultFile:
+    from mockserver.faults.files import FaultError, parse
+
+    try:
+        return parse((await body_of(request)).decode())
+    except (FaultError, UnicodeDecodeError) as problem:
+        raise _Problem(400, str(problem)) from problem
+
+
+async def _milliseconds(request: web.Request) -> float:
+    try:
+        asked = orjson.loads(await body_of(request))
+    except orjson.JSONDecodeError:
+        asked = None
+    ms = asked.get("ms") if isinstance(asked, dict) else None
+    if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= MAX_PUSH_S * 1000:
+        raise _Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_PUSH_S * 1000:.0f}')
+    return ms
+
+
+def _guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | None) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if (refusal := _refusal(request, token)) is not None:
+            return as_json({"error": refusal}, 403)
+        try:
+            return as_json(await answer(request))
+        except _Problem as problem:
+            return as_json({"error": str(problem)}, problem.status)
+
+    return handle
+
+
+def _page_guarded(token: str | None) -> Handler:
+    """The inspector holds no data and asks for the token itself, so that with one anybody may have the page."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if token is None and (refusal := _refusal(request, None)) is not None:
+            return as_json({"error": refusal}, 403)
+        return inspector.answer()
+
+    return handle
+
+
+def _refusal(request: web.Request, token: str | None) -> str | None:
+    """Why this caller is turned away; None lets it in."""
+    if token is not None:
+        given = request.headers.get(hdrs.AUTHORIZATION, "")
+        if hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode()):
+            return None
+        return "send the admin token: Authorization: Bearer <token>"
+    if not _is_loopback(request.remote or ""):
+        return "the control plane answers this machine only; start the server with --admin-token to open it"
+    origin = request.headers.get(hdrs.ORIGIN)
+    if not _names_loopback(f"//{request.host}") or (origin is not None and not _names_loopback(origin)):
+        return "ask by a loopback name: 127.0.0.1, localhost or [::1]"
+    return None
+
+
+def _names_loopback(url: str) -> bool:
+    try:
+        name = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback

@@ -1,0 +1,393 @@
+"""What crossed the wire: every frame of every session, both ways, as it was. Parsed only when somebody looks.
+
+What leaves in one write is kept as that write, the same bytes that the socket gets: one entry for fifteen frames.
+Bounded in bytes and in sessions: the oldest goes first, and how much is gone is said. HTTP headers, and so keys, never
+come here. What it cost is not counted here: see ledger.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import orjson
+
+from mockserver.billing.prices import dollars
+from mockserver.protocol.peer import Note
+from mockserver.testing.assertions import Assertions
+from replay.cassette.frames import Binary, Close, Frame, Reset, Text
+
+if TYPE_CHECKING:
+    from mockserver.billing.ledger import Ledger
+    from mockserver.server.session_recorder import Tape
+    from replay.findings import Finding
+    from replay.findings.watch import Watch
+
+Way = Literal["in", "out"]
+Event = dict[str, Any]
+
+_ENTRY_BYTES = 200  # what an entry costs beside its payload, roughly
+_TEXT = 0x81
+_DEEPEST_SHOWN = 100  # no event has so many levels, and encoders of JSON have their bounds
+_CUT = 1000  # what is left of a message that is too long to keep
+_LONGEST_SHOWN = 64  # characters of audio, where it is shortened
+_SECRET = frozenset({"authorization", "api_key", "headers"})
+
+
+class Entry(NamedTuple):
+    """One frame: seconds since its connection opened, direction, and the message as it came."""
+
+    at: float
+    way: Way
+    data: str | Frame | bytes | Note
+
+    @property
+    def event(self) -> Event | None:
+        """The JSON object in it; None for anything else."""
+        text = self.data.data if isinstance(self.data, Text) else self.data
+        if not isinstance(text, str | bytes) or (self.way == "in" and isinstance(text, bytes)):
+            return None
+        try:
+            parsed = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None
+        return parsed if isinstance(parsed, dict) else None
+
+    def shown(self, whole_audio: bool = False) -> Event:
+        """As the control plane shows it: `{at, way, type, frame}`, credentials of the client's tools blotted out."""
+        kind, frame = self._described()
+        audio = () if whole_audio else ("audio", "delta") if (kind or "").endswith("audio.delta") else ("audio",)
+        return {"at": round(self.at, 6), "way": self.way, "type": kind, "frame": _presentable(frame, audio)}
+
+    def _described(self) -> tuple[str | None, object]:
+        if (event := self.event) is not None:
+            kind = event.get("type")
+            return (kind if isinstance(kind, str) else None), event
+        match self.data:
+            case Close(code, reason):
+                return "close", {"code": code, "reason": reason}
+            case Reset():
+                return "reset", None
+            case Binary(data) | bytes(data):
+                return "binary", {"bytes": len(data)}
+            case Text(data):
+                return None, data.decode(errors="replace")
+            case Note(fault, struck):
+                return "fault", {"fault": fault, "event": struck}
+            case text:
+                return None, text
+
+
+class Write(NamedTuple):
+    """Messages that left together: when each happened, and all of them framed, as they went over the wire."""
+
+    at: tuple[float, ...]
+    wire: bytes
+
+    def entries(self) -> Iterator[Entry]:
+        """Frame by frame."""
+        for at, message in self.messages():
+            yield Entry(at, "out", message)
+
+    def messages(self) -> Iterator[tuple[float, Text | Binary]]:
+        """Each and its instant (RFC 6455 section 5.2; the server neither masks nor fragments)."""
+        wire, head = self.wire, 0
+        for at in self.at:
+            size, start = wire[head + 1], head + 2
+            if size > 125:
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(wire[head + 2 : start], "big")
+            data = wire[start : start + size]
+            yield at, Text(data) if wire[head] == _TEXT else Binary(data)
+            head = start + size
+
+
+def _size(kept: Entry | Write) -> int:
+    """Bytes it takes, roughly."""
+    if isinstance(kept, Write):
+        return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
+    data = kept.data.data if isinstance(kept.data, (Text, Binary)) else kept.data
+    return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
+
+
+def _presentable(value: object, audio: Collection[str], name: str = "", depth: int = 0) -> object:
+    """A copy with credentials hidden and the strings under the names in `audio` shortened."""
+    match value:
+        case _ if name in _SECRET and value:
+            return "(hidden)"
+        case dict() | list() if depth == _DEEPEST_SHOWN:
+            return "(nested too deeply to show)"
+        case dict():
+            return {key: _presentable(each, audio, key, depth + 1) for key, each in value.items()}
+        case list():
+            return [_presentable(each, audio, name, depth + 1) for each in value]
+        case str() if name in audio and len(value) > _LONGEST_SHOWN:
+            return f"{value[:_LONGEST_SHOWN]}… ({len(value)} characters)"
+        case _:
+            return value
+
+
+class SessionLog(Assertions):
+    """One session as it went: who, when, what was said on the wire, and what it used. `assert_…` demand it."""
+
+    def __init__(self, journal: Journal, id: str, conversation_id: str, opened: float, ledger: Ledger) -> None:
+        self.id = id
+        self.conversation_id = conversation_id
+        self.opened = opened
+        """Unix time in seconds."""
+        self._ledger = ledger
+        self.closed_s: float | None = None
+        """Seconds after it opened; None while it lives."""
+        self.close_code: int | None = None
+        """1005 when the client gave none, 1006 when the connection was just lost."""
+        self.close_reason = ""
+        self.messages_in = self.messages_out = 0
+        """Text and binary messages so far, those included that the journal has forgotten."""
+        self.dropped = 0
+        """Frames that were forgotten for want of space."""
+        self.watch: Watch | None = None
+        """Looks for the client's mistakes; None where nobody wants to know."""
+        self.tape: Tape | None = None
+        """The cassette that it is written to; None where none is."""
+        self._journal = journal
+        self._kept: deque[Entry | Write] = deque()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What it used."""
+        return self._ledger
+
+    @property
+    def logs(self) -> list[SessionLog]:
+        """This one."""
+        return [self]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every frame that is kept, oldest first."""
+        found: list[Entry] = []
+        for kept in tuple(self._kept):
+            if isinstance(kept, Write):
+                found.extend(kept.entries())
+            else:
+                found.append(kept)
+        return found
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The client's mistakes so far, in the order in which they showed."""
+        return list(self.watch.findings) if self.watch is not None else []
+
+    def inbound(self, at: float, data: str | bytes | Close) -> None:
+        """A message came in. Of one that would push out much of what others said, only the beginning is kept."""
+        if self.tape is not None:
+            self.tape.sent(at, data)
+        if not isinstance(data, Close):
+            self.messages_in += 1
+            if self.watch is not None:
+                self.watch.sent(at, data)
+            if len(data) > (most := self._journal.max_bytes // 8):
+                data = _beginning(data, most)
+        self._keep(Entry(at, "in", data))
+
+    def outbound(self, at: float, frame: Frame) -> None:
+        """A frame went out, or the connection was reset."""
+        if self.tape is not None:
+            self.tape.put(at, "received", frame)
+        self._keep(Entry(at, "out", frame))
+
+    def struck(self, at: float, note: Note) -> None:
+        """A fault struck. What it did to its event is what crossed the wire after this."""
+        self._keep(Entry(at, "in" if note.event.startswith("<") else "out", note))
+
+    def written(self, at: Iterable[float], wire: bytes) -> None:
+        """Text and binary messages went out in one write: when each happened, and all of them framed."""
+        write = Write(tuple(at), wire)
+        self.messages_out += len(write.at)
+        if self.tape is not None:
+            for instant, message in write.messages():
+                self.tape.put(instant, "received", message)
+        self._keep(write)
+
+    def hung_up(self) -> None:
+        """The client closes, and the server had not done so before."""
+        if self.watch is not None:
+            self.watch.hung_up()
+
+    def ended(self, at: float, code: int, reason: str = "") -> None:
+        """The connection is over."""
+        self.closed_s, self.close_code, self.close_reason = at, code, reason
+        if self.watch is not None:
+            self.watch.closed(at)
+        if self.tape is not None:
+            self.tape.ended(at, code, reason)
+
+    @property
+    def faults(self) -> list[Note]:
+        """The faults that struck, oldest first."""
+        return [entry.data for entry in self.entries if isinstance(entry.data, Note)]
+
+    def received(self, type: str | None = None) -> list[Event]:
+        """The client's events, oldest first; only those of one type when it is given."""
+        return self._events("in", type)
+
+    def sent(self, type: str | None = None) -> list[Event]:
+        """The server's events, oldest first; only those of one type when it is given."""
+        return self._events("out", type)
+
+    def summary(self) -> Event:
+        """As the control plane shows it."""
+        return {
+            "id": self.id,
+            "conversation_id": self.conversation_id,
+            "opened": self.opened,
+            "open": self.closed_s is None,
+            "closed_s": None if self.closed_s is None else round(self.closed_s, 6),
+            "close_code": self.close_code,
+            "close_reason": self.close_reason,
+            "frames": sum(_frames(kept) for kept in tuple(self._kept)),
+            "dropped": self.dropped,
+            "findings": len(self.findings),
+        }
+
+    def shown(self, whole_audio: bool = False, since: int = 0) -> list[Event]:
+        """Every frame kept as the control plane shows it, each with the findings that point to it; but not the first
+        `since` of the session."""
+        entries = self.entries
+        skipped = min(max(0, since - self.dropped), len(entries))
+        rows = [entry.shown(whole_audio) for entry in entries[skipped:]]
+        frames = [row for entry, row in zip(entries[skipped:], rows, strict=True) if not isinstance(entry.data, Note)]
+        gone = self.dropped + sum(not isinstance(entry.data, Note) for entry in entries[:skipped])
+        for finding in self.findings:
+            if finding.frame is not None and 0 <= (at := finding.frame - gone) < len(frames):
+                frames[at].setdefault("findings", []).append(finding.as_json())
+        return rows
+
+    def forget_oldest(self) -> int:
+        """Give up what is oldest, if anything is left; how many bytes that freed. Only for the journal."""
+        if not self._kept:
+            return 0
+        oldest = self._kept.popleft()
+        self.dropped += _frames(oldest)
+        return _size(oldest)
+
+    def _keep(self, kept: Entry | Write) -> None:
+        self._kept.append(kept)
+        self._journal.kept(self, _size(kept))
+
+    def _events(self, way: Way, type: str | None) -> list[Event]:
+        events = (entry.event for entry in self.entries if entry.way == way)
+        return [event for event in events if event is not None and type in (None, event.get("type"))]
+
+
+def _beginning(data: str | bytes, most: int) -> str | bytes:
+    kept, what = min(_CUT, most), "characters" if isinstance(data, str) else "bytes"
+    told = f"… ({len(data)} {what}, too long for the journal)"
+    return data[:kept] + told if isinstance(data, str) else data[:kept] + told.encode()
+
+
+def _frames(kept: Entry | Write) -> int:
+    return len(kept.at) if isinstance(kept, Write) else 1
+
+
+class Journal:
+    """The sessions of one server, oldest first."""
+
+    def __init__(self, max_bytes: int = 256 << 20, max_sessions: int = 10_000) -> None:
+        self.max_bytes = max_bytes
+        self.max_sessions = max_sessions
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything. A session that is still open goes on, unseen."""
+        self.sessions: deque[SessionLog] = deque()
+        self.dropped_sessions = 0
+        self._gone = Spent()
+        self._bytes = 0
+        self._order: deque[SessionLog] = deque()  # whose frame is the oldest, the next oldest, ...
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every frame kept, session by session."""
+        for session in self.sessions:
+            yield from session.entries
+
+    def open(self, id: str, conversation_id: str, opened: float, ledger: Ledger) -> SessionLog:
+        """Begin a session's log. `opened` is Unix time in seconds."""
+        log = SessionLog(self, id, conversation_id, opened, ledger)
+        self.sessions.append(log)
+        while len(self.sessions) > self.max_sessions:
+            self._forget(self.sessions.popleft())
+        return log
+
+    def find(self, id: str) -> SessionLog | None:
+        """The session of that id, or None."""
+        return next((log for log in self.sessions if log.id == id), None)
+
+    def total(self) -> Spent:
+        """What all sessions used so far, the forgotten ones included."""
+        total = Spent().plus(self._gone)
+        for log in self.sessions:
+            total.count(log.ledger)
+        return total
+
+    def kept(self, log: SessionLog, size: int) -> None:
+        """A frame of `size` bytes was added to `log`: make room for it. Only for the log itself."""
+        self._bytes += size
+        self._order.append(log)
+        while self._bytes > self.max_bytes and self._order:
+            self._bytes -= self._order.popleft().forget_oldest()
+
+    def _forget(self, log: SessionLog) -> None:
+        self.dropped_sessions += 1
+        self._gone.count(log.ledger)
+        while freed := log.forget_oldest():
+            self._bytes -= freed
+
+
+class Spent:
+    """Sums over sessions: seconds, items, hosted calls and exact money."""
+
+    def __init__(self) -> None:
+        self.sessions = 0
+        self.audio_in_s = Fraction(0)
+        self.audio_out_s = Fraction(0)
+        self.text_items = 0
+        self.hosted_calls: Counter[str] = Counter()
+        self.exact_usd = Fraction(0)
+
+    def count(self, ledger: Ledger) -> None:
+        """Add one session. Raises UnknownPrice."""
+        self.sessions += 1
+        self._add(ledger)
+
+    def plus(self, other: Spent) -> Spent:
+        """This, with another sum added to it."""
+        self.sessions += other.sessions
+        self._add(other)
+        return self
+
+    def _add(self, part: Ledger | Spent) -> None:
+        self.audio_in_s += part.audio_in_s
+        self.audio_out_s += part.audio_out_s
+        self.text_items += part.text_items
+        self.hosted_calls.update(part.hosted_calls)
+        self.exact_usd += part.exact_usd
+
+    @property
+    def total_usd(self) -> Decimal:
+        """The amount to a millionth of a USD."""
+        return dollars(self.exact_usd)
+
+    def as_json(self) -> Event:
+        """As the control plane shows it; money is a string, to lose nothing."""
+        return {
+            "sessions": self.sessions,
+            "audio_in_s": float(self.audio_in_s),
+            "audio_out_s": float(self.audio_out_s),
+            "text_items": self.text_items,
+            "hosted_calls": dict(self.hosted_calls),
+            "usd": str(self.total_usd),
+        }

@@ -1,0 +1,103 @@
+"""What the mock serves as cassettes: one file a session, written beside it by replay's own writer and scrubber.
+
+The pump hands over what crossed the wire and goes on; a thread a session cleans and appends. Nothing is decided here
+about content, and a disk that fails ends the recording and no session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from aiohttp import web
+
+from replay.cassette.file import SUFFIX, Content, Header, Record, Request, Response, Way
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.relay.writer import Scribe
+from replay.version import tool_version
+
+_LOG = logging.getLogger(__name__)
+
+
+class Tapes:
+    """The folder that a server's sessions are recorded in. Raises OSError where it cannot be made."""
+
+    def __init__(self, folder: str | os.PathLike[str], secrets: tuple[str, ...] = ()) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(13, os.strerror(13), str(self.folder))
+        self.written: list[Path] = []
+        """Every cassette that was begun, oldest first."""
+        self._secrets = secrets
+        self._ending: set[asyncio.Future[None]] = set()
+
+    def open(self, session: str, dialect: str, request: web.Request, answered: Mapping[str, str], unix: float) -> Tape:
+        """Begin the cassette of a session, with its handshake; `unix` is the second in which it opened."""
+        at = datetime.fromtimestamp(unix, timezone.utc)
+        path = self._free(f"{at:%Y%m%dT%H%M%S}-{session}")
+        address = (request.transport and request.transport.get_extra_info("sockname")) or ("127.0.0.1", 0)
+        url, model = f"ws://127.0.0.1:{address[1]}{request.path}", request.query.get("model")
+        header = Header("mock", url, dialect, model, at.isoformat(timespec="seconds"), f"realtape {tool_version()}")
+        self.written.append(path)
+
+        def failed(why: str) -> None:
+            _LOG.warning("session %s is not recorded any further: %s", session, why)
+
+        tape = Tape(Scribe(path, header, overwrite=False, secrets=self._secrets, failed=failed), self)
+        tape.put(0.0, "sent", Request(request.method, request.raw_path, tuple(request.headers.items())))
+        tape.put(0.0, "received", Response(101, tuple(answered.items())))
+        return tape
+
+    def _free(self, name: str) -> Path:
+        """No file is ever written over: the same seed names its sessions alike."""
+        path, number = self.folder / f"{name}{SUFFIX}", 1
+        while path.exists() or path in self.written:
+            number += 1
+            path = self.folder / f"{name}-{number}{SUFFIX}"
+        return path
+
+    def finish(self, scribe: Scribe, at_us: int) -> None:
+        """Have a cassette ended, which may take a while."""
+        ending = asyncio.get_running_loop().run_in_executor(None, scribe.finish, at_us)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def finished(self) -> None:
+        """Wait until every cassette whose session is over has its end mark."""
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+
+class Tape:
+    """One session's cassette while it is written. Instants are seconds since the session opened."""
+
+    def __init__(self, scribe: Scribe, tapes: Tapes) -> None:
+        self._scribe = scribe
+        self._tapes = tapes
+        self._closed = False
+
+    def sent(self, at: float, data: str | bytes | Close) -> None:
+        """The client said something."""
+        match data:
+            case str():
+                self.put(at, "sent", Text(data.encode(errors="surrogatepass")))
+            case bytes():
+                self.put(at, "sent", Binary(data))
+            case Close():
+                self.put(at, "sent", data)
+
+    def put(self, at: float, way: Way, content: Content) -> None:
+        """Anything that crossed the wire."""
+        self._closed = self._closed or isinstance(content, (Close, Reset))
+        self._scribe.put(Record(round(at * 1e6), 0, way, content), "pcm")
+
+    def ended(self, at: float, code: int, reason: str) -> None:
+        """The session is over: whoever ended it, its end is in the cassette."""
+        if not self._closed:
+            self.put(at, "sent", Reset()) if code == 1006 else self.put(at, "received", Close(code, reason))
+        self._tapes.finish(self._scribe, round(at * 1e6))

@@ -1,0 +1,1 @@
+"""The state machine of one realtime conversation, without I/O."""

@@ -1,0 +1,139 @@
+"""One spoken text as segments of sound, made when they are reached. It sends nothing: see session.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil, gcd
+
+import numpy as np
+
+from mockserver.audio.codecs import encoder_for, resample
+from mockserver.audio.formats import Samples
+from mockserver.audio.tts.base import Clip, Voice
+from mockserver.audio.wav import read_wav
+from mockserver.protocol.commands import Settings
+from mockserver.protocol.conversation import Spoken
+from mockserver.protocol.pacing import RATE, ends_sentence
+from mockserver.responders.base import Say
+
+BREATH_S = 0.12
+"""Silence before each further sentence. Recorded: its text starts at least 0.10 s after the sound sent so far."""
+TEXT_GRID_S = 0.02
+"""`start_time` is a multiple of this (recordings): frames of 50 Hz."""
+
+
+class Unspeakable(Exception):
+    """No sound can be made of a text: a WAV file that cannot be read, or more than the voice takes. Says what to do."""
+
+
+@dataclass(slots=True)
+class Speech:
+    """A text cut into segments; lengths are samples at 24 kHz, all but a message's last a multiple of `unit`."""
+
+    texts: Sequence[str]
+    say: Say
+    settings: Settings
+    voice: Voice
+    unit: int
+    offset_s: float
+    """Seconds of audio that the response has sent before this text."""
+    last: bool = True
+    """No text of the same message follows."""
+    _sounds: list[Samples] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=lambda: [0])
+    _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
+
+    def anew(self) -> Speech:
+        """The same, of which no sound was made yet."""
+        return Speech(self.texts, self.say, self.settings, self.voice, self.unit, self.offset_s, self.last)
+
+    def length(self, segment: int) -> int:
+        """Samples of a segment at 24 kHz; makes its sound on first use."""
+        while len(self._sounds) <= segment:
+            sound = self._make(len(self._sounds))
+            self._sounds.append(sound)
+            self._starts.append(self._starts[-1] + len(sound))
+        return self._starts[segment + 1] - self._starts[segment]
+
+    def start_s(self, segment: int) -> float:
+        """Where a segment's text starts in the response's audio, on the grid of the recordings."""
+        breath = BREATH_S if segment and ends_sentence(self.texts[segment - 1]) else 0.0
+        seconds = self.offset_s + self._starts[segment] / RATE + breath
+        return round(ceil(seconds / TEXT_GRID_S - 1e-6) * TEXT_GRID_S, 2)
+
+    def sound(self, segment: int, start: int, stop: int) -> Samples:
+        """Samples `start` to `stop` (24 kHz) of a segment, at the rate of the session's output format.
+
+        Borders are rounded on the clock of the whole text: however it is cut, no sample is lost, doubled or gained.
+        """
+        sound, origin = self._converted(segment)
+        first = self._starts[segment]
+        piece = sound[self._place(first + start) - origin : self._place(first + stop) - origin]
+        if stop == self.length(segment) and segment < len(self.texts) - 1:
+            self._sounds[segment] = np.zeros(0, np.int16)
+        return piece
+
+    def _place(self, sample: int) -> int:
+        """Where a sample of the text (24 kHz) falls at the output's rate. Halves go down, as they may in soxr."""
+        return (2 * sample * self.settings.output_format.rate + RATE - 1) // (2 * RATE)
+
+    def _converted(self, segment: int) -> tuple[Samples, int]:
+        """A segment at the output's rate, and where that begins in the text. It is converted whole, so that its pieces
+        have no seams, from the last instant before it that both rates share, so that it is not shifted."""
+        if self._ready[0] != segment:
+            self.length(segment)
+            sound, rate, origin = self._sounds[segment], self.settings.output_format.rate, self._starts[segment]
+            early = origin % (RATE // gcd(RATE, rate))
+            if early:
+                sound = np.concatenate([np.zeros(early, np.int16), sound])
+            self._ready = (segment, resample(sound, RATE, rate), self._place(origin - early))
+        return self._ready[1:]
+
+    def _make(self, segment: int) -> Samples:
+        if self.say.segments:
+            return self.say.segments[segment].samples
+        sound = self._spoken(segment)
+        if segment and ends_sentence(self.texts[segment - 1]):
+            sound = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), sound])
+        if self.last and segment == len(self.texts) - 1:
+            return sound
+        return np.concatenate([sound, np.zeros(-len(sound) % self.unit, np.int16)])
+
+    def _spoken(self, segment: int) -> Samples:
+        try:
+            clip = self._clip(segment)
+        except (ValueError, OSError) as problem:
+            raise Unspeakable(str(problem)) from problem
+        return resample(clip.samples, clip.rate, RATE)
+
+    def _clip(self, segment: int) -> Clip:
+        if self.say.audio is not None:
+            return Clip(*read_wav(self.say.audio))
+        text = replaced(self.texts[segment].strip(), self.settings.replace)
+        voice = self.say.voice or self.settings.voice
+        return self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)
+
+
+def said_again(speech: Speech, told: Sequence[Spoken]) -> bytes:
+    """What was sent of a speech, in its output format; empty if the sound cannot be made any more."""
+    speech, encoder, said = speech.anew(), encoder_for(speech.settings.output_format), b""
+    try:
+        for segment, spoken in enumerate(told):
+            if spoken.ms:
+                stop = min(round(spoken.ms * RATE / 1000), speech.length(segment))
+                said += b"".join(data for data, _ in encoder.push(speech.sound(segment, 0, stop)))
+    except Unspeakable:
+        return b""
+    return said
+
+
+def replaced(text: str, table: Mapping[str, str]) -> str:
+    """The text as spoken: whole words of `table`, whatever their case, longest first (vendor schema)."""
+    words = sorted(filter(None, table), key=len, reverse=True)
+    if not words:
+        return text
+    pattern = r"(?<!\w)(?:(" + ")|(".join(map(re.escape, words)) + r"))(?!\w)"
+    # By group and not by spelling: İ matches i, and its lower case is two letters.
+    return re.sub(pattern, lambda found: table[words[(found.lastindex or 1) - 1]], text, flags=re.IGNORECASE)

@@ -1,0 +1,82 @@
+"""What is new since the last response: texts, spoken turns, tool results. It becomes the brain's turn and the usage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from mockserver.protocol.conversation import Item
+from mockserver.protocol.facts import Counts
+from mockserver.responders.base import Result, Turn
+
+
+class Inputs:
+    """Collects a connection's input and hands it over once per response."""
+
+    def __init__(self) -> None:
+        self._typed: list[str] = []
+        self._heard: list[tuple[str, float]] = []
+        self._results: list[Result] = []
+        self._taken: tuple[list[str], list[tuple[str, float]], list[Result]] = ([], [], [])
+        self._names: dict[str, str] = {}
+        self._turns = 0
+        self.turns_heard = 0
+        """Spoken turns so far, earlier connections included."""
+
+    def typed(self, text: str) -> None:
+        """The caller wrote something."""
+        self._typed.append(text)
+
+    def heard(self, transcript: str, speech_ms: float) -> None:
+        """The caller said something, in that many milliseconds of speech."""
+        self.turns_heard += 1
+        self._heard.append((transcript, speech_ms))
+
+    def answered(self) -> None:
+        """A seeded assistant's message answers what was typed before it: only newer text is new (recordings). That the
+        same holds of tool results is a guess; clients that restore a conversation count on it."""
+        self._typed.clear()
+        self._results.clear()
+
+    def called(self, call_id: str, name: str) -> None:
+        """Remember which function a call was for. LiveKit sends long ids back as 32 digits of their SHA-256."""
+        self._names[call_id] = name
+        self._names[hashlib.sha256(call_id.encode()).hexdigest()[:32]] = name
+
+    def result(self, call_id: str, output: str) -> None:
+        """A function answered. Of an unknown call the name stays empty."""
+        self._results.append(Result(self._names.get(call_id, ""), output))
+
+    def declined(self, name: str, output: str) -> None:
+        """A call that the service wanted to make itself was refused by the client."""
+        self._results.append(Result(name, output))
+
+    def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, Counts]:
+        """All that is new, once. `silence`: the caller said nothing for the idle time."""
+        heard = [transcript for transcript, _ in self._heard]
+        says = " ".join([*self._typed, *heard]) or None
+        turn = Turn(self._turns, says, tuple(self._results), bool(heard), silence, instructions)
+        counts = Counts(typed=self._typed, heard=heard, heard_ms=sum(ms for _, ms in self._heard))
+        self._turns += 1
+        self._taken = (self._typed, self._heard, self._results)
+        self._typed, self._heard, self._results = [], [], []
+        return turn, counts
+
+    def given(self, items: Iterable[Item], instructions: str) -> tuple[Turn, Counts]:
+        """A turn about these items alone. What is new stays new."""
+        context = tuple(items)
+        asks = [item for item in context if item.kind == "message" and item.role == "user"]
+        results = [item for item in context if item.kind == "result"]
+        says = asks[-1].text if asks else None
+        answers = tuple(Result(self._names.get(item.call_id, ""), item.output) for item in results)
+        turn = Turn(self._turns, says, answers, instructions=instructions)
+        self._turns += 1
+        return turn, Counts(typed=[item.text for item in asks], context=context)
+
+    def give_back(self) -> None:
+        """The last response is not given after all: what it took is new again, but for the last spoken turn, which
+        goes on."""
+        typed, heard, results = self._taken
+        self._typed, self._heard, self._results = typed + self._typed, heard[:-1] + self._heard, results + self._results
+        self._turns -= 1
+        self.turns_heard -= 1

@@ -1,0 +1,164 @@
+"""Conversations of a running mock as a person reads them: a line for each event, with its time and who sent it.
+
+Runs of sound and of deltas become one line; sound is told in seconds, secrets are blotted out. Assertions look at the
+same moments. Not the journal (journal.py), and not the listing of a cassette (replay/report/listing.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import orjson
+
+from mockserver.protocol.peer import Note
+from replay.billing.meter import Meter
+from replay.cassette.file import Record, Way
+from replay.cassette.frames import Binary, Text
+from replay.cassette.json_text import Event, event_in
+from replay.cassette.recording import Moment
+from replay.cassette.scrub import Scrubber, known_keys
+from replay.report.listing import line
+
+if TYPE_CHECKING:
+    from mockserver.server.journal import Entry, SessionLog
+
+MOST_ROWS = 120
+"""Lines of one telling; what is left out of its middle is counted."""
+MOST_WORDS = 200
+"""Characters of a run of deltas."""
+_WHO: dict[Way, str] = {"sent": "client", "received": "server"}
+_SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta", "(binary)")
+
+
+@dataclass(slots=True)
+class Row:
+    """One line: one event, or a run of `count` alike. Seconds since the first session opened."""
+
+    session: int
+    at_s: float
+    way: Way
+    type: str
+    text: str
+    count: int = 1
+    last_s: float = 0.0
+    sound_s: Fraction = Fraction(0)
+
+    def __str__(self) -> str:
+        kind = self.type if self.count == 1 else f"{self.type} ×{self.count}, until {self.last_s:.3f} s"
+        told = f"{float(self.sound_s):.2f} s of audio" if self.sound_s else self.text
+        return f"{self.at_s:10.3f} s  {_WHO[self.way]}  {kind:45}  {told}".rstrip()
+
+
+def moments(log: SessionLog) -> list[Moment]:
+    """What crossed one session's wire, in the order of time: seconds since it opened."""
+    return sorted(map(_moment, log.entries), key=lambda moment: moment.at_s)
+
+
+def sound_seconds(found: Iterable[Moment]) -> Iterator[tuple[Moment, float]]:
+    """Each moment of one session with the seconds of sound in it, in the format that was declared by then."""
+    meter = Meter(None)
+    for moment in found:
+        yield moment, float(_counted(moment, meter))
+
+
+def told(logs: Sequence[SessionLog], around_s: float | None = None, rows: int = MOST_ROWS) -> str:
+    """All sessions, one after the other; with `around_s` (since the first opened) only what is near that time."""
+    if not logs:
+        return "no client has connected"
+    lines: list[str] = []
+    for number, log in enumerate(logs):
+        found = list(_rows(number, log, log.opened - logs[0].opened))
+        lines.append(_heading(number, log))
+        lines += _near(found, around_s, rows) if around_s is not None else _ends(found, rows)
+    return "\n".join(lines)
+
+
+def _moment(entry: Entry) -> Moment:
+    way: Way = "sent" if entry.way == "in" else "received"
+    frame = entry.data
+    if isinstance(frame, str):
+        frame = Text(frame.encode(errors="surrogatepass"))
+    elif isinstance(frame, bytes):
+        frame = Binary(frame)
+    elif isinstance(frame, Note):
+        frame = Text(orjson.dumps({"type": "fault", "fault": frame.fault, "event": frame.event}))
+    return Moment(entry.at, way, frame, event_in(frame.data) if isinstance(frame, Text) else None)
+
+
+def _heading(number: int, log: SessionLog) -> str:
+    end = "still open" if log.closed_s is None else f"closed with {log.close_code} after {log.closed_s:.3f} s"
+    if log.close_reason:
+        end += f" ({log.close_reason})"
+    gone = f", {log.dropped} older frames are gone" if log.dropped else ""
+    return f"session {number + 1} ({log.id}): {end}{gone}"
+
+
+def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[Row]:
+    meter, scrubber = Meter(None), Scrubber(known_keys())
+    rows = (_row(number, moment, opened_s, meter, scrubber) for moment in moments(log))
+    for mergeable, group in groupby(rows, key=_mergeable):
+        run = list(group)
+        yield from _merged(run, scrubber) if mergeable else run
+
+
+def _row(number: int, moment: Moment, opened_s: float, meter: Meter, scrubber: Scrubber) -> Row:
+    sound_s = _counted(moment, meter)
+    at_s, text = moment.at_s + opened_s, ""
+    if moment.type.endswith(".delta") and moment.type not in _SOUND and isinstance(_delta(moment.event), str):
+        text = _delta(moment.event) or ""  # whole, for the run to be put together from
+    elif moment.type not in _SOUND:
+        text = line(Record(0, 0, moment.way, scrubber.clean(moment.frame))).text
+    return Row(number, at_s, moment.way, moment.type, text, last_s=at_s, sound_s=sound_s)
+
+
+def _counted(moment: Moment, meter: Meter) -> Fraction:
+    before = meter.audio_s[moment.way]
+    if isinstance(moment.frame, Text | Binary):
+        meter.count(moment.way, moment.frame)
+    return meter.audio_s[moment.way] - before
+
+
+def _delta(event: Event | None) -> str | None:
+    delta = event.get("delta") if event is not None else None
+    return delta if isinstance(delta, str) else None
+
+
+def _mergeable(row: Row) -> bool:
+    return row.type in _SOUND or row.type.endswith(".delta")
+
+
+def _merged(rows: Iterable[Row], scrubber: Scrubber) -> Iterator[Row]:
+    """Each type once, at the time of its first, with all the words and the sound."""
+    found: dict[tuple[Way, str], Row] = {}
+    for row in rows:
+        if (first := found.setdefault((row.way, row.type), row)) is not row:
+            first.count += 1
+            first.last_s = row.at_s
+            first.sound_s += row.sound_s
+            first.text = (first.text + row.text)[: 10 * MOST_WORDS]
+    for row in found.values():
+        clean = scrubber.clean(Text(" ".join(row.text.split()).encode(errors="replace")))
+        words = clean.data.decode(errors="replace") if isinstance(clean, Text) else ""
+        yield replace(row, text=words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…")
+
+
+def _ends(rows: Sequence[Row], most: int) -> list[str]:
+    """The beginning and, twice as long, the end."""
+    if len(rows) <= most:
+        return [str(row) for row in rows]
+    head, tail = rows[: most // 3], rows[len(rows) - (most - most // 3) :]
+    return [*map(str, head), f"    … {len(rows) - most} more …", *map(str, tail)]
+
+
+def _near(rows: Sequence[Row], at_s: float, most: int) -> list[str]:
+    """So many lines around an instant, those before it preferred; the line of that instant is marked."""
+    here = max((i for i, row in enumerate(rows) if row.at_s <= at_s), default=0)
+    begin = max(0, min(here - most * 2 // 3, len(rows) - most))
+    shown = [f"{'→' if i == here else ' '}{row}" for i, row in enumerate(rows)][begin : begin + most]
+    before = [f"    … {begin} before …"] if begin else []
+    after = [f"    … {len(rows) - begin - most} after …"] if len(rows) > begin + most else []
+    return before + shown + after

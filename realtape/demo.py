@@ -1,0 +1,126 @@
+"""The demo: mock and clinic agent in one process, a booking by voice, and everything it leaves behind as files.
+
+Two forms. The plain one sends each turn whole. With an open microphone, in real time, the caller interrupts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clinic_agent.call.open_mic import ASSISTANT, CALLER, microphone
+from clinic_agent.call.pcm import SAMPLE_RATE_HZ, read_wav, write_stereo_wav, write_wav
+from clinic_agent.call.playback import Playback
+from clinic_agent.call.recording import Recording
+from clinic_agent.call.report import CallReport
+from clinic_agent.call.scripted_caller import After, Caller, Cue, Into
+from clinic_agent.clinic.assistant import clinic_assistant, run_call, run_open_call
+from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.config import Config, from_environment
+from mockserver.cli.serve import Unusable
+from mockserver.testing.mock_server import MockServer
+from replay.report.picture import Clip, Mark, NoPillow, Track, draw
+
+CASSETTES = Path(__file__).parent.parent / "cassettes"
+CLIPS = ("booking-1.wav", "booking-2.wav")
+DAY = date(2026, 7, 1)
+"""The clinic's date in the demo; its scenario speaks of the week after."""
+
+Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Folder for the files of the call.",
+)
+@click.option("--voice", type=click.Choice(["auto", "tone", "espeak"]), default="auto", help="The mock's voice.")
+@click.option("--vad", is_flag=True, help="Over an open microphone, in real time: the caller interrupts.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def demo(runner: Runner | None, out: Path, voice: str, vad: bool, as_json: bool) -> None:
+    """Book an appointment by voice, offline: the clinic agent calls the mock, and both sides of the call are kept.
+
+    With --vad it takes half a minute and leaves the whole call as call.wav (left the caller, right what the caller
+    heard) and as a picture, call.png.
+
+    Exit code 1: the call broke off, or the agent's bill is not the mock's.
+    """
+    try:
+        said = [read_wav(CASSETTES / "voices" / name) for name in CLIPS]
+        out.mkdir(parents=True, exist_ok=True)
+        mock = MockServer(CASSETTES / "scenarios" / "clinic.yaml", voice=voice)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Unusable(str(error)) from error
+    run = runner or asyncio.run  # whoever embeds the command may bring another loop, such as one in virtual time
+    if vad:
+        if not as_json:
+            click.echo("The call is on, in real time; it takes half a minute.\n", err=True)
+        report, recording = run(_open_call(mock, said))
+        notes = _keep(out, report, recording)
+    else:
+        report, notes = run(_call(mock, said)), []
+    for number, (words, turn) in enumerate(zip(said, report.turns, strict=False), start=1):
+        write_wav(out / f"turn-{number}-caller.wav", words)
+        write_wav(out / f"turn-{number}-assistant.wav", turn.audio)
+    _print(report, mock.ledger.total_usd, out, notes, as_json)
+
+
+def _print(report: CallReport, billed: Decimal, out: Path, notes: list[str], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report.as_json() | {"mock_usd": str(billed), "out": str(out)}, indent=2))
+    else:
+        listen = f"The mock's own bill is {billed} USD. Listen to {out}/*.wav"
+        click.echo("\n".join([report.as_text(), "", listen, *notes]))
+    counted = report.cost.usd
+    if report.failure or counted is None or abs(counted - billed) >= Decimal("0.000001"):
+        raise click.exceptions.Exit(1)
+
+
+def _config(mock: MockServer) -> Config:
+    return from_environment({"XAI_API_KEY": mock.api_key, "XAI_REALTIME_URL": mock.ws_url})
+
+
+async def _call(mock: MockServer, said: list[bytes]) -> CallReport:
+    async with mock:
+        return await run_call(_config(mock), said, clinic_assistant(Clinic(DAY)), priced_on=DAY)
+
+
+async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, Recording]:
+    """What the caller hears: a word while the agent looks, the offer, a word while it books, the confirmation."""
+
+    def caller(hearing: Playback) -> AsyncIterator[bytes]:
+        ask, choose = said
+        cues = [Cue(After(0, 0.5), ask), Cue(Into(2, 1.0), choose), Cue(After(4, 1.0))]
+        return microphone(Caller(cues, hearing).speak)
+
+    async with mock:
+        return await run_open_call(_config(mock), caller, clinic_assistant(Clinic(DAY)), priced_on=DAY)
+
+
+def _keep(out: Path, report: CallReport, recording: Recording) -> list[str]:
+    """Write the call's sound and picture; what is to be said about them."""
+    write_stereo_wav(out / "call.wav", recording.caller, recording.heard_track())
+    unheard = [Clip(sound.start_s, sound.pcm, "sent, never played") for sound in recording.dropped]
+    tracks = [
+        Track(CALLER, [Clip(0.0, recording.caller)]),
+        Track(ASSISTANT, [*(Clip(sound.start_s, sound.pcm) for sound in recording.heard), *unheard]),
+    ]
+    marks = [Mark(each.at_s, each.lane, each.label, each.alarm) for each in recording.moments]
+    title = "A booking over an open microphone"
+    subtitle = f"{report.model} · server VAD · the caller speaks over the offer · {report.cost.shown}"
+    try:
+        draw(out / "call.png", title, subtitle, tracks, marks, SAMPLE_RATE_HZ)
+    except NoPillow as missing:
+        return [str(missing)]
+    return [f"Look at {out / 'call.png'}"]

@@ -1,0 +1,1 @@
+"""What a recorded call cost, afterwards and while it goes on."""

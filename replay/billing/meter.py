@@ -1,0 +1,207 @@
+"""What a call costs while it goes on, counted from its frames: enough to stop it in time, not a bill.
+
+Where it is not known how the service counts, the dearer reading is taken: a call under server VAD costs at least the
+time it lasts, an unknown model as much as the dearest. The service's own `usage` is not asked, it comes too late.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import Any, Literal
+
+from replay.cassette import json_text
+from replay.cassette.file import Way
+from replay.cassette.frames import Binary, Text
+
+Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """USD, of one service, from one day on. Audio in and audio out are both billed; so is a typed item."""
+
+    since: date
+    source: str
+    per_audio_minute: Mapping[str, Fraction]
+    per_text_item: Fraction
+
+    def minute(self, model: str | None) -> Fraction:
+        """USD per minute of audio; of a model that is not listed the dearest."""
+        listed = self.per_audio_minute.get(model or "")
+        return max(self.per_audio_minute.values()) if listed is None else listed
+
+
+_FAST_1, _FAST_2 = Fraction("0.05"), Fraction("0.08")
+_XAI = "docs.x.ai: pages of the models and of pricing, July and August 2026"
+PRICES: Mapping[str, tuple[Prices, ...]] = {
+    "xai": (
+        Prices(
+            date(2026, 7, 1),
+            _XAI,
+            {
+                "grok-voice-think-fast-1.0": _FAST_1,
+                "grok-voice-think-fast-2.0": _FAST_2,
+                "grok-voice-latest": _FAST_1,
+            },
+            Fraction("0.004"),
+        ),
+        Prices(
+            date(2026, 8, 5),
+            _XAI,
+            {
+                "grok-voice-think-fast-1.0": _FAST_1,
+                "grok-voice-think-fast-2.0": _FAST_2,
+                "grok-voice-latest": _FAST_2,
+            },
+            Fraction("0.004"),
+        ),
+    )
+}
+"""By service, oldest first. A service that bills by tokens is not here: its price cannot be told from frames."""
+
+
+def prices(dialect: str, on: date) -> Prices | None:
+    """What a dialect's service asked on a day, None if that is not known. Days before the first count as the first."""
+    tables = PRICES.get(dialect.partition("@")[0])
+    return None if tables is None else next((table for table in reversed(tables) if table.since <= on), tables[0])
+
+
+@dataclass(slots=True)
+class _Format:
+    encoding: Encoding = "pcm"
+    rate: int = 24_000
+
+    def seconds(self, data_bytes: int, packet: bytes) -> Fraction:
+        if self.encoding == "opus":
+            return Fraction(opus_ms(packet)).limit_denominator(10) / 1000
+        return Fraction(data_bytes, self.rate * (2 if self.encoding == "pcm" else 1))
+
+
+class Meter:
+    """Counts one connection. Give it every message, both ways; ask `usd` at any time."""
+
+    def __init__(self, model: str | None) -> None:
+        self.model = model
+        self.audio_s = {"sent": Fraction(0), "received": Fraction(0)}
+        self.text_items = 0
+        self.by_duration = False
+        """Under server VAD a call is billed by how long it lasts (price pages of September 2026)."""
+        self._formats = {"sent": _Format(), "received": _Format()}
+
+    def encoding(self, way: Way) -> Encoding:
+        """Of the sound that goes this way, as the session last declared it."""
+        return self._formats[way].encoding
+
+    def usd(self, table: Prices, lasted_s: float) -> Fraction:
+        """What it has cost after so many seconds."""
+        seconds = sum(self.audio_s.values(), Fraction(0))
+        if self.by_duration:
+            seconds = max(seconds, Fraction(lasted_s).limit_denominator(1000))
+        return seconds / 60 * table.minute(self.model) + self.text_items * table.per_text_item
+
+    def count(self, way: Way, frame: Text | Binary) -> None:
+        """Count a message. What cannot be read costs nothing."""
+        if isinstance(frame, Binary):
+            self.audio_s[way] += self._formats[way].seconds(len(frame.data), frame.data)
+            return
+        match way, json_text.event_type(frame.data):
+            case "sent", "input_audio_buffer.append":
+                self._sound(way, frame.data, b"audio")
+            case "received", "response.output_audio.delta" | "response.audio.delta":
+                self._sound(way, frame.data, b"delta")
+            case "sent", "conversation.item.create":
+                self._item(_parsed(frame.data).get("item"))
+            case ("sent", "session.update") | ("received", "session.created" | "session.updated"):
+                self._declare(_parsed(frame.data).get("session"))
+
+    def _sound(self, way: Way, data: bytes, key: bytes) -> None:
+        if (found := data.rfind(b'"' + key + b'"')) < 0:
+            return
+        begin = data.find(b'"', data.find(b":", found + len(key) + 2)) + 1
+        end = data.find(b'"', begin)
+        if 0 < begin <= end:
+            payload = data[begin:end]
+            chars = len(payload) - payload.count(b"=") - payload.count(b"\\")
+            self.audio_s[way] += self._formats[way].seconds(chars * 3 // 4, _first_bytes(payload))
+
+    def _item(self, item: Any) -> None:
+        """Tool results and audio items are not billed as text."""
+        if not isinstance(item, dict) or item.get("type") == "function_call_output":
+            return
+        content = item.get("content")
+        kinds = {part.get("type") for part in content if isinstance(part, dict)} if isinstance(content, list) else set()
+        if not kinds & {"input_audio", "audio"}:
+            self.text_items += 1
+
+    def _declare(self, session: Any) -> None:
+        if not isinstance(session, dict):
+            return
+        audio = session.get("audio") if isinstance(session.get("audio"), dict) else {}
+        assert isinstance(audio, dict)
+        for way, key, older in (("sent", "input", "input_audio_format"), ("received", "output", "output_audio_format")):
+            side = audio.get(key) if isinstance(audio.get(key), dict) else {}
+            assert isinstance(side, dict)
+            self._set_format(self._formats[way], side.get("format", session.get(older)))
+            self._turns(side)
+        self._turns(session)
+        if isinstance(session.get("model"), str):
+            self.model = session["model"]
+
+    def _turns(self, settings: dict[str, Any]) -> None:
+        if "turn_detection" in settings:
+            self.by_duration = isinstance(settings["turn_detection"], dict) and bool(
+                settings["turn_detection"].get("type")
+            )
+
+    def _set_format(self, known: _Format, declared: Any) -> None:
+        kind, rate = (declared, None) if isinstance(declared, str) else (None, None)
+        if isinstance(declared, dict):
+            kind, rate = declared.get("type"), declared.get("rate")
+        match kind:
+            case "audio/pcm" | "pcm16" | "pcm":
+                known.encoding, known.rate = "pcm", 24_000
+            case "audio/pcmu" | "g711_ulaw" | "pcmu":
+                known.encoding, known.rate = "pcmu", 8000
+            case "audio/pcma" | "g711_alaw" | "pcma":
+                known.encoding, known.rate = "pcma", 8000
+            case "audio/opus" | "opus":
+                known.encoding, known.rate = "opus", 24_000
+            case _:
+                return
+        if isinstance(rate, int) and 1000 <= rate <= 192_000:
+            known.rate = rate
+
+
+def opus_ms(packet: bytes) -> float:
+    """Milliseconds of sound in one Opus packet (RFC 6716 section 3.1)."""
+    if not packet:
+        return 0.0
+    config, count = packet[0] >> 3, packet[0] & 3
+    if config < 12:
+        frame_ms: float = (10, 20, 40, 60)[config % 4]
+    elif config < 16:
+        frame_ms = (10, 20)[config % 2]
+    else:
+        frame_ms = (2.5, 5, 10, 20)[config % 4]
+    frames = (1, 2, 2, packet[1] & 63 if len(packet) > 1 else 0)[count]
+    return frame_ms * frames
+
+
+def _first_bytes(payload: bytes) -> bytes:
+    try:
+        return b64decode(payload[:4])
+    except ValueError:
+        return b""
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}

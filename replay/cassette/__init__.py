@@ -1,0 +1,1 @@
+"""Cassettes: the file format, its frames, and what must never be written to it."""

@@ -1,0 +1,54 @@
+"""A recorded conversation in the neutral form that every file format is read into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+class UnreadableRecording(Exception):
+    """The file is not a recording of the format it was read as. The message says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event; `sent` is client to server. Keys of `event` stand in wire order."""
+
+    way: Literal["sent", "received"]
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection ended; what follows in the conversation went over a new one."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+Step = Message | Closed
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The steps of one conversation in the order the client saw them, over one connection or several."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    def received(self) -> list[Mapping[str, Any]]:
+        """The server's events, over all connections."""
+        return [step.event for step in self.steps if isinstance(step, Message) and step.way == "received"]
+
+    def sent(self) -> list[Mapping[str, Any]]:
+        """The client's events, over all connections."""
+        return [step.event for step in self.steps if isinstance(step, Message) and step.way == "sent"]
+
+    def connections(self) -> Iterator[tuple[Step, ...]]:
+        """The steps of each connection, its closing step included if there is one."""
+        begin = 0
+        for at, step in enumerate(self.steps, start=1):
+            if isinstance(step, Closed) or at == len(self.steps):
+                yield self.steps[begin:at]
+                begin = at

@@ -1,0 +1,436 @@
+"""Cassettes: recorded conversations in a file, written record by record and read without loading what nobody looks at.
+
+A cassette is a stream of msgpack objects: a header (a map), records (arrays), and an end mark (a record too). Frames
+are kept as the bytes that crossed the wire. Not a scrubber, see scrub.py: what is given here is written. Any msgpack
+reader can read the file; docs/cassettes.md has the layout.
+
+A record is `[at_us, connection, way, kind, payload]` with every number but the payload's length in a fixed width, so
+that all heads are 20 bytes long and a reader hops from one to the next without touching the sound in between.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgpack
+
+from replay.cassette.frames import Binary, Close, Reset, Text
+
+VERSION = 1
+"""Of the format. A change of it adds a step to UPGRADES and keeps an old file among the tests."""
+SUFFIX = ".tape"
+MAX_PAYLOAD = 128 << 20
+"""Bytes; a longer payload is not one that this wrote."""
+MAX_HEADER = 64 << 10
+
+Origin = Literal["live", "mock", "hand"]
+ORIGINS: tuple[Origin, ...] = ("live", "mock", "hand")
+Way = Literal["sent", "received"]
+"""As the client sees it: `sent` is client to server."""
+Audio = Literal["keep", "outline"]
+Headers = tuple[tuple[str, str], ...]
+
+
+class BadCassette(Exception):
+    """The file cannot be read as a whole cassette. The message names it and says what to do."""
+
+
+class CannotRecord(Exception):
+    """Nothing more can be written. The message names the file and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Where a cassette comes from. What the mock made is never labelled `live`."""
+
+    origin: Origin
+    url: str
+    """The service's address, without a query."""
+    dialect: str
+    """`xai`, `openai`, a dated name such as `xai@2026-09`, or `unknown`."""
+    model: str | None
+    """What the first connection asked for; which model answered is in its `session.created`."""
+    recorded_at: str
+    """ISO 8601 in UTC; at_us counts from here."""
+    tool: str
+    """What wrote it, with its version: `realtape 0.1.0`."""
+    audio: Audio = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request: a WebSocket handshake, or a call beside it. `target` is path and query."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a Request. 101 opens the WebSocket; `headers` then name the subprotocol chosen."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Where sound was cut out: the length and SHA-256 of its bytes, its encoding, how loud it was (0 to 32767)."""
+
+    length: int
+    sha256: bytes
+    encoding: str
+    peak: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A message whose sound was left out: bytes as on the wire, in order, and Sound where sound was. See outline.py."""
+
+    kind: Literal["text", "binary"]
+    parts: tuple[bytes | Sound, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something crossed the wire that was not fit to be written: what, how many bytes, and why."""
+
+    what: str
+    size: int
+    reason: str
+
+
+Content = Text | Binary | Close | Reset | Request | Response | Outline | Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that crossed the wire. `connection` counts from 0; a plain HTTP call has a number of its own."""
+
+    at_us: int
+    connection: int
+    way: Way
+    content: Content
+
+
+Step = tuple[Callable[[dict[str, Any]], dict[str, Any]], Callable[[list[Any]], list[Any]]]
+"""From one version to the next: what becomes of a header, and of a raw record."""
+UPGRADES: Mapping[int, Step] = {}
+"""By the version that a step starts from. Version 1 is the first, so there is none yet."""
+
+_HEAD = struct.Struct(">BBQBHBBBI")
+_ARRAY5, _UINT64, _UINT16, _BIN32 = 0x95, 0xCF, 0xCD, 0xC6
+_WAYS: tuple[Way, Way] = ("sent", "received")
+_END = 15
+_VERSION_KEY = "realtape"
+
+
+def _packed(content: Content) -> tuple[int, bytes]:
+    """The number of the kind and the payload. The numbers are the file's; they never change meaning."""
+    match content:
+        case Text(data):
+            return 0, data
+        case Binary(data):
+            return 1, data
+        case Close(code, reason):
+            return 2, msgpack.packb([code, reason])
+        case Reset():
+            return 3, b""
+        case Request(method, target, headers, body):
+            return 4, msgpack.packb([method, target, headers, body])
+        case Response(status, headers, body):
+            return 5, msgpack.packb([status, headers, body])
+        case Outline(kind, parts):
+            cut = [part if isinstance(part, bytes) else [getattr(part, f.name) for f in fields(part)] for part in parts]
+            return 6, msgpack.packb([kind, cut])
+        case Dropped(what, size, reason):
+            return 7, msgpack.packb([what, size, reason])
+
+
+def _content(kind: int, payload: bytes) -> Content:
+    """Raises ValueError, TypeError or a msgpack error for what _packed did not make."""
+    match kind:
+        case 0:
+            return Text(payload)
+        case 1:
+            return Binary(payload)
+        case 2:
+            return Close(*msgpack.unpackb(payload))
+        case 3:
+            return Reset()
+        case 4:
+            method, target, headers, body = msgpack.unpackb(payload)
+            return Request(method, target, tuple((name, value) for name, value in headers), body)
+        case 5:
+            status, headers, body = msgpack.unpackb(payload)
+            return Response(status, tuple((name, value) for name, value in headers), body)
+        case 6:
+            of, parts = msgpack.unpackb(payload)
+            return Outline(of, tuple(part if isinstance(part, bytes) else Sound(*part) for part in parts))
+        case 7:
+            return Dropped(*msgpack.unpackb(payload))
+        case _:
+            raise ValueError(f"kind {kind} is unknown")
+
+
+def _raw(at_us: int, connection: int, way: int, kind: int, payload: bytes) -> bytes:
+    head = _HEAD.pack(_ARRAY5, _UINT64, at_us, _UINT16, connection, way, kind, _BIN32, len(payload))
+    return head + payload
+
+
+class Writer:
+    """Appends to a new cassette. Each record is in the file when `write` returns: a kill loses what is in flight.
+
+    Raises CannotRecord when the file is there already (unless `overwrite`), or cannot be made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], header: Header, *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.records = 0
+        if header.origin not in ORIGINS:
+            raise ValueError(f"origin is one of {', '.join(ORIGINS)}, not {header.origin!r}")
+        try:
+            if overwrite and self.path.is_file():
+                self.path.unlink()  # who reads the old one keeps it
+            self._file = self.path.open("wb" if overwrite else "xb", buffering=0)
+        except FileExistsError as problem:
+            raise CannotRecord(f"{self.path} is there already; choose another name or overwrite it") from problem
+        except OSError as problem:
+            raise CannotRecord(f"{self.path}: {problem.strerror}; choose a folder that may be written to") from problem
+        self._size = 0
+        try:
+            self._append(msgpack.packb({_VERSION_KEY: VERSION, **asdict(header)}))
+        except CannotRecord:
+            self._file.close()
+            raise
+
+    def write(self, record: Record) -> None:
+        """Append a record. Raises CannotRecord; the file then ends with the last whole record."""
+        kind, payload = _packed(record.content)
+        self._append(_raw(record.at_us, record.connection, _WAYS.index(record.way), kind, payload))
+        self.records += 1
+
+    def end(self, at_us: int) -> None:
+        """Write the end mark and close the file. Raises CannotRecord."""
+        self._append(_raw(at_us, 0, 0, _END, msgpack.packb(self.records)))
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Without an end mark before it, readers see a recording that was cut off."""
+        self._file.close()
+
+    def _append(self, data: bytes) -> None:
+        try:
+            self._write_all(data)
+            if os.fstat(self._file.fileno()).st_nlink == 0:
+                raise CannotRecord(f"{self.path} was deleted while it was written; nothing of it is left")
+        except (OSError, ValueError) as problem:  # ValueError: the file is closed
+            self._cut_back()
+            reason = getattr(problem, "strerror", None) or str(problem)
+            raise CannotRecord(f"{self.path}: {reason}; the recording ends after {self.records} records") from problem
+        self._size += len(data)
+
+    def _write_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def _cut_back(self) -> None:
+        """Half a record helps nobody. If the disk refuses this as well, readers see a torn tail."""
+        try:
+            self._file.truncate(self._size)
+            self._file.seek(self._size)
+        except (OSError, ValueError):
+            pass
+
+
+class Cassette:
+    """A cassette to read: a sequence of records, decoded when they are asked for.
+
+    `Cassette.open` wants a whole one. `Cassette.so_far` also takes one that is being written, or was cut off.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], upgrades: Mapping[int, Step], version: int) -> None:
+        self.path = Path(path)
+        self.header: Header
+        self.version: int
+        """Of the file; what is read from it is upgraded to today's."""
+        self.end_us: int | None = None
+        """When the recording ended; None while there is no end mark."""
+        self._places = array("Q")
+        self._upgrades = upgrades
+        self._today = version
+        self._bytes: mmap.mmap | bytes = b""
+        self._read_to = 0
+        self.refresh()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Cassette:
+        """A whole cassette. Raises BadCassette, for one without an end mark too, and OSError."""
+        cassette = cls.so_far(path)
+        if cassette.end_us is None:
+            cut = cassette.cut
+            cassette.close()
+            raise BadCassette(cut)
+        return cassette
+
+    @classmethod
+    def so_far(
+        cls, path: str | os.PathLike[str], upgrades: Mapping[int, Step] = UPGRADES, version: int = VERSION
+    ) -> Cassette:
+        """What is in a cassette by now; half a record at its end is left out. Raises BadCassette and OSError."""
+        return cls(path, upgrades, version)
+
+    @property
+    def cut(self) -> str:
+        """What to say of a cassette without an end mark."""
+        return f"{self.path}: cut off at {self.last_us / 1e6:.1f} s, no end mark; record it again"
+
+    @property
+    def last_us(self) -> int:
+        """When the last record happened, or the recording ended."""
+        if self.end_us is not None:
+            return self.end_us
+        return int(self._head(self._places[-1])[2]) if self._places else 0
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Record:
+        return self._record(self._places[index])
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(self._record, self._places)
+
+    def __enter__(self) -> Cassette:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if isinstance(self._bytes, mmap.mmap):
+            self._bytes.close()
+        self._bytes = b""
+
+    def refresh(self) -> int:
+        """Take in what was written since. Gives the number of new records. Raises BadCassette and OSError."""
+        known = len(self._places)
+        with self.path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            self.close()
+            self._bytes = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        try:
+            if not self._read_to:
+                self._read_header()
+            self._index(size)
+        except BadCassette:
+            self.close()
+            raise
+        return len(self._places) - known
+
+    def _read_header(self) -> None:
+        unpacker = msgpack.Unpacker(max_buffer_size=MAX_HEADER)
+        try:
+            unpacker.feed(self._bytes[:MAX_HEADER])
+            header = unpacker.unpack()
+        except msgpack.OutOfData:
+            raise BadCassette(f"{self.path}: cut off within its header; record it again") from None
+        except (msgpack.UnpackException, ValueError) as problem:
+            raise self._no_cassette() from problem
+        if not isinstance(header, dict) or not isinstance(header.get(_VERSION_KEY), int):
+            raise self._no_cassette()
+        self.version = header.pop(_VERSION_KEY)
+        self.header = self._checked(self._upgraded(header))
+        self._read_to = unpacker.tell()
+
+    def _upgraded(self, header: dict[str, Any]) -> dict[str, Any]:
+        if self.version > self._today:
+            raise BadCassette(
+                f"{self.path}: version {self.version}, and this realtape reads up to {self._today}; upgrade realtape"
+            )
+        for version in range(self.version, self._today):
+            if version not in self._upgrades:
+                raise BadCassette(f"{self.path}: version {version} is not readable any more; record it again")
+            header = self._upgrades[version][0](header)
+        return header
+
+    def _checked(self, header: dict[str, Any]) -> Header:
+        if header.get("origin") not in ORIGINS:
+            raise BadCassette(f"{self.path}: no origin (one of {', '.join(ORIGINS)}); record it again")
+        try:
+            return Header(**header)
+        except TypeError as problem:
+            raise BadCassette(f"{self.path}: its header is not that of version {self._today} ({problem})") from problem
+
+    def _no_cassette(self) -> BadCassette:
+        return BadCassette(f"{self.path}: not a cassette; other tools' recordings become one with `realtape import`")
+
+    def _index(self, size: int) -> None:
+        """Hop from head to head, up to the end mark or the last whole record."""
+        at, add, head, unpack = self._read_to, self._places.append, _HEAD.size, _HEAD.unpack_from
+        data = self._bytes
+        while self.end_us is None and at + head <= size:
+            array5, uint64, at_us, uint16, _, way, kind, bin32, length = unpack(data, at)
+            if (
+                (array5, uint64, uint16, bin32) != (_ARRAY5, _UINT64, _UINT16, _BIN32)
+                or way > 1
+                or length > MAX_PAYLOAD
+            ):
+                raise BadCassette(f"{self.path}: byte {at} does not begin a record; the file is damaged")
+            if at + head + length > size:
+                break
+            if kind == _END:
+                self.end_us = at_us
+            else:
+                add(at)
+            at += head + length
+        self._read_to = at
+        if self.end_us is not None and at != size:
+            raise BadCassette(f"{self.path}: {size - at} bytes after the end mark; the file is damaged")
+
+    def _head(self, place: int) -> tuple[Any, ...]:
+        return _HEAD.unpack_from(self._bytes, place)
+
+    def _record(self, place: int) -> Record:
+        _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._bytes, place)
+        begin = place + _HEAD.size
+        payload = self._bytes[begin : begin + length]
+        try:
+            if self.version != self._today:
+                at_us, connection, way, kind, payload = self._upgraded_record([at_us, connection, way, kind, payload])
+            content = Text(payload) if kind == 0 else _content(kind, payload)
+            return Record(at_us, connection, _WAYS[way], content)
+        except (ValueError, TypeError, msgpack.UnpackException) as problem:
+            raise BadCassette(f"{self.path}: the record at byte {place} is damaged ({problem})") from problem
+
+    def _upgraded_record(self, raw: list[Any]) -> list[Any]:
+        for version in range(self.version, self._today):
+            raw = self._upgrades[version][1](raw)
+        return raw
+
+
+def provable_origin(url: str) -> Origin:
+    """`live` for the services' own hosts under TLS; for everything else `mock`, since nothing proves more."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "mock"
+    vendor = any(host == known or host.endswith(f".{known}") for known in ("api.x.ai", "api.openai.com"))
+    return "live" if vendor and parts.scheme == "wss" else "mock"

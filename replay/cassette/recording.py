@@ -1,0 +1,145 @@
+"""A recording, whatever file it is in, as what happened on each connection: every message with its time and its event.
+
+Reads cassettes and other tools' recordings. Not a format and not a comparison: see cassette.py, formats/, diff.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from replay.cassette.conversation import Closed, Conversation, Message
+from replay.cassette.file import SUFFIX, Cassette, Outline, Record, Request, Response, Way
+from replay.cassette.frames import Binary, Close, Frame, Reset, Text
+from replay.cassette.json_text import Event, event_in
+from replay.cassette.outline import restore
+
+_UPGRADED = 101
+_NO_DATE = datetime.fromtimestamp(0, timezone.utc)  # when something was recorded is not kept here
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that crossed the wire: seconds since the recording began, the frame, and the JSON object in it."""
+
+    at_s: float
+    way: Way
+    frame: Frame
+    event: Event | None
+
+    @property
+    def type(self) -> str:
+        """The event's type; for what is none, a word in parentheses."""
+        kind = self.event.get("type") if self.event is not None else None
+        return kind if isinstance(kind, str) else f"({type(self.frame).__name__.lower()})"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One WebSocket connection: its handshake, where that is known, and what crossed it."""
+
+    opened_s: float
+    request: Request | None
+    response: Response | None
+    moments: tuple[Moment, ...]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the service did not let the client in."""
+        return self.response is not None and self.response.status != _UPGRADED
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Lines in the order they were opened. `dialect` is what the file says, or `unknown`."""
+
+    name: str
+    dialect: str
+    origin: str
+    lines: tuple[Line, ...]
+
+    @property
+    def service(self) -> str | None:
+        """The dialect, or what the first event's id shows: OpenAI prefixes its ids, xAI does not (recordings)."""
+        if self.dialect != "unknown":
+            return self.dialect
+        first = next((each.get("event_id") for each in self.received()), None)
+        return None if not isinstance(first, str) else "openai" if first.startswith("event_") else "xai"
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Recording:
+        """A cassette, or another tool's recording. Raises BadCassette, UnreadableRecording and OSError."""
+        path = Path(path)
+        if path.suffix == SUFFIX or _is_cassette(path):
+            with Cassette.open(path) as cassette:
+                return cls(path.stem, cassette.header.dialect, cassette.header.origin, connections(cassette))
+        from replay.formats import detect  # it reads events with what is here
+
+        tape = detect.read(path, imported_at=_NO_DATE, tool="")
+        return cls(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records))
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> Recording:
+        """From a conversation without times: all of it happens at once, in order."""
+        lines = (Line(0.0, None, None, tuple(map(_moment, steps))) for steps in conversation.connections())
+        return cls(conversation.name, "unknown", "live", tuple(lines))
+
+    def moments(self) -> Iterator[Moment]:
+        """What crossed the wire, over all connections."""
+        for line in self.lines:
+            yield from line.moments
+
+    def received(self) -> list[Event]:
+        """The service's events, over all connections."""
+        return [each.event for each in self.moments() if each.way == "received" and each.event is not None]
+
+
+def _is_cassette(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"\xa8realtape" in file.read(16)
+
+
+def message(data: str | bytes, at_s: float) -> Moment:
+    """A client's message as it comes in."""
+    if isinstance(data, bytes):
+        return Moment(at_s, "sent", Binary(data), None)
+    return Moment(at_s, "sent", Text(data.encode(errors="surrogatepass")), event_in(data))
+
+
+def connections(records: Iterable[Record]) -> tuple[Line, ...]:
+    """What happened on each connection; plain HTTP requests are none."""
+    by_connection: dict[int, list[Record]] = {}
+    for record in records:
+        by_connection.setdefault(record.connection, []).append(record)
+    return tuple(_line(records) for _, records in sorted(by_connection.items()) if not _is_call(records))
+
+
+def _is_call(records: list[Record]) -> bool:
+    """Whether it is a plain HTTP request beside the sockets, such as one for a client secret."""
+    return any(isinstance(record.content, Request) and record.content.method != "GET" for record in records)
+
+
+def _line(records: list[Record]) -> Line:
+    request = next((record.content for record in records if isinstance(record.content, Request)), None)
+    answers = [(record.at_us, record.content) for record in records if isinstance(record.content, Response)]
+    opened_us, response = answers[0] if answers else (records[0].at_us, None)
+    moments = [moment for record in records if (moment := _recorded(record)) is not None]
+    return Line(opened_us / 1e6, request, response, tuple(moments))
+
+
+def _recorded(record: Record) -> Moment | None:
+    frame = restore(record.content) if isinstance(record.content, Outline) else record.content
+    if not isinstance(frame, Text | Binary | Close | Reset):
+        return None
+    event = event_in(frame.data) if isinstance(frame, Text) else None
+    return Moment(record.at_us / 1e6, record.way, frame, event)
+
+
+def _moment(step: Message | Closed) -> Moment:
+    if isinstance(step, Closed):
+        return Moment(0.0, "received", Close(step.code, step.reason), None)
+    return Moment(0.0, step.way, Text(json.dumps(step.event, separators=(",", ":")).encode()), step.event)

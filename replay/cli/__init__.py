@@ -1,0 +1,1 @@
+"""The commands that record, show, compare and convert cassettes."""

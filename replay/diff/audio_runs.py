@@ -1,0 +1,298 @@
+"""Runs: events whose number and cut depend on the sound or the recogniser, brought to one form with what must hold.
+
+An answer's audio and transcript deltas interleave as the sound falls; a recogniser revises its guess as often as it
+likes; OpenAI transcribes the caller beside the answer. None of that is the wire's form. What is: which delta comes
+first, one shape per type, deltas that join to the text of `.done`, and segment ids (`rid`) that point at a transcript
+delta and never back. Where such a rule holds a mark stands; where it does not, the value stays and shows as a
+difference. Values of single fields are the business of normalize.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from replay.diff.placeholders import Mark, id_shape
+
+Part = Literal["", "first", "rest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Names one run: an answer's deltas, the caller's words as OpenAI streams them, or as xAI guesses them."""
+
+    kind: Literal["answer", "heard", "guess"]
+    response_id: str
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An event, where it stood, and the run it belongs to; its context-bound values are marks already."""
+
+    at: int
+    event: object
+    run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """An event in normal form and where it stood. For a run: its usual shape, and the shapes that stray from it."""
+
+    at: int
+    event: Any
+    run: Run | None = None
+    part: Part = ""
+    strays: tuple[Normal, ...] = ()
+
+    @property
+    def place(self) -> tuple[str, Part]:
+        """What two events must share to be held against each other."""
+        return event_type(self.event), self.part
+
+
+_JOINS: Mapping[str, tuple[str, str]] = {
+    "response.output_audio_transcript.delta": ("response.output_audio_transcript.done", "transcript"),
+    "response.output_text.delta": ("response.output_text.done", "text"),
+    "response.function_call_arguments.delta": ("response.function_call_arguments.done", "arguments"),
+    "conversation.item.input_audio_transcription.delta": (
+        "conversation.item.input_audio_transcription.completed",
+        "transcript",
+    ),
+}
+"""Which event closes a stream of deltas, and the field in which it repeats them joined."""
+
+_ANSWER = frozenset(
+    {
+        "response.output_audio.delta",
+        "response.output_audio_transcript.delta",
+        "response.output_text.delta",
+    }
+)
+_ARGUMENTS = "response.function_call_arguments.delta"
+_HEARD = "conversation.item.input_audio_transcription."
+_BESIDE_THE_ANSWER = frozenset(_HEARD + end for end in ("delta", "completed", "failed", "segment"))
+_FRAME_S = 0.02
+
+
+def event_type(event: object) -> str:
+    """The event's `type`, or a word for what is none."""
+    kind = event.get("type") if isinstance(event, Mapping) else None
+    return kind if isinstance(kind, str) else "(no event)"
+
+
+def run_of(event: object) -> Run | None:
+    """The run an event is part of, if any.
+
+    Arguments are a run where they come token by token, which `obfuscation` shows; xAI sends them whole (recordings).
+    """
+    if not isinstance(event, Mapping):
+        return None
+    kind = event_type(event)
+    response_id, item_id = str(event.get("response_id", "")), str(event.get("item_id", ""))
+    if kind in _ANSWER or (kind == _ARGUMENTS and "obfuscation" in event):
+        return Run("answer", response_id, item_id)
+    if kind == _HEARD + "delta":
+        return Run("heard", "", item_id)
+    if kind == _HEARD + "updated" or (kind == _HEARD + "completed" and event.get("status") == "in_progress"):
+        return Run("guess", "", item_id)
+    return None
+
+
+def settle(events: Sequence[object]) -> list[Member]:
+    """The events in an order that does not depend on sound, recogniser or network, with context-bound values marked."""
+    belongs = _memberships(events)
+    runs: dict[Run, list[int]] = {}
+    for at, run in enumerate(belongs):
+        if run is not None:
+            runs.setdefault(run, []).append(at)
+    marked: dict[int, object] = {}
+    once, closings = _unique_event_ids(events), _closings(events)
+    for run, places in runs.items():
+        members = [dict(_fields(events[at])) for at in places]
+        _MARKERS[run.kind](members, closings.get((run.response_id, run.item_id), {}))
+        for at, event in zip(places, members, strict=True):
+            event_id = event.get("event_id")
+            if isinstance(event_id, str) and event_id in once:
+                event["event_id"] = Mark("fresh id", shape=id_shape(event_id) or event_id)
+            marked[at] = event
+    return [Member(at, marked.get(at, events[at]), belongs[at]) for at in _order(events, belongs)]
+
+
+def _memberships(events: Sequence[object]) -> list[Run | None]:
+    """The run of each event. Once an event has closed a run, a late delta is a fault and stands alone."""
+    begun: dict[tuple[str, str], set[Run]] = {}
+    ended: set[Run] = set()
+    belongs: list[Run | None] = []
+    for event in events:
+        run = run_of(event)
+        if run is None and event_type(event).endswith((".done", ".completed", ".failed")):
+            fields = _fields(event)
+            ended |= begun.get((str(fields.get("response_id", "")), str(fields.get("item_id", ""))), set())
+        elif run is not None:
+            begun.setdefault((run.response_id, run.item_id), set()).add(run)
+        belongs.append(run if run not in ended else None)
+    return belongs
+
+
+def collapse(normals: Iterable[Normal]) -> list[Normal]:
+    """One event for each part of a run, at the place of its first; everything else as it is."""
+    normals = list(normals)
+    runs: dict[Run, list[Normal]] = {}
+    for normal in normals:
+        if normal.run is not None:
+            runs.setdefault(normal.run, []).append(normal)
+    collapsed: list[Normal] = []
+    for normal in normals:
+        if normal.run is None:
+            collapsed.append(normal)
+        elif normal.run in runs:
+            collapsed += _forms(runs.pop(normal.run))
+    return collapsed
+
+
+def _forms(members: list[Normal]) -> Iterator[Normal]:
+    """The first delta, then one usual shape for each type: one delta is as good as a hundred."""
+    first, rest = members[0], members[1:]
+    yield replace(first, part="first")
+    shapes: dict[str, list[Normal]] = {event_type(first.event): []}
+    for member in rest:
+        shapes.setdefault(event_type(member.event), []).append(member)
+    for _, like in sorted(shapes.items()):
+        yield _usual(like) if like else _as_later(first)
+
+
+def _usual(members: list[Normal]) -> Normal:
+    counted = Counter(repr(member.event) for member in members)
+    distinct = {repr(member.event): member for member in reversed(members)}
+    ((usual, _),) = counted.most_common(1)
+    strays = tuple(replace(other, part="rest") for shape, other in distinct.items() if shape != usual)
+    return replace(distinct[usual], part="rest", strays=strays)
+
+
+def _as_later(first: Normal) -> Normal:
+    """What a second delta would look like. Only the first carries `latency` (recordings)."""
+    later = {key: value for key, value in _fields(first.event).items() if key != "latency"}
+    return replace(first, event=later, part="rest")
+
+
+def _order(events: Sequence[object], belongs: Sequence[Run | None]) -> list[int]:
+    """A run stands together at its first event; words heard stand behind the first event of their item.
+
+    The recogniser works beside everything else, so when its guesses come is chance. xAI guesses once the item is added
+    and sends the final transcript before the answer; OpenAI's words, final ones too, come anywhere after the item's
+    first event (recordings).
+    """
+    home = list(range(len(events)))
+    begun: dict[Run, int] = {}
+    named: dict[str, int] = {}
+    added: dict[str, int] = {}
+    for at, (event, run) in enumerate(zip(events, belongs, strict=True)):
+        item_id = _item_id(event)
+        if run is not None:
+            first = begun.setdefault(run, at)
+            home[at] = home[added.get(item_id, first) if run.kind == "guess" else first]
+        if event_type(event) in _BESIDE_THE_ANSWER and "status" not in _fields(event):
+            home[at] = home[named.get(item_id, at)]
+        if event_type(event) == "conversation.item.added":
+            added.setdefault(item_id, at)
+        named.setdefault(item_id, at)
+    return sorted(range(len(events)), key=lambda at: (home[at], at))
+
+
+def _mark_answer(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
+    """Audio carries the `rid` of its segment: the event id of the transcript delta that says it (recordings, 41/41).
+
+    Only the very first audio comes before its transcript delta, and no audio of an earlier segment comes after audio
+    of a later one.
+    """
+    _mark_joined(members, closings)
+    ids = [member.get("event_id") for member in members if "start_time" in member]
+    segments = {event_id: number for number, event_id in enumerate(ids) if isinstance(event_id, str)}
+    announced, reached, started = 0, 0, 0.0
+    for member in members:
+        rid = member.get("rid")
+        segment = segments.get(rid) if isinstance(rid, str) else None
+        if "start_time" in member:
+            started = _mark_start(member, started, first=not announced)
+            announced += 1
+            if segment is not None and rid == member.get("event_id"):
+                member["rid"] = Mark("own event id")
+        elif segment is not None and reached <= segment < max(1, announced):
+            reached = segment
+            member["rid"] = Mark("event id of its segment")
+
+
+def _mark_start(member: dict[str, Any], after: float, *, first: bool) -> float:
+    """The first segment starts at 0.0, the others ever later, on frames of 20 ms (recordings)."""
+    start = member["start_time"]
+    if not isinstance(start, float) or not math.isfinite(start):
+        return after
+    on_frame = math.isclose(start / _FRAME_S, round(start / _FRAME_S), abs_tol=1e-6)
+    if start == 0.0 if first else on_frame and start > after:
+        member["start_time"] = Mark("start of its segment", json="float")
+    return start
+
+
+def _mark_heard(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
+    _mark_joined(members, {kind: text.strip() for kind, text in closings.items()})
+
+
+def _mark_guess(members: list[dict[str, Any]], _: Mapping[str, str]) -> None:
+    """A guess is cumulative; `completed` with status in_progress repeats the one before it (recordings)."""
+    guess: object = None
+    for member in members:
+        text = member.get("transcript")
+        if not isinstance(text, str):
+            continue
+        if event_type(member) == _HEARD + "updated":
+            guess = text
+        if text == guess:
+            member["transcript"] = Mark("heard so far")
+
+
+_MARKERS = {"answer": _mark_answer, "heard": _mark_heard, "guess": _mark_guess}
+
+
+def _mark_joined(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
+    for kind in _JOINS:
+        deltas = [member for member in members if event_type(member) == kind]
+        texts = [member.get("delta") for member in deltas]
+        if not deltas or not all(isinstance(text, str) for text in texts):
+            continue
+        joined = "".join(map(str, texts))
+        if kind == _HEARD + "delta":
+            joined = joined.strip()
+        what = "part of the text" if closings.get(kind, joined) == joined else "text that does not join"
+        for delta in deltas:
+            delta["delta"] = Mark(what)
+
+
+def _closings(events: Iterable[object]) -> dict[tuple[str, str], dict[str, str]]:
+    """For each response and item, the whole text that its closing event gives for each type of delta."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for event in events:
+        fields = _fields(event)
+        for delta, (done, field) in _JOINS.items():
+            if event_type(event) == done and isinstance(fields.get(field), str):
+                place = str(fields.get("response_id", "")), str(fields.get("item_id", ""))
+                found.setdefault(place, {})[delta] = fields[field]
+    return found
+
+
+def _unique_event_ids(events: Iterable[object]) -> set[str]:
+    ids = [event_id for event in events if isinstance(event_id := _fields(event).get("event_id"), str)]
+    return {event_id for event_id, times in Counter(ids).items() if times == 1}
+
+
+def _item_id(event: object) -> str:
+    fields = _fields(event)
+    item = fields.get("item")
+    return str(fields.get("item_id") or (item.get("id") if isinstance(item, Mapping) else "") or "")
+
+
+def _fields(event: object) -> Mapping[str, Any]:
+    return event if isinstance(event, Mapping) else {}

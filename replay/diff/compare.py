@@ -1,0 +1,170 @@
+"""Where two conversations differ: server events held against each other, aligned by meaning, path by path.
+
+Compares normal forms (normalize.py), so what is listed are differences of form. Not a judge of whether a conversation
+makes sense, and not a comparison of audio or wording.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Literal
+
+from replay.diff.align import Pair, align
+from replay.diff.audio_runs import Normal
+from replay.diff.normal_form import Event, normalize
+from replay.diff.placeholders import ABSENT, Mark, form, json_type
+
+Kind = Literal["added", "missing", "reordered", "type", "value", "keys", "order"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference. `path` is a place in the event of type `event`, empty for the event as a whole.
+
+    kind: an event or list element is `added` or `missing`, or stands elsewhere (`reordered`); a key is there on one
+    side only (`keys`) or in another place (`order`); a value has another JSON `type`, or is of the same type and
+    another `value`. The side that has nothing shows marks.ABSENT, a normalised value shows its mark.
+    at: index of the event in `actual`, for a missing one in `expected`.
+    """
+
+    kind: Kind
+    event: str
+    path: str
+    expected: object
+    actual: object
+    at: int
+
+    def __str__(self) -> str:
+        return f"{self.kind:9} {self.path or '(event)'}: expected {_shown(self.expected)}, got {_shown(self.actual)}"
+
+
+def compare(expected: Sequence[Event], actual: Sequence[Event]) -> list[Difference]:
+    """The differences between two conversations' server events, in the order of the first. Equal means `[]`.
+
+    Events are parsed JSON objects with their keys in wire order. Ids need not be equal, but must refer alike. Never
+    raises: input that is no event is compared as it is.
+    """
+    pairs = align(normalize(expected), normalize(actual))
+    same = _Same(pairs)
+    found: list[Difference] = []
+    for pair in pairs:
+        match pair.left, pair.right:
+            case Normal() as left, Normal() as right:
+                if pair.moved:
+                    found.append(Difference("reordered", left.place[0], "", left.at, right.at, right.at))
+                found += _between(left, right, same)
+            case Normal() as left, None:
+                found.append(Difference("missing", left.place[0], "", left.event, ABSENT, left.at))
+            case None, Normal() as right:
+                found.append(Difference("added", right.place[0], "", ABSENT, right.event, right.at))
+    return found
+
+
+def report(differences: Sequence[Difference]) -> str:
+    """The differences as text, one line for each path, grouped by event."""
+    if not differences:
+        return "no differences"
+    lines = [f"{len(differences)} difference{'s'[: len(differences) > 1]}"]
+    for (at, event), group in groupby(differences, key=lambda difference: (difference.at, difference.event)):
+        lines.append(f"#{at} {event}")
+        lines += [f"    {difference}" for difference in group]
+    return "\n".join(lines)
+
+
+def _between(left: Normal, right: Normal, same: _Same) -> list[Difference]:
+    """The differences of two events in the same place, and of the shapes that stray in either's run."""
+    kind = left.place[0]
+    found = [replace(each, event=kind, at=right.at) for each in _values(left.event, right.event, "", same)]
+    for stray in _unknown(right, left):
+        found += [replace(each, event=kind, at=stray.at) for each in _values(left.event, stray.event, "", same)]
+    for stray in _unknown(left, right):
+        found += [replace(each, event=kind, at=right.at) for each in _values(stray.event, right.event, "", same)]
+    return found
+
+
+def _unknown(here: Normal, there: Normal) -> list[Normal]:
+    """The strays of one run that the other does not have."""
+    known = [repr(form(normal.event)) for normal in (there, *there.strays)]
+    return [stray for stray in here.strays if repr(form(stray.event)) not in known]
+
+
+class _Same:
+    """Which id or text of one side is which of the other: those that most often stand in the same place."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self._there: dict[Mark, Mark] = {}
+        self._back: dict[Mark, Mark] = {}
+        met = Counter(
+            met for pair in pairs if pair.left and pair.right for met in _meetings(pair.left.event, pair.right.event)
+        )
+        for (left, right), _ in met.most_common():
+            if left not in self._there and right not in self._back:
+                self._there[left], self._back[right] = right, left
+
+    def agree(self, left: Mark, right: Mark) -> bool:
+        return left == right if left.number is None else self._there.get(left) == right
+
+    def ours(self, right: Mark) -> Mark:
+        """The other side's mark by our side's number; one that has none of ours is another id or text."""
+        if right.number is None:
+            return right
+        return self._back.get(right, Mark(f"another {right.what}", shape=right.shape))
+
+
+def _meetings(left: Any, right: Any) -> Iterator[tuple[Mark, Mark]]:
+    """The numbered marks of the same form that stand in the same places."""
+    if isinstance(left, Mark) and isinstance(right, Mark):
+        if left.number is not None and right.number is not None and form(left) == form(right):
+            yield left, right
+    elif isinstance(left, Mapping) and isinstance(right, Mapping):
+        for key in left:
+            if key in right:
+                yield from _meetings(left[key], right[key])
+    elif isinstance(left, list) and isinstance(right, list):
+        for ours, theirs in zip(left, right, strict=False):
+            yield from _meetings(ours, theirs)
+
+
+def _values(left: Any, right: Any, path: str, same: _Same) -> Iterator[Difference]:
+    if json_type(left) != json_type(right):
+        yield Difference("type", "", path, left, right, 0)
+    elif isinstance(left, Mark) and isinstance(right, Mark):
+        if not same.agree(left, right):
+            yield Difference("value", "", path, left, same.ours(right), 0)
+    elif isinstance(left, Mapping) and isinstance(right, Mapping):
+        yield from _objects(left, right, path, same)
+    elif isinstance(left, list) and isinstance(right, list):
+        yield from _lists(left, right, path, same)
+    elif repr(left) != repr(right):
+        yield Difference("value", "", path, left, right, 0)
+
+
+def _objects(left: Mapping[Any, Any], right: Mapping[Any, Any], path: str, same: _Same) -> Iterator[Difference]:
+    for key in [*left, *(key for key in right if key not in left)]:
+        step = f"{path}.{key}" if path else str(key)
+        if key in left and key in right:
+            yield from _values(left[key], right[key], step, same)
+        else:
+            yield Difference("keys", "", step, left.get(key, ABSENT), right.get(key, ABSENT), 0)
+    ours, theirs = [key for key in left if key in right], [key for key in right if key in left]
+    if ours != theirs:
+        yield Difference("order", "", path, ours, theirs, 0)
+
+
+def _lists(left: list[Any], right: list[Any], path: str, same: _Same) -> Iterator[Difference]:
+    for index in range(max(len(left), len(right))):
+        step = f"{path}[{index}]"
+        if index >= len(right):
+            yield Difference("missing", "", step, left[index], ABSENT, 0)
+        elif index >= len(left):
+            yield Difference("added", "", step, ABSENT, right[index], 0)
+        else:
+            yield from _values(left[index], right[index], step, same)
+
+
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, Mark) else repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,80 @@
+"""The findings of a recording: each of its connections watched from its first frame to its last."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from urllib.parse import parse_qsl
+
+from replay.cassette.frames import Binary, Close, Reset
+from replay.cassette.recording import Line, Moment, Recording
+from replay.findings import Finding, Levels
+from replay.findings.call import APPEND, DELTA, Handshake, Step, number, part, text
+from replay.findings.handshake import handshake
+from replay.findings.watch import Watch, Watcher
+from replay.formats.detect import UNTIMED_US
+
+
+def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: float | None = None) -> list[Finding]:
+    """What its client did wrong, in the order in which it showed. `claimed_seconds` is what the client counted as
+    billable audio, over all connections."""
+    watcher = Watcher(levels or Levels())
+    watches = [_watched(watcher, recording, at, line) for at, line in enumerate(recording.lines)]
+    watcher.ended()
+    if claimed_seconds is not None:
+        watcher.claim([watch for watch in watches if watch is not None], billable_audio_seconds=claimed_seconds)
+    return list(watcher.findings)
+
+
+def _watched(watcher: Watcher, recording: Recording, at: int, line: Line) -> Watch | None:
+    asked = _handshake(line)
+    if line.refused and line.response is not None:
+        watcher.refused(recording.service, asked, line.opened_s, line.response.status, _retry_after(line))
+        return None
+    timed = _timed(line)
+    watch = watcher.open(_session(line, at), recording.service, asked, now=line.opened_s, timed=timed)
+    for moment in line.moments:
+        _step(watch, moment, moment.at_s - line.opened_s)
+    if line.moments:
+        end = next((moment for moment in line.moments if isinstance(moment.frame, Close | Reset)), None)
+        if end is not None and end.way == "sent" and isinstance(end.frame, Close):
+            watch.hung_up()
+        watch.closed(line.moments[-1].at_s - line.opened_s)
+    return watch
+
+
+def _step(watch: Watch, moment: Moment, at: float) -> None:
+    event = dict(moment.event or {})
+    sound: bytes | str | None = None
+    if isinstance(moment.frame, Binary):
+        sound = moment.frame.data
+    elif moment.way == "sent" and moment.type == APPEND:
+        sound = text(event.get("audio"))
+    elif moment.way == "received" and moment.type in (DELTA, "response.audio.delta"):
+        sound = text(event.get("delta"))
+    ms = number(event.get("audio_duration_ms"))
+    kind = moment.type if moment.event is not None else ""
+    watch.recorded(Step(at, moment.way, kind, event), sound, seconds=None if ms is None else ms / 1000)
+
+
+def _timed(line: Line) -> bool:
+    """Whether its times were measured: a reader of a format without any counts up by UNTIMED_US."""
+    times = [round(moment.at_s * 1e6) for moment in line.moments]
+    return any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))
+
+
+def _handshake(line: Line) -> Handshake:
+    if line.request is None:
+        return Handshake()
+    query = parse_qsl(line.request.target.partition("?")[2], keep_blank_values=True)
+    return handshake(query, line.request.headers, known=False)
+
+
+def _retry_after(line: Line) -> float | None:
+    headers = line.response.headers if line.response is not None else ()
+    told = next((value for name, value in headers if name.lower() == "retry-after"), "")
+    return float(told) if told.isdigit() else None
+
+
+def _session(line: Line, at: int) -> str:
+    created = next((m.event for m in line.moments if m.type == "session.created" and m.event is not None), None)
+    return text(part(created, "session").get("id")) or f"connection {at}"

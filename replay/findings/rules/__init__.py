@@ -1,0 +1,1 @@
+"""The rules that findings come from, by subject."""

@@ -1,0 +1,41 @@
+"""Rules on the caller's sound: it is not what was declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from replay.findings import Found
+from replay.findings.call import Call, Step
+from replay.findings.encodings import DECLARED
+
+
+def mislabelled(call: Call, step: Step) -> Iterator[Found]:
+    """Static, or chipmunks."""
+    sound = call.sound
+    declared = DECLARED.get(sound.encoding, sound.encoding)
+    if sound.wav:
+        yield Found("the audio begins as a WAV file does: its header is heard as a click", "wav")
+    if sound.verdict == "stereo":
+        yield Found(f"{declared} mono is declared, and two channels in turn are sent: it plays at half speed", "stereo")
+    elif sound.verdict:
+        yield Found(
+            f"{declared} is declared, and what is sent is {sound.verdict}: the service hears static", sound.verdict
+        )
+
+
+def wrong_pace(call: Call, step: Step) -> Iterator[Found]:
+    """A microphone gives a second of sound a second. Only a long, steady stream shows that it does not."""
+    sound = call.sound
+    if call.timed and (rate := sound.likely_rate) is not None:
+        pace, twice = sound.paces[-1], ", or in two channels," if rate == 2 * sound.rate else ","
+        yield Found(
+            f"{sound.rate} Hz are declared, and {pace:.2f} s of that came every second: it is recorded at {rate} Hz"
+            f"{twice} or not sent as it is recorded",
+            str(rate),
+        )
+
+
+def odd_bytes(call: Call, step: Step) -> Iterator[Found]:
+    """Half a sample, and all that follow are torn in two."""
+    if call.sound.odd:
+        yield Found(f"{call.sound.odd} of {call.sound.appends} messages of PCM16 hold an odd number of bytes")

@@ -1,0 +1,240 @@
+"""The rules, one row each. A new one is a function in the family that it belongs to, and a row here.
+
+`error` is what costs the caller something as it stands; `warn` what may, or what the service makes good. The order is
+that of docs/findings.md.
+"""
+
+from __future__ import annotations
+
+from replay.findings import Rule
+from replay.findings.call import CLOSED, COMMITS, OPENED, TICK
+from replay.findings.rules import access, setup, tools, turns
+from replay.findings.rules import running_totals as words
+from replay.findings.rules.sound import mislabelled, odd_bytes, wrong_pace
+
+_ITEM, _RESPOND, _UPDATE, _ERROR = (
+    "sent conversation.item.create",
+    "sent response.create",
+    "sent session.update",
+    "received error",
+)
+_LATER = (TICK, CLOSED)
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "tool-result-unanswered",
+        "error",
+        tools.result_unanswered,
+        _LATER,
+        "Send response.create once all results of a response are in.",
+    ),
+    Rule(
+        "tool-call-unanswered",
+        "error",
+        tools.call_unanswered,
+        _LATER,
+        "Answer every call with a function_call_output of its call_id, also when the tool fails, and then send"
+        " response.create.",
+    ),
+    Rule(
+        "tool-result-repeated",
+        "error",
+        tools.result_repeated,
+        (_ITEM,),
+        "Send one function_call_output per call_id; act on response.function_call_arguments.done or on response.done,"
+        " not on both.",
+    ),
+    Rule(
+        "tool-result-unknown",
+        "error",
+        tools.result_unknown,
+        (_ITEM,),
+        "Send the call_id of the call that is answered, not the id of its item.",
+    ),
+    Rule(
+        "repeated-write",
+        "error",
+        tools.write_repeated,
+        (_ITEM,),
+        "Make tools that change something idempotent: answer the same arguments with the first result.",
+    ),
+    Rule(
+        "overlapping-replies",
+        "error",
+        turns.overlapping_replies,
+        (_RESPOND,),
+        "Send one response.create per turn; cancel or wait until the last reply has been played before the next.",
+    ),
+    Rule(
+        "commit-under-vad",
+        "warn",
+        turns.commit_under_vad,
+        tuple(f"sent {name}" for name in COMMITS),
+        "Leave the commit out, or set turn_detection to null and end turns yourself.",
+    ),
+    Rule(
+        "empty-commit",
+        "warn",
+        turns.empty_commit,
+        (*(f"sent {name}" for name in COMMITS), _ERROR),
+        "Commit once per turn, after its audio; under turn detection not at all.",
+    ),
+    Rule(
+        "silent-audio",
+        "warn",
+        turns.silent_commit,
+        (*(f"sent {name}" for name in COMMITS), *_LATER),
+        "Look at the source: a muted or wrong device, or a buffer that was never filled.",
+    ),
+    Rule(
+        "audio-format",
+        "error",
+        mislabelled,
+        _LATER,
+        "Send what session.audio.input.format declares, or declare what you send.",
+    ),
+    Rule(
+        "audio-rate",
+        "error",
+        wrong_pace,
+        _LATER,
+        "Resample to the declared rate, or declare the rate of the microphone; send sound as fast as it is recorded.",
+    ),
+    Rule(
+        "odd-audio-bytes",
+        "error",
+        odd_bytes,
+        _LATER,
+        "Cut PCM16 between samples: every message an even number of bytes.",
+    ),
+    Rule(
+        "audio-before-configuration",
+        "warn",
+        setup.audio_before_configuration,
+        (_UPDATE, "received session.updated", *_LATER),
+        "Send session.update first, and audio when session.updated has come.",
+    ),
+    Rule(
+        "short-silence",
+        "warn",
+        turns.short_silence,
+        ("received input_audio_buffer.speech_started",),
+        "Set turn_detection.silence_duration_ms to 500 or more, or callers are interrupted when they take a breath.",
+    ),
+    Rule(
+        "microphone-stops",
+        "error",
+        turns.microphone_stops,
+        _LATER,
+        "Keep sending while nobody speaks: silence is what ends a turn.",
+    ),
+    Rule(
+        "truncate-beyond",
+        "error",
+        turns.truncate_beyond,
+        ("sent conversation.item.truncate",),
+        "Count audio_end_ms from what has been played of this item, not from what was received.",
+    ),
+    Rule(
+        "ignored-error",
+        "error",
+        setup.ignored_error,
+        (_RESPOND, CLOSED),
+        "Read error events; after a refused session.update send one that is accepted, before anything else.",
+    ),
+    Rule(
+        "repeated-error",
+        "warn",
+        setup.repeated_error,
+        (_ERROR,),
+        "Change the request instead of sending it again.",
+    ),
+    Rule(
+        "unknown-field",
+        "error",
+        setup.unknown_field,
+        (_ERROR, "received session.updated"),
+        "Use the service's own names; an update with an unknown one may be dropped whole.",
+    ),
+    Rule(
+        "ignored-field",
+        "warn",
+        setup.ignored_field,
+        (_UPDATE,),
+        "Leave it out, and do not rely on it.",
+        advice=True,
+    ),
+    Rule(
+        "appended-transcripts",
+        "error",
+        words.appended_transcripts,
+        (_ITEM, _UPDATE, _RESPOND),
+        "Replace the text of an item with each new reading of it; only the last one is final.",
+    ),
+    Rule(
+        "summed-billable-seconds",
+        "error",
+        words.told_later,
+        (),
+        "Take the last billable_audio_seconds of a connection; do not add them up.",
+    ),
+    Rule(
+        "latest-model",
+        "warn",
+        access.latest_model,
+        (OPENED,),
+        "Name the model that you have tested, such as grok-voice-think-fast-2.0.",
+        advice=True,
+    ),
+    Rule(
+        "key-in-query",
+        "error",
+        access.key_in_query,
+        (OPENED,),
+        "Send it as Authorization: Bearer …; a browser offers a client secret as a subprotocol. Replace the key: it is"
+        " in logs by now.",
+    ),
+    Rule(
+        "key-in-browser",
+        "error",
+        access.key_in_browser,
+        (OPENED,),
+        "Have your server ask POST /v1/realtime/client_secrets for a short-lived secret, and give the page that.",
+    ),
+    Rule(
+        "beta-header",
+        "warn",
+        access.beta_header,
+        (OPENED,),
+        "Leave OpenAI-Beta out: OpenAI refuses it, xAI never had it.",
+    ),
+    Rule(
+        "no-backoff",
+        "error",
+        access.without_backoff,
+        (OPENED,),
+        "Wait for Retry-After; without one begin at half a second and double it, with some chance.",
+    ),
+    Rule(
+        "no-retry",
+        "warn",
+        words.told_later,
+        (),
+        "Try again after Retry-After, a few times, and tell the caller meanwhile.",
+    ),
+    Rule(
+        "reconnecting",
+        "error",
+        access.reconnecting,
+        (OPENED,),
+        "Keep one connection for the whole call; resume only after it was lost.",
+    ),
+    Rule(
+        "session-cap",
+        "warn",
+        setup.near_the_cap,
+        (TICK,),
+        "End the call, or open a new session and take the conversation along, before the service does.",
+        advice=True,
+    ),
+)

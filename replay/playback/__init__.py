@@ -1,0 +1,1 @@
+"""Playing a cassette: as the service, frame by frame, or as the client."""

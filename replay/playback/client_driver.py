@@ -1,0 +1,453 @@
+"""A tape's client driven at any endpoint: the recorded frames go out again, and what comes back is held against it.
+
+What the recorded client had waited for is waited for here. Sound flows at its recorded pace, as a microphone does; all
+else goes out once as many answers have come as the recorded client had seen, and as long after them. Ids of the service
+are those of this endpoint, calls of tools are answered from the tape. Connections follow one another as on the tape;
+those that were open side by side are driven one after the other.
+
+The tape decides what is said; nothing here knows a conversation's sense. See diff.py for what counts as drift.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from replay.billing.meter import Meter, Prices
+from replay.cassette.file import Content, Record, Request, Response, Way
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.json_text import Event, event_in
+from replay.cassette.recording import Line, Moment, Recording
+from replay.diff.compare import Difference, compare
+from replay.playback.id_map import IdMap
+
+PATIENCE_S = 15.0
+"""How long an answer may take more than on the tape before the tape goes on without it."""
+STREAM_GAP_S = 0.5
+"""Sound that follows sound within this is one stream from a microphone, and waits for nothing."""
+TICK_S = 1e-6
+"""What is due within this is due now: clocks are floats, and a wait of less may not move them."""
+MAX_MESSAGE = 64 << 20
+CLOSE_WAIT_S = 5.0
+_TURN_WORDS = frozenset({"session.update", "input_audio_buffer.commit", "input_audio_buffer.clear"})
+"""What sound never overtakes."""
+
+_MILESTONES = frozenset(
+    """session.created session.updated conversation.created conversation.item.deleted conversation.item.truncated
+    input_audio_buffer.committed input_audio_buffer.cleared response.created response.function_call_arguments.done
+    response.done error""".split()
+)
+"""Events that come whatever the sound is like; of the others none is waited for."""
+_KEPT_QUERY = "scrubbed:"
+
+Note = Callable[[int, Way, Content], None]
+
+
+class CannotReplay(Exception):
+    """The endpoint cannot be used, or the tape holds nothing to send. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop. `prices` are needed for `max_usd`."""
+
+    max_seconds: float | None = None
+    max_usd: Fraction | None = None
+    prices: Prices | None = None
+
+
+UNLIMITED = Limits()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it: the service's events on the tape and here, what was waited for in vain, what ended it early."""
+
+    expected: list[Event] = field(default_factory=list)
+    received: list[Event] = field(default_factory=list)
+    overdue: list[str] = field(default_factory=list)
+    stopped: str | None = None
+    usd: Fraction = Fraction(0)
+
+    def drift(self) -> list[Difference]:
+        """How the answers differ in form; empty if they do not."""
+        return compare(self.expected, self.received)
+
+    @property
+    def same(self) -> bool:
+        """Whether everything went as on the tape."""
+        return self.stopped is None and not self.overdue and not self.drift()
+
+
+class Caller:
+    """One drive of a tape. `note` is told everything that crosses, by connection; `speed` 2 is twice as fast."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        url: str,
+        api_key: str,
+        *,
+        speed: float = 1.0,
+        limits: Limits = UNLIMITED,
+        note: Note = lambda *_: None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self.outcome = Outcome()
+        self.opened_s: float | None = None
+        """When the first connection was dialled, on the loop's clock."""
+        self._lines = [line for line in recording.lines if not line.refused]
+        self._url = url
+        self._api_key = api_key
+        self._speed = speed
+        self._limits = limits
+        self._note = note
+        self._patience_s = patience_s
+        self._ids = IdMap()
+        self._spent = Fraction(0)
+
+    async def run(self) -> Outcome:
+        """Drive the whole tape. Raises CannotReplay when a connection does not come about."""
+        if not any(moment.way == "sent" for line in self._lines for moment in line.moments):
+            raise CannotReplay("nothing on the tape was sent by a client; record a call, or take another tape")
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._lines_in_order(), self._limits.max_seconds)
+            return self.outcome
+        self.outcome.stopped = f"the limit of {self._limits.max_seconds:g} s is reached"
+        return self.outcome
+
+    async def _lines_in_order(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.opened_s = loop.time()
+        before: Line | None = None
+        for number, line in enumerate(self._lines):
+            if before is not None and before.moments:
+                await asyncio.sleep(max(0.0, line.opened_s - before.moments[-1].at_s) / self._speed)
+            await self._one_line(number, line)
+            if self.outcome.stopped is not None:
+                return
+            before = line
+
+    async def _one_line(self, number: int, line: Line) -> None:
+        url = self._address(line)
+        target = urlunsplit(("", "", *urlsplit(url)[2:4], ""))
+        self._note(number, "sent", Request("GET", target, (("authorization", f"Bearer {self._api_key}"),)))
+        try:
+            socket = await connect(
+                url,
+                additional_headers={"Authorization": f"Bearer {self._api_key}"},
+                compression=None,
+                max_size=MAX_MESSAGE,
+                close_timeout=CLOSE_WAIT_S,
+            )
+        except InvalidStatus as refused:
+            status = refused.response.status_code
+            self._note(number, "received", Response(status, (), bytes(refused.response.body or b"")))
+            raise CannotReplay(f"{_shown(url)} refused connection {number} with HTTP {status}; check the key") from None
+        except (OSError, WebSocketException, asyncio.TimeoutError) as problem:
+            raise CannotReplay(f"cannot reach {_shown(url)} ({type(problem).__name__}); start that server") from problem
+        self._note(number, "received", Response(101, ()))
+        self._ids.connect()
+        async with socket:
+            drive = _Drive(self, number, line, socket)
+            await drive.run()
+            self._spent += drive.usd
+
+    def _address(self, line: Line) -> str:
+        """The endpoint with what the recorded client asked for; what the address itself asks for goes first."""
+        parts = urlsplit(self._url)
+        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        recorded = parse_qsl(urlsplit(line.request.target).query, keep_blank_values=True) if line.request else []
+        for name, value in recorded or _asked(line):
+            if _KEPT_QUERY not in value:
+                asked.setdefault(name, self._ids.here(value) or value)
+        return urlunsplit(parts._replace(query=urlencode(asked), fragment=""))
+
+    def spent(self, so_far: Fraction) -> bool:
+        """Whether the money is used up; a reason to stop is then noted."""
+        self.outcome.usd = self._spent + so_far
+        most = self._limits.max_usd
+        if most is None or self.outcome.usd < most:
+            return False
+        self.outcome.stopped = f"the limit of {float(most):g} USD is reached"
+        return True
+
+
+class _Drive:
+    """One connection: two queues, of sound and of words, and what has come."""
+
+    def __init__(self, caller: Caller, number: int, line: Line, socket: ClientConnection) -> None:
+        self._caller = caller
+        self._outcome = caller.outcome
+        self._number = number
+        self._line = line
+        self._socket = socket
+        self._loop = asyncio.get_running_loop()
+        self._opened_s = self._loop.time()
+        self._meter = Meter(None)
+        self._news = asyncio.Event()
+        self._lost = False
+        self._came: dict[str, list[float]] = {}
+        """By milestone, when each came."""
+        self._steps = _steps(line, caller._ids)
+        self._sent_s: dict[int, float] = {}
+        """By index of a step, when it went out."""
+
+    @property
+    def usd(self) -> Fraction:
+        prices = self._caller._limits.prices
+        return self._meter.usd(prices, self._loop.time() - self._opened_s) if prices else Fraction(0)
+
+    async def run(self) -> None:
+        """Send all there is to send, take in what comes until the tape's end has come here, hang up as the tape did."""
+        self._outcome.expected += [each.event for each in self._line.moments if each.way == "received" and each.event]
+        reader = self._loop.create_task(self._read())
+        try:
+            await self._send_all()
+            await self._last_answers()
+            await self._hang_up()
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            async for data in self._socket:
+                self._take(data)
+        finally:
+            self._lost = True
+            self._news.set()
+
+    def _take(self, data: str | bytes) -> None:
+        frame = Text(data.encode()) if isinstance(data, str) else Binary(data)
+        self._crossed("received", frame)
+        event = event_in(frame.data) if isinstance(frame, Text) else None
+        if event is not None:
+            self._outcome.received.append(event)
+            self._caller._ids.came(event)
+            name = _milestone(event)
+            if name is not None:
+                self._came.setdefault(name, []).append(self._loop.time())
+        self._news.set()
+
+    def _crossed(self, way: Way, frame: Text | Binary) -> None:
+        self._caller._note(self._number, way, frame)
+        self._meter.count(way, frame)
+
+    async def _send_all(self) -> None:
+        sound = deque(step for step in self._steps if step.is_sound)
+        words = deque(step for step in self._steps if not step.is_sound)
+        while (sound or words) and not self._lost and not self._caller.spent(self.usd):
+            self._news.clear()
+            heads = [queue for queue in (sound, words) if queue]
+            dues = [self._due(queue[0]) for queue in heads]
+            now = self._loop.time()
+            ready = [queue for queue, due in zip(heads, dues, strict=True) if due is not None and due <= now + TICK_S]
+            if ready:
+                await self._send(min(ready, key=lambda queue: queue[0].index).popleft())
+                continue
+            for queue in heads:
+                self._check_patience(queue[0], now)
+            await self._wait(min([due for due in dues if due is not None], default=now + self._caller._patience_s))
+
+    def _check_patience(self, step: _Step, now: float) -> None:
+        if not self._missing(step) or any(index not in self._sent_s for index in step.after):
+            return
+        if step.blocked_s is None:
+            step.blocked_s = now
+            self._loop.call_later(self._caller._patience_s, self._news.set)
+        elif now - step.blocked_s >= self._caller._patience_s:
+            self._give_up(step)
+            self._news.set()
+
+    def _due(self, step: _Step) -> float | None:
+        """When a step goes out; None while what it waits for is missing."""
+        if any(index not in self._sent_s for index in step.after) or self._missing(step):
+            return None
+        anchors = [(self._opened_s, self._line.opened_s)]
+        if step.before is not None:
+            anchors.append((self._sent_s[step.before], self._steps[step.before].at_s))
+        if step.awaits is not None and not step.awaits.given_up:
+            came = self._came.get(step.awaits.name, [])
+            anchors.append((came[step.awaits.count - 1], step.awaits.at_s))
+        # The last thing that happened on the tape before this step is the one it follows.
+        here_s, there_s = max(anchors, key=lambda anchor: anchor[1])
+        return max(here_s + max(0.0, step.at_s - there_s) / self._caller._speed, *(here for here, _ in anchors))
+
+    def _missing(self, step: _Step) -> bool:
+        awaits = step.awaits
+        return awaits is not None and not awaits.given_up and len(self._came.get(awaits.name, [])) < awaits.count
+
+    def _give_up(self, step: _Step) -> None:
+        assert step.awaits is not None
+        step.awaits.given_up = True
+        self._outcome.overdue.append(f"{step.awaits} did not come; {step.type} went out without it")
+
+    async def _wait(self, until_s: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._news.wait(), max(TICK_S, until_s - self._loop.time()))
+
+    async def _send(self, step: _Step) -> None:
+        frame = step.frame
+        self._sent_s[step.index] = self._loop.time()
+        if isinstance(frame, Text):
+            if step.call_id is not None and self._caller._ids.call_here(step.call_id) is None:
+                self._outcome.overdue.append("a tool's result was left out: its call did not come")
+                return
+            frame = Text(self._caller._ids.rewritten(frame.data))
+        self._crossed("sent", frame)
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.send(frame.data.decode(errors="replace") if isinstance(frame, Text) else frame.data)
+
+    async def _last_answers(self) -> None:
+        """Until the tape's last milestone is here, then as long as the tape still went on."""
+        end_s = self._line.moments[-1].at_s if self._line.moments else 0.0
+        last = _Step(len(self._steps), end_s, Binary(b""), "the end", _last_awaited(self._line.moments))
+        patience_s = self._loop.time() + self._caller._patience_s
+        while not self._lost and self._outcome.stopped is None and self._missing(last):
+            self._news.clear()
+            if self._loop.time() >= patience_s:
+                self._give_up(last)
+                break
+            await self._wait(patience_s)
+            self._caller.spent(self.usd)
+        last.before = max(self._sent_s, default=None)
+        due = self._due(last)
+        while due is not None and not self._lost and self._outcome.stopped is None and self._loop.time() + TICK_S < due:
+            self._news.clear()
+            await self._wait(due)
+
+    async def _hang_up(self) -> None:
+        """As the tape did. That the service loses a connection cannot be had; hanging up abruptly comes nearest."""
+        end = next((each for each in reversed(self._line.moments) if isinstance(each.frame, Close | Reset)), None)
+        frame = end.frame if end is not None else Close()
+        if isinstance(frame, Reset) and self._outcome.stopped is None:
+            self._caller._note(self._number, "sent", Reset())
+            self._socket.transport.abort()
+            return
+        if self._lost:
+            self._caller._note(self._number, "received", _close_received(self._socket))
+            return
+        code, reason = (frame.code, frame.reason) if isinstance(frame, Close) else (1000, "")
+        if not (code == 1000 or 3000 <= code < 5000 or code in (1001, 1011)):
+            code, reason = 1000, ""
+        self._caller._note(self._number, "sent", Close(code, reason))
+        await self._socket.close(code, reason)
+
+
+@dataclass(slots=True)
+class _Awaited:
+    """The n-th milestone of a name on this connection, and when it came on the tape."""
+
+    name: str
+    count: int
+    at_s: float
+    given_up: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.count}.)"
+
+
+@dataclass(slots=True)
+class _Step:
+    """A recorded client frame: what must have gone out (`after`) and come (`awaits`) before it, what it follows."""
+
+    index: int
+    at_s: float
+    frame: Text | Binary
+    type: str
+    awaits: _Awaited | None
+    is_sound: bool = False
+    after: tuple[int, ...] = ()
+    before: int | None = None
+    call_id: str | None = None
+    blocked_s: float | None = None
+
+
+def _steps(line: Line, ids: IdMap) -> list[_Step]:
+    """The client's frames of one connection, each with its causes. The tape's ids are told to `ids` on the way."""
+    steps: list[_Step] = []
+    seen: list[Moment] = []
+    last_sound: int | None = None
+    last_words: int | None = None
+    last_of_turn: int | None = None
+    ids.tape_connects()
+    for moment in line.moments:
+        if moment.way == "received":
+            seen.append(moment)
+            if moment.event is not None:
+                ids.on_tape(moment.event)
+            continue
+        if not isinstance(moment.frame, Text | Binary):
+            continue
+        index = len(steps)
+        is_sound = isinstance(moment.frame, Binary) or moment.type == "input_audio_buffer.append"
+        step = _Step(index, moment.at_s, moment.frame, moment.type, _last_awaited(seen), is_sound)
+        step.before = index - 1 if index else None
+        if is_sound and last_sound is not None and moment.at_s - steps[last_sound].at_s <= STREAM_GAP_S:
+            step.awaits, step.before = None, last_sound
+            step.after = tuple({last_sound, *([last_of_turn] if last_of_turn is not None else [])})
+        else:
+            step.after = tuple(each for each in (last_sound, last_words) if each is not None)
+        step.call_id = _answered_call(moment)
+        steps.append(step)
+        if is_sound:
+            last_sound = index
+        else:
+            last_words = index
+            if moment.type in _TURN_WORDS:
+                last_of_turn = index
+    return steps
+
+
+def _last_awaited(seen: Sequence[Moment]) -> _Awaited | None:
+    names = [(name, moment.at_s) for moment in seen if moment.event and (name := _milestone(moment.event))]
+    if not names:
+        return None
+    name, at_s = names[-1]
+    return _Awaited(name, sum(other == name for other, _ in names), at_s)
+
+
+def _milestone(event: Event) -> str | None:
+    kind = event.get("type")
+    return kind if kind in _MILESTONES else None
+
+
+def _answered_call(moment: Moment) -> str | None:
+    match moment.event:
+        case {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": str(call_id)}}:
+            return call_id
+        case _:
+            return None
+
+
+def _asked(line: Line) -> list[tuple[str, str]]:
+    """What a client without a recorded handshake will have asked for: the model that its session names."""
+    for moment in line.moments:
+        match moment.event:
+            case {"type": "session.created", "session": {"model": str(model)}}:
+                return [("model", model)]
+    return []
+
+
+def _close_received(socket: ClientConnection) -> Close | Reset:
+    code, reason = socket.close_code, socket.close_reason
+    return Reset() if code is None or code == 1006 else Close(code, reason or "")
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def records_into(write: Callable[[Record], None], now_us: Callable[[], int]) -> Note:
+    """A note-taker that makes records of what it is told."""
+    return lambda connection, way, content: write(Record(now_us(), connection, way, content))

@@ -1,0 +1,104 @@
+"""Which id here is which id on the tape: the one that stands where the tape's first stood.
+
+A place is the connection, the event type, how many of that type came before it, and the path within. Calls of tools are
+matched by name: the second call of `book` here is the second one there, whatever was called in between.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from replay.cassette import json_text
+from replay.cassette.json_text import Event
+
+_Path = tuple[Any, ...]
+_Place = tuple[int, str, int, _Path]
+_CALL = "response.function_call_arguments.done"
+
+
+class IdMap:
+    """Told of every event on the tape (`on_tape`) and here (`came`), each in order and by connection."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, _Place] = {}
+        """Of each id on the tape, where it first stood."""
+        self._here: dict[_Place, str] = {}
+        self._calls: dict[str, tuple[str, int]] = {}
+        self._calls_here: dict[tuple[str, int], str] = {}
+        self._tape_events: Counter[tuple[int, str]] = Counter()
+        self._events: Counter[tuple[int, str]] = Counter()
+        self._named: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+        self._tape_connection = self._connection = -1
+
+    def tape_connects(self) -> None:
+        """What `on_tape` is told from now on came over the next connection."""
+        self._tape_connection += 1
+
+    def connect(self) -> None:
+        """What `came` is told from now on comes over the next connection."""
+        self._connection += 1
+
+    def on_tape(self, event: Event) -> None:
+        """The service's next event on the tape."""
+        kind = str(event.get("type"))
+        self._tape_events[self._tape_connection, kind] += 1
+        count = self._tape_events[self._tape_connection, kind]
+        for path, value in _ids(event):
+            self._places.setdefault(value, (self._tape_connection, kind, count, path))
+        if kind == _CALL:
+            name = str(event.get("name"))
+            self._calls.setdefault(str(event.get("call_id")), (name, self._named[0][name]))
+            self._named[0][name] += 1
+
+    def came(self, event: Event) -> None:
+        """The service's next event here."""
+        kind = str(event.get("type"))
+        self._events[self._connection, kind] += 1
+        count = self._events[self._connection, kind]
+        for path, value in _ids(event):
+            self._here[self._connection, kind, count, path] = value
+        if kind == _CALL:
+            name = str(event.get("name"))
+            self._calls_here[name, self._named[1][name]] = str(event.get("call_id"))
+            self._named[1][name] += 1
+
+    def here(self, known: str) -> str | None:
+        """The id here for one on the tape; None if the tape's service did not give it, or it has not come here."""
+        if known in self._calls:
+            return self.call_here(known)
+        place = self._places.get(known)
+        return None if place is None else self._here.get(place)
+
+    def call_here(self, known: str) -> str | None:
+        """The id of the call here that a call on the tape answers to; its own if the tape has no such call."""
+        return self._calls_here.get(self._calls[known]) if known in self._calls else known
+
+    def rewritten(self, data: bytes) -> bytes:
+        """A client's event with the ids of this endpoint; not a byte else is changed."""
+        text = data.decode("latin-1")  # a character per byte, so that places are byte offsets
+        parts: list[str] = []
+        done = 0
+        for value in json_text.values(text):
+            if value.number or not value.keys or not value.keys[-1].endswith("id"):
+                continue
+            new = self.here(text[value.start : value.end])
+            if new is not None:
+                parts += (text[done : value.start], new)
+                done = value.end
+        return "".join((*parts, text[done:])).encode("latin-1") if parts else data
+
+
+def _ids(value: Any, path: _Path = ()) -> Iterator[tuple[_Path, str]]:
+    """The strings under keys that name ids, with their paths."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if isinstance(part, str):
+                if key.endswith("id"):
+                    yield (*path, key), part
+            else:
+                yield from _ids(part, (*path, key))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _ids(part, (*path, index))

@@ -1,0 +1,204 @@
+"""A folder of recordings, and which of them a client is having: the nearest by how its conversation begins.
+
+A beginning is the first `session.update` and the first turn: what was typed, or how long the caller spoke. Nothing is
+played here: see player.py for one recording.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from replay.cassette.file import SUFFIX
+from replay.cassette.frames import Close, Outgoing, Reset
+from replay.cassette.json_text import Event
+from replay.cassette.recording import Line, Moment, Recording, message
+from replay.playback.matching import ClientIds, SoundClock, is_sound, unlike
+from replay.playback.verbatim import Player
+
+PATIENCE_S = 1.0
+"""How long after its last sound a caller is taken to have ended the first turn."""
+_COMMITTED = "input_audio_buffer.committed"
+_COMPARED = 2_000  # characters of a typed text
+
+
+class EmptyLibrary(Exception):
+    """There is nothing to play. The message says where it was looked for."""
+
+
+def recordings(path: str | os.PathLike[str]) -> list[Recording]:
+    """One recording, or all cassettes of a folder by name.
+
+    Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError.
+    """
+    path = Path(path)
+    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+    found = [recording for recording in map(Recording.read, files) if recording.lines]
+    if not found:
+        raise EmptyLibrary(f"{path}: no recorded connection in it; record one with `realtape record`")
+    return found
+
+
+class Beginning:
+    """How a conversation began: `session` as first asked for, then the first turn, typed or spoken."""
+
+    def __init__(self) -> None:
+        self.session: Any = None
+        self.typed: str | None = None
+        self.over = False
+        """The first turn is through, as far as the client's messages tell."""
+        self._clock = SoundClock()
+
+    @property
+    def sound_ms(self) -> float:
+        """Sound that the client sent until its first turn was over."""
+        return self._clock.ms
+
+    def take(self, moment: Moment) -> None:
+        """A client's message."""
+        if self.over:
+            return
+        self._clock.take(moment)
+        if moment.type == "session.update":
+            self.session = self.session or (moment.event or {}).get("session")
+        elif not is_sound(moment):
+            self.typed = _typed(moment.event or {}) if not self.sound_ms else None
+            self.over = True
+
+
+def beginning(line: Line) -> Beginning:
+    """Of a recorded connection."""
+    found = Beginning()
+    for moment in line.moments:
+        if moment.way == "sent" and not isinstance(moment.frame, Close | Reset):
+            found.take(moment)
+        elif moment.type == _COMMITTED:
+            found.over = True
+    return found
+
+
+def _typed(event: Event) -> str | None:
+    item = event.get("item")
+    content = item.get("content") if isinstance(item, dict) else None
+    texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return "".join(text for text in texts if isinstance(text, str)) or None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Distance:
+    """Between two beginnings: settings that differ, then from 0 to 2 how far the first turns are apart."""
+
+    settings: int
+    turn: float
+
+
+def distance(recorded: Beginning, live: Beginning) -> Distance:
+    """The less, the nearer. What the client has not sent yet does not count."""
+    settings = 0
+    if live.session is not None:
+        asked, here = ({"type": "", "session": each.session} for each in (recorded, live))
+        settings = len(unlike(asked, here, ClientIds(())))
+    return Distance(settings, round(_between_turns(recorded, live), 2))
+
+
+def _between_turns(recorded: Beginning, live: Beginning) -> float:
+    if not live.over and not live.sound_ms:
+        return 0.0
+    if recorded.typed is not None and live.typed is not None:
+        ours, theirs = recorded.typed[:_COMPARED], live.typed[:_COMPARED]
+        return 1 - SequenceMatcher(None, ours, theirs, autojunk=False).ratio()
+    if recorded.typed is not None or live.typed is not None:
+        return 2.0
+    return abs(recorded.sound_ms - live.sound_ms) / max(recorded.sound_ms, live.sound_ms, 1.0)
+
+
+def nearest(recorded: Sequence[Beginning], live: Beginning) -> list[int]:
+    """The indices of all that are nearest, in order: more than one means that the beginnings do not tell them apart."""
+    distances = [distance(each, live) for each in recorded]
+    return [index for index, each in enumerate(distances) if each == min(distances)]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A recorded connection that a client may be having. `player` starts it afresh."""
+
+    name: str
+    begins: Beginning
+    player: Callable[[], Player]
+
+
+class Chooser:
+    """A Peer that finds out which of several recorded connections a client is having, and plays that one.
+
+    Until that is clear it plays the first of the nearest; what was sent by then, the greeting at least, is of that one.
+    Sound is held back until the first turn is over, for its length is what tells recordings of speech apart.
+    `chosen` is told the name of the candidate once it is clear, and of those that were as near.
+    """
+
+    def __init__(self, candidates: Sequence[Candidate], chosen: Callable[[str, list[str]], None]) -> None:
+        self._candidates = candidates
+        self._chosen = chosen
+        self._live = Beginning()
+        self._taken: list[tuple[str | bytes, float]] = []
+        self._held: list[tuple[str | bytes, float]] = []
+        self._sent = 0
+        self._at = 0
+        self._decided = False
+        self.player = candidates[0].player()
+        """The one that is playing."""
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        """Take a client's message; see the class for which recording answers it."""
+        if self._decided:
+            self.player.receive(data, now)
+            return
+        self._live.take(message(data, now))
+        self._held.append((data, now))
+        if self._live.over or not self._live.sound_ms or self._live.sound_ms > self._longest_ms:
+            self._go_on()
+
+    def lost(self, now: float) -> None:
+        """The client is gone."""
+        self.player.lost(now)
+
+    def next_due(self) -> float | None:
+        """When the next frame leaves, or the caller has been silent for long enough."""
+        patience = [self._held[-1][1] + PATIENCE_S] if self._held else []
+        due = self.player.next_due()
+        return min(patience if due is None else [*patience, due], default=None)
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        """All frames up to and including `now`."""
+        if self._held and now >= self._held[-1][1] + PATIENCE_S:
+            self._live.over = True
+            self._go_on()
+        out = self.player.take_output(now)
+        self._sent += len(out)
+        return out
+
+    @property
+    def _longest_ms(self) -> float:
+        return max(candidate.begins.sound_ms for candidate in self._candidates)
+
+    def _go_on(self) -> None:
+        """Hand on what was held back, to the recording that is the nearest by now."""
+        near = nearest([candidate.begins for candidate in self._candidates], self._live)
+        if self._at not in near:
+            self._switch(near[0])
+        for data, now in self._held:
+            self.player.receive(data, now)
+        self._taken, self._held = [*self._taken, *self._held], []
+        if self._live.over or self._live.sound_ms:
+            self._decided = True
+            self._chosen(self.player.name, [self._candidates[at].name for at in near if at != self._at])
+
+    def _switch(self, at: int) -> None:
+        """Begin another recording where this one is: what was sent already is not sent again."""
+        self._at, self.player = at, self._candidates[at].player()
+        for data, now in self._taken:
+            self.player.receive(data, now)
+        self.player.skip(self._sent)

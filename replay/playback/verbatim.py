@@ -1,0 +1,284 @@
+"""A recorded connection played to a client that does what the recorded client did: frames as they were, strictly.
+
+Satisfies the mock's Peer by shape. Nothing is made up here: a client that does something else is told so and gets no
+further. For a service that goes along with a changed client, the cassette is re-enacted by the mock instead.
+
+Matching is causal: a recorded frame leaves once the client has sent as many messages and as many milliseconds of sound
+as had been sent by then, and as late after the last of it as it was recorded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from replay.cassette.frames import Close, Frame, Outgoing, Reset
+from replay.cassette.recording import Line, Moment, message
+from replay.playback.matching import FREE, ClientIds, SoundClock, Unlike, ids_in, is_sound, unlike
+
+ALLOWED = ("ping", "rate_limits.updated")
+"""Server events that nobody has to wait for: not reported when they were left over."""
+TOLERANCE_MS = 100.0
+"""A turn that the client ends itself may be so much shorter than recorded: a chunk of sound."""
+MOST_MISMATCHES = 100
+_ENDS_TURN = "input_audio_buffer.commit"
+_UNSENDABLE = (1006, 1015)  # codes that stand for a lost connection (RFC 6455 section 7.4.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A recorded frame of the service: what the client had sent before it, and how long ago the last of that was."""
+
+    frame: Frame
+    type: str
+    messages: int
+    sound_ms: float
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A recorded message of the client, sound aside, and the sound sent before it."""
+
+    message: Moment
+    sound_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One recorded connection, ready to be played any number of times."""
+
+    cues: tuple[Cue, ...]
+    wanted: tuple[Wanted, ...]
+    service_ids: frozenset[str]
+
+
+def track(line: Line) -> Track:
+    """Arrange a recorded connection. What came after the client had closed it is left out."""
+    cues: list[Cue] = []
+    wanted: list[Wanted] = []
+    service_ids: set[str] = set()
+    client_ids: set[str] = set()
+    clock, last_s = SoundClock(), line.opened_s
+    for moment in line.moments:
+        if moment.way == "received":
+            wait_s = max(0.0, moment.at_s - last_s)
+            cues.append(Cue(_sendable(moment.frame), moment.type, len(wanted), clock.ms, wait_s))
+            service_ids |= {value for _, value in ids_in(moment.event)} - client_ids
+            continue
+        if isinstance(moment.frame, Close | Reset):
+            break
+        last_s = moment.at_s
+        client_ids |= {value for _, value in ids_in(moment.event)} - service_ids
+        if not is_sound(moment):
+            wanted.append(Wanted(moment, clock.ms))
+        clock.take(moment)
+    return Track(tuple(cues), tuple(wanted), frozenset(service_ids))
+
+
+def _sendable(frame: Frame) -> Frame:
+    return Reset() if isinstance(frame, Close) and frame.code in _UNSENDABLE else frame
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The client did something else: what was expected, what came, where they differ and which message is nearest.
+
+    at_s: seconds since the connection opened. path: a place in the event, empty when the whole message is too much.
+    """
+
+    at_s: float
+    expected: str
+    came: str
+    path: str
+    problem: str
+    nearest: str
+
+    def __str__(self) -> str:
+        nearest = f"; the nearest recorded is {self.nearest}" if self.nearest else ""
+        return f"expected {self.expected}, got {self.came}: {self.problem}{nearest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a playing went: what did not match, what the service would still have sent and the client still had to."""
+
+    mismatches: tuple[Mismatch, ...] = ()
+    unsent: Counter[str] = field(default_factory=Counter)
+    unmet: Counter[str] = field(default_factory=Counter)
+    waiting: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was played to a client that did everything."""
+        return not (self.mismatches or self.unsent or self.unmet)
+
+    def lines(self) -> list[str]:
+        """The report in words, empty if there is nothing to say."""
+        told = [f"at {each.at_s:.3f} s: {each}" for each in self.mismatches]
+        told += [f"never sent by the client: {_counted(self.unmet)}"] if self.unmet else []
+        told += [f"never sent to the client: {_counted(self.unsent)}"] if self.unsent else []
+        return told + ([f"it waited for {self.waiting}"] if self.waiting and not self.clean else [])
+
+
+def _counted(types: Counter[str]) -> str:
+    return ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in types.items())
+
+
+Complain = Callable[[Mismatch], Iterable[Frame]]
+"""Makes the `error` event that tells a client of a mismatch, in its service's shape."""
+
+
+class Player:
+    """One recorded connection as a Peer; `name` is for reports.
+
+    `speed` 1.0 is as recorded, 2.0 twice as fast, infinity at once; raises ValueError for one that is not above 0.
+    """
+
+    def __init__(
+        self, name: str, track: Track, complain: Complain, *, speed: float = 1.0, free: Sequence[tuple[str, str]] = FREE
+    ) -> None:
+        if not speed > 0:
+            raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
+        self.name = name
+        self.mismatches: list[Mismatch] = []
+        """The first of them, oldest first."""
+        self._track = track
+        self._complain = complain
+        self._speed = speed
+        self._free = free
+        self._ids = ClientIds(track.service_ids)
+        self._matched = 0
+        self._armed = 0
+        self._clock = SoundClock()
+        """Sound sent so far, brought to the recorded figure wherever the client ends a turn."""
+        self._pending: deque[Outgoing] = deque()
+        self._out: list[Outgoing] = []
+        self._sent = 0
+        self._over = False
+        self._arm(0.0)
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        """Take a client's message: sound is counted, any other has to be the recorded one."""
+        self._advance(now)
+        if self._over:
+            return
+        came = message(data, now)
+        if is_sound(came):
+            self._clock.take(came)
+        else:
+            self._match(came, now)
+        self._arm(now)
+
+    def lost(self, now: float) -> None:
+        """The client is gone: what was not played will not be."""
+        self._advance(now)
+        self._pending.clear()
+        self._over = True
+
+    def next_due(self) -> float | None:
+        """When the next frame leaves; None while the client has to do something first."""
+        return self._pending[0].at if self._pending else None
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        """All frames up to and including `now`, oldest first."""
+        self._advance(now)
+        out, self._out = self._out, []
+        return out
+
+    def skip(self, frames: int) -> None:
+        """Take so many frames for sent: the client has had the like of them from another recording."""
+        left = frames - len(self._out)
+        self._out = self._out[frames:]
+        while left > 0 and self._pending:
+            self._pending.popleft()
+            self._sent += 1
+            left -= 1
+
+    def report(self, allowed: Collection[str] = ALLOWED) -> Report:
+        """How it went so far. `allowed` are types of server events that may be left over."""
+        unsent = Counter(cue.type for cue in self._track.cues[self._sent :] if cue.type not in allowed)
+        unmet = Counter(wanted.message.type for wanted in self._track.wanted[self._matched :])
+        return Report(tuple(self.mismatches), unsent, unmet, self._waiting_for())
+
+    def _waiting_for(self) -> str:
+        if self._armed == len(self._track.cues):
+            return ""
+        cue = self._track.cues[self._armed]
+        if cue.messages > self._matched:
+            return self._expected()
+        return f"{cue.sound_ms - self._clock.ms:.0f} ms more of sound, to send {cue.type}"
+
+    def _arm(self, now: float) -> None:
+        """Set the instants of the frames that the client has given cause for."""
+        while self._armed < len(self._track.cues):
+            cue = self._track.cues[self._armed]
+            if cue.messages > self._matched or cue.sound_ms > self._clock.ms + 1e-6:
+                return
+            due = now + cue.wait_s / self._speed
+            if self._pending:
+                due = max(due, self._pending[-1].at)
+            self._pending.append(Outgoing(due, cue.frame))
+            self._armed += 1
+
+    def _advance(self, now: float) -> None:
+        while self._pending and self._pending[0].at <= now and not self._over:
+            outgoing = self._pending.popleft()
+            self._out.append(outgoing)
+            self._sent += 1
+            self._over = isinstance(outgoing.frame, Close | Reset)
+
+    def _match(self, came: Moment, now: float) -> None:
+        wanted = self._track.wanted[self._matched] if self._matched < len(self._track.wanted) else None
+        problem = self._problem(wanted, came)
+        if problem is not None:
+            self._tell(came, problem, now)
+            return
+        assert wanted is not None
+        if wanted.message.event is not None and came.event is not None:
+            self._ids.learn(wanted.message.event, came.event)
+        if came.type == _ENDS_TURN:
+            self._clock.ms = wanted.sound_ms
+        self._clock.take(came)
+        self._matched += 1
+
+    def _problem(self, wanted: Wanted | None, came: Moment) -> Unlike | None:
+        """The first thing in which the message is not the wanted one."""
+        if wanted is None:
+            return Unlike("", "nothing more", came.type)
+        if wanted.message.event is None or came.event is None:
+            same = wanted.message.frame == came.frame
+            return None if same else Unlike("", wanted.message.type, came.type)
+        found = unlike(wanted.message.event, came.event, self._ids, self._free)
+        if found:
+            return found[0]
+        if came.type == _ENDS_TURN and wanted.sound_ms > self._clock.ms + TOLERANCE_MS:
+            return Unlike("audio", f"{wanted.sound_ms:.0f} ms by then", f"{self._clock.ms:.0f} ms")
+        return None
+
+    def _tell(self, came: Moment, problem: Unlike, now: float) -> None:
+        told = str(problem) if problem.path else "no such message was recorded here"
+        mismatch = Mismatch(now, self._expected(), came.type, problem.path, told, self._nearest(came))
+        if len(self.mismatches) < MOST_MISMATCHES:
+            self.mismatches.append(mismatch)
+        self._out += [Outgoing(now, frame) for frame in self._complain(mismatch)]
+
+    def _expected(self) -> str:
+        if self._matched == len(self._track.wanted):
+            return "nothing more"
+        return self._named(self._matched)
+
+    def _named(self, index: int) -> str:
+        return f"message {index + 1}, {self._track.wanted[index].message.type}"
+
+    def _nearest(self, came: Moment) -> str:
+        """The recorded message that differs least; of equals the one that is nearest to where the client is."""
+        if came.event is None or len(self.mismatches) >= MOST_MISMATCHES:
+            return ""
+        ranked = [
+            (len(unlike(wanted.message.event, came.event, self._ids, self._free)), abs(index - self._matched), index)
+            for index, wanted in enumerate(self._track.wanted)
+            if wanted.message.event is not None and wanted.message.type == came.type
+        ]
+        return self._named(min(ranked)[2]) if ranked else ""

@@ -1,0 +1,178 @@
+"""One relayed call: a WebSocket on each side, and everything that crosses noted once it is on its way.
+
+Decides nothing about handshakes, files or limits: see recorder.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from fractions import Fraction
+from typing import Protocol
+
+from aiohttp import WSMsgType, web
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from replay.billing.meter import Meter, Prices
+from replay.cassette.file import Content, Way
+from replay.cassette.frames import Binary, Close, Reset, Text
+
+CLOSE_WAIT_S = 5.0
+"""How long either side may take to answer a close frame."""
+
+
+class Desk(Protocol):
+    """Where a call reports to."""
+
+    def now_us(self) -> int: ...
+
+    def note(self, at_us: int, connection: int, way: Way, content: Content, encoding: str = "pcm") -> None: ...
+
+    def check_spending(self) -> None: ...
+
+
+class Call:
+    """One WebSocket on each side. Each direction waits only for the socket that it writes to."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        connection: int,
+        ws: web.WebSocketResponse,
+        transport: asyncio.BaseTransport,
+        upstream: ClientConnection,
+        meter: Meter,
+    ) -> None:
+        self._desk = desk
+        self._connection = connection
+        self._ws = ws
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._client = transport
+        self._upstream = upstream
+        self._meter = meter
+        self._loop = asyncio.get_running_loop()
+        self._opened_s = self._loop.time()
+        self._closing = False
+        """A close frame went either way; a lost connection is then no news."""
+        self._hanging_up: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._done: asyncio.Future[None] = self._loop.create_future()
+
+    async def run(self) -> None:
+        """Relay until both sides are closed."""
+        down = self._loop.create_task(self._down())
+        try:
+            await self._up()
+            await down
+            if self._hanging_up is not None:
+                await self._hanging_up
+        finally:
+            down.cancel()
+            if self._patience is not None:
+                self._patience.cancel()
+            self._client.close()
+            self._done.set_result(None)
+
+    def usd(self, table: Prices) -> Fraction:
+        """What the call has cost so far."""
+        return self._meter.usd(table, self._loop.time() - self._opened_s)
+
+    def hang_up(self, code: int, reason: str) -> asyncio.Future[None]:
+        """Close both sides; what is returned is done once they are closed."""
+        if not self._closing and self._hanging_up is None:
+            self._closing = True
+            now_us = self._desk.now_us()
+            for way in ("sent", "received"):
+                self._note(now_us, way, Close(code, reason))
+            self._close_client(code, reason)
+            self._hanging_up = self._loop.create_task(self._close_upstream(code, reason))
+        return self._done
+
+    async def _up(self) -> None:
+        while True:
+            message = await self._ws.receive()
+            at_us = self._desk.now_us()
+            match message.type:
+                case WSMsgType.TEXT:
+                    await self._send_up(at_us, message.data, Text)
+                case WSMsgType.BINARY:
+                    await self._send_up(at_us, message.data, Binary)
+                case WSMsgType.CLOSE:
+                    await self._client_closed(at_us, message.data or 1005, message.extra or "")
+                    return
+                case _:
+                    self._client_lost(at_us)
+                    return
+
+    async def _send_up(self, at_us: int, data: str | bytes, kind: type[Text] | type[Binary]) -> None:
+        with contextlib.suppress(ConnectionClosed):  # then the other direction knows why
+            await self._upstream.send(data)
+        self._count(at_us, "sent", kind(data.encode() if isinstance(data, str) else data))
+
+    async def _down(self) -> None:
+        while True:
+            try:
+                data = await self._upstream.recv()
+            except ConnectionClosed as over:
+                self._upstream_closed(over)
+                return
+            at_us = self._desk.now_us()
+            with contextlib.suppress(ConnectionError):  # then the other direction knows why
+                if isinstance(data, str):
+                    await self._ws.send_str(data)
+                else:
+                    await self._ws.send_bytes(data)
+            self._count(at_us, "received", Text(data.encode()) if isinstance(data, str) else Binary(data))
+
+    def _count(self, at_us: int, way: Way, frame: Text | Binary) -> None:
+        self._meter.count(way, frame)
+        self._note(at_us, way, frame)
+        self._desk.check_spending()
+
+    async def _client_closed(self, at_us: int, code: int, reason: str) -> None:
+        if self._hanging_up is None:
+            self._note(at_us, "sent", Close(code, reason))
+        self._closing = True
+        await self._close_upstream(code, reason)
+
+    def _client_lost(self, at_us: int) -> None:
+        if not self._closing:
+            self._closing = True
+            self._note(at_us, "sent", Reset())
+            self._upstream.transport.abort()
+
+    def _upstream_closed(self, over: ConnectionClosed) -> None:
+        if self._hanging_up is not None:
+            return
+        if over.rcvd is not None:
+            self._note(self._desk.now_us(), "received", Close(over.rcvd.code, over.rcvd.reason))
+            self._closing = True
+            self._close_client(over.rcvd.code, over.rcvd.reason)
+            return
+        if not self._closing:
+            self._closing = True
+            self._note(self._desk.now_us(), "received", Reset())
+        self._client.abort()
+
+    def _close_client(self, code: int, reason: str) -> None:
+        """Written past the library, which knows no close frame without a code."""
+        if not self._client.is_closing():
+            self._client.write(_closing(code, reason))
+            self._patience = self._loop.call_later(CLOSE_WAIT_S, self._client.abort)
+
+    async def _close_upstream(self, code: int, reason: str) -> None:
+        if code == 1005:
+            await self._upstream.close(None)  # type: ignore[arg-type]  # no code, as RFC 6455 section 7.1.5 allows
+        else:
+            await self._upstream.close(code, reason)
+
+    def _note(self, at_us: int, way: Way, content: Content) -> None:
+        self._desk.note(at_us, self._connection, way, content, self._meter.encoding(way))
+
+
+def _closing(code: int, reason: str) -> bytes:
+    """A close frame from a server (RFC 6455 section 5.5.1); 1005 stands for no code."""
+    payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()[:123]
+    return bytes((0x88, len(payload))) + payload

@@ -1,0 +1,363 @@
+"""The relay: clients connect here, it dials the service, and everything that crosses goes into a cassette as well.
+
+It relays first and thinks second: a message is on its way before it is counted, cleaned or written (scribe.py). Nothing
+is changed on the way, handshakes and refusals included. Close frames that the relay makes itself, when a limit is
+reached or it is told to stop, have a reason that begins with `realtape: `.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+from aiohttp import hdrs, web
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus, WebSocketException
+
+from replay.billing.meter import Meter, Prices, prices
+from replay.cassette.file import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
+from replay.cassette.frames import Reset
+from replay.relay.connection import CLOSE_WAIT_S, Call
+from replay.relay.upstream import PATH, Upstream
+from replay.relay.writer import Scribe
+
+MAX_MESSAGE = 64 << 20
+MAX_BODY = 4 << 20
+OPEN_TIMEOUT_S = 30.0
+
+Mode = Literal["none", "once", "all"]
+_OWN = frozenset(
+    """connection content-length host keep-alive proxy-authenticate proxy-authorization proxy-connection
+    sec-websocket-accept sec-websocket-extensions sec-websocket-key sec-websocket-protocol sec-websocket-version te
+    trailer transfer-encoding upgrade""".split()
+)
+"""Headers that belong to one hop; the other one has its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to record and when to stop. `max_usd` needs a service whose prices are known: else ValueError."""
+
+    out: Path | None
+    """None writes nothing: the relay only passes on, counts, and tells its witness."""
+    recorded_at: datetime
+    tool: str
+    audio: Audio = "keep"
+    overwrite: bool = False
+    origin: Origin | None = None
+    """Only to lower what the upstream proves."""
+    max_usd: Fraction | None = None
+    max_seconds: float | None = None
+    """From the first connection on."""
+    secrets: tuple[str, ...] = ()
+    """Values that must not be written wherever they come up."""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What goes to the service instead of what clients send as their key."""
+
+
+def whether_to_record(exists: bool, mode: Mode | None) -> Literal["record", "overwrite", "keep", "refuse", "missing"]:
+    """What a mode comes to. Without one, a cassette that is there is neither replaced nor left alone in silence."""
+    match mode, exists:
+        case "none", True:
+            return "keep"
+        case "none", False:
+            return "missing"
+        case "once", True:
+            return "keep"
+        case "all", True:
+            return "overwrite"
+        case None, True:
+            return "refuse"
+        case _:
+            return "record"
+
+
+class Relay:
+    """A server for the length of one recording; every connection to it goes into the same cassette."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        settings: Settings,
+        warn: Callable[[str], None] = lambda _: None,
+        witness: Callable[[Record], None] = lambda _: None,
+    ) -> None:
+        """`witness` sees everything that crosses, as it would be written, uncleaned."""
+        self.upstream = upstream
+        self.settings = settings
+        self.port = 0
+        self.connections = 0
+        """Seen so far, plain HTTP calls included."""
+        self.failure: str | None = None
+        """Why nothing more is recorded; calls go on."""
+        self.limit: str | None = None
+        """Which limit ended the recording."""
+        self._warn = warn
+        self._witness = witness
+        self._scribe: Scribe | None = None
+        self._calls: set[Call] = set()
+        self._spent = Fraction(0)
+        self._prices = _prices(upstream, settings)
+        self._runner: web.AppRunner | None = None
+        self._http: aiohttp.ClientSession
+        self._loop: asyncio.AbstractEventLoop
+        self._over: asyncio.Future[None]
+        self._timer: asyncio.TimerHandle | None = None
+        self._opened_s = 0.0
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""
+        self._loop = asyncio.get_running_loop()
+        self._over = self._loop.create_future()
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", PATH + "{rest:(/.*)?}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.25)  # a query may hold a key
+        await self._runner.setup()
+        self._http = _plain_session()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            await self._http.close()
+            await self._runner.cleanup()
+            raise
+        self.port = self._runner.addresses[0][1]
+
+    async def until_limit(self) -> None:
+        """Return once a limit is reached; without limits never."""
+        await asyncio.shield(self._over)
+
+    async def stop(self, reason: str = "realtape: the recording was ended") -> None:
+        """Hang up (1001), write the end mark, let go of the port."""
+        if self._runner is None:
+            return
+        runner, self._runner = self._runner, None
+        for site in list(runner.sites):
+            await site.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        calls = [call.hang_up(1001, reason) for call in self._calls]
+        if calls:
+            await asyncio.wait(calls, timeout=CLOSE_WAIT_S + 1)
+        await runner.cleanup()
+        await self._http.close()
+        if self._scribe is not None:
+            await self._loop.run_in_executor(None, self._scribe.finish, self.now_us())
+            self.failure = self._scribe.failure
+
+    def now_us(self) -> int:
+        """Microseconds since the first connection."""
+        return round((self._loop.time() - self._opened_s) * 1e6)
+
+    def note(self, at_us: int, connection: int, way: Way, content: Content, encoding: str = "pcm") -> None:
+        """Have something written, after what was noted before."""
+        record = Record(at_us, connection, way, content)
+        self._witness(record)
+        if self._scribe is not None:
+            self._scribe.put(record, encoding)
+
+    @property
+    def spent_usd(self) -> Fraction:
+        """What all calls cost so far, as far as it can be told from frames; 0 where no limit asks for it."""
+        if self._prices is None:
+            return Fraction(0)
+        return self._spent + sum((call.usd(self._prices) for call in self._calls), Fraction(0))
+
+    def check_spending(self) -> None:
+        """End everything once it has cost what it may."""
+        most = self.settings.max_usd
+        if most is not None and self.limit is None and self.spent_usd >= most:
+            self.end_calls(f"realtape: the limit of {float(most):g} USD is reached")
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.limit is not None:
+            return web.json_response({"error": self.limit}, status=429)
+        connection = self._open(request)
+        if "websocket" in request.headers.get(hdrs.UPGRADE, "").lower():
+            return await self._relay_call(request, connection)
+        return await self._relay_http(request, connection)
+
+    def _open(self, request: web.Request) -> int:
+        if not self.connections:
+            self._begin(request.query.get("model"))
+        self.connections += 1
+        return self.connections - 1
+
+    def _begin(self, model: str | None) -> None:
+        self._opened_s = self._loop.time()
+        settings = self.settings
+        if settings.out is not None:
+            failed = self._failed_from_thread
+            secrets = (*settings.secrets, *settings.keys.values())
+            self._scribe = Scribe(
+                settings.out, self._header(model), overwrite=settings.overwrite, secrets=secrets, failed=failed
+            )
+        if settings.max_seconds is not None:
+            limit = f"realtape: the limit of {settings.max_seconds:g} s is reached"
+            self._timer = self._loop.call_later(settings.max_seconds, self.end_calls, limit)
+
+    def _header(self, model: str | None) -> Header:
+        origin = self.upstream.lowered(self.settings.origin)
+        at = self.settings.recorded_at.isoformat(timespec="seconds")
+        return Header(
+            origin, self.upstream.url, self.upstream.dialect, model, at, self.settings.tool, self.settings.audio
+        )
+
+    def _failed_from_thread(self, reason: str) -> None:
+        def failed() -> None:
+            self.failure = reason
+            self._warn(f"recording stopped: {reason}. Calls go on, unrecorded")
+
+        self._loop.call_soon_threadsafe(failed)
+
+    def end_calls(self, limit: str) -> None:
+        """Hang up on everybody, and take no more calls: a limit is reached. `limit` says which."""
+        if self.limit is None:
+            self.limit = limit
+            for call in self._calls:
+                call.hang_up(1000, limit)
+            if not self._over.done():
+                self._over.set_result(None)
+
+    async def _relay_call(self, request: web.Request, connection: int) -> web.StreamResponse:
+        noted = Request(request.method, request.raw_path, _pairs(request.headers))
+        self.note(self.now_us(), connection, "sent", noted)
+        try:
+            upstream = await self._dial(request)
+        except InvalidStatus as refused:
+            answer = refused.response
+            headers = tuple(answer.headers.raw_items())
+            self.note(
+                self.now_us(), connection, "received", Response(answer.status_code, headers, bytes(answer.body or b""))
+            )
+            return web.Response(status=answer.status_code, headers=_passed_on(headers), body=bytes(answer.body or b""))
+        except (OSError, WebSocketException, asyncio.TimeoutError, ValueError) as problem:
+            self.note(self.now_us(), connection, "received", Reset())
+            return self._unreachable(problem)
+        return await self._serve(request, upstream, connection)
+
+    async def _dial(self, request: web.Request) -> ClientConnection:
+        offered = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
+        return await _Dial(
+            self.upstream.target(request.raw_path),
+            additional_headers=self._with_key(_passed_on(_pairs(request.headers))),
+            subprotocols=[self._real(name.strip()) for name in ",".join(offered).split(",")] if offered else None,  # type: ignore[misc]
+            user_agent_header=None,
+            compression=None,
+            max_size=MAX_MESSAGE,
+            ping_interval=None,
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_WAIT_S,
+        )
+
+    async def _serve(self, request: web.Request, upstream: ClientConnection, connection: int) -> web.StreamResponse:
+        answer = upstream.response
+        assert answer is not None
+        headers = tuple(answer.headers.raw_items())
+        self.note(self.now_us(), connection, "received", Response(answer.status_code, headers))
+        chosen = (self._shown(upstream.subprotocol),) if upstream.subprotocol else ()
+        ws = web.WebSocketResponse(protocols=chosen, compress=False, autoclose=False, max_msg_size=MAX_MESSAGE)
+        ws.headers.extend(_passed_on(headers))
+        try:
+            await ws.prepare(request)
+            transport = request.transport
+            if transport is None:
+                raise ConnectionResetError
+        except ConnectionError:
+            upstream.transport.abort()
+            self.note(self.now_us(), connection, "sent", Reset())
+            return ws
+        call = Call(self, connection, ws, transport, upstream, Meter(request.query.get("model")))
+        self._calls.add(call)
+        try:
+            await call.run()
+        finally:
+            self._calls.discard(call)
+            if self._prices is not None:
+                self._spent += call.usd(self._prices)
+        return ws
+
+    async def _relay_http(self, request: web.Request, connection: int) -> web.StreamResponse:
+        body = await request.read()
+        headers = _pairs(request.headers)
+        self.note(self.now_us(), connection, "sent", Request(request.method, request.raw_path, headers, body))
+        url = self.upstream.target(request.raw_path).replace("ws", "http", 1)
+        try:
+            async with self._http.request(
+                request.method,
+                url,
+                headers=self._with_key(_passed_on(headers)),
+                data=body or None,
+                allow_redirects=False,
+            ) as answer:
+                payload = await answer.content.read(MAX_BODY + 1)
+                while len(payload) <= MAX_BODY and (more := await answer.content.read(MAX_BODY + 1 - len(payload))):
+                    payload += more
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as problem:
+            self.note(self.now_us(), connection, "received", Reset())
+            return self._unreachable(problem)
+        if len(payload) > MAX_BODY:
+            return web.json_response({"error": f"realtape: the answer has more than {MAX_BODY} bytes"}, status=502)
+        headers = _pairs(answer.headers)
+        self.note(self.now_us(), connection, "received", Response(answer.status, headers, payload))
+        return web.Response(status=answer.status, headers=_passed_on(headers), body=payload)
+
+    def _with_key(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        return [(name, self._real(value)) for name, value in headers]
+
+    def _real(self, text: str) -> str:
+        for given, key in self.settings.keys.items():
+            text = text.replace(given, key)
+        return text
+
+    def _shown(self, text: str) -> str:
+        for given, key in self.settings.keys.items():
+            text = text.replace(key, given)
+        return text
+
+    def _unreachable(self, problem: BaseException) -> web.Response:
+        why = str(problem) or type(problem).__name__
+        self._warn(f"{self.upstream.url} cannot be reached: {why}")
+        return web.json_response({"error": f"realtape: {self.upstream.url} cannot be reached"}, status=502)
+
+
+class _Dial(connect):
+    """A redirect is an answer like any other, and the client's to follow."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+def _prices(upstream: Upstream, settings: Settings) -> Prices | None:
+    if settings.max_usd is None:
+        return None
+    table = prices(upstream.dialect, settings.recorded_at.date())
+    if table is None:
+        raise ValueError(f"no prices are known for {upstream.url} ({upstream.dialect}); limit the recording by seconds")
+    return table
+
+
+def _plain_session() -> aiohttp.ClientSession:
+    """An HTTP client that adds nothing of its own and keeps nothing."""
+    return aiohttp.ClientSession(
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        timeout=aiohttp.ClientTimeout(total=OPEN_TIMEOUT_S),
+        trust_env=True,
+    )
+
+
+def _pairs(headers: Mapping[str, str]) -> Headers:
+    return tuple((str(name), value) for name, value in headers.items())
+
+
+def _passed_on(headers: Headers) -> list[tuple[str, str]]:
+    """What of one hop's headers goes into the next one."""
+    named = {name.strip().lower() for key, value in headers if key.lower() == "connection" for name in value.split(",")}
+    return [(name, value) for name, value in headers if name.lower() not in _OWN | named]

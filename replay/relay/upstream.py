@@ -1,0 +1,73 @@
+"""The service behind the relay: its address, which dialect it speaks, and what a recording of it may call itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+
+from replay.cassette.file import Origin, provable_origin
+
+PATH = "/v1/realtime"
+PROBE_TIMEOUT_S = 2.0
+_RANK: tuple[Origin, ...] = ("hand", "mock", "live")
+
+
+class BadUpstream(ValueError):
+    """The upstream address cannot be used. The message says what to give instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The service behind the relay: `wss://HOST/v1/realtime`, or an address of its own that stands for that path."""
+
+    url: str
+    dialect: str = "unknown"
+    origin: Origin = "mock"
+
+    @classmethod
+    async def find(cls, url: str) -> Upstream:
+        """What can be told of an address by its name, or by asking it whether it is a mock. Raises BadUpstream."""
+        url = checked(url)
+        if (origin := provable_origin(url)) == "live":
+            return cls(url, "xai" if (urlsplit(url).hostname or "").endswith("x.ai") else "openai", origin)
+        return cls(url, await _mock_dialect(url), origin)
+
+    def target(self, raw_path: str) -> str:
+        """The WebSocket address for a request here, whose path begins with PATH; path and query as the client's."""
+        return self.url + raw_path[len(PATH) :]
+
+    def lowered(self, asked: Origin | None) -> Origin:
+        """The origin, or a lesser one if that was asked for. What the mock made cannot become live."""
+        return self.origin if asked is None else min(self.origin, asked, key=_RANK.index)
+
+
+def checked(url: str) -> str:
+    """The address as it is dialled. Raises BadUpstream."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable, parts = False, urlsplit("")
+    if not usable:
+        raise BadUpstream("the upstream is not a WebSocket address; give one like wss://api.x.ai/v1/realtime")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise BadUpstream("leave user, query and fragment out of the upstream; the client's own query is passed on")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or PATH}"
+
+
+async def _mock_dialect(url: str) -> str:
+    """The dialect that a mock says it serves, `unknown` from anything else."""
+    parts = urlsplit(url)
+    health = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/_mock/health"
+    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+    with contextlib.suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError):
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(health, allow_redirects=False) as response:
+            told = orjson.loads(await response.content.read(4096))
+            if isinstance(told, dict) and told.get("status") == "ok" and isinstance(told.get("dialect"), str):
+                return str(told["dialect"])[:64]
+    return "unknown"

@@ -1,0 +1,114 @@
+"""Writes a recording beside the call it records: a thread takes what crossed the wire, cleans it and appends it.
+
+A full disk, a slow one or a file that is gone stops the recording and nothing else: `put` never waits and never raises.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+
+from replay.cassette.file import CannotRecord, Content, Header, Record, Request, Response, Writer
+from replay.cassette.frames import Binary, Text
+from replay.cassette.outline import outline
+from replay.cassette.scrub import Scrubber
+
+QUEUE_BYTES = 64 << 20
+"""What may wait to be written: two minutes of a busy call."""
+QUEUE_RECORDS = 100_000
+JOIN_S = 10.0
+
+_Item = tuple[Record, str]
+
+
+class Scribe:
+    """One recording. `failed` is called once, from the thread or from `put`, with why it stopped; the file stays."""
+
+    def __init__(
+        self, path: Path, header: Header, *, overwrite: bool, secrets: Iterable[str], failed: Callable[[str], None]
+    ) -> None:
+        self.failure: str | None = None
+        self._path = path
+        self._header = header
+        self._overwrite = overwrite
+        self._failed = failed
+        self._scrubber = Scrubber(secrets)
+        self._queue: SimpleQueue[_Item | int | None] = SimpleQueue()
+        self._put = self._taken = self._put_bytes = self._taken_bytes = 0  # each is counted up by one thread only
+        self._thread = threading.Thread(target=self._write_all, name="scribe", daemon=True)
+        self._thread.start()
+
+    def put(self, record: Record, encoding: str) -> None:
+        """Have a record written after those before it. `encoding` is that of the sound in it."""
+        if self.failure is not None:
+            return
+        self._put += 1
+        self._put_bytes += _weight(record.content)
+        waiting, waiting_bytes = self._put - self._taken, self._put_bytes - self._taken_bytes
+        if waiting > QUEUE_RECORDS or waiting_bytes > QUEUE_BYTES:
+            self._stop(f"{self._path}: writing does not keep up ({waiting_bytes >> 20} MiB wait); choose a faster disk")
+            self._queue.put(None)
+        else:
+            self._queue.put((record, encoding))
+
+    def finish(self, at_us: int) -> None:
+        """Write the end mark and wait until everything is in the file; give up when nothing is written for ten seconds.
+        For another thread."""
+        self._queue.put(at_us)
+        taken = -1
+        while self._thread.is_alive() and taken != self._taken:
+            taken = self._taken
+            self._thread.join(JOIN_S)
+        if self._thread.is_alive():
+            self._stop(f"{self._path}: the disk does not answer; the recording has no end mark")
+
+    def _stop(self, reason: str) -> None:
+        if self.failure is None:
+            self.failure = reason
+            self._failed(reason)
+
+    def _write_all(self) -> None:
+        try:
+            writer = Writer(self._path, self._header, overwrite=self._overwrite)
+            try:
+                self._append(writer)
+            finally:
+                writer.close()
+        except CannotRecord as problem:
+            self._stop(str(problem))
+        except Exception as problem:  # a bug in here must not pass for a whole recording, nor print what it held
+            self._stop(f"{self._path}: the recording failed with {type(problem).__name__}")
+
+    def _append(self, writer: Writer) -> None:
+        while True:
+            item = self._queue.get()
+            match item:
+                case None:
+                    return
+                case int(at_us):
+                    if self.failure is None:
+                        writer.end(at_us)
+                    return
+                case record, encoding:
+                    writer.write(replace(record, content=self._fit(record.content, encoding)))
+                    self._taken += 1
+                    self._taken_bytes += _weight(record.content)
+
+    def _fit(self, content: Content, encoding: str) -> Content:
+        clean = self._scrubber.clean(content)
+        if self._header.audio == "outline" and isinstance(clean, Text | Binary):
+            return outline(clean, encoding)
+        return clean
+
+
+def _weight(content: Content) -> int:
+    match content:
+        case Text(data) | Binary(data):
+            return len(data)
+        case Request(body=body) | Response(body=body):
+            return len(body)
+        case _:
+            return 0

@@ -1,0 +1,1 @@
+"""A recording for people: transcript, soundtrack, listing, picture, scenario."""

@@ -1,0 +1,219 @@
+"""A cassette told in lines: what each record is, what they add up to, and what is wrong with them.
+
+Looks at content one record at a time; conversations are compared in diff.py, money is counted in spending.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from replay.cassette import json_text
+from replay.cassette.file import (
+    Cassette,
+    Content,
+    Dropped,
+    Header,
+    Outline,
+    Record,
+    Request,
+    Response,
+    Sound,
+    provable_origin,
+)
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.scrub import Scrubber
+
+_BRIEF = 80
+_TELLING = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
+_SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
+_ARROWS = {"sent": ">", "received": "<"}
+
+
+_KINDS = {kind: kind.__name__.lower() for kind in (Text, Binary, Close, Reset, Request, Response, Outline, Dropped)}
+
+
+@dataclass(slots=True)  # not frozen: a long call has thousands, and freezing doubles the time to make one
+class Line:
+    """One record in words. `type` is the event's type, or what the record is; `size` its bytes on the wire."""
+
+    at_s: float
+    connection: int
+    way: str
+    kind: str
+    type: str
+    size: int
+    text: str
+
+    def __str__(self) -> str:
+        told = f"{self.at_s:10.3f} {self.connection:2} {_ARROWS[self.way]} {self.type:42} {self.size:>8}"
+        return f"{told}  {self.text}" if self.text else told
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts over a whole cassette."""
+
+    records: int = 0
+    connections: int = 0
+    dropped: int = 0
+    bytes: dict[str, int] = field(default_factory=lambda: {"sent": 0, "received": 0})
+    types: dict[str, int] = field(default_factory=dict)
+
+    def count(self, line: Line) -> None:
+        self.records += 1
+        self.connections = max(self.connections, line.connection + 1)
+        self.dropped += line.kind == "dropped"
+        self.bytes[line.way] += line.size
+        kind = f"{_ARROWS[line.way]} {line.type}"
+        self.types[kind] = self.types.get(kind, 0) + 1
+
+
+def line(record: Record) -> Line:
+    """What a record is, in words. Never raises."""
+    content = record.content
+    type_, size, text = _told(content)
+    return Line(record.at_us / 1e6, record.connection, record.way, _KINDS[type(content)], type_, size, text)
+
+
+def _told(content: Content) -> tuple[str, int, str]:
+    match content:
+        case Text(data):
+            name = json_text.event_type(data)
+            return name or "(text)", len(data), "" if name in _SOUND else _brief(data)
+        case Binary(data):
+            return "(binary)", len(data), ""
+        case Close(code, reason):
+            return "(close)", 0, f"{code} {reason}".rstrip()
+        case Reset():
+            return "(reset)", 0, "the connection was lost without a close frame"
+        case Request(method, target, _, body):
+            return "(request)", len(body), f"{method} {target}"
+        case Response(status, _, body):
+            return "(response)", len(body), f"{status} {_shortened(body.decode(errors='replace'))}".rstrip()
+        case Outline(_, parts):
+            head = parts[0] if parts and isinstance(parts[0], bytes) else b""
+            sound = sum(part.length for part in parts if isinstance(part, Sound))
+            size = sum(len(part) if isinstance(part, bytes) else part.length for part in parts)
+            return _outlined_type(parts) if head else "(binary)", size, f"{sound} bytes of sound left out"
+        case Dropped(what, size, reason):
+            return "(dropped)", size, f"{what}: {reason}"
+
+
+def _outlined_type(parts: tuple[bytes | Sound, ...]) -> str:
+    return json_text.event_type(b"".join(part for part in parts if isinstance(part, bytes))) or "(text)"
+
+
+def _brief(data: bytes) -> str:
+    """What is worth reading in an event."""
+    try:
+        event = json.loads(data)
+    except (ValueError, RecursionError):
+        return _shortened(data.decode(errors="replace"))
+    return _shortened(next(_telling(event), "")) if isinstance(event, dict) else ""
+
+
+def _telling(value: Any, depth: int = 6) -> Iterator[str]:
+    """The strings under telling keys, an event's own before those in what it holds."""
+    if isinstance(value, dict) and depth:
+        for key in _TELLING:
+            if isinstance(value.get(key), str) and value[key]:
+                yield value[key]
+        for key in ("error", "item", "part", "content", "response", "output", "session"):
+            yield from _telling(value.get(key), depth - 1)
+    elif isinstance(value, list) and depth:
+        for part in value:
+            yield from _telling(part, depth - 1)
+
+
+def _shortened(text: str) -> str:
+    flat = " ".join(text.split()).encode(errors="replace").decode()
+    return flat if len(flat) <= _BRIEF else f"{flat[: _BRIEF - 1]}…"
+
+
+def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
+    """What is wrong with a cassette, a sentence each that names the place; empty if nothing is."""
+    found = _header_faults(cassette.header)
+    if cassette.end_us is None:
+        found.append(cassette.cut.removeprefix(f"{cassette.path}: "))
+    order = _Order()
+    last_us: dict[tuple[int, str], int] = {}
+    for number, record in enumerate(cassette):
+        where = f"record {number} at {record.at_us / 1e6:.3f} s"
+        found += [f"{where}: holds a secret ({kind}); run `realtape scrub`" for kind in scrubber.kinds(record.content)]
+        found += [f"{where}: {problem}" for problem in order.take(record)]
+        # Each direction is in order; the two may cross when a socket lags, since a message is noted once it is sent.
+        side = (record.connection, record.way)
+        if record.at_us < last_us.get(side, 0):
+            found.append(f"{where}: before the one in front of it")
+        last_us[side] = record.at_us
+    if cassette.end_us is not None:
+        found += order.ended()
+    return found
+
+
+def _header_faults(header: Header) -> list[str]:
+    if header.origin == "live" and provable_origin(header.url) != "live":
+        return [f"labelled live, but {header.url} is no live service"]
+    return []
+
+
+class _Order:
+    """What must come before what, connection by connection."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, bool] = {}
+        """By connection: whether the handshake was accepted and no end was seen."""
+        self._responses: dict[int, dict[str, bool]] = {}
+        """By connection and id: whether the response is still under way."""
+
+    def take(self, record: Record) -> Iterator[str]:
+        at = record.connection
+        match record.content:
+            case Dropped(what, size, reason):
+                yield f"{what} of {size} bytes was not written: {reason}"
+            case Response(status=101):
+                self._open[at] = True
+            case Close() | Reset():
+                self._open[at] = False
+            case Text() | Binary() | Outline() as message:
+                if at not in self._open:
+                    yield f"a message on connection {at}, which was never opened"
+                    self._open[at] = True
+                if record.way == "received":
+                    yield from self._event(self._responses.setdefault(at, {}), message)
+            case _:
+                pass
+
+    def _event(self, responses: dict[str, bool], message: Text | Binary | Outline) -> Iterator[str]:
+        if isinstance(message, Binary) or (isinstance(message, Outline) and message.kind == "binary"):
+            return
+        data = message.data if isinstance(message, Text) else _without_sound(message)
+        match json_text.event_type(data):
+            case "response.created":
+                responses[_id(data)] = True
+            case "response.done":
+                responses[_id(data)] = False
+            case "response.output_audio.delta" | "response.audio.delta":
+                if (state := responses.get(name := _id(data))) is not True:
+                    yield f"orphaned audio: response {name!r} {'is over' if state is False else 'was never created'}"
+
+    def ended(self) -> Iterator[str]:
+        """What is missing once the recording is over."""
+        for connection, is_open in self._open.items():
+            if is_open:
+                yield f"connection {connection} has no end, neither a close nor a reset"
+
+
+def _without_sound(outline: Outline) -> bytes:
+    return b"".join(part for part in outline.parts if isinstance(part, bytes))
+
+
+def _id(data: bytes) -> str:
+    try:
+        event = json.loads(data)
+        return str(event["response_id"] if "response_id" in event else event["response"]["id"])
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,222 @@
+"""What a recording sounds like: both sides as PCM16, turn by turn and laid on the time axis of the call.
+
+Sound begins when it crossed the wire, or when the sound before it on the same side has played: services send faster
+than they speak, and clients may send a turn at once. Where the caller interrupts, what had not played is not heard; the
+wire does not say what a client played, so this is inferred. Opus is not decoded: its time is silence.
+"""
+
+from __future__ import annotations
+
+from array import array
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from replay.billing.meter import Meter
+from replay.cassette import g711
+from replay.cassette.file import Way
+from replay.cassette.frames import Binary, Text
+from replay.cassette.recording import Line, Moment, Recording
+
+RATE = 24_000
+"""Hz of a laid-out track."""
+LONGEST_S = 4 * 3600.0
+
+_DELTAS = ("response.output_audio.delta", "response.audio.delta")
+_INTERRUPTS = ("response.cancel", "output_audio_buffer.clear")
+
+
+class TooLong(ValueError):
+    """More than LONGEST_S of call; the message says so."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """Sound without a gap from `start_s` on. `sent` is the caller, `received` the service."""
+
+    side: Way
+    start_s: float
+    rate: int
+    samples: array[int] = field(repr=False)
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + len(self.samples) / self.rate
+
+
+@dataclass(slots=True)
+class Soundtrack:
+    """`pieces` lie on the time axis; `turns` are what was said at once, whole, whether it was heard or not."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    turns: list[Piece] = field(default_factory=list)
+    silenced: bool = False
+    """There was sound that is not decoded here."""
+
+    def track(self, side: Way, seconds: float) -> array[int]:
+        """One side from 0 to `seconds` at RATE. Raises TooLong."""
+        if seconds > LONGEST_S:
+            raise TooLong(f"{seconds:.0f} s are too much for one file; at most {LONGEST_S:.0f} s are written")
+        laid = array("h", bytes(2 * round(seconds * RATE)))
+        for piece in self.pieces:
+            if piece.side == side:
+                sound = resampled(piece.samples, piece.rate, RATE)
+                start = round(piece.start_s * RATE)
+                sound = sound[: max(0, len(laid) - start)]
+                laid[start : start + len(sound)] = sound
+        return laid
+
+
+def soundtrack(recording: Recording) -> Soundtrack:
+    """The sound of a whole recording. Messages that hold none, or none that can be read, are passed over."""
+    found = Soundtrack()
+    for line in recording.lines:
+        ear = _Ear(found, line)
+        for moment in line.moments:
+            ear.take(moment)
+    found.turns.sort(key=lambda turn: turn.start_s)
+    return found
+
+
+def sound_in(moment: Moment) -> bytes:
+    """The sound that a message carries, as it is encoded there; empty if it carries none."""
+    if isinstance(moment.frame, Binary):
+        return moment.frame.data
+    event = moment.event or {}
+    name = "audio" if moment.way == "sent" and moment.type == "input_audio_buffer.append" else "delta"
+    if name == "delta" and not (moment.way == "received" and moment.type in _DELTAS):
+        return b""
+    try:
+        return b64decode(event[name])
+    except (KeyError, TypeError, ValueError):
+        return b""
+
+
+def resampled(samples: array[int], rate: int, to: int) -> array[int]:
+    """At another rate, by straight lines between samples: fit for listening, not for measuring."""
+    if rate == to or not samples:
+        return samples
+    count, last = len(samples) * to // rate, len(samples) - 1
+    return array("h", (_between(samples, number * rate, to, last) for number in range(count)))
+
+
+def _between(samples: array[int], place: int, to: int, last: int) -> int:
+    index, rest = divmod(place, to)
+    here, after = samples[index], samples[min(index + 1, last)]
+    return here + (after - here) * rest // to
+
+
+class _Ear:
+    """One connection: where each side's sound ends, and which of the caller's belongs to which turn."""
+
+    def __init__(self, found: Soundtrack, line: Line) -> None:
+        self._found = found
+        self._meter = Meter(None)
+        self._said: list[Piece] = []
+        """The caller's chunks since the last turn, at the times where they lie."""
+        self._spoken_ms = 0.0
+        """How much sound the caller had sent before those."""
+        self._began_ms = 0.0
+        self._answer = ""
+        self._ends = {"sent": line.opened_s, "received": line.opened_s}
+
+    def take(self, moment: Moment) -> None:
+        if not isinstance(moment.frame, Text | Binary):
+            return
+        before = self._meter.audio_s[moment.way]
+        self._meter.count(moment.way, moment.frame)
+        if data := sound_in(moment):
+            self._sound(moment, data, float(self._meter.audio_s[moment.way] - before))
+            return
+        event = moment.event or {}
+        match moment.way, moment.type:
+            case "sent", "input_audio_buffer.commit" | "conversation.item.commit":
+                self._turn(None, None)
+            case "sent", "input_audio_buffer.clear":
+                self._forget()
+            case "received", "input_audio_buffer.speech_started":
+                self._began_ms = _number(event.get("audio_start_ms"))
+                if self._meter.by_duration:
+                    self._cut(moment.at_s)
+            case "received", "input_audio_buffer.speech_stopped" if self._meter.by_duration:
+                self._turn(self._began_ms, _number(event.get("audio_end_ms")))
+            case "sent", kind if kind in _INTERRUPTS:
+                self._cut(moment.at_s)
+
+    def _sound(self, moment: Moment, data: bytes, seconds: float) -> None:
+        samples, rate = self._decoded(moment.way, data, seconds)
+        if not samples:
+            return
+        start_s = max(moment.at_s, self._ends[moment.way])
+        chunk = Piece(moment.way, start_s, rate, samples)
+        self._ends[moment.way] = chunk.end_s
+        _join(self._found.pieces, chunk)
+        if moment.way == "sent":
+            self._said.append(chunk)
+            return
+        response = str((moment.event or {}).get("response_id", ""))
+        whole = next((turn for turn in reversed(self._found.turns) if turn.side == "received"), None)
+        if whole is None or response != self._answer or whole.rate != rate:
+            self._answer = response
+            self._found.turns.append(Piece("received", start_s, rate, array("h", samples)))
+        else:
+            whole.samples += samples
+
+    def _decoded(self, way: Way, data: bytes, seconds: float) -> tuple[array[int], int]:
+        """Samples and their rate, which is the one that the meter counted by."""
+        match self._meter.encoding(way):
+            case "pcm":
+                samples = g711.from_little_endian(data)
+            case "opus":
+                self._found.silenced = True
+                return array("h", bytes(2 * round(seconds * RATE))), RATE
+            case law:
+                samples = g711.decode(data, law)
+        return samples, round(len(samples) / seconds) if seconds else RATE
+
+    def _turn(self, start_ms: float | None, end_ms: float | None) -> None:
+        """What the caller said becomes a turn; of an open microphone that part which the service names."""
+        if self._said:
+            rate = self._said[0].rate
+            samples = array("h")
+            for chunk in self._said:
+                samples += resampled(chunk.samples, chunk.rate, rate)
+            first = 0 if start_ms is None else max(0, round((start_ms - self._spoken_ms) * rate / 1000))
+            last = len(samples) if end_ms is None else max(first, round((end_ms - self._spoken_ms) * rate / 1000))
+            start_s = self._said[0].start_s + first / rate
+            if len(kept := samples[first:last]):
+                self._found.turns.append(Piece("sent", start_s, rate, kept))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._spoken_ms += sum(len(chunk.samples) * 1000 / chunk.rate for chunk in self._said)
+        self._said = []
+
+    def _cut(self, at_s: float) -> None:
+        """What the service said and nobody can have heard yet is dropped."""
+        if self._ends["received"] <= at_s:
+            return
+        self._ends["received"] = at_s
+        for piece in self._found.pieces:
+            if piece.side == "received" and piece.end_s > at_s:
+                del piece.samples[max(0, round((at_s - piece.start_s) * piece.rate)) :]
+
+
+def _join(pieces: list[Piece], chunk: Piece) -> None:
+    """Onto the end of the side's last piece, if it is there that it begins."""
+    last = next((piece for piece in reversed(pieces) if piece.side == chunk.side), None)
+    if last is not None and last.rate == chunk.rate and abs(last.end_s - chunk.start_s) < 0.001:
+        last.samples += chunk.samples
+    else:
+        pieces.append(Piece(chunk.side, chunk.start_s, chunk.rate, array("h", chunk.samples)))
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def sides(found: Soundtrack) -> Iterator[tuple[Way, float]]:
+    """Each side and the seconds it spoke."""
+    both: tuple[Way, Way] = ("sent", "received")
+    for side in both:
+        yield side, sum(len(piece.samples) / piece.rate for piece in found.pieces if piece.side == side)

@@ -1,0 +1,221 @@
+"""A recording told as a call: who said what when, which tools were called with what result, what else happened.
+
+A fold over events of either dialect; it knows no sound (soundtrack.py) and no money (bill.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from replay.cassette.file import Request
+from replay.cassette.frames import Close, Reset
+from replay.cassette.recording import Line, Moment, Recording
+
+Who = Literal["caller", "service"]
+
+
+@dataclass(slots=True)
+class Said:
+    """Words and when they began. `typed` ones made no sound; `cut` ones were not said to their end."""
+
+    at_s: float
+    who: Who
+    text: str
+    typed: bool = False
+    cut: bool = False
+
+
+@dataclass(slots=True)
+class Called:
+    """A tool call; `result` and `took_s` are None while there is no answer."""
+
+    at_s: float
+    name: str
+    arguments: str
+    result: str | None = None
+    took_s: float | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """One response: when it was asked for (None: nobody did), when its first sound came, when it ended and how."""
+
+    asked_s: float | None
+    created_s: float
+    first_s: float | None = None
+    ended_s: float | None = None
+    status: str = "in_progress"
+
+
+@dataclass(slots=True)
+class Note:
+    """Something that happened to the connection or the turn; `alarm` is what somebody should look at."""
+
+    at_s: float
+    text: str
+    alarm: bool = False
+    begins: bool = False
+    """It is the beginning of a connection."""
+
+
+@dataclass(slots=True)
+class Story:
+    """Everything in the order of its time, each kind apart."""
+
+    said: list[Said] = field(default_factory=list)
+    called: list[Called] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def tell(recording: Recording) -> Story:
+    """The story of a recording. Events that cannot be read are passed over."""
+    story = Story()
+    for number, line in enumerate(recording.lines):
+        teller = _Teller(story, line, number)
+        for moment in line.moments:
+            teller.take(moment)
+        story.seconds = max([story.seconds, line.opened_s, *(moment.at_s for moment in line.moments[-1:])])
+    for kind in (story.said, story.called, story.notes):
+        kind.sort(key=lambda each: each.at_s)
+    return story
+
+
+class _Teller:
+    """One connection."""
+
+    def __init__(self, story: Story, line: Line, number: int) -> None:
+        self._story = story
+        self._said: dict[str, Said] = {}
+        """By item."""
+        self._began: dict[str, float] = {}
+        """When the caller's turn with this item began, and where else its words belong."""
+        self._calls: dict[str, Called] = {}
+        self._asked_s: float | None = None
+        self._answer: Answer | None = None
+        self._turn_s: float | None = None
+        self._closed = False
+        story.notes.append(_opened(line, number))
+
+    def take(self, moment: Moment) -> None:
+        match moment.frame:
+            case Close(code, reason) if not self._closed:
+                self._closed = True
+                who = "the caller" if moment.way == "sent" else "the service"
+                text = f"{who} hung up ({code} {reason})".replace(" )", ")")
+                self._note(moment, text, alarm=code not in (1000, 1001, 1005))
+            case Reset():
+                self._note(moment, "the connection was lost", alarm=True)
+        if moment.event is not None:
+            try:
+                self._sent(moment, moment.event) if moment.way == "sent" else self._received(moment, moment.event)
+            except (KeyError, TypeError, AttributeError, ValueError):  # an event that lacks what its type promises
+                return
+
+    def _sent(self, moment: Moment, event: Mapping[str, Any]) -> None:
+        match moment.type:
+            case "input_audio_buffer.append":
+                if self._turn_s is None:
+                    self._turn_s = moment.at_s
+            case "input_audio_buffer.commit" | "response.create":
+                self._asked_s = moment.at_s
+            case "conversation.item.create":
+                self._item(moment, event["item"])
+            case "conversation.item.truncate":
+                self._note(
+                    moment, f"the caller spoke over the answer; {event['audio_end_ms'] / 1000:.1f} s of it were heard"
+                )
+                self._words(moment, event["item_id"]).cut = True
+            case "response.cancel":
+                self._note(moment, "the caller cut the answer off")
+
+    def _item(self, moment: Moment, item: Mapping[str, Any]) -> None:
+        match item:
+            case {"type": "function_call_output", "call_id": str(call_id)}:
+                if (call := self._calls.get(call_id)) is not None:
+                    call.result, call.took_s = str(item.get("output", "")), moment.at_s - call.at_s
+            case {"type": "message", "content": list(content)}:
+                words = " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
+                if words:
+                    who: Who = "service" if item.get("role") == "assistant" else "caller"
+                    self._story.said.append(Said(moment.at_s, who, words, typed=True))
+
+    def _received(self, moment: Moment, event: Mapping[str, Any]) -> None:
+        match moment.type:
+            case "input_audio_buffer.speech_started":
+                self._began[event["item_id"]] = moment.at_s
+            case "input_audio_buffer.speech_stopped":
+                self._asked_s = moment.at_s
+            case "input_audio_buffer.committed":
+                self._began.setdefault(event["item_id"], moment.at_s if self._turn_s is None else self._turn_s)
+                self._turn_s = None
+            case "conversation.item.input_audio_transcription.completed":
+                if event.get("status", "completed") == "completed":
+                    began_s = self._began.get(event["item_id"], moment.at_s)
+                    self._story.said.append(Said(began_s, "caller", event["transcript"]))
+            case "error":
+                self._note(moment, f"error: {event['error'].get('message', '')}", alarm=True)
+            case _:
+                self._answered(moment, event)
+
+    def _answered(self, moment: Moment, event: Mapping[str, Any]) -> None:
+        match moment.type:
+            case "response.created":
+                self._answer = Answer(self._asked_s, moment.at_s)
+                self._asked_s = None
+                self._story.answers.append(self._answer)
+            case "response.output_audio.delta" | "response.audio.delta":
+                if self._answer is not None and self._answer.first_s is None:
+                    self._answer.first_s = moment.at_s
+                self._words(moment, event["item_id"])
+            case "response.output_audio_transcript.delta" | "response.output_text.delta":
+                self._words(moment, event["item_id"]).text += event["delta"]
+            case "response.output_audio_transcript.done":
+                self._words(moment, event["item_id"]).text = event["transcript"]
+            case "response.output_text.done":
+                self._words(moment, event["item_id"]).text = event["text"]
+            case "response.function_call_arguments.done":
+                call = Called(moment.at_s, str(event.get("name", "")), str(event["arguments"]))
+                self._calls[event["call_id"]] = call
+                self._story.called.append(call)
+            case "response.done":
+                self._done(moment, event["response"])
+
+    def _words(self, moment: Moment, item_id: str) -> Said:
+        if item_id not in self._said:
+            self._said[item_id] = Said(moment.at_s, "service", "")
+            self._story.said.append(self._said[item_id])
+        return self._said[item_id]
+
+    def _done(self, moment: Moment, response: Mapping[str, Any]) -> None:
+        status = str(response.get("status", "completed"))
+        if self._answer is not None:
+            self._answer.ended_s, self._answer.status = moment.at_s, status
+        if status != "completed":
+            for said in list(self._said.values())[-1:]:
+                said.cut = True
+            self._note(moment, f"the answer ended as {status}", alarm=status == "failed")
+
+    def _note(self, moment: Moment, text: str, *, alarm: bool = False) -> None:
+        self._story.notes.append(Note(moment.at_s, text, alarm))
+
+
+def _opened(line: Line, number: int) -> Note:
+    if line.refused:
+        status = line.response.status if line.response is not None else 0
+        return Note(line.opened_s, f"connection {number} was refused with HTTP {status}", alarm=True)
+    resumed = isinstance(line.request, Request) and "conversation_id=" in line.request.target
+    text = f"connection {number} {'took the conversation up again' if resumed else 'opened'}"
+    return Note(line.opened_s, text, begins=True)
+
+
+def pretty(text: str) -> str:
+    """JSON text with a space after each mark, any other text as it is."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text

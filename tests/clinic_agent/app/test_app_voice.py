@@ -1,0 +1,277 @@
+"""POST /appointments/voice and its stream, on the mock over loopback."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import wave
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from clinic_agent.app.routes import MAX_LINES, create_app
+from clinic_agent.app.settings import Settings
+from clinic_agent.app.voice import VoiceRequest, schema
+from clinic_agent.call.pcm import samples, wav_file
+from clinic_agent.clinic.schedule import MemorySchedule
+from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
+from tests.clinic_agent.desk import ASK, CHOOSE, SLOTS, VOICES, asking, at_desk
+
+CLIP = (VOICES / "booking-1.wav").read_bytes()
+
+
+def tools_of(answer: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
+    return [(call["name"], call["result"]) for call in answer.json()["tool_calls"]]
+
+
+def events_of(stream: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
+    blocks = [block.split("\n") for block in stream.text.strip().split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+async def test_a_conversation_goes_on_by_its_id_and_its_booking_outlives_the_server(tmp_path: Path):
+    with SqliteSchedule(tmp_path / "clinic.sqlite3") as schedule:
+        async with at_desk(tmp_path, schedule=schedule) as desk:
+            first = (await desk.say(text=ASK)).json()
+            second = (await desk.say(text=CHOOSE, conversation_id=first["conversation_id"])).json()
+    assert second["conversation_id"] == first["conversation_id"]
+    assert second["transcript"][-1]["text"].endswith("Your reference is DC-0706-0930. See you then!")
+    with SqliteSchedule(tmp_path / "clinic.sqlite3") as reopened:
+        assert [(booking.reference, booking.name) for booking in reopened.bookings()] == [
+            ("DC-0706-0930", "Maria Lopez")
+        ]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"json": {"audio_path": "booking-1.wav"}},
+        {"files": {"audio": ("mine.wav", CLIP, "audio/wav")}},
+        {"files": {"whatever": ("mine", CLIP)}},
+        {"files": {"audio_path": (None, "booking-1.wav")}},
+        {"data": {"audio_path": "booking-1.wav"}},
+        {"content": CLIP, "headers": {"Content-Type": "audio/wav"}},
+    ],
+    ids=["path", "form", "form, other names", "form, path", "plain form", "body"],
+)
+async def test_a_recording_may_come_by_path_as_a_form_or_as_the_body(request_: dict[str, Any], tmp_path: Path):
+    async with at_desk(tmp_path, audio=VOICES) as desk:
+        answer = await desk.post("/appointments/voice", **request_)
+    assert tools_of(answer) == [("check_availability", SLOTS)]
+    assert answer.json()["audio_seconds"]["sent"] == pytest.approx(2.2919, abs=1e-4)
+
+
+async def test_a_request_that_is_repeated_because_its_answer_was_lost_does_nothing_twice(tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        known = (await desk.say(text=ASK)).json()["conversation_id"]
+        first, again = [await desk.say(text="A real person, please.", conversation_id=known) for _ in range(2)]
+        assert tools_of(first) == tools_of(again) == [("transfer_to_human", {"transferred_to": "the nurse on duty"})]
+        assert len(desk.schedule.transfers()) == 1
+
+
+async def test_the_turns_of_a_form_are_spoken_and_typed_in_its_order(tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        answer = await desk.post("/appointments/voice", files=[("a", ("1.wav", CLIP)), ("text", (None, CHOOSE))])
+    said = [line["text"] for line in answer.json()["transcript"] if line["role"] == "caller"]
+    assert said == [ASK, CHOOSE]
+
+
+async def test_the_answer_holds_its_sound_its_times_and_a_cost_that_is_the_mock_s_own(tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        told = (await desk.say(turns=[{"text": ASK}, {"text": CHOOSE}])).json()
+        charged = desk.mock.ledger.total_usd
+    assert Decimal(told["estimated_cost_usd"]) == charged.quantize(Decimal("0.0001"))
+    with wave.open(io.BytesIO(base64.b64decode(told["audio_wav_base64"]))) as sound:
+        assert sound.getframerate() == 24_000
+        assert sound.getnframes() / 24_000 == pytest.approx(told["audio_seconds"]["received"])
+    assert 0 < told["latency_ms"]["first_audio"] < told["latency_ms"]["total"]
+    assert "recorded" in told["recording_notice"]
+
+
+@pytest.mark.parametrize(("asked", "fails"), [(True, True), ("check_availability", True), ("book_appointment", False)])
+async def test_a_tool_can_be_out_of_order_and_the_call_goes_on(asked: bool | str, fails: bool, tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        answer = await desk.say(text=ASK, simulate_tool_failure=asked)
+    ((_, result),) = tools_of(answer)
+    assert ("error" in result) is fails
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "advice"),
+    [
+        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
+        ({"content": b"hello"}, 415, "send application/json, multipart/form-data or audio/wav"),
+        ({"json": {}}, 422, "give one of text, audio_path and turns"),
+        ({"json": {"text": "a", "audio_path": "b"}}, 422, "give one of"),
+        ({"json": {"text": "  "}}, 422, "text: String should have at least 1 character"),
+        ({"json": {"text": "x" * 2001}}, 422, "text: String should have at most 2000"),
+        ({"json": {"txt": "hello"}}, 422, "txt: Extra inputs are not permitted"),
+        ({"json": {"turns": [{}]}}, 422, "turns.0: give either text or audio_path"),
+        ({"json": {"turns": [{"text": "a"}] * 11}}, 422, "turns: List should have at most 10"),
+        ({"json": {"text": "a", "conversation_id": "a&model=b"}}, 422, "conversation_id: String should match"),
+        ({"json": {"text": "a", "simulate_tool_failure": "dig"}}, 422, "give true, false or one of check_availability"),
+        ({"json": {"audio_path": "../scenarios/clinic.yaml"}}, 422, "without leading / and without .."),
+        ({"json": {"audio_path": "/etc/passwd"}}, 422, "without leading / and without .."),
+        ({"json": {"audio_path": "a\0b"}}, 422, "name a file inside the folder"),
+        ({"json": {"audio_path": "nobody.wav"}}, 404, "there is no file 'nobody.wav'"),
+        ({"files": {"a": ("a.wav", b"no sound")}}, 422, "a.wav: not a PCM WAV file"),
+        ({"files": {"a": ("a.wav", wav_file(b""))}}, 422, "a.wav: holds no sound"),
+        ({"files": {"text": (None, " ")}}, 422, "text: String should have at least 1"),
+        ({"files": {"conversation_id": (None, "c")}}, 422, "send 1 to 10 turns"),
+    ],
+)
+async def test_what_cannot_be_used_is_refused_with_what_to_do(
+    request_: dict[str, Any], status: int, advice: str, tmp_path: Path
+):
+    async with at_desk(tmp_path, audio=VOICES) as desk:
+        answer = await desk.post("/appointments/voice", **request_)
+        assert desk.mock.sessions == []
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert advice in answer.json()["detail"]
+
+
+async def test_a_recording_at_another_rate_is_answered_with_the_command_that_converts_it(tmp_path: Path):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as clip:
+        clip.setparams((2, 2, 44_100, 0, "NONE", ""))
+        clip.writeframes(bytes(400))
+    async with at_desk(tmp_path) as desk:
+        answer = await desk.post("/appointments/voice", files={"a": ("../my turn.wav", file.getvalue())})
+    assert answer.json()["detail"].startswith("my turn.wav: 44100 Hz, 2 channel(s), 16 bit; convert it with: ffmpeg")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="making links needs a privilege there")
+async def test_a_link_out_of_the_folder_leads_nowhere(tmp_path: Path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "link.wav").symlink_to(VOICES / "booking-1.wav")
+    async with at_desk(tmp_path, audio=tmp_path / "open") as desk:
+        answer = await desk.say(audio_path="link.wav")
+    assert answer.status_code == 422
+
+
+async def test_without_a_folder_no_path_may_be_named(tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        answer = await desk.say(audio_path="booking-1.wav")
+    assert "set CLINIC_AUDIO, or upload the file" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("key", "mock", "status", "upstream"),
+    [
+        ("not-the-key", {"api_keys": ["right"]}, 502, 401),
+        ("not-the-key", {"api_keys": ["right"], "dialect": "xai@2026-09"}, 502, 400),
+        ("poor", {"blocked_keys": ["poor"]}, 502, 403),
+        ("eager", {"requests_per_minute": 1}, 429, 429),
+    ],
+)
+@pytest.mark.parametrize("path", ["/appointments/voice", "/appointments/voice/stream", "/session"])
+async def test_a_refusal_of_the_service_says_whose_mistake_it_is_and_tells_no_key(
+    key: str,
+    mock: dict[str, Any],
+    status: int,
+    upstream: int,
+    path: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    async with at_desk(tmp_path, key=key, mock=mock) as desk:
+        if upstream == 429:
+            await desk.say(text=ASK)
+        answer = await desk.post(path, json={"text": ASK})
+    assert (answer.status_code, answer.json()["upstream_status"]) == (status, upstream)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert ("Retry-After" in answer.headers) is (upstream == 429)
+    assert key not in answer.text + caplog.text
+
+
+@pytest.mark.parametrize("path", ["/appointments/voice", "/session"])
+async def test_a_service_that_cannot_be_reached_is_named(path: str, tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        gone = desk.state.settings.config
+    async with asking(create_app(Settings(gone, tmp_path), MemorySchedule())) as http:
+        answer = await http.post(path, json={"text": ASK})
+    assert answer.status_code == 502
+    assert "reach" in answer.json()["detail"]
+
+
+async def test_a_call_that_breaks_off_keeps_what_was_said_until_then(serving: Any, tmp_path: Path):
+    async def script(line: Any) -> None:
+        await line.greet()
+        await line.until("response.create")
+        await line.speaks("Let me check.")
+        await line.done("failed")
+        await line.hung_up()
+
+    async with serving(script) as config, asking(create_app(Settings(config, tmp_path), MemorySchedule())) as http:
+        answer = await http.post("/appointments/voice", json={"text": ASK})
+    assert answer.status_code == 502
+    assert [line["text"] for line in answer.json()["transcript"]] == [ASK, "Let me check."]
+    assert "call again" in answer.json()["detail"]
+
+
+async def test_a_stream_tells_words_sound_and_tools_as_they_come_and_ends_with_the_whole(tmp_path: Path):
+    async with at_desk(tmp_path, audio=VOICES) as desk:
+        stream = await desk.post("/appointments/voice/stream", json={"audio_path": "booking-1.wav"})
+    assert stream.headers["Content-Type"].startswith("text/event-stream")
+    events = events_of(stream)
+    names = [name for name, _ in events]
+    assert names.index("tool_call") < names.index("tool_result") < len(names) - 1 - names[::-1].index("audio")
+    assert names[-1] == "done"
+    done = events[-1][1]
+    sound = b"".join(base64.b64decode(data["pcm16_base64"]) for name, data in events if name == "audio")
+    assert samples(sound) / 24_000 == pytest.approx(done["audio_seconds"]["received"])
+    words = "".join(data["delta"] for name, data in events if name == "transcript" and data["role"] == "assistant")
+    assert words.replace(" ", "") == done["transcript"][-1]["text"].replace(" ", "")
+    assert {"role": "caller", "text": ASK, "final": True} in [data for name, data in events if name == "transcript"]
+
+
+async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_path: Path):
+    async def script(line: Any) -> None:
+        await line.greet()
+        await line.until("response.create")
+        await line.speaks("Let me check.")
+        await line.done("failed")
+        await line.hung_up()
+
+    async with serving(script) as config, asking(create_app(Settings(config, tmp_path), MemorySchedule())) as http:
+        events = events_of(await http.post("/appointments/voice/stream", json={"text": ASK}))
+    assert [name for name, _ in events] == ["audio", "transcript", "problem"]
+    assert events[-1][1]["transcript"][-1]["text"] == "Let me check."
+
+
+async def test_when_all_lines_are_in_use_one_is_told_when_to_come_back(tmp_path: Path):
+    async with at_desk(tmp_path) as desk:
+        desk.state.lines = MAX_LINES
+        answers = [await desk.post(f"/appointments/voice{end}", json={"text": ASK}) for end in ("", "/stream")]
+    assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(429, "5")] * 2
+
+
+async def test_words_are_kept_and_sound_only_where_that_is_asked_for(tmp_path: Path):
+    for keep in (False, True):
+        async with at_desk(tmp_path, keep_audio=keep) as desk:
+            await desk.say(text=ASK)
+    plain, with_sound = map(json.loads, (tmp_path / "calls.jsonl").read_text(encoding="utf-8").splitlines())
+    assert plain["transcript"][0] == {"role": "caller", "text": ASK}
+    assert [call["name"] for call in plain["tools"]] == ["check_availability"]
+    assert "audio" not in plain
+    assert [path.name for path in (tmp_path / "audio").iterdir()] == [with_sound["audio"]]
+    if os.name == "posix":
+        assert (tmp_path / "calls.jsonl").stat().st_mode & 0o077 == 0
+
+
+async def test_a_log_that_cannot_be_written_costs_nobody_the_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    async with at_desk(tmp_path / "nowhere") as desk:
+        answer = await desk.say(text=ASK)
+    assert answer.status_code == 200
+    assert "could not be noted" in caplog.text
+
+
+def test_every_example_of_the_description_is_a_request():
+    assert [VoiceRequest.model_validate(example).said() for example in schema()["examples"]]

@@ -1,0 +1,89 @@
+"""What a call costs."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinic_agent.call.cost import Cost
+from mockserver.billing.ledger import Ledger
+from mockserver.dialects.xai.usage import PRICES_2026_07
+
+JULY = date(2026, 7, 31)
+MINUTE = 24_000 * 60
+ONE, TWO = "grok-voice-think-fast-1.0", "grok-voice-think-fast-2.0"
+
+
+@pytest.mark.parametrize(("model", "usd"), [(ONE, "0.05"), (TWO, "0.08")])
+def test_a_minute_costs_the_same_in_either_direction(model, usd):
+    assert Cost(model, JULY, input_samples=MINUTE).usd == Decimal(usd)
+    assert Cost(model, JULY, output_samples=MINUTE).usd == Decimal(usd)
+
+
+def test_a_typed_message_costs_four_tenths_of_a_cent():
+    assert Cost(ONE, JULY, text_items=3).usd == Decimal("0.012")
+
+
+@pytest.mark.parametrize(
+    ("day", "usd"), [(date(2026, 8, 4), "0.05"), (date(2026, 8, 5), "0.08"), (date(2027, 1, 1), "0.08")]
+)
+def test_the_name_latest_changed_its_price_on_the_fifth_of_august(day, usd):
+    assert Cost("grok-voice-latest", day, input_samples=MINUTE).usd == Decimal(usd)
+
+
+def test_a_model_without_a_known_price_has_no_cost_and_says_so():
+    cost = Cost("grok-voice-9", JULY, input_samples=MINUTE)
+    assert (cost.usd, cost.rounded_usd) == (None, None)
+    assert cost.shown == f"no price known for 'grok-voice-9'; priced are {ONE}, {TWO}"
+
+
+def test_rounding_is_half_up_and_happens_once():
+    half = Cost(ONE, JULY, input_samples=1440)  # 0.06 s: $0.00005 exactly
+    assert half.usd == Decimal("0.00005")
+    assert half.shown == "$0.0001"
+    assert Cost(ONE, JULY, input_samples=1439).shown == "$0.0000"
+
+
+counts = st.integers(0, 10 * MINUTE)
+
+
+@given(
+    st.lists(st.builds(Cost, st.just(ONE), st.just(JULY), counts, counts, st.integers(0, 9)), min_size=1, max_size=6)
+)
+def test_the_turns_of_a_call_cost_exactly_what_the_call_costs(turns):
+    call = Cost(ONE, JULY)
+    marks = [call]
+    for turn in turns:
+        call = call.plus(
+            input_samples=turn.input_samples, output_samples=turn.output_samples, text_items=turn.text_items
+        )
+        marks.append(call)
+    parts = [after.since(before) for before, after in pairwise(marks)]
+    assert parts == turns
+    assert sum((part.exact_usd or Fraction(0) for part in parts), Fraction(0)) == call.exact_usd
+
+
+def test_the_service_s_own_tools_and_its_telephone_line_cost_what_the_mock_s_ledger_says():
+    cost = Cost("grok-voice-think-fast-1.0", date(2026, 7, 1)).plus(
+        input_samples=24_000, text_items=2, hosted_calls={"web_search": 2, "file_search": 1}, telephony_s=Fraction(90)
+    )
+    ledger = Ledger(PRICES_2026_07, cost.model)
+    ledger.heard(24_000, 24_000)
+    ledger.text_items, ledger.telephony_s = 2, Fraction(90)
+    ledger.hosted("web_search", 2)
+    ledger.hosted("file_search", 1)
+    assert cost.exact_usd == ledger.exact_usd
+    later = cost.plus(hosted_calls={"web_search": 1}, telephony_s=Fraction(30)).since(cost)
+    assert later.exact_usd == Fraction(5, 1000) + Fraction("0.005")
+
+
+def test_a_tool_without_a_known_price_is_not_guessed_at():
+    cost = Cost("grok-voice-think-fast-1.0", date(2026, 7, 1)).plus(hosted_calls={"divination": 1})
+    assert cost.usd is None
+    assert "no price known for the tool 'divination'" in cost.shown

@@ -1,0 +1,167 @@
+"""The assistant's call and the command that makes it, on a service scripted by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import date
+from http import HTTPStatus
+
+import pytest
+from click.testing import CliRunner, Result
+
+from clinic_agent.call.pcm import read_wav, write_wav
+from clinic_agent.call.retry import Patience
+from clinic_agent.cli import clinic
+from clinic_agent.clinic.assistant import clinic_assistant, instructions, run_call
+from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.config import Config
+
+TODAY = date(2026, 7, 1)
+ONCE = Patience(dials=1, resumptions=0)
+CHECK = '{"service":"dental cleaning","date":"2026-07-06"}'
+BOOK = '{"service":"dental cleaning","date":"2026-07-06","time":"09:30","name":"Maria Lopez"}'
+
+
+async def booking(line):
+    """A service that checks in the first turn and books in the second."""
+    await line.greet()
+    for tool, arguments, words in [("check_availability", CHECK, "I have 09:30."), ("book_appointment", BOOK, "Done.")]:
+        await line.until("response.create")
+        await line.calls(tool, arguments)
+        await line.done()
+        await line.until("response.create")
+        await line.speaks(words, samples=24_000, item=tool)
+        await line.done()
+    await line.hung_up()
+
+
+async def run_command(config: Config, *arguments: str) -> Result:
+    environ = {"XAI_API_KEY": config.key, "XAI_REALTIME_URL": config.url, "XAI_HTTP_URL": "", "CLINIC_MODEL": ""}
+    command = ["call", "--fast", "--today", "2026-07-01", *arguments]
+    return await asyncio.to_thread(CliRunner().invoke, clinic, command, env=environ)
+
+
+def test_the_prompt_names_the_day_and_the_way_out_in_an_emergency():
+    prompt = instructions(TODAY)
+    assert "Wednesday, 2026-07-01" in prompt
+    assert "transfer_to_human" in prompt
+
+
+async def test_the_session_is_manual_pcm_with_transcription_and_all_tools(serving):
+    updates = []
+
+    async def service(line):
+        updates.append(await line.greet())
+        await line.hung_up()
+
+    async with serving(service) as config:
+        await run_call(config, [], clinic_assistant(Clinic(TODAY)), priced_on=TODAY)
+    session = updates[0]["session"]
+    pcm = {"type": "audio/pcm", "rate": 24_000}
+    assert session["turn_detection"] is None
+    assert session["audio"] == {
+        "input": {"format": pcm, "transcription": {"model": "grok-transcribe"}},
+        "output": {"format": pcm},
+    }
+    assert [tool["name"] for tool in session["tools"]] == [
+        "check_availability",
+        "book_appointment",
+        "reschedule_appointment",
+        "cancel_appointment",
+        "transfer_to_human",
+        "end_call",
+    ]
+
+
+async def test_two_turns_leave_a_booking_and_a_report(serving):
+    schedule = Clinic(TODAY)
+    async with serving(booking) as config:
+        report = await run_call(
+            config, ["Cleaning on July sixth?", "Nine thirty."], clinic_assistant(schedule), priced_on=TODAY
+        )
+    assert [booked.reference for booked in schedule.schedule.bookings()] == ["DC-0706-0930"]
+    assert [run.name for turn in report.turns for run in turn.tools] == ["check_availability", "book_appointment"]
+    assert report.failure is None
+    assert report.cost.shown == "$0.0097"  # 2 s of 60 at $0.05, two typed messages at $0.004
+
+
+async def test_a_call_that_breaks_off_is_reported_with_the_turns_so_far(serving):
+    async def service(line):
+        await line.greet()
+        await line.until("response.create")
+        await line.speaks("Hello.")
+        await line.done()
+        await line.until("response.create")
+        await line.speaks("I was just")
+        await line.socket.close(1011)
+
+    async with serving(service) as config:
+        report = await run_call(
+            config, ["Hello", "And now?"], clinic_assistant(Clinic(TODAY)), priced_on=TODAY, patience=ONCE
+        )
+    assert [turn.said for turn in report.turns] == ["Hello.", "I was just"]
+    assert "closed the connection (1011)" in str(report.failure)
+
+
+async def test_the_command_prints_both_turns_and_the_sum(serving):
+    async with serving(booking) as config:
+        result = await run_command(config, "--text", "Cleaning on July sixth?", "--text", "Nine thirty.")
+    assert result.exit_code == 0, result.output
+    assert "heard         Cleaning on July sixth?" in result.output
+    assert 'tool          check_availability({"service": "dental cleaning", "date": "2026-07-06"}) ->' in result.output
+    assert "said          Done." in result.output
+    assert "call  0.00 s    2.00 s                  $0.0097" in result.output
+
+
+async def test_the_command_sends_speech_writes_the_answers_and_prints_json(serving, tmp_path):
+    write_wav(tmp_path / "hello.wav", b"\1\0" * 12_000)
+    speech = ["--wav", str(tmp_path / "hello.wav")]
+    async with serving(booking) as config:
+        result = await run_command(config, *speech, *speech, "--json", "--out", str(tmp_path / "answers"))
+    report = json.loads(result.stdout)
+    assert [turn["tools"][0]["name"] for turn in report["turns"]] == ["check_availability", "book_appointment"]
+    assert (report["audio_in_s"], report["audio_out_s"], report["usd"]) == (1.0, 2.0, "0.0025")
+    assert read_wav(tmp_path / "answers" / "turn-2.wav") == b"\1\0" * 24_000
+
+
+async def test_the_command_ends_with_1_when_the_call_breaks_off(serving):
+    async def service(line):
+        await line.greet()
+        await line.until("response.create")
+        await line.socket.close(1001, "bye")
+
+    async with serving(service) as config:
+        result = await run_command(config, "--text", "Hello")
+    assert result.exit_code == 1
+    assert result.output.endswith("Error: the service closed the connection (1001 bye) in mid-call; call again\n")
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "XAI_API_KEY"), (403, "billing"), (429, "call again")])
+async def test_the_command_ends_with_2_and_one_line_when_the_service_refuses(serving, status, advice):
+    async with serving(booking, refuse=(HTTPStatus(status), {"Retry-After": "60"})) as config:
+        result = await run_command(config, "--text", "Hello")
+    assert result.exit_code == 2
+    assert result.output.count("\n") == 1
+    assert advice in result.output
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "says"),
+    [
+        ({"XAI_API_KEY": ""}, ["--text", "Hi"], "XAI_API_KEY is not set"),
+        pytest.param(
+            {"XAI_API_KEY": "k"},
+            ["--text", "Hi", "--url", "ws://127.0.0.1:1/v1/realtime"],
+            "cannot reach ws://127.0.0.1:1",
+            marks=pytest.mark.slow,  # it dials again
+        ),
+        ({"XAI_API_KEY": "k"}, ["--text", "Hi", "--url", "localhost"], "not a ws or wss address"),
+        ({"XAI_API_KEY": "k"}, [], "say something"),
+        ({"XAI_API_KEY": "k"}, ["--wav", __file__], "not a PCM WAV file"),
+    ],
+)
+def test_what_prevents_a_call_is_said_and_ends_with_2(environ, arguments, says):
+    result = CliRunner().invoke(clinic, ["call", *arguments], env=environ)
+    assert result.exit_code == 2
+    assert says in result.output

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from websockets.sync.client import connect
+
+from mockserver.cli import serve as cli
+from mockserver.server import virtual_time as autojump
+from mockserver.server.options import Options
+from mockserver.server.service import Server
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def served(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.serve, list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["--dialect", "klingon"], "known are xai"),
+        (["--clock", "sundial"], "use wall, wall:RATE"),
+        (["--findings", "loud"], "use off, warn, error"),
+        (["--finding", "repeated-wrote=warn"], "did you mean 'repeated-write'?"),
+        (["--scenario", "nowhere.yaml"], "nowhere.yaml"),
+        (["--api-key", ""], "leave it out"),
+        (["--pacing", "slow"], "live"),
+        (["--port", "70000"], "65535"),
+        (["--max-sessions", "0"], "at least 1"),
+        (["--session-minutes", "nan"], "at least 0.01"),
+        (["--accounts", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_bad_option_ends_with_2_and_a_line_that_says_what_to_do(arguments: list[str], advice: str):
+    result = served(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert advice in last
+
+
+def test_a_taken_port_ends_with_2_and_names_the_way_out():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = served("--port", str(taken.getsockname()[1]))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--port 0 picks a free port" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_that_it_is_ready_and_stops_in_peace(number: int, capsys: pytest.CaptureFixture[str]):
+    async def main() -> int:
+        server = Server(Options(voice="tone"))
+        running = asyncio.get_running_loop().create_task(cli._serve(server, "127.0.0.1", 0, as_json=False))
+        await asyncio.sleep(1)
+        os.kill(os.getpid(), number)
+        await running
+        return server.port
+
+    port = autojump.run(main())
+    assert capsys.readouterr().out == f"ready ws://127.0.0.1:{port}/v1/realtime\n"
+
+
+def test_the_ready_line_for_machines_holds_both_addresses_and_the_process():
+    ready = json.loads(cli._ready("::1", 8765, as_json=True))
+    assert ready == {"ws": "ws://[::1]:8765/v1/realtime", "http": "http://[::1]:8765/v1", "pid": os.getpid()}
+
+
+def spoken(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.say, list(arguments))
+
+
+def test_say_writes_a_wav_of_24_khz_and_prints_its_seconds(tmp_path: Path):
+    out = tmp_path / "hello.wav"
+    result = spoken("Hello there.", "--out", str(out), "--engine", "tone", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    with wave.open(str(out)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (24_000, 1, 2)
+        assert told["seconds"] == pytest.approx(file.getnframes() / 24_000, abs=0.001)
+    slower = spoken("Hello there.", "--out", str(out), "--engine", "tone", "--speed", "0.5")
+    assert float(slower.stdout.split()[-2]) > 1.5 * told["seconds"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [(["--speed", "9"], "1.0 is the normal rate"), (["--out", "no/such/folder/x.wav"], "folder")],
+)
+def test_say_refuses_what_it_cannot_do(arguments: list[str], advice: str, tmp_path: Path):
+    result = spoken("Hello.", "--engine", "tone", "--out", str(tmp_path / "x.wav"), *arguments)
+    assert result.exit_code == 2
+    assert advice in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to be graceful about")
+def test_the_command_serves_real_clients_warns_of_the_network_and_ends_with_0():
+    command = [
+        sys.executable,
+        "-m",
+        "realtape",
+        "serve",
+        "--port",
+        "0",
+        "--host",
+        "0.0.0.0",
+        "--json",
+        "--voice",
+        "tone",
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        assert ready["pid"] == process.pid
+        address = ready["ws"].replace("0.0.0.0", "127.0.0.1")
+        with connect(address, additional_headers={"Authorization": "Bearer k"}, compression=None) as ws:
+            assert '"session.created"' in str(ws.recv())
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (0, "")
+    assert err.startswith("warning: listening on 0.0.0.0")

@@ -1,0 +1,113 @@
+"""Faults on real sockets, in virtual time. What each does, one by one, is in docs/faults.md and test_faults_page.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+
+from mockserver.faults.files import FaultError
+from mockserver.server import virtual_time as autojump
+from mockserver.testing.mock_server import MockServer
+from realtape import faults
+
+Story = Callable[[MockServer, ClientSession], Awaitable[Any]]
+KEY = {"Authorization": "Bearer k"}
+WORDS = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello there"}]}
+DELTA = "response.output_audio.delta"
+
+
+def story(tell: Story, **settings: Any) -> Any:
+    async def main() -> Any:
+        async with MockServer(voice="tone", **settings) as mock, ClientSession() as http:
+            return await tell(mock, http)
+
+    return autojump.run(main())
+
+
+async def turn(ws: ClientWebSocketResponse[bool]) -> list[str]:
+    """One typed turn: the types of what comes until the response is over, or how the connection ended."""
+    await ws.send_json({"type": "conversation.item.create", "item": WORDS})
+    await ws.send_json({"type": "response.create"})
+    types: list[str] = []
+    while "response.done" not in types:
+        message = await ws.receive(timeout=30)
+        if message.type is not WSMsgType.TEXT:
+            return [*types, f"{message.type.name} {message.data}"]
+        types.append(json.loads(message.data)["type"])
+    return types
+
+
+def test_a_close_comes_in_place_of_the_named_event_of_the_named_response():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            assert (await turn(ws)).count(DELTA) == 4
+            types = await turn(ws)
+        assert types.count(DELTA) == 2
+        assert types[-1] == "CLOSE 1011"
+        (armed,) = mock.faults
+        assert armed.fired == 1
+        assert [(strike.session, strike.event) for strike in armed.strikes] == [(mock.sessions[0].id, DELTA)]
+        assert [note.event for note in mock.sessions[0].faults] == [DELTA]
+
+    story(tell, faults=[faults.Close(1011, at=DELTA, nth=3, response=2)])
+
+
+def test_a_fault_that_is_spent_leaves_later_sessions_alone():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        with pytest.raises(Exception, match="429"):
+            await http.ws_connect(mock.ws_url, headers=KEY)
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            assert (await turn(ws))[-1] == "response.done"
+
+    story(tell, faults=[{"at": "handshake", "do": {"status": 429, "retry_after": 2}, "times": 1}])
+
+
+def test_faults_come_and_go_while_a_connection_is_open():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        faults_url = f"{mock.control_url}/faults"
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            assert (await turn(ws)).count(DELTA) == 4
+            async with http.put(faults_url, data="faults: [{at: response.output_audio.delta, do: drop}]") as put:
+                assert put.status == 200
+            assert (await turn(ws)).count(DELTA) == 0
+            async with http.get(faults_url) as told:
+                (shown,) = (await told.json())["faults"]
+                assert shown["fired"] == 4
+                assert shown["fault"] == {"at": DELTA, "do": "drop"}
+            async with http.delete(f"{faults_url}/{shown['id']}") as gone:
+                assert (await gone.json())["faults"] == []
+            assert (await turn(ws)).count(DELTA) == 4
+            async with http.post(faults_url, json={"at": "<response.create", "do": "reset", "name": "cut"}) as post:
+                assert [each["fault"]["name"] for each in (await post.json())["faults"]] == ["cut"]
+            assert (await turn(ws))[-1].startswith("CLOSED")
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("faults:\n  - {at: respons.done, do: drop}", "<text>:2: faults[0].at: unknown event 'respons.done'; did you"),
+        (
+            "faults:\n  - {at: response.done, do: dorp}",
+            "<text>:2: faults[0].do: unknown fault 'dorp'; did you mean 'drop'",
+        ),
+        ("seed: 1\nfalts: []", "<text>:2: falts: unknown key 'falts'; did you mean 'faults'?"),
+    ],
+)
+def test_a_bad_fault_file_is_refused_with_its_line(text: str, told: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.put(f"{mock.control_url}/faults", data=text) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["error"].startswith(told)
+
+    story(tell)
+
+
+def test_a_program_is_told_of_a_bad_fault_where_it_stands():
+    with pytest.raises(FaultError, match=r"^\[0\]\.do: unknown fault 'explode'"):
+        MockServer(faults=[{"at": "response.done", "do": "explode"}])

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mockserver.server import virtual_time as autojump
+from mockserver.server.clock import Clock, rate_named
+
+
+def test_a_manual_clock_stops_at_every_wake_up_on_the_way():
+    async def main() -> tuple[list[tuple[str, float]], float]:
+        clock = Clock(rate=0)
+        rung: list[tuple[str, float]] = []
+
+        def again() -> None:
+            rung.append(("again", clock.now()))
+            if clock.now() < 3:
+                clock.call_at(clock.now() + 1, again)
+
+        clock.call_at(1, again)
+        clock.call_at(2.5, lambda: rung.append(("once", clock.now())))
+        clock.call_at(100, lambda: rung.append(("too late", clock.now())))
+        await clock.advance(seconds=10)
+        return rung, clock.now()
+
+    rung, now = autojump.run(main())
+    assert rung == [("again", 1), ("again", 2), ("once", 2.5), ("again", 3)]
+    assert now == 10
+
+
+def test_a_manual_clock_stands_still_while_real_time_passes_and_begins_at_a_fixed_instant():
+    async def main() -> tuple[float, float]:
+        clock = Clock(rate=0)
+        await asyncio.sleep(5)
+        return clock.now(), clock.unix()
+
+    assert autojump.run(main()) == (0, autojump.EPOCH)
+
+
+def test_a_cancelled_wake_up_never_rings():
+    async def main() -> list[str]:
+        clock = Clock()
+        rung: list[str] = []
+        clock.call_at(1, lambda: rung.append("cancelled")).cancel()
+        clock.call_at(2, lambda: rung.append("kept"))
+        await asyncio.sleep(3)
+        return rung
+
+    assert autojump.run(main()) == ["kept"]
+
+
+def test_a_clock_at_rate_ten_rings_after_a_tenth_of_the_time():
+    async def main() -> tuple[float, float]:
+        clock = Clock(rate=10)
+        rung = asyncio.get_running_loop().create_future()
+        clock.call_at(30, lambda: rung.set_result(clock.now()))
+        return await rung, asyncio.get_running_loop().time()
+
+    at, real = autojump.run(main())
+    assert at == pytest.approx(30)
+    assert real == pytest.approx(3)
+
+
+def test_a_flowing_clock_can_be_pushed_past_its_wake_ups_too():
+    async def main() -> list[float]:
+        clock = Clock()
+        rung: list[float] = []
+        clock.call_at(60, lambda: rung.append(clock.now()))
+        clock.call_at(90, lambda: rung.append(clock.now()))
+        clock.call_at(1e6, lambda: rung.append(clock.now()))
+        await clock.advance(minutes=1)
+        await clock.advance(seconds=30)
+        return rung
+
+    assert asyncio.run(main()) == pytest.approx([60, 90], abs=0.2)
+
+
+def test_in_virtual_time_the_client_goes_ahead_together_with_the_clock():
+    async def main() -> tuple[bool, float]:
+        clock = Clock()
+        client = asyncio.get_running_loop().create_task(asyncio.sleep(119 * 60))
+        await clock.advance(minutes=120)
+        return client.done(), clock.now()
+
+    assert autojump.run(main()) == (True, 7200)
+
+
+@pytest.mark.parametrize("push", [{"seconds": -1}, {"minutes": 1e9}, {"ms": float("nan")}])
+def test_a_clock_is_not_pushed_backwards_nor_for_ever(push: dict[str, float]):
+    async def main() -> None:
+        await Clock(rate=0).advance(**push)
+
+    with pytest.raises(ValueError, match="pushed ahead"):
+        autojump.run(main())
+
+
+@pytest.mark.parametrize(("name", "rate"), [("wall", 1), ("wall:10", 10), ("wall:0.5", 0.5), ("manual", 0)])
+def test_clocks_go_by_name(name: str, rate: float):
+    assert rate_named(name) == rate
+
+
+@pytest.mark.parametrize("name", ["", "sundial", "wall:", "wall:x", "wall:0", "wall:-1", "wall:nan", "manual:2"])
+def test_an_unknown_clock_is_refused_with_the_choices(name: str):
+    with pytest.raises(ValueError, match="use wall, wall:RATE"):
+        rate_named(name)

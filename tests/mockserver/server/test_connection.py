@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver.billing.ledger import Ledger
+from mockserver.billing.prices import PriceTable
+from mockserver.protocol.peer import Peer
+from mockserver.server import connection
+from mockserver.server import virtual_time as autojump
+from mockserver.server.clock import Clock
+from mockserver.server.connection import Connection
+from mockserver.server.journal import Journal, SessionLog
+from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
+
+FREE = PriceTable("2026-07-01", "nowhere", {}, Decimal(0), Decimal(0), {})
+
+
+class Script:
+    """A peer that says prepared frames at prepared times, and answers each message with the frames of `answers`."""
+
+    def __init__(self, *beats: tuple[float, Frame], answers: tuple[Frame, ...] = ()) -> None:
+        self.beats = list(beats)
+        self.answers = answers
+        self.heard: list[tuple[float, str | bytes]] = []
+        self.lost_at: float | None = None
+        self.out: list[Outgoing] = []
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        self.heard.append((now, data))
+        self.out += [Outgoing(now, frame) for frame in self.answers]
+
+    def lost(self, now: float) -> None:
+        self.lost_at = now
+
+    def next_due(self) -> float | None:
+        return self.beats[0][0] if self.beats else None
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        due = [Outgoing(at, frame) for at, frame in self.beats if at <= now]
+        self.beats = self.beats[len(due) :]
+        out, self.out = due + self.out, []
+        return out
+
+
+class Broken(Script):
+    def receive(self, data: str | bytes, now: float) -> None:
+        raise ZeroDivisionError("a secret of the implementation")
+
+
+class Stuck(Script):
+    def next_due(self) -> float | None:
+        return 0.0
+
+    def take_output(self, now: float) -> list[Outgoing]:
+        return []
+
+
+class Hosted:
+    """A peer behind a real socket: the client's end, and what the server knows."""
+
+    def __init__(self) -> None:
+        self.client: ClientWebSocketResponse[bool]
+        self.connection: Connection
+        self.log: SessionLog
+        self.over = asyncio.Event()
+        self.writes: list[bytes] = []
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def hosting(peer: Peer, count_writes: bool = False) -> AsyncIterator[Hosted]:
+    hosted = Hosted()
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(compress=False, autoclose=False)
+        writer = await ws.prepare(request)
+        transport = request.transport
+        assert transport is not None
+        if count_writes:
+            _count_writes(transport, hosted.writes)
+        hosted.log = Journal().open("session", "conversation", 0.0, Ledger(FREE, "free"))
+        hosted.connection = Connection(peer, ws, writer, transport, Clock(), hosted.log)
+        await hosted.connection.pump()
+        hosted.over.set()
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    async with ClientSession() as http, http.ws_connect(url, autoclose=False) as hosted.client:
+        yield hosted
+    await hosted.over.wait()
+    await runner.cleanup()
+
+
+def _count_writes(transport: asyncio.Transport, writes: list[bytes]) -> None:
+    write = transport.write
+
+    def counting(data: bytes | bytearray | memoryview) -> None:
+        writes.append(bytes(data))
+        write(data)
+
+    transport.write = counting  # type: ignore[method-assign]
+
+
+def story(peer: Peer, tell: Callable[[Hosted], Awaitable[None]], count_writes: bool = False) -> Hosted:
+    async def main() -> Hosted:
+        async with hosting(peer, count_writes) as hosted:
+            await tell(hosted)
+        return hosted
+
+    return autojump.run(main())
+
+
+def texts(*words: str) -> list[Text]:
+    return [Text(word.encode()) for word in words]
+
+
+def test_each_beat_leaves_at_its_instant():
+    async def tell(hosted: Hosted) -> None:
+        for word, at in [("now", 0.0), ("soon", 0.25), ("much later", 600.0)]:
+            assert await hosted.client.receive_str() == word
+            assert hosted.now == pytest.approx(at)
+
+    story(Script((0.0, Text(b"now")), (0.25, Text(b"soon")), (600.0, Text(b"much later"))), tell)
+
+
+def test_frames_that_are_due_together_leave_in_one_write():
+    async def tell(hosted: Hosted) -> None:
+        for n in range(40):
+            assert await hosted.client.receive_str() == f"{n}"
+        await hosted.client.send_str("and you?")
+        assert [await hosted.client.receive_str() for _ in range(2)] == ["a", "b"]
+
+    beats = [(1.0, frame) for frame in texts(*(f"{n}" for n in range(40)))]
+    hosted = story(Script(*beats, answers=tuple(texts("a", "b"))), tell, count_writes=True)
+    assert hosted.writes[0].count(b"\x81") == 40
+    assert hosted.writes[1] == b"\x81\x01a\x81\x01b"
+
+
+def test_messages_that_arrive_together_are_answered_in_one_write():
+    async def tell(hosted: Hosted) -> None:
+        for _ in range(3):
+            await hosted.client.send_str("?")
+        assert [await hosted.client.receive_str() for _ in range(3)] == ["!", "!", "!"]
+
+    hosted = story(Script(answers=(Text(b"!"),)), tell, count_writes=True)
+    assert hosted.writes[0] == b"\x81\x01!" * 3
+
+
+def test_messages_are_timed_from_the_opening_and_keep_their_kind():
+    peer = Script()
+
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(2)
+        await hosted.client.send_str("text")
+        await asyncio.sleep(1)
+        await hosted.client.send_bytes(b"\x00\xff")
+
+    story(peer, tell)
+    assert [data for _, data in peer.heard] == ["text", b"\x00\xff"]
+    assert [at for at, _ in peer.heard] == pytest.approx([2, 3])
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536, 300_000])
+def test_frames_of_every_size_arrive_whole(size: int):
+    async def tell(hosted: Hosted) -> None:
+        assert await hosted.client.receive_str() == "x" * size
+        assert await hosted.client.receive_bytes() == b"\x00" * size
+
+    story(Script((0.0, Text(b"x" * size)), (0.0, Binary(b"\x00" * size))), tell)
+
+
+def test_a_close_of_the_peer_reaches_the_client_after_what_was_said_before():
+    async def tell(hosted: Hosted) -> None:
+        assert await hosted.client.receive_str() == "last words"
+        message = await hosted.client.receive()
+        assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 4000, "enough")
+        await hosted.client.close()
+
+    hosted = story(Script((1.0, Text(b"last words")), (1.0, Close(4000, "enough")), (1.0, Text(b"unsaid"))), tell)
+    assert (hosted.log.close_code, hosted.log.close_reason) == (4000, "enough")
+    assert len(hosted.log.entries) == 3  # the client's own close frame is the third
+
+
+def test_what_a_client_sends_after_our_close_frame_is_not_heard():
+    peer = Script((1.0, Close(1000)))
+
+    async def tell(hosted: Hosted) -> None:
+        assert (await hosted.client.receive()).type is WSMsgType.CLOSE
+        writer = hosted.client._writer
+        assert writer is not None
+        await writer.send_frame(b"too late", WSMsgType.TEXT)
+        await hosted.client.close()
+
+    story(peer, tell)
+    assert peer.heard == []
+
+
+def test_a_client_that_never_answers_a_close_frame_is_cut_off():
+    async def tell(hosted: Hosted) -> None:
+        await hosted.over.wait()
+        assert hosted.now == pytest.approx(1 + connection.CLOSE_WAIT_S)
+
+    story(Script((1.0, Close(1000))), tell)
+
+
+def test_a_reset_ends_the_connection_without_a_close_frame():
+    async def tell(hosted: Hosted) -> None:
+        assert await hosted.client.receive_str() == "hm"
+        message = await hosted.client.receive()
+        assert message.type in (WSMsgType.ERROR, WSMsgType.CLOSED)
+        assert hosted.client.close_code == 1006
+
+    hosted = story(Script((1.0, Text(b"hm")), (1.0, Reset())), tell)
+    assert hosted.log.close_code == 1006
+
+
+def test_the_client_s_close_code_is_kept_and_the_peer_told():
+    peer = Script((100.0, Text(b"never")))
+
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(3)
+        await hosted.client.close(code=4321, message=b"bye")
+        assert hosted.client.close_code == 4321
+
+    hosted = story(peer, tell)
+    assert (hosted.log.close_code, hosted.log.close_reason) == (4321, "bye")
+    assert peer.lost_at == pytest.approx(3)
+
+
+def test_a_client_that_vanishes_is_lost_once_and_told_as_1006():
+    peer = Script((100.0, Text(b"never")))
+
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(3)
+        transport = hosted.client.get_extra_info("socket")
+        assert transport is not None
+        connection_ = hosted.client._conn
+        assert connection_ is not None and connection_.transport is not None
+        connection_.transport.abort()
+        await hosted.over.wait()
+
+    hosted = story(peer, tell)
+    assert hosted.log.close_code == 1006
+    assert peer.lost_at == pytest.approx(3)
+
+
+@pytest.mark.parametrize("peer", [Broken(), Stuck()])
+def test_an_error_inside_the_peer_closes_with_1011_says_nothing_and_is_kept(peer: Script):
+    async def tell(hosted: Hosted) -> None:
+        await hosted.client.send_str("hello")
+        message = await hosted.client.receive()
+        assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, 1011, "")
+        await hosted.client.close()
+
+    hosted = story(peer, tell)
+    assert type(hosted.connection.error) in (ZeroDivisionError, RuntimeError)
+
+
+def test_a_cancel_is_heard_while_the_client_does_not_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "HIGH_WATER", 1 << 16)
+    peer = Script(*((n / 100, Binary(bytes(1 << 18))) for n in range(100)))
+
+    async def tell(hosted: Hosted) -> None:
+        assert hosted.client._reader is not None
+        await asyncio.sleep(0.5)
+        assert len(peer.beats) > 60, "the socket should be full by now"
+        await hosted.client.send_str("stop")
+        await asyncio.sleep(0.01)
+        assert [data for _, data in peer.heard] == ["stop"]
+        for _ in range(100):
+            assert len(await hosted.client.receive_bytes()) == 1 << 18
+
+    story(peer, tell)
+
+
+def test_an_answer_due_all_at_once_is_taken_only_as_fast_as_it_is_read():
+    peer = Script(*((0.001 * n, Binary(bytes(1 << 20))) for n in range(48)))
+    unsent: list[int] = []
+
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        for _ in range(48):
+            unsent.append(hosted.connection._transport.get_write_buffer_size())
+            await hosted.client.receive_bytes()
+
+    story(peer, tell)
+    assert max(unsent) <= connection.HIGH_WATER + (1 << 20) + 100
+
+
+def test_a_client_that_asks_for_ever_and_never_reads_is_reset(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "UNSENT_CAP", 8 << 20)
+    peer = Script(answers=(Binary(bytes(1 << 20)),))
+
+    async def tell(hosted: Hosted) -> None:
+        for _ in range(40):
+            if hosted.over.is_set():
+                break
+            await hosted.client.send_str("more")
+            await asyncio.sleep(0.01)
+        assert hosted.over.is_set()
+
+    hosted = story(peer, tell)
+    assert hosted.log.close_code == 1006
+    assert hosted.log.close_reason.startswith("slow consumer")
+
+
+@given(st.integers(0, 1 << 20))
+def test_a_header_says_the_length_in_the_shortest_form(length: int):
+    head = connection.header(0x82, length)
+    assert head[0] == 0x82
+    form = head[1]
+    if form < 126:
+        assert (form, len(head)) == (length, 2)
+    elif form == 126:
+        assert length >= 126 and int.from_bytes(head[2:], "big") == length and len(head) == 4
+    else:
+        assert form == 127 and length >= 1 << 16 and int.from_bytes(head[2:], "big") == length and len(head) == 10
+
+
+def test_a_reason_too_long_for_a_close_frame_is_cut_between_characters():
+    frame = connection.closing(1000, "ä" * 100)
+    assert frame[1] == len(frame) - 2 <= 125
+    assert frame[4:].decode() == "ä" * 61

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse
+
+from mockserver.server import virtual_time as autojump
+from mockserver.testing.mock_server import MockServer
+
+KEY = {"Authorization": "Bearer sk-hush"}
+SCENARIO = {"turns": [{"reply": [{"say": "From the new scenario."}]}]}
+
+
+def story(tell: Callable[[MockServer, ClientSession], Awaitable[Any]], **settings: Any) -> Any:
+    async def main() -> Any:
+        async with MockServer(voice="tone", **settings) as mock, ClientSession() as http:
+            return await tell(mock, http)
+
+    return autojump.run(main())
+
+
+async def ask(http: ClientSession, mock: MockServer, path: str, method: str = "GET", **kwargs: Any) -> tuple[int, Any]:
+    async with http.request(method, mock.control_url + path, **kwargs) as response:
+        return response.status, await response.json()
+
+
+async def turn(ws: ClientWebSocketResponse[bool], text: str = "hello") -> str:
+    """A typed turn; what the service said to it."""
+    content = [{"type": "input_text", "text": text}]
+    await ws.send_json(
+        {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
+    )
+    await ws.send_json({"type": "response.create"})
+    said = ""
+    while (event := await ws.receive_json())["type"] != "response.done":
+        if event["type"] == "response.output_audio_transcript.delta":
+            said += event["delta"]
+    return said
+
+
+def test_what_happened_can_be_looked_at_from_outside():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        for _ in range(2):
+            async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+                await turn(ws)
+        status, health = await ask(http, mock, "/health")
+        assert (status, health["status"], health["open_sessions"]) == (200, "ok", 0)
+        _, (first, second) = await ask(http, mock, "/sessions")
+        assert (first["open"], first["close_code"]) == (False, 1000)
+        _, alone = await ask(http, mock, f"/sessions/{first['id']}")
+        assert {key: alone[key] for key in first} == first
+        _, journal = await ask(http, mock, "/journal", params={"session": second["id"]})
+        assert all(set(entry) == {"at", "way", "type", "frame"} for entry in journal)
+        assert [e["type"] for e in journal if e["way"] == "in"] == [
+            "conversation.item.create",
+            "response.create",
+            "close",
+        ]
+        _, everything = await ask(http, mock, "/journal")
+        assert {entry["session"] for entry in everything} == {first["id"], second["id"]}
+        assert "sk-hush" not in str([health, first, everything])
+        _, bill = await ask(http, mock, "/ledger", params={"session": first["id"]})
+        _, total = await ask(http, mock, "/ledger")
+        assert (bill["text_items"], total["text_items"], total["sessions"]) == (1, 2, 2)
+        assert total["usd"] == str(mock.ledger.total_usd)
+
+    story(tell)
+
+
+def test_audio_is_short_in_the_journal_unless_asked_for():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await turn(ws)
+
+        async def longest(**params: str) -> int:
+            _, journal = await ask(http, mock, "/journal", params=params)
+            deltas = [entry["frame"]["delta"] for entry in journal if entry["type"] == "response.output_audio.delta"]
+            return max(map(len, deltas))
+
+        assert await longest() < 100 < 1000 < await longest(audio="full")
+
+    story(tell)
+
+
+@pytest.mark.parametrize("path", ["/sessions/nobody", "/journal?session=nobody", "/ledger?session=nobody"])
+def test_an_unknown_session_is_not_found(path: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, body = await ask(http, mock, path)
+        assert (status, list(body)) == (404, ["error"])
+
+    story(tell)
+
+
+def test_a_new_scenario_answers_new_connections_and_leaves_the_open_ones_theirs():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as old:
+            assert (await ask(http, mock, "/scenario", "PUT", json=SCENARIO))[0] == 200
+            async with http.ws_connect(mock.ws_url, headers=KEY) as new:
+                assert await turn(new) == "From the new scenario."
+            assert await turn(old, "anyone?") == "You said: anyone?"
+
+    story(tell)
+
+
+@pytest.mark.parametrize("body", [b"turns: [{reply: [{shout: x}]}]", b"{", b"\xff", b""])
+def test_a_bad_scenario_is_refused_with_the_reason_and_changes_nothing(body: bytes):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, answer = await ask(http, mock, "/scenario", "PUT", data=body)
+        assert status == 400
+        assert answer["error"]
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            assert await turn(ws) == "You said: hello"
+
+    story(tell)
+
+
+def test_a_reset_forgets_the_sessions():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await turn(ws)
+        assert (await ask(http, mock, "/reset", "POST"))[0] == 200
+        assert (await ask(http, mock, "/sessions"))[1] == []
+        assert (await ask(http, mock, "/ledger"))[1]["sessions"] == 0
+
+    story(tell)
+
+
+def test_a_manual_clock_moves_when_told_and_everything_on_the_way_happens():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            content = [{"type": "input_text", "text": "hello"}]
+            item = {"type": "message", "role": "user", "content": content}
+            await ws.send_json({"type": "conversation.item.create", "item": item})
+            await ws.send_json({"type": "response.create"})
+            while (await ws.receive_json())["type"] != "response.content_part.added":
+                pass
+            assert mock.sessions[0].sent("response.done") == []
+            status, now = await ask(http, mock, "/clock/advance", "POST", json={"ms": 60_000})
+            assert (status, now) == (200, {"now": 60, "unix": autojump.EPOCH + 60})
+            while (await ws.receive_json())["type"] != "response.done":
+                pass
+            done = mock.sessions[0].entries[-1]
+            assert 0.5 < done.at < 5, "it happened at its own time, not at the end of the push"
+
+    story(tell, clock="manual")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"ms": -1}', b'{"ms": "5"}', b'{"ms": true}', b'{"ms": 1e300}', b"[5]"])
+def test_a_push_must_say_how_far(body: bytes):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, answer = await ask(http, mock, "/clock/advance", "POST", data=body)
+        assert status == 400
+        assert '{"ms": N}' in answer["error"]
+
+    story(tell, clock="manual")
+
+
+def test_a_clock_that_runs_by_itself_is_not_moved():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, answer = await ask(http, mock, "/clock/advance", "POST", json={"ms": 1})
+        assert status == 409
+        assert "--clock manual" in answer["error"]
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8765"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "127.0.0.1.example:80"}, 403),
+        ({"Host": "[::1"}, 403),
+        ({"Origin": "http://127.0.0.1:9"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_a_web_page_of_another_name_cannot_use_the_control_plane(headers: dict[str, str], status: int):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        assert (await ask(http, mock, "/health", headers=headers))[0] == status
+
+    story(tell)
+
+
+def test_with_an_admin_token_everybody_needs_it_and_nothing_else():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        assert (await ask(http, mock, "/sessions"))[0] == 403
+        for given, status in [("Bearer wrong", 403), ("t-1", 403), ("Bearer t-1", 200), ("Bearer ü", 403)]:
+            assert (await ask(http, mock, "/sessions", headers={"Authorization": given}))[0] == status
+        afar = {"Authorization": "Bearer t-1", "Host": "mock.example"}
+        assert (await ask(http, mock, "/sessions", headers=afar))[0] == 200
+
+    story(tell, admin_token="t-1")

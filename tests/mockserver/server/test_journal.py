@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from mockserver.billing.ledger import Ledger
+from mockserver.billing.prices import PriceTable
+from mockserver.server.connection import header
+from mockserver.server.journal import Entry, Journal, SessionLog
+from replay.cassette.frames import Binary, Close, Frame, Reset, Text
+
+PRICES = PriceTable("2026-07-01", "made up", {"m": Decimal("0.06")}, Decimal("0.001"), Decimal(0), {})
+
+
+def opened(journal: Journal, id: str = "s-1") -> SessionLog:
+    return journal.open(id, "c-1", 0.0, Ledger(PRICES, "m"))
+
+
+def event(**fields: object) -> str:
+    return orjson.dumps(fields).decode()
+
+
+def test_events_are_found_by_direction_and_type():
+    log = opened(Journal())
+    log.inbound(0.5, event(type="response.create"))
+    log.outbound(0.5, Text(event(type="response.created").encode()))
+    log.inbound(0.7, event(type="response.cancel"))
+    assert log.received() == [{"type": "response.create"}, {"type": "response.cancel"}]
+    assert log.received("response.cancel") == [{"type": "response.cancel"}]
+    assert log.sent("response.created") == [{"type": "response.created"}]
+    assert log.sent("response.cancel") == []
+
+
+@pytest.mark.parametrize("bad", ["{", "5", "[]", "null", '"type"', ""])
+def test_what_is_no_event_is_kept_as_it_came(bad: str):
+    log = opened(Journal())
+    log.inbound(0.1, bad)
+    assert log.received() == []
+    assert log.entries[0].shown() == {"at": 0.1, "way": "in", "type": None, "frame": bad}
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "shown"),
+    [
+        (Binary(b"\x00" * 9), "binary", {"bytes": 9}),
+        (Close(1000, "bye"), "close", {"code": 1000, "reason": "bye"}),
+        (Reset(), "reset", None),
+        (Text(b'{"type":"ping"}'), "ping", {"type": "ping"}),
+        (Text(b'{"type":5}'), None, {"type": 5}),
+    ],
+)
+def test_each_kind_of_frame_is_shown(frame: Frame, kind: str | None, shown: object):
+    assert Entry(1.0, "out", frame).shown() == {"at": 1.0, "way": "out", "type": kind, "frame": shown}
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
+def test_what_left_in_one_write_is_found_frame_by_frame(size: int):
+    log = opened(Journal())
+    text, binary = b"x" * size, b"y" * size
+    log.written([1.0, 1.5], header(0x81, size) + text + header(0x82, size) + binary)
+    assert log.entries == [Entry(1.0, "out", Text(text)), Entry(1.5, "out", Binary(binary))]
+    assert log.summary()["frames"] == 2
+
+
+def test_a_write_that_is_forgotten_counts_as_the_frames_it_held():
+    log = opened(Journal(max_bytes=1200))
+    log.written([1.0, 1.0], (header(0x81, 400) + b"x" * 400) * 2)
+    assert log.summary()["frames"] == 2
+    log.inbound(2.0, "{}")
+    assert (log.summary()["frames"], log.dropped) == (1, 2)
+
+
+def test_binary_from_the_client_is_not_taken_for_json():
+    assert Entry(1.0, "in", b'{"type":"ping"}').shown()["type"] == "binary"
+
+
+def test_audio_is_shortened_unless_asked_for_and_words_never():
+    audio = "QUJD" * 100
+    delta = Entry(0, "out", Text(event(type="response.output_audio.delta", delta=audio).encode()))
+    assert delta.shown()["frame"]["delta"] == audio[:64] + "… (400 characters)"
+    assert delta.shown(whole_audio=True)["frame"]["delta"] == audio
+    words = Entry(0, "out", Text(event(type="response.output_audio_transcript.delta", delta=audio).encode()))
+    assert words.shown()["frame"]["delta"] == audio
+    item = {"content": [{"type": "input_audio", "audio": audio}], "audio": {"input": {"rate": 24000}}}
+    frame = Entry(0, "in", event(type="conversation.item.create", item=item)).shown()["frame"]
+    assert frame["item"]["content"][0]["audio"].endswith("… (400 characters)")
+    assert frame["item"]["audio"] == {"input": {"rate": 24000}}
+
+
+def test_credentials_of_a_client_s_tools_are_not_shown():
+    tool = {"type": "mcp", "server_url": "https://x", "authorization": "Bearer hush", "headers": {"X-Key": "hush"}}
+    entry = Entry(0, "in", event(type="session.update", session={"tools": [tool]}))
+    assert "hush" not in str(entry.shown(whole_audio=True))
+
+
+def test_a_frame_of_a_thousand_levels_can_be_shown():
+    entry = Entry(0, "in", '{"a":' + "[" * 900 + "]" * 900 + "}")
+    assert b"nested too deeply" in orjson.dumps(entry.shown())
+
+
+def test_the_oldest_frames_go_first_and_how_many_is_said():
+    journal = Journal(max_bytes=10_000)
+    first, second = opened(journal, "s-1"), opened(journal, "s-2")
+    for n in range(10):
+        first.inbound(n, "x" * 800)
+        second.inbound(n, "y" * 800)
+    assert first.dropped + second.dropped == 20 - 10
+    assert [entry.at for entry in first.entries] == [5, 6, 7, 8, 9]
+    assert first.summary()["dropped"] == 5
+
+
+def test_one_frame_too_large_for_all_the_room_is_dropped_too():
+    log = opened(Journal(max_bytes=1000))
+    log.outbound(0, Text(b"x" * 2000))
+    assert (len(log.entries), log.dropped) == (0, 1)
+
+
+def test_of_a_frame_that_would_push_out_the_others_only_the_beginning_is_kept():
+    journal = Journal(max_bytes=80_000)
+    log = opened(journal)
+    log.inbound(0, "small")
+    log.inbound(1, "x" * 20_000_000)
+    log.inbound(2, b"\0" * 10_001)
+    log.inbound(3, "y" * 10_000)
+    small, large, binary, fits = [entry.data for entry in log.entries]
+    assert (small, large) == ("small", "x" * 1000 + "… (20000000 characters, too long for the journal)")
+    assert isinstance(binary, bytes) and binary.endswith("… (10001 bytes, too long for the journal)".encode())
+    assert fits == "y" * 10_000
+
+
+def test_messages_are_counted_whatever_is_forgotten_and_close_frames_are_not():
+    log = opened(Journal(max_bytes=1000))
+    for n in range(20):
+        log.inbound(n, "x" * 100)
+        log.written([n, n], b"\x81\x01a\x81\x01b")
+    log.inbound(20, Close(1000))
+    log.outbound(20, Close(1000))
+    assert (log.messages_in, log.messages_out) == (20, 40)
+    assert len(log.entries) < 60
+
+
+def test_forgotten_sessions_still_count_in_the_bill():
+    journal = Journal(max_sessions=2)
+    for n in range(5):
+        log = opened(journal, f"s-{n}")
+        log.ledger.text_items = 1
+        log.ledger.heard(24_000 * 60, 24_000)
+        log.inbound(0, "x")
+    assert [log.id for log in journal.sessions] == ["s-3", "s-4"]
+    assert journal.dropped_sessions == 3
+    total = journal.total()
+    assert (total.sessions, total.text_items, float(total.audio_in_s)) == (5, 5, 300)
+    assert total.total_usd == Decimal("0.305")
+    assert total.as_json()["usd"] == "0.305000"
+    assert len(list(journal)) == 2
+
+
+def test_after_a_reset_nothing_is_left_and_an_open_session_goes_on_unseen():
+    journal = Journal()
+    log = opened(journal)
+    log.inbound(0, "before")
+    journal.reset()
+    log.inbound(1, "after")
+    assert (list(journal.sessions), list(journal), journal.total().sessions) == ([], [], 0)
+    assert journal.find("s-1") is None

@@ -1,0 +1,95 @@
+"""The suite of six is what one command makes of it, on every machine and every day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import realtape
+from mockserver.testing.mock_server import MockServer
+from realtape.suite import CASSETTES, SUITE
+from replay.cassette.file import Cassette
+from replay.cassette.recording import Recording
+from replay.report.transcript import tell
+
+NAMES = [conversation.name for conversation in SUITE]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_recording_again_gives_the_committed_cassette_byte_for_byte(name, tmp_path: Path):
+    result = CliRunner().invoke(realtape.main, ["record-suite", "--out", str(tmp_path), "--only", name])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / f"{name}.tape").read_bytes() == (CASSETTES / f"{name}.tape").read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cassette_of_the_suite_is_a_mock_s_and_has_its_scenario(name):
+    with Cassette.open(CASSETTES / f"{name}.tape") as cassette:
+        assert cassette.header.origin == "mock"
+    assert (CASSETTES / "scenarios" / f"{name}.yaml").exists()
+    assert CliRunner().invoke(realtape.main, ["check", str(CASSETTES / f"{name}.tape")]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "tools"),
+    [
+        ("booking", "Your reference is DC-0706-0930. See you then!", 2),
+        ("resumed-booking", "Your reference is DC-0706-0930. See you then!", 2),
+        ("fully-booked", "You are welcome. Goodbye!", 1),
+        ("tool-failure", "May somebody call you back today?", 2),
+        ("medical-escalation", "Please stay on the line.", 1),
+        ("unclear-audio", "Which one suits you, and what is your name?", 1),
+    ],
+)
+def test_each_conversation_comes_to_its_own_end(name, last, tools):
+    story = tell(Recording.read(CASSETTES / f"{name}.tape"))
+    assert story.said[-1].text.endswith(last)
+    assert [call.result is not None for call in story.called] == [True] * tools
+
+
+def test_the_lost_connection_is_on_tape_and_the_conversation_taken_up_again():
+    notes = [note.text for note in tell(Recording.read(CASSETTES / "resumed-booking.tape")).notes]
+    assert notes[:3] == [
+        "connection 0 opened",
+        "the connection was lost",
+        "connection 1 took the conversation up again",
+    ]
+
+
+@pytest.mark.slow
+def test_a_conversation_that_costs_too_much_leaves_the_old_cassette(tmp_path: Path):
+    old = tmp_path / "booking.tape"
+    old.write_bytes(b"old")
+    command = ["record-suite", "--out", str(tmp_path), "--only", "booking", "--max-usd", "0.004"]
+    result = CliRunner().invoke(realtape.main, command)
+    assert result.exit_code == 1
+    assert "the limit of 0.004 USD" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["booking.tape"]
+    assert old.read_bytes() == b"old"
+
+
+@pytest.mark.slow
+def test_a_service_given_as_upstream_is_recorded_in_its_own_time_and_without_its_key(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("XAI_API_KEY", "planted-key-planted")
+    scenario = CASSETTES / "scenarios" / "medical-escalation.yaml"
+    with MockServer(scenario, voice="tone", pacing="burst", api_keys=["planted-key-planted"]) as mock:
+        command = ["record-suite", "--upstream", mock.ws_url, "--out", str(tmp_path), "--only", "medical-escalation"]
+        result = CliRunner().invoke(realtape.main, command)
+        assert result.exit_code == 0, result.output
+        asked = mock.ws_url
+    with Cassette.open(tmp_path / "medical-escalation.tape") as cassette:
+        assert cassette.header.origin == "mock"
+        assert asked not in cassette.header.url
+    assert b"planted-key" not in (tmp_path / "medical-escalation.tape").read_bytes()
+
+
+def test_an_upstream_without_a_key_is_refused_before_anything_is_dialled(tmp_path: Path, monkeypatch):
+    monkeypatch.delenv("XAI_API_KEY", raising=False)
+    command = ["record-suite", "--upstream", "wss://api.x.ai/v1/realtime", "--out", str(tmp_path)]
+    result = CliRunner().invoke(realtape.main, command)
+    assert result.exit_code == 2
+    assert "XAI_API_KEY is not set" in result.output
+    assert list(tmp_path.iterdir()) == []

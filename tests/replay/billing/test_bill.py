@@ -1,0 +1,104 @@
+"""A bill from frames alone is the bill of the mock that made them."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import realtape
+from mockserver.server import virtual_time as autojump
+from mockserver.testing.mock_server import MockServer
+from replay.billing.bill import NoPrice, bill
+from replay.cassette.frames import Text
+from replay.cassette.recording import Line, Moment, Recording
+from replay.playback.client_driver import Caller
+
+CASSETTES = Path(__file__).parents[3] / "cassettes"
+NAMES = ["booking", "fully-booked", "medical-escalation", "resumed-booking", "tool-failure", "unclear-audio"]
+
+
+def recording(*moments, dialect="xai") -> Recording:
+    """Of (way, event)."""
+    told = tuple(
+        Moment(0.1 * number, way, Text(json.dumps(event).encode()), event)
+        for number, (way, event) in enumerate(moments)
+    )
+    return Recording("made", dialect, "hand", (Line(0.0, None, None, told),))
+
+
+def created(model):
+    return "received", {"type": "session.created", "session": {"model": model}}
+
+
+def said(seconds):
+    return "sent", {"type": "input_audio_buffer.append", "audio": b64encode(bytes(round(48_000 * seconds))).decode()}
+
+
+def item(**fields):
+    return "sent", {"type": "conversation.item.create", "item": fields}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bill_is_the_mock_s_own_ledger(name):
+    tape = Recording.read(CASSETTES / f"{name}.tape")
+
+    async def main() -> Decimal:
+        async with MockServer(CASSETTES / "scenarios" / f"{name}.yaml", voice="tone", dialect="xai@2026-07") as mock:
+            await Caller(tape, mock.ws_url, "any").run()
+            return mock.ledger.total_usd
+
+    charged = autojump.run(main())
+    assert abs(bill(tape, date(2026, 7, 1)).usd - charged) <= Decimal("0.000001")
+
+
+@pytest.mark.parametrize(
+    ("on", "usd"), [(date(2026, 8, 4), "0.050000"), (date(2026, 8, 5), "0.080000"), (date(2026, 11, 1), "0.080000")]
+)
+def test_the_alias_costs_what_it_meant_on_the_day(on, usd):
+    assert bill(recording(created("grok-voice-latest"), said(60)), on).usd == Decimal(usd)
+
+
+def test_typed_items_are_billed_and_tool_results_and_sound_are_not():
+    tape = recording(
+        created("grok-voice-think-fast-1.0"),
+        item(type="message", role="user", content=[{"type": "input_text", "text": "hi"}]),
+        item(type="function_call_output", call_id="c", output="{}"),
+        item(type="message", role="user", content=[{"type": "input_audio", "audio": ""}]),
+    )
+    assert bill(tape, date(2026, 7, 1)).usd == Decimal("0.004000")
+
+
+def test_a_model_without_a_price_is_refused_by_name():
+    with pytest.raises(NoPrice, match="no price is known for audio of model 'grok-voice-9'"):
+        bill(recording(created("grok-voice-9"), said(1)), date(2026, 9, 1))
+
+
+def test_tokens_from_the_cache_are_billed_for_less():
+    usage = {
+        "input_token_details": {
+            "text_tokens": 313,
+            "audio_tokens": 476,
+            "cached_tokens_details": {"text_tokens": 256, "audio_tokens": 384},
+        },
+        "output_token_details": {"text_tokens": 9, "audio_tokens": 23},
+    }
+    tape = recording(
+        created("gpt-realtime"), ("received", {"type": "response.done", "response": {"usage": usage}}), dialect="openai"
+    )
+    by_hand = (57 * 4 + 256 * 0.4 + 92 * 32 + 384 * 0.4 + 9 * 16 + 23 * 64) / 1e6
+    assert float(bill(tape, date(2026, 7, 1)).usd) == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_the_command_prints_money_as_text_and_numbers_as_numbers():
+    result = CliRunner().invoke(realtape.main, ["bill", str(CASSETTES / "booking.tape"), "--json"])
+    told = json.loads(result.output)
+    assert result.exit_code == 0
+    assert (told["usd"], told["service"]) == ("0.022438", "xai")
+    assert [entry["unit"] for entry in told["entries"]] == ["s", "s"]

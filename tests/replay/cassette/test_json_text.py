@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replay.cassette.json_text import event_type, unescaped, unspelt, values
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b'{"type":"response.create"}', "response.create"),
+        (b'{ "type" : "response.create" }', "response.create"),
+        (b'{"event_id":"e","type":"ping","x":{"type":"inner"}}', "ping"),
+        (b'{"session":{"type":"realtime"},"type":"session.update"}', "session.update"),
+        (b'{"session":{"type":"realtime"}}', ""),
+        (rb'{"type":"a\u0062"}', "ab"),
+        (b'{"type":"unfinished', ""),
+        (b'{"type":7}', ""),
+        (b'["type"]', ""),
+        (b"\xff", ""),
+    ],
+)
+def test_the_type_is_the_events_own(data: bytes, name: str):
+    assert event_type(data) == name
+
+
+@settings(max_examples=100)
+@given(st.text(), st.booleans())
+def test_a_string_is_found_and_unescaped(text: str, ascii_only: bool):
+    raw = json.dumps({"a": [{"k": text}], "n": 1}, ensure_ascii=ascii_only)
+    (found,) = [value for value in values(raw) if value.keys == ("a", "k")]
+    plain, places = unescaped(raw[found.start : found.end])
+    assert plain.encode("utf-16", "surrogatepass").decode("utf-16") == text
+    assert len(places) == len(plain) + 1
+    assert places[-1] == found.end - found.start
+
+
+def test_values_know_the_keys_around_them():
+    text = '{"a":{"b":["x",{"c":"y"}],"d":"z"},"e":-1.5e3,"f":"w"}'
+    found = [(value.keys, text[value.start : value.end], value.number) for value in values(text) if value.keys]
+    assert found == [
+        (("a", "b"), "x", False),
+        (("a", "b", "c"), "y", False),
+        (("a", "d"), "z", False),
+        (("e",), "-1.5e3", True),
+        (("f",), "w", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ('{"slots":["09:30"],"price":90}', '{"price": 90.0, "slots": ["09:30"]}', True),
+        ('"caf\\u00e9"', '"café"', True),
+        ("1e2", "100", True),
+        ('{"price":90}', '{"price":91}', False),
+        ('{"free":1}', '{"free":true}', False),
+        ("[1,2]", "[2,1]", False),
+        ("90071992547409930", "90071992547409931", False),
+        ("room 4", "room  4", False),
+        ("[" * 5000, "[" * 5001, False),
+    ],
+)
+def test_json_in_two_spellings_is_the_same_and_other_text_is_as_it_is(one: str, other: str, same: bool):
+    assert (unspelt(one) == unspelt(other)) is same

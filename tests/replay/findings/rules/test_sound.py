@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import pybase64
+import pytest
+
+from replay.cassette import g711
+from replay.cassette.file import Sound
+from replay.cassette.outline import tone
+from replay.findings.encodings import told_apart
+from tests.mockserver.talk import TONE
+from tests.replay.findings.stories import DIALECTS, Story, story
+
+both = pytest.mark.parametrize("dialect", DIALECTS)
+VOICE = TONE.speak("I would like a dental cleaning on the sixth of July, please.").samples
+AT_8K = VOICE[::3]
+MANUAL: dict[str, object] = {"turn_detection": None}
+
+
+def sent(call: Story, data: bytes, size: int = 4800, every: float = 0.1) -> None:
+    """Bytes as a microphone sends them."""
+    for at in range(0, len(data), size):
+        call.send("input_audio_buffer.append", audio=pybase64.b64encode_as_string(data[at : at + size]))
+        call.wait(every)
+
+
+def mu_law(samples: np.ndarray) -> bytes:
+    return g711.encode(g711.from_little_endian(samples.astype("<i2").tobytes()), "pcmu")
+
+
+def a_law(samples: np.ndarray) -> bytes:
+    return g711.encode(g711.from_little_endian(samples.astype("<i2").tobytes()), "pcma")
+
+
+WRONG = {
+    "sent is G.711": mu_law(np.tile(AT_8K, 3)),
+    "is sent is G.711": a_law(np.tile(AT_8K, 3)),
+    "32-bit floats": (VOICE / 32768).astype("<f4").tobytes(),
+    "big-endian PCM16": VOICE.astype(">i2").tobytes(),
+    "two channels": np.repeat(VOICE, 2).astype("<i2").tobytes(),
+}
+
+
+@both
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_no_pcm_of_one_channel_is_found(dialect: str, what: str):
+    with story(dialect, update=MANUAL) as call:
+        sent(call, WRONG[what])
+    found = [each for each in call.findings if each.rule == "audio-format"]
+    assert len(found) == 1
+    assert what in found[0].message and found[0].level == "error"
+
+
+@both
+def test_pcm_that_was_declared_as_mu_law_is_found(dialect: str):
+    form = {"input": {"format": {"type": "audio/pcmu"}}}
+    with story(dialect, update={"audio": form, **MANUAL}) as call:
+        sent(call, VOICE.astype("<i2").tobytes(), size=800)
+    assert "what is sent is PCM16" in next(each.message for each in call.findings if each.rule == "audio-format")
+
+
+@both
+@pytest.mark.parametrize(("type", "coded"), [("audio/pcmu", mu_law), ("audio/pcma", a_law)])
+def test_what_is_as_declared_is_fine(dialect: str, type: str, coded: object):
+    with story(dialect, update={"audio": {"input": {"format": {"type": type}}}, **MANUAL}) as call:
+        sent(call, coded(AT_8K), size=800)  # type: ignore[operator]
+    assert call.rules == []
+
+
+@pytest.mark.parametrize("gain", [0.02, 0.2, 1.0, 8.0])
+def test_a_voice_of_any_loudness_is_pcm(gain: float):
+    assert told_apart(np.clip(VOICE * gain, -32768, 32767).astype("<i2").tobytes(), "audio/pcm") == ""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_is_pcm_too(seed: int):
+    noise = np.random.default_rng(seed).normal(0, 3000, 24_000)
+    assert told_apart(noise.astype("<i2").tobytes(), "audio/pcm") == ""
+
+
+@pytest.mark.parametrize("most", [20, 90, 128, 200, 256])
+def test_random_bytes_of_any_loudness_are_not_taken_for_g711(most: int):
+    noise = np.random.default_rng(7).integers(0, most, 48_000).astype("u1")
+    assert told_apart(noise.tobytes(), "audio/pcm") == ""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_stereo_of_two_voices_is_left_alone_rather_than_taken_for_something_else(seed: int):
+    left = VOICE.astype("<i2")
+    both = np.column_stack([left, np.roll(left, 1000 * (seed + 1))]).ravel()
+    assert told_apart(both.tobytes(), "audio/pcm") in ("", "stereo")
+
+
+def test_one_channel_of_two_that_is_silent_is_stereo():
+    one = np.column_stack([VOICE, np.zeros_like(VOICE)]).ravel()
+    assert told_apart(one.astype("<i2").tobytes(), "audio/pcm") == "stereo"
+
+
+def test_a_wav_file_with_its_header_is_found():
+    with story("xai", update=MANUAL) as call:
+        sent(call, b"RIFF" + bytes(40) + VOICE.tobytes())
+    assert [each.message[:40] for each in call.findings] == ["the audio begins as a WAV file does: its"]
+
+
+def test_half_samples_are_found():
+    with story("openai", update=MANUAL) as call:
+        sent(call, VOICE.tobytes(), size=4801)
+    (found,) = [each for each in call.findings if each.rule == "odd-audio-bytes"]
+    assert "odd number of bytes" in found.message
+
+
+@both
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+def test_a_microphone_at_another_rate_is_known_by_its_pace(dialect: str, rate: int):
+    with story(dialect, update=MANUAL) as call:
+        sent(call, bytes(2 * rate * 8), size=rate // 10 * 2)
+        (found,) = [each for each in call.findings if each.rule == "audio-rate"]
+    assert f"recorded at {rate} Hz" in found.message and "24000 Hz are declared" in found.message
+
+
+@both
+def test_a_microphone_at_the_declared_rate_is_fine(dialect: str):
+    with story(dialect, update=MANUAL) as call:
+        sent(call, np.tile(VOICE, 8).tobytes())
+    assert call.rules == []
+
+
+@pytest.mark.parametrize("every", [0.095, 0.105, 0.11])
+def test_a_microphone_whose_timer_is_a_little_off_is_fine(every: float):
+    with story("xai", update=MANUAL) as call:
+        sent(call, np.tile(VOICE, 8).tobytes(), every=every)
+    assert call.rules == []
+
+
+def test_a_file_that_is_pushed_at_once_is_fine():
+    with story("xai", update=MANUAL) as call:
+        sent(call, np.tile(VOICE, 8).tobytes(), every=0.0)
+    assert call.rules == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '{{"type":"{0}","audio":"{1}"}}',
+        '{{"audio": "{1}", "type": "{0}"}}',
+        '{{"type":"{0}","audio":"{1}","event_id":"e"}}',
+    ],
+)
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_sound_is_measured_however_the_client_writes_its_json(form: str, slash: str):
+    coded = pybase64.b64encode_as_string(VOICE.tobytes()[:48_000])
+    with story("xai", update=MANUAL) as call:
+        call.send_raw(form.format("input_audio_buffer.append", coded.replace("/", slash)))
+        assert call.watch is not None
+        sound = call.watch.call.sound
+        assert (sound.appends, sound.odd, sound.heard_sound) == (1, 0, True)
+        assert sound.seconds == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.parametrize("encoding", ["pcm", "pcmu", "pcma"])
+@pytest.mark.parametrize("peak", [250, 8000, 32_000])
+def test_the_tones_of_a_recording_without_its_sound_are_as_declared(encoding: str, peak: int):
+    tones = (tone(Sound(4800, bytes([pitch]) * 32, encoding, peak)) for pitch in range(16))
+    assert [told_apart(each * 10, f"audio/{encoding}") for each in tones] == [""] * 16

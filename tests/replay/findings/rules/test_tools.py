@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from mockserver.responders.base import Call, Say, Step
+from replay.findings.rules.tools import writes
+from tests.replay.findings.stories import DIALECTS, calling, story
+
+both = pytest.mark.parametrize("dialect", DIALECTS)
+
+
+@both
+def test_a_result_without_response_create_leaves_the_model_silent(dialect: str):
+    with story(dialect, calling()) as call:
+        call.say("Monday?")
+        call.answer(call.called())
+        sent_at = call.now
+        call.wait(2.0)
+        (found,) = call.findings
+    assert (found.rule, found.level, found.at) == ("tool-result-unanswered", "error", sent_at)
+    assert "check_availability" in found.message and "2.0 s" in found.message
+    assert "Send response.create" in found.fix
+
+
+@both
+def test_a_result_that_is_followed_by_response_create_is_fine(dialect: str):
+    with story(dialect, calling()) as call:
+        call.say("Monday?")
+        call.answer(call.called())
+        call.send("response.create")
+        call.until("response.done")
+        call.wait(5.0)
+    assert call.rules == []
+
+
+def test_a_client_may_wait_until_what_was_said_before_the_call_has_been_played():
+    preamble: list[Step] = [Say("Let me have a look at the calendar of that day, one moment please."), Call("look", {})]
+    with story("xai", preamble) as call:
+        call.say("Monday?")
+        call.answer(call.called())
+        call.wait(2.5)
+        call.send("response.create")
+        call.wait(10.0)
+    assert call.rules == []
+
+
+def test_a_call_that_is_hung_up_on_its_result_is_fine():
+    with story("xai", calling("hang_up")) as call:
+        call.say("Bye.")
+        call.answer(call.called())
+        call.wait(0.2)
+    assert call.rules == []
+
+
+def test_one_response_create_answers_several_results():
+    with story("xai", [Call("look", {"day": 1}), Call("look", {"day": 2})]) as call:
+        call.say("Monday or Tuesday?")
+        call.rest()
+        first, second = (event["call_id"] for event in call.of("response.function_call_arguments.done"))
+        call.answer(first)
+        call.wait(3.0)
+        call.answer(second)
+        call.send("response.create")
+        call.wait(5.0)
+    assert call.rules == []
+
+
+@both
+def test_a_call_that_gets_no_result_is_told_at_the_end(dialect: str):
+    with story(dialect, calling()) as call:
+        call.say("Monday?")
+        call_id = call.called()
+        call.wait(5.0)
+    (found,) = call.findings
+    assert found.rule == "tool-call-unanswered"
+    assert call_id in found.message and "function_call_output" in found.fix
+
+
+def test_a_call_that_is_cancelled_needs_no_result():
+    with story("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
+        call.say("Monday?")
+        call.until("response.function_call_arguments.done")
+        call.send("response.cancel")
+        call.wait(5.0)
+    assert call.rules == []
+
+
+@both
+def test_a_second_result_for_the_same_call_is_one_too_many(dialect: str):
+    with story(dialect, calling()) as call:
+        call.say("Monday?")
+        call_id = call.called()
+        call.answer(call_id)
+        call.answer(call_id)
+        call.send("response.create")
+        call.rest()
+    assert call.rules == ["tool-result-repeated"]
+
+
+@both
+def test_a_result_for_a_call_that_nobody_made_is_found(dialect: str):
+    with story(dialect, calling()) as call:
+        call.say("Monday?")
+        call_id = call.called()
+        call.answer("item_0")
+        call.of("error")
+        call.answer(call_id)
+        call.send("response.create")
+        call.rest()
+    (found,) = call.findings
+    assert found.rule == "tool-result-unknown"
+    assert "'item_0'" in found.message and call_id in found.message
+
+
+def test_a_shortened_call_id_is_the_same_call():
+    with story("xai", calling()) as call:
+        call.say("Monday?")
+        call.answer(hashlib.sha256(call.called().encode()).hexdigest()[:32])
+        call.send("response.create")
+        call.rest()
+    assert call.rules == []
+
+
+@both
+def test_a_history_of_calls_and_results_is_fine(dialect: str):
+    with story(dialect) as call:
+        call.create("function_call", call_id="call_1", name="look", arguments="{}")
+        call.answer("call_1")
+        call.say("And now?")
+        call.rest()
+    assert call.rules == []
+
+
+@both
+def test_booking_twice_is_found(dialect: str):
+    with story(dialect, calling("book_appointment"), calling("book_appointment")) as call:
+        call.say("Book it.")
+        for number in (1, 2):
+            call.answer(call.called(), f'{{"booking": {number}}}')
+            call.send("response.create")
+        call.rest()
+    (found,) = call.findings
+    assert found.rule == "repeated-write"
+    assert 'book_appointment({"date"' in found.message.replace('{"date": ', '{"date"')
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('{"booking": 1}', '{"booking": 1}'),
+        ('{"ok": false, "reason": "busy"}', '{"booking": 1}'),
+        ('{"booking": 1}', '{"error": "booked already"}'),
+        ('{"booking": 1}', '{"status": "already booked", "booking": 1}'),
+    ],
+)
+def test_booking_that_was_done_once_is_fine(first: str, second: str):
+    with story("xai", calling("book_appointment"), calling("book_appointment")) as call:
+        call.say("Book it.")
+        for output in (first, second):
+            call.answer(call.called(), output)
+            call.send("response.create")
+        call.rest()
+    assert call.rules == []
+
+
+def test_asking_twice_is_no_harm():
+    with story("xai", calling("check_availability"), calling("check_availability")) as call:
+        call.say("Monday?")
+        for output in ("9:00", "10:00"):
+            call.answer(call.called(), output)
+            call.send("response.create")
+        call.rest()
+    assert call.rules == []
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "rules"),
+    [("reconcile", ("recon*", "pay"), ["repeated-write"]), ("book_appointment", ("pay",), []), ("book", (), [])],
+)
+def test_which_tools_write_can_be_listed(name: str, listed: tuple[str, ...], rules: list[str]):
+    with story("xai", calling(name), calling(name), write_tools=listed) as call:
+        call.say("Do it.")
+        for output in ("1", "2"):
+            call.answer(call.called(), output)
+            call.send("response.create")
+        call.rest()
+    assert call.rules == rules
+
+
+@pytest.mark.parametrize(
+    ("name", "does"),
+    [
+        ("book_appointment", True),
+        ("createOrder", True),
+        ("sendEmail", True),
+        ("cancel", True),
+        ("check_availability", False),
+        ("get_order", False),
+        ("find_cancelled", False),
+        ("weather", False),
+        ("settings", False),
+    ],
+)
+def test_which_tools_write_is_told_by_their_verb(name: str, does: bool):
+    assert writes(name) is does
+
+
+def test_a_result_that_comes_after_its_response_was_cancelled_is_fine():
+    with story("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
+        call.say("Monday?")
+        call_id = str(call.until("response.function_call_arguments.done")["call_id"])
+        call.send("response.cancel")
+        call.answer(call_id)
+        call.wait(5.0)
+    assert call.rules == []
