@@ -168,7 +168,7 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Speak this text as the assistant, without asking the brain."""
+    """Speak this text as the assistant, without asking the responder."""
 
     text: str
     interruptible: bool = True

@@ -1,4 +1,4 @@
-"""What to say and which tool to call. A brain is asked once per response and answers with steps; it knows no wire.
+"""What to say and which tool to call. A responder is asked once per response and answers with steps; it knows no wire.
 
 `rules` follows a scenario file, `tape` a recording, `echo` repeats the caller.
 """
@@ -125,7 +125,7 @@ def words(heard: str | NotTranscribed | None) -> str | None:
     return heard.says if isinstance(heard, NotTranscribed) else heard
 
 
-class Brain(Protocol):
+class Responder(Protocol):
     """One per connection, so it may remember where it is."""
 
     def hear(self, turn_number: int) -> str | NotTranscribed | None:

@@ -66,7 +66,7 @@ class Prepared:
 
 
 class Script:
-    """What the brains of all connections share, and none changes."""
+    """What the responders of all connections share, and none changes."""
 
     __slots__ = ("heard", "in_sequence", "rules", "tried")
 

@@ -1,4 +1,4 @@
-"""A brain that says back what it was told: for a first try of a client, and for load."""
+"""A responder that says back what it was told: for a first try of a client, and for load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A brain that gives a recorded conversation again: the words, calls, pauses and sound of a recording, in its order.
+"""A responder that gives a recorded conversation again: words, calls, pauses and sound, in the recorded order.
 
 The frames are the session's, with ids of their own: a client may cancel, interrupt or be slower than the recorded one.
 For the recorded frames themselves see replay/playback/verbatim.py, for answers that depend on what is said rules.py.

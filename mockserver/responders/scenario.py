@@ -59,8 +59,8 @@ class Scenario:
         object.__setattr__(self, "hears", tuple(self.hears))
         object.__setattr__(self, "_script", script)
 
-    def brain(self, tally: Tally | None = None) -> Rules:
-        """A fresh brain for one connection, which counts in `tally` what it uses."""
+    def responder(self, tally: Tally | None = None) -> Rules:
+        """A fresh responder for one connection, which counts in `tally` what it uses."""
         return Rules(self._script, tally)
 
     def tally(self) -> Tally:

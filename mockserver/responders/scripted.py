@@ -1,4 +1,4 @@
-"""A brain that follows rules: when this is said, answer that. It keeps one connection's place in a scenario.
+"""A responder that follows rules: when this is said, answer that. It keeps one connection's place in a scenario.
 
 Not the file format: see scenario.py. Not the compiling of patterns and templates: see script.py.
 """

@@ -1,7 +1,7 @@
 """Who may come in: keys and their teams, ephemeral secrets, limits, and conversations that can be taken up again.
 
-In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is door.py's affair, how
-high the limits are limits.py's and roster.py's.
+In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is the
+affair of a dialect's handshake, how high the limits are is protocol/limits.py and accounts_file.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One team as it is known beforehand: any of its keys opens the door, all share its seats. A blocked one has no
+    """One team as it is known beforehand: any of its keys is accepted, all share its seats. A blocked one has no
     credits."""
 
     keys: tuple[str, ...] = field(repr=False)

@@ -17,7 +17,7 @@ from mockserver.dialects.base import Dialect
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
-from mockserver.responders.base import Brain, NotTranscribed, Step, Turn
+from mockserver.responders.base import NotTranscribed, Responder, Step, Turn
 from mockserver.responders.recorded import Tape
 from replay.cassette.content import chapters
 from replay.cassette.file import Response
@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Reenacted:
-    """The recordings of a file or folder as brains.
+    """The recordings of a file or folder as responders.
 
     Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError. A recording of several conversations gives one
     to each new connection, in turn. Of a folder, each connection gets the recording that begins as it does.
@@ -51,7 +51,7 @@ class Reenacted:
         """The service that was recorded, if that is known."""
         return self._recordings[0].service
 
-    def brain(self) -> Brain:
+    def responder(self) -> Responder:
         """For a new connection."""
         if len(self._recordings) > 1:
             return Casting([self._part(index) for index in range(len(self._recordings))])
@@ -90,7 +90,7 @@ class Part:
 
 
 class Casting:
-    """A brain that becomes the recording's which begins as its connection does, at the first response."""
+    """A responder that becomes the recording's which begins as its connection does, at the first response."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self.live = Beginning()
@@ -115,13 +115,13 @@ class Casting:
         return [self._parts[at] for at in nearest([part.begins for part in self._parts], self.live)]
 
 
-def overheard(peer: Peer, brain: Brain) -> Peer:
-    """The peer; if the brain is a casting one, so that it sees what the client sends."""
-    return _Overheard(peer, brain) if isinstance(brain, Casting) else peer
+def overheard(peer: Peer, responder: Responder) -> Peer:
+    """The peer; if the responder is a casting one, so that it sees what the client sends."""
+    return _Overheard(peer, responder) if isinstance(responder, Casting) else peer
 
 
 class _Overheard:
-    """A Peer whose client's messages a casting brain sees before it does."""
+    """A Peer whose client's messages a casting responder sees before it does."""
 
     def __init__(self, peer: Peer, casting: Casting) -> None:
         self._peer = peer

@@ -1,7 +1,7 @@
 """The mock as an HTTP server on one port: the handshake, the realtime socket, client secrets, the control plane.
 
-It puts the parts together and decides nothing about content: who may come in is accounts.py and door.py, what a
-session says is session.py, how frames cross the socket is connection.py, and /_mock/ is control.py.
+It puts the parts together and decides nothing about content: who may come in is accounts.py and the handshake
+of a dialect, what a session says is session/, how frames cross the socket is connection.py, and /_mock/ is control.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from mockserver.server.journal import Journal
 from mockserver.server.options import Options
 from replay.cassette.frames import Close, Frame
 from replay.findings import Finding, Levels, Rule
-from replay.findings.handshake import browser_call, handshake
+from replay.findings.handshake import browser_call
+from replay.findings.handshake import handshake as handshake_read
 from replay.findings.watch import Watcher
 
 if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not yet talked to can do without
@@ -42,7 +43,7 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.dialects.registry import Service
     from mockserver.faults.kinds import Fault
     from mockserver.protocol.peer import Peer
-    from mockserver.responders.base import Brain
+    from mockserver.responders.base import Responder
     from mockserver.responders.scenario import Scenario
     from mockserver.server.recordings import Reenacted, Verbatim
     from mockserver.server.session_recorder import Tapes
@@ -102,11 +103,11 @@ def _service(name: str) -> Service:
 
 
 class Server:
-    """One mock service. `brain` makes the brain of each new connection, `hearing` understands its spoken turns."""
+    """One mock service. `responder` makes one for each new connection, `hearing` understands its spoken turns."""
 
     def __init__(self, options: Options, scenario: Scenario | None = None) -> None:
         self.options = options
-        self.brain: Callable[[], Brain] = _echo
+        self.responder: Callable[[], Responder] = _echo
         """For new connections; the control plane replaces it."""
         self.hearing: Hearing | None = None
         self.verbatim: Verbatim | None = None
@@ -151,7 +152,7 @@ class Server:
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
         tally = scenario.tally()
-        self.brain, self.hearing, self.verbatim = partial(scenario.brain, tally), hearing, None
+        self.responder, self.hearing, self.verbatim = partial(scenario.responder, tally), hearing, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 
     def play_tapes(self, tapes: Reenacted | Verbatim) -> None:
@@ -159,7 +160,7 @@ class Server:
         from mockserver.server.recordings import Reenacted
 
         if isinstance(tapes, Reenacted):
-            self.brain, self.verbatim, self.unused = tapes.brain, None, tapes.unused
+            self.responder, self.verbatim, self.unused = tapes.responder, None, tapes.unused
         else:
             self.verbatim, self.unused = tapes, tapes.report
 
@@ -256,14 +257,14 @@ class Server:
         response = await self._realtime(request)
         if response.status != 101:
             after = response.headers.get(hdrs.RETRY_AFTER, "")
-            asked = handshake(request.query.items(), request.headers.items())
+            asked = handshake_read(request.query.items(), request.headers.items())
             retry_s = float(after) if after.isdigit() else None
             self.watcher.refused(self._served(request), asked, self.clock.now(), response.status, retry_s)
         return response
 
     async def _realtime(self, request: web.Request) -> web.StreamResponse:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
-            return self._refused(NOT_HTTP, self._door(request))
+            return self._refused(NOT_HTTP, self._handshake(request))
         name = self._served(request)
         if self.faults and (answer := await self._disturb(request, name)) is not None:
             return answer
@@ -322,18 +323,18 @@ class Server:
 
     def _let_in(self, request: web.Request, name: str) -> tuple[Asked, Team] | Refusal:
         """What a handshake asks for and who asks, who has a seat from then on."""
-        door, query, headers = _service(name).handshake, tuple(request.query.items()), request.headers
-        asked = door.read(headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta"))
+        handshake, query, headers = _service(name).handshake, tuple(request.query.items()), request.headers
+        asked = handshake.read(headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta"))
         if isinstance(asked, Refusal):
             return asked
         team = self._admit(self.accounts.bearer(asked.credential, self.clock.unix()), name)
         if isinstance(team, Denied):
-            return door.refuse(team, asked.credential)
-        if (refusal := door.check(asked, self.accounts.session_of(asked.credential), query)) is not None:
+            return handshake.refuse(team, asked.credential)
+        if (refusal := handshake.check(asked, self.accounts.session_of(asked.credential), query)) is not None:
             return refusal
         seats = self.limits(team, name).max_sessions
         if (denied := self.accounts.enter(team, seats)) is not None:
-            return door.refuse(denied, asked.credential)
+            return handshake.refuse(denied, asked.credential)
         return asked, team
 
     async def _turn_away(self, request: web.Request, name: str, refusal: Refusal) -> web.StreamResponse:
@@ -383,7 +384,7 @@ class Server:
         conversation = cast.session.conversation.id if cast.session else ids.conversation
         log = self.journal.open(ids.session, conversation, self.clock.unix(), cast.ledger)
         if not self.watcher.levels.silent:
-            asked = handshake(request.query.items(), request.headers.items())
+            asked = handshake_read(request.query.items(), request.headers.items())
             log.watch = self.watcher.open(log.id, cast.dialect.name, asked, now=self.clock.now())
         if self.tapes is not None:
             log.tape = self.tapes.open(log.id, cast.dialect.name, request, ws.headers, self.clock.unix())
@@ -458,10 +459,10 @@ class Server:
         from mockserver.server.recordings import overheard
         from mockserver.session.session import Session
 
-        brain = self.brain()
+        responder = self.responder()
         session = Session(
             dialect,
-            brain,
+            responder,
             self.voice,
             seed=seed,
             pacing=self.options.pacing,
@@ -481,7 +482,7 @@ class Server:
         def last(at: float, idle: bool) -> Iterable[Frame]:
             return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
 
-        peer = Until(overheard(session, brain), limits.session_s, limits.idle_s, last)
+        peer = Until(overheard(session, responder), limits.session_s, limits.idle_s, last)
         return _Cast(dialect, peer, session, session.ledger)
 
     def _remembered(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
@@ -505,27 +506,32 @@ class Server:
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
         scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         name = self._served(request)
-        door = _service(name).handshake
+        handshake = _service(name).handshake
         self.watcher.browser_call(browser_call(request.headers.items()), self.clock.now())
         credential = key.strip() if scheme.lower() == "bearer" else None
         team = self._admit(self.accounts.owner(credential), name)
         if isinstance(team, Denied):
-            return self._refused(door.refuse(team, credential), door)
+            return self._refused(handshake.refuse(team, credential), handshake)
         body = await body_of(request)
-        seconds = door.lifetime(body, self.limits(team, name))
+        seconds = handshake.lifetime(body, self.limits(team, name))
         if isinstance(seconds, Refusal):
-            return self._refused(seconds, door)
+            return self._refused(seconds, handshake)
         secret = self.accounts.mint(
-            team, door.secret_prefix, seconds, self.clock.unix(), digits=door.secret_digits, session=door.session(body)
+            team,
+            handshake.secret_prefix,
+            seconds,
+            self.clock.unix(),
+            digits=handshake.secret_digits,
+            session=handshake.session(body),
         )
-        return as_json(door.secret(secret))
+        return as_json(handshake.secret(secret))
 
-    def _door(self, request: web.Request) -> Handshake:
+    def _handshake(self, request: web.Request) -> Handshake:
         return _service(self._served(request)).handshake
 
-    def _refused(self, refusal: Refusal, door: Handshake) -> web.Response:
+    def _refused(self, refusal: Refusal, handshake: Handshake) -> web.Response:
         _tell(refusal)
-        response = as_json(door.body(refusal), refusal.status)
+        response = as_json(handshake.body(refusal), refusal.status)
         if refusal.retry_after_s is not None:
             response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
         if refusal.status == 426:
@@ -541,17 +547,19 @@ class Server:
         try:
             return await handler(request)
         except web.HTTPException as problem:
-            door, refusal = self._door(request), http_refusal(problem.status, problem.text or problem.reason)
+            handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and request.path.startswith("/v1/"):
-                refusal = door.astray(request.method, request.rel_url.raw_path)
-            response = self._refused(refusal, door)
+                refusal = handshake.astray(request.method, request.rel_url.raw_path)
+            response = self._refused(refusal, handshake)
             if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = allowed
             return response
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.errors.append(error)
-            return self._refused(Refusal(500, "Internal error", "The mock failed; see its log."), self._door(request))
+            return self._refused(
+                Refusal(500, "Internal error", "The mock failed; see its log."), self._handshake(request)
+            )
 
 
 def _reset(request: web.Request) -> web.StreamResponse:
@@ -590,7 +598,7 @@ def _offered(request: web.Request) -> str | None:
     return None if subprotocols is None else ", ".join(subprotocols)
 
 
-def _echo() -> Brain:
+def _echo() -> Responder:
     from mockserver.responders.echo import Echo
 
     return Echo()

@@ -53,10 +53,10 @@ class Items:
     def _add(self, item: Item, command: Addition, now: float) -> bool:
         conversation, traits = self._stage.conversation, self._stage.dialect.traits
         if (refused := misfit(item, command.after, command.event_id, conversation, traits)) is not None:
-            self._stage.state(refused, now)
+            self._stage.emit(refused, now)
             return False
         conversation.add(item, command.after)
-        self._stage.state(ItemAdded(item), now)
+        self._stage.emit(ItemAdded(item), now)
         return True
 
     def _add_message(self, command: AddMessage, now: float) -> bool:
@@ -94,7 +94,7 @@ class Items:
         """What was to be done is done with the next response; refused, it is a result that says so."""
         stage, request_id = self._stage, command.request_id
         if request_id not in stage.asked:
-            stage.state(Refused("approval_unknown", request_id, command.event_id), now)
+            stage.emit(Refused("approval_unknown", request_id, command.event_id), now)
             return False
         item = Item(self._id(command, now), "approval", output=command.reason)
         item.request_id, item.approved = request_id, command.approve
@@ -111,22 +111,22 @@ class Items:
 
     def _delete(self, command: Delete, now: float) -> None:
         if self._stage.conversation.remove(command.item_id) is None:
-            self._stage.state(Refused("delete_unknown", command.item_id, command.event_id), now)
+            self._stage.emit(Refused("delete_unknown", command.item_id, command.event_id), now)
         else:
-            self._stage.state(ItemDeleted(command.item_id), now)
+            self._stage.emit(ItemDeleted(command.item_id), now)
 
     def _retrieve(self, command: Retrieve, now: float) -> None:
         item = self._stage.conversation.get(command.item_id)
         if item is None:
-            self._stage.state(Refused("retrieve_unknown", command.item_id, command.event_id), now)
+            self._stage.emit(Refused("retrieve_unknown", command.item_id, command.event_id), now)
         else:
-            self._stage.state(ItemRetrieved(item), now)
+            self._stage.emit(ItemRetrieved(item), now)
 
     def _truncate(self, command: Truncate, now: float) -> None:
         item, traits = self._stage.conversation.get(command.item_id), self._stage.dialect.traits
         if (refused := untruncatable(item, command, traits)) is not None:
-            self._stage.state(refused, now)
+            self._stage.emit(refused, now)
             return
         assert item is not None
         item.keep(command.audio_end_ms, erase=traits.truncation_erases_text)
-        self._stage.state(ItemTruncated(item, command.content_index, command.audio_end_ms), now)
+        self._stage.emit(ItemTruncated(item, command.content_index, command.audio_end_ms), now)

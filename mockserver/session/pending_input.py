@@ -1,4 +1,4 @@
-"""What is new since the last response: texts, spoken turns, tool results. It becomes the brain's turn and the usage."""
+"""What is new since the last response: texts, spoken turns, results. It becomes a responder's turn and the usage."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from mockserver.protocol.facts import (
     WordsSent,
 )
 from mockserver.protocol.pacing import Sound, Words
-from mockserver.responders.base import Brain, Call, Fail, Hosted, Pause, Say, Step, Turn
+from mockserver.responders.base import Call, Fail, Hosted, Pause, Responder, Say, Step, Turn
 from mockserver.session.input_audio import SpokenTurn
 from mockserver.session.output_audio import Speech, Unspeakable, said_again
 from mockserver.session.scheduler import Run
@@ -52,7 +52,7 @@ class Stage:
     voice: Voice
     pacing: str
     latencies: random.Random
-    state: Callable[[Fact, float], None]
+    emit: Callable[[Fact, float], None]
     closed: Callable[[Response, float], None]
     """A response is over, however it ended."""
     ended: Callable[[float], None]
@@ -62,11 +62,11 @@ class Stage:
     asked: dict[str, list[Step]] = field(default_factory=dict)
     """Calls that wait for the client's approval, by the item that asks for it, each with what comes after it."""
 
-    def steps(self, brain: Brain, turn: Turn) -> Iterable[Step]:
+    def steps(self, responder: Responder, turn: Turn) -> Iterable[Step]:
         """What a response does: what the one before left, unless something new is to be answered."""
         left = list(self.left)
         self.left.clear()
-        return left if left and turn.empty else brain.reply(turn)
+        return left if left and turn.empty else responder.reply(turn)
 
 
 class Answer:
@@ -123,7 +123,7 @@ class Answer:
     def run(self, steps: Callable[[], Iterable[Step]], settings: Settings, now: float) -> Run:
         """The whole response as a run. `steps` is called once it has started, so that it fails inside of it."""
         self._started_s = now
-        self._stage.state(ResponseStarted(self.response), now)
+        self._stage.emit(ResponseStarted(self.response), now)
         at, encoder = now, encoder_for(settings.output_format)
         coming = _with_next(_joined(_allowed(steps(), settings.tool_choice)))
         for step, following in coming:
@@ -201,7 +201,7 @@ class Answer:
             counts.elapsed_s = at
         ended = ResponseEnded(self.response)
         self._stage.dialect.charge(ended, self._stage.ledger)
-        self._stage.state(ended, at)
+        self._stage.emit(ended, at)
         self._stage.closed(self.response, at)
 
     def _spent(self, settings: Settings) -> bool:
@@ -273,7 +273,7 @@ class Answer:
         self._telling = True
         if not item.truncated:
             item.parts = [Part("audio" if settings.speaks else "text", item.text + text, is_audio=settings.speaks)]
-        self._stage.state(WordsSent(self.response, item, text, segment, start_s), at)
+        self._stage.emit(WordsSent(self.response, item, text, segment, start_s), at)
 
     def _sound(
         self, item: Item, spoken: Spoken, payloads: list[Payload], segment: int, settings: Settings, at: float
@@ -289,7 +289,7 @@ class Answer:
             counts.audio_seconds += samples / rate
             counts.elapsed_s = at
             fact = AudioSent(self.response, item, audio, samples / rate, segment, latency, settings.binary_output)
-            stage.state(fact, at)
+            stage.emit(fact, at)
 
     def _open_message(self, at: float) -> Item:
         item_id, self._message_id = self._message_id or self._stage.dialect.ids.item(at), None
@@ -298,7 +298,7 @@ class Answer:
         self._put_out(item)
         self._open.append(item)
         self._message = item
-        self._stage.state(MessageStarted(self.response, item), at)
+        self._stage.emit(MessageStarted(self.response, item), at)
         return item
 
     def _put_out(self, item: Item) -> None:
@@ -312,7 +312,7 @@ class Answer:
         for item in items:
             item.status = status
             ended = MessageEnded if item.kind == "message" else CallEnded
-            self._stage.state(ended(self.response, item), at)
+            self._stage.emit(ended(self.response, item), at)
 
     def _call(self, step: Call, at: float) -> None:
         ids, together = self._stage.dialect.ids, self._stage.dialect.traits.closes_together
@@ -325,7 +325,7 @@ class Answer:
         self._called(item.call_id, item.name)
         self._put_out(item)
         self._open.append(item)
-        self._stage.state(CallStarted(self.response, item, arguments), at)
+        self._stage.emit(CallStarted(self.response, item, arguments), at)
         item.arguments = arguments
         if not together:
             self._close("completed", at)
@@ -345,7 +345,7 @@ class Answer:
             self._calls += 1
             if traits.keeps_hosted:
                 self._put_out(item)
-        self._stage.state(HostedStarted(self.response, item, arguments), at)
+        self._stage.emit(HostedStarted(self.response, item, arguments), at)
         item.arguments = arguments
         return item
 
@@ -360,14 +360,14 @@ class Answer:
         item = Item(self._stage.dialect.ids.item(at), "request", name=step.name, server=step.server)
         item.arguments = _written(step.arguments)
         self._put_out(item)
-        self._stage.state(ApprovalAsked(self.response, item), at)
+        self._stage.emit(ApprovalAsked(self.response, item), at)
         self._stage.asked[item.id] = [step, *then]
         self._end("completed", "", at)
 
     def _host_answered(self, step: Hosted, item: Item, at: float) -> None:
         item.status = "incomplete" if step.error else "completed"
         item.output, item.error = "" if step.result is None else _written(step.result), step.error or ""
-        self._stage.state(HostedEnded(self.response, item), at)
+        self._stage.emit(HostedEnded(self.response, item), at)
 
 
 def _written(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mockserver.protocol.conversation import Conversation, Item
-from mockserver.responders.base import Brain
+from mockserver.responders.base import Responder
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Memory:
     """A conversation, who answered in it, and how many spoken turns it has."""
 
     conversation: Conversation
-    brain: Brain
+    responder: Responder
     turns_heard: int
     opened: float | None = None
     """Unix second from which its instants count; None when nobody counts."""

@@ -57,7 +57,7 @@ from mockserver.protocol.facts import (
     TranscriptionFailed,
 )
 from mockserver.protocol.ids import stream
-from mockserver.responders.base import UNINTELLIGIBLE, Brain, NotTranscribed, Say, Step, words
+from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.input_audio import Buffered, InputAudio, SpokenTurn
 from mockserver.session.item_requests import items_given, misreferred, taken
 from mockserver.session.items import Items
@@ -73,13 +73,13 @@ ANSWER, HEARING, IDLE, LIMITS = "answer", "hearing", "idle", "limits"
 
 
 class Session:
-    """The state of one connection; a Peer. With `resumed` it goes on where that conversation was, its brain included,
+    """The state of one connection; a Peer. With `resumed` it goes on where that conversation was, with its responder,
     once the client asks for that. `opened` is the Unix second at which the connection was."""
 
     def __init__(
         self,
         dialect: Dialect,
-        brain: Brain,
+        responder: Responder,
         voice: Voice,
         *,
         seed: str,
@@ -94,19 +94,19 @@ class Session:
         self.settings = dialect.traits.defaults
         self.conversation = Conversation(resumed.conversation.id if resumed else dialect.ids.conversation)
         self.ledger = Ledger(dialect.prices, dialect.model)
-        self._brain = brain
+        self._responder = responder
         self._resumed = resumed
         self._history = resumed.history(opened) if resumed else []
         self._opened = opened
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
         latencies = stream(seed, "latency")
-        told = self._state, self._closed, self._ended
+        told = self._emit, self._closed, self._ended
         self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, *told)
         self._hearing = hearing
         keep = hearing.listens or dialect.traits.keeps_sound
         self._input = InputAudio(self.settings.input_format, self._turns, keep=keep, engine=engine)
         self._inputs = Inputs()
-        self._items = Items(self._stage, self._inputs, lambda turn: words(self._brain.hear(turn)))
+        self._items = Items(self._stage, self._inputs, lambda turn: words(self._responder.hear(turn)))
         self._agenda = Agenda()
         self._answer: Answer | None = None
         self._asides: dict[str, Answer] = {}
@@ -119,7 +119,7 @@ class Session:
         self._last_end_ms = 0
         self._answered_by_commit = False
         self._out: list[Outgoing] = []
-        self._state(Opened(self.conversation.id), 0.0)
+        self._emit(Opened(self.conversation.id), 0.0)
         self._list(self.settings.servers, (), 0.0)
 
     # The four methods of a peer.
@@ -157,9 +157,9 @@ class Session:
     @property
     def memory(self) -> Memory:
         """What a later connection needs to resume the conversation."""
-        return Memory(self.conversation, self._brain, self._inputs.turns_heard, self._opened)
+        return Memory(self.conversation, self._responder, self._inputs.turns_heard, self._opened)
 
-    def _state(self, fact: Fact, at: float) -> None:
+    def _emit(self, fact: Fact, at: float) -> None:
         self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
 
     def _obey(self, command: Command, now: float) -> None:
@@ -181,7 +181,7 @@ class Session:
             case Announce():
                 self._announce(command, now)
             case Rejected():
-                self._state(Malformed(command), now)
+                self._emit(Malformed(command), now)
 
     # The session itself.
 
@@ -198,17 +198,17 @@ class Session:
         if self._resumed is not None and self.settings.resumable:
             self._replay(self._resumed, now)
             self._resumed = None
-        self._state(Configured(command.asked), now)
+        self._emit(Configured(command.asked), now)
         self._list(self.settings.servers, known, now)
 
     def _list(self, servers: Iterable[ToolServer], known: Iterable[ToolServer], now: float) -> None:
         for listed in listings(servers, known, self.conversation, self.dialect, now):
-            self._state(listed, now)
+            self._emit(listed, now)
 
     def _replay(self, remembered: Memory, now: float) -> None:
         """Bring back what was said, and nothing of how the session was set up. Only the assistant's messages show as
         events, under new ids (recordings). A scenario goes on where it was, whatever of the history is missing."""
-        self._brain, self._inputs.turns_heard = remembered.brain, remembered.turns_heard
+        self._responder, self._inputs.turns_heard = remembered.responder, remembered.turns_heard
         self.conversation.earlier, self._history = self._history, []
         for item in self.conversation.earlier:
             if item.kind == "call":
@@ -217,7 +217,7 @@ class Session:
                 parts = [Part("text", item.text)]
                 again = Item(self.dialect.ids.item(now), "message", "assistant", parts=parts, replayed=True)
                 self.conversation.add(again)
-                self._state(ItemAdded(again), now)
+                self._emit(ItemAdded(again), now)
 
     # The caller's voice.
 
@@ -245,11 +245,11 @@ class Session:
         turn.end_ms = None
         if announced and not resumed:
             self.conversation.add(turn.item)
-        self._state(SpeechStarted(turn.item, start_ms, resumed), now)
+        self._emit(SpeechStarted(turn.item, start_ms, resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
-        said = self._brain.hear(self._inputs.turns_heard)
+        said = self._responder.hear(self._inputs.turns_heard)
         if isinstance(said, str) and said not in ("", UNINTELLIGIBLE) and not resumed:
-            self._state(HeardSoFar(turn.item, said.split(" ")[0]), now)
+            self._emit(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
         """The caller only paused: the turn goes on. A reply that has not spoken yet is dropped without an end (clients'
@@ -277,7 +277,7 @@ class Session:
         if self._turn is None:
             return
         self._last_end_ms = self._turn.end_ms = self._input.at_ms(border.at_ms)
-        self._state(SpeechStopped(self._turn.item, self._last_end_ms), now)
+        self._emit(SpeechStopped(self._turn.item, self._last_end_ms), now)
         detection = self.settings.turn_detection
         if detection is not None:
             self._end_turn(self._input.take(), detection.create_response, now)
@@ -287,11 +287,11 @@ class Session:
         if self.settings.turn_detection is not None and traits.commit_ignored_under_vad:
             return
         if (has_ms := self._input.buffered_ms) < traits.least_commit_ms:
-            self._state(Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
+            self._emit(Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
             return
         taken = self._input.take()
         if not taken.ms:
-            self._state(Refused("buffer_empty", event_id=command.event_id), now)
+            self._emit(Refused("buffer_empty", event_id=command.event_id), now)
         elif self._turn is not None or not traits.commit_answers:
             self._answered_by_commit = traits.commit_answers
             self._end_turn(taken, traits.commit_answers, now)
@@ -300,7 +300,7 @@ class Session:
         self._input.take()
         self._turn = None
         self._answered_by_commit = False
-        self._state(Cleared(), now)
+        self._emit(Cleared(), now)
 
     def _new_item(self, now: float) -> Item:
         return Item(self.dialect.ids.item(now), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
@@ -313,7 +313,7 @@ class Session:
             turn.end_ms = self._last_end_ms = clock_ms
         if not turn.announced:
             self.conversation.add(turn.item)
-        self._state(Committed(turn.item, turn.announced), now)
+        self._emit(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond = True, respond
         turn.said, turn.failure = self._understood(taken)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
@@ -334,7 +334,7 @@ class Session:
         """A first reading of a turn, and the time until the last one; gives that instant."""
         begun = " ".join(turn.said.split(" ")[:-1])
         if begun and turn.failure is None:
-            self._state(HeardSoFar(turn.item, begun), now)
+            self._emit(HeardSoFar(turn.item, begun), now)
         if self._stage.pacing != "burst":
             now += self.dialect.traits.rhythm.heard_s
             yield now
@@ -362,7 +362,7 @@ class Session:
 
     def _understood(self, taken: Buffered) -> tuple[str, NotTranscribed | None]:
         """What the scenario says was said, else what the sound is known or transcribed as; and why it is not told."""
-        told = self._brain.hear(self._inputs.turns_heard)
+        told = self._responder.hear(self._inputs.turns_heard)
         language, keyterms = self.settings.language, self.settings.keyterms
         said = words(told) or self._hearing.understand(taken.sound, taken.rate, language, keyterms) or UNINTELLIGIBLE
         return said, told if isinstance(told, NotTranscribed) else None
@@ -382,12 +382,12 @@ class Session:
 
     def _transcribe(self, turn: SpokenTurn, now: float) -> None:
         if turn.failure is not None:
-            self._state(TranscriptionFailed(turn.item, turn.failure.code, turn.failure.message), now)
+            self._emit(TranscriptionFailed(turn.item, turn.failure.code, turn.failure.message), now)
             return
         turn.item.parts = [Part("input_audio", turn.said, is_audio=True)]
         heard = Heard(turn.item, turn.said)
         self.dialect.charge(heard, self.ledger)
-        self._state(heard, now)
+        self._emit(heard, now)
 
     def _answer_turn(self, turn: SpokenTurn, now: float) -> None:
         """Answer a spoken turn: at once, or after an answer that may not be interrupted."""
@@ -396,7 +396,7 @@ class Session:
         elif self.dialect.traits.owes_answer:
             self._answer_owed = True
         else:
-            self._state(Refused("response_active", self._running), now)
+            self._emit(Refused("response_active", self._running), now)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
         """The caller says nothing after an answer: the silent turn is committed and answered. Positions count the
@@ -408,8 +408,8 @@ class Session:
         item = self._new_item(now)
         self._input.take()
         self.conversation.add(item)
-        self._state(TimedOut(item, end_ms - timeout_ms, end_ms), now)
-        self._state(Committed(item, announced=False), now)
+        self._emit(TimedOut(item, end_ms - timeout_ms, end_ms), now)
+        self._emit(Committed(item, announced=False), now)
         self._start_answer(now, silence=True)
 
     # Responses.
@@ -425,7 +425,7 @@ class Session:
 
     def _respond(self, command: Respond, now: float) -> None:
         if (refused := misreferred(command.given, command.event_id, self.conversation)) is not None:
-            self._state(refused, now)
+            self._emit(refused, now)
             return
         if command.aside:
             self._answer_aside(command, now)
@@ -435,7 +435,7 @@ class Session:
         if self.settings.turn_detection is None:
             self._understand(now)
         if ANSWER in self._agenda or self._unheard is not None:
-            self._state(Refused("response_active", self._running, command.event_id), now)
+            self._emit(Refused("response_active", self._running, command.event_id), now)
         else:
             self._start_answer(now, command)
 
@@ -456,7 +456,7 @@ class Session:
         def steps() -> Iterable[Step]:
             if turn is not None:
                 self._begin_transcript(turn, now)  # nothing is told of it before response.created (recordings)
-            return self._stage.steps(self._brain, asked)
+            return self._stage.steps(self._responder, asked)
 
         self._perform(Answer(self._stage, response, self._inputs.called, turn), steps, now)
 
@@ -471,7 +471,7 @@ class Session:
         response = self._response(command, counts, now)
         stage = dataclasses.replace(self._stage, ended=lambda at: None, left=[], asked={})
         answer = self._asides[response.id] = Answer(stage, response, self._inputs.called)
-        run = answer.run(lambda: self._brain.reply(asked), response.settings, now)
+        run = answer.run(lambda: self._responder.reply(asked), response.settings, now)
         self._agenda.start(f"{ANSWER} {response.id}", run)
 
     def _response(self, command: Respond, counts: Counts, now: float) -> Response:
@@ -484,10 +484,10 @@ class Session:
 
     def _announce(self, command: Announce, now: float) -> None:
         if ANSWER in self._agenda:
-            self._state(Refused("response_active", self._answer.response.id if self._answer else ""), now)
+            self._emit(Refused("response_active", self._answer.response.id if self._answer else ""), now)
             return
         if taken(command.item_id, self.conversation):
-            self._state(Refused("item_exists", command.item_id or ""), now)
+            self._emit(Refused("item_exists", command.item_id or ""), now)
             return
         self.ledger.text_items += 1
         response_id = self.dialect.ids.response(now)
@@ -527,7 +527,7 @@ class Session:
         responses, self._unlimited = self._unlimited, []
         self._agenda.drop(LIMITS)
         for response in responses:
-            self._state(LimitsUpdated(response), now)
+            self._emit(LimitsUpdated(response), now)
 
     def _cancel(self, command: Cancel, now: float) -> None:
         if command.response_id in self._asides:
@@ -536,7 +536,7 @@ class Session:
             return
         mine = self._answer.response.id if self._answer and self._answer.active else None
         if mine is None or command.response_id not in (None, mine):
-            self._state(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
+            self._emit(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
         else:
             self._cut("client_cancelled", now)
             self._ended(now)

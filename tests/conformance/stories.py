@@ -36,8 +36,8 @@ def written(dialect: str) -> Talk:
 
 
 def spoken(dialect: str) -> Talk:
-    brain = Script([Say("Good morning.")], heard=["Hello there."])
-    talk = Talk(brain, dialect=dialect, update=settings(dialect, VAD))
+    responder = Script([Say("Good morning.")], heard=["Hello there."])
+    talk = Talk(responder, dialect=dialect, update=settings(dialect, VAD))
     talk.speak("Hello there.")
     talk.hush(900)
     talk.rest()
@@ -45,8 +45,10 @@ def spoken(dialect: str) -> Talk:
 
 
 def unheard(dialect: str) -> Talk:
-    brain = Script([Say("Good morning.")], heard=[NotTranscribed("audio_unintelligible", "The sound is too quiet.")])
-    talk = Talk(brain, dialect=dialect, update=settings(dialect, VAD))
+    responder = Script(
+        [Say("Good morning.")], heard=[NotTranscribed("audio_unintelligible", "The sound is too quiet.")]
+    )
+    talk = Talk(responder, dialect=dialect, update=settings(dialect, VAD))
     talk.speak("Hello there.")
     talk.hush(900)
     talk.rest()
@@ -65,8 +67,8 @@ def by_hand(dialect: str) -> Talk:
 
 
 def called(dialect: str) -> Talk:
-    brain = Script([Say("Let me look."), Call("look", {"city": "London"})], [Say("It is foggy.")])
-    talk = Talk(brain, dialect=dialect)
+    responder = Script([Say("Let me look."), Call("look", {"city": "London"})], [Say("It is foggy.")])
+    talk = Talk(responder, dialect=dialect)
     talk.say("How is the weather?")
     call = talk.until("response.function_call_arguments.done")
     talk.until("response.done")

@@ -18,7 +18,7 @@ from mockserver.audio.tts import voice_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.names import dialect_name
 from mockserver.dialects.registry import SERVICES
-from mockserver.responders.base import Brain, NotTranscribed, Say, Step, Turn
+from mockserver.responders.base import NotTranscribed, Responder, Say, Step, Turn
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from replay.cassette.frames import Binary, Text
@@ -29,7 +29,7 @@ TONE = voice_named("tone")
 
 
 class Script:
-    """A brain with prepared replies, one per response, and prepared ears."""
+    """A responder with prepared replies, one per response, and prepared ears."""
 
     def __init__(self, *replies: Iterable[Step], heard: Iterable[str | NotTranscribed] = ()) -> None:
         self.replies = list(replies)
@@ -45,7 +45,7 @@ class Script:
 
 
 def saying(seconds: float) -> Script:
-    """A brain whose first answer lasts at least that long."""
+    """A responder whose first answer lasts at least that long."""
     return Script([Say("This goes on for quite a while, word after word. " * (int(seconds / 2.5) + 1))])
 
 
@@ -57,7 +57,7 @@ class Talk:
 
     def __init__(
         self,
-        brain: Brain | None = None,
+        responder: Responder | None = None,
         *,
         dialect: str = "xai",
         pacing: str = "live",
@@ -72,7 +72,7 @@ class Talk:
         opening = Opening(seed, 1_785_214_080.0, model=model)
         self.session = Session(
             SERVICES[dialect_name(dialect)].open(opening),
-            brain or Script(),
+            responder or Script(),
             TONE,
             seed=seed,
             pacing=pacing,

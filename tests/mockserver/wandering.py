@@ -60,7 +60,7 @@ Event = dict[str, Any]
 
 
 class Fickle:
-    """A brain that answers every response in another way."""
+    """A responder that answers every response in another way."""
 
     def hear(self, turn_number: int) -> str | None:
         return "Good morning." if turn_number % 2 else None

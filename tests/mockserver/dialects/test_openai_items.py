@@ -62,15 +62,15 @@ def test_only_so_much_sound_is_kept_and_the_oldest_goes_first():
 
 @pytest.mark.parametrize(("detail", "shown"), [({}, "auto"), ({"detail": "low"}, "low")])
 def test_a_picture_comes_back_and_is_no_text_to_answer(detail: Any, shown: str):
-    brain = Script()
-    talk = Talk(brain, dialect="openai")
+    responder = Script()
+    talk = Talk(responder, dialect="openai")
     words = {"type": "input_text", "text": "What is this?"}
     picture = {"type": "input_image", "image_url": DOT, **detail}
     added = talk.create("message", role="user", content=[words, picture])[0]["item"]
     assert added["content"] == [words, {"type": "input_image", "image_url": DOT, "detail": shown}]
     talk.send("response.create")
     talk.rest()
-    assert brain.turns[0].says == "What is this?"
+    assert responder.turns[0].says == "What is this?"
 
 
 @pytest.mark.parametrize("url", ["https://example.com/a.png", "data:image/gif;base64,R0lG", "data:image/png;base64,?"])

@@ -97,8 +97,8 @@ def test_cleared_sound_is_gone():
 
 
 def test_by_hand_a_commit_makes_an_item_and_only_a_request_an_answer():
-    brain = Script(heard=["Hello."])
-    talk = Talk(brain, dialect="openai", update=MANUAL)
+    responder = Script(heard=["Hello."])
+    talk = Talk(responder, dialect="openai", update=MANUAL)
     assert talk.speak() == []
     events = talk.send("input_audio_buffer.commit")
     assert [event["type"] for event in events] == [
@@ -110,7 +110,7 @@ def test_by_hand_a_commit_makes_an_item_and_only_a_request_an_answer():
     talk.send("response.create")
     talk.rest()
     assert talk.types.count("response.done") == 1
-    assert brain.turns[0].says == "Hello."
+    assert responder.turns[0].says == "Hello."
 
 
 def test_a_commit_in_the_middle_of_speech_ends_it_without_a_stop():
@@ -166,14 +166,14 @@ def test_an_answer_beside_the_conversation_is_cancelled_by_its_id():
 
 
 def test_a_response_may_be_asked_about_other_items_than_the_conversation_s():
-    brain = Script()
-    talk = Talk(brain, dialect="openai")
+    responder = Script()
+    talk = Talk(responder, dialect="openai")
     talk.write("My secret is 7.")
     item = talk.write("What was it?")[0]["item"]["id"]
     asked = {"input": [{"type": "item_reference", "id": item}], "instructions": "Answer."}
     talk.send("response.create", response=asked)
     talk.rest()
-    assert (brain.turns[0].says, brain.turns[0].instructions) == ("What was it?", "Answer.")
+    assert (responder.turns[0].says, responder.turns[0].instructions) == ("What was it?", "Answer.")
 
 
 def test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted():
@@ -277,14 +277,14 @@ def test_tokens_cost_what_the_table_says():
 
 
 def test_a_call_s_output_is_answered_in_the_next_response():
-    brain = Script([Call("look", {"city": "London"})], [Say("Foggy.")])
-    talk = Talk(brain, dialect="openai")
+    responder = Script([Call("look", {"city": "London"})], [Say("Foggy.")])
+    talk = Talk(responder, dialect="openai")
     talk.say("How is it?")
     call_id = talk.until("response.function_call_arguments.done")["call_id"]
     talk.create("function_call_output", call_id=call_id, output="fog")
     talk.send("response.create")
     talk.rest()
-    assert [(result.name, result.output) for result in brain.turns[1].results] == [("look", "fog")]
+    assert [(result.name, result.output) for result in responder.turns[1].results] == [("look", "fog")]
     assert talk.types.count("rate_limits.updated") == 1
 
 
@@ -294,7 +294,7 @@ HEARING = {"type": "realtime", "audio": {"input": {"transcription": {"model": "g
 @pytest.mark.parametrize("pacing", ["burst", "live"])
 def test_a_turn_that_cannot_be_transcribed_is_answered_all_the_same(pacing: str):
     heard = NotTranscribed("audio_unintelligible", "The sound is too quiet.", says="A cleaning, please.")
-    talk = Talk(brain := Script(heard=[heard]), dialect="openai", update=HEARING, pacing=pacing)
+    talk = Talk(responder := Script(heard=[heard]), dialect="openai", update=HEARING, pacing=pacing)
     talk.speak()
     talk.hush(400)
     talk.rest()
@@ -307,7 +307,7 @@ def test_a_turn_that_cannot_be_transcribed_is_answered_all_the_same(pacing: str)
         ("param", None),
     ]
     assert talk.types.index("response.created") < talk.events.index(failed)
-    assert brain.turns[0].says == "A cleaning, please."
+    assert responder.turns[0].says == "A cleaning, please."
     assert not [type for type in talk.types if type.endswith((".completed", "transcription.delta"))]
     assert talk.of("response.done")[0]["response"]["status"] == "completed"
 

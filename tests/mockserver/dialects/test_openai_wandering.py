@@ -65,9 +65,9 @@ def acts(talk: Talk, rng: random.Random) -> list[Callable[[], object]]:
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_a_client_does_events_are_typed_and_answers_end(seed: int):
     rng = random.Random(seed)
-    brain = Script(*(reply(rng) for _ in range(40)), heard=["one two", "three"] * 20)
+    responder = Script(*(reply(rng) for _ in range(40)), heard=["one two", "three"] * 20)
     pacing, model = rng.choice(["live", "realtime", "burst"]), rng.choice(["gpt-realtime", "gpt-realtime-2.1"])
-    talk = Talk(brain, dialect="openai", pacing=pacing, model=model)
+    talk = Talk(responder, dialect="openai", pacing=pacing, model=model)
     for _ in range(40):
         rng.choice(acts(talk, rng))()
     talk.rest()

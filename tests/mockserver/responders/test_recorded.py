@@ -79,20 +79,22 @@ def test_the_recorded_answer_can_be_cut_and_is_billed_as_far_as_it_was_sent():
 
 
 def test_sound_that_whoever_kept_it_has_cut_is_spoken_anew():
-    brain = tape(*response(("<", 0.5, audio(SOUND[:20], "a", ms=490)), ("<", 0.5, words("Hello.", "a"))))
-    assert list(brain.reply(Turn(0, None))) == [Say("Hello.")]
+    responder = tape(*response(("<", 0.5, audio(SOUND[:20], "a", ms=490)), ("<", 0.5, words("Hello.", "a"))))
+    assert list(responder.reply(Turn(0, None))) == [Say("Hello.")]
 
 
 def test_without_segments_the_sound_is_one_piece():
-    brain = tape(*response(("<", 0.1, audio(SOUND, "")), ("<", 0.1, words("One ", "")), ("<", 0.2, words("two.", ""))))
-    (say,) = brain.reply(Turn(0, None))
+    responder = tape(
+        *response(("<", 0.1, audio(SOUND, "")), ("<", 0.1, words("One ", "")), ("<", 0.2, words("two.", "")))
+    )
+    (say,) = responder.reply(Turn(0, None))
     assert isinstance(say, Say)
     assert [(segment.text, len(segment.samples)) for segment in say.segments] == [("One two.", 48_000)]
 
 
 def test_calls_pauses_and_failures_come_back():
     failed = {"id": "r", "status": "failed", "status_details": {"error": {"code": "overloaded"}}}
-    brain = tape(
+    responder = tape(
         *response(
             ("<", 0.1, event("response.output_item.added", item={"id": "i", "type": "message"})),
             ("<", 0.2, words("Let me see.", "a")),
@@ -101,37 +103,37 @@ def test_calls_pauses_and_failures_come_back():
             ("<", 1.1, {"type": "response.done", "response": failed}),
         )
     )
-    steps = list(brain.reply(Turn(0, None)))
+    steps = list(responder.reply(Turn(0, None)))
     assert steps == [Say("Let me see."), Pause(700), Call("look", '{"a": 1e5}'), Fail("overloaded", "")]
 
 
 def test_spoken_turns_are_heard_as_recorded_however_late_the_transcript_came():
     heard = "conversation.item.input_audio_transcription.completed"
-    brain = tape(
+    responder = tape(
         ("<", 0.0, event("input_audio_buffer.committed", item_id="u1")),
         *response(),
         ("<", 0.1, event("input_audio_buffer.committed", item_id="u2")),
         ("<", 0.2, event(heard, item_id="u1", transcript="Good morning.")),
     )
-    assert [brain.hear(0), brain.hear(1), brain.hear(2)] == ["Good morning.", None, None]
+    assert [responder.hear(0), responder.hear(1), responder.hear(2)] == ["Good morning.", None, None]
 
 
 def test_after_the_last_recorded_response_it_says_so_and_counts():
-    brain = tape(*response(("<", 0.1, words("Hi.", "a"))))
-    assert brain.unserved == 1
-    assert [list(brain.reply(Turn(0, None))) for _ in range(3)] == [[Say("Hi.")], [Say(OVER)], [Say(OVER)]]
-    assert (brain.unserved, brain.unmatched) == (0, 2)
+    responder = tape(*response(("<", 0.1, words("Hi.", "a"))))
+    assert responder.unserved == 1
+    assert [list(responder.reply(Turn(0, None))) for _ in range(3)] == [[Say("Hi.")], [Say(OVER)], [Say(OVER)]]
+    assert (responder.unserved, responder.unmatched) == (0, 2)
 
 
 def test_what_a_client_had_spoken_itself_is_no_answer():
     message = {"type": "conversation.item.create", "item": {"type": "force_message"}}
-    brain = tape(
+    responder = tape(
         (">", 0.0, message),
         *response(("<", 0.1, words("Welcome.", "a"))),
         ("<", 0.2, {"type": "response.created", "response": {"id": "s"}}),
         ("<", 0.3, {**words("Yes?", "b"), "response_id": "s", "item_id": "j"}),
     )
-    assert list(brain.reply(Turn(0, None))) == [Say("Yes?")]
+    assert list(responder.reply(Turn(0, None))) == [Say("Yes?")]
 
 
 def conversation(id: str | None, says: str) -> Line:

@@ -28,7 +28,7 @@ def refusal(text: str) -> str:
 
 def only_step(step: str) -> object:
     scenario = Scenario.parse(f"sequence:\n  - - {step}\n")
-    return next(iter(scenario.brain().reply(Turn(0, None))))
+    return next(iter(scenario.responder().reply(Turn(0, None))))
 
 
 def test_a_file_reads_as_the_rules_one_would_write_in_python():
@@ -253,7 +253,7 @@ def test_a_scenario_does_not_change_with_what_it_was_made_from():
     scenario = Scenario(rules)
     arguments["days"].append(2)
     rules.clear()
-    assert list(scenario.brain().reply(Turn(0, None))) == [Call("x", {"days": [1]})]
+    assert list(scenario.responder().reply(Turn(0, None))) == [Call("x", {"days": [1]})]
     with pytest.raises(AttributeError):
         scenario.name = "other"  # type: ignore[misc]
 

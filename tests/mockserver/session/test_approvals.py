@@ -69,7 +69,7 @@ turns:
   - when: {tool: find_invoice}
     reply: [{say: "Then I will not look: {{ result.reason }}"}]
 """
-    talk = Talk(Scenario.parse(file).brain(), dialect="openai")
+    talk = Talk(Scenario.parse(file).responder(), dialect="openai")
     talk.send("session.update", session={"type": "realtime", "tools": [{**SERVER, "require_approval": "always"}]})
     talk.write("How much is invoice seven?")
     talk.send("response.create")

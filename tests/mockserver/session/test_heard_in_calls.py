@@ -154,7 +154,7 @@ def test_sound_in_another_format_than_declared_is_static_that_is_no_turn_as_it_s
 
 def test_a_silent_caller_is_asked_by_the_scenarios_rule_after_the_answer_was_played_and_again():
     scenario = Scenario([Rule(Say("Are you still there?"), When(silence=True)), Rule(Say("Welcome to the clinic."))])
-    talk = Talk(scenario.brain(), update={"turn_detection": {**VAD, "idle_timeout_ms": 4000}})
+    talk = Talk(scenario.responder(), update={"turn_detection": {**VAD, "idle_timeout_ms": 4000}})
     talk.say("Hello.")
     began = talk.now + float(talk.until("response.output_audio.delta")["latency"])
     played = began + talk.until("response.done")["usage"]["output_audio_seconds"]

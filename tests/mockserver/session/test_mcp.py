@@ -267,7 +267,7 @@ turns:
 
 
 def test_a_scenario_gives_results_that_later_words_can_use():
-    talk = Talk(Scenario.parse(FILE).brain())
+    talk = Talk(Scenario.parse(FILE).responder())
     talk.say("What about invoice 7?")
     done = talk.until("response.done")
     assert talk.of("response.mcp_call_arguments.done")[0]["arguments"] == '{"number":"7"}'
@@ -276,7 +276,7 @@ def test_a_scenario_gives_results_that_later_words_can_use():
 
 
 def test_the_steps_that_are_left_know_the_result():
-    talk = Talk(Scenario.parse(FILE).brain(), dialect="openai")
+    talk = Talk(Scenario.parse(FILE).responder(), dialect="openai")
     talk.say("What about invoice 7?")
     talk.send("response.create")
     done = talk.until("response.done")

@@ -84,7 +84,7 @@ def test_parallel_calls_are_numbered_within_their_response():
 
 
 def test_after_a_tool_result_the_service_waits_for_the_client_to_ask():
-    talk = Talk(brain := Script([Call("look")], [Say("It is sunny.")]))
+    talk = Talk(responder := Script([Call("look")], [Say("It is sunny.")]))
     talk.say("Weather?")
     call = talk.until("response.function_call_arguments.done")
     talk.rest()
@@ -93,7 +93,7 @@ def test_after_a_tool_result_the_service_waits_for_the_client_to_ask():
     assert talk.rest() == []
     talk.send("response.create")
     assert talk.until("response.output_audio_transcript.done")["transcript"] == "It is sunny."
-    assert brain.turns[1].results == (Result("look", "sunny"),)
+    assert responder.turns[1].results == (Result("look", "sunny"),)
 
 
 def hashed(call_id: str) -> str:
@@ -102,21 +102,21 @@ def hashed(call_id: str) -> str:
 
 @pytest.mark.parametrize("shorten", [str, hashed])
 def test_a_result_is_recognised_by_its_call_id_or_by_livekits_hash_of_it(shorten: Any):
-    talk = Talk(brain := Script([Call("look")]))
+    talk = Talk(responder := Script([Call("look")]))
     talk.say("Weather?")
     call_id = shorten(talk.until("response.function_call_arguments.done")["call_id"])
     talk.until("response.done")
     added = talk.create("function_call_output", call_id=call_id, output="sunny")
     talk.send("response.create")
-    assert brain.turns[1].results == (Result("look", "sunny"),)
+    assert responder.turns[1].results == (Result("look", "sunny"),)
     assert added[0]["item"]["call_id"] == call_id
 
 
 def test_a_result_of_an_unknown_call_is_taken():
-    talk = Talk(brain := Script())
+    talk = Talk(responder := Script())
     talk.create("function_call_output", call_id="nobody-asked", output="42")
     talk.send("response.create")
-    assert brain.turns[0].results == (Result("", "42"),)
+    assert responder.turns[0].results == (Result("", "42"),)
 
 
 def test_a_result_may_come_before_the_response_is_done():
@@ -149,7 +149,7 @@ def test_a_pause_before_the_first_word_delays_it():
     assert prompt.now < 1 < 5 <= late.now
 
 
-def test_a_failing_brain_fails_the_response_and_nothing_else():
+def test_a_failing_responder_fails_the_response_and_nothing_else():
     talk = Talk(Script([Say("I am"), Fail("overloaded", "try later")]))
     talk.say("Hello?")
     assert talk.until("response.done")["response"]["status"] == "failed"
@@ -209,11 +209,11 @@ def test_metadata_is_absent_when_none_was_sent():
 
 
 def test_instructions_of_a_request_hold_for_that_response_only():
-    talk = Talk(brain := Script(), update={"instructions": "Be kind."})
+    talk = Talk(responder := Script(), update={"instructions": "Be kind."})
     talk.send("response.create", response={"instructions": "Be brief."})
     talk.rest()
     talk.send("response.create", response={"instructions": None})
-    assert [turn.instructions for turn in brain.turns] == ["Be brief.", "Be kind."]
+    assert [turn.instructions for turn in responder.turns] == ["Be brief.", "Be kind."]
 
 
 def test_history_is_seeded_without_an_answer_and_linked_in_order():
@@ -238,13 +238,13 @@ def test_a_seeded_call_and_its_result_stand_without_links():
 
 @pytest.mark.parametrize("dialect", ["xai", "openai"])
 def test_a_restored_conversation_is_answered_from_its_end(dialect: str):
-    talk = Talk(brain := Script(), dialect=dialect)
+    talk = Talk(responder := Script(), dialect=dialect)
     talk.write("Weather?")
     talk.create("function_call", call_id="c1", name="look", arguments="{}")
     talk.create("function_call_output", call_id="c1", output="sunny")
     talk.write("It is sunny.", "assistant")
     talk.say("Hello?")
-    assert [(turn.says, turn.results) for turn in brain.turns] == [("Hello?", ())]
+    assert [(turn.says, turn.results) for turn in responder.turns] == [("Hello?", ())]
 
 
 def test_an_answer_links_to_the_tool_result_before_it():

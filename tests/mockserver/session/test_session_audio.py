@@ -154,12 +154,12 @@ def forced(talk: Talk, **fields: object) -> list[Event]:
     return talk.create("force_message", role="assistant", content=content, **fields)
 
 
-def test_a_forced_message_is_spoken_word_for_word_without_asking_the_brain():
-    talk = Talk(brain := Script())
+def test_a_forced_message_is_spoken_word_for_word_without_asking_the_responder():
+    talk = Talk(responder := Script())
     forced(talk)
     assert talk.until("response.output_audio_transcript.done")["transcript"] == "Your appointment is confirmed."
     assert "metadata" not in talk.until("response.done")["response"]
-    assert brain.turns == []
+    assert responder.turns == []
 
 
 def test_a_forced_message_keeps_the_id_that_the_client_chose():

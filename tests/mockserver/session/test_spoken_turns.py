@@ -19,13 +19,13 @@ STARTED, STOPPED = "input_audio_buffer.speech_started", "input_audio_buffer.spee
 
 
 def test_a_commit_of_speech_is_answered_by_itself():
-    talk = Talk(brain := Script(heard=["A cleaning, please."]))
+    talk = Talk(responder := Script(heard=["A cleaning, please."]))
     talk.speak()
     committed = talk.send("input_audio_buffer.commit")
     assert kinds(committed)[0] == "input_audio_buffer.committed"
     talk.rest()
     assert len(talk.of("response.done")) == 1
-    assert (brain.turns[0].says, brain.turns[0].spoken) == ("A cleaning, please.", True)
+    assert (responder.turns[0].says, responder.turns[0].spoken) == ("A cleaning, please.", True)
 
 
 def test_a_commit_and_a_request_for_a_response_give_exactly_one():
@@ -262,14 +262,14 @@ def idle(ms: int) -> dict[str, object]:
 
 
 def test_an_idle_caller_is_spoken_to():
-    talk = Talk(brain := Script([Say("Welcome.")], [Say("Are you there?")]), update=idle(5000))
+    talk = Talk(responder := Script([Say("Welcome.")], [Say("Are you there?")]), update=idle(5000))
     talk.say("Hello.")
     talk.until("response.done")
     ended = talk.now
     triggered = talk.until("input_audio_buffer.timeout_triggered")
     assert talk.now - ended >= 5
     assert talk.until("response.output_audio_transcript.done")["transcript"] == "Are you there?"
-    assert (brain.turns[1].silence, brain.turns[1].says) == (True, None)
+    assert (responder.turns[1].silence, responder.turns[1].says) == (True, None)
     assert talk.of("input_audio_buffer.committed")[0]["item_id"] == triggered["item_id"]
 
 
@@ -302,9 +302,9 @@ def test_nothing_is_guessed_of_what_nobody_understood():
 
 
 def test_xai_has_an_empty_transcript_of_what_it_cannot_transcribe_and_answers_it():
-    talk = Talk(brain := Script(heard=[NotTranscribed("audio_unintelligible", says="Yes.")]), update=HEARING)
+    talk = Talk(responder := Script(heard=[NotTranscribed("audio_unintelligible", says="Yes.")]), update=HEARING)
     talk.speak()
     talk.hush(900)
     talk.rest()
     assert [(event["status"], event["transcript"]) for event in talk.of(COMPLETED)] == [("completed", "")]
-    assert (brain.turns[0].says, len(talk.of("response.done"))) == ("Yes.", 1)
+    assert (responder.turns[0].says, len(talk.of("response.done"))) == ("Yes.", 1)

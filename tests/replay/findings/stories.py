@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from mockserver.dialects.names import dialect_name
-from mockserver.responders.base import Brain, Call, Say, Step
+from mockserver.responders.base import Call, Responder, Say, Step
 from replay.findings import Finding, Levels, Setting
 from replay.findings.handshake import handshake
 from replay.findings.watch import Watcher
@@ -29,12 +29,12 @@ class Story(Talk):
         levels: Setting = None,
         write_tools: tuple[str, ...] | None = None,
         heard: tuple[str, ...] = (),
-        brain: Brain | None = None,
+        responder: Responder | None = None,
     ) -> None:
         self.watcher = Watcher(Levels(levels, write_tools))
         asked = handshake([("model", MODELS[dialect])], [("authorization", "Bearer key")])
         watch = self.watcher.open("s", dialect_name(dialect), asked)
-        script = brain or Script(*replies, heard=heard)
+        script = responder or Script(*replies, heard=heard)
         super().__init__(script, dialect=dialect, pacing=pacing, model=MODELS[dialect], watch=watch)
         self.dialect = dialect
         if update is not None:

@@ -86,7 +86,7 @@ def test_a_conversation_that_rules_would_mix_up_is_a_sequence():
 @pytest.mark.parametrize("arguments", ['{  \n "day": "Monday" }', "no JSON", "[1]", '{"a":1e5}'])
 def test_arguments_that_an_object_would_not_give_back_stay_text(arguments: str):
     tape = recording(*response("a", called("look", arguments)))
-    (step,) = Scenario.parse(written(tape)).brain().reply(Turn(0, None))
+    (step,) = Scenario.parse(written(tape)).responder().reply(Turn(0, None))
     assert step == Call("look", arguments)
 
 
@@ -101,9 +101,9 @@ def test_whatever_was_said_the_scenario_answers_it_as_recorded(turns: list[tuple
     as_text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
     for number, (asked, answer) in enumerate(turns):
         told += [(">", 0.0, typed(asked)), *response(str(number), said(answer), called("look", as_text))]
-    brain = Scenario.parse(written(recording(*told))).brain()
+    responder = Scenario.parse(written(recording(*told))).responder()
     for number, (asked, answer) in enumerate(turns):
-        say, call = brain.reply(Turn(number, asked))
+        say, call = responder.reply(Turn(number, asked))
         assert say == Say(answer)
         assert isinstance(call, Call)
         assert call.arguments == arguments
@@ -118,9 +118,9 @@ def test_results_choose_the_rule_of_their_function():
         result("book"),
         *response("c", said("Booked.")),
     )
-    brain = Scenario.parse(written(tape)).brain()
-    assert list(brain.reply(Turn(0, None, (Result("book", "{}"),)))) == [Say("Booked.")]
-    assert list(brain.reply(Turn(1, None, (Result("look", "{}"),)))) == [Say("Looked.")]
+    responder = Scenario.parse(written(tape)).responder()
+    assert list(responder.reply(Turn(0, None, (Result("book", "{}"),)))) == [Say("Booked.")]
+    assert list(responder.reply(Turn(1, None, (Result("look", "{}"),)))) == [Say("Looked.")]
 
 
 def test_the_command_prints_it_with_a_line_on_where_it_comes_from():
