@@ -23,8 +23,9 @@ from typing import Any
 
 import yaml
 
-from replay.cassette.file import Cassette, Header, Record, Request, Response, Writer
+from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Text
+from replay.cassette.records import Header, Record, Request, Response
 from replay.report.listing import line
 
 HEADER = Header("hand", "ws://127.0.0.1:8765/v1/realtime", "xai", None, "2026-07-01T09:00:00+00:00", "bench")

@@ -25,10 +25,11 @@ from clinic_agent.clinic.assistant import calling, clinic_assistant
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, ConfigError, from_environment
 from replay.billing.bill import bill
-from replay.cassette.file import CannotRecord, Cassette, Content, Record, Request, Response
+from replay.cassette.file import CannotRecord, Cassette
 from replay.cassette.frames import Binary, Text
 from replay.cassette.outline import outline
 from replay.cassette.recording import Recording
+from replay.cassette.records import Content, Record, Request, Response
 from replay.cli.files import Unusable
 from replay.formats.tape import Tape, write
 from replay.relay.relay import Relay, Settings

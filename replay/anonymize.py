@@ -24,8 +24,8 @@ from typing import Any
 
 from replay.billing.meter import Encoding, Meter
 from replay.cassette import g711, json_text
-from replay.cassette.file import Content, Dropped, Outline, Record, Sound
 from replay.cassette.frames import Binary, Text
+from replay.cassette.records import Content, Dropped, Outline, Record, Sound
 
 _FRAME_S = 0.02
 _PITCH_HZ = 125

@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
-def told_to_stop() -> Iterator[asyncio.Future[None]]:
+def stop_signal() -> Iterator[asyncio.Future[None]]:
     """A future that is done at SIGINT or SIGTERM, so that what is open can be closed. Another one ends the process at
     once. Where loops take no signal handlers (Windows), the signal module calls the loop."""
     loop = asyncio.get_running_loop()

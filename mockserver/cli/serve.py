@@ -240,9 +240,9 @@ async def _serve(server: Server, host: str, port: int, as_json: bool) -> None:
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
-    from replay.stopping import told_to_stop
+    from replay.stopping import stop_signal
 
-    with told_to_stop() as stop:
+    with stop_signal() as stop:
         click.echo(_ready(host, server.port, as_json))
         sys.stdout.flush()
         asyncio.get_running_loop().call_soon(server.warm_up)

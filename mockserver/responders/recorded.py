@@ -14,8 +14,8 @@ from mockserver.audio.codecs import decoder_for, resample
 from mockserver.audio.formats import Samples, audio_format
 from mockserver.protocol.pacing import RATE
 from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Step, Turn
-from replay.cassette.content import Called, Chapter, Failed, Format, Paused, Piece, Spoken
-from replay.cassette.content import Step as Recorded
+from replay.cassette.content import Called, Failed, Format, Paused, Piece, RecordedConversation, Spoken
+from replay.cassette.content import ResponseStep as Recorded
 
 OVER = "The recording has no further answer."
 """Said when there was no such response, since a live model always says something. `Tape.unmatched` counts them."""
@@ -24,7 +24,7 @@ OVER = "The recording has no further answer."
 class Tape:
     """One conversation of a recording. The n-th response is the n-th recorded one, whatever asks for it."""
 
-    def __init__(self, chapter: Chapter) -> None:
+    def __init__(self, chapter: RecordedConversation) -> None:
         self.given = 0
         """Responses given so far, over all connections of the conversation."""
         self._chapter = chapter

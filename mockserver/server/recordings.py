@@ -19,10 +19,10 @@ from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
 from mockserver.responders.base import NotTranscribed, Responder, Step, Turn
 from mockserver.responders.recorded import Tape
-from replay.cassette.content import chapters
-from replay.cassette.file import Response
+from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
 from replay.cassette.recording import Line, Recording, message
+from replay.cassette.records import Response
 from replay.playback.library import Beginning, Candidate, Chooser, EmptyLibrary, beginning, nearest, recordings
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 
@@ -42,7 +42,7 @@ class Reenacted:
         self._recordings = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
         if not self._recordings:
             raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
-        self._chapters = [chapters(recording) for recording in self._recordings]
+        self._chapters = [recorded_conversations(recording) for recording in self._recordings]
         self._begun = 0
         self._tapes: deque[tuple[str, Tape]] = deque(maxlen=MOST_PLAYINGS)
 

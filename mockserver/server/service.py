@@ -50,7 +50,7 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.session.resumption import Memory
     from mockserver.session.session import Session
     from mockserver.session.transcription import Hearing
-    from replay.cassette.file import Response
+    from replay.cassette.records import Response
 
 MAX_MESSAGE = 64 << 20
 """Bytes of one WebSocket message that the socket takes at all; the dialect's own bound is lower, and answered."""

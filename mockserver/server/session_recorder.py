@@ -15,9 +15,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from replay.cassette.file import SUFFIX, Content, Header, Record, Request, Response, Way
+from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.relay.writer import Scribe
+from replay.cassette.records import Content, Header, Record, Request, Response, Way
+from replay.relay.writer import BackgroundWriter
 from replay.version import tool_version
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Tapes:
         def failed(why: str) -> None:
             _LOG.warning("session %s is not recorded any further: %s", session, why)
 
-        tape = Tape(Scribe(path, header, overwrite=False, secrets=self._secrets, failed=failed), self)
+        tape = Tape(BackgroundWriter(path, header, overwrite=False, secrets=self._secrets, failed=failed), self)
         tape.put(0.0, "sent", Request(request.method, request.raw_path, tuple(request.headers.items())))
         tape.put(0.0, "received", Response(101, tuple(answered.items())))
         return tape
@@ -61,9 +62,9 @@ class Tapes:
             path = self.folder / f"{name}-{number}{SUFFIX}"
         return path
 
-    def finish(self, scribe: Scribe, at_us: int) -> None:
+    def finish(self, writer: BackgroundWriter, at_us: int) -> None:
         """Have a cassette ended, which may take a while."""
-        ending = asyncio.get_running_loop().run_in_executor(None, scribe.finish, at_us)
+        ending = asyncio.get_running_loop().run_in_executor(None, writer.finish, at_us)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -76,8 +77,8 @@ class Tapes:
 class Tape:
     """One session's cassette while it is written. Instants are seconds since the session opened."""
 
-    def __init__(self, scribe: Scribe, tapes: Tapes) -> None:
-        self._scribe = scribe
+    def __init__(self, writer: BackgroundWriter, tapes: Tapes) -> None:
+        self._writer = writer
         self._tapes = tapes
         self._closed = False
 
@@ -94,10 +95,10 @@ class Tape:
     def put(self, at: float, way: Way, content: Content) -> None:
         """Anything that crossed the wire."""
         self._closed = self._closed or isinstance(content, (Close, Reset))
-        self._scribe.put(Record(round(at * 1e6), 0, way, content), "pcm")
+        self._writer.put(Record(round(at * 1e6), 0, way, content), "pcm")
 
     def ended(self, at: float, code: int, reason: str) -> None:
         """The session is over: whoever ended it, its end is in the cassette."""
         if not self._closed:
             self.put(at, "sent", Reset()) if code == 1006 else self.put(at, "received", Close(code, reason))
-        self._tapes.finish(self._scribe, round(at * 1e6))
+        self._tapes.finish(self._writer, round(at * 1e6))

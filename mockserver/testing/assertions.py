@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from mockserver.server.journal import SessionLog
-    from replay.cassette.file import Way
     from replay.cassette.json_text import Event
     from replay.cassette.recording import Moment
+    from replay.cassette.records import Way
 
 _ROWS = 30
 """Lines of conversation below a message."""

@@ -26,10 +26,10 @@ from mockserver.testing.observed import Observed
 from replay.billing.bill import token_counts
 from replay.billing.meter import Meter, prices
 from replay.cassette import json_text
-from replay.cassette.file import Record, Request, Response, Way
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Recording, connections
+from replay.cassette.records import Record, Request, Response, Way
 from replay.findings import Finding, Levels
 from replay.findings.lint import lint
 from replay.relay.relay import Relay, Settings

@@ -16,10 +16,10 @@ import orjson
 
 from mockserver.protocol.peer import Note
 from replay.billing.meter import Meter
-from replay.cassette.file import Record, Way
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Moment
+from replay.cassette.records import Record, Way
 from replay.cassette.scrub import Scrubber, known_keys
 from replay.report.listing import line
 

@@ -15,8 +15,8 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from replay.cassette import json_text
-from replay.cassette.file import Way
 from replay.cassette.frames import Binary, Text
+from replay.cassette.records import Way
 
 Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
 

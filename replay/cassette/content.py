@@ -81,7 +81,7 @@ class Failed:
     message: str
 
 
-Step = Spoken | Called | Paused | Failed
+ResponseStep = Spoken | Called | Paused | Failed
 
 
 @dataclass(slots=True)
@@ -91,33 +91,33 @@ class Exchange:
     typed: list[str] = field(default_factory=list)
     heard: list[str | None] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ResponseStep] = field(default_factory=list)
 
     @property
-    def says(self) -> str | None:
+    def user_text(self) -> str | None:
         """All that the caller wrote or said; None if there was nothing, or something that nobody understood."""
         words = [*self.typed, *self.heard]
         return None if None in words or not words else " ".join(word for word in words if word)
 
 
 @dataclass(slots=True)
-class Chapter:
+class RecordedConversation:
     """The responses of one conversation, over all connections that took it up. `heard` has its spoken turns."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     heard: list[str | None] = field(default_factory=list)
 
 
-def chapters(recording: Recording) -> list[Chapter]:
+def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
     """The conversations of a recording. A connection that took up an earlier conversation goes on with its chapter."""
-    found: dict[str, Chapter] = {}
-    order: list[Chapter] = []
+    found: dict[str, RecordedConversation] = {}
+    order: list[RecordedConversation] = []
     for number, line in enumerate(recording.lines):
         if line.refused:
             continue
         name = _conversation(line.moments) or f"connection {number}"
         if name not in found:
-            found[name] = Chapter()
+            found[name] = RecordedConversation()
             order.append(found[name])
         _Reader(found[name]).read(line.moments)
     return order
@@ -131,7 +131,7 @@ def _conversation(moments: tuple[Moment, ...]) -> str | None:
 class _Reader:
     """Goes through one connection."""
 
-    def __init__(self, chapter: Chapter) -> None:
+    def __init__(self, chapter: RecordedConversation) -> None:
         self._chapter = chapter
         self._new = Exchange()
         self._responses: dict[str, Exchange] = {}

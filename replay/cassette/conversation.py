@@ -27,7 +27,7 @@ class Closed:
     reason: str = ""
 
 
-Step = Message | Closed
+ConversationStep = Message | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Conversation:
     """The steps of one conversation in the order the client saw them, over one connection or several."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[ConversationStep, ...]
 
     def received(self) -> list[Mapping[str, Any]]:
         """The server's events, over all connections."""
@@ -45,7 +45,7 @@ class Conversation:
         """The client's events, over all connections."""
         return [step.event for step in self.steps if isinstance(step, Message) and step.way == "sent"]
 
-    def connections(self) -> Iterator[tuple[Step, ...]]:
+    def connections(self) -> Iterator[tuple[ConversationStep, ...]]:
         """The steps of each connection, its closing step included if there is one."""
         begin = 0
         for at, step in enumerate(self.steps, start=1):

@@ -15,15 +15,26 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgpack
 
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import (
+    ORIGINS,
+    Content,
+    Dropped,
+    Header,
+    Outline,
+    Record,
+    Request,
+    Response,
+    Sound,
+    Way,
+)
 
 VERSION = 1
 """Of the format. A change of it adds a step to UPGRADES and keeps an old file among the tests."""
@@ -31,13 +42,6 @@ SUFFIX = ".tape"
 MAX_PAYLOAD = 128 << 20
 """Bytes; a longer payload is not one that this wrote."""
 MAX_HEADER = 64 << 10
-
-Origin = Literal["live", "mock", "hand"]
-ORIGINS: tuple[Origin, ...] = ("live", "mock", "hand")
-Way = Literal["sent", "received"]
-"""As the client sees it: `sent` is client to server."""
-Audio = Literal["keep", "outline"]
-Headers = tuple[tuple[str, str], ...]
 
 
 class BadCassette(Exception):
@@ -48,86 +52,9 @@ class CannotRecord(Exception):
     """Nothing more can be written. The message names the file and says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Where a cassette comes from. What the mock made is never labelled `live`."""
-
-    origin: Origin
-    url: str
-    """The service's address, without a query."""
-    dialect: str
-    """`xai`, `openai`, a dated name such as `xai@2026-09`, or `unknown`."""
-    model: str | None
-    """What the first connection asked for; which model answered is in its `session.created`."""
-    recorded_at: str
-    """ISO 8601 in UTC; at_us counts from here."""
-    tool: str
-    """What wrote it, with its version: `realtape 0.1.0`."""
-    audio: Audio = "keep"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP request: a WebSocket handshake, or a call beside it. `target` is path and query."""
-
-    method: str
-    target: str
-    headers: Headers
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """The answer to a Request. 101 opens the WebSocket; `headers` then name the subprotocol chosen."""
-
-    status: int
-    headers: Headers
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """Where sound was cut out: the length and SHA-256 of its bytes, its encoding, how loud it was (0 to 32767)."""
-
-    length: int
-    sha256: bytes
-    encoding: str
-    peak: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """A message whose sound was left out: bytes as on the wire, in order, and Sound where sound was. See outline.py."""
-
-    kind: Literal["text", "binary"]
-    parts: tuple[bytes | Sound, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """Something crossed the wire that was not fit to be written: what, how many bytes, and why."""
-
-    what: str
-    size: int
-    reason: str
-
-
-Content = Text | Binary | Close | Reset | Request | Response | Outline | Dropped
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One thing that crossed the wire. `connection` counts from 0; a plain HTTP call has a number of its own."""
-
-    at_us: int
-    connection: int
-    way: Way
-    content: Content
-
-
-Step = tuple[Callable[[dict[str, Any]], dict[str, Any]], Callable[[list[Any]], list[Any]]]
+Upgrade = tuple[Callable[[dict[str, Any]], dict[str, Any]], Callable[[list[Any]], list[Any]]]
 """From one version to the next: what becomes of a header, and of a raw record."""
-UPGRADES: Mapping[int, Step] = {}
+UPGRADES: Mapping[int, Upgrade] = {}
 """By the version that a step starts from. Version 1 is the first, so there is none yet."""
 
 _HEAD = struct.Struct(">BBQBHBBBI")
@@ -262,7 +189,7 @@ class Cassette:
     `Cassette.open` wants a whole one. `Cassette.so_far` also takes one that is being written, or was cut off.
     """
 
-    def __init__(self, path: str | os.PathLike[str], upgrades: Mapping[int, Step], version: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], upgrades: Mapping[int, Upgrade], version: int) -> None:
         self.path = Path(path)
         self.header: Header
         self.version: int
@@ -288,7 +215,7 @@ class Cassette:
 
     @classmethod
     def so_far(
-        cls, path: str | os.PathLike[str], upgrades: Mapping[int, Step] = UPGRADES, version: int = VERSION
+        cls, path: str | os.PathLike[str], upgrades: Mapping[int, Upgrade] = UPGRADES, version: int = VERSION
     ) -> Cassette:
         """What is in a cassette by now; half a record at its end is left out. Raises BadCassette and OSError."""
         return cls(path, upgrades, version)
@@ -423,14 +350,3 @@ class Cassette:
         for version in range(self.version, self._today):
             raw = self._upgrades[version][1](raw)
         return raw
-
-
-def provable_origin(url: str) -> Origin:
-    """`live` for the services' own hosts under TLS; for everything else `mock`, since nothing proves more."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return "mock"
-    vendor = any(host == known or host.endswith(f".{known}") for known in ("api.x.ai", "api.openai.com"))
-    return "live" if vendor and parts.scheme == "wss" else "mock"

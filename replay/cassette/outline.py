@@ -15,8 +15,8 @@ from functools import lru_cache
 from hashlib import sha256
 
 from replay.cassette import json_text
-from replay.cassette.file import Outline, Sound
 from replay.cassette.frames import Binary, Text
+from replay.cassette.records import Outline, Sound
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+]|\\?/){16,}={0,2}")
 RATE = 24_000

@@ -13,10 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from replay.cassette.conversation import Closed, Conversation, Message
-from replay.cassette.file import SUFFIX, Cassette, Outline, Record, Request, Response, Way
+from replay.cassette.file import SUFFIX, Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.outline import restore
+from replay.cassette.records import Outline, Record, Request, Response, Way
 
 _UPGRADED = 101
 _NO_DATE = datetime.fromtimestamp(0, timezone.utc)  # when something was recorded is not kept here

@@ -19,8 +19,8 @@ from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from replay.cassette import json_text
-from replay.cassette.file import Content, Dropped, Headers, Outline, Request, Response, Sound
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import Content, Dropped, Headers, Outline, Request, Response, Sound
 
 LEAST = 8
 """Characters of a value that is looked for everywhere. A shorter one would be found where it does not belong."""

@@ -13,7 +13,7 @@ from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.cassette.recording import Recording
 from replay.diff.compare import Difference, compare, report
-from replay.diff.placeholders import Mark
+from replay.diff.placeholders import Placeholder
 from replay.report.as_scenario import scenario as derived
 from replay.report.as_scenario import written
 
@@ -89,7 +89,7 @@ def _as_json(difference: Difference) -> dict[str, Any]:
 def _plain(value: object) -> object:
     """Marks as they are shown."""
     match value:
-        case Mark():
+        case Placeholder():
             return str(value)
         case dict():
             return {str(key): _plain(part) for key, part in value.items()}

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from replay.cassette.file import ORIGINS, CannotRecord, Header, Origin, Record, Writer
+from replay.cassette.file import CannotRecord, Writer
+from replay.cassette.records import ORIGINS, Header, Origin, Record
 from replay.cli.files import FILE, LOOPBACK, Unusable, each_record, opened, page, read, write
 from replay.version import tool_version
 
@@ -94,7 +95,7 @@ async def _replayed(
 
 
 def _header(recording: Recording, url: str, at: datetime) -> Header:
-    from replay.cassette.file import provable_origin
+    from replay.cassette.records import provable_origin
 
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

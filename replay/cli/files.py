@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from replay.cassette.file import BadCassette, Cassette, Record
+from replay.cassette.file import BadCassette, Cassette
+from replay.cassette.records import Record
 
 if TYPE_CHECKING:
     from replay.cassette.recording import Recording

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from replay.cassette.file import BadCassette, CannotRecord, Record, Writer
+from replay.cassette.file import BadCassette, CannotRecord, Writer
+from replay.cassette.records import Record
 from replay.cli.files import FILE, Unusable, each_record, opened
 
 if TYPE_CHECKING:

@@ -125,9 +125,9 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
 
 
 async def _until_over(relay: Relay) -> None:
-    from replay.stopping import told_to_stop
+    from replay.stopping import stop_signal
 
-    with told_to_stop() as interrupted:
+    with stop_signal() as interrupted:
         limited = asyncio.get_running_loop().create_task(relay.until_limit())
         try:
             await asyncio.wait([interrupted, limited], return_when=asyncio.FIRST_COMPLETED)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from replay.diff.placeholders import Mark, id_shape
+from replay.diff.placeholders import Placeholder, id_shape
 
 Part = Literal["", "first", "rest"]
 
@@ -117,7 +117,7 @@ def settle(events: Sequence[object]) -> list[Member]:
         for at, event in zip(places, members, strict=True):
             event_id = event.get("event_id")
             if isinstance(event_id, str) and event_id in once:
-                event["event_id"] = Mark("fresh id", shape=id_shape(event_id) or event_id)
+                event["event_id"] = Placeholder("fresh id", shape=id_shape(event_id) or event_id)
             marked[at] = event
     return [Member(at, marked.get(at, events[at]), belongs[at]) for at in _order(events, belongs)]
 
@@ -220,10 +220,10 @@ def _mark_answer(members: list[dict[str, Any]], closings: Mapping[str, str]) -> 
             started = _mark_start(member, started, first=not announced)
             announced += 1
             if segment is not None and rid == member.get("event_id"):
-                member["rid"] = Mark("own event id")
+                member["rid"] = Placeholder("own event id")
         elif segment is not None and reached <= segment < max(1, announced):
             reached = segment
-            member["rid"] = Mark("event id of its segment")
+            member["rid"] = Placeholder("event id of its segment")
 
 
 def _mark_start(member: dict[str, Any], after: float, *, first: bool) -> float:
@@ -233,7 +233,7 @@ def _mark_start(member: dict[str, Any], after: float, *, first: bool) -> float:
         return after
     on_frame = math.isclose(start / _FRAME_S, round(start / _FRAME_S), abs_tol=1e-6)
     if start == 0.0 if first else on_frame and start > after:
-        member["start_time"] = Mark("start of its segment", json="float")
+        member["start_time"] = Placeholder("start of its segment", json="float")
     return start
 
 
@@ -251,7 +251,7 @@ def _mark_guess(members: list[dict[str, Any]], _: Mapping[str, str]) -> None:
         if event_type(member) == _HEARD + "updated":
             guess = text
         if text == guess:
-            member["transcript"] = Mark("heard so far")
+            member["transcript"] = Placeholder("heard so far")
 
 
 _MARKERS = {"answer": _mark_answer, "heard": _mark_heard, "guess": _mark_guess}
@@ -268,7 +268,7 @@ def _mark_joined(members: list[dict[str, Any]], closings: Mapping[str, str]) -> 
             joined = joined.strip()
         what = "part of the text" if closings.get(kind, joined) == joined else "text that does not join"
         for delta in deltas:
-            delta["delta"] = Mark(what)
+            delta["delta"] = Placeholder(what)
 
 
 def _closings(events: Iterable[object]) -> dict[tuple[str, str], dict[str, str]]:

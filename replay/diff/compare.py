@@ -15,7 +15,7 @@ from typing import Any, Literal
 from replay.diff.align import Pair, align
 from replay.diff.audio_runs import Normal
 from replay.diff.normal_form import Event, normalize
-from replay.diff.placeholders import ABSENT, Mark, form, json_type
+from replay.diff.placeholders import ABSENT, Placeholder, form, json_type
 
 Kind = Literal["added", "missing", "reordered", "type", "value", "keys", "order"]
 
@@ -95,8 +95,8 @@ class _Same:
     """Which id or text of one side is which of the other: those that most often stand in the same place."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
-        self._there: dict[Mark, Mark] = {}
-        self._back: dict[Mark, Mark] = {}
+        self._there: dict[Placeholder, Placeholder] = {}
+        self._back: dict[Placeholder, Placeholder] = {}
         met = Counter(
             met for pair in pairs if pair.left and pair.right for met in _meetings(pair.left.event, pair.right.event)
         )
@@ -104,19 +104,19 @@ class _Same:
             if left not in self._there and right not in self._back:
                 self._there[left], self._back[right] = right, left
 
-    def agree(self, left: Mark, right: Mark) -> bool:
+    def agree(self, left: Placeholder, right: Placeholder) -> bool:
         return left == right if left.number is None else self._there.get(left) == right
 
-    def ours(self, right: Mark) -> Mark:
+    def ours(self, right: Placeholder) -> Placeholder:
         """The other side's mark by our side's number; one that has none of ours is another id or text."""
         if right.number is None:
             return right
-        return self._back.get(right, Mark(f"another {right.what}", shape=right.shape))
+        return self._back.get(right, Placeholder(f"another {right.what}", shape=right.shape))
 
 
-def _meetings(left: Any, right: Any) -> Iterator[tuple[Mark, Mark]]:
+def _meetings(left: Any, right: Any) -> Iterator[tuple[Placeholder, Placeholder]]:
     """The numbered marks of the same form that stand in the same places."""
-    if isinstance(left, Mark) and isinstance(right, Mark):
+    if isinstance(left, Placeholder) and isinstance(right, Placeholder):
         if left.number is not None and right.number is not None and form(left) == form(right):
             yield left, right
     elif isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -131,7 +131,7 @@ def _meetings(left: Any, right: Any) -> Iterator[tuple[Mark, Mark]]:
 def _values(left: Any, right: Any, path: str, same: _Same) -> Iterator[Difference]:
     if json_type(left) != json_type(right):
         yield Difference("type", "", path, left, right, 0)
-    elif isinstance(left, Mark) and isinstance(right, Mark):
+    elif isinstance(left, Placeholder) and isinstance(right, Placeholder):
         if not same.agree(left, right):
             yield Difference("value", "", path, left, same.ours(right), 0)
     elif isinstance(left, Mapping) and isinstance(right, Mapping):
@@ -166,5 +166,5 @@ def _lists(left: list[Any], right: list[Any], path: str, same: _Same) -> Iterato
 
 
 def _shown(value: object) -> str:
-    text = str(value) if isinstance(value, Mark) else repr(value)
+    text = str(value) if isinstance(value, Placeholder) else repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -15,7 +15,7 @@ from typing import Any
 
 from replay.diff import audio_runs as runs
 from replay.diff import rules
-from replay.diff.placeholders import Mark, json_type
+from replay.diff.placeholders import Placeholder, json_type
 
 Event = Mapping[str, Any]
 """One server event as parsed from its JSON, keys in wire order."""
@@ -83,7 +83,7 @@ class _Numbers:
     def __init__(self) -> None:
         self._seen: dict[str, dict[str, int]] = {}
 
-    def give(self, mark: Mark, value: str) -> Mark:
+    def give(self, mark: Placeholder, value: str) -> Placeholder:
         seen = self._seen.setdefault(mark.what, {})
         return replace(mark, number=seen.setdefault(value, len(seen) + 1))
 
@@ -93,16 +93,20 @@ def _normal(event: object, numbers: _Numbers) -> object:
 
     def walk(value: Any, parent: Mapping[str, Any], path: str, depth: int) -> object:
         if depth > _DEEPEST:
-            return Mark("too deep", json=json_type(value))
+            return Placeholder("too deep", json=json_type(value))
         match value:
             case Mapping():
                 return {key: walk(part, value, f"{path}.{key}".lstrip("."), depth + 1) for key, part in value.items()}
             case list() | tuple():
                 return [walk(part, parent, f"{path}[]", depth + 1) for part in value]
-            case Mark():
+            case Placeholder():
                 return value
         shown = _rule(kind, path)(value, parent)
-        return numbers.give(shown, value) if isinstance(shown, Mark) and shown.number == rules.TO_BE_NUMBERED else shown
+        return (
+            numbers.give(shown, value)
+            if isinstance(shown, Placeholder) and shown.number == rules.TO_BE_NUMBERED
+            else shown
+        )
 
     return walk(event, {}, "", 0)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Mark:
+class Placeholder:
     """Stands for a value of the JSON type `json`. `number` counts equal values by first appearance, from 1."""
 
     what: str
@@ -27,7 +27,7 @@ class Mark:
     __repr__ = __str__
 
 
-ABSENT = Mark("absent", json="nothing")
+ABSENT = Placeholder("absent", json="nothing")
 """Stands for a key, an element or an event that is not there; `null` is something else."""
 
 
@@ -44,7 +44,7 @@ def json_type(value: object) -> str:
             return "float"
         case str():
             return "string"
-        case Mark():
+        case Placeholder():
             return value.json
         case list() | tuple():
             return "array"
@@ -57,7 +57,7 @@ def json_type(value: object) -> str:
 def form(value: object) -> object:
     """A normalised value without the numbers of its ids and texts: equal for two of the same form, key order aside."""
     match value:
-        case Mark():
+        case Placeholder():
             return value.json, value.what, value.shape
         case Mapping():
             return {key: form(part) for key, part in value.items()}

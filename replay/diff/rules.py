@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from replay.cassette.json_text import unspelt
-from replay.diff.placeholders import Mark, id_shape, json_type
+from replay.diff.placeholders import Placeholder, id_shape, json_type
 
 Rule = Callable[[Any, Mapping[str, Any]], object]
 
@@ -34,14 +34,14 @@ def result(value: Any, _: Mapping[str, Any]) -> object:
 def identifier(value: Any, _: Mapping[str, Any]) -> object:
     """An id that a service made. Any other stays: it is the client's own, or a constant such as "0"."""
     shape = id_shape(value)
-    return Mark("id", shape=shape, number=TO_BE_NUMBERED) if shape else value
+    return Placeholder("id", shape=shape, number=TO_BE_NUMBERED) if shape else value
 
 
 def spoken(value: Any, parent: Mapping[str, Any]) -> object:
     """What the model said or the recogniser heard. Empty is a statement; typed text is the client's own."""
     if not isinstance(value, str) or not value or parent.get("type") == "input_text":
         return value
-    return Mark("text", number=TO_BE_NUMBERED)
+    return Placeholder("text", number=TO_BE_NUMBERED)
 
 
 def message(value: Any, _: Mapping[str, Any]) -> object:
@@ -56,7 +56,7 @@ def obfuscation(value: Any, parent: Mapping[str, Any]) -> object:
         return value
     if isinstance(delta, str) and len(delta) < _OBFUSCATED_LENGTH and len(delta) + len(value) != _OBFUSCATED_LENGTH:
         return value
-    return Mark("obfuscation")
+    return Placeholder("obfuscation")
 
 
 def total(*keys: str, of: str | None = None) -> Rule:
@@ -67,7 +67,7 @@ def total(*keys: str, of: str | None = None) -> Rule:
         numbers = [parts.get(key, 0) for key in keys] if isinstance(parts, Mapping) else []
         if json_type(value) != "integer" or not numbers or any(json_type(each) != "integer" for each in numbers):
             return value
-        return Mark("sum of its parts", json="integer") if value == sum(numbers) else value
+        return Placeholder("sum of its parts", json="integer") if value == sum(numbers) else value
 
     return rule
 
@@ -77,7 +77,7 @@ def pattern(what: str, regex: str) -> Rule:
     compiled = re.compile(regex)
 
     def rule(value: Any, _: Mapping[str, Any]) -> object:
-        return Mark(what) if isinstance(value, str) and compiled.fullmatch(value) else value
+        return Placeholder(what) if isinstance(value, str) and compiled.fullmatch(value) else value
 
     return rule
 
@@ -87,7 +87,7 @@ def number(what: str, *types: str, least: float = 0, most: float = float("inf"))
     json = types[0] if len(types) == 1 else "number"
 
     def rule(value: Any, _: Mapping[str, Any]) -> object:
-        return Mark(what, json=json) if json_type(value) in types and least <= value <= most else value
+        return Placeholder(what, json=json) if json_type(value) in types and least <= value <= most else value
 
     return rule
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from replay.findings.sound import Sound
 
 if TYPE_CHECKING:
-    from replay.cassette.file import Way
+    from replay.cassette.records import Way
     from replay.findings.visits import Visit
 
 Event = dict[str, Any]

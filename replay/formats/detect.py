@@ -14,9 +14,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
-from replay.cassette.file import Header, Origin, Record, Request, Response, Way
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import event_in
+from replay.cassette.records import Header, Origin, Record, Request, Response, Way
 from replay.formats import har, jsonl, pydantic_ai
 from replay.formats.tape import MOST_BYTES, Tape
 

@@ -18,9 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import Header, Headers, Outline, Record, Request, Response
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.outline import restore
+from replay.cassette.records import Header, Headers, Outline, Record, Request, Response
 from replay.formats.tape import MOST_BYTES, MOST_RECORDS
 
 _TEXT, _BINARY, _CLOSE, _NONE = 1, 2, 8, -1

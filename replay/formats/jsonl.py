@@ -14,9 +14,10 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import (
+from replay.cassette.file import VERSION
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import (
     ORIGINS,
-    VERSION,
     Content,
     Dropped,
     Header,
@@ -28,7 +29,6 @@ from replay.cassette.file import (
     Sound,
     Way,
 )
-from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.formats.tape import MOST_RECORDS, Tape
 
 MARK = "realtape"

@@ -13,11 +13,11 @@ from hashlib import sha256
 from html import escape
 
 from replay.billing.bill import NoPrice, bill
-from replay.cassette.file import Header, Way
 from replay.cassette.recording import Recording
+from replay.cassette.records import Header, Way
 from replay.formats.page_style import STYLE
 from replay.report.soundtrack import Soundtrack, TooLong, sides, soundtrack
-from replay.report.transcript import Called, Note, Said, Story, pretty, tell
+from replay.report.transcript import Called, Note, Said, Transcript, pretty, transcript_of
 
 _LEFT = 86
 _PX_PER_S = (120.0, 60.0, 30.0, 12.0, 4.0, 1.0)
@@ -30,8 +30,8 @@ _NAMES: dict[Way, str] = {"sent": "caller", "received": "service"}
 
 def render(header: Header, recording: Recording, *, title: str) -> str:
     """The page. Its size follows the length of the call, not of its sound."""
-    story, sound = tell(recording), soundtrack(recording)
-    seconds = max([story.seconds, 1.0, *(piece.end_s for piece in sound.pieces)])
+    transcript, sound = transcript_of(recording), soundtrack(recording)
+    seconds = max([transcript.seconds, 1.0, *(piece.end_s for piece in sound.pieces)])
     digest = b64encode(sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     parts = [
@@ -39,12 +39,12 @@ def render(header: Header, recording: Recording, *, title: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
-        _head(header, recording, story, title, seconds),
-        *_cards(header, recording, story, sound),
+        _head(header, recording, transcript, title, seconds),
+        *_cards(header, recording, transcript, sound),
         "<section><h2>The call</h2>",
-        *_timeline(story, sound, seconds, "outline" if header.audio == "outline" else ""),
+        *_timeline(transcript, sound, seconds, "outline" if header.audio == "outline" else ""),
         "</section><section><h2>What was said</h2>",
-        *_transcript(story),
+        *_transcript(transcript),
         "</section>",
         *_cost(header, recording),
         "</body></html>",
@@ -52,17 +52,17 @@ def render(header: Header, recording: Recording, *, title: str) -> str:
     return "\n".join(parts)
 
 
-def _head(header: Header, recording: Recording, story: Story, title: str, seconds: float) -> str:
+def _head(header: Header, recording: Recording, transcript: Transcript, title: str, seconds: float) -> str:
     facts = (header.model or "unknown model", header.dialect, header.recorded_at, _clock(seconds), header.tool)
     told = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
     badge = f'<b class="origin {header.origin}">{header.origin}</b>'
     return f'<header><h1>{escape(title)} {badge}</h1><p class="facts">{told}</p></header>'
 
 
-def _cards(header: Header, recording: Recording, story: Story, sound: Soundtrack) -> Iterator[str]:
+def _cards(header: Header, recording: Recording, transcript: Transcript, sound: Soundtrack) -> Iterator[str]:
     waits = [
         1000 * (answer.first_s - answer.asked_s)
-        for answer in story.answers
+        for answer in transcript.answers
         if answer.first_s is not None and answer.asked_s is not None
     ]
     spoke = dict(sides(sound))
@@ -70,9 +70,9 @@ def _cards(header: Header, recording: Recording, story: Story, sound: Soundtrack
         ("cost", _total(header, recording)),
         ("sound of the caller", f"{spoke['sent']:.1f} s"),
         ("sound of the service", f"{spoke['received']:.1f} s"),
-        ("answers", str(len(story.answers))),
+        ("answers", str(len(transcript.answers))),
         ("first sound after", f"{sorted(waits)[len(waits) // 2]:.0f} ms" if waits else "–"),
-        ("tool calls", str(len(story.called))),
+        ("tool calls", str(len(transcript.called))),
         ("connections", str(len(recording.lines))),
     ]
     yield '<div class="cards">'
@@ -81,21 +81,23 @@ def _cards(header: Header, recording: Recording, story: Story, sound: Soundtrack
     yield "</div>"
 
 
-def _timeline(story: Story, sound: Soundtrack, seconds: float, left_out: str) -> Iterator[str]:
+def _timeline(transcript: Transcript, sound: Soundtrack, seconds: float, left_out: str) -> Iterator[str]:
     scale = next((scale for scale in _PX_PER_S if seconds * scale <= _WIDEST), _WIDEST / seconds)
     width = _LEFT + seconds * scale + 40
     tools_top = 2 * _LANE + 40
-    labels = list(_placed([(call.at_s, call.name) for call in story.called], scale))
-    notes = list(_placed([(note.at_s, note.text) for note in story.notes], scale))
+    labels = list(_placed([(call.at_s, call.name) for call in transcript.called], scale))
+    notes = list(_placed([(note.at_s, note.text) for note in transcript.notes], scale))
     notes_top = tools_top + 24 * (1 + max((row for *_, row in labels), default=0)) + 14
     height = notes_top + 24 * (1 + max((row for *_, row in notes), default=0)) + 8
     yield f'<div class="scroll"><svg width="{width:.0f}" height="{height:.0f}" role="img" aria-label="timeline">'
     yield from _axis(seconds, scale, height)
     for number, side in enumerate(_NAMES):
         yield from _lane(sound, side, 34 + number * _LANE, seconds, scale)
-    yield from _flags(labels, "tool", tools_top, [not call.result or '"error"' in call.result for call in story.called])
-    yield from _flags(notes, "note", notes_top, [note.alarm for note in story.notes])
-    for answer in story.answers:
+    yield from _flags(
+        labels, "tool", tools_top, [not call.result or '"error"' in call.result for call in transcript.called]
+    )
+    yield from _flags(notes, "note", notes_top, [note.alarm for note in transcript.notes])
+    for answer in transcript.answers:
         if answer.asked_s is not None and answer.first_s is not None and answer.first_s > answer.asked_s:
             x, wide = _LEFT + answer.asked_s * scale, (answer.first_s - answer.asked_s) * scale
             y = 34 + _LANE + _LANE - 12
@@ -159,12 +161,12 @@ def _flags(marks: list[tuple[float, str, int]], kind: str, top: float, alarms: l
         yield f'<text class="{classes}" x="{x + 9:.1f}" y="{y + 12:.0f}">{escape(text)}</text>'
 
 
-def _transcript(story: Story) -> Iterator[str]:
+def _transcript(transcript: Transcript) -> Iterator[str]:
     """In order of time; where two things happen at once, words go before calls and calls before notes."""
     order: list[tuple[float, int, Said | Called | Note]] = [
-        *((said.at_s, 0, said) for said in story.said),
-        *((call.at_s, 1, call) for call in story.called),
-        *((note.at_s, -1 if note.begins else -2 if note.alarm else 2, note) for note in story.notes),
+        *((said.at_s, 0, said) for said in transcript.said),
+        *((call.at_s, 1, call) for call in transcript.called),
+        *((note.at_s, -1 if note.begins else -2 if note.alarm else 2, note) for note in transcript.notes),
     ]
     order.sort(key=lambda each: each[:2])
     yield "<ol>"

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from replay.cassette.conversation import Closed, Conversation, Message, Step, UnreadableRecording
+from replay.cassette.conversation import Closed, Conversation, ConversationStep, Message, UnreadableRecording
 
 _MOST_BYTES = 256 * 1024 * 1024
 _MOST_VALUES = 5_000_000
@@ -45,7 +45,7 @@ def parse(data: bytes | str, *, name: str = "recording", source: str = "recordin
     return Conversation(name, steps)
 
 
-def _step(interaction: Any, where: str, left: list[int]) -> Step:
+def _step(interaction: Any, where: str, left: list[int]) -> ConversationStep:
     match interaction:
         case {"kind": "message", "direction": "sent" | "received" as way, "data": {"type": str()} as event}:
             _check_json(event, where, left)

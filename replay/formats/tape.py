@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from replay.cassette.file import CannotRecord, Header, Record, Writer
+from replay.cassette.file import CannotRecord, Writer
+from replay.cassette.records import Header, Record
 from replay.cassette.scrub import Scrubber
 
 MOST_BYTES = 256 << 20

@@ -22,10 +22,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from replay.billing.meter import Meter, Prices
-from replay.cassette.file import Content, Record, Request, Response, Way
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.records import Content, Record, Request, Response, Way
 from replay.diff.compare import Difference, compare
 from replay.playback.id_map import IdMap
 

@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from replay.billing.meter import Meter, Prices
-from replay.cassette.file import Content, Way
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import Content, Way
 
 CLOSE_WAIT_S = 5.0
 """How long either side may take to answer a close frame."""

@@ -1,6 +1,6 @@
 """The relay: clients connect here, it dials the service, and everything that crosses goes into a cassette as well.
 
-It relays first and thinks second: a message is on its way before it is counted, cleaned or written (scribe.py). Nothing
+It relays first and thinks second: a message is on its way before it is counted, cleaned or written (writer.py). Nothing
 is changed on the way, handshakes and refusals included. Close frames that the relay makes itself, when a limit is
 reached or it is told to stop, have a reason that begins with `realtape: `.
 """
@@ -21,11 +21,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from replay.billing.meter import Meter, Prices, prices
-from replay.cassette.file import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.cassette.frames import Reset
+from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.relay.connection import CLOSE_WAIT_S, Call
 from replay.relay.upstream import PATH, Upstream
-from replay.relay.writer import Scribe
+from replay.relay.writer import BackgroundWriter
 
 MAX_MESSAGE = 64 << 20
 MAX_BODY = 4 << 20
@@ -100,7 +100,7 @@ class Relay:
         """Which limit ended the recording."""
         self._warn = warn
         self._witness = witness
-        self._scribe: Scribe | None = None
+        self._writer: BackgroundWriter | None = None
         self._calls: set[Call] = set()
         self._spent = Fraction(0)
         self._prices = _prices(upstream, settings)
@@ -146,9 +146,9 @@ class Relay:
             await asyncio.wait(calls, timeout=CLOSE_WAIT_S + 1)
         await runner.cleanup()
         await self._http.close()
-        if self._scribe is not None:
-            await self._loop.run_in_executor(None, self._scribe.finish, self.now_us())
-            self.failure = self._scribe.failure
+        if self._writer is not None:
+            await self._loop.run_in_executor(None, self._writer.finish, self.now_us())
+            self.failure = self._writer.failure
 
     def now_us(self) -> int:
         """Microseconds since the first connection."""
@@ -158,8 +158,8 @@ class Relay:
         """Have something written, after what was noted before."""
         record = Record(at_us, connection, way, content)
         self._witness(record)
-        if self._scribe is not None:
-            self._scribe.put(record, encoding)
+        if self._writer is not None:
+            self._writer.put(record, encoding)
 
     @property
     def spent_usd(self) -> Fraction:
@@ -194,7 +194,7 @@ class Relay:
         if settings.out is not None:
             failed = self._failed_from_thread
             secrets = (*settings.secrets, *settings.keys.values())
-            self._scribe = Scribe(
+            self._writer = BackgroundWriter(
                 settings.out, self._header(model), overwrite=settings.overwrite, secrets=secrets, failed=failed
             )
         if settings.max_seconds is not None:

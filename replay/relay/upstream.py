@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from replay.cassette.file import Origin, provable_origin
+from replay.cassette.records import Origin, provable_origin
 
 PATH = "/v1/realtime"
 PROBE_TIMEOUT_S = 2.0

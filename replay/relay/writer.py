@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from replay.cassette.file import CannotRecord, Content, Header, Record, Request, Response, Writer
+from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.frames import Binary, Text
 from replay.cassette.outline import outline
+from replay.cassette.records import Content, Header, Record, Request, Response
 from replay.cassette.scrub import Scrubber
 
 QUEUE_BYTES = 64 << 20
@@ -24,7 +25,7 @@ JOIN_S = 10.0
 _Item = tuple[Record, str]
 
 
-class Scribe:
+class BackgroundWriter:
     """One recording. `failed` is called once, from the thread or from `put`, with why it stopped; the file stays."""
 
     def __init__(
@@ -38,7 +39,7 @@ class Scribe:
         self._scrubber = Scrubber(secrets)
         self._queue: SimpleQueue[_Item | int | None] = SimpleQueue()
         self._put = self._taken = self._put_bytes = self._taken_bytes = 0  # each is counted up by one thread only
-        self._thread = threading.Thread(target=self._write_all, name="scribe", daemon=True)
+        self._thread = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._thread.start()
 
     def put(self, record: Record, encoding: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from replay.cassette.content import Called, Exchange, Failed, Paused, Spoken, Step, chapters
+from replay.cassette.content import Called, Exchange, Failed, Paused, ResponseStep, Spoken, recorded_conversations
 from replay.cassette.recording import Recording
 
 Rule = dict[str, Any]
@@ -40,7 +40,7 @@ _Dumper.add_representer(str, _quoted)
 
 def scenario(recording: Recording) -> dict[str, Any]:
     """The file's content as plain values. Several conversations in one recording follow one another."""
-    exchanges = [exchange for chapter in chapters(recording) for exchange in chapter.exchanges]
+    exchanges = [exchange for chapter in recorded_conversations(recording) for exchange in chapter.exchanges]
     rules = _rules(exchanges)
     key = "turns" if rules is not None else "sequence"
     entries = rules if rules is not None else [{} for _ in exchanges]
@@ -63,11 +63,11 @@ def _ordered(rule: Rule, exchange: Exchange) -> Rule:
     return {**rule, **({"heard": heard} if heard else {}), "reply": _reply(exchange.steps)}
 
 
-def _reply(steps: Sequence[Step]) -> list[dict[str, Any]]:
+def _reply(steps: Sequence[ResponseStep]) -> list[dict[str, Any]]:
     return [written for step in steps if (written := _step(step)) is not None]
 
 
-def _step(step: Step) -> dict[str, Any] | None:
+def _step(step: ResponseStep) -> dict[str, Any] | None:
     match step:
         case Spoken():
             return {"say": literal(step.text)} if step.text else None
@@ -117,8 +117,8 @@ def _rules(exchanges: Sequence[Exchange]) -> list[Rule] | None:
 def _rule(exchange: Exchange) -> Rule:
     """The condition: the last result's function, and the caller's words."""
     when: dict[str, Any] = {}
-    if exchange.says:
-        when["says"] = "^" + _SPECIAL.sub(r"\\\g<0>", exchange.says) + "$"
+    if exchange.user_text:
+        when["says"] = "^" + _SPECIAL.sub(r"\\\g<0>", exchange.user_text) + "$"
     if exchange.results and exchange.results[-1]:
         when["tool"] = exchange.results[-1]
     return {"when": when} if when else {}
@@ -142,6 +142,6 @@ def _fits(rule: Rule, exchange: Exchange, used: bool) -> bool:
     when = rule.get("when", {})
     if used and "times" in rule:
         return False
-    if "says" in when and not (exchange.says and re.search(when["says"], exchange.says, re.IGNORECASE)):
+    if "says" in when and not (exchange.user_text and re.search(when["says"], exchange.user_text, re.IGNORECASE)):
         return False
     return "tool" not in when or when["tool"] in exchange.results

@@ -11,19 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replay.cassette import json_text
-from replay.cassette.file import (
-    Cassette,
-    Content,
-    Dropped,
-    Header,
-    Outline,
-    Record,
-    Request,
-    Response,
-    Sound,
-    provable_origin,
-)
+from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import Content, Dropped, Header, Outline, Record, Request, Response, Sound, provable_origin
 from replay.cassette.scrub import Scrubber
 
 _BRIEF = 80

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from replay.billing.meter import Meter
 from replay.cassette import g711
-from replay.cassette.file import Way
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.records import Way
 
 RATE = 24_000
 """Hz of a laid-out track."""

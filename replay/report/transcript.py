@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from replay.cassette.file import Request
 from replay.cassette.frames import Close, Reset
 from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.records import Request
 
 Who = Literal["caller", "service"]
 
@@ -62,7 +62,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Story:
+class Transcript:
     """Everything in the order of its time, each kind apart."""
 
     said: list[Said] = field(default_factory=list)
@@ -72,24 +72,24 @@ class Story:
     seconds: float = 0.0
 
 
-def tell(recording: Recording) -> Story:
-    """The story of a recording. Events that cannot be read are passed over."""
-    story = Story()
+def transcript_of(recording: Recording) -> Transcript:
+    """The transcript of a recording. Events that cannot be read are passed over."""
+    transcript = Transcript()
     for number, line in enumerate(recording.lines):
-        teller = _Teller(story, line, number)
+        teller = _Teller(transcript, line, number)
         for moment in line.moments:
             teller.take(moment)
-        story.seconds = max([story.seconds, line.opened_s, *(moment.at_s for moment in line.moments[-1:])])
-    for kind in (story.said, story.called, story.notes):
+        transcript.seconds = max([transcript.seconds, line.opened_s, *(moment.at_s for moment in line.moments[-1:])])
+    for kind in (transcript.said, transcript.called, transcript.notes):
         kind.sort(key=lambda each: each.at_s)
-    return story
+    return transcript
 
 
 class _Teller:
     """One connection."""
 
-    def __init__(self, story: Story, line: Line, number: int) -> None:
-        self._story = story
+    def __init__(self, transcript: Transcript, line: Line, number: int) -> None:
+        self._transcript = transcript
         self._said: dict[str, Said] = {}
         """By item."""
         self._began: dict[str, float] = {}
@@ -99,7 +99,7 @@ class _Teller:
         self._answer: Answer | None = None
         self._turn_s: float | None = None
         self._closed = False
-        story.notes.append(_opened(line, number))
+        transcript.notes.append(_opened(line, number))
 
     def take(self, moment: Moment) -> None:
         match moment.frame:
@@ -142,7 +142,7 @@ class _Teller:
                 words = " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
                 if words:
                     who: Who = "service" if item.get("role") == "assistant" else "caller"
-                    self._story.said.append(Said(moment.at_s, who, words, typed=True))
+                    self._transcript.said.append(Said(moment.at_s, who, words, typed=True))
 
     def _received(self, moment: Moment, event: Mapping[str, Any]) -> None:
         match moment.type:
@@ -156,7 +156,7 @@ class _Teller:
             case "conversation.item.input_audio_transcription.completed":
                 if event.get("status", "completed") == "completed":
                     began_s = self._began.get(event["item_id"], moment.at_s)
-                    self._story.said.append(Said(began_s, "caller", event["transcript"]))
+                    self._transcript.said.append(Said(began_s, "caller", event["transcript"]))
             case "error":
                 self._note(moment, f"error: {event['error'].get('message', '')}", alarm=True)
             case _:
@@ -167,7 +167,7 @@ class _Teller:
             case "response.created":
                 self._answer = Answer(self._asked_s, moment.at_s)
                 self._asked_s = None
-                self._story.answers.append(self._answer)
+                self._transcript.answers.append(self._answer)
             case "response.output_audio.delta" | "response.audio.delta":
                 if self._answer is not None and self._answer.first_s is None:
                     self._answer.first_s = moment.at_s
@@ -181,14 +181,14 @@ class _Teller:
             case "response.function_call_arguments.done":
                 call = Called(moment.at_s, str(event.get("name", "")), str(event["arguments"]))
                 self._calls[event["call_id"]] = call
-                self._story.called.append(call)
+                self._transcript.called.append(call)
             case "response.done":
                 self._done(moment, event["response"])
 
     def _words(self, moment: Moment, item_id: str) -> Said:
         if item_id not in self._said:
             self._said[item_id] = Said(moment.at_s, "service", "")
-            self._story.said.append(self._said[item_id])
+            self._transcript.said.append(self._said[item_id])
         return self._said[item_id]
 
     def _done(self, moment: Moment, response: Mapping[str, Any]) -> None:
@@ -201,7 +201,7 @@ class _Teller:
             self._note(moment, f"the answer ended as {status}", alarm=status == "failed")
 
     def _note(self, moment: Moment, text: str, *, alarm: bool = False) -> None:
-        self._story.notes.append(Note(moment.at_s, text, alarm))
+        self._transcript.notes.append(Note(moment.at_s, text, alarm))
 
 
 def _opened(line: Line, number: int) -> Note:

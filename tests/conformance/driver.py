@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from replay.cassette.conversation import Closed, Conversation, Message, Step
+from replay.cassette.conversation import Closed, Conversation, ConversationStep, Message
 from replay.diff.audio_runs import run_of
 
 Event = Mapping[str, Any]
@@ -54,7 +54,7 @@ class _Line:
         self._result = result
         self._begin = len(recorded), len(result.received)
 
-    async def follow(self, steps: Sequence[Step]) -> None:
+    async def follow(self, steps: Sequence[ConversationStep]) -> None:
         code, reason = 1000, ""
         for step in steps:
             match step:
@@ -106,7 +106,7 @@ def _milestones(events: Sequence[Event]) -> Iterator[str]:
             yield "the first delta of an answer"
 
 
-def _query(steps: Sequence[Step], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:
+def _query(steps: Sequence[ConversationStep], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:
     """What the recorded client asked for, as its service's first events tell: the model, the conversation resumed."""
     query: dict[str, str] = {}
     for step in steps:

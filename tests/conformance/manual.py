@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from replay.cassette.conversation import Conversation, Message, Step
+from replay.cassette.conversation import Conversation, ConversationStep, Message
 from tests.conformance.recordings import COMMITTED, is_audio
 
 COMMIT = {"type": "input_audio_buffer.commit"}
@@ -21,7 +21,7 @@ OFF = {"type": None}
 
 def with_manual_turns(recording: Conversation) -> Conversation:
     """The client with turn detection off and a commit of its own after each turn's audio; the echo follows suit."""
-    steps: list[Step] = []
+    steps: list[ConversationStep] = []
     for at, step in enumerate(recording.steps):
         if not isinstance(step, Message):
             steps.append(step)
@@ -41,7 +41,7 @@ def _switch_off(session: dict[str, Any]) -> None:
             holder["turn_detection"] = OFF
 
 
-def _goes_on(rest: Sequence[Step]) -> bool:
+def _goes_on(rest: Sequence[ConversationStep]) -> bool:
     """Whether more audio of this turn follows."""
     for step in rest:
         if not isinstance(step, Message) or step.event["type"] == COMMITTED:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from replay.cassette.conversation import Conversation, Message, Step
+from replay.cassette.conversation import Conversation, ConversationStep, Message
 from replay.formats import pydantic_ai
 
 FOLDER = Path(os.environ.get("REALTAPE_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
@@ -93,7 +93,7 @@ def with_sound(recording: Conversation, sound: list[Any]) -> Conversation:
 
     A turn lasts until the service has committed it. Its first piece of audio is replaced by all the others'.
     """
-    steps: list[Step] = []
+    steps: list[ConversationStep] = []
     speaking = False
     for step in recording.steps:
         if not isinstance(step, Message) or not is_audio(step.event):

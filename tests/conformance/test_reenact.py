@@ -11,9 +11,10 @@ import pytest
 from mockserver.dialects.names import ALIASES
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.conversation import Conversation, Message
-from replay.cassette.file import Record, Writer
+from replay.cassette.file import Writer
 from replay.cassette.frames import Close
 from replay.cassette.recording import Recording
+from replay.cassette.records import Record
 from replay.diff.compare import compare, report
 from replay.playback.verbatim import ALLOWED
 from replay.report.as_scenario import scenario, written

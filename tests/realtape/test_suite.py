@@ -12,7 +12,7 @@ from mockserver.testing.mock_server import MockServer
 from realtape.suite import CASSETTES, SUITE
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
-from replay.report.transcript import tell
+from replay.report.transcript import transcript_of
 
 NAMES = [conversation.name for conversation in SUITE]
 
@@ -45,13 +45,13 @@ def test_a_cassette_of_the_suite_is_a_mock_s_and_has_its_scenario(name):
     ],
 )
 def test_each_conversation_comes_to_its_own_end(name, last, tools):
-    story = tell(Recording.read(CASSETTES / f"{name}.tape"))
-    assert story.said[-1].text.endswith(last)
-    assert [call.result is not None for call in story.called] == [True] * tools
+    transcript = transcript_of(Recording.read(CASSETTES / f"{name}.tape"))
+    assert transcript.said[-1].text.endswith(last)
+    assert [call.result is not None for call in transcript.called] == [True] * tools
 
 
 def test_the_lost_connection_is_on_tape_and_the_conversation_taken_up_again():
-    notes = [note.text for note in tell(Recording.read(CASSETTES / "resumed-booking.tape")).notes]
+    notes = [note.text for note in transcript_of(Recording.read(CASSETTES / "resumed-booking.tape")).notes]
     assert notes[:3] == [
         "connection 0 opened",
         "the connection was lost",

@@ -14,7 +14,7 @@ from typing import Any
 
 from replay.diff.audio_runs import run_of
 from replay.diff.normal_form import normalize
-from replay.diff.placeholders import Mark, id_shape
+from replay.diff.placeholders import Placeholder, id_shape
 
 Events = list[dict[str, Any]]
 Fault = tuple[str, Events]
@@ -106,7 +106,7 @@ def _other_constants(events: Sequence[Any]) -> Iterator[Fault]:
         if normal.run is not None:
             continue  # those events are no longer one by one
         for path, value in _places(normal.event):
-            if isinstance(value, Mark) or value is None or isinstance(value, (dict, list)):
+            if isinstance(value, Placeholder) or value is None or isinstance(value, (dict, list)):
                 continue
             other = not value if isinstance(value, bool) else value + (1 if isinstance(value, (int, float)) else "x")
             yield _name(f"{value!r:.20} changed", events, normal.at, path), _with(events, normal.at, path, other)

@@ -9,10 +9,11 @@ from typing import Any
 
 from mockserver.protocol.peer import Note
 from mockserver.server.journal import Entry, SessionLog
-from replay.cassette.file import Content, Header, Record, Way, Writer
+from replay.cassette.file import Writer
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import event_in
 from replay.cassette.recording import Line, Moment
+from replay.cassette.records import Content, Header, Record, Way
 
 Told = tuple[str, float, Any]
 """`>` from the client or `<` from the service, seconds, and an event (a type is enough)."""

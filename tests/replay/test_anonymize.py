@@ -17,9 +17,10 @@ from mockserver.audio.wav import read_wav
 from mockserver.dialects.xai.usage import text_tokens
 from replay.anonymize import Voice, without_voice, without_words
 from replay.cassette import g711
-from replay.cassette.file import Cassette, Dropped, Outline, Record, Sound
+from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Recording
+from replay.cassette.records import Dropped, Outline, Record, Sound
 from replay.report.soundtrack import soundtrack
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"

@@ -11,7 +11,7 @@ import pytest
 
 from mockserver.responders.base import Call, Fail, Pause, Say, Turn
 from mockserver.responders.recorded import OVER, Tape
-from replay.cassette.content import chapters
+from replay.cassette.content import recorded_conversations
 from replay.cassette.recording import Line, Recording
 from replay.formats import pydantic_ai
 from tests.mockserver.talk import Talk
@@ -24,7 +24,7 @@ SOUND = (np.sin(np.arange(48_000) / 20) * 9000).astype("<i2")
 
 def tape(*told: Told) -> Tape:
     recording = Recording("tape", "xai", "hand", (line(*told),))
-    return Tape(chapters(recording)[0])
+    return Tape(recorded_conversations(recording)[0])
 
 
 def event(type: str, **fields: object) -> dict[str, object]:
@@ -149,13 +149,13 @@ def test_a_connection_that_resumes_goes_on_with_the_conversation_and_any_other_i
         conversation("c2", "Three."),
         conversation(None, "4"),
     )
-    found = chapters(Recording("tape", "xai", "hand", lines))
+    found = recorded_conversations(Recording("tape", "xai", "hand", lines))
     replies = [[exchange.steps[0] for exchange in chapter.exchanges] for chapter in found]
     assert [[getattr(step, "text", "") for step in steps] for steps in replies] == [["One.", "Two."], ["Three."], ["4"]]
 
 
 def test_the_conversation_comes_back_with_ids_of_its_own_and_waits_for_a_slower_client():
-    talk = Talk(Tape(chapters(TALK)[0]))
+    talk = Talk(Tape(recorded_conversations(TALK)[0]))
     talk.say("anything")
     talk.until("response.done")
     (call,) = talk.of("response.function_call_arguments.done")

@@ -22,10 +22,11 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.server.recordings import Verbatim
 from mockserver.server.service import Server
 from realtape import Call, MockServer, Say, Scenario
-from replay.cassette.file import Cassette, Record, Request, Response, Writer
+from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
 from replay.cassette.outline import outline
 from replay.cassette.recording import Recording
+from replay.cassette.records import Record, Request, Response
 from replay.diff.compare import compare, report
 from replay.playback.library import EmptyLibrary
 from tests.replay.taping import HEADER, taped, typed

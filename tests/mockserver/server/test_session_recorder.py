@@ -19,8 +19,9 @@ from mockserver.dialects.openai.dialect import OpenAI
 from mockserver.dialects.schema import Mismatch
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
-from replay.cassette.file import Cassette, Request, Response
+from replay.cassette.file import Cassette
 from replay.cassette.frames import Close, Reset, Text
+from replay.cassette.records import Request, Response
 from tests import served
 
 KEY = "sk-very-secret-key-of-somebody-0123456789"

@@ -14,22 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.file import (
-    VERSION,
-    BadCassette,
-    CannotRecord,
-    Cassette,
-    Content,
-    Dropped,
-    Header,
-    Outline,
-    Record,
-    Request,
-    Response,
-    Sound,
-    Writer,
-)
+from replay.cassette.file import VERSION, BadCassette, CannotRecord, Cassette, Writer
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import Content, Dropped, Header, Outline, Record, Request, Response, Sound
 
 HERE = Path(__file__).resolve().parent.parent
 HEADER = Header("mock", "ws://127.0.0.1:8765/v1/realtime", "xai@2026-07", "grok", "2026-07-01T09:00:00+00:00", "t 1")
@@ -146,7 +133,8 @@ def test_a_kill_in_mid_recording_loses_at_most_the_record_in_flight(tmp_path: Pa
     path = tmp_path / "a.tape"
     program = f"""
 import sys
-from replay.cassette.file import Header, Record, Writer
+from replay.cassette.file import Writer
+from replay.cassette.records import Header, Record
 from replay.cassette.frames import Text
 writer = Writer({str(path)!r}, Header("mock", "ws://x", "xai", None, "2026-07-01", "t"))
 for number in range(10**9):

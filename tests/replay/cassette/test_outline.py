@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.file import Outline, Sound
 from replay.cassette.frames import Binary, Text
 from replay.cassette.outline import outline, peak, restore, tone
+from replay.cassette.records import Outline, Sound
 
 LOUD = b"\x00\x40\x00\xc0" * 600
 QUIET = b"\x10\x00\xf0\xff" * 600

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.file import Cassette, Content, Dropped, Header, Outline, Record, Request, Response, Writer
+from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Text
 from replay.cassette.outline import outline
+from replay.cassette.records import Content, Dropped, Header, Outline, Record, Request, Response
 from replay.cassette.scrub import Scrubber
 
 # None of these was ever anybody's.

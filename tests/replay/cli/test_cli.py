@@ -15,8 +15,9 @@ from websockets.sync.client import connect as connect_sync
 
 import realtape
 from mockserver.testing.mock_server import MockServer
-from replay.cassette.file import Cassette, Content, Dropped, Header, Record, Request, Response, Writer
+from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Text
+from replay.cassette.records import Content, Dropped, Header, Record, Request, Response
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "xai-Qm7cT2vB9nX4kLp0wZs8RfYh3JdG6aEu1iOq5tVy"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from replay.diff.normal_form import VOLATILE, normalize
-from replay.diff.placeholders import Mark, form, id_shape, json_type
+from replay.diff.placeholders import Placeholder, form, id_shape, json_type
 
 ITEM = "a0000000-0000-4000-8000-000000000001"
 OTHER = "a0000000-0000-4000-8000-000000000002"
@@ -17,7 +17,7 @@ def shown(event: Any, *path: Any) -> Any:
     value = normalize([event])[0].event
     for key in path:
         value = value[key]
-    return str(value) if isinstance(value, Mark) else value
+    return str(value) if isinstance(value, Placeholder) else value
 
 
 def test_equal_ids_get_equal_placeholders_whatever_they_name():

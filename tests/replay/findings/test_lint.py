@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import realtape
-from replay.cassette.file import Way
 from replay.cassette.frames import Text
+from replay.cassette.records import Way
 from tests.replay.cli.test_cli import ANSWER, END, OPEN, tape
 
 

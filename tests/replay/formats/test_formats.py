@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 import realtape
 from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import Cassette, Dropped, Header, Outline, Record, Request, Response, Sound, Writer
+from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.recording import Recording
+from replay.cassette.records import Dropped, Header, Outline, Record, Request, Response, Sound
 from replay.formats import detect, har, jsonl, page, wav
 from replay.formats.tape import write
 from replay.report.soundtrack import soundtrack

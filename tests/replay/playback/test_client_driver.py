@@ -31,7 +31,7 @@ from replay.playback.client_driver import Caller, Limits, Outcome
 from replay.playback.id_map import IdMap
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
-from replay.report.transcript import tell
+from replay.report.transcript import transcript_of
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
 NAMES = ["booking", "fully-booked", "medical-escalation", "resumed-booking", "tool-failure", "unclear-audio"]
@@ -145,7 +145,7 @@ def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_
     outcome = autojump.run(again())
     assert (outcome.drift(), outcome.overdue) == ([], [])
     assert "conversation.item.truncated" in [event["type"] for event in outcome.received]
-    assert [said.cut for said in tell(Recording.read(tape)).said].count(True) == 1
+    assert [said.cut for said in transcript_of(Recording.read(tape)).said].count(True) == 1
 
 
 def test_calls_are_matched_by_name_whatever_is_called_in_between():

@@ -15,7 +15,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from mockserver.testing.mock_server import MockServer
-from replay.cassette.file import Cassette, Request
+from replay.cassette.file import Cassette
+from replay.cassette.records import Request
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 from tests.clients.conftest import node_folder as node_folder

@@ -24,23 +24,12 @@ from websockets.typing import Subprotocol
 
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
-from replay.cassette.file import (
-    BadCassette,
-    CannotRecord,
-    Cassette,
-    Content,
-    Dropped,
-    Outline,
-    Record,
-    Request,
-    Response,
-    Sound,
-    provable_origin,
-)
+from replay.cassette.file import BadCassette, CannotRecord, Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import Content, Dropped, Outline, Record, Request, Response, Sound, provable_origin
 from replay.relay.relay import Relay, Settings, whether_to_record
 from replay.relay.upstream import BadUpstream, Upstream
-from replay.relay.writer import Scribe
+from replay.relay.writer import BackgroundWriter
 
 KEY = "a-key-without-any-form"
 AT = datetime(2026, 7, 10, 9, tzinfo=timezone.utc)
@@ -391,10 +380,12 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording_not_the_call(tmp_path: 
     reasons: list[str] = []
     header = Settings(out=tmp_path / "a.tape", recorded_at=AT, tool="t")
     relay = Relay(Upstream("ws://x/v1/realtime"), header)
-    scribe = Scribe(tmp_path / "a.tape", relay._header(None), overwrite=False, secrets=(), failed=reasons.append)
+    writer = BackgroundWriter(
+        tmp_path / "a.tape", relay._header(None), overwrite=False, secrets=(), failed=reasons.append
+    )
     for _ in range(10_000):
-        scribe.put(Record(0, 0, "sent", Text(b'{"a":"' + b"x" * 5000 + b'"}')), "pcm")
-    scribe.finish(1)
+        writer.put(Record(0, 0, "sent", Text(b'{"a":"' + b"x" * 5000 + b'"}')), "pcm")
+    writer.finish(1)
     (reason,) = reasons
     assert "writing does not keep up" in reason
     with Cassette.so_far(tmp_path / "a.tape") as cassette:

@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from replay.cassette.file import Record
+from replay.cassette.records import Record
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 from tests.replay.relay.test_relay import AT, KEY, Tap, mock, story, tap, typed_turn

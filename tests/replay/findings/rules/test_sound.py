@@ -5,8 +5,8 @@ import pybase64
 import pytest
 
 from replay.cassette import g711
-from replay.cassette.file import Sound
 from replay.cassette.outline import tone
+from replay.cassette.records import Sound
 from replay.findings.encodings import told_apart
 from tests.mockserver.talk import TONE
 from tests.replay.findings.stories import DIALECTS, Story, story
