@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,9 +21,25 @@ COMMITTED = "input_audio_buffer.committed"
 _LEAST_SOUND_BYTES = 480  # 10 ms of 24 kHz PCM16: no client sends less, a recorder that cuts keeps less
 
 
+NOT_REPRODUCED: Mapping[str, str] = {
+    "openai/hang_up_http": "an exchange over HTTP, which has no events",
+    "openai/sideband_hang_up": "the sideband of a WebRTC call, which the mock does not serve",
+    "openai/typed_turn_2_1_mini": "gpt-realtime-2.1-mini: client ids, metadata, reasoning tokens",
+    "xai/push_to_talk_2026_09": "grok-voice-think-fast-2.0: an item that is added twice",
+    "xai/push_to_talk_three_turns_2026_09": "grok-voice-think-fast-2.0: an item that is added twice",
+    "xai/typed_turn_2026_09": "grok-voice-think-fast-2.0: client ids, metadata",
+}
+"""What the mock does not do yet, by recording (`dialect/stem`). No other test plays these.
+
+test_not_reproduced.py fails when the mock reproduces one: take its row out then.
+"""
+
+
 def recordings(dialect: str) -> list[Path]:
-    """The files of a dialect, by name. Empty if there are none on this machine."""
-    return sorted((FOLDER / dialect).glob("*.yaml"))
+    """The files of a dialect that the mock reproduces, by name. Empty if there are none on this machine."""
+    return [
+        path for path in sorted((FOLDER / dialect).glob("*.yaml")) if f"{dialect}/{path.stem}" not in NOT_REPRODUCED
+    ]
 
 
 @cache
