@@ -28,10 +28,10 @@ def faults() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Read a fault file and print its faults, one a line, as they are understood."""
-    from mockserver.faults.files import told
+    from mockserver.faults.files import as_line
 
     for fault in _read(file).faults:
-        click.echo(told(fault))
+        click.echo(as_line(fault))
 
 
 @faults.command()
@@ -146,7 +146,7 @@ async def _try_each(bench: Bench, tried: Sequence[tuple[str, str, Fault]], jobs:
 
 
 async def _try_plans(bench: Bench, chosen: Sequence[Sequence[Fault]], seed: str | None, as_json: bool) -> None:
-    from mockserver.faults.files import told, written
+    from mockserver.faults.files import as_line, as_text
     from mockserver.testing.fault_sweep import shrunk
 
     async def fails(faults: Sequence[Fault]) -> bool:
@@ -155,8 +155,8 @@ async def _try_plans(bench: Bench, chosen: Sequence[Sequence[Fault]], seed: str 
     found: list[dict[str, Any]] = []
     for plan in chosen:
         failed = await fails(plan)
-        smallest = written(await shrunk(plan, fails), seed) if failed else None
-        found.append({"faults": [told(each) for each in plan], "survived": not failed, "smallest": smallest})
+        smallest = as_text(await shrunk(plan, fails), seed) if failed else None
+        found.append({"faults": [as_line(each) for each in plan], "survived": not failed, "smallest": smallest})
         if not as_json:
             head = f"# {len(plan)} faults, of which these are enough\n" if failed else f"# survived {len(plan)} faults"
             click.echo(f"{head}{smallest or ''}".rstrip())

@@ -48,7 +48,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HandshakeRequest:
     """What a handshake asks for. A `subprotocol` is to be echoed, or browsers drop the connection."""
 
     credential: str | None
@@ -62,10 +62,10 @@ class Handshake(Protocol):
 
     def read(
         self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
-    ) -> Asked | Refusal:
+    ) -> HandshakeRequest | Refusal:
         """A handshake's `Authorization`, `Sec-WebSocket-Protocol`, query and `OpenAI-Beta`."""
 
-    def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+    def check(self, asked: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         """What is wrong with a handshake whose credential is good; `secret` is the session its client secret is for."""
 
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
@@ -91,7 +91,7 @@ class Handshake(Protocol):
     def secret(self, secret: Secret) -> Mapping[str, object]:
         """The answer to a request for a client secret."""
 
-    def astray(self, method: str, path: str) -> Refusal:
+    def not_found(self, method: str, path: str) -> Refusal:
         """The answer at a path, still percent-encoded, that is not served; the service itself may well have it."""
 
     def body(self, refusal: Refusal) -> Mapping[str, object]:

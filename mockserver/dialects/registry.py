@@ -24,7 +24,7 @@ from mockserver.dialects.xai import usage as xai_usage
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class DatedService:
     """One service as of one date."""
 
     dialect: Callable[[Opening, PriceTable], Dialect]
@@ -39,38 +39,38 @@ class Service:
         return self.dialect(opening, self.prices)
 
 
-def _service(name: DialectName) -> Service:
+def _service(name: DialectName) -> DatedService:
     match name:
         case "xai@2026-04":
-            return Service(
+            return DatedService(
                 partial(xai.Xai, xai.XAI_2026_04),
                 xai_handshake.UNAUTHENTICATED,
                 xai_schema.EVENTS,
                 xai_usage.PRICES_2026_07,
             )
         case "xai@2026-07":
-            return Service(
+            return DatedService(
                 partial(xai.Xai, xai.XAI_2026_07),
                 xai_handshake.UNAUTHENTICATED,
                 xai_schema.EVENTS,
                 xai_usage.PRICES_2026_07,
             )
         case "xai@2026-08":
-            return Service(
+            return DatedService(
                 partial(xai.Xai, xai.XAI_2026_08),
                 xai_handshake.UNAUTHENTICATED,
                 xai_schema.EVENTS,
                 xai_usage.PRICES_2026_08,
             )
         case "xai@2026-09":
-            return Service(
+            return DatedService(
                 partial(xai.Xai, xai.XAI_2026_09),
                 xai_handshake.INVALID_ARGUMENT,
                 xai_schema.EVENTS,
                 xai_usage.PRICES_2026_08,
             )
         case "openai@2026-08":
-            return Service(
+            return DatedService(
                 partial(openai.OpenAI, openai.OPENAI_2026_08),
                 OpenAIHandshake(),
                 openai_schema.EVENTS,
@@ -80,4 +80,4 @@ def _service(name: DialectName) -> Service:
             assert_never(name)
 
 
-SERVICES: Mapping[str, Service] = {name: _service(name) for name in DIALECT_NAMES}
+SERVICES: Mapping[str, DatedService] = {name: _service(name) for name in DIALECT_NAMES}

@@ -20,7 +20,7 @@ Events = Mapping[str, Mapping[str, Shape]]
 """By event type."""
 
 
-class Mismatch(Exception):
+class SchemaMismatch(Exception):
     """The mock sent what its own dialect does not allow: a bug of the mock."""
 
 

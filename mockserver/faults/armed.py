@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
-from mockserver.faults.places import TIME
+from mockserver.faults.injection_points import TIME
 from mockserver.protocol.ids import stream
 
 if TYPE_CHECKING:  # a server without faults loads none
@@ -19,7 +19,7 @@ MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TrafficEvent:
     """A message on its way: `out` from the service, `in` from the client."""
 
     way: Literal["in", "out"]
@@ -36,7 +36,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Strike:
+class Trigger:
     """A fault struck: in which session (empty at a handshake), when, and at what."""
 
     session: str
@@ -54,31 +54,31 @@ class Armed:
     """Names its random streams: the plan's seed and what the fault is, so that other faults move nothing here."""
     on: bool = True
     fired: int = 0
-    strikes: list[Strike] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
 
-    def strike(self, session: str, at: float, event: str) -> bool:
+    def trigger(self, session: str, at: float, event: str) -> bool:
         """Count a strike, unless the fault is off or spent."""
         if not self.on or (self.fault.times is not None and self.fired >= self.fault.times):
             return False
         self.fired += 1
-        if len(self.strikes) < MOST_KEPT:
-            self.strikes.append(Strike(session, at, event))
+        if len(self.triggers) < MOST_KEPT:
+            self.triggers.append(Trigger(session, at, event))
         return True
 
     def forget(self) -> None:
-        """As if it had never struck."""
+        """As if it had never triggered."""
         self.fired = 0
-        self.strikes.clear()
+        self.triggers.clear()
 
     def as_json(self) -> dict[str, Any]:
         """As the control plane shows it."""
         from mockserver.faults.files import as_mapping
 
-        where = [{"session": each.session, "at": round(each.at, 6), "event": each.event} for each in self.strikes]
+        where = [{"session": each.session, "at": round(each.at, 6), "event": each.event} for each in self.triggers]
         return {"id": self.id, "fault": as_mapping(self.fault), "fired": self.fired, "where": where}
 
 
-class Watch:
+class FaultWatch:
     """One fault on one connection: counts events and says when it is time. `since` is when it began to look."""
 
     def __init__(self, armed: Armed, session: str, number: int, since: float) -> None:
@@ -95,7 +95,7 @@ class Watch:
         self._seen = 0
         self._responses: dict[str, int] = {}
 
-    def hit(self, event: Event) -> bool:
+    def hit(self, event: TrafficEvent) -> bool:
         """Whether the fault strikes at this event; it is counted either way."""
         if event.response is not None:
             self._responses.setdefault(event.response, len(self._responses) + 1)
@@ -106,17 +106,17 @@ class Watch:
         if fault.response is not None and number != fault.response:
             return False
         self._seen += 1
-        return fault.nth in (None, self._seen) and self.struck(event)
+        return fault.nth in (None, self._seen) and self.triggered(event)
 
-    def struck(self, event: Event) -> bool:
+    def triggered(self, event: TrafficEvent) -> bool:
         """Whether it strikes here: by its probability, and as long as it is on."""
         probability = self.fault.probability
         lucky = probability < 1 and self.rng.random() >= probability
-        return not lucky and self.armed.strike(self._session, event.at, event.name)
+        return not lucky and self.armed.trigger(self._session, event.at, event.name)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FaultTarget:
     """A connection, as far as faults need to know it: `number` counts those that were opened, from 1."""
 
     number: int

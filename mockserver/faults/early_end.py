@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from mockserver.dialects.base import Dialect
-from mockserver.faults.armed import Event, Watch
+from mockserver.faults.armed import FaultWatch, TrafficEvent
 from mockserver.faults.kinds import Fail, Incomplete
 from mockserver.protocol.facts import Doom, Fact, Response, ResponseEnded, ResponseStarted
 from replay.cassette.frames import Frame, Text
@@ -20,8 +20,8 @@ from replay.cassette.frames import Frame, Text
 class Spoilt:
     """A Dialect; what it does not do itself, the one inside does. `note` is told what strikes, where and when."""
 
-    def __init__(self, dialect: Dialect, note: Callable[[Watch, str, float], None]) -> None:
-        self.watches: Sequence[Watch] = ()
+    def __init__(self, dialect: Dialect, note: Callable[[FaultWatch, str, float], None]) -> None:
+        self.watches: Sequence[FaultWatch] = ()
         self._dialect = dialect
         self._note = note
         self._going: Response | None = None
@@ -65,7 +65,7 @@ class Spoilt:
             response.status, response.reason, response.error = doom.status, doom.reason, doom.error
 
     def _struck(self, type: str, at: float, response: Response | None) -> Iterator[Fail | Incomplete]:
-        event = Event("out", type, at, None if response is None else response.id)
+        event = TrafficEvent("out", type, at, None if response is None else response.id)
         for watch in self.watches:
             if watch.hit(event) and isinstance(watch.fault, Fail | Incomplete):
                 self._note(watch, type, at)

@@ -16,7 +16,7 @@ from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read
 from mockserver.documents.validation import advice, explain
 from mockserver.faults.kinds import KINDS, Fault, fields_of
 
-Given = Mapping[str, Any] | Sequence[Fault | Mapping[str, Any]] | str | os.PathLike[str]
+FaultSource = Mapping[str, Any] | Sequence[Fault | Mapping[str, Any]] | str | os.PathLike[str]
 """What programs may call faults: a file's path, its content as a mapping, or a list of faults."""
 _SHARED = ("at", "nth", "response", "session", "times", "probability", "name")
 _DO = ", ".join(KINDS)
@@ -53,7 +53,7 @@ def parse(text: str, source: str = "<text>") -> FaultFile:
     return _file(document.data, document.where)
 
 
-def given(faults: Given) -> FaultFile:
+def faults_from(faults: FaultSource) -> FaultFile:
     """What a program says. Raises FaultError."""
     if isinstance(faults, str | os.PathLike):
         return load(faults)
@@ -62,15 +62,15 @@ def given(faults: Given) -> FaultFile:
     return _file(faults, dotted)
 
 
-def told(fault: Fault) -> str:
+def as_line(fault: Fault) -> str:
     """A fault in one line, as a file has it."""
     return yaml.safe_dump(as_mapping(fault), default_flow_style=True, sort_keys=False, width=10_000).strip()
 
 
-def written(faults: Iterable[Fault], seed: str | None = None) -> str:
+def as_text(faults: Iterable[Fault], seed: str | None = None) -> str:
     """Faults as a file."""
     head = [] if seed is None else [f"seed: {seed}"]
-    return "\n".join([*head, "faults:", *(f"  - {told(fault)}" for fault in faults)]) + "\n"
+    return "\n".join([*head, "faults:", *(f"  - {as_line(fault)}" for fault in faults)]) + "\n"
 
 
 def as_mapping(fault: Fault) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 
 from mockserver.audio.formats import PCM_24K, AudioFormat
-from mockserver.faults.armed import Armed, Event, Place, Watch
+from mockserver.faults.armed import Armed, FaultTarget, FaultWatch, TrafficEvent
 from mockserver.faults.early_end import Spoilt
-from mockserver.faults.files import told
+from mockserver.faults.files import as_line
 from mockserver.faults.kinds import (
     Bandwidth,
     Clip,
@@ -44,7 +44,7 @@ from mockserver.faults.kinds import (
 from mockserver.faults.sound import clipped, misrated, silent, told_format
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
-from mockserver.protocol.peer import Act, Mute, Note, Peer, Torn
+from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
 from replay.cassette import frames
 from replay.cassette.frames import Binary, Frame, Outgoing, Text
 
@@ -108,19 +108,19 @@ class _Lane:
             yield piece
 
 
-class Faulty:
+class FaultInjector:
     """A peer, faults included; `follow` says which."""
 
-    def __init__(self, peer: Peer, place: Place) -> None:
+    def __init__(self, peer: Peer, target: FaultTarget) -> None:
         self._peer = peer
-        self._place = place
-        self._all: list[Watch] = []
-        self._watches: list[Watch] = []
+        self._target = target
+        self._all: list[FaultWatch] = []
+        self._watches: list[FaultWatch] = []
         """Those that look at messages here; the others sit in `_spoilt`."""
         self._down = _Lane()
         self._up = _Lane()
-        self._timed: list[Watch] = []
-        self._next: list[Watch] = []
+        self._timed: list[FaultWatch] = []
+        self._next: list[FaultWatch] = []
         """Struck at a time, for the next event of the service."""
         self._stalled: Armed | None = None
         self._over = False
@@ -130,8 +130,10 @@ class Faulty:
     def follow(self, faults: Sequence[Armed], now: float) -> None:
         """From `now` on there are these faults; those that were there already go on counting."""
         known = {watch.armed: watch for watch in self._all}
-        place = self._place
-        self._all = [known.get(each) or Watch(each, place.session_id, place.number, now) for each in faults if each.on]
+        target = self._target
+        self._all = [
+            known.get(each) or FaultWatch(each, target.session_id, target.number, now) for each in faults if each.on
+        ]
         new = [watch for watch in self._all if watch.armed not in known]
         timed = [watch for watch in (*self._timed, *new) if watch.due is not None and watch.armed.on]
         self._timed = sorted(timed, key=lambda watch: watch.due or 0.0)
@@ -143,9 +145,9 @@ class Faulty:
             self._down.bytes_per_s = None
         self._spoil([watch for watch in self._all if isinstance(watch.fault, Fail | Incomplete)])
 
-    def _spoil(self, watches: list[Watch]) -> None:
+    def _spoil(self, watches: list[FaultWatch]) -> None:
         """Let answers be ended early; a recording has none to end."""
-        session = self._place.session
+        session = self._target.session
         if session is None or not (watches or self._spoilt):
             self._timed = [watch for watch in self._timed if watch not in watches]
             return
@@ -227,7 +229,7 @@ class Faulty:
             at = watch.due or 0.0
             if isinstance(watch.fault, _OF_AN_EVENT):
                 self._next.append(watch)
-            elif watch.struck(Event("out", watch.fault.at, at)):
+            elif watch.triggered(TrafficEvent("out", watch.fault.at, at)):
                 self._note(watch, watch.fault.at, at)
                 self._down.put(self._changed(watch, [], at, self._down))
 
@@ -241,11 +243,11 @@ class Faulty:
             return
         event = _event("out", out.frame, out.at, self._learn_formats)
         hits = [watch for watch in self._watches if watch.hit(event)]
-        hits += [watch for watch in self._next if watch.struck(event)]
+        hits += [watch for watch in self._next if watch.triggered(event)]
         self._next.clear()
         self._pass(self._down, out, event, hits)
 
-    def _pass(self, lane: _Lane, out: Outgoing, event: Event, hits: list[Watch]) -> None:
+    def _pass(self, lane: _Lane, out: Outgoing, event: TrafficEvent, hits: list[FaultWatch]) -> None:
         pieces: list[Sent] = [out]
         waiting = bool(lane.behind)
         for watch in hits:
@@ -261,8 +263,8 @@ class Faulty:
         if self._down.held > HELD_CAP or self._up.held > HELD_CAP:
             self._end(out.at, frames.Reset())
 
-    def _note(self, watch: Watch, event: str, at: float) -> None:
-        self._down.put([Act(at, Note(told(watch.fault), event))])
+    def _note(self, watch: FaultWatch, event: str, at: float) -> None:
+        self._down.put([Act(at, FaultNote(as_line(watch.fault), event))])
 
     def _end(self, at: float, how: Frame | Mute | Torn) -> None:
         """The last that happens."""
@@ -272,7 +274,7 @@ class Faulty:
 
     # What each fault does.
 
-    def _changed(self, watch: Watch, pieces: list[Sent], at: float, lane: _Lane) -> list[Sent]:
+    def _changed(self, watch: FaultWatch, pieces: list[Sent], at: float, lane: _Lane) -> list[Sent]:
         """What a fault leaves of an event; at a time there is none."""
         match watch.fault:
             case Drop():
@@ -300,7 +302,7 @@ class Faulty:
                 return _each(pieces, _halved)
             case Error() as error:
                 rejected = Rejected(error.message, error.type, error.code)
-                self._down.put(Outgoing(at, each) for each in self._place.dialect.render(Malformed(rejected), at))
+                self._down.put(Outgoing(at, each) for each in self._target.dialect.render(Malformed(rejected), at))
             case Close(code=code, reason=reason):
                 self._end(at, frames.Close(code, reason))
             case Reset():
@@ -330,23 +332,23 @@ _OF_AN_EVENT = (Drop, Duplicate, Reorder, Delay, Jitter, Corrupt, Truncate, Tear
 
 def _event(
     way: Any, frame: Message, at: float, session: Callable[[dict[str, Any]], None] = lambda event: None
-) -> Event:
+) -> TrafficEvent:
     """What a message is; its object goes to `session` if it tells of one."""
     if isinstance(frame, Binary):
-        return Event(way, "binary", at)
+        return TrafficEvent(way, "binary", at)
     try:
         event = orjson.loads(frame.data)
     except orjson.JSONDecodeError:
         event = None
     if not isinstance(event, dict) or not isinstance(type := event.get("type"), str):
-        return Event(way, "", at)
+        return TrafficEvent(way, "", at)
     if way == "in":
-        return Event(way, type, at)
+        return TrafficEvent(way, type, at)
     if type.startswith("session."):
         session(event)
     response = event.get("response")
     id = event.get("response_id") or (response.get("id") if isinstance(response, dict) else None)
-    return Event(way, type, at, id if isinstance(id, str) else None)
+    return TrafficEvent(way, type, at, id if isinstance(id, str) else None)
 
 
 def _size(frame: object) -> int:
@@ -362,7 +364,7 @@ def _each(pieces: list[Sent], change: Callable[[Message], Message]) -> list[Sent
     ]
 
 
-def _corrupted(frame: Message, watch: Watch) -> Message:
+def _corrupted(frame: Message, watch: FaultWatch) -> Message:
     """One quotation mark less and JSON does not close any more, wherever it was."""
     data = frame.data
     if isinstance(frame, Binary):

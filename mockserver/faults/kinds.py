@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from mockserver.documents.validation import refusal
-from mockserver.faults.places import HANDSHAKE, TIME, place, seconds
+from mockserver.faults.injection_points import HANDSHAKE, TIME, place, seconds
 
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 _AUDIO = ("audio.delta", "append", "*", "binary")

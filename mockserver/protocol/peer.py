@@ -22,7 +22,7 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class FaultNote:
     """For the journal alone: a fault struck, at an event."""
 
     fault: str
@@ -34,7 +34,7 @@ class Act:
     """What is done to the connection itself, and when. Only faults ask for it."""
 
     at: float
-    frame: Torn | Mute | Note
+    frame: Torn | Mute | FaultNote
 
 
 class Peer(Protocol):
@@ -56,7 +56,7 @@ class Peer(Protocol):
         """Everything that happened up to and including `now`, oldest first, each frame once."""
 
 
-class Until:
+class ExpiringPeer:
     """A peer up to an instant, or until nothing was heard of either side for `idle_s`; then it says its `last` frames,
     made from the instant and whether it was idle, and is heard no more."""
 
@@ -100,7 +100,7 @@ class Until:
         return out
 
 
-class TurnedAway:
+class RefusedPeer:
     """A peer that says its few frames at once, and hears nothing."""
 
     def __init__(self, frames: Sequence[Frame]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
-from mockserver.protocol.peer import Act, Mute, Note, Peer, Torn
+from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
 from mockserver.server.clock import Clock, Handle
 from mockserver.server.journal import SessionLog
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text
@@ -276,7 +276,7 @@ class Connection:
             else:
                 self._send(at, parts)
                 at, parts = [], []
-                if isinstance(frame, Note):
+                if isinstance(frame, FaultNote):
                     self._log.struck(each.at, frame)
                     continue
                 self._finish(each.at, frame)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import orjson
 
 from mockserver.billing.prices import dollars
-from mockserver.protocol.peer import Note
+from mockserver.protocol.peer import FaultNote
 from mockserver.testing.assertions import Assertions
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
     at: float
     way: Way
-    data: str | Frame | bytes | Note
+    data: str | Frame | bytes | FaultNote
 
     @property
     def event(self) -> Event | None:
@@ -75,7 +75,7 @@ class Entry(NamedTuple):
                 return "binary", {"bytes": len(data)}
             case Text(data):
                 return None, data.decode(errors="replace")
-            case Note(fault, struck):
+            case FaultNote(fault, struck):
                 return "fault", {"fault": fault, "event": struck}
             case text:
                 return None, text
@@ -199,7 +199,7 @@ class SessionLog(Assertions):
             self.tape.put(at, "received", frame)
         self._keep(Entry(at, "out", frame))
 
-    def struck(self, at: float, note: Note) -> None:
+    def struck(self, at: float, note: FaultNote) -> None:
         """A fault struck. What it did to its event is what crossed the wire after this."""
         self._keep(Entry(at, "in" if note.event.startswith("<") else "out", note))
 
@@ -226,9 +226,9 @@ class SessionLog(Assertions):
             self.tape.ended(at, code, reason)
 
     @property
-    def faults(self) -> list[Note]:
+    def faults(self) -> list[FaultNote]:
         """The faults that struck, oldest first."""
-        return [entry.data for entry in self.entries if isinstance(entry.data, Note)]
+        return [entry.data for entry in self.entries if isinstance(entry.data, FaultNote)]
 
     def received(self, type: str | None = None) -> list[Event]:
         """The client's events, oldest first; only those of one type when it is given."""
@@ -259,8 +259,10 @@ class SessionLog(Assertions):
         entries = self.entries
         skipped = min(max(0, since - self.dropped), len(entries))
         rows = [entry.shown(whole_audio) for entry in entries[skipped:]]
-        frames = [row for entry, row in zip(entries[skipped:], rows, strict=True) if not isinstance(entry.data, Note)]
-        gone = self.dropped + sum(not isinstance(entry.data, Note) for entry in entries[:skipped])
+        frames = [
+            row for entry, row in zip(entries[skipped:], rows, strict=True) if not isinstance(entry.data, FaultNote)
+        ]
+        gone = self.dropped + sum(not isinstance(entry.data, FaultNote) for entry in entries[:skipped])
         for finding in self.findings:
             if finding.frame is not None and 0 <= (at := finding.frame - gone) < len(frames):
                 frames[at].setdefault("findings", []).append(finding.as_json())

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from mockserver.dialects.handshake import NOT_HTTP, Asked, Denied, Handshake, Refusal, http_refusal
+from mockserver.dialects.handshake import NOT_HTTP, Denied, Handshake, HandshakeRequest, Refusal, http_refusal
 from mockserver.dialects.names import AUTO, DIALECT_NAMES, dialect_for
-from mockserver.faults.armed import Place
-from mockserver.faults.plan import Plan
+from mockserver.faults.armed import FaultTarget
+from mockserver.faults.fault_set import FaultSet
 from mockserver.protocol.limits import Limits
-from mockserver.protocol.peer import TurnedAway, Until
+from mockserver.protocol.peer import ExpiringPeer, RefusedPeer
 from mockserver.server import control
 from mockserver.server.accounts import Accounts, Team
 from mockserver.server.clock import Clock
@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # these load numpy and pydantic, which a server that is not y
     from mockserver.audio.vad.detector import EngineFor
     from mockserver.billing.ledger import Ledger
     from mockserver.dialects.base import Dialect, Traits
-    from mockserver.dialects.registry import Service
+    from mockserver.dialects.registry import DatedService
     from mockserver.faults.kinds import Fault
     from mockserver.protocol.peer import Peer
     from mockserver.responders.base import Responder
@@ -82,7 +82,7 @@ class Live:
     session: Session | None
     """None where a recording is played verbatim."""
     connection: Connection
-    place: Place
+    target: FaultTarget
     task: asyncio.Task[object] | None
 
 
@@ -96,7 +96,7 @@ class _Cast:
     ledger: Ledger
 
 
-def _service(name: str) -> Service:
+def _service(name: str) -> DatedService:
     from mockserver.dialects.registry import SERVICES
 
     return SERVICES[name]
@@ -129,7 +129,7 @@ class Server:
         """What went wrong inside the mock, oldest first."""
         self.live: dict[str, Live] = {}
         """Open sessions by id."""
-        self.faults = Plan(seed=options.seed)
+        self.faults = FaultSet(seed=options.seed)
         self._served_so_far = 0
         self._waiting: set[asyncio.Future[bool]] = set()
         """Handshakes that a fault keeps waiting."""
@@ -319,9 +319,9 @@ class Server:
     def refit(self) -> None:
         """Let open connections follow a change of `faults`."""
         for live in self.live.values():
-            live.connection.refit(partial(self.faults.fit, place=live.place))
+            live.connection.refit(partial(self.faults.fit, target=live.target))
 
-    def _let_in(self, request: web.Request, name: str) -> tuple[Asked, Team] | Refusal:
+    def _let_in(self, request: web.Request, name: str) -> tuple[HandshakeRequest, Team] | Refusal:
         """What a handshake asks for and who asks, who has a seat from then on."""
         handshake, query, headers = _service(name).handshake, tuple(request.query.items()), request.headers
         asked = handshake.read(headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta"))
@@ -352,7 +352,7 @@ class Server:
         reason = ".".join(filter(None, (refusal.kind, refusal.code)))
         frames = (*dialect.render(Malformed(rejected), 0.0), Close(refusal.close_code, reason))
         subprotocol = "realtime" if "realtime" in (_offered(request) or "").replace(" ", "").split(",") else None
-        cast = _Cast(dialect, TurnedAway(frames), None, Ledger(dialect.prices, dialect.model))
+        cast = _Cast(dialect, RefusedPeer(frames), None, Ledger(dialect.prices, dialect.model))
         return await self._serve(request, subprotocol, cast, Team())
 
     def limits(self, team: Team, name: str) -> Limits:
@@ -389,10 +389,10 @@ class Server:
         if self.tapes is not None:
             log.tape = self.tapes.open(log.id, cast.dialect.name, request, ws.headers, self.clock.unix())
         self._served_so_far += 1
-        place = Place(self._served_so_far, log.id, cast.dialect, cast.session)
-        peer = self.faults.fit(self._checked(cast, log.id), 0.0, place)
+        target = FaultTarget(self._served_so_far, log.id, cast.dialect, cast.session)
+        peer = self.faults.fit(self._checked(cast, log.id), 0.0, target)
         connection = Connection(peer, ws, writer, transport, self.clock, log)
-        self.live[log.id] = Live(team, cast.session, connection, place, asyncio.current_task())
+        self.live[log.id] = Live(team, cast.session, connection, target, asyncio.current_task())
         if (ping_s := cast.dialect.traits.ping_s) is not None:
             connection.keep_alive(ping_s)
         try:
@@ -406,12 +406,12 @@ class Server:
         """A peer whose events are looked at, if they shall be; recorded ones are nobody's doing here."""
         if not self.options.check or self.verbatim is not None:
             return cast.peer
-        from mockserver.dialects.schema import Checked, Mismatch
+        from mockserver.dialects.schema import Checked, SchemaMismatch
 
         def report(problem: str) -> None:
             _LOG.error("session %s: a bug of the mock: %s", session, problem)
             if len(self.errors) < MOST_ERRORS:
-                self.errors.append(Mismatch(problem))
+                self.errors.append(SchemaMismatch(problem))
 
         return Checked(cast.peer, _service(cast.dialect.name).schema, report)
 
@@ -435,7 +435,7 @@ class Server:
         self._opened += 1
         return seed
 
-    def _cast(self, name: str, asked: Asked, team: Team, query: tuple[tuple[str, str], ...]) -> _Cast:
+    def _cast(self, name: str, asked: HandshakeRequest, team: Team, query: tuple[tuple[str, str], ...]) -> _Cast:
         """Who serves a new connection: a session, or a recording."""
         from mockserver.dialects.base import Opening
 
@@ -482,7 +482,7 @@ class Server:
         def last(at: float, idle: bool) -> Iterable[Frame]:
             return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
 
-        peer = Until(overheard(session, responder), limits.session_s, limits.idle_s, last)
+        peer = ExpiringPeer(overheard(session, responder), limits.session_s, limits.idle_s, last)
         return _Cast(dialect, peer, session, session.ledger)
 
     def _remembered(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
@@ -549,7 +549,7 @@ class Server:
         except web.HTTPException as problem:
             handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and request.path.startswith("/v1/"):
-                refusal = handshake.astray(request.method, request.rel_url.raw_path)
+                refusal = handshake.not_found(request.method, request.rel_url.raw_path)
             response = self._refused(refusal, handshake)
             if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = allowed

@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from mockserver.faults.files import FaultError, parse, told
+from mockserver.faults.files import FaultError, as_line, parse
 from mockserver.faults.kinds import Fault
 from mockserver.protocol.ids import stream
 from mockserver.server.journal import SessionLog
@@ -66,7 +66,7 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """With what the command said last, where it failed."""
-        shown = {"faults": [told(fault) for fault in self.faults], "outcome": self.word, "exit_code": self.code}
+        shown = {"faults": [as_line(fault) for fault in self.faults], "outcome": self.word, "exit_code": self.code}
         return shown if self.survived else {**shown, "output": self.output}
 
 

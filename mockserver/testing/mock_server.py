@@ -22,7 +22,7 @@ from replay.findings import Finding, Setting
 
 if TYPE_CHECKING:
     from mockserver.faults.armed import Armed
-    from mockserver.faults.files import FaultFile, Given
+    from mockserver.faults.files import FaultFile, FaultSource
     from mockserver.responders.scenario import Scenario
     from mockserver.server.recordings import Reenacted, Verbatim
 
@@ -62,7 +62,7 @@ class MockServer(Observed):
         cassette: str | os.PathLike[str] | None = None,
         verbatim: bool = False,
         speed: float = 1.0,
-        faults: Given | None = None,
+        faults: FaultSource | None = None,
         dialect: str | None = None,
         pacing: str = "live",
         seed: int | str = 0,
@@ -171,18 +171,18 @@ class MockServer(Observed):
         """What no client has made use of so far, and turns that found no answer, a line each.
 
         That is: rules that never answered, except a last one that answers anything; entries of a sequence and recorded
-        responses that were never reached; known clips that were never heard; faults that never struck, unless that was
-        left to chance. With `verbatim` it is the report, and the faults.
+        responses that were never reached; known clips that were never heard; faults that were never triggered, unless
+        that was left to chance. With `verbatim` it is the report, and the faults.
         """
         self._catch_up()
         return [*self._server.unused(), *self._server.faults.unused()]
 
     @property
     def faults(self) -> list[Armed]:
-        """Those that are on: `.fault`, how often it struck (`.fired`) and where (`.strikes`)."""
+        """Those that are on: `.fault`, how often it was triggered (`.fired`) and where (`.triggers`)."""
         return list(self._server.faults.armed)
 
-    def set_faults(self, faults: Given) -> None:
+    def set_faults(self, faults: FaultSource) -> None:
         """These in place of those that are on, for open connections as well; `[]` for none. Raises FaultError."""
         file = _read_faults(faults)
         self._do(lambda: self._server.set_faults(file.faults, file.seed))
@@ -256,10 +256,10 @@ class _Done:
         yield
 
 
-def _read_faults(faults: Given) -> FaultFile:
-    from mockserver.faults.files import given
+def _read_faults(faults: FaultSource) -> FaultFile:
+    from mockserver.faults.files import faults_from
 
-    return given(faults)
+    return faults_from(faults)
 
 
 def _tapes(cassette: str | os.PathLike[str] | None, verbatim: bool, speed: float) -> Reenacted | Verbatim | None:

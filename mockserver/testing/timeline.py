@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from mockserver.protocol.peer import Note
+from mockserver.protocol.peer import FaultNote
 from replay.billing.meter import Meter
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, event_in
@@ -84,7 +84,7 @@ def _moment(entry: Entry) -> Moment:
         frame = Text(frame.encode(errors="surrogatepass"))
     elif isinstance(frame, bytes):
         frame = Binary(frame)
-    elif isinstance(frame, Note):
+    elif isinstance(frame, FaultNote):
         frame = Text(orjson.dumps({"type": "fault", "fault": frame.fault, "event": frame.event}))
     return Moment(entry.at, way, frame, event_in(frame.data) if isinstance(frame, Text) else None)
 

@@ -7,7 +7,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from mockserver.protocol.peer import Note
+from mockserver.protocol.peer import FaultNote
 from mockserver.server.journal import Entry, SessionLog
 from replay.cassette.file import Writer
 from replay.cassette.frames import Binary, Text
@@ -66,5 +66,5 @@ def _content(entry: Entry) -> Content:
         case bytes(data):
             return Binary(data)
         case frame:
-            assert not isinstance(frame, Note)
+            assert not isinstance(frame, FaultNote)
             return frame

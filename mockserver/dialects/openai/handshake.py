@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Asked, Denied, Query, Refusal, Secret
+from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
 from mockserver.dialects.openai.dialect import session_for
 from mockserver.dialects.openai.parse import check_session
 from mockserver.protocol.limits import Limits
@@ -25,7 +25,7 @@ class OpenAIHandshake:
 
     def read(
         self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
-    ) -> Asked | Refusal:
+    ) -> HandshakeRequest | Refusal:
         names = [name.strip() for name in (subprotocols or "").split(",")][:MAX_SUBPROTOCOLS]
         keys = [name for name in names if name.startswith(self.subprotocol_prefix)]
         scheme, _, token = (authorization or "").strip().partition(" ")
@@ -36,9 +36,9 @@ class OpenAIHandshake:
             error = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
             return _wrong(400, "beta_api_shape_disabled", error)
         model = dict(query).get("model")
-        return Asked(credential or None, "realtime" if "realtime" in names else None, model)
+        return HandshakeRequest(credential or None, "realtime" if "realtime" in names else None, model)
 
-    def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+    def check(self, asked: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         values = dict(query)
         if "call_id" in values:  # what the service says of an unknown call was not seen
             error = f"No call with the id {values['call_id'][:64]!r} is going on."
@@ -107,7 +107,7 @@ class OpenAIHandshake:
             "session": session_for(secret.session or {}, secret.value),
         }
 
-    def astray(self, method: str, path: str) -> Refusal:
+    def not_found(self, method: str, path: str) -> Refusal:
         if _ELSEWHERE.match(path):
             return Refusal(501, "", f"{path[:128]} is not served by this mock.", kind=_REQUEST, advice=SERVED)
         return Refusal(404, "", f"Invalid URL ({method} {path[:128]})", kind=_REQUEST, advice=SERVED)  # recalled

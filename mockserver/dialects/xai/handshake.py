@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Asked, Denied, Query, Refusal, Secret
+from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
 from mockserver.dialects.xai.client_events import check_session
 from mockserver.protocol.limits import Limits
 
@@ -41,7 +41,7 @@ class XaiHandshake:
 
     def read(
         self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
-    ) -> Asked | Refusal:
+    ) -> HandshakeRequest | Refusal:
         offered = self._offered(subprotocols)
         if isinstance(offered, Refusal):
             return offered
@@ -50,7 +50,7 @@ class XaiHandshake:
         if not credential and offered is not None:
             # Documented for ephemeral secrets. Whether an API key works there too is not known; it does here.
             credential = offered.removeprefix(self.subprotocol_prefix)
-        return self._asked(Asked(credential or None, offered), query)
+        return self._asked(HandshakeRequest(credential or None, offered), query)
 
     def _offered(self, subprotocols: str | None) -> str | Refusal | None:
         if subprotocols is None:
@@ -63,7 +63,7 @@ class XaiHandshake:
             return Refusal(400, _INVALID, f"Offer one subprotocol of the form {self.subprotocol_prefix}<token>.")
         return ours[0] if ours else None
 
-    def _asked(self, asked: Asked, query: Query) -> Asked | Refusal:
+    def _asked(self, asked: HandshakeRequest, query: Query) -> HandshakeRequest | Refusal:
         names = [name for name, _ in query]
         for name in ("model", "conversation_id", "reasoning.effort"):
             if names.count(name) > 1:
@@ -73,7 +73,7 @@ class XaiHandshake:
             return Refusal(400, _INVALID, f"reasoning.effort must be 'high' or 'none', not {effort[:64]!r}.")
         return replace(asked, model=values.get("model"), conversation_id=values.get("conversation_id"))
 
-    def check(self, asked: Asked, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+    def check(self, asked: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         call_id = dict(query).get("call_id")
         if call_id is None:
             return None
@@ -127,7 +127,7 @@ class XaiHandshake:
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {"value": secret.value, "expires_at": secret.expires_at}
 
-    def astray(self, method: str, path: str) -> Refusal:
+    def not_found(self, method: str, path: str) -> Refusal:
         if path in ("/v1/realtime/models", "/v1/realtime/voices"):  # observed by others
             return Refusal(403, _FORBIDDEN, "Team is not authorized to perform this action", advice=SERVED)
         if path == "/v1/tts/voices":

@@ -3,7 +3,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from mockserver.dialects.handshake import Asked, Denied, Refusal, Secret
+from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal, Secret
 from mockserver.dialects.names import DIALECT_NAMES
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.xai.traits import TRAITS
@@ -17,26 +17,28 @@ def test_every_dialect_has_a_row():
 
 @pytest.mark.parametrize("header", ["Bearer k-1", "bearer k-1", "  Bearer   k-1 "])
 def test_a_key_comes_as_a_bearer(header: str):
-    assert JULY.read(header, None, ()) == Asked("k-1")
+    assert JULY.read(header, None, ()) == HandshakeRequest("k-1")
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic azox", "k-1"])
 def test_anything_else_is_no_credential(header: str | None):
-    assert JULY.read(header, None, (("api_key", "k-1"), ("key", "k-1"))) == Asked(None)
+    assert JULY.read(header, None, (("api_key", "k-1"), ("key", "k-1"))) == HandshakeRequest(None)
 
 
 def test_a_browser_s_token_comes_as_a_subprotocol_which_is_echoed():
     asked = JULY.read(None, "realtime, xai-client-secret.abc", ())
-    assert asked == Asked("abc", subprotocol="xai-client-secret.abc")
+    assert asked == HandshakeRequest("abc", subprotocol="xai-client-secret.abc")
 
 
 def test_the_header_goes_before_the_subprotocol_but_that_is_echoed_all_the_same():
-    assert JULY.read("Bearer k", "xai-client-secret.abc", ()) == Asked("k", subprotocol="xai-client-secret.abc")
+    assert JULY.read("Bearer k", "xai-client-secret.abc", ()) == HandshakeRequest(
+        "k", subprotocol="xai-client-secret.abc"
+    )
 
 
 @pytest.mark.parametrize("offer", ["realtime", "realtime, openai-insecure-api-key.sk-1"])
 def test_other_services_subprotocols_are_not_honoured(offer: str):
-    assert JULY.read(None, offer, ()) == Asked(None)
+    assert JULY.read(None, offer, ()) == HandshakeRequest(None)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_an_unreadable_offer_is_a_bad_request(offer: str):
 
 def test_the_query_names_model_and_conversation():
     query = (("model", "grok-voice-latest"), ("conversation_id", "c-1"), ("reasoning.effort", "none"))
-    assert JULY.read("Bearer k", None, query) == Asked("k", None, "grok-voice-latest", "c-1")
+    assert JULY.read("Bearer k", None, query) == HandshakeRequest("k", None, "grok-voice-latest", "c-1")
 
 
 @pytest.mark.parametrize(

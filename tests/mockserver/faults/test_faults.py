@@ -50,7 +50,7 @@ def test_a_close_comes_in_place_of_the_named_event_of_the_named_response():
         assert types[-1] == "CLOSE 1011"
         (armed,) = mock.faults
         assert armed.fired == 1
-        assert [(strike.session, strike.event) for strike in armed.strikes] == [(mock.sessions[0].id, DELTA)]
+        assert [(strike.session, strike.event) for strike in armed.triggers] == [(mock.sessions[0].id, DELTA)]
         assert [note.event for note in mock.sessions[0].faults] == [DELTA]
 
     story(tell, faults=[faults.Close(1011, at=DELTA, nth=3, response=2)])

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
-from mockserver.faults.armed import Place
-from mockserver.faults.files import parse, written
+from mockserver.faults.armed import FaultTarget
+from mockserver.faults.fault_set import FaultSet
+from mockserver.faults.files import as_text, parse
 from mockserver.faults.kinds import KINDS, Fault
-from mockserver.faults.plan import Plan
-from mockserver.protocol.peer import Act, Note, Peer
+from mockserver.protocol.peer import Act, FaultNote, Peer
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 
 
@@ -49,10 +49,10 @@ class Script:
         return out
 
 
-def faulty(peer: Peer, faults: str | Sequence[Fault], number: int = 1) -> tuple[Peer, Plan]:
-    plan = Plan(parse(faults).faults if isinstance(faults, str) else faults, "7")
+def faulty(peer: Peer, faults: str | Sequence[Fault], number: int = 1) -> tuple[Peer, FaultSet]:
+    plan = FaultSet(parse(faults).faults if isinstance(faults, str) else faults, "7")
     dialect = SERVICES["xai@2026-07"].open(Opening("7/0", 1_785_214_080.0))
-    return plan.fit(peer, 0.0, Place(number, "session", dialect, None)), plan
+    return plan.fit(peer, 0.0, FaultTarget(number, "session", dialect, None)), plan
 
 
 def drive(peer: Peer, messages: Sequence[tuple[float, str]] = (), end: float = 1000.0) -> list[Outgoing | Act]:
@@ -78,7 +78,7 @@ def shown(out: Sequence[Outgoing | Act]) -> list[tuple[float, str]]:
     found = []
     for each in out:
         match each.frame:
-            case Note():
+            case FaultNote():
                 continue
             case Text(data):
                 found.append((round(each.at, 6), str(json.loads(data)["type"])))
@@ -152,7 +152,7 @@ def test_a_stall_ends_when_its_fault_is_removed():
     peer, plan = faulty(script, "faults: [{at: b, do: stall}]")
     out = drive(peer, end=2.0)
     plan.remove()
-    plan.fit(peer, 2.0, Place(1, "session", SERVICES["xai@2026-07"].open(Opening("", 0.0)), None))
+    plan.fit(peer, 2.0, FaultTarget(1, "session", SERVICES["xai@2026-07"].open(Opening("", 0.0)), None))
     assert shown(out + drive(peer)) == [(0, "a"), (3, "d")]
 
 
@@ -184,7 +184,7 @@ def test_what_a_fault_holds_back_of_the_client_s_is_bounded_too(monkeypatch: pyt
 def test_faults_are_noted_before_what_they_do():
     peer, _ = faulty(beats("a"), "faults: [{at: a, do: {close: 4001}}]")
     note, close = drive(peer)
-    assert note.frame == Note("{at: a, do: {close: 4001}}", "a")
+    assert note.frame == FaultNote("{at: a, do: {close: 4001}}", "a")
     assert close.frame == Close(4001)
 
 
@@ -240,13 +240,14 @@ def test_how_late_the_pump_asks_changes_nothing(faults: list[Fault]):
 @settings(deadline=None)
 @given(plans())
 def test_a_plan_that_is_written_down_is_the_same_plan(faults: list[Fault]):
-    assert list(parse(written(faults)).faults) == faults
+    assert list(parse(as_text(faults)).faults) == faults
 
 
 @settings(deadline=None)
 @given(plans(), st.integers(1, 3))
 def test_without_a_fault_the_others_draw_as_before(faults: list[Fault], number: int):
-    seeds = {repr(armed.fault): armed.seed for armed in Plan(faults, "7").armed}
+    seeds = {repr(armed.fault): armed.seed for armed in FaultSet(faults, "7").armed}
     assert all(
-        armed.seed == seeds[repr(armed.fault)] or faults.count(armed.fault) > 1 for armed in Plan(faults[1:], "7").armed
+        armed.seed == seeds[repr(armed.fault)] or faults.count(armed.fault) > 1
+        for armed in FaultSet(faults[1:], "7").armed
     )

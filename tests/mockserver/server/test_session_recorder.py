@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from mockserver.cli.serve import serve
 from mockserver.dialects.openai.dialect import OpenAI
-from mockserver.dialects.schema import Mismatch
+from mockserver.dialects.schema import SchemaMismatch
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
@@ -172,7 +172,7 @@ def test_an_event_that_its_dialect_does_not_know_is_a_bug_of_the_mock(caplog: py
                 while (await ws.receive_json())["type"] != "response.done":
                     pass
 
-    with pytest.raises(Mismatch, match=r"^response\.output_audio.done: output_index: missing$"):
+    with pytest.raises(SchemaMismatch, match=r"^response\.output_audio.done: output_index: missing$"):
         autojump.run(main())
     assert "a bug of the mock: response.output_audio.done" in caplog.text
 

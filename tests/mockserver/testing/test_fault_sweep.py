@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from mockserver.cli.faults import faults
-from mockserver.faults.files import FaultError, parse, told
+from mockserver.faults.files import FaultError, as_line, parse
 from mockserver.faults.kinds import Drop, Fault
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.fault_sweep import AT_HANDSHAKE, ON_THE_SOCKET, Outcome, Place, at_random, plans, shrunk, table
@@ -22,7 +22,7 @@ MET = [Place("session.created"), Place("<response.create"), Place("response.crea
 def test_every_fault_is_tried_at_every_server_event_that_was_met_and_strikes_once():
     tried = plans(MET)
     assert len(tried) == len(AT_HANDSHAKE) + 3 * len(ON_THE_SOCKET)
-    assert told(tried[-4][2]) == "{at: response.done, nth: 1, response: 2, times: 1, do: {close: 1011}}"
+    assert as_line(tried[-4][2]) == "{at: response.done, nth: 1, response: 2, times: 1, do: {close: 1011}}"
 
 
 def test_places_and_faults_can_be_chosen():
@@ -109,7 +109,7 @@ def test_a_plan_that_is_not_survived_is_printed_at_its_smallest(command: list[st
     plan.write_text(f"faults: [{one}, {it}, {other}]", encoding="utf-8")
     result = CliRunner().invoke(faults, ["sweep", "--faults", str(plan), *command])
     assert result.exit_code == 1, result.output
-    assert list(map(told, parse(result.stdout).faults)) == [it]
+    assert list(map(as_line, parse(result.stdout).faults)) == [it]
 
 
 @pytest.mark.slow

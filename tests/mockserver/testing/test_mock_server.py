@@ -131,7 +131,7 @@ def test_faults_that_never_struck_are_unused():
         async with MockServer(voice="tone", pacing="burst", faults=faults) as mock:
             await first_word(mock)
             await asyncio.sleep(10)
-        assert mock.unused == ["never struck: {at: <response.cancel, do: drop}"]
+        assert mock.unused == ["never triggered: {at: <response.cancel, do: drop}"]
 
     autojump.run(main())
 

@@ -256,7 +256,7 @@ def test_quiet(realtime_mock):
             "clinic.yaml, in 4 tests",
             "  clinic.yaml:5: turns*1* never answered",
             "test_calls.py::test_fault",
-            "  never struck: *",
+            "  never triggered: *",
         ]
     )
     told = str(run.stdout).split("= realtime: not used =")[1]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mockserver.faults.armed import Armed, Place
-from mockserver.faults.places import HANDSHAKE
+from mockserver.faults.armed import Armed, FaultTarget
+from mockserver.faults.injection_points import HANDSHAKE
 from mockserver.protocol.ids import stream
 
 if TYPE_CHECKING:  # a server without faults loads none
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a server without faults loads none
     from mockserver.protocol.peer import Peer
 
 
-class Plan:
+class FaultSet:
     """The faults of a server, in order; changed while it runs, open connections included."""
 
     def __init__(self, faults: Iterable[Fault] = (), seed: str = "0") -> None:
@@ -61,13 +61,13 @@ class Plan:
             armed.forget()
 
     def unused(self) -> list[str]:
-        """Faults that never struck though they were certain to, a line each."""
+        """Faults that never triggered though they were certain to, a line each."""
         if not self.armed:
             return []
-        from mockserver.faults.files import told
+        from mockserver.faults.files import as_line
 
         return [
-            f"never struck: {told(armed.fault)}"
+            f"never triggered: {as_line(armed.fault)}"
             for armed in self.armed
             if not armed.fired and armed.fault.probability == 1
         ]
@@ -81,18 +81,18 @@ class Plan:
             if fault.at != HANDSHAKE or fault.nth not in (None, number) or fault.session not in (None, number):
                 continue
             unlucky = fault.probability < 1 and stream(armed.seed, f"handshake/{number}").random() >= fault.probability
-            if not unlucky and armed.strike("", at, HANDSHAKE):
+            if not unlucky and armed.trigger("", at, HANDSHAKE):
                 struck.append(fault)
         return struck
 
-    def fit(self, peer: Peer, now: float, place: Place) -> Peer:
+    def fit(self, peer: Peer, now: float, target: FaultTarget) -> Peer:
         """The peer, with the faults that are on now around it."""
         if not self._made:  # there never was one, so there is nothing to load
             return peer
-        from mockserver.faults.injector import Faulty
+        from mockserver.faults.injector import FaultInjector
 
-        if not (self.armed or isinstance(peer, Faulty)):
+        if not (self.armed or isinstance(peer, FaultInjector)):
             return peer
-        faulty = peer if isinstance(peer, Faulty) else Faulty(peer, place)
-        faulty.follow([armed for armed in self.armed if armed.fault.session in (None, place.number)], now)
+        faulty = peer if isinstance(peer, FaultInjector) else FaultInjector(peer, target)
+        faulty.follow([armed for armed in self.armed if armed.fault.session in (None, target.number)], now)
         return faulty
