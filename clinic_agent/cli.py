@@ -22,6 +22,7 @@ from clinic_agent.call.microphone import NoMicrophone, person
 from clinic_agent.call.pcm import read_wav, write_wav
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.retry import Patience
+from clinic_agent.call.tool import Unavailable
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.schedule import MemorySchedule, Schedule
@@ -115,7 +116,7 @@ def call(
             else:
                 made = run_call(config, words, assistant, priced_on=this_day, patience=patience, plays=not fast)
             report = asyncio.run(made)
-    except (CallFailed, NoMicrophone, ValueError, OSError) as problem:
+    except (CallFailed, NoMicrophone, Unavailable, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     if out:
@@ -190,7 +191,7 @@ def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chos
         raise _without_app(error) from error
     try:
         run(settings, host, port, lambda url: click.echo(f"ready {url}"))
-    except (ValueError, OSError) as problem:
+    except (Unavailable, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
 
 

@@ -27,6 +27,7 @@ from clinic_agent.call.connection import CallFailed
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, wav_file, wav_samples
 from clinic_agent.call.report import CallReport
+from clinic_agent.call.tool import Unavailable
 from clinic_agent.call.turn import Event, Turn
 from clinic_agent.clinic.assistant import clinic_assistant
 from clinic_agent.clinic.clinic import NAME, Clinic
@@ -112,7 +113,7 @@ def take_turn(settings: Settings, talk: Talk, words: str | bytes, failing: tuple
                 settings.config, [words], assistant, talk.conversation_id, priced_on=today(), watch=watch
             )
             report = telephone.wait_for(said)
-    except (CallFailed, NotContinued) as failed:
+    except (CallFailed, NotContinued, Unavailable) as failed:
         talk.failure = str(failed)
         return
     talk.conversation_id = report.conversation_id
@@ -146,7 +147,7 @@ def _settings() -> Settings:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         with SqliteSchedule(settings.database):
             return settings
-    except (ConfigError, BadDatabase, OSError) as problem:
+    except (ConfigError, BadDatabase, Unavailable, OSError) as problem:
         st.error(str(problem), icon=":material/error:")
         st.stop()
 

@@ -19,7 +19,8 @@ MAX_CONNECTIONS = 200
 def run(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until interrupted; `ready` is told the address once it listens. Port 0 picks a free one.
 
-    Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar.
+    Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar, and
+    Unavailable if other programs keep writing to it.
     """
     listening = _listen(host, port)
     with listening, _calendar(settings) as schedule:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, time
 from os import PathLike, fspath
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,7 @@ VERSION = 1
 """Of the tables below; a file with a newer one is refused."""
 BUSY_S = 2.0
 """How long a write waits for another process to finish its own before it raises Unavailable."""
+_RETRY_S = 0.01
 
 _TABLES = """
 CREATE TABLE bookings (
@@ -43,7 +45,8 @@ class BadDatabase(ValueError):
 class SqliteSchedule:
     """A calendar in the file at `path`, which is made if it is not there. A `Schedule`; close it, or use `with`.
 
-    Raises BadDatabase for a path that cannot be opened or is something else.
+    Raises BadDatabase for a path that cannot be opened or is something else, and Unavailable if other programs hold the
+    file for longer than BUSY_S.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -55,7 +58,11 @@ class SqliteSchedule:
         except sqlite3.Error as error:
             raise BadDatabase(f"{fspath(path)}: {error}; name a file in a folder that can be written to") from error
         try:
-            self._prepare()
+            self._use_wal()
+            self._make_tables()
+        except Unavailable as busy:
+            self._db.close()
+            raise Unavailable(f"{fspath(path)}: {busy}; try again when it has finished") from busy
         except (sqlite3.Error, BadDatabase) as error:
             self._db.close()
             raise BadDatabase(f"{fspath(path)}: {error}; name another file, or a new one") from error
@@ -122,8 +129,23 @@ class SqliteSchedule:
         """See Schedule."""
         return [reason for (reason,) in self._read("SELECT reason FROM transfers ORDER BY number")]
 
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")  # readers and a writer do not wait for each other
+    def _use_wal(self) -> None:
+        """Write-ahead logging, in which readers and a writer do not wait for each other.
+
+        The switch of a new file fails at once while another process holds the file: SQLite's own timeout does not cover
+        it. So it is tried again, for at most BUSY_S.
+        """
+        pause, give_up_s = threading.Event(), monotonic() + BUSY_S
+        while True:
+            try:
+                self._read("PRAGMA journal_mode = WAL")
+                return
+            except Unavailable:
+                if monotonic() >= give_up_s:
+                    raise
+            pause.wait(_RETRY_S)
+
+    def _make_tables(self) -> None:
         with self._writing() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
@@ -167,7 +189,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if "locked" in str(error) or "busy" in str(error):
+        if any(word in str(error) for word in ("locked", "busy", "locking protocol")):
             raise Unavailable("another program is writing to the calendar") from error
         raise
 

@@ -7,8 +7,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
 from datetime import date, time
+from itertools import compress
 from pathlib import Path
 
 import pytest
@@ -118,28 +120,56 @@ def test_threads_that_want_the_same_slots_share_them_without_overlap(schedule):
     assert [booking.time.hour for booking in schedule.bookings()] == [*range(8, 18)]
 
 
-def _claim(path: str, name: str, results: multiprocessing.SimpleQueue[tuple[str, bool]]) -> None:
-    with SqliteSchedule(path) as schedule:
-        try:
-            schedule.change("", add=Booking("DC-0706-0930", "dental cleaning", MONDAY, time(9, 30), name))
-            results.put((name, True))
-        except SlotTaken:
-            results.put((name, False))
+def _claim(path: str, name: str) -> bool:
+    with SqliteSchedule(path) as schedule, suppress(SlotTaken):
+        schedule.change("", add=Booking("DC-0706-0930", "dental cleaning", MONDAY, time(9, 30), name))
+        return True
+    return False
 
 
 @pytest.mark.slow
 def test_processes_that_want_the_same_slot_leave_one_booking(tmp_path: Path):
     path = str(tmp_path / "clinic.sqlite3")
-    spawn = multiprocessing.get_context("spawn")
-    results = spawn.SimpleQueue()
-    claims = [spawn.Process(target=_claim, args=(path, f"Caller {n}", results)) for n in range(4)]
-    for claim in claims:
-        claim.start()
-    told = dict(results.get() for _ in claims)
-    for claim in claims:
-        claim.join()
+    names = [f"Caller {n}" for n in range(4)]
+    with ProcessPoolExecutor(len(names), mp_context=multiprocessing.get_context("spawn")) as pool:
+        # A child that raises or dies fails the test through its future.
+        got = list(pool.map(_claim, [path] * len(names), names, timeout=60))
     with SqliteSchedule(path) as schedule:
-        assert [booking.name for booking in schedule.bookings()] == [name for name, got in told.items() if got]
+        assert [booking.name for booking in schedule.bookings()] == [*compress(names, got)]
+
+
+def test_opening_waits_for_another_process_that_holds_a_new_file(tmp_path: Path):
+    path = tmp_path / "clinic.sqlite3"
+    tried, opened = threading.Event(), threading.Event()
+    failures: list[Exception] = []
+
+    def open_it() -> None:
+        tried.set()
+        try:
+            SqliteSchedule(path).close()
+        except Exception as error:  # handed to the thread that asserts
+            failures.append(error)
+        opened.set()
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=open_it)
+        thread.start()
+        assert tried.wait(10)
+        assert not opened.wait(0.05)
+        other.execute("ROLLBACK")
+        assert opened.wait(10)
+    thread.join()
+    assert failures == []
+
+
+def test_opening_a_file_that_stays_held_is_refused_in_time_and_by_name(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("clinic_agent.clinic.schedule_sqlite.BUSY_S", 0.0)
+    path = tmp_path / "clinic.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unavailable, match=r"clinic\.sqlite3: another program .* try again"):
+            SqliteSchedule(path)
 
 
 def test_bookings_keys_and_transfers_survive_a_restart(tmp_path: Path):
