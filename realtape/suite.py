@@ -27,9 +27,9 @@ from clinic_agent.config import Config, ConfigError, from_environment
 from replay.billing.bill import bill
 from replay.cassette.file import CannotRecord, Cassette
 from replay.cassette.frames import Binary, Text
-from replay.cassette.outline import outline
 from replay.cassette.recording import Recording
 from replay.cassette.records import Content, Record, Request, Response
+from replay.cassette.strip_audio import strip_audio
 from replay.cli.files import Unusable
 from replay.formats.tape import Tape, write
 from replay.relay.relay import Relay, Settings
@@ -236,7 +236,7 @@ def _kept(part: Path) -> Tape:
 def _outlined(cassette: Cassette) -> Iterator[Record]:
     for record in cassette:
         if record.way == "received" and isinstance(record.content, Text | Binary):
-            record = replace(record, content=outline(record.content, "pcm"))
+            record = replace(record, content=strip_audio(record.content, "pcm"))
         yield record
 
 

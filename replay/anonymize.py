@@ -25,7 +25,7 @@ from typing import Any
 from replay.billing.meter import Encoding, Meter
 from replay.cassette import g711, json_text
 from replay.cassette.frames import Binary, Text
-from replay.cassette.records import Content, Dropped, Outline, Record, Sound
+from replay.cassette.records import Content, Dropped, Record, StrippedAudio, StrippedMessage
 
 _FRAME_S = 0.02
 _PITCH_HZ = 125
@@ -54,7 +54,7 @@ def without_words(records: Iterable[Record]) -> Iterator[Record]:
         match record.content:
             case Text(data):
                 yield replace(record, content=Text(_masked_event(data)))
-            case Outline("text"):
+            case StrippedMessage("text"):
                 yield replace(record, content=_masked_outline(record.content))
             case _:
                 yield record
@@ -194,17 +194,17 @@ def _masked_event(data: bytes) -> bytes:
     return "".join((*parts, text[done:])).encode("latin-1") if parts else data
 
 
-def _masked_outline(outline: Outline) -> Outline:
+def _masked_outline(outline: StrippedMessage) -> StrippedMessage:
     """With a mark in place of each sound, so that the message can be read as one."""
-    sounds = [part for part in outline.parts if isinstance(part, Sound)]
+    sounds = [part for part in outline.parts if isinstance(part, StrippedAudio)]
     marks = iter(range(len(sounds)))
     whole = b"".join(part if isinstance(part, bytes) else _MARK % next(marks) for part in outline.parts)
-    parts: list[bytes | Sound] = []
+    parts: list[bytes | StrippedAudio] = []
     rest = _masked_event(whole)
     for number, sound in enumerate(sounds):
         before, _, rest = rest.partition(_MARK % number)
         parts += (before, sound)
-    return Outline("text", (*parts, rest))
+    return StrippedMessage("text", (*parts, rest))
 
 
 def _masked_raw(raw: str) -> str:

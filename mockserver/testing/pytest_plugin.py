@@ -321,8 +321,8 @@ def _sections(node: pytest.Item, mock: Service) -> Iterator[tuple[str, str]]:
 
 
 def _drift(mock: Service, cassette: Path) -> str:
-    from replay.cassette.recording import Recording
     from replay.diff.compare import compare, report
+    from replay.formats import detect
 
     sent = [event for log in mock.sessions for event in log.sent()]
-    return report(compare(Recording.read(cassette).received(), sent))
+    return report(compare(detect.read_recording(cassette).received(), sent))

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 import msgpack
+from typing_extensions import assert_never
 
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
@@ -28,11 +29,11 @@ from replay.cassette.records import (
     Content,
     Dropped,
     Header,
-    Outline,
     Record,
     Request,
     Response,
-    Sound,
+    StrippedAudio,
+    StrippedMessage,
     Way,
 )
 
@@ -79,11 +80,13 @@ def _packed(content: Content) -> tuple[int, bytes]:
             return 4, msgpack.packb([method, target, headers, body])
         case Response(status, headers, body):
             return 5, msgpack.packb([status, headers, body])
-        case Outline(kind, parts):
+        case StrippedMessage(kind, parts):
             cut = [part if isinstance(part, bytes) else [getattr(part, f.name) for f in fields(part)] for part in parts]
             return 6, msgpack.packb([kind, cut])
         case Dropped(what, size, reason):
             return 7, msgpack.packb([what, size, reason])
+        case _:
+            assert_never(content)
 
 
 def _content(kind: int, payload: bytes) -> Content:
@@ -105,7 +108,9 @@ def _content(kind: int, payload: bytes) -> Content:
             return Response(status, tuple((name, value) for name, value in headers), body)
         case 6:
             of, parts = msgpack.unpackb(payload)
-            return Outline(of, tuple(part if isinstance(part, bytes) else Sound(*part) for part in parts))
+            return StrippedMessage(
+                of, tuple(part if isinstance(part, bytes) else StrippedAudio(*part) for part in parts)
+            )
         case 7:
             return Dropped(*msgpack.unpackb(payload))
         case _:

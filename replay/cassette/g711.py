@@ -7,9 +7,15 @@ from array import array
 from bisect import bisect
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 Law = Literal["pcmu", "pcma"]
+LAWS: tuple[Law, ...] = get_args(Law)
+
+
+def law_of(encoding: str) -> Law | None:
+    """The law that an encoding or media type names (`pcmu`, `audio/pcma`), None for another encoding."""
+    return next((law for law in LAWS if encoding.removeprefix("audio/") == law), None)
 
 
 def decode(data: bytes, law: Law) -> array[int]:

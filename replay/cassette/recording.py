@@ -9,18 +9,17 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from pathlib import Path
 
 from replay.cassette.conversation import Closed, Conversation, Message
-from replay.cassette.file import SUFFIX, Cassette
+from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in
-from replay.cassette.outline import restore
-from replay.cassette.records import Outline, Record, Request, Response, Way
+from replay.cassette.records import Record, Request, Response, StrippedMessage, Way
+from replay.cassette.strip_audio import restore_audio
 
 _UPGRADED = 101
-_NO_DATE = datetime.fromtimestamp(0, timezone.utc)  # when something was recorded is not kept here
+UNTIMED_US = 1000
+"""Microseconds between two messages of a recording without times: only their order is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +72,10 @@ class Recording:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Recording:
-        """A cassette, or another tool's recording. Raises BadCassette, UnreadableRecording and OSError."""
-        path = Path(path)
-        if path.suffix == SUFFIX or _is_cassette(path):
-            with Cassette.open(path) as cassette:
-                return cls(path.stem, cassette.header.dialect, cassette.header.origin, connections(cassette))
-        from replay.formats import detect  # it reads events with what is here
-
-        tape = detect.read(path, imported_at=_NO_DATE, tool="")
-        return cls(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records))
+        """The recording in a cassette. Raises BadCassette and OSError. formats/detect.py reads other files too."""
+        with Cassette.open(path) as cassette:
+            header = cassette.header
+            return cls(cassette.path.stem, header.dialect, header.origin, connections(cassette))
 
     @classmethod
     def of(cls, conversation: Conversation) -> Recording:
@@ -97,11 +91,6 @@ class Recording:
     def received(self) -> list[Event]:
         """The service's events, over all connections."""
         return [each.event for each in self.moments() if each.way == "received" and each.event is not None]
-
-
-def _is_cassette(path: Path) -> bool:
-    with path.open("rb") as file:
-        return b"\xa8realtape" in file.read(16)
 
 
 def message(data: str | bytes, at_s: float) -> Moment:
@@ -133,7 +122,7 @@ def _line(records: list[Record]) -> Line:
 
 
 def _recorded(record: Record) -> Moment | None:
-    frame = restore(record.content) if isinstance(record.content, Outline) else record.content
+    frame = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
     if not isinstance(frame, Text | Binary | Close | Reset):
         return None
     event = event_in(frame.data) if isinstance(frame, Text) else None

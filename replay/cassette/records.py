@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from typing_extensions import assert_never
+
 from replay.cassette.frames import Binary, Close, Reset, Text
 
 Origin = Literal["live", "mock", "hand"]
@@ -54,7 +56,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class StrippedAudio:
     """Where sound was cut out: the length and SHA-256 of its bytes, its encoding, how loud it was (0 to 32767)."""
 
     length: int
@@ -64,11 +66,11 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class StrippedMessage:
     """A message whose sound was left out: bytes as on the wire, in order, and Sound where sound was. See outline.py."""
 
     kind: Literal["text", "binary"]
-    parts: tuple[bytes | Sound, ...]
+    parts: tuple[bytes | StrippedAudio, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,34 @@ class Dropped:
     reason: str
 
 
-Content = Text | Binary | Close | Reset | Request | Response | Outline | Dropped
+Content = Text | Binary | Close | Reset | Request | Response | StrippedMessage | Dropped
+
+
+Kind = Literal["text", "binary", "close", "reset", "request", "response", "outline", "dropped"]
+"""The kinds of content by the names that JSON and lists use; `outline` is a StrippedMessage."""
+
+
+def kind_of(content: Content) -> Kind:
+    """The kind of a record's content."""
+    match content:
+        case Text():
+            return "text"
+        case Binary():
+            return "binary"
+        case Close():
+            return "close"
+        case Reset():
+            return "reset"
+        case Request():
+            return "request"
+        case Response():
+            return "response"
+        case StrippedMessage():
+            return "outline"
+        case Dropped():
+            return "dropped"
+        case _:
+            assert_never(content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
+from typing_extensions import assert_never
+
 from replay.cassette import json_text
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Content, Dropped, Headers, Outline, Request, Response, Sound
+from replay.cassette.records import (
+    Content,
+    Dropped,
+    Headers,
+    Request,
+    Response,
+    StrippedAudio,
+    StrippedMessage,
+    kind_of,
+)
 
 LEAST = 8
 """Characters of a value that is looked for everywhere. A shorter one would be found where it does not belong."""
@@ -154,10 +165,12 @@ class Scrubber:
                 return self._request(content)
             case Response():
                 return self._response(content)
-            case Outline():
+            case StrippedMessage():
                 return self._outline(content)
             case Reset() | Dropped():
                 return content
+            case _:
+                assert_never(content)
 
     def _request(self, request: Request) -> Request:
         self._learn_request(request)
@@ -237,11 +250,11 @@ class Scrubber:
             raise _Uncheckable(f"its body is encoded as {coding[:20]!r} and cannot be looked into")
         return self._bytes(body)
 
-    def _outline(self, outline: Outline) -> Outline:
+    def _outline(self, outline: StrippedMessage) -> StrippedMessage:
         """Looked through as a whole, with nothing where sound was; no hit may reach across such a place."""
         whole = b"".join(part for part in outline.parts if isinstance(part, bytes)).decode("latin-1")
         hits = list(self._hits(whole, _DEEPEST))
-        parts: list[bytes | Sound] = []
+        parts: list[bytes | StrippedAudio] = []
         done = 0
         for part in outline.parts:
             if isinstance(part, bytes):
@@ -254,7 +267,7 @@ class Scrubber:
             parts.append(part)
         if hits:
             raise _Uncheckable("a secret lies across its sound")
-        return Outline(outline.kind, tuple(parts))
+        return StrippedMessage(outline.kind, tuple(parts))
 
     def _bytes(self, data: bytes, same_length: bool = False) -> bytes:
         text = data.decode("latin-1")
@@ -428,6 +441,8 @@ def _dropped(content: Content, reason: str) -> Dropped:
             size = len(data)
         case Request(body=body) | Response(body=body):
             size = len(body)
-        case _:
+        case Close() | Reset() | StrippedMessage() | Dropped():
             size = 0
-    return Dropped(type(content).__name__.lower(), size, reason)
+        case _:
+            assert_never(content)
+    return Dropped(kind_of(content), size, reason)

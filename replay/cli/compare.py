@@ -14,6 +14,7 @@ from replay.cassette.file import BadCassette
 from replay.cassette.recording import Recording
 from replay.diff.compare import Difference, compare, report
 from replay.diff.placeholders import Placeholder
+from replay.formats import detect
 from replay.report.as_scenario import scenario as derived
 from replay.report.as_scenario import written
 
@@ -57,7 +58,7 @@ def scenario(file: Path) -> None:
 
 def _read(path: Path) -> Recording:
     try:
-        return Recording.read(path)
+        return detect.read_recording(path)
     except (BadCassette, UnreadableRecording) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:

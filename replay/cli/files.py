@@ -65,10 +65,10 @@ def write(path: Path, lines: Iterable[str]) -> None:
 
 def read(file: Path) -> Recording:
     from replay.cassette.conversation import UnreadableRecording
-    from replay.cassette.recording import Recording
+    from replay.formats import detect
 
     try:
-        return Recording.read(file)
+        return detect.read_recording(file)
     except (BadCassette, UnreadableRecording) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:

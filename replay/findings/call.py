@@ -8,29 +8,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from replay.findings.sound import Sound
-
-if TYPE_CHECKING:
-    from replay.cassette.records import Way
-    from replay.findings.visits import Visit
-
-Event = dict[str, Any]
-NOTHING: Event = {}
-"""Not to be changed."""
+from replay.cassette.json_text import Event
+from replay.cassette.json_values import NOTHING, number_at, object_at, objects, text_at
+from replay.cassette.records import Way
+from replay.findings.input_audio import InputAudio
 
 OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
 """Steps that are no frames: the handshake, time passing, the end."""
+ACCEPTED = 101
+"""HTTP status of an accepted WebSocket handshake."""
 APPEND = "input_audio_buffer.append"
 COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
-_HUGE = 1e15
 MOST = 500
 """Calls, items and texts remembered, each; the oldest go first."""
 
 
-class Step(NamedTuple):
+class CallStep(NamedTuple):
     """One thing that happened, as an event or as OPENED, TICK, CLOSED. `number` is its frame, counted from 0."""
 
     at: float
@@ -42,8 +38,7 @@ class Step(NamedTuple):
     @property
     def item(self) -> Event:
         """The item of an event that has one."""
-        item = self.event.get("item")
-        return item if isinstance(item, dict) else NOTHING
+        return object_at(self.event, "item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class ToolCall:
 
 
 @dataclass(slots=True)
-class Spoken:
+class AssistantAudio:
     """An assistant's item while it is spoken: how much of it was sent, since when, in how many messages."""
 
     id: str
@@ -98,30 +93,6 @@ class Pending:
     event: Event
 
 
-def part(value: object, *path: str) -> Event:
-    """What stands at a path of nested objects; empty where there is no object."""
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, dict) else NOTHING
-
-
-def objects(value: object) -> list[Event]:
-    """The objects of a list; nothing of anything else."""
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def text(value: object) -> str:
-    """A string, or an empty one for anything else."""
-    return value if isinstance(value, str) else ""
-
-
-def number(value: object) -> float | None:
-    """A number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(min(max(value, -_HUGE), _HUGE))
-
-
 def remember(kept: dict[str, Any], key: str, value: object) -> None:
     """Keep a value; the oldest goes."""
     kept[key] = value
@@ -129,7 +100,36 @@ def remember(kept: dict[str, Any], key: str, value: object) -> None:
         del kept[next(iter(kept))]
 
 
-class Call:
+@dataclass(slots=True)
+class Attempt:
+    """Times are seconds of the clock that all connections share."""
+
+    handshake: Handshake
+    at: float
+    status: int = ACCEPTED
+    retry_after_s: float | None = None
+    conversation: str = ""
+    closed_at: float | None = None
+    turns: int = 0
+    """Of the caller's that got a reply."""
+    hung_up: bool = False
+    """The client closed it, and waited for nothing: it was not lost."""
+
+    @property
+    def rate_limited(self) -> bool:
+        """Turned away for coming too often."""
+        return self.status == 429
+
+    def end(self, at: float, call: CallState) -> None:
+        """It is over, `at` seconds after it opened."""
+        self.closed_at, self.turns = self.at + at, call.turns
+        self.hung_up = self.hung_up and call.active is None and call.requested is None
+        self.conversation = call.conversation or self.conversation
+        if not call.responses and call.last_error.get("code") == "rate_limit_exceeded":
+            self.status = 429  # OpenAI opens the socket to say so
+
+
+class CallState:
     """What is known of one connection. `timed` tells whether the steps' times mean anything."""
 
     def __init__(
@@ -154,7 +154,7 @@ class Call:
         self.detection: Event = NOTHING
         self.vad = False
         """The service finds the turns."""
-        self.sound = Sound()
+        self.audio = InputAudio()
         # Tools.
         self.write_tools = write_tools
         """Patterns of those that change something; None where nobody said so."""
@@ -173,23 +173,23 @@ class Call:
         """The id of the response that is being given."""
         self.active_since = 0.0
         self.done_at = 0.0
-        self.asked: Pending | None = None
+        self.requested: Pending | None = None
         """A response.create that was not answered yet."""
-        self.fresh = 0
+        self.new_inputs = 0
         """Inputs since the last response was asked for or began."""
         self.committed = False
         """The last of them is a commit by hand."""
         # Sound.
         self.plays_until = 0.0
-        self.spoken: dict[str, Spoken] = {}
-        self.speaking: Spoken | None = None
+        self.spoken: dict[str, AssistantAudio] = {}
+        self.speaking: AssistantAudio | None = None
         self.speech_at: float | None = None
         """Since when the caller speaks, as the service says."""
         self.stopped: tuple[float, float] | None = None
         """When speech stopped last: the step's time, and milliseconds of audio."""
         # Items and errors.
         self.errors: dict[str, int] = {}
-        self.heard: dict[str, list[str]] = {}
+        self.transcripts: dict[str, list[str]] = {}
         """Readings of the caller's words, by item."""
         self.billable: list[float] = []
         """`billable_audio_seconds` of each response: running totals."""
@@ -198,9 +198,9 @@ class Call:
         """Messages of audio before the latest session.update."""
         self.conversation = ""
         # Other connections.
-        self.opened = 0.0
+        self.opened_at = 0.0
         """On the clock that they share."""
-        self.earlier: tuple[Visit, ...] = ()
+        self.earlier_attempts: tuple[Attempt, ...] = ()
 
     @property
     def resumed(self) -> bool:
@@ -209,7 +209,7 @@ class Call:
     @property
     def microphone(self) -> bool:
         """The client streams as a microphone does."""
-        return self.timed and self.vad and self.sound.streamed_s > 2.0
+        return self.timed and self.vad and self.audio.streamed_s > 2.0
 
     def playing(self, at: float) -> float:
         """Seconds of the answer that a client which plays it has still before it."""
@@ -221,7 +221,7 @@ class Call:
             return known
         return next((call for id, call in self.calls.items() if shortened(id) == call_id), None)
 
-    def take(self, step: Step) -> None:
+    def take(self, step: CallStep) -> None:
         """Fold a step in. The rules have seen it before."""
         if (fold := _FOLDS[step.way].get(step.type)) is not None:
             fold(self, step)
@@ -231,10 +231,10 @@ class Call:
         self.calls.clear()
         self.spoken.clear()
         self.errors.clear()
-        self.results, self.speaking, self.asked, self.update = [], None, None, None
-        self.sound = Sound()
+        self.results, self.speaking, self.requested, self.update = [], None, None, None
+        self.audio = InputAudio()
 
-    def sounded(self, at: float, seconds: float) -> None:
+    def output_audio(self, at: float, seconds: float) -> None:
         """A piece of the answer's sound came."""
         self.plays_until = max(at, self.plays_until) + seconds
         if self.speaking is not None:
@@ -252,179 +252,181 @@ def shortened(call_id: str) -> str:
 # What each step changes. One function a type.
 
 
-def _created(call: Call, step: Step) -> None:
-    session = part(step.event, "session")
+def _created(call: CallState, step: CallStep) -> None:
+    session = object_at(step.event, "session")
     _effective(call, session)
-    call.service = call.service or ("openai" if text(step.event.get("event_id")).startswith("event_") else "xai")
+    call.service = call.service or ("openai" if text_at(step.event, "event_id").startswith("event_") else "xai")
 
 
-def _effective(call: Call, session: Event) -> None:
-    detection = session.get("turn_detection", part(session, "audio", "input").get("turn_detection", call.detection))
+def _effective(call: CallState, session: Event) -> None:
+    detection = session.get(
+        "turn_detection", object_at(session, "audio", "input").get("turn_detection", call.detection)
+    )
     call.detection = detection if isinstance(detection, dict) else NOTHING
-    call.vad = bool(text(call.detection.get("type")))
-    call.sound.configure(part(session, "audio"))
+    call.vad = bool(text_at(call.detection, "type"))
+    call.audio.configure(object_at(session, "audio"))
 
 
-def _update(call: Call, step: Step) -> None:
+def _update(call: CallState, step: CallStep) -> None:
     call.update, call.updates = Pending(step.at, step.number, step.event), call.updates + 1
-    call.update_refused, call.early_appends = None, call.sound.appends
-    call.fresh += 1
+    call.update_refused, call.early_appends = None, call.audio.appends
+    call.new_inputs += 1
 
 
-def _updated(call: Call, step: Step) -> None:
-    _effective(call, part(step.event, "session"))
+def _updated(call: CallState, step: CallStep) -> None:
+    _effective(call, object_at(step.event, "session"))
     call.update = call.update_refused = None
     call.configured_at = step.at if call.configured_at is None else call.configured_at
 
 
-def _item_sent(call: Call, step: Step) -> None:
+def _item_sent(call: CallState, step: CallStep) -> None:
     item = step.item
     match item.get("type"):
         case "function_call_output":
             _answered(call, step, item)
-            call.fresh += 1
+            call.new_inputs += 1
             call.continues = True
         case "function_call":
             _called(call, step, item, awaited=False)
         case "force_message":
             pass
         case _ if item.get("role") != "assistant":
-            call.fresh += 1
+            call.new_inputs += 1
             call.committed = False
 
 
 def said_in(item: Event) -> str:
     """The words of a message, a result or a call."""
     parts = objects(item.get("content"))
-    words = [text(each.get("text")) or text(each.get("transcript")) for each in parts]
-    return " ".join(word for word in (*words, text(item.get("output"))) if word)
+    words = [text_at(each, "text") or text_at(each, "transcript") for each in parts]
+    return " ".join(word for word in (*words, text_at(item, "output")) if word)
 
 
-def _answered(call: Call, step: Step, item: Event) -> None:
-    known = call.call_of(text(item.get("call_id")))
+def _answered(call: CallState, step: CallStep, item: Event) -> None:
+    known = call.call_of(text_at(item, "call_id"))
     if known is not None and known.output is None:
-        known.output, known.answered_at, known.answered_number = text(item.get("output")), step.at, step.number
+        known.output, known.answered_at, known.answered_number = text_at(item, "output"), step.at, step.number
         if known.awaited:
             call.results = [*call.results[-MOST:], known]
 
 
-def _called(call: Call, step: Step, item: Event, awaited: bool = True) -> None:
-    call_id = text(item.get("call_id"))
+def _called(call: CallState, step: CallStep, item: Event, awaited: bool = True) -> None:
+    call_id = text_at(item, "call_id")
     known = call.calls.get(call_id)
-    arguments = text(item.get("arguments"))
+    arguments = text_at(item, "arguments")
     if known is not None:
-        known.name, known.arguments = known.name or text(item.get("name")), known.arguments or arguments
+        known.name, known.arguments = known.name or text_at(item, "name"), known.arguments or arguments
     elif call_id:
-        made = ToolCall(call_id, text(item.get("name")), arguments, step.at, step.number, awaited)
+        made = ToolCall(call_id, text_at(item, "name"), arguments, step.at, step.number, awaited)
         made.response = call.responses
         remember(call.calls, call_id, made)
 
 
-def _arguments_done(call: Call, step: Step) -> None:
+def _arguments_done(call: CallState, step: CallStep) -> None:
     _called(call, step, step.event)
 
 
-def _output_added(call: Call, step: Step) -> None:
+def _output_added(call: CallState, step: CallStep) -> None:
     item = step.item
     if item.get("type") == "message":
-        call.speaking = Spoken(text(item.get("id")), step.at)
+        call.speaking = AssistantAudio(text_at(item, "id"), step.at)
         remember(call.spoken, call.speaking.id, call.speaking)
 
 
-def _asked_response(call: Call, step: Step) -> None:
-    if part(step.event, "response").get("conversation") != "none":
-        call.asked, call.fresh, call.committed = Pending(step.at, step.number, step.event), 0, False
+def _asked_response(call: CallState, step: CallStep) -> None:
+    if object_at(step.event, "response").get("conversation") != "none":
+        call.requested, call.new_inputs, call.committed = Pending(step.at, step.number, step.event), 0, False
         call.continued = call.continues
         call.results, call.continues = [], False
 
 
-def _begun(call: Call, step: Step) -> None:
-    response = part(step.event, "response")
+def _begun(call: CallState, step: CallStep) -> None:
+    response = object_at(step.event, "response")
     if call.service == "openai" and response.get("conversation_id", "") is None:
         return
-    call.active, call.active_since, call.asked = text(response.get("id")), step.at, None
+    call.active, call.active_since, call.requested = text_at(response, "id"), step.at, None
     call.responses += 1
     call.turns += not (call.continued or call.continues)
     call.continued = False
-    call.fresh = 0
+    call.new_inputs = 0
     call.results, call.continues = [], False
 
 
-def _done(call: Call, step: Step) -> None:
-    response = part(step.event, "response")
+def _done(call: CallState, step: CallStep) -> None:
+    response = object_at(step.event, "response")
     for item in objects(response.get("output")):
         if item.get("type") == "function_call":
             _called(call, step, item)
     if response.get("status") in ("cancelled", "failed", "incomplete"):
         _withdraw(call)
-    if call.active == text(response.get("id")):
+    if call.active == text_at(response, "id"):
         call.active, call.done_at = None, step.at
-    seconds = number(part(step.event, "usage").get("billable_audio_seconds"))
+    seconds = number_at(step.event, "usage", "billable_audio_seconds")
     if seconds is not None and len(call.billable) < MOST:
         call.billable.append(seconds)
 
 
-def _withdraw(call: Call) -> None:
+def _withdraw(call: CallState) -> None:
     """Nobody waits for the results of a response that was cut off."""
     for known in call.calls.values():
         if known.response == call.responses and known.output is None:
             known.awaited = False
 
 
-def _silenced(call: Call, step: Step) -> None:
+def _silenced(call: CallState, step: CallStep) -> None:
     """The client stops playing."""
     call.plays_until = min(call.plays_until, step.at)
 
 
-def _commit(call: Call, step: Step) -> None:
-    call.fresh += 1
+def _commit(call: CallState, step: CallStep) -> None:
+    call.new_inputs += 1
     call.committed = True
-    call.sound.taken()
+    call.audio.taken()
 
 
-def _clear(call: Call, step: Step) -> None:
-    call.fresh += 1
-    call.sound.taken()
+def _clear(call: CallState, step: CallStep) -> None:
+    call.new_inputs += 1
+    call.audio.taken()
 
 
-def _speech(call: Call, step: Step) -> None:
+def _speech(call: CallState, step: CallStep) -> None:
     call.speech_at = step.at
     call.plays_until = min(call.plays_until, step.at)
 
 
-def _stopped(call: Call, step: Step) -> None:
+def _stopped(call: CallState, step: CallStep) -> None:
     call.speech_at = None
-    call.stopped = (step.at, number(step.event.get("audio_end_ms")) or 0.0)
+    call.stopped = (step.at, number_at(step.event, "audio_end_ms") or 0.0)
 
 
-def _committed(call: Call, step: Step) -> None:
-    call.fresh += 1
-    call.sound.taken()
+def _committed(call: CallState, step: CallStep) -> None:
+    call.new_inputs += 1
+    call.audio.taken()
 
 
-def _transcript(call: Call, step: Step) -> None:
-    item, words = text(step.event.get("item_id")), text(step.event.get("transcript"))
-    readings = call.heard.get(item, [])
+def _transcript(call: CallState, step: CallStep) -> None:
+    item, words = text_at(step.event, "item_id"), text_at(step.event, "transcript")
+    readings = call.transcripts.get(item, [])
     if words and words not in readings[-1:] and len(readings) < 64:
-        remember(call.heard, item, [*readings, words])
+        remember(call.transcripts, item, [*readings, words])
 
 
-def _error(call: Call, step: Step) -> None:
-    error = call.last_error = part(step.event, "error")
-    meant, asked = text(error.get("event_id")), call.update
-    if asked is not None and (call.service == "xai" or meant in ("", text(asked.event.get("event_id")))):
+def _error(call: CallState, step: CallStep) -> None:
+    error = call.last_error = object_at(step.event, "error")
+    meant, asked = text_at(error, "event_id"), call.update
+    if asked is not None and (call.service == "xai" or meant in ("", text_at(asked.event, "event_id"))):
         call.update, call.update_refused = None, Pending(step.at, step.number, step.event)
-    call.asked = None
-    message = text(error.get("message"))
+    call.requested = None
+    message = text_at(error, "message")
     remember(call.errors, message, call.errors.get(message, 0) + 1)
 
 
-def _conversation(call: Call, step: Step) -> None:
-    call.conversation = text(part(step.event, "conversation").get("id"))
+def _conversation(call: CallState, step: CallStep) -> None:
+    call.conversation = text_at(step.event, "conversation", "id")
 
 
 _TRANSCRIPTS = "conversation.item.input_audio_transcription"
-Fold = Callable[[Call, Step], None]
+Fold = Callable[[CallState, CallStep], None]
 _SENT: dict[str, Fold] = {
     "session.update": _update,
     "conversation.item.create": _item_sent,

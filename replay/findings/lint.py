@@ -6,12 +6,13 @@ from itertools import pairwise
 from urllib.parse import parse_qsl
 
 from replay.cassette.frames import Binary, Close, Reset
-from replay.cassette.recording import Line, Moment, Recording
-from replay.findings import Finding, Levels
-from replay.findings.call import APPEND, DELTA, Handshake, Step, number, part, text
+from replay.cassette.json_values import number_at, text_at
+from replay.cassette.recording import UNTIMED_US, Line, Moment, Recording
+from replay.findings.call import APPEND, DELTA, CallStep, Handshake
+from replay.findings.finding import Finding
 from replay.findings.handshake import handshake
+from replay.findings.levels import Levels
 from replay.findings.watch import Watch, Watcher
-from replay.formats.detect import UNTIMED_US
 
 
 def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: float | None = None) -> list[Finding]:
@@ -48,12 +49,12 @@ def _step(watch: Watch, moment: Moment, at: float) -> None:
     if isinstance(moment.frame, Binary):
         sound = moment.frame.data
     elif moment.way == "sent" and moment.type == APPEND:
-        sound = text(event.get("audio"))
+        sound = text_at(event, "audio")
     elif moment.way == "received" and moment.type in (DELTA, "response.audio.delta"):
-        sound = text(event.get("delta"))
-    ms = number(event.get("audio_duration_ms"))
+        sound = text_at(event, "delta")
+    ms = number_at(event, "audio_duration_ms")
     kind = moment.type if moment.event is not None else ""
-    watch.recorded(Step(at, moment.way, kind, event), sound, seconds=None if ms is None else ms / 1000)
+    watch.recorded(CallStep(at, moment.way, kind, event), sound, seconds=None if ms is None else ms / 1000)
 
 
 def _timed(line: Line) -> bool:
@@ -77,4 +78,4 @@ def _retry_after(line: Line) -> float | None:
 
 def _session(line: Line, at: int) -> str:
     created = next((m.event for m in line.moments if m.type == "session.created" and m.event is not None), None)
-    return text(part(created, "session").get("id")) or f"connection {at}"
+    return text_at(created, "session", "id") or f"connection {at}"

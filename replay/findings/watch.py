@@ -10,25 +10,34 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from replay.cassette.frames import Binary, Text
-from replay.findings import Finding, Found, Level, Levels, Rule
-from replay.findings.call import APPEND, CLOSED, DELTA, NOTHING, OPENED, READ, TICK, Call, Handshake, Step, text
+from replay.cassette.json_text import Event
+from replay.cassette.json_values import NOTHING, text_at
+from replay.findings.call import APPEND, CLOSED, DELTA, OPENED, READ, TICK, Attempt, CallState, CallStep, Handshake
+from replay.findings.finding import Finding, Found, Level
+from replay.findings.levels import Levels
 from replay.findings.rules.access import given_up, key_in_browser
 from replay.findings.rules.running_totals import doubled, summed
-from replay.findings.rules.table import RULES
-from replay.findings.silence import overdue
-from replay.findings.visits import Visit
+from replay.findings.rules.table import (
+    APPENDED_TRANSCRIPTS,
+    KEY_IN_BROWSER,
+    NO_RETRY,
+    SUMMED_BILLABLE_SECONDS,
+    Rule,
+)
+from replay.findings.rules.tools import GRACE_S
+from replay.findings.rules.turns import STILL_S
 
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept; further ones are counted."""
-MAX_VISITS = 200
+MAX_ATTEMPTS = 200
 _FRONT = 128
 """Characters at either end of a message in which its type is looked for."""
 _TICK_S = 0.5
+_AFTER_S = 0.01
 _DELTA = DELTA.encode()
 _LOG = logging.getLogger(__name__)
 
@@ -36,15 +45,15 @@ _LOG = logging.getLogger(__name__)
 class Watch:
     """One connection. Times are seconds since it opened."""
 
-    def __init__(self, watcher: Watcher, session: str, call: Call, visit: Visit) -> None:
+    def __init__(self, watcher: Watcher, session: str, call: CallState, attempt: Attempt) -> None:
         self.session = session
         self.call = call
-        self.visit = visit
+        self.attempt = attempt
         self.findings: list[Finding] = []
         self.more = 0
         """Findings that were not kept."""
         self._watcher = watcher
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._frames = 0
         self._around = 0
         """Bytes of an audio delta beside its sound, by the first one; looking into each costs more than all else."""
@@ -62,16 +71,16 @@ class Watch:
         self._frames += 1
         try:
             if isinstance(data, bytes):
-                self.call.sound.packet(at, data)
+                self.call.audio.packet(at, data)
             elif "\\" not in data and (start := _sound_at(data)):  # some write / as \/, which is no base64
-                self.call.sound.append(at, data, start, data.find('"', start), not self.call.vad)
+                self.call.audio.append(at, data, start, data.find('"', start), not self.call.vad)
             else:
-                self._asked(at, data)
+                self._client_event(at, data)
                 return
             if at - self._looked >= _TICK_S:
                 self._look(at)
         except Exception:
-            self._broken()
+            self._stop_watching()
 
     def received(self, at: float, frame: Text | Binary) -> None:
         """The service sent a message."""
@@ -81,36 +90,36 @@ class Watch:
         try:
             data = frame.data
             if isinstance(frame, Binary):
-                self.call.sounded(at, len(data) / self.call.sound.out_bytes_per_s)
+                self.call.output_audio(at, len(data) / self.call.audio.out_bytes_per_s)
             elif not data.startswith(b'{"type":"'):
-                self._answered(at, data)
+                self._server_event(at, data)
             elif (kind := data[9 : data.find(b'"', 9)]) == _DELTA:
                 self._around = self._around or _without_sound(data)
-                self.call.sounded(at, (len(data) - self._around) * 3 // 4 / self.call.sound.out_bytes_per_s)
+                self.call.output_audio(at, (len(data) - self._around) * 3 // 4 / self.call.audio.out_bytes_per_s)
             elif kind in self._watcher.wanted:
-                self._answered(at, data)
+                self._server_event(at, data)
         except Exception:
-            self._broken()
+            self._stop_watching()
 
-    def _asked(self, at: float, data: str) -> None:
+    def _client_event(self, at: float, data: str) -> None:
         kind, event = _read(data)
         if kind == APPEND:
-            coded = text(event.get("audio"))
-            self.call.sound.append(at, coded, 0, len(coded), not self.call.vad)
+            coded = text_at(event, "audio")
+            self.call.audio.append(at, coded, 0, len(coded), not self.call.vad)
         else:
-            self._step(Step(at, "sent", kind, event, self._frames - 1))
+            self._step(CallStep(at, "sent", kind, event, self._frames - 1))
 
-    def _answered(self, at: float, data: bytes) -> None:
-        self._step(Step(at, "received", *_read(data), self._frames - 1))
+    def _server_event(self, at: float, data: bytes) -> None:
+        self._step(CallStep(at, "received", *_read(data), self._frames - 1))
 
-    def _broken(self) -> None:
+    def _stop_watching(self) -> None:
         """A mistake in a rule must not end a call."""
         _LOG.exception("session %s: error inside the findings; it is not watched any more", self.session)
         self._over = True
 
     # Recorded ones, which were parsed already.
 
-    def recorded(self, step: Step, sound: bytes | str | None = None, *, seconds: float | None = None) -> None:
+    def recorded(self, step: CallStep, sound: bytes | str | None = None, *, seconds: float | None = None) -> None:
         """A recorded frame. `sound` is what it carries, if that is its kind; `seconds` how long it is, if told."""
         self._frames += 1
         call, at = self.call, step.at
@@ -118,18 +127,18 @@ class Watch:
             self._step(step._replace(number=self._frames - 1))
         elif step.way == "received":
             size = len(sound) * 3 // 4 if isinstance(sound, str) else len(sound)
-            call.sounded(at, size / call.sound.out_bytes_per_s if seconds is None else seconds)
+            call.output_audio(at, size / call.audio.out_bytes_per_s if seconds is None else seconds)
         else:
             if isinstance(sound, str):
-                call.sound.append(at, sound, 0, len(sound), not call.vad)
+                call.audio.append(at, sound, 0, len(sound), not call.vad)
             else:
-                call.sound.packet(at, sound)
+                call.audio.packet(at, sound)
             if at - self._looked >= _TICK_S:
                 self._look(at)
 
     def opened(self) -> None:
         """Look at the handshake."""
-        self._run(Step(0.0, "sent", OPENED))
+        self._run(CallStep(0.0, "sent", OPENED))
 
     def tick(self, at: float) -> None:
         """Time has passed: what is overdue is told."""
@@ -139,7 +148,7 @@ class Watch:
 
     def hung_up(self) -> None:
         """The client closes the connection, and nobody did before it."""
-        self.visit.hung_up = True
+        self.attempt.hung_up = True
 
     def closed(self, at: float) -> None:
         """The connection is over."""
@@ -147,16 +156,16 @@ class Watch:
         if not self._over:
             self._now(CLOSED, at)
         self._over, self.due = True, None
-        self.visit.end(at, self.call)
+        self.attempt.end(at, self.call)
         self.call.close()
 
     def _now(self, type: str, at: float) -> None:
         try:
-            self._run(Step(max(at, self._looked), "sent", type, NOTHING, max(0, self._frames - 1)))
+            self._run(CallStep(max(at, self._looked), "sent", type, NOTHING, max(0, self._frames - 1)))
         except Exception:
-            self._broken()
+            self._stop_watching()
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: CallStep) -> None:
         if step.at - self._looked >= _TICK_S:
             self._look(step.at)
         self._run(step)
@@ -165,31 +174,30 @@ class Watch:
 
     def _look(self, at: float) -> None:
         self._looked = at
-        self._run(Step(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
+        self._run(CallStep(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
 
-    def _run(self, step: Step) -> None:
+    def _run(self, step: CallStep) -> None:
         levels = self._watcher.levels
         for rule in (levels.sent if step.way == "sent" else levels.received).get(step.type, ()):
             for found in rule.check(self.call, step):
-                self._tell(rule, levels[rule.id], found, step)
+                self._report(rule, levels[rule.id], found, step)
 
-    def judge(self, rule_id: str, found: Iterable[Found]) -> None:
+    def judge(self, rule: Rule, found: Iterable[Found]) -> None:
         """Take in what a rule says that does not look by itself."""
-        rule = next(rule for rule in RULES if rule.id == rule_id)
-        if (level := self._watcher.levels[rule_id]) != "off":
+        if (level := self._watcher.levels[rule.id]) != "off":
             for each in found:
-                self._tell(rule, level, each, Step(self._looked, "sent", CLOSED, number=max(0, self._frames - 1)))
+                self._report(rule, level, each, CallStep(self._looked, "sent", CLOSED, number=max(0, self._frames - 1)))
 
-    def _tell(self, rule: Rule, level: Level, found: Found, step: Step) -> None:
-        if (rule.id, found.cause) in self._told:
+    def _report(self, rule: Rule, level: Level, found: Found, step: CallStep) -> None:
+        if (rule.id, found.cause) in self._reported:
             return
         if len(self.findings) >= PER_SESSION:
             self.more += 1
             return
-        self._told.add((rule.id, found.cause))
+        self._reported.add((rule.id, found.cause))
         at = step.at if found.at is None else found.at
         if not self.session:
-            at += self.visit.at
+            at += self.attempt.at
         place = step.number if found.frame is None else found.frame
         frame = None if step.type == OPENED else place
         finding = Finding(rule.id, level, at, frame, found.message, rule.fix, self.session)
@@ -204,7 +212,7 @@ class Watcher:
     levels: Levels = field(default_factory=Levels)
     log: Callable[[Finding, Rule], None] | None = None
     findings: deque[Finding] = field(default_factory=lambda: deque(maxlen=PER_WATCHER))
-    visits: deque[Visit] = field(default_factory=lambda: deque(maxlen=MAX_VISITS))
+    attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=MAX_ATTEMPTS))
     _advised: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -222,36 +230,36 @@ class Watcher:
         conversation: str = "",
     ) -> Watch:
         """Begin to watch a connection that was let in at `now`, in seconds of whatever clock."""
-        call = Call(service, handshake, timed=timed, write_tools=self.levels.write_tools)
-        call.earlier = tuple(self.visits)
-        visit = Visit(handshake, now, conversation=conversation)
-        self.visits.append(visit)
-        watch = Watch(self, session, call, visit)
-        call.opened = now
+        call = CallState(service, handshake, timed=timed, write_tools=self.levels.write_tools)
+        call.earlier_attempts = tuple(self.attempts)
+        attempt = Attempt(handshake, now, conversation=conversation)
+        self.attempts.append(attempt)
+        watch = Watch(self, session, call, attempt)
+        call.opened_at = now
         watch.opened()
-        call.earlier = ()
+        call.earlier_attempts = ()
         return watch
 
     def refused(
         self, service: str | None, handshake: Handshake, now: float, status: int, retry_after_s: float | None
     ) -> None:
         """A connection was not let in."""
-        call = Call(service, handshake)
-        call.earlier, call.opened = tuple(self.visits), now
-        watch = Watch(self, "", call, Visit(handshake, now, status, retry_after_s))
-        self.visits.append(watch.visit)
+        call = CallState(service, handshake)
+        call.earlier_attempts, call.opened_at = tuple(self.attempts), now
+        watch = Watch(self, "", call, Attempt(handshake, now, status, retry_after_s))
+        self.attempts.append(watch.attempt)
         watch.opened()
 
     def browser_call(self, asked: Handshake, now: float) -> None:
         """A request for a client secret."""
-        call = Call(None, asked)
-        watch = Watch(self, "", call, Visit(asked, now))
-        watch.judge("key-in-browser", key_in_browser(call, Step(0.0, "sent", OPENED)))
+        call = CallState(None, asked)
+        watch = Watch(self, "", call, Attempt(asked, now))
+        watch.judge(KEY_IN_BROWSER, key_in_browser(call, CallStep(0.0, "sent", OPENED)))
 
     def ended(self) -> None:
         """Nothing more comes."""
-        watch = Watch(self, "", Call(None, Handshake()), Visit(Handshake(), 0.0))
-        watch.judge("no-retry", given_up(tuple(self.visits)))
+        watch = Watch(self, "", CallState(None, Handshake()), Attempt(Handshake(), 0.0))
+        watch.judge(NO_RETRY, given_up(tuple(self.attempts)))
 
     def claim(
         self, watches: list[Watch], *, transcript: str | None = None, billable_audio_seconds: float | None = None
@@ -260,16 +268,16 @@ class Watcher:
         counted over all these connections. Gives what is wrong with it."""
         seen = len(self.findings)
         for watch in watches if transcript is not None else ():
-            watch.judge("appended-transcripts", doubled(watch.call, transcript or "", "shown"))
+            watch.judge(APPENDED_TRANSCRIPTS, doubled(watch.call, transcript or "", "shown"))
         if billable_audio_seconds is not None and watches:
             totals = [watch.call.billable for watch in watches]
-            watches[-1].judge("summed-billable-seconds", summed(totals, billable_audio_seconds))
+            watches[-1].judge(SUMMED_BILLABLE_SECONDS, summed(totals, billable_audio_seconds))
         return list(self.findings)[seen:]
 
     def reset(self) -> None:
         """Forget what was found."""
         self.findings.clear()
-        self.visits.clear()
+        self.attempts.clear()
         self._advised.clear()
 
     def note(self, finding: Finding, rule: Rule) -> None:
@@ -279,6 +287,19 @@ class Watcher:
             self.log(finding, rule)
         if rule.advice:
             self._advised.add(rule.id)
+
+
+def overdue(call: CallState, now: float) -> float | None:
+    """The next instant later than `now` at which a rule may find something without a frame; None if there is none."""
+    if not call.results and call.speech_at is None:  # most of the time
+        return None
+    instants = []
+    if call.results and call.active is None:
+        since = max(call.results[-1].answered_at, call.done_at, call.plays_until)
+        instants.append(since + GRACE_S + _AFTER_S)
+    if call.speech_at is not None and call.audio.last_at is not None:
+        instants.append(max(call.speech_at, call.audio.last_at) + STILL_S + _AFTER_S)
+    return min((each for each in instants if each > now), default=None)
 
 
 def _sound_at(data: str) -> int:
@@ -296,7 +317,7 @@ def _without_sound(data: bytes) -> int:
     return len(data) - (data.find(b'"', start) - start)
 
 
-def _read(data: str | bytes) -> tuple[str, dict[str, Any]]:
+def _read(data: str | bytes) -> tuple[str, Event]:
     """Type and event of a message; an empty type for what is none."""
     try:
         event = orjson.loads(data)

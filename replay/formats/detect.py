@@ -8,28 +8,50 @@ who imports vouches for more.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+import os
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
+from typing_extensions import assert_never
+
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
+from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import event_in
+from replay.cassette.recording import UNTIMED_US, Recording, connections
 from replay.cassette.records import Header, Origin, Record, Request, Response, Way
 from replay.formats import har, jsonl, pydantic_ai
 from replay.formats.tape import MOST_BYTES, Tape
 
 PATH = "/v1/realtime"
-UNTIMED_US = 1000
-"""Between two messages of a recording without times: only their order is known."""
 UNKNOWN_URL = "ws://unknown.invalid/v1/realtime"
+_MAGIC = b"\xa8realtape"
+"""The first key of a cassette's header."""
+_NO_DATE = datetime.fromtimestamp(0, timezone.utc)
 _URLS = {"xai": "wss://api.x.ai/v1/realtime", "openai": "wss://api.openai.com/v1/realtime"}
 _KINDS = "a HAR with WebSocket messages, a YAML of pydantic-ai's tests, or lines of JSON"
 
 
+Format = Literal["har", "jsonl", "lines", "pydantic-ai"]
+"""HAR; a cassette that `export --jsonl` wrote; plain lines of JSON; YAML of pydantic-ai's tests."""
+
+
+def read_recording(path: str | os.PathLike[str]) -> Recording:
+    """The recording in a file of any known format, cassettes included.
+
+    Raises BadCassette, UnreadableRecording and OSError.
+    """
+    path = Path(path)
+    if path.suffix == SUFFIX or _is_cassette(path):
+        return Recording.read(path)
+    tape = read(path, imported_at=_NO_DATE, tool="")
+    return Recording(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records))
+
+
 def read(path: Path, *, origin: Origin = "hand", imported_at: datetime, tool: str) -> Tape:
-    """A recording of another tool, as a cassette. Where a file has no date, `imported_at` stands in.
+    """A recording of another tool, as a cassette. Where a file has no date, `imported_at` is its date.
 
     Raises UnreadableRecording, and OSError if it cannot be read.
     """
@@ -39,35 +61,42 @@ def read(path: Path, *, origin: Origin = "hand", imported_at: datetime, tool: st
     if data[:1] == b"\x78":
         data = har.inflated(data, source)
     text = data.lstrip(b"\xef\xbb\xbf \t\r\n")
-    first = text.partition(b"\n")[0]
+    format = _format(text, source)
+    match format:
+        case "pydantic-ai":
+            conversation = pydantic_ai.parse(data, name=path.stem, source=source)
+            return _from_conversation(conversation, origin, imported_at, tool)
+        case "jsonl":
+            return jsonl.parse(text, source)
+        case "har":
+            url, opened, records, end_us = har.parse(json.loads(text), source)
+            return Tape(_header(url, origin, opened, tool, records), (*records, *_ends(records)), end_us)
+        case "lines":
+            return _from_lines(jsonl.plain(text, source), origin, imported_at, tool)
+        case _:
+            assert_never(format)
+
+
+def _format(text: bytes, source: str) -> Format:
     if not text:
-        raise UnreadableRecording(f"{path}: it is empty; give {_KINDS}")
+        raise UnreadableRecording(f"{source}: it is empty; give {_KINDS}")
     if text[:1] != b"{":
-        if b"interactions" not in text:
-            raise UnreadableRecording(f"{path}: {_what_it_is(data)}; give {_KINDS}")
-        conversation = pydantic_ai.parse(data, name=path.stem, source=source)
-        return _from_conversation(conversation, origin, imported_at, tool)
-    if jsonl.is_header(first):
-        return jsonl.parse(text, source)
-    if (document := _whole(text)) is not None and "log" in document:
-        url, opened, records, end_us = har.parse(document, source)
-        return Tape(_header(url, origin, opened, tool, records), (*records, *_ends(records)), end_us)
-    return _from_lines(jsonl.plain(text, source), origin, imported_at, tool)
-
-
-def _what_it_is(data: bytes) -> str:
-    if b"\xa8realtape" in data[:64]:
-        return "a cassette already"
-    return "of no kind that is known here"
-
-
-def _whole(text: bytes) -> dict[str, Any] | None:
-    """The one JSON object that a file is, None if it is something else."""
+        if b"interactions" in text:
+            return "pydantic-ai"
+        problem = "a cassette already" if _MAGIC in text[:64] else "not a recording that realtape knows"
+        raise UnreadableRecording(f"{source}: {problem}; give {_KINDS}")
+    if jsonl.is_header(text.partition(b"\n")[0]):
+        return "jsonl"
     try:
-        value = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        return "lines"
+    return "har" if isinstance(document, dict) and "log" in document else "lines"
+
+
+def _is_cassette(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _MAGIC in file.read(16)
 
 
 def _from_lines(rows: list[tuple[float, Way, bytes]], origin: Origin, at: datetime, tool: str) -> Tape:

@@ -17,10 +17,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
+from typing_extensions import assert_never
+
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.outline import restore
-from replay.cassette.records import Header, Headers, Outline, Record, Request, Response
+from replay.cassette.records import Dropped, Header, Headers, Record, Request, Response, StrippedMessage
+from replay.cassette.strip_audio import restore_audio
 from replay.formats.tape import MOST_BYTES, MOST_RECORDS
 
 _TEXT, _BINARY, _CLOSE, _NONE = 1, 2, 8, -1
@@ -195,7 +197,7 @@ def _blank(header: Header, start: datetime, at_us: int) -> dict[str, Any]:
 
 
 def _add(entry: dict[str, Any], record: Record, time_s: float, header: Header) -> None:
-    content = restore(record.content) if isinstance(record.content, Outline) else record.content
+    content = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
     kind = "send" if record.way == "sent" else "receive"
     messages: list[dict[str, Any]] = entry.get("_webSocketMessages", [])
     match content:
@@ -227,6 +229,10 @@ def _add(entry: dict[str, Any], record: Record, time_s: float, header: Header) -
             messages.append({"type": kind, "time": time_s, "opcode": _CLOSE, "data": b64encode(payload).decode()})
         case Reset():
             messages.append({"type": "error", "time": time_s, "opcode": _NONE, "data": "the connection was lost"})
+        case Dropped():
+            pass
+        case _:
+            assert_never(content)
     if messages:
         entry |= {"_resourceType": "websocket", "_webSocketMessages": messages}
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
+from typing_extensions import assert_never
+
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import VERSION
 from replay.cassette.frames import Binary, Close, Reset, Text
@@ -22,11 +24,11 @@ from replay.cassette.records import (
     Dropped,
     Header,
     Headers,
-    Outline,
     Record,
     Request,
     Response,
-    Sound,
+    StrippedAudio,
+    StrippedMessage,
     Way,
 )
 from replay.formats.tape import MOST_RECORDS, Tape
@@ -160,13 +162,15 @@ def _told(content: Content) -> dict[str, Any]:
             return {"kind": "request", "method": method, "target": target, "headers": headers, **_bytes("body", body)}
         case Response(status, headers, body):
             return {"kind": "response", "status": status, "headers": headers, **_bytes("body", body)}
-        case Outline(of, parts):
+        case StrippedMessage(of, parts):
             return {"kind": "outline", "of": of, "parts": [_part(part) for part in parts]}
         case Dropped(what, size, reason):
             return {"kind": "dropped", "what": what, "size": size, "reason": reason}
+        case _:
+            assert_never(content)
 
 
-def _part(part: bytes | Sound) -> dict[str, Any]:
+def _part(part: bytes | StrippedAudio) -> dict[str, Any]:
     if isinstance(part, bytes):
         return _bytes("data", part)
     return {field.name: getattr(part, field.name) for field in fields(part)} | {"sha256": part.sha256.hex()}
@@ -194,17 +198,17 @@ def _content(row: dict[str, Any]) -> Content:
         case "response":
             return Response(row["status"], _headers(row), _raw("body", row))
         case "outline":
-            return Outline(row["of"], tuple(_part_of(part) for part in row["parts"]))
+            return StrippedMessage(row["of"], tuple(_part_of(part) for part in row["parts"]))
         case "dropped":
             return Dropped(row["what"], row["size"], row["reason"])
         case kind:
             raise ValueError(f"kind {kind!r} is unknown")
 
 
-def _part_of(part: dict[str, Any]) -> bytes | Sound:
+def _part_of(part: dict[str, Any]) -> bytes | StrippedAudio:
     if "sha256" not in part:
         return _raw("data", part)
-    return Sound(part["length"], bytes.fromhex(part["sha256"]), part["encoding"], part["peak"])
+    return StrippedAudio(part["length"], bytes.fromhex(part["sha256"]), part["encoding"], part["peak"])
 
 
 def _headers(row: dict[str, Any]) -> Headers:

@@ -17,6 +17,7 @@ from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Close, Outgoing, Reset
 from replay.cassette.json_text import Event
 from replay.cassette.recording import Line, Moment, Recording, message
+from replay.formats import detect
 from replay.playback.matching import ClientIds, SoundClock, is_sound, unlike
 from replay.playback.verbatim import Player
 
@@ -37,7 +38,7 @@ def recordings(path: str | os.PathLike[str]) -> list[Recording]:
     """
     path = Path(path)
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    found = [recording for recording in map(Recording.read, files) if recording.lines]
+    found = [recording for recording in map(detect.read_recording, files) if recording.lines]
     if not found:
         raise EmptyLibrary(f"{path}: no recorded connection in it; record one with `realtape record`")
     return found

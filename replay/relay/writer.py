@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
+from typing_extensions import assert_never
+
 from replay.cassette.file import CannotRecord, Writer
-from replay.cassette.frames import Binary, Text
-from replay.cassette.outline import outline
-from replay.cassette.records import Content, Header, Record, Request, Response
+from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedMessage
 from replay.cassette.scrub import Scrubber
+from replay.cassette.strip_audio import strip_audio
 
 QUEUE_BYTES = 64 << 20
 """What may wait to be written: two minutes of a busy call."""
@@ -101,7 +103,7 @@ class BackgroundWriter:
     def _fit(self, content: Content, encoding: str) -> Content:
         clean = self._scrubber.clean(content)
         if self._header.audio == "outline" and isinstance(clean, Text | Binary):
-            return outline(clean, encoding)
+            return strip_audio(clean, encoding)
         return clean
 
 
@@ -111,5 +113,7 @@ def _weight(content: Content) -> int:
             return len(data)
         case Request(body=body) | Response(body=body):
             return len(body)
-        case _:
+        case Close() | Reset() | StrippedMessage() | Dropped():
             return 0
+        case _:
+            assert_never(content)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
+from typing_extensions import assert_never
 
 from replay.cassette.content import Called, Exchange, Failed, Paused, ResponseStep, Spoken, recorded_conversations
 from replay.cassette.recording import Recording
@@ -77,6 +78,8 @@ def _step(step: ResponseStep) -> dict[str, Any] | None:
             return {"pause": {"ms": ms}}
         case Failed(code, message):
             return {"fail": {"code": code, "message": message}}
+        case _:
+            assert_never(step)
 
 
 def editable(arguments: str) -> Any:

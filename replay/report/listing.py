@@ -10,19 +10,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import assert_never
+
 from replay.cassette import json_text
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Content, Dropped, Header, Outline, Record, Request, Response, Sound, provable_origin
+from replay.cassette.records import (
+    Content,
+    Dropped,
+    Header,
+    Record,
+    Request,
+    Response,
+    StrippedAudio,
+    StrippedMessage,
+    kind_of,
+    provable_origin,
+)
 from replay.cassette.scrub import Scrubber
 
 _BRIEF = 80
 _TELLING = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
 _SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
 _ARROWS = {"sent": ">", "received": "<"}
-
-
-_KINDS = {kind: kind.__name__.lower() for kind in (Text, Binary, Close, Reset, Request, Response, Outline, Dropped)}
 
 
 @dataclass(slots=True)  # not frozen: a long call has thousands, and freezing doubles the time to make one
@@ -65,7 +75,7 @@ def line(record: Record) -> Line:
     """What a record is, in words. Never raises."""
     content = record.content
     type_, size, text = _told(content)
-    return Line(record.at_us / 1e6, record.connection, record.way, _KINDS[type(content)], type_, size, text)
+    return Line(record.at_us / 1e6, record.connection, record.way, kind_of(content), type_, size, text)
 
 
 def _told(content: Content) -> tuple[str, int, str]:
@@ -83,16 +93,18 @@ def _told(content: Content) -> tuple[str, int, str]:
             return "(request)", len(body), f"{method} {target}"
         case Response(status, _, body):
             return "(response)", len(body), f"{status} {_shortened(body.decode(errors='replace'))}".rstrip()
-        case Outline(_, parts):
+        case StrippedMessage(_, parts):
             head = parts[0] if parts and isinstance(parts[0], bytes) else b""
-            sound = sum(part.length for part in parts if isinstance(part, Sound))
+            sound = sum(part.length for part in parts if isinstance(part, StrippedAudio))
             size = sum(len(part) if isinstance(part, bytes) else part.length for part in parts)
             return _outlined_type(parts) if head else "(binary)", size, f"{sound} bytes of sound left out"
         case Dropped(what, size, reason):
             return "(dropped)", size, f"{what}: {reason}"
+        case _:
+            assert_never(content)
 
 
-def _outlined_type(parts: tuple[bytes | Sound, ...]) -> str:
+def _outlined_type(parts: tuple[bytes | StrippedAudio, ...]) -> str:
     return json_text.event_type(b"".join(part for part in parts if isinstance(part, bytes))) or "(text)"
 
 
@@ -168,7 +180,7 @@ class _Order:
                 self._open[at] = True
             case Close() | Reset():
                 self._open[at] = False
-            case Text() | Binary() | Outline() as message:
+            case Text() | Binary() | StrippedMessage() as message:
                 if at not in self._open:
                     yield f"a message on connection {at}, which was never opened"
                     self._open[at] = True
@@ -177,8 +189,8 @@ class _Order:
             case _:
                 pass
 
-    def _event(self, responses: dict[str, bool], message: Text | Binary | Outline) -> Iterator[str]:
-        if isinstance(message, Binary) or (isinstance(message, Outline) and message.kind == "binary"):
+    def _event(self, responses: dict[str, bool], message: Text | Binary | StrippedMessage) -> Iterator[str]:
+        if isinstance(message, Binary) or (isinstance(message, StrippedMessage) and message.kind == "binary"):
             return
         data = message.data if isinstance(message, Text) else _without_sound(message)
         match json_text.event_type(data):
@@ -197,7 +209,7 @@ class _Order:
                 yield f"connection {connection} has no end, neither a close nor a reset"
 
 
-def _without_sound(outline: Outline) -> bytes:
+def _without_sound(outline: StrippedMessage) -> bytes:
     return b"".join(part for part in outline.parts if isinstance(part, bytes))
 
 

@@ -6,8 +6,6 @@ the extra `picture` brings it.
 
 from __future__ import annotations
 
-import sys
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +13,8 @@ from math import ceil, sqrt
 from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from replay.cassette import g711
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -264,7 +264,7 @@ def _row(sheet: _Sheet, row: _Row, rate: int, peak: int) -> None:
 
 def _wave(sheet: _Sheet, clip: Clip, row: _Row, rate: int, peak: int) -> None:
     loud, peaks = (_FAINT, _FAINT) if clip.faded else row.shades[:2]
-    sound = _samples(clip.pcm)
+    sound = g711.from_little_endian(clip.pcm)
     left, right = (sheet.x(clip.start_s + at / rate) for at in (0, len(sound)))
     middle, high = row.top + _WAVE_PX / 2, (_WAVE_PX / 2 - 8) / peak
     columns = max(1, round((right - left) * _FINE))
@@ -290,12 +290,5 @@ def _write(sheet: _Sheet, label: _Label, colour: str) -> None:
 
 
 def _peak(tracks: Sequence[Track]) -> int:
-    sounds = [_samples(clip.pcm) for track in tracks for clip in track.clips]
+    sounds = [g711.from_little_endian(clip.pcm) for track in tracks for clip in track.clips]
     return max([1, *(max(max(sound), -min(sound)) for sound in sounds if sound)])
-
-
-def _samples(pcm: bytes) -> array[int]:
-    sound = array("h", pcm[: len(pcm) // 2 * 2])
-    if sys.byteorder == "big":
-        sound.byteswap()
-    return sound

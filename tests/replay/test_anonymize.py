@@ -20,7 +20,7 @@ from replay.cassette import g711
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Recording
-from replay.cassette.records import Dropped, Outline, Record, Sound
+from replay.cassette.records import Dropped, Record, StrippedAudio, StrippedMessage
 from replay.report.soundtrack import soundtrack
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
@@ -139,10 +139,10 @@ def test_arguments_stay_json_with_their_keys():
 
 
 def test_words_beside_left_out_sound_are_masked_too():
-    sound = Sound(4, bytes(32), "pcm", 9)
-    outline = Outline("text", (b'{"type":"x","audio":"', sound, b'","transcript":"My name"}'))
+    sound = StrippedAudio(4, bytes(32), "pcm", 9)
+    outline = StrippedMessage("text", (b'{"type":"x","audio":"', sound, b'","transcript":"My name"}'))
     (record,) = without_words([Record(0, 0, "received", outline)])
-    assert isinstance(record.content, Outline)
+    assert isinstance(record.content, StrippedMessage)
     assert record.content.parts == (b'{"type":"x","audio":"', sound, b'","transcript":"Xx xxxx"}')
 
 

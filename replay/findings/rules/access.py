@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from replay.findings import Found
-from replay.findings.call import Call, Step
-from replay.findings.visits import LET_IN, Visit
+from replay.findings.call import ACCEPTED, Attempt, CallState, CallStep
+from replay.findings.finding import Found
 
 SOON_S = 30.0
 """A client that comes back within this goes on with the same call."""
@@ -17,20 +16,20 @@ TIMES = 2
 _SLACK_S = 0.05
 
 
-def latest_model(call: Call, step: Step) -> Iterator[Found]:
+def latest_model(call: CallState, step: CallStep) -> Iterator[Found]:
     """An alias whose meaning changes from one day to the next."""
     model = call.handshake.query.get("model", "")
     if model.endswith("-latest"):
         yield Found(f"the model is {model!r}, an alias: it became another model, and another price, on 2026-08-05")
 
 
-def key_in_query(call: Call, step: Step) -> Iterator[Found]:
+def key_in_query(call: CallState, step: CallStep) -> Iterator[Found]:
     """Addresses are logged everywhere."""
     if call.handshake.secrets:
         yield Found(f"the query carries a credential: {', '.join(call.handshake.secrets)}")
 
 
-def key_in_browser(call: Call, step: Step) -> Iterator[Found]:
+def key_in_browser(call: CallState, step: CallStep) -> Iterator[Found]:
     """A key that everybody who opens the page can read."""
     asked = call.handshake
     if "key" in asked.offered:
@@ -38,37 +37,41 @@ def key_in_browser(call: Call, step: Step) -> Iterator[Found]:
         yield Found(f"an API key, no client secret, was sent{where}: whoever opens the page has it")
 
 
-def beta_header(call: Call, step: Step) -> Iterator[Found]:
+def beta_header(call: CallState, step: CallStep) -> Iterator[Found]:
     """Of an API that is gone."""
     if call.handshake.beta is not None:
         yield Found(f"the header OpenAI-Beta: {call.handshake.beta[:40]} was sent")
 
 
-def without_backoff(call: Call, step: Step) -> Iterator[Found]:
+def without_backoff(call: CallState, step: CallStep) -> Iterator[Found]:
     """Back at the door before it may open."""
     before = _latest(call)
-    if before is None or not before.limited:
+    if before is None or not before.rate_limited:
         return
-    waited = call.opened - (before.closed_at or before.at)
+    waited = call.opened_at - (before.closed_at or before.at)
     least = TOO_SOON_S if before.retry_after_s is None else before.retry_after_s
     if waited < least - _SLACK_S:
         told = "" if before.retry_after_s is None else f", Retry-After said {before.retry_after_s:g} s"
         yield Found(f"refused with 429, the client came back after {waited:.2f} s{told}")
 
 
-def reconnecting(call: Call, step: Step) -> Iterator[Found]:
+def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
     """A connection for each turn: the client hung up, and came back. A line that was lost is not its doing."""
-    mine = [visit for visit in call.earlier if visit.handshake.who == call.handshake.who and visit.status == LET_IN]
+    mine = [
+        attempt
+        for attempt in call.earlier_attempts
+        if attempt.handshake.who == call.handshake.who and attempt.status == ACCEPTED
+    ]
     chain = 0
-    came = call.opened
-    for visit in reversed(mine):
-        if visit.closed_at is None or not visit.hung_up or visit.turns > 1:
+    came = call.opened_at
+    for attempt in reversed(mine):
+        if attempt.closed_at is None or not attempt.hung_up or attempt.turns > 1:
             break
-        if not 0 <= came - visit.closed_at <= SOON_S:
+        if not 0 <= came - attempt.closed_at <= SOON_S:
             break
-        if call.handshake.query.get("conversation_id") != visit.conversation or not visit.conversation:
+        if call.handshake.query.get("conversation_id") != attempt.conversation or not attempt.conversation:
             break
-        chain, came = chain + 1, visit.at
+        chain, came = chain + 1, attempt.at
     if chain >= TIMES:
         yield Found(
             f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one turn each time:"
@@ -76,19 +79,21 @@ def reconnecting(call: Call, step: Step) -> Iterator[Found]:
         )
 
 
-def given_up(visits: Sequence[Visit]) -> Iterator[Found]:
+def given_up(attempts: Sequence[Attempt]) -> Iterator[Found]:
     """Turned away once, and never seen again. Who tried and was turned away again did what can be done."""
-    by_client: dict[str, list[Visit]] = {}
-    for visit in visits:
-        by_client.setdefault(visit.handshake.who, []).append(visit)
-    for *before, visit in by_client.values():
-        if visit.limited and not (before and before[-1].limited):
-            told = "" if visit.retry_after_s is None else f" (Retry-After: {visit.retry_after_s:g} s)"
-            yield Found(f"refused with 429{told}, the client never tried again", visit.handshake.who, visit.at)
+    by_client: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        by_client.setdefault(attempt.handshake.who, []).append(attempt)
+    for *before, attempt in by_client.values():
+        if attempt.rate_limited and not (before and before[-1].rate_limited):
+            told = "" if attempt.retry_after_s is None else f" (Retry-After: {attempt.retry_after_s:g} s)"
+            yield Found(f"refused with 429{told}, the client never tried again", attempt.handshake.who, attempt.at)
 
 
-def _latest(call: Call) -> Visit | None:
-    return next((visit for visit in reversed(call.earlier) if visit.handshake.who == call.handshake.who), None)
+def _latest(call: CallState) -> Attempt | None:
+    return next(
+        (attempt for attempt in reversed(call.earlier_attempts) if attempt.handshake.who == call.handshake.who), None
+    )
 
 
 def _ordinal(number: int) -> str:

@@ -10,8 +10,9 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from replay.findings import Found
-from replay.findings.call import Call, Step, part, said_in, text
+from replay.cassette.json_values import text_at
+from replay.findings.call import CallState, CallStep, said_in
+from replay.findings.finding import Found
 
 _SPACE = re.compile(r"\s+")
 _LEAST = 4
@@ -19,20 +20,20 @@ _LEAST = 4
 _SLACK_S = 0.01
 
 
-def appended_transcripts(call: Call, step: Step) -> Iterator[Found]:
+def appended_transcripts(call: CallState, step: CallStep) -> Iterator[Found]:
     """Readings that each hold the ones before, put one behind the other."""
-    if not call.heard:
+    if not call.transcripts:
         return
     words = said_in(step.item) if step.type == "conversation.item.create" else ""
-    words = words or text(part(step.event, "session").get("instructions"))
-    words = words or text(part(step.event, "response").get("instructions"))
+    words = words or text_at(step.event, "session", "instructions")
+    words = words or text_at(step.event, "response", "instructions")
     yield from doubled(call, words, "sent back")
 
 
-def doubled(call: Call, words: str, how: str) -> Iterator[Found]:
+def doubled(call: CallState, words: str, how: str) -> Iterator[Found]:
     """Whether `words` hold two readings of one turn in a row."""
     flat = _SPACE.sub("", words)
-    for item, readings in call.heard.items() if flat else ():
+    for item, readings in call.transcripts.items() if flat else ():
         for first, second in itertools.pairwise(readings):
             one, both = _SPACE.sub("", first), _SPACE.sub("", first + second)
             if len(one) >= _LEAST and second.startswith(first) and both in flat:
@@ -53,8 +54,3 @@ def summed(totals: Sequence[Sequence[float]], seconds: float) -> Iterator[Found]
         f"{seconds:g} s were counted as billable, {how}; they are running totals, and the last of each connection make"
         f" {right:g} s"
     )
-
-
-def told_later(call: Call, step: Step) -> Iterator[Found]:
-    """Of rules that look when somebody asks, or when all is over: never by a step."""
-    yield from ()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.findings import Found
-from replay.findings.call import CLOSED, Call, Step, part, text
+from replay.cassette.json_values import object_at, text_at
+from replay.findings.call import CLOSED, CallState, CallStep
 from replay.findings.fields import IGNORED, unknown_fields
+from replay.findings.finding import Found
 
 CAPS_S = {"xai": 7_200.0, "openai": 3_600.0}
 NEAR = 0.95
@@ -20,9 +21,9 @@ _BENIGN = (
 _PERSISTENT = 3
 
 
-def audio_before_configuration(call: Call, step: Step) -> Iterator[Found]:
+def audio_before_configuration(call: CallState, step: CallStep) -> Iterator[Found]:
     """Sound that came before the session knew what to do with it."""
-    early = call.sound.appends
+    early = call.audio.appends
     if step.type == "session.update":
         if early and not call.updates and call.configured_at is None:
             yield Found(
@@ -32,44 +33,44 @@ def audio_before_configuration(call: Call, step: Step) -> Iterator[Found]:
         if call.configured_at is None and call.update is not None and early > call.early_appends:
             count = early - call.early_appends
             yield Found(f"{count} messages of audio were sent before session.updated had come")
-    elif call.service == "xai" and not call.updates and call.configured_at is None and call.sound.seconds > 1.0:
+    elif call.service == "xai" and not call.updates and call.configured_at is None and call.audio.seconds > 1.0:
         if not call.committed and not call.responses:
             yield Found(
-                f"{call.sound.seconds:.1f} s of audio were sent without any session.update: nobody listens for turns"
+                f"{call.audio.seconds:.1f} s of audio were sent without any session.update: nobody listens for turns"
             )
 
 
-def unknown_field(call: Call, step: Step) -> Iterator[Found]:
+def unknown_field(call: CallState, step: CallStep) -> Iterator[Found]:
     """A name that the service does not know: it refuses the update, or drops the field. What comes back is known."""
     if call.update is None:
         return
-    echoed = part(step.event, "session")
-    for path, near in unknown_fields(call.service, part(call.update.event, "session")):
+    echoed = object_at(step.event, "session")
+    for path, near in unknown_fields(call.service, object_at(call.update.event, "session")):
         *parents, name = path.split(".")[1:]
-        if step.type == "session.updated" and (call.service == "openai" or name in part(echoed, *parents)):
+        if step.type == "session.updated" and (call.service == "openai" or name in object_at(echoed, *parents)):
             continue
         hint = f"; the nearest name is {near}" if near else ""
         message = f"session.update has {path}, which {call.service} does not know{hint}"
         yield Found(message, path, call.update.at, call.update.number)
 
 
-def ignored_field(call: Call, step: Step) -> Iterator[Found]:
+def ignored_field(call: CallState, step: CallStep) -> Iterator[Found]:
     """A setting that is taken and does nothing."""
-    session = part(step.event, "session")
+    session = object_at(step.event, "session")
     for path, harmless, why in IGNORED.get(call.service or "", ()):
         *parents, name = path.split(".")
-        holder = part(session, *parents)
+        holder = object_at(session, *parents)
         if name in holder and holder[name] not in harmless:
             yield Found(f"session.update sets {path} to {str(holder[name])[:60]!r}, and {why}", path)
 
 
-def ignored_error(call: Call, step: Step) -> Iterator[Found]:
+def ignored_error(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client goes on as if what was refused had been done."""
     refused = call.update_refused
     if refused is None or step.at < refused.at or (call.timed and step.at - refused.at < 0.05):
         return
-    if step.type == "response.create" or (step.type == CLOSED and call.sound.appends > call.early_appends):
-        message = text(part(refused.event, "error").get("message"))[:160]
+    if step.type == "response.create" or (step.type == CLOSED and call.audio.appends > call.early_appends):
+        message = text_at(refused.event, "error", "message")[:160]
         yield Found(
             f"session.update was refused ({message}), and the client went on without another: none of it applies",
             f"update {refused.number}",
@@ -78,17 +79,17 @@ def ignored_error(call: Call, step: Step) -> Iterator[Found]:
         )
 
 
-def repeated_error(call: Call, step: Step) -> Iterator[Found]:
+def repeated_error(call: CallState, step: CallStep) -> Iterator[Found]:
     """The same request is refused over and over."""
-    error = part(step.event, "error")
-    message, code = text(error.get("message")), text(error.get("code"))
+    error = object_at(step.event, "error")
+    message, code = text_at(error, "message"), text_at(error, "code")
     if any(word in message.lower() or word == code for word in _BENIGN):
         return
     if call.errors.get(message, 0) + 1 == _PERSISTENT:
         yield Found(f"refused {_PERSISTENT} times for the same reason: {message[:160]}", message[:160])
 
 
-def near_the_cap(call: Call, step: Step) -> Iterator[Found]:
+def near_the_cap(call: CallState, step: CallStep) -> Iterator[Found]:
     """Services end sessions that last too long."""
     cap_s = CAPS_S.get(call.service or "")
     if cap_s is not None and call.timed and step.at >= NEAR * cap_s:

@@ -6,11 +6,34 @@ that of docs/findings.md.
 
 from __future__ import annotations
 
-from replay.findings import Rule
-from replay.findings.call import CLOSED, COMMITS, OPENED, TICK
-from replay.findings.rules import access, setup, tools, turns
-from replay.findings.rules import running_totals as words
-from replay.findings.rules.sound import mislabelled, odd_bytes, wrong_pace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from replay.findings.call import CLOSED, COMMITS, OPENED, TICK, CallState, CallStep
+from replay.findings.finding import Found, Level
+from replay.findings.rules import access, audio, running_totals, setup, tools, turns
+
+Check = Callable[[CallState, CallStep], Iterator[Found]]
+"""A rule's function. It sees each step before CallState takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table: when to look (`sent TYPE`, `received TYPE`, OPENED, TICK or CLOSED), and what to say."""
+
+    id: str
+    level: Level
+    check: Check
+    on: tuple[str, ...]
+    fix: str
+    advice: bool = False
+    """It harms no call by itself: a level given for all rules does not make an error of it."""
+
+
+def _never(call: CallState, step: CallStep) -> Iterator[Found]:
+    """For rules that look at no step: Watch.judge applies them at the end, or when a test asks."""
+    yield from ()
+
 
 _ITEM, _RESPOND, _UPDATE, _ERROR = (
     "sent conversation.item.create",
@@ -20,6 +43,34 @@ _ITEM, _RESPOND, _UPDATE, _ERROR = (
 )
 _LATER = (TICK, CLOSED)
 
+APPENDED_TRANSCRIPTS = Rule(
+    "appended-transcripts",
+    "error",
+    running_totals.appended_transcripts,
+    (_ITEM, _UPDATE, _RESPOND),
+    "Replace the text of an item with each new reading of it; only the last one is final.",
+)
+SUMMED_BILLABLE_SECONDS = Rule(
+    "summed-billable-seconds",
+    "error",
+    _never,
+    (),
+    "Take the last billable_audio_seconds of a connection; do not add them up.",
+)
+KEY_IN_BROWSER = Rule(
+    "key-in-browser",
+    "error",
+    access.key_in_browser,
+    (OPENED,),
+    "Have your server ask POST /v1/realtime/client_secrets for a short-lived secret, and give the page that.",
+)
+NO_RETRY = Rule(
+    "no-retry",
+    "warn",
+    _never,
+    (),
+    "Try again after Retry-After, a few times, and tell the caller meanwhile.",
+)
 RULES: tuple[Rule, ...] = (
     Rule(
         "tool-result-unanswered",
@@ -89,21 +140,21 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "audio-format",
         "error",
-        mislabelled,
+        audio.mislabelled,
         _LATER,
         "Send what session.audio.input.format declares, or declare what you send.",
     ),
     Rule(
         "audio-rate",
         "error",
-        wrong_pace,
+        audio.wrong_pace,
         _LATER,
         "Resample to the declared rate, or declare the rate of the microphone; send sound as fast as it is recorded.",
     ),
     Rule(
         "odd-audio-bytes",
         "error",
-        odd_bytes,
+        audio.odd_bytes,
         _LATER,
         "Cut PCM16 between samples: every message an even number of bytes.",
     ),
@@ -164,20 +215,8 @@ RULES: tuple[Rule, ...] = (
         "Leave it out, and do not rely on it.",
         advice=True,
     ),
-    Rule(
-        "appended-transcripts",
-        "error",
-        words.appended_transcripts,
-        (_ITEM, _UPDATE, _RESPOND),
-        "Replace the text of an item with each new reading of it; only the last one is final.",
-    ),
-    Rule(
-        "summed-billable-seconds",
-        "error",
-        words.told_later,
-        (),
-        "Take the last billable_audio_seconds of a connection; do not add them up.",
-    ),
+    APPENDED_TRANSCRIPTS,
+    SUMMED_BILLABLE_SECONDS,
     Rule(
         "latest-model",
         "warn",
@@ -194,13 +233,7 @@ RULES: tuple[Rule, ...] = (
         "Send it as Authorization: Bearer …; a browser offers a client secret as a subprotocol. Replace the key: it is"
         " in logs by now.",
     ),
-    Rule(
-        "key-in-browser",
-        "error",
-        access.key_in_browser,
-        (OPENED,),
-        "Have your server ask POST /v1/realtime/client_secrets for a short-lived secret, and give the page that.",
-    ),
+    KEY_IN_BROWSER,
     Rule(
         "beta-header",
         "warn",
@@ -215,13 +248,7 @@ RULES: tuple[Rule, ...] = (
         (OPENED,),
         "Wait for Retry-After; without one begin at half a second and double it, with some chance.",
     ),
-    Rule(
-        "no-retry",
-        "warn",
-        words.told_later,
-        (),
-        "Try again after Retry-After, a few times, and tell the caller meanwhile.",
-    ),
+    NO_RETRY,
     Rule(
         "reconnecting",
         "error",

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from replay.findings import Found
-from replay.findings.call import CLOSED, Call, Step, ToolCall, text
+from replay.cassette.json_values import text_at
+from replay.findings.call import CLOSED, CallState, CallStep, ToolCall
+from replay.findings.finding import Found
 
 GRACE_S = 1.0
 """How long after a result, and after all sound has played, a client may take to ask for the answer."""
@@ -29,7 +30,7 @@ _FAILED = re.compile(
 )
 
 
-def result_unanswered(call: Call, step: Step) -> Iterator[Found]:
+def result_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
     """A result alone brings no answer: it waits for a response.create."""
     waiting = call.results
     if not waiting:
@@ -48,14 +49,14 @@ def result_unanswered(call: Call, step: Step) -> Iterator[Found]:
     yield Found(message, latest.id, latest.answered_at, latest.answered_number)
 
 
-def _open(call: Call, like: ToolCall) -> list[ToolCall]:
+def _open(call: CallState, like: ToolCall) -> list[ToolCall]:
     """Calls of the same response that have no result yet."""
     return [
         each for each in call.calls.values() if each.output is None and each.awaited and each.response == like.response
     ]
 
 
-def call_unanswered(call: Call, step: Step) -> Iterator[Found]:
+def call_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
     """A call without a result: the model waits for it."""
     for each in call.calls.values():
         if each.output is not None or not each.awaited:
@@ -72,11 +73,11 @@ def call_unanswered(call: Call, step: Step) -> Iterator[Found]:
         yield Found(message, each.id, each.at, each.number)
 
 
-def result_repeated(call: Call, step: Step) -> Iterator[Found]:
+def result_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
     """One call, two results."""
     if step.item.get("type") != "function_call_output":
         return
-    known = call.call_of(text(step.item.get("call_id")))
+    known = call.call_of(text_at(step.item, "call_id"))
     if known is not None and known.output is not None:
         same = "the same" if known.output == step.item.get("output") else "another"
         yield Found(
@@ -84,21 +85,21 @@ def result_repeated(call: Call, step: Step) -> Iterator[Found]:
         )
 
 
-def result_unknown(call: Call, step: Step) -> Iterator[Found]:
+def result_unknown(call: CallState, step: CallStep) -> Iterator[Found]:
     """A result for a call that nobody made. Calls before a resumption are not known."""
     if step.item.get("type") != "function_call_output" or call.resumed:
         return
-    call_id = text(step.item.get("call_id"))
+    call_id = text_at(step.item, "call_id")
     if call.call_of(call_id) is None:
         made = ", ".join(list(call.calls)[-3:]) or "none"
         yield Found(f"a result for call_id {call_id[:64]!r} was sent; the calls so far: {made}", call_id)
 
 
-def write_repeated(call: Call, step: Step) -> Iterator[Found]:
+def write_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
     """The model asks twice for what may be done once, and the client does it twice."""
     if step.item.get("type") != "function_call_output":
         return
-    again = call.call_of(text(step.item.get("call_id")))
+    again = call.call_of(text_at(step.item, "call_id"))
     if again is None or not again.awaited or not _writes(call, again.name) or _failed(step.item.get("output")):
         return
     for first in call.calls.values():
@@ -113,7 +114,7 @@ def write_repeated(call: Call, step: Step) -> Iterator[Found]:
             return
 
 
-def _writes(call: Call, name: str) -> bool:
+def _writes(call: CallState, name: str) -> bool:
     if call.write_tools is None:
         return writes(name)
     return any(fnmatchcase(name, pattern) for pattern in call.write_tools)
@@ -128,14 +129,14 @@ def writes(name: str) -> bool:
 def _failed(output: object) -> bool:
     """Whether a result says that nothing was done."""
     try:
-        told: Any = json.loads(text(output))
+        told: Any = json.loads(text_at(output))
     except (ValueError, RecursionError):
         told = None
     if isinstance(told, dict):
         if told.get("ok") is False or told.get("success") is False or told.get("error"):
             return True
-        return any(_FAILED.search(text(told.get(key))) is not None for key in ("status", "reason", "message", "result"))
-    return _FAILED.search(text(output)) is not None
+        return any(_FAILED.search(text_at(told, key)) is not None for key in ("status", "reason", "message", "result"))
+    return _FAILED.search(text_at(output)) is not None
 
 
 def _same(first: str, second: str) -> bool:

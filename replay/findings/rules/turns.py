@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.findings import Found
-from replay.findings.call import CLOSED, COMMITS, Call, Step, number, part, text
+from replay.cassette.json_values import number_at, object_at, text_at
+from replay.findings.call import CLOSED, COMMITS, CallState, CallStep
+from replay.findings.finding import Found
 
 OVERLAP_S = 0.5
 SHORT_MS = 500
@@ -18,9 +19,9 @@ _CUT_S = 0.02
 """Deltas shorter than this were cut by who recorded them."""
 
 
-def overlapping_replies(call: Call, step: Step) -> Iterator[Found]:
+def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
     """Another reply is asked for while one is given, or still plays."""
-    asked = part(step.event, "response")
+    asked = object_at(step.event, "response")
     if asked.get("conversation") == "none" or (call.committed and call.service == "xai"):
         return
     if call.active is not None:
@@ -28,12 +29,12 @@ def overlapping_replies(call: Call, step: Step) -> Iterator[Found]:
         yield Found(
             f"response.create was sent while a response is being given{since}: the service refuses it", "active"
         )
-    elif call.asked is not None and not call.fresh and not asked.get("instructions"):
+    elif call.requested is not None and not call.new_inputs and not asked.get("instructions"):
         yield Found(
             "response.create was sent again before the first one was answered, with nothing new to answer", "twice"
         )
     elif (rest := call.playing(step.at)) > OVERLAP_S and not call.continues:
-        if not call.fresh and not asked.get("instructions") and not asked.get("input"):
+        if not call.new_inputs and not asked.get("instructions") and not asked.get("input"):
             yield Found(
                 f"response.create was sent with nothing new to answer, and {rest:.1f} s of the last reply to play:"
                 " both sound at once",
@@ -43,50 +44,50 @@ def overlapping_replies(call: Call, step: Step) -> Iterator[Found]:
             yield Found(f"response.create was sent with {rest:.1f} s of the last reply still to play", "over")
 
 
-def commit_under_vad(call: Call, step: Step) -> Iterator[Found]:
+def commit_under_vad(call: CallState, step: CallStep) -> Iterator[Found]:
     """The service ends turns itself."""
     if call.vad:
         what = "ignores it in silence" if call.service == "xai" else "cuts the turn there, or refuses a late one"
         yield Found(f"{step.type} was sent while turn_detection is {call.detection.get('type')!r}: the service {what}")
 
 
-def empty_commit(call: Call, step: Step) -> Iterator[Found]:
+def empty_commit(call: CallState, step: CallStep) -> Iterator[Found]:
     """There is nothing to commit."""
     if step.way == "sent":
-        if not call.sound.since_taken and not (call.vad and call.service == "xai"):
+        if not call.audio.since_taken and not (call.vad and call.service == "xai"):
             yield Found(
                 "the input buffer was committed, and nothing had been appended since it was last taken", "empty"
             )
         return
-    error = part(step.event, "error")
+    error = object_at(step.event, "error")
     if (
         error.get("code") == "input_audio_buffer_commit_empty"
-        or "buffer too small" in text(error.get("message")).lower()
+        or "buffer too small" in text_at(error, "message").lower()
     ):
-        yield Found(f"a commit was refused: {text(error.get('message'))[:200]}", "empty")
+        yield Found(f"a commit was refused: {text_at(error.get('message'))[:200]}", "empty")
 
 
-def silent_commit(call: Call, step: Step) -> Iterator[Found]:
+def silent_commit(call: CallState, step: CallStep) -> Iterator[Found]:
     """A turn in which nothing is to be heard."""
-    heard = call.sound
+    heard = call.audio
     if step.type in COMMITS:
-        if not call.vad and heard.since_taken and not heard.sound_since_taken and heard.seconds >= 0.1:
+        if not call.vad and heard.since_taken and not heard.audible_since_taken and heard.seconds >= 0.1:
             yield Found(
                 f"a turn of silence was committed: {heard.since_taken} messages without a sound in them", "turn"
             )
     elif call.resumed:  # the caller may just be listening to the rest of an answer; the source was good before
         return
-    elif not heard.heard_sound and heard.seconds >= (3.0 if step.type == CLOSED else 20.0):
+    elif not heard.heard_any and heard.seconds >= (3.0 if step.type == CLOSED else 20.0):
         yield Found(f"{heard.seconds:.0f} s of audio were sent, all of it silence", "all")
 
 
-def short_silence(call: Call, step: Step) -> Iterator[Found]:
+def short_silence(call: CallState, step: CallStep) -> Iterator[Found]:
     """The caller only paused."""
-    silence = number(call.detection.get("silence_duration_ms"))
+    silence = number_at(call.detection, "silence_duration_ms")
     if call.stopped is None or silence is None or silence >= SHORT_MS:
         return
     stopped_at, end_ms = call.stopped
-    gap_ms = (number(step.event.get("audio_start_ms")) or 0.0) - end_ms
+    gap_ms = (number_at(step.event, "audio_start_ms") or 0.0) - end_ms
     if gap_ms < RESUMED_MS and (not call.timed or step.at - stopped_at < RESUMED_MS / 1000):
         message = (
             f"the caller's turn was ended after {silence:.0f} ms of silence and went on {max(gap_ms, 0):.0f} ms later"
@@ -94,9 +95,9 @@ def short_silence(call: Call, step: Step) -> Iterator[Found]:
         yield Found(message)
 
 
-def microphone_stops(call: Call, step: Step) -> Iterator[Found]:
+def microphone_stops(call: CallState, step: CallStep) -> Iterator[Found]:
     """Turn detection hears the end of a turn in the silence after it. Without sound it hears nothing."""
-    last = call.sound.last_at
+    last = call.audio.last_at
     if call.speech_at is None or last is None or not call.vad or not call.timed:
         return
     if (still := step.at - max(last, call.speech_at)) >= STILL_S:
@@ -107,10 +108,10 @@ def microphone_stops(call: Call, step: Step) -> Iterator[Found]:
         )
 
 
-def truncate_beyond(call: Call, step: Step) -> Iterator[Found]:
+def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:
     """More was kept of an answer than was sent, or than anybody can have heard."""
-    spoken = call.spoken.get(text(step.event.get("item_id")))
-    end_ms = number(step.event.get("audio_end_ms"))
+    spoken = call.spoken.get(text_at(step.event, "item_id"))
+    end_ms = number_at(step.event, "audio_end_ms")
     if spoken is None or end_ms is None or not spoken.deltas or spoken.seconds / spoken.deltas < _CUT_S:
         return
     end_s = end_ms / 1000

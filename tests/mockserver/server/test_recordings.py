@@ -24,9 +24,9 @@ from mockserver.server.service import Server
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
-from replay.cassette.outline import outline
 from replay.cassette.recording import Recording
 from replay.cassette.records import Record, Request, Response
+from replay.cassette.strip_audio import strip_audio
 from replay.diff.compare import compare, report
 from replay.playback.library import EmptyLibrary
 from tests.replay.taping import HEADER, taped, typed
@@ -268,7 +268,7 @@ async def test_sound_that_was_left_out_comes_back_as_long_as_it_was(tmp_path: Pa
     writer = Writer(tmp_path / "b.tape", HEADER)
     with Cassette.open(tmp_path / "a.tape") as whole:
         for each in whole:
-            fit = outline(each.content, "pcm") if isinstance(each.content, Text) else each.content
+            fit = strip_audio(each.content, "pcm") if isinstance(each.content, Text) else each.content
             writer.write(replace(each, content=fit))
     writer.end(10**7)
     for settings in ({"verbatim": True}, {"pacing": "burst"}):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from replay.cassette.file import VERSION, BadCassette, CannotRecord, Cassette, Writer
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Content, Dropped, Header, Outline, Record, Request, Response, Sound
+from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedAudio, StrippedMessage
 
 HERE = Path(__file__).resolve().parent.parent
 HEADER = Header("mock", "ws://127.0.0.1:8765/v1/realtime", "xai@2026-07", "grok", "2026-07-01T09:00:00+00:00", "t 1")
@@ -28,7 +28,12 @@ TALK = [
     Record(250_001, 0, "received", Text(b'{"type":"session.created"}')),
     Record(300_000, 0, "sent", Text(ODD)),
     Record(300_002, 0, "received", Binary(bytes(range(256)))),
-    Record(400_000, 0, "received", Outline("text", (b'{"audio":"', Sound(9, b"\x01" * 32, "pcm", 77), b'"}'))),
+    Record(
+        400_000,
+        0,
+        "received",
+        StrippedMessage("text", (b'{"audio":"', StrippedAudio(9, b"\x01" * 32, "pcm", 77), b'"}')),
+    ),
     Record(500_000, 0, "sent", Dropped("text", 12, "it is nested too deep")),
     Record(600_000, 0, "received", Reset()),
     Record(700_000, 1, "sent", Request("POST", "/v1/realtime/client_secrets", (), b"{}")),
@@ -38,7 +43,7 @@ TALK = [
 
 headers = st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=3).map(tuple)
 sounds = st.builds(
-    Sound, st.integers(0, 2**32), st.binary(min_size=32, max_size=32), st.just("pcm"), st.integers(0, 32767)
+    StrippedAudio, st.integers(0, 2**32), st.binary(min_size=32, max_size=32), st.just("pcm"), st.integers(0, 32767)
 )
 contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(Text, st.binary(max_size=200)),
@@ -47,7 +52,9 @@ contents: st.SearchStrategy[Content] = st.one_of(
     st.just(Reset()),
     st.builds(Request, st.text(max_size=5), st.text(max_size=20), headers, st.binary(max_size=20)),
     st.builds(Response, st.integers(100, 599), headers, st.binary(max_size=20)),
-    st.builds(Outline, st.sampled_from(["text", "binary"]), st.lists(st.binary() | sounds, max_size=4).map(tuple)),
+    st.builds(
+        StrippedMessage, st.sampled_from(["text", "binary"]), st.lists(st.binary() | sounds, max_size=4).map(tuple)
+    ),
     st.builds(Dropped, st.text(max_size=5), st.integers(0, 2**40), st.text(max_size=20)),
 )
 records = st.builds(

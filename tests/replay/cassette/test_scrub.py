@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Text
-from replay.cassette.outline import outline
-from replay.cassette.records import Content, Dropped, Header, Outline, Record, Request, Response
+from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedMessage
 from replay.cassette.scrub import Scrubber
+from replay.cassette.strip_audio import strip_audio
 
 # None of these was ever anybody's.
 SECRETS = {
@@ -68,7 +68,7 @@ PLACES: dict[str, Callable[[str], Content]] = {
     "long base64": lambda key: event(audio=b64encode(b"\x07\x81" * 9000 + key.encode() + b"\x80\x00" * 9000).decode()),
     "close reason": lambda key: Close(4001, f"bad key {key[:100]}"),
     "internal block": lambda key: event(type="session.created", session={"_internal": {"trace": key}}),
-    "beside left-out sound": lambda key: outline(event(audio="AAAA" * 40, token=key, text=key), "pcm"),
+    "beside left-out sound": lambda key: strip_audio(event(audio="AAAA" * 40, token=key, text=key), "pcm"),
 }
 GIVES_AWAY = {  # places where a key without a form is recognised
     *("header", "header of another name", "cookie", "set-cookie", "query", "xai subprotocol", "openai subprotocol"),
@@ -243,8 +243,8 @@ def test_no_neighbours_hide_a_key_in_bytes(before: bytes, after: bytes, kind: st
 
 def test_outlines_keep_their_sound_places():
     whole = event(text=SECRETS["jwt"], audio="AAAA" * 40, n=1e5)
-    outlined = outline(whole, "pcm")
+    outlined = strip_audio(whole, "pcm")
     cleaned = Scrubber().clean(outlined)
-    assert isinstance(outlined, Outline)
-    assert isinstance(cleaned, Outline)
+    assert isinstance(outlined, StrippedMessage)
+    assert isinstance(cleaned, StrippedMessage)
     assert cleaned.parts == (b'{"text":"<scrubbed:jwt>","audio":"', outlined.parts[1], b'","n":100000.0}')

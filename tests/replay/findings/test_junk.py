@@ -39,7 +39,7 @@ def test_no_rule_breaks_on_what_it_did_not_expect(
 ):
     caplog.clear()
     watch = Watcher(Levels()).open("s", service, Handshake())
-    watch.call.heard["i"] = ["Hello", "Hello there"]
+    watch.call.transcripts["i"] = ["Hello", "Hello there"]
     types = sorted(READ | {"response.output_audio.delta"})
     with caplog.at_level(logging.ERROR):
         for at, (kind, number, fields) in enumerate(frames):
@@ -69,7 +69,7 @@ def test_findings_are_bounded():
 
 def test_numbers_and_lists_that_are_none_are_survived(caplog: pytest.LogCaptureFixture):
     watch = Watcher(Levels()).open("s", "xai", Handshake())
-    watch.call.heard["i"] = ["Hello", "Hello there"]
+    watch.call.transcripts["i"] = ["Hello", "Hello there"]
     watch.sent(0.0, '{"type": "conversation.item.create", "item": {"content": 7}}')
     watch.received(
         0.0, Text(b'{"type":"response.done","response":{"output":7},"usage":{"billable_audio_seconds":1e400}}')

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from replay.cassette.recording import Recording
 from replay.cli.lint import lint as command
 from replay.findings import Rule
 from replay.findings.lint import lint
 from replay.findings.rules.table import RULES
+from replay.formats.detect import read_recording
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "findings.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"(?ms)^### ([a-z-]+)\n(.*?)(?=^##|\Z)", PAGE))
@@ -44,7 +44,7 @@ def test_a_rule_s_example_shows_that_rule_alone(rule: Rule, tmp_path: Path, monk
     else:
         file.write_text(example(rule, "jsonl") or "", encoding="utf-8")
     if file.exists():
-        assert [finding.rule for finding in lint(Recording.read(file))] == [rule.id]
+        assert [finding.rule for finding in lint(read_recording(file))] == [rule.id]
         told = CliRunner().invoke(command, [str(file), "--fail-on", "warn"])
         assert (told.exit_code, rule.fix in told.output) == (1, True)
     else:

@@ -20,7 +20,7 @@ from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.recording import Recording
-from replay.cassette.records import Dropped, Header, Outline, Record, Request, Response, Sound
+from replay.cassette.records import Dropped, Header, Record, Request, Response, StrippedAudio, StrippedMessage
 from replay.formats import detect, har, jsonl, page, wav
 from replay.formats.tape import write
 from replay.report.soundtrack import soundtrack
@@ -59,7 +59,7 @@ def message(kind, time, data, opcode=1):
 text = st.text(max_size=20)
 headers = st.lists(st.tuples(text, text), max_size=3).map(tuple)
 sounds = st.builds(
-    Sound, st.integers(0, 99), st.binary(min_size=32, max_size=32), st.just("pcm"), st.integers(0, 32767)
+    StrippedAudio, st.integers(0, 99), st.binary(min_size=32, max_size=32), st.just("pcm"), st.integers(0, 32767)
 )
 contents = st.one_of(
     st.builds(Text, st.binary(max_size=40)),
@@ -69,7 +69,9 @@ contents = st.one_of(
     st.builds(Reset),
     st.builds(Request, st.just("GET"), text, headers, st.binary(max_size=9)),
     st.builds(Response, st.integers(100, 599), headers, st.binary(max_size=9)),
-    st.builds(Outline, st.just("text"), st.lists(st.one_of(st.binary(max_size=9), sounds), max_size=4).map(tuple)),
+    st.builds(
+        StrippedMessage, st.just("text"), st.lists(st.one_of(st.binary(max_size=9), sounds), max_size=4).map(tuple)
+    ),
     st.builds(Dropped, text, st.integers(0, 99), text),
 )
 records = st.builds(
@@ -185,7 +187,7 @@ def test_a_connection_whose_end_nobody_exported_ends_in_a_close_that_says_so(tmp
     ("data", "told"),
     [
         ("", "it is empty"),
-        ("hello", "no kind that is known"),
+        ("hello", "not a recording that realtape knows"),
         ('{"log": {"entries": []}}', "holds no WebSocket messages"),
         ('{"log": {}}', "expected `log.entries`"),
         ('{"dir": "in", "t": 0, "ev": {}}\n{"dir": "up?", "t": 1, "ev": {}}', "a.jsonl:2: expected `dir`"),

@@ -26,7 +26,16 @@ from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import BadCassette, CannotRecord, Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Content, Dropped, Outline, Record, Request, Response, Sound, provable_origin
+from replay.cassette.records import (
+    Content,
+    Dropped,
+    Record,
+    Request,
+    Response,
+    StrippedAudio,
+    StrippedMessage,
+    provable_origin,
+)
 from replay.relay.relay import Relay, Settings, whether_to_record
 from replay.relay.upstream import BadUpstream, Upstream
 from replay.relay.writer import BackgroundWriter
@@ -343,8 +352,8 @@ def test_an_outlined_recording_holds_no_sound_but_its_length(tmp_path: Path):
         data = (tmp_path / "a.tape").read_bytes()
         assert payloads
         assert not any(payload[:200].encode() in data for payload in [*payloads, append["audio"]])
-        outlines = [content for content in contents(tmp_path / "a.tape") if isinstance(content, Outline)]
-        lengths = [part.length for each in outlines for part in each.parts if isinstance(part, Sound)]
+        outlines = [content for content in contents(tmp_path / "a.tape") if isinstance(content, StrippedMessage)]
+        lengths = [part.length for each in outlines for part in each.parts if isinstance(part, StrippedAudio)]
         assert lengths[0] == len(sound)
         assert lengths[1:] == [len(b64decode(payload)) for payload in payloads]
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mockserver.responders.base import Call, Result, Say, Turn
 from realtape import Scenario, main
 from replay.cassette.recording import Recording
+from replay.formats.detect import read_recording
 from replay.report.as_scenario import scenario, written
 from tests.replay.taping import Told, line, typed
 
@@ -44,7 +45,7 @@ def result(name: str) -> Told:
 
 
 def test_words_and_results_become_rules():
-    assert scenario(Recording.read(TALK)) == {
+    assert scenario(read_recording(TALK)) == {
         "name": "talk",
         "turns": [
             {
@@ -127,7 +128,7 @@ def test_the_command_prints_it_with_a_line_on_where_it_comes_from():
     printed = CliRunner().invoke(main, ["scenario", str(TALK)])
     assert printed.exit_code == 0
     assert printed.stdout.startswith("# From the recording talk (origin hand)")
-    assert yaml.safe_load(printed.stdout) == scenario(Recording.read(TALK))
+    assert yaml.safe_load(printed.stdout) == scenario(read_recording(TALK))
 
 
 def test_the_commands_end_with_2_for_what_is_no_recording(tmp_path: Path):

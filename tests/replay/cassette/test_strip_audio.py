@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.cassette.frames import Binary, Text
-from replay.cassette.outline import outline, peak, restore, tone
-from replay.cassette.records import Outline, Sound
+from replay.cassette.records import StrippedAudio, StrippedMessage
+from replay.cassette.strip_audio import peak, restore_audio, strip_audio, tone
 
 LOUD = b"\x00\x40\x00\xc0" * 600
 QUIET = b"\x10\x00\xf0\xff" * 600
@@ -24,25 +24,27 @@ def append(sound: bytes, **more: object) -> Text:
 @given(st.binary(min_size=12, max_size=400), st.sampled_from(["pcm", "pcmu", "pcma", "opus"]))
 def test_a_restored_frame_has_the_length_and_keys_of_the_recorded_one(sound: bytes, encoding: str):
     frame = append(sound, n=1e5, b=[1.0])
-    outlined = outline(frame, encoding)
-    assert isinstance(outlined, Outline)
-    restored = restore(outlined)
+    outlined = strip_audio(frame, encoding)
+    assert isinstance(outlined, StrippedMessage)
+    restored = restore_audio(outlined)
     assert len(restored.data) == len(frame.data)
     ours, theirs = json.loads(restored.data), json.loads(frame.data)
     assert list(ours) == list(theirs)
     assert len(b64decode(ours["audio"])) == len(sound)
     assert {**ours, "audio": 0} == {**theirs, "audio": 0}
-    assert restore(outlined) == restored
+    assert restore_audio(outlined) == restored
 
 
 def test_no_sound_is_left_in_an_outline():
-    assert b64encode(LOUD)[:32] not in repr(outline(append(LOUD), "pcm")).encode()
-    assert outline(Binary(LOUD), "pcm") == Outline("binary", (Sound(2400, sha256(LOUD).digest(), "pcm", 16384),))
+    assert b64encode(LOUD)[:32] not in repr(strip_audio(append(LOUD), "pcm")).encode()
+    assert strip_audio(Binary(LOUD), "pcm") == StrippedMessage(
+        "binary", (StrippedAudio(2400, sha256(LOUD).digest(), "pcm", 16384),)
+    )
 
 
 @pytest.mark.parametrize("sound", [LOUD, QUIET, bytes(2400)])
 def test_a_tone_is_as_loud_as_the_sound_was(sound: bytes):
-    assert peak(tone(Sound(2400, b"\x05" * 32, "pcm", peak(sound, "pcm"))), "pcm") == pytest.approx(
+    assert peak(tone(StrippedAudio(2400, b"\x05" * 32, "pcm", peak(sound, "pcm"))), "pcm") == pytest.approx(
         peak(sound, "pcm"), rel=0.02
     )
 
@@ -50,7 +52,7 @@ def test_a_tone_is_as_loud_as_the_sound_was(sound: bytes):
 @pytest.mark.parametrize("encoding", ["pcmu", "pcma"])
 @pytest.mark.parametrize("loudness", [0, 1000, 32767])
 def test_a_tone_is_as_loud_in_companded_sound(encoding: str, loudness: int):
-    made = tone(Sound(800, b"\x05" * 32, encoding, loudness))
+    made = tone(StrippedAudio(800, b"\x05" * 32, encoding, loudness))
     assert len(made) == 800
     assert peak(made, encoding) == pytest.approx(loudness, rel=0.05, abs=8)
 
@@ -65,15 +67,15 @@ def test_a_tone_is_as_loud_in_companded_sound(encoding: str, loudness: int):
     ],
 )
 def test_a_frame_without_sound_stays_as_it_is(frame: bytes):
-    assert outline(Text(frame), "pcm") == Text(frame)
+    assert strip_audio(Text(frame), "pcm") == Text(frame)
 
 
 def test_sound_in_an_item_and_with_escaped_slashes_is_found_too():
     frame = Text(b'{"item":{"content":[{"type":"input_audio","audio":"' + b"A\\/BC" * 10 + b'"}]},"x":1e5}')
-    outlined = outline(frame, "pcm")
-    assert isinstance(outlined, Outline)
+    outlined = strip_audio(frame, "pcm")
+    assert isinstance(outlined, StrippedMessage)
     begin, sound, end = outlined.parts
     assert begin == b'{"item":{"content":[{"type":"input_audio","audio":"'
-    assert isinstance(sound, Sound)
+    assert isinstance(sound, StrippedAudio)
     assert sound.length == 30
     assert end == b'"}]},"x":1e5}'

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.findings import Found
-from replay.findings.call import Call, Step
+from replay.findings.call import CallState, CallStep
 from replay.findings.encodings import DECLARED
+from replay.findings.finding import Found
 
 
-def mislabelled(call: Call, step: Step) -> Iterator[Found]:
+def mislabelled(call: CallState, step: CallStep) -> Iterator[Found]:
     """Static, or chipmunks."""
-    sound = call.sound
+    sound = call.audio
     declared = DECLARED.get(sound.encoding, sound.encoding)
     if sound.wav:
         yield Found("the audio begins as a WAV file does: its header is heard as a click", "wav")
@@ -23,9 +23,9 @@ def mislabelled(call: Call, step: Step) -> Iterator[Found]:
         )
 
 
-def wrong_pace(call: Call, step: Step) -> Iterator[Found]:
+def wrong_pace(call: CallState, step: CallStep) -> Iterator[Found]:
     """A microphone gives a second of sound a second. Only a long, steady stream shows that it does not."""
-    sound = call.sound
+    sound = call.audio
     if call.timed and (rate := sound.likely_rate) is not None:
         pace, twice = sound.paces[-1], ", or in two channels," if rate == 2 * sound.rate else ","
         yield Found(
@@ -35,7 +35,7 @@ def wrong_pace(call: Call, step: Step) -> Iterator[Found]:
         )
 
 
-def odd_bytes(call: Call, step: Step) -> Iterator[Found]:
+def odd_bytes(call: CallState, step: CallStep) -> Iterator[Found]:
     """Half a sample, and all that follow are torn in two."""
-    if call.sound.odd:
-        yield Found(f"{call.sound.odd} of {call.sound.appends} messages of PCM16 hold an odd number of bytes")
+    if call.audio.odd:
+        yield Found(f"{call.audio.odd} of {call.audio.appends} messages of PCM16 hold an odd number of bytes")

@@ -5,9 +5,9 @@ import pybase64
 import pytest
 
 from replay.cassette import g711
-from replay.cassette.outline import tone
-from replay.cassette.records import Sound
-from replay.findings.encodings import told_apart
+from replay.cassette.records import StrippedAudio
+from replay.cassette.strip_audio import tone
+from replay.findings.encodings import likely_encoding
 from tests.mockserver.talk import TONE
 from tests.replay.findings.stories import DIALECTS, Story, story
 
@@ -69,31 +69,31 @@ def test_what_is_as_declared_is_fine(dialect: str, type: str, coded: object):
 
 @pytest.mark.parametrize("gain", [0.02, 0.2, 1.0, 8.0])
 def test_a_voice_of_any_loudness_is_pcm(gain: float):
-    assert told_apart(np.clip(VOICE * gain, -32768, 32767).astype("<i2").tobytes(), "audio/pcm") == ""
+    assert likely_encoding(np.clip(VOICE * gain, -32768, 32767).astype("<i2").tobytes(), "audio/pcm") == ""
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_noise_is_pcm_too(seed: int):
     noise = np.random.default_rng(seed).normal(0, 3000, 24_000)
-    assert told_apart(noise.astype("<i2").tobytes(), "audio/pcm") == ""
+    assert likely_encoding(noise.astype("<i2").tobytes(), "audio/pcm") == ""
 
 
 @pytest.mark.parametrize("most", [20, 90, 128, 200, 256])
 def test_random_bytes_of_any_loudness_are_not_taken_for_g711(most: int):
     noise = np.random.default_rng(7).integers(0, most, 48_000).astype("u1")
-    assert told_apart(noise.tobytes(), "audio/pcm") == ""
+    assert likely_encoding(noise.tobytes(), "audio/pcm") == ""
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_stereo_of_two_voices_is_left_alone_rather_than_taken_for_something_else(seed: int):
     left = VOICE.astype("<i2")
     both = np.column_stack([left, np.roll(left, 1000 * (seed + 1))]).ravel()
-    assert told_apart(both.tobytes(), "audio/pcm") in ("", "stereo")
+    assert likely_encoding(both.tobytes(), "audio/pcm") in ("", "stereo")
 
 
 def test_one_channel_of_two_that_is_silent_is_stereo():
     one = np.column_stack([VOICE, np.zeros_like(VOICE)]).ravel()
-    assert told_apart(one.astype("<i2").tobytes(), "audio/pcm") == "stereo"
+    assert likely_encoding(one.astype("<i2").tobytes(), "audio/pcm") == "stereo"
 
 
 def test_a_wav_file_with_its_header_is_found():
@@ -152,13 +152,13 @@ def test_sound_is_measured_however_the_client_writes_its_json(form: str, slash: 
     with story("xai", update=MANUAL) as call:
         call.send_raw(form.format("input_audio_buffer.append", coded.replace("/", slash)))
         assert call.watch is not None
-        sound = call.watch.call.sound
-        assert (sound.appends, sound.odd, sound.heard_sound) == (1, 0, True)
+        sound = call.watch.call.audio
+        assert (sound.appends, sound.odd, sound.heard_any) == (1, 0, True)
         assert sound.seconds == pytest.approx(1.0, rel=0.03)
 
 
 @pytest.mark.parametrize("encoding", ["pcm", "pcmu", "pcma"])
 @pytest.mark.parametrize("peak", [250, 8000, 32_000])
 def test_the_tones_of_a_recording_without_its_sound_are_as_declared(encoding: str, peak: int):
-    tones = (tone(Sound(4800, bytes([pitch]) * 32, encoding, peak)) for pitch in range(16))
-    assert [told_apart(each * 10, f"audio/{encoding}") for each in tones] == [""] * 16
+    tones = (tone(StrippedAudio(4800, bytes([pitch]) * 32, encoding, peak)) for pitch in range(16))
+    assert [likely_encoding(each * 10, f"audio/{encoding}") for each in tones] == [""] * 16

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from replay.cassette import g711
+from replay.findings.encodings import likely_encoding
 
 LOUD = 200
 """Of 32767. Room noise in a quiet room is below it, a voice is far above."""
@@ -30,7 +31,7 @@ _RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 _WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
 
 
-class Sound:
+class InputAudio:
     """Both directions' formats, and the input counted by them."""
 
     __slots__ = (
@@ -39,9 +40,10 @@ class Sound:
         "_stream_from",
         "_window",
         "appends",
+        "audible_since_taken",
         "bytes_per_s",
         "encoding",
-        "heard_sound",
+        "heard_any",
         "last_at",
         "odd",
         "out_bytes_per_s",
@@ -49,7 +51,6 @@ class Sound:
         "rate",
         "seconds",
         "since_taken",
-        "sound_since_taken",
         "streamed_s",
         "verdict",
         "wav",
@@ -62,8 +63,8 @@ class Sound:
         """Of sound sent so far, by the declared format."""
         self.since_taken = 0
         """Messages since the buffer was last taken or cleared."""
-        self.sound_since_taken = False
-        self.heard_sound = False
+        self.audible_since_taken = False
+        self.heard_any = False
         """Anything but silence, ever."""
         self.odd = 0
         """Messages of PCM that end in half a sample."""
@@ -94,7 +95,7 @@ class Sound:
 
     def taken(self) -> None:
         """The input buffer is empty again."""
-        self.since_taken, self.sound_since_taken = 0, False
+        self.since_taken, self.audible_since_taken = 0, False
 
     def append(self, at: float, data: str, start: int, end: int, listen: bool) -> None:
         """A message whose base64 lies from `start` to `end`. `listen` for silence even after sound was heard."""
@@ -104,7 +105,7 @@ class Sound:
         if not self.appends and data.startswith("UklGR", start):
             self.wav = True
         self._count(at, size)
-        if self._window is not None or not self.heard_sound or (listen and not self.sound_since_taken):
+        if self._window is not None or not self.heard_any or (listen and not self.audible_since_taken):
             self._listen(data, start, end)
 
     def _listen(self, data: str, start: int, end: int) -> None:
@@ -117,7 +118,7 @@ class Sound:
         """A binary message."""
         self._count(at, len(data))
         if (
-            (self._window is not None or not self.heard_sound)
+            (self._window is not None or not self.heard_any)
             and self._peak(data[:66]) > LOUD
             and self._window is not None
         ):
@@ -158,21 +159,19 @@ class Sound:
 
     def _peak(self, data: bytes) -> int:
         if self.encoding == "audio/opus":
-            self.heard_sound = self.sound_since_taken = True
+            self.heard_any = self.audible_since_taken = True
             return 0
         samples = _samples(data, self.encoding)
         peak = max(max(samples), -min(samples)) if samples else 0
         if peak > QUIET:
-            self.heard_sound = self.sound_since_taken = True
+            self.heard_any = self.audible_since_taken = True
         return peak
 
     def _judge(self, data: bytes) -> None:
         assert self._window is not None
         self._window += data
         if len(self._window) >= self.bytes_per_s * JUDGED_S:
-            from replay.findings.encodings import told_apart
-
-            self.verdict, self._window = told_apart(bytes(self._window), self.encoding), None
+            self.verdict, self._window = likely_encoding(bytes(self._window), self.encoding), None
 
 
 def _form(side: object, encoding: str, rate: int) -> tuple[str, int]:
@@ -193,10 +192,5 @@ def _decoded(coded: str) -> bytes:
 
 
 def _samples(data: bytes, encoding: str) -> array[int]:
-    match encoding:
-        case "audio/pcmu":
-            return g711.decode(data, "pcmu")
-        case "audio/pcma":
-            return g711.decode(data, "pcma")
-        case _:
-            return g711.from_little_endian(data)
+    law = g711.law_of(encoding)
+    return g711.from_little_endian(data) if law is None else g711.decode(data, law)

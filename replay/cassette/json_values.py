@@ -1,0 +1,44 @@
+"""Reading parsed JSON whose shape is not certain: a value of another kind than expected reads as absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from replay.cassette.json_text import Event
+
+NOTHING: Event = {}
+"""The empty object. Do not change it."""
+_HUGE = 1e15
+
+
+def value_at(value: Any, *keys: str) -> Any:
+    """The value at a path of nested objects, or None if there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def object_at(value: object, *keys: str) -> Event:
+    """The object at a path of nested objects, or an empty one."""
+    found = value_at(value, *keys)
+    return found if isinstance(found, Mapping) else NOTHING
+
+
+def text_at(value: object, *keys: str) -> str:
+    """The string at a path of nested objects, or an empty one."""
+    found = value_at(value, *keys)
+    return found if isinstance(found, str) else ""
+
+
+def number_at(value: object, *keys: str) -> float | None:
+    """The number at a path of nested objects, or None. Limited to ±1e15, so that sums stay finite."""
+    found = value_at(value, *keys)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return float(min(max(found, -_HUGE), _HUGE))
+
+
+def objects(value: object) -> list[Event]:
+    """The objects of a list; an empty list for any other value."""
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
