@@ -1,8 +1,8 @@
 """The offline twin of realtime voice APIs: a mock server, record and replay, fault injection, a pytest plugin.
 
-from realtape import MockServer, Scenario, Say, Call
+    from realtape import MockServer, Scenario, Say, Call
 
-Each name is loaded when it is first used, so `import realtape` itself takes next to no time.
+realtape/api.py has the names. It is loaded when the first of them is used, so `import realtape` alone is quick.
 """
 
 from __future__ import annotations
@@ -11,51 +11,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mockserver.faults import kinds as faults
-    from mockserver.protocol.limits import Limits
-    from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Pause, Say
-    from mockserver.responders.scenario import Clip, Rule, Scenario, ScenarioError, When
-    from mockserver.server.virtual_time import virtual_time
-    from mockserver.testing.mock_server import MockServer
-    from realtape.cli import main
-
-_MODULES = {
-    "mockserver.protocol.limits": ("Limits",),
-    "mockserver.responders.base": ("Call", "Fail", "Hosted", "NotTranscribed", "Pause", "Say"),
-    "mockserver.responders.scenario": ("Clip", "Rule", "Scenario", "ScenarioError", "When"),
-    "mockserver.server.virtual_time": ("virtual_time",),
-    "mockserver.testing.mock_server": ("MockServer",),
-    "realtape.cli": ("main",),
-}
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
-
-__all__ = [
-    "Call",
-    "Clip",
-    "Fail",
-    "Hosted",
-    "Limits",
-    "MockServer",
-    "NotTranscribed",
-    "Pause",
-    "Rule",
-    "Say",
-    "Scenario",
-    "ScenarioError",
-    "When",
-    "faults",
-    "main",
-    "virtual_time",
-]
+    from realtape.api import *  # noqa: F403 - for type checkers; at run time see `__getattr__`
 
 
 def __getattr__(name: str) -> object:
-    if name == "faults":
-        return import_module("mockserver.faults.kinds")
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    if name == "__all__":
+        return __dir__()
+    if name in __dir__():
+        return getattr(import_module("realtape.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    names = vars(import_module("realtape.api"))
+    return sorted(name for name in names if name[0].isalpha() and name != "annotations")

@@ -1,37 +1,56 @@
-"""The `realtape` command. A subcommand's module is loaded when that subcommand runs, so none pays for the others."""
+"""The `realtape` command line. The module of a command is loaded when that command runs, and not before."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from keyword import iskeyword
+from typing import NamedTuple
 
 import click
 
-COMMANDS = {
-    "serve": "mockserver.cli.serve",
-    "say": "mockserver.cli.serve",
-    "faults": "mockserver.cli.faults",
-    "record": "replay.cli.record",
-    "show": "replay.cli.inspect",
-    "check": "replay.cli.inspect",
-    "scrub": "replay.cli.inspect",
-    "diff": "replay.cli.compare",
-    "scenario": "replay.cli.compare",
-    "replay": "replay.cli.convert",
-    "import": "replay.cli.convert",
-    "export": "replay.cli.convert",
-    "bill": "replay.cli.convert",
-    "lint": "replay.cli.lint",
-    "record-suite": "realtape.suite",
-    "demo": "realtape.demo",
-    "clinic": "clinic_agent.cli",
+
+class Entry(NamedTuple):
+    """A command: the module that defines it, and its line in `realtape --help`, of at most 45 characters.
+
+    The module defines it under the name of the command, as far as Python allows (`import_`, `record_suite`).
+    """
+
+    module: str
+    help: str
+
+
+SECTIONS = {
+    "Serve": {
+        "serve": Entry("mockserver.cli.serve", "Run the mock server."),
+    },
+    "Record and replay": {
+        "record": Entry("replay.cli.record", "Record calls to a service through a relay."),
+        "replay": Entry("replay.cli.convert", "Send a recorded client side to an endpoint."),
+        "import": Entry("replay.cli.convert", "Make a cassette from another tool's file."),
+        "export": Entry("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
+        "scenario": Entry("replay.cli.compare", "Turn a cassette into a scenario file."),
+        "scrub": Entry("replay.cli.inspect", "Remove secrets from a cassette."),
+    },
+    "Inspect": {
+        "show": Entry("replay.cli.inspect", "List the records of a cassette."),
+        "check": Entry("replay.cli.inspect", "Verify cassettes: complete, without secrets."),
+        "diff": Entry("replay.cli.compare", "Compare the server events of two cassettes."),
+        "lint": Entry("replay.cli.lint", "Explain the client's mistakes in a cassette."),
+        "bill": Entry("replay.cli.convert", "Price the calls in a cassette."),
+    },
+    "Test": {
+        "faults": Entry("mockserver.cli.faults", "Check a fault file, or run a fault sweep."),
+        "say": Entry("mockserver.cli.serve", "Make a spoken WAV clip from text."),
+    },
+    "Clinic example": {
+        "demo": Entry("realtape.demo", "Book an appointment by voice, offline."),
+        "clinic": Entry("clinic_agent.cli", "Run the clinic agent: call, serve, ui."),
+        "record-suite": Entry("realtape.suite", "Record the six conversations of the clinic."),
+    },
 }
-"""The module of each command. There it has the same name, as far as Python allows (`import_`, `record_suite`)."""
+"""The commands by section of the help page."""
 
-
-def _attribute(command: str) -> str:
-    name = command.replace("-", "_")
-    return f"{name}_" if iskeyword(name) else name
+COMMANDS = {name: entry for commands in SECTIONS.values() for name, entry in commands.items()}
 
 
 class _LazyGroup(click.Group):
@@ -41,9 +60,17 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[cmd_name]), _attribute(cmd_name))
+        attribute = cmd_name.replace("-", "_")
+        attribute += "_" if iskeyword(attribute) else ""
+        command = getattr(import_module(COMMANDS[cmd_name].module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))  # so that the columns of all sections stand under each other
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(width), entry.help) for name, entry in commands.items()])
 
 
 @click.command(cls=_LazyGroup)

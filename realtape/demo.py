@@ -1,6 +1,7 @@
-"""The demo: mock and clinic agent in one process, a booking by voice, and everything it leaves behind as files.
+"""`demo`: the mock and the clinic agent in one process book an appointment by voice, and leave the call as files.
 
-Two forms. The plain one sends each turn whole. With an open microphone, in real time, the caller interrupts.
+Without an option each turn is sent whole. With --vad the microphone is open, the call takes place in real time, and the
+caller interrupts the assistant.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, from_environment
 from mockserver.cli.serve import Unusable
 from mockserver.testing.mock_server import MockServer
+from realtape.data import cassettes
 from replay.report.picture import Clip, Mark, NoPillow, Track, draw
 
-CASSETTES = Path(__file__).parent.parent / "cassettes"
 CLIPS = ("booking-1.wav", "booking-2.wav")
 DAY = date(2026, 7, 1)
-"""The clinic's date in the demo; its scenario speaks of the week after."""
+"""The clinic's date in the demo; its scenario is about the week after."""
 
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -42,36 +43,45 @@ Runner = Callable[[Coroutine[Any, Any, Any]], Any]
     type=click.Path(file_okay=False, path_type=Path),
     default="demo",
     show_default=True,
-    help="Folder for the files of the call.",
+    help="Folder for the audio files and the picture.",
 )
-@click.option("--voice", type=click.Choice(["auto", "tone", "espeak"]), default="auto", help="The mock's voice.")
-@click.option("--vad", is_flag=True, help="Over an open microphone, in real time: the caller interrupts.")
+@click.option(
+    "--voice",
+    type=click.Choice(["auto", "tone", "espeak"]),
+    default="auto",
+    help="Voice of the mock.",
+    show_default=True,
+)
+@click.option("--vad", is_flag=True, help="Use an open microphone in real time; the caller interrupts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def demo(runner: Runner | None, out: Path, voice: str, vad: bool, as_json: bool) -> None:
-    """Book an appointment by voice, offline: the clinic agent calls the mock, and both sides of the call are kept.
+    """Book an appointment by voice, offline.
 
-    With --vad it takes half a minute and leaves the whole call as call.wav (left the caller, right what the caller
-    heard) and as a picture, call.png.
+    The clinic agent calls a mock. The demo prints transcript, tool calls, latency and cost, and keeps both sides of the
+    call as WAV files.
 
-    Exit code 1: the call broke off, or the agent's bill is not the mock's.
+    With --vad the demo takes half a minute. It adds the whole call as a stereo file, call.wav (left: the caller, right:
+    the sound that the caller heard), and as a picture, call.png.
+
+    Exit code 1: the call broke off, or the costs counted by the agent and by the mock differ.
     """
     try:
-        said = [read_wav(CASSETTES / "voices" / name) for name in CLIPS]
+        said = [read_wav(cassettes() / "voices" / name) for name in CLIPS]
         out.mkdir(parents=True, exist_ok=True)
-        mock = MockServer(CASSETTES / "scenarios" / "clinic.yaml", voice=voice)
+        mock = MockServer(cassettes() / "scenarios" / "clinic.yaml", voice=voice)
     except (OSError, ValueError, RuntimeError) as error:
         raise Unusable(str(error)) from error
-    run = runner or asyncio.run  # whoever embeds the command may bring another loop, such as one in virtual time
+    run = runner or asyncio.run  # a program that embeds the command may bring another loop, such as one in virtual time
     if vad:
         if not as_json:
-            click.echo("The call is on, in real time; it takes half a minute.\n", err=True)
+            click.echo("The call runs in real time and takes half a minute.\n", err=True)
         report, recording = run(_open_call(mock, said))
-        notes = _keep(out, report, recording)
+        notes = _write_call(out, report, recording)
     else:
         report, notes = run(_call(mock, said)), []
-    for number, (words, turn) in enumerate(zip(said, report.turns, strict=False), start=1):
-        write_wav(out / f"turn-{number}-caller.wav", words)
+    for number, (spoken, turn) in enumerate(zip(said, report.turns, strict=False), start=1):
+        write_wav(out / f"turn-{number}-caller.wav", spoken)
         write_wav(out / f"turn-{number}-assistant.wav", turn.audio)
     _print(report, mock.ledger.total_usd, out, notes, as_json)
 
@@ -80,7 +90,7 @@ def _print(report: CallReport, billed: Decimal, out: Path, notes: list[str], as_
     if as_json:
         click.echo(json.dumps(report.as_json() | {"mock_usd": str(billed), "out": str(out)}, indent=2))
     else:
-        listen = f"The mock's own bill is {billed} USD. Listen to {out}/*.wav"
+        listen = f"The mock counted {billed} USD. Listen to {out}/*.wav"
         click.echo("\n".join([report.as_text(), "", listen, *notes]))
     counted = report.cost.usd
     if report.failure or counted is None or abs(counted - billed) >= Decimal("0.000001"):
@@ -97,10 +107,10 @@ async def _call(mock: MockServer, said: list[bytes]) -> CallReport:
 
 
 async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, Recording]:
-    """What the caller hears: a word while the agent looks, the offer, a word while it books, the confirmation."""
-
     def caller(hearing: Playback) -> AsyncIterator[bytes]:
         ask, choose = said
+        # The caller hears four utterances: a word while the agent looks up times, the offer, a word while it books, and
+        # the confirmation.
         cues = [Cue(After(0, 0.5), ask), Cue(Into(2, 1.0), choose), Cue(After(4, 1.0))]
         return microphone(Caller(cues, hearing).speak)
 
@@ -108,10 +118,10 @@ async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, R
         return await run_open_call(_config(mock), caller, clinic_assistant(Clinic(DAY)), priced_on=DAY)
 
 
-def _keep(out: Path, report: CallReport, recording: Recording) -> list[str]:
-    """Write the call's sound and picture; what is to be said about them."""
+def _write_call(out: Path, report: CallReport, recording: Recording) -> list[str]:
+    """Write the audio and the picture of the call; gives the lines to print about them."""
     write_stereo_wav(out / "call.wav", recording.caller, recording.heard_track())
-    unheard = [Clip(sound.start_s, sound.pcm, "sent, never played") for sound in recording.dropped]
+    unheard = [Clip(sound.start_s, sound.pcm, "sent, not played") for sound in recording.dropped]
     tracks = [
         Track(CALLER, [Clip(0.0, recording.caller)]),
         Track(ASSISTANT, [*(Clip(sound.start_s, sound.pcm) for sound in recording.heard), *unheard]),

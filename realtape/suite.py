@@ -1,21 +1,21 @@
-"""`record-suite`: the clinic's six conversations, recorded through the relay from a mock or from the live service.
+"""`record-suite`: the six conversations of the clinic, recorded through the relay from a mock or from the live service.
 
-The agent calls the relay as any client would. From the mock they come out the same on every run: time is virtual, ids
-are seeded, and what names this machine is left out of the handshakes. The caller's sound is kept, for it is what a
-replay has to send; the service's is left out (its length, hash and loudness stay), to keep the files small.
+The agent calls the relay as any client would. From the mock the cassettes have the same bytes on every run: time is
+virtual, identifiers are seeded, and headers that name this machine are left out of the handshakes. A cassette keeps the
+caller's audio, which a replay has to send. The service's audio is replaced by an outline (length, hash, loudness), so
+the files stay small.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +24,9 @@ from clinic_agent.call.pcm import read_wav
 from clinic_agent.clinic.assistant import calling, clinic_assistant
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, ConfigError, from_environment
+from mockserver.server import virtual_time
+from mockserver.testing.mock_server import MockServer
+from realtape.data import cassettes
 from replay.billing.bill import bill
 from replay.cassette.file import CannotRecord, Cassette
 from replay.cassette.frames import Binary, Text
@@ -36,14 +39,14 @@ from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.version import tool_version
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-CASSETTES = Path(__file__).parent.parent / "cassettes"
 DAY = date(2026, 7, 1)
-"""The clinic's date in all of them; the caller asks for the week after."""
+"""The clinic's date in all six; the caller asks for the week after."""
 MOCK_URL = f"ws://mock.invalid{PATH}"
-"""What stands for the mock's address, which is another on every run."""
+"""The address that a cassette of the mock shows; the real one has another port on every run."""
+PORTABLE_HEADERS = frozenset(
+    {"authorization", "connection", "content-type", "sec-websocket-protocol", "sec-websocket-version", "upgrade"}
+)
+"""Headers of a handshake with the mock that are kept; the others differ between machines."""
 GOODBYE = "No, thank you. Goodbye."
 
 
@@ -60,140 +63,145 @@ def _full_on_the_sixth() -> Clinic:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
-    """What the caller says, turn by turn: a clip of cassettes/voices, or words that are typed."""
+class ScriptedCall:
+    """One of the six conversations. Each of `turns` is a clip in cassettes/voices, or text that is typed."""
 
     name: str
     turns: tuple[str, ...]
     clinic: Callable[[], Clinic] = _open_clinic
-    broken: tuple[str, ...] = ()
-    """Tools that are out of order."""
-    dropped_after: int | None = None
-    """After so many turns the connection is lost, and the conversation taken up again."""
+    failing_tools: tuple[str, ...] = ()
+    drop_after: int | None = None
+    """The number of turns after which the connection is lost and resumed; None: never."""
 
     def words(self) -> list[str | bytes]:
-        """Each turn as the agent takes it."""
-        return [read_wav(CASSETTES / "voices" / turn) if turn.endswith(".wav") else turn for turn in self.turns]
+        """Each turn as the agent takes it: text, or PCM16 mono 24 kHz."""
+        voices = cassettes() / "voices"
+        return [read_wav(voices / turn) if turn.endswith(".wav") else turn for turn in self.turns]
 
 
 SUITE = (
-    Conversation("booking", ("booking-1.wav", "booking-2.wav")),
-    Conversation("resumed-booking", ("booking-1.wav", "booking-2.wav"), dropped_after=1),
-    Conversation("fully-booked", ("booking-1.wav", GOODBYE), _full_on_the_sixth),
-    Conversation("tool-failure", ("booking-1.wav", "booking-2.wav"), broken=("book_appointment",)),
-    Conversation("medical-escalation", ("emergency.wav",)),
-    Conversation("unclear-audio", ("unclear.wav", "booking-1.wav")),
+    ScriptedCall("booking", ("booking-1.wav", "booking-2.wav")),
+    ScriptedCall("resumed-booking", ("booking-1.wav", "booking-2.wav"), drop_after=1),
+    ScriptedCall("fully-booked", ("booking-1.wav", GOODBYE), _full_on_the_sixth),
+    ScriptedCall("tool-failure", ("booking-1.wav", "booking-2.wav"), failing_tools=("book_appointment",)),
+    ScriptedCall("medical-escalation", ("emergency.wav",)),
+    ScriptedCall("unclear-audio", ("unclear.wav", "booking-1.wav")),
 )
-_NAMES = [conversation.name for conversation in SUITE]
 
 
-class Failed(click.ClickException):
-    """A conversation did not come to its end; the message says which and why."""
+class NotRecorded(click.ClickException):
+    """A conversation could not be recorded; the message names it and the reason."""
 
     exit_code = 1
 
 
 @click.command("record-suite")
-@click.option("--upstream", metavar="URL", help="The service, such as wss://api.x.ai/v1/realtime.  [default: a mock]")
+@click.option(
+    "--upstream", metavar="URL", help="Record this service, such as wss://api.x.ai/v1/realtime.  [default: a mock]"
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=CASSETTES,
-    show_default="the repository's cassettes",
-    help="Folder for the six cassettes; older ones of these names are replaced.",
+    default="cassettes",
+    show_default="cassettes, in the current folder",
+    help="Folder for the cassettes. Files of the same names are replaced.",
 )
 @click.option(
     "--max-usd",
     type=click.FloatRange(min=0, min_open=True),
     default=0.25,
     show_default=True,
-    help="Stop once all of them together cost so much.",
+    help="Stop when the recordings together cost this much, in USD.",
 )
-@click.option("--only", type=click.Choice(_NAMES), multiple=True, help="Record this one; repeatable.  [default: all]")
+@click.option(
+    "--only",
+    type=click.Choice([scripted.name for scripted in SUITE]),
+    multiple=True,
+    help="Record only this conversation; repeat for more.  [default: all six]",
+)
 def record_suite(upstream: str | None, out: Path, max_usd: float, only: tuple[str, ...]) -> None:
-    """Record the clinic's six conversations: the agent calls a mock, or with --upstream the service itself.
+    """Record the six conversations of the clinic.
 
-    The live key comes from XAI_API_KEY. A conversation that fails leaves its old cassette as it was; exit code 1.
+    The clinic agent calls a mock, or the service at --upstream with the key in XAI_API_KEY. In a checkout of realtape,
+    run it in the root folder to renew the cassettes kept there.
+
+    Exit code 1: a conversation failed; its old cassette is unchanged.
     """
-    from mockserver.server import virtual_time as autojump
-
-    chosen = [conversation for conversation in SUITE if not only or conversation.name in only]
     out.mkdir(parents=True, exist_ok=True)
     left = Fraction(str(max_usd))
-    for conversation in chosen:
-        path = out / f"{conversation.name}.tape"
+    for scripted in SUITE:
+        if only and scripted.name not in only:
+            continue
+        path = out / f"{scripted.name}.tape"
         if upstream is None:
-            spent = autojump.run(_from_mock(conversation, path, left))
+            spent = virtual_time.run(_from_mock(scripted, path, left))
         else:
-            spent = asyncio.run(_from_service(conversation, path, upstream, left))
+            spent = asyncio.run(_from_service(scripted, path, upstream, left))
         left -= spent
         click.echo(f"{path}: {float(spent):.4f} USD")
 
 
-async def _from_mock(conversation: Conversation, path: Path, left: Fraction) -> Fraction:
-    from mockserver.server.virtual_time import EPOCH
-    from mockserver.testing.mock_server import MockServer
-
-    scenario = CASSETTES / "scenarios" / f"{conversation.name}.yaml"
-    at = datetime.fromtimestamp(EPOCH, timezone.utc)  # the mock's own clock says so in its events
+async def _from_mock(scripted: ScriptedCall, path: Path, left: Fraction) -> Fraction:
+    scenario = cassettes() / "scenarios" / f"{scripted.name}.yaml"
+    at = datetime.fromtimestamp(virtual_time.EPOCH, timezone.utc)  # the mock's events have the times of this clock
     async with MockServer(scenario, voice="tone", dialect="xai@2026-07") as mock:
         upstream = await Upstream.find(mock.ws_url)
-        return await _recorded(conversation, path, upstream, mock.api_key, at, left)
+        return await _recorded(scripted, path, upstream, mock.api_key, at, left)
 
 
-async def _from_service(conversation: Conversation, path: Path, url: str, left: Fraction) -> Fraction:
+async def _from_service(scripted: ScriptedCall, path: Path, url: str, left: Fraction) -> Fraction:
     at = datetime.now(timezone.utc)  # noqa: TID251  # a recording has a date
     try:
         config = from_environment({**os.environ, "XAI_REALTIME_URL": url})
         upstream = await Upstream.find(url)
     except (ConfigError, BadUpstream) as problem:
         raise Unusable(str(problem)) from problem
-    return await _recorded(conversation, path, upstream, config.key, at, left)
+    return await _recorded(scripted, path, upstream, config.key, at, left)
 
 
 async def _recorded(
-    conversation: Conversation, path: Path, upstream: Upstream, key: str, at: datetime, left: Fraction
+    scripted: ScriptedCall, path: Path, upstream: Upstream, key: str, at: datetime, left: Fraction
 ) -> Fraction:
-    """Record one conversation and give what it cost in USD. Raises Failed; `path` is then as it was."""
+    """Record one conversation; gives its cost in USD. Raises NotRecorded and leaves `path` unchanged if that fails."""
     part = path.with_name(f".{path.name}.part")
     settings = Settings(part, at, f"realtape {tool_version()}", overwrite=True, max_usd=left, secrets=(key,))
     try:
         relay = Relay(upstream, settings)
         await relay.start()
         try:
-            await _converse(conversation, relay.port, key, at.date())
+            await _converse(scripted, relay.port, key, at.date())
         except CallFailed as failed:
-            raise Failed(f"{conversation.name}: {relay.limit or failed}") from failed
+            raise NotRecorded(f"{scripted.name}: {relay.limit or failed}") from failed
         finally:
             await relay.stop()
         if relay.failure or relay.limit:
-            raise Failed(f"{conversation.name}: {relay.failure or relay.limit}")
-        write(_kept(part), path, secrets=(key,), overwrite=True)
+            raise NotRecorded(f"{scripted.name}: {relay.failure or relay.limit}")
+        write(_reproducible(part), path, secrets=(key,), overwrite=True)
         usd = bill(Recording.read(path), at.date()).usd
         return Fraction(usd)
     except (CannotRecord, ValueError, OSError) as problem:
-        raise Failed(f"{conversation.name}: {problem}") from problem
+        raise NotRecorded(f"{scripted.name}: {problem}") from problem
     finally:
         part.unlink(missing_ok=True)
 
 
-async def _converse(conversation: Conversation, port: int, key: str, on: date) -> None:
-    """The agent's call, by way of a wire that can be cut."""
-    assistant = clinic_assistant(conversation.clinic())
-    assistant = replace(assistant, tools=assistant.tools.failing(conversation.broken))
-    async with wire(port) as (wire_port, cut_it):
-        config = Config(f"ws://127.0.0.1:{wire_port}{PATH}", f"http://127.0.0.1:{wire_port}/v1", key)
+async def _converse(scripted: ScriptedCall, port: int, key: str, on: date) -> None:
+    """The agent's call, over a connection that can be cut."""
+    assistant = clinic_assistant(scripted.clinic())
+    assistant = replace(assistant, tools=assistant.tools.failing(scripted.failing_tools))
+    async with cuttable_proxy(port) as (proxy_port, cut):
+        config = Config(f"ws://127.0.0.1:{proxy_port}{PATH}", f"http://127.0.0.1:{proxy_port}/v1", key)
         async with calling(config, assistant, priced_on=on) as call:
-            for number, said in enumerate(conversation.words()):
-                if number == conversation.dropped_after:
-                    cut_it()
-                    await asyncio.sleep(0.1)  # until the client has heard of it
-                await call.say(said)
+            for number, words in enumerate(scripted.words()):
+                if number == scripted.drop_after:
+                    cut()
+                    await asyncio.sleep(0.1)  # until the client has noticed
+                await call.say(words)
 
 
 @asynccontextmanager
-async def wire(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
-    """A TCP relay in front of a port, and what cuts its connections, without a word to either end."""
+async def cuttable_proxy(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
+    """A TCP proxy in front of `port`. Gives its own port, and a function that aborts its connections."""
     ends: list[asyncio.StreamWriter] = []
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -221,15 +229,15 @@ async def wire(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
         cut()
 
 
-def _kept(part: Path) -> Tape:
-    """What goes into the repository: the service's sound as an outline, a mock's handshakes without its machine."""
+def _reproducible(part: Path) -> Tape:
+    """The cassette as it is kept: the service's audio as an outline, a mock's handshakes with portable headers."""
     with Cassette.open(part) as cassette:
         header = replace(cassette.header, audio="outline")
         records = tuple(_outlined(cassette))
         end_us = cassette.last_us
     if header.origin != "live":
-        header = replace(header, url=MOCK_URL, tool="realtape record-suite")  # of whatever version
-        records = tuple(replace(record, content=_anywhere(record.content)) for record in records)
+        header = replace(header, url=MOCK_URL, tool="realtape record-suite")  # without its version
+        records = tuple(replace(record, content=_portable(record.content)) for record in records)
     return Tape(header, records, end_us)
 
 
@@ -240,17 +248,8 @@ def _outlined(cassette: Cassette) -> Iterator[Record]:
         yield record
 
 
-def _anywhere(content: Content) -> Content:
-    """A handshake as it is on every machine; whatever else as it is."""
-    match content:
-        case Request():
-            return replace(content, headers=_known(content.headers))
-        case Response():
-            return replace(content, headers=_known(content.headers))
-        case _:
-            return content
-
-
-def _known(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    told = {"authorization", "connection", "content-type", "sec-websocket-protocol", "sec-websocket-version", "upgrade"}
-    return tuple((name, value) for name, value in headers if name.lower() in told)
+def _portable(content: Content) -> Content:
+    """A handshake with portable headers only; other content unchanged."""
+    if not isinstance(content, Request | Response):
+        return content
+    return replace(content, headers=tuple(pair for pair in content.headers if pair[0].lower() in PORTABLE_HEADERS))

@@ -32,7 +32,7 @@ from clinic_agent.config import Config
 from mockserver.billing.prices import dollars
 from mockserver.server.journal import Spent
 from mockserver.testing.mock_server import MockServer
-from realtape.suite import wire
+from realtape.suite import cuttable_proxy
 from replay.billing.bill import bill
 from replay.cassette.recording import Recording
 
@@ -102,7 +102,7 @@ class Phone:
         before = self.mock.ledger
         assistant = clinic_assistant(self.clinic)
         assistant = replace(assistant, tools=assistant.tools.failing(self.broken))
-        async with wire(urlsplit(self.mock.ws_url).port or 0) as (port, cut):
+        async with cuttable_proxy(urlsplit(self.mock.ws_url).port or 0) as (port, cut):
             url = f"ws://127.0.0.1:{port}/v1/realtime"
             config = Config(url, self.mock.http_url, self.mock.api_key)
             async with calling(config, assistant, priced_on=TODAY, patience=self.patience) as call:

@@ -29,7 +29,7 @@ def test_the_demo_books_an_appointment_and_keeps_both_sides(tmp_path: Path):
     result = demo(tmp_path)
     assert result.exit_code == 0, result.output
     assert "Your reference is DC-0706-0930" in result.output
-    assert "The mock's own bill is 0." in result.output
+    assert "The mock counted 0." in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"turn-{number}-{who}.wav" for number in (1, 2) for who in ("assistant", "caller")
     ]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +13,20 @@ import pytest
 from click.testing import CliRunner
 
 import realtape
+from realtape import data
+from realtape.cli import COMMANDS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_public_name_is_there_and_is_loaded_from_its_home():
-    for name in set(realtape.__all__) - {"main", "faults"}:
+    for name in set(dir(realtape)) - {"main", "faults"}:
         assert getattr(realtape, name).__name__ == name
     assert realtape.faults.Close(at="response.done", code=1011).code == 1011
     assert isinstance(realtape.main, click.Group)
-    assert dir(realtape) == sorted(realtape.__all__)
+    names: dict[str, object] = {}
+    exec("from realtape import *", names)
+    assert names.keys() - {"__builtins__"} == set(dir(realtape)) >= {"MockServer", "Scenario", "Say", "Call", "faults"}
 
 
 def test_another_name_is_an_attribute_error():
@@ -31,11 +38,29 @@ def test_help_names_every_command_and_each_loads():
     result = CliRunner().invoke(realtape.main, ["--help"])
     assert result.exit_code == 0
     context = click.Context(realtape.main)
-    for name in realtape.main.list_commands(context):
-        assert f"  {name} " in result.output
+    for name, entry in COMMANDS.items():
+        assert len(entry.help) <= 45
+        assert re.search(rf"^  {name} +{re.escape(entry.help)}$", result.output, re.MULTILINE)
         command = realtape.main.get_command(context, name)
         assert command is not None
         assert command.name == name
+
+
+def test_the_help_page_lists_each_command_in_one_section_and_loads_none():
+    assert sum(map(len, SECTIONS.values())) == len(COMMANDS)
+    probe = "import sys, realtape.cli as c; c.main(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    shown = subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT, text=True)
+    assert all(f"\n{section}:\n" in shown for section in SECTIONS)
+    assert not {entry.module for entry in COMMANDS.values()} & set(re.findall(r"'([\w.]+)'", shown))
+
+
+def test_the_cassettes_of_an_installed_package_lie_inside_it(tmp_path: Path):
+    package = tmp_path / "site-packages" / "realtape"
+    (package / "cassettes").mkdir(parents=True)
+    (package.parent / "cassettes").mkdir()  # somebody else's
+    copy = str(shutil.copy(ROOT / "realtape" / "data.py", package))
+    assert runpy.run_path(copy)["cassettes"]() == package / "cassettes"
+    assert data.cassettes() == ROOT / "cassettes"
 
 
 def test_an_unknown_command_is_bad_usage():

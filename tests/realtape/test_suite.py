@@ -9,12 +9,14 @@ from click.testing import CliRunner
 
 import realtape
 from mockserver.testing.mock_server import MockServer
-from realtape.suite import CASSETTES, SUITE
+from realtape.data import cassettes
+from realtape.suite import SUITE
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
 from replay.report.transcript import transcript_of
 
-NAMES = [conversation.name for conversation in SUITE]
+CASSETTES = cassettes()
+NAMES = [scripted.name for scripted in SUITE]
 
 
 @pytest.mark.slow
@@ -84,6 +86,14 @@ def test_a_service_given_as_upstream_is_recorded_in_its_own_time_and_without_its
         assert cassette.header.origin == "mock"
         assert asked not in cassette.header.url
     assert b"planted-key" not in (tmp_path / "medical-escalation.tape").read_bytes()
+
+
+@pytest.mark.slow
+def test_without_out_the_cassettes_go_to_a_folder_of_the_current_one(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(realtape.main, ["record-suite", "--only", "medical-escalation"])
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "cassettes").iterdir()] == ["medical-escalation.tape"]
 
 
 def test_an_upstream_without_a_key_is_refused_before_anything_is_dialled(tmp_path: Path, monkeypatch):
