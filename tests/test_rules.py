@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mockserver", "replay", "clinic_agent")
-FOLDERS = (*PACKAGES, "realtape", "tests", "bench", "docs", "cassettes", ".ci")
+FOLDERS = (*PACKAGES, "realtape", "tests", "tools", "bench", "docs", "cassettes", ".ci")
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".svg", ".html", ".js", ".css", ""}
 
 SIBLING = "/".join(["..", "shared"])
@@ -36,7 +36,7 @@ def name(path: Path) -> str:
 
 ALL = sorted(files())
 PYTHON = [path for path in ALL if path.suffix == ".py"]
-SOURCES = [path for path in PYTHON if name(path).split("/")[0] in (*PACKAGES, "realtape", "run.py")]
+SOURCES = [path for path in PYTHON if name(path).split("/")[0] in (*PACKAGES, "realtape", "tools", "run.py")]
 
 
 def long_functions(source: str, limit: int = 120) -> list[str]:

@@ -79,7 +79,7 @@ _KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma
 
 def _opus_installed() -> bool:
     try:
-        import mockserver.audio.opus  # noqa: F401 - loads the codec now, not in the middle of a turn
+        from mockserver.audio import opus  # noqa: F401 - loads the codec now, not in the middle of a turn
     except ImportError as missing:
         _LOG.warning("%s; until then it is static", missing)
         return False
