@@ -29,7 +29,7 @@ from mockserver.audio.tts import voice_named
 from mockserver.audio.vad.detector import OPENAI_TURNS, XAI_TURNS, Engine, Vad
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
-from mockserver.session.input_audio import InputAudio
+from mockserver.session.input_audio import InputBuffer
 
 RATE = 24000
 SECONDS = 10
@@ -125,7 +125,7 @@ def whole_input(sound: Samples) -> Iterator[Contest]:
 
 
 def new_input(form: AudioFormat) -> Take:
-    return InputAudio(form, XAI_TURNS).append
+    return InputBuffer(form, XAI_TURNS).append
 
 
 def new_decoder(form: AudioFormat) -> Take:

@@ -1,14 +1,14 @@
-"""What a session needs of a service: the Dialect protocol and its Traits. The services themselves are in dialects/.
+"""What a session needs of a service: the `Dialect` protocol and its `Traits`. The services are in xai/ and openai/.
 
-A dialect turns client frames into commands and facts into server frames, and owns their order. Its object belongs to
-one connection: it holds that connection's ids and what the client asked for.
+A dialect turns client frames into commands, and facts into server frames in the service's order. A dialect object
+belongs to one connection: it holds the ids of that connection and the session as the client configured it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from mockserver.audio.vad.detector import TurnSettings
 from mockserver.billing.ledger import Ledger
@@ -17,88 +17,120 @@ from mockserver.protocol.commands import Command, Settings
 from mockserver.protocol.facts import Fact, Heard, ResponseEnded
 from mockserver.protocol.ids import Ids
 from mockserver.protocol.limits import Limits
-from mockserver.protocol.pacing import Plan, Rhythm
+from mockserver.protocol.pacing import PacingPlan, Rhythm
 from replay.cassette.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a connection was opened: everything a dialect may know of it."""
+    """How a connection was opened: everything that a dialect may know of it.
+
+    seed: names the random streams of the connection.
+    epoch: Unix time in seconds at which the connection opened.
+    model: the model named in the URL; None if the URL names none.
+    resumed: whether the connection resumes a remembered conversation.
+    query: names and values of the URL's query, in order.
+    secret: the session that the client secret was made with, as the client sent it.
+    session_s: seconds that the session may last; None is the service's own limit.
+    """
 
     seed: str
-    """Names the connection's random streams."""
     epoch: float
-    """Unix time in seconds at which the connection opened."""
     model: str | None = None
-    """As asked for in the URL."""
     resumed: bool = False
-    """A remembered conversation goes on."""
     query: tuple[tuple[str, str], ...] = ()
     secret: Mapping[str, Any] | None = None
-    """The session that a client secret was made with."""
     session_s: float | None = None
-    """How long the session may last; None is as long as the service allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTraits:
+    """How the user's spoken turns become items, and when they are answered.
+
+    item_added: when the user's item enters the conversation: at `speech_start`, or at the `commit` that ends the turn.
+    answered: when a response to a turn begins: once the turn is `transcribed`, or `at_once`.
+    during_response: a turn that ends during a response that it does not interrupt is `queued`, and answered after that
+        response, or `refused` with an error.
+    resumes: if the user speaks again before the response to a turn is heard, that turn goes on under the same item.
+    commit: what `input_audio_buffer.commit` does. `answers`: it ends a manual turn and starts a response; a commit of
+        silence makes no turn, a `response.create` without new input is dropped after it, and under turn detection a
+        commit is ignored. `ends_turn`: it ends the turn in either mode, and the client asks for the response.
+    min_commit_ms: a commit of less audio is refused, and the audio stays in the buffer.
+    manual: what counts as speech while turn detection is off.
+    manual_events: whether the start and stop of speech are reported while turn detection is off.
+    """
+
+    item_added: Literal["speech_start", "commit"]
+    answered: Literal["transcribed", "at_once"]
+    during_response: Literal["queued", "refused"]
+    resumes: bool
+    commit: Literal["answers", "ends_turn"]
+    min_commit_ms: float
+    manual: TurnSettings
+    manual_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTraits:
+    """What a client may do with items, and what the server keeps of them.
+
+    checks: `ids`: an item whose id is taken is refused. `references`: the item that a new item or a truncation names
+        must exist; an id that comes again moves its item.
+    truncation: which words a truncated message loses: the `unheard` ones, or `all`.
+    keeps_audio: whether the audio of an item can be retrieved.
+    mcp: how calls to MCP servers show: as `events` alone, or as `items` of the conversation. With `items` a call ends
+        its response, and the client asks for the response that follows.
+    """
+
+    checks: Literal["ids", "references"]
+    truncation: Literal["unheard", "all"]
+    keeps_audio: bool
+    mcp: Literal["events", "items"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTraits:
+    """What a response consists of, and at what pace it leaves.
+
+    output: `one_by_one`: a message opens with its step, and closes before the next item opens. `together`: a message
+        opens with its first output, and all items close in a row at the end of the response.
+    phases: whether a message tells if a function call follows it.
+    counted_input: what usage counts as input: only what is `new` since the last response, or the `whole` context.
+    rate_limits_after_s: seconds from a response's end to the report of the account's limits; None reports nothing.
+    segments: cuts a text into the segments that are spoken one by one. Joined, they give the text.
+    spoken: the order in which the texts and sounds of a spoken message leave.
+    written: the order in which the texts of a written message leave.
+    rhythm: the recorded pace, for the preset `live`.
+    """
+
+    output: Literal["one_by_one", "together"]
+    phases: bool
+    counted_input: Literal["new", "whole"]
+    rate_limits_after_s: float | None
+    segments: Callable[[str], list[str]]
+    spoken: PacingPlan
+    written: PacingPlan
+    rhythm: Rhythm
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Differences in behaviour that are not rendering, as data."""
+    """How a service behaves, apart from what its events look like.
+
+    defaults: the session's settings before its first update.
+    turns, items, responses: the behaviour of each.
+    max_frame_bytes: the largest client message, in bytes; a larger one is refused with an error.
+    ping_s: seconds between WebSocket pings of the server; None sends none.
+    limits: the service's own limits, each of them set.
+    """
 
     defaults: Settings
-    """The session before its first update."""
-    user_item_at_speech_start: bool
-    """The caller's item enters the conversation when speech starts, not at the commit."""
-    speech_reported_in_manual: bool
-    """`speech_started` is sent although turn detection is off."""
-    commit_answers: bool
-    """A manual commit of speech is answered by itself, one of silence makes no turn; a request for a response without
-    new input is then dropped."""
-    resumes_turn: bool
-    """Speech soon after a stop takes the stop back: the same item goes on."""
-    manual_turns: TurnSettings
-    """What counts as speech while turn detection is off."""
-    commit_ignored_under_vad: bool
-    transcript_before_response: bool
-    """A spoken turn is answered once it is transcribed; else at once, while it still is."""
-    owes_answer: bool
-    """A turn that ends during an answer that goes on is answered after it; else it is refused."""
-    least_commit_ms: float
-    """A commit of less audio is refused, and leaves it in the buffer."""
-    unique_item_ids: bool
-    """A client's item whose id is taken is refused."""
-    checks_references: bool
-    """What a client's item, or a truncation, refers to must be there."""
-    truncation_erases_text: bool
-    """A truncated message loses its whole transcript, not only what was not heard."""
-    opens_with_output: bool
-    """A message enters the conversation with its first output, not with the response."""
-    closes_together: bool
-    """Messages and calls of a response are closed at its end, all in a row."""
-    names_phases: bool
-    """Messages tell whether a call follows them."""
-    counts_context: bool
-    """All that a response answers is counted, not only what is new."""
-    keeps_hosted: bool
-    """Calls to MCP servers, and what these offer, are items of the conversation."""
-    ends_with_mcp: bool
-    """A call to an MCP server ends its response and is answered after it; the client asks for what follows."""
-    keeps_sound: bool
-    """What was said in an item can be asked for."""
-    limits_after_s: float | None
-    """After each response the account's limits are reported."""
-    segments: Callable[[str], list[str]]
-    """How an answer's text is cut into pieces that are spoken one by one."""
-    plan: Plan
-    """In which order the texts and sounds of a spoken message leave,"""
-    written: Plan
-    """and the texts of a written one."""
-    rhythm: Rhythm
-    """The recorded pace, for the preset `live`."""
+    turns: TurnTraits
+    items: ItemTraits
+    responses: ResponseTraits
     max_frame_bytes: int
     ping_s: float | None
-    """The server pings this often."""
     limits: Limits
-    """The service's own, all of them."""
 
 
 class Dialect(Protocol):
@@ -119,13 +151,13 @@ class Dialect(Protocol):
 
     @property
     def model(self) -> str:
-        """The name that prices go by."""
+        """The model's name in the price table."""
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
+        """A client frame as a command. Raises nothing: a frame that cannot be read is `Rejected`."""
 
     def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
-        """Count in the ledger what a response, or a transcript, costs by itself. Comes before its rendering."""
+        """Add the cost of a response, or of a transcript, to the ledger. Called before the fact is rendered."""
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame]:
         """A fact as frames, in the service's order. `at` is seconds since the connection opened."""

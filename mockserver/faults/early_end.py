@@ -1,82 +1,76 @@
-"""A dialect that ends responses early: the one way to make a session fail an answer at an event of the answer.
+"""Faults that end a response early: an observer of a session's facts.
 
-An answer states what happens faster than anybody outside can look; so the event is looked at where it is made.
+A session states the facts of a response faster than anything outside it could react. The observer therefore sees each
+event where it is rendered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import orjson
+from typing_extensions import assert_never
 
-from mockserver.dialects.base import Dialect
 from mockserver.faults.armed import FaultWatch, TrafficEvent
-from mockserver.faults.kinds import Fail, Incomplete
-from mockserver.protocol.facts import Doom, Fact, Response, ResponseEnded, ResponseStarted
+from mockserver.faults.kinds import EarlyEndFault, Fail, Incomplete
+from mockserver.protocol.facts import EarlyEnd, Fact, Response, ResponseEnded, ResponseFact, ResponseStarted
 from replay.cassette.frames import Frame, Text
 
 
-class Spoilt:
-    """A Dialect; what it does not do itself, the one inside does. `note` is told what strikes, where and when."""
+class ResponseEnder:
+    """A FactObserver that ends responses at the events that `watches` wait for.
 
-    def __init__(self, dialect: Dialect, note: Callable[[FaultWatch, str, float], None]) -> None:
+    `report` is called with each fault that is triggered, the type of its event and the instant in seconds.
+    """
+
+    def __init__(self, report: Callable[[FaultWatch, str, float], None]) -> None:
         self.watches: Sequence[FaultWatch] = ()
-        self._dialect = dialect
-        self._note = note
-        self._going: Response | None = None
-        self._doom: Doom | None = None
+        self._report = report
+        self._running: Response | None = None
+        self._next: EarlyEnd | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._dialect, name)
-
-    def doom(self, fault: Fail | Incomplete) -> None:
-        """The response that goes on ends early, else the next one does."""
-        if self._going is not None:
-            self._going.doom = _doom(fault)
+    def end(self, fault: EarlyEndFault) -> None:
+        """End the running response early, else the next one as soon as it has begun."""
+        if self._running is not None:
+            self._running.early_end = _early_end(fault)
         else:
-            self._doom = _doom(fault)
+            self._next = _early_end(fault)
 
-    def render(self, fact: Fact, at: float) -> Iterator[Frame]:
-        """As the dialect does. After an event at which a fault strikes, its response is doomed."""
-        match fact:
-            case ResponseStarted(response):
-                self._going = response
-                response.doom, self._doom = self._doom, None
-            case ResponseEnded(response):
-                self._going = None
-                self._end(response, at)
-        for frame in self._dialect.render(fact, at):
-            yield frame
-            if isinstance(frame, Text) and not isinstance(fact, ResponseEnded):
-                self._look(frame, fact, at)
+    def before(self, fact: Fact, at: float) -> None:
+        """Follow which response runs. A fault at `response.done` changes what that event says."""
+        if isinstance(fact, ResponseStarted):
+            self._running = fact.response
+            self._running.early_end, self._next = self._next, None
+        elif isinstance(fact, ResponseEnded):
+            self._running = None
+            for fault in self._triggered("response.done", at, fact.response):
+                end = _early_end(fault)
+                fact.response.status, fact.response.reason, fact.response.error = end.status, end.reason, end.error
 
-    def _look(self, frame: Text, fact: Fact, at: float) -> None:
-        response = getattr(fact, "response", None)
-        for fault in self._struck(_type(frame), at, response):
-            if isinstance(response, Response):
-                response.doom = _doom(fault)
+    def after(self, fact: Fact, frame: Frame, at: float) -> None:
+        """Trigger the faults that wait for this event; its response ends after it."""
+        if not self.watches or not isinstance(frame, Text) or isinstance(fact, ResponseEnded):
+            return
+        response = fact.response if isinstance(fact, ResponseFact) else None
+        for fault in self._triggered(orjson.loads(frame.data)["type"], at, response):
+            if response is not None:
+                response.early_end = _early_end(fault)
             else:
-                self.doom(fault)
+                self.end(fault)
 
-    def _end(self, response: Response, at: float) -> None:
-        for fault in self._struck("response.done", at, response):
-            doom = _doom(fault)
-            response.status, response.reason, response.error = doom.status, doom.reason, doom.error
-
-    def _struck(self, type: str, at: float, response: Response | None) -> Iterator[Fail | Incomplete]:
+    def _triggered(self, type: str, at: float, response: Response | None) -> Iterator[EarlyEndFault]:
         event = TrafficEvent("out", type, at, None if response is None else response.id)
         for watch in self.watches:
-            if watch.hit(event) and isinstance(watch.fault, Fail | Incomplete):
-                self._note(watch, type, at)
+            if watch.matches(event) and isinstance(watch.fault, EarlyEndFault):
+                self._report(watch, type, at)
                 yield watch.fault
 
 
-def _doom(fault: Fail | Incomplete) -> Doom:
-    if isinstance(fault, Fail):
-        return Doom("failed", "failed", f"{fault.code}: {fault.message}")
-    return Doom("incomplete", fault.reason)
-
-
-def _type(frame: Text) -> str:
-    return str(orjson.loads(frame.data)["type"])
+def _early_end(fault: EarlyEndFault) -> EarlyEnd:
+    match fault:
+        case Fail():
+            return EarlyEnd("failed", "failed", f"{fault.code}: {fault.message}")
+        case Incomplete():
+            return EarlyEnd("incomplete", fault.reason)
+        case _:
+            assert_never(fault)

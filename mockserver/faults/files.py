@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.documents.validation import advice, explain
-from mockserver.faults.kinds import KINDS, Fault, fields_of
+from mockserver.faults.kinds import KINDS, Fault, own_fields
 
 FaultSource = Mapping[str, Any] | Sequence[Fault | Mapping[str, Any]] | str | os.PathLike[str]
 """What programs may call faults: a file's path, its content as a mapping, or a list of faults."""
@@ -75,7 +75,7 @@ def as_text(faults: Iterable[Fault], seed: str | None = None) -> str:
 
 def as_mapping(fault: Fault) -> dict[str, Any]:
     """A fault as a file has it; what is as usual is left out."""
-    own = {name: getattr(fault, name) for name in fields_of(type(fault))}
+    own = {name: getattr(fault, name) for name in own_fields(type(fault))}
     usual = fault.__dataclass_fields__
     own = {name: _spelt(name, value) for name, value in own.items() if value != usual[name].default}
     shared = {name: getattr(fault, name) for name in _SHARED[1:]}
@@ -84,7 +84,7 @@ def as_mapping(fault: Fault) -> dict[str, Any]:
 
 
 def _do_of(fault: Fault, own: dict[str, Any]) -> object:
-    names = fields_of(type(fault))
+    names = own_fields(type(fault))
     value = getattr(fault, names[0]) if names else None
     if isinstance(value, int | float):
         own.pop(names[0], None)
@@ -161,7 +161,7 @@ def _do(do: object, keys: Keys, where: Where) -> tuple[type[Fault], dict[str, An
         raise _wrong(where, keys, f"unknown fault {found!r}; {advice(str(found), list(KINDS))}")
     kind, value = KINDS[names[0]], do[names[0]]
     own = {key: each for key, each in do.items() if key != names[0]}
-    known = fields_of(kind)
+    known = own_fields(kind)
     if isinstance(value, Mapping):
         own |= dict(value)
     elif value is None or value is True:

@@ -1,11 +1,6 @@
-"""Where a fault may strike, as text: `handshake`, an event's type, `<` and a client event's type, `time: 5s`."""
+"""Where a fault is injected, as text: `handshake`, an event's type, `<` and a client event's type, `time: 5s`."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # a server without faults loads none
-    pass
 
 import re
 from difflib import get_close_matches
@@ -13,6 +8,8 @@ from difflib import get_close_matches
 from mockserver.dialects.provenance import EVIDENCE, UNSERVED
 from mockserver.documents.validation import refusal
 
+HANDSHAKE = "handshake"
+TIME = "time: "
 CLIENT_EVENTS = (
     "session.update",
     "input_audio_buffer.append",
@@ -35,11 +32,11 @@ _EXPECTED = (
     "expected `handshake`, a server event such as response.done, a client event such as <response.create, or time: 5s"
 )
 _NEAR = 0.9
-"""How alike a misspelt name is to the right one; names of which nothing is known are allowed."""
+"""Similarity from which an unknown type counts as a misspelling; other unknown types are allowed."""
 
 
 def seconds(value: object) -> object:
-    """Seconds from a number, or from a text such as `500ms`, `2s`, `5m`; other values are given back."""
+    """Seconds from a text such as `500ms`, `2s`, `5m`; other values are returned as they are."""
     if not isinstance(value, str):
         return value
     if (found := _SECONDS.fullmatch(value.strip())) is None:
@@ -47,8 +44,8 @@ def seconds(value: object) -> object:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def place(value: object) -> object:
-    """A place in its one spelling; `{time: 5s}` is taken as well."""
+def injection_point(value: object) -> object:
+    """An injection point in its canonical spelling; `{time: 5s}` is accepted too. Raises pydantic's ValueError."""
     if isinstance(value, dict) and list(value) == ["time"]:
         return _at_time(value["time"])
     if not isinstance(value, str):
@@ -78,14 +75,8 @@ def _check_spelling(text: str) -> None:
     if "*" in name or name in known:
         return
     if not sign and name in CLIENT_EVENTS:
-        raise refusal(f"{name} is a client's event; write <{name}")
+        raise refusal(f"{name} is a client event; write <{name}")
     if sign and name in _SERVER_EVENTS:
-        raise refusal(f"{name} is the service's event; write it without <")
+        raise refusal(f"{name} is a server event; write it without <")
     if near := get_close_matches(name, known, n=1, cutoff=_NEAR):
         raise refusal(f"unknown event {text!r}; did you mean {sign + near[0]!r}?")
-
-
-HANDSHAKE = "handshake"
-
-
-TIME = "time: "

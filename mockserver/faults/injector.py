@@ -1,7 +1,7 @@
-"""A peer with faults around it: each fault is a case here. Itself a peer, so that the pump hosts it like any other.
+"""A peer with faults around it: each fault is a case here. It is a peer itself, hosted by a connection as any other.
 
-No clock and no sockets: a delay moves an instant, and what only a socket can do is asked of the pump (`Act`). The peer
-inside is led from one instant to the next, so that how late the pump asks changes nothing.
+No clock and no sockets: a delay moves an instant, and what needs the socket is asked of the connection (`Act`). The
+peer inside is advanced from one instant to the next, so that the time at which the connection asks changes nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+from typing_extensions import assert_never
 
 from mockserver.audio.formats import PCM_24K, AudioFormat
 from mockserver.faults.armed import Armed, FaultTarget, FaultWatch, TrafficEvent
-from mockserver.faults.early_end import Spoilt
+from mockserver.faults.early_end import ResponseEnder
 from mockserver.faults.files import as_line
 from mockserver.faults.kinds import (
+    AudioFault,
     Bandwidth,
     Clip,
     Close,
@@ -27,16 +29,20 @@ from mockserver.faults.kinds import (
     Delay,
     Drop,
     Duplicate,
+    EarlyEndFault,
     Error,
     Fail,
     Fault,
     Gap,
     HalfOpen,
+    Hang,
     Incomplete,
     Jitter,
     Reorder,
     Reset,
+    Slow,
     Stall,
+    Status,
     Tear,
     Truncate,
     WrongRate,
@@ -51,7 +57,7 @@ from replay.cassette.frames import Binary, Frame, Outgoing, Text
 REORDER_S = 1.0
 """How long an event waits to be overtaken."""
 HELD_CAP = 64 << 20
-"""Bytes that a delay may hold back, either way; above, the connection is reset, as for a client that does not read."""
+"""Bytes that a delay may hold back in one direction. Above that the connection is reset."""
 
 Message = Text | Binary
 Sent = Outgoing | Act
@@ -60,16 +66,17 @@ _QUOTES = re.compile(rb'(?<!\\)(?:\\\\)*"')
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """One direction of the connection: what is on its way, in order. Nothing overtakes on it."""
+    """One direction of the connection: what is on its way, in order. Nothing in the queue overtakes."""
 
     queue: deque[Sent] = field(default_factory=deque)
     floor: float = 0.0
     """Nothing arrives before this instant."""
     behind: list[Sent] = field(default_factory=list)
-    """Waits to be overtaken, until `behind_due` at the latest."""
+    """What waits to be overtaken, until `behind_due` at the latest."""
     behind_due: float = 0.0
     bytes_per_s: int | None = None
     held: int = 0
+    """Bytes in the queue."""
 
     @property
     def due(self) -> float | None:
@@ -78,6 +85,7 @@ class _Lane:
         return min([*heads, self.behind_due]) if self.behind else (heads[0] if heads else None)
 
     def put(self, pieces: Iterable[Sent]) -> None:
+        """Send the pieces on their way, each at its instant or as soon after it as the lane allows."""
         for piece in pieces:
             if self.behind and self.behind_due <= piece.at:
                 self._give_up()
@@ -89,17 +97,17 @@ class _Lane:
             self.queue.append(piece if at == piece.at else replace(piece, at=at))
 
     def overtaken(self) -> None:
-        """Something passed what waits behind; that comes now."""
+        """Put what waits: something has overtaken it."""
         pieces, self.behind = self.behind, []
         self.put(pieces)
 
     def _give_up(self) -> None:
-        """Nothing came to overtake what waits."""
+        """Put what waits: nothing came to overtake it."""
         self.floor = max(self.floor, self.behind_due)
         self.overtaken()
 
-    def taken(self, now: float) -> Iterator[Sent]:
-        """What has arrived by `now`, each once."""
+    def arrived(self, now: float) -> Iterator[Sent]:
+        """What has arrived by `now`, each piece once."""
         if self.behind and self.behind_due <= now:
             self._give_up()
         while self.queue and self.queue[0].at <= now:
@@ -109,64 +117,59 @@ class _Lane:
 
 
 class FaultInjector:
-    """A peer, faults included; `follow` says which."""
+    """A peer with the faults that `follow` sets."""
 
     def __init__(self, peer: Peer, target: FaultTarget) -> None:
         self._peer = peer
         self._target = target
         self._all: list[FaultWatch] = []
         self._watches: list[FaultWatch] = []
-        """Those that look at messages here; the others sit in `_spoilt`."""
+        """Those that messages trigger here; `_ender` has those that events of a response trigger."""
         self._down = _Lane()
         self._up = _Lane()
         self._timed: list[FaultWatch] = []
         self._next: list[FaultWatch] = []
-        """Struck at a time, for the next event of the service."""
+        """Those that are due, and wait for the next event of the server."""
         self._stalled: Armed | None = None
         self._over = False
         self._formats = {"input": PCM_24K, "output": PCM_24K}
-        self._spoilt: Spoilt | None = None
+        self._ender: ResponseEnder | None = None
 
     def follow(self, faults: Sequence[Armed], now: float) -> None:
-        """From `now` on there are these faults; those that were there already go on counting."""
-        known = {watch.armed: watch for watch in self._all}
-        target = self._target
+        """Apply these faults from `now` on; those that applied before go on counting."""
+        known, target = {watch.armed: watch for watch in self._all}, self._target
         self._all = [
             known.get(each) or FaultWatch(each, target.session_id, target.number, now) for each in faults if each.on
         ]
         new = [watch for watch in self._all if watch.armed not in known]
-        timed = [watch for watch in (*self._timed, *new) if watch.due is not None and watch.armed.on]
-        self._timed = sorted(timed, key=lambda watch: watch.due or 0.0)
         self._next = [watch for watch in self._next if watch.armed.on]
-        self._watches = [watch for watch in self._all if not isinstance(watch.fault, Fail | Incomplete)]
         if self._stalled is not None and not self._stalled.on:
             self._stalled = None
         if not any(isinstance(watch.fault, Bandwidth) for watch in self._all):
             self._down.bytes_per_s = None
-        self._spoil([watch for watch in self._all if isinstance(watch.fault, Fail | Incomplete)])
-
-    def _spoil(self, watches: list[FaultWatch]) -> None:
-        """Let answers be ended early; a recording has none to end."""
-        session = self._target.session
-        if session is None or not (watches or self._spoilt):
-            self._timed = [watch for watch in self._timed if watch not in watches]
-            return
-        if self._spoilt is None:
-            self._spoilt = Spoilt(session.dialect, self._note)
-            session.dialect = self._spoilt
-        self._watches += [watch for watch in watches if watch.asked_by_client]
-        self._spoilt.watches = [watch for watch in watches if not watch.asked_by_client]
+        enders = [watch for watch in self._all if isinstance(watch.fault, EarlyEndFault)]
+        if target.session is not None and enders and self._ender is None:
+            target.session.observer = self._ender = ResponseEnder(self._note)
+        if self._ender is not None:
+            self._ender.watches = [watch for watch in enders if not watch.by_client]
+        self._watches = [watch for watch in self._all if watch not in enders]
+        timed = [watch for watch in (*self._timed, *new) if watch.due is not None and watch.armed.on]
+        if target.session is None:  # there is no response to end
+            timed = [watch for watch in timed if watch not in enders]
+        else:
+            self._watches += [watch for watch in enders if watch.by_client]
+        self._timed = sorted(timed, key=lambda watch: watch.due or 0.0)
 
     # The four methods of a peer.
 
     def receive(self, data: str | bytes, now: float) -> None:
-        """Take a client's message, or what faults leave of it. What is due by now has happened before it."""
+        """Take a client's message, as faults leave it. What is due by `now` happens before it."""
         self._run(now)
         if self._over:
             return
         frame = Text(data.encode(errors="surrogatepass")) if isinstance(data, str) else Binary(data)
         event = _event("in", frame, now)
-        self._pass(self._up, Outgoing(now, frame), event, [watch for watch in self._watches if watch.hit(event)])
+        self._pass(self._up, Outgoing(now, frame), event, [watch for watch in self._watches if watch.matches(event)])
         self._deliver(now)
 
     def lost(self, now: float) -> None:
@@ -175,7 +178,7 @@ class FaultInjector:
         self._peer.lost(now)
 
     def next_due(self) -> float | None:
-        """When something arrives, or the peer inside goes on."""
+        """When something arrives, a timed fault is due, or the peer inside goes on."""
         dues = [self._down.due]
         if not self._over:
             dues += [self._up.due, self._timed[0].due if self._timed else None, self._peer.next_due()]
@@ -185,7 +188,7 @@ class FaultInjector:
         """What arrives up to and including `now`, oldest first."""
         self._run(now)
         self._collect(now)
-        return list(self._down.taken(now))
+        return list(self._down.arrived(now))
 
     # From instant to instant.
 
@@ -197,25 +200,25 @@ class FaultInjector:
             due = min((each for each in (timed, inner, self._up.due) if each is not None), default=None)
             if due is None or due > now:
                 return
-            said = self._collect(due)
-            if inner == due == self._peer.next_due() and not said and not self._over:
+            sent = self._collect(due)
+            if inner == due == self._peer.next_due() and not sent and not self._over:
                 raise RuntimeError(f"{type(self._peer).__name__} is due at {due} s, but has nothing to send then")
             self._deliver(due)
-            self._strike_timed(due)
+            self._trigger_timed(due)
 
     def _collect(self, now: float) -> int:
-        """Take what the peer inside says up to `now`; how much that was."""
-        said = () if self._over else self._peer.take_output(now)
-        for each in said:
+        """Take what the peer inside sends up to `now`; returns how many messages that were."""
+        sent = () if self._over else self._peer.take_output(now)
+        for each in sent:
             if isinstance(each, Outgoing):
                 self._send(each)
             elif not self._over:
                 self._down.put([each])
-        return len(said)
+        return len(sent)
 
     def _deliver(self, now: float) -> None:
         """Give the peer inside what has arrived from the client."""
-        for each in self._up.taken(now):
+        for each in self._up.arrived(now):
             match each.frame:
                 case Text(data):
                     self._peer.receive(data.decode(errors="surrogatepass"), each.at)
@@ -223,18 +226,18 @@ class FaultInjector:
                     self._peer.receive(data, each.at)
             self._collect(each.at)
 
-    def _strike_timed(self, now: float) -> None:
+    def _trigger_timed(self, now: float) -> None:
         while self._timed and (self._timed[0].due or 0.0) <= now and not self._over:
             watch = self._timed.pop(0)
             at = watch.due or 0.0
-            if isinstance(watch.fault, _OF_AN_EVENT):
+            if _needs_event(watch.fault):
                 self._next.append(watch)
             elif watch.triggered(TrafficEvent("out", watch.fault.at, at)):
                 self._note(watch, watch.fault.at, at)
                 self._down.put(self._changed(watch, [], at, self._down))
 
     def _send(self, out: Outgoing) -> None:
-        """Something the service says: what faults leave of it goes on its way."""
+        """Put a message of the server on its way, as faults leave it."""
         if self._over:
             return
         if not isinstance(out.frame, Text | Binary):
@@ -242,7 +245,7 @@ class FaultInjector:
                 self._down.put([out])
             return
         event = _event("out", out.frame, out.at, self._learn_formats)
-        hits = [watch for watch in self._watches if watch.hit(event)]
+        hits = [watch for watch in self._watches if watch.matches(event)]
         hits += [watch for watch in self._next if watch.triggered(event)]
         self._next.clear()
         self._pass(self._down, out, event, hits)
@@ -267,7 +270,7 @@ class FaultInjector:
         self._down.put([Act(at, FaultNote(as_line(watch.fault), event))])
 
     def _end(self, at: float, how: Frame | Mute | Torn) -> None:
-        """The last that happens."""
+        """Put the last thing that happens on its way."""
         self._down.put([Act(at, how) if isinstance(how, Mute | Torn) else Outgoing(at, how)])
         self._down.behind.clear()
         self._over = True
@@ -275,8 +278,9 @@ class FaultInjector:
     # What each fault does.
 
     def _changed(self, watch: FaultWatch, pieces: list[Sent], at: float, lane: _Lane) -> list[Sent]:
-        """What a fault leaves of an event; at a time there is none."""
-        match watch.fault:
+        """What a fault leaves of an event, which is `pieces`; at a time that list is empty."""
+        fault = watch.fault
+        match fault:
             case Drop():
                 return []
             case Duplicate():
@@ -286,25 +290,26 @@ class FaultInjector:
                     return pieces
                 lane.behind, lane.behind_due = pieces, at + REORDER_S
                 return []
-            case Delay(seconds=seconds):
-                lane.floor = max(lane.floor, at + seconds)
-            case Jitter(seconds=seconds):
-                lane.floor = max(lane.floor, at + watch.rng.uniform(0, seconds))
-            case Bandwidth(bytes_per_s=rate):
-                self._down.bytes_per_s = rate
-            case Stall(seconds=None):
-                self._stalled = watch.armed
-            case Stall(seconds=float(seconds)):
-                self._down.floor = max(self._down.floor, at + seconds)
+            case Delay():
+                lane.floor = max(lane.floor, at + fault.seconds)
+            case Jitter():
+                lane.floor = max(lane.floor, at + watch.rng.uniform(0, fault.seconds))
+            case Bandwidth():
+                self._down.bytes_per_s = fault.bytes_per_s
+            case Stall():
+                if fault.seconds is None:
+                    self._stalled = watch.armed
+                else:
+                    self._down.floor = max(self._down.floor, at + fault.seconds)
             case Corrupt():
                 return _each(pieces, lambda frame: _corrupted(frame, watch))
             case Truncate():
                 return _each(pieces, _halved)
-            case Error() as error:
-                rejected = Rejected(error.message, error.type, error.code)
+            case Error():
+                rejected = Rejected(fault.message, fault.type, fault.code)
                 self._down.put(Outgoing(at, each) for each in self._target.dialect.render(Malformed(rejected), at))
-            case Close(code=code, reason=reason):
-                self._end(at, frames.Close(code, reason))
+            case Close():
+                self._end(at, frames.Close(fault.code, fault.reason))
             case Reset():
                 self._end(at, frames.Reset())
             case HalfOpen():
@@ -312,12 +317,16 @@ class FaultInjector:
             case Tear():
                 whole = [each.frame for each in pieces if isinstance(each.frame, Text | Binary)]
                 self._end(at, Torn(whole[0]) if whole and lane is self._down else frames.Reset())
-            case Gap() | Clip() | WrongRate() as glitch:
+            case Gap() | Clip() | WrongRate():
                 format = self._formats["output" if lane is self._down else "input"]
-                return _each(pieces, lambda frame: _glitched(frame, glitch, format))
-            case Fail() | Incomplete() as fault:
-                if self._spoilt is not None:
-                    self._spoilt.doom(fault)
+                return _each(pieces, lambda frame: _with_audio_fault(frame, fault, format))
+            case Fail() | Incomplete():
+                if self._ender is not None:
+                    self._ender.end(fault)
+            case Status() | Hang() | Slow():
+                pass  # a handshake is over before there is a peer
+            case _:
+                assert_never(fault)
         return pieces
 
     def _learn_formats(self, event: dict[str, Any]) -> None:
@@ -326,14 +335,25 @@ class FaultInjector:
             self._formats = {side: told_format(session, side) for side in self._formats}
 
 
-_OF_AN_EVENT = (Drop, Duplicate, Reorder, Delay, Jitter, Corrupt, Truncate, Tear, Gap, Clip, WrongRate)
-"""Nothing without an event."""
+def _needs_event(fault: Fault) -> bool:
+    """Whether a fault that is due at a time waits for an event that it can change."""
+    match fault:
+        case Drop() | Duplicate() | Reorder() | Delay() | Jitter() | Corrupt() | Truncate() | Tear():
+            return True
+        case Gap() | Clip() | WrongRate():
+            return True
+        case Bandwidth() | Stall() | Error() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
+            return False
+        case Status() | Hang() | Slow():
+            return False
+        case _:
+            assert_never(fault)
 
 
 def _event(
     way: Any, frame: Message, at: float, session: Callable[[dict[str, Any]], None] = lambda event: None
 ) -> TrafficEvent:
-    """What a message is; its object goes to `session` if it tells of one."""
+    """The event that a message is. `session` is called with a server event about the session."""
     if isinstance(frame, Binary):
         return TrafficEvent(way, "binary", at)
     try:
@@ -365,7 +385,7 @@ def _each(pieces: list[Sent], change: Callable[[Message], Message]) -> list[Sent
 
 
 def _corrupted(frame: Message, watch: FaultWatch) -> Message:
-    """One quotation mark less and JSON does not close any more, wherever it was."""
+    """The message without one of its quotation marks, which makes it invalid JSON; binary, with one byte inverted."""
     data = frame.data
     if isinstance(frame, Binary):
         at = watch.rng.randrange(len(data)) if data else 0
@@ -380,10 +400,10 @@ def _halved(frame: Message) -> Message:
     return Binary(half) if isinstance(frame, Binary) else Text(half.decode(errors="ignore").encode())
 
 
-def _glitched(frame: Message, fault: Fault, format: AudioFormat) -> Message:
-    """The same message with other sound; one without sound is given back."""
+def _with_audio_fault(frame: Message, fault: AudioFault, format: AudioFormat) -> Message:
+    """The same message with other audio; a message without audio is returned as it is."""
     if isinstance(frame, Binary):
-        return Binary(_sound(frame.data, fault, format))
+        return Binary(_faulty_audio(frame.data, fault, format))
     try:
         event = orjson.loads(frame.data)
         key = "audio" if "audio" in event else "delta"
@@ -392,15 +412,16 @@ def _glitched(frame: Message, fault: Fault, format: AudioFormat) -> Message:
         return frame
     if not str(event.get("type")).endswith(("audio.delta", "append")):
         return frame
-    return Text(orjson.dumps({**event, key: base64.b64encode(_sound(audio, fault, format)).decode()}))
+    return Text(orjson.dumps({**event, key: base64.b64encode(_faulty_audio(audio, fault, format)).decode()}))
 
 
-def _sound(audio: bytes, fault: Fault, format: AudioFormat) -> bytes:
+def _faulty_audio(audio: bytes, fault: AudioFault, format: AudioFormat) -> bytes:
     match fault:
         case Gap():
             return silent(audio, format)
         case Clip():
             return clipped(audio, format)
-        case WrongRate(rate=rate):
-            return misrated(audio, format, rate)
-    return audio
+        case WrongRate():
+            return misrated(audio, format, fault.rate)
+        case _:
+            assert_never(fault)

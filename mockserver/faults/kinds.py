@@ -1,26 +1,27 @@
-"""What can go wrong: one dataclass for each fault. It takes the place of its event: what closes comes instead of it.
+"""What can go wrong: one dataclass for each fault, and the union `Fault` of all of them.
 
-Data alone. What each does to a connection is its case in faulty.py; when it strikes, fault_plan.py; how files say it,
-fault_files.py. What happens to handshakes is in server.py.
+Data alone. What a fault does to a connection is its case in injector.py, to a response in early_end.py, to a handshake
+in mockserver/server. When it is triggered: armed.py. How files write it: files.py. A fault that is missing in the union
+or in one of these places fails type checking.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from mockserver.documents.validation import refusal
-from mockserver.faults.injection_points import HANDSHAKE, TIME, place, seconds
+from mockserver.faults.injection_points import HANDSHAKE, TIME, injection_point, seconds
 
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 _AUDIO = ("audio.delta", "append", "*", "binary")
-"""What names of events end with that may carry sound."""
+"""Ends of the types of events that may carry audio."""
 
 Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=86_400)]
-"""In files also `500ms`, `2s`, `5m`."""
+"""A number of seconds up to 24 hours; in files also `500ms`, `2s`, `5m`."""
 
 
 def _sendable(code: int) -> int:
@@ -29,20 +30,27 @@ def _sendable(code: int) -> int:
     return code
 
 
-@dataclass(frozen=True, kw_only=True, config=_CONFIG)
-class Fault:
-    """Where a fault strikes. Raises ValueError (pydantic's) for what cannot be.
+Layer = Literal["handshake", "socket", "anywhere", "audio"]
+"""Where a kind of fault is possible: at the handshake, on an open connection, at both, or at events with audio."""
 
-    at: `handshake`, a server event's type, a client event's with `<` before it, or `time: 5s` (since the connection
-    opened, or since the fault was added to an open one). `*` stands for any characters: `response.*`, `<*`. Binary
-    messages have the type `binary`. At a time, what is done to an event is done to the next one that the service sends.
-    nth: which event of that kind, from 1; every one if not given. It counts in the response `response`, else in the
-    session. response: which one, from 1, in the order in which they begin. session: which connection, or handshake.
-    times: strikes at most so often, over all sessions. probability: of striking where it could.
-    name: to remove it by.
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class FaultBase:
+    """When and how often a fault is triggered: the fields that all faults share. Raises pydantic's ValueError.
+
+    at: `handshake`, a server event's type, a client event's type after `<`, or `time: 5s`. Seconds count from the
+        connection's opening, or from when the fault was added to an open connection. `*` stands for any characters:
+        `response.*`, `<*`. Binary messages have the type `binary`. At a time, a fault that changes an event changes the
+        next one that the server sends.
+    nth: which event of that type, from 1; None is each of them. Events count within `response`, else in the session.
+    response: which response of the session, from 1, in the order in which they begin; None is any.
+    session: which connection, or handshake, of the server, from 1; None is any.
+    times: how often it is triggered at most, over all sessions; None is without limit.
+    probability: the chance, from 0 to 1, that it is triggered where it could be. The default is 1.
+    name: a name by which it can be removed.
     """
 
-    at: Annotated[str, BeforeValidator(place)]
+    at: Annotated[str, BeforeValidator(injection_point)]
     nth: Annotated[int | None, Field(ge=1)] = None
     response: Annotated[int | None, Field(ge=1)] = None
     session: Annotated[int | None, Field(ge=1)] = None
@@ -51,10 +59,10 @@ class Fault:
     name: str = ""
 
     kind: ClassVar[str] = ""
-    """How files name it."""
+    """Its name in files."""
     main: ClassVar[str] = ""
-    """The field that a bare value in a file is; the first, if not told."""
-    where: ClassVar[Literal["handshake", "socket", "anywhere", "sound"]] = "socket"
+    """The field that a bare value in a file sets; empty is the first one."""
+    where: ClassVar[Layer] = "socket"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -69,20 +77,20 @@ class Fault:
             raise refusal(f"`response` says nothing at {self.at!r}; leave it out", "response")
         if self.at.startswith(TIME) and self.nth is not None:
             raise refusal("`nth` says nothing at a time; leave it out", "nth")
-        if self.where == "sound" and not (self.at.endswith(_AUDIO) or self.at.startswith(TIME)):
-            raise refusal(f"{self.kind!r} needs an event with sound, such as response.output_audio.delta", "at")
+        if self.where == "audio" and not (self.at.endswith(_AUDIO) or self.at.startswith(TIME)):
+            raise refusal(f"{self.kind!r} needs an event with audio, such as response.output_audio.delta", "at")
         return self
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
-class _Handshake(Fault):
-    at: Annotated[str, BeforeValidator(place)] = HANDSHAKE
-    where: ClassVar[Literal["handshake", "socket", "anywhere", "sound"]] = "handshake"
+class _HandshakeFault(FaultBase):
+    at: Annotated[str, BeforeValidator(injection_point)] = HANDSHAKE
+    where: ClassVar[Layer] = "handshake"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Status(_Handshake):
-    """The handshake is refused, as the service does it. `retry_after` in seconds."""
+class Status(_HandshakeFault):
+    """The handshake is refused with the HTTP `status` in the service's form. `retry_after` is in seconds."""
 
     status: Annotated[int, Field(ge=400, le=599)] = 503
     retry_after: Annotated[int | None, Field(ge=0)] = None
@@ -90,32 +98,32 @@ class Status(_Handshake):
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Hang(_Handshake):
-    """The handshake is not answered: for so long, then the connection is reset; else until the client gives up."""
+class Hang(_HandshakeFault):
+    """The handshake is not answered. After `seconds` the connection is reset; with None it waits for the client."""
 
     seconds: Seconds | None = None
     kind: ClassVar[str] = "hang"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Slow(_Handshake):
-    """The handshake is answered so much later."""
+class Slow(_HandshakeFault):
+    """The handshake is answered `seconds` later (default 2)."""
 
     seconds: Seconds = 2.0
     kind: ClassVar[str] = "slow"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Reset(Fault):
-    """TCP is reset, without a close frame."""
+class Reset(FaultBase):
+    """The TCP connection is reset, without a close frame."""
 
     kind: ClassVar[str] = "reset"
-    where: ClassVar[Literal["handshake", "socket", "anywhere", "sound"]] = "anywhere"
+    where: ClassVar[Layer] = "anywhere"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Close(Fault):
-    """The service closes with this code and reason (at most 123 bytes)."""
+class Close(FaultBase):
+    """The server closes with this `code` (default 1011) and `reason` (at most 123 bytes), in place of the event."""
 
     code: Annotated[int, Field(ge=1000, le=4999), AfterValidator(_sendable)] = 1011
     reason: Annotated[str, Field(max_length=123)] = ""
@@ -123,89 +131,89 @@ class Close(Fault):
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Tear(Fault):
-    """The WebSocket frame breaks off in the middle, and the connection ends. At a client's event: at once."""
+class Tear(FaultBase):
+    """The event's WebSocket frame breaks off in the middle, and the connection ends. At a client event it is reset."""
 
     kind: ClassVar[str] = "tear"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class HalfOpen(Fault):
-    """The service neither reads nor answers any more, not even a ping; TCP stays up."""
+class HalfOpen(FaultBase):
+    """The server stops reading and answering, pings included; TCP stays up."""
 
     kind: ClassVar[str] = "half_open"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Stall(Fault):
-    """The service sends nothing more, or nothing for so long, but reads on and answers pings."""
+class Stall(FaultBase):
+    """The server sends nothing for `seconds`, or with None nothing more. It goes on reading, and answers pings."""
 
     seconds: Seconds | None = None
     kind: ClassVar[str] = "stall"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Drop(Fault):
+class Drop(FaultBase):
     """The event is lost."""
 
     kind: ClassVar[str] = "drop"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Duplicate(Fault):
-    """The event comes twice, the same bytes."""
+class Duplicate(FaultBase):
+    """The event comes twice, with the same bytes."""
 
     kind: ClassVar[str] = "duplicate"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Reorder(Fault):
-    """The event comes after the one that follows it; a second later if none does."""
+class Reorder(FaultBase):
+    """The event comes after the one that follows it, or a second later if none follows."""
 
     kind: ClassVar[str] = "reorder"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Delay(Fault):
-    """The event comes so much later, and nothing overtakes it."""
+class Delay(FaultBase):
+    """The event comes `seconds` later (default 0.5), and nothing overtakes it."""
 
     seconds: Seconds = 0.5
     kind: ClassVar[str] = "delay"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Jitter(Fault):
-    """The event comes later by anything up to that, and nothing overtakes it."""
+class Jitter(FaultBase):
+    """The event comes later by a random time up to `seconds` (default 0.2), and nothing overtakes it."""
 
     seconds: Seconds = 0.2
     kind: ClassVar[str] = "jitter"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Bandwidth(Fault):
-    """From here on, what the service sends arrives at so many bytes a second."""
+class Bandwidth(FaultBase):
+    """From the event on, what the server sends arrives at `bytes_per_s` (default 16,000)."""
 
     bytes_per_s: Annotated[int, Field(ge=1)] = 16_000
     kind: ClassVar[str] = "bandwidth"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Corrupt(Fault):
-    """The event is no longer JSON: a quotation mark is missing. In binary messages a byte is another one."""
+class Corrupt(FaultBase):
+    """The event is no longer JSON: a quotation mark is missing. In a binary message one byte is inverted."""
 
     kind: ClassVar[str] = "corrupt"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Truncate(Fault):
-    """Only the first half of the message comes, as a whole message."""
+class Truncate(FaultBase):
+    """Only the first half of the message's bytes comes, as a complete message."""
 
     kind: ClassVar[str] = "truncate"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Error(Fault):
-    """An `error` event, in the service's form, comes before the event."""
+class Error(FaultBase):
+    """An `error` event in the service's form comes before the event."""
 
     type: Annotated[str, Field(min_length=1)] = "server_error"
     code: str | None = None
@@ -215,9 +223,9 @@ class Error(Fault):
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Fail(Fault):
-    """After the event, its response ends as failed, else the next one as soon as it has begun. At `response.done`,
-    that says so."""
+class Fail(FaultBase):
+    """After the event, its response ends as failed. If the event belongs to no response, the next one fails as soon as
+    it has begun. At `response.done` that event says so."""
 
     code: Annotated[str, Field(min_length=1)] = "server_error"
     message: str = "The server had an error while processing your request."
@@ -226,51 +234,74 @@ class Fail(Fault):
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Incomplete(Fault):
-    """After the event, its response ends as incomplete, as `Fail` ends it as failed."""
+class Incomplete(FaultBase):
+    """After the event, its response ends as incomplete; otherwise as `Fail`."""
 
     reason: Literal["max_output_tokens", "content_filter"] = "max_output_tokens"
     kind: ClassVar[str] = "incomplete"
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
-class _Sound(Fault):
-    where: ClassVar[Literal["handshake", "socket", "anywhere", "sound"]] = "sound"
+class _AudioFault(FaultBase):
+    where: ClassVar[Layer] = "audio"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Gap(_Sound):
-    """The event's sound is silence, of the same length."""
+class Gap(_AudioFault):
+    """The event's audio is silence of the same length."""
 
     kind: ClassVar[str] = "gap"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Clip(_Sound):
-    """The event's sound is far too loud, and cut off at the top."""
+class Clip(_AudioFault):
+    """The event's audio is 24 dB too loud, and clipped."""
 
     kind: ClassVar[str] = "clip"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class WrongRate(_Sound):
-    """The event's sound has this rate (Hz) in place of the one agreed on: too fast and too high if it is lower."""
+class WrongRate(_AudioFault):
+    """The event's audio has this sampling `rate` (Hz, default 16,000) instead of the one agreed on. At a lower rate it
+    plays too fast and too high."""
 
     rate: Annotated[int, Field(ge=4000, le=96_000)] = 16_000
     kind: ClassVar[str] = "wrong_rate"
 
 
-KINDS: dict[str, type[Fault]] = {
-    each.kind: each
-    for each in (
-        *(Status, Hang, Slow, Reset, Close, Tear, HalfOpen, Stall),
-        *(Drop, Duplicate, Reorder, Delay, Jitter, Bandwidth, Corrupt, Truncate),
-        *(Error, Fail, Incomplete, Gap, Clip, WrongRate),
-    )
-}
+HandshakeFault = Status | Hang | Slow | Reset
+"""Faults that are possible at a handshake."""
+EarlyEndFault = Fail | Incomplete
+AudioFault = Gap | Clip | WrongRate
+Fault = (
+    Status
+    | Hang
+    | Slow
+    | Reset
+    | Close
+    | Tear
+    | HalfOpen
+    | Stall
+    | Drop
+    | Duplicate
+    | Reorder
+    | Delay
+    | Jitter
+    | Bandwidth
+    | Corrupt
+    | Truncate
+    | Error
+    | Fail
+    | Incomplete
+    | Gap
+    | Clip
+    | WrongRate
+)
+
+KINDS: dict[str, type[Fault]] = {each.kind: each for each in get_args(Fault)}
 """By the name that files use."""
 
 
-def fields_of(kind: type[Fault]) -> list[str]:
-    """The names of a fault's own fields, in order; what it shares with all is left out."""
-    return [name for name in kind.__dataclass_fields__ if name not in Fault.__dataclass_fields__]
+def own_fields(kind: type[Fault]) -> list[str]:
+    """The names of the fields that a kind of fault has beside those of `FaultBase`, in order."""
+    return [name for name in kind.__dataclass_fields__ if name not in FaultBase.__dataclass_fields__]

@@ -78,10 +78,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Change the session. `changes` names fields of `Settings`; `asked` is the client's own object, for the echo."""
+    """Change the session. `changes` names fields of `Settings`; `requested` is the session to show in the answer."""
 
     changes: Mapping[str, object]
-    asked: Mapping[str, object]
+    requested: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class DeleteItem:
     """Take an item out of the conversation."""
 
     item_id: str
@@ -184,7 +184,7 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieve:
+class RetrieveItem:
     """Show an item as it stands."""
 
     item_id: str
@@ -192,7 +192,7 @@ class Retrieve:
 
 
 @dataclass(frozen=True, slots=True)
-class Truncate:
+class TruncateItem:
     """Keep of a spoken item only what was heard: its first `audio_end_ms` milliseconds."""
 
     item_id: str
@@ -211,7 +211,7 @@ class Respond:
     changes: Mapping[str, object] = field(default_factory=dict)
     aside: bool = False
     """Outside the conversation, and beside what goes on there."""
-    given: tuple[AddMessage | AddCall | AddResult | str, ...] | None = None
+    input: tuple[AddMessage | AddCall | AddResult | str, ...] | None = None
     """What to answer instead of the conversation; a text is the id of one of its items."""
 
 
@@ -244,9 +244,9 @@ Command = (
     | AddResult
     | Approve
     | Announce
-    | Delete
-    | Retrieve
-    | Truncate
+    | DeleteItem
+    | RetrieveItem
+    | TruncateItem
     | Respond
     | Cancel
     | Rejected

@@ -22,7 +22,7 @@ MOST_BYTES = 64 << 20
 
 
 @dataclass(slots=True, eq=False)
-class Spoken:
+class SpokenSegment:
     """A segment of an assistant's message, as far as it was sent."""
 
     text: str = ""
@@ -62,7 +62,7 @@ class Item:
     """From when on a connection that resumes gets it back; None until something ends that it belongs to."""
     truncated: bool = False
     """The client said how much of it was heard; what is sent after that was not."""
-    spoken: list[Spoken] = field(default_factory=list)
+    spoken: list[SpokenSegment] = field(default_factory=list)
     """Of an assistant's message: its segments in order."""
     heard_ms: float = 0.0
     """Of a spoken turn: how long its audio is."""
@@ -99,7 +99,7 @@ class Item:
         self.truncated, self.kept_ms = True, heard_ms
         if erase:
             self.parts = [Part("audio", is_audio=True)]
-            self.spoken = [Spoken("", float(heard_ms))]
+            self.spoken = [SpokenSegment("", float(heard_ms))]
             return
         kept, left = "", float(heard_ms)
         for segment in self.spoken:

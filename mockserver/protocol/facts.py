@@ -18,7 +18,7 @@ Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_
 
 
 @dataclass(slots=True, eq=False)
-class Counts:
+class ResponseCounts:
     """What one response took in and gave out; a dialect turns it into its `usage`."""
 
     typed: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Doom:
+class EarlyEnd:
     """How a response ends before it has said all."""
 
     status: Literal["failed", "incomplete"]
@@ -60,14 +60,14 @@ class Response:
     error: str = ""
     interruptible: bool = True
     output: list[Item] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
+    counts: ResponseCounts = field(default_factory=ResponseCounts)
     settings: Settings = field(default_factory=Settings)
     """The session's as they were when it began, with its own changes."""
     aside: bool = False
     """It is not part of the conversation."""
     tokens: Tokens = field(default_factory=Tokens)
     """What it comes to, where tokens are billed; known at its end."""
-    doom: Doom | None = None
+    early_end: EarlyEnd | None = None
     """It ends like this as soon as it can."""
 
 
@@ -80,9 +80,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """The session changed; `asked` is what the client sent."""
+    """The session changed; `requested` is `Configure.requested`."""
 
-    asked: Mapping[str, object]
+    requested: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,13 +308,13 @@ Problem = Literal[
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A well-formed request that cannot be met. `about` is the id it named, `event_id` the client's; `has_ms` of audio
-    are there where `asked_ms` would do."""
+    are there where `requested_ms` would do."""
 
     problem: Problem
     about: str = ""
     event_id: str | None = None
     has_ms: float = 0.0
-    asked_ms: int = 0
+    requested_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +324,7 @@ class Malformed:
     rejected: Rejected
 
 
-Fact = (
+SessionFact = (
     Opened
     | Configured
     | ItemAdded
@@ -339,7 +339,13 @@ Fact = (
     | Heard
     | TranscriptionFailed
     | TimedOut
-    | ResponseStarted
+    | ToolsListed
+    | Expired
+    | Refused
+    | Malformed
+)
+ResponseFact = (
+    ResponseStarted
     | MessageStarted
     | AudioSent
     | WordsSent
@@ -349,10 +355,8 @@ Fact = (
     | HostedStarted
     | HostedEnded
     | ApprovalAsked
-    | ToolsListed
     | ResponseEnded
     | LimitsUpdated
-    | Expired
-    | Refused
-    | Malformed
 )
+"""Facts about one response, which is their field `response`."""
+Fact = SessionFact | ResponseFact

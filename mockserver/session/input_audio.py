@@ -49,7 +49,7 @@ class SpokenTurn:
     """Why it is not transcribed, once it is over."""
 
 
-class InputAudio:
+class InputBuffer:
     """The input buffer of one connection. Its clock counts audio, not time, and never goes back."""
 
     def __init__(

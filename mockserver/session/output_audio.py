@@ -1,4 +1,4 @@
-"""One spoken text as segments of sound, made when they are reached. It sends nothing: see session.py."""
+"""One spoken text as segments of audio, synthesized when they are reached. It sends nothing: see response.py."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from mockserver.audio.formats import Samples
 from mockserver.audio.tts.base import Clip, Voice
 from mockserver.audio.wav import read_wav
 from mockserver.protocol.commands import Settings
-from mockserver.protocol.conversation import Spoken
+from mockserver.protocol.conversation import SpokenSegment
 from mockserver.protocol.pacing import RATE, ends_sentence
 from mockserver.responders.base import Say
 
 BREATH_S = 0.12
-"""Silence before each further sentence. Recorded: its text starts at least 0.10 s after the sound sent so far."""
+"""Seconds of silence before each further sentence. Recorded: its text starts at least 0.10 s after the audio so far."""
 TEXT_GRID_S = 0.02
 """`start_time` is a multiple of this (recordings): frames of 50 Hz."""
 
 
 class Unspeakable(Exception):
-    """No sound can be made of a text: a WAV file that cannot be read, or more than the voice takes. Says what to do."""
+    """A text cannot be spoken: its WAV file cannot be read, or the text is too long for the voice. Says what to do."""
 
 
 @dataclass(slots=True)
 class Speech:
-    """A text cut into segments; lengths are samples at 24 kHz, all but a message's last a multiple of `unit`."""
+    """A text cut into segments, with their audio. Lengths are samples at 24 kHz.
+
+    Each segment's length is a multiple of `unit`, except that of the last segment if the text is the `last` of its
+    message. `offset_s` is the seconds of audio that the response has sent before the text.
+    """
 
     texts: Sequence[str]
     say: Say
@@ -38,19 +42,17 @@ class Speech:
     voice: Voice
     unit: int
     offset_s: float
-    """Seconds of audio that the response has sent before this text."""
     last: bool = True
-    """No text of the same message follows."""
     _sounds: list[Samples] = field(default_factory=list)
     _starts: list[int] = field(default_factory=lambda: [0])
     _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
 
-    def anew(self) -> Speech:
-        """The same, of which no sound was made yet."""
+    def copy(self) -> Speech:
+        """The same text, without the audio that was synthesized so far."""
         return Speech(self.texts, self.say, self.settings, self.voice, self.unit, self.offset_s, self.last)
 
     def length(self, segment: int) -> int:
-        """Samples of a segment at 24 kHz; makes its sound on first use."""
+        """Samples of a segment at 24 kHz; synthesizes its audio on first use."""
         while len(self._sounds) <= segment:
             sound = self._make(len(self._sounds))
             self._sounds.append(sound)
@@ -58,15 +60,15 @@ class Speech:
         return self._starts[segment + 1] - self._starts[segment]
 
     def start_s(self, segment: int) -> float:
-        """Where a segment's text starts in the response's audio, on the grid of the recordings."""
+        """Second of the response's audio at which a segment's text starts, on the grid of the recordings."""
         breath = BREATH_S if segment and ends_sentence(self.texts[segment - 1]) else 0.0
         seconds = self.offset_s + self._starts[segment] / RATE + breath
         return round(ceil(seconds / TEXT_GRID_S - 1e-6) * TEXT_GRID_S, 2)
 
-    def sound(self, segment: int, start: int, stop: int) -> Samples:
+    def audio(self, segment: int, start: int, stop: int) -> Samples:
         """Samples `start` to `stop` (24 kHz) of a segment, at the rate of the session's output format.
 
-        Borders are rounded on the clock of the whole text: however it is cut, no sample is lost, doubled or gained.
+        Borders are rounded on the clock of the whole text: however it is cut, no sample is lost or doubled.
         """
         sound, origin = self._converted(segment)
         first = self._starts[segment]
@@ -80,8 +82,9 @@ class Speech:
         return (2 * sample * self.settings.output_format.rate + RATE - 1) // (2 * RATE)
 
     def _converted(self, segment: int) -> tuple[Samples, int]:
-        """A segment at the output's rate, and where that begins in the text. It is converted whole, so that its pieces
-        have no seams, from the last instant before it that both rates share, so that it is not shifted."""
+        """A segment at the output's rate, and the sample of the text at which it begins. The segment is resampled
+        whole, so that its pieces join, from the last instant before it that both rates share, so that it does not
+        shift."""
         if self._ready[0] != segment:
             self.length(segment)
             sound, rate, origin = self._sounds[segment], self.settings.output_format.rate, self._starts[segment]
@@ -94,19 +97,16 @@ class Speech:
     def _make(self, segment: int) -> Samples:
         if self.say.segments:
             return self.say.segments[segment].samples
-        sound = self._spoken(segment)
+        try:
+            clip = self._clip(segment)
+        except (ValueError, OSError) as problem:
+            raise Unspeakable(str(problem)) from problem
+        sound = resample(clip.samples, clip.rate, RATE)
         if segment and ends_sentence(self.texts[segment - 1]):
             sound = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), sound])
         if self.last and segment == len(self.texts) - 1:
             return sound
         return np.concatenate([sound, np.zeros(-len(sound) % self.unit, np.int16)])
-
-    def _spoken(self, segment: int) -> Samples:
-        try:
-            clip = self._clip(segment)
-        except (ValueError, OSError) as problem:
-            raise Unspeakable(str(problem)) from problem
-        return resample(clip.samples, clip.rate, RATE)
 
     def _clip(self, segment: int) -> Clip:
         if self.say.audio is not None:
@@ -116,21 +116,21 @@ class Speech:
         return self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)
 
 
-def said_again(speech: Speech, told: Sequence[Spoken]) -> bytes:
-    """What was sent of a speech, in its output format; empty if the sound cannot be made any more."""
-    speech, encoder, said = speech.anew(), encoder_for(speech.settings.output_format), b""
+def audio_of(speech: Speech, sent: Sequence[SpokenSegment]) -> bytes:
+    """The audio of what was sent of a text, in its output format; empty if it cannot be synthesized any more."""
+    speech, encoder, audio = speech.copy(), encoder_for(speech.settings.output_format), b""
     try:
-        for segment, spoken in enumerate(told):
+        for segment, spoken in enumerate(sent):
             if spoken.ms:
                 stop = min(round(spoken.ms * RATE / 1000), speech.length(segment))
-                said += b"".join(data for data, _ in encoder.push(speech.sound(segment, 0, stop)))
+                audio += b"".join(data for data, _ in encoder.push(speech.audio(segment, 0, stop)))
     except Unspeakable:
         return b""
-    return said
+    return audio
 
 
 def replaced(text: str, table: Mapping[str, str]) -> str:
-    """The text as spoken: whole words of `table`, whatever their case, longest first (vendor schema)."""
+    """The text as spoken: whole words of `table` are replaced, in any case, longest first (vendor's schema)."""
     words = sorted(filter(None, table), key=len, reverse=True)
     if not words:
         return text

@@ -1,4 +1,4 @@
-"""What is new since the last response: texts, spoken turns, results. It becomes a responder's turn and the usage."""
+"""The input since the last response: texts, spoken turns, results. It becomes the responder's turn and the usage."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable
 
 from mockserver.protocol.conversation import Item
-from mockserver.protocol.facts import Counts
+from mockserver.protocol.facts import ResponseCounts
 from mockserver.responders.base import Result, Turn
 
 
-class Inputs:
-    """Collects a connection's input and hands it over once per response."""
+class PendingInput:
+    """Collects a connection's input, and hands it over once per response."""
 
     def __init__(self) -> None:
         self._typed: list[str] = []
@@ -24,58 +24,57 @@ class Inputs:
         """Spoken turns so far, earlier connections included."""
 
     def typed(self, text: str) -> None:
-        """The caller wrote something."""
+        """The user wrote a text."""
         self._typed.append(text)
 
     def heard(self, transcript: str, speech_ms: float) -> None:
-        """The caller said something, in that many milliseconds of speech."""
+        """The user spoke a turn of `speech_ms` milliseconds."""
         self.turns_heard += 1
         self._heard.append((transcript, speech_ms))
 
     def answered(self) -> None:
-        """A seeded assistant's message answers what was typed before it: only newer text is new (recordings). That the
-        same holds of tool results is a guess; clients that restore a conversation count on it."""
+        """An assistant's message that the client adds answers the texts before it (recordings). That it answers tool
+        results too is a guess; clients that restore a conversation count on it."""
         self._typed.clear()
         self._results.clear()
 
     def called(self, call_id: str, name: str) -> None:
-        """Remember which function a call was for. LiveKit sends long ids back as 32 digits of their SHA-256."""
+        """Note the function of a call. LiveKit sends long ids back as 32 digits of their SHA-256."""
         self._names[call_id] = name
         self._names[hashlib.sha256(call_id.encode()).hexdigest()[:32]] = name
 
     def result(self, call_id: str, output: str) -> None:
-        """A function answered. Of an unknown call the name stays empty."""
+        """The client returned a function's output. The name of an unknown call is empty."""
         self._results.append(Result(self._names.get(call_id, ""), output))
 
     def declined(self, name: str, output: str) -> None:
-        """A call that the service wanted to make itself was refused by the client."""
+        """The client refused a call that the service wanted to make itself."""
         self._results.append(Result(name, output))
 
-    def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, Counts]:
-        """All that is new, once. `silence`: the caller said nothing for the idle time."""
+    def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, ResponseCounts]:
+        """Hand over all that is new. `silence`: the user said nothing for the idle time."""
         heard = [transcript for transcript, _ in self._heard]
         says = " ".join([*self._typed, *heard]) or None
         turn = Turn(self._turns, says, tuple(self._results), bool(heard), silence, instructions)
-        counts = Counts(typed=self._typed, heard=heard, heard_ms=sum(ms for _, ms in self._heard))
+        counts = ResponseCounts(typed=self._typed, heard=heard, heard_ms=sum(ms for _, ms in self._heard))
         self._turns += 1
         self._taken = (self._typed, self._heard, self._results)
         self._typed, self._heard, self._results = [], [], []
         return turn, counts
 
-    def given(self, items: Iterable[Item], instructions: str) -> tuple[Turn, Counts]:
-        """A turn about these items alone. What is new stays new."""
+    def of_items(self, items: Iterable[Item], instructions: str) -> tuple[Turn, ResponseCounts]:
+        """A turn about these items alone. New input stays pending."""
         context = tuple(items)
-        asks = [item for item in context if item.kind == "message" and item.role == "user"]
+        messages = [item for item in context if item.kind == "message" and item.role == "user"]
         results = [item for item in context if item.kind == "result"]
-        says = asks[-1].text if asks else None
-        answers = tuple(Result(self._names.get(item.call_id, ""), item.output) for item in results)
-        turn = Turn(self._turns, says, answers, instructions=instructions)
+        says = messages[-1].text if messages else None
+        outputs = tuple(Result(self._names.get(item.call_id, ""), item.output) for item in results)
+        turn = Turn(self._turns, says, outputs, instructions=instructions)
         self._turns += 1
-        return turn, Counts(typed=[item.text for item in asks], context=context)
+        return turn, ResponseCounts(typed=[item.text for item in messages], context=context)
 
     def give_back(self) -> None:
-        """The last response is not given after all: what it took is new again, but for the last spoken turn, which
-        goes on."""
+        """The last response was dropped: what it took is pending again, except the last spoken turn, which goes on."""
         typed, heard, results = self._taken
         self._typed, self._heard, self._results = typed + self._typed, heard[:-1] + self._heard, results + self._results
         self._turns -= 1

@@ -1,4 +1,4 @@
-"""What outlives a connection, for one that resumes its conversation. Who keeps it, and how long, is accounts.py."""
+"""What remains of a connection for one that resumes its conversation. Accounts keep it, and decide for how long."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from mockserver.responders.base import Responder
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A conversation, who answered in it, and how many spoken turns it has."""
+    """A conversation, its responder, and the number of its spoken turns."""
 
     conversation: Conversation
     responder: Responder
     turns_heard: int
     opened: float | None = None
-    """Unix second from which its instants count; None when nobody counts."""
+    """Unix second at which its connection opened; None if that is unknown."""
 
     def history(self, now: float | None) -> list[Item]:
-        """What is remembered of it at that Unix second. Somebody who is back too soon gets a stale snapshot: the last
-        turn is not in it yet."""
+        """The items that a connection at that Unix second gets back. A client that reconnects too soon gets a stale
+        snapshot, without the last turn."""
         return self.conversation.history(None if now is None or self.opened is None else now - self.opened)

@@ -1,7 +1,7 @@
-"""Things that go on by themselves: lazy runs of beats that can be cut at any instant. No clock: time is an argument.
+"""What a session does by itself, later: named runs that can be cut at any instant. No clock: time is an argument.
 
-A run is a generator. It does what happens now, then yields when it wants to go on; dropping it is all a cut takes.
-A ten-minute answer is one generator and one pending beat.
+A run is a generator. It does what happens now, then yields the instant at which it continues. To cut it is to drop it:
+a ten-minute response is one generator and one pending instant.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 Run = Generator[float, None, None]
-"""Yields the instants (seconds since the connection opened) at which it wants to go on."""
+"""Yields the instants (seconds since the connection opened) at which it continues."""
 
 
 @dataclass(slots=True)
@@ -20,21 +20,21 @@ class _Pending:
     run: Run
 
 
-class Agenda:
-    """The runs of one session, by name. Of two that are due at one instant the one that started first goes first."""
+class Scheduler:
+    """The runs of one session, by name. Of runs that are due at the same instant, the one started first is first."""
 
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
         self._started = 0
 
     def start(self, name: str, run: Run) -> None:
-        """Begin a run now: its first part happens before this returns. A run of that name is dropped."""
+        """Start a run; its first part happens before this returns. A pending run of that name is cut."""
         self.drop(name)
         self._started += 1
         self._resume(name, _Pending(0.0, self._started, run))
 
     def drop(self, name: str) -> bool:
-        """Cut a run where it waits; whether there was one."""
+        """Cut a run where it waits; returns whether there was one."""
         pending = self._pending.pop(name, None)
         if pending is None:
             return False
@@ -51,11 +51,11 @@ class Agenda:
 
     @property
     def next_due(self) -> float | None:
-        """The earliest instant at which a run goes on."""
+        """The earliest instant at which a run continues."""
         return min(pending.due for pending in self._pending.values()) if self._pending else None
 
     def advance(self, now: float) -> None:
-        """Let everything happen that is due up to and including `now`, in order."""
+        """Continue every run that is due up to and including `now`, in order."""
         while self._pending:
             name, pending = min(self._pending.items(), key=lambda entry: (entry[1].due, entry[1].number))
             if pending.due > now:

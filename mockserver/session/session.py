@@ -1,12 +1,14 @@
-"""One realtime conversation. Takes client frames with their arrival times, gives back server frames with theirs.
+"""One realtime conversation. Takes client frames with their arrival times, returns server frames with theirs.
 
-No sockets, no clock, no randomness of its own, no dialect by name: see connection.py, clock.py, ids.py, dialects/.
+No sockets, no clock, no randomness of its own, and no dialect by name.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Mapping
+
+from typing_extensions import assert_never
 
 from mockserver.audio.codecs import encode
 from mockserver.audio.tts.base import Voice
@@ -26,21 +28,20 @@ from mockserver.protocol.commands import (
     Command,
     Commit,
     Configure,
-    Delete,
+    DeleteItem,
     Part,
     Rejected,
     Respond,
-    Retrieve,
+    RetrieveItem,
     Settings,
     ToolServer,
-    Truncate,
+    TruncateItem,
 )
 from mockserver.protocol.conversation import Conversation, Item
 from mockserver.protocol.facts import (
     Cleared,
     Committed,
     Configured,
-    Counts,
     Fact,
     Heard,
     HeardSoFar,
@@ -51,30 +52,44 @@ from mockserver.protocol.facts import (
     Reason,
     Refused,
     Response,
+    ResponseCounts,
     SpeechStarted,
     SpeechStopped,
     TimedOut,
     TranscriptionFailed,
 )
 from mockserver.protocol.ids import stream
+from mockserver.protocol.observer import FactObserver
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
-from mockserver.session.input_audio import Buffered, InputAudio, SpokenTurn
-from mockserver.session.item_requests import items_given, misreferred, taken
+from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
+from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
 from mockserver.session.mcp import listings
-from mockserver.session.pending_input import Inputs
-from mockserver.session.response import Answer, Stage
+from mockserver.session.pending_input import PendingInput
+from mockserver.session.response import RunningResponse, SessionContext
 from mockserver.session.resumption import Memory
-from mockserver.session.scheduler import Agenda, Run
+from mockserver.session.scheduler import Run, Scheduler
 from mockserver.session.transcription import NOTHING, Hearing
 from replay.cassette.frames import Outgoing
 
-ANSWER, HEARING, IDLE, LIMITS = "answer", "hearing", "idle", "limits"
+RESPONSE, TRANSCRIPT, IDLE, LIMITS = "response", "transcript", "idle", "limits"
+"""Names of the session's runs."""
 
 
 class Session:
-    """The state of one connection; a Peer. With `resumed` it goes on where that conversation was, with its responder,
-    once the client asks for that. `opened` is the Unix second at which the connection was."""
+    """The state of one connection; a Peer.
+
+    dialect: the service on this connection.
+    responder: decides what is said.
+    voice: synthesizes what is said.
+    seed: names the session's random stream.
+    pacing: one of `PRESETS`.
+    resumed: the conversation that goes on here, with its responder, once the client enables resumption.
+    opened: Unix second at which the connection opened; None if nobody resumes it by time.
+    snapshot_s: seconds after a response until a resuming connection gets its items.
+    hearing: recognises what the user says.
+    engine: detects speech at a sampling rate.
+    """
 
     def __init__(
         self,
@@ -94,43 +109,57 @@ class Session:
         self.settings = dialect.traits.defaults
         self.conversation = Conversation(resumed.conversation.id if resumed else dialect.ids.conversation)
         self.ledger = Ledger(dialect.prices, dialect.model)
+        self.observer: FactObserver | None = None
+        """Sees each fact, and may end responses early."""
+        self._turn_traits = dialect.traits.turns
         self._responder = responder
         self._resumed = resumed
         self._history = resumed.history(opened) if resumed else []
         self._opened = opened
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
-        latencies = stream(seed, "latency")
-        told = self._emit, self._closed, self._ended
-        self._stage = Stage(dialect, self.conversation, self.ledger, voice, pacing, latencies, *told)
+        self._context = SessionContext(
+            dialect,
+            self.conversation,
+            self.ledger,
+            voice,
+            pacing,
+            latencies=stream(seed, "latency"),
+            emit=self._emit,
+            closed=self._response_closed,
+            ended=self._response_ended,
+        )
         self._hearing = hearing
-        keep = hearing.listens or dialect.traits.keeps_sound
-        self._input = InputAudio(self.settings.input_format, self._turns, keep=keep, engine=engine)
-        self._inputs = Inputs()
-        self._items = Items(self._stage, self._inputs, lambda turn: words(self._responder.hear(turn)))
-        self._agenda = Agenda()
-        self._answer: Answer | None = None
-        self._asides: dict[str, Answer] = {}
-        """Answers outside the conversation, by response id."""
-        self._unlimited: list[Response] = []
-        """Responses that have yet to be counted against the limits."""
+        keep = hearing.listens or dialect.traits.items.keeps_audio
+        self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
+        self._pending = PendingInput()
+        self._items = Items(self._context, self._pending, lambda turn: words(self._responder.hear(turn)))
+        self._scheduler = Scheduler()
+        self._running: RunningResponse | None = None
+        """The last response of the conversation, whether it goes on or not."""
+        self._asides: dict[str, RunningResponse] = {}
+        """Responses outside the conversation, by id."""
+        self._uncounted: list[Response] = []
+        """Responses that have yet to be counted against the account's limits."""
         self._turn: SpokenTurn | None = None
-        self._unheard: SpokenTurn | None = None
-        self._answer_owed = False
+        """The turn that the user is speaking, or has not committed yet."""
+        self._untranscribed: SpokenTurn | None = None
+        """The turn that is over and waits for its transcript."""
+        self._response_queued = False
         self._last_end_ms = 0
         self._answered_by_commit = False
         self._out: list[Outgoing] = []
         self._emit(Opened(self.conversation.id), 0.0)
-        self._list(self.settings.servers, (), 0.0)
+        self._list_tools(self.settings.servers, (), 0.0)
 
     # The four methods of a peer.
 
     def receive(self, data: str | bytes, now: float) -> None:
-        """Take a client frame. What is due by now has happened before it."""
-        self._agenda.advance(now)
-        if self._unlimited:
-            # The way to a client and back is longer than this takes: all that a client does upon a response's end comes
-            # later (recordings).
-            self._count(now)
+        """Take a client frame. What is due by `now` happens before it."""
+        self._scheduler.advance(now)
+        if self._uncounted:
+            # The way to a client and back takes longer than the count: whatever a client does upon a response's end
+            # comes after it (recordings).
+            self._report_limits(now)
         limit = self.dialect.traits.max_frame_bytes
         if len(data) > limit:
             problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
@@ -140,27 +169,34 @@ class Session:
 
     def lost(self, now: float) -> None:
         """The client is gone: nothing goes on."""
-        self._agenda.advance(now)
-        self._agenda.clear()
+        self._scheduler.advance(now)
+        self._scheduler.clear()
         self.conversation.save(now + self._snapshot_s)
 
     def next_due(self) -> float | None:
-        """When the next beat is due, in seconds since the connection opened."""
-        return self._agenda.next_due
+        """When something happens next, in seconds since the connection opened."""
+        return self._scheduler.next_due
 
     def take_output(self, now: float) -> list[Outgoing]:
         """All frames up to and including `now`, oldest first."""
-        self._agenda.advance(now)
+        self._scheduler.advance(now)
         out, self._out = self._out, []
         return out
 
     @property
     def memory(self) -> Memory:
         """What a later connection needs to resume the conversation."""
-        return Memory(self.conversation, self._responder, self._inputs.turns_heard, self._opened)
+        return Memory(self.conversation, self._responder, self._pending.turns_heard, self._opened)
 
     def _emit(self, fact: Fact, at: float) -> None:
-        self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
+        observer = self.observer
+        if observer is None:
+            self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
+            return
+        observer.before(fact, at)
+        for frame in self.dialect.render(fact, at):
+            self._out.append(Outgoing(at, frame))
+            observer.after(fact, frame, at)
 
     def _obey(self, command: Command, now: float) -> None:
         match command:
@@ -168,66 +204,71 @@ class Session:
                 self._append(command.audio, now)
             case Respond():
                 self._respond(command, now)
-            case AddMessage() | AddResult() | AddCall() | Approve() | Truncate() | Delete() | Retrieve():
+            case AddMessage() | AddResult() | AddCall() | Approve() | TruncateItem() | DeleteItem() | RetrieveItem():
                 self._answered_by_commit &= not self._items.obey(command, now)
             case Configure():
                 self._configure(command, now)
             case Commit():
                 self._commit(command, now)
             case Clear():
-                self._clear(now)
+                self._input.take()
+                self._turn = None
+                self._answered_by_commit = False
+                self._emit(Cleared(), now)
             case Cancel():
                 self._cancel(command, now)
             case Announce():
                 self._announce(command, now)
             case Rejected():
                 self._emit(Malformed(command), now)
+            case _:
+                assert_never(command)
 
     # The session itself.
 
     @property
-    def _turns(self) -> TurnSettings:
+    def _vad_settings(self) -> TurnSettings:
         detection = self.settings.turn_detection
-        return detection.turns if detection else self.dialect.traits.manual_turns
+        return detection.turns if detection else self._turn_traits.manual
 
     def _configure(self, command: Configure, now: float) -> None:
         known, self.settings = self.settings.servers, _changed(self.settings, command.changes)
         if "turn_detection" in command.changes:
-            self._agenda.drop(IDLE)
-        self._input.configure(self.settings.input_format, self._turns)
+            self._scheduler.drop(IDLE)
+        self._input.configure(self.settings.input_format, self._vad_settings)
         if self._resumed is not None and self.settings.resumable:
             self._replay(self._resumed, now)
             self._resumed = None
-        self._emit(Configured(command.asked), now)
-        self._list(self.settings.servers, known, now)
+        self._emit(Configured(command.requested), now)
+        self._list_tools(self.settings.servers, known, now)
 
-    def _list(self, servers: Iterable[ToolServer], known: Iterable[ToolServer], now: float) -> None:
+    def _list_tools(self, servers: Iterable[ToolServer], known: Iterable[ToolServer], now: float) -> None:
         for listed in listings(servers, known, self.conversation, self.dialect, now):
             self._emit(listed, now)
 
     def _replay(self, remembered: Memory, now: float) -> None:
-        """Bring back what was said, and nothing of how the session was set up. Only the assistant's messages show as
-        events, under new ids (recordings). A scenario goes on where it was, whatever of the history is missing."""
-        self._responder, self._inputs.turns_heard = remembered.responder, remembered.turns_heard
+        """Bring back the conversation, but not the session's settings. Only the assistant's messages show as events,
+        under new ids (recordings). The responder goes on where it was, even if the last turns are missing."""
+        self._responder, self._pending.turns_heard = remembered.responder, remembered.turns_heard
         self.conversation.earlier, self._history = self._history, []
         for item in self.conversation.earlier:
             if item.kind == "call":
-                self._inputs.called(item.call_id, item.name)
+                self._pending.called(item.call_id, item.name)
             if item.kind == "message" and item.role == "assistant" and item.text:
                 parts = [Part("text", item.text)]
                 again = Item(self.dialect.ids.item(now), "message", "assistant", parts=parts, replayed=True)
                 self.conversation.add(again)
                 self._emit(ItemAdded(again), now)
 
-    # The caller's voice.
+    # The user's speech.
 
     def _append(self, audio: bytes, now: float) -> None:
         samples, borders = self._input.append(audio)
         self.ledger.heard(samples, self.settings.input_format.rate)
-        if self._turn is None and self._answer is not None and self._answer.deafens(now):
+        if self._turn is None and self._running is not None and self._running.blocks_speech(now):
             self._input.take()
             return
-        if self.settings.turn_detection is None and not self.dialect.traits.speech_reported_in_manual:
+        if self.settings.turn_detection is None and not self._turn_traits.manual_events:
             return
         for border in borders:
             if isinstance(border, Began):
@@ -236,41 +277,43 @@ class Session:
                 self._speech_ended(border, now)
 
     def _speech_began(self, border: Began, now: float) -> None:
-        """Speech that goes on after a pause belongs to the same item, unless that one is answered already."""
-        self._agenda.drop(IDLE)
+        """Speech after a pause belongs to the same item, unless that item is answered already."""
+        self._scheduler.drop(IDLE)
         self._take_stop_back()
-        start_ms = audio_start_ms(self._input.at_ms(border.at_ms), self._turns.prefix_padding_ms, self._last_end_ms)
-        resumed, announced = self._turn is not None, self.dialect.traits.user_item_at_speech_start
+        start_ms = audio_start_ms(
+            self._input.at_ms(border.at_ms), self._vad_settings.prefix_padding_ms, self._last_end_ms
+        )
+        resumed, announced = self._turn is not None, self._turn_traits.item_added == "speech_start"
         turn = self._turn = self._turn or SpokenTurn(self._new_item(now), announced, start_ms)
         turn.end_ms = None
         if announced and not resumed:
             self.conversation.add(turn.item)
         self._emit(SpeechStarted(turn.item, start_ms, resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
-        said = self._responder.hear(self._inputs.turns_heard)
+        said = self._responder.hear(self._pending.turns_heard)
         if isinstance(said, str) and said not in ("", UNINTELLIGIBLE) and not resumed:
             self._emit(HeardSoFar(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
-        """The caller only paused: the turn goes on. A reply that has not spoken yet is dropped without an end (clients'
-        live checks), and what it was to answer is answered with the rest."""
-        if self.settings.turn_detection is None or not self.dialect.traits.resumes_turn:
+        """The user only paused: the turn goes on. A response that was not heard yet is dropped without an end (clients'
+        live checks), and its input is answered with the rest of the turn."""
+        if self.settings.turn_detection is None or not self._turn_traits.resumes:
             return
-        if self._unheard is not None:
-            self._agenda.drop(HEARING)
-            self._turn, self._unheard = self._unheard, None
-        elif self._answer is not None and self._answer.turn is not None and self._answer.unspoken:
-            self._agenda.drop(ANSWER)
-            self._turn, self._answer = self._answer.turn, None
-            self._inputs.give_back()
+        if self._untranscribed is not None:
+            self._scheduler.drop(TRANSCRIPT)
+            self._turn, self._untranscribed = self._untranscribed, None
+        elif self._running is not None and self._running.turn is not None and self._running.unheard:
+            self._scheduler.drop(RESPONSE)
+            self._turn, self._running = self._running.turn, None
+            self._pending.give_back()
 
     def _interrupt(self, now: float) -> None:
-        """Speech over a playing answer cuts it. In manual mode it is stopped without being ended (clients' live
-        checks): it ends when it is cancelled, or when something else is answered."""
+        """Speech over a response cuts it. In manual mode it stops without an end (clients' live checks): it ends when
+        the client cancels it, or when another response begins."""
         detection = self.settings.turn_detection
         if detection is None:
-            self._agenda.drop(ANSWER)
-        elif self._answering and detection.interrupt_response:
+            self._scheduler.drop(RESPONSE)
+        elif self._running_id and detection.interrupt_response:
             self._cut("turn_detected", now)
 
     def _speech_ended(self, border: Ended, now: float) -> None:
@@ -283,30 +326,25 @@ class Session:
             self._end_turn(self._input.take(), detection.create_response, now)
 
     def _commit(self, command: Commit, now: float) -> None:
-        traits = self.dialect.traits
-        if self.settings.turn_detection is not None and traits.commit_ignored_under_vad:
+        traits = self._turn_traits
+        answers = traits.commit == "answers"
+        if self.settings.turn_detection is not None and answers:
             return
-        if (has_ms := self._input.buffered_ms) < traits.least_commit_ms:
+        if (has_ms := self._input.buffered_ms) < traits.min_commit_ms:
             self._emit(Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
             return
         taken = self._input.take()
         if not taken.ms:
             self._emit(Refused("buffer_empty", event_id=command.event_id), now)
-        elif self._turn is not None or not traits.commit_answers:
-            self._answered_by_commit = traits.commit_answers
-            self._end_turn(taken, traits.commit_answers, now)
-
-    def _clear(self, now: float) -> None:
-        self._input.take()
-        self._turn = None
-        self._answered_by_commit = False
-        self._emit(Cleared(), now)
+        elif self._turn is not None or not answers:
+            self._answered_by_commit = answers
+            self._end_turn(taken, answers, now)
 
     def _new_item(self, now: float) -> Item:
         return Item(self.dialect.ids.item(now), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
 
     def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
-        self._understand(now)
+        self._finish_transcript(now)
         clock_ms = round(self._input.clock_ms)
         turn, self._turn = self._turn or SpokenTurn(self._new_item(now), start_ms=clock_ms - round(taken.ms)), None
         if turn.end_ms is None:
@@ -315,72 +353,63 @@ class Session:
             self.conversation.add(turn.item)
         self._emit(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond = True, respond
-        turn.said, turn.failure = self._understood(taken)
+        heard = self._responder.hear(self._pending.turns_heard)
+        language, keyterms = self.settings.language, self.settings.keyterms
+        recognised = words(heard) or self._hearing.understand(taken.sound, taken.rate, language, keyterms)
+        turn.said, turn.failure = recognised or UNINTELLIGIBLE, heard if isinstance(heard, NotTranscribed) else None
         turn.item.heard_ms = turn.end_ms - turn.start_ms
-        if self.dialect.traits.keeps_sound and turn.item.heard_ms and len(taken.sound):
+        if self.dialect.traits.items.keeps_audio and turn.item.heard_ms and len(taken.sound):
             kept = taken.sound[-round(turn.item.heard_ms * taken.rate / 1000) :]
             self.conversation.hold(turn.item, encode(kept, self.settings.input_format))
-        if self.dialect.traits.transcript_before_response:
-            self._unheard = turn
-            self._agenda.start(HEARING, self._hear(turn, now))
+        if self._turn_traits.answered == "transcribed":
+            self._untranscribed = turn
+            self._scheduler.start(TRANSCRIPT, self._transcribe_then_respond(turn, now))
             return
-        self._take_in(turn)
+        self._pending.heard(turn.said, turn.item.heard_ms)
         turn.untranscribed = self.settings.transcribe
         if respond:
             self._answer_turn(turn, now)
-        self._begin_transcript(turn, now)
+        self._start_transcript(turn, now)
 
-    def _listen(self, turn: SpokenTurn, now: float) -> Generator[float, None, float]:
-        """A first reading of a turn, and the time until the last one; gives that instant."""
-        begun = " ".join(turn.said.split(" ")[:-1])
-        if begun and turn.failure is None:
-            self._emit(HeardSoFar(turn.item, begun), now)
-        if self._stage.pacing != "burst":
-            now += self.dialect.traits.rhythm.heard_s
-            yield now
-        return now
-
-    def _hear(self, turn: SpokenTurn, now: float) -> Run:
-        """From the end of a spoken turn to its transcript."""
-        now = yield from self._listen(turn, now)
-        self._understand(now)
+    def _transcribe_then_respond(self, turn: SpokenTurn, now: float) -> Run:
+        now = yield from self._first_transcript(turn, now)
+        self._finish_transcript(now)
         if turn.respond:
             self._answer_turn(turn, now)
 
-    def _begin_transcript(self, turn: SpokenTurn, now: float) -> None:
-        """Begin it, once, where it does not come before the answer but beside it."""
+    def _start_transcript(self, turn: SpokenTurn, now: float) -> None:
+        """Start the transcript of a turn that is answered meanwhile, once."""
+
+        def run(now: float) -> Run:
+            if self._context.pacing != "burst":
+                yield now
+            now = yield from self._first_transcript(turn, now)
+            self._emit_transcript(turn, now)
+
         if turn.untranscribed:
             turn.untranscribed = False
-            self._agenda.start(f"{HEARING} {turn.item.id}", self._hear_beside(turn, now))
+            self._scheduler.start(f"{TRANSCRIPT} {turn.item.id}", run(now))
 
-    def _hear_beside(self, turn: SpokenTurn, now: float) -> Run:
-        """The transcript of a turn that is being answered already."""
-        if self._stage.pacing != "burst":
+    def _first_transcript(self, turn: SpokenTurn, now: float) -> Generator[float, None, float]:
+        """A first version of the transcript, then the time until the final one; returns that instant."""
+        begun = " ".join(turn.said.split(" ")[:-1])
+        if begun and turn.failure is None:
+            self._emit(HeardSoFar(turn.item, begun), now)
+        if self._context.pacing != "burst":
+            now += self.dialect.traits.responses.rhythm.transcript_s
             yield now
-        now = yield from self._listen(turn, now)
-        self._transcribe(turn, now)
+        return now
 
-    def _understood(self, taken: Buffered) -> tuple[str, NotTranscribed | None]:
-        """What the scenario says was said, else what the sound is known or transcribed as; and why it is not told."""
-        told = self._responder.hear(self._inputs.turns_heard)
-        language, keyterms = self.settings.language, self.settings.keyterms
-        said = words(told) or self._hearing.understand(taken.sound, taken.rate, language, keyterms) or UNINTELLIGIBLE
-        return said, told if isinstance(told, NotTranscribed) else None
-
-    def _understand(self, now: float) -> None:
-        """The turn that is over gets its final transcript."""
-        turn, self._unheard = self._unheard, None
+    def _finish_transcript(self, now: float) -> None:
+        """Give the turn that waits for its transcript the final one."""
+        turn, self._untranscribed = self._untranscribed, None
         if turn is None:
             return
-        self._agenda.drop(HEARING)
-        self._take_in(turn)
-        self._transcribe(turn, now)
+        self._scheduler.drop(TRANSCRIPT)
+        self._pending.heard(turn.said, turn.item.heard_ms)
+        self._emit_transcript(turn, now)
 
-    def _take_in(self, turn: SpokenTurn) -> None:
-        """A spoken turn is there to be answered."""
-        self._inputs.heard(turn.said, turn.item.heard_ms)
-
-    def _transcribe(self, turn: SpokenTurn, now: float) -> None:
+    def _emit_transcript(self, turn: SpokenTurn, now: float) -> None:
         if turn.failure is not None:
             self._emit(TranscriptionFailed(turn.item, turn.failure.code, turn.failure.message), now)
             return
@@ -390,18 +419,18 @@ class Session:
         self._emit(heard, now)
 
     def _answer_turn(self, turn: SpokenTurn, now: float) -> None:
-        """Answer a spoken turn: at once, or after an answer that may not be interrupted."""
-        if ANSWER not in self._agenda or self.settings.turn_detection is None:
-            self._start_answer(now, turn=turn)
-        elif self.dialect.traits.owes_answer:
-            self._answer_owed = True
+        """Answer a spoken turn: at once, or after a response that may not be interrupted."""
+        if RESPONSE not in self._scheduler or self.settings.turn_detection is None:
+            self._start_response(now, turn=turn)
+        elif self._turn_traits.during_response == "queued":
+            self._response_queued = True
         else:
-            self._emit(Refused("response_active", self._running), now)
+            self._emit(Refused("response_active", self._running_id), now)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
-        """The caller says nothing after an answer: the silent turn is committed and answered. Positions count the
-        audio that came; that the item is announced is a guess."""
-        played_s = self._answer.played_s if self._answer is not None else now
+        """The user says nothing after a response: the silent turn is committed and answered. Positions count the audio
+        that arrived; that the item is announced is a guess."""
+        played_s = self._running.played_s if self._running is not None else now
         now = max(now, played_s) + timeout_ms / 1000
         yield now
         end_ms = max(timeout_ms, round(self._input.clock_ms))
@@ -410,142 +439,136 @@ class Session:
         self.conversation.add(item)
         self._emit(TimedOut(item, end_ms - timeout_ms, end_ms), now)
         self._emit(Committed(item, announced=False), now)
-        self._start_answer(now, silence=True)
+        self._start_response(now, silence=True)
 
     # Responses.
 
     @property
-    def _answering(self) -> bool:
-        return self._answer is not None and self._answer.active
-
-    @property
-    def _running(self) -> str:
-        """The id of the answer that goes on; empty without one."""
-        return self._answer.response.id if self._answer is not None and self._answer.active else ""
+    def _running_id(self) -> str:
+        """The id of the response that goes on; empty without one."""
+        return self._running.response.id if self._running is not None and self._running.active else ""
 
     def _respond(self, command: Respond, now: float) -> None:
-        if (refused := misreferred(command.given, command.event_id, self.conversation)) is not None:
+        if (refused := refusal_of_input(command.input, command.event_id, self.conversation)) is not None:
             self._emit(refused, now)
             return
         if command.aside:
-            self._answer_aside(command, now)
+            self._respond_aside(command, now)
             return
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
         if self.settings.turn_detection is None:
-            self._understand(now)
-        if ANSWER in self._agenda or self._unheard is not None:
-            self._emit(Refused("response_active", self._running, command.event_id), now)
+            self._finish_transcript(now)
+        if RESPONSE in self._scheduler or self._untranscribed is not None:
+            self._emit(Refused("response_active", self._running_id, command.event_id), now)
         else:
-            self._start_answer(now, command)
+            self._start_response(now, command)
 
-    def _start_answer(
+    def _start_response(
         self, now: float, command: Respond | None = None, *, turn: SpokenTurn | None = None, silence: bool = False
     ) -> None:
         command = command or Respond()
         instructions = command.instructions or self.settings.instructions
-        if command.given is None:
-            asked, counts = self._inputs.take(instructions, silence=silence)
+        if command.input is None:
+            question, counts = self._pending.take(instructions, silence=silence)
         else:
-            asked, counts = self._inputs.given(
-                items_given(command.given, self.conversation, self.dialect.ids, now), instructions
-            )
-        response = self._response(command, counts, now)
-        self._answer_owed = False
+            items = input_items(command.input, self.conversation, self.dialect.ids, now)
+            question, counts = self._pending.of_items(items, instructions)
+        response = self._new_response(command, counts, now)
+        self._response_queued = False
 
         def steps() -> Iterable[Step]:
             if turn is not None:
-                self._begin_transcript(turn, now)  # nothing is told of it before response.created (recordings)
-            return self._stage.steps(self._responder, asked)
+                self._start_transcript(turn, now)  # none of it comes before response.created (recordings)
+            return self._context.steps(self._responder, question)
 
-        self._perform(Answer(self._stage, response, self._inputs.called, turn), steps, now)
+        self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now)
 
-    def _answer_aside(self, command: Respond, now: float) -> None:
-        """An answer that nobody hears of but who asked: it leaves no trace in the conversation."""
-        context = (
-            list(self.conversation)
-            if command.given is None
-            else items_given(command.given, self.conversation, self.dialect.ids, now)
-        )
-        asked, counts = self._inputs.given(context, command.instructions or self.settings.instructions)
-        response = self._response(command, counts, now)
-        stage = dataclasses.replace(self._stage, ended=lambda at: None, left=[], asked={})
-        answer = self._asides[response.id] = Answer(stage, response, self._inputs.called)
-        run = answer.run(lambda: self._responder.reply(asked), response.settings, now)
-        self._agenda.start(f"{ANSWER} {response.id}", run)
+    def _respond_aside(self, command: Respond, now: float) -> None:
+        """A response outside the conversation: it leaves no trace there, and runs beside other responses."""
+        if command.input is None:
+            items = list(self.conversation)
+        else:
+            items = input_items(command.input, self.conversation, self.dialect.ids, now)
+        question, counts = self._pending.of_items(items, command.instructions or self.settings.instructions)
+        response = self._new_response(command, counts, now)
+        context = dataclasses.replace(self._context, ended=lambda at: None, unfinished=[], awaiting_approval={})
+        running = self._asides[response.id] = RunningResponse(context, response, self._pending.called)
+        self._scheduler.start(f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question), now))
 
-    def _response(self, command: Respond, counts: Counts, now: float) -> Response:
-        if self.dialect.traits.counts_context and not counts.context:
+    def _new_response(self, command: Respond, counts: ResponseCounts, now: float) -> Response:
+        if self.dialect.traits.responses.counted_input == "whole" and not counts.context:
             counts.context = tuple(self.conversation)
         settings = _changed(self.settings, command.changes)
-        self._list(settings.servers, self.settings.servers, now)
+        self._list_tools(settings.servers, self.settings.servers, now)
         response_id = self.dialect.ids.response(now)
         return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
     def _announce(self, command: Announce, now: float) -> None:
-        if ANSWER in self._agenda:
-            self._emit(Refused("response_active", self._answer.response.id if self._answer else ""), now)
+        if RESPONSE in self._scheduler:
+            self._emit(Refused("response_active", self._running.response.id if self._running else ""), now)
             return
-        if taken(command.item_id, self.conversation):
-            self._emit(Refused("item_exists", command.item_id or ""), now)
+        if command.item_id is not None and self.conversation.get(command.item_id) is not None:
+            self._emit(Refused("item_exists", command.item_id), now)
             return
         self.ledger.text_items += 1
         response_id = self.dialect.ids.response(now)
         response = Response(response_id, interruptible=command.interruptible, settings=self.settings)
-        answer = Answer(self._stage, response, self._inputs.called, message_id=command.item_id)
-        self._perform(answer, lambda: [Say(command.text)], now)
+        running = RunningResponse(self._context, response, self._pending.called, message_id=command.item_id)
+        self._run(running, lambda: [Say(command.text)], now)
 
-    def _perform(self, answer: Answer, steps: Callable[[], Iterable[Step]], now: float) -> None:
-        self._agenda.drop(IDLE)
-        if self._answering:
+    def _run(self, running: RunningResponse, steps: Callable[[], Iterable[Step]], now: float) -> None:
+        self._scheduler.drop(IDLE)
+        if self._running_id:
             self._cut("turn_detected", now)
-        self._answer = answer
-        self._agenda.start(ANSWER, answer.run(steps, answer.response.settings, now))
+        self._running = running
+        self._scheduler.start(RESPONSE, running.run(steps, now))
 
-    def _ended(self, now: float) -> None:
-        """An answer is over: what waited for that goes on."""
+    def _response_ended(self, now: float) -> None:
+        """A response came to its end: a queued turn is answered, or the idle time begins."""
         detection = self.settings.turn_detection
-        if self._answer_owed:
-            self._start_answer(now)
+        if self._response_queued:
+            self._start_response(now)
         elif detection is not None and detection.idle_timeout_ms is not None:
-            self._agenda.start(IDLE, self._idle(detection.idle_timeout_ms, now))
+            self._scheduler.start(IDLE, self._idle(detection.idle_timeout_ms, now))
 
-    def _closed(self, response: Response, now: float) -> None:
+    def _response_closed(self, response: Response, now: float) -> None:
         """A response is over, however it ended."""
+
+        def report(due: float) -> Run:
+            yield due
+            self._report_limits(due)
+
         self._asides.pop(response.id, None)
         self.conversation.save(now + self._snapshot_s)
-        after_s = self.dialect.traits.limits_after_s
+        after_s = self.dialect.traits.responses.rate_limits_after_s
         if after_s is not None:
-            self._unlimited.append(response)
-            self._agenda.start(LIMITS, self._count_later(now + after_s))
+            self._uncounted.append(response)
+            self._scheduler.start(LIMITS, report(now + after_s))
 
-    def _count_later(self, due: float) -> Run:
-        yield due
-        self._count(due)
-
-    def _count(self, now: float) -> None:
-        responses, self._unlimited = self._unlimited, []
-        self._agenda.drop(LIMITS)
+    def _report_limits(self, now: float) -> None:
+        responses, self._uncounted = self._uncounted, []
+        self._scheduler.drop(LIMITS)
         for response in responses:
             self._emit(LimitsUpdated(response), now)
 
     def _cancel(self, command: Cancel, now: float) -> None:
         if command.response_id in self._asides:
-            self._agenda.drop(f"{ANSWER} {command.response_id}")
+            self._scheduler.drop(f"{RESPONSE} {command.response_id}")
             self._asides[command.response_id].cut("client_cancelled", now)
             return
-        mine = self._answer.response.id if self._answer and self._answer.active else None
-        if mine is None or command.response_id not in (None, mine):
+        running_id = self._running_id or None
+        if running_id is None or command.response_id not in (None, running_id):
             self._emit(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
         else:
             self._cut("client_cancelled", now)
-            self._ended(now)
+            self._response_ended(now)
 
     def _cut(self, reason: Reason, now: float) -> None:
-        """Close the answer with what was sent of it. What comes next is the caller's affair."""
-        self._agenda.drop(ANSWER)
-        if self._answer is not None:
-            self._answer.cut(reason, now)
+        """Close the running response with what was sent of it. What comes next is up to the caller."""
+        self._scheduler.drop(RESPONSE)
+        if self._running is not None:
+            self._running.cut(reason, now)
 
 
 def _changed(settings: Settings, changes: Mapping[str, object]) -> Settings:

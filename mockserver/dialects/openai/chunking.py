@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import cycle, islice, repeat
 
-from mockserver.protocol.pacing import RATE, Rhythm, Sound, Words
+from mockserver.protocol.pacing import RATE, PacedAudio, PacedText, Rhythm
 
 _PIECE = re.compile(r"[^\S\n]*\n+|[’'][A-Za-z]{1,2}(?![A-Za-z])| ?[^\W\d_]{1,12}|\d{1,3}| ?(?:[^\w\s]|_)+|\s")
 """The end of a line, a word with the space before it, up to three digits, a run of marks, any other space: as in the
@@ -27,7 +27,7 @@ RHYTHM = Rhythm(
     segment_s=0.0,
     tail=0,
     first_audio_s=(0.195,),  # one capture, of a text answer
-    heard_s=0.35,  # after the answer's first words and before its end, as recorded
+    transcript_s=0.35,  # after the answer's first words and before its end, as recorded
     pads_end=True,
 )
 PIECE_S = 0.007
@@ -58,7 +58,7 @@ def _portions(sentence: str) -> list[str]:
 
 def plan(
     rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int], *, last: bool = True
-) -> Iterator[Words | Sound]:
+) -> Iterator[PacedText | PacedAudio]:
     """Pieces of the transcript and sounds by turns; when the text is told, the rest of the sound alone (recordings)."""
     words, sounds = written(rhythm, texts, length), _sounds(rhythm, len(texts), length)
     for few, some in zip(cycle(_PIECES_AT_A_TIME), cycle(_SOUNDS_AT_A_TIME), strict=False):
@@ -72,17 +72,17 @@ def plan(
 
 def written(
     rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int], *, last: bool = True
-) -> Iterator[Words]:
+) -> Iterator[PacedText]:
     """A text that is not spoken."""
     for segment, text in enumerate(texts):
-        yield from map(Words, repeat(PIECE_S), repeat(segment), pieces(text))
+        yield from map(PacedText, repeat(PIECE_S), repeat(segment), pieces(text))
 
 
-def _sounds(rhythm: Rhythm, segments: int, length: Callable[[int], int]) -> Iterator[Sound]:
+def _sounds(rhythm: Rhythm, segments: int, length: Callable[[int], int]) -> Iterator[PacedAudio]:
     gap_s = 0.0
     for segment in range(segments):
         end = length(segment)
         for start in range(0, end, rhythm.unit * rhythm.opening[0]):
             stop = min(start + rhythm.unit * rhythm.opening[0], end)
-            yield Sound(gap_s, segment, start, stop)
+            yield PacedAudio(gap_s, segment, start, stop)
             gap_s = (stop - start) / RATE / rhythm.speedup

@@ -1,7 +1,7 @@
 """OpenAI's Realtime API as it speaks: facts in, server frames out, in the order and with the keys of live recordings.
 
 Key order and oddities are observed unless a comment says otherwise. The objects inside the events are in
-openai_shapes.py, what a client may send in openai_frames.py, the session object in openai_session.py, the handshake in
+openai_shapes.py, what a client may send in parse.py, the session object in session_object.py, the handshake in
 door.py, counting and prices in openai_usage.py.
 """
 
@@ -21,16 +21,8 @@ from typing_extensions import assert_never
 from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import PriceTable, priced
-from mockserver.dialects.base import Opening, Traits
-from mockserver.dialects.openai import (
-    chunking as openai_words,
-)
-from mockserver.dialects.openai import (
-    parse as openai_frames,
-)
-from mockserver.dialects.openai import (
-    session_object as openai_session,
-)
+from mockserver.dialects.base import ItemTraits, Opening, ResponseTraits, Traits, TurnTraits
+from mockserver.dialects.openai import chunking, parse, session_object
 from mockserver.dialects.openai.ids import OpenAIIds, drawn
 from mockserver.dialects.openai.objects import item_begun, item_retrieved, item_shown, part_shown, response_shown
 from mockserver.dialects.openai.parse import Circumstances
@@ -98,38 +90,35 @@ OPENAI_2026_08 = Date("openai@2026-08")
 @lru_cache
 def traits_of(model: Model, kind: str) -> Traits:
     """How sessions of a model behave; `kind` is `realtime` or `transcription`."""
-    fresh = openai_session.fresh(model, "", 0) if kind == "realtime" else openai_session.fresh_transcription("", 0)
+    fresh = session_object.fresh(model, "", 0) if kind == "realtime" else session_object.fresh_transcription("", 0)
     return Traits(
-        defaults=Settings(**openai_session.changes_of(fresh)),  # type: ignore[arg-type]
-        user_item_at_speech_start=False,
-        speech_reported_in_manual=False,
-        commit_answers=False,
-        commit_ignored_under_vad=False,
-        resumes_turn=False,
-        manual_turns=OPENAI_TURNS,
-        transcript_before_response=False,
-        owes_answer=False,
-        least_commit_ms=100.0,
-        unique_item_ids=False,
-        checks_references=True,
-        truncation_erases_text=True,
-        opens_with_output=True,
-        closes_together=True,
-        names_phases=model.reasons,
-        counts_context=True,
-        keeps_hosted=True,
-        ends_with_mcp=True,
-        keeps_sound=True,
-        limits_after_s=0.043 if kind == "realtime" else None,
-        segments=openai_words.sentences,
-        plan=openai_words.plan,
-        written=openai_words.written,
-        rhythm=openai_words.RHYTHM,
+        defaults=Settings(**session_object.changes_of(fresh)),  # type: ignore[arg-type]
+        turns=TurnTraits(
+            item_added="commit",
+            answered="at_once",
+            during_response="refused",
+            resumes=False,
+            commit="ends_turn",
+            min_commit_ms=100.0,
+            manual=OPENAI_TURNS,
+            manual_events=False,
+        ),
+        items=ItemTraits(checks="references", truncation="all", keeps_audio=True, mcp="items"),
+        responses=ResponseTraits(
+            output="together",
+            phases=model.reasons,
+            counted_input="whole",
+            rate_limits_after_s=0.043 if kind == "realtime" else None,
+            segments=chunking.sentences,
+            spoken=chunking.plan,
+            written=chunking.written,
+            rhythm=chunking.RHYTHM,
+        ),
         max_frame_bytes=21 << 20,  # 15 MiB of audio in base64 and its envelope
         ping_s=20.26,
         limits=Limits(
             max_sessions=100,  # a guess; the service's limit is one of tokens
-            session_minutes=openai_session.SESSION_S / 60,
+            session_minutes=session_object.SESSION_S / 60,
             resumption_minutes=0,
             secret_seconds=600,
             secret_max_seconds=7200,
@@ -149,13 +138,13 @@ class OpenAI:
         self.prices = prices
         self.model = priced(self._model.name, prices.per_million_tokens)
         self.ids = OpenAIIds(opening.seed, opening.epoch)
-        expires_at = int(opening.epoch) + int(opening.session_s or openai_session.SESSION_S)
+        expires_at = int(opening.epoch) + int(opening.session_s or session_object.SESSION_S)
         if transcribes:
-            session = openai_session.fresh_transcription(self.ids.session, expires_at)
+            session = session_object.fresh_transcription(self.ids.session, expires_at)
         else:
-            session = openai_session.fresh(self._model, self.ids.session, expires_at)
-        self._session = openai_session.merged(session, secret, self._model)
-        defaults = Settings(**openai_session.changes_of(self._session))  # type: ignore[arg-type]
+            session = session_object.fresh(self._model, self.ids.session, expires_at)
+        self._session = session_object.merged(session, secret, self._model)
+        defaults = Settings(**session_object.changes_of(self._session))  # type: ignore[arg-type]
         self.traits = replace(traits_of(self._model, self._session["type"]), defaults=defaults)
         self._obfuscation = stream(opening.seed, "obfuscation")
         self._doubt = stream(opening.seed, "logprobs")
@@ -168,7 +157,7 @@ class OpenAI:
         """How many pieces of a spoken turn's transcript have left, by item."""
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return openai_frames.parse(data, Circumstances(self._session, self._model, self._spoke))
+        return parse.parse(data, Circumstances(self._session, self._model, self._spoke))
 
     def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
         match fact:
@@ -204,7 +193,7 @@ class OpenAI:
                 self._conversation_id = fact.conversation_id
                 yield self.event(at, "session.created", session=self._session)
             case Configured():
-                self._session = dict(fact.asked)
+                self._session = dict(fact.requested)
                 yield self.event(at, "session.updated", session=self._session)
             case ItemAdded():
                 yield from self._item_entered(fact.item, at)
@@ -264,7 +253,7 @@ class OpenAI:
                 yield Close(1001, told)
             case Refused():
                 code, param, message = REFUSALS[fact.problem]
-                told = message.format(id=shortened(fact.about), has=fact.has_ms, asked=fact.asked_ms)
+                told = message.format(id=shortened(fact.about), has=fact.has_ms, asked=fact.requested_ms)
                 yield self._error(Rejected(told, code=code, param=param, event_id=fact.event_id), at)
             case Malformed():
                 yield self._error(fact.rejected, at)
@@ -290,7 +279,7 @@ class OpenAI:
         """A transcript as deltas. The streaming model's begin with a space; whisper-1 has only one (documented)."""
         if self._transcriber == "whisper-1":
             return (transcript,)
-        return openai_words.pieces(f" {transcript}" if self._transcriber == STREAMING else transcript)
+        return chunking.pieces(f" {transcript}" if self._transcriber == STREAMING else transcript)
 
     def _heard(self, item: Item, transcript: str, at: float) -> Iterator[Frame]:
         pieces = self._pieces(transcript)
@@ -379,7 +368,7 @@ class OpenAI:
     def _call_started(self, fact: CallStarted, at: float) -> Iterator[Frame]:
         yield from self._begun(fact.response, fact.item, at)
         place = _call_place(fact.response, fact.item)
-        for piece in openai_words.pieces(fact.arguments):
+        for piece in chunking.pieces(fact.arguments):
             yield self._delta(at, "response.function_call_arguments.delta", piece, **place)
 
     def _call_ended(self, fact: CallEnded, at: float) -> Iterator[Frame]:
@@ -409,7 +398,7 @@ class OpenAI:
         yield from self._begun(response, item, at)
         index = response.output.index(item)
         place: Json = {"response_id": response.id, "item_id": item.id, "output_index": index}
-        for piece in openai_words.pieces(fact.arguments):
+        for piece in chunking.pieces(fact.arguments):
             yield self._delta(at, "response.mcp_call_arguments.delta", piece, **place)
         yield self.event(at, "response.mcp_call_arguments.done", **place, arguments=fact.arguments)
         yield self.event(at, "response.mcp_call.in_progress", output_index=index, item_id=item.id)
@@ -460,8 +449,8 @@ def session_for(asked: Mapping[str, Any], seed: str) -> Json:
     session_id = OpenAIIds(seed, 0.0).session
     model = Model(asked.get("model") or DEFAULT_MODEL)
     if asked.get("type") == "transcription":
-        return openai_session.merged(openai_session.fresh_transcription(session_id, 0), asked, model)
-    return openai_session.merged(openai_session.fresh(model, session_id, 0), asked, model)
+        return session_object.merged(session_object.fresh_transcription(session_id, 0), asked, model)
+    return session_object.merged(session_object.fresh(model, session_id, 0), asked, model)
 
 
 EXPIRED = "Your session hit the maximum duration of {minutes:g} minutes."

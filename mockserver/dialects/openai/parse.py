@@ -99,11 +99,11 @@ def _command(event: Any, now: Circumstances) -> Command:
         case ResponseCancel():
             return commands.Cancel(event.response_id, event.event_id)
         case ItemTruncate():
-            return commands.Truncate(event.item_id, event.content_index, event.audio_end_ms, event.event_id)
+            return commands.TruncateItem(event.item_id, event.content_index, event.audio_end_ms, event.event_id)
         case ItemDelete():
-            return commands.Delete(event.item_id, event.event_id)
+            return commands.DeleteItem(event.item_id, event.event_id)
         case ItemRetrieve():
-            return commands.Retrieve(event.item_id, event.event_id)
+            return commands.RetrieveItem(event.item_id, event.event_id)
         case _:  # what the service does with these outside of translations is unknown
             problem = f"'{event.type}' belongs to translation sessions; this session does not take it."
             return Rejected(problem, code="invalid_event", param="type", event_id=event.event_id)
@@ -210,7 +210,7 @@ def _respond(event: ResponseCreate, now: Circumstances) -> Command:
         event.event_id,
         changes=_changes(asked),
         aside=asked.conversation == "none",
-        given=None if given is None else tuple(given),
+        input=None if given is None else tuple(given),
     )
 
 

@@ -199,7 +199,7 @@ class BufferClear(Event):
     type: Literal["input_audio_buffer.clear"]
 
 
-class Written(Loose):
+class TextContent(Loose):
     type: Literal["input_text", "text", "output_text"]
     text: str
 
@@ -207,7 +207,7 @@ class Written(Loose):
         return Part(self.type, self.text)
 
 
-class Spoken(Loose):
+class AudioContent(Loose):
     type: Literal["input_audio", "audio", "output_audio"]
     audio: str | None = None
     transcript: str | None = None
@@ -216,7 +216,7 @@ class Spoken(Loose):
         return Part(self.type, self.transcript or "", is_audio=True)
 
 
-Content = Annotated[Written | Spoken, Field(discriminator="type")]
+Content = Annotated[TextContent | AudioContent, Field(discriminator="type")]
 
 
 class Message(Loose):
@@ -361,9 +361,9 @@ def _command(event: Any, data: str) -> Command:
         case ResponseCancel():
             return commands.Cancel(event.response_id)
         case ItemTruncate():
-            return commands.Truncate(event.item_id, event.content_index, event.audio_end_ms)
+            return commands.TruncateItem(event.item_id, event.content_index, event.audio_end_ms)
         case ItemDelete():
-            return commands.Delete(event.item_id)
+            return commands.DeleteItem(event.item_id)
     raise AssertionError(f"no command for {type(event).__name__}")
 
 

@@ -154,7 +154,7 @@ class Xai:
             case Opened():
                 yield from self._greeting(fact, at)
             case Configured():
-                self._asked = _merged(self._asked, fact.asked)
+                self._asked = _merged(self._asked, fact.requested)
                 yield self._session_updated()
             case ItemAdded():
                 link = None if fact.item.kind != "message" else fact.item.previous

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mockserver.audio.vad.detector import XAI_TURNS
-from mockserver.dialects.base import Traits
+from mockserver.dialects.base import ItemTraits, ResponseTraits, Traits, TurnTraits
 from mockserver.protocol.commands import Settings
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import Rhythm, plan
@@ -47,36 +47,38 @@ RHYTHM = Rhythm(
     segment_s=0.3,
     tail=1704,
     first_audio_s=(0.52, 0.53, 0.58, 0.61, 0.64, 0.65, 0.66, 0.68, 0.71, 0.79, 0.87, 0.88),
-    heard_s=0.3,  # a guess: a recorded spoken turn leaves at most 0.5 s for it
+    transcript_s=0.3,  # a guess: a recorded spoken turn leaves at most 0.5 s for it
 )
 
 
 TRAITS = Traits(
     defaults=Settings(voice="ara"),
-    user_item_at_speech_start=True,
-    speech_reported_in_manual=True,
-    commit_answers=True,
-    commit_ignored_under_vad=True,
-    resumes_turn=True,
-    transcript_before_response=True,
-    owes_answer=True,
-    least_commit_ms=0.0,
-    unique_item_ids=True,
-    checks_references=False,
-    truncation_erases_text=False,
-    opens_with_output=False,
-    closes_together=False,
-    names_phases=False,
-    counts_context=False,
-    keeps_hosted=False,  # no item is documented
-    ends_with_mcp=False,
-    keeps_sound=False,  # it has no such request
-    limits_after_s=None,
-    manual_turns=XAI_TURNS,
-    segments=segments,
-    plan=plan,
-    written=plan,  # xAI always speaks
-    rhythm=RHYTHM,
+    turns=TurnTraits(
+        item_added="speech_start",
+        answered="transcribed",
+        during_response="queued",
+        resumes=True,
+        commit="answers",
+        min_commit_ms=0.0,
+        manual=XAI_TURNS,
+        manual_events=True,
+    ),
+    items=ItemTraits(
+        checks="ids",
+        truncation="unheard",
+        keeps_audio=False,  # xAI has no request for it
+        mcp="events",  # no item is documented
+    ),
+    responses=ResponseTraits(
+        output="one_by_one",
+        phases=False,
+        counted_input="new",
+        rate_limits_after_s=None,
+        segments=segments,
+        spoken=plan,
+        written=plan,  # xAI speaks every answer
+        rhythm=RHYTHM,
+    ),
     max_frame_bytes=16 << 20,  # a guess; OpenAI allows 15 MiB of audio a message
     ping_s=None,
     limits=Limits(

@@ -8,7 +8,7 @@ from decimal import Decimal
 from math import floor
 
 from mockserver.billing.prices import PriceTable
-from mockserver.protocol.facts import Counts, Response
+from mockserver.protocol.facts import Response, ResponseCounts
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?|[^\W\d_]+|\d|[^\w\s]|_")
 
@@ -20,7 +20,7 @@ CONNECT_LEAD_S = 0.25
 
 
 def text_tokens(text: str) -> int:
-    """Words (a contraction is one), single digits and single marks: exact for every recorded transcript.
+    """PacedText (a contraction is one), single digits and single marks: exact for every recorded transcript.
 
     Letters beyond ASCII and the typographic apostrophe are a guess.
     """
@@ -50,7 +50,7 @@ def usage(response: Response) -> dict[str, object]:
     }
 
 
-def billable_seconds(counts: Counts) -> int:
+def billable_seconds(counts: ResponseCounts) -> int:
     """Whole seconds of the connection so far, or of its input audio when that is more; cumulative (recordings)."""
     return floor(max(counts.elapsed_s + CONNECT_LEAD_S, counts.input_audio_s))
 

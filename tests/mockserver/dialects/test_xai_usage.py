@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockserver.dialects.xai.usage import audio_tokens, billable_seconds, text_tokens, usage
-from mockserver.protocol.facts import Counts, Response
+from mockserver.protocol.facts import Response, ResponseCounts
 from mockserver.responders.base import Call, Say
 from tests.mockserver.talk import Script, Talk
 
@@ -56,16 +56,16 @@ def test_spoken_output_counts_fifty_tokens_a_second(seconds: float, segments: in
     ],
 )  # fmt: skip
 def test_whole_seconds_since_the_connection_opened_are_billed(since_ping_s: float, billed: int):
-    assert billable_seconds(Counts(elapsed_s=since_ping_s)) == billed
+    assert billable_seconds(ResponseCounts(elapsed_s=since_ping_s)) == billed
 
 
 @pytest.mark.parametrize("since_ping_s", [2.47, 2.60])
 def test_more_input_audio_than_time_is_billed_instead(since_ping_s: float):
-    assert billable_seconds(Counts(elapsed_s=since_ping_s, input_audio_s=5.488)) == 5
+    assert billable_seconds(ResponseCounts(elapsed_s=since_ping_s, input_audio_s=5.488)) == 5
 
 
 def test_the_object_has_its_keys_in_wire_order():
-    shown = usage(Response("r", counts=Counts(typed=["Hello there, you."], segments=1, audio_seconds=1.53)))
+    shown = usage(Response("r", counts=ResponseCounts(typed=["Hello there, you."], segments=1, audio_seconds=1.53)))
     assert list(shown) == [
         "input_tokens",
         "input_token_details",

@@ -202,7 +202,7 @@ def plans(draw: st.DrawFn) -> list[Fault]:
         rule: dict[str, Any] = {"at": at, "do": name, "probability": draw(st.sampled_from([0.3, 1.0]))}
         if not at.startswith("time"):
             rule["nth"] = draw(st.sampled_from([None, 1, 2]))
-        if KINDS[name].where == "sound" and at in ("a", "b", "<m"):
+        if KINDS[name].where == "audio" and at in ("a", "b", "<m"):
             rule["at"] = "*"
         found += parse(json.dumps({key: value for key, value in rule.items() if value is not None})).faults
     return found

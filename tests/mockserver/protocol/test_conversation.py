@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.protocol.commands import Part
-from mockserver.protocol.conversation import Conversation, Item, Spoken
+from mockserver.protocol.conversation import Conversation, Item, SpokenSegment
 
 
 def holding(*ids: str) -> Conversation:
@@ -29,7 +29,11 @@ def link(conversation: Conversation, id: str) -> str | None:
 def spoken(*segments: tuple[str, float]) -> Item:
     text = "".join(text for text, _ in segments)
     return Item(
-        "a", "message", "assistant", parts=[Part("audio", text, is_audio=True)], spoken=[Spoken(*s) for s in segments]
+        "a",
+        "message",
+        "assistant",
+        parts=[Part("audio", text, is_audio=True)],
+        spoken=[SpokenSegment(*s) for s in segments],
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.dialects.xai.traits import RHYTHM, segments
-from mockserver.protocol.pacing import Sound, Words, ends_sentence, plan
+from mockserver.protocol.pacing import PacedAudio, PacedText, ends_sentence, plan
 from mockserver.responders.base import Call, Say
 from tests.mockserver.talk import Event, Script, Talk, kinds
 
@@ -146,17 +146,19 @@ def test_a_burst_with_a_call_needs_no_time_either():
 @given(st.lists(st.integers(1, 200_000), min_size=1, max_size=6))
 def test_every_sample_of_a_plan_is_sent_once_and_every_text_told_once(lengths: list[int]):
     texts = ["First words", *[f" Sentence {n}." for n in range(len(lengths) - 1)]]
-    beats = list(plan(RHYTHM, texts, lambda segment: lengths[segment]))
-    assert [beat.segment for beat in beats if isinstance(beat, Words)] == list(range(len(texts)))
+    pieces = list(plan(RHYTHM, texts, lambda segment: lengths[segment]))
+    assert [piece.segment for piece in pieces if isinstance(piece, PacedText)] == list(range(len(texts)))
     for segment, length in enumerate(lengths):
-        borders = [(beat.start, beat.stop) for beat in beats if isinstance(beat, Sound) and beat.segment == segment]
+        borders = [
+            (piece.start, piece.stop) for piece in pieces if isinstance(piece, PacedAudio) and piece.segment == segment
+        ]
         assert borders[0][0] == 0 and borders[-1][1] == length
         assert all(one[1] == next[0] and one[0] < one[1] for one, next in pairwise(borders))
-    assert all(beat.gap_s >= 0 for beat in beats)
+    assert all(piece.gap_s >= 0 for piece in pieces)
 
 
 def test_a_text_without_any_sound_is_told_all_the_same():
-    assert [type(beat) for beat in plan(RHYTHM, ["Hm."], lambda segment: 0)] == [Words]
+    assert [type(piece) for piece in plan(RHYTHM, ["Hm."], lambda segment: 0)] == [PacedText]
 
 
 def test_a_segment_is_made_only_when_it_is_reached():
@@ -166,8 +168,8 @@ def test_a_segment_is_made_only_when_it_is_reached():
         asked.append(segment)
         return UNIT * 40
 
-    beats = plan(RHYTHM, ["One.", " Two.", " Three."], length)
-    next(beats)
+    pieces = plan(RHYTHM, ["One.", " Two.", " Three."], length)
+    next(pieces)
     assert set(asked) == {0}
 
 

@@ -77,7 +77,7 @@ def test_pieces_at_any_rate_are_as_long_as_the_whole(voice_rate: int, rate: int)
     made = speech("One two three.", voice=Ruler(voice_rate), output_format=AudioFormat("pcm", rate))
     length = made.length(0)
     borders = [*range(0, length, 16 * UNIT), length]
-    pieces = [len(made.sound(0, start, stop)) for start, stop in pairwise(borders)]
+    pieces = [len(made.audio(0, start, stop)) for start, stop in pairwise(borders)]
     assert sum(pieces) == pytest.approx(length * rate / 24000, abs=1)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.session.scheduler import Agenda, Run
+from mockserver.session.scheduler import Run, Scheduler
 
 
 def beats(log: list[str], name: str, *instants: float) -> Run:
@@ -20,83 +20,83 @@ def beats(log: list[str], name: str, *instants: float) -> Run:
 
 def test_a_run_starts_at_once_and_goes_on_when_it_is_due():
     log: list[str] = []
-    agenda = Agenda()
-    agenda.start("a", beats(log, "a", 1.0, 2.0))
-    assert (log, agenda.next_due) == ([], 1.0)
-    agenda.advance(0.999)
+    scheduler = Scheduler()
+    scheduler.start("a", beats(log, "a", 1.0, 2.0))
+    assert (log, scheduler.next_due) == ([], 1.0)
+    scheduler.advance(0.999)
     assert log == []
-    agenda.advance(1.0)
-    assert (log, agenda.next_due) == (["a@1"], 2.0)
-    agenda.advance(10.0)
+    scheduler.advance(1.0)
+    assert (log, scheduler.next_due) == (["a@1"], 2.0)
+    scheduler.advance(10.0)
     assert log == ["a@1", "a@2", "a over"]
-    assert agenda.next_due is None
+    assert scheduler.next_due is None
 
 
 def test_runs_interleave_by_their_instants():
     log: list[str] = []
-    agenda = Agenda()
-    agenda.start("a", beats(log, "a", 1.0, 3.0))
-    agenda.start("b", beats(log, "b", 2.0, 4.0))
-    agenda.advance(5.0)
+    scheduler = Scheduler()
+    scheduler.start("a", beats(log, "a", 1.0, 3.0))
+    scheduler.start("b", beats(log, "b", 2.0, 4.0))
+    scheduler.advance(5.0)
     assert [entry for entry in log if "@" in entry] == ["a@1", "b@2", "a@3", "b@4"]
 
 
 def test_of_two_due_at_one_instant_the_one_that_started_first_goes_first():
     log: list[str] = []
-    agenda = Agenda()
-    agenda.start("a", beats(log, "a", 1.0, 2.0))
-    agenda.start("b", beats(log, "b", 2.0))
-    agenda.advance(5.0)
+    scheduler = Scheduler()
+    scheduler.start("a", beats(log, "a", 1.0, 2.0))
+    scheduler.start("b", beats(log, "b", 2.0))
+    scheduler.advance(5.0)
     assert [entry for entry in log if "@" in entry] == ["a@1", "a@2", "b@2"]
 
 
 def test_a_dropped_run_is_closed_and_never_goes_on():
     log: list[str] = []
-    agenda = Agenda()
-    agenda.start("a", beats(log, "a", 1.0))
-    assert agenda.drop("a") is True
-    assert agenda.drop("a") is False
-    agenda.advance(5.0)
+    scheduler = Scheduler()
+    scheduler.start("a", beats(log, "a", 1.0))
+    assert scheduler.drop("a") is True
+    assert scheduler.drop("a") is False
+    scheduler.advance(5.0)
     assert log == ["a over"]
 
 
 def test_a_new_run_of_a_name_replaces_the_old_one():
     log: list[str] = []
-    agenda = Agenda()
-    agenda.start("a", beats(log, "old", 1.0))
-    agenda.start("a", beats(log, "new", 1.0))
-    agenda.advance(5.0)
+    scheduler = Scheduler()
+    scheduler.start("a", beats(log, "old", 1.0))
+    scheduler.start("a", beats(log, "new", 1.0))
+    scheduler.advance(5.0)
     assert log == ["old over", "new@1", "new over"]
 
 
 def test_clearing_cuts_everything():
     log: list[str] = []
-    agenda = Agenda()
+    scheduler = Scheduler()
     for name in "ab":
-        agenda.start(name, beats(log, name, 1.0))
-    agenda.clear()
-    assert (sorted(log), agenda.next_due, "a" in agenda) == (["a over", "b over"], None, False)
+        scheduler.start(name, beats(log, name, 1.0))
+    scheduler.clear()
+    assert (sorted(log), scheduler.next_due, "a" in scheduler) == (["a over", "b over"], None, False)
 
 
 def test_a_run_may_start_its_successor_under_its_own_name():
     log: list[str] = []
-    agenda = Agenda()
+    scheduler = Scheduler()
 
     def first() -> Run:
         yield 1.0
         log.append("first")
-        agenda.start("a", beats(log, "next", 2.0))
+        scheduler.start("a", beats(log, "next", 2.0))
 
-    agenda.start("a", first())
-    agenda.advance(5.0)
+    scheduler.start("a", first())
+    scheduler.advance(5.0)
     assert log == ["first", "next@2", "next over"]
 
 
 def test_a_run_cannot_go_back_in_time():
     log: list[str] = []
-    agenda = Agenda()
-    agenda.start("a", beats(log, "a", 5.0, 1.0))
-    agenda.advance(5.0)
+    scheduler = Scheduler()
+    scheduler.start("a", beats(log, "a", 5.0, 1.0))
+    scheduler.advance(5.0)
     assert log == ["a@5", "a@1", "a over"]
 
 
@@ -107,10 +107,10 @@ def test_an_endless_run_costs_one_beat():
             at += 1
             yield at
 
-    agenda = Agenda()
-    agenda.start("a", endless())
-    agenda.advance(1000.0)
-    assert agenda.next_due == 1001.0
+    scheduler = Scheduler()
+    scheduler.start("a", endless())
+    scheduler.advance(1000.0)
+    assert scheduler.next_due == 1001.0
 
 
 def test_what_a_run_raises_is_not_swallowed():
@@ -118,11 +118,11 @@ def test_what_a_run_raises_is_not_swallowed():
         yield 1.0
         raise ZeroDivisionError
 
-    agenda = Agenda()
-    agenda.start("a", broken())
+    scheduler = Scheduler()
+    scheduler.start("a", broken())
     with pytest.raises(ZeroDivisionError):
-        agenda.advance(1.0)
-    assert agenda.next_due is None
+        scheduler.advance(1.0)
+    assert scheduler.next_due is None
 
 
 @given(
@@ -132,9 +132,9 @@ def test_what_a_run_raises_is_not_swallowed():
 def test_looking_more_often_changes_nothing(runs: list[list[int]], looks: list[int]):
     logs: tuple[list[str], list[str]] = ([], [])
     for log, instants in zip(logs, ([30], [*looks, 30]), strict=True):
-        agenda = Agenda()
+        scheduler = Scheduler()
         for number, run in enumerate(runs):
-            agenda.start(str(number), beats(log, str(number), *map(float, run)))
+            scheduler.start(str(number), beats(log, str(number), *map(float, run)))
         for now in instants:
-            agenda.advance(float(now))
+            scheduler.advance(float(now))
     assert logs[0] == logs[1]
