@@ -16,12 +16,12 @@ from pathlib import Path
 
 import click
 
-from clinic_agent.app.settings import Settings, settings_from
+from clinic_agent.app.settings import AppSettings, settings_from
 from clinic_agent.call.connection import CallFailed
 from clinic_agent.call.microphone import NoMicrophone, person
 from clinic_agent.call.pcm import read_wav, write_wav
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.retry import Patience
+from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.tool import Unavailable
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
@@ -110,11 +110,11 @@ def call(
             out.mkdir(parents=True, exist_ok=True)
         with _schedule(database) as schedule:
             assistant = clinic_assistant(Clinic(today.date() if today else this_day, schedule))
-            patience = Patience(turn_s=timeout_s)
+            retry = RetryPolicy(turn_s=timeout_s)
             if mic:
-                made = _spoken(config, assistant, this_day, patience)
+                made = _spoken(config, assistant, this_day, retry)
             else:
-                made = run_call(config, words, assistant, priced_on=this_day, patience=patience, plays=not fast)
+                made = run_call(config, words, assistant, priced_on=this_day, retry=retry, plays=not fast)
             report = asyncio.run(made)
     except (CallFailed, NoMicrophone, Unavailable, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
@@ -125,14 +125,14 @@ def call(
         raise BrokeOff(report.failure)
 
 
-async def _spoken(config: Config, assistant: Assistant, priced_on: date, patience: Patience) -> CallReport:
+async def _spoken(config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy) -> CallReport:
     """A call by whoever sits here, until they or the assistant hang up."""
     hang_up = asyncio.Event()
     caller = person(hang_up)
     with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the program
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, hang_up.set)
     click.echo("Speak; Ctrl-C hangs up.", err=True)
-    report, _ = await run_open_call(config, caller, assistant, priced_on=priced_on, patience=patience)
+    report, _ = await run_open_call(config, caller, assistant, priced_on=priced_on, retry=retry)
     return report
 
 
@@ -217,7 +217,7 @@ def ui(host: str, port: int, **chosen: str | None) -> None:
     os.execv(command[0], command)  # so that signals reach it
 
 
-def _settings(chosen: Mapping[str, str | None]) -> Settings:
+def _settings(chosen: Mapping[str, str | None]) -> AppSettings:
     try:
         return settings_from({**environment(), **_named(chosen)})
     except ValueError as problem:

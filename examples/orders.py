@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from clinic_agent.call.tool import Arguments, Refused, Result, Tool, Tools
+from clinic_agent.call.tool import Arguments, Result, Tool, ToolRefused, Tools
 from clinic_agent.clinic.assistant import Assistant, run_call
 from clinic_agent.config import environment, from_environment
 
@@ -57,13 +57,13 @@ class Shop:
     def stop(self, asked: StopOrder, _: str) -> Result:
         """Stopping twice is stopping once, so the idempotency key is not needed."""
         if self._state(asked.number) == "sent":
-            raise Refused(f"order {asked.number} has been sent already")
+            raise ToolRefused(f"order {asked.number} has been sent already")
         self.orders[asked.number] = "stopped"
         return {"number": asked.number, "state": "stopped"}
 
     def _state(self, number: int) -> str:
         if number not in self.orders:
-            raise Refused(f"there is no order {number}; ask for the number again")
+            raise ToolRefused(f"there is no order {number}; ask for the number again")
         return self.orders[number]
 
 

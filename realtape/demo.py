@@ -19,9 +19,9 @@ import click
 from clinic_agent.call.open_mic import ASSISTANT, CALLER, microphone
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, read_wav, write_stereo_wav, write_wav
 from clinic_agent.call.playback import Playback
-from clinic_agent.call.recording import Recording
+from clinic_agent.call.recording import CallRecording
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.scripted_caller import After, Caller, Cue, Into
+from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller
 from clinic_agent.clinic.assistant import clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, from_environment
@@ -106,19 +106,19 @@ async def _call(mock: MockServer, said: list[bytes]) -> CallReport:
         return await run_call(_config(mock), said, clinic_assistant(Clinic(DAY)), priced_on=DAY)
 
 
-async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, Recording]:
+async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, CallRecording]:
     def caller(hearing: Playback) -> AsyncIterator[bytes]:
         ask, choose = said
         # The caller hears four utterances: a word while the agent looks up times, the offer, a word while it books, and
         # the confirmation.
-        cues = [Cue(After(0, 0.5), ask), Cue(Into(2, 1.0), choose), Cue(After(4, 1.0))]
-        return microphone(Caller(cues, hearing).speak)
+        cues = [Cue(After(0, 0.5), ask), Cue(During(2, 1.0), choose), Cue(After(4, 1.0))]
+        return microphone(ScriptedCaller(cues, hearing).speak)
 
     async with mock:
         return await run_open_call(_config(mock), caller, clinic_assistant(Clinic(DAY)), priced_on=DAY)
 
 
-def _write_call(out: Path, report: CallReport, recording: Recording) -> list[str]:
+def _write_call(out: Path, report: CallReport, recording: CallRecording) -> list[str]:
     """Write the audio and the picture of the call; gives the lines to print about them."""
     write_stereo_wav(out / "call.wav", recording.caller, recording.heard_track())
     unheard = [Clip(sound.start_s, sound.pcm, "sent, not played") for sound in recording.dropped]
@@ -126,7 +126,7 @@ def _write_call(out: Path, report: CallReport, recording: Recording) -> list[str
         Track(CALLER, [Clip(0.0, recording.caller)]),
         Track(ASSISTANT, [*(Clip(sound.start_s, sound.pcm) for sound in recording.heard), *unheard]),
     ]
-    marks = [Mark(each.at_s, each.lane, each.label, each.alarm) for each in recording.moments]
+    marks = [Mark(each.at_s, each.lane, each.label, each.alarm) for each in recording.timeline]
     title = "A booking over an open microphone"
     subtitle = f"{report.model} · server VAD · the caller speaks over the offer · {report.cost.shown}"
     try:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
-from clinic_agent.call.connection import DEFAULT_PATIENCE, CallFailed, Watch, unwatched
+from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed, Watcher, unwatched
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.retry import Patience
+from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Event
-from clinic_agent.clinic.assistant import Assistant, Call, calling
+from clinic_agent.clinic.assistant import AgentCall, Assistant, calling
 from clinic_agent.config import Config
 
 HOLD_S = 30.0
@@ -39,7 +39,7 @@ class NotContinued(Exception):
 class _Ear:
     """Whoever is told of a call's frames just now."""
 
-    watch: Watch
+    watch: Watcher
 
     def __call__(self, way: Literal["sent", "received"], event: Event) -> None:
         self.watch(way, event)
@@ -49,14 +49,14 @@ class _Ear:
 class _Held:
     """One call on the line."""
 
-    call: Call
+    call: AgentCall
     ear: _Ear
     hang_up: AsyncExitStack
     timer: asyncio.TimerHandle | None = None
 
 
 @dataclass(slots=True)
-class Exchange:
+class HeldCalls:
     """All calls that wait. It belongs to one event loop; close it there."""
 
     hold_s: float = HOLD_S
@@ -73,8 +73,8 @@ class Exchange:
         conversation_id: str | None = None,
         *,
         priced_on: date,
-        patience: Patience = DEFAULT_PATIENCE,
-        watch: Watch = unwatched,
+        retry: RetryPolicy = DEFAULT_RETRY,
+        watch: Watcher = unwatched,
     ) -> CallReport:
         """Say something in a new conversation, or in one that was begun here or elsewhere; what came of just that.
 
@@ -86,7 +86,7 @@ class Exchange:
             raise NotContinued("somebody is speaking in this conversation; wait for the answer", busy=True)
         self._talking |= {place} if conversation_id else set()
         try:
-            async with self._on_the_line(config, assistant, conversation_id, priced_on, patience, watch) as call:
+            async with self._on_the_line(config, assistant, conversation_id, priced_on, retry, watch) as call:
                 # Whoever asks twice, because an answer was lost, does nothing twice.
                 call.tools = replace(assistant.tools, call_key=f"{self._name}:{call.conversation_id}")
                 turns, cost = len(call.turns), call.cost
@@ -107,12 +107,18 @@ class Exchange:
 
     @asynccontextmanager
     async def _on_the_line(
-        self, config: Config, assistant: Assistant, known: str | None, priced_on: date, patience: Patience, watch: Watch
-    ) -> AsyncIterator[Call]:
+        self,
+        config: Config,
+        assistant: Assistant,
+        known: str | None,
+        priced_on: date,
+        retry: RetryPolicy,
+        watch: Watcher,
+    ) -> AsyncIterator[AgentCall]:
         held = self._waiting.pop((config.url, known or ""), None)
         if held is None:
             there = config if known is None else config.resuming(known)
-            held = await _dialled(there, assistant, priced_on, patience, _Ear(watch))
+            held = await _dialled(there, assistant, priced_on, retry, _Ear(watch))
         if held.timer is not None:
             held.timer.cancel()
         held.ear.watch = watch
@@ -143,7 +149,7 @@ class Exchange:
         task.add_done_callback(self._closing.discard)
 
 
-async def _dialled(config: Config, assistant: Assistant, priced_on: date, patience: Patience, ear: _Ear) -> _Held:
+async def _dialled(config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy, ear: _Ear) -> _Held:
     stack = AsyncExitStack()
-    made = calling(config, assistant, priced_on=priced_on, patience=patience, plays=False, watch=ear)
+    made = calling(config, assistant, priced_on=priced_on, retry=retry, plays=False, watch=ear)
     return _Held(await stack.enter_async_context(made), ear, stack)

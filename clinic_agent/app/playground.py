@@ -21,8 +21,8 @@ import streamlit as st
 
 from clinic_agent.app import control_plane
 from clinic_agent.app.control_plane import NotChanged
-from clinic_agent.app.held_calls import Exchange, NotContinued
-from clinic_agent.app.settings import Settings, settings_from, today
+from clinic_agent.app.held_calls import HeldCalls, NotContinued
+from clinic_agent.app.settings import AppSettings, settings_from, today
 from clinic_agent.call.connection import CallFailed
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, wav_file, wav_samples
@@ -52,7 +52,7 @@ _SOUND = re.compile(r"""(\baudio:\s*)(["']?)([^\s"',{}]+\.wav)\2""")
 
 
 @dataclass
-class Talk:
+class DemoCall:
     """A conversation so far."""
 
     conversation_id: str | None = None
@@ -70,11 +70,11 @@ class Talk:
         return f"${float(sum(known, Fraction())):.4f}" if len(known) == len(prices) else "not known"
 
 
-class Telephone:
+class CallThread:
     """Calls stay on the line while the page is not running: they live in a thread of their own, all pages' together."""
 
     def __init__(self) -> None:
-        self.exchange = Exchange()
+        self.held_calls = HeldCalls()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="telephone", daemon=True)
         self._thread.start()
@@ -85,34 +85,34 @@ class Telephone:
 
     def end(self) -> None:
         """Hang up all calls and end the thread."""
-        asyncio.run_coroutine_threadsafe(self.exchange.close(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self.held_calls.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
 @st.cache_resource(show_spinner=False)
-def _telephone() -> Telephone:
-    return Telephone()
+def _call_thread() -> CallThread:
+    return CallThread()
 
 
-def take_turn(settings: Settings, talk: Talk, words: str | bytes, failing: tuple[str, ...]) -> None:
+def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing: tuple[str, ...]) -> None:
     """Say something and note what comes of it; a call that fails is noted as well."""
     began_s, number = perf_counter(), str(len(talk.turns) + 1)
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
         talk.events.append((number, (perf_counter() - began_s) * 1000, way, str(event["type"])))
 
-    telephone = _telephone()
+    thread = _call_thread()
     talk.failure = None
     try:
         with SqliteSchedule(settings.database) as schedule:
             assistant = clinic_assistant(Clinic(settings.day, schedule))
             assistant = replace(assistant, tools=assistant.tools.failing(failing))
-            said = telephone.exchange.say(
+            said = thread.held_calls.say(
                 settings.config, [words], assistant, talk.conversation_id, priced_on=today(), watch=watch
             )
-            report = telephone.wait_for(said)
+            report = thread.wait_for(said)
     except (CallFailed, NotContinued, Unavailable) as failed:
         talk.failure = str(failed)
         return
@@ -126,7 +126,7 @@ def page() -> None:
     """The whole page, as Streamlit runs it at every touch."""
     st.set_page_config(page_title=NAME, page_icon=":material/call:", layout="wide")
     settings = _settings()
-    talk: Talk = st.session_state.setdefault("talk", Talk())
+    talk: DemoCall = st.session_state.setdefault("talk", DemoCall())
     failing = _sidebar(settings)
     st.title(NAME, anchor=False)
     st.caption("The clinic's telephone assistant, one turn at a time. Transcripts stay in this window.")
@@ -141,7 +141,7 @@ def page() -> None:
         _state(settings, talk)
 
 
-def _settings() -> Settings:
+def _settings() -> AppSettings:
     try:
         settings = settings_from(environment())
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -152,14 +152,14 @@ def _settings() -> Settings:
         st.stop()
 
 
-def _sidebar(settings: Settings) -> tuple[str, ...]:
+def _sidebar(settings: AppSettings) -> tuple[str, ...]:
     """The switches; gives the tools that shall be out of order."""
     with st.sidebar:
         st.subheader("Service", anchor=False)
         st.markdown(f"`{settings.config.shown_url}`  \n{settings.config.model}")
         st.caption(f"The clinic's date is {settings.day:%A}, {settings.day}.")
         if st.button("New call", icon=":material/call_end:", width="stretch"):
-            st.session_state.talk = Talk()
+            st.session_state.talk = DemoCall()
             st.rerun()
         st.subheader("Out of order", anchor=False)
         chosen = st.selectbox("Tools", list(OUT_OF_ORDER), key="broken", help="These tools answer with an error.")
@@ -205,12 +205,12 @@ def _words() -> str | bytes | None:
     """What the caller says now: typed, or a recording that was sent off."""
     typed = st.chat_input("Type what the caller says", key="typed", max_chars=2000)
     with st.expander("Speak instead", icon=":material/mic:"):
-        recorded = st.audio_input("Record", sample_rate=SAMPLE_RATE_HZ, key="recorded")
+        call_recording = st.audio_input("Record", sample_rate=SAMPLE_RATE_HZ, key="recorded")
         uploaded = st.file_uploader("or upload a WAV file, 24 kHz mono 16-bit", type="wav", key="uploaded")
-        sent = st.button("Send", icon=":material/send:", key="send", disabled=not (recorded or uploaded))
+        sent = st.button("Send", icon=":material/send:", key="send", disabled=not (call_recording or uploaded))
     if typed:
         return str(typed)
-    file = uploaded or recorded
+    file = uploaded or call_recording
     if not sent or file is None:
         return None
     try:
@@ -220,7 +220,7 @@ def _words() -> str | bytes | None:
         return None
 
 
-def _conversation(talk: Talk) -> None:
+def _conversation(talk: DemoCall) -> None:
     if not (talk.turns or talk.failure):
         st.info("For example: *I would like a dental cleaning on July sixth.*", icon=":material/lightbulb:")
     for turn in talk.turns:
@@ -244,7 +244,7 @@ def _figures(turn: Turn) -> str:
     return f"{first} · {float(turn.cost.output_s):.1f} s of sound · {turn.cost.shown}".replace("$", r"\$")
 
 
-def _state(settings: Settings, talk: Talk) -> None:
+def _state(settings: AppSettings, talk: DemoCall) -> None:
     """What is the case after this turn: money, bookings, frames."""
     spoken, heard, cost = st.columns([3, 3, 4])
     spoken.metric("Sent", f"{float(sum(each.input_s for each in talk.costs)):.1f} s")

@@ -28,23 +28,23 @@ from clinic_agent.app import voice as app_voice
 from clinic_agent.app.browser import BrowserCalls, mint
 from clinic_agent.app.call_log import CallLog
 from clinic_agent.app.guard import Guard
-from clinic_agent.app.held_calls import Exchange, NotContinued
+from clinic_agent.app.held_calls import HeldCalls, NotContinued
 from clinic_agent.app.problems import Problem, call_failed
-from clinic_agent.app.settings import Settings, today
-from clinic_agent.app.voice import Asked, Said, VoiceAnswer
-from clinic_agent.call.connection import CallFailed, Watch, unwatched
+from clinic_agent.app.settings import AppSettings, today
+from clinic_agent.app.voice import CallRequest, TranscriptLine, VoiceAnswer
+from clinic_agent.call.connection import CallFailed, Watcher, unwatched
 from clinic_agent.call.cost import LATEST, USD_PER_MINUTE, USD_PER_TEXT_ITEM, resolved
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.retry import Patience
+from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Event
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, open_mic_config
 from clinic_agent.clinic.clinic import NAME, Clinic
 from clinic_agent.clinic.schedule import Schedule
 
 WEB = Path(__file__).parent / "web"
-MAX_LINES = 8
+MAX_CALLS = 8
 """Calls that programs may have on at once."""
-PATIENCE = Patience(dials=1, turn_s=60.0)
+RETRY = RetryPolicy(attempts=1, turn_s=60.0)
 """Whoever asks over HTTP is told at once that the service is busy, and may come back."""
 _log = logging.getLogger(__name__)
 mimetypes.add_type("text/javascript", ".js")  # Windows may have learnt another, and browsers then refuse modules
@@ -52,21 +52,21 @@ router = APIRouter()
 
 
 @dataclass(slots=True)
-class Desk:
+class AppState:
     """What all requests share."""
 
-    settings: Settings
+    settings: AppSettings
     schedule: Schedule
     log: CallLog
     calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))
-    exchange: Exchange = field(default_factory=Exchange)
+    held_calls: HeldCalls = field(default_factory=HeldCalls)
     lines: int = 0
 
     @contextmanager
     def line(self) -> Iterator[None]:
         """One of the lines for programs. Raises Problem when all are in use."""
-        if self.lines >= MAX_LINES:
-            raise Problem(429, f"{MAX_LINES} calls are on; try again in some seconds", retry_after="5")
+        if self.lines >= MAX_CALLS:
+            raise Problem(429, f"{MAX_CALLS} calls are on; try again in some seconds", retry_after="5")
         self.lines += 1
         try:
             yield
@@ -85,14 +85,14 @@ class Desk:
             _log.warning("a call could not be noted in %s: %s", self.log.path, error)
 
 
-def desk_of(request: Request) -> Desk:
+def state_of(request: Request) -> AppState:
     """The desk of the application."""
-    desk = request.app.state.desk
-    assert isinstance(desk, Desk)
-    return desk
+    state = request.app.state.clinic
+    assert isinstance(state, AppState)
+    return state
 
 
-AtDesk = Annotated[Desk, Depends(desk_of)]
+State = Annotated[AppState, Depends(state_of)]
 _VOICE: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
@@ -120,25 +120,25 @@ _VOICE: dict[str, Any] = {
 
 
 @router.post("/appointments/voice", **_VOICE)
-async def voice(request: Request, desk: AtDesk) -> VoiceAnswer:
+async def voice(request: Request, state: State) -> VoiceAnswer:
     """Call the clinic: one or more turns, typed or spoken, and the whole answer.
 
     With the `conversation_id` of an earlier answer the conversation goes on: at once on the same line, which is held
     for 30 s, and for about 30 minutes by a new one.
     """
-    asked = await app_voice.read(request, desk.settings.audio, desk.assistant().tools)
-    with desk.line():
-        return await _answered(desk, asked)
+    asked = await app_voice.read(request, state.settings.audio, state.assistant().tools)
+    with state.line():
+        return await _answered(state, asked)
 
 
 @router.post("/appointments/voice/stream", response_class=StreamingResponse, **_VOICE)
-async def stream(request: Request, desk: AtDesk) -> StreamingResponse:
+async def stream(request: Request, state: State) -> StreamingResponse:
     """The same as server-sent events, as they come: `transcript`, `audio`, `tool_call`, `tool_result`, and at the end
     `done` with the answer (its sound was sent before), or `problem`.
 
     Whoever stops reading hangs up.
     """
-    asked = await app_voice.read(request, desk.settings.audio, desk.assistant().tools)
+    asked = await app_voice.read(request, state.settings.audio, state.assistant().tools)
     told: asyncio.Queue[bytes | Problem | None] = asyncio.Queue()
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
@@ -147,8 +147,8 @@ async def stream(request: Request, desk: AtDesk) -> StreamingResponse:
 
     async def call() -> None:
         try:
-            with desk.line():
-                answer = await _answered(desk, asked, watch)
+            with state.line():
+                answer = await _answered(state, asked, watch)
             told.put_nowait(app_voice.sse("done", answer.model_dump(exclude={"audio_wav_base64"})))
         except Problem as problem:
             told.put_nowait(problem)
@@ -178,21 +178,21 @@ async def _events(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _answered(desk: Desk, asked: Asked, watch: Watch = unwatched) -> VoiceAnswer:
+async def _answered(state: AppState, asked: CallRequest, watch: Watcher = unwatched) -> VoiceAnswer:
     """Make the call and note it. Raises Problem, with what was said until then, when it fails."""
-    assistant = desk.assistant()
+    assistant = state.assistant()
     assistant = replace(assistant, tools=assistant.tools.failing(asked.failing))
-    config, known, day = desk.settings.config, asked.conversation_id, today()
+    config, known, day = state.settings.config, asked.conversation_id, today()
     try:
-        report = await desk.exchange.say(
-            config, asked.words, assistant, known, priced_on=day, patience=PATIENCE, watch=watch
+        report = await state.held_calls.say(
+            config, asked.words, assistant, known, priced_on=day, retry=RETRY, watch=watch
         )
     except CallFailed as failed:
         raise call_failed(failed) from failed
     except NotContinued as problem:
         raise Problem(409 if problem.busy else 410, str(problem)) from problem
-    answer = app_voice.answer(report, desk.log.notice)
-    desk.note(app_voice.kept(report, answer.transcript), _sound(report))
+    answer = app_voice.answer(report, state.log.notice)
+    state.note(app_voice.kept(report, answer.transcript), _sound(report))
     if report.failure is not None:
         raise Problem(502, report.failure, **answer.model_dump(exclude={"audio_wav_base64"}))
     return answer
@@ -209,7 +209,7 @@ class Price(BaseModel):
     usd_per_text_item: str
 
 
-class Session(BaseModel):
+class SessionAnswer(BaseModel):
     """What a page needs for one call of its own; the server's key is not in it."""
 
     clinic: str
@@ -227,17 +227,17 @@ class Session(BaseModel):
 
 
 @router.post("/session")
-async def session(desk: AtDesk) -> Session:
+async def session(state: State) -> SessionAnswer:
     """A short-lived secret for a browser, and all it needs for one call over an open microphone."""
-    config, assistant = desk.settings.config, desk.assistant()
-    token = desk.calls.begin(assistant.tools)
+    config, assistant = state.settings.config, state.assistant()
+    token = state.calls.begin(assistant.tools)
     try:
         secret = await mint(config)
     except Problem:
-        desk.calls.end(token)
+        state.calls.end(token)
         raise
     per_minute = {name: str(float(usd)) for name, usd in USD_PER_MINUTE.items()}
-    return Session(
+    return SessionAnswer(
         clinic=NAME,
         url=config.session_url,
         value=secret.value,
@@ -250,7 +250,7 @@ async def session(desk: AtDesk) -> Session:
             usd_per_minute={**per_minute, LATEST: per_minute[resolved(LATEST, today())]},
             usd_per_text_item=str(float(USD_PER_TEXT_ITEM)),
         ),
-        recording_notice=desk.log.notice,
+        recording_notice=state.log.notice,
     )
 
 
@@ -292,31 +292,31 @@ class ToolAnswer(BaseModel):
 
 
 @router.post("/session/tools")
-def run_tool(asked: ToolRequest, token: Token, desk: AtDesk) -> ToolAnswer:
+def run_tool(asked: ToolRequest, token: Token, state: State) -> ToolAnswer:
     """Run one of the clinic's tools for a page's call. The same `call_id` again gives the same result."""
-    return ToolAnswer(result=desk.calls.run(token, asked.call_id, asked.name, asked.arguments))
+    return ToolAnswer(result=state.calls.run(token, asked.call_id, asked.name, asked.arguments))
 
 
 class EndRequest(BaseModel):
     """What the page knows of its call."""
 
     conversation_id: Annotated[str | None, Field(max_length=200)] = None
-    transcript: Annotated[list[Said], Field(max_length=1000)] = []
+    transcript: Annotated[list[TranscriptLine], Field(max_length=1000)] = []
     usd: Annotated[str | None, Field(max_length=20)] = None
 
 
-class Ended(BaseModel):
+class EndAnswer(BaseModel):
     """The call is over, and its words are kept."""
 
     ended: bool = True
 
 
 @router.post("/session/end")
-def end(told: EndRequest, token: Token, desk: AtDesk) -> Ended:
+def end(told: EndRequest, token: Token, state: State) -> EndAnswer:
     """Hang up: the token is worth nothing any more, and the transcript is kept."""
-    done = desk.calls.end(token)
-    desk.note({"by": "page", **told.model_dump(), "tools": done})
-    return Ended()
+    done = state.calls.end(token)
+    state.note({"by": "page", **told.model_dump(), "tools": done})
+    return EndAnswer()
 
 
 class Health(BaseModel):
@@ -328,19 +328,19 @@ class Health(BaseModel):
 
 
 @router.get("/healthz")
-def healthz(desk: AtDesk) -> Health:
+def healthz(state: State) -> Health:
     """Whether the server is up and its calendar can be read. It does not call the voice service."""
     try:
-        desk.schedule.transfers()
+        state.schedule.transfers()
     except Exception as error:
         raise Problem(503, f"the calendar cannot be read ({type(error).__name__}); check CLINIC_DATA") from error
-    return Health(url=desk.settings.config.shown_url, model=desk.settings.config.model)
+    return Health(url=state.settings.config.shown_url, model=state.settings.config.model)
 
 
 @router.get("/", include_in_schema=False)
-def page(desk: AtDesk) -> HTMLResponse:
+def page(state: State) -> HTMLResponse:
     """The call page."""
-    service = urlsplit(desk.settings.config.url)
+    service = urlsplit(state.settings.config.url)
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",
@@ -352,7 +352,7 @@ def page(desk: AtDesk) -> HTMLResponse:
         "frame-ancestors": "'none'",
     }
     text = "; ".join(f"{name} {value}" for name, value in policy.items())
-    html = (WEB / "index.html").read_text(encoding="utf-8").replace("{{ notice }}", escape(desk.log.notice))
+    html = (WEB / "index.html").read_text(encoding="utf-8").replace("{{ notice }}", escape(state.log.notice))
     return HTMLResponse(html, headers={"Content-Security-Policy": text})
 
 
@@ -362,14 +362,14 @@ def docs(request: Request) -> HTMLResponse:
     return app_docs.page(request.app.openapi())
 
 
-def create_app(settings: Settings, schedule: Schedule) -> FastAPI:
+def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
     """The application on one calendar. It hangs up all calls when it ends; whoever opened the calendar closes it."""
-    desk = Desk(settings, schedule, CallLog(settings.data, keep_audio=settings.keep_audio))
+    state = AppState(settings, schedule, CallLog(settings.data, keep_audio=settings.keep_audio))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await desk.exchange.close()
+        await state.held_calls.close()
 
     app = FastAPI(
         lifespan=lifespan,
@@ -379,7 +379,7 @@ def create_app(settings: Settings, schedule: Schedule) -> FastAPI:
         redoc_url=None,
         responses={"default": {"description": "A problem", "content": {app_problems.MEDIA_TYPE: {}}}},
     )
-    app.state.desk = desk
+    app.state.clinic = state
     app.include_router(router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     app.add_middleware(Guard, hosts=settings.hosts)

@@ -9,14 +9,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from clinic_agent.app.routes import create_app
-from clinic_agent.app.settings import Settings, settings_from
+from clinic_agent.app.settings import AppSettings, settings_from
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import environment
 
 MAX_CONNECTIONS = 200
 
 
-def run(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until interrupted; `ready` is told the address once it listens. Port 0 picks a free one.
 
     Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar, and
@@ -50,7 +50,7 @@ def from_environment() -> FastAPI:
     return create_app(settings, _calendar(settings))
 
 
-def _calendar(settings: Settings) -> SqliteSchedule:
+def _calendar(settings: AppSettings) -> SqliteSchedule:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SqliteSchedule(settings.database)
 

@@ -15,7 +15,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AppSettings:
     """Where to call, where to keep things, and what is allowed."""
 
     config: Config
@@ -50,7 +50,7 @@ def today() -> date:
     return date.today()  # noqa: TID251 - where a call comes in, its date comes in
 
 
-def settings_from(environ: Mapping[str, str]) -> Settings:
+def settings_from(environ: Mapping[str, str]) -> AppSettings:
     """Read what `from_environment` reads, and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_HOSTS (names, by
     commas), CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
 
@@ -61,7 +61,7 @@ def settings_from(environ: Mapping[str, str]) -> Settings:
         return environ.get(name, "").strip()
 
     names = tuple(name.strip() for name in given("CLINIC_HOSTS").split(",") if name.strip())
-    return Settings(
+    return AppSettings(
         config=from_environment(environ),
         data=Path(given("CLINIC_DATA") or DATA),
         audio=_folder("CLINIC_AUDIO", given("CLINIC_AUDIO")),

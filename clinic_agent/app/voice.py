@@ -30,7 +30,7 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 FileName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class SaidTurn(BaseModel):
+class TurnRequest(BaseModel):
     """One turn of the caller: typed, or spoken in a file of the allowed folder."""
 
     model_config = ConfigDict(extra="forbid")
@@ -39,7 +39,7 @@ class SaidTurn(BaseModel):
     audio_path: FileName | None = None
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> SaidTurn:
+    def _one_of_them(self) -> TurnRequest:
         if (self.text is None) == (self.audio_path is None):
             raise ValueError("give either text or audio_path")
         return self
@@ -71,7 +71,7 @@ class VoiceRequest(BaseModel):
 
     text: Words | None = None
     audio_path: Annotated[FileName | None, Field(description="a WAV file inside the folder CLINIC_AUDIO")] = None
-    turns: Annotated[list[SaidTurn] | None, Field(min_length=1, max_length=MAX_TURNS)] = None
+    turns: Annotated[list[TurnRequest] | None, Field(min_length=1, max_length=MAX_TURNS)] = None
     conversation_id: Annotated[
         str | None,
         Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="of an earlier answer, to go on with that conversation"),
@@ -86,12 +86,12 @@ class VoiceRequest(BaseModel):
             raise ValueError("give one of text, audio_path and turns")
         return self
 
-    def said(self) -> list[SaidTurn]:
+    def said(self) -> list[TurnRequest]:
         """The caller's turns, in order."""
-        return self.turns or [SaidTurn(text=self.text, audio_path=self.audio_path)]
+        return self.turns or [TurnRequest(text=self.text, audio_path=self.audio_path)]
 
 
-class Said(BaseModel):
+class TranscriptLine(BaseModel):
     """A line of the transcript."""
 
     role: Literal["caller", "assistant"]
@@ -127,7 +127,7 @@ class VoiceAnswer(BaseModel):
 
     conversation_id: str | None
     model: str
-    transcript: list[Said]
+    transcript: list[TranscriptLine]
     tool_calls: list[ToolCall]
     latency_ms: Latency
     audio_seconds: Seconds
@@ -140,7 +140,7 @@ class VoiceAnswer(BaseModel):
     ] = None
 
 
-class Asked(BaseModel):
+class CallRequest(BaseModel):
     """A request, read: each of `words` is a turn, text as typed or PCM16 mono 24 kHz as spoken."""
 
     words: list[str | bytes]
@@ -148,7 +148,7 @@ class Asked(BaseModel):
     failing: list[str]
 
 
-async def read(request: Request, folder: Path | None, tools: Tools) -> Asked:
+async def read(request: Request, folder: Path | None, tools: Tools) -> CallRequest:
     """What a request says, as JSON, as a form with WAV files, or as one WAV file. Raises Problem for anything else."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
@@ -162,7 +162,7 @@ async def read(request: Request, folder: Path | None, tools: Tools) -> Asked:
         raise Problem(415, "send application/json, multipart/form-data or audio/wav; GET /docs shows examples")
     if sum(samples(said) for said in words if isinstance(said, bytes)) > MAX_SPEECH_S * SAMPLE_RATE_HZ:
         raise Problem(413, f"send at most {MAX_SPEECH_S} s of speech in one request")
-    return Asked(words=words, conversation_id=asked.conversation_id, failing=_failing(asked, tools))
+    return CallRequest(words=words, conversation_id=asked.conversation_id, failing=_failing(asked, tools))
 
 
 async def _json(request: Request) -> Any:
@@ -196,7 +196,7 @@ async def _form(request: Request, folder: Path | None) -> tuple[VoiceRequest, li
     return _validated({"text": "as sent", **settings}), words
 
 
-def _words(said: SaidTurn, folder: Path | None) -> str | bytes:
+def _words(said: TurnRequest, folder: Path | None) -> str | bytes:
     if said.text is not None:
         return said.text
     assert said.audio_path is not None
@@ -270,8 +270,8 @@ def answer(report: CallReport, notice: str, *, with_audio: bool = True) -> Voice
     )
 
 
-def _said(turn: Turn) -> list[Said]:
-    lines = [Said(role="caller", text=turn.heard), Said(role="assistant", text=turn.said)]
+def _said(turn: Turn) -> list[TranscriptLine]:
+    lines = [TranscriptLine(role="caller", text=turn.heard), TranscriptLine(role="assistant", text=turn.said)]
     return [line for line in lines if line.text]
 
 
@@ -301,12 +301,12 @@ def sse(name: str, data: Mapping[str, Any]) -> bytes:
 def schema() -> dict[str, Any]:
     """VoiceRequest as JSON schema without references, for the description of a route that takes several forms."""
     whole = VoiceRequest.model_json_schema()
-    turn = whole.pop("$defs")["SaidTurn"]
+    turn = whole.pop("$defs")["TurnRequest"]
     whole["properties"]["turns"]["anyOf"][0]["items"] = turn
     return whole
 
 
-def kept(report: CallReport, spoken_of: Sequence[Said]) -> dict[str, Any]:
+def kept(report: CallReport, spoken_of: Sequence[TranscriptLine]) -> dict[str, Any]:
     """What the log keeps of a call."""
     told = report.as_json()
     return {

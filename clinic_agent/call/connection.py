@@ -21,17 +21,17 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import samples
-from clinic_agent.call.retry import Patience, retry_after_s
+from clinic_agent.call.retry import RetryPolicy, retry_after_s
 from clinic_agent.call.turn import Event, FunctionCall, ToolRun, Turn, tool_run
 from clinic_agent.config import Config
 
 MAX_FRAME_BYTES = 4 * 2**20  # over a minute of sound in one frame; recorded ones hold about a second
 
-DEFAULT_PATIENCE = Patience()
+DEFAULT_RETRY = RetryPolicy()
 
 CallTool = Callable[[str, str], dict[str, Any]]
 """Runs a tool by name on a JSON text of arguments, in a thread of its own; must not raise."""
-Watch = Callable[[Literal["sent", "received"], Event], None]
+Watcher = Callable[[Literal["sent", "received"], Event], None]
 """Told every frame of a call as it crosses the wire; must be quick."""
 
 
@@ -48,39 +48,41 @@ class CallFailed(Exception):
 
 
 @asynccontextmanager
-async def dialled(
-    config: Config, *, priced_on: date, patience: Patience = DEFAULT_PATIENCE, watch: Watch = unwatched
-) -> AsyncIterator[Line]:
+async def open_connection(
+    config: Config, *, priced_on: date, retry: RetryPolicy = DEFAULT_RETRY, watch: Watcher = unwatched
+) -> AsyncIterator[ServiceConnection]:
     """Dial the endpoint; the connection closes with the block. `priced_on` is the day whose prices count.
 
     Dials again, as `patience` has it, when nobody answers or the service is busy (429, 5xx). Raises CallFailed when
     that does not help, and at once for any other refusal.
     """
-    line = Line(config, await dial(config, patience), Cost(config.model, priced_on), patience, watch)
+    connection = ServiceConnection(
+        config, await open_socket(config, retry), Cost(config.model, priced_on), retry, watch
+    )
     try:
-        yield line
+        yield connection
     finally:
-        await line.close()
+        await connection.close()
 
 
-async def dial(config: Config, patience: Patience) -> ClientConnection:
+async def open_socket(config: Config, retry: RetryPolicy) -> ClientConnection:
     """An open socket. Raises CallFailed, see `dialled`."""
-    random = Random(patience.seed)
+    random = Random(retry.seed)
     for attempt in count(1):
         try:
             return await connect(
                 config.session_url,
                 additional_headers={"Authorization": f"Bearer {config.key}"},
                 compression=None,  # base64 audio hardly shrinks, and deflate costs more than the rest of a frame
-                open_timeout=patience.open_s,
+                open_timeout=retry.open_s,
                 close_timeout=2,
                 max_size=MAX_FRAME_BYTES,
             )
         except (OSError, WebSocketException, asyncio.TimeoutError) as error:
-            wait_s = patience.wait_s(attempt, _asked_s(error), random) if _may_pass(error) else None
+            wait_s = retry.wait_s(attempt, _asked_s(error), random) if _may_pass(error) else None
             if wait_s is None:
                 tried = f" (after {attempt} attempts)" if attempt > 1 else ""
-                raise CallFailed(_why_not_connected(error, config, patience.open_s) + tried) from error
+                raise CallFailed(_why_not_connected(error, config, retry.open_s) + tried) from error
             await asyncio.sleep(wait_s)
     raise AssertionError("unreachable")
 
@@ -96,7 +98,7 @@ def _asked_s(error: Exception) -> float | None:
     return retry_after_s(error.response.headers) if isinstance(error, InvalidStatus) else None
 
 
-class Line:
+class ServiceConnection:
     """A connection, and the one that replaces it when it is lost: one call, whatever becomes of its sockets.
 
     `cost` is what it has cost so far; whoever decodes the sound that comes adds it there. `conversation_id` and `model`
@@ -104,7 +106,7 @@ class Line:
     """
 
     def __init__(
-        self, config: Config, socket: ClientConnection, cost: Cost, patience: Patience, watch: Watch = unwatched
+        self, config: Config, socket: ClientConnection, cost: Cost, retry: RetryPolicy, watch: Watcher = unwatched
     ) -> None:
         self.cost = cost
         self.conversation_id: str | None = None
@@ -112,7 +114,7 @@ class Line:
         """How often the connection was replaced so far."""
         self._config = config
         self._socket = socket
-        self._patience = patience
+        self._retry = retry
         self._watch = watch
         self._session: dict[str, Any] = {}
 
@@ -153,7 +155,7 @@ class Line:
     async def _begin(self, there: Config) -> None:
         while True:
             try:
-                return await bounded(self._configure(), self._patience.open_s)
+                return await bounded(self._configure(), self._retry.open_s)
             except CallFailed as failed:
                 if not self._may_replace(failed.__cause__):
                     raise
@@ -161,12 +163,12 @@ class Line:
 
     def _may_replace(self, error: BaseException | None) -> bool:
         lost = isinstance(error, ConnectionClosed) and _lost(error)
-        return lost and self.resumptions < self._patience.resumptions
+        return lost and self.resumptions < self._retry.resumptions
 
     async def _replace(self, there: Config) -> None:
         self.resumptions += 1
-        await asyncio.sleep(self._patience.settle_s)
-        self._socket = await dial(there, self._patience)
+        await asyncio.sleep(self._retry.settle_s)
+        self._socket = await open_socket(there, self._retry)
 
     async def _configure(self) -> None:
         # Which of the two comes first has changed over time; an update sent before either may be lost.

@@ -41,9 +41,9 @@ async def _duplex(sounddevice: Any, hearing: Playback, hang_up: asyncio.Event) -
     """PCM16 mono 24 kHz from the microphone as it is spoken; the loudspeaker plays what `hearing` says is heard."""
     loop, said, to_play = asyncio.get_running_loop(), asyncio.Queue[bytes](), deque[bytes](maxlen=_MOST_AHEAD)
 
-    def block(recorded: Any, played: Any, frames: int, time: Any, status: Any) -> None:
+    def block(call_recording: Any, played: Any, frames: int, time: Any, status: Any) -> None:
         """Called in a thread of the sound system, which must not wait."""
-        loop.call_soon_threadsafe(said.put_nowait, bytes(recorded))
+        loop.call_soon_threadsafe(said.put_nowait, bytes(call_recording))
         sound = to_play.popleft() if to_play else b""
         played[:] = sound[: frames * SAMPLE_BYTES].ljust(frames * SAMPLE_BYTES, b"\0")
 

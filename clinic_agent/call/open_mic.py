@@ -12,12 +12,12 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-from clinic_agent.call.connection import CallFailed, CallTool, Line, hung_up, now_s, run_tool, unusable
+from clinic_agent.call.connection import CallFailed, CallTool, ServiceConnection, hung_up, now_s, run_tool, unusable
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, samples
 from clinic_agent.call.playback import Playback
-from clinic_agent.call.recording import Moment, Recording, recorded
-from clinic_agent.call.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun, Turn, TurnSoFar, typed
+from clinic_agent.call.recording import CallRecording, TimelineEntry, call_recording
+from clinic_agent.call.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun, Turn, TurnInProgress, typed
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
@@ -34,14 +34,14 @@ class OpenMic:
 
     def __init__(self) -> None:
         self.playback = Playback()
-        self.moments: list[Moment] = []
+        self.timeline: list[TimelineEntry] = []
         self.ends_s: float | None = None
         """When the assistant hangs up; None as long as it does not."""
         self.asked_for: list[FunctionCall] = []
         """Tools to be run, all of one response; `ran` takes what came of them."""
-        self.turns: list[TurnSoFar] = [TurnSoFar()]
+        self.turns: list[TurnInProgress] = [TurnInProgress()]
         """The first is what the service says before the caller does; mostly nothing."""
-        self._turn_of: dict[str, TurnSoFar] = {}
+        self._turn_of: dict[str, TurnInProgress] = {}
         self._caller_item = ""
         self._caller_speaks = False
         self._audible = ""
@@ -115,19 +115,19 @@ class OpenMic:
             self._create_s = max(at_s, self.playback.ends_s)
         return again
 
-    def said(self) -> list[Moment]:
+    def said(self) -> list[TimelineEntry]:
         """What the assistant said, each utterance where its sound began."""
-        told: dict[str, Moment] = {}
-        for stretch in self.playback.stretches:
-            text = self._turn_of[stretch.item_id].said.get(stretch.item_id, "").strip()
-            told.setdefault(stretch.item_id, Moment(stretch.start_s, ASSISTANT, text))
+        told: dict[str, TimelineEntry] = {}
+        for segment in self.playback.segments:
+            text = self._turn_of[segment.item_id].said.get(segment.item_id, "").strip()
+            told.setdefault(segment.item_id, TimelineEntry(segment.start_s, ASSISTANT, text))
         return list(told.values())
 
-    def asked(self) -> list[Moment]:
+    def asked(self) -> list[TimelineEntry]:
         """What the caller said, each turn where the service noticed it."""
-        return [Moment(turn.began_s, CALLER, turn.heard) for turn in self.turns if turn.heard]
+        return [TimelineEntry(turn.began_s, CALLER, turn.heard) for turn in self.turns if turn.heard]
 
-    def _owner(self, event: Event) -> TurnSoFar:
+    def _owner(self, event: Event) -> TurnInProgress:
         """The turn an event belongs to: late ones of an answer that was cut are not the new turn's."""
         response = event.get("response")
         names = (event.get("response_id"), response.get("id") if isinstance(response, dict) else None)
@@ -144,7 +144,7 @@ class OpenMic:
         cuts = self.playback.cut(at_s)
         if cuts:
             heard = f"barge-in: playback cut at {cuts[0].heard_ms} ms"
-            self.moments.append(Moment(at_s, AGENT, heard, alarm=True))
+            self.timeline.append(TimelineEntry(at_s, AGENT, heard, alarm=True))
             turn = self._turn_of[cuts[0].item_id]
             mine = [name for name, owner in self._turn_of.items() if owner is turn]
             turn.heard_ms = sum(self.playback.heard_ms(name, at_s) for name in mine)
@@ -154,7 +154,7 @@ class OpenMic:
             self.turns[-1].first_audio_s = None
         else:
             self._caller_item, self._rounds = item_id, 0
-            self.turns.append(TurnSoFar(began_s=at_s, asked_s=at_s))
+            self.turns.append(TurnInProgress(began_s=at_s, asked_s=at_s))
             self._turn_of[item_id] = self.turns[-1]
         # A spoken item has one part. Older dates of the service refuse a truncate now and then: line.py lets that pass.
         return [
@@ -167,7 +167,7 @@ class OpenMic:
             for cut in cuts
         ]
 
-    def _response_done(self, turn: TurnSoFar, at_s: float) -> list[Event]:
+    def _response_done(self, turn: TurnInProgress, at_s: float) -> list[Event]:
         self._note(at_s, RESPONSES, f"response.done {turn.status}")
         if turn.status == "failed":
             raise CallFailed("the service failed to answer; call again")
@@ -198,17 +198,17 @@ class OpenMic:
         return results
 
     def _note(self, at_s: float, lane: str, label: str) -> None:
-        self.moments.append(Moment(at_s, lane, label))
+        self.timeline.append(TimelineEntry(at_s, lane, label))
 
 
 class OpenCall:
     """One call on one configured line: the microphone in, everything else out."""
 
-    def __init__(self, line: Line, call_tool: CallTool) -> None:
-        self._line = line
+    def __init__(self, connection: ServiceConnection, call_tool: CallTool) -> None:
+        self._connection = connection
         self._call_tool = call_tool
         self._state = OpenMic()
-        self._costs: list[Cost] = [line.cost]
+        self._costs: list[Cost] = [connection.cost]
         self._caller = bytearray()
         self._start_s: float | None = None
         self._up = asyncio.Event()
@@ -241,7 +241,7 @@ class OpenCall:
 
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far. What was sent between two beginnings of the caller's turns is the earlier one's cost."""
-        turns, costs = self._state.turns, [*self._costs, self._line.cost]
+        turns, costs = self._state.turns, [*self._costs, self._connection.cost]
         if not turns[0].audio and len(turns) > 1:  # the silence before the caller's first word belongs to that turn
             turns, costs = turns[1:], [costs[0], *costs[2:]]
         return tuple(
@@ -249,12 +249,12 @@ class OpenCall:
             for turn, before, after in zip(turns, costs[:-1], costs[1:], strict=True)
         )
 
-    def recording(self) -> Recording:
+    def recording(self) -> CallRecording:
         """The call so far, in sound and moments."""
         state = self._state
-        moments = [*state.moments, *state.asked(), *state.said()]
+        timeline = [*state.timeline, *state.asked(), *state.said()]
         start_s = self._start_s or 0.0
-        return recorded(bytes(self._caller), state.playback.stretches, state.playback.dropped, moments, start_s)
+        return call_recording(bytes(self._caller), state.playback.segments, state.playback.dropped, timeline, start_s)
 
     async def _speak(self, mic: AsyncIterator[bytes]) -> None:
         async for chunk in mic:
@@ -268,7 +268,7 @@ class OpenCall:
         while True:
             await self._up.wait()
             try:
-                return await self._line.send_audio(chunk)
+                return await self._connection.send_audio(chunk)
             except ConnectionClosed:
                 self._up.clear()  # which `_listen` notices as well
 
@@ -278,7 +278,7 @@ class OpenCall:
                 await self._hear()
             except ConnectionClosed as closed:
                 self._up.clear()
-                await self._line.resume(closed)
+                await self._connection.resume(closed)
                 await self._send(self._state.resumed(now_s()))
                 self._up.set()
 
@@ -287,7 +287,7 @@ class OpenCall:
         await self._send(self._state.due(now_s()))
         due_s = self._state.next_due
         try:
-            event = await asyncio.wait_for(self._line.receive(), None if due_s is None else due_s - now_s())
+            event = await asyncio.wait_for(self._connection.receive(), None if due_s is None else due_s - now_s())
         except asyncio.TimeoutError:
             return
         await self._send(self._take(event))
@@ -297,7 +297,7 @@ class OpenCall:
 
     async def _send(self, events: list[Event]) -> None:
         for event in events:
-            await self._line.send(event)
+            await self._connection.send(event)
 
     def _take(self, event: Event) -> list[Event]:
         state = self._state
@@ -306,9 +306,9 @@ class OpenCall:
             answers = state.take(event, now_s())
         except (KeyError, TypeError, ValueError) as error:
             raise unusable(event, error) from error
-        self._line.cost = self._line.cost.plus(output_samples=state.received_samples - sound)
+        self._connection.cost = self._connection.cost.plus(output_samples=state.received_samples - sound)
         if len(state.turns) > turns:
-            self._costs.append(self._line.cost)
+            self._costs.append(self._connection.cost)
         return answers
 
 

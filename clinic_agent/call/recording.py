@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from clinic_agent.call.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ
-from clinic_agent.call.playback import Stretch
+from clinic_agent.call.playback import PlayedSegment
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelineEntry:
     """Something that happened, and whom or what it belongs to. An `alarm` broke in on something else."""
 
     at_s: float
@@ -22,7 +22,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class TimedAudio:
     """PCM16 mono 24 kHz that begins at `start_s`."""
 
     start_s: float
@@ -30,13 +30,13 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class CallRecording:
     """A call: the microphone whole, the sounds that the caller heard, those that came too late to be heard."""
 
     caller: bytes = field(repr=False)
-    heard: tuple[Sound, ...]
-    dropped: tuple[Sound, ...]
-    moments: tuple[Moment, ...]
+    heard: tuple[TimedAudio, ...]
+    dropped: tuple[TimedAudio, ...]
+    timeline: tuple[TimelineEntry, ...]
 
     def heard_track(self) -> bytes:
         """What the caller heard as one channel, as long as the microphone's or longer, with silence between."""
@@ -48,13 +48,17 @@ class Recording:
         return bytes(track)
 
 
-def recorded(
-    caller: bytes, stretches: list[Stretch], dropped: list[Stretch], moments: list[Moment], start_s: float
-) -> Recording:
+def call_recording(
+    caller: bytes,
+    segments: list[PlayedSegment],
+    dropped: list[PlayedSegment],
+    timeline: list[TimelineEntry],
+    start_s: float,
+) -> CallRecording:
     """A recording whose seconds count from `start_s`."""
 
-    def sounds(of: list[Stretch]) -> tuple[Sound, ...]:
-        return tuple(Sound(each.start_s - start_s, bytes(each.pcm)) for each in of)
+    def sounds(of: list[PlayedSegment]) -> tuple[TimedAudio, ...]:
+        return tuple(TimedAudio(each.start_s - start_s, bytes(each.pcm)) for each in of)
 
-    told = [replace(each, at_s=each.at_s - start_s) for each in moments]
-    return Recording(caller, sounds(stretches), sounds(dropped), tuple(sorted(told, key=lambda each: each.at_s)))
+    told = [replace(each, at_s=each.at_s - start_s) for each in timeline]
+    return CallRecording(caller, sounds(segments), sounds(dropped), tuple(sorted(told, key=lambda each: each.at_s)))

@@ -12,7 +12,7 @@ _LONGEST_S = 10**6
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """Times in seconds. The defaults suit a person on the telephone."""
 
     open_s: float = 10.0
@@ -23,11 +23,11 @@ class Patience:
     """For the next frame of an answer that was asked for."""
     call_s: float = 600.0
     """For a call over an open microphone."""
-    dials: int = 3
+    attempts: int = 3
     """How often to dial before giving up, when nobody answers or the service is busy."""
     backoff_s: float = 0.5
     """The wait after the first dial that failed; it doubles with each."""
-    longest_s: float = 30.0
+    max_wait_s: float = 30.0
     """The longest wait between two dials: a service that asks for a longer one is not waited for."""
     resumptions: int = 3
     """How often in a call a lost connection may be replaced."""
@@ -42,9 +42,9 @@ class Patience:
 
         None: give up. Jitter adds up to a half.
         """
-        if attempt >= self.dials or (asked_s or 0.0) > self.longest_s:
+        if attempt >= self.attempts or (asked_s or 0.0) > self.max_wait_s:
             return None
-        own_s = min(self.backoff_s * 2.0 ** (attempt - 1), self.longest_s)
+        own_s = min(self.backoff_s * 2.0 ** (attempt - 1), self.max_wait_s)
         return max(asked_s or 0.0, own_s) * random.uniform(1.0, 1.5)
 
 

@@ -15,7 +15,7 @@ _CHUNK_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * CHUNK_MS // 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Into:
+class During:
     """When the n-th utterance heard, counted from 1, has been playing for so many seconds: an interruption."""
 
     utterance: int
@@ -34,21 +34,21 @@ class After:
 class Cue:
     """Say this then: PCM16 mono 24 kHz. With no sound in it, it only waits."""
 
-    when: Into | After
+    when: During | After
     pcm: bytes = field(default=b"", repr=False)
 
 
-class Caller:
+class ScriptedCaller:
     """Speaks one cue after the other, is silent in between, and hangs up after the last one.
 
     Hangs up too when `patience_s` passed without a word from either side: `gave_up` is true then.
     """
 
-    def __init__(self, cues: Sequence[Cue], hearing: Playback, *, patience_s: float = 15.0) -> None:
+    def __init__(self, cues: Sequence[Cue], hearing: Playback, *, give_up_s: float = 15.0) -> None:
         self.gave_up = False
         self._cues = list(cues)
         self._hearing = hearing
-        self._patience_s = patience_s
+        self._give_up_s = give_up_s
         self._begun_s: float | None = None
         self._quiet_s = 0.0
         self._words = b""
@@ -63,15 +63,15 @@ class Caller:
             chunk, self._words = self._words[:_CHUNK_BYTES], self._words[_CHUNK_BYTES:]
             self._quiet_s = now_s
             return chunk.ljust(_CHUNK_BYTES, b"\0")
-        self.gave_up = bool(self._cues) and now_s > max(self._quiet_s, self._hearing.ends_s) + self._patience_s
+        self.gave_up = bool(self._cues) and now_s > max(self._quiet_s, self._hearing.ends_s) + self._give_up_s
         return bytes(_CHUNK_BYTES) if self._cues and not self.gave_up else None
 
-    def _due(self, when: Into | After, now_s: float) -> bool:
+    def _due(self, when: During | After, now_s: float) -> bool:
         begun = self._hearing.begun(now_s)
         if len(begun) < when.utterance:
             return False
         match when:
-            case Into():
+            case During():
                 return self._hearing.heard_ms(begun[when.utterance - 1], now_s) >= when.seconds * 1000
             case After(utterance=0):
                 return now_s >= (self._begun_s or 0.0) + when.seconds

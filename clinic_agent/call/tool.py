@@ -23,7 +23,7 @@ Result = dict[str, Any]
 _log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class ToolRefused(Exception):
     """What was asked for cannot be done; the message is fit to be told to the caller."""
 
 
@@ -71,7 +71,7 @@ class Tool(Generic[A]):
             return self._tried(asked, _key(call_key, self.name, asked))
         except ValidationError as error:
             return {"error": f"{self.name}: {_first_problem(error)}"}
-        except Refused as error:
+        except ToolRefused as error:
             return {"error": str(error)}
         except Unavailable as error:
             _log.warning("tool %s: %s", self.name, error)
@@ -85,7 +85,7 @@ class Tool(Generic[A]):
         """The same tool, out of order."""
 
         def fail(asked: A, key: str) -> Result:
-            raise Refused(_out_of_order(self.name))
+            raise ToolRefused(_out_of_order(self.name))
 
         return replace(self, run=fail)
 

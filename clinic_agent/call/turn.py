@@ -78,7 +78,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class TurnSoFar:
+class TurnInProgress:
     """A turn under way. Times are seconds on the caller's clock."""
 
     heard: str = ""

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from clinic_agent.call.connection import DEFAULT_PATIENCE, CallFailed, Watch, dialled, unwatched
+from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed, Watcher, open_connection, unwatched
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.manual_turns import VoiceClient, connect
 from clinic_agent.call.open_mic import TURN_DETECTION, OpenCall
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ
 from clinic_agent.call.playback import Playback
-from clinic_agent.call.recording import Recording
+from clinic_agent.call.recording import CallRecording
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.retry import Patience
+from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Turn
 from clinic_agent.clinic.clinic import NAME, Clinic
 from clinic_agent.clinic.tools import Tools, clinic_tools
@@ -80,7 +80,7 @@ def open_mic_config(config: Config, assistant: Assistant) -> dict[str, Any]:
     return session_config(config, assistant) | {"turn_detection": TURN_DETECTION}
 
 
-class Call:
+class AgentCall:
     """A call that is on: say something, get the turn. See `calling`."""
 
     def __init__(self, client: VoiceClient, tools: Tools) -> None:
@@ -135,19 +135,19 @@ async def calling(
     assistant: Assistant,
     *,
     priced_on: date,
-    patience: Patience = DEFAULT_PATIENCE,
+    retry: RetryPolicy = DEFAULT_RETRY,
     plays: bool = True,
-    watch: Watch = unwatched,
-) -> AsyncIterator[Call]:
+    watch: Watcher = unwatched,
+) -> AsyncIterator[AgentCall]:
     """Make a call that lasts as long as the block.
 
     `plays`: somebody listens to the answers as they come, so that what follows a tool's result waits for their end;
     leave it out where the sound goes into a file. `watch` is told every frame that is sent or received, as it is.
     Raises CallFailed when no call comes about.
     """
-    async with connect(config, priced_on=priced_on, patience=patience, plays=plays, watch=watch) as client:
+    async with connect(config, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as client:
         await client.configure(session_config(config, assistant))
-        yield Call(client, assistant.tools)
+        yield AgentCall(client, assistant.tools)
 
 
 async def run_call(
@@ -156,16 +156,16 @@ async def run_call(
     assistant: Assistant,
     *,
     priced_on: date,
-    patience: Patience = DEFAULT_PATIENCE,
+    retry: RetryPolicy = DEFAULT_RETRY,
     plays: bool = True,
-    watch: Watch = unwatched,
+    watch: Watcher = unwatched,
 ) -> CallReport:
     """Make one call: each of `words` is a turn, as `Call.say` takes it. What comes after the assistant hung up is not
     said.
 
     A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
     """
-    async with calling(config, assistant, priced_on=priced_on, patience=patience, plays=plays, watch=watch) as call:
+    async with calling(config, assistant, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as call:
         for said in words:
             if call.over:
                 break
@@ -180,19 +180,21 @@ async def run_open_call(
     assistant: Assistant,
     *,
     priced_on: date,
-    patience: Patience = DEFAULT_PATIENCE,
-    watch: Watch = unwatched,
-) -> tuple[CallReport, Recording]:
+    retry: RetryPolicy = DEFAULT_RETRY,
+    watch: Watcher = unwatched,
+) -> tuple[CallReport, CallRecording]:
     """Make one call over an open microphone. `caller` is told what it hears, and gives PCM16 mono 24 kHz as it is
     spoken, silence included; where it ends, the caller has hung up.
 
     A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
     """
-    async with dialled(config, priced_on=priced_on, patience=patience, watch=watch) as line:
-        await line.configure(open_mic_config(config, assistant))
-        call, failure = OpenCall(line, assistant.tools.call), None
+    async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
+        await connection.configure(open_mic_config(config, assistant))
+        call, failure = OpenCall(connection, assistant.tools.call), None
         try:
-            await call.talk(caller(call.playback), patience.call_s)
+            await call.talk(caller(call.playback), retry.call_s)
         except CallFailed as failed:
             failure = str(failed)
-        return CallReport(line.conversation_id, line.model, call.turns(), line.cost, failure), call.recording()
+        return CallReport(
+            connection.conversation_id, connection.model, call.turns(), connection.cost, failure
+        ), call.recording()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
-from clinic_agent.call.tool import Refused
+from clinic_agent.call.tool import ToolRefused
 from clinic_agent.clinic.schedule import Booking, MemorySchedule, NotBooked, Schedule, SlotTaken
 
 NAME = "Maple Street Clinic"
@@ -39,7 +39,7 @@ OPENING_HOURS: dict[int, tuple[time, time]] = {**dict.fromkeys(range(5), _WEEKDA
 """Opening and closing time by weekday, Monday is 0; a day that is missing is closed."""
 
 
-class ClinicError(Refused):
+class ClinicError(ToolRefused):
     """The clinic cannot do what was asked; the message is fit to be told to the caller."""
 
 

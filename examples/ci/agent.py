@@ -41,7 +41,7 @@ class Agent:
     model = "grok-voice-think-fast-2.0"
     query = ""
     silence_ms = 600
-    patience_s = 30.0
+    give_up_s = 30.0
 
     def __init__(self, url: str, key: str) -> None:
         self.url, self.key = url, key
@@ -59,7 +59,7 @@ class Agent:
         """Talk until the booking is made, at most for `patience_s`."""
         async with await self.dial() as self.line:
             try:
-                await asyncio.wait_for(self.talk(), self.patience_s)
+                await asyncio.wait_for(self.talk(), self.give_up_s)
             except (asyncio.TimeoutError, ConnectionClosed):
                 pass
 

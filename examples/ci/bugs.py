@@ -160,7 +160,7 @@ class IgnoredField(Agent):
 
 
 class SessionCap(Agent):
-    patience_s = 8_000.0
+    give_up_s = 8_000.0
 
     async def hang_up(self) -> None:
         """The line stays open over lunch."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from clinic_agent.app.routes import create_app
 from clinic_agent.app.server import server
-from clinic_agent.app.settings import Settings
+from clinic_agent.app.settings import AppSettings
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import Config
 from mockserver.testing.mock_server import MockServer
@@ -25,7 +25,7 @@ TODAY = date(2026, 7, 1)
 @contextmanager
 def call_site(mock: MockServer, data: Path, **more: Any) -> Iterator[str]:
     """The page's address. It calls `mock` and keeps its things in `data`; `more` are further settings."""
-    settings = Settings(Config(mock.ws_url, mock.http_url, mock.api_key), data, today=TODAY, **more)
+    settings = AppSettings(Config(mock.ws_url, mock.http_url, mock.api_key), data, today=TODAY, **more)
     with SqliteSchedule(settings.database) as schedule, socket.create_server(("127.0.0.1", 0)) as listening:
         serving = server(create_app(settings, schedule))
         thread = Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -23,8 +23,8 @@ from clinic_agent.call.open_mic import microphone
 from clinic_agent.call.pcm import read_wav
 from clinic_agent.call.playback import Playback
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.retry import Patience
-from clinic_agent.call.scripted_caller import Caller, Cue
+from clinic_agent.call.retry import RetryPolicy
+from clinic_agent.call.scripted_caller import Cue, ScriptedCaller
 from clinic_agent.clinic.assistant import calling, clinic_assistant, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.schedule import Booking
@@ -38,7 +38,7 @@ from replay.cassette.recording import Recording
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 TODAY = date(2026, 7, 1)
-PATIENCE = Patience(seed=7)
+RETRY = RetryPolicy(seed=7)
 PACINGS = ("live", "realtime", "burst")
 
 ASK = "I would like a dental cleaning on July sixth."
@@ -84,7 +84,7 @@ class Phone:
     mock: MockServer
     """Or the service itself, which has the same face."""
     clinic: Clinic
-    patience: Patience = PATIENCE
+    retry: RetryPolicy = RETRY
     broken: tuple[str, ...] = ()
     """Tools that are out of order."""
     tape: Path | None = None
@@ -105,7 +105,7 @@ class Phone:
         async with cuttable_proxy(urlsplit(self.mock.ws_url).port or 0) as (port, cut):
             url = f"ws://127.0.0.1:{port}/v1/realtime"
             config = Config(url, self.mock.http_url, self.mock.api_key)
-            async with calling(config, assistant, priced_on=TODAY, patience=self.patience) as call:
+            async with calling(config, assistant, priced_on=TODAY, retry=self.retry) as call:
                 for number, each in enumerate(words):
                     if number == self.lost_after:
                         cut()
@@ -121,10 +121,10 @@ class Phone:
         config = Config(self.mock.ws_url, self.mock.http_url, self.mock.api_key)
 
         def caller(hearing: Playback) -> AsyncIterator[bytes]:
-            return microphone(Caller(cues, hearing).speak)
+            return microphone(ScriptedCaller(cues, hearing).speak)
 
         assistant = clinic_assistant(self.clinic)
-        report, _ = await run_open_call(config, caller, assistant, priced_on=TODAY, patience=self.patience)
+        report, _ = await run_open_call(config, caller, assistant, priced_on=TODAY, retry=self.retry)
         self.billed(report.cost, before)
         return report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clinic_agent.call.scripted_caller import After, Cue, Into
+from clinic_agent.call.scripted_caller import After, Cue, During
 from mockserver.testing.mock_server import MockServer
 from tests.clinic.phone import MARIA, Phone, clip, said, tools
 
@@ -25,7 +25,11 @@ async def test_a_caller_who_speaks_over_the_offer_is_heard_and_the_service_told_
     phone: Phone, realtime_mock: MockServer
 ):
     report = await phone.talk(
-        [Cue(After(0, 0.5), clip("booking-1")), Cue(Into(2, 1.0), clip("booking-2")), Cue(After(4, 1.0))]
+        [
+            Cue(After(0, 0.5), clip("booking-1")),
+            Cue(During(2, 1.0), clip("booking-2")),
+            Cue(After(4, 1.0)),
+        ]
     )
     assert report.failure is None
     assert report.turns[0].heard_ms is not None
@@ -59,7 +63,13 @@ async def test_a_line_that_breaks_while_the_assistant_speaks_is_replaced_and_the
     phone.line_breaks = True
     offered, confirmed = utterances
     ask, choose = clip("booking-1"), clip("booking-2")
-    report = await phone.talk([Cue(After(0, 0.5), ask), Cue(After(offered, 0.5), choose), Cue(After(confirmed, 1.0))])
+    report = await phone.talk(
+        [
+            Cue(After(0, 0.5), ask),
+            Cue(After(offered, 0.5), choose),
+            Cue(After(confirmed, 1.0)),
+        ]
+    )
     assert report.failure is None
     assert [booking.reference for booking in phone.booked] == ["DC-0706-0930"]
     named = [session.sent("conversation.created")[0]["conversation"]["id"] for session in realtime_mock.sessions]

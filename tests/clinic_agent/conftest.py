@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from clinic_agent.call.manual_turns import VoiceClient, connect
-from clinic_agent.call.retry import Patience
+from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.config import Config
 
 Script = Callable[["Line"], Awaitable[None]]
@@ -114,9 +114,9 @@ def serving() -> Serving:
 
 
 @asynccontextmanager
-async def _calling(config: Config, **patience: Any) -> AsyncIterator[VoiceClient]:
-    limits = replace(Patience(dials=1, resumptions=0), **patience)
-    async with connect(config, priced_on=PRICED_ON, patience=limits, plays=False) as client:
+async def _calling(config: Config, **retry: Any) -> AsyncIterator[VoiceClient]:
+    limits = replace(RetryPolicy(attempts=1, resumptions=0), **retry)
+    async with connect(config, priced_on=PRICED_ON, retry=limits, plays=False) as client:
         await client.configure({})
         yield client
 

@@ -12,9 +12,8 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from clinic_agent.app.routes import Desk as State
-from clinic_agent.app.routes import create_app
-from clinic_agent.app.settings import Settings
+from clinic_agent.app.routes import AppState, create_app
+from clinic_agent.app.settings import AppSettings
 from clinic_agent.clinic.schedule import MemorySchedule, Schedule
 from clinic_agent.config import Config
 from realtape import MockServer, Scenario
@@ -36,7 +35,7 @@ class Desk:
     mock: MockServer
     schedule: Schedule
     data: Path
-    state: State
+    state: AppState
 
     async def post(self, path: str, **request: Any) -> httpx2.Response:
         return await self.http.post(path, **request)
@@ -58,10 +57,10 @@ async def at_desk(
     async with MockServer(SCENARIO, **{"voice": "tone", "pacing": "burst", **(mock or {})}) as service:
         config = Config(service.ws_url, service.http_url, key or service.api_key)
         calendar = schedule or MemorySchedule()
-        app = create_app(Settings(config, data, today=TODAY, **more), calendar)
+        app = create_app(AppSettings(config, data, today=TODAY, **more), calendar)
         async with asking(app) as http:
-            yield Desk(http, service, calendar, data, app.state.desk)
-        await app.state.desk.exchange.close()
+            yield Desk(http, service, calendar, data, app.state.clinic)
+        await app.state.clinic.held_calls.close()
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from clinic_agent.app.routes import MAX_LINES, create_app
-from clinic_agent.app.settings import Settings
+from clinic_agent.app.routes import MAX_CALLS, create_app
+from clinic_agent.app.settings import AppSettings
 from clinic_agent.app.voice import VoiceRequest, schema
 from clinic_agent.call.pcm import samples, wav_file
 from clinic_agent.clinic.schedule import MemorySchedule
@@ -195,7 +195,7 @@ async def test_a_refusal_of_the_service_says_whose_mistake_it_is_and_tells_no_ke
 async def test_a_service_that_cannot_be_reached_is_named(path: str, tmp_path: Path):
     async with at_desk(tmp_path) as desk:
         gone = desk.state.settings.config
-    async with asking(create_app(Settings(gone, tmp_path), MemorySchedule())) as http:
+    async with asking(create_app(AppSettings(gone, tmp_path), MemorySchedule())) as http:
         answer = await http.post(path, json={"text": ASK})
     assert answer.status_code == 502
     assert "reach" in answer.json()["detail"]
@@ -209,7 +209,7 @@ async def test_a_call_that_breaks_off_keeps_what_was_said_until_then(serving: An
         await line.done("failed")
         await line.hung_up()
 
-    async with serving(script) as config, asking(create_app(Settings(config, tmp_path), MemorySchedule())) as http:
+    async with serving(script) as config, asking(create_app(AppSettings(config, tmp_path), MemorySchedule())) as http:
         answer = await http.post("/appointments/voice", json={"text": ASK})
     assert answer.status_code == 502
     assert [line["text"] for line in answer.json()["transcript"]] == [ASK, "Let me check."]
@@ -240,7 +240,7 @@ async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_
         await line.done("failed")
         await line.hung_up()
 
-    async with serving(script) as config, asking(create_app(Settings(config, tmp_path), MemorySchedule())) as http:
+    async with serving(script) as config, asking(create_app(AppSettings(config, tmp_path), MemorySchedule())) as http:
         events = events_of(await http.post("/appointments/voice/stream", json={"text": ASK}))
     assert [name for name, _ in events] == ["audio", "transcript", "problem"]
     assert events[-1][1]["transcript"][-1]["text"] == "Let me check."
@@ -248,7 +248,7 @@ async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_
 
 async def test_when_all_lines_are_in_use_one_is_told_when_to_come_back(tmp_path: Path):
     async with at_desk(tmp_path) as desk:
-        desk.state.lines = MAX_LINES
+        desk.state.lines = MAX_CALLS
         answers = [await desk.post(f"/appointments/voice{end}", json={"text": ASK}) for end in ("", "/stream")]
     assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(429, "5")] * 2
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clinic_agent.app.held_calls import HOLD_S, MAX_HELD, Exchange, NotContinued
+from clinic_agent.app.held_calls import HOLD_S, MAX_HELD, HeldCalls, NotContinued
 from clinic_agent.call.connection import CallFailed
 from clinic_agent.call.report import CallReport
 from clinic_agent.clinic.assistant import clinic_assistant
@@ -21,27 +21,27 @@ from tests.clinic_agent.desk import ASK, CHOOSE, SCENARIO, TODAY
 Say = Callable[..., Awaitable[CallReport]]
 
 
-def on_mock(story: Callable[[Say, MockServer, Exchange], Awaitable[None]], **settings: Any) -> None:
+def on_mock(story: Callable[[Say, MockServer, HeldCalls], Awaitable[None]], **settings: Any) -> None:
     """Run a story in virtual time, with something to say by."""
 
     async def main() -> None:
         async with MockServer(SCENARIO, voice="tone", pacing="burst", **settings) as mock:
-            exchange = Exchange()
+            held_calls = HeldCalls()
             assistant = clinic_assistant(Clinic(TODAY))
             config = Config(mock.ws_url, mock.http_url, mock.api_key)
 
             async def say(words: str, known: str | None = None, **more: Any) -> CallReport:
-                return await exchange.say(config, [words], assistant, known, priced_on=TODAY, **more)
+                return await held_calls.say(config, [words], assistant, known, priced_on=TODAY, **more)
 
-            await story(say, mock, exchange)
-            await exchange.close()
+            await story(say, mock, held_calls)
+            await held_calls.close()
             assert not [session for session in mock.sessions if session.closed_s is None]
 
     autojump.run(main())
 
 
 def test_a_conversation_that_goes_on_soon_stays_on_one_connection_and_each_report_tells_its_own_part():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         first = await say(ASK)
         second = await say(CHOOSE, first.conversation_id)
         assert len(mock.sessions) == 1
@@ -54,7 +54,7 @@ def test_a_conversation_that_goes_on_soon_stays_on_one_connection_and_each_repor
 
 
 def test_one_that_goes_on_later_is_taken_up_again_and_the_line_was_free_meanwhile():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         first = await say(ASK)
         await asyncio.sleep(HOLD_S + 1)
         assert mock.sessions[0].closed_s is not None
@@ -66,7 +66,7 @@ def test_one_that_goes_on_later_is_taken_up_again_and_the_line_was_free_meanwhil
 
 
 def test_one_that_the_service_has_forgotten_is_not_gone_on_with_as_if_it_were_known():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         first = await say(ASK)
         await asyncio.sleep(31 * 60)
         with pytest.raises(NotContinued, match="has forgotten this conversation; begin a new one"):
@@ -77,7 +77,7 @@ def test_one_that_the_service_has_forgotten_is_not_gone_on_with_as_if_it_were_kn
 
 
 def test_two_do_not_speak_in_one_conversation_at_once():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         known = (await say(ASK)).conversation_id
         outcomes = await asyncio.gather(say(CHOOSE, known), say(CHOOSE, known), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [CallReport, NotContinued]
@@ -88,7 +88,7 @@ def test_two_do_not_speak_in_one_conversation_at_once():
 
 @pytest.mark.slow
 def test_more_calls_than_may_wait_hang_up_the_one_that_waited_longest():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         for _ in range(MAX_HELD + 1):
             await say("Hello?")
         await asyncio.sleep(1)
@@ -98,7 +98,7 @@ def test_more_calls_than_may_wait_hang_up_the_one_that_waited_longest():
 
 
 def test_whoever_asks_is_told_the_frames_of_that_request_and_no_others():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         told: list[str] = []
         known = (await say(ASK)).conversation_id
         await say(CHOOSE, known, watch=lambda way, event: told.append(f"{way} {event['type']}"))
@@ -112,7 +112,7 @@ def test_whoever_asks_is_told_the_frames_of_that_request_and_no_others():
 
 
 def test_a_call_that_fails_does_not_wait():
-    async def story(say: Say, mock: MockServer, exchange: Exchange) -> None:
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         with pytest.raises(CallFailed, match="HTTP 403"):
             await say(ASK)
         assert mock.sessions == []

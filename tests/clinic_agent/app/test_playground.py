@@ -24,8 +24,8 @@ PARROT = "turns: [{reply: [{say: 'You said: {{ says }}'}]}]"
 def mock() -> Iterator[MockServer]:
     with MockServer(SCENARIO, voice="tone", pacing="burst") as server:
         yield server
-        app_streamlit._telephone().end()
-        app_streamlit._telephone.clear()
+        app_streamlit._call_thread().end()
+        app_streamlit._call_thread.clear()
 
 
 @pytest.fixture

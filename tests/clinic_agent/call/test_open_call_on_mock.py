@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from clinic_agent.call.connection import DEFAULT_PATIENCE, CallFailed
+from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed
 from clinic_agent.call.open_mic import microphone
 from clinic_agent.call.pcm import read_wav
 from clinic_agent.call.playback import Playback
-from clinic_agent.call.recording import Recording
+from clinic_agent.call.recording import CallRecording
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.retry import Patience
-from clinic_agent.call.scripted_caller import After, Caller, Cue, Into
+from clinic_agent.call.retry import RetryPolicy
+from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller
 from clinic_agent.clinic.assistant import clinic_assistant, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
@@ -31,27 +31,27 @@ SCENARIO = Scenario.load(CASSETTES / "scenarios" / "clinic.yaml")
 ASK, CHOOSE = (read_wav(CASSETTES / "voices" / f"booking-{number}.wav") for number in (1, 2))
 TODAY = date(2026, 7, 1)
 
-Called = tuple[CallReport, Recording, MockServer]
+Called = tuple[CallReport, CallRecording, MockServer]
 
 
 def open_call(
-    cues: list[Cue], scenario: Scenario = SCENARIO, clinic: Clinic | None = None, patience: Patience = DEFAULT_PATIENCE
+    cues: list[Cue], scenario: Scenario = SCENARIO, clinic: Clinic | None = None, retry: RetryPolicy = DEFAULT_RETRY
 ) -> Called:
     async def main() -> Called:
         def caller(hearing: Playback) -> AsyncIterator[bytes]:
-            return microphone(Caller(cues, hearing).speak)
+            return microphone(ScriptedCaller(cues, hearing).speak)
 
         async with MockServer(scenario, voice="tone") as mock:
             config = Config(mock.ws_url, mock.http_url, mock.api_key)
             assistant = clinic_assistant(clinic or Clinic(TODAY))
-            report, recording = await run_open_call(config, caller, assistant, priced_on=TODAY, patience=patience)
+            report, recording = await run_open_call(config, caller, assistant, priced_on=TODAY, retry=retry)
         return report, recording, mock
 
     return autojump.run(main())
 
 
 def interrupting(into_s: float) -> list[Cue]:
-    return [Cue(After(0, 0.5), ASK), Cue(Into(2, into_s), CHOOSE), Cue(After(4, 1.0))]
+    return [Cue(After(0, 0.5), ASK), Cue(During(2, into_s), CHOOSE), Cue(After(4, 1.0))]
 
 
 @pytest.fixture(scope="module", params=[2.0, 0.5], ids=["sent whole before", "still being sent"])
@@ -78,7 +78,7 @@ def test_a_caller_who_interrupts_the_offer_gets_the_appointment(call: Called):
 
 def test_after_the_interruption_nothing_of_the_cut_answer_is_heard(call: Called):
     report, recording, _ = call
-    (cut,) = [moment for moment in recording.moments if moment.alarm]
+    (cut,) = [moment for moment in recording.timeline if moment.alarm]
     first = report.turns[0]
     assert first.heard_ms is not None
     playing = [sound for sound in recording.heard if sound.start_s < cut.at_s]
@@ -121,7 +121,7 @@ def test_the_agent_and_the_mock_count_the_same_sound_and_the_same_money(call: Ca
 def test_no_answer_begins_before_the_one_before_has_been_heard(call: Called):
     _, recording, _ = call
     ends = [sound.start_s + len(sound.pcm) / 48_000 for sound in recording.heard]
-    asked = [moment.at_s for moment in recording.moments if moment.label == "response.create"]
+    asked = [moment.at_s for moment in recording.timeline if moment.label == "response.create"]
     starts = [sound.start_s for sound in recording.heard]
     for at_s in asked:
         assert max(end for end, start in zip(ends, starts, strict=True) if start < at_s) <= at_s + 0.001
@@ -129,13 +129,13 @@ def test_no_answer_begins_before_the_one_before_has_been_heard(call: Called):
 
 def test_the_words_stand_at_the_sound_they_belong_to(call: Called):
     _, recording, _ = call
-    said = [moment for moment in recording.moments if moment.lane == "assistant"]
+    said = [moment for moment in recording.timeline if moment.lane == "assistant"]
     assert [moment.at_s for moment in said] == [sound.start_s for sound in recording.heard]
     assert said[0].label == "Let me check that for you."
 
 
 def test_a_call_that_lasts_too_long_is_ended_and_reported_with_what_was_said():
-    report, _, mock = open_call(interrupting(2.0), patience=Patience(call_s=6.0))
+    report, _, mock = open_call(interrupting(2.0), retry=RetryPolicy(call_s=6.0))
     assert report.failure == "the call lasted over 6 s and was ended; allow more time if it should last"
     assert report.turns[0].said.startswith("Let me check")
     assert mock.sessions[0].close_code == 1000
@@ -175,7 +175,7 @@ async def test_a_refused_handshake_is_told_before_anybody_speaks():
 
     assistant = clinic_assistant(Clinic(TODAY))
     with pytest.raises(CallFailed, match="cannot reach"):
-        await run_open_call(config, nobody, assistant, priced_on=TODAY, patience=Patience(dials=1))
+        await run_open_call(config, nobody, assistant, priced_on=TODAY, retry=RetryPolicy(attempts=1))
 
 
 def test_a_microphone_keeps_its_pace_behind_a_slow_listener():

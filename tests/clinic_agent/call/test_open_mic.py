@@ -99,11 +99,11 @@ def test_an_answer_that_begins_while_the_caller_speaks_is_not_heard_and_the_next
     service.caller(2.0, item="user-2")
     service.begins(2.1, "late")
     service.speaks(2.2, "late", ms=500)
-    assert service.mic.playback.stretches == []
+    assert service.mic.playback.segments == []
     service.event(3.0, "input_audio_buffer.speech_stopped", item_id="user-2")
     service.begins(3.5, "r2")
     service.speaks(4.0, "r2", ms=500)
-    assert [stretch.item_id for stretch in service.mic.playback.stretches] == ["r2-item"]
+    assert [segment.item_id for segment in service.mic.playback.segments] == ["r2-item"]
 
 
 def test_results_go_out_at_once_and_their_answer_is_asked_for_when_the_preamble_was_heard(service):

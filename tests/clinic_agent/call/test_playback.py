@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic_agent.call.playback import Cut, Playback
+from clinic_agent.call.playback import Playback, Truncation
 
 
 def sound(ms: float) -> bytes:
@@ -28,7 +28,7 @@ def test_sound_that_comes_while_other_sound_plays_waits_for_its_end():
     playback.queue("a", sound(1000), 0.0)
     playback.queue("a", sound(500), 0.2)
     playback.queue("b", sound(500), 0.4)
-    assert [(each.item_id, each.start_s, each.end_s) for each in playback.stretches] == [("a", 0, 1.5), ("b", 1.5, 2)]
+    assert [(each.item_id, each.start_s, each.end_s) for each in playback.segments] == [("a", 0, 1.5), ("b", 1.5, 2)]
     assert playback.begun(1.4) == ["a"]
     assert playback.begun(1.5) == ["a", "b"]
 
@@ -45,7 +45,7 @@ def test_a_cut_keeps_what_was_heard_and_drops_the_rest_and_all_that_was_waiting(
     playback.queue("a", sound(1000), 0.0)
     playback.queue("b", sound(1000), 0.0)
     playback.queue("c", sound(1000), 0.0)
-    assert playback.cut(1.4) == [Cut("b", 400), Cut("c", 0)]
+    assert playback.cut(1.4) == [Truncation("b", 400), Truncation("c", 0)]
     assert playback.ends_s == pytest.approx(1.4)
     assert [(each.item_id, len(each.pcm)) for each in playback.dropped] == [("b", len(sound(600))), ("c", 48_000)]
     assert playback.heard_ms("b", 99.0) == 400
@@ -64,7 +64,7 @@ def test_after_a_cut_new_sound_plays_at_once():
     playback.queue("a", sound(5000), 0.0)
     playback.cut(1.0)
     playback.queue("b", sound(100), 1.0)
-    assert playback.stretches[-1].start_s == pytest.approx(1.0)
+    assert playback.segments[-1].start_s == pytest.approx(1.0)
 
 
 @given(
@@ -79,7 +79,7 @@ def test_nothing_is_lost_doubled_or_heard_before_it_came(deltas: list[tuple[int,
         came += length
     cut_s = (now_ms + cut_after_ms) / 1000
     cuts = playback.cut(cut_s)
-    kept, dropped = (sum(len(each.pcm) // 2 for each in list_) for list_ in (playback.stretches, playback.dropped))
+    kept, dropped = (sum(len(each.pcm) // 2 for each in list_) for list_ in (playback.segments, playback.dropped))
     assert kept + dropped == came
     assert playback.ends_s <= cut_s + 1e-6
     assert kept <= Fraction(cut_s) * 24_000 + 1

@@ -4,19 +4,21 @@ import wave
 from pathlib import Path
 
 from clinic_agent.call.pcm import write_stereo_wav
-from clinic_agent.call.playback import Stretch
-from clinic_agent.call.recording import Moment, recorded
+from clinic_agent.call.playback import PlayedSegment
+from clinic_agent.call.recording import TimelineEntry, call_recording
 
 
 def test_what_was_heard_stands_at_its_time_with_silence_around_it():
-    sound = Stretch("a", 10.5, bytearray(b"\1\0" * 12_000))
-    recording = recorded(bytes(96_000), [sound], [], [Moment(10.5, "agent", "late"), Moment(10.0, "turns", "x")], 10.0)
+    sound = PlayedSegment("a", 10.5, bytearray(b"\1\0" * 12_000))
+    recording = call_recording(
+        bytes(96_000), [sound], [], [TimelineEntry(10.5, "agent", "late"), TimelineEntry(10.0, "turns", "x")], 10.0
+    )
     assert recording.heard_track() == bytes(24_000) + b"\1\0" * 12_000 + bytes(48_000)
-    assert [(each.at_s, each.label) for each in recording.moments] == [(0.0, "x"), (0.5, "late")]
+    assert [(each.at_s, each.label) for each in recording.timeline] == [(0.0, "x"), (0.5, "late")]
 
 
 def test_an_answer_that_plays_on_after_the_caller_hung_up_is_kept_whole():
-    recording = recorded(bytes(4800), [Stretch("a", 0.05, bytearray(b"\1\0" * 2400))], [], [], 0.0)
+    recording = call_recording(bytes(4800), [PlayedSegment("a", 0.05, bytearray(b"\1\0" * 2400))], [], [], 0.0)
     assert recording.heard_track() == bytes(2400) + b"\1\0" * 2400
 
 

@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clinic_agent.call.pcm import read_wav, write_wav
-from clinic_agent.call.retry import Patience
+from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.cli import clinic
 from clinic_agent.clinic.assistant import clinic_assistant, instructions, run_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
 
 TODAY = date(2026, 7, 1)
-ONCE = Patience(dials=1, resumptions=0)
+ONCE = RetryPolicy(attempts=1, resumptions=0)
 CHECK = '{"service":"dental cleaning","date":"2026-07-06"}'
 BOOK = '{"service":"dental cleaning","date":"2026-07-06","time":"09:30","name":"Maria Lopez"}'
 
@@ -98,7 +98,7 @@ async def test_a_call_that_breaks_off_is_reported_with_the_turns_so_far(serving)
 
     async with serving(service) as config:
         report = await run_call(
-            config, ["Hello", "And now?"], clinic_assistant(Clinic(TODAY)), priced_on=TODAY, patience=ONCE
+            config, ["Hello", "And now?"], clinic_assistant(Clinic(TODAY)), priced_on=TODAY, retry=ONCE
         )
     assert [turn.said for turn in report.turns] == ["Hello.", "I was just"]
     assert "closed the connection (1011)" in str(report.failure)

@@ -15,8 +15,7 @@ import realtape
 from clinic_agent.call.open_mic import microphone
 from clinic_agent.call.pcm import read_wav
 from clinic_agent.call.playback import Playback
-from clinic_agent.call.scripted_caller import After, Cue, Into
-from clinic_agent.call.scripted_caller import Caller as Person
+from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller
 from clinic_agent.clinic.assistant import clinic_assistant, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
@@ -120,7 +119,7 @@ def test_a_limit_stops_the_call_and_says_so(limits, told):
 def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_path):
     scenario, tape = CASSETTES / "scenarios" / "booking.yaml", tmp_path / "open.tape"
     said = [read_wav(CASSETTES / "voices" / f"booking-{number}.wav") for number in (1, 2)]
-    cues = [Cue(After(0, 0.5), said[0]), Cue(Into(2, 2.0), said[1]), Cue(After(4, 1.0))]
+    cues = [Cue(After(0, 0.5), said[0]), Cue(During(2, 2.0), said[1]), Cue(After(4, 1.0))]
 
     async def record() -> None:
         async with MockServer(scenario, voice="tone") as mock:
@@ -131,7 +130,7 @@ def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_
             config = Config(f"ws://{origin}/v1/realtime", f"http://{origin}/v1", "any-text")
 
             def person(hearing: Playback) -> AsyncIterator[bytes]:
-                return microphone(Person(cues, hearing).speak)
+                return microphone(ScriptedCaller(cues, hearing).speak)
 
             report, _ = await run_open_call(config, person, clinic_assistant(Clinic(at.date())), priced_on=at.date())
             await relay.stop()

@@ -61,7 +61,7 @@ async def test_a_line_that_never_holds_until_it_is_configured_ends_the_call(phon
     phone.mock.set_faults([{"at": "session.updated", "do": "reset"}])
     with pytest.raises(CallFailed, match="connection was lost"):
         await phone.call(ASK)
-    assert len(phone.mock.sessions) == 1 + phone.patience.resumptions
+    assert len(phone.mock.sessions) == 1 + phone.retry.resumptions
 
 
 @behaviour("clinic", tape=False)
@@ -78,7 +78,7 @@ async def test_a_line_that_breaks_again_and_again_ends_the_call_with_a_reason(ph
     phone.mock.set_faults([{"at": SPEAKING, "do": {"close": 1011}}])
     with pytest.raises(CallFailed, match=r"closed the connection \(1011\) in mid-call; call again"):
         await phone.call(ASK)
-    assert len(phone.mock.sessions) == 1 + phone.patience.resumptions
+    assert len(phone.mock.sessions) == 1 + phone.retry.resumptions
 
 
 @behaviour("clinic", tape=False)
