@@ -24,8 +24,8 @@ SECTIONS = {
         "serve": Entry("mockserver.cli.serve", "Run the mock server."),
     },
     "Record and replay": {
-        "record": Entry("replay.cli.record", "Record calls to a service through a relay."),
-        "replay": Entry("replay.cli.convert", "Send a recorded client side to an endpoint."),
+        "record": Entry("replay.cli.record", "Record calls to a service through a proxy."),
+        "replay": Entry("replay.cli.replay", "Send a recorded client side to an endpoint."),
         "import": Entry("replay.cli.convert", "Make a cassette from another tool's file."),
         "export": Entry("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
         "scenario": Entry("replay.cli.compare", "Turn a cassette into a scenario file."),

@@ -33,7 +33,7 @@ from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Recording
 from replay.cassette.records import Content, Record, Request, Response
 from replay.cassette.strip_audio import strip_audio
-from replay.cli.files import Unusable
+from replay.cli.usage import Unusable
 from replay.formats.tape import Tape, write
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import PATH, BadUpstream, Upstream

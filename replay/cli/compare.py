@@ -1,4 +1,4 @@
-"""The commands `diff` and `scenario`: recordings in, differences or a scenario out. The work is done elsewhere."""
+"""The commands `diff` and `scenario`."""
 
 from __future__ import annotations
 
@@ -9,35 +9,28 @@ from typing import Any
 
 import click
 
-from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import BadCassette
 from replay.cassette.recording import Recording
+from replay.cli.files import FILE, read
 from replay.diff.compare import Difference, compare, report
 from replay.diff.placeholders import Placeholder
-from replay.formats import detect
 from replay.report.as_scenario import scenario as derived
 from replay.report.as_scenario import written
-
-FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-class Unusable(click.ClickException):
-    """Bad input; the message is one line that says what to do."""
-
-    exit_code = 2
 
 
 @click.command()
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
-@click.option("--words", is_flag=True, help="Also compare what was said and called, not only the form of the events.")
+@click.option("--words", is_flag=True, help="Also compare what was said and which tools were called.")
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def diff(a: Path, b: Path, words: bool, as_json: bool) -> None:
-    """Compare what the service sent in two recordings, aligned by meaning: ids, times, sound and wording may differ.
+    """Compare the server events of two recordings.
 
-    Exit code 1: they differ.
+    Events are aligned by meaning. Ids may differ but must refer to the same objects. Timing, audio, wording and the
+    boundaries of deltas are ignored.
+
+    Exit code: 0 no difference, 1 at least one difference, 2 a file cannot be read.
     """
-    left, right = _read(a), _read(b)
+    left, right = read(a), read(b)
     found = compare(left.received(), right.received())
     spoken = _wording(left, right) if words else []
     if as_json:
@@ -52,21 +45,15 @@ def diff(a: Path, b: Path, words: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("file", type=FILE)
 def scenario(file: Path) -> None:
-    """Print a recording as a scenario file, to be changed and played: `realtape serve --scenario`."""
-    click.echo(written(_read(file)), nl=False)
+    """Print a recording as a scenario file, to edit and to play with `realtape serve --scenario`.
 
-
-def _read(path: Path) -> Recording:
-    try:
-        return detect.read_recording(path)
-    except (BadCassette, UnreadableRecording) as problem:
-        raise Unusable(str(problem)) from problem
-    except OSError as problem:
-        raise Unusable(f"{path}: {problem.strerror}; name a recording") from problem
+    Exit code: 0, or 2 if the file cannot be read.
+    """
+    click.echo(written(read(file)), nl=False)
 
 
 def _wording(left: Recording, right: Recording) -> list[str]:
-    """Responses that say or call something else, or are asked for otherwise."""
+    """The responses that say or call something else, or that answer something else."""
     pairs = enumerate(zip_longest(_entries(left), _entries(right), fillvalue="none"), start=1)
     return [f"response {number}: expected {one}, got {other}" for number, (one, other) in pairs if one != other]
 
@@ -88,7 +75,7 @@ def _as_json(difference: Difference) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Marks as they are shown."""
+    """The value with each placeholder as its text."""
     match value:
         case Placeholder():
             return str(value)

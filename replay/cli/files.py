@@ -1,33 +1,25 @@
-"""What the commands share: opening files, and refusing what cannot be used."""
+"""Reading and writing the files that commands are given. A file that cannot be used raises Unusable."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette, Cassette
+from replay.cassette.recording import Recording
 from replay.cassette.records import Record
-
-if TYPE_CHECKING:
-    from replay.cassette.recording import Recording
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
+from replay.cli.usage import Unusable
+from replay.formats import page
+from replay.formats.detect import read_recording
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class Unusable(click.ClickException):
-    """Bad input; the message is one line that says what to do."""
-
-    exit_code = 2
-
-
 def opened(file: Path, *, whole: bool = False) -> Cassette:
-    """A cassette to read. With `whole` one that was cut off is refused. Raises Unusable."""
+    """A cassette to read. `whole` refuses one without an end mark. Raises Unusable."""
     try:
         return Cassette.open(file) if whole else Cassette.so_far(file)
     except BadCassette as problem:
@@ -37,39 +29,36 @@ def opened(file: Path, *, whole: bool = False) -> Cassette:
 
 
 def each_record(cassette: Cassette) -> Iterator[Record]:
-    """The records of a cassette; one that cannot be read ends the command with a line."""
+    """The records of a cassette. Raises Unusable at one that cannot be read."""
     try:
         yield from cassette
     except BadCassette as problem:
         raise Unusable(str(problem)) from problem
 
 
-def page(file: Path, out: Path) -> None:
-    """Write a cassette as one HTML file, for `show` as well. Raises Unusable."""
-    from replay.formats.page import render
-
-    with opened(file, whole=True) as cassette:
-        header = cassette.header
+def read(file: Path) -> Recording:
+    """The recording in a file of any known format. Raises Unusable."""
     try:
-        write(out, [render(header, read(file), title=file.stem)])
+        return read_recording(file)
+    except (BadCassette, UnreadableRecording) as problem:
+        raise Unusable(str(problem)) from problem
     except OSError as problem:
-        raise Unusable(f"{out}: {problem.strerror}; choose another place") from problem
+        raise Unusable(f"{file}: {problem.strerror}; give the path of a recording") from problem
 
 
 def write(path: Path, lines: Iterable[str]) -> None:
+    """Write a text file and print its path. Raises OSError."""
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for line in lines:
             out.write(f"{line}\n")
     click.echo(str(path))
 
 
-def read(file: Path) -> Recording:
-    from replay.cassette.conversation import UnreadableRecording
-    from replay.formats import detect
-
+def write_page(file: Path, out: Path) -> None:
+    """Write a cassette as one HTML page and print its path. Raises Unusable."""
+    with opened(file, whole=True) as cassette:
+        header = cassette.header
     try:
-        return detect.read_recording(file)
-    except (BadCassette, UnreadableRecording) as problem:
-        raise Unusable(str(problem)) from problem
+        write(out, [page.render(header, read(file), title=file.stem)])
     except OSError as problem:
-        raise Unusable(f"{file}: {problem.strerror}; give the path of a cassette") from problem
+        raise Unusable(f"{out}: {problem.strerror}; choose another path") from problem

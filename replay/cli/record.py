@@ -1,4 +1,4 @@
-"""The commands `record`, `show`, `check` and `scrub`: options in, lines out. The work is done in other modules."""
+"""The command `record`."""
 
 from __future__ import annotations
 
@@ -9,42 +9,55 @@ import sys
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from typing_extensions import assert_never
 
-from replay.cli.files import FILE, LOOPBACK, Unusable
+from replay.cassette.records import Audio, Origin
+from replay.cassette.scrub import known_keys
+from replay.cli.files import FILE
+from replay.cli.usage import LOOPBACK, Unusable
+from replay.relay.relay import Mode, Relay, Settings, whether_to_record
+from replay.relay.upstream import PATH, BadUpstream, Upstream
+from replay.stopping import stop_signal
 from replay.version import tool_version
 
-if TYPE_CHECKING:
-    from replay.relay.relay import Mode, Relay, Settings
-
 SWITCH_S = 0.0002
-"""How long the thread that writes may keep the one that relays waiting; Python's own 5 ms would be heard."""
+"""How long the writing thread may keep the forwarding one waiting, in s. Python's default, 5 ms, is audible."""
 
 
 @click.command()
-@click.option("--upstream", required=True, metavar="URL", help="The service, such as wss://api.x.ai/v1/realtime.")
-@click.option("--out", required=True, type=FILE, help="The cassette to write; .tape by custom.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@click.option("--max-usd", type=click.FloatRange(min=0, min_open=True), help="End the calls once they cost so much.")
 @click.option(
-    "--max-seconds", type=click.FloatRange(min=0, min_open=True), help="End them so long after the first began."
+    "--upstream", required=True, metavar="URL", help="WebSocket address of the service: wss://api.x.ai/v1/realtime."
+)
+@click.option("--out", required=True, type=FILE, help="Cassette to write, by convention *.tape.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8766, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 picks a free one."
+)
+@click.option(
+    "--max-usd", type=click.FloatRange(min=0, min_open=True), help="End all calls when together they cost this, in USD."
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="End all calls this many seconds after the first one opened.",
 )
 @click.option(
     "--audio",
     type=click.Choice(["keep", "outline"]),
     default="keep",
     show_default=True,
-    help="Keep sound, or only its length, hash and loudness.",
+    help="Keep audio, or only its length, hash and peak level (outline).",
 )
 @click.option(
     "--mode",
     type=click.Choice(["none", "once", "all"]),
-    help="Never record; record if FILE is missing; replace FILE.  [default: refuse to replace]",
+    help="Never record; record if the cassette is missing; replace it.  [default: refuse to replace it]",
 )
-@click.option("--origin", type=click.Choice(["mock", "hand"]), help="Claim less than the upstream proves.")
+@click.option(
+    "--origin", type=click.Choice(["mock", "hand"]), help="Override the origin label (it can only be lowered)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 def record(
     upstream: str,
@@ -52,30 +65,33 @@ def record(
     host: str,
     port: int,
     max_usd: float | None,
+    max_seconds: float | None,
+    audio: Audio,
     mode: Mode | None,
+    origin: Origin | None,
     as_json: bool,
-    **rest: object,
 ) -> None:
-    """Relay calls to a service and write all that crosses into a cassette, until interrupted or at a limit.
+    """Run a recording proxy: forward every frame in both directions and write it to a cassette.
 
-    Clients connect here instead of to the service; keys are passed on and never written.
-    Exit code 1: something was not recorded.
+    Clients connect to the proxy instead of the service. Keys are forwarded and not written. Recording ends at a limit,
+    or at SIGINT or SIGTERM.
+
+    Exit code: 0 everything was recorded, 1 something was not, 2 the proxy could not start.
     """
     if not _may_record(out, mode):
         return
     if host not in LOOPBACK:
-        click.echo(f"warning: listening on {host}: others on the network can use this relay", err=True)
-    from replay.cassette.scrub import known_keys
-    from replay.relay.relay import Settings
-
+        click.echo(f"warning: listening on {host}: others on the network can use this proxy", err=True)
     settings = Settings(
         out=out,
         recorded_at=datetime.now(timezone.utc),  # noqa: TID251  # a recording has a date
         tool=f"realtape {tool_version()}",
+        audio=audio,
         overwrite=mode == "all",
+        origin=origin,
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
+        max_seconds=max_seconds,
         secrets=known_keys(),
-        **rest,  # type: ignore[arg-type]
     )
     sys.setswitchinterval(SWITCH_S)
     if not asyncio.run(_record(upstream, settings, host, port, as_json)):
@@ -83,9 +99,8 @@ def record(
 
 
 def _may_record(out: Path, mode: Mode | None) -> bool:
-    from replay.relay.relay import whether_to_record
-
-    match whether_to_record(out.exists(), mode):
+    decision = whether_to_record(out.exists(), mode)
+    match decision:
         case "keep":
             click.echo(f"{out} is there already; nothing is recorded")
             return False
@@ -94,18 +109,16 @@ def _may_record(out: Path, mode: Mode | None) -> bool:
             raise click.exceptions.Exit(1)
         case "refuse":
             raise Unusable(f"{out} is there already; choose another name, or give --mode all to replace it")
+        case "record" | "overwrite":
+            if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+                raise Unusable(f"{out.parent} is not a folder that may be written to; make it, or choose another")
+            return True
         case _:
-            pass
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise Unusable(f"{out.parent} is not a folder that may be written to; make it, or choose another")
-    return True
+            assert_never(decision)
 
 
 async def _record(upstream: str, settings: Settings, host: str, port: int, as_json: bool) -> bool:
-    """Whether all that crossed is in the cassette."""
-    from replay.relay.relay import Relay
-    from replay.relay.upstream import PATH, BadUpstream, Upstream
-
+    """Record until a signal or a limit. Gives whether everything that was forwarded is in the cassette."""
     try:
         found = await Upstream.find(upstream)
         relay = Relay(found, settings, lambda text: click.echo(f"warning: {text}", err=True))
@@ -117,16 +130,9 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
     authority = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
     ready = {"ws": f"ws://{authority}{PATH}", "http": f"http://{authority}/v1"}
-    told = {**ready, "upstream": found.url, "out": str(settings.out), "pid": os.getpid()}
-    click.echo(json.dumps(told) if as_json else f"ready {ready['ws']} -> {found.url}")
+    facts = {**ready, "upstream": found.url, "out": str(settings.out), "pid": os.getpid()}
+    click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {found.url}")
     sys.stdout.flush()
-    await _until_over(relay)
-    return _closing_words(relay, settings.out)
-
-
-async def _until_over(relay: Relay) -> None:
-    from replay.stopping import stop_signal
-
     with stop_signal() as interrupted:
         limited = asyncio.get_running_loop().create_task(relay.until_limit())
         try:
@@ -134,9 +140,11 @@ async def _until_over(relay: Relay) -> None:
         finally:
             limited.cancel()
             await relay.stop()
+    return _reported(relay, settings.out)
 
 
-def _closing_words(relay: Relay, out: Path | None) -> bool:
+def _reported(relay: Relay, out: Path | None) -> bool:
+    """Print how the recording ended. Gives whether it is complete."""
     if relay.limit is not None:
         click.echo(relay.limit, err=True)
     if relay.failure is not None:

@@ -87,7 +87,7 @@ class Outcome:
         return self.stopped is None and not self.overdue and not self.drift()
 
 
-class Caller:
+class ClientDriver:
     """One drive of a tape. `note` is told everything that crosses, by connection; `speed` 2 is twice as fast."""
 
     def __init__(
@@ -157,9 +157,9 @@ class Caller:
         self._note(number, "received", Response(101, ()))
         self._ids.connect()
         async with socket:
-            drive = _Drive(self, number, line, socket)
-            await drive.run()
-            self._spent += drive.usd
+            driver = _ConnectionDriver(self, number, line, socket)
+            await driver.run()
+            self._spent += driver.usd
 
     def _address(self, line: Line) -> str:
         """The endpoint with what the recorded client asked for; what the address itself asks for goes first."""
@@ -181,12 +181,12 @@ class Caller:
         return True
 
 
-class _Drive:
+class _ConnectionDriver:
     """One connection: two queues, of sound and of words, and what has come."""
 
-    def __init__(self, caller: Caller, number: int, line: Line, socket: ClientConnection) -> None:
-        self._caller = caller
-        self._outcome = caller.outcome
+    def __init__(self, driver: ClientDriver, number: int, line: Line, socket: ClientConnection) -> None:
+        self._driver = driver
+        self._outcome = driver.outcome
         self._number = number
         self._line = line
         self._socket = socket
@@ -197,13 +197,13 @@ class _Drive:
         self._lost = False
         self._came: dict[str, list[float]] = {}
         """By milestone, when each came."""
-        self._steps = _steps(line, caller._ids)
+        self._steps = _steps(line, driver._ids)
         self._sent_s: dict[int, float] = {}
         """By index of a step, when it went out."""
 
     @property
     def usd(self) -> Fraction:
-        prices = self._caller._limits.prices
+        prices = self._driver._limits.prices
         return self._meter.usd(prices, self._loop.time() - self._opened_s) if prices else Fraction(0)
 
     async def run(self) -> None:
@@ -232,20 +232,20 @@ class _Drive:
         event = event_in(frame.data) if isinstance(frame, Text) else None
         if event is not None:
             self._outcome.received.append(event)
-            self._caller._ids.came(event)
+            self._driver._ids.came(event)
             name = _milestone(event)
             if name is not None:
                 self._came.setdefault(name, []).append(self._loop.time())
         self._news.set()
 
     def _crossed(self, way: Way, frame: Text | Binary) -> None:
-        self._caller._note(self._number, way, frame)
+        self._driver._note(self._number, way, frame)
         self._meter.count(way, frame)
 
     async def _send_all(self) -> None:
         sound = deque(step for step in self._steps if step.is_sound)
         words = deque(step for step in self._steps if not step.is_sound)
-        while (sound or words) and not self._lost and not self._caller.spent(self.usd):
+        while (sound or words) and not self._lost and not self._driver.spent(self.usd):
             self._news.clear()
             heads = [queue for queue in (sound, words) if queue]
             dues = [self._due(queue[0]) for queue in heads]
@@ -256,19 +256,19 @@ class _Drive:
                 continue
             for queue in heads:
                 self._check_patience(queue[0], now)
-            await self._wait(min([due for due in dues if due is not None], default=now + self._caller._patience_s))
+            await self._wait(min([due for due in dues if due is not None], default=now + self._driver._patience_s))
 
-    def _check_patience(self, step: _Step, now: float) -> None:
+    def _check_patience(self, step: _Send, now: float) -> None:
         if not self._missing(step) or any(index not in self._sent_s for index in step.after):
             return
         if step.blocked_s is None:
             step.blocked_s = now
-            self._loop.call_later(self._caller._patience_s, self._news.set)
-        elif now - step.blocked_s >= self._caller._patience_s:
+            self._loop.call_later(self._driver._patience_s, self._news.set)
+        elif now - step.blocked_s >= self._driver._patience_s:
             self._give_up(step)
             self._news.set()
 
-    def _due(self, step: _Step) -> float | None:
+    def _due(self, step: _Send) -> float | None:
         """When a step goes out; None while what it waits for is missing."""
         if any(index not in self._sent_s for index in step.after) or self._missing(step):
             return None
@@ -280,13 +280,13 @@ class _Drive:
             anchors.append((came[step.awaits.count - 1], step.awaits.at_s))
         # The last thing that happened on the tape before this step is the one it follows.
         here_s, there_s = max(anchors, key=lambda anchor: anchor[1])
-        return max(here_s + max(0.0, step.at_s - there_s) / self._caller._speed, *(here for here, _ in anchors))
+        return max(here_s + max(0.0, step.at_s - there_s) / self._driver._speed, *(here for here, _ in anchors))
 
-    def _missing(self, step: _Step) -> bool:
+    def _missing(self, step: _Send) -> bool:
         awaits = step.awaits
         return awaits is not None and not awaits.given_up and len(self._came.get(awaits.name, [])) < awaits.count
 
-    def _give_up(self, step: _Step) -> None:
+    def _give_up(self, step: _Send) -> None:
         assert step.awaits is not None
         step.awaits.given_up = True
         self._outcome.overdue.append(f"{step.awaits} did not come; {step.type} went out without it")
@@ -295,14 +295,14 @@ class _Drive:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._news.wait(), max(TICK_S, until_s - self._loop.time()))
 
-    async def _send(self, step: _Step) -> None:
+    async def _send(self, step: _Send) -> None:
         frame = step.frame
         self._sent_s[step.index] = self._loop.time()
         if isinstance(frame, Text):
-            if step.call_id is not None and self._caller._ids.call_here(step.call_id) is None:
+            if step.call_id is not None and self._driver._ids.call_here(step.call_id) is None:
                 self._outcome.overdue.append("a tool's result was left out: its call did not come")
                 return
-            frame = Text(self._caller._ids.rewritten(frame.data))
+            frame = Text(self._driver._ids.rewritten(frame.data))
         self._crossed("sent", frame)
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send(frame.data.decode(errors="replace") if isinstance(frame, Text) else frame.data)
@@ -310,15 +310,15 @@ class _Drive:
     async def _last_answers(self) -> None:
         """Until the tape's last milestone is here, then as long as the tape still went on."""
         end_s = self._line.moments[-1].at_s if self._line.moments else 0.0
-        last = _Step(len(self._steps), end_s, Binary(b""), "the end", _last_awaited(self._line.moments))
-        patience_s = self._loop.time() + self._caller._patience_s
+        last = _Send(len(self._steps), end_s, Binary(b""), "the end", _last_awaited(self._line.moments))
+        patience_s = self._loop.time() + self._driver._patience_s
         while not self._lost and self._outcome.stopped is None and self._missing(last):
             self._news.clear()
             if self._loop.time() >= patience_s:
                 self._give_up(last)
                 break
             await self._wait(patience_s)
-            self._caller.spent(self.usd)
+            self._driver.spent(self.usd)
         last.before = max(self._sent_s, default=None)
         due = self._due(last)
         while due is not None and not self._lost and self._outcome.stopped is None and self._loop.time() + TICK_S < due:
@@ -330,16 +330,16 @@ class _Drive:
         end = next((each for each in reversed(self._line.moments) if isinstance(each.frame, Close | Reset)), None)
         frame = end.frame if end is not None else Close()
         if isinstance(frame, Reset) and self._outcome.stopped is None:
-            self._caller._note(self._number, "sent", Reset())
+            self._driver._note(self._number, "sent", Reset())
             self._socket.transport.abort()
             return
         if self._lost:
-            self._caller._note(self._number, "received", _close_received(self._socket))
+            self._driver._note(self._number, "received", _close_received(self._socket))
             return
         code, reason = (frame.code, frame.reason) if isinstance(frame, Close) else (1000, "")
         if not (code == 1000 or 3000 <= code < 5000 or code in (1001, 1011)):
             code, reason = 1000, ""
-        self._caller._note(self._number, "sent", Close(code, reason))
+        self._driver._note(self._number, "sent", Close(code, reason))
         await self._socket.close(code, reason)
 
 
@@ -357,7 +357,7 @@ class _Awaited:
 
 
 @dataclass(slots=True)
-class _Step:
+class _Send:
     """A recorded client frame: what must have gone out (`after`) and come (`awaits`) before it, what it follows."""
 
     index: int
@@ -372,9 +372,9 @@ class _Step:
     blocked_s: float | None = None
 
 
-def _steps(line: Line, ids: IdMap) -> list[_Step]:
+def _steps(line: Line, ids: IdMap) -> list[_Send]:
     """The client's frames of one connection, each with its causes. The tape's ids are told to `ids` on the way."""
-    steps: list[_Step] = []
+    steps: list[_Send] = []
     seen: list[Moment] = []
     last_sound: int | None = None
     last_words: int | None = None
@@ -390,7 +390,7 @@ def _steps(line: Line, ids: IdMap) -> list[_Step]:
             continue
         index = len(steps)
         is_sound = isinstance(moment.frame, Binary) or moment.type == "input_audio_buffer.append"
-        step = _Step(index, moment.at_s, moment.frame, moment.type, _last_awaited(seen), is_sound)
+        step = _Send(index, moment.at_s, moment.frame, moment.type, _last_awaited(seen), is_sound)
         step.before = index - 1 if index else None
         if is_sound and last_sound is not None and moment.at_s - steps[last_sound].at_s <= STREAM_GAP_S:
             step.awaits, step.before = None, last_sound

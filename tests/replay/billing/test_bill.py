@@ -17,7 +17,7 @@ from mockserver.testing.mock_server import MockServer
 from replay.billing.bill import NoPrice, bill
 from replay.cassette.frames import Text
 from replay.cassette.recording import Line, Moment, Recording
-from replay.playback.client_driver import Caller
+from replay.playback.client_driver import ClientDriver
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
 NAMES = ["booking", "fully-booked", "medical-escalation", "resumed-booking", "tool-failure", "unclear-audio"]
@@ -51,7 +51,7 @@ def test_the_bill_is_the_mock_s_own_ledger(name):
 
     async def main() -> Decimal:
         async with MockServer(CASSETTES / "scenarios" / f"{name}.yaml", voice="tone", dialect="xai@2026-07") as mock:
-            await Caller(tape, mock.ws_url, "any").run()
+            await ClientDriver(tape, mock.ws_url, "any").run()
             return mock.ledger.total_usd
 
     charged = autojump.run(main())

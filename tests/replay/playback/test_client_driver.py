@@ -26,7 +26,7 @@ from mockserver.testing.mock_server import MockServer
 from replay.billing.meter import prices
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
-from replay.playback.client_driver import Caller, Limits, Outcome
+from replay.playback.client_driver import ClientDriver, Limits, Outcome
 from replay.playback.id_map import IdMap
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
@@ -44,7 +44,9 @@ def drive(name: str, scenario=None, **settings) -> tuple[Outcome, MockServer, fl
         import asyncio
 
         async with mock:
-            outcome = await Caller(Recording.read(CASSETTES / f"{name}.tape"), mock.ws_url, "any", **settings).run()
+            outcome = await ClientDriver(
+                Recording.read(CASSETTES / f"{name}.tape"), mock.ws_url, "any", **settings
+            ).run()
             return outcome, asyncio.get_running_loop().time()
 
     outcome, seconds = autojump.run(main())
@@ -138,7 +140,7 @@ def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_
 
     async def again() -> Outcome:
         async with MockServer(scenario, voice="tone", seed=9) as mock:
-            return await Caller(Recording.read(tape), mock.ws_url, "any").run()
+            return await ClientDriver(Recording.read(tape), mock.ws_url, "any").run()
 
     autojump.run(record())
     outcome = autojump.run(again())
@@ -168,9 +170,9 @@ def test_an_id_that_the_client_made_up_is_left_alone():
     ("url", "told"),
     [
         ("http://127.0.0.1/", "not a WebSocket address"),
-        ("ws://api.x.ai/v1/realtime", "does not travel unencrypted"),
+        ("ws://api.x.ai/v1/realtime", "sends no key unencrypted"),
         ("wss://api.x.ai/v1/realtime", "XAI_API_KEY is not set"),
-        ("wss://example.com/v1/realtime", "no key is kept for example.com"),
+        ("wss://example.com/v1/realtime", "there is no key for example.com"),
     ],
 )
 def test_a_key_goes_nowhere_but_to_its_service(url, told, monkeypatch):
