@@ -28,10 +28,11 @@ import numpy as np
 import orjson
 
 from mockserver.audio.tts import voice_named
-from mockserver.faults import kinds as faults
 from mockserver.protocol.limits import Limits
 from mockserver.server import virtual_time as autojump
-from mockserver.server.service import Options, Server
+from mockserver.server.app import Server
+from mockserver.server.options import Options
+from mockserver.service.faults import kinds as faults
 
 TURN_S = 60.0
 """A client begins a turn so often, give or take a half of it."""
@@ -211,10 +212,10 @@ async def soak(sessions: int, minutes: float, seed: str, with_faults: bool) -> b
     """Whether every message is accounted for."""
     limits = Limits(max_sessions=sessions)
     server = Server(Options(voice="tone", seed=seed, journal_bytes=32 * MIB, limits=limits))
-    server.journal.max_sessions = 100_000  # a row each, so that every connection can be looked up at the end
+    server.service.journal.max_sessions = 100_000  # a row each, so that every connection can be looked up at the end
     await server.start()
     if with_faults:
-        server.set_faults(FAULTS, seed)
+        server.service.set_faults(FAULTS, seed)
     tally, frames = Tally(), _frames()
     callers = [Caller(number, server.port, tally, frames, seed) for number in range(sessions)]
     began = perf_counter()
@@ -233,12 +234,12 @@ async def soak(sessions: int, minutes: float, seed: str, with_faults: bool) -> b
     told = ", ".join(f"{each / MIB:.0f}" for each in memory)
     print(f"  {took:.0f} s of real time; {sum(tally.turns.values())} turns: {dict(tally.turns)}")
     print(f"  memory at the start and after each quarter: {told} MiB")
-    return fine and not server.errors
+    return fine and not server.service.errors
 
 
 def _account(server: Server, tally: Tally, sessions: int) -> bool:
     """Hold what the clients counted against the journal, session by session, and tell."""
-    logs = {log.id: log for log in server.journal.sessions}
+    logs = {log.id: log for log in server.service.journal.sessions}
     lost = [client for client in tally.finished if client.session not in logs]
     ended: Counter[str] = Counter(client.ended for client in tally.finished)
     received = sum(client.received for client in tally.finished)
@@ -260,7 +261,8 @@ def _account(server: Server, tally: Tally, sessions: int) -> bool:
     )
     print(f"  the journal has {received + on_the_way} out and {sent - unheard} in; on their way when a connection was")
     print(f"  reset: {on_the_way}; sent after the server had ended it: {unheard}; with any other: {len(wrong)}")
-    print(f"  {sum(armed.fired for armed in server.faults.armed)} faults struck; errors inside: {len(server.errors)}")
+    fired = sum(armed.fired for armed in server.service.faults.armed)
+    print(f"  {fired} faults struck; errors inside: {len(server.service.errors)}")
     return not wrong
 
 

@@ -40,7 +40,7 @@ SECTIONS = {
     },
     "Test": {
         "faults": Entry("mockserver.cli.faults", "Check a fault file, or run a fault sweep."),
-        "say": Entry("mockserver.cli.serve", "Make a spoken WAV clip from text."),
+        "say": Entry("mockserver.cli.say", "Make a spoken WAV clip from text."),
     },
     "Clinic example": {
         "demo": Entry("realtape.demo", "Book an appointment by voice, offline."),

@@ -25,9 +25,9 @@ from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller
 from clinic_agent.clinic.assistant import clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, from_environment
-from mockserver.cli.serve import Unusable
 from mockserver.testing.mock_server import MockServer
 from realtape.data import cassettes
+from replay.cli.usage import Unusable
 from replay.report.picture import Clip, Mark, NoPillow, Track, draw
 
 CLIPS = ("booking-1.wav", "booking-2.wav")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mockserver.cli.serve import Unusable
+from replay.cli.usage import Unusable
 
 if TYPE_CHECKING:
     from mockserver.faults.files import FaultFile

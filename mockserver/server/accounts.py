@@ -10,44 +10,19 @@ import hashlib
 import hmac
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.protocol.ids import stream
 from mockserver.protocol.limits import Limits
-
-if TYPE_CHECKING:
-    from mockserver.session.resumption import Memory
+from mockserver.server.options import Account, AccountsFile
+from mockserver.session.resumption import Memory
 
 MAX_REMEMBERED = 10_000
 """Teams, secrets and conversations kept, each; the oldest go first."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One team as it is known beforehand: any of its keys is accepted, all share its seats. A blocked one has no
-    credits."""
-
-    keys: tuple[str, ...] = field(repr=False)
-    name: str = ""
-    blocked: bool = False
-    limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class Roster:
-    """Every team that is known beforehand, and the limits of all."""
-
-    accounts: tuple[Account, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def open_keys(self) -> Iterator[str]:
-        """Keys of teams that are not blocked."""
-        return (key for account in self.accounts if not account.blocked for key in account.keys)
 
 
 @dataclass(slots=True, eq=False)
@@ -78,13 +53,13 @@ class Accounts:
         *,
         keys: Iterable[str] = (),
         blocked: Iterable[str] = (),
-        roster: Roster | None = None,
+        file: AccountsFile | None = None,
         seed: str,
     ) -> None:
         single = [Account((key,)) for key in keys] + [Account((key,), blocked=True) for key in blocked]
         self._known = [
             (_digest(key), team)
-            for account in [*(roster.accounts if roster else ()), *single]
+            for account in [*(file.accounts if file else ()), *single]
             for team in [Team(account.name, account.blocked, account.limits)]
             for key in account.keys
         ]
@@ -135,7 +110,7 @@ class Accounts:
         _, secret = self._secrets.get(_digest(credential or ""), (None, None))
         return secret.session if secret is not None else None
 
-    def knock(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
+    def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
         """Count a request; refused when the last minute saw `per_minute`. None is no limit."""
         if per_minute is None:
             return None
@@ -146,14 +121,14 @@ class Accounts:
         team.recent.append(now)
         return None
 
-    def enter(self, team: Team, seats: int | None) -> Denied | None:
+    def begin_session(self, team: Team, most: int | None) -> Denied | None:
         """Take one of the team's `seats` for a session, to be given back with `leave`. None is no limit."""
-        if seats is not None and team.sessions >= seats:
+        if most is not None and team.sessions >= most:
             return Denied("crowded", 1)  # nobody knows when a seat is free
         team.sessions += 1
         return None
 
-    def leave(self, team: Team) -> None:
+    def end_session(self, team: Team) -> None:
         """Give a seat back."""
         team.sessions -= 1
 

@@ -14,19 +14,19 @@ from pydantic import Field, field_validator, model_validator
 from mockserver.documents.reader import read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
 from mockserver.protocol.limits import Limits
-from mockserver.server.accounts import Account, Roster
+from mockserver.server.options import Account, AccountsFile
 
 
-def load(path: str | os.PathLike[str]) -> Roster:
+def load(path: str | os.PathLike[str]) -> AccountsFile:
     """Read a file. Raises DocumentError, a ValueError reading `accounts.yaml:3: teams[0].keys: …`."""
     return parse(read_text(Path(path)), str(path))
 
 
-def parse(text: str, source: str = "<text>") -> Roster:
+def parse(text: str, source: str = "<text>") -> AccountsFile:
     """The same from a text."""
     file = check(read_document(text, source), _File)
     accounts = tuple(Account(tuple(team.keys), team.name, team.blocked, _given(team.limits)) for team in file.teams)
-    return Roster(accounts, _given(file.limits))
+    return AccountsFile(accounts, _given(file.limits))
 
 
 class _Limits(Section):

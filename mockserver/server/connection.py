@@ -126,13 +126,13 @@ class Connection:
             self._transport.write(closing(code, reason))
             self._patience = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
 
-    def look(self) -> None:
+    def find_overdue(self) -> None:
         """Have what is overdue by now be found."""
         if self._log.watch is not None and self._over is None:
             self._log.watch.tick(self._now())
-            self._look_later()
+            self._schedule_overdue()
 
-    def _look_later(self) -> None:
+    def _schedule_overdue(self) -> None:
         """Keep one alarm for when something of the client's will be overdue."""
         due = self._log.watch.due if self._log.watch is not None else None
         if due == self._suspected:
@@ -140,7 +140,7 @@ class Connection:
         if self._suspicion is not None:
             self._suspicion.cancel()
         self._suspected = due
-        self._suspicion = None if due is None else self._clock.call_at(self._opened + due, self.look)
+        self._suspicion = None if due is None else self._clock.call_at(self._opened + due, self.find_overdue)
 
     def keep_alive(self, every_s: float) -> None:
         """Ping the client that often, for as long as the connection is open."""
@@ -239,7 +239,7 @@ class Connection:
             self._write_due()
         except Exception as error:
             self._fail(error)
-        self._look_later()
+        self._schedule_overdue()
 
     def _write_due(self) -> None:
         """Take what is due instant by instant, so that an answer due all at once goes out as fast as it is read.

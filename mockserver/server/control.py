@@ -9,27 +9,26 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import hdrs, web
 
+from mockserver.faults.files import FaultError, FaultFile, parse
+from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import inspector
 from mockserver.server.clock import MAX_PUSH_S
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
-
-if TYPE_CHECKING:
-    from mockserver.faults.files import FaultFile
-    from mockserver.server.service import Server
+from mockserver.server.openapi import description
+from mockserver.server.service import MockService
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def routes(server: Server) -> Iterable[web.RouteDef]:
+def routes(service: MockService) -> Iterable[web.RouteDef]:
     """Every route of the control plane, guarded."""
-    plane = _Plane(server)
+    plane = _Plane(service)
     for method, path, answer in (
         (hdrs.METH_GET, "/openapi.json", plane.openapi),
         (hdrs.METH_GET, "/health", plane.health),
@@ -47,9 +46,9 @@ def routes(server: Server) -> Iterable[web.RouteDef]:
         (hdrs.METH_POST, "/clock/advance", plane.advance),
         (hdrs.METH_POST, "/reset", plane.reset),
     ):
-        yield web.route(method, f"/_mock{path}", _guarded(answer, server.options.admin_token))
+        yield web.route(method, f"/_mock{path}", _guarded(answer, service.options.admin_token))
     for path in ("/_mock", "/_mock/"):
-        yield web.get(path, _page_guarded(server.options.admin_token))
+        yield web.get(path, _page_guarded(service.options.admin_token))
 
 
 class _Problem(Exception):
@@ -63,27 +62,25 @@ class _Problem(Exception):
 class _Plane:
     """One method a route: from a request to JSON."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, service: MockService) -> None:
+        self._service = service
 
     async def openapi(self, request: web.Request) -> object:
         """What all these routes take and answer."""
-        from mockserver.server.openapi import description
-
-        return description(self._server.options.admin_token is not None)
+        return description(self._service.options.admin_token is not None)
 
     async def health(self, request: web.Request) -> object:
-        server = self._server
+        service = self._service
         return {
             "status": "ok",
-            "dialect": server.options.dialect,
-            "open_sessions": len(server.live),
-            "errors": len(server.errors),
-            "clock": {"rate": server.clock.rate, "now": server.clock.now(), "unix": server.clock.unix()},
+            "dialect": service.options.dialect,
+            "open_sessions": len(service.open_sessions),
+            "errors": len(service.errors),
+            "clock": {"rate": service.clock.rate, "now": service.clock.now(), "unix": service.clock.unix()},
         }
 
     async def sessions(self, request: web.Request) -> object:
-        return [log.summary() for log in self._server.journal.sessions]
+        return [log.summary() for log in self._service.journal.sessions]
 
     async def session(self, request: web.Request) -> object:
         log = self._find(request.match_info["id"])
@@ -97,61 +94,59 @@ class _Plane:
             raise _Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
         if (asked := request.query.get("session")) is not None:
             return self._find(asked).shown(whole, int(since))
-        logs = self._server.journal.sessions
+        logs = self._service.journal.sessions
         return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
 
     async def ledger(self, request: web.Request) -> object:
         """One session's, or the sum over all."""
         if (asked := request.query.get("session")) is not None:
             return self._find(asked).ledger.as_json()
-        return self._server.journal.total().as_json()
+        return self._service.journal.total().as_json()
 
     async def findings(self, request: web.Request) -> object:
         """The client's mistakes, of one session or all; those before a session have an empty one."""
-        found = self._server.findings()
+        found = self._service.findings()
         if (asked := request.query.get("session")) is not None:
             found = self._find(asked).findings
         return [finding.as_json() for finding in found]
 
     async def scenario(self, request: web.Request) -> object:
         """Replaces the scenario for new connections; those that are open keep theirs."""
-        from mockserver.responders.scenario import Scenario, ScenarioError
-
         try:
-            self._server.play(Scenario.parse((await body_of(request)).decode()))
+            self._service.factory.play(Scenario.parse((await body_of(request)).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise _Problem(400, str(problem)) from problem
         return {"status": "ok", "applies_to": "new connections"}
 
     async def faults(self, request: web.Request) -> object:
         """Those that are on, how often each struck, and where."""
-        plan = self._server.faults
+        plan = self._service.faults
         return {"seed": plan.seed, "faults": [armed.as_json() for armed in plan.armed]}
 
     async def replace_faults(self, request: web.Request) -> object:
         """A fault file in place of what is on, for open connections as well."""
         file = await _fault_file(request)
-        self._server.set_faults(file.faults, file.seed)
+        self._service.set_faults(file.faults, file.seed)
         return await self.faults(request)
 
     async def add_faults(self, request: web.Request) -> object:
         """One fault more, or a file of them."""
         for fault in (await _fault_file(request)).faults:
-            self._server.faults.add(fault)
-        self._server.refit()
+            self._service.faults.add(fault)
+        self._service.refit()
         return await self.faults(request)
 
     async def remove_faults(self, request: web.Request) -> object:
         """All, or those of an id or name."""
         which = request.match_info.get("which")
-        if not self._server.faults.remove(which) and which is not None:
+        if not self._service.faults.remove(which) and which is not None:
             raise _Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
-        self._server.refit()
+        self._service.refit()
         return await self.faults(request)
 
     async def advance(self, request: web.Request) -> object:
         """`{"ms": N}`; answers once everything up to there has happened."""
-        clock = self._server.clock
+        clock = self._service.clock
         if not clock.manual:
             raise _Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
         await clock.advance(ms=await _milliseconds(request))
@@ -159,23 +154,16 @@ class _Plane:
 
     async def reset(self, request: web.Request) -> object:
         """Forgets sessions, journal, ledgers and findings; a recording begins anew. Open connections go on, unseen."""
-        self._server.journal.reset()
-        self._server.watcher.reset()
-        self._server.begin_anew()
-        if self._server.verbatim is not None:
-            self._server.verbatim.rewind()
-        self._server.errors.clear()
+        self._service.reset()
         return {"status": "ok"}
 
     def _find(self, id: str) -> SessionLog:
-        if (log := self._server.journal.find(id)) is None:
+        if (log := self._service.journal.find(id)) is None:
             raise _Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
         return log
 
 
 async def _fault_file(request: web.Request) -> FaultFile:
-    from mockserver.faults.files import FaultError, parse
-
     try:
         return parse((await body_of(request)).decode())
     except (FaultError, UnicodeDecodeError) as problem:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
-
-if TYPE_CHECKING:
-    pass
 
 BODY_S = 10.0
 """How long a request's body may take."""

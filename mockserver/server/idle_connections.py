@@ -20,7 +20,7 @@ PATIENCE_S = 10.0
 _LOG = logging.getLogger(__name__)
 
 
-class Anteroom:
+class IdleConnections:
     """Makes the protocol of each new connection, for `loop.create_server`, and keeps an eye on it until it asks."""
 
     def __init__(self, protocol: Callable[[], RequestHandler]) -> None:
@@ -42,8 +42,8 @@ class Anteroom:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def leave(self, handler: object) -> None:
-        """It has asked."""
+    def has_asked(self, handler: object) -> None:
+        """A connection has sent a request: it is no longer idle."""
         self._waiting.pop(handler, None)  # type: ignore[call-overload]
 
     def close(self) -> None:

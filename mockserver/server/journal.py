@@ -11,20 +11,17 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import dollars
 from mockserver.protocol.peer import FaultNote
-from mockserver.testing.assertions import Assertions
+from mockserver.server.session_recorder import SessionRecording
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
-
-if TYPE_CHECKING:
-    from mockserver.billing.ledger import Ledger
-    from mockserver.server.session_recorder import Tape
-    from replay.findings import Finding
-    from replay.findings.watch import Watch
+from replay.findings import Finding
+from replay.findings.watch import Watch
 
 Way = Literal["in", "out"]
 Event = dict[str, Any]
@@ -130,8 +127,8 @@ def _presentable(value: object, audio: Collection[str], name: str = "", depth: i
             return value
 
 
-class SessionLog(Assertions):
-    """One session as it went: who, when, what was said on the wire, and what it used. `assert_…` demand it."""
+class SessionLog:
+    """One session: when it was open, its frames, its findings, and what it used."""
 
     def __init__(self, journal: Journal, id: str, conversation_id: str, opened: float, ledger: Ledger) -> None:
         self.id = id
@@ -150,7 +147,7 @@ class SessionLog(Assertions):
         """Frames that were forgotten for want of space."""
         self.watch: Watch | None = None
         """Looks for the client's mistakes; None where nobody wants to know."""
-        self.tape: Tape | None = None
+        self.recording: SessionRecording | None = None
         """The cassette that it is written to; None where none is."""
         self._journal = journal
         self._kept: deque[Entry | Write] = deque()
@@ -159,11 +156,6 @@ class SessionLog(Assertions):
     def ledger(self) -> Ledger:
         """What it used."""
         return self._ledger
-
-    @property
-    def logs(self) -> list[SessionLog]:
-        """This one."""
-        return [self]
 
     @property
     def entries(self) -> list[Entry]:
@@ -183,8 +175,8 @@ class SessionLog(Assertions):
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in. Of one that would push out much of what others said, only the beginning is kept."""
-        if self.tape is not None:
-            self.tape.sent(at, data)
+        if self.recording is not None:
+            self.recording.sent(at, data)
         if not isinstance(data, Close):
             self.messages_in += 1
             if self.watch is not None:
@@ -195,8 +187,8 @@ class SessionLog(Assertions):
 
     def outbound(self, at: float, frame: Frame) -> None:
         """A frame went out, or the connection was reset."""
-        if self.tape is not None:
-            self.tape.put(at, "received", frame)
+        if self.recording is not None:
+            self.recording.put(at, "received", frame)
         self._keep(Entry(at, "out", frame))
 
     def struck(self, at: float, note: FaultNote) -> None:
@@ -207,9 +199,9 @@ class SessionLog(Assertions):
         """Text and binary messages went out in one write: when each happened, and all of them framed."""
         write = Write(tuple(at), wire)
         self.messages_out += len(write.at)
-        if self.tape is not None:
+        if self.recording is not None:
             for instant, message in write.messages():
-                self.tape.put(instant, "received", message)
+                self.recording.put(instant, "received", message)
         self._keep(write)
 
     def hung_up(self) -> None:
@@ -222,8 +214,8 @@ class SessionLog(Assertions):
         self.closed_s, self.close_code, self.close_reason = at, code, reason
         if self.watch is not None:
             self.watch.closed(at)
-        if self.tape is not None:
-            self.tape.ended(at, code, reason)
+        if self.recording is not None:
+            self.recording.ended(at, code, reason)
 
     @property
     def faults(self) -> list[FaultNote]:
@@ -298,9 +290,12 @@ def _frames(kept: Entry | Write) -> int:
 class Journal:
     """The sessions of one server, oldest first."""
 
-    def __init__(self, max_bytes: int = 256 << 20, max_sessions: int = 10_000) -> None:
+    def __init__(
+        self, max_bytes: int = 256 << 20, max_sessions: int = 10_000, *, log_type: type[SessionLog] = SessionLog
+    ) -> None:
         self.max_bytes = max_bytes
         self.max_sessions = max_sessions
+        self._log_type = log_type
         self.reset()
 
     def reset(self) -> None:
@@ -318,7 +313,7 @@ class Journal:
 
     def open(self, id: str, conversation_id: str, opened: float, ledger: Ledger) -> SessionLog:
         """Begin a session's log. `opened` is Unix time in seconds."""
-        log = SessionLog(self, id, conversation_id, opened, ledger)
+        log = self._log_type(self, id, conversation_id, opened, ledger)
         self.sessions.append(log)
         while len(self.sessions) > self.max_sessions:
             self._forget(self.sessions.popleft())

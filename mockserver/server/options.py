@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mockserver.dialects.names import dialect_name
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
-from mockserver.server.accounts import Roster
 from replay.findings import Levels, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A team that is known beforehand. All of its keys are accepted and share its limits. A blocked team has no
+    credits: its keys are refused."""
+
+    keys: tuple[str, ...] = field(repr=False)
+    name: str = ""
+    blocked: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsFile:
+    """The content of an accounts file: every team that is known beforehand, and the limits of all teams."""
+
+    accounts: tuple[Account, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def open_keys(self) -> Iterator[str]:
+        """Keys of teams that are not blocked."""
+        return (key for account in self.accounts if not account.blocked for key in account.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +49,8 @@ class Options:
     blocked_keys: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     """Of every team; what is not said is the service's own."""
-    roster: Roster | None = None
-    """Teams by file; its limits go before those above."""
+    accounts: AccountsFile | None = None
+    """Teams known beforehand; the limits of the file override `limits`."""
     clock_rate: float = 1.0
     admin_token: str | None = None
     journal_bytes: int = 256 << 20

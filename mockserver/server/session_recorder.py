@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-
-from aiohttp import web
 
 from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
@@ -24,7 +21,7 @@ from replay.version import tool_version
 _LOG = logging.getLogger(__name__)
 
 
-class Tapes:
+class SessionRecorder:
     """The folder that a server's sessions are recorded in. Raises OSError where it cannot be made."""
 
     def __init__(self, folder: str | os.PathLike[str], secrets: tuple[str, ...] = ()) -> None:
@@ -37,22 +34,31 @@ class Tapes:
         self._secrets = secrets
         self._ending: set[asyncio.Future[None]] = set()
 
-    def open(self, session: str, dialect: str, request: web.Request, answered: Mapping[str, str], unix: float) -> Tape:
-        """Begin the cassette of a session, with its handshake; `unix` is the second in which it opened."""
+    def open(
+        self,
+        session: str,
+        dialect: str,
+        url: str,
+        model: str | None,
+        asked: Request,
+        answered: Response,
+        unix: float,
+    ) -> SessionRecording:
+        """Begin the cassette of a session with its handshake. `unix` is the Unix second at which it opened."""
         at = datetime.fromtimestamp(unix, timezone.utc)
         path = self._free(f"{at:%Y%m%dT%H%M%S}-{session}")
-        address = (request.transport and request.transport.get_extra_info("sockname")) or ("127.0.0.1", 0)
-        url, model = f"ws://127.0.0.1:{address[1]}{request.path}", request.query.get("model")
         header = Header("mock", url, dialect, model, at.isoformat(timespec="seconds"), f"realtape {tool_version()}")
         self.written.append(path)
 
         def failed(why: str) -> None:
             _LOG.warning("session %s is not recorded any further: %s", session, why)
 
-        tape = Tape(BackgroundWriter(path, header, overwrite=False, secrets=self._secrets, failed=failed), self)
-        tape.put(0.0, "sent", Request(request.method, request.raw_path, tuple(request.headers.items())))
-        tape.put(0.0, "received", Response(101, tuple(answered.items())))
-        return tape
+        recording = SessionRecording(
+            BackgroundWriter(path, header, overwrite=False, secrets=self._secrets, failed=failed), self
+        )
+        recording.put(0.0, "sent", asked)
+        recording.put(0.0, "received", answered)
+        return recording
 
     def _free(self, name: str) -> Path:
         """No file is ever written over: the same seed names its sessions alike."""
@@ -74,12 +80,12 @@ class Tapes:
             await asyncio.wait(self._ending)
 
 
-class Tape:
+class SessionRecording:
     """One session's cassette while it is written. Instants are seconds since the session opened."""
 
-    def __init__(self, writer: BackgroundWriter, tapes: Tapes) -> None:
+    def __init__(self, writer: BackgroundWriter, recorder: SessionRecorder) -> None:
         self._writer = writer
-        self._tapes = tapes
+        self._recorder = recorder
         self._closed = False
 
     def sent(self, at: float, data: str | bytes | Close) -> None:
@@ -101,4 +107,4 @@ class Tape:
         """The session is over: whoever ended it, its end is in the cassette."""
         if not self._closed:
             self.put(at, "sent", Reset()) if code == 1006 else self.put(at, "received", Close(code, reason))
-        self._tapes.finish(self._writer, round(at * 1e6))
+        self._recorder.finish(self._writer, round(at * 1e6))

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from mockserver.server.journal import SessionLog
-    from replay.cassette.json_text import Event
-    from replay.cassette.recording import Moment
-    from replay.cassette.records import Way
+from mockserver.server.journal import SessionLog
+from mockserver.testing.timeline import moments, sound_seconds, told
+from replay.cassette.json_text import Event
+from replay.cassette.recording import Moment
+from replay.cassette.records import Way
 
 _ROWS = 30
 """Lines of conversation below a message."""
@@ -195,8 +195,6 @@ class Assertions:
 
     def _happened(self) -> list[Happened]:
         """Every frame of every session, in the order of time."""
-        from mockserver.testing.timeline import moments
-
         found = [
             Happened(moment.at_s + self._opened_s(log), number, moment)
             for number, log in enumerate(self.logs)
@@ -209,8 +207,6 @@ class Assertions:
 
     def _broken(self, problem: str, place: Happened | None = None) -> AssertionError:
         """The problem, and the conversation around it."""
-        from mockserver.testing.timeline import told
-
         return AssertionError(f"{problem}\n{told(self.logs, None if place is None else place.at_s, _ROWS)}")
 
 
@@ -238,8 +234,6 @@ def part(value: Any, *keys: str) -> Any:
 
 def _truncations(log: SessionLog) -> Iterator[tuple[Moment, float, float]]:
     """Each truncation with the milliseconds of its item that had been sent, and that could have been played."""
-    from mockserver.testing.timeline import moments, sound_seconds
-
     pieces: dict[str, list[tuple[float, float]]] = {}
     free_s, item_id = 0.0, ""
     for moment, sound_s in sound_seconds(moments(log)):

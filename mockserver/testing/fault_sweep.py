@@ -95,7 +95,7 @@ class Bench:
         async with MockServer(faults=plan, findings="off", **self._settings) as mock:
             code, output = await self._call({**os.environ, **mock.environment})
             struck = any(armed.fired for armed in mock.faults)
-            return Outcome(tuple(faults), code, struck, output), mock.sessions
+            return Outcome(tuple(faults), code, struck, output), [*mock.sessions]
 
     async def _call(self, environment: Mapping[str, str]) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(

@@ -23,6 +23,7 @@ from mockserver.server.journal import Journal, SessionLog
 from mockserver.testing.assertions import part
 from mockserver.testing.loop_thread import Background
 from mockserver.testing.observed import Observed
+from mockserver.testing.sessions import TestedSession
 from replay.billing.bill import token_counts
 from replay.billing.meter import Meter, prices
 from replay.cassette import json_text
@@ -57,7 +58,7 @@ class LiveService(Observed):
     def __init__(
         self, service: str, url: str, key: str, max_usd: Fraction, on: datetime, levels: Levels | None = None
     ) -> None:
-        super().__init__(Journal())
+        super().__init__(Journal(log_type=TestedSession))
         self.service = service
         self.warnings: list[str] = []
         """What the relay had to say, such as that the service cannot be reached."""

@@ -9,50 +9,60 @@ import os
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+from mockserver.faults.armed import Armed
+from mockserver.faults.files import FaultSource, faults_from
 from mockserver.protocol.limits import Limits
-from mockserver.server.accounts import Roster
+from mockserver.responders.scenario import Scenario
+from mockserver.server.accounts_file import load
+from mockserver.server.app import Server
 from mockserver.server.clock import rate_named
-from mockserver.server.options import Options
-from mockserver.server.service import Server
+from mockserver.server.options import AccountsFile, Options
+from mockserver.server.recordings import Reenacted, Verbatim
 from mockserver.testing.loop_thread import Background
 from mockserver.testing.observed import Observed
+from mockserver.testing.sessions import TestedSession
 from replay.findings import Finding, Setting
-
-if TYPE_CHECKING:
-    from mockserver.faults.armed import Armed
-    from mockserver.faults.files import FaultFile, FaultSource
-    from mockserver.responders.scenario import Scenario
-    from mockserver.server.recordings import Reenacted, Verbatim
-
 
 ANY_KEY = "mock-api-key"
 """What `api_key` is when the mock takes any."""
 
 
 class MockServer(Observed):
-    """A realtime voice service for one test or program.
+    """A realtime voice service for one test or program: `async with MockServer(...) as mock:`, or `with`.
 
-    `scenario` is a Scenario, the path of a scenario file, or None: then the mock says back what it is told. `cassette`
-    is a recording, or a folder of them, to give instead: anew as a session, or with `verbatim` frame by frame, `speed`
-    times as fast as recorded (`math.inf`: at once), to a client that does what was recorded; see `report`. `faults` are
-    a fault file's path, its content as a mapping, or a list of `realtape.faults` or mappings. `dialect` is `xai`,
-    `openai`, `auto` or a dated name such as `xai@2026-09`, if not given that of the cassette, else `xai`; `pacing` is
-    `live`, `realtime` or `burst`; `voice` is `auto`, `tone` or `espeak`; `clock` is `wall`, `wall:RATE` or `manual`.
-    With `api_keys` other keys are refused, without any non-empty key is accepted; `blocked_keys` belong to a team
-    without credits; `accounts` is a file of teams, or a Roster. `limits` are those of every team, where they shall not
-    be the service's; `max_sessions` and `requests_per_minute` are two of them by themselves. `findings` is how loud
-    mistakes of the client are told: `off`, `warn`, `error`, or a mapping of rules (and `all`) to these; they are told,
-    never raised; `write_tools` are the tools that must not be called twice alike, by name or pattern (`book_*`), where
-    their verbs do not tell. `record` is a folder that gets each session as a cassette, see `cassettes`; with `check`
-    each event is held against its dialect's shape. The same seed and the same traffic give the same frames. Port 0
-    picks a free one.
+    scenario: the rules for what to answer: a `Scenario`, or the path of a scenario file (YAML or JSON). Without one,
+        and without `cassette`, the mock repeats the user's words.
+    cassette: a recording to replay instead, or a folder of recordings, of which each connection gets the one that
+        begins as it does. The content is the recording's; ids, timing and usage are the mock's.
+    verbatim: replay the cassette frame by frame. The client must send what was recorded; see `report`.
+    speed: with `verbatim`, how many times as fast as recorded; `math.inf` sends at once. Above 0, default 1.
+    faults: failures to inject: the path of a fault file, its content as a mapping, or a list of `realtape.faults` and
+        mappings.
+    dialect: `xai`, `openai`, `auto` (by what the client sends), or a dated name such as `xai@2026-09`. Default: the
+        cassette's, else `xai`.
+    pacing: `live` sends as fast as the service was recorded, `realtime` as fast as audio plays, `burst` at once.
+    seed: the same seed and the same messages give the same identifiers, text and audio.
+    voice: the speech synthesizer: `tone`, `espeak` (extra `speech`), or `auto`: espeak if it is installed.
+    vad: the voice activity detector: `energy`, or `silero` (extra `silero`).
+    api_keys: the keys that are accepted. Without any, every non-empty key is.
+    blocked_keys: keys of a team without credits.
+    accounts: teams, their keys and limits: the path of an accounts file, or an `AccountsFile`.
+    limits: limits of every team, where they differ from the service's; see `realtape.Limits`.
+    max_sessions, requests_per_minute: two of these limits, each by itself.
+    clock: `wall`, `wall:RATE` (RATE seconds a second, at most 1000), or `manual`, which moves only with `advance`.
+    findings: severity of client diagnostics: `off`, `warn` or `error` for all, or a mapping of rules (and `all`) to
+        these. They are reported in `findings`, never raised.
+    write_tools: tools with side effects, by name or pattern (`book_*`). Default: guessed from the tool's name.
+    record: a folder that each session is written to, as a cassette; see `cassettes`.
+    check: validate each event that is sent against the service's schema. What does not fit is among the `errors`.
+    admin_token: the bearer token that `/_mock/` requires. Default: none, loopback only.
+    host, port: where to listen. Port 0, the default, picks a free one.
 
-    Raises ValueError for a setting it does not know, DocumentError, which is one, for an accounts file, ScenarioError
-    for a scenario that cannot be used, FaultError for such faults, BadCassette, UnreadableRecording or EmptyLibrary for
-    such a recording, OSError when it cannot listen or record. What goes wrong inside the mock is raised at the end of
-    the `with`: the client only saw 1011.
+    Raises ValueError for an unknown value; of these, DocumentError for an accounts file, ScenarioError for a scenario,
+    FaultError for faults, and BadCassette, UnreadableRecording or EmptyLibrary for a recording that cannot be used.
+    Raises OSError if it cannot listen or record. An error inside the mock is raised at the end of the `with`; the
+    client only sees close code 1011.
     """
 
     def __init__(
@@ -70,7 +80,7 @@ class MockServer(Observed):
         vad: str = "energy",
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),
-        accounts: Roster | str | os.PathLike[str] | None = None,
+        accounts: AccountsFile | str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
         max_sessions: int | None = None,
         requests_per_minute: int | None = None,
@@ -85,9 +95,11 @@ class MockServer(Observed):
     ) -> None:
         if cassette is not None and scenario is not None:
             raise ValueError("scenario and cassette both say what to answer; leave out one of them")
-        tapes = _tapes(cassette, verbatim, speed)
+        recordings: Reenacted | Verbatim | None = None
+        if cassette is not None:
+            recordings = Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
         options = Options(
-            dialect=dialect or (tapes and tapes.dialect) or "xai",
+            dialect=dialect or (recordings and recordings.dialect) or "xai",
             pacing=pacing,
             seed=str(seed),
             voice=voice,
@@ -95,7 +107,7 @@ class MockServer(Observed):
             api_keys=tuple(api_keys),
             blocked_keys=tuple(blocked_keys),
             limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),
-            roster=_roster(accounts),
+            accounts=load(accounts) if isinstance(accounts, str | os.PathLike) else accounts,
             clock_rate=rate_named(clock),
             findings=findings,
             write_tools=None if write_tools is None else tuple(write_tools),
@@ -103,13 +115,16 @@ class MockServer(Observed):
             check=check,
             admin_token=admin_token,
         )
-        self._server = Server(options, _loaded(scenario))
-        super().__init__(self._server.journal)
-        if tapes is not None:
-            self._server.play_tapes(tapes)
+        if isinstance(scenario, str | os.PathLike):
+            scenario = Scenario.load(Path(scenario))
+        self._server = Server(options, scenario, log_type=TestedSession)
+        self._service = self._server.service
+        super().__init__(self._service.journal)
+        if recordings is not None:
+            self._service.factory.play_recordings(recordings)
         if faults is not None:
-            file = _read_faults(faults)
-            self._server.set_faults(file.faults, file.seed)
+            file = faults_from(faults)
+            self._service.set_faults(file.faults, file.seed)
         self._host = host
         self._port = port
 
@@ -131,8 +146,8 @@ class MockServer(Observed):
     @property
     def api_key(self) -> str:
         """A key that is accepted."""
-        options = self._server.options
-        return next(iter((*options.api_keys, *(options.roster.open_keys if options.roster else ()))), ANY_KEY)
+        options = self._service.options
+        return next(iter((*options.api_keys, *(options.accounts.open_keys if options.accounts else ()))), ANY_KEY)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -142,29 +157,32 @@ class MockServer(Observed):
     @property
     def cassettes(self) -> list[Path]:
         """With `record`: the files of the sessions so far, oldest first. After the `with` each has its end mark."""
-        return list(self._server.tapes.written) if self._server.tapes is not None else []
+        return list(self._service.recorder.written) if self._service.recorder is not None else []
 
     @property
     def findings(self) -> list[Finding]:
         """Mistakes of clients so far, oldest first: `.rule`, `.at`, `.message`, `.fix`, `.level`, `.session`."""
         self._catch_up()
-        return self._thread.ask(self._server.findings) if self._thread is not None else self._server.findings()
+        return self._thread.ask(self._service.findings) if self._thread is not None else self._service.findings()
 
     def claim(self, *, transcript: str | None = None, billable_audio_seconds: float | None = None) -> list[Finding]:
         """Judge what the client made of running totals, which the wire does not show: the caller's words as it shows
         them, the seconds that it counted over all sessions. Gives what is wrong with it, which is then a finding."""
         watches = [log.watch for log in self.sessions if log.watch is not None]
-        return self._server.watcher.claim(watches, transcript=transcript, billable_audio_seconds=billable_audio_seconds)
+        return self._service.watcher.claim(
+            watches, transcript=transcript, billable_audio_seconds=billable_audio_seconds
+        )
 
     @property
     def report(self) -> list[str]:
         """With `verbatim`: what was not as recorded so far, a line each; empty if all was."""
-        return self._server.verbatim.report() if self._server.verbatim is not None else []
+        verbatim = self._service.factory.verbatim
+        return verbatim.report() if verbatim is not None else []
 
     @property
     def errors(self) -> list[Exception]:
         """What went wrong inside the mock so far."""
-        return self._server.errors
+        return self._service.errors
 
     @property
     def unused(self) -> list[str]:
@@ -175,17 +193,17 @@ class MockServer(Observed):
         that was left to chance. With `verbatim` it is the report, and the faults.
         """
         self._catch_up()
-        return [*self._server.unused(), *self._server.faults.unused()]
+        return self._service.unused()
 
     @property
     def faults(self) -> list[Armed]:
         """Those that are on: `.fault`, how often it was triggered (`.fired`) and where (`.triggers`)."""
-        return list(self._server.faults.armed)
+        return list(self._service.faults.armed)
 
     def set_faults(self, faults: FaultSource) -> None:
         """These in place of those that are on, for open connections as well; `[]` for none. Raises FaultError."""
-        file = _read_faults(faults)
-        self._do(lambda: self._server.set_faults(file.faults, file.seed))
+        file = faults_from(faults)
+        self._do(lambda: self._service.set_faults(file.faults, file.seed))
 
     def _do(self, work: Callable[[], None]) -> None:
         """In the server's own thread, if it has one."""
@@ -200,7 +218,7 @@ class MockServer(Observed):
         To be awaited under `async with`; under `with` it returns when it is done. In virtual time the client's own
         timers move as well. Raises ValueError for less than nothing and more than 30 days.
         """
-        push = self._server.clock.advance(minutes=minutes, seconds=seconds, ms=ms)
+        push = self._service.clock.advance(minutes=minutes, seconds=seconds, ms=ms)
         if self._thread is None:
             return push
         self._thread.call(push)
@@ -237,8 +255,8 @@ class MockServer(Observed):
 
     def _raise_unless(self, error: BaseException | None) -> None:
         """A bug in here explains a failed test better than what the client saw of it; an interrupt goes first."""
-        if self._server.errors and (error is None or isinstance(error, Exception)):
-            raise self._server.errors[0]
+        if self._service.errors and (error is None or isinstance(error, Exception)):
+            raise self._service.errors[0]
 
     @property
     def _authority(self) -> str:
@@ -254,36 +272,6 @@ class _Done:
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
-
-
-def _read_faults(faults: FaultSource) -> FaultFile:
-    from mockserver.faults.files import faults_from
-
-    return faults_from(faults)
-
-
-def _tapes(cassette: str | os.PathLike[str] | None, verbatim: bool, speed: float) -> Reenacted | Verbatim | None:
-    if cassette is None:
-        return None
-    from mockserver.server.recordings import Reenacted, Verbatim
-
-    return Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
-
-
-def _roster(accounts: Roster | str | os.PathLike[str] | None) -> Roster | None:
-    if isinstance(accounts, str | os.PathLike):
-        from mockserver.server.accounts_file import load
-
-        return load(accounts)
-    return accounts
-
-
-def _loaded(scenario: Scenario | str | os.PathLike[str] | None) -> Scenario | None:
-    if isinstance(scenario, str | os.PathLike):
-        from mockserver.responders.scenario import Scenario
-
-        return Scenario.load(Path(scenario))
-    return scenario
 
 
 def environment(ws_url: str, http_url: str, api_key: str) -> dict[str, str]:

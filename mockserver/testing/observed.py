@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mockserver.server.journal import Journal, SessionLog, Spent
+from mockserver.server.journal import Journal, Spent
 from mockserver.testing.assertions import Assertions
 from mockserver.testing.loop_thread import Background
+from mockserver.testing.sessions import TestedSession
 
 
 class Observed(Assertions):
@@ -22,13 +23,13 @@ class Observed(Assertions):
         return self._journal
 
     @property
-    def sessions(self) -> list[SessionLog]:
+    def sessions(self) -> list[TestedSession]:
         """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
-        return list(self.journal.sessions)
+        return [log for log in self.journal.sessions if isinstance(log, TestedSession)]
 
     @property
-    def logs(self) -> list[SessionLog]:
-        """The sessions, for whoever asks for a service and a SessionLog alike."""
+    def logs(self) -> list[TestedSession]:
+        """The sessions that the assertions are about: all."""
         return self.sessions
 
     @property

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import orjson
 
 from mockserver.protocol.peer import FaultNote
+from mockserver.server.journal import Entry, SessionLog
 from replay.billing.meter import Meter
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, event_in
@@ -22,9 +22,6 @@ from replay.cassette.recording import Moment
 from replay.cassette.records import Record, Way
 from replay.cassette.scrub import Scrubber, known_keys
 from replay.report.listing import line
-
-if TYPE_CHECKING:
-    from mockserver.server.journal import Entry, SessionLog
 
 MOST_ROWS = 120
 """Lines of one telling; what is left out of its middle is counted."""

@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 from websockets.sync.client import connect
 
 from mockserver.cli import serve as cli
+from mockserver.cli.say import say
 from mockserver.server import virtual_time as autojump
+from mockserver.server.app import Server
 from mockserver.server.options import Options
-from mockserver.server.service import Server
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,7 +66,7 @@ def test_a_taken_port_ends_with_2_and_names_the_way_out():
 def test_it_says_that_it_is_ready_and_stops_in_peace(number: int, capsys: pytest.CaptureFixture[str]):
     async def main() -> int:
         server = Server(Options(voice="tone"))
-        running = asyncio.get_running_loop().create_task(cli._serve(server, "127.0.0.1", 0, as_json=False))
+        running = asyncio.get_running_loop().create_task(cli._serve(lambda: server, "127.0.0.1", 0, as_json=False))
         await asyncio.sleep(1)
         os.kill(os.getpid(), number)
         await running
@@ -81,7 +82,7 @@ def test_the_ready_line_for_machines_holds_both_addresses_and_the_process():
 
 
 def spoken(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.say, list(arguments))
+    return CliRunner().invoke(say, list(arguments))
 
 
 def test_say_writes_a_wav_of_24_khz_and_prints_its_seconds(tmp_path: Path):

@@ -16,8 +16,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from mockserver.protocol import conversation
-from mockserver.server import connection
-from mockserver.server import idle_connections as anteroom
+from mockserver.server import connection, idle_connections
 from mockserver.server import virtual_time as autojump
 from mockserver.server.journal import Entry
 from mockserver.testing.mock_server import MockServer
@@ -274,7 +273,7 @@ def test_an_event_in_ten_thousand_fragments_with_pings_between_is_one_event(undi
 
 
 def test_fragments_that_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    monkeypatch.setattr("mockserver.server.service.MAX_MESSAGE", 1 << 20)
+    monkeypatch.setattr("mockserver.server.app.MAX_MESSAGE", 1 << 20)
 
     async def main() -> None:
         async with MockServer(voice="tone") as mock:
@@ -360,7 +359,7 @@ def test_connections_that_ask_for_nothing_are_hung_up_on_after_a_while(
 
 
 def test_no_more_than_some_may_wait_to_ask(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    monkeypatch.setattr(anteroom, "MOST_WAITING", 20)
+    monkeypatch.setattr(idle_connections, "MOST_WAITING", 20)
 
     async def main() -> None:
         async with MockServer(voice="tone") as mock, ClientSession() as http:
@@ -397,7 +396,7 @@ def test_thousands_of_sockets_come_and_go_and_leave_nothing_behind():
                 for raw in raws:
                     raw.hang_up()
             await asyncio.sleep(20)
-            assert len(mock._server._anteroom) == 0
+            assert len(mock._server._idle) == 0
             assert mock.errors == []
 
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)

@@ -75,20 +75,20 @@ def test_the_same_seed_mints_the_same_secrets_and_they_look_like_the_service_s()
 def test_seats_are_counted_per_team_and_given_back():
     books = Accounts(seed="0")
     team, other = team_of(books, "a"), team_of(books, "b")
-    assert [books.enter(team, 2) for _ in range(3)] == [None, None, Denied("crowded", 1)]
-    assert books.enter(other, 2) is None
-    books.leave(team)
-    assert books.enter(team, 2) is None
+    assert [books.begin_session(team, 2) for _ in range(3)] == [None, None, Denied("crowded", 1)]
+    assert books.begin_session(other, 2) is None
+    books.end_session(team)
+    assert books.begin_session(team, 2) is None
 
 
 def test_requests_are_counted_over_the_last_minute():
     books = Accounts(seed="0")
     team = team_of(books, "a")
-    assert books.knock(team, NOON, 2) is None
-    assert books.knock(team, NOON + 20, 2) is None
-    assert books.knock(team, NOON + 30, 2) == Denied("rate", 30)
-    assert books.knock(team, NOON + 60, 2) is None
-    assert books.knock(team, NOON + 61, 2) == Denied("rate", 19)
+    assert books.count_request(team, NOON, 2) is None
+    assert books.count_request(team, NOON + 20, 2) is None
+    assert books.count_request(team, NOON + 30, 2) == Denied("rate", 30)
+    assert books.count_request(team, NOON + 60, 2) is None
+    assert books.count_request(team, NOON + 61, 2) == Denied("rate", 19)
 
 
 def test_a_conversation_is_remembered_for_half_an_hour_by_its_own_team():

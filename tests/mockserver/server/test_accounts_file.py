@@ -24,7 +24,7 @@ teams:
 
 
 def books(text: str = FILE) -> Accounts:
-    return Accounts(roster=parse(text), seed="0")
+    return Accounts(file=parse(text), seed="0")
 
 
 def test_keys_of_one_team_share_its_seats():
@@ -47,8 +47,8 @@ def test_where_only_blocked_teams_are_known_any_other_key_is_let_in():
 def test_a_file_is_read_as_yaml_or_json_and_may_say_nothing_of_teams(tmp_path: Path):
     file = tmp_path / "accounts.json"
     file.write_text('{"limits": {"requests_per_minute": 5}}')
-    roster = load(file)
-    assert (roster.limits, roster.accounts) == (Limits(requests_per_minute=5), ())
+    loaded = load(file)
+    assert (loaded.limits, loaded.accounts) == (Limits(requests_per_minute=5), ())
 
 
 @pytest.mark.parametrize(

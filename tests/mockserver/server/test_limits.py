@@ -198,7 +198,7 @@ def test_who_is_back_too_soon_gets_a_stale_snapshot(caplog: pytest.LogCaptureFix
             assert (await recalled(later))[1] == ["You said: first"], "a conversation goes on from what was taken up"
 
     story(tell)
-    assert "is taken up from a stale snapshot" in caplog.text
+    assert "resumes from a stale snapshot" in caplog.text
 
 
 def test_who_waits_a_moment_gets_it_all(caplog: pytest.LogCaptureFixture):

@@ -17,8 +17,8 @@ from mockserver.protocol.limits import Limits
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Scenario
 from mockserver.server import virtual_time as autojump
+from mockserver.server.app import Server
 from mockserver.server.options import Options
-from mockserver.server.service import Server
 from mockserver.session.session import Session
 from tests.mockserver.talk import TONE, Script, Talk
 
@@ -137,7 +137,7 @@ def test_two_hours_with_such_an_answer_pass_through_a_server():
             await call(server, http, hearer, 120)
             # The journal may keep 4 MiB. The answer alone has 38 MB on the wire.
             assert held() - before < 6 * MIB
-        assert server.journal.total().audio_in_s == 125 * 60
+        assert server.service.journal.total().audio_in_s == 125 * 60
         assert hearer.types["response.done"] == 120
         assert hearer.sent_ms > 600_000
         await server.stop()

@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from mockserver.cli import serve as cli
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
+from mockserver.server.app import Server
 from mockserver.server.recordings import Verbatim
-from mockserver.server.service import Server
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
@@ -249,11 +249,13 @@ async def test_the_command_ends_with_1_and_says_why_when_a_client_did_something_
 ):
     await recorded(tmp_path / "a.tape", booking())
 
-    async def one_client(server: Server, host: str, *_: object) -> None:
+    async def one_client(assemble: Callable[[], Server], host: str, *_: object) -> Server:
+        server = assemble()
         await server.start(host, 0)
         if answered:
             await booking()(f"ws://{host}:{server.port}/v1/realtime")
         await server.stop()
+        return server
 
     monkeypatch.setattr(cli, "_serve", one_client)
     result = await asyncio.to_thread(

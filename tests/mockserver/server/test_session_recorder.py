@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
     asked = CliRunner().invoke(serve, ["--record", str(tmp_path / "file" / "below"), "--port", "0"])
     assert asked.exit_code == 2
-    assert asked.output.startswith("Error: ") and "name a folder that may be written to" in asked.output
+    assert asked.output.startswith("Error: ") and "name a folder that can be written to" in asked.output
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ from mockserver.billing.prices import PriceTable
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Scenario
 from mockserver.server import virtual_time as autojump
-from mockserver.server.journal import Journal, SessionLog
+from mockserver.server.journal import Journal
 from mockserver.testing.mock_server import MockServer
+from mockserver.testing.sessions import TestedSession
 from replay.cassette.frames import Binary, Text
 
 PRICES = PriceTable("2026-07-01", "made up", {"m": Decimal("0.06")}, Decimal("0.001"), Decimal(0), {})
@@ -31,7 +32,7 @@ class Call:
     """A call written by hand into a journal, in the order of its time."""
 
     def __init__(self) -> None:
-        self.log: SessionLog = Journal().open("s1", "c1", 1000.0, Ledger(PRICES, "m"))
+        self.log = TestedSession(Journal(), "s1", "c1", 1000.0, Ledger(PRICES, "m"))
 
     def client(self, at: float, type: str, **fields: object) -> Call:
         self.log.inbound(at, json.dumps({"type": type, **fields}))
@@ -67,7 +68,7 @@ class Call:
         return self.client(at, "conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=audio_end_ms)
 
 
-Demand = Callable[[SessionLog], None]
+Demand = Callable[[TestedSession], None]
 
 
 def refused(call: Call, demand: Demand) -> str:
@@ -79,11 +80,11 @@ def refused(call: Call, demand: Demand) -> str:
     return problem
 
 
-def silent(log: SessionLog) -> None:
+def silent(log: TestedSession) -> None:
     log.assert_nothing_sent_after_cancel()
 
 
-def heard(log: SessionLog) -> None:
+def heard(log: TestedSession) -> None:
     log.assert_truncated_as_heard()
 
 

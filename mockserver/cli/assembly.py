@@ -1,0 +1,76 @@
+"""A server made of the options and files of a command line. Whatever is wrong with them is Unusable.
+
+This module loads everything that sessions need. `serve` loads it late: see there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from mockserver.documents.reader import DocumentError
+from mockserver.faults import files as fault_files
+from mockserver.faults.files import FaultError
+from mockserver.responders.scenario import Scenario, ScenarioError
+from mockserver.server import accounts_file
+from mockserver.server.app import Server
+from mockserver.server.options import Options
+from mockserver.server.recordings import Reenacted, Verbatim
+from replay.cassette.conversation import UnreadableRecording
+from replay.cassette.file import BadCassette
+from replay.cli.usage import Unusable
+from replay.playback.library import EmptyLibrary
+
+
+def assembled(
+    options: Options,
+    *,
+    dialect: str | None,
+    scenario: Path | None,
+    cassette: Path | None,
+    verbatim: bool,
+    speed: float,
+    allow: Iterable[str],
+    faults: Path | None,
+    accounts: Path | None,
+) -> Server:
+    """The server. `dialect` is None if the command line names none: then it is the cassette's. Raises Unusable."""
+    try:
+        if accounts is not None:
+            options = replace(options, accounts=accounts_file.load(accounts))
+        recordings = None if cassette is None else _recordings(cassette, verbatim, speed, allow)
+        if recordings is not None and recordings.dialect is not None and dialect is None:
+            options = replace(options, dialect=recordings.dialect)
+        server = _server(options)
+        if scenario is not None:
+            server.service.factory.play(Scenario.load(scenario))
+        if recordings is not None:
+            server.service.factory.play_recordings(recordings)
+        if faults is not None:
+            file = fault_files.load(faults)
+            server.service.set_faults(file.faults, file.seed)
+    except (DocumentError, ScenarioError, FaultError) as problem:
+        raise Unusable(str(problem)) from problem
+    if options.voice != "auto" or options.vad != "energy":
+        try:
+            _ = server.service.factory.voice, server.service.factory.engine
+        except (ImportError, RuntimeError) as missing:
+            raise Unusable(str(missing)) from missing
+    return server
+
+
+def _recordings(cassette: Path, verbatim: bool, speed: float, allow: Iterable[str]) -> Reenacted | Verbatim:
+    try:
+        return Verbatim(cassette, speed, allow) if verbatim else Reenacted(cassette)
+    except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
+        raise Unusable(str(problem)) from problem
+    except OSError as problem:
+        raise Unusable(f"{cassette}: {problem.strerror}; name a cassette or a folder of cassettes") from problem
+
+
+def _server(options: Options) -> Server:
+    try:
+        return Server(options)
+    except OSError as problem:
+        raise Unusable(f"{options.record}: {problem.strerror}; name a folder that can be written to") from problem

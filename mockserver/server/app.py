@@ -1,0 +1,324 @@
+"""The mock as an HTTP server on one port: the handshake, the realtime socket, client secrets, the control plane.
+
+Nothing is decided here about content or admission: that is service.py. How frames cross a socket is connection.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import hdrs, web
+from typing_extensions import assert_never
+
+from mockserver.dialects.handshake import NOT_HTTP, Handshake, Refusal, http_refusal
+from mockserver.dialects.names import AUTO, DIALECT_NAMES, dialect_for
+from mockserver.dialects.registry import SERVICES
+from mockserver.faults.kinds import Hang, Reset, Slow, Status
+from mockserver.responders.scenario import Scenario
+from mockserver.server import control
+from mockserver.server.accounts import Team
+from mockserver.server.connection import Connection, tear_down
+from mockserver.server.http import as_json, body_of
+from mockserver.server.idle_connections import IdleConnections
+from mockserver.server.journal import SessionLog
+from mockserver.server.listening import BACKLOG, listen
+from mockserver.server.options import Options
+from mockserver.server.service import MockService, OpenSession
+from mockserver.server.session_factory import Served
+from replay.cassette.records import Request, Response
+from replay.findings.handshake import browser_call
+from replay.findings.handshake import handshake as handshake_read
+
+MAX_MESSAGE = 64 << 20
+"""Bytes of the largest WebSocket message that is read. The dialect's own bound is lower, and gets an `error` event."""
+MAX_BODY = 4 << 20
+"""Bytes of a request's body."""
+MAX_FIELD = 8190
+"""Bytes of one header, and of the request line."""
+KEEP_ALIVE_S = 30.0
+"""How long an HTTP connection may stay open for another request."""
+CLOSING_S = 0.25
+"""How long clients may take to answer the close frame when the server stops."""
+HANG_S = 600.0
+"""How long a handshake that is not answered hangs at most."""
+_KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
+_LOG = logging.getLogger(__name__)
+
+# aiohttp logs the subprotocols that it was not configured to accept, and they may hold a key.
+logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
+
+
+class Server:
+    """One mock service on one port. `log_type` is what its journal keeps of each session.
+
+    Raises OSError if the folder for recordings cannot be written to, ScenarioError for a known clip that cannot be
+    used.
+    """
+
+    def __init__(
+        self, options: Options, scenario: Scenario | None = None, *, log_type: type[SessionLog] = SessionLog
+    ) -> None:
+        self.service = MockService(options, log_type)
+        if scenario is not None:
+            self.service.factory.play(scenario)
+        self.port = 0
+        """The port that it listens on; 0 before `start`."""
+        self._open: dict[str, tuple[Connection, asyncio.Task[Any] | None]] = {}
+        self._held_handshakes: set[asyncio.Future[bool]] = set()
+        """Handshakes that a fault delays."""
+        self._listeners: list[asyncio.Server] = []
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen and serve. Port 0 picks a free one. Raises OSError if it cannot listen."""
+        await self.serve(listen(host, port))
+
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve on sockets that listen already."""
+        self.service.start()
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._service_errors])
+        app.router.add_get("/v1/realtime", self._answer_handshake)
+        app.router.add_post("/v1/realtime/client_secrets", self._client_secret)
+        app.router.add_routes(control.routes(self.service))
+        # No access log: a query may hold a key.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=CLOSING_S, keepalive_timeout=KEEP_ALIVE_S, max_field_size=MAX_FIELD
+        )
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._idle = IdleConnections(self._runner.server)
+        loop = asyncio.get_running_loop()
+        self._listeners = [await loop.create_server(self._idle, sock=each, backlog=BACKLOG) for each in sockets]
+        self.port = sockets[0].getsockname()[1]
+
+    async def stop(self, closing_s: float = CLOSING_S) -> None:
+        """Take no more connections, close those that are open (1001), and release the port. Frames that are on their
+        way to a client are sent before the close frame, if the client reads them within `closing_s`."""
+        if self._runner is None:
+            return
+        for listener in self._listeners:
+            listener.close()
+        self._idle.close()
+        tasks = [task for _, task in self._open.values() if task is not None]
+        for held in self._held_handshakes:
+            if not held.done():
+                held.set_result(False)
+        for connection, _ in self._open.values():
+            connection.close(1001, "the server is stopping")
+        if tasks:
+            await asyncio.wait(tasks, timeout=closing_s)
+        for connection, _ in list(self._open.values()):
+            connection.reset("the server stopped")
+        await self._runner.cleanup()
+        self._runner = None
+        await self.service.stop()
+
+    def warm_up(self) -> None:
+        """Prepare what the first session needs, so that it does not wait for it."""
+        dialect = self.service.options.dialect
+        for name in DIALECT_NAMES if dialect == AUTO else [dialect]:
+            self.service.factory.traits(name)
+        _ = self.service.factory.voice
+
+    # The handshake.
+
+    async def _answer_handshake(self, request: web.Request) -> web.StreamResponse:
+        response = await self._connect(request)
+        if response.status != 101:
+            after = response.headers.get(hdrs.RETRY_AFTER, "")
+            asked = handshake_read(request.query.items(), request.headers.items())
+            retry_s = float(after) if after.isdigit() else None
+            service = self.service
+            service.watcher.refused(self._dialect(request), asked, service.clock.now(), response.status, retry_s)
+        return response
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
+            return _refused(NOT_HTTP, self._handshake(request))
+        name = self._dialect(request)
+        if self.service.faults and (answer := await self._apply_faults(request, name)) is not None:
+            return answer
+        query, headers = tuple(request.query.items()), request.headers
+        asked = SERVICES[name].handshake.read(
+            headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta")
+        )
+        if isinstance(asked, Refusal):
+            return await self._refuse(request, name, asked)
+        team = self.service.admit(name, asked, query)
+        if isinstance(team, Refusal):
+            return await self._refuse(request, name, team)
+        try:
+            verbatim = self.service.factory.verbatim
+            if verbatim is not None and (recorded := verbatim.refusal()) is not None:
+                return _as_recorded(recorded)
+            return await self._serve(request, asked.subprotocol, self.service.open(name, asked, team, query), team)
+        finally:
+            self.service.accounts.end_session(team)
+
+    async def _apply_faults(self, request: web.Request, name: str) -> web.StreamResponse | None:
+        """Apply the faults of this handshake; None if it goes on."""
+        for fault in self.service.faults.at_handshake(self.service.clock.now()):
+            match fault:
+                case Status():
+                    refusal = SERVICES[name].handshake.outage(fault.status, fault.retry_after)
+                    return await self._refuse(request, name, refusal)
+                case Slow():
+                    if not await self._wait(fault.seconds):
+                        return _reset(request)
+                case Hang(seconds=seconds):
+                    await self._wait(HANG_S if seconds is None else seconds)
+                    return _reset(request)
+                case Reset():
+                    return _reset(request)
+                case _:
+                    assert_never(fault)
+        return None
+
+    async def _wait(self, seconds: float) -> bool:
+        """Wait by the server's clock; False if the server stops before."""
+        held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        clock = self.service.clock
+        alarm = clock.call_at(clock.now() + seconds, lambda: held.set_result(True))
+        self._held_handshakes.add(held)
+        try:
+            return await held
+        finally:
+            self._held_handshakes.discard(held)
+            alarm.cancel()
+
+    async def _refuse(self, request: web.Request, name: str, refusal: Refusal) -> web.StreamResponse:
+        """Refuse a handshake: over HTTP, or on a socket that is opened to send the refusal."""
+        if refusal.close_code is None:
+            return _refused(refusal, SERVICES[name].handshake)
+        _log_advice(refusal)
+        served = self.service.factory.refusing(name, refusal, refusal.close_code, self.service.clock.unix())
+        subprotocol = "realtime" if "realtime" in (_offered(request) or "").replace(" ", "").split(",") else None
+        return await self._serve(request, subprotocol, served, Team())
+
+    async def _serve(
+        self, request: web.Request, subprotocol: str | None, served: Served, team: Team
+    ) -> web.StreamResponse:
+        """Open the socket, and serve it until it is closed."""
+        ws = web.WebSocketResponse(
+            protocols=(subprotocol,) if subprotocol else (),
+            compress=False,
+            autoclose=False,
+            max_msg_size=MAX_MESSAGE,
+        )
+        writer = await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        service = self.service
+        log, target = service.begin(served)
+        if not service.watcher.levels.silent:
+            asked = handshake_read(request.query.items(), request.headers.items())
+            log.watch = service.watcher.open(log.id, served.dialect.name, asked, now=service.clock.now())
+        if service.recorder is not None:
+            log.recording = service.recorder.open(
+                log.id, served.dialect.name, _url(request), *_recorded(request, ws.headers), service.clock.unix()
+            )
+        connection = Connection(service.peer(served, target), ws, writer, transport, service.clock, log)
+        service.open_sessions[log.id] = OpenSession(team, served.session, connection, target)
+        self._open[log.id] = connection, asyncio.current_task()
+        if (ping_s := served.dialect.traits.ping_s) is not None:
+            connection.keep_alive(ping_s)
+        try:
+            await connection.pump()
+        finally:
+            del self._open[log.id]
+            service.end(log.id)
+        return ws
+
+    # Requests over HTTP.
+
+    async def _client_secret(self, request: web.Request) -> web.StreamResponse:
+        scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        name, handshake, service = self._dialect(request), self._handshake(request), self.service
+        service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
+        team = service.admit_secret_request(name, key.strip() if scheme.lower() == "bearer" else None)
+        if isinstance(team, Refusal):
+            return _refused(team, handshake)
+        secret = service.client_secret(name, team, await body_of(request))
+        return _refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
+
+    @web.middleware
+    async def _service_errors(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Give aiohttp's own refusals the form of the service's; keep what fails inside the mock."""
+        self._idle.has_asked(request.protocol)
+        try:
+            return await handler(request)
+        except web.HTTPException as problem:
+            handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
+            if problem.status == 404 and request.path.startswith("/v1/"):
+                refusal = handshake.not_found(request.method, request.rel_url.raw_path)
+            response = _refused(refusal, handshake)
+            if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
+                response.headers[hdrs.ALLOW] = allowed
+            return response
+        except Exception as error:
+            _LOG.error("error inside the mock at %s", request.path, exc_info=error)
+            self.service.errors.append(error)
+            refusal = Refusal(500, "Internal error", "The mock failed; see its log.")
+            return _refused(refusal, self._handshake(request))
+
+    def _dialect(self, request: web.Request) -> str:
+        """The dialect that answers a request."""
+        if self.service.options.dialect != AUTO:
+            return self.service.options.dialect
+        _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
+        return dialect_for(request.query.get("model"), credential.strip(), _offered(request), dict(request.query))
+
+    def _handshake(self, request: web.Request) -> Handshake:
+        return SERVICES[self._dialect(request)].handshake
+
+
+def _refused(refusal: Refusal, handshake: Handshake) -> web.Response:
+    _log_advice(refusal)
+    response = as_json(handshake.body(refusal), refusal.status)
+    if refusal.retry_after_s is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
+    if refusal.status == 426:
+        response.headers[hdrs.UPGRADE] = "websocket"
+    return response
+
+
+def _log_advice(refusal: Refusal) -> None:
+    """Log what the mock serves instead of what was asked for."""
+    if refusal.advice:
+        _LOG.warning("%s %s", refusal.error, refusal.advice)
+
+
+def _reset(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        tear_down(request.transport)
+    return web.Response()
+
+
+def _as_recorded(response: Response) -> web.Response:
+    """A recorded refusal of a handshake, without the headers that belong to its transport."""
+    headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_HEADERS]
+    return web.Response(status=response.status, headers=headers, body=response.body)
+
+
+def _offered(request: web.Request) -> str | None:
+    """The subprotocols that the client offers."""
+    subprotocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
+    return None if subprotocols is None else ", ".join(subprotocols)
+
+
+def _url(request: web.Request) -> str:
+    address = (request.transport and request.transport.get_extra_info("sockname")) or ("127.0.0.1", 0)
+    return f"ws://127.0.0.1:{address[1]}{request.path}"
+
+
+def _recorded(request: web.Request, answered: Mapping[str, str]) -> tuple[str | None, Request, Response]:
+    """The model and the two halves of a handshake, as a cassette holds them."""
+    asked = Request(request.method, request.raw_path, tuple(request.headers.items()))
+    return request.query.get("model"), asked, Response(101, tuple(answered.items()))
