@@ -1,4 +1,4 @@
-"""The offline twin of realtime voice APIs: a mock server, record and replay, fault injection, a pytest plugin.
+"""A local mock server for the xAI Grok Voice Agent API and the OpenAI Realtime API, with recording, replay and more.
 
     from realtape import MockServer, Scenario, Say, Call
 

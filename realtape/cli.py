@@ -76,4 +76,5 @@ class _LazyGroup(click.Group):
 @click.command(cls=_LazyGroup)
 @click.version_option(package_name="realtape")
 def main() -> None:
-    """The offline twin of realtime voice APIs."""
+    """A local mock server for the xAI Grok Voice Agent API and the OpenAI Realtime API, with recording, replay, fault
+    injection and a pytest plugin."""

@@ -1,18 +1,21 @@
-"""README and docs say what is so: their Python runs, their command lines exist, the files they point to are there.
+"""README and docs say what is so: their programs run, their commands exist, the files and headings they name are there.
 
-A block in ```python runs as it stands, in a folder where only `cassettes/` is, with top-level `await`. In ```console
-and ```sh, each `realtape ...` line is given to the command itself with `--help` behind it: an unknown subcommand or
-option fails, nothing is started. `<!-- no-run: reason -->` before a block is for what needs a key or another system.
+A block in ```python runs as a file of its own, in a folder with `cassettes/` and the other files of its page: a block
+that begins with `# NAME` is such a file. One that is a test file runs under pytest. In ```console and ```sh, each
+`realtape ...` line is given to the command itself with `--help` behind it: an unknown subcommand or option fails, and
+nothing is started. `<!-- no-run: reason -->` before a block is for what needs a key or another system.
 """
 
 from __future__ import annotations
 
-import ast
-import asyncio
+import dataclasses
 import inspect
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +26,26 @@ from click.testing import CliRunner
 
 import realtape
 import run
+from mockserver.faults.files import parse as parse_faults
+from mockserver.protocol.limits import Limits
+from mockserver.responders.scenario import Scenario
+from mockserver.testing.mock_server import MockServer, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BESIDE = [ROOT / "CHANGELOG.md", *(ROOT / folder / "README.md" for folder in ("bench", "cassettes", "examples/ci"))]
+"""Pages whose programs and commands are not checked, but whose links and words are."""
 BLOCK = re.compile(r"(?ms)(?:<!-- no-run:(?P<reason>.*?)-->\s*)?^```(?P<kind>\w+)\n(?P<text>.*?)^```")
-LINK = re.compile(r"\]\((?!\w+:)([^)#\s]+)|(?:src|href)=\"(?!\w+:)([^\"#]+)\"")
-NAMED_FILE = re.compile(r"`((?:mockserver|replay|clinic_agent|cassettes|docs|tests)/[\w./-]*)`")
+LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)|(?:src|href)=\"(?!\w+:)([^\"]+)\"")
+NAMED_FILE = re.compile(
+    r"`((?:mockserver|replay|clinic_agent|realtape|cassettes|docs|tests|bench|examples)/[\w./-]*|[\w-]+\.toml)`"
+)
+HEADING = re.compile(r"(?m)^#+ (.+)$")
+NAME = re.compile(r"# (\w[\w./-]*\.(?:py|yaml))\n")
+COINED = re.compile(
+    r"\b(?:anew|alike|for ever|shall|(?:is|are|was) told|goes with|stands in|held? against|the dearer|turns by hand)\b"
+)
+"""Words of which a reader has to guess the meaning; see the style sheet in CONTRIBUTING.md."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +80,28 @@ COMMANDS = [
 ]
 
 
-async def run_program(source: str, where: str) -> None:
-    code = compile(source, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    outcome = eval(code, {"__name__": "__main__"})
-    if inspect.iscoroutine(outcome):
-        await asyncio.wait_for(outcome, timeout=20)
+def run_program(block: Block, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Write the files of the block's page, and run the block as a file, as a reader would."""
+    for each in BLOCKS:
+        if each.page == block.page and (named := NAME.match(each.text)):
+            folder.joinpath(named[1]).parent.mkdir(parents=True, exist_ok=True)
+            folder.joinpath(named[1]).write_text(each.text, encoding="utf-8")
+    is_test = re.search(r"(?m)^(?:async )?def test_", block.text) is not None
+    named = NAME.match(block.text)
+    file = folder / (named[1] if named else "test_block.py" if is_test else "block.py")
+    file.write_text(block.text, encoding="utf-8")
+    command = [sys.executable, *(["-m", "pytest", "-q", "-p", "no:cacheprovider"] if is_test else []), file.name]
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60
+    )
 
 
 def check_command(line: str) -> str | None:
     """What is wrong with a command line of the docs; None if nothing is."""
     words = [word for word in shlex.split(line, comments=True) if word != "&"]
-    arguments = words[1 : words.index("--") if "--" in words else None]  # behind it is somebody else's command
+    ends = [words.index(each) for each in ("--", "|") if each in words]  # what follows is another program's
+    arguments = words[1 : min(ends, default=None)]
     if words[0] == "python":
         program = run.plan(words[2:])[1]
         if program[:2] != ["-m", "realtape"]:
@@ -86,11 +114,11 @@ def check_command(line: str) -> str | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", PROGRAMS, ids=str)
-async def test_the_python_of_the_docs_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_python_of_the_docs_runs(block: Block, tmp_path: Path):
     if (ROOT / "cassettes").exists():
         shutil.copytree(ROOT / "cassettes", tmp_path / "cassettes")
-    monkeypatch.chdir(tmp_path)
-    await run_program("\n" * (block.line - 1) + block.text, block.page)
+    done = run_program(block, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -103,9 +131,20 @@ def test_a_misspelt_command_would_be_noticed(line: str):
     assert "No such" in (check_command(line) or "")
 
 
-async def test_a_failing_program_would_be_noticed():
-    with pytest.raises(ZeroDivisionError):
-        await run_program("import asyncio\nawait asyncio.sleep(0)\n1 / 0\n", "page")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text", ["1 / 0\n", "import asyncio\nawait asyncio.sleep(0)\n", "def test_it():\n    assert 0\n"]
+)
+def test_a_failing_program_would_be_noticed(text: str, tmp_path: Path):
+    assert run_program(Block("page", 1, "python", text, None), tmp_path).returncode != 0
+
+
+@pytest.mark.parametrize("block", [each for each in BLOCKS if each.kind == "yaml"], ids=str)
+def test_the_yaml_of_the_docs_is_read(block: Block):
+    if re.search(r"(?m)^faults:", block.text):
+        assert parse_faults(block.text).faults
+    elif block.page not in ("docs/scenarios.md", "docs/limits.md", "docs/testing.md"):  # these have tests of their own
+        assert Scenario.parse(block.text)
 
 
 def test_a_block_that_is_not_run_says_why():
@@ -117,9 +156,89 @@ def test_the_readme_has_programs_and_commands_to_check():
     assert {"python", "console"} <= kinds
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_files_that_a_page_points_to_are_there(page: Path):
+def anchors(page: Path) -> set[str]:
+    """The fragments by which a page's headings can be linked to, as GitHub makes them."""
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
+
+
+def is_broken(page: Path, link: str) -> bool:
+    path, _, fragment = link.partition("#")
+    target = page.parent / path if path else page
+    return not target.exists() or (fragment != "" and fragment not in anchors(target))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_and_headings_that_a_page_points_to_are_there(page: Path):
     text = page.read_text(encoding="utf-8")
-    links = [page.parent / (first or second) for first, second in LINK.findall(text)]
-    named = [ROOT / path for path in NAMED_FILE.findall(text)]
-    assert [str(path) for path in links + named if not path.exists()] == []
+    links = [first or second for first, second in LINK.findall(text)]
+    assert [link for link in links if is_broken(page, link)] == []
+    assert [path for path in NAMED_FILE.findall(text) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_is_in_plain_words(page: Path):
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    assert COINED.findall(text) == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_index_lists_every_page(page: Path):
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert page.name == "README.md" or f"]({page.name})" in index
+
+
+def reference(name: str) -> str:
+    return (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
+
+
+def commands(group: click.Command, name: str = "realtape") -> Iterator[str]:
+    if isinstance(group, click.Group):
+        with click.Context(group) as context:
+            for each in group.list_commands(context):
+                found = group.get_command(context, each)
+                assert found is not None
+                yield from commands(found, f"{name} {each}")
+    else:
+        yield name
+
+
+def test_the_reference_has_every_command():
+    assert isinstance(realtape.main, click.Command)
+    assert [name for name in commands(realtape.main) if f"| `{name}` |" not in reference("cli.md")] == []
+
+
+def test_the_reference_has_every_name_and_option_of_the_python_interface():
+    page = reference("python.md")
+    options = inspect.signature(MockServer).parameters
+    assert [name for name in (*realtape.__all__, *options) if f"`{name}`" not in page] == []
+    shown = {name for name in vars(MockServer) if not name.startswith("_")}
+    assert [name for name in shown if f"`{name}`" not in page and f"`{name}(" not in page] == []
+
+
+def test_the_reference_has_every_variable_that_is_read_or_set():
+    source = "".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("mockserver", "replay", "clinic_agent", "realtape", "run.py")
+        for file in ([ROOT / folder] if folder.endswith(".py") else (ROOT / folder).rglob("*.py"))
+    )
+    named = {*re.findall(r"\"((?:REALTAPE|CLINIC|XAI|OPENAI)_[A-Z_]+)\"", source), *environment("", "", "")}
+    dialects = {name for name in named if re.fullmatch(r"(?:XAI|OPENAI)_\d.*", name)}
+    assert [name for name in sorted(named - dialects) if f"`{name}`" not in reference("environment.md")] == []
+
+
+def test_the_page_on_limits_has_every_limit():
+    page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    assert [each.name for each in dataclasses.fields(Limits) if f"| `{each.name}` |" not in page] == []
+
+
+def test_readme_project_and_command_say_the_same():
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1].split())
+    summary = re.findall(r'(?m)^description = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert [text] == summary
+    assert isinstance(realtape.main, click.Command) and " ".join((realtape.main.help or "").split()).startswith(text)
+
+
+def test_a_client_is_pointed_at_the_mock_on_the_first_screen():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
+    assert "$ realtape serve" in lines and any("ws://127.0.0.1:8765/v1/realtime" in line for line in lines)

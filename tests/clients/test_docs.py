@@ -1,8 +1,7 @@
-"""The programs of docs/clients run as they stand, where the packages that they import are installed."""
+"""The programs of docs/clients run as files of their own, where the packages that they import are installed."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -25,10 +24,11 @@ def programs_in(kind: str) -> list[object]:
 
 
 @pytest.mark.parametrize("block", programs_in("python"))
-async def test_the_python_of_a_page_runs(block: Block):
+def test_the_python_of_a_page_runs(block: Block, tmp_path: Path):
     for package in re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    await asyncio.wait_for(run_program("\n" * (block.line - 1) + block.text, block.page), 20)
+    done = run_program(block, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("block", programs_in("js"))

@@ -152,7 +152,7 @@ def differences(dialect: str, usual: Mapping[str, list[Event]]) -> str:
     odd = [f"no `{type}`" for type in usual if type not in other]
     odd += [f"`{type}`" for type in other if type not in usual]
     odd += [f"`{type}`: {fields(other[type])}" for type in other if fields(other[type]) != fields(usual.get(type, []))]
-    return "; ".join(odd) or "the same events and keys"
+    return "; ".join(odd) or "same events and keys"
 
 
 def row(service: str, type: str, events: Sequence[Event]) -> str:
@@ -167,7 +167,7 @@ def section(service: str) -> Iterator[str]:
     marks = Counter(known.mark for known in EVIDENCE[service].values())
     counted = ", ".join(f"{marks[mark]} {mark}" for mark in ("observed", "documented", "guessed"))
     yield f"## {ALIASES[service]}\n\n{len(EVIDENCE[service])} events: {counted}.\n"
-    yield "| event | carries | known | of it guessed or chosen | proved by |\n|---|---|---|---|---|"
+    yield "| event | keys | evidence | guessed details | test |\n|---|---|---|---|---|"
     yield from (row(service, type, usual[type]) for type in EVIDENCE[service])
     if dates := [name for name in DIALECT_NAMES if name.startswith(service) and name != ALIASES[service]]:
         yield "\n### Other dates\n"
@@ -179,18 +179,20 @@ def section(service: str) -> Iterator[str]:
     yield from (f"| `{type}` | {why} |" for type, why in UNSERVED[service].items())
 
 
-HEAD = f"""# Fidelity
+HEAD = f"""# Event by event
 
-What the mock sends, event by event, and how it is known. Written by `{COMMAND}` from what the
-dialects really send and from `mockserver/dialects/provenance.py`; a test keeps it current. What a dialect does apart
-from its events is in [dialects.md](dialects.md).
+This page lists each server event of the mock: its keys, its evidence, and the test that proves it. The command
+`{COMMAND}` generates it from events that the mock sends and from
+`mockserver/dialects/provenance.py`; a test keeps it current. All other behaviour of a service is on the page
+[Dialects](dialects.md).
 
-- **observed**: on the wire of the service, in recordings that the conformance tests play or in others' captures.
-- **documented**: on the vendor's page, and never recorded.
+- **observed**: seen on the wire of the service, in recordings that the conformance tests play, or in captures of
+  others.
+- **documented**: on the vendor's page, and in no recording.
 - **guessed**: neither.
 
-Keys are in the order of the wire; `?` follows one that only some events have, braces hold the keys of an object. In
-sequences `>` is what the client sends, and what comes again and again is shown once.
+Keys are in wire order. `?` marks a key that only some events have; braces contain the keys of an object. In sequences,
+`>` marks what the client sends, and repeated events are shown once.
 """
 
 
