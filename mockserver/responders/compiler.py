@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from typing_extensions import assert_never
+
 from mockserver.documents.reader import Keys, Where
 from mockserver.responders.base import HOSTED_TOOLS, Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
 from mockserver.responders.templates import Template, TemplateError, Variables, compiled, filled, is_template
@@ -87,7 +89,7 @@ def _prepare(index: int, rule: Rule, keys: Keys, where: Where) -> Prepared:
     if rule.times is not None and rule.times < 1:
         raise ScenarioError(f"{where((*keys, 'times'))}: expected at least 1, got {rule.times}")
     says = _condition(rule.when, (*keys, "when"), where) if rule.when is not None else None
-    reply = (rule.reply,) if isinstance(rule.reply, (Say, Call, Hosted, Pause, Fail)) else tuple(rule.reply)
+    reply = (rule.reply,) if isinstance(rule.reply, Step) else tuple(rule.reply)
     try:
         steps = tuple(_prepare_step(step, (*keys, "reply", i), where) for i, step in enumerate(reply))
     except TemplateError as bad:
@@ -122,6 +124,8 @@ def _pattern(text: str, place: str) -> re.Pattern[str]:
 
 
 def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | Make:
+    if not isinstance(step, Step):
+        raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause or Fail, got {_name(step)}")
     match step:
         case Say():
             return _prepare_say(step, where((*keys, "say")))
@@ -131,7 +135,8 @@ def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | Make:
             return _prepare_hosted(step, (*keys, "hosted"), where)
         case Pause() | Fail():
             return step
-    raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause or Fail, got {_name(step)}")
+        case _:
+            assert_never(step)
 
 
 def _prepare_say(step: Say, place: str) -> Step | Make:

@@ -1,4 +1,4 @@
-"""What a client may send to OpenAI, as models: nothing coerced, no unknown members. How it reads: openai_frames.py."""
+"""What a client may send to OpenAI, as models: no coercion, no unknown members. How an event reads: parse.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 Id = Annotated[str, Field(max_length=32)]
-"""Items' ids; of real clients' ids 32 characters are the longest."""
+"""Ids of items; the longest ids of real clients have 32 characters."""
 CallId = Annotated[str, Field(max_length=32, pattern="^[a-zA-Z0-9_-]+$")]
 EventId = Annotated[str, Field(max_length=512)]
 
@@ -19,7 +19,7 @@ class Strict(BaseModel):
 
 
 class Loose(BaseModel):
-    """Things that are taken as they come: what the mock does not look into."""
+    """Objects whose further members the mock does not look into."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -252,11 +252,6 @@ class TranscriptionSession(Strict):
 AnySession = Annotated[RealtimeSession | TranscriptionSession, Field(discriminator="type")]
 
 
-class Text(Strict):
-    type: Literal["input_text", "output_text"]
-    text: str
-
-
 class InputAudio(Strict):
     type: Literal["input_audio"]
     audio: str | None = None
@@ -276,7 +271,7 @@ class InputText(Strict):
 
 
 class OutputContent(Strict):
-    """An assistant's audio cannot be brought in: whatever its type, a text is required (clients' live checks)."""
+    """A client cannot add an assistant's audio: either type requires a text (clients' live checks)."""
 
     type: Literal["output_text", "output_audio"]
     text: str
@@ -348,7 +343,7 @@ Item = Annotated[
     | Annotated[ApprovalResponse, Tag("mcp_approval_response")],
     Discriminator(_type),
 ]
-Given = Annotated[
+ResponseInput = Annotated[
     Annotated[Message, Tag("message")]
     | Annotated[FunctionCall, Tag("function_call")]
     | Annotated[FunctionCallOutput, Tag("function_call_output")]
@@ -362,7 +357,7 @@ class ResponseFields(Answering):
     audio: ResponseAudio | None = None
     conversation: Literal["auto", "none"] | None = None
     metadata: Annotated[Metadata, Field(max_length=16)] | None = None
-    input: list[Given] | None = None
+    input: list[ResponseInput] | None = None
 
 
 class Event(Strict):
@@ -429,22 +424,20 @@ class ResponseCancel(Event):
     response_id: str | None = None
 
 
-EVENTS: TypeAdapter[Any] = TypeAdapter(
-    Annotated[
-        # In the order in which the service names them when it refuses another.
-        SessionUpdate
-        | SessionClose
-        | BufferAppend
-        | TranslationAppend
-        | BufferCommit
-        | BufferClear
-        | ItemCreate
-        | ItemTruncate
-        | ItemDelete
-        | ItemRetrieve
-        | ResponseCreate
-        | ResponseCancel,
-        Field(discriminator="type"),
-    ]
+ClientEvent = (
+    # In the order in which the service names them when it refuses another.
+    SessionUpdate
+    | SessionClose
+    | BufferAppend
+    | TranslationAppend
+    | BufferCommit
+    | BufferClear
+    | ItemCreate
+    | ItemTruncate
+    | ItemDelete
+    | ItemRetrieve
+    | ResponseCreate
+    | ResponseCancel
 )
-SESSION: TypeAdapter[Any] = TypeAdapter(AnySession)
+EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
+SESSION: TypeAdapter[RealtimeSession | TranscriptionSession] = TypeAdapter(AnySession)

@@ -1,8 +1,7 @@
-"""OpenAI's Realtime API as it speaks: facts in, server frames out, in the order and with the keys of live recordings.
+"""OpenAI's Realtime API: facts in, server frames out, in the order and with the keys of live recordings.
 
-Key order and oddities are observed unless a comment says otherwise. The objects inside the events are in
-openai_shapes.py, what a client may send in parse.py, the session object in session_object.py, the handshake in
-door.py, counting and prices in openai_usage.py.
+Key order and oddities are observed unless a comment says otherwise. The objects inside the events: objects.py. What a
+client may send: client_events.py and parse.py. The session object: session_object.py. Usage and prices: usage.py.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from mockserver.dialects.base import ItemTraits, Opening, ResponseTraits, Traits
 from mockserver.dialects.openai import chunking, parse, session_object
 from mockserver.dialects.openai.ids import OpenAIIds, drawn
 from mockserver.dialects.openai.objects import item_begun, item_retrieved, item_shown, part_shown, response_shown
-from mockserver.dialects.openai.parse import Circumstances
+from mockserver.dialects.openai.parse import SessionState
+from mockserver.dialects.openai.refusals import refusal
 from mockserver.dialects.openai.session_object import STREAMING, Json, Model
 from mockserver.dialects.openai.usage import (
     Reading,
@@ -35,7 +35,6 @@ from mockserver.dialects.openai.usage import (
     transcription_tokens,
     transcription_usage,
 )
-from mockserver.dialects.validation import shortened
 from mockserver.protocol.commands import Command, Rejected, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
@@ -147,26 +146,28 @@ class OpenAI:
         defaults = Settings(**session_object.changes_of(self._session))  # type: ignore[arg-type]
         self.traits = replace(traits_of(self._model, self._session["type"]), defaults=defaults)
         self._obfuscation = stream(opening.seed, "obfuscation")
-        self._doubt = stream(opening.seed, "logprobs")
+        self._logprob_values = stream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
-        self._head: str | None = None
-        self._spoke = False
-        self._before = 0
+        self._first_item_id: str | None = None
+        self._has_spoken = False
+        self._last_tokens = 0
         self._reading = Reading()
-        self._told: dict[str, int] = {}
-        """How many pieces of a spoken turn's transcript have left, by item."""
+        self._pieces_sent: dict[str, int] = {}
+        """How many pieces of a spoken turn's transcript have left, by item id."""
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return parse.parse(data, Circumstances(self._session, self._model, self._spoke))
+        return parse.parse(data, SessionState(self._session, self._model, self._has_spoken))
 
     def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
         match fact:
             case ResponseEnded():
                 response = fact.response
-                response.tokens = tokens_of(response, self._session, self._model, self._before, self._reading)
-                self._before = total(response.tokens) or self._before
+                response.tokens = tokens_of(response, self._session, self._model, self._last_tokens, self._reading)
+                self._last_tokens = total(response.tokens) or self._last_tokens
                 ledger.used(self.model, response.tokens)
-            case Heard() if (transcriber := self._transcriber) is not None:
+            case Heard():
+                if (transcriber := self._transcriber) is None:
+                    return
                 if counts_tokens(transcriber):
                     counted = transcription_tokens(fact.item.heard_ms, len(self._pieces(fact.transcript)))
                     ledger.used(priced(transcriber, self.prices.per_million_tokens), counted)
@@ -174,6 +175,8 @@ class OpenAI:
                     known = priced(transcriber, self.prices.per_transcribed_minute)
                     name = known if known in self.prices.per_transcribed_minute else STREAMING
                     ledger.transcribed(name, Fraction(round(fact.item.heard_ms), 1000))
+            case _:
+                assert_never(fact)
 
     def event(self, at: float, type: str, **fields: object) -> Frame:
         """An event in the usual order: type, event_id, its fields."""
@@ -182,7 +185,7 @@ class OpenAI:
     def render(self, fact: Fact, at: float) -> Iterator[Frame]:
         match fact:
             case AudioSent():
-                self._spoke = True
+                self._has_spoken = True
                 delta = pybase64.b64encode_as_string(fact.audio)
                 yield self.event(at, "response.output_audio.delta", **_place(fact.response, fact.item), delta=delta)
             case WordsSent():
@@ -218,13 +221,13 @@ class OpenAI:
                 yield self.event(at, "input_audio_buffer.cleared")
             case HeardSoFar():
                 if self._transcriber == STREAMING:
-                    yield from self._heard(fact.item, fact.transcript, at)
+                    yield from self._transcript_deltas(fact.item, fact.transcript, at)
             case Heard():
                 if self._transcriber is not None:
-                    yield from self._heard(fact.item, fact.transcript, at)
-                    yield self._heard_all(fact, at)
+                    yield from self._transcript_deltas(fact.item, fact.transcript, at)
+                    yield self._transcript_completed(fact, at)
             case TranscriptionFailed():
-                yield self._not_heard(fact, at)
+                yield self._transcript_failed(fact, at)
             case TimedOut():
                 end_ms = _on_grid(fact.end_ms)
                 start_ms = end_ms - _on_grid(fact.end_ms - fact.start_ms)
@@ -240,21 +243,29 @@ class OpenAI:
                 yield from self._call_started(fact, at)
             case CallEnded():
                 yield from self._call_ended(fact, at)
-            case HostedStarted() | HostedEnded() | ToolsListed() | ApprovalAsked():
-                yield from self._hosted(fact, at)
+            case ToolsListed():
+                yield from self._tools_listed(fact.item, at)
+            case ApprovalAsked():
+                yield from self._begun(fact.response, fact.item, at)
+                yield from self._finished(fact.response, fact.item, at)
+            case HostedStarted():
+                # This API has no tools but those on MCP servers: that others show no events is a guess.
+                if fact.item.server:
+                    yield from self._mcp_call_started(fact, at)
+            case HostedEnded():
+                if fact.item.server:
+                    yield from self._mcp_call_ended(fact, at)
             case ResponseEnded():
                 yield self.event(at, "response.done", response=self._response(fact.response))
             case LimitsUpdated():
                 yield from self._limits(fact.response, at)
             case Expired():
-                # The error is of the beta, the close frame of today: clients that know either are told.
-                told = (IDLE if fact.idle else EXPIRED).format(minutes=fact.after_s / 60)
-                yield self._error(Rejected(told, code="session_expired"), at)
-                yield Close(1001, told)
+                # The beta sent the error, today's API sends the close frame: this serves clients of either.
+                message = (IDLE if fact.idle else EXPIRED).format(minutes=fact.after_s / 60)
+                yield self._error(Rejected(message, code="session_expired"), at)
+                yield Close(1001, message)
             case Refused():
-                code, param, message = REFUSALS[fact.problem]
-                told = message.format(id=shortened(fact.about), has=fact.has_ms, asked=fact.requested_ms)
-                yield self._error(Rejected(told, code=code, param=param, event_id=fact.event_id), at)
+                yield self._error(refusal(fact), at)
             case Malformed():
                 yield self._error(fact.rejected, at)
             case _:
@@ -263,9 +274,9 @@ class OpenAI:
     # The conversation.
 
     def _item_entered(self, item: Item, at: float) -> Iterator[Frame]:
-        """An item that is whole when it comes: added and done at once, with the same link."""
+        """An item that is complete when it is added: added and done at once, with the same link."""
         if item.previous is None:
-            self._head = item.id
+            self._first_item_id = item.id
         shown = {"previous_item_id": item.previous, "item": item_shown(item)}
         yield self.event(at, "conversation.item.added", **shown)
         yield self.event(at, "conversation.item.done", **shown)
@@ -276,20 +287,20 @@ class OpenAI:
         return None if asked is None else asked.get("model") or DEFAULT_TRANSCRIBER
 
     def _pieces(self, transcript: str) -> tuple[str, ...]:
-        """A transcript as deltas. The streaming model's begin with a space; whisper-1 has only one (documented)."""
+        """A transcript as deltas. The streaming model's begin with a space; whisper-1 sends one delta (documented)."""
         if self._transcriber == "whisper-1":
             return (transcript,)
         return chunking.pieces(f" {transcript}" if self._transcriber == STREAMING else transcript)
 
-    def _heard(self, item: Item, transcript: str, at: float) -> Iterator[Frame]:
+    def _transcript_deltas(self, item: Item, transcript: str, at: float) -> Iterator[Frame]:
         pieces = self._pieces(transcript)
-        for piece in pieces[self._told.get(item.id, 0) :]:
+        for piece in pieces[self._pieces_sent.get(item.id, 0) :]:
             type = "conversation.item.input_audio_transcription.delta"
             yield self._delta(at, type, piece, self._logprobs([piece]), item_id=item.id, content_index=0)
-        self._told[item.id] = len(pieces)
+        self._pieces_sent[item.id] = len(pieces)
 
-    def _heard_all(self, fact: Heard, at: float) -> Frame:
-        pieces = self._told.pop(fact.item.id, 0)
+    def _transcript_completed(self, fact: Heard, at: float) -> Frame:
+        pieces = self._pieces_sent.pop(fact.item.id, 0)
         return self.event(
             at,
             "conversation.item.input_audio_transcription.completed",
@@ -300,20 +311,21 @@ class OpenAI:
             **self._logprobs(self._pieces(fact.transcript)),
         )
 
-    def _not_heard(self, fact: TranscriptionFailed, at: float) -> Frame:
-        """Vendor's page; others saw the type `server_error` from a kindred service."""
+    def _transcript_failed(self, fact: TranscriptionFailed, at: float) -> Frame:
+        """As the vendor documents it; a related service was seen to send the type `server_error`."""
         error = {"type": "transcription_error", "code": fact.code, "message": fact.message, "param": None}
         type = "conversation.item.input_audio_transcription.failed"
         return self.event(at, type, item_id=fact.item.id, content_index=0, error=error)
 
     def _logprobs(self, pieces: Sequence[str]) -> Json:
-        """Where they are asked for, of models that know them (documented); their numbers say nothing."""
+        """Log probabilities, if the session includes them and the model has them (documented). Random values."""
         if not self._session["include"] or not counts_tokens(self._transcriber or ""):
             return {}
-        told = [
-            {"token": piece, "logprob": -self._doubt.random() / 10, "bytes": list(piece.encode())} for piece in pieces
+        logprobs = [
+            {"token": piece, "logprob": -self._logprob_values.random() / 10, "bytes": list(piece.encode())}
+            for piece in pieces
         ]
-        return {"logprobs": told}
+        return {"logprobs": logprobs}
 
     # A response.
 
@@ -323,7 +335,7 @@ class OpenAI:
     def _delta(
         self, at: float, type: str, delta: str, more: Mapping[str, object] = MappingProxyType({}), **place: object
     ) -> Frame:
-        """Text is filled up so that its length tells nothing: to 16 characters, or to a multiple of them (a guess)."""
+        """A delta of text, padded to hide its length: to 16 characters, or to a multiple of 16 (a guess)."""
         filled = {"delta": delta, "obfuscation": drawn(self._obfuscation, -len(delta) % 16)}
         return self.event(at, type, **place, **filled, **more)
 
@@ -333,15 +345,15 @@ class OpenAI:
         yield self.event(at, "response.output_item.added", response_id=response.id, output_index=index, item=shown)
         if not response.aside:
             if item.previous is None:
-                self._head = item.id
+                self._first_item_id = item.id
             yield self.event(at, "conversation.item.added", previous_item_id=item.previous, item=shown)
 
     def _finished(self, response: Response, item: Item, at: float) -> Iterator[Frame]:
-        """The conversation's event comes before the response's; at the start it is the other way round."""
+        """The conversation's event comes before the response's; when an item begins, the order is reversed."""
         shown = item_shown(item)
         if not response.aside:
-            # The link of the second item of a conversation is lost (17 of 17 recorded, and 0 of 16 others).
-            link = None if item.previous == self._head else item.previous
+            # The second item of a conversation has a null link (17 of 17 recorded; 0 of 16 other items).
+            link = None if item.previous == self._first_item_id else item.previous
             yield self.event(at, "conversation.item.done", previous_item_id=link, item=shown)
         index = response.output.index(item)
         yield self.event(at, "response.output_item.done", response_id=response.id, output_index=index, item=shown)
@@ -377,23 +389,10 @@ class OpenAI:
         yield self.event(at, "response.function_call_arguments.done", **place, **whole)
         yield from self._finished(fact.response, item, at)
 
-    # What the service runs itself. The fields are documented; the order is known from live tests of a client, except
-    # where it says that it is guessed.
+    # Tools that the service runs itself. The fields are documented. The order is known from live tests of a client,
+    # unless a comment calls it a guess.
 
-    def _hosted(self, fact: HostedStarted | HostedEnded | ToolsListed | ApprovalAsked, at: float) -> Iterator[Frame]:
-        """Tools that are not on an MCP server are unknown to this API: that nothing is told of them is a guess."""
-        match fact:
-            case ToolsListed():
-                yield from self._tools_listed(fact.item, at)
-            case ApprovalAsked():
-                yield from self._begun(fact.response, fact.item, at)
-                yield from self._finished(fact.response, fact.item, at)
-            case HostedStarted() if fact.item.server:
-                yield from self._mcp_called(fact, at)
-            case HostedEnded() if fact.item.server:
-                yield from self._mcp_answered(fact, at)
-
-    def _mcp_called(self, fact: HostedStarted, at: float) -> Iterator[Frame]:
+    def _mcp_call_started(self, fact: HostedStarted, at: float) -> Iterator[Frame]:
         response, item = fact.response, fact.item
         yield from self._begun(response, item, at)
         index = response.output.index(item)
@@ -403,7 +402,7 @@ class OpenAI:
         yield self.event(at, "response.mcp_call_arguments.done", **place, arguments=fact.arguments)
         yield self.event(at, "response.mcp_call.in_progress", output_index=index, item_id=item.id)
 
-    def _mcp_answered(self, fact: HostedEnded, at: float) -> Iterator[Frame]:
+    def _mcp_call_ended(self, fact: HostedEnded, at: float) -> Iterator[Frame]:
         response, item = fact.response, fact.item
         end = "failed" if item.error else "completed"
         yield self.event(at, f"response.mcp_call.{end}", output_index=response.output.index(item), item_id=item.id)
@@ -411,7 +410,7 @@ class OpenAI:
 
     def _tools_listed(self, item: Item, at: float) -> Iterator[Frame]:
         if item.previous is None:
-            self._head = item.id
+            self._first_item_id = item.id
         link = {"previous_item_id": item.previous}
         # That the item comes empty, and is not closed when the listing fails, is a guess.
         yield self.event(at, "conversation.item.added", **link, item=item_shown(replace(item, tools=())))
@@ -421,7 +420,7 @@ class OpenAI:
             yield self.event(at, "conversation.item.done", **link, item=item_shown(item))
 
     def _limits(self, response: Response, at: float) -> Iterator[Frame]:
-        """None came after the one recorded response of gpt-realtime that only called a function."""
+        """Not after a response that only called a function: none came in the one recording of it (gpt-realtime)."""
         if response.output and all(item.kind == "call" for item in response.output):
             return
         used = 1046 if self._model.reasons else 650 if response.settings.speaks else 285
@@ -433,19 +432,19 @@ class OpenAI:
         }
         yield self.event(at, "rate_limits.updated", rate_limits=[entry])
 
-    def _error(self, asked: Rejected, at: float) -> Frame:
+    def _error(self, rejected: Rejected, at: float) -> Frame:
         error: Json = {
-            "type": asked.kind,
-            "code": asked.code,
-            "message": asked.message,
-            "param": asked.param,
-            "event_id": asked.event_id,
+            "type": rejected.kind,
+            "code": rejected.code,
+            "message": rejected.message,
+            "param": rejected.param,
+            "event_id": rejected.event_id,
         }
         return self.event(at, "error", error=error)
 
 
 def session_for(asked: Mapping[str, Any], seed: str) -> Json:
-    """The session that a client secret's answer shows. It ends nowhere yet: `expires_at` is 0 (recordings)."""
+    """The session that the answer to a client secret's request shows. Its `expires_at` is 0 (recordings)."""
     session_id = OpenAIIds(seed, 0.0).session
     model = Model(asked.get("model") or DEFAULT_MODEL)
     if asked.get("type") == "transcription":
@@ -455,69 +454,16 @@ def session_for(asked: Mapping[str, Any], seed: str) -> Json:
 
 EXPIRED = "Your session hit the maximum duration of {minutes:g} minutes."
 IDLE = "Your session was idle for {minutes:g} minutes."
-"""The service never says so: it keeps idle sessions open. Only a mock that is told to does not."""
+"""The service keeps idle sessions open and has no such text: an idle limit is an option of the mock."""
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_TRANSCRIBER = "gpt-4o-mini-transcribe"
 LIMIT = 15_000_000
-"""Tokens a minute of the recorded account; what a response is counted as is an estimate of the service's own."""
-
-REFUSALS: dict[str, tuple[str | None, str | None, str]] = {
-    "response_active": (
-        "conversation_already_has_active_response",
-        None,
-        "Conversation already has an active response in progress: {id}. Wait until the response is finished before"
-        " creating a new one.",
-    ),
-    "nothing_to_cancel": ("response_cancel_not_active", None, "Cancellation failed: no active response found"),
-    "buffer_empty": (
-        "input_audio_buffer_commit_empty",
-        None,
-        "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer only has"
-        " {has:.2f}ms of audio.",
-    ),
-    "conversation_full": ("invalid_value", "item", "The conversation is full: no item can be added."),
-    "item_exists": ("invalid_value", "item.id", "An item with the id '{id}' is already in the conversation."),
-    "previous_unknown": (
-        "item_create_invalid_previous_item_id",
-        None,
-        "Error adding item: the previous item with id '{id}' does not exist.",
-    ),
-    "call_unknown": ("invalid_tool_call_id", None, "Tool call ID '{id}' not found in conversation."),
-    "approval_unknown": (
-        "invalid_value",
-        "item.approval_request_id",
-        "Approval request with id '{id}' not found in conversation, or already answered.",
-    ),
-    "reference_unknown": ("invalid_value", "response.input", "Item with item_id not found: {id}"),
-    "delete_unknown": (
-        "item_delete_invalid_item_id",
-        None,
-        "Error deleting item: the item with id '{id}' does not exist.",
-    ),
-    "retrieve_unknown": (
-        "item_retrieve_invalid_item_id",
-        None,
-        "Error retrieving item: the item with id '{id}' does not exist.",
-    ),
-    "truncate_unknown": ("item_truncate_invalid_item_id", None, "Item with item_id not found: {id}"),
-    "truncate_unspoken": (
-        "unsupported_content_type",
-        None,
-        "Only model output audio messages can be truncated",
-    ),
-    "truncate_beyond": (
-        "invalid_value",
-        "audio_end_ms",
-        "Audio content of {has:.0f}ms is already shorter than {asked}ms",
-    ),
-}
-"""Code, param and text by problem, as observed or as clients know them. All of an unknown approval and reference, and
-the param of the last, are guesses."""
+"""Tokens a minute of the recorded account. What counts for a response is an estimate of the service's own."""
 
 
 def _on_grid(ms: int) -> int:
-    """Of a silent turn begin, end and length are whole frames, at least as long as asked (the vendor's captured
-    example: 13216 to 19232 for 6000)."""
+    """Start, end and length of a silent turn are whole frames, rounded up (the vendor's captured example: 13216 to
+    19232 for 6000)."""
     return -(-ms // FRAME_MS) * FRAME_MS
 
 

@@ -1,7 +1,6 @@
-"""What a client may send to OpenAI, and how that reads as a command. No answers are made here: see openai.py.
+"""How a client frame to OpenAI reads as a command.
 
-A session's update is checked as a whole: with one bad member nothing of it applies. How refusals are worded is in
-openai_errors.py.
+A session's update is checked as a whole: with one bad member nothing of it applies. How refusals are worded: errors.py.
 """
 
 from __future__ import annotations
@@ -12,21 +11,25 @@ from typing import Any
 
 import pybase64
 from pydantic import ValidationError
+from typing_extensions import assert_never
 
 from mockserver.dialects.mcp_servers import tool_servers
-from mockserver.dialects.openai import session_object as openai_session
+from mockserver.dialects.openai import session_object
 from mockserver.dialects.openai.client_events import (
     EVENTS,
     SESSION,
     ApprovalResponse,
+    AssistantMessage,
     BufferAppend,
     BufferClear,
     BufferCommit,
+    ClientEvent,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
     InputImage,
     InputText,
+    Item,
     ItemCreate,
     ItemDelete,
     ItemReference,
@@ -38,29 +41,37 @@ from mockserver.dialects.openai.client_events import (
     ResponseCancel,
     ResponseCreate,
     ResponseFields,
+    SessionClose,
     SessionUpdate,
+    SystemMessage,
     TranscriptionSession,
+    TranslationAppend,
+    UserMessage,
 )
 from mockserver.dialects.openai.errors import bad_value, loaded, rejected
 from mockserver.dialects.openai.session_object import Json, Model
 from mockserver.protocol import commands
 from mockserver.protocol.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
 
+Content = InputText | InputAudio | InputImage | OutputContent
 MCP_ADDRESSES = ("server_url", "connector_id", "tunnel_id")
-"""Where a server of tools is; one of them has to be told."""
+"""Members that name an MCP server's address; one of them is required."""
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What decides how a frame reads."""
+class SessionState:
+    """What decides how a frame reads.
+
+    session: the session object as it is shown.
+    spoke: whether the conversation has audio of the assistant.
+    """
 
     session: Json
     model: Model
     spoke: bool
-    """There is assistant's audio in the conversation."""
 
 
-def parse(data: str | bytes, now: Circumstances) -> Command:
+def parse(data: str | bytes, state: SessionState) -> Command:
     """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
     if isinstance(data, bytes):
         return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
@@ -70,7 +81,7 @@ def parse(data: str | bytes, now: Circumstances) -> Command:
         return rejected(error, loaded(data))
     except RecursionError:
         return Rejected("Invalid event: the message is nested too deeply.", code="invalid_json")
-    return _command(event, now)
+    return _command(event, state)
 
 
 def check_session(session: object) -> Rejected | None:
@@ -82,16 +93,16 @@ def check_session(session: object) -> Rejected | None:
     return _unanswerable(asked, "session")
 
 
-def _command(event: Any, now: Circumstances) -> Command:
+def _command(event: ClientEvent, state: SessionState) -> Command:
     match event:
         case BufferAppend():
             return _append(event)
         case ResponseCreate():
-            return _respond(event, now)
+            return _respond(event, state)
         case ItemCreate():
             return _add(event.item, event.previous_item_id or None, event.event_id)
         case SessionUpdate():
-            return _configure(event, now)
+            return _configure(event, state)
         case BufferCommit():
             return commands.Commit(event.event_id)
         case BufferClear():
@@ -104,9 +115,11 @@ def _command(event: Any, now: Circumstances) -> Command:
             return commands.DeleteItem(event.item_id, event.event_id)
         case ItemRetrieve():
             return commands.RetrieveItem(event.item_id, event.event_id)
-        case _:  # what the service does with these outside of translations is unknown
+        case SessionClose() | TranslationAppend():  # what the service answers outside of translations is unknown
             problem = f"'{event.type}' belongs to translation sessions; this session does not take it."
             return Rejected(problem, code="invalid_event", param="type", event_id=event.event_id)
+        case _:
+            assert_never(event)
 
 
 def _append(event: BufferAppend) -> Command:
@@ -122,45 +135,45 @@ def _bad_audio(got: str, event_id: str | None) -> Rejected:
     return Rejected(problem, code="invalid_value", param="audio", event_id=event_id)
 
 
-def _configure(event: SessionUpdate, now: Circumstances) -> Command:
+def _configure(event: SessionUpdate, state: SessionState) -> Command:
     asked = event.session.model_dump(exclude_unset=True)
-    if (problem := _session_problem(event.session, asked, now)) is not None:
+    if (problem := _session_problem(event.session, asked, state)) is not None:
         code, message, param = problem
         return Rejected(message, code=code, param=param, event_id=event.event_id)
-    session = openai_session.merged(now.session, asked, now.model)
+    session = session_object.merged(state.session, asked, state.model)
     if (unfit := _streaming_problem(asked, session)) is not None:
         return Rejected(unfit.message, code=unfit.code, param=unfit.param, event_id=event.event_id)
-    changes = openai_session.changes_of(session)
+    changes = session_object.changes_of(session)
     if (reasoning := asked.get("reasoning")) is not None:  # taken, and not shown (recordings)
         changes["effort"] = reasoning.get("effort") or ""
     return commands.Configure(changes, session)
 
 
 def _session_problem(
-    session: RealtimeSession | TranscriptionSession, asked: Json, now: Circumstances
+    session: RealtimeSession | TranscriptionSession, asked: Json, state: SessionState
 ) -> tuple[str, str, str | None] | None:
-    if session.type != now.session["type"]:
-        kinds = f"a {session.type} session update event to a {now.session['type']} session"
+    if session.type != state.session["type"]:
+        kinds = f"a {session.type} session update event to a {state.session['type']} session"
         return "invalid_parameter", f"Passing {kinds} is not allowed.", None  # recalled from a forum
     if (refused := _unanswerable(session, "session")) is not None:
         return refused.code or "", refused.message, refused.param
-    tracing = now.session.get("tracing")
+    tracing = state.session.get("tracing")
     if tracing is not None and "tracing" in asked and asked["tracing"] != tracing:
         return "invalid_value", "Cannot update tracing once it is enabled.", "session.tracing"  # documented; a guess
     voice = ((asked.get("audio") or {}).get("output") or {}).get("voice")
-    if now.spoke and voice is not None and voice != now.session["audio"]["output"]["voice"]:
+    if state.spoke and voice is not None and voice != state.session["audio"]["output"]["voice"]:
         return "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", None
     return None
 
 
 def _streaming_problem(asked: Json, session: Json) -> Rejected | None:
-    """The streaming transcriber takes no prompt (a client's live check), and turns are not found for it where there is
-    nothing but transcription (documented). The words are guesses."""
+    """The streaming transcriber takes no prompt (a client's live check). In a transcription session it has no turn
+    detection (documented). The texts are guesses."""
     touched = ((asked.get("audio") or {}).get("input") or {}).keys() & {"transcription", "turn_detection"}
     heard = session["audio"]["input"]
-    if not touched or (heard["transcription"] or {}).get("model") != openai_session.STREAMING:
+    if not touched or (heard["transcription"] or {}).get("model") != session_object.STREAMING:
         return None
-    place, name = "session.audio.input", openai_session.STREAMING
+    place, name = "session.audio.input", session_object.STREAMING
     if heard["transcription"]["prompt"] is not None:
         return bad_value(f"{place}.transcription.prompt", f"'{name}' does not take a prompt.")
     if session["type"] == "transcription" and heard["turn_detection"] is not None:
@@ -169,31 +182,27 @@ def _streaming_problem(asked: Json, session: Json) -> Rejected | None:
 
 
 def _unanswerable(asked: Any, path: str) -> Rejected | None:
-    """What neither a session nor a response can be asked for, field by field well formed as it is."""
+    """What neither a session nor a response can do, although each field is well formed."""
     for index, tool in enumerate(getattr(asked, "tools", None) or ()):
         if isinstance(tool, Mcp) and not any((tool.model_extra or {}).get(name) for name in MCP_ADDRESSES):
             param = f"{path}.tools[{index}].server_url"  # documented; which of the three it names is a guess
             return Rejected(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-    return _modalities_problem(asked, path)
-
-
-def _modalities_problem(asked: Any, path: str) -> Rejected | None:
-    """Text or audio, not both: the service's own wording for the beta's pairs, with today's."""
     modalities = getattr(asked, "output_modalities", None)
     if modalities is None or len(modalities) == 1:
         return None
+    # Text or audio, not both: the service's text for the beta's pairs, with today's names.
     message = f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio']."
     return Rejected(message, code="invalid_value", param=f"{path}.output_modalities")
 
 
-def _respond(event: ResponseCreate, now: Circumstances) -> Command:
+def _respond(event: ResponseCreate, state: SessionState) -> Command:
     asked = event.response or ResponseFields()
     if (problem := _unanswerable(asked, "response")) is not None:
         return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
-    if now.session["type"] == "transcription":  # the words are a guess
+    if state.session["type"] == "transcription":  # the text is a guess
         problem_text = "A transcription session does not create responses."
         return Rejected(problem_text, code="invalid_parameter", event_id=event.event_id)
-    given: list[AddMessage | AddCall | AddResult | str] | None = None if asked.input is None else []
+    entries: list[AddMessage | AddCall | AddResult | str] = []
     for index, entry in enumerate(asked.input or ()):
         found = (
             entry.id
@@ -202,29 +211,29 @@ def _respond(event: ResponseCreate, now: Circumstances) -> Command:
         )
         if isinstance(found, Rejected):
             return found
-        if given is not None and not isinstance(found, Approve):
-            given.append(found)
+        if not isinstance(found, Approve):
+            entries.append(found)
     return commands.Respond(
         asked.instructions,
         asked.metadata,
         event.event_id,
         changes=_changes(asked),
         aside=asked.conversation == "none",
-        input=None if given is None else tuple(given),
+        input=None if asked.input is None else tuple(entries),
     )
 
 
 def _changes(asked: ResponseFields) -> Json:
-    """What one response does otherwise than the session."""
+    """What one response changes of the session's settings."""
     changes: Json = {}
     if asked.instructions is not None:
         changes["instructions"] = asked.instructions
     if asked.output_modalities is not None:
         changes["speaks"] = asked.output_modalities == ["audio"]
     if asked.max_output_tokens is not None:
-        changes["max_output_tokens"] = openai_session.limit(asked.max_output_tokens)
+        changes["max_output_tokens"] = session_object.limit(asked.max_output_tokens)
     if asked.tool_choice is not None:
-        changes["tool_choice"] = openai_session.tool_choice(asked.model_dump()["tool_choice"])
+        changes["tool_choice"] = session_object.tool_choice(asked.model_dump()["tool_choice"])
     if asked.tools is not None:
         tools = [tool.model_dump(exclude_unset=True) for tool in asked.tools]
         changes |= {"tools": tools, "servers": tool_servers(tools, asks=True)}
@@ -234,12 +243,12 @@ def _changes(asked: ResponseFields) -> Json:
     if output is not None and output.voice is not None:
         changes["voice"] = output.voice if isinstance(output.voice, str) else output.voice.id
     if output is not None and output.format is not None:
-        changes["output_format"] = openai_session.wire_format(output.format.model_dump())
+        changes["output_format"] = session_object.wire_format(output.format.model_dump())
     return changes
 
 
 def _add(
-    item: Any, after: str | None, event_id: str | None, place: str = "item"
+    item: Item, after: str | None, event_id: str | None, place: str = "item"
 ) -> AddMessage | AddCall | AddResult | Approve | Rejected:
     match item:
         case FunctionCall():
@@ -248,14 +257,16 @@ def _add(
             return AddResult(item.call_id, item.output, item.id, after, event_id)
         case ApprovalResponse():
             return Approve(item.approval_request_id, item.approve, item.reason or "", item.id, after, event_id)
-    for index, content in enumerate(item.content):
-        if (problem := _content_problem(content, f"{place}.content[{index}]")) is not None:
-            return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event_id)
-    parts = tuple(_part(content) for content in item.content)
-    return AddMessage(item.role, parts, item.id, after, event_id)
+        case UserMessage() | SystemMessage() | AssistantMessage():
+            for index, content in enumerate(item.content):
+                if (problem := _content_problem(content, f"{place}.content[{index}]")) is not None:
+                    return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event_id)
+            return AddMessage(item.role, tuple(map(_part, item.content)), item.id, after, event_id)
+        case _:
+            assert_never(item)
 
 
-def _content_problem(content: Any, place: str) -> Rejected | None:
+def _content_problem(content: Content, place: str) -> Rejected | None:
     match content:
         case InputAudio(audio=str(audio)):
             got = "an invalid value" if (decoded := _decoded(audio)) is None else "" if decoded else "empty bytes"
@@ -265,10 +276,11 @@ def _content_problem(content: Any, place: str) -> Rejected | None:
             head, _, data = url.partition(";base64,")
             if head in ("data:image/png", "data:image/jpeg") and _decoded(data):
                 return None
-            # The formats are documented, the words are a guess.
+            # The formats are documented, the text is a guess.
             expected = "Expected a data URL of a base64-encoded image/png or image/jpeg, but got an invalid value."
             return bad_value(f"{place}.image_url", expected)
-    return None
+        case _:
+            return None
 
 
 def _decoded(text: str) -> bytes | None:
@@ -278,7 +290,7 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
-def _part(content: Any) -> Part:
+def _part(content: Content) -> Part:
     match content:
         case InputText():
             return Part("input_text", content.text)
@@ -287,5 +299,7 @@ def _part(content: Any) -> Part:
         case InputAudio():
             audio = pybase64.b64decode(content.audio) if content.audio else b""
             return Part("input_audio", content.transcript or "", audio, is_audio=True)
-        case _:
+        case InputImage():
             return Part("input_image", image=content.image_url, detail=content.detail or "auto")
+        case _:
+            assert_never(content)

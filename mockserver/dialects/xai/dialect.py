@@ -1,7 +1,7 @@
-"""xAI's Grok Voice Agent API as it speaks: facts in, server frames out, ordered and keyed as in live recordings.
+"""xAI's Grok Voice Agent API: facts in, server frames out, in the order and with the keys of live recordings.
 
-Key order, constants and oddities are observed unless a comment says otherwise. What a client may send is in
-xai_frames.py, the handshake in door.py, counting and prices in xai_usage.py.
+Key order, constants and oddities are observed unless a comment says otherwise. What a client may send:
+client_events.py and parse.py. Usage and prices: usage.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing_extensions import assert_never
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import PriceTable
 from mockserver.dialects.base import Opening
-from mockserver.dialects.validation import shortened
-from mockserver.dialects.xai import client_events as xai_frames
+from mockserver.dialects.xai import parse
 from mockserver.dialects.xai.mcp import hosted_events
+from mockserver.dialects.xai.refusals import refusal
 from mockserver.dialects.xai.traits import TRAITS
 from mockserver.dialects.xai.usage import usage
 from mockserver.protocol.commands import Command, Settings
@@ -72,14 +72,14 @@ class Date:
 
     name: str
     voice: str
-    """In `session.created`."""
+    """The voice that `session.created` shows."""
     default_model: str
     resolved: Mapping[str, str]
-    """Names that come back as others."""
+    """Model names that come back as others."""
     noise_suppression: bool
-    """As `session.updated` tells it; false was seen with model 2.0, in August."""
+    """As `session.updated` shows it; false was seen with model 2.0, in August."""
     greets: bool = True
-    """A connection begins with `session.created`."""
+    """Whether a connection begins with `session.created`."""
 
 
 XAI_2026_04 = Date("xai@2026-04", "ara", "grok-voice-latest", {}, True, greets=False)
@@ -95,7 +95,7 @@ XAI_2026_09 = replace(XAI_2026_08, name="xai@2026-09")  # the handshake differs
 
 
 class XaiIds:
-    """uuid4 everywhere, but for the session (32 hex digits) and calls (`call-<uuid4>-N`)."""
+    """UUIDs of version 4, except for the session (32 hex digits) and calls (`call-<uuid4>-N`)."""
 
     def __init__(self, seed: str) -> None:
         self._events = stream(seed, "event")
@@ -132,14 +132,14 @@ class Xai:
         self.ids = XaiIds(opening.seed)
         self._date = date
         self._epoch_ms = round(opening.epoch * 1000)
-        self._asked: Json = {}
+        self._requested: Json = {}
         self._rids: list[str] = []
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return xai_frames.parse(data, settings)
+        return parse.parse(data, settings)
 
     def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
-        """xAI bills seconds and items, which the session counts by itself."""
+        """xAI bills seconds and items, which the session counts itself."""
 
     def event(self, type: str, **fields: object) -> Frame:
         """An event in the usual order: type, event_id, its fields, and a null link."""
@@ -154,7 +154,7 @@ class Xai:
             case Opened():
                 yield from self._greeting(fact, at)
             case Configured():
-                self._asked = _merged(self._asked, fact.requested)
+                self._requested = _merged(self._requested, fact.requested)
                 yield self._session_updated()
             case ItemAdded():
                 link = None if fact.item.kind != "message" else fact.item.previous
@@ -213,15 +213,14 @@ class Xai:
             case Expired():
                 yield from self._expired(fact)
             case ItemRetrieved() | ApprovalAsked() | LimitsUpdated():
-                pass  # xAI has no such requests, asks for no approval, and tells nothing of limits
+                pass  # xAI has no such requests and approvals, and reports no limits
             case Refused():
-                if fact.problem in REFUSALS:
-                    refusal, code = REFUSALS[fact.problem]
-                    told = refusal.format(id=shortened(fact.about)).rstrip(" :")
-                    yield self._error("invalid_request_error", told, code=code)
+                if (refused := refusal(fact)) is not None:
+                    text, code = refused
+                    yield self._error("invalid_request_error", text, code=code)
             case Malformed():
-                asked = fact.rejected
-                yield self._error(asked.kind, asked.message, asked.param, asked.code)
+                rejected = fact.rejected
+                yield self._error(rejected.kind, rejected.message, rejected.param, rejected.code)
             case _:
                 assert_never(fact)
 
@@ -245,40 +244,40 @@ class Xai:
         yield self.event("ping", timestamp=self._unix_ms(at))
 
     def _session_updated(self) -> Frame:
-        asked = self._asked
-        sides = _object(asked.get("audio"))
-        heard = _object(sides.get("input"))
+        requested = self._requested
+        sides = _object(requested.get("audio"))
+        input = _object(sides.get("input"))
         session: Json = {
-            "instructions": asked.get("instructions") or "",
+            "instructions": requested.get("instructions") or "",
             "enable_noise_suppression": self._date.noise_suppression,
-            "turn_detection": _without_nulls(asked.get("turn_detection")) or {"type": None},
+            "turn_detection": _without_nulls(requested.get("turn_detection")) or {"type": None},
         }
-        if asked.get("reasoning"):
-            session["reasoning"] = asked["reasoning"]
+        if requested.get("reasoning"):
+            session["reasoning"] = requested["reasoning"]
         session["model"] = self.model
-        if asked.get("tools"):
-            session["tools"] = [_tool(tool) for tool in asked["tools"]]  # type: ignore[attr-defined]
+        if requested.get("tools"):
+            session["tools"] = [_tool(tool) for tool in requested["tools"]]  # type: ignore[attr-defined]
         session |= {
             "keep_context": False,
             "enable_phonetic_spelling": False,
-            "input_audio_transcription": heard.get("transcription"),
-            "modalities": asked.get("modalities") or ["audio"],
+            "input_audio_transcription": input.get("transcription"),
+            "modalities": requested.get("modalities") or ["audio"],
             "input_audio_format": "not specified",
             "output_audio_format": "not specified",
             "tool_choice": "auto",
             "temperature": -1.0,
             "max_response_output_tokens": "inf",
         }
-        if asked.get("replace"):
-            session["replace"] = asked["replace"]  # its place is a guess
-        session["audio"] = {"input": _side(heard), "output": _side(_object(sides.get("output")))}
+        if requested.get("replace"):
+            session["replace"] = requested["replace"]  # its place is a guess
+        session["audio"] = {"input": _side(input), "output": _side(_object(sides.get("output")))}
         return _text(
             {"session": session, "type": "session.updated", "event_id": self.ids.event(), "previous_item_id": None}
         )
 
     @property
     def _transcribes(self) -> bool:
-        return bool(_object(_object(self._asked.get("audio")).get("input")).get("transcription"))
+        return bool(_object(_object(self._requested.get("audio")).get("input")).get("transcription"))
 
     def _transcription(self, stage: str, item: Item, transcript: str, **status: str) -> Frame:
         type = f"conversation.item.input_audio_transcription.{stage}"
@@ -302,8 +301,8 @@ class Xai:
 
     def _expired(self, fact: Expired) -> Iterator[Frame]:
         # The error's types are documented. Its words, that a close follows and its code are guesses, made after OpenAI.
-        kind, told = ("timeout", "inactivity") if fact.idle else ("max_duration", "its maximum duration")
-        message = f"The session ended after {fact.after_s / 60:g} minutes, {told}."
+        kind, cause = ("timeout", "inactivity") if fact.idle else ("max_duration", "its maximum duration")
+        message = f"The session ended after {fact.after_s / 60:g} minutes, {cause}."
         yield self._error(kind, message)
         yield Close(1001, message)
 
@@ -331,7 +330,7 @@ class Xai:
         )
 
     def _rid(self, segment: int) -> str:
-        """A segment's id: that of its transcript delta's event, also for sound that comes before it."""
+        """A segment's id: that of its transcript delta's event, also for audio that comes before that event."""
         while len(self._rids) <= segment:
             self._rids.append(self.ids.event())
         return self._rids[segment]
@@ -375,7 +374,7 @@ class Xai:
 
     def _message_ended(self, fact: MessageEnded) -> Iterator[Frame]:
         item, place = fact.item, {"response_id": fact.response.id, "content_index": 0, "output_index": 0}
-        # xAI closes the transcript first and the sound last. That a cut message closes the same way is a guess.
+        # xAI closes the transcript first and the audio last. That a cut message closes the same way is a guess.
         yield self.event("response.output_audio_transcript.done", item_id=item.id, transcript=item.text, **place)
         yield self.event("response.content_part.done", item_id=item.id, **place)
         yield self.event("response.output_audio.done", item_id=item.id, **place)
@@ -406,27 +405,6 @@ class Xai:
         return self._epoch_ms + round(at * 1000)
 
 
-REFUSALS: dict[str, tuple[str, str | None]] = {
-    "response_active": (
-        "Conversation already has an active response in progress: {id}",
-        "conversation_already_has_active_response",
-    ),
-    "nothing_to_cancel": ("Cancellation failed: no active response found", None),
-    "buffer_empty": (
-        "Error committing input audio buffer: buffer too small, no audio was appended.",
-        "input_audio_buffer_commit_empty",
-    ),
-    "item_exists": ("An item with the id '{id}' is already in the conversation.", None),
-    # LiveKit's authors found no reply at all to this one; a client that waits for either is better off with the error.
-    "delete_unknown": ("Error deleting item: no item with the id '{id}' in the conversation.", None),
-    "truncate_unknown": ("Error truncating item: no spoken message with the id '{id}' in the conversation.", None),
-    "conversation_full": ("The conversation is full: no item can be added.", None),
-}
-"""Text and code of refusals; a problem that is not here gets no reply. The second text is observed; of the first, third
-and fifth, and of the codes, clients look for a part. The rest is guessed; where no code is known it is the error's
-type."""
-
-
 def _text(event: Json) -> Text:
     return Text(orjson.dumps(event))
 
@@ -436,17 +414,17 @@ def _object(value: object) -> Json:
 
 
 CLEARED_BY_NULL = {"turn_detection", "replace", "transcription"}
-"""Fields that null takes back; everywhere else it leaves what was."""
+"""Fields that null resets; elsewhere null changes nothing."""
 
 
 def _merged(old: Json, new: Mapping[str, object]) -> Json:
-    """Omitted keys keep their value; `audio` and its sides merge likewise, every other object is replaced."""
+    """The session after an update. Omitted keys stay, `audio` and its sides are merged, other objects are replaced."""
     sides = _object(old.get("audio"))
-    audio = {side: _said(_object(sides.get(side)), part) for side, part in _object(new.get("audio")).items()}
-    return _said(old, new) | {"audio": {**sides, **audio}}
+    audio = {side: _updated(_object(sides.get(side)), part) for side, part in _object(new.get("audio")).items()}
+    return _updated(old, new) | {"audio": {**sides, **audio}}
 
 
-def _said(old: Json, new: object) -> Json:
+def _updated(old: Json, new: object) -> Json:
     return old | {key: value for key, value in _object(new).items() if value is not None or key in CLEARED_BY_NULL}
 
 
@@ -455,10 +433,10 @@ def _without_nulls(value: object) -> Json:
     return {key: each for key, each in detection.items() if each is not None or key == "type"}
 
 
-def _side(asked: Json) -> Json:
-    known = {"format": asked.get("format") or {"type": "audio/pcm", "rate": 24000}}
-    known["transport"] = asked.get("transport") or "json"
-    return known | {key: asked[key] for key in ("transcription", "speed") if asked.get(key) is not None}
+def _side(requested: Json) -> Json:
+    known = {"format": requested.get("format") or {"type": "audio/pcm", "rate": 24000}}
+    known["transport"] = requested.get("transport") or "json"
+    return known | {key: requested[key] for key in ("transcription", "speed") if requested.get(key) is not None}
 
 
 def _tool(tool: Json) -> Json:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
-from mockserver.dialects.xai.client_events import check_session
+from mockserver.dialects.xai.parse import check_session
 from mockserver.protocol.limits import Limits
 
 # The first two are recorded; they are how the gRPC library tonic spells its status codes, and so the others are taken

@@ -1,12 +1,14 @@
-"""What xAI tells of the tools that it runs itself: event types and fields, in wire order.
+"""xAI's events about tools that the service runs itself: types and fields, in wire order.
 
-The fields are the vendor's; nothing here is recorded. The order of events is a guess, and so is the null link that
-every recorded event has. Searches and code have no events of their own, and no approval is documented.
+The fields are documented by the vendor; none of these events is recorded. Their order is a guess, and so is the null
+link that recorded events have. Searches and code have no events, and no approval is documented.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+
+from typing_extensions import assert_never
 
 from mockserver.protocol.facts import HostedEnded, HostedStarted, ToolsListed
 
@@ -14,7 +16,7 @@ Event = tuple[str, dict[str, object]]
 
 
 def hosted_events(fact: HostedStarted | HostedEnded | ToolsListed) -> Iterator[Event]:
-    """Types and fields; nothing of a tool that is not on an MCP server."""
+    """Types and fields of events. A tool that is not on an MCP server has none."""
     item = fact.item
     match fact:
         case ToolsListed():
@@ -24,16 +26,22 @@ def hosted_events(fact: HostedStarted | HostedEnded | ToolsListed) -> Iterator[E
                 yield "mcp_list_tools.failed", {"item_id": item.id, "error": error}
             else:
                 yield "mcp_list_tools.completed", {"item_id": item.id}
-        case HostedStarted() if item.server:
+        case HostedStarted():
+            if not item.server:
+                return
             ids = {"response_id": fact.response.id, "item_id": item.id, "call_id": item.call_id}
             whole = {"name": item.name, "arguments": fact.arguments}
             yield "response.mcp_call_arguments.delta", {**ids, "delta": fact.arguments}
             yield "response.mcp_call_arguments.done", {**ids, **whole}
             yield "response.mcp_call.in_progress", {"item_id": item.id, "output_index": 0}
-        case HostedEnded() if item.server:
+        case HostedEnded():
+            if not item.server:
+                return
             place: dict[str, object] = {"item_id": item.id, "output_index": 0}
             if item.error:
                 error = {"type": "tool_execution_error", "message": item.error}
                 yield "response.mcp_call.failed", {**place, "error": error}
             else:
                 yield "response.mcp_call.completed", place
+        case _:
+            assert_never(fact)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mockserver.dialects.xai.client_events import check_session
+from mockserver.dialects.xai.parse import check_session
 from tests.mockserver.talk import Event, Talk
 
 
