@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mockserver", "replay", "clinic_agent", "realtape")
 
 LAZY: Mapping[str, set[str]] = {
+    "clinic_agent.app": {"clinic_agent.app.server"},  # the extra `app`
     "clinic_agent.call.microphone": {"sounddevice"},  # the extra `mic`
     "clinic_agent.cli": {"clinic_agent.app.server"},  # the extra `app`
     "clinic_agent.config": {"dotenv"},  # the extra `app`

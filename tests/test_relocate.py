@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from realtape.cli import COMMANDS
 from tests.test_imports import KNOWN, TREES
 
 pytest.importorskip("hatchling")
@@ -60,9 +61,10 @@ def test_what_cannot_be_adapted_is_refused_with_its_place(text: str):
         adapted(text.encode(), MODULES, "a.py")
 
 
-def test_the_names_of_modules_that_are_adapted_are_those_of_two_tables():
+def test_the_names_of_modules_that_are_adapted_are_those_of_the_commands():
     found = {module: [node.value for node in literals(tree, KNOWN)] for module, tree in TREES.items()}
-    assert sorted(module for module, names in found.items() if names) == ["realtape", "realtape.cli"]
+    assert sorted(module for module, names in found.items() if names) == ["realtape.cli"]
+    assert set(found["realtape.cli"]) == {module for module, _ in COMMANDS.values() if module.split(".")[0] in MOVED}
 
 
 def test_no_text_speaks_of_a_module_by_a_name_that_it_does_not_have_when_installed():

@@ -1,0 +1,193 @@
+"""The wheel, installed beside a project whose own modules are named like the folders of the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("build")
+
+ROOT = Path(__file__).resolve().parent.parent
+BESIDE = ["pytest", "fastapi", "python-dotenv", "python-multipart", "uvicorn"]
+"""Installed too: what runs the tests, and of the extra `app` all but the large one, Streamlit."""
+
+NEIGHBOURS = {
+    "mockserver.py": "OWN = True\n",
+    "replay/__init__.py": "OWN = True\n",
+    "clinic_agent.py": "OWN = True\n",
+    "cassettes/__init__.py": "OWN = True\n",
+    "conftest.py": """
+        import cassettes, clinic_agent, mockserver, replay
+
+        assert mockserver.OWN and replay.OWN and clinic_agent.OWN and cassettes.OWN
+        """,
+    "test_own.py": """
+        import mockserver
+
+        def test_without_realtape():
+            assert mockserver.OWN
+
+        def test_with_the_fixture(realtime_mock):
+            assert realtime_mock.ws_url.startswith("ws://127.0.0.1:")
+        """,
+    "test_unaware.py": "def test_nothing():\n    assert True\n",
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A project folder with hostile neighbours, and an environment that has the wheel."""
+
+    wheel: Path
+    folder: Path
+    venv: Path
+
+    @property
+    def python(self) -> Path:
+        return self.venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    @property
+    def command(self) -> Path:
+        return self.python.with_name("realtape.exe" if os.name == "nt" else "realtape")
+
+    @property
+    def site_packages(self) -> Path:
+        return next(self.venv.rglob("site-packages"))
+
+    def run(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a program in the folder. Its output is shown if it fails."""
+        done = run(*arguments, cwd=self.folder, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+
+def run(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "COV"))}
+    return subprocess.run(
+        arguments,
+        cwd=cwd,
+        env=own | environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=500,
+        check=False,
+    )
+
+
+def build(out: Path, *options: str) -> Path:
+    """The wheel that `python -m build` makes of the checkout. With `--wheel` directly, else by way of the sdist."""
+    done = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, *options, ROOT, cwd=out.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder, venv = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("venv")
+    there = Installed(build(tmp_path_factory.mktemp("dist") / "direct", "--wheel"), folder, venv)
+    for name, text in NEIGHBOURS.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text), encoding="utf-8")
+    there.run(sys.executable, "-m", "venv", venv)
+    pip = [str(there.python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    done = run(*pip, there.wheel, *BESIDE, cwd=folder)
+    if done.returncode != 0 and "CI" not in os.environ:
+        pytest.skip(f"the wheel's dependencies cannot be installed here: {done.stderr.strip()[-200:]}")
+    assert done.returncode == 0, done.stderr
+    return there
+
+
+def test_the_wheel_has_one_package_and_its_data(installed: Installed):
+    names = zipfile.ZipFile(installed.wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"realtape", "realtape-0.1.0.dist-info"}
+    data = ["py.typed", "mockserver/server/inspector.html", "clinic_agent/app/web/index.html"]
+    data += ["cassettes/scenarios/clinic.yaml", "cassettes/voices/booking-1.wav", "cassettes/booking.tape"]
+    assert {f"realtape/{name}" for name in data} <= set(names)
+
+
+def test_an_sdist_gives_the_same_wheel(installed: Installed, tmp_path: Path):
+    assert build(tmp_path / "both").read_bytes() == installed.wheel.read_bytes()
+
+
+def test_only_realtape_is_added_to_the_environment(installed: Installed):
+    listed = "import importlib.metadata as m; print(*{str(f).split('/')[0] for f in m.files('realtape')})"
+    names = set(installed.run(installed.python, "-c", listed).stdout.split()) - {".."}  # the command, in bin
+    assert names == {"realtape", "realtape-0.1.0.dist-info"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["test_unaware.py"], ["-p", "no:cacheprovider", "test_own.py"]])
+def test_pytest_runs_with_and_without_the_plugin_s_fixture(installed: Installed, arguments: list[str]):
+    shown = installed.run(installed.python, "-m", "pytest", "-q", *arguments).stdout
+    assert re.search(r"\b[123] passed", shown)
+
+
+def test_the_console_script_and_the_module_are_the_command(installed: Installed):
+    for command in ((installed.command,), (installed.python, "-m", "realtape")):
+        assert "serve" in installed.run(*command, "--help").stdout
+        assert "--scenario" in installed.run(*command, "serve", "--help").stdout
+
+
+def test_serve_answers(installed: Installed):
+    command = [str(installed.command), "serve", "--port", "0", "--json"]
+    with subprocess.Popen(command, cwd=installed.folder, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            ready = json.loads(server.stdout.readline())
+            for path, expected in (("health", '"ok"'), ("", "<html")):
+                with urllib.request.urlopen(f"{ready['http'].removesuffix('v1')}_mock/{path}", timeout=20) as answer:
+                    assert expected in answer.read().decode()
+        finally:
+            server.terminate()
+
+
+def test_the_demo_runs(installed: Installed):
+    report = json.loads(installed.run(installed.python, "-m", "realtape", "demo", "--voice", "tone", "--json").stdout)
+    assert "DC-0706-0930" in json.dumps(report)
+
+
+def test_the_readme_s_program_runs(installed: Installed):
+    (program,) = re.findall(
+        r"(?ms)^## In Python\n.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    place = installed.site_packages / "realtape"
+    lines = textwrap.indent(program.replace('"cassettes/', f'"{place.as_posix()}/cassettes/'), "    ")
+    whole = f"import asyncio\n\nasync def main():\n{lines}\nasyncio.run(main())\n"
+    (installed.folder / "program.py").write_text(whole, encoding="utf-8")
+    installed.run(installed.python, "program.py")
+
+
+def test_the_application_is_where_its_name_says(installed: Installed):
+    code = "from uvicorn.importer import import_from_string as get; print(type(get('realtape.clinic_agent.app:app')))"
+    service = {"XAI_REALTIME_URL": "ws://127.0.0.1:1/v1/realtime", "XAI_API_KEY": "any"}
+    assert "FastAPI" in installed.run(installed.python, "-c", code, **service).stdout
+
+
+def test_record_suite_writes_into_the_folder_and_nowhere_else(installed: Installed):
+    place = installed.site_packages / "realtape"
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if "__pycache__" not in path.parts}
+    installed.run(installed.command, "record-suite", "--only", "medical-escalation")
+    after = {path: path.stat().st_mtime_ns for path in place.rglob("*") if "__pycache__" not in path.parts}
+    assert after == before
+    taped = (installed.folder / "cassettes" / "medical-escalation.tape").read_bytes()
+    assert taped == (place / "cassettes" / "medical-escalation.tape").read_bytes()
+
+
+def test_logs_are_named_like_the_modules(installed: Installed):
+    code = "import logging, realtape.mockserver.server.service; print(*logging.root.manager.loggerDict)"
+    names = installed.run(installed.python, "-c", code).stdout.split()
+    assert "realtape.mockserver.server.service" in names
+    assert [name for name in names if name.startswith(("mockserver", "replay", "clinic_agent"))] == []
