@@ -64,14 +64,19 @@ def test_a_mock_that_is_told_to_stop_says_goodbye_in_mid_answer_and_ends_with_0(
 def mute(url: str) -> socket.socket:
     """A client that is let in and never says a word, not even goodbye."""
     parts = urlsplit(url)
-    line = socket.create_connection(("127.0.0.1", parts.port or 0))
+    line = socket.create_connection(("127.0.0.1", parts.port or 0), timeout=10)
     line.sendall(
         b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: Bearer k"
         b"\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    while b"session.created" not in line.recv(1 << 16):
-        pass
+    read_until(line, b"session.created")
     return line
+
+
+def read_until(line: socket.socket, text: bytes) -> None:
+    """Read up to a text. Fails if the connection ends before it."""
+    while text not in (data := line.recv(1 << 16)):
+        assert data, f"the connection ended before {text!r}"
 
 
 def test_a_client_that_does_not_answer_is_not_waited_for():
@@ -84,8 +89,7 @@ def test_a_client_that_does_not_answer_is_not_waited_for():
 def test_a_second_signal_ends_at_once():
     with running("serve", "--voice", "tone") as (process, url), mute(url) as line:
         process.send_signal(signal.SIGTERM)
-        while b"the server is stopping" not in line.recv(1 << 16):
-            pass
+        read_until(line, b"the server is stopping")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)
         assert process.returncode == -signal.SIGTERM

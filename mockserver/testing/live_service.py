@@ -144,10 +144,10 @@ class LiveService(Observed):
         self._origin = upstream.origin
         limited = self._max_usd if self._prices_show else None
         settings = Settings(None, self._on, "realtape", max_usd=limited, keys=self._keys)
-        self._relay = Relay(upstream, settings, self.warnings.append, self._witness)
+        self._relay = Relay(upstream, settings, self.warnings.append, self._observer)
         await self._relay.start()
 
-    def _witness(self, record: Record) -> None:
+    def _observer(self, record: Record) -> None:
         self._records.append(record)
         at_s, number = record.at_us / 1e6, record.connection
         call = self._calls.get(number)

@@ -6,7 +6,6 @@ time it lasts, an unknown model as much as the dearest. The service's own `usage
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Literal
 
-from replay.cassette import json_text
 from replay.cassette.frames import Binary, Text
+from replay.cassette.json_text import Event, event_in, event_type
+from replay.cassette.json_values import object_at, value_at
+from replay.cassette.opus import packet_ms
 from replay.cassette.records import Way
 
 Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
@@ -78,7 +79,7 @@ class _Format:
 
     def seconds(self, data_bytes: int, packet: bytes) -> Fraction:
         if self.encoding == "opus":
-            return Fraction(opus_ms(packet)).limit_denominator(10) / 1000
+            return Fraction(packet_ms(packet)).limit_denominator(10) / 1000
         return Fraction(data_bytes, self.rate * (2 if self.encoding == "pcm" else 1))
 
 
@@ -109,15 +110,15 @@ class Meter:
         if isinstance(frame, Binary):
             self.audio_s[way] += self._formats[way].seconds(len(frame.data), frame.data)
             return
-        match way, json_text.event_type(frame.data):
+        match way, event_type(frame.data):
             case "sent", "input_audio_buffer.append":
                 self._sound(way, frame.data, b"audio")
             case "received", "response.output_audio.delta" | "response.audio.delta":
                 self._sound(way, frame.data, b"delta")
             case "sent", "conversation.item.create":
-                self._item(_parsed(frame.data).get("item"))
+                self._item((event_in(frame.data) or {}).get("item"))
             case ("sent", "session.update") | ("received", "session.created" | "session.updated"):
-                self._declare(_parsed(frame.data).get("session"))
+                self._declare((event_in(frame.data) or {}).get("session"))
 
     def _sound(self, way: Way, data: bytes, key: bytes) -> None:
         if (found := data.rfind(b'"' + key + b'"')) < 0:
@@ -141,22 +142,17 @@ class Meter:
     def _declare(self, session: Any) -> None:
         if not isinstance(session, dict):
             return
-        audio = session.get("audio") if isinstance(session.get("audio"), dict) else {}
-        assert isinstance(audio, dict)
         for way, key, older in (("sent", "input", "input_audio_format"), ("received", "output", "output_audio_format")):
-            side = audio.get(key) if isinstance(audio.get(key), dict) else {}
-            assert isinstance(side, dict)
+            side = object_at(session, "audio", key)
             self._set_format(self._formats[way], side.get("format", session.get(older)))
             self._turns(side)
         self._turns(session)
         if isinstance(session.get("model"), str):
             self.model = session["model"]
 
-    def _turns(self, settings: dict[str, Any]) -> None:
+    def _turns(self, settings: Event) -> None:
         if "turn_detection" in settings:
-            self.by_duration = isinstance(settings["turn_detection"], dict) and bool(
-                settings["turn_detection"].get("type")
-            )
+            self.by_duration = bool(value_at(settings, "turn_detection", "type"))
 
     def _set_format(self, known: _Format, declared: Any) -> None:
         kind, rate = (declared, None) if isinstance(declared, str) else (None, None)
@@ -177,31 +173,8 @@ class Meter:
             known.rate = rate
 
 
-def opus_ms(packet: bytes) -> float:
-    """Milliseconds of sound in one Opus packet (RFC 6716 section 3.1)."""
-    if not packet:
-        return 0.0
-    config, count = packet[0] >> 3, packet[0] & 3
-    if config < 12:
-        frame_ms: float = (10, 20, 40, 60)[config % 4]
-    elif config < 16:
-        frame_ms = (10, 20)[config % 2]
-    else:
-        frame_ms = (2.5, 5, 10, 20)[config % 4]
-    frames = (1, 2, 2, packet[1] & 63 if len(packet) > 1 else 0)[count]
-    return frame_ms * frames
-
-
 def _first_bytes(payload: bytes) -> bytes:
     try:
         return b64decode(payload[:4])
     except ValueError:
         return b""
-
-
-def _parsed(data: bytes) -> dict[str, Any]:
-    try:
-        event = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return event if isinstance(event, dict) else {}

@@ -13,6 +13,7 @@ from typing import Any
 
 from replay.cassette.frames import Binary
 from replay.cassette.json_text import Event
+from replay.cassette.json_values import text_at, value_at
 from replay.cassette.recording import Moment, Recording
 
 LEAST_PAUSE_S = 0.1
@@ -109,7 +110,7 @@ class RecordedConversation:
 
 
 def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
-    """The conversations of a recording. A connection that took up an earlier conversation goes on with its chapter."""
+    """The conversations of a recording. A connection that resumes a conversation continues it."""
     found: dict[str, RecordedConversation] = {}
     order: list[RecordedConversation] = []
     for number, line in enumerate(recording.lines):
@@ -125,14 +126,14 @@ def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
 
 def _conversation(moments: tuple[Moment, ...]) -> str | None:
     created = (each.event for each in moments if each.type == "conversation.created" and each.event)
-    return next((_text(event, "conversation", "id") for event in created), None) or None
+    return next((text_at(event, "conversation", "id") for event in created), None) or None
 
 
 class _Reader:
     """Goes through one connection."""
 
-    def __init__(self, chapter: RecordedConversation) -> None:
-        self._chapter = chapter
+    def __init__(self, conversation: RecordedConversation) -> None:
+        self._conversation = conversation
         self._new = Exchange()
         self._responses: dict[str, Exchange] = {}
         self._spoken: dict[str, Spoken] = {}
@@ -180,17 +181,17 @@ class _Reader:
             case "input_audio_buffer.committed":
                 self._committed(str(event.get("item_id", "")))
             case "response.created":
-                self._begin(_text(event, "response", "id"), at_s)
+                self._begin(text_at(event, "response", "id"), at_s)
             case "response.done":
                 self._end(event.get("response"))
             case "response.output_item.added" if response_id in self._responses:
                 self._pause(response_id, at_s)
-                if _text(event, "item", "type") == "message":
-                    self._message(response_id, _text(event, "item", "id"))
+                if text_at(event, "item", "type") == "message":
+                    self._message(response_id, text_at(event, "item", "id"))
             case "response.function_call_arguments.done" if response_id in self._responses:
                 self._call(self._responses[response_id], event)
             case _ if kind == _HEARD and event.get("status", "completed") == "completed":
-                self._understood(str(event.get("item_id", "")), _text(event, "transcript"))
+                self._understood(str(event.get("item_id", "")), text_at(event, "transcript"))
             case _ if kind in _WORDS and response_id in self._responses:
                 self._words(self._message(response_id, str(event.get("item_id", ""))), event)
             case _ if kind == _SOUND and response_id in self._responses:
@@ -199,7 +200,7 @@ class _Reader:
             self._last_s[response_id] = at_s
 
     def _configure(self, session: object) -> None:
-        form = _at(session, "audio", "output", "format")
+        form = value_at(session, "audio", "output", "format")
         if isinstance(form, Mapping) and isinstance(form.get("type"), str):
             rate = form.get("rate")
             self._format = Format(form["type"], rate if isinstance(rate, int) else None)
@@ -209,22 +210,22 @@ class _Reader:
     def _user(self, item: Mapping[str, Any]) -> None:
         if text := "".join(_texts(item.get("content"))):
             self._new.typed.append(text)
-        elif any(_text(part, "type") == "input_audio" for part in _parts(item.get("content"))):
+        elif any(text_at(part, "type") == "input_audio" for part in _parts(item.get("content"))):
             self._new.heard.append(None)
-            self._chapter.heard.append(None)
+            self._conversation.heard.append(None)
 
     def _committed(self, item_id: str) -> None:
         if item_id in self._silent or item_id in self._turns:  # nobody spoke, or went on after a pause
             return
         self._new.heard.append(None)
-        self._chapter.heard.append(None)
-        self._turns[item_id] = self._new.heard, len(self._new.heard) - 1, len(self._chapter.heard) - 1
+        self._conversation.heard.append(None)
+        self._turns[item_id] = self._new.heard, len(self._new.heard) - 1, len(self._conversation.heard) - 1
 
     def _understood(self, item_id: str, transcript: str) -> None:
         """The transcript may come after the response has begun."""
         if item_id in self._turns:
             heard, here, overall = self._turns[item_id]
-            heard[here] = self._chapter.heard[overall] = transcript
+            heard[here] = self._conversation.heard[overall] = transcript
 
     # A response.
 
@@ -234,7 +235,7 @@ class _Reader:
             return
         exchange, self._new = self._new, Exchange()
         self._responses[response_id] = exchange
-        self._chapter.exchanges.append(exchange)
+        self._conversation.exchanges.append(exchange)
 
     def _pause(self, response_id: str, at_s: float) -> None:
         exchange, gap_s = self._responses[response_id], at_s - self._last_s.get(response_id, at_s)
@@ -260,14 +261,14 @@ class _Reader:
         return piece
 
     def _words(self, spoken: Spoken, event: Event) -> None:
-        self._piece(spoken, _text(event, "rid")).text += _text(event, "delta")
+        self._piece(spoken, text_at(event, "rid")).text += text_at(event, "delta")
 
     def _sound_event(self, spoken: Spoken, event: Event) -> None:
         try:
-            data = b64decode(_text(event, "delta"))
+            data = b64decode(text_at(event, "delta"))
         except ValueError:
             return
-        self._sound(spoken, _text(event, "rid"), data)
+        self._sound(spoken, text_at(event, "rid"), data)
         if isinstance(ms := event.get("audio_duration_ms"), int | float):
             self._ms.setdefault(id(spoken), []).append(ms)
 
@@ -278,41 +279,30 @@ class _Reader:
         """Whether the sound is as long as the service said, or, where it does not say, as its words may need."""
         size = sum(len(data) for piece in spoken.pieces for data in piece.sound)
         bytes_per_ms = 2 * (spoken.format.rate or 24_000) / 1000 if spoken.format.type == "audio/pcm" else 8.0
-        if told := self._ms.get(id(spoken)):
-            return size >= WHOLE * sum(told) * bytes_per_ms or spoken.format.type == "audio/opus"
+        if announced := self._ms.get(id(spoken)):
+            return size >= WHOLE * sum(announced) * bytes_per_ms or spoken.format.type == "audio/opus"
         return size >= _LEAST_MS_PER_CHARACTER * len(spoken.text) * bytes_per_ms
 
     def _call(self, exchange: Exchange, event: Event) -> None:
-        name = _text(event, "name")
-        self._names[_text(event, "call_id")] = name
-        exchange.steps.append(Called(name, _text(event, "arguments")))
+        name = text_at(event, "name")
+        self._names[text_at(event, "call_id")] = name
+        exchange.steps.append(Called(name, text_at(event, "arguments")))
 
     def _end(self, response: Any) -> None:
-        exchange = self._responses.get(_text(response, "id"))
-        if exchange is not None and _text(response, "status") == "failed":
-            error = _at(response, "status_details", "error")
-            exchange.steps.append(Failed(_text(error, "code") or "failed", _text(error, "message")))
+        exchange = self._responses.get(text_at(response, "id"))
+        if exchange is not None and text_at(response, "status") == "failed":
+            error = value_at(response, "status_details", "error")
+            exchange.steps.append(Failed(text_at(error, "code") or "failed", text_at(error, "message")))
 
 
 _LEAST_MS_PER_CHARACTER = 15
 """Nobody speaks 60 characters a second; where the service does not tell how long its sound is, this shows a cut."""
 
 
-def _at(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _text(value: Any, *keys: str) -> str:
-    found = _at(value, *keys)
-    return found if isinstance(found, str) else ""
-
-
 def _texts(content: object) -> Iterator[str]:
     """What a message says, part by part."""
     for part in _parts(content):
-        yield _text(part, "text") or _text(part, "transcript")
+        yield text_at(part, "text") or text_at(part, "transcript")
 
 
 def _parts(content: object) -> list[Any]:

@@ -57,7 +57,7 @@ def values(text: str) -> Iterator[Value]:
             yield Value(*found.span(1), tuple(filter(None, (*stack, key))))
 
 
-def unspelt(value: object) -> object:
+def normalized_json(value: object) -> object:
     """A text that holds JSON, in one spelling: spaces, escapes, order of keys, 90 or 90.0. Whatever else as it is."""
     if not isinstance(value, str):
         return value

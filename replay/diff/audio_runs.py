@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from typing_extensions import assert_never
+
 from replay.diff.placeholders import Placeholder, id_shape
 
 Part = Literal["", "first", "rest"]
@@ -113,7 +115,7 @@ def settle(events: Sequence[object]) -> list[Member]:
     once, closings = _unique_event_ids(events), _closings(events)
     for run, places in runs.items():
         members = [dict(_fields(events[at])) for at in places]
-        _MARKERS[run.kind](members, closings.get((run.response_id, run.item_id), {}))
+        _mark(run, members, closings.get((run.response_id, run.item_id), {}))
         for at, event in zip(places, members, strict=True):
             event_id = event.get("event_id")
             if isinstance(event_id, str) and event_id in once:
@@ -203,6 +205,18 @@ def _order(events: Sequence[object], belongs: Sequence[Run | None]) -> list[int]
     return sorted(range(len(events)), key=lambda at: (home[at], at))
 
 
+def _mark(run: Run, members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
+    match run.kind:
+        case "answer":
+            _mark_answer(members, closings)
+        case "heard":
+            _mark_joined(members, {kind: text.strip() for kind, text in closings.items()})
+        case "guess":
+            _mark_guess(members)
+        case _:
+            assert_never(run.kind)
+
+
 def _mark_answer(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
     """Audio carries the `rid` of its segment: the event id of the transcript delta that says it (recordings, 41/41).
 
@@ -237,11 +251,7 @@ def _mark_start(member: dict[str, Any], after: float, *, first: bool) -> float:
     return start
 
 
-def _mark_heard(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
-    _mark_joined(members, {kind: text.strip() for kind, text in closings.items()})
-
-
-def _mark_guess(members: list[dict[str, Any]], _: Mapping[str, str]) -> None:
+def _mark_guess(members: list[dict[str, Any]]) -> None:
     """A guess is cumulative; `completed` with status in_progress repeats the one before it (recordings)."""
     guess: object = None
     for member in members:
@@ -252,9 +262,6 @@ def _mark_guess(members: list[dict[str, Any]], _: Mapping[str, str]) -> None:
             guess = text
         if text == guess:
             member["transcript"] = Placeholder("heard so far")
-
-
-_MARKERS = {"answer": _mark_answer, "heard": _mark_heard, "guess": _mark_guess}
 
 
 def _mark_joined(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
+from replay.cassette.json_text import Event
 from replay.diff.align import Pair, align
 from replay.diff.audio_runs import Normal
-from replay.diff.normal_form import Event, normalize
+from replay.diff.normal_form import normalize
 from replay.diff.placeholders import ABSENT, Placeholder, form, json_type
 
 Kind = Literal["added", "missing", "reordered", "type", "value", "keys", "order"]

@@ -1,6 +1,6 @@
 """The normal form of a conversation's server events: equal for two conversations that went the same way.
 
-Rules only, no cases: VOLATILE says by place which values may differ and by which rule (rules.py) a mark (marks.py)
+Rules only, no cases: VOLATILE says by place which values may differ and by which rule (py) a mark (marks.py)
 takes their place. A value that lacks the form its rule asks for stays as it is, and so shows as a difference. What no
 row names is a constant. Runs of deltas are the business of runs.py; finding the differences that of diff.py.
 """
@@ -8,58 +8,147 @@ row names is a constant. Runs of deltas are the business of runs.py; finding the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from replay.cassette.json_text import Event, normalized_json
 from replay.diff import audio_runs as runs
-from replay.diff import rules
-from replay.diff.placeholders import Placeholder, json_type
+from replay.diff.placeholders import Placeholder, id_shape, json_type
 
-Event = Mapping[str, Any]
-"""One server event as parsed from its JSON, keys in wire order."""
+Rule = Callable[[Any, Event], object]
+
+TO_BE_NUMBERED = 0
+"""The number of a mark that shall count equal values by first appearance."""
+
+_IDS_IN_TEXT = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_[0-9A-Za-z]{16,24})\b")
+_OBFUSCATED_LENGTH = 16
+
+
+def echo(value: Any, _: Event) -> object:
+    """A constant, or what the client sent: it comes as it was."""
+    return value
+
+
+def result(value: Any, _: Event) -> object:
+    """What a tool gave back, as the client sent it: JSON by custom, however its library spells that."""
+    return normalized_json(value)
+
+
+def identifier(value: Any, _: Event) -> object:
+    """An id that a service made. Any other stays: it is the client's own, or a constant such as "0"."""
+    shape = id_shape(value)
+    return Placeholder("id", shape=shape, number=TO_BE_NUMBERED) if shape else value
+
+
+def spoken(value: Any, parent: Event) -> object:
+    """What the model said or the recogniser heard. Empty is a statement; typed text is the client's own."""
+    if not isinstance(value, str) or not value or parent.get("type") == "input_text":
+        return value
+    return Placeholder("text", number=TO_BE_NUMBERED)
+
+
+def message(value: Any, _: Event) -> object:
+    """An error's text, which may name ids."""
+    return _IDS_IN_TEXT.sub("<id>", value) if isinstance(value, str) else value
+
+
+def obfuscation(value: Any, parent: Event) -> object:
+    """OpenAI fills text deltas up to 16 characters (recordings; the rule for longer deltas is unknown)."""
+    delta = parent.get("delta")
+    if not isinstance(value, str) or not value.isalnum():
+        return value
+    if isinstance(delta, str) and len(delta) < _OBFUSCATED_LENGTH and len(delta) + len(value) != _OBFUSCATED_LENGTH:
+        return value
+    return Placeholder("obfuscation")
+
+
+def total(*keys: str, of: str | None = None) -> Rule:
+    """An integer that is the sum of its neighbours, or of the parts in the neighbouring object `of`."""
+
+    def rule(value: Any, parent: Event) -> object:
+        parts = parent.get(of) if of else parent
+        numbers = [parts.get(key, 0) for key in keys] if isinstance(parts, Mapping) else []
+        if json_type(value) != "integer" or not numbers or any(json_type(each) != "integer" for each in numbers):
+            return value
+        return Placeholder("sum of its parts", json="integer") if value == sum(numbers) else value
+
+    return rule
+
+
+def pattern(what: str, regex: str) -> Rule:
+    """A string that the regular expression describes from end to end."""
+    compiled = re.compile(regex)
+
+    def rule(value: Any, _: Event) -> object:
+        return Placeholder(what) if isinstance(value, str) and compiled.fullmatch(value) else value
+
+    return rule
+
+
+def number(what: str, *types: str, least: float = 0, most: float = float("inf")) -> Rule:
+    """A number within bounds and of one of the JSON types."""
+    json = types[0] if len(types) == 1 else "number"
+
+    def rule(value: Any, _: Event) -> object:
+        return Placeholder(what, json=json) if json_type(value) in types and least <= value <= most else value
+
+    return rule
+
+
+audio = pattern("audio", r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
+latency = pattern("seconds with two decimals", r"\d+\.\d\d")
+unix_ms = number("unix ms", "integer", least=1e12, most=1e13)
+unix_s = number("unix s", "integer", least=1e9, most=1e10)
+ms = number("ms", "integer")
+seconds = number("seconds", "float")
+whole_seconds = number("seconds", "integer")
+any_seconds = number("seconds", "integer", "float")
+count = number("count", "integer")
+some = number("some", "integer", least=1)  # 0 stays: none and some are different statements
+
 
 _TOKENS = ("text_tokens", "audio_tokens", "grok_tokens", "image_tokens")
 
-VOLATILE: tuple[tuple[str, str, rules.Rule], ...] = (
+VOLATILE: tuple[tuple[str, str, Rule], ...] = (
     # event, path in it (`*` is anything), rule; the first row that fits decides
-    ("*", "session.tools*", rules.echo),
-    ("*", "*metadata*", rules.echo),
-    ("*", "*instructions", rules.echo),
-    ("*", "item.output", rules.result),
-    ("*", "id", rules.identifier),
-    ("*", "*.id", rules.identifier),
-    ("*", "*_id", rules.identifier),
-    ("*", "rid", rules.identifier),
-    ("*", "*expires_at", rules.unix_s),
-    ("ping", "timestamp", rules.unix_ms),
-    ("*", "ts", rules.unix_ms),
-    ("*", "latency", rules.latency),
-    ("*", "obfuscation", rules.obfuscation),
-    ("*", "audio_duration_ms", rules.number("ms", "integer", least=1)),
-    ("*", "audio_start_ms", rules.ms),
-    ("*", "audio_end_ms", rules.ms),
-    ("*", "start_time", rules.seconds),
-    ("response.output_audio.delta", "delta", rules.audio),
-    ("*", "*transcript", rules.spoken),
-    ("response.output_text.done", "text", rules.spoken),
-    ("*", "part.text", rules.spoken),
-    ("*", "*content[].text", rules.spoken),
-    ("*", "*total_tokens", rules.total("input_tokens", "output_tokens")),
-    ("response.done", "*input_tokens", rules.total(*_TOKENS, of="input_token_details")),
-    ("response.done", "*output_tokens", rules.total(*_TOKENS, of="output_token_details")),
-    ("*", "*cached_tokens*", rules.count),
-    ("*", "*text_tokens", rules.some),
-    ("*", "*audio_tokens", rules.some),
-    ("*", "*usage.*_tokens", rules.count),
-    ("*", "*usage.output_audio_seconds", rules.seconds),
-    ("*", "*usage.billable_audio_seconds", rules.whole_seconds),
-    ("*", "*usage.seconds", rules.any_seconds),
-    ("rate_limits.updated", "rate_limits[].limit", rules.count),
-    ("rate_limits.updated", "rate_limits[].remaining", rules.count),
-    ("rate_limits.updated", "rate_limits[].reset_seconds", rules.any_seconds),
-    ("error", "error.message", rules.message),
+    ("*", "session.tools*", echo),
+    ("*", "*metadata*", echo),
+    ("*", "*instructions", echo),
+    ("*", "item.output", result),
+    ("*", "id", identifier),
+    ("*", "*.id", identifier),
+    ("*", "*_id", identifier),
+    ("*", "rid", identifier),
+    ("*", "*expires_at", unix_s),
+    ("ping", "timestamp", unix_ms),
+    ("*", "ts", unix_ms),
+    ("*", "latency", latency),
+    ("*", "obfuscation", obfuscation),
+    ("*", "audio_duration_ms", number("ms", "integer", least=1)),
+    ("*", "audio_start_ms", ms),
+    ("*", "audio_end_ms", ms),
+    ("*", "start_time", seconds),
+    ("response.output_audio.delta", "delta", audio),
+    ("*", "*transcript", spoken),
+    ("response.output_text.done", "text", spoken),
+    ("*", "part.text", spoken),
+    ("*", "*content[].text", spoken),
+    ("*", "*total_tokens", total("input_tokens", "output_tokens")),
+    ("response.done", "*input_tokens", total(*_TOKENS, of="input_token_details")),
+    ("response.done", "*output_tokens", total(*_TOKENS, of="output_token_details")),
+    ("*", "*cached_tokens*", count),
+    ("*", "*text_tokens", some),
+    ("*", "*audio_tokens", some),
+    ("*", "*usage.*_tokens", count),
+    ("*", "*usage.output_audio_seconds", seconds),
+    ("*", "*usage.billable_audio_seconds", whole_seconds),
+    ("*", "*usage.seconds", any_seconds),
+    ("rate_limits.updated", "rate_limits[].limit", count),
+    ("rate_limits.updated", "rate_limits[].remaining", count),
+    ("rate_limits.updated", "rate_limits[].reset_seconds", any_seconds),
+    ("error", "error.message", message),
 )
 
 _DEEPEST = 40
@@ -103,20 +192,18 @@ def _normal(event: object, numbers: _Numbers) -> object:
                 return value
         shown = _rule(kind, path)(value, parent)
         return (
-            numbers.give(shown, value)
-            if isinstance(shown, Placeholder) and shown.number == rules.TO_BE_NUMBERED
-            else shown
+            numbers.give(shown, value) if isinstance(shown, Placeholder) and shown.number == TO_BE_NUMBERED else shown
         )
 
     return walk(event, {}, "", 0)
 
 
 @lru_cache(maxsize=4096)
-def _rule(kind: str, path: str) -> rules.Rule:
+def _rule(kind: str, path: str) -> Rule:
     for event, place, rule in _COMPILED:
         if event.fullmatch(kind) and place.fullmatch(path):
             return rule
-    return rules.echo
+    return echo
 
 
 def _glob(pattern: str) -> re.Pattern[str]:

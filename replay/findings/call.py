@@ -333,7 +333,7 @@ def _output_added(call: CallState, step: CallStep) -> None:
         remember(call.spoken, call.speaking.id, call.speaking)
 
 
-def _asked_response(call: CallState, step: CallStep) -> None:
+def _response_requested(call: CallState, step: CallStep) -> None:
     if object_at(step.event, "response").get("conversation") != "none":
         call.requested, call.new_inputs, call.committed = Pending(step.at, step.number, step.event), 0, False
         call.continued = call.continues
@@ -413,8 +413,8 @@ def _transcript(call: CallState, step: CallStep) -> None:
 
 def _error(call: CallState, step: CallStep) -> None:
     error = call.last_error = object_at(step.event, "error")
-    meant, asked = text_at(error, "event_id"), call.update
-    if asked is not None and (call.service == "xai" or meant in ("", text_at(asked.event, "event_id"))):
+    request_id, update = text_at(error, "event_id"), call.update
+    if update is not None and (call.service == "xai" or request_id in ("", text_at(update.event, "event_id"))):
         call.update, call.update_refused = None, Pending(step.at, step.number, step.event)
     call.requested = None
     message = text_at(error, "message")
@@ -430,7 +430,7 @@ Fold = Callable[[CallState, CallStep], None]
 _SENT: dict[str, Fold] = {
     "session.update": _update,
     "conversation.item.create": _item_sent,
-    "response.create": _asked_response,
+    "response.create": _response_requested,
     "response.cancel": _silenced,
     "conversation.item.truncate": _silenced,
     **dict.fromkeys(COMMITS, _commit),

@@ -178,10 +178,10 @@ def _form(side: object, encoding: str, rate: int) -> tuple[str, int]:
     form = side.get("format") if isinstance(side, Mapping) else None
     if not isinstance(form, Mapping) or not isinstance(form.get("type"), str):
         return encoding, rate
-    kind, asked = form["type"], form.get("rate")
+    kind, declared = form["type"], form.get("rate")
     if kind in ("audio/pcmu", "audio/pcma"):
         return kind, 8_000
-    return kind, asked if isinstance(asked, int) and asked > 0 else 24_000
+    return kind, declared if isinstance(declared, int) and declared > 0 else 24_000
 
 
 def _decoded(coded: str) -> bytes:

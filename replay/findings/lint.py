@@ -27,12 +27,12 @@ def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: fl
 
 
 def _watched(watcher: Watcher, recording: Recording, at: int, line: Line) -> Watch | None:
-    asked = _handshake(line)
+    requested = _handshake_of(line)
     if line.refused and line.response is not None:
-        watcher.refused(recording.service, asked, line.opened_s, line.response.status, _retry_after(line))
+        watcher.refused(recording.service, requested, line.opened_s, line.response.status, _retry_after(line))
         return None
     timed = _timed(line)
-    watch = watcher.open(_session(line, at), recording.service, asked, now=line.opened_s, timed=timed)
+    watch = watcher.open(_session(line, at), recording.service, requested, now=line.opened_s, timed=timed)
     for moment in line.moments:
         _step(watch, moment, moment.at_s - line.opened_s)
     if line.moments:
@@ -63,7 +63,7 @@ def _timed(line: Line) -> bool:
     return any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))
 
 
-def _handshake(line: Line) -> Handshake:
+def _handshake_of(line: Line) -> Handshake:
     if line.request is None:
         return Handshake()
     query = parse_qsl(line.request.target.partition("?")[2], keep_blank_values=True)
@@ -72,8 +72,8 @@ def _handshake(line: Line) -> Handshake:
 
 def _retry_after(line: Line) -> float | None:
     headers = line.response.headers if line.response is not None else ()
-    told = next((value for name, value in headers if name.lower() == "retry-after"), "")
-    return float(told) if told.isdigit() else None
+    value = next((value for name, value in headers if name.lower() == "retry-after"), "")
+    return float(value) if value.isdigit() else None
 
 
 def _session(line: Line, at: int) -> str:

@@ -250,10 +250,10 @@ class Watcher:
         self.attempts.append(watch.attempt)
         watch.opened()
 
-    def browser_call(self, asked: Handshake, now: float) -> None:
+    def browser_call(self, handshake: Handshake, now: float) -> None:
         """A request for a client secret."""
-        call = CallState(None, asked)
-        watch = Watch(self, "", call, Attempt(asked, now))
+        call = CallState(None, handshake)
+        watch = Watch(self, "", call, Attempt(handshake, now))
         watch.judge(KEY_IN_BROWSER, key_in_browser(call, CallStep(0.0, "sent", OPENED)))
 
     def ended(self) -> None:

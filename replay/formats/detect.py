@@ -155,9 +155,8 @@ def _handshake(connection: int, records: list[Record]) -> list[Record]:
         query.append(f"conversation_id={conversation}")
     target = f"{PATH}{'?' * bool(query)}{'&'.join(query)}"
     at_us = next(record.at_us for record in records if record.connection == connection)
-    asked: Way = "sent"
     return [
-        Record(at_us, connection, asked, Request("GET", target, (("upgrade", "websocket"),))),
+        Record(at_us, connection, "sent", Request("GET", target, (("upgrade", "websocket"),))),
         Record(at_us, connection, "received", Response(101, ())),
     ]
 

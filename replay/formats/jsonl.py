@@ -52,7 +52,7 @@ def lines(header: Header, records: Iterable[Record], end_us: int) -> Iterator[st
     yield _dumped({MARK: VERSION, **asdict(header)})
     for record in records:
         head = {"at_us": record.at_us, "connection": record.connection, "way": record.way}
-        yield _dumped({**head, **_told(record.content)})
+        yield _dumped({**head, **_content_as_json(record.content)})
     yield _dumped({"at_us": end_us, "kind": "end"})
 
 
@@ -148,7 +148,7 @@ def _header(row: dict[str, Any], source: str) -> Header:
         raise UnreadableRecording(f"{source}:1: not a cassette's header ({problem}); export it again") from problem
 
 
-def _told(content: Content) -> dict[str, Any]:
+def _content_as_json(content: Content) -> dict[str, Any]:
     match content:
         case Text(data):
             return {"kind": "text", **_bytes("data", data)}

@@ -155,7 +155,7 @@ class ClientDriver:
         except (OSError, WebSocketException, asyncio.TimeoutError) as problem:
             raise CannotReplay(f"cannot reach {_shown(url)} ({type(problem).__name__}); start that server") from problem
         self._note(number, "received", Response(101, ()))
-        self._ids.connect()
+        self._ids.next_connection()
         async with socket:
             driver = _ConnectionDriver(self, number, line, socket)
             await driver.run()
@@ -164,12 +164,12 @@ class ClientDriver:
     def _address(self, line: Line) -> str:
         """The endpoint with what the recorded client asked for; what the address itself asks for goes first."""
         parts = urlsplit(self._url)
-        asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
         recorded = parse_qsl(urlsplit(line.request.target).query, keep_blank_values=True) if line.request else []
-        for name, value in recorded or _asked(line):
+        for name, value in recorded or _guessed_query(line):
             if _KEPT_QUERY not in value:
-                asked.setdefault(name, self._ids.here(value) or value)
-        return urlunsplit(parts._replace(query=urlencode(asked), fragment=""))
+                query.setdefault(name, self._ids.live_id(value) or value)
+        return urlunsplit(parts._replace(query=urlencode(query), fragment=""))
 
     def spent(self, so_far: Fraction) -> bool:
         """Whether the money is used up; a reason to stop is then noted."""
@@ -195,7 +195,7 @@ class _ConnectionDriver:
         self._meter = Meter(None)
         self._news = asyncio.Event()
         self._lost = False
-        self._came: dict[str, list[float]] = {}
+        self._arrived_s: dict[str, list[float]] = {}
         """By milestone, when each came."""
         self._steps = _steps(line, driver._ids)
         self._sent_s: dict[int, float] = {}
@@ -232,10 +232,10 @@ class _ConnectionDriver:
         event = event_in(frame.data) if isinstance(frame, Text) else None
         if event is not None:
             self._outcome.received.append(event)
-            self._driver._ids.came(event)
+            self._driver._ids.received(event)
             name = _milestone(event)
             if name is not None:
-                self._came.setdefault(name, []).append(self._loop.time())
+                self._arrived_s.setdefault(name, []).append(self._loop.time())
         self._news.set()
 
     def _crossed(self, way: Way, frame: Text | Binary) -> None:
@@ -276,15 +276,15 @@ class _ConnectionDriver:
         if step.before is not None:
             anchors.append((self._sent_s[step.before], self._steps[step.before].at_s))
         if step.awaits is not None and not step.awaits.given_up:
-            came = self._came.get(step.awaits.name, [])
-            anchors.append((came[step.awaits.count - 1], step.awaits.at_s))
+            arrivals = self._arrived_s.get(step.awaits.name, [])
+            anchors.append((arrivals[step.awaits.count - 1], step.awaits.at_s))
         # The last thing that happened on the tape before this step is the one it follows.
         here_s, there_s = max(anchors, key=lambda anchor: anchor[1])
         return max(here_s + max(0.0, step.at_s - there_s) / self._driver._speed, *(here for here, _ in anchors))
 
     def _missing(self, step: _Send) -> bool:
         awaits = step.awaits
-        return awaits is not None and not awaits.given_up and len(self._came.get(awaits.name, [])) < awaits.count
+        return awaits is not None and not awaits.given_up and len(self._arrived_s.get(awaits.name, [])) < awaits.count
 
     def _give_up(self, step: _Send) -> None:
         assert step.awaits is not None
@@ -299,7 +299,7 @@ class _ConnectionDriver:
         frame = step.frame
         self._sent_s[step.index] = self._loop.time()
         if isinstance(frame, Text):
-            if step.call_id is not None and self._driver._ids.call_here(step.call_id) is None:
+            if step.call_id is not None and self._driver._ids.live_call_id(step.call_id) is None:
                 self._outcome.overdue.append("a tool's result was left out: its call did not come")
                 return
             frame = Text(self._driver._ids.rewritten(frame.data))
@@ -379,12 +379,12 @@ def _steps(line: Line, ids: IdMap) -> list[_Send]:
     last_sound: int | None = None
     last_words: int | None = None
     last_of_turn: int | None = None
-    ids.tape_connects()
+    ids.next_recorded_connection()
     for moment in line.moments:
         if moment.way == "received":
             seen.append(moment)
             if moment.event is not None:
-                ids.on_tape(moment.event)
+                ids.recorded(moment.event)
             continue
         if not isinstance(moment.frame, Text | Binary):
             continue
@@ -429,7 +429,7 @@ def _answered_call(moment: Moment) -> str | None:
             return None
 
 
-def _asked(line: Line) -> list[tuple[str, str]]:
+def _guessed_query(line: Line) -> list[tuple[str, str]]:
     """What a client without a recorded handshake will have asked for: the model that its session names."""
     for moment in line.moments:
         match moment.event:

@@ -32,15 +32,15 @@ class IdMap:
         self._named: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
         self._tape_connection = self._connection = -1
 
-    def tape_connects(self) -> None:
+    def next_recorded_connection(self) -> None:
         """What `on_tape` is told from now on came over the next connection."""
         self._tape_connection += 1
 
-    def connect(self) -> None:
+    def next_connection(self) -> None:
         """What `came` is told from now on comes over the next connection."""
         self._connection += 1
 
-    def on_tape(self, event: Event) -> None:
+    def recorded(self, event: Event) -> None:
         """The service's next event on the tape."""
         kind = str(event.get("type"))
         self._tape_events[self._tape_connection, kind] += 1
@@ -52,7 +52,7 @@ class IdMap:
             self._calls.setdefault(str(event.get("call_id")), (name, self._named[0][name]))
             self._named[0][name] += 1
 
-    def came(self, event: Event) -> None:
+    def received(self, event: Event) -> None:
         """The service's next event here."""
         kind = str(event.get("type"))
         self._events[self._connection, kind] += 1
@@ -64,14 +64,14 @@ class IdMap:
             self._calls_here[name, self._named[1][name]] = str(event.get("call_id"))
             self._named[1][name] += 1
 
-    def here(self, known: str) -> str | None:
+    def live_id(self, known: str) -> str | None:
         """The id here for one on the tape; None if the tape's service did not give it, or it has not come here."""
         if known in self._calls:
-            return self.call_here(known)
+            return self.live_call_id(known)
         place = self._places.get(known)
         return None if place is None else self._here.get(place)
 
-    def call_here(self, known: str) -> str | None:
+    def live_call_id(self, known: str) -> str | None:
         """The id of the call here that a call on the tape answers to; its own if the tape has no such call."""
         return self._calls_here.get(self._calls[known]) if known in self._calls else known
 
@@ -83,7 +83,7 @@ class IdMap:
         for value in json_text.values(text):
             if value.number or not value.keys or not value.keys[-1].endswith("id"):
                 continue
-            new = self.here(text[value.start : value.end])
+            new = self.live_id(text[value.start : value.end])
             if new is not None:
                 parts += (text[done : value.start], new)
                 done = value.end

@@ -18,7 +18,7 @@ from replay.cassette.frames import Close, Outgoing, Reset
 from replay.cassette.json_text import Event
 from replay.cassette.recording import Line, Moment, Recording, message
 from replay.formats import detect
-from replay.playback.matching import ClientIds, SoundClock, is_sound, unlike
+from replay.playback.matching import ClientIds, SoundClock, field_differences, is_sound
 from replay.playback.verbatim import Player
 
 PATIENCE_S = 1.0
@@ -102,7 +102,7 @@ def distance(recorded: Beginning, live: Beginning) -> Distance:
     settings = 0
     if live.session is not None:
         asked, here = ({"type": "", "session": each.session} for each in (recorded, live))
-        settings = len(unlike(asked, here, ClientIds(())))
+        settings = len(field_differences(asked, here, ClientIds(())))
     return Distance(settings, round(_between_turns(recorded, live), 2))
 
 

@@ -14,7 +14,9 @@ from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
-from replay.cassette.json_text import Event, unspelt
+from replay.cassette.json_text import Event, normalized_json
+from replay.cassette.json_values import text_at, value_at
+from replay.cassette.opus import packet_ms
 from replay.cassette.recording import Moment
 
 APPEND = "input_audio_buffer.append"
@@ -41,18 +43,18 @@ ABSENT = _Absent()
 
 
 @dataclass(frozen=True, slots=True)
-class Unlike:
+class FieldDifference:
     """A field in which two messages differ."""
 
     path: str
     expected: object
-    came: object
+    received: object
 
     def __str__(self) -> str:
-        expected, came = self.expected, self.came
-        if isinstance(expected, str) and isinstance(came, str):
-            expected, came = _from_where_they_differ(expected, came)
-        return f"{self.path}: expected {_shown(expected)}, got {_shown(came)}"
+        expected, received = self.expected, self.received
+        if isinstance(expected, str) and isinstance(received, str):
+            expected, received = _from_where_they_differ(expected, received)
+        return f"{self.path}: expected {_shown(expected)}, got {_shown(received)}"
 
 
 def _from_where_they_differ(one: str, other: str) -> tuple[str, str]:
@@ -115,16 +117,18 @@ def is_id(key: str) -> bool:
     return key == "id" or key.endswith("_id")
 
 
-def unlike(recorded: Event, live: Event, ids: ClientIds, free: Sequence[tuple[str, str]] = FREE) -> list[Unlike]:
+def field_differences(
+    recorded: Event, live: Event, ids: ClientIds, free: Sequence[tuple[str, str]] = FREE
+) -> list[FieldDifference]:
     """The fields in which two messages differ, in the recorded order. Types first: of another type, only that."""
     kind = recorded.get("type")
     if kind != live.get("type"):
-        return [Unlike("type", kind, live.get("type", ABSENT))]
+        return [FieldDifference("type", kind, live.get("type", ABSENT))]
     places = [place for event, place in free if _glob(event).fullmatch(str(kind))]
     return [each for each in _walk(recorded, live, "", "", ids) if not _any(places, each.path)]
 
 
-def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iterator[Unlike]:
+def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iterator[FieldDifference]:
     if isinstance(recorded, Mapping) and isinstance(live, Mapping):
         for name in [*recorded, *(name for name in live if name not in recorded)]:
             inner = f"{path}.{name}".lstrip(".")
@@ -135,10 +139,10 @@ def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iter
             yield from _walk(ours, theirs, f"{path}[{index}]", key, ids)
     elif isinstance(recorded, str) and isinstance(live, str) and is_id(key):
         if not ids.may_be(recorded, live):
-            yield Unlike(path, recorded, live)
+            yield FieldDifference(path, recorded, live)
     elif recorded != live or isinstance(recorded, bool) is not isinstance(live, bool):
-        if key not in _JSON or unspelt(recorded) != unspelt(live):
-            yield Unlike(path, recorded, live)
+        if key not in _JSON or normalized_json(recorded) != normalized_json(live):
+            yield FieldDifference(path, recorded, live)
 
 
 def _any(places: Sequence[str], path: str) -> bool:
@@ -151,8 +155,6 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 _BYTES_PER_S = {"audio/pcmu": 8000, "audio/pcma": 8000, "g711_ulaw": 8000, "g711_alaw": 8000}
-_OPUS_MS = {0: (10, 20, 40, 60), 1: (10, 20), 2: (2.5, 5, 10, 20)}
-"""Of one frame: SILK, hybrid and CELT modes (RFC 6716 section 3.1)."""
 
 
 class SoundClock:
@@ -168,45 +170,23 @@ class SoundClock:
         if message.type == "session.update":
             self._configure(message.event or {})
         elif is_sound(message):
-            self.ms += self._opus_ms(message) if self._opus else _sound_bytes(message) * 1000 / self._bytes_per_s
+            self.ms += packet_ms(_head(message)) if self._opus else _sound_bytes(message) * 1000 / self._bytes_per_s
 
     def _configure(self, event: Event) -> None:
         session = event.get("session")
-        form = _at(session, "audio", "input", "format") or _at(session, "input_audio_format")
+        form = value_at(session, "audio", "input", "format") or value_at(session, "input_audio_format")
         if form is None:
             return
-        kind = str(_at(form, "type") or form).lower()
-        rate = _at(form, "rate")
+        kind = str(value_at(form, "type") or form).lower()
+        rate = value_at(form, "rate")
         self._opus = kind == "audio/opus"
         self._bytes_per_s = _BYTES_PER_S.get(kind, 2 * rate if isinstance(rate, int) and rate > 0 else 48_000)
-
-    def _opus_ms(self, message: Moment) -> float:
-        """One packet a message; its first bytes tell its length."""
-        head = _head(message)
-        if not head:
-            return 0.0
-        config, code = head[0] >> 3, head[0] & 3
-        frames = (1, 2, 2, head[1] & 63 if len(head) > 1 else 1)[code]
-        mode = 0 if config < 12 else 1 if config < 16 else 2
-        lengths = _OPUS_MS[mode]
-        return frames * lengths[config % len(lengths)]
-
-
-def _at(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def _payload(message: Moment) -> str:
-    audio = (message.event or {}).get("audio")
-    return audio if isinstance(audio, str) else ""
 
 
 def _sound_bytes(message: Moment) -> int:
     if message.event is None:
         return len(getattr(message.frame, "data", b""))
-    text = _payload(message)
+    text = text_at(message.event, "audio")
     return len(text) * 3 // 4 - text[-2:].count("=")
 
 
@@ -214,6 +194,6 @@ def _head(message: Moment) -> bytes:
     if message.event is None:
         return bytes(getattr(message.frame, "data", b"")[:2])
     try:
-        return b64decode(_payload(message)[:4])[:2]
+        return b64decode(text_at(message.event, "audio")[:4])[:2]
     except ValueError:
         return b""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from replay.cassette.frames import Close, Frame, Outgoing, Reset
 from replay.cassette.recording import Line, Moment, message
-from replay.playback.matching import FREE, ClientIds, SoundClock, Unlike, ids_in, is_sound, unlike
+from replay.playback.matching import FREE, ClientIds, FieldDifference, SoundClock, field_differences, ids_in, is_sound
 
 ALLOWED = ("ping", "rate_limits.updated")
 """Server events that nobody has to wait for: not reported when they were left over."""
@@ -55,7 +55,7 @@ class Track:
 
 
 def track(line: Line) -> Track:
-    """Arrange a recorded connection. What came after the client had closed it is left out."""
+    """Arrange a recorded connection. What received after the client had closed it is left out."""
     cues: list[Cue] = []
     wanted: list[Wanted] = []
     service_ids: set[str] = set()
@@ -83,21 +83,21 @@ def _sendable(frame: Frame) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The client did something else: what was expected, what came, where they differ and which message is nearest.
+    """The client did something else: what was expected, what received, where they differ and which message is nearest.
 
     at_s: seconds since the connection opened. path: a place in the event, empty when the whole message is too much.
     """
 
     at_s: float
     expected: str
-    came: str
+    received: str
     path: str
     problem: str
     nearest: str
 
     def __str__(self) -> str:
         nearest = f"; the nearest recorded is {self.nearest}" if self.nearest else ""
-        return f"expected {self.expected}, got {self.came}: {self.problem}{nearest}"
+        return f"expected {self.expected}, got {self.received}: {self.problem}{nearest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +116,17 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report in words, empty if there is nothing to say."""
-        told = [f"at {each.at_s:.3f} s: {each}" for each in self.mismatches]
-        told += [f"never sent by the client: {_counted(self.unmet)}"] if self.unmet else []
-        told += [f"never sent to the client: {_counted(self.unsent)}"] if self.unsent else []
-        return told + ([f"it waited for {self.waiting}"] if self.waiting and not self.clean else [])
+        lines = [f"at {each.at_s:.3f} s: {each}" for each in self.mismatches]
+        lines += [f"never sent by the client: {_counted(self.unmet)}"] if self.unmet else []
+        lines += [f"never sent to the client: {_counted(self.unsent)}"] if self.unsent else []
+        return lines + ([f"it waited for {self.waiting}"] if self.waiting and not self.clean else [])
 
 
 def _counted(types: Counter[str]) -> str:
     return ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in types.items())
 
 
-Complain = Callable[[Mismatch], Iterable[Frame]]
+MakeError = Callable[[Mismatch], Iterable[Frame]]
 """Makes the `error` event that tells a client of a mismatch, in its service's shape."""
 
 
@@ -137,7 +137,13 @@ class Player:
     """
 
     def __init__(
-        self, name: str, track: Track, complain: Complain, *, speed: float = 1.0, free: Sequence[tuple[str, str]] = FREE
+        self,
+        name: str,
+        track: Track,
+        make_error: MakeError,
+        *,
+        speed: float = 1.0,
+        free: Sequence[tuple[str, str]] = FREE,
     ) -> None:
         if not speed > 0:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
@@ -145,7 +151,7 @@ class Player:
         self.mismatches: list[Mismatch] = []
         """The first of them, oldest first."""
         self._track = track
-        self._complain = complain
+        self._make_error = make_error
         self._speed = speed
         self._free = free
         self._ids = ClientIds(track.service_ids)
@@ -164,11 +170,11 @@ class Player:
         self._advance(now)
         if self._over:
             return
-        came = message(data, now)
-        if is_sound(came):
-            self._clock.take(came)
+        received = message(data, now)
+        if is_sound(received):
+            self._clock.take(received)
         else:
-            self._match(came, now)
+            self._match(received, now)
         self._arm(now)
 
     def lost(self, now: float) -> None:
@@ -229,40 +235,40 @@ class Player:
             self._sent += 1
             self._over = isinstance(outgoing.frame, Close | Reset)
 
-    def _match(self, came: Moment, now: float) -> None:
+    def _match(self, received: Moment, now: float) -> None:
         wanted = self._track.wanted[self._matched] if self._matched < len(self._track.wanted) else None
-        problem = self._problem(wanted, came)
+        problem = self._problem(wanted, received)
         if problem is not None:
-            self._tell(came, problem, now)
+            self._report(received, problem, now)
             return
         assert wanted is not None
-        if wanted.message.event is not None and came.event is not None:
-            self._ids.learn(wanted.message.event, came.event)
-        if came.type == _ENDS_TURN:
+        if wanted.message.event is not None and received.event is not None:
+            self._ids.learn(wanted.message.event, received.event)
+        if received.type == _ENDS_TURN:
             self._clock.ms = wanted.sound_ms
-        self._clock.take(came)
+        self._clock.take(received)
         self._matched += 1
 
-    def _problem(self, wanted: Wanted | None, came: Moment) -> Unlike | None:
+    def _problem(self, wanted: Wanted | None, received: Moment) -> FieldDifference | None:
         """The first thing in which the message is not the wanted one."""
         if wanted is None:
-            return Unlike("", "nothing more", came.type)
-        if wanted.message.event is None or came.event is None:
-            same = wanted.message.frame == came.frame
-            return None if same else Unlike("", wanted.message.type, came.type)
-        found = unlike(wanted.message.event, came.event, self._ids, self._free)
+            return FieldDifference("", "nothing more", received.type)
+        if wanted.message.event is None or received.event is None:
+            same = wanted.message.frame == received.frame
+            return None if same else FieldDifference("", wanted.message.type, received.type)
+        found = field_differences(wanted.message.event, received.event, self._ids, self._free)
         if found:
             return found[0]
-        if came.type == _ENDS_TURN and wanted.sound_ms > self._clock.ms + TOLERANCE_MS:
-            return Unlike("audio", f"{wanted.sound_ms:.0f} ms by then", f"{self._clock.ms:.0f} ms")
+        if received.type == _ENDS_TURN and wanted.sound_ms > self._clock.ms + TOLERANCE_MS:
+            return FieldDifference("audio", f"{wanted.sound_ms:.0f} ms by then", f"{self._clock.ms:.0f} ms")
         return None
 
-    def _tell(self, came: Moment, problem: Unlike, now: float) -> None:
-        told = str(problem) if problem.path else "no such message was recorded here"
-        mismatch = Mismatch(now, self._expected(), came.type, problem.path, told, self._nearest(came))
+    def _report(self, received: Moment, problem: FieldDifference, now: float) -> None:
+        text = str(problem) if problem.path else "no such message was recorded here"
+        mismatch = Mismatch(now, self._expected(), received.type, problem.path, text, self._nearest(received))
         if len(self.mismatches) < MOST_MISMATCHES:
             self.mismatches.append(mismatch)
-        self._out += [Outgoing(now, frame) for frame in self._complain(mismatch)]
+        self._out += [Outgoing(now, frame) for frame in self._make_error(mismatch)]
 
     def _expected(self) -> str:
         if self._matched == len(self._track.wanted):
@@ -272,13 +278,17 @@ class Player:
     def _named(self, index: int) -> str:
         return f"message {index + 1}, {self._track.wanted[index].message.type}"
 
-    def _nearest(self, came: Moment) -> str:
+    def _nearest(self, received: Moment) -> str:
         """The recorded message that differs least; of equals the one that is nearest to where the client is."""
-        if came.event is None or len(self.mismatches) >= MOST_MISMATCHES:
+        if received.event is None or len(self.mismatches) >= MOST_MISMATCHES:
             return ""
         ranked = [
-            (len(unlike(wanted.message.event, came.event, self._ids, self._free)), abs(index - self._matched), index)
+            (
+                len(field_differences(wanted.message.event, received.event, self._ids, self._free)),
+                abs(index - self._matched),
+                index,
+            )
             for index, wanted in enumerate(self._track.wanted)
-            if wanted.message.event is not None and wanted.message.type == came.type
+            if wanted.message.event is not None and wanted.message.type == received.type
         ]
         return self._named(min(ranked)[2]) if ranked else ""

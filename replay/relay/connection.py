@@ -23,7 +23,7 @@ CLOSE_WAIT_S = 5.0
 """How long either side may take to answer a close frame."""
 
 
-class Desk(Protocol):
+class Recorder(Protocol):
     """Where a call reports to."""
 
     def now_us(self) -> int: ...
@@ -33,19 +33,19 @@ class Desk(Protocol):
     def check_spending(self) -> None: ...
 
 
-class Call:
+class RelayedCall:
     """One WebSocket on each side. Each direction waits only for the socket that it writes to."""
 
     def __init__(
         self,
-        desk: Desk,
+        recorder: Recorder,
         connection: int,
         ws: web.WebSocketResponse,
         transport: asyncio.BaseTransport,
         upstream: ClientConnection,
         meter: Meter,
     ) -> None:
-        self._desk = desk
+        self._recorder = recorder
         self._connection = connection
         self._ws = ws
         assert isinstance(transport, asyncio.WriteTransport)
@@ -57,7 +57,7 @@ class Call:
         self._closing = False
         """A close frame went either way; a lost connection is then no news."""
         self._hanging_up: asyncio.Task[None] | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[None] = self._loop.create_future()
 
     async def run(self) -> None:
@@ -70,8 +70,8 @@ class Call:
                 await self._hanging_up
         finally:
             down.cancel()
-            if self._patience is not None:
-                self._patience.cancel()
+            if self._close_timer is not None:
+                self._close_timer.cancel()
             self._client.close()
             self._done.set_result(None)
 
@@ -83,7 +83,7 @@ class Call:
         """Close both sides; what is returned is done once they are closed."""
         if not self._closing and self._hanging_up is None:
             self._closing = True
-            now_us = self._desk.now_us()
+            now_us = self._recorder.now_us()
             for way in ("sent", "received"):
                 self._note(now_us, way, Close(code, reason))
             self._close_client(code, reason)
@@ -93,7 +93,7 @@ class Call:
     async def _up(self) -> None:
         while True:
             message = await self._ws.receive()
-            at_us = self._desk.now_us()
+            at_us = self._recorder.now_us()
             match message.type:
                 case WSMsgType.TEXT:
                     await self._send_up(at_us, message.data, Text)
@@ -118,7 +118,7 @@ class Call:
             except ConnectionClosed as over:
                 self._upstream_closed(over)
                 return
-            at_us = self._desk.now_us()
+            at_us = self._recorder.now_us()
             with contextlib.suppress(ConnectionError):  # then the other direction knows why
                 if isinstance(data, str):
                     await self._ws.send_str(data)
@@ -129,7 +129,7 @@ class Call:
     def _count(self, at_us: int, way: Way, frame: Text | Binary) -> None:
         self._meter.count(way, frame)
         self._note(at_us, way, frame)
-        self._desk.check_spending()
+        self._recorder.check_spending()
 
     async def _client_closed(self, at_us: int, code: int, reason: str) -> None:
         if self._hanging_up is None:
@@ -147,20 +147,20 @@ class Call:
         if self._hanging_up is not None:
             return
         if over.rcvd is not None:
-            self._note(self._desk.now_us(), "received", Close(over.rcvd.code, over.rcvd.reason))
+            self._note(self._recorder.now_us(), "received", Close(over.rcvd.code, over.rcvd.reason))
             self._closing = True
             self._close_client(over.rcvd.code, over.rcvd.reason)
             return
         if not self._closing:
             self._closing = True
-            self._note(self._desk.now_us(), "received", Reset())
+            self._note(self._recorder.now_us(), "received", Reset())
         self._client.abort()
 
     def _close_client(self, code: int, reason: str) -> None:
         """Written past the library, which knows no close frame without a code."""
         if not self._client.is_closing():
             self._client.write(_closing(code, reason))
-            self._patience = self._loop.call_later(CLOSE_WAIT_S, self._client.abort)
+            self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._client.abort)
 
     async def _close_upstream(self, code: int, reason: str) -> None:
         if code == 1005:
@@ -169,7 +169,7 @@ class Call:
             await self._upstream.close(code, reason)
 
     def _note(self, at_us: int, way: Way, content: Content) -> None:
-        self._desk.note(at_us, self._connection, way, content, self._meter.encoding(way))
+        self._recorder.note(at_us, self._connection, way, content, self._meter.encoding(way))
 
 
 def _closing(code: int, reason: str) -> bytes:

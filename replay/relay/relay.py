@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from replay.billing.meter import Meter, Prices, prices
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
-from replay.relay.connection import CLOSE_WAIT_S, Call
+from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.upstream import PATH, Upstream
 from replay.relay.writer import BackgroundWriter
 
@@ -45,7 +45,7 @@ class Settings:
     """What to record and when to stop. `max_usd` needs a service whose prices are known: else ValueError."""
 
     out: Path | None
-    """None writes nothing: the relay only passes on, counts, and tells its witness."""
+    """None writes nothing: the relay only passes on, counts, and tells its observer."""
     recorded_at: datetime
     tool: str
     audio: Audio = "keep"
@@ -86,9 +86,9 @@ class Relay:
         upstream: Upstream,
         settings: Settings,
         warn: Callable[[str], None] = lambda _: None,
-        witness: Callable[[Record], None] = lambda _: None,
+        observer: Callable[[Record], None] = lambda _: None,
     ) -> None:
-        """`witness` sees everything that crosses, as it would be written, uncleaned."""
+        """`observer` sees everything that crosses, as it would be written, uncleaned."""
         self.upstream = upstream
         self.settings = settings
         self.port = 0
@@ -99,9 +99,9 @@ class Relay:
         self.limit: str | None = None
         """Which limit ended the recording."""
         self._warn = warn
-        self._witness = witness
+        self._observer = observer
         self._writer: BackgroundWriter | None = None
-        self._calls: set[Call] = set()
+        self._calls: set[RelayedCall] = set()
         self._spent = Fraction(0)
         self._prices = _prices(upstream, settings)
         self._runner: web.AppRunner | None = None
@@ -157,7 +157,7 @@ class Relay:
     def note(self, at_us: int, connection: int, way: Way, content: Content, encoding: str = "pcm") -> None:
         """Have something written, after what was noted before."""
         record = Record(at_us, connection, way, content)
-        self._witness(record)
+        self._observer(record)
         if self._writer is not None:
             self._writer.put(record, encoding)
 
@@ -272,7 +272,7 @@ class Relay:
             upstream.transport.abort()
             self.note(self.now_us(), connection, "sent", Reset())
             return ws
-        call = Call(self, connection, ws, transport, upstream, Meter(request.query.get("model")))
+        call = RelayedCall(self, connection, ws, transport, upstream, Meter(request.query.get("model")))
         self._calls.add(call)
         try:
             await call.run()

@@ -31,7 +31,7 @@ class Upstream:
 
     @classmethod
     async def find(cls, url: str) -> Upstream:
-        """What can be told of an address by its name, or by asking it whether it is a mock. Raises BadUpstream."""
+        """What can be health of an address by its name, or by asking it whether it is a mock. Raises BadUpstream."""
         url = checked(url)
         if (origin := provable_origin(url)) == "live":
             return cls(url, "xai" if (urlsplit(url).hostname or "").endswith("x.ai") else "openai", origin)
@@ -41,9 +41,9 @@ class Upstream:
         """The WebSocket address for a request here, whose path begins with PATH; path and query as the client's."""
         return self.url + raw_path[len(PATH) :]
 
-    def lowered(self, asked: Origin | None) -> Origin:
+    def lowered(self, wanted: Origin | None) -> Origin:
         """The origin, or a lesser one if that was asked for. What the mock made cannot become live."""
-        return self.origin if asked is None else min(self.origin, asked, key=_RANK.index)
+        return self.origin if wanted is None else min(self.origin, wanted, key=_RANK.index)
 
 
 def checked(url: str) -> str:
@@ -63,11 +63,11 @@ def checked(url: str) -> str:
 async def _mock_dialect(url: str) -> str:
     """The dialect that a mock says it serves, `unknown` from anything else."""
     parts = urlsplit(url)
-    health = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/_mock/health"
+    address = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/_mock/health"
     timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
     with contextlib.suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError):
-        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(health, allow_redirects=False) as response:
-            told = orjson.loads(await response.content.read(4096))
-            if isinstance(told, dict) and told.get("status") == "ok" and isinstance(told.get("dialect"), str):
-                return str(told["dialect"])[:64]
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(address, allow_redirects=False) as response:
+            health = orjson.loads(await response.content.read(4096))
+            if isinstance(health, dict) and health.get("status") == "ok" and isinstance(health.get("dialect"), str):
+                return str(health["dialect"])[:64]
     return "unknown"

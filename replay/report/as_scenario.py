@@ -41,7 +41,7 @@ _Dumper.add_representer(str, _quoted)
 
 def scenario(recording: Recording) -> dict[str, Any]:
     """The file's content as plain values. Several conversations in one recording follow one another."""
-    exchanges = [exchange for chapter in recorded_conversations(recording) for exchange in chapter.exchanges]
+    exchanges = [exchange for conversation in recorded_conversations(recording) for exchange in conversation.exchanges]
     rules = _rules(exchanges)
     key = "turns" if rules is not None else "sequence"
     entries = rules if rules is not None else [{} for _ in exchanges]

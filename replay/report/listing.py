@@ -1,4 +1,4 @@
-"""A cassette told in lines: what each record is, what they add up to, and what is wrong with them.
+"""A cassette text in lines: what each record is, what they add up to, and what is wrong with them.
 
 Looks at content one record at a time; conversations are compared in diff.py, money is counted in spending.py.
 """
@@ -30,7 +30,7 @@ from replay.cassette.records import (
 from replay.cassette.scrub import Scrubber
 
 _BRIEF = 80
-_TELLING = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
+_KEY_FIELDS = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
 _SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
 _ARROWS = {"sent": ">", "received": "<"}
 
@@ -48,8 +48,8 @@ class Line:
     text: str
 
     def __str__(self) -> str:
-        told = f"{self.at_s:10.3f} {self.connection:2} {_ARROWS[self.way]} {self.type:42} {self.size:>8}"
-        return f"{told}  {self.text}" if self.text else told
+        text = f"{self.at_s:10.3f} {self.connection:2} {_ARROWS[self.way]} {self.type:42} {self.size:>8}"
+        return f"{text}  {self.text}" if self.text else text
 
 
 @dataclass(slots=True)
@@ -74,11 +74,11 @@ class Totals:
 def line(record: Record) -> Line:
     """What a record is, in words. Never raises."""
     content = record.content
-    type_, size, text = _told(content)
+    type_, size, text = _described(content)
     return Line(record.at_us / 1e6, record.connection, record.way, kind_of(content), type_, size, text)
 
 
-def _told(content: Content) -> tuple[str, int, str]:
+def _described(content: Content) -> tuple[str, int, str]:
     match content:
         case Text(data):
             name = json_text.event_type(data)
@@ -114,20 +114,20 @@ def _brief(data: bytes) -> str:
         event = json.loads(data)
     except (ValueError, RecursionError):
         return _shortened(data.decode(errors="replace"))
-    return _shortened(next(_telling(event), "")) if isinstance(event, dict) else ""
+    return _shortened(next(_key_texts(event), "")) if isinstance(event, dict) else ""
 
 
-def _telling(value: Any, depth: int = 6) -> Iterator[str]:
+def _key_texts(value: Any, depth: int = 6) -> Iterator[str]:
     """The strings under telling keys, an event's own before those in what it holds."""
     if isinstance(value, dict) and depth:
-        for key in _TELLING:
+        for key in _KEY_FIELDS:
             if isinstance(value.get(key), str) and value[key]:
                 yield value[key]
         for key in ("error", "item", "part", "content", "response", "output", "session"):
-            yield from _telling(value.get(key), depth - 1)
+            yield from _key_texts(value.get(key), depth - 1)
     elif isinstance(value, list) and depth:
         for part in value:
-            yield from _telling(part, depth - 1)
+            yield from _key_texts(part, depth - 1)
 
 
 def _shortened(text: str) -> str:

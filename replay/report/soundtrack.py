@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from replay.billing.meter import Meter
 from replay.cassette import g711
 from replay.cassette.frames import Binary, Text
+from replay.cassette.json_values import number_at
 from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Way
 
@@ -71,9 +72,9 @@ def soundtrack(recording: Recording) -> Soundtrack:
     """The sound of a whole recording. Messages that hold none, or none that can be read, are passed over."""
     found = Soundtrack()
     for line in recording.lines:
-        ear = _Ear(found, line)
+        audio = _ConnectionAudio(found, line)
         for moment in line.moments:
-            ear.take(moment)
+            audio.take(moment)
     found.turns.sort(key=lambda turn: turn.start_s)
     return found
 
@@ -106,7 +107,7 @@ def _between(samples: array[int], place: int, to: int, last: int) -> int:
     return here + (after - here) * rest // to
 
 
-class _Ear:
+class _ConnectionAudio:
     """One connection: where each side's sound ends, and which of the caller's belongs to which turn."""
 
     def __init__(self, found: Soundtrack, line: Line) -> None:
@@ -135,11 +136,11 @@ class _Ear:
             case "sent", "input_audio_buffer.clear":
                 self._forget()
             case "received", "input_audio_buffer.speech_started":
-                self._began_ms = _number(event.get("audio_start_ms"))
+                self._began_ms = number_at(event, "audio_start_ms") or 0.0
                 if self._meter.by_duration:
                     self._cut(moment.at_s)
             case "received", "input_audio_buffer.speech_stopped" if self._meter.by_duration:
-                self._turn(self._began_ms, _number(event.get("audio_end_ms")))
+                self._turn(self._began_ms, (number_at(event, "audio_end_ms") or 0.0))
             case "sent", kind if kind in _INTERRUPTS:
                 self._cut(moment.at_s)
 
@@ -209,10 +210,6 @@ def _join(pieces: list[Piece], chunk: Piece) -> None:
         last.samples += chunk.samples
     else:
         pieces.append(Piece(chunk.side, chunk.start_s, chunk.rate, array("h", chunk.samples)))
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def sides(found: Soundtrack) -> Iterator[tuple[Way, float]]:

@@ -18,7 +18,7 @@ Who = Literal["caller", "service"]
 
 
 @dataclass(slots=True)
-class Said:
+class Utterance:
     """Words and when they began. `typed` ones made no sound; `cut` ones were not said to their end."""
 
     at_s: float
@@ -29,7 +29,7 @@ class Said:
 
 
 @dataclass(slots=True)
-class Called:
+class CalledTool:
     """A tool call; `result` and `took_s` are None while there is no answer."""
 
     at_s: float
@@ -40,10 +40,10 @@ class Called:
 
 
 @dataclass(slots=True)
-class Answer:
+class ResponseTiming:
     """One response: when it was asked for (None: nobody did), when its first sound came, when it ended and how."""
 
-    asked_s: float | None
+    requested_s: float | None
     created_s: float
     first_s: float | None = None
     ended_s: float | None = None
@@ -65,9 +65,9 @@ class Note:
 class Transcript:
     """Everything in the order of its time, each kind apart."""
 
-    said: list[Said] = field(default_factory=list)
-    called: list[Called] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
+    tool_calls: list[CalledTool] = field(default_factory=list)
+    responses: list[ResponseTiming] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -76,27 +76,27 @@ def transcript_of(recording: Recording) -> Transcript:
     """The transcript of a recording. Events that cannot be read are passed over."""
     transcript = Transcript()
     for number, line in enumerate(recording.lines):
-        teller = _Teller(transcript, line, number)
+        reader = _TranscriptReader(transcript, line, number)
         for moment in line.moments:
-            teller.take(moment)
+            reader.take(moment)
         transcript.seconds = max([transcript.seconds, line.opened_s, *(moment.at_s for moment in line.moments[-1:])])
-    for kind in (transcript.said, transcript.called, transcript.notes):
+    for kind in (transcript.utterances, transcript.tool_calls, transcript.notes):
         kind.sort(key=lambda each: each.at_s)
     return transcript
 
 
-class _Teller:
+class _TranscriptReader:
     """One connection."""
 
     def __init__(self, transcript: Transcript, line: Line, number: int) -> None:
         self._transcript = transcript
-        self._said: dict[str, Said] = {}
+        self._said: dict[str, Utterance] = {}
         """By item."""
         self._began: dict[str, float] = {}
         """When the caller's turn with this item began, and where else its words belong."""
-        self._calls: dict[str, Called] = {}
-        self._asked_s: float | None = None
-        self._answer: Answer | None = None
+        self._calls: dict[str, CalledTool] = {}
+        self._requested_s: float | None = None
+        self._response: ResponseTiming | None = None
         self._turn_s: float | None = None
         self._closed = False
         transcript.notes.append(_opened(line, number))
@@ -122,7 +122,7 @@ class _Teller:
                 if self._turn_s is None:
                     self._turn_s = moment.at_s
             case "input_audio_buffer.commit" | "response.create":
-                self._asked_s = moment.at_s
+                self._requested_s = moment.at_s
             case "conversation.item.create":
                 self._item(moment, event["item"])
             case "conversation.item.truncate":
@@ -142,35 +142,35 @@ class _Teller:
                 words = " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
                 if words:
                     who: Who = "service" if item.get("role") == "assistant" else "caller"
-                    self._transcript.said.append(Said(moment.at_s, who, words, typed=True))
+                    self._transcript.utterances.append(Utterance(moment.at_s, who, words, typed=True))
 
     def _received(self, moment: Moment, event: Mapping[str, Any]) -> None:
         match moment.type:
             case "input_audio_buffer.speech_started":
                 self._began[event["item_id"]] = moment.at_s
             case "input_audio_buffer.speech_stopped":
-                self._asked_s = moment.at_s
+                self._requested_s = moment.at_s
             case "input_audio_buffer.committed":
                 self._began.setdefault(event["item_id"], moment.at_s if self._turn_s is None else self._turn_s)
                 self._turn_s = None
             case "conversation.item.input_audio_transcription.completed":
                 if event.get("status", "completed") == "completed":
                     began_s = self._began.get(event["item_id"], moment.at_s)
-                    self._transcript.said.append(Said(began_s, "caller", event["transcript"]))
+                    self._transcript.utterances.append(Utterance(began_s, "caller", event["transcript"]))
             case "error":
                 self._note(moment, f"error: {event['error'].get('message', '')}", alarm=True)
             case _:
-                self._answered(moment, event)
+                self._response_event(moment, event)
 
-    def _answered(self, moment: Moment, event: Mapping[str, Any]) -> None:
+    def _response_event(self, moment: Moment, event: Mapping[str, Any]) -> None:
         match moment.type:
             case "response.created":
-                self._answer = Answer(self._asked_s, moment.at_s)
-                self._asked_s = None
-                self._transcript.answers.append(self._answer)
+                self._response = ResponseTiming(self._requested_s, moment.at_s)
+                self._requested_s = None
+                self._transcript.responses.append(self._response)
             case "response.output_audio.delta" | "response.audio.delta":
-                if self._answer is not None and self._answer.first_s is None:
-                    self._answer.first_s = moment.at_s
+                if self._response is not None and self._response.first_s is None:
+                    self._response.first_s = moment.at_s
                 self._words(moment, event["item_id"])
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 self._words(moment, event["item_id"]).text += event["delta"]
@@ -179,22 +179,22 @@ class _Teller:
             case "response.output_text.done":
                 self._words(moment, event["item_id"]).text = event["text"]
             case "response.function_call_arguments.done":
-                call = Called(moment.at_s, str(event.get("name", "")), str(event["arguments"]))
+                call = CalledTool(moment.at_s, str(event.get("name", "")), str(event["arguments"]))
                 self._calls[event["call_id"]] = call
-                self._transcript.called.append(call)
+                self._transcript.tool_calls.append(call)
             case "response.done":
                 self._done(moment, event["response"])
 
-    def _words(self, moment: Moment, item_id: str) -> Said:
+    def _words(self, moment: Moment, item_id: str) -> Utterance:
         if item_id not in self._said:
-            self._said[item_id] = Said(moment.at_s, "service", "")
-            self._transcript.said.append(self._said[item_id])
+            self._said[item_id] = Utterance(moment.at_s, "service", "")
+            self._transcript.utterances.append(self._said[item_id])
         return self._said[item_id]
 
     def _done(self, moment: Moment, response: Mapping[str, Any]) -> None:
         status = str(response.get("status", "completed"))
-        if self._answer is not None:
-            self._answer.ended_s, self._answer.status = moment.at_s, status
+        if self._response is not None:
+            self._response.ended_s, self._response.status = moment.at_s, status
         if status != "completed":
             for said in list(self._said.values())[-1:]:
                 said.cut = True

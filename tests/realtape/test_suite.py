@@ -48,8 +48,8 @@ def test_a_cassette_of_the_suite_is_a_mock_s_and_has_its_scenario(name):
 )
 def test_each_conversation_comes_to_its_own_end(name, last, tools):
     transcript = transcript_of(Recording.read(CASSETTES / f"{name}.tape"))
-    assert transcript.said[-1].text.endswith(last)
-    assert [call.result is not None for call in transcript.called] == [True] * tools
+    assert transcript.utterances[-1].text.endswith(last)
+    assert [call.result is not None for call in transcript.tool_calls] == [True] * tools
 
 
 def test_the_lost_connection_is_on_tape_and_the_conversation_taken_up_again():

@@ -1,4 +1,4 @@
-"""Rules on how a client comes in: model, credentials, and how often. They look when a connection is asked for."""
+"""Rules on how a client comes in: model, credentials, and how often. They look when a connection is handshake for."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def key_in_query(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def key_in_browser(call: CallState, step: CallStep) -> Iterator[Found]:
     """A key that everybody who opens the page can read."""
-    asked = call.handshake
-    if "key" in asked.offered:
-        where = f" by a page of {asked.origin[:100]}" if asked.origin else " as a browser does"
+    handshake = call.handshake
+    if "key" in handshake.offered:
+        where = f" by a page of {handshake.origin[:100]}" if handshake.origin else " as a browser does"
         yield Found(f"an API key, no client secret, was sent{where}: whoever opens the page has it")
 
 
@@ -51,8 +51,8 @@ def without_backoff(call: CallState, step: CallStep) -> Iterator[Found]:
     waited = call.opened_at - (before.closed_at or before.at)
     least = TOO_SOON_S if before.retry_after_s is None else before.retry_after_s
     if waited < least - _SLACK_S:
-        told = "" if before.retry_after_s is None else f", Retry-After said {before.retry_after_s:g} s"
-        yield Found(f"refused with 429, the client came back after {waited:.2f} s{told}")
+        advice = "" if before.retry_after_s is None else f", Retry-After said {before.retry_after_s:g} s"
+        yield Found(f"refused with 429, the client came back after {waited:.2f} s{advice}")
 
 
 def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -63,15 +63,15 @@ def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
         if attempt.handshake.who == call.handshake.who and attempt.status == ACCEPTED
     ]
     chain = 0
-    came = call.opened_at
+    opened_at = call.opened_at
     for attempt in reversed(mine):
         if attempt.closed_at is None or not attempt.hung_up or attempt.turns > 1:
             break
-        if not 0 <= came - attempt.closed_at <= SOON_S:
+        if not 0 <= opened_at - attempt.closed_at <= SOON_S:
             break
         if call.handshake.query.get("conversation_id") != attempt.conversation or not attempt.conversation:
             break
-        chain, came = chain + 1, attempt.at
+        chain, opened_at = chain + 1, attempt.at
     if chain >= TIMES:
         yield Found(
             f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one turn each time:"
@@ -86,8 +86,8 @@ def given_up(attempts: Sequence[Attempt]) -> Iterator[Found]:
         by_client.setdefault(attempt.handshake.who, []).append(attempt)
     for *before, attempt in by_client.values():
         if attempt.rate_limited and not (before and before[-1].rate_limited):
-            told = "" if attempt.retry_after_s is None else f" (Retry-After: {attempt.retry_after_s:g} s)"
-            yield Found(f"refused with 429{told}, the client never tried again", attempt.handshake.who, attempt.at)
+            advice = "" if attempt.retry_after_s is None else f" (Retry-After: {attempt.retry_after_s:g} s)"
+            yield Found(f"refused with 429{advice}, the client never tried again", attempt.handshake.who, attempt.at)
 
 
 def _latest(call: CallState) -> Attempt | None:

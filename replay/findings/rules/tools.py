@@ -129,13 +129,15 @@ def writes(name: str) -> bool:
 def _failed(output: object) -> bool:
     """Whether a result says that nothing was done."""
     try:
-        told: Any = json.loads(text_at(output))
+        result: Any = json.loads(text_at(output))
     except (ValueError, RecursionError):
-        told = None
-    if isinstance(told, dict):
-        if told.get("ok") is False or told.get("success") is False or told.get("error"):
+        result = None
+    if isinstance(result, dict):
+        if result.get("ok") is False or result.get("success") is False or result.get("error"):
             return True
-        return any(_FAILED.search(text_at(told, key)) is not None for key in ("status", "reason", "message", "result"))
+        return any(
+            _FAILED.search(text_at(result, key)) is not None for key in ("status", "reason", "message", "result")
+        )
     return _FAILED.search(text_at(output)) is not None
 
 

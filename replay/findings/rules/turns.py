@@ -1,4 +1,4 @@
-"""Rules on turns: asking for replies, committing, interrupting, what was heard."""
+"""Rules on turns: asking for replies, committing, interrupting, what was audio."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _CUT_S = 0.02
 
 def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
     """Another reply is asked for while one is given, or still plays."""
-    asked = object_at(step.event, "response")
-    if asked.get("conversation") == "none" or (call.committed and call.service == "xai"):
+    request = object_at(step.event, "response")
+    if request.get("conversation") == "none" or (call.committed and call.service == "xai"):
         return
     if call.active is not None:
         since = f", which began {step.at - call.active_since:.1f} s ago" if call.timed else ""
         yield Found(
             f"response.create was sent while a response is being given{since}: the service refuses it", "active"
         )
-    elif call.requested is not None and not call.new_inputs and not asked.get("instructions"):
+    elif call.requested is not None and not call.new_inputs and not request.get("instructions"):
         yield Found(
             "response.create was sent again before the first one was answered, with nothing new to answer", "twice"
         )
     elif (rest := call.playing(step.at)) > OVERLAP_S and not call.continues:
-        if not call.new_inputs and not asked.get("instructions") and not asked.get("input"):
+        if not call.new_inputs and not request.get("instructions") and not request.get("input"):
             yield Found(
                 f"response.create was sent with nothing new to answer, and {rest:.1f} s of the last reply to play:"
                 " both sound at once",
@@ -68,17 +68,17 @@ def empty_commit(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def silent_commit(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A turn in which nothing is to be heard."""
-    heard = call.audio
+    """A turn in which nothing is to be audio."""
+    audio = call.audio
     if step.type in COMMITS:
-        if not call.vad and heard.since_taken and not heard.audible_since_taken and heard.seconds >= 0.1:
+        if not call.vad and audio.since_taken and not audio.audible_since_taken and audio.seconds >= 0.1:
             yield Found(
-                f"a turn of silence was committed: {heard.since_taken} messages without a sound in them", "turn"
+                f"a turn of silence was committed: {audio.since_taken} messages without a sound in them", "turn"
             )
     elif call.resumed:  # the caller may just be listening to the rest of an answer; the source was good before
         return
-    elif not heard.heard_any and heard.seconds >= (3.0 if step.type == CLOSED else 20.0):
-        yield Found(f"{heard.seconds:.0f} s of audio were sent, all of it silence", "all")
+    elif not audio.heard_any and audio.seconds >= (3.0 if step.type == CLOSED else 20.0):
+        yield Found(f"{audio.seconds:.0f} s of audio were sent, all of it silence", "all")
 
 
 def short_silence(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -109,7 +109,7 @@ def microphone_stops(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:
-    """More was kept of an answer than was sent, or than anybody can have heard."""
+    """More was kept of an answer than was sent, or than anybody can have audio."""
     spoken = call.spoken.get(text_at(step.event, "item_id"))
     end_ms = number_at(step.event, "audio_end_ms")
     if spoken is None or end_ms is None or not spoken.deltas or spoken.seconds / spoken.deltas < _CUT_S:

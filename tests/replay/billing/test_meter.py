@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from replay.billing.meter import Meter, opus_ms, prices
+from replay.billing.meter import Meter, prices
 from replay.cassette.frames import Binary, Text
 
 
@@ -85,23 +85,6 @@ def test_the_latest_model_got_dearer_in_august_and_an_unknown_one_is_the_dearest
     assert august.minute("grok-voice-latest") == Fraction("0.08")
     assert july.minute("who-knows") == july.minute(None) == Fraction("0.08")
     assert prices("openai", date(2026, 8, 5)) is None
-
-
-@pytest.mark.parametrize(
-    ("packet", "ms"),
-    [
-        (b"\x08", 20),
-        (b"\xf8", 20),
-        (b"\xf9", 40),
-        (b"\x18", 60),
-        (b"\xe0\x00", 2.5),
-        (b"\xfb\x03", 60),
-        (b"", 0),
-        (b"\xfb", 0),
-    ],
-)
-def test_an_opus_packet_tells_its_duration(packet: bytes, ms: float):
-    assert opus_ms(packet) == ms
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.json_text import event_type, unescaped, unspelt, values
+from replay.cassette.json_text import event_type, normalized_json, unescaped, values
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_values_know_the_keys_around_them():
     ],
 )
 def test_json_in_two_spellings_is_the_same_and_other_text_is_as_it_is(one: str, other: str, same: bool):
-    assert (unspelt(one) == unspelt(other)) is same
+    assert (normalized_json(one) == normalized_json(other)) is same

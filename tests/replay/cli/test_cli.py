@@ -228,9 +228,9 @@ def test_a_killed_recording_has_what_had_crossed(tmp_path: Path):
         with connect_sync(ready["ws"], additional_headers={"Authorization": "Bearer k"}) as ws:
             assert [json.loads(ws.recv())["type"] for _ in range(3)][-1] == "ping"
             while b'"ping"' not in (tmp_path / "a.tape").read_bytes():
-                pass  # it is on its way from one process to the other
+                assert process.poll() is None  # the ping is on its way from one process to the other
             process.kill()
-            process.communicate()
+            process.communicate(timeout=10)
     result = realtape_("show", tmp_path / "a.tape")
     assert " < ping " in result.output
     assert "no end mark" in result.output.splitlines()[-1]

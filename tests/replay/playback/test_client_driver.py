@@ -146,18 +146,18 @@ def test_an_open_microphone_goes_on_at_its_pace_and_interrupts_where_it_did(tmp_
     outcome = autojump.run(again())
     assert (outcome.drift(), outcome.overdue) == ([], [])
     assert "conversation.item.truncated" in [event["type"] for event in outcome.received]
-    assert [said.cut for said in transcript_of(Recording.read(tape)).said].count(True) == 1
+    assert [said.cut for said in transcript_of(Recording.read(tape)).utterances].count(True) == 1
 
 
 def test_calls_are_matched_by_name_whatever_is_called_in_between():
     ids = IdMap()
-    ids.tape_connects()
-    ids.connect()
+    ids.next_recorded_connection()
+    ids.next_connection()
     done = "response.function_call_arguments.done"
     for name, call_id in (("look", "tape-1"), ("book", "tape-2")):
-        ids.on_tape({"type": done, "name": name, "call_id": call_id})
+        ids.recorded({"type": done, "name": name, "call_id": call_id})
     for name, call_id in (("book", "here-1"), ("look", "here-2")):
-        ids.came({"type": done, "name": name, "call_id": call_id})
+        ids.received({"type": done, "name": name, "call_id": call_id})
     sent = b'{"type":"conversation.item.create","item":{"call_id":"tape-1","output":"tape-1"}}'
     assert ids.rewritten(sent) == sent.replace(b'"call_id":"tape-1"', b'"call_id":"here-2"')
 

@@ -59,7 +59,11 @@ async def node(folder: Path, url: str, words: str = WORDS) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         "node", "--input-type=module", "--eval", CLIENT, "--", *arguments, cwd=folder, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode == 0
     return out.decode().splitlines()
 

@@ -1,4 +1,4 @@
-"""The relay as tests use it: it writes nothing, tells a witness, and puts the real key in the place of a stand-in."""
+"""The relay as tests use it: it writes nothing, tells a observer, and puts the real key in the place of a stand-in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_without_a_file_a_witness_sees_what_crosses_and_what_it_cost(tmp_path: P
         seen: list[Record] = []
         async with mock() as service:
             settings = Settings(None, AT, "test", max_usd=Fraction(1))
-            relay = Relay(Upstream(service.ws_url, "xai"), settings, witness=seen.append)
+            relay = Relay(Upstream(service.ws_url, "xai"), settings, observer=seen.append)
             await relay.start()
             async with Tap(relay, []).dial() as ws:
                 await typed_turn(ws)
