@@ -182,6 +182,24 @@ def test_a_page_is_in_plain_words(page: Path):
     assert COINED.findall(text) == []
 
 
+def sentences(page: Path) -> Iterator[str]:
+    """The sentences of a page's paragraphs and lists. A colon ends one; tables, headings and code have none."""
+    text = re.sub(r"(?ms)^```.*?^```", "\n\n", page.read_text(encoding="utf-8"))
+    text = re.sub(r"(?m)^(?:\||#|    ).*$", "\n", re.sub(r"\]\([^)]*\)", "]", text))
+    for part in re.split(r"\n\s*\n|\n(?=- |\d\. )", text):
+        yield from re.split(r"(?<=[.:!?])(?:\*\*)?\s+", " ".join(part.split()))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in (*PAGES, *BESIDE) if page.name != "fidelity.md"],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_no_sentence_is_too_long_to_be_read_once(page: Path):
+    summary = "local mock server for the xAI"  # one sentence, wherever it stands
+    assert [each for each in sentences(page) if len(each.split()) > 25 and summary not in each] == []
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_index_lists_every_page(page: Path):
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
@@ -242,3 +260,15 @@ def test_readme_project_and_command_say_the_same():
 def test_a_client_is_pointed_at_the_mock_on_the_first_screen():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
     assert "$ realtape serve" in lines and any("ws://127.0.0.1:8765/v1/realtime" in line for line in lines)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:connect\\(\\) must be used:DeprecationWarning"
+)  # the client's own use of websockets
+def test_the_variable_of_the_first_screen_points_openai_s_client_at_the_mock(monkeypatch: pytest.MonkeyPatch):
+    openai = pytest.importorskip("openai")
+    with MockServer(dialect="openai") as mock:
+        monkeypatch.setenv("OPENAI_BASE_URL", mock.http_url)
+        monkeypatch.setenv("OPENAI_API_KEY", mock.api_key)
+        with openai.OpenAI() as client, client.realtime.connect(model="gpt-realtime") as connection:
+            assert connection.recv().type == "session.created"
