@@ -1,20 +1,41 @@
-"""Sound as numbers: wire formats, G.711, resampling, WAV files.
+"""Audio between wire bytes and samples: PCM, G.711, Opus; resampling and loudness.
 
-Samples are one-dimensional int16 arrays, mono. No time, no pacing, no speech: see playout.py, pacing.py, voices/.
+Samples are one-dimensional int16 arrays, mono.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
+from typing_extensions import assert_never
 
-from mockserver.audio.formats import AudioFormat, Payload, Samples
+from mockserver.audio.formats import RATES, AudioFormat, Kind, Payload, Samples
+from mockserver.audio.opus import OpusDecoder, OpusEncoder
+from mockserver.audio.opus import unavailable as opus_unavailable
+from replay.cassette import g711
 
 SILENCE_DBFS = -120.0
+_KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma", "audio/opus": "opus"}
+_LOG = logging.getLogger(__name__)
+
+
+def audio_format(media_type: str, rate: int | None = None) -> AudioFormat:
+    """The format of a media type as both services write it, such as `audio/pcmu`. Without `rate`, the usual one in Hz.
+
+    Never raises: an unsupported type or rate is `static`. So is opus if PyAV is not installed, which is logged.
+    """
+    kind = _KINDS.get(media_type.lower(), "static")
+    if kind == "opus" and (missing := opus_unavailable()) is not None:
+        _LOG.warning("%s; until then it is static", missing)
+        return AudioFormat("static")
+    wanted = rate if rate is not None else (24000 if kind == "pcm" else RATES[kind][0])
+    return AudioFormat(kind, wanted) if wanted in RATES[kind] else AudioFormat("static")
 
 
 def decode(data: bytes, format: AudioFormat) -> Samples:
@@ -27,12 +48,12 @@ def decode(data: bytes, format: AudioFormat) -> Samples:
             if len(data) % 2:
                 raise ValueError(f"{len(data)} bytes are not whole 16-bit samples; send an even number of bytes")
             return np.frombuffer(data, "<i2")
-        case "pcmu":
-            return _ulaw_to_linear().take(np.frombuffer(data, np.uint8))
-        case "pcma":
-            return _alaw_to_linear().take(np.frombuffer(data, np.uint8))
+        case "pcmu" | "pcma":
+            return _decoded(format.kind).take(np.frombuffer(data, np.uint8))
         case "opus":
             raise ValueError("opus cannot be decoded here; use pcm, pcmu or pcma, or a stream of decoder_for")
+        case _:
+            assert_never(format.kind)
 
 
 def encode(samples: Samples, format: AudioFormat) -> bytes:
@@ -40,17 +61,17 @@ def encode(samples: Samples, format: AudioFormat) -> bytes:
     match format.kind:
         case "pcm":
             return samples.astype("<i2", copy=False).tobytes()
-        case "pcmu":
-            return _linear_to_ulaw()[samples.view(np.uint16)].tobytes()
-        case "pcma":
-            return _linear_to_alaw()[samples.view(np.uint16)].tobytes()
+        case "pcmu" | "pcma":
+            return _encoded(format.kind)[samples.view(np.uint16)].tobytes()
         case "static":
             return np.random.default_rng(len(samples)).integers(-8000, 8000, len(samples), np.int16).tobytes()
         case "opus":
             raise ValueError("opus cannot be encoded here; use pcm, pcmu or pcma, or a stream of encoder_for")
+        case _:
+            assert_never(format.kind)
 
 
-# --- Streams: what is pushed goes on from what was pushed before ---
+# --- Streams: each message continues the one before ---
 
 
 class Decoder(Protocol):
@@ -74,8 +95,6 @@ def decoder_for(format: AudioFormat) -> Decoder:
     """A new stream. Raises ImportError, saying what to install, for opus without its extra."""
     if format.kind != "opus":
         return _SampleDecoder(format)
-    from mockserver.audio.opus import OpusDecoder
-
     return OpusDecoder()
 
 
@@ -83,8 +102,6 @@ def encoder_for(format: AudioFormat) -> Encoder:
     """A new stream. Raises ImportError, saying what to install, for opus without its extra."""
     if format.kind != "opus":
         return _SampleEncoder(format)
-    from mockserver.audio.opus import OpusEncoder
-
     return OpusEncoder()
 
 
@@ -116,45 +133,18 @@ class _SampleEncoder:
         return []
 
 
-# --- G.711 (ITU-T, 1988): sign, three bits of segment, four bits of step. One look-up in a table beats arithmetic. ---
+# --- G.711: replay's tables, as arrays. One look-up in a table beats arithmetic. ---
 
 
-@lru_cache(maxsize=1)
-def _ulaw_to_linear() -> Samples:
-    code = ~np.arange(256, dtype=np.int32) & 0xFF
-    magnitude = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
-    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+@lru_cache(maxsize=2)
+def _decoded(law: g711.Law) -> Samples:
+    return np.array(g711.samples(law), np.int16)
 
 
-@lru_cache(maxsize=1)
-def _alaw_to_linear() -> Samples:
-    code = np.arange(256, dtype=np.int32) ^ 0x55
-    segment, step = (code >> 4) & 7, ((code & 0x0F) << 4) + 8
-    magnitude = np.where(segment == 0, step, (step + 0x100) << np.maximum(segment - 1, 0))
-    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
-
-
-def _every_sample() -> NDArray[np.int32]:
-    """All 65,536 values in the order in which their bits read as unsigned, so that a table is indexed by them."""
-    return np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
-
-
-@lru_cache(maxsize=1)
-def _linear_to_ulaw() -> NDArray[np.uint8]:
-    value = _every_sample() >> 2
-    magnitude = np.minimum(np.abs(value), 8159) + 33
-    segment = np.searchsorted([0x40 << n for n in range(8)], magnitude, side="right")
-    code = np.where(segment == 8, 0x7F, (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F))
-    return (code ^ np.where(value < 0, 0x7F, 0xFF)).astype(np.uint8)
-
-
-@lru_cache(maxsize=1)
-def _linear_to_alaw() -> NDArray[np.uint8]:
-    value = _every_sample() >> 3
-    magnitude = np.where(value < 0, ~value, value)
-    segment = np.searchsorted([0x20 << n for n in range(7)], magnitude, side="right")
-    code = (segment << 4) | ((magnitude >> np.maximum(segment, 1)) & 0x0F)
-    return (code ^ np.where(value < 0, 0x55, 0xD5)).astype(np.uint8)
+@lru_cache(maxsize=2)
+def _encoded(law: g711.Law) -> NDArray[np.uint8]:
+    """Indexed by the bits of a sample read as unsigned: first the positive samples, then the negative ones."""
+    return np.roll(np.frombuffer(g711.codes(law), np.uint8), 32768)
 
 
 # --- Rates ---
@@ -164,14 +154,12 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     """A whole clip at another rate (Hz)."""
     if from_rate == to_rate:
         return samples
-    import soxr  # not at the top: most sessions never change a rate
-
     # As floats: soxr dithers whole numbers, from a seed of the clock's.
     floats: NDArray[np.float32] = soxr.resample(samples.astype(np.float32), from_rate, to_rate)
     return np.rint(floats).clip(-32768, 32767).astype(np.int16)
 
 
-# --- WAV files ---
+# --- Loudness ---
 
 
 def rms_dbfs(samples: Samples) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
-
-
+"""One-dimensional, mono."""
 Kind = Literal["pcm", "pcmu", "pcma", "opus", "static"]
-
+"""`static`: what a service makes of a format that it does not support, noise of the same length (clients' reports)."""
 
 # Rates of `audio/pcm` as the vendor's WebSocket reference lists them, July 2026; G.711 is 8 kHz, Opus 24 kHz there.
 RATES: dict[Kind, tuple[int, ...]] = {
@@ -23,17 +21,10 @@ RATES: dict[Kind, tuple[int, ...]] = {
     "opus": (24000,),
     "static": (24000,),
 }
-
-
 BYTES_PER_SAMPLE: dict[Kind, int] = {"pcm": 2, "pcmu": 1, "pcma": 1, "static": 2}
-"""`static` is what a service makes of a format that it does not know: noise of the same length (clients' reports)."""
-
-
+"""Opus has none: its packets have no fixed size."""
 Payload = tuple[bytes, int]
 """The audio of one message, and how many samples are in it."""
-
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +50,4 @@ class AudioFormat:
 
 
 PCM_24K = AudioFormat("pcm", 24000)
-"""What every service speaks unless told otherwise."""
-
-
-def audio_format(media_type: str, rate: int | None = None) -> AudioFormat:
-    """The format of a media type as both services write it, such as `audio/pcmu`; a missing rate is the usual one.
-
-    Never raises: what no service has is `static`, and so is opus without its extra, which is logged.
-    """
-    kind = _KINDS.get(media_type.lower(), "static")
-    if kind == "opus" and not _opus_installed():
-        return AudioFormat("static")
-    wanted = rate if rate is not None else (24000 if kind == "pcm" else RATES[kind][0])
-    return AudioFormat(kind, wanted) if wanted in RATES[kind] else AudioFormat("static")
-
-
-_KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma", "audio/opus": "opus"}
-
-
-def _opus_installed() -> bool:
-    try:
-        from mockserver.audio import opus  # noqa: F401 - loads the codec now, not in the middle of a turn
-    except ImportError as missing:
-        _LOG.warning("%s; until then it is static", missing)
-        return False
-    return True
+"""The default of every service."""

@@ -1,4 +1,4 @@
-"""Opus as the services carry it: raw packets, one a message, 24 kHz mono. Importing it needs the extra `opus` (PyAV).
+"""Opus as the services carry it: raw packets, one a message, 24 kHz mono. Streams need the extra `opus` (PyAV).
 
 No container, no loss concealment, no repair of order: a WebSocket loses nothing. Both ends keep state from packet to
 packet, so each stream has its own. The same build of the library makes the same packets; another may not.
@@ -6,20 +6,33 @@ packet, so each stream has its own. The same build of the library makes the same
 
 from __future__ import annotations
 
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 import numpy as np
 
 from mockserver.audio.formats import Payload, Samples
 
-try:
-    import av
-except ImportError as missing:
-    raise ImportError('audio/opus needs PyAV; install it with: pip install "realtape[opus]"') from missing
-
 RATE = 24_000  # Hz
 FRAME = 480
 """Samples of a packet that is made here, 20 ms. Packets that are read may have 2.5 to 120 ms (RFC 6716)."""
+
+
+def _pyav() -> Any:
+    """The package `av`. Raises ImportError, saying what to install."""
+    try:
+        return import_module("av")
+    except ImportError as missing:
+        raise ImportError('audio/opus needs PyAV; install it with: pip install "realtape[opus]"') from missing
+
+
+def unavailable() -> ImportError | None:
+    """Why Opus cannot be used here, if it cannot. Loads the codec now, not in the middle of a turn."""
+    try:
+        _pyav()
+    except ImportError as missing:
+        return missing
+    return None
 
 
 class OpusDecoder:
@@ -34,8 +47,8 @@ class OpusDecoder:
         if not data:  # to the library an empty packet is the end of the stream
             return np.zeros(0, np.int16)
         try:
-            frames = self._context.decode(av.Packet(data))
-        except av.error.FFmpegError:
+            frames = self._context.decode(_pyav().Packet(data))
+        except _pyav().error.FFmpegError:
             return np.zeros(FRAME, np.int16)
         wide = [frame.to_ndarray()[0].astype(np.int32) for frame in frames]
         # The mean of two neighbours neither lags nor holds anything back; it takes 0.3 dB off at 4 kHz, 3 dB at 12 kHz.
@@ -64,15 +77,14 @@ class OpusEncoder:
         return self.push(np.zeros(-len(self._waiting) % FRAME, np.int16))
 
     def _packet(self, samples: Samples) -> Payload:
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
+        frame = _pyav().AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
         frame.sample_rate = RATE
         (packet,) = self._context.encode(frame)
         return bytes(packet), FRAME
 
 
-def _context(mode: Literal["r", "w"], rate: int) -> av.AudioCodecContext:
-    context = av.CodecContext.create("libopus", mode)
-    assert isinstance(context, av.AudioCodecContext)
+def _context(mode: Literal["r", "w"], rate: int) -> Any:
+    context = _pyav().CodecContext.create("libopus", mode)
     context.sample_rate = rate
     context.layout = "mono"
     context.format = "s16"

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mockserver.audio.codecs import resample
+from mockserver.audio.names import SYNTHESIZERS
 from mockserver.audio.tts import voice_named
 from mockserver.audio.wav import write_wav
 from replay.cli.usage import Unusable
@@ -23,7 +24,7 @@ RATE = 24_000
 @click.option("--speed", default=1.0, show_default=True, type=float, help="Speaking rate; 1.0 is normal.")
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "tone", "espeak"]),
+    type=click.Choice(SYNTHESIZERS),
     default="auto",
     show_default=True,
     help="Speech synthesizer. auto: espeak if it is installed, else tone.",

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mockserver.audio.names import DETECTORS, SYNTHESIZERS
 from mockserver.cli.sections import SectionedCommand, SectionedOption
 from mockserver.protocol.limits import Limits
+from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named
 from mockserver.server.listening import listen
 from mockserver.server.options import Options
@@ -66,14 +68,14 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 )
 @_content(
     "--voice",
-    type=click.Choice(["auto", "tone", "espeak"]),
+    type=click.Choice(SYNTHESIZERS),
     default="auto",
     show_default=True,
     help="Speech synthesizer. auto: espeak if it is installed, else tone.",
 )
 @_content(
     "--vad",
-    type=click.Choice(["energy", "silero"]),
+    type=click.Choice(DETECTORS),
     default="energy",
     show_default=True,
     help="Voice activity detector.",
@@ -86,7 +88,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 )
 @_timing(
     "--pacing",
-    type=click.Choice(["live", "realtime", "burst"]),
+    type=click.Choice(PRESETS),
     default="live",
     show_default=True,
     help="live: as fast as the service was recorded; realtime: as fast as audio plays; burst: at once.",

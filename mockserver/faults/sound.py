@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mockserver.audio.codecs import decode, encode, resample
-from mockserver.audio.formats import PCM_24K, AudioFormat, Samples, audio_format
+from mockserver.audio.codecs import audio_format, decode, encode, resample
+from mockserver.audio.formats import PCM_24K, AudioFormat, Samples
 
 GAIN = 16
 """How much too loud clipped sound was: 24 dB."""

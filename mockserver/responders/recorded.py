@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from mockserver.audio.codecs import decoder_for, resample
-from mockserver.audio.formats import Samples, audio_format
+from mockserver.audio.codecs import audio_format, decoder_for, resample
+from mockserver.audio.formats import Samples
 from mockserver.protocol.pacing import RATE
 from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Step, Turn
 from replay.cassette.content import Called, Failed, Format, Paused, Piece, RecordedConversation, Spoken

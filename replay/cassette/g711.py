@@ -6,7 +6,6 @@ import sys
 from array import array
 from bisect import bisect
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal, get_args
 
 Law = Literal["pcmu", "pcma"]
@@ -20,13 +19,13 @@ def law_of(encoding: str) -> Law | None:
 
 def decode(data: bytes, law: Law) -> array[int]:
     """Samples of 16 bits."""
-    return array("h", map(_samples(law).__getitem__, data))
+    return array("h", map(samples(law).__getitem__, data))
 
 
-def encode(samples: array[int], law: Law) -> bytes:
-    """The nearest code of each sample."""
-    codes = _codes(law)
-    return bytes([codes[sample + 32768] for sample in samples])
+def encode(pcm: array[int], law: Law) -> bytes:
+    """The code of each sample of 16 bits."""
+    table = codes(law)
+    return bytes([table[sample + 32768] for sample in pcm])
 
 
 def little_endian(samples: array[int]) -> bytes:
@@ -46,17 +45,17 @@ def from_little_endian(data: bytes) -> array[int]:
 
 
 @lru_cache(maxsize=2)
-def _samples(law: Law) -> tuple[int, ...]:
+def samples(law: Law) -> tuple[int, ...]:
+    """The sample of each code, from code 0 on."""
     return tuple(_mu_law(code) if law == "pcmu" else _a_law(code) for code in range(256))
 
 
 @lru_cache(maxsize=2)
-def _codes(law: Law) -> bytes:
-    """By sample, from the lowest on."""
-    table = _samples(law)
-    order = sorted(range(256), key=table.__getitem__)
-    borders = [(table[code] + table[after]) / 2 for code, after in pairwise(order)]
-    return bytes(order[bisect(borders, sample)] for sample in range(-32768, 32768))
+def codes(law: Law) -> bytes:
+    """The code of each sample, from -32768 on. Its last two bits (mu-law) or three (A-law) do not count."""
+    if law == "pcmu":
+        return bytes(code for value in range(-8192, 8192) for code in [_mu_law_code(value)] * 4)
+    return bytes(code for value in range(-4096, 4096) for code in [_a_law_code(value)] * 8)
 
 
 def _mu_law(code: int) -> int:
@@ -70,3 +69,18 @@ def _a_law(code: int) -> int:
     low, segment = (code & 0x0F) << 4, code >> 4 & 7
     sample = low + 8 if segment == 0 else low + 0x108 << segment - 1
     return sample if code & 0x80 else -sample
+
+
+def _mu_law_code(value: int) -> int:
+    """`value` has 14 bits."""
+    magnitude = min(abs(value), 8159) + 33
+    segment = bisect([0x40 << n for n in range(8)], magnitude)
+    code = 0x7F if segment == 8 else segment << 4 | magnitude >> segment + 1 & 0x0F
+    return code ^ (0x7F if value < 0 else 0xFF)
+
+
+def _a_law_code(value: int) -> int:
+    """`value` has 13 bits."""
+    magnitude = ~value if value < 0 else value
+    segment = bisect([0x20 << n for n in range(7)], magnitude)
+    return (segment << 4 | magnitude >> max(segment, 1) & 0x0F) ^ (0x55 if value < 0 else 0xD5)

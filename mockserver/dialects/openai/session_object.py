@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver.audio.formats import AudioFormat, audio_format
+from mockserver.audio.codecs import audio_format
+from mockserver.audio.formats import AudioFormat
 from mockserver.audio.vad.detector import OPENAI_TURNS, TurnSettings
 from mockserver.dialects.mcp_servers import tool_servers
 from mockserver.protocol.commands import ToolChoice, TurnDetection

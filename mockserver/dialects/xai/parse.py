@@ -10,7 +10,7 @@ import pybase64
 from pydantic import ValidationError
 from typing_extensions import assert_never
 
-from mockserver.audio.formats import audio_format
+from mockserver.audio.codecs import audio_format
 from mockserver.audio.vad.detector import XAI_TURNS, TurnSettings
 from mockserver.dialects.mcp_servers import tool_servers
 from mockserver.dialects.validation import rejected

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.audio.codecs import SILENCE_DBFS, decode, encode, resample, rms_dbfs
-from mockserver.audio.formats import PCM_24K, AudioFormat, Kind, Samples, audio_format
+from mockserver.audio.codecs import SILENCE_DBFS, audio_format, decode, encode, resample, rms_dbfs
+from mockserver.audio.formats import PCM_24K, AudioFormat, Kind, Samples
 from mockserver.audio.wav import read_wav, wav_bytes, write_wav
 
 PCM = AudioFormat("pcm", 24000)
