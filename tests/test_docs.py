@@ -23,9 +23,12 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from pydantic import TypeAdapter
 
 import realtape
 import run
+from mockserver.dialects.openai.client_events import EVENTS as OPENAI_EVENTS
+from mockserver.dialects.xai.client_events import EVENTS as XAI_EVENTS
 from mockserver.faults.files import parse as parse_faults
 from mockserver.protocol.limits import Limits
 from mockserver.responders.scenario import Scenario
@@ -243,6 +246,17 @@ def test_the_reference_has_every_variable_that_is_read_or_set():
     named = {*re.findall(r"\"((?:REALTAPE|CLINIC|XAI|OPENAI)_[A-Z_]+)\"", source), *environment("", "", "")}
     dialects = {name for name in named if re.fullmatch(r"(?:XAI|OPENAI)_\d.*", name)}
     assert [name for name in sorted(named - dialects) if f"`{name}`" not in reference("environment.md")] == []
+
+
+@pytest.mark.parametrize(("column", "events"), [(1, XAI_EVENTS), (2, OPENAI_EVENTS)], ids=["xai", "openai"])
+def test_the_page_on_dialects_has_every_client_event(column: int, events: TypeAdapter[object]):
+    page = (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
+    table = page.split("## Client events")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    known = set(events.json_schema()["discriminator"]["mapping"])
+    refused = {name for name in known if name.startswith("session.") and name != "session.update"}
+    assert {row[0].strip("`") for row in rows if row[column].startswith("yes")} == known - refused
+    assert [name for name in refused if f"`{name}`" not in table] == []
 
 
 def test_the_page_on_limits_has_every_limit():

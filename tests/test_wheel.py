@@ -159,15 +159,11 @@ def test_the_demo_runs(installed: Installed):
     assert "DC-0706-0930" in json.dumps(report)
 
 
-def test_the_readme_s_program_runs(installed: Installed):
-    (program,) = re.findall(
-        r"(?ms)^## In Python\n.*?^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8")
-    )
-    place = installed.site_packages / "realtape"
-    lines = textwrap.indent(program.replace('"cassettes/', f'"{place.as_posix()}/cassettes/'), "    ")
-    whole = f"import asyncio\n\nasync def main():\n{lines}\nasyncio.run(main())\n"
-    (installed.folder / "program.py").write_text(whole, encoding="utf-8")
-    installed.run(installed.python, "program.py")
+@pytest.mark.parametrize(("page", "command"), [("README.md", ["-m", "pytest", "-q"]), ("docs/reference/python.md", [])])
+def test_the_first_program_of_a_page_runs(installed: Installed, page: str, command: list[str]):
+    program = re.findall(r"(?ms)^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"))[0]
+    (installed.folder / "test_page.py").write_text(program, encoding="utf-8")
+    installed.run(installed.python, *command, "test_page.py")
 
 
 def test_the_application_is_where_its_name_says(installed: Installed):
