@@ -1,7 +1,9 @@
 """Makes a virtual environment, installs what a command needs, and runs it. Standard library only, and not packaged.
 
     python run.py                the demo: the clinic agent books an appointment on the mock
-    python run.py test [...]     the tests; arguments go to pytest
+    python run.py check          format, lint, imports, types, and the fast tests; with --no-tests without these
+    python run.py test [...]     the fast tests, on all cores; arguments go to pytest
+    python run.py test --all [...]  every test, but for those of other people's clients
     python run.py test --clients [light] [...]  other people's clients against the mock, in an environment of their own;
                                  `light` leaves out those whose packages are large
     python run.py serve [...]    the mock server; arguments go to `realtape serve`
@@ -41,18 +43,38 @@ OPTIONAL = {
     "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
 }
 
+PYTEST = ["-m", "pytest", "-n", "auto", "--dist", "loadgroup", "--timeout", "300", "-rs"]
+"""On all cores; a test that hangs fails after 300 s; at the end, why tests were skipped."""
+CLIENT_PYTEST = ["-m", "pytest", "--timeout", "300"]
+
 # command -> (extras to install, what Python is then given)
 COMMANDS = {
     "demo": (["speech", "picture"], ["-m", "realtape", "demo"]),
-    "test": (["dev", "speech"], ["-m", "pytest"]),
+    "check": (["dev", "speech"], [*PYTEST, "-m", "not slow"]),
+    "test": (["dev", "speech"], [*PYTEST, "-m", "not slow"]),
     "serve": (["speech"], ["-m", "realtape", "serve"]),
     "call": (["app", "speech"], ["-m", "realtape", "clinic", "call"]),
     "app": (["app", "speech"], ["-m", "realtape", "clinic", "serve"]),
     "ui": (["app", "speech"], ["-m", "realtape", "clinic", "ui"]),
 }
+OWN = {"check": ["--no-tests"], "test": ["--all"]}
+"""Words that are for run.py; others go to the program."""
+CHECKS = (
+    ("format", ["-m", "ruff", "format", "--check", "."], "`ruff format .` puts it right"),
+    ("lint", ["-m", "ruff", "check", "."], "`ruff check --fix .` puts some of it right"),
+    ("imports", ["-c", "from importlinter.cli import lint_imports_command as lint; lint()"], "see CONTRIBUTING.md"),
+    ("types", ["-m", "mypy"], "mypy says above what does not fit"),
+)
+"""What `check` runs before the tests: a name, what Python is given, what helps."""
+TIMES = {
+    "check": "It takes up to two minutes.",
+    "test": "The fast tests take about a minute on two cores; `test --all` runs the others too.",
+    "test --all": "All tests take about ten minutes on two cores.",
+}
+"""What is said beforehand. CONTRIBUTING.md has the measured times."""
 CLIENTS = {
-    "all": (["clients", "clients-all", "dev"], ["-m", "pytest", "-m", "clients", "tests/clients"]),
-    "light": (["clients", "dev"], ["-m", "pytest", "-m", "clients and not heavy", "tests/clients"]),
+    "all": (["clients", "clients-all", "dev"], [*CLIENT_PYTEST, "-m", "clients", "tests/clients"]),
+    "light": (["clients", "dev"], [*CLIENT_PYTEST, "-m", "clients and not heavy", "tests/clients"]),
 }
 
 CONSTRAINTS = "constraints.txt"
@@ -80,7 +102,27 @@ def plan(words: Sequence[str]) -> tuple[list[str], list[str]]:
         extras, program = CLIENTS["light" if light else "all"]
         return extras, [*program, *rest[: at - 1], *rest[at + light :]]
     extras, program = COMMANDS[name]
-    return extras, [*program, *rest]
+    if name == "test" and "--all" in rest:
+        program = PYTEST
+    return extras, [*program, *(word for word in rest if word not in OWN.get(name, ()))]
+
+
+def said_beforehand(words: Sequence[str]) -> str:
+    """A line about how long the tests take."""
+    if "--clients" in words:
+        return "These clients speak in real time: ten minutes, and as long again to install them.\n"
+    return f"{TIMES['test --all' if '--all' in words else words[0]]}\n"
+
+
+def check(python: Path, run: Run) -> list[str]:
+    """Runs CHECKS, all of them. Gives the names of those that failed."""
+    failed = []
+    for name, arguments, advice in CHECKS:
+        print(f"== {name}", flush=True)
+        if run([str(python), *arguments]) != 0:
+            print(f"{name} failed: {advice}", flush=True)
+            failed.append(name)
+    return failed
 
 
 def folder(extras: Sequence[str]) -> Path:
@@ -266,9 +308,18 @@ def main(words: Sequence[str]) -> int:
     except Unusable as problem:
         print(f"run.py: {problem}", file=sys.stderr)
         return 2
-    if arguments[:2] == ["-m", "pytest"]:
-        os.chdir(ROOT)
-    return become([str(interpreter(venv)), *arguments])
+    if arguments[:2] != ["-m", "pytest"]:
+        return become([str(interpreter(venv)), *arguments])
+    os.chdir(ROOT)
+    print(said_beforehand(words), end="", flush=True)
+    if words[0] != "check":
+        return become([str(interpreter(venv)), *arguments])
+    failed = check(interpreter(venv), call)
+    if "--no-tests" not in words:
+        print("== tests", flush=True)
+        failed += ["tests"] if call([str(interpreter(venv)), *arguments]) != 0 else []
+    print(f"Failed: {', '.join(failed)}" if failed else "All is well.", flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mockserver", "replay", "clinic_agent")
-FOLDERS = (*PACKAGES, "realtape", "tests", "tools", "bench", "docs", "cassettes", ".ci")
+FOLDERS = (*PACKAGES, "realtape", "tests", "tools", "bench", "docs", "cassettes", ".ci", ".github")
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".svg", ".html", ".js", ".css", ""}
 
 SIBLING = "/".join(["..", "shared"])

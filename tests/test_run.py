@@ -62,10 +62,16 @@ def checkout(tmp_path: Path) -> Checkout:
         ([], ["-m", "realtape", "demo"]),
         (["--json"], ["-m", "realtape", "demo", "--json"]),
         (["demo", "--json"], ["-m", "realtape", "demo", "--json"]),
-        (["test", "-k", "cut"], ["-m", "pytest", "-k", "cut"]),
+        (["test", "-k", "cut"], [*run.PYTEST, "-m", "not slow", "-k", "cut"]),
+        (["test", "--all", "-k", "cut"], [*run.PYTEST, "-k", "cut"]),
+        (["check"], [*run.PYTEST, "-m", "not slow"]),
+        (["check", "--no-tests"], [*run.PYTEST, "-m", "not slow"]),
         (["serve", "--port", "0"], ["-m", "realtape", "serve", "--port", "0"]),
-        (["test", "--clients", "-x"], ["-m", "pytest", "-m", "clients", "tests/clients", "-x"]),
-        (["test", "--clients", "light", "-x"], ["-m", "pytest", "-m", "clients and not heavy", "tests/clients", "-x"]),
+        (["test", "--clients", "-x"], [*run.CLIENT_PYTEST, "-m", "clients", "tests/clients", "-x"]),
+        (
+            ["test", "--clients", "light", "-x"],
+            [*run.CLIENT_PYTEST, "-m", "clients and not heavy", "tests/clients", "-x"],
+        ),
         (["call", "--text", "Hi"], ["-m", "realtape", "clinic", "call", "--text", "Hi"]),
         (["app", "--port", "0"], ["-m", "realtape", "clinic", "serve", "--port", "0"]),
         (["ui"], ["-m", "realtape", "clinic", "ui"]),
@@ -77,7 +83,33 @@ def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list
 
 def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFixture[str]):
     assert run.main(["sevre"]) == 2
-    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, test, serve, call, app, ui\n"
+    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, check, test, serve, call, app, ui\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["test"], "a minute on two cores"),
+        (["test", "-x"], "a minute on two cores"),
+        (["test", "--all"], "minutes on two cores"),
+        (["check"], "up to two minutes"),
+        (["test", "--clients"], "in real time"),
+    ],
+)
+def test_how_long_the_tests_take_is_said_beforehand(words: list[str], said: str):
+    assert said in run.said_beforehand(words)
+
+
+def test_every_check_runs_and_what_failed_is_named_with_what_helps(capsys: pytest.CaptureFixture[str]):
+    ran: list[str] = []
+
+    def machine(arguments: Sequence[str]) -> int:
+        ran.append(" ".join(arguments[1:]))
+        return int("ruff" in arguments)
+
+    assert run.check(Path("python"), machine) == ["format", "lint"]
+    assert len(ran) == len(run.CHECKS)
+    assert "format failed: `ruff format .`" in capsys.readouterr().out
 
 
 def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]):
