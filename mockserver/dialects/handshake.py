@@ -1,6 +1,6 @@
-"""A service over HTTP: how a handshake is read, how refusals look, what a request for a client secret asks for.
+"""A service over HTTP: how it reads handshakes and requests for client secrets, and how it refuses them.
 
-Pure functions over headers and bodies. No sockets and no accounts: see server/app.py and server/accounts.py.
+Pure functions over headers and bodies. No sockets and no accounts.
 """
 
 from __future__ import annotations
@@ -12,12 +12,22 @@ from typing import Any, Literal, Protocol
 from mockserver.protocol.limits import Limits
 
 MAX_SUBPROTOCOLS = 32
+Query = Sequence[tuple[str, str]]
+"""Names and values of a URL's query, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that is not the one hoped for. `code` is the service's own word, `error` a sentence. With a
-    `close_code` it is said on the open socket, which is then closed."""
+    """A refused request.
+
+    status: the HTTP status.
+    code: the service's own code of the error.
+    error: a sentence about it.
+    retry_after_s: seconds after which a retry may succeed.
+    kind: the service's type of the error.
+    close_code: if given, the handshake is accepted, the error is sent on the socket, and the socket is closed with it.
+    advice: what the mock serves instead; for the log.
+    """
 
     status: int
     code: str
@@ -26,12 +36,11 @@ class Refusal:
     kind: str = ""
     close_code: int | None = None
     advice: str = ""
-    """For the log: what this mock serves instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """No entry. `retry_after_s` tells when another try may succeed, as far as that is known."""
+    """Why a client is not admitted. `retry_after_s`: seconds after which a retry may succeed, if that is known."""
 
     why: Literal["missing", "wrong", "blocked", "rate", "crowded"]
     retry_after_s: int | None = None
@@ -44,12 +53,12 @@ class Secret:
     value: str
     expires_at: int
     session: Mapping[str, Any] | None = None
-    """The session it was asked for, as the client put it."""
+    """The session that it was requested for, as the client sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRequest:
-    """What a handshake asks for. A `subprotocol` is to be echoed, or browsers drop the connection."""
+    """What a handshake asks for. The server echoes the `subprotocol`; browsers drop the connection otherwise."""
 
     credential: str | None
     subprotocol: str | None = None
@@ -63,49 +72,46 @@ class Handshake(Protocol):
     def read(
         self, authorization: str | None, subprotocols: str | None, query: Query, beta: str | None = None
     ) -> HandshakeRequest | Refusal:
-        """A handshake's `Authorization`, `Sec-WebSocket-Protocol`, query and `OpenAI-Beta`."""
+        """Read a handshake from `Authorization`, `Sec-WebSocket-Protocol`, the query and `OpenAI-Beta`."""
 
-    def check(self, asked: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
-        """What is wrong with a handshake whose credential is good; `secret` is the session its client secret is for."""
+    def check(self, request: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+        """Why a handshake with a good credential is refused. `secret` is the session that its client secret is for."""
 
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
-        """How the service says it."""
+        """How the service refuses a client that is not admitted."""
 
     def outage(self, status: int, retry_after_s: int | None) -> Refusal:
-        """How the service refuses a handshake with that status, for no reason of the client's."""
+        """How the service refuses a handshake with that status, through no fault of the client."""
 
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
-        """Seconds that a client secret shall live, from the body of the request for one."""
+        """Seconds that a client secret is valid, from the body of the request for it."""
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
-        """The session that a client secret shall be for, from the same body."""
+        """The session that a client secret is for, from the same body."""
 
     @property
     def secret_prefix(self) -> str:
-        """What a client secret begins with."""
+        """The prefix of client secrets."""
 
     @property
     def secret_digits(self) -> tuple[int, str]:
-        """How many characters follow, and which."""
+        """The number of characters after the prefix, and the alphabet."""
 
     def secret(self, secret: Secret) -> Mapping[str, object]:
-        """The answer to a request for a client secret."""
+        """The JSON that answers a request for a client secret."""
 
     def not_found(self, method: str, path: str) -> Refusal:
-        """The answer at a path, still percent-encoded, that is not served; the service itself may well have it."""
+        """The answer at a percent-encoded path that the mock does not serve, even if the service has it."""
 
     def body(self, refusal: Refusal) -> Mapping[str, object]:
-        """The JSON of a refusal."""
-
-
-Query = Sequence[tuple[str, str]]
+        """The JSON of a refusal over HTTP."""
 
 
 SERVED = "This mock serves ws://.../v1/realtime and POST /v1/realtime/client_secrets; no calls over WebRTC or SIP."
 
 
 def http_refusal(status: int, error: str) -> Refusal:
-    """What no service has a word for: unknown routes, wrong methods, bodies too large."""
+    """A refusal that no service has a form for: an unknown route, a wrong method, a body that is too large."""
     return Refusal(
         status,
         "Some requested entity was not found" if status == 404 else "Client specified an invalid argument",

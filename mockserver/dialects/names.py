@@ -1,4 +1,4 @@
-"""The names of the dialects that the mock serves, and which one a connection asks for.
+"""The names of the dialects that the mock server can speak, and how a connection chooses one.
 
 Names alone: they are needed before the first connection, and what they stand for is slow to load. See registry.py.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 DialectName = Literal["xai@2026-04", "xai@2026-07", "xai@2026-08", "xai@2026-09", "openai@2026-08"]
-"""A service and a date. Each has its row in registry.py; the type checker refuses one without."""
+"""A service and a date. A name without its row in registry.py fails type checking."""
 Vendor = Literal["xai", "openai"]
 
 DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
 ALIASES: dict[str, DialectName] = {"xai": "xai@2026-07", "openai": "openai@2026-08"}
-"""What a name without a date stands for."""
+"""The dialect that a name without a date stands for."""
 AUTO = "auto"
-"""Each connection is served in the dialect that it asks for: see `dialect_for`."""
+"""The option by which each connection chooses its dialect: see `dialect_for`."""
 
 _MODEL_OR_KEY: tuple[tuple[str, Vendor], ...] = (
     ("grok", "xai"),
@@ -32,7 +32,7 @@ _SUBPROTOCOLS: tuple[tuple[str, Vendor], ...] = (
 
 
 def dialect_name(name: str) -> str:
-    """The full, dated name of a dialect; `auto` stays. Raises ValueError, with the known names, for another."""
+    """The dated name of a dialect, or `auto`. Raises ValueError, with the known names, for an unknown name."""
     full = ALIASES.get(name, name)
     if full in (*DIALECT_NAMES, AUTO):
         return full
@@ -40,8 +40,8 @@ def dialect_name(name: str) -> str:
 
 
 def dialect_for(model: str | None, credential: str | None, subprotocols: str | None, query: dict[str, str]) -> str:
-    """The dialect of a connection by what it brings: its model's name, else its key's, else its subprotocols, else what
-    only one service has in a query. Without any of them it is the first of ALIASES."""
+    """The dialect that a connection chooses by its model's name, else its key, else its subprotocols, else a parameter
+    that one service alone has in its query. Without any of these it is that of `xai`."""
     for value in (model or "", credential or ""):
         for prefix, name in _MODEL_OR_KEY:
             if value.startswith(prefix):

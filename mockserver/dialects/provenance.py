@@ -1,6 +1,7 @@
-"""Where each server event of a dialect is known from, and which events are deliberately not served.
+"""Where each server event of a service is known from, and which events are deliberately not served.
 
-Data for docs/fidelity.md and for the tests that keep it true; nothing at run time asks here. A new event needs a row.
+Data for docs/fidelity.md, for the tests that compare it with the dialects, and for the spelling of events in fault
+files. A new event needs a row.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """How an event is known: `observed` on the wire, `documented` by the vendor, or `guessed`."""
+    """How an event is known: `observed` on the wire, `documented` by the vendor, or `guessed`.
+
+    guess: what of the event is a guess, or a choice between sources that differ. The dialect marks it in a comment.
+    """
 
     mark: Literal["observed", "documented", "guessed"]
     source: Literal["recordings", "others' captures", "vendor's page", "clients"]
     """`recordings` are those that the conformance tests play."""
     guess: str = ""
-    """What of it is a guess or a choice between sources that differ; the dialect says so in a comment as well."""
 
 
 _RECORDED = Evidence("observed", "recordings")
@@ -115,7 +118,7 @@ OPENAI: Mapping[str, Evidence] = {
 }
 
 EVIDENCE: Mapping[str, Mapping[str, Evidence]] = {"xai": XAI, "openai": OPENAI}
-"""By service and event type."""
+"""By service and type of event."""
 
 _SIP = "calls over WebRTC and SIP are not served"
 _BETA = "sent by no recorded connection; an older form"
@@ -139,4 +142,4 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
         "output_audio_buffer.cleared": _SIP,
     },
 }
-"""What a client may know of and never gets, with the reason."""
+"""Events that a client may know of and does not get, with the reason."""

@@ -1,4 +1,4 @@
-"""Every dated service that the mock can be, one row each: its dialect, handshake, schema and prices."""
+"""Every dated service that the mock server can be, one row each: its dialect, handshake, schema and prices."""
 
 from __future__ import annotations
 
@@ -25,59 +25,44 @@ from mockserver.dialects.xai import usage as xai_usage
 
 @dataclass(frozen=True, slots=True)
 class DatedService:
-    """One service as of one date."""
+    """One service as of one date.
+
+    dialect: makes the dialect of a new connection.
+    handshake: reads and refuses handshakes and requests for client secrets.
+    schema: the keys and types of each server event.
+    prices: what a session costs.
+    """
 
     dialect: Callable[[Opening, PriceTable], Dialect]
-    """Makes the dialect of a new connection."""
     handshake: Handshake
     schema: Events
-    """What each server event must look like."""
     prices: PriceTable
 
     def open(self, opening: Opening) -> Dialect:
-        """The dialect of a connection that was opened so."""
+        """The dialect of a connection that was opened like this."""
         return self.dialect(opening, self.prices)
 
 
 def _service(name: DialectName) -> DatedService:
+    """The row of a name. A name of `DialectName` without a row fails type checking."""
     match name:
         case "xai@2026-04":
-            return DatedService(
-                partial(xai.Xai, xai.XAI_2026_04),
-                xai_handshake.UNAUTHENTICATED,
-                xai_schema.EVENTS,
-                xai_usage.PRICES_2026_07,
-            )
+            return _xai(xai.XAI_2026_04, xai_handshake.UNAUTHENTICATED, xai_usage.PRICES_2026_07)
         case "xai@2026-07":
-            return DatedService(
-                partial(xai.Xai, xai.XAI_2026_07),
-                xai_handshake.UNAUTHENTICATED,
-                xai_schema.EVENTS,
-                xai_usage.PRICES_2026_07,
-            )
+            return _xai(xai.XAI_2026_07, xai_handshake.UNAUTHENTICATED, xai_usage.PRICES_2026_07)
         case "xai@2026-08":
-            return DatedService(
-                partial(xai.Xai, xai.XAI_2026_08),
-                xai_handshake.UNAUTHENTICATED,
-                xai_schema.EVENTS,
-                xai_usage.PRICES_2026_08,
-            )
+            return _xai(xai.XAI_2026_08, xai_handshake.UNAUTHENTICATED, xai_usage.PRICES_2026_08)
         case "xai@2026-09":
-            return DatedService(
-                partial(xai.Xai, xai.XAI_2026_09),
-                xai_handshake.INVALID_ARGUMENT,
-                xai_schema.EVENTS,
-                xai_usage.PRICES_2026_08,
-            )
+            return _xai(xai.XAI_2026_09, xai_handshake.INVALID_ARGUMENT, xai_usage.PRICES_2026_08)
         case "openai@2026-08":
-            return DatedService(
-                partial(openai.OpenAI, openai.OPENAI_2026_08),
-                OpenAIHandshake(),
-                openai_schema.EVENTS,
-                openai_usage.PRICES_2026_08,
-            )
+            dialect = partial(openai.OpenAI, openai.OPENAI_2026_08)
+            return DatedService(dialect, OpenAIHandshake(), openai_schema.EVENTS, openai_usage.PRICES_2026_08)
         case _:
             assert_never(name)
+
+
+def _xai(date: xai.Date, handshake: Handshake, prices: PriceTable) -> DatedService:
+    return DatedService(partial(xai.Xai, date), handshake, xai_schema.EVENTS, prices)
 
 
 SERVICES: Mapping[str, DatedService] = {name: _service(name) for name in DIALECT_NAMES}

@@ -1,7 +1,7 @@
-"""What a server event must look like: keys, their order, the types of their values. Pure; the shapes are data.
+"""The schema of server events: keys, their order, the types of their values. Pure; schemas are data.
 
-A shape is a type, a constant text, None, a list with the one shape of its entries, a mapping of keys to shapes (in wire
-order; `?` behind a key that may be missing), or a tuple of alternatives. `object` is anything.
+A schema is a type, a constant text, None, a list with the schema of its entries, a mapping of keys to schemas (in wire
+order; `?` after a key that may be missing), or a tuple of alternatives. `object` is any value.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ import orjson
 from mockserver.protocol.peer import Act, Peer
 from replay.cassette.frames import Outgoing, Text
 
-Shape = Any
-"""One of those; a recursive type would say no more."""
-Events = Mapping[str, Mapping[str, Shape]]
+Schema = Any
+"""One of the above; it has no more precise type."""
+Events = Mapping[str, Mapping[str, Schema]]
 """By event type."""
 
 
 class SchemaMismatch(Exception):
-    """The mock sent what its own dialect does not allow: a bug of the mock."""
+    """The mock sent an event that does not fit its dialect's schema: a bug of the mock."""
 
 
-def mismatch(value: object, shape: Shape, path: str = "") -> str | None:
-    """The first thing that is not as the shape says, with its place; None when all is."""
-    match shape:
+def mismatch(value: object, schema: Schema, path: str = "") -> str | None:
+    """The first deviation of a value from a schema, with its path; None if it fits."""
+    match schema:
         case tuple():
-            return _none_of(value, shape, path)
+            return _mismatch_of_all(value, schema, path)
         case Mapping():
-            return _misformed(value, shape, path)
+            return _mismatch_of_object(value, schema, path)
         case [each]:
             if not isinstance(value, list):
-                return _unlike(value, "an array", path)
+                return _unexpected(value, "an array", path)
             found = (mismatch(entry, each, f"{path}[{at}]") for at, entry in enumerate(value))
             return next((problem for problem in found if problem is not None), None)
         case type():
-            fits = isinstance(value, shape) and (shape is not int or not isinstance(value, bool))
-            return None if fits else _unlike(value, shape.__name__, path)
+            fits = isinstance(value, schema) and (schema is not int or not isinstance(value, bool))
+            return None if fits else _unexpected(value, schema.__name__, path)
         case _:
-            return None if value == shape else _unlike(value, repr(shape), path)
+            return None if value == schema else _unexpected(value, repr(schema), path)
 
 
-def _none_of(value: object, shapes: tuple[Shape, ...], path: str) -> str | None:
-    """What is wrong with the alternative of the same `type`, if there is one; else that none fits."""
-    problems = [mismatch(value, shape, path) for shape in shapes]
+def _mismatch_of_all(value: object, schemas: tuple[Schema, ...], path: str) -> str | None:
+    """The deviation from the alternative of the same `type`, if there is one; else that none fits."""
+    problems = [mismatch(value, schema, path) for schema in schemas]
     if None in problems:
         return None
     kind = value.get("type") if isinstance(value, dict) else None
-    for shape, problem in zip(shapes, problems, strict=True):
-        if kind is not None and isinstance(shape, Mapping) and shape.get("type") == kind:
+    for schema, problem in zip(schemas, problems, strict=True):
+        if kind is not None and isinstance(schema, Mapping) and schema.get("type") == kind:
             return problem
-    return _unlike(value, f"one of {len(shapes)} forms", path)
+    return _unexpected(value, f"one of {len(schemas)} forms", path)
 
 
-def _misformed(value: object, shape: Mapping[str, Shape], path: str) -> str | None:
+def _mismatch_of_object(value: object, schema: Mapping[str, Schema], path: str) -> str | None:
     if not isinstance(value, dict):
-        return _unlike(value, "an object", path)
-    known = {key.rstrip("?"): each for key, each in shape.items()}
+        return _unexpected(value, "an object", path)
+    known = {key.rstrip("?"): each for key, each in schema.items()}
     if unknown := [key for key in value if key not in known]:
         return f"{_at(path, unknown[0])}: no such key"
-    if missing := [key for key in shape if not key.endswith("?") and key not in value]:
+    if missing := [key for key in schema if not key.endswith("?") and key not in value]:
         return f"{_at(path, missing[0])}: missing"
     if (order := [key for key in known if key in value]) != list(value):
         return f"{path or 'the event'}: keys in the order {', '.join(value)}; expected {', '.join(order)}"
@@ -69,7 +69,7 @@ def _misformed(value: object, shape: Mapping[str, Shape], path: str) -> str | No
     return next((problem for problem in found if problem is not None), None)
 
 
-def _unlike(value: object, expected: str, path: str) -> str:
+def _unexpected(value: object, expected: str, path: str) -> str:
     return f"{path or 'the event'}: expected {expected}, got {orjson.dumps(value).decode()[:80]}"
 
 
@@ -78,7 +78,7 @@ def _at(path: str, key: str) -> str:
 
 
 def complaint(frame: object, events: Events) -> str | None:
-    """What is wrong with a server frame. Sound in binary messages and close frames have no shape."""
+    """How a server frame deviates from the schema. Binary messages and close frames have no schema."""
     if not isinstance(frame, Text):
         return None
     event = orjson.loads(frame.data)
@@ -90,7 +90,7 @@ def complaint(frame: object, events: Events) -> str | None:
 
 
 class Checked:
-    """A peer whose frames are all looked at as they leave; what is amiss is reported, and leaves all the same."""
+    """A peer whose frames are checked as they leave. A deviation is reported; the frame leaves nonetheless."""
 
     def __init__(self, peer: Peer, events: Events, report: Callable[[str], None]) -> None:
         self._peer = peer

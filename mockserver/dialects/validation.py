@@ -1,4 +1,4 @@
-"""Validation errors as sentences a developer can act on: the dotted path, what is wrong, the nearest real name."""
+"""Validation errors as sentences that a developer can act on: dotted path, problem, nearest known name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from mockserver.protocol.commands import Rejected
 
 Tagged = Collection[tuple[str, ...]]
-"""Places in a frame where a union's member is named in an error's path; `*` is any position in a list."""
+"""Paths at which pydantic adds the name of a union's member to an error's path; `*` is any position in a list."""
 
 
 def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: Tagged) -> Rejected:
-    """The first thing wrong with a frame."""
+    """The first problem of a frame."""
     wrong = error.errors(include_url=False, include_context=True)
     # A misspelt field is also a missing one; its own name helps more.
     details = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
@@ -27,7 +26,10 @@ def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: 
         case "json_invalid" | "json_type":
             return Rejected(f"The message is not valid JSON: {details.get('ctx', {}).get('error', details['msg'])}")
         case "union_tag_invalid" if not path:
-            return _unknown_event(details)
+            context = details.get("ctx", {})
+            hint = _did_you_mean(str(context.get("tag", "")), _tags(context))
+            sent = shortened(str(context.get("tag")))
+            return Rejected(f"Unknown event type '{sent}'{hint}", kind="invalid_event", param="type")
         case "union_tag_not_found" if not path:
             return Rejected("The message has no 'type'; every event names its type", param="type")
         case "model_attributes_type" | "dict_type" | "model_type" if not path:
@@ -47,12 +49,12 @@ def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: 
 
 
 def shortened(text: str, most: int = 100) -> str:
-    """What a client sent, for a message: never longer than `most` characters."""
+    """A client's text, for a message: at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _path(loc: tuple[int | str, ...], tagged: Tagged) -> list[str]:
-    """The way to a field, without the names of union members."""
+    """The path to a field, without the names of union members."""
     path: list[str] = []
     shape: tuple[str, ...] = ()
     named = None
@@ -63,13 +65,6 @@ def _path(loc: tuple[int | str, ...], tagged: Tagged) -> list[str]:
         path.append(str(part))
         shape = (*shape, "*" if isinstance(part, int) else part)
     return path
-
-
-def _unknown_event(details: ErrorDetails) -> Rejected:
-    context = details.get("ctx", {})
-    hint = _did_you_mean(str(context.get("tag", "")), _tags(context))
-    asked = shortened(str(context.get("tag")))
-    return Rejected(f"Unknown event type '{asked}'{hint}", kind="invalid_event", param="type")
 
 
 def _tags(context: Mapping[str, Any]) -> list[str]:
@@ -91,7 +86,7 @@ def _did_you_mean(name: str, known: Sequence[str], parent: str = "") -> str:
 
 
 def _models_at(model: type[BaseModel], path: Sequence[str]) -> list[type[BaseModel]]:
-    """The models that a path into `model` may lead to. List positions are skipped with their list."""
+    """The models that a path into `model` may lead to. Positions in lists are skipped."""
     if not path:
         return [model]
     name, *rest = path

@@ -22,19 +22,22 @@ class TurnDetection:
 
 @dataclass(frozen=True, slots=True)
 class ToolServer:
-    """An MCP server that the service is to call by itself; `tools` are those that the client allows by name."""
+    """An MCP server whose tools the service calls itself.
+
+    tools: the tools that the client allows by name.
+    approval: whether a call waits for the client's approval, except for the tools in `exceptions`, where the opposite
+        holds.
+    """
 
     label: str
     url: str = ""
     tools: tuple[str, ...] = ()
-    asks: bool = False
-    """The client wants to approve each call,"""
-    except_for: tuple[str, ...] = ()
-    """but to these tools it is the other way round."""
+    approval: bool = False
+    exceptions: tuple[str, ...] = ()
 
-    def asks_for(self, tool: str) -> bool:
+    def needs_approval(self, tool: str) -> bool:
         """Whether a call to that tool waits for the client's approval."""
-        return self.asks != (tool in self.except_for)
+        return self.approval != (tool in self.exceptions)
 
 
 @dataclass(frozen=True, slots=True)

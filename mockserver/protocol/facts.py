@@ -253,7 +253,7 @@ class HostedEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalAsked:
+class ApprovalRequested:
     """The service wants to call an MCP server and asks the client first; `item` is the question."""
 
     response: Response
@@ -354,7 +354,7 @@ ResponseFact = (
     | CallEnded
     | HostedStarted
     | HostedEnded
-    | ApprovalAsked
+    | ApprovalRequested
     | ResponseEnded
     | LimitsUpdated
 )

@@ -20,7 +20,7 @@ from mockserver.dialects.base import Dialect
 from mockserver.protocol.commands import Part, ToolChoice
 from mockserver.protocol.conversation import Conversation, Item, SpokenSegment
 from mockserver.protocol.facts import (
-    ApprovalAsked,
+    ApprovalRequested,
     AudioSent,
     CallEnded,
     CallStarted,
@@ -157,7 +157,7 @@ class RunningResponse:
                     self._call(step, at)
                 case Hosted():
                     server = next((each for each in settings.servers if each.label == step.server), None)
-                    if step.server and server and server.asks_for(step.name) and not step.request_id:
+                    if step.server and server and server.needs_approval(step.name) and not step.request_id:
                         self._request_approval(step, [each for each, _ in coming], at)
                         session.ended(at)
                         return
@@ -366,7 +366,7 @@ class RunningResponse:
         item = Item(self._session.dialect.ids.item(at), "request", name=step.name, server=step.server)
         item.arguments = _as_text(step.arguments)
         self._put_out(item)
-        self._session.emit(ApprovalAsked(self.response, item), at)
+        self._session.emit(ApprovalRequested(self.response, item), at)
         self._session.awaiting_approval[item.id] = [step, *then]
         self._end("completed", "", at)
 

@@ -38,7 +38,7 @@ from mockserver.dialects.openai.usage import (
 from mockserver.protocol.commands import Command, Rejected, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
-    ApprovalAsked,
+    ApprovalRequested,
     AudioSent,
     CallEnded,
     CallStarted,
@@ -245,7 +245,7 @@ class OpenAI:
                 yield from self._call_ended(fact, at)
             case ToolsListed():
                 yield from self._tools_listed(fact.item, at)
-            case ApprovalAsked():
+            case ApprovalRequested():
                 yield from self._begun(fact.response, fact.item, at)
                 yield from self._finished(fact.response, fact.item, at)
             case HostedStarted():

@@ -1,7 +1,7 @@
 """How OpenAI words what is wrong with a client's frame: code, dotted path and sentence of an `error` event.
 
-The codes and sentences are the service's where they were seen (wire sheet, section 10); the sentences on numbers and
-types follow the style that its other APIs share.
+Codes and texts are the service's where they were observed. The texts about numbers and types follow the style of its
+other APIs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mockserver.dialects.validation import shortened
 from mockserver.protocol.commands import Rejected
 
 MAX_EVENT_ID = 512
-"""Characters; a longer one is refused, and not repeated."""
+"""Characters; a longer id is refused, and not echoed."""
 _ARTICLES = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -31,22 +31,22 @@ _ARTICLES = {
 
 
 def rejected(error: ValidationError, sent: object, above: Sequence[str] = ()) -> Rejected:
-    """The first thing wrong with what was sent; `above` is where that stands."""
+    """The first problem of what was sent; `above` is the path to it in the frame."""
     details = error.errors(include_url=False, include_context=True)[0]
     path = _path(details["loc"], sent, above, missing=details["type"] == "missing")
     code, message, param = _problem(details, path)
     event_id = sent.get("event_id") if isinstance(sent, dict) else None
-    told = isinstance(event_id, str) and len(event_id) <= MAX_EVENT_ID
-    return Rejected(message, code=code, param=param, event_id=event_id if told else None)
+    echoed = isinstance(event_id, str) and len(event_id) <= MAX_EVENT_ID
+    return Rejected(message, code=code, param=param, event_id=event_id if echoed else None)
 
 
 def bad_value(path: str, expected: str) -> Rejected:
-    """A value of the right type that will not do."""
+    """A value of the right type that is not accepted."""
     return Rejected(f"Invalid '{path}'. {expected}", code="invalid_value", param=path)
 
 
 def loaded(data: str) -> object:
-    """The JSON of a frame that was refused; None when it is none."""
+    """The JSON of a refused frame; None if it is not JSON."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -115,25 +115,25 @@ def _unsupported(value: str, supported: Sequence[str]) -> str:
 
 
 def _member(details: ErrorDetails) -> str:
-    """The member by which a union tells its kinds apart."""
+    """The member by which a union tells its members apart."""
     return str(details.get("ctx", {}).get("discriminator", "'type'")).strip("'").replace("_type()", "type")
 
 
 def _path(loc: Sequence[int | str], sent: Any, above: Sequence[str], *, missing: bool) -> str:
-    """`item.content[0].text`: places in lists in brackets. Names of the kinds passed through are no part of it: what
-    was sent tells them from its members."""
-    path, value, told = ".".join(above), sent, False
+    """A path such as `item.content[0].text`. The names of union members, which pydantic adds, are left out: the values
+    that were sent show which steps are names."""
+    path, value, named = ".".join(above), sent, False
     for at, step in enumerate(loc):
         if isinstance(step, int):
             path += f"[{step}]"
-            value, told = value[step] if isinstance(value, list) and step < len(value) else None, False
+            value, named = value[step] if isinstance(value, list) and step < len(value) else None, False
         elif step == "object" and isinstance(value, dict) and step not in value:
-            told = True  # of a value that may also be a name
-        elif not told and isinstance(value, dict) and step in (value.get("type"), value.get("role")):
-            told = True
+            named = True  # of a value that may also be a name
+        elif not named and isinstance(value, dict) and step in (value.get("type"), value.get("role")):
+            named = True
         elif isinstance(value, dict) and step in value:
             path += f".{shortened(step)}"
-            value, told = value[step], False
+            value, named = value[step], False
         elif missing and at == len(loc) - 1:
             path += f".{step}"
     return path.lstrip(".")

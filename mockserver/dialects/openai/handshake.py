@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from typing_extensions import assert_never
 
 from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
 from mockserver.dialects.openai.dialect import session_for
@@ -17,7 +18,7 @@ from mockserver.protocol.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class OpenAIHandshake:
-    """api.openai.com: it accepts every upgrade, and then says on the socket what is wrong and closes it."""
+    """api.openai.com: it accepts each upgrade, then reports a problem on the socket and closes it."""
 
     secret_prefix: str = "ek_"
     secret_digits: tuple[int, str] = (32, "0123456789abcdef")
@@ -38,15 +39,15 @@ class OpenAIHandshake:
         model = dict(query).get("model")
         return HandshakeRequest(credential or None, "realtime" if "realtime" in names else None, model)
 
-    def check(self, asked: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+    def check(self, request: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         values = dict(query)
         if "call_id" in values:  # what the service says of an unknown call was not seen
             error = f"No call with the id {values['call_id'][:64]!r} is going on."
             return replace(_wrong(404, "call_id_not_found", error), advice=SERVED)
         kind = (secret or {}).get("type")
-        if asked.model is None and (values.get("intent") == "transcription" or kind == "transcription"):
+        if request.model is None and (values.get("intent") == "transcription" or kind == "transcription"):
             return None
-        model = asked.model or (secret or {}).get("model")
+        model = request.model or (secret or {}).get("model")
         if model is None and secret is None:
             error = (
                 "You must provide a model parameter, for example"
@@ -67,12 +68,14 @@ class OpenAIHandshake:
             case "blocked":  # which close code follows is unknown
                 error = "You exceeded your current quota, please check your plan and billing details."
                 return Refusal(429, "insufficient_quota", error, None, "insufficient_quota", 4000)
-            case _:
+            case "rate" | "crowded":
                 error = "Rate limit reached. Please try again later."
                 return Refusal(429, "rate_limit_exceeded", error, denied.retry_after_s, _REQUEST, 4000)
+            case _:
+                assert_never(denied.why)
 
     def outage(self, status: int, retry_after_s: int | None) -> Refusal:
-        """4xx is said on the open socket, as the service does; a header to send needs HTTP, and so does a 5xx."""
+        """4xx is reported on the open socket, as the service does. 5xx and a `Retry-After` header go over HTTP."""
         if status >= 500:
             error = "The server had an error while processing your request. Sorry about that!"
             return Refusal(status, "", error, retry_after_s, kind="server_error")
@@ -81,14 +84,14 @@ class OpenAIHandshake:
 
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         try:
-            asked = orjson.loads(body or b"{}")
+            request = orjson.loads(body or b"{}")
         except orjson.JSONDecodeError:
-            asked = None
-        if not isinstance(asked, dict):
+            request = None
+        if not isinstance(request, dict):
             return _wrong(400, "invalid_json", "We could not parse the JSON body of your request.")
-        if (session := asked.get("session")) is not None and (rejected := check_session(session)) is not None:
+        if (session := request.get("session")) is not None and (rejected := check_session(session)) is not None:
             return _wrong(400, rejected.code or "", rejected.message)
-        expires_after = asked.get("expires_after") or {}
+        expires_after = request.get("expires_after") or {}
         default, most = limits.secret_seconds, limits.secret_max_seconds or 0
         seconds = expires_after.get("seconds", default) if isinstance(expires_after, dict) else None
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= most:
@@ -97,8 +100,8 @@ class OpenAIHandshake:
         return seconds
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
-        asked = orjson.loads(body or b"{}").get("session")
-        return asked if isinstance(asked, dict) else {"type": "realtime"}
+        request = orjson.loads(body or b"{}").get("session")
+        return request if isinstance(request, dict) else {"type": "realtime"}
 
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {
@@ -123,7 +126,7 @@ _REQUEST = "invalid_request_error"
 
 
 _ELSEWHERE = re.compile(r"/v1/realtime/(?:calls|translations)(?:/|$)")
-"""What the service has and this mock has not. Session routes of the beta are gone there too."""
+"""Routes that the service has and the mock has not. The beta's session routes are gone there too."""
 
 
 _REALTIME_MODEL = re.compile(r"gpt-realtime(?!-(?:whisper|translate|transcribe))")

@@ -1,4 +1,4 @@
-"""OpenAI's identifiers: a prefix, the second they were made in as five base62 digits, sixteen random ones."""
+"""OpenAI's identifiers: a prefix, the second of their making as five base62 digits, and sixteen random digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EPOCH_S = 1_576_800_000
 
 
 class OpenAIIds:
-    """Each kind has a random stream of its own."""
+    """The ids of one connection. Each kind has a random stream of its own."""
 
     def __init__(self, seed: str, epoch: float) -> None:
         self._epoch = epoch
@@ -41,12 +41,12 @@ class OpenAIIds:
 
 
 def drawn(rng: Random, count: int) -> str:
-    """So many random base62 digits."""
+    """`count` random base62 digits."""
     return "".join(rng.choices(BASE62, k=count))
 
 
 def base62(second: int) -> str:
-    """Five digits; a time before the epoch is its first second."""
+    """A second as five base62 digits; a second before the epoch counts as 0."""
     digits, left = "", max(0, second)
     for _ in range(5):
         left, digit = divmod(left, 62)

@@ -1,10 +1,10 @@
-"""The objects inside OpenAI's events: items, parts, responses, in wire key order. No events: see openai.py."""
+"""The objects inside OpenAI's events: items, parts and responses, in wire key order."""
 
 from __future__ import annotations
 
 import pybase64
+from typing_extensions import assert_never
 
-from mockserver.audio.formats import AudioFormat
 from mockserver.dialects.openai.session_object import VOICES, Json
 from mockserver.dialects.openai.usage import usage
 from mockserver.protocol.commands import Part
@@ -13,18 +13,26 @@ from mockserver.protocol.facts import Response
 
 
 def item_shown(item: Item) -> Json:
-    """An item in events that add it or close it: without what the caller said in it."""
+    """An item in events that add or close it: without the transcript of the user's speech."""
     return _with_content(item, [_content(item, part) for part in item.parts])
 
 
 def item_retrieved(item: Item) -> Json:
-    """An item as `conversation.item.retrieved` shows it: with what was said, and the sound of it as far as it is kept.
-    The beta's names (`audio`, with a `format`) stand in the vendor's example; these are the ones that clients read."""
-    return _with_content(item, [_retrieved(item, part) for part in item.parts])
+    """An item as `conversation.item.retrieved` shows it: with its transcript, and its audio as far as that is kept. The
+    vendor's example has the beta's names (`audio`, with a `format`); these are the names that clients read."""
+    content = []
+    for part in item.parts:
+        shown = _content(item, part)
+        if part.kind == "input_audio":
+            shown["transcript"] = part.text or None
+        if part.is_audio and (audio := part.audio or item.sound):
+            shown["audio"] = pybase64.b64encode_as_string(audio)
+        content.append(shown)
+    return _with_content(item, content)
 
 
 def item_begun(item: Item) -> Json:
-    """An output item that is still empty."""
+    """An output item that has no content yet."""
     return _with_content(item, [])
 
 
@@ -54,17 +62,20 @@ def _with_content(item: Item, content: list[Json]) -> Json:
                 "error": error,
             }
         case "request":
-            asked = {"server_label": item.server, "name": item.name, "arguments": item.arguments}
-            return {"id": item.id, "type": "mcp_approval_request", **asked}
+            call = {"server_label": item.server, "name": item.name, "arguments": item.arguments}
+            return {"id": item.id, "type": "mcp_approval_request", **call}
         case "approval":
-            told = {"approval_request_id": item.request_id, "approve": item.approved, "reason": item.output or None}
-            return {"id": item.id, "type": "mcp_approval_response", **told}
+            answer = {"approval_request_id": item.request_id, "approve": item.approved, "reason": item.output or None}
+            return {"id": item.id, "type": "mcp_approval_response", **answer}
         case "listing":  # a server's descriptions and schemas are not known here
             tools = [{"name": name, "input_schema": {"type": "object"}, "annotations": None} for name in item.tools]
             return {"id": item.id, "type": "mcp_list_tools", "server_label": item.server, "tools": tools}
-    status = item.status if item.role == "assistant" else "completed"
-    shown: Json = {"id": item.id, "type": "message", "status": status, "role": item.role, "content": content}
-    return {**shown, "phase": item.phase} if item.phase else shown
+        case "message":
+            status = item.status if item.role == "assistant" else "completed"
+            shown: Json = {"id": item.id, "type": "message", "status": status, "role": item.role, "content": content}
+            return {**shown, "phase": item.phase} if item.phase else shown
+        case _:
+            assert_never(item.kind)
 
 
 def _content(item: Item, part: Part) -> Json:
@@ -79,23 +90,15 @@ def _content(item: Item, part: Part) -> Json:
     return {"type": "output_text", "text": part.text}
 
 
-def _retrieved(item: Item, part: Part) -> Json:
-    shown = _content(item, part)
-    if not part.is_audio:
-        return shown
-    if part.kind == "input_audio":
-        shown["transcript"] = part.text or None
-    sound = part.audio or item.sound
-    return {**shown, "audio": pybase64.b64encode_as_string(sound)} if sound else shown
-
-
 def part_shown(*, spoken: bool, text: str) -> Json:
-    """A content part, by the short names that parts have."""
+    """A content part; its type has a shorter name than in an item."""
     return {"type": "audio", "transcript": text} if spoken else {"type": "text", "text": text}
 
 
 def response_shown(response: Response, conversation_id: str) -> Json:
-    settings = response.settings
+    """A response as `response.created` and `response.done` show it."""
+    settings, form = response.settings, response.settings.output_format
+    format = {"type": "audio/pcm", "rate": form.rate} if form.kind == "pcm" else {"type": f"audio/{form.kind}"}
     done = response.status != "in_progress"
     voice = settings.voice if settings.voice in VOICES else {"id": settings.voice}
     return {
@@ -107,7 +110,7 @@ def response_shown(response: Response, conversation_id: str) -> Json:
         "conversation_id": None if response.aside else conversation_id,
         "output_modalities": ["audio" if settings.speaks else "text"],
         "max_output_tokens": "inf" if settings.max_output_tokens is None else settings.max_output_tokens,
-        "audio": {"output": {"format": _format(settings.output_format), "voice": voice}},
+        "audio": {"output": {"format": format, "voice": voice}},
         "usage": usage(response.tokens) if done else None,
         "metadata": None if response.metadata is None else dict(response.metadata),
     }
@@ -124,7 +127,3 @@ def _details(response: Response) -> Json | None:
             return {"type": "failed", "error": {"type": kind, "code": code, "message": message}}
         case _:
             return None
-
-
-def _format(form: AudioFormat) -> Json:
-    return {"type": "audio/pcm", "rate": form.rate} if form.kind == "pcm" else {"type": f"audio/{form.kind}"}

@@ -87,10 +87,10 @@ def parse(data: str | bytes, state: SessionState) -> Command:
 def check_session(session: object) -> Rejected | None:
     """Why `session` would be refused in a request for a client secret; None when it is fine."""
     try:
-        asked = SESSION.validate_python(session)
+        requested = SESSION.validate_python(session)
     except ValidationError as error:
         return rejected(error, session, ("session",))
-    return _unanswerable(asked, "session")
+    return _unanswerable(requested, "session")
 
 
 def _command(event: ClientEvent, state: SessionState) -> Command:
@@ -136,21 +136,21 @@ def _bad_audio(got: str, event_id: str | None) -> Rejected:
 
 
 def _configure(event: SessionUpdate, state: SessionState) -> Command:
-    asked = event.session.model_dump(exclude_unset=True)
-    if (problem := _session_problem(event.session, asked, state)) is not None:
+    requested = event.session.model_dump(exclude_unset=True)
+    if (problem := _session_problem(event.session, requested, state)) is not None:
         code, message, param = problem
         return Rejected(message, code=code, param=param, event_id=event.event_id)
-    session = session_object.merged(state.session, asked, state.model)
-    if (unfit := _streaming_problem(asked, session)) is not None:
+    session = session_object.merged(state.session, requested, state.model)
+    if (unfit := _streaming_problem(requested, session)) is not None:
         return Rejected(unfit.message, code=unfit.code, param=unfit.param, event_id=event.event_id)
     changes = session_object.changes_of(session)
-    if (reasoning := asked.get("reasoning")) is not None:  # taken, and not shown (recordings)
+    if (reasoning := requested.get("reasoning")) is not None:  # taken, and not shown (recordings)
         changes["effort"] = reasoning.get("effort") or ""
     return commands.Configure(changes, session)
 
 
 def _session_problem(
-    session: RealtimeSession | TranscriptionSession, asked: Json, state: SessionState
+    session: RealtimeSession | TranscriptionSession, requested: Json, state: SessionState
 ) -> tuple[str, str, str | None] | None:
     if session.type != state.session["type"]:
         kinds = f"a {session.type} session update event to a {state.session['type']} session"
@@ -158,18 +158,18 @@ def _session_problem(
     if (refused := _unanswerable(session, "session")) is not None:
         return refused.code or "", refused.message, refused.param
     tracing = state.session.get("tracing")
-    if tracing is not None and "tracing" in asked and asked["tracing"] != tracing:
+    if tracing is not None and "tracing" in requested and requested["tracing"] != tracing:
         return "invalid_value", "Cannot update tracing once it is enabled.", "session.tracing"  # documented; a guess
-    voice = ((asked.get("audio") or {}).get("output") or {}).get("voice")
+    voice = ((requested.get("audio") or {}).get("output") or {}).get("voice")
     if state.spoke and voice is not None and voice != state.session["audio"]["output"]["voice"]:
         return "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", None
     return None
 
 
-def _streaming_problem(asked: Json, session: Json) -> Rejected | None:
+def _streaming_problem(requested: Json, session: Json) -> Rejected | None:
     """The streaming transcriber takes no prompt (a client's live check). In a transcription session it has no turn
     detection (documented). The texts are guesses."""
-    touched = ((asked.get("audio") or {}).get("input") or {}).keys() & {"transcription", "turn_detection"}
+    touched = ((requested.get("audio") or {}).get("input") or {}).keys() & {"transcription", "turn_detection"}
     heard = session["audio"]["input"]
     if not touched or (heard["transcription"] or {}).get("model") != session_object.STREAMING:
         return None
@@ -181,13 +181,13 @@ def _streaming_problem(asked: Json, session: Json) -> Rejected | None:
     return None
 
 
-def _unanswerable(asked: Any, path: str) -> Rejected | None:
+def _unanswerable(requested: Any, path: str) -> Rejected | None:
     """What neither a session nor a response can do, although each field is well formed."""
-    for index, tool in enumerate(getattr(asked, "tools", None) or ()):
+    for index, tool in enumerate(getattr(requested, "tools", None) or ()):
         if isinstance(tool, Mcp) and not any((tool.model_extra or {}).get(name) for name in MCP_ADDRESSES):
             param = f"{path}.tools[{index}].server_url"  # documented; which of the three it names is a guess
             return Rejected(f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param)
-    modalities = getattr(asked, "output_modalities", None)
+    modalities = getattr(requested, "output_modalities", None)
     if modalities is None or len(modalities) == 1:
         return None
     # Text or audio, not both: the service's text for the beta's pairs, with today's names.
@@ -196,14 +196,14 @@ def _unanswerable(asked: Any, path: str) -> Rejected | None:
 
 
 def _respond(event: ResponseCreate, state: SessionState) -> Command:
-    asked = event.response or ResponseFields()
-    if (problem := _unanswerable(asked, "response")) is not None:
+    requested = event.response or ResponseFields()
+    if (problem := _unanswerable(requested, "response")) is not None:
         return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
     if state.session["type"] == "transcription":  # the text is a guess
         problem_text = "A transcription session does not create responses."
         return Rejected(problem_text, code="invalid_parameter", event_id=event.event_id)
     entries: list[AddMessage | AddCall | AddResult | str] = []
-    for index, entry in enumerate(asked.input or ()):
+    for index, entry in enumerate(requested.input or ()):
         found = (
             entry.id
             if isinstance(entry, ItemReference)
@@ -214,32 +214,32 @@ def _respond(event: ResponseCreate, state: SessionState) -> Command:
         if not isinstance(found, Approve):
             entries.append(found)
     return commands.Respond(
-        asked.instructions,
-        asked.metadata,
+        requested.instructions,
+        requested.metadata,
         event.event_id,
-        changes=_changes(asked),
-        aside=asked.conversation == "none",
-        input=None if asked.input is None else tuple(entries),
+        changes=_changes(requested),
+        aside=requested.conversation == "none",
+        input=None if requested.input is None else tuple(entries),
     )
 
 
-def _changes(asked: ResponseFields) -> Json:
+def _changes(requested: ResponseFields) -> Json:
     """What one response changes of the session's settings."""
     changes: Json = {}
-    if asked.instructions is not None:
-        changes["instructions"] = asked.instructions
-    if asked.output_modalities is not None:
-        changes["speaks"] = asked.output_modalities == ["audio"]
-    if asked.max_output_tokens is not None:
-        changes["max_output_tokens"] = session_object.limit(asked.max_output_tokens)
-    if asked.tool_choice is not None:
-        changes["tool_choice"] = session_object.tool_choice(asked.model_dump()["tool_choice"])
-    if asked.tools is not None:
-        tools = [tool.model_dump(exclude_unset=True) for tool in asked.tools]
-        changes |= {"tools": tools, "servers": tool_servers(tools, asks=True)}
-    if asked.reasoning is not None:
-        changes["effort"] = asked.reasoning.effort or ""
-    output = asked.audio.output if asked.audio is not None else None
+    if requested.instructions is not None:
+        changes["instructions"] = requested.instructions
+    if requested.output_modalities is not None:
+        changes["speaks"] = requested.output_modalities == ["audio"]
+    if requested.max_output_tokens is not None:
+        changes["max_output_tokens"] = session_object.limit(requested.max_output_tokens)
+    if requested.tool_choice is not None:
+        changes["tool_choice"] = session_object.tool_choice(requested.model_dump()["tool_choice"])
+    if requested.tools is not None:
+        tools = [tool.model_dump(exclude_unset=True) for tool in requested.tools]
+        changes |= {"tools": tools, "servers": tool_servers(tools, approvals=True)}
+    if requested.reasoning is not None:
+        changes["effort"] = requested.reasoning.effort or ""
+    output = requested.audio.output if requested.audio is not None else None
     if output is not None and output.voice is not None:
         changes["voice"] = output.voice if isinstance(output.voice, str) else output.voice.id
     if output is not None and output.format is not None:

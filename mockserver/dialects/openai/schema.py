@@ -1,8 +1,8 @@
-"""The shape of every event that OpenAI's dialect sends, in wire order; how shapes are written: see wire.py."""
+"""The schema of each event that OpenAI's dialect sends, in wire order. How schemas are written: dialects/schema.py."""
 
 from __future__ import annotations
 
-from mockserver.dialects.schema import Events, Shape
+from mockserver.dialects.schema import Events, Schema
 
 TEXT = (str, None)
 COUNT = (int, None)
@@ -81,7 +81,7 @@ _RETRIEVED = [
     )
 ]
 _FAILED = ({"type": str, "message": str, "code?": object}, None)
-_OTHERS: tuple[Shape, ...] = (
+_OTHERS: tuple[Schema, ...] = (
     {"id": str, "type": "function_call", "status": str, "name": str, "call_id": str, "arguments": str},
     {"id": str, "type": "function_call_output", "call_id": str, "output": str},
     {
@@ -105,7 +105,7 @@ _OTHERS: tuple[Shape, ...] = (
 )
 
 
-def _items(content: Shape) -> tuple[Shape, ...]:
+def _items(content: Schema) -> tuple[Schema, ...]:
     message = {"id": str, "type": "message", "status": str, "role": str, "content": content, "phase?": str}
     return (message, *_OTHERS)
 

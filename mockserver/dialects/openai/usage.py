@@ -1,7 +1,7 @@
 """How OpenAI counts and charges: tokens of a response by formulas fitted to recordings, and a dated price table.
 
-Exact for recorded sound and answers where their pieces are the recorded ones; text that the client sent is counted
-about right, for the service's own tokenizer is not here.
+Counts of recorded audio, and of responses with the recorded pieces, are exact. Counts of the client's texts are
+approximate: the service's tokenizer is not part of this.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Response
 
 ITEM_TOKENS, SPOKEN_ITEM_TOKENS = 4, 8
-"""What an item adds to its content, typed or spoken: exact for the two recorded first turns."""
+"""Tokens that a text or spoken item counts beside its content: exact for the two recorded first turns."""
 TOOLS_SHARE = 0.75
-"""Of a schema's JSON that much is counted, about: the service writes it down more briefly."""
+"""The share of a schema's JSON that counts, about: the service has a shorter form of it."""
 PREAMBLE_TOKENS = 284
-"""What the second generation is told besides: so much more it counted for a recorded conversation."""
+"""Tokens that the second generation counts in addition, as in a recorded conversation."""
 CALL_TOKENS = 8
-"""What a function call adds to its name and arguments (6 of 6 recorded)."""
+"""Tokens that a function call counts beside its name and arguments (6 of 6 recorded)."""
 THOUGHT = {"low": 17, "medium": 64, "high": 192, "xhigh": 384}
-"""Tokens thought when an effort was asked for. A guess: 17 was recorded once, and none in the other answers."""
+"""Reasoning tokens by effort. A guess: 17 was recorded once, and 0 in the other responses."""
 CACHE_UNIT = 64
 CACHE_SLACK = 4
-"""A prompt was found in the cache to the 384th token when the response before had come to 383."""
+"""Recorded: 384 tokens of a prompt were cached after a response of 383 tokens."""
 
 
 CONTEXT_TOKENS = 28_224
-"""As much as gpt-realtime reads, documented: its window of 32k without the longest answer. Others are taken alike."""
+"""What gpt-realtime reads (documented): its window of 32k tokens without the longest response. A guess for others."""
 
 
 class Reading:
-    """What of a conversation the model still reads: the oldest items are dropped when there are too many tokens."""
+    """The items that the model still reads: the oldest are dropped when the context has too many tokens."""
 
     def __init__(self) -> None:
         self._dropped: set[Item] = set()
 
     def of(self, items: Sequence[Item], truncation: object, fixed: int) -> tuple[int, int]:
-        """Text and audio tokens of those that are left beside `fixed` tokens of instructions and tools, by the
-        session's `truncation`. What the service does when it is `disabled` is not known: nothing is dropped then."""
+        """Text and audio tokens of the items that are left beside `fixed` tokens of instructions and tools, by the
+        session's `truncation`. If that is `disabled`, nothing is dropped (a guess)."""
         kept = [item for item in items if item not in self._dropped] if self._dropped else items
         text, audio = sum(map(_text_of, kept)), sum(map(_audio_of, kept))
-        asked = truncation if isinstance(truncation, dict) else {}
-        most = (asked.get("token_limits") or {}).get("post_instructions") or max(0, CONTEXT_TOKENS - fixed)
+        rule = truncation if isinstance(truncation, dict) else {}
+        most = (rule.get("token_limits") or {}).get("post_instructions") or max(0, CONTEXT_TOKENS - fixed)
         if truncation == "disabled" or text + audio <= most:
             return text, audio
         for item in kept:
-            if text + audio <= most * asked.get("retention_ratio", 1):
+            if text + audio <= most * rule.get("retention_ratio", 1):
                 break
             self._dropped.add(item)
             text, audio = text - _text_of(item), audio - _audio_of(item)
@@ -63,12 +63,13 @@ class Reading:
 
 
 def tokens_of(response: Response, session: Mapping[str, Any], model: Model, before: int, reading: Reading) -> Tokens:
-    """What a response comes to. As much as the one `before` it came to may be cached; 0 for the first."""
-    if not _generated(response):
-        return Tokens()
+    """The tokens of a response. Up to `before` of them may be cached: the tokens of the last response, at first 0."""
+    if not response.output and response.status != "completed":
+        return Tokens()  # cut before any output (beta logs)
     settings = response.settings
-    fixed = _counted(settings.instructions) + _tools(session.get("tools") if settings.tools is None else settings.tools)
-    fixed += PREAMBLE_TOKENS if model.reasons else 0
+    fixed = _counted(settings.instructions) + (PREAMBLE_TOKENS if model.reasons else 0)
+    if tools := session.get("tools") if settings.tools is None else settings.tools:
+        fixed += round(_counted(orjson.dumps(tools).decode()) * TOOLS_SHARE)
     text, audio = reading.of(response.counts.context, session.get("truncation"), fixed)
     text += fixed
     within = min(text + audio, before + CACHE_SLACK if before else 0)
@@ -84,7 +85,7 @@ def tokens_of(response: Response, session: Mapping[str, Any], model: Model, befo
 
 
 def usage(tokens: Tokens) -> dict[str, object]:
-    """The `usage` of a `response.done`, in wire order. `reasoning_tokens` is there only when some were thought."""
+    """The `usage` of a `response.done`, in wire order. `reasoning_tokens` is left out if it is 0."""
     text, audio = tokens.text + tokens.cached_text, tokens.audio + tokens.cached_audio
     written = tokens.text_out + tokens.thought
     details: dict[str, object] = {"text_tokens": written, "audio_tokens": tokens.audio_out}
@@ -110,7 +111,7 @@ def usage(tokens: Tokens) -> dict[str, object]:
 
 
 def total(tokens: Tokens) -> int:
-    """All of them."""
+    """The sum of all tokens."""
     return (
         tokens.text
         + tokens.cached_text
@@ -122,13 +123,8 @@ def total(tokens: Tokens) -> int:
     )
 
 
-def _generated(response: Response) -> bool:
-    """A response cut before any output counts nothing (beta logs)."""
-    return bool(response.output) or response.status == "completed"
-
-
 def _output(response: Response, model: Model) -> Tokens:
-    """Pieces and a constant for each message, by whether it is spoken; arguments, name and a constant for each call."""
+    """Output tokens: pieces and a constant for each message, arguments, name and a constant for each call."""
     counts, thought = response.counts, 0
     written = 0
     if counts.segments and response.settings.speaks:
@@ -142,18 +138,12 @@ def _output(response: Response, model: Model) -> Tokens:
     return Tokens(text_out=written, thought=thought, audio_out=round(spoken_ms) // 50)
 
 
-def _tools(tools: object) -> int:
-    return round(_counted(orjson.dumps(tools).decode()) * TOOLS_SHARE) if tools else 0
-
-
 def _call(item: Item) -> int:
     return _counted(item.arguments) + len(item.name.split("_")) + CALL_TOKENS
 
 
 def _text_of(item: Item) -> int:
-    if item.kind == "call":
-        return _call(item)
-    if item.kind == "request":
+    if item.kind in ("call", "request"):
         return _call(item)
     if item.kind == "hosted":  # as a call and its result: a guess
         return _call(item) + _counted(item.output or item.error) + ITEM_TOKENS
@@ -166,12 +156,12 @@ def _text_of(item: Item) -> int:
 
 
 def _audio_of(item: Item) -> int:
-    """10 a second of the caller, 20 a second of the assistant."""
+    """10 tokens a second of the user's audio, 20 of the assistant's."""
     return audio_tokens(item.heard_ms) + round(item.spoken_ms) // 50
 
 
 def audio_tokens(heard_ms: float) -> int:
-    """Of a spoken turn."""
+    """Audio tokens of a spoken turn of that many milliseconds."""
     return int(heard_ms) // 100
 
 
@@ -181,22 +171,23 @@ def _counted(text: str) -> int:
 
 
 TRANSCRIBED_BY_TOKENS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")
-"""Models (and their variants) that count tokens; the others count seconds."""
+"""Prefixes of transcription models that count tokens; the others count seconds."""
 
 
 def counts_tokens(transcriber: str) -> bool:
+    """Whether a transcription model is billed by tokens."""
     return transcriber.startswith(TRANSCRIBED_BY_TOKENS)
 
 
 def transcription_tokens(heard_ms: float, pieces: int) -> Tokens:
-    """10 a second of sound, and the deltas and two (2 of 2 recorded)."""
+    """Input: 10 tokens a second of audio. Output: the deltas and two (2 of 2 recorded)."""
     return Tokens(audio=audio_tokens(heard_ms), text_out=pieces + 2)
 
 
 def transcription_usage(transcriber: str, heard_ms: float, pieces: int) -> dict[str, object]:
     """The `usage` of a transcript: tokens or whole seconds, by the model."""
     if not counts_tokens(transcriber):
-        # 2.796 and 2.668 s were both 3; whether it rounds or always up is unknown.
+        # 2.796 and 2.668 s both counted 3: that it rounds up is a guess.
         return {"type": "duration", "seconds": -int(-heard_ms // 1000)}
     counted = transcription_tokens(heard_ms, pieces)
     return {

@@ -24,7 +24,7 @@ from mockserver.dialects.xai.usage import usage
 from mockserver.protocol.commands import Command, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
-    ApprovalAsked,
+    ApprovalRequested,
     AudioSent,
     CallEnded,
     CallStarted,
@@ -212,7 +212,7 @@ class Xai:
                 yield from self._response_ended(fact.response)
             case Expired():
                 yield from self._expired(fact)
-            case ItemRetrieved() | ApprovalAsked() | LimitsUpdated():
+            case ItemRetrieved() | ApprovalRequested() | LimitsUpdated():
                 pass  # xAI has no such requests and approvals, and reports no limits
             case Refused():
                 if (refused := refusal(fact)) is not None:

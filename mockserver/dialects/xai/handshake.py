@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 
 import orjson
+from typing_extensions import assert_never
 
 from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
 from mockserver.dialects.xai.parse import check_session
 from mockserver.protocol.limits import Limits
 
-# The first two are recorded; they are how the gRPC library tonic spells its status codes, and so the others are taken
-# from there.
+# The first two are recorded. They are the texts of the status codes in the gRPC library tonic, from which the others
+# are taken.
 _INVALID = "Client specified an invalid argument"
 _FORBIDDEN = "The caller does not have permission to execute the specified operation"
 _UNAUTHENTICATED = "The request does not have valid authentication credentials"
@@ -32,7 +33,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 @dataclass(frozen=True, slots=True)
 class XaiHandshake:
-    """api.x.ai: bodies of two flat strings. Dates differ in how a wrong key is answered."""
+    """api.x.ai: bodies are two flat strings. Dates differ in how a wrong key is answered."""
 
     wrong_key: Refusal
     secret_prefix: str = "xai-realtime-client-secret-"
@@ -48,9 +49,16 @@ class XaiHandshake:
         scheme, _, token = (authorization or "").strip().partition(" ")
         credential = token.strip() if scheme.lower() == "bearer" else ""
         if not credential and offered is not None:
-            # Documented for ephemeral secrets. Whether an API key works there too is not known; it does here.
+            # Documented for ephemeral secrets. That an API key works there too is a guess.
             credential = offered.removeprefix(self.subprotocol_prefix)
-        return self._asked(HandshakeRequest(credential or None, offered), query)
+        names = [name for name, _ in query]
+        for name in ("model", "conversation_id", "reasoning.effort"):
+            if names.count(name) > 1:
+                return Refusal(400, _INVALID, f"The query parameter {name!r} may be given once.")
+        values = dict(query)
+        if (effort := values.get("reasoning.effort")) not in (None, "high", "none"):
+            return Refusal(400, _INVALID, f"reasoning.effort must be 'high' or 'none', not {effort[:64]!r}.")
+        return HandshakeRequest(credential or None, offered, values.get("model"), values.get("conversation_id"))
 
     def _offered(self, subprotocols: str | None) -> str | Refusal | None:
         if subprotocols is None:
@@ -63,21 +71,11 @@ class XaiHandshake:
             return Refusal(400, _INVALID, f"Offer one subprotocol of the form {self.subprotocol_prefix}<token>.")
         return ours[0] if ours else None
 
-    def _asked(self, asked: HandshakeRequest, query: Query) -> HandshakeRequest | Refusal:
-        names = [name for name, _ in query]
-        for name in ("model", "conversation_id", "reasoning.effort"):
-            if names.count(name) > 1:
-                return Refusal(400, _INVALID, f"The query parameter {name!r} may be given once.")
-        values = dict(query)
-        if (effort := values.get("reasoning.effort")) not in (None, "high", "none"):
-            return Refusal(400, _INVALID, f"reasoning.effort must be 'high' or 'none', not {effort[:64]!r}.")
-        return replace(asked, model=values.get("model"), conversation_id=values.get("conversation_id"))
-
-    def check(self, asked: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
+    def check(self, request: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         call_id = dict(query).get("call_id")
         if call_id is None:
             return None
-        if (asked.credential or "").startswith(self.secret_prefix):  # documented; status and text are guesses
+        if (request.credential or "").startswith(self.secret_prefix):  # documented; status and text are guesses
             error = "An ephemeral token cannot join a call. Use an API key."
             return Refusal(403, _FORBIDDEN, error, advice=SERVED)
         # What the service says of an unknown call was not seen.
@@ -97,6 +95,8 @@ class XaiHandshake:
                 return Refusal(429, _EXHAUSTED, "Too many requests for this team.", denied.retry_after_s)
             case "crowded":  # refused at connect, as observed; the status is a guess
                 return Refusal(429, _EXHAUSTED, "Too many concurrent sessions for this team.", denied.retry_after_s)
+            case _:
+                assert_never(denied.why)
 
     def outage(self, status: int, retry_after_s: int | None) -> Refusal:
         code, error = _OUTAGES.get(status) or (
@@ -108,18 +108,18 @@ class XaiHandshake:
 
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
         try:
-            asked = orjson.loads(body or b"{}")
+            request = orjson.loads(body or b"{}")
         except orjson.JSONDecodeError as problem:
             return _misshaped(str(problem))
-        if not isinstance(asked, dict):
+        if not isinstance(request, dict):
             return _misshaped("expected an object")
-        if (session := asked.get("session")) is not None:
-            # One page of the vendor says it is not supported, another documents it: it is checked, and not applied.
+        if (session := request.get("session")) is not None:
+            # The vendor's pages differ on whether it is supported: it is checked, but not applied.
             if not isinstance(session, dict):
                 return _misshaped("session: expected an object")
             if (rejected := check_session(session)) is not None:
                 return Refusal(400, _INVALID, rejected.message)
-        return _seconds(asked.get("expires_after"), limits)
+        return _seconds(request.get("expires_after"), limits)
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
         return None
@@ -143,7 +143,7 @@ def _misshaped(problem: str) -> Refusal:
 
 
 def _seconds(expires_after: object, limits: Limits) -> int | Refusal:
-    """Seconds from `{"seconds": N}`, the default when nothing is asked for; other keys are tolerated."""
+    """Seconds from `{"seconds": N}`; without it the default. Other keys are ignored."""
     default, most = limits.secret_seconds or 0, limits.secret_max_seconds or 0
     if expires_after is None:
         return default
@@ -168,9 +168,9 @@ _OUTAGES = {
     500: (_INTERNAL, "The service failed to process the request. Please try again later."),
     504: (_EXPIRED, "The service did not answer in time. Please try again later."),
 }
-"""Status by status, where the texts of `refuse` do not say it; those of 404 and 5xx are guesses."""
+"""Code and text by status. Those of 404 and 5xx are guesses."""
 
 
 UNAUTHENTICATED = XaiHandshake(Refusal(401, _UNAUTHENTICATED, _KEY_NOT_TAKEN))
 INVALID_ARGUMENT = XaiHandshake(Refusal(400, _INVALID, _KEY_NOT_TAKEN))
-"""Since September 2026 a wrong key is answered with 400 (observed); tutorials and pages of before say 401."""
+"""Since September 2026 a wrong key is answered with 400 (observed); earlier tutorials and pages say 401."""

@@ -75,8 +75,8 @@ def _command(event: ClientEvent, data: str) -> Command:
         case BufferAppend():
             return _append(event)
         case ResponseCreate():
-            asked = event.response or ResponseFields()
-            return commands.Respond(asked.instructions, asked.metadata)
+            requested = event.response or ResponseFields()
+            return commands.Respond(requested.instructions, requested.metadata)
         case ItemCreate():
             return _add(event)
         case SessionUpdate():
@@ -97,10 +97,10 @@ def _command(event: ClientEvent, data: str) -> Command:
 
 def _configure(session: SessionFields, data: str) -> Command:
     try:
-        asked = orjson.loads(data)["session"]
+        requested = orjson.loads(data)["session"]
     except orjson.JSONDecodeError as error:  # pydantic lets NaN and numbers beyond a double pass
         return Rejected(f"The message is not valid JSON: {error}")
-    return commands.Configure(changes_of(session), asked)
+    return commands.Configure(changes_of(session), requested)
 
 
 def _append(event: BufferAppend) -> Command:
@@ -147,22 +147,22 @@ def changes_of(session: SessionFields) -> dict[str, object]:
     return changes
 
 
-def _turn_detection(asked: TurnDetection | None) -> commands.TurnDetection | None:
-    if asked is None or asked.type is None:
+def _turn_detection(requested: TurnDetection | None) -> commands.TurnDetection | None:
+    if requested is None or requested.type is None:
         return None
 
     def given(value: float | None, default: float) -> float:
         return default if value is None else value
 
     turns = TurnSettings(
-        given(asked.threshold, XAI_TURNS.threshold),
-        int(given(asked.silence_duration_ms, XAI_TURNS.silence_duration_ms)),
-        int(given(asked.prefix_padding_ms, XAI_TURNS.prefix_padding_ms)),
+        given(requested.threshold, XAI_TURNS.threshold),
+        int(given(requested.silence_duration_ms, XAI_TURNS.silence_duration_ms)),
+        int(given(requested.prefix_padding_ms, XAI_TURNS.prefix_padding_ms)),
     )
-    idle_ms = None if asked.idle_timeout_ms is None else int(asked.idle_timeout_ms)
+    idle_ms = None if requested.idle_timeout_ms is None else int(requested.idle_timeout_ms)
     # create_response false is accepted and not applied (clients' live checks).
     return commands.TurnDetection(
-        turns, interrupt_response=asked.interrupt_response is not False, idle_timeout_ms=idle_ms
+        turns, interrupt_response=requested.interrupt_response is not False, idle_timeout_ms=idle_ms
     )
 
 
@@ -176,10 +176,10 @@ def _audio_changes(audio: Audio) -> dict[str, object]:
         if side.transport is not None:
             changes[f"binary_{name}"] = side.transport == "binary"
     if audio.input is not None and "transcription" in audio.input.model_fields_set:
-        asked = audio.input.transcription
-        changes["transcribe"] = asked is not None
-        changes["language"] = asked and asked.language_hint
-        changes["keyterms"] = tuple((asked and asked.keyterms) or ())
+        requested = audio.input.transcription
+        changes["transcribe"] = requested is not None
+        changes["language"] = requested and requested.language_hint
+        changes["keyterms"] = tuple((requested and requested.keyterms) or ())
     if audio.output is not None and audio.output.speed is not None:
         changes["speed"] = audio.output.speed
     return changes

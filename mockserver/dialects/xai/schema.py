@@ -1,11 +1,11 @@
-"""The shape of every event that xAI's dialects send, in wire order; how shapes are written: see wire.py.
+"""The schema of each event that xAI's dialects send, in wire order. How schemas are written: dialects/schema.py.
 
-What the service echoes as the client sent it is any object here.
+An object that the service echoes as the client sent it may be any object here.
 """
 
 from __future__ import annotations
 
-from mockserver.dialects.schema import Events, Shape
+from mockserver.dialects.schema import Events, Schema
 
 TEXT = (str, None)
 
@@ -42,7 +42,7 @@ _CONFIGURED = {
 }
 
 
-def _head(kind: str, *roles: str) -> dict[str, Shape]:
+def _head(kind: str, *roles: str) -> dict[str, Schema]:
     status = ("in_progress", "completed", "incomplete", "cancelled")
     return {"id": str, "object": "realtime.item", "type": kind, "status": status, "role": roles}
 
@@ -151,4 +151,4 @@ EVENTS: Events = {
         **_INDEXED,
     },
 }
-"""All of them end with a null link, but for four."""
+"""All but four events end with a null link."""

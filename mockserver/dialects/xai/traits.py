@@ -1,4 +1,4 @@
-"""How xAI's sessions behave: its traits, its pace and how it cuts a text into segments."""
+"""How xAI's sessions behave: traits, pace, and how a text is cut into segments."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from mockserver.protocol.pacing import Rhythm, plan
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')”’]*(?=\s|$)")
 
-
 _LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
-"""No voice is asked for more words at once: a text without full stops may be a book."""
+"""At most 60 words are synthesized at once: a text without full stops may be long."""
 
 
 FIRST_SEGMENT_WORDS = 7
@@ -22,8 +21,8 @@ FIRST_SEGMENT_WORDS = 7
 
 
 def segments(text: str) -> list[str]:
-    """Cut an answer as the service does: first to the last sentence that ends within seven words, or after seven
-    words; then sentence by sentence (fits every recorded transcript). Joined, the pieces give the text."""
+    """Cut a response's text as the service does: first after the last sentence that ends within seven words, else after
+    seven words; then sentence by sentence (fits the recorded transcripts). Joined, the segments give the text."""
     words = list(re.finditer(r"\s*\S+", text))
     if not words:
         return []

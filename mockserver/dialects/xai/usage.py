@@ -13,14 +13,14 @@ from mockserver.protocol.facts import Response, ResponseCounts
 _TOKEN = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?|[^\W\d_]+|\d|[^\w\s]|_")
 
 SPOKEN_TURN_TOKENS = 3
-"""A spoken turn counts three text tokens more than its words (one recorded turn, twice; unexplained)."""
+"""Text tokens that a spoken turn counts beside its words (one recorded turn, twice; unexplained)."""
 
 CONNECT_LEAD_S = 0.25
-"""The connection is older than its first `ping` by about this (fits 16 of 17 recorded values from 0.23 to 0.30 s)."""
+"""Seconds by which the connection is older than its first `ping` (0.23 to 0.30 s fit 16 of 17 recorded values)."""
 
 
 def text_tokens(text: str) -> int:
-    """PacedText (a contraction is one), single digits and single marks: exact for every recorded transcript.
+    """Words (a contraction is one), single digits and single marks: exact for the recorded transcripts.
 
     Letters beyond ASCII and the typographic apostrophe are a guess.
     """
@@ -28,12 +28,12 @@ def text_tokens(text: str) -> int:
 
 
 def audio_tokens(seconds: float, segments: int) -> int:
-    """Tokens of spoken output: 50 a second, one, and a quarter for each further segment (19 of 20 recorded)."""
+    """Tokens of spoken output: 50 a second, plus one, plus a quarter for each further segment (19 of 20 recorded)."""
     return floor(50 * seconds + 1 + 0.25 * (segments - 1) + 1e-9) if segments else 0
 
 
 def usage(response: Response) -> dict[str, object]:
-    """The `usage` of a `response.done`, in wire order. Only what is new since the last response counts as input."""
+    """The `usage` of a `response.done`, in wire order. Input counts what is new since the last response."""
     counts = response.counts
     text_in = _total(counts.typed) + _total(counts.heard) + SPOKEN_TURN_TOKENS * len(counts.heard)
     audio_in = floor(counts.heard_ms * 50 / 1000)  # 50 a second of the turn: one recorded turn, a guess
@@ -51,7 +51,7 @@ def usage(response: Response) -> dict[str, object]:
 
 
 def billable_seconds(counts: ResponseCounts) -> int:
-    """Whole seconds of the connection so far, or of its input audio when that is more; cumulative (recordings)."""
+    """Whole seconds of the connection so far, or of its input audio if that is longer; cumulative (recordings)."""
     return floor(max(counts.elapsed_s + CONNECT_LEAD_S, counts.input_audio_s))
 
 
