@@ -1,4 +1,4 @@
-"""Fault files: YAML or JSON to faults and back, the same as mappings in Python. Not the faults: see faults.py."""
+"""Fault files: YAML or JSON to faults and back, and the same as mappings in Python. The faults: kinds.py."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pydantic import ValidationError
 
 from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.documents.validation import advice, explain
-from mockserver.faults.kinds import KINDS, Fault, own_fields
+from mockserver.faults.kinds import KINDS, Fault, FaultBase, own_fields
 
 FaultSource = Mapping[str, Any] | Sequence[Fault | Mapping[str, Any]] | str | os.PathLike[str]
-"""What programs may call faults: a file's path, its content as a mapping, or a list of faults."""
-_SHARED = ("at", "nth", "response", "session", "times", "probability", "name")
+"""Faults as a program may give them: a file's path, its content as a mapping, or a list of faults."""
+_SHARED = tuple(FaultBase.__dataclass_fields__)
 _DO = ", ".join(KINDS)
 _AT_TIME = re.compile(r"(\bat:\s+)(time:\s*[0-9.]+\s*[a-z]*)")
-"""What reads best is no YAML: a text with a colon in it needs quotes."""
+"""`at: time: 5s` is not YAML: a text with a colon in it needs quotes, which are added."""
 
 
 class FaultError(ValueError):
-    """One line: where, what was expected, what was found."""
+    """A fault that cannot be used: one line with the place, what was expected and what was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultFile:
-    """Faults in order, and the seed that decides about probabilities; None if none is given."""
+    """Faults in order, and the seed that decides about probabilities; None if the file has none."""
 
     faults: tuple[Fault, ...]
     seed: str | None = None
@@ -54,7 +54,7 @@ def parse(text: str, source: str = "<text>") -> FaultFile:
 
 
 def faults_from(faults: FaultSource) -> FaultFile:
-    """What a program says. Raises FaultError."""
+    """The faults that a program gives. Raises FaultError."""
     if isinstance(faults, str | os.PathLike):
         return load(faults)
     if isinstance(faults, Fault):
@@ -63,36 +63,32 @@ def faults_from(faults: FaultSource) -> FaultFile:
 
 
 def as_line(fault: Fault) -> str:
-    """A fault in one line, as a file has it."""
+    """A fault in one line, as in a file."""
     return yaml.safe_dump(as_mapping(fault), default_flow_style=True, sort_keys=False, width=10_000).strip()
 
 
 def as_text(faults: Iterable[Fault], seed: str | None = None) -> str:
-    """Faults as a file."""
+    """Faults as the text of a file."""
     head = [] if seed is None else [f"seed: {seed}"]
     return "\n".join([*head, "faults:", *(f"  - {as_line(fault)}" for fault in faults)]) + "\n"
 
 
 def as_mapping(fault: Fault) -> dict[str, Any]:
-    """A fault as a file has it; what is as usual is left out."""
-    own = {name: getattr(fault, name) for name in own_fields(type(fault))}
-    usual = fault.__dataclass_fields__
-    own = {name: _spelt(name, value) for name, value in own.items() if value != usual[name].default}
-    shared = {name: getattr(fault, name) for name in _SHARED[1:]}
-    shared = {name: value for name, value in shared.items() if value != usual[name].default}
-    return {"at": fault.at, **shared, "do": _do_of(fault, own)}
-
-
-def _do_of(fault: Fault, own: dict[str, Any]) -> object:
-    names = own_fields(type(fault))
-    value = getattr(fault, names[0]) if names else None
-    if isinstance(value, int | float):
+    """A fault as a file has it, without fields that have their default."""
+    names, defaults = own_fields(type(fault)), fault.__dataclass_fields__
+    own = {name: getattr(fault, name) for name in names}
+    own = {name: _formatted(name, value) for name, value in own.items() if value != defaults[name].default}
+    shared = {name: getattr(fault, name) for name in _SHARED if name != "at"}
+    shared = {name: value for name, value in shared.items() if value != defaults[name].default}
+    do: object = {fault.kind: own} if own else fault.kind
+    main = getattr(fault, names[0]) if names else None
+    if isinstance(main, int | float):
         own.pop(names[0], None)
-        return {fault.kind: _spelt(names[0], value), **own}
-    return {fault.kind: own} if own else fault.kind
+        do = {fault.kind: _formatted(names[0], main), **own}
+    return {"at": fault.at, **shared, "do": do}
 
 
-def _spelt(name: str, value: Any) -> Any:
+def _formatted(name: str, value: Any) -> Any:
     if name != "seconds" or value is None:
         return value
     return f"{value:g}s" if value >= 1 or not value else f"{value * 1000:g}ms"
@@ -151,10 +147,10 @@ def _own_place(do: object, name: str, kind: type[Fault], keys: Keys) -> Keys:
 
 
 def _do(do: object, keys: Keys, where: Where) -> tuple[type[Fault], dict[str, Any]]:
-    """What is done, and the fault's own fields. The value beside its name is its main field, or a mapping of them."""
+    """The kind of a fault and its own fields. The value beside the kind is its main field, or a mapping of fields."""
     if isinstance(do, str):
         name, colon, value = do.partition(":")
-        do = {name.strip(): _plain(value)} if colon else {do.strip(): True}
+        do = {name.strip(): read_document(value, "do").data} if colon else {do.strip(): True}
     names = [key for key in do if key in KINDS] if isinstance(do, Mapping) else []
     if not isinstance(do, Mapping) or not do or not names:
         found = next(iter(do), "nothing") if isinstance(do, Mapping) else do
@@ -176,11 +172,6 @@ def _do(do: object, keys: Keys, where: Where) -> tuple[type[Fault], dict[str, An
             place = (*keys, names[0], key) if isinstance(value, Mapping) and key in value else (*keys, key)
             raise _wrong(where, place, f"{names[0]!r} has no {key!r}; {hint}")
     return kind, own
-
-
-def _plain(value: str) -> object:
-    """A value in a short form such as `close: 1011`."""
-    return read_document(value, "do").data
 
 
 def _wrong(where: Where, keys: Iterable[str | int], message: str) -> FaultError:

@@ -18,6 +18,7 @@ from typing_extensions import assert_never
 
 from mockserver.audio.formats import PCM_24K, AudioFormat
 from mockserver.faults.armed import Armed, FaultTarget, FaultWatch, TrafficEvent
+from mockserver.faults.audio import clipped, format_in, misrated, silent
 from mockserver.faults.early_end import ResponseEnder
 from mockserver.faults.files import as_line
 from mockserver.faults.kinds import (
@@ -47,7 +48,6 @@ from mockserver.faults.kinds import (
     Truncate,
     WrongRate,
 )
-from mockserver.faults.sound import clipped, misrated, silent, told_format
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
@@ -332,7 +332,7 @@ class FaultInjector:
     def _learn_formats(self, event: dict[str, Any]) -> None:
         session = event.get("session")
         if isinstance(session, dict):
-            self._formats = {side: told_format(session, side) for side in self._formats}
+            self._formats = {side: format_in(session, side) for side in self._formats}
 
 
 def _needs_event(fault: Fault) -> bool:

@@ -1,1 +1,1 @@
-"""What everything above speaks in: commands, facts, conversations, and the Peer seam. Values, without I/O."""
+"""The terms in which the packages above talk: commands, facts, conversations, and the `Peer` seam. No I/O."""

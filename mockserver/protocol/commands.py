@@ -1,4 +1,4 @@
-"""What a client asked for: frozen values without wire words. A dialect makes them, the session obeys them."""
+"""What a client requests: frozen values without wire names. A dialect makes them, the session obeys them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from mockserver.audio.vad.detector import TurnSettings
 
 @dataclass(frozen=True, slots=True)
 class TurnDetection:
-    """Server-side turn taking: what counts as a turn, and what a turn brings about."""
+    """Turn detection by the server: what counts as a turn, and what a turn causes.
+
+    turns: thresholds and times of the detector.
+    create_response: a turn that ends is answered.
+    interrupt_response: speech cuts a running response.
+    idle_timeout_ms: silence after a response that makes a silent turn; None is without limit.
+    """
 
     turns: TurnSettings
     create_response: bool = True
@@ -42,17 +48,33 @@ class ToolServer:
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Which calls an answer may make: `any`, `none`, or only those of one function or one MCP server."""
+    """Which calls a response may make: `any`, `none`, or only those of one function or one MCP server.
+
+    name: the function, or the server's tool; empty is any of the server's tools.
+    server: the label of the MCP server.
+    """
 
     kind: Literal["any", "none", "function", "server"] = "any"
     name: str = ""
-    """Of the function, or of the server's tool; empty means each of its tools."""
     server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The session as configured so far. `turn_detection` None means manual turns."""
+    """The session as configured so far, or as one response changes it.
+
+    turn_detection: None means manual turns.
+    transcribe: whether transcripts of the user's speech are requested.
+    language: the BCP-47 tag that the client hints at, for the transcriber.
+    keyterms: words that the client expects, for the transcriber.
+    binary_input, binary_output: audio travels in binary messages.
+    replace: words and how they are spoken instead.
+    resumable: whether a later connection may resume the conversation.
+    speaks: responses are audio; otherwise text.
+    max_output_tokens: None is without limit.
+    effort: how much the model reasons, in the service's words.
+    tools: the tools that a response has instead of the session's, as the client declared them.
+    """
 
     instructions: str = ""
     voice: str = ""
@@ -60,7 +82,6 @@ class Settings:
     turn_detection: TurnDetection | None = None
     transcribe: bool = False
     language: str | None = None
-    """A BCP-47 tag that the client hints at, for who transcribes."""
     keyterms: tuple[str, ...] = ()
     input_format: AudioFormat = PCM_24K
     output_format: AudioFormat = PCM_24K
@@ -69,14 +90,11 @@ class Settings:
     replace: Mapping[str, str] = field(default_factory=dict)
     resumable: bool = False
     speaks: bool = True
-    """Answers are spoken; else they are written."""
     max_output_tokens: int | None = None
     effort: str = ""
-    """How hard to think, in the service's words."""
     servers: tuple[ToolServer, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     tools: Sequence[Mapping[str, object]] | None = None
-    """As the client declared them, where a response has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +114,14 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """End the caller's turn by hand."""
+    """End the user's turn: commit the input buffer."""
 
     event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Forget the uncommitted input audio."""
+    """Drop the audio in the input buffer."""
 
 
 Role = Literal["user", "assistant", "system"]
@@ -111,21 +129,23 @@ Role = Literal["user", "assistant", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One content part: what was written or said. `kind` is the service's name for it, kept for the echo."""
+    """One content part: text, audio with its transcript in `text`, or an image.
+
+    kind: the service's name of the part, for the echo.
+    image: an image as a `data:` URL; `detail` is the resolution at which the model looks at it.
+    """
 
     kind: str
     text: str = ""
     audio: bytes = b""
     is_audio: bool = False
     image: str = ""
-    """A picture as a `data:` URL,"""
     detail: str = ""
-    """and how closely it is to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddMessage:
-    """Put a message into the conversation."""
+    """Add a message to the conversation, behind the item `after`; None is the end, `root` the start."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -136,7 +156,7 @@ class AddMessage:
 
 @dataclass(frozen=True, slots=True)
 class AddCall:
-    """Seed the conversation with a function call of earlier times."""
+    """Add a function call from before the session to the conversation."""
 
     name: str
     arguments: str
@@ -148,7 +168,7 @@ class AddCall:
 
 @dataclass(frozen=True, slots=True)
 class AddResult:
-    """Answer a function call. Any `call_id` is taken: real clients shorten long ids."""
+    """Add the output of a function call. The `call_id` may be unknown: real clients shorten long ids."""
 
     call_id: str
     output: str
@@ -159,7 +179,7 @@ class AddResult:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """Allow a call to an MCP server that was asked for, or refuse it."""
+    """Approve or refuse a requested call to an MCP server."""
 
     request_id: str
     approve: bool
@@ -171,7 +191,7 @@ class Approve:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Speak this text as the assistant, without asking the responder."""
+    """Speak this text as the assistant, without the responder."""
 
     text: str
     interruptible: bool = True
@@ -180,7 +200,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class DeleteItem:
-    """Take an item out of the conversation."""
+    """Remove an item from the conversation."""
 
     item_id: str
     event_id: str | None = None
@@ -188,7 +208,7 @@ class DeleteItem:
 
 @dataclass(frozen=True, slots=True)
 class RetrieveItem:
-    """Show an item as it stands."""
+    """Show an item as it is now."""
 
     item_id: str
     event_id: str | None = None
@@ -196,7 +216,7 @@ class RetrieveItem:
 
 @dataclass(frozen=True, slots=True)
 class TruncateItem:
-    """Keep of a spoken item only what was heard: its first `audio_end_ms` milliseconds."""
+    """Truncate an assistant's spoken item to what the user heard: its first `audio_end_ms` milliseconds."""
 
     item_id: str
     content_index: int
@@ -206,16 +226,20 @@ class TruncateItem:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer now. `metadata` comes back with the response, `changes` are fields of `Settings` for it alone."""
+    """Create a response.
+
+    metadata: what the response shows as its metadata.
+    changes: fields of `Settings` for this response alone.
+    aside: the response is outside the conversation, and may run beside another one.
+    input: what it answers instead of the conversation; a text is the id of one of its items.
+    """
 
     instructions: str | None = None
     metadata: Mapping[str, str] | None = None
     event_id: str | None = None
     changes: Mapping[str, object] = field(default_factory=dict)
     aside: bool = False
-    """Outside the conversation, and beside what goes on there."""
     input: tuple[AddMessage | AddCall | AddResult | str, ...] | None = None
-    """What to answer instead of the conversation; a text is the id of one of its items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +252,11 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A frame that asks for nothing we can do: why, and which field. Becomes an error event; the session lives on."""
+    """A frame that is no valid request. It becomes an error event, and the session goes on.
+
+    message, kind, code, param: the error's text, type, code, and the dotted path of the field.
+    event_id: the id of the client's event.
+    """
 
     message: str
     kind: str = "invalid_request_error"

@@ -1,4 +1,4 @@
-"""The items of one conversation, their order and what came before each. It makes no ids and renders nothing."""
+"""The items of one conversation and their order."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Literal
 from mockserver.protocol.commands import Part, Role
 
 Kind = Literal["message", "call", "result", "hosted", "listing", "request", "approval"]
-"""`hosted` is a call that the service made, `listing` what the tools of a server are, `request` the question whether a
-call may be made, and `approval` the answer."""
+"""`hosted` is a call that the service makes itself, `listing` the tools of an MCP server. A `request` asks the client
+to approve a call, and an `approval` answers that."""
 Status = Literal["in_progress", "completed", "incomplete"]
 
 
 MOST_ITEMS = 100_000
 MOST_BYTES = 64 << 20
-"""Text and sound of all items."""
+"""Bytes of text and audio of all items."""
 
 
 @dataclass(slots=True, eq=False)
 class SpokenSegment:
-    """A segment of an assistant's message, as far as it was sent."""
+    """A segment of an assistant's message, as far as it was sent: its text and milliseconds of audio."""
 
     text: str = ""
     ms: float = 0.0
@@ -31,7 +31,26 @@ class SpokenSegment:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One entry: a message, a function call, its result, what was hosted. Mutable while it is being spoken."""
+    """One entry of a conversation. It changes while it is spoken.
+
+    name, call_id, arguments, output: of calls and their results.
+    error: why a hosted call, or a listing, failed.
+    server: the label of the MCP server; empty for a tool of the service itself.
+    tools: of a listing, the names of the tools.
+    request_id: of an approval, and of a hosted call that needed one: the id of the request.
+    approved: of an approval; its `output` is the reason.
+    previous: the id of the item before it, at the time at which it was added.
+    replayed: it repeats an item of an earlier connection.
+    size: bytes of text and audio at the time at which it was added.
+    saved_s: the second from which a connection that resumes gets it; None until the response or connection is over.
+    truncated: the client truncated it: what is sent of it after that was not heard.
+    spoken: of an assistant's message: its segments in order.
+    heard_ms: of a spoken turn: milliseconds of its audio.
+    audio_parts: functions that make its audio in the format of the wire; empty if it is not known, or no longer kept.
+    bytes_per_ms: of that format.
+    kept_ms: of a truncated message: milliseconds that were heard.
+    phase: of an assistant's message: `commentary` if a function call follows it, else `final_answer`, or empty.
+    """
 
     id: str
     kind: Kind
@@ -43,57 +62,41 @@ class Item:
     arguments: str = ""
     output: str = ""
     error: str = ""
-    """Why a hosted call, or a listing, failed."""
     server: str = ""
-    """The label of the MCP server; empty for a tool of the service's own."""
     tools: tuple[str, ...] = ()
-    """Of a listing: their names."""
     request_id: str = ""
-    """Of an approval, and of a hosted call that needed one: the item that asked for it."""
     approved: bool = False
-    """Of an approval; `output` is the reason."""
     previous: str | None = None
-    """Id of the item before it, as it was when this one was added."""
     replayed: bool = False
-    """It repeats an item of an earlier connection."""
     size: int = 0
-    """Bytes of text and sound that it had when it was added."""
     saved_s: float | None = None
-    """From when on a connection that resumes gets it back; None until something ends that it belongs to."""
     truncated: bool = False
-    """The client said how much of it was heard; what is sent after that was not."""
     spoken: list[SpokenSegment] = field(default_factory=list)
-    """Of an assistant's message: its segments in order."""
     heard_ms: float = 0.0
-    """Of a spoken turn: how long its audio is."""
-    sounds: list[Callable[[], bytes]] = field(default_factory=list)
-    """Make what was said in it, in the format of the wire; none where it is not known, or not any more."""
+    audio_parts: list[Callable[[], bytes]] = field(default_factory=list)
     bytes_per_ms: float = 0.0
-    """Of that format."""
     kept_ms: float | None = None
-    """Of a truncated message: how much of it was heard."""
     phase: str = ""
-    """Of an assistant's message: `commentary` when a function call follows it, else `final_answer`; may be empty."""
 
     @property
     def text(self) -> str:
-        """All that was written or said in it."""
+        """Its texts and transcripts, joined."""
         return "".join(part.text for part in self.parts)
 
     @property
     def spoken_ms(self) -> float:
-        """How much of an assistant's message was sent as sound, and not truncated since."""
+        """Milliseconds of an assistant's message that were sent as audio, without what was truncated since."""
         return sum(segment.ms for segment in self.spoken)
 
     @property
-    def sound(self) -> bytes:
-        """What was said in it, as far as it was sent and not truncated; made when it is asked for."""
-        whole = b"".join(make() for make in self.sounds)
+    def audio(self) -> bytes:
+        """Its audio, as far as it was sent and not truncated; made on each call."""
+        whole = b"".join(make() for make in self.audio_parts)
         return whole if self.kept_ms is None else whole[: round(self.kept_ms * self.bytes_per_ms) // 2 * 2]
 
     def keep(self, heard_ms: int, *, erase: bool = False) -> None:
-        """Forget what was spoken after its first `heard_ms` milliseconds: whole words, by their share of a segment.
-        With `erase` forget all words, and the sound as well."""
+        """Drop what was spoken after the first `heard_ms` milliseconds: whole words, by their share of a segment. With
+        `erase` drop all words, and the audio."""
         if heard_ms >= self.spoken_ms:
             return
         self.truncated, self.kept_ms = True, heard_ms
@@ -112,24 +115,24 @@ class Item:
         self.parts = [Part(self.parts[0].kind if self.parts else "audio", kept, is_audio=True)]
 
 
-SOUND_BYTES = 4 << 20
-"""Of what callers said in a conversation so much is kept at the most, the newest: 87 s of PCM at 24 kHz."""
+AUDIO_BYTES = 4 << 20
+"""At most this much of the users' audio in a conversation is kept, the newest: 87 s of PCM at 24 kHz."""
 
 
 class Conversation:
-    """An ordered collection of items by id. Adding and finding take constant time, whatever its length."""
+    """An ordered collection of items by id. Adding at the end and finding take constant time. It makes no ids."""
 
     def __init__(self, id: str) -> None:
         self.id = id
         self.earlier: list[Item] = []
-        """What was said on connections before this one; remembered, but not announced here."""
+        """Items of the connections before this one; no events here show them."""
         self._items: dict[str, Item] = {}
         self._calls: Counter[str] = Counter()
         self._size = 0
         self._unsaved: list[Item] = []
         self._last: str | None = None
-        self._sounding: dict[Item, int] = {}
-        self._sound_bytes = 0
+        self._with_audio: dict[Item, int] = {}
+        self._audio_bytes = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -138,21 +141,21 @@ class Conversation:
         return iter(self._items.values())
 
     def called(self, call_id: str) -> bool:
-        """Whether a call of that id is in it."""
+        """Whether it has a call of that id."""
         return self._calls[call_id] > 0
 
     def full(self, item: Item) -> bool:
-        """Whether it would be too large with that item: no conversation comes near, and memory has an end."""
+        """Whether it would be too large with that item: above `MOST_ITEMS` or `MOST_BYTES`, which bound memory."""
         return len(self._items) >= MOST_ITEMS or self._size + _size(item) > MOST_BYTES
 
     def save(self, at: float) -> None:
-        """What was added since the last time is there to be resumed from `at` on."""
+        """Let connections that resume from `at` on get what was added since the last call."""
         for item in self._unsaved:
             item.saved_s = at
         self._unsaved.clear()
 
     def history(self, at: float | None) -> list[Item]:
-        """What a connection that resumes at that instant gets back; None is long after all of it."""
+        """The items that a connection that resumes at that instant gets; None is after everything was saved."""
         own = [item for item in self if not item.replayed]
         return self.earlier + [item for item in own if at is None or (item.saved_s is not None and item.saved_s <= at)]
 
@@ -161,8 +164,8 @@ class Conversation:
         return self._items.get(item_id)
 
     def add(self, item: Item, after: str | None = None) -> None:
-        """Put `item` at the end, or behind `after` (`"root"` is the head). An unknown `after` means the end."""
-        self._drop(item.id)  # an id that comes again stands at its new place
+        """Add an item at the end, or behind `after` (`"root"` is the start). An unknown `after` means the end."""
+        self._drop(item.id)  # an id that comes again moves
         self._unsaved.append(item)
         item.size = _size(item)
         self._size += item.size
@@ -177,25 +180,25 @@ class Conversation:
         self._insert(item)
 
     def _insert(self, item: Item) -> None:
-        """Rebuild the order with `item` behind its predecessor: linear, but only for placed items."""
+        """Rebuild the order with `item` behind its predecessor; takes linear time."""
         order = list(self._items.values())
         at = 0 if item.previous is None else list(self._items).index(item.previous) + 1
         order.insert(at, item)
         self._items = {each.id: each for each in order}
         self._last = order[-1].id
 
-    def hold(self, item: Item, sound: bytes) -> None:
-        """Keep what a caller said in an item, and forget the sound of the oldest items for it."""
-        item.sounds = [lambda: sound]
-        self._sounding[item] = len(sound)
-        self._sound_bytes += len(sound)
-        while self._sound_bytes > SOUND_BYTES:
-            oldest = next(iter(self._sounding))
-            self._sound_bytes -= self._sounding.pop(oldest)
-            oldest.sounds = []
+    def keep_audio(self, item: Item, audio: bytes) -> None:
+        """Keep the audio of a user's item, and drop the audio of the oldest items above `AUDIO_BYTES`."""
+        item.audio_parts = [lambda: audio]
+        self._with_audio[item] = len(audio)
+        self._audio_bytes += len(audio)
+        while self._audio_bytes > AUDIO_BYTES:
+            oldest = next(iter(self._with_audio))
+            self._audio_bytes -= self._with_audio.pop(oldest)
+            oldest.audio_parts = []
 
     def remove(self, item_id: str) -> Item | None:
-        """Take an item out; None when there is no such item."""
+        """Remove an item and return it; None if there is no such item."""
         item = self._drop(item_id)
         if item is not None and item_id == self._last:
             self._last = next(reversed(self._items), None)
@@ -211,5 +214,5 @@ class Conversation:
 
 
 def _size(item: Item) -> int:
-    """Bytes that a client's item takes, roughly; what the assistant says comes later, and is small."""
+    """Bytes of a client's item, about. What the assistant says is added later, and is small."""
     return len(item.output) + len(item.arguments) + sum(len(part.text) + len(part.audio) for part in item.parts)

@@ -1,6 +1,6 @@
-"""What happened in a session: frozen values without wire words. The session states them, a dialect renders them.
+"""What happened in a session: values without wire names. A session emits them, a dialect renders them as frames.
 
-Every dialect has a row for each fact; one that its service does not speak is an explicit empty row.
+Each dialect has a case for each fact; for a fact without an event it is empty.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_
 
 @dataclass(slots=True, eq=False)
 class ResponseCounts:
-    """What one response took in and gave out; a dialect turns it into its `usage`."""
+    """The input and output of one response, from which a dialect makes its `usage`.
+
+    typed: the user's texts since the last response.
+    heard: transcripts of the spoken turns since the last response; heard_ms: their milliseconds of speech.
+    segments: number of texts sent; runs: number of runs of texts between pieces of audio.
+    audio_seconds: seconds of audio sent, summed piece by piece as the service does.
+    elapsed_s: seconds from the connection's opening to the last audio.
+    input_audio_s: seconds of all input audio of the connection so far.
+    context: the items that the model was given, where usage counts them.
+    """
 
     typed: list[str] = field(default_factory=list)
-    """User texts since the last response."""
     heard: list[str] = field(default_factory=list)
-    """Transcripts of spoken turns since the last response."""
     heard_ms: float = 0.0
-    """Milliseconds of speech in those turns."""
     segments: int = 0
-    """Texts sent, and by how many runs between sounds."""
     runs: int = 0
     audio_seconds: float = 0.0
-    """Seconds sent, added delta by delta as the service does, never rounded."""
     elapsed_s: float = 0.0
-    """Since the connection opened, when the last audio left."""
     input_audio_s: float = 0.0
-    """All input audio of the connection so far, in seconds."""
     context: tuple[Item, ...] = ()
-    """What the model was given to answer, where that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlyEnd:
-    """How a response ends before it has said all."""
+    """How a response ends before it is complete."""
 
     status: Literal["failed", "incomplete"]
     reason: Reason
@@ -51,7 +52,14 @@ class EarlyEnd:
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """One answer, from its creation to its end."""
+    """One response, from its creation to its end.
+
+    error: of a failed response: `code: message`.
+    settings: those of the session when it began, with its own changes.
+    aside: it is not part of the conversation.
+    tokens: its tokens, where the service bills them; known at its end.
+    early_end: it ends like this as soon as it can.
+    """
 
     id: str
     metadata: Mapping[str, str] | None = None
@@ -62,18 +70,14 @@ class Response:
     output: list[Item] = field(default_factory=list)
     counts: ResponseCounts = field(default_factory=ResponseCounts)
     settings: Settings = field(default_factory=Settings)
-    """The session's as they were when it began, with its own changes."""
     aside: bool = False
-    """It is not part of the conversation."""
     tokens: Tokens = field(default_factory=Tokens)
-    """What it comes to, where tokens are billed; known at its end."""
     early_end: EarlyEnd | None = None
-    """It ends like this as soon as it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The connection was greeted."""
+    """The connection opened."""
 
     conversation_id: str
 
@@ -87,23 +91,29 @@ class Configured:
 
 @dataclass(frozen=True, slots=True)
 class ItemAdded:
-    """A client's item, or one remembered from before a reconnect, is in the conversation."""
+    """An item of the client, or of the conversation that is resumed, was added to the conversation."""
 
     item: Item
 
 
 @dataclass(frozen=True, slots=True)
 class ItemDeleted:
+    """An item was removed from the conversation."""
+
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRetrieved:
+    """The client wants to see an item."""
+
     item: Item
 
 
 @dataclass(frozen=True, slots=True)
 class ItemTruncated:
+    """An assistant's item was truncated to its first `audio_end_ms` milliseconds."""
+
     item: Item
     content_index: int
     audio_end_ms: int
@@ -111,23 +121,24 @@ class ItemTruncated:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The caller began to speak. `item` is the user's message that will hold it."""
+    """The user began to speak. `item` is the message for it; `resumed`: it is the same turn as before a pause."""
 
     item: Item
     at_ms: int
     resumed: bool
-    """It is the same turn as before a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
+    """The user stopped speaking."""
+
     item: Item
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The caller's turn is over. `announced` tells whether the start of speech has shown the item already."""
+    """The user's turn is over. `announced`: an event at the start of speech has shown the item."""
 
     item: Item
     announced: bool
@@ -140,7 +151,7 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class HeardSoFar:
-    """A first reading of what the caller says; later ones may revise it."""
+    """A first version of a transcript; later ones may revise it."""
 
     item: Item
     transcript: str
@@ -156,7 +167,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionFailed:
-    """There is no transcript of a spoken turn, which is answered all the same."""
+    """A spoken turn was not transcribed. It is answered nonetheless."""
 
     item: Item
     code: str
@@ -165,7 +176,7 @@ class TranscriptionFailed:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The caller stayed silent for the configured idle time; `item` is the silent turn."""
+    """The user was silent for the configured idle time; `item` is the silent turn."""
 
     item: Item
     start_ms: int
@@ -174,12 +185,14 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
+    """A response was created."""
+
     response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStarted:
-    """An assistant's message opens, with one audio part."""
+    """An assistant's message opens, with one content part."""
 
     response: Response
     item: Item
@@ -187,7 +200,11 @@ class MessageStarted:
 
 @dataclass(frozen=True, slots=True)
 class AudioSent:
-    """A piece of the answer's sound, encoded in the output format."""
+    """A piece of a response's audio, encoded in the output format.
+
+    first_after_s: of the first piece of a response: seconds since the response was created.
+    binary: it travels in a binary message.
+    """
 
     response: Response
     item: Item
@@ -195,13 +212,12 @@ class AudioSent:
     duration_s: float
     segment: int
     first_after_s: float | None
-    """On the first piece of a response: seconds since the response was created."""
     binary: bool
 
 
 @dataclass(frozen=True, slots=True)
 class WordsSent:
-    """A segment's text; its sound starts `start_s` seconds into the response's audio."""
+    """A segment's text, or a piece of it. Its audio starts `start_s` seconds into the response's audio."""
 
     response: Response
     item: Item
@@ -212,7 +228,7 @@ class WordsSent:
 
 @dataclass(frozen=True, slots=True)
 class MessageEnded:
-    """The message closes, complete or cut; `item` holds what was sent of it."""
+    """A message closes, complete or cut; `item` has what was sent of it."""
 
     response: Response
     item: Item
@@ -220,7 +236,7 @@ class MessageEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """A function call begins; `arguments` is what is being written, which the item holds once that is whole."""
+    """A function call begins. `item` gets the `arguments` when they are complete."""
 
     response: Response
     item: Item
@@ -229,7 +245,7 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """The call's arguments are whole."""
+    """A function call's arguments are complete."""
 
     response: Response
     item: Item
@@ -237,7 +253,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class HostedStarted:
-    """The service calls a tool by itself; `arguments` as of `CallStarted`."""
+    """The service calls a tool itself; `arguments` as in `CallStarted`."""
 
     response: Response
     item: Item
@@ -246,7 +262,7 @@ class HostedStarted:
 
 @dataclass(frozen=True, slots=True)
 class HostedEnded:
-    """That call is over: `item` has its output, or an error."""
+    """A call of the service is over: `item` has its output or error."""
 
     response: Response
     item: Item
@@ -254,7 +270,7 @@ class HostedEnded:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
-    """The service wants to call an MCP server and asks the client first; `item` is the question."""
+    """The service requests the client's approval of a call to an MCP server; `item` is the request."""
 
     response: Response
     item: Item
@@ -262,19 +278,21 @@ class ApprovalRequested:
 
 @dataclass(frozen=True, slots=True)
 class ToolsListed:
-    """A newly declared MCP server was asked for its tools: `item` names them, or has an error."""
+    """The tools of a newly declared MCP server: `item` names them, or has an error."""
 
     item: Item
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseEnded:
+    """A response is over: complete, cut, failed or incomplete."""
+
     response: Response
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The session has lasted as long as one may, or nothing has crossed the wire for as long as that may be."""
+    """The session ends after its maximum duration or, with `idle`, its maximum time without traffic, in seconds."""
 
     after_s: float
     idle: bool = False
@@ -307,8 +325,12 @@ Problem = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A well-formed request that cannot be met. `about` is the id it named, `event_id` the client's; `has_ms` of audio
-    are there where `requested_ms` would do."""
+    """A well-formed request that cannot be met.
+
+    about: the id that it named.
+    event_id: the id of the client's event.
+    has_ms, requested_ms: milliseconds of audio that there are, and that the request needs.
+    """
 
     problem: Problem
     about: str = ""
@@ -319,7 +341,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A frame that could not be read as a request."""
+    """A frame that is no valid request."""
 
     rejected: Rejected
 

@@ -1,4 +1,4 @@
-"""Identifiers from a seeded stream: same seed, same ids. Which shapes they have is a dialect's business."""
+"""Identifiers from seeded random streams: equal seeds, equal ids. A dialect decides on their form."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Ids(Protocol):
-    """What a session needs named. `at` is seconds since the connection opened: some ids tell when they were made."""
+    """The ids that a session needs. `at` is seconds since the connection opened, which some ids contain."""
 
     @property
     def session(self) -> str: ...
@@ -21,12 +21,12 @@ class Ids(Protocol):
 
 
 def stream(seed: str, purpose: str) -> random.Random:
-    """A random stream of its own for each purpose, so that one more draw here moves nothing there."""
+    """The random stream of a purpose: draws for one purpose do not change those of another."""
     return random.Random(f"{seed}/{purpose}")
 
 
 _FIXED = 0x4 << 76 | 0x2 << 62
-"""Version 4, and the variant."""
+"""The bits of version 4 and of the variant."""
 _FREE = (1 << 128) - 1 & ~(0xF << 76 | 0x3 << 62)
 
 

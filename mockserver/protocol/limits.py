@@ -1,4 +1,4 @@
-"""How much a team may have, as data: sessions, minutes, requests, secrets. Who counts is accounts.py and peer.py."""
+"""How much a team may use, as data: sessions, minutes, requests, client secrets."""
 
 from __future__ import annotations
 
@@ -11,60 +11,67 @@ MOST = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None leaves a limit to whoever is asked next: the team, then all teams, then the service.
+    """The limits of a team, of all teams, or of a service. None leaves a limit to the next of these.
 
-    Raises ValueError for a number that makes no sense.
+    max_sessions: sessions that are open at the same time.
+    requests_per_minute: handshakes and requests for client secrets together; without it they are not counted, since no
+        service documents its limit.
+    session_minutes: the maximum duration of a session.
+    idle_minutes: the maximum time without traffic in either direction; without it there is none, since no service
+        documents its limit.
+    resumption_minutes: how long a conversation can be resumed after its connection's end; 0 is not at all.
+    snapshot_ms: how long after a response, or a connection's end, a resuming connection gets the latest items.
+    secret_seconds: how long a client secret is valid if its request names no time.
+    secret_max_seconds: the longest time that a request may name.
+
+    Raises ValueError for a number that is out of range.
     """
 
     max_sessions: int | None = None
-    """Open at once."""
     requests_per_minute: int | None = None
-    """Handshakes and client secrets together; no service tells its own, so by default they are not counted."""
     session_minutes: float | None = None
-    """How long a session may last."""
     idle_minutes: float | None = None
-    """How long nothing may cross the wire, either way; no service tells its own, so by default it may for ever."""
     resumption_minutes: float | None = None
-    """How long a conversation is remembered after its connection's end; 0 is not at all."""
     snapshot_ms: float | None = None
-    """How long after a response, or a connection's end, the conversation can be taken up as it then is."""
     secret_seconds: int | None = None
-    """How long a client secret holds when its request names no time."""
     secret_max_seconds: int | None = None
-    """The longest time that it may name."""
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             value, least = getattr(self, each.name), _LEAST.get(each.name, 1)
             if value is not None and not (math.isfinite(value) and least <= value <= MOST):
                 raise ValueError(f"{each.name} must be at least {least} and at most {MOST}, not {value}")
-        if (asked := self.secret_seconds) and (most := self.secret_max_seconds) and asked > most:
-            raise ValueError(f"secret_seconds is {asked}, which is more than secret_max_seconds, {most}")
+        if (seconds := self.secret_seconds) and (most := self.secret_max_seconds) and seconds > most:
+            raise ValueError(f"secret_seconds is {seconds}, which is more than secret_max_seconds, {most}")
 
     def over(self, others: Limits) -> Limits:
-        """These, and where nothing is said here, the others."""
-        mine = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        given = {name: value for name, value in mine.items() if value is not None}
-        if (most := given.get("secret_max_seconds")) is not None and others.secret_seconds is not None:
-            given.setdefault("secret_seconds", min(most, others.secret_seconds))
-        if (asked := given.get("secret_seconds")) is not None and others.secret_max_seconds is not None:
-            given.setdefault("secret_max_seconds", max(asked, others.secret_max_seconds))
-        return dataclasses.replace(others, **given)
+        """These limits; where one is None, that of `others`."""
+        every = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        own = {name: value for name, value in every.items() if value is not None}
+        if (most := own.get("secret_max_seconds")) is not None and others.secret_seconds is not None:
+            own.setdefault("secret_seconds", min(most, others.secret_seconds))
+        if (seconds := own.get("secret_seconds")) is not None and others.secret_max_seconds is not None:
+            own.setdefault("secret_max_seconds", max(seconds, others.secret_max_seconds))
+        return dataclasses.replace(others, **own)
 
     @property
     def session_s(self) -> float:
+        """`session_minutes` in seconds; infinite without a limit."""
         return _seconds(self.session_minutes)
 
     @property
     def idle_s(self) -> float:
+        """`idle_minutes` in seconds; infinite without a limit."""
         return _seconds(self.idle_minutes)
 
     @property
     def resumption_s(self) -> float:
+        """`resumption_minutes` in seconds."""
         return (self.resumption_minutes or 0) * 60
 
     @property
     def snapshot_s(self) -> float:
+        """`snapshot_ms` in seconds."""
         return (self.snapshot_ms or 0) / 1000
 
 

@@ -1,4 +1,4 @@
-"""The one seam: what the pump hosts, and what faults wrap. Nothing here knows sockets, clocks or JSON."""
+"""The seam between sessions and sockets: what a connection hosts, and what faults wrap. No sockets, clocks or JSON."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from replay.cassette.frames import Binary, Frame, Outgoing, Text
 
 @dataclass(frozen=True, slots=True)
 class Torn:
-    """A message that breaks off in the middle of its WebSocket frame; the connection ends there."""
+    """A message that breaks off in the middle of its WebSocket frame, with which the connection ends."""
 
     message: Text | Binary
 
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """From now on nothing is read and nothing written, while TCP stays up: half open."""
+    """From here on nothing is read or written, while TCP stays up: the connection is half open."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultNote:
-    """For the journal alone: a fault struck, at an event."""
+    """For the journal alone: a fault was triggered, at an event."""
 
     fault: str
     event: str
@@ -31,7 +31,7 @@ class FaultNote:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What is done to the connection itself, and when. Only faults ask for it."""
+    """What a fault does to the connection itself, and when."""
 
     at: float
     frame: Torn | Mute | FaultNote
@@ -40,25 +40,27 @@ class Act:
 class Peer(Protocol):
     """One end of one connection, driven from outside. `now` is seconds since the connection opened.
 
-    A beat that is due at `now` happens before a message that arrives at `now`.
+    What is due at `now` happens before a message that arrives at `now`.
     """
 
     def receive(self, data: str | bytes, now: float) -> None:
-        """A text (`str`) or binary (`bytes`) message arrived. Never raises for what a client sent."""
+        """A text (`str`) or binary (`bytes`) message arrived. Raises nothing for a client's mistake."""
 
     def lost(self, now: float) -> None:
-        """The client went away; nothing more will be taken."""
+        """The client is gone; no more output is taken."""
 
     def next_due(self) -> float | None:
-        """When to call `take_output` next; None means only after input."""
+        """When to call `take_output` next; None is only after input."""
 
     def take_output(self, now: float) -> Sequence[Outgoing | Act]:
-        """Everything that happened up to and including `now`, oldest first, each frame once."""
+        """The frames up to and including `now`, oldest first, each once."""
 
 
 class ExpiringPeer:
-    """A peer up to an instant, or until nothing was heard of either side for `idle_s`; then it says its `last` frames,
-    made from the instant and whether it was idle, and is heard no more."""
+    """A peer that ends at the second `end_s`, or after `idle_s` seconds without traffic.
+
+    It then sends the frames that `last` makes from that second and from whether the connection was idle.
+    """
 
     def __init__(self, peer: Peer, end_s: float, idle_s: float, last: Callable[[float, bool], Iterable[Frame]]) -> None:
         self._peer = peer
@@ -101,16 +103,16 @@ class ExpiringPeer:
 
 
 class RefusedPeer:
-    """A peer that says its few frames at once, and hears nothing."""
+    """A peer that sends a few frames at once and ignores the client."""
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         self._frames = frames
 
     def receive(self, data: str | bytes, now: float) -> None:
-        """Too late."""
+        """Ignored."""
 
     def lost(self, now: float) -> None:
-        """As it was going to be."""
+        """Ignored."""
 
     def next_due(self) -> float | None:
         return 0.0 if self._frames else None

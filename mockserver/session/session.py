@@ -355,12 +355,12 @@ class Session:
         turn.announced, turn.respond = True, respond
         heard = self._responder.hear(self._pending.turns_heard)
         language, keyterms = self.settings.language, self.settings.keyterms
-        recognised = words(heard) or self._hearing.understand(taken.sound, taken.rate, language, keyterms)
+        recognised = words(heard) or self._hearing.understand(taken.audio, taken.rate, language, keyterms)
         turn.said, turn.failure = recognised or UNINTELLIGIBLE, heard if isinstance(heard, NotTranscribed) else None
         turn.item.heard_ms = turn.end_ms - turn.start_ms
-        if self.dialect.traits.items.keeps_audio and turn.item.heard_ms and len(taken.sound):
-            kept = taken.sound[-round(turn.item.heard_ms * taken.rate / 1000) :]
-            self.conversation.hold(turn.item, encode(kept, self.settings.input_format))
+        if self.dialect.traits.items.keeps_audio and turn.item.heard_ms and len(taken.audio):
+            kept = taken.audio[-round(turn.item.heard_ms * taken.rate / 1000) :]
+            self.conversation.keep_audio(turn.item, encode(kept, self.settings.input_format))
         if self._turn_traits.answered == "transcribed":
             self._untranscribed = turn
             self._scheduler.start(TRANSCRIPT, self._transcribe_then_respond(turn, now))

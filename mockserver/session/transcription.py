@@ -1,52 +1,48 @@
-"""What the caller said: a clip of the scenario that is recognised, else what an installed transcriber makes of it.
+"""What the user said: a known clip of the scenario, else the transcript of an installed transcriber.
 
-Not the scenario's own word for a turn (`heard`), which goes before, nor what is written when nothing here understands
-(`UNINTELLIGIBLE`): both belong to who asks. See fingerprint.py for the clips and transcribers.py for the rest.
+The session decides what comes before (a scenario's `heard`) and what comes after (`UNINTELLIGIBLE`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from mockserver.audio.asr import Transcriber
 from mockserver.audio.clip_matching import SHORTEST_S, Fingerprints
 from mockserver.audio.formats import Samples
 from mockserver.audio.wav import read_wav
-
-if TYPE_CHECKING:
-    from mockserver.responders.scenario import Scenario
+from mockserver.responders.scenario import Scenario
 
 
 class Hearing:
-    """One for all sessions of a scenario: of what it hears it keeps which clips came, and is safe in threads."""
+    """Recognises speech for all sessions of a scenario, in any thread. It records which known clips were heard."""
 
     def __init__(self, fingerprints: Fingerprints | None = None, transcriber: Transcriber | None = None) -> None:
         self._fingerprints = fingerprints
         self._transcriber = transcriber
         self.recognised: set[str] = set()
-        """What the known clips say that were heard so far."""
+        """The texts of the known clips that were heard so far."""
 
     @classmethod
     def of(cls, scenario: Scenario, transcriber: Transcriber | None = None) -> Hearing:
-        """What a scenario knows (`hears`), read now. Raises ValueError for a clip that cannot be used, OSError."""
+        """Read a scenario's known clips (`hears`). Raises OSError, and ValueError for a clip that cannot be used."""
         clips = [(*read_wav(clip.audio), clip.text) for clip in scenario.hears]
         return cls(Fingerprints(clips) if clips else None, transcriber)
 
     @property
     def listens(self) -> bool:
-        """Whether sound can tell it anything; if not, nobody need keep any."""
+        """Whether it needs audio; if not, the session keeps none."""
         return self._fingerprints is not None or self._transcriber is not None
 
     @property
     def blocks(self) -> bool:
-        """Whether `understand` may take as long as speech itself: a transcriber is asked for what is no known clip."""
+        """Whether `understand` may take as long as the speech itself, because it asks a transcriber."""
         return self._transcriber is not None
 
     def understand(
         self, samples: Samples, rate: int, language: str | None = None, keyterms: Sequence[str] = ()
     ) -> str | None:
-        """The words of one turn, `rate` in Hz; None when they are not understood. See `blocks`."""
+        """The words of one turn, `rate` in Hz; None if they are not recognised. See `blocks`."""
         if self._fingerprints and (match := self._fingerprints.match(samples, rate)):
             self.recognised.add(match.text)
             return match.text
@@ -56,4 +52,4 @@ class Hearing:
 
 
 NOTHING = Hearing()
-"""Understands no sound: the hearing of a mock that was told of none."""
+"""Recognises nothing: without known clips and a transcriber."""

@@ -25,7 +25,7 @@ def item_retrieved(item: Item) -> Json:
         shown = _content(item, part)
         if part.kind == "input_audio":
             shown["transcript"] = part.text or None
-        if part.is_audio and (audio := part.audio or item.sound):
+        if part.is_audio and (audio := part.audio or item.audio):
             shown["audio"] = pybase64.b64encode_as_string(audio)
         content.append(shown)
     return _with_content(item, content)

@@ -10,7 +10,7 @@ import pytest
 
 from mockserver.dialects.openai.usage import CONTEXT_TOKENS, Reading
 from mockserver.protocol.commands import Part
-from mockserver.protocol.conversation import SOUND_BYTES, Conversation, Item
+from mockserver.protocol.conversation import AUDIO_BYTES, Conversation, Item
 from mockserver.responders.base import Say
 from tests.mockserver.talk import Script, Talk, saying
 
@@ -56,8 +56,8 @@ def test_only_so_much_sound_is_kept_and_the_oldest_goes_first():
     conversation, items = Conversation("c"), [Item(str(number), "message") for number in range(3)]
     for item in items:
         conversation.add(item)
-        conversation.hold(item, bytes(SOUND_BYTES // 2))
-    assert [bool(item.sound) for item in items] == [False, True, True]
+        conversation.keep_audio(item, bytes(AUDIO_BYTES // 2))
+    assert [bool(item.audio) for item in items] == [False, True, True]
 
 
 @pytest.mark.parametrize(("detail", "shown"), [({}, "auto"), ({"detail": "low"}, "low")])

@@ -1,6 +1,6 @@
-"""What can be wrong with the sound inside a message: silence for speech, clipping, another sampling rate.
+"""Faults of the audio inside a message: silence, clipping, another sampling rate.
 
-Pure functions on wire bytes; PCM and G.711 only, since Opus packets cannot be changed without coding them anew.
+Pure functions on wire bytes of PCM and G.711. Opus packets are returned unchanged: to change one means to encode it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from mockserver.audio.codecs import audio_format, decode, encode, resample
 from mockserver.audio.formats import PCM_24K, AudioFormat, Samples
 
 GAIN = 16
-"""How much too loud clipped sound was: 24 dB."""
+"""The gain before clipping: 24 dB."""
 
 
 def silent(audio: bytes, format: AudioFormat) -> bytes:
-    """As long, and nothing to hear."""
+    """Silence of the same length."""
     return _changed(audio, format, np.zeros_like)
 
 
 def clipped(audio: bytes, format: AudioFormat) -> bytes:
-    """Far too loud, and cut off at what 16 bits can hold."""
+    """The audio amplified by `GAIN`, and clipped to 16 bits."""
     return _changed(audio, format, lambda samples: np.clip(samples.astype(np.int32) * GAIN, -32768, 32767))
 
 
 def misrated(audio: bytes, format: AudioFormat, rate: int) -> bytes:
-    """Sound of another rate (Hz), sent as if it had the one that was agreed on: too fast and too high where the rate is
-    lower, and so much shorter."""
+    """The audio at another rate (Hz), sent as if it had the rate that was agreed on: at a lower rate it is shorter, too
+    fast and too high."""
     return _changed(audio, format, lambda samples: resample(samples, format.rate, rate))
 
 
@@ -39,8 +39,8 @@ def _changed(audio: bytes, format: AudioFormat, change: Callable[[Samples], Any]
     return encode(np.asarray(change(decode(audio, format)), np.int16), format)
 
 
-def told_format(session: Mapping[str, Any], side: str) -> AudioFormat:
-    """The format of `input` or `output` in a session object as the services show it."""
+def format_in(session: Mapping[str, Any], side: str) -> AudioFormat:
+    """The audio format of `input` or `output` in a session object of either service."""
     at: Any = session
     for key in ("audio", side, "format"):
         at = at.get(key) if isinstance(at, Mapping) else None
