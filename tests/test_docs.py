@@ -205,6 +205,14 @@ def test_no_sentence_is_too_long_to_be_read_once(page: Path):
     assert [each for each in sentences(page) if len(each.split()) > 25 and summary not in each] == []
 
 
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_begins_with_a_sentence_and_ends_with_where_to_go(page: Path):
+    title, lead, *_, last = page.read_text(encoding="utf-8").split("\n\n")
+    assert title.startswith("# ") and lead.endswith((".", ":"))
+    if page.name not in ("README.md", "fidelity.md"):
+        assert "\n## See also\n" in page.read_text(encoding="utf-8") and LINK.search(last)
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_the_index_lists_every_page(page: Path):
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
