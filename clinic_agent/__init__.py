@@ -1,5 +1,5 @@
-"""A clinic's telephone assistant: a client of a realtime voice API.
+"""A telephone assistant of a clinic: a client of a realtime voice API.
 
-It knows a URL, a key and the wire, and nothing about what stands behind them: the same code runs on the live service
-and on any endpoint that speaks its language.
+It has a URL and a key, and cannot tell which server answers. The same code runs on the live service and on any endpoint
+with the same protocol.
 """

@@ -1,4 +1,4 @@
-"""The `clinic` commands: options in, report and exit code out."""
+"""The commands `realtape clinic call`, `serve` and `ui`."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from clinic_agent.config import Config, environment, from_environment
 
 
 class NoCall(click.ClickException):
-    """There was no call; the message says what to do."""
+    """The call could not start; the message says what to do."""
 
     exit_code = 2
 
 
 class BrokeOff(click.ClickException):
-    """The call began and broke off."""
+    """The call broke off."""
 
     exit_code = 1
 
 
 @click.group()
 def clinic() -> None:
-    """The clinic's telephone assistant."""
+    """The clinic agent: a telephone assistant that books appointments."""
 
 
 @clinic.command()
@@ -53,26 +53,28 @@ def clinic() -> None:
     "wavs",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A spoken turn, 24 kHz mono 16-bit; repeat for more. Spoken turns come before typed ones.",
+    help="WAV file of a spoken turn, 24 kHz mono 16-bit; repeat for more. Spoken turns come before typed ones.",
 )
-@click.option("--text", "texts", multiple=True, help="A typed turn; repeat for more.")
-@click.option("--mic", is_flag=True, help="Speak yourself, with headphones on (extra `mic`); Ctrl-C hangs up.")
+@click.option("--text", "texts", multiple=True, help="Text of a typed turn; repeat for more.")
+@click.option("--mic", is_flag=True, help="Use the microphone, with headphones (extra `mic`); Ctrl-C hangs up.")
 @click.option("--url", help="Realtime endpoint.  [default: XAI_REALTIME_URL, else the live service]")
-@click.option("--model", help="Model name.  [default: CLINIC_MODEL, else a pinned one]")
+@click.option("--model", help="Model name.  [default: CLINIC_MODEL, else grok-voice-think-fast-1.0]")
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the answers: turn-1.wav, turn-2.wav, …"
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the answers: turn-1.wav, turn-2.wav, …",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
     "--database",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="SQLite file that keeps the bookings.  [default: none; they end with the call]",
+    help="SQLite file that keeps the bookings.  [default: none, the bookings are lost after the call]",
 )
 @click.option(
     "--today",
     envvar="CLINIC_TODAY",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The clinic's date, YYYY-MM-DD.  [default: CLINIC_TODAY, else this machine's]",
+    help="The clinic's date, YYYY-MM-DD.  [default: CLINIC_TODAY, else today]",
 )
 @click.option(
     "--timeout",
@@ -80,9 +82,9 @@ def clinic() -> None:
     type=click.FloatRange(min=0, min_open=True),
     default=60.0,
     show_default=True,
-    help="Seconds a turn may take.",
+    help="Time limit of a turn, in seconds.",
 )
-@click.option("--fast", is_flag=True, help="Do not wait for answers to be heard, as nobody listens meanwhile.")
+@click.option("--fast", is_flag=True, help="Do not wait for the playback of answers.")
 def call(
     wavs: tuple[Path, ...],
     texts: tuple[str, ...],
@@ -96,13 +98,18 @@ def call(
     timeout_s: float,
     fast: bool,
 ) -> None:
-    """Call the clinic once and print what was heard, said and done, and what it cost.
+    """Make one call to the clinic agent, and print transcript, tool calls, latency and cost.
 
-    The key comes from XAI_API_KEY, or from a file .env here. Exit code 1: the call broke off. 2: there was no call.
+    The key is read from XAI_API_KEY. With the extra `app` installed, variables are also read from the file .env in the
+    current folder.
+
+    Exit code 1: the call broke off. Exit code 2: the call could not start.
     """
     if mic is bool(wavs or texts):
-        raise click.UsageError("say something: --wav FILE for a spoken turn, --text TEXT for a typed one, or --mic")
-    this_day = date.today()  # noqa: TID251 - where a person starts a call, its date comes in
+        raise click.UsageError(
+            "no turn given: use --wav FILE (a spoken turn), --text TEXT (a typed turn), or --mic alone"
+        )
+    this_day = date.today()  # noqa: TID251 - the one place where the command reads the date
     try:
         config = _config(url, model)
         words: list[str | bytes] = [*map(read_wav, wavs), *texts]
@@ -112,10 +119,10 @@ def call(
             assistant = clinic_assistant(Clinic(today.date() if today else this_day, schedule))
             retry = RetryPolicy(turn_s=timeout_s)
             if mic:
-                made = _spoken(config, assistant, this_day, retry)
+                running = _microphone_call(config, assistant, this_day, retry)
             else:
-                made = run_call(config, words, assistant, priced_on=this_day, retry=retry, plays=not fast)
-            report = asyncio.run(made)
+                running = run_call(config, words, assistant, priced_on=this_day, retry=retry, plays=not fast)
+            report = asyncio.run(running)
     except (CallFailed, NoMicrophone, Unavailable, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
@@ -125,11 +132,11 @@ def call(
         raise BrokeOff(report.failure)
 
 
-async def _spoken(config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy) -> CallReport:
-    """A call by whoever sits here, until they or the assistant hang up."""
+async def _microphone_call(config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy) -> CallReport:
+    """A call with the microphone of this machine, until the person or the assistant hangs up."""
     hang_up = asyncio.Event()
     caller = person(hang_up)
-    with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the program
+    with suppress(NotImplementedError):  # on Windows Ctrl-C ends the program
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, hang_up.set)
     click.echo("Speak; Ctrl-C hangs up.", err=True)
     report, _ = await run_open_call(config, caller, assistant, priced_on=priced_on, retry=retry)
@@ -156,35 +163,36 @@ def _write_answers(report: CallReport, folder: Path) -> None:
             write_wav(folder / f"turn-{number}.wav", turn.audio)
 
 
-_SERVED = [
+_SERVER_OPTIONS = [
     click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
     click.option("--url", help="Realtime endpoint.  [default: XAI_REALTIME_URL, else the live service]"),
-    click.option("--model", help="Model name.  [default: CLINIC_MODEL, else a pinned one]"),
-    click.option("--data", help="Folder of bookings and transcripts.  [default: CLINIC_DATA, else clinic-data]"),
-    click.option("--today", help="The clinic's date, YYYY-MM-DD.  [default: CLINIC_TODAY, else this machine's]"),
+    click.option("--model", help="Model name.  [default: CLINIC_MODEL, else grok-voice-think-fast-1.0]"),
+    click.option("--data", help="Folder for bookings and transcripts.  [default: CLINIC_DATA, else clinic-data]"),
+    click.option("--today", help="The clinic's date, YYYY-MM-DD.  [default: CLINIC_TODAY, else today]"),
 ]
 
 
-def _served(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_SERVED):
+def _server_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_SERVER_OPTIONS):
         command = option(command)
     return command
 
 
 @clinic.command()
-@_served
+@_server_options
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
-@click.option("--allow-host", "hosts", multiple=True, help="A further name to be asked by, as a proxy's; repeatable.")
-@click.option("--audio", help="Folder whose WAV files requests may name.  [default: CLINIC_AUDIO, else none]")
-@click.option("--keep-audio", is_flag=True, help="Keep the answers' sound beside the transcripts.")
+@click.option("--allow-host", "hosts", multiple=True, help="Another host name for requests; repeat for more.")
+@click.option("--audio", help="Folder of WAV files that requests may name.  [default: CLINIC_AUDIO, else none]")
+@click.option("--keep-audio", is_flag=True, help="Keep the audio of the answers.")
 def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chosen: str | None) -> None:
-    """Serve the call page and the HTTP interface until interrupted. It prints one line when it is ready.
+    """Serve the call page and the HTTP API until interrupted. One line is printed when the server is ready.
 
-    The key comes from XAI_API_KEY, or from a file .env here, and does not leave this server. Needs the extra `app`.
+    The key is read from XAI_API_KEY, or from the file .env in the current folder; browsers do not get it. Needs the
+    extra `app`.
     """
     settings = _settings({**chosen, "hosts": ",".join(hosts), "keep_audio": "1" if keep_audio else None})
     if host not in settings.hosts:
-        click.echo(f"warning: listening on {host}: whoever reaches it can make calls at your cost", err=True)
+        click.echo(f"warning: listening on {host}: every client that reaches it can make calls at your cost", err=True)
     try:
         from clinic_agent.app.server import run
     except ImportError as error:
@@ -196,12 +204,12 @@ def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chos
 
 
 @clinic.command()
-@_served
+@_server_options
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 def ui(host: str, port: int, **chosen: str | None) -> None:
-    """Open the demo: type, upload or record, and see transcript, tools, bookings, events and cost.
+    """Open the playground, a Streamlit page: type, upload or record a turn; see transcript, tools, events and cost.
 
-    The key comes from XAI_API_KEY, or from a file .env here. Needs the extra `app`.
+    The key is read from XAI_API_KEY, or from the file .env in the current folder. Needs the extra `app`.
     """
     _settings(chosen)
     if find_spec("streamlit") is None:
@@ -225,10 +233,10 @@ def _settings(chosen: Mapping[str, str | None]) -> AppSettings:
 
 
 def _named(chosen: Mapping[str, str | None]) -> dict[str, str]:
-    """Options by the names that they have in the environment, as far as they were given."""
+    """The given options, by their names in the environment."""
     names = {"url": "XAI_REALTIME_URL"}
     return {names.get(option, f"CLINIC_{option.upper()}"): value for option, value in chosen.items() if value}
 
 
 def _without_app(what: object) -> NoCall:
-    return NoCall(f"{what}: install what this needs with: pip install 'realtape[app]'")
+    return NoCall(f"{what}: this command needs the extra `app`: pip install 'realtape[app]'")

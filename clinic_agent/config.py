@@ -1,6 +1,6 @@
-"""Where the agent calls and as whom: read once from the environment, then passed along.
+"""The endpoint and the key of the agent, read once from the environment.
 
-This is the only place that decides which endpoint is used; nothing else in the agent can tell one from another.
+The rest of the agent does not know which endpoint it uses.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _HTTP_SCHEME = {"ws": "http", "wss": "https"}
 
 
 class ConfigError(ValueError):
-    """A setting is missing or unusable; the message names it and says what to do."""
+    """A setting is missing or unusable; the message has its name and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One endpoint and one identity. `repr` and `str` leave the key out."""
+    """An endpoint, a key, a model and a voice. `repr` and `str` leave the key out."""
 
     url: str
     http_url: str
@@ -35,27 +35,27 @@ class Config:
 
     @property
     def session_url(self) -> str:
-        """The URL to dial: `url` with the model in its query."""
+        """The URL of the handshake: `url` with the model in its query."""
         parts = urlsplit(self.url)
         query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "model"]
         return urlunsplit(parts._replace(query=urlencode([*query, ("model", self.model)])))
 
     def resuming(self, conversation_id: str) -> Config:
-        """The same endpoint, asked to take a conversation up again."""
+        """The same endpoint, with the conversation to resume in the query."""
         parts = urlsplit(self.url)
         query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "conversation_id"]
-        again = urlencode([*query, ("conversation_id", conversation_id)])
-        return replace(self, url=urlunsplit(parts._replace(query=again)))
+        resuming = urlencode([*query, ("conversation_id", conversation_id)])
+        return replace(self, url=urlunsplit(parts._replace(query=resuming)))
 
     @property
     def shown_url(self) -> str:
-        """`url` fit for messages: no query and no user name, where a secret may hide."""
+        """`url` for messages, without query and user name, which may contain a secret."""
         parts = urlsplit(self.url)
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def environment(folder: Path = Path()) -> dict[str, str]:
-    """The process's environment and, where that is silent, the file `.env` in `folder` (needs python-dotenv).
+    """The environment of the process, and the variables of `.env` in `folder` that are not set (needs python-dotenv).
 
     Raises ConfigError for a `.env` that cannot be read.
     """
@@ -64,19 +64,19 @@ def environment(folder: Path = Path()) -> dict[str, str]:
     except ImportError:
         return dict(os.environ)
     try:
-        written = dotenv_values(folder / ".env")
+        from_file = dotenv_values(folder / ".env")
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{folder / '.env'} cannot be read ({error}); write lines like NAME=value in UTF-8"
         ) from error
-    return {**{name: value for name, value in written.items() if value is not None}, **os.environ}
+    return {**{name: value for name, value in from_file.items() if value is not None}, **os.environ}
 
 
 def from_environment(environ: Mapping[str, str]) -> Config:
     """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL and CLINIC_VOICE.
 
-    XAI_HTTP_URL is the base of the HTTP interface (`https://api.x.ai/v1`); by default it follows from XAI_REALTIME_URL.
-    Raises ConfigError for a missing key or an address that is not a WebSocket URL.
+    XAI_HTTP_URL is the base of the HTTP API (`https://api.x.ai/v1`); by default it follows from XAI_REALTIME_URL.
+    Raises ConfigError for a missing key or an unusable URL.
     """
     url = environ.get("XAI_REALTIME_URL", "").strip() or LIVE_URL
     return Config(
@@ -95,7 +95,7 @@ def _key(text: str) -> str:
             "or write it into .env (which needs python-dotenv)"
         )
     if not (text.isascii() and text.isprintable()):
-        raise ConfigError("XAI_API_KEY holds characters no key has, such as a line break; copy it again")
+        raise ConfigError("XAI_API_KEY has characters that no key has, such as a line break; copy it again")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The clinic's HTTP service, call page and demo. `clinic_agent.app:app` is the application, for an ASGI server."""
+"""The clinic's HTTP service, call page and playground. `clinic_agent.app:app` is the application for an ASGI server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Makes `app` when it is first asked for, from the environment: see `clinic_agent.app.server.from_environment`."""
+    """Make `app` from the environment at its first use, see `clinic_agent.app.server.from_environment`."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from clinic_agent.app.server import from_environment

@@ -1,7 +1,7 @@
-"""Calls that a browser makes by itself: the short-lived secret it dials with, and the token that lets it use the tools.
+"""Calls that a browser makes itself, with a client secret of the service and a token of this server.
 
-The service's key stays here. The secret comes from the service and opens one socket there; the token comes from here
-and runs this clinic's tools for one call, so many times and so long. A page that has neither can do nothing.
+The API key stays on this server. The client secret opens a connection to the service. The token runs the clinic's tools
+for one call, a limited number of times and for a limited time.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from clinic_agent.clinic.tools import Tools
 from clinic_agent.config import Config
 
 SECRET_S = 300
-"""How long a secret may be used for dialling; the call itself may last longer."""
+"""Seconds for which a client secret can open a connection; the call itself may last longer."""
 CALL_S = 1800.0
-"""How long a call may use the tools."""
+"""Seconds for which a call may use the tools."""
 MAX_CALLS = 100
-"""Calls that are on at once."""
+"""Largest number of calls at the same time."""
 MAX_TOOL_CALLS = 60
-"""Of one call."""
+"""Largest number of tool calls in one call."""
 _TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """What a browser may dial with; `expires_at` is in Unix seconds."""
+    """A secret with which a browser can connect to the service; `expires_at` is in Unix seconds."""
 
     value: str = field(repr=False)
     expires_at: int
 
 
 async def mint(config: Config) -> ClientSecret:
-    """A secret from the service, asked for with this server's key. Raises Problem when there is none to be had."""
+    """Request a client secret from the service with this server's key. Raises Problem if that fails."""
     url = f"{config.http_url}/realtime/client_secrets"
-    asked = {"expires_after": {"seconds": SECRET_S}}
+    body = {"expires_after": {"seconds": SECRET_S}}
     key = {"Authorization": f"Bearer {config.key}"}
     try:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         async with (
             aiohttp.ClientSession(trust_env=True, timeout=timeout) as http,
-            http.post(url, json=asked, headers=key, allow_redirects=False) as answer,
+            http.post(url, json=body, headers=key, allow_redirects=False) as answer,
         ):
             if answer.status != 200:
                 raise upstream_refused(answer.status, answer.headers.get("Retry-After"))
-            told = await answer.json(content_type=None)
-            return ClientSecret(str(told["value"]), int(told["expires_at"]))
+            secret = await answer.json(content_type=None)
+            return ClientSecret(str(secret["value"]), int(secret["expires_at"]))
     except asyncio.TimeoutError as error:
         raise Problem(504, f"the voice service gave no secret within {_TIMEOUT_S:g} s; try again") from error
     except aiohttp.ClientError as error:
@@ -68,17 +68,17 @@ async def mint(config: Config) -> ClientSecret:
 
 @dataclass(slots=True)
 class BrowserCall:
-    """One call that is on in some browser."""
+    """One call in progress in a browser."""
 
     tools: Tools
     until_s: float
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By call id: a page that asks again because an answer was lost gets the same one."""
+    """By call id: a page that repeats a request, because the answer was lost, gets the same result."""
     lock: Lock = field(default_factory=Lock)
 
 
 class BrowserCalls:
-    """All of them, by token. `clock` gives seconds that never run backwards. Any number of threads may use it."""
+    """The calls in progress, by token. `clock` gives monotonic seconds. The methods are thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -86,14 +86,14 @@ class BrowserCalls:
         self._lock = Lock()
 
     def begin(self, tools: Tools) -> str:
-        """A new call's token. Raises Problem when too many are on."""
+        """Start a call; gives its token. Raises Problem if MAX_CALLS calls are in progress."""
         token = secrets.token_urlsafe(32)
         now_s = self._clock()
         with self._lock:
             self._calls = {name: call for name, call in self._calls.items() if call.until_s > now_s}
             if len(self._calls) >= MAX_CALLS:
                 wait_s = ceil(min(call.until_s for call in self._calls.values()) - now_s)
-                raise Problem(429, f"{MAX_CALLS} calls are on; hang up one, or try later", retry_after=str(wait_s))
+                raise Problem(429, f"{MAX_CALLS} calls are in progress; end one, or try later", retry_after=str(wait_s))
             self._calls[_digest(token)] = BrowserCall(tools, now_s + CALL_S)
         return token
 
@@ -108,17 +108,17 @@ class BrowserCalls:
             return call.results[call_id]
 
     def end(self, token: str) -> list[dict[str, Any]]:
-        """The call is over; the results of its tools, in order. Raises Problem for an unknown token."""
+        """End a call; gives the results of its tools, in order. Raises Problem for an unknown token."""
         call = self._find(token)
         with self._lock:
             self._calls.pop(_digest(token), None)
         return list(call.results.values())
 
     def _find(self, token: str) -> BrowserCall:
-        # Looked up by its hash: how long that takes says nothing about a token that is nearly right.
+        # The lookup uses a hash, so its duration tells nothing about a nearly correct token.
         call = self._calls.get(_digest(token))
         if call is None or call.until_s <= self._clock():
-            raise Problem(401, "this call is not known or is over; call again")
+            raise Problem(401, "this call is unknown or has ended; call again")
         return call
 
 

@@ -1,6 +1,6 @@
-"""Changing what an endpoint answers, where it has a control plane: another scenario, faults. By HTTP alone.
+"""Changes of scenario and faults through the control plane of an endpoint, over HTTP.
 
-The live service has none, and then nothing here is used.
+The live service has no control plane; this module is then not used.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _TIMEOUT_S = 5.0
 
 
 class NotChanged(Exception):
-    """The control plane did not do it; the message says why."""
+    """The control plane refused the change or did not answer; the message says why."""
 
 
 def put(control_url: str, what: str, text: str) -> None:
-    """Replace `what` ("scenario", "faults") by `text`, YAML or JSON, for new connections. Raises NotChanged."""
+    """Replace `what` ("scenario" or "faults") by `text` (YAML or JSON) for new connections. Raises NotChanged."""
     request = urllib.request.Request(
         f"{control_url}/{what}", text.encode(), {"Content-Type": "text/yaml"}, method="PUT"
     )
@@ -33,7 +33,7 @@ def put(control_url: str, what: str, text: str) -> None:
 
 def _reason(body: bytes) -> str:
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return ""
-    return str(told.get("error", "")) if isinstance(told, dict) else ""
+    return str(answer.get("error", "")) if isinstance(answer, dict) else ""

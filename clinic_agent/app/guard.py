@@ -1,7 +1,7 @@
-"""What stands before every request: who may ask under which name, how much they may send, what browsers are told.
+"""Checks before each request: host name, origin and size; and the security headers of each answer.
 
-There is no CORS: a page of another site can neither read an answer nor have one made. A site that points its own name
-at this machine is turned away by the name it asks for.
+There is no CORS: pages of other sites can neither read answers nor make requests that change something. A site whose
+host name points to this machine (DNS rebinding) is refused by its host name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clinic_agent.app.problems import Problem
 
 MAX_BODY_BYTES = 32 << 20
-"""Room for ten minutes of speech."""
+"""Enough for ten minutes of speech."""
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -26,11 +26,11 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-"""Of every answer that does not say otherwise."""
+"""Headers of each answer that does not set its own."""
 
 
 class Guard:
-    """ASGI middleware. `hosts` are the names under which this server may be asked."""
+    """ASGI middleware. `hosts` are the host names that requests may use."""
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
         self._app = app
@@ -46,15 +46,13 @@ class Guard:
         if problem is not None:
             await problem.response()(scope, receive, _with_headers(send))
             return
-        await self._app(scope, _counted(receive), _with_headers(send))
+        await self._app(scope, _limited(receive), _with_headers(send))
 
     def _refusal(self, method: str, headers: Headers) -> Problem | None:
         host = headers.get("host", "")
         if _name(f"//{host}") not in self._hosts:
             names = ", ".join(sorted(self._hosts))
-            return Problem(
-                421, f"this server answers to {names}; ask by one of these names, or add yours to CLINIC_HOSTS"
-            )
+            return Problem(421, f"this server answers to {names}; use one of these names, or add yours to CLINIC_HOSTS")
         origin = headers.get("origin")
         foreign = origin is not None and urlsplit(origin).netloc.casefold() != host.casefold()
         if foreign or (method != "GET" and headers.get("sec-fetch-site") in ("cross-site", "same-site")):
@@ -72,18 +70,18 @@ def _name(url: str) -> str:
 def _too_large(length: str) -> Problem | None:
     if not length or (length.isdecimal() and len(length) < 12 and int(length) <= MAX_BODY_BYTES):
         return None
-    return Problem(413, f"send at most {MAX_BODY_BYTES >> 20} MB; cut the audio into shorter turns")
+    return Problem(413, f"send at most {MAX_BODY_BYTES >> 20} MiB; cut the audio into shorter turns")
 
 
-def _counted(receive: Receive) -> Receive:
-    """Bodies that do not say how long they are are bounded as they come."""
-    came = 0
+def _limited(receive: Receive) -> Receive:
+    """Limit a body without a Content-Length as it arrives."""
+    received = 0
 
     async def bounded() -> Message:
-        nonlocal came
+        nonlocal received
         message = await receive()
-        came += len(message.get("body", b""))
-        if (problem := _too_large(str(came))) is not None:
+        received += len(message.get("body", b""))
+        if (problem := _too_large(str(received))) is not None:
             raise problem
         return message
 
@@ -91,11 +89,11 @@ def _counted(receive: Receive) -> Receive:
 
 
 def _with_headers(send: Send) -> Send:
-    async def dressed(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
 
-    return dressed
+    return send_with_headers

@@ -1,7 +1,7 @@
-"""Calls that stay on the line between two requests: one connection for a conversation that comes in pieces.
+"""Calls that are held between two requests, so that a conversation in several requests uses one connection.
 
-Whoever asks over HTTP or touches a page holds no socket. The call waits here for a while; later it is taken up again by
-the service's own means, which are slower and forget after half an hour.
+A client of the HTTP service has no connection to the voice service. After a request its call is held here for a while.
+Later requests resume the conversation on a new connection, which is slower and works for about 30 minutes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from clinic_agent.clinic.assistant import AgentCall, Assistant, calling
 from clinic_agent.config import Config
 
 HOLD_S = 30.0
-"""How long a call waits for the next request."""
+"""Seconds for which a call is held after a request."""
 MAX_HELD = 32
-"""How many calls may wait; of more, the one that waited longest is hung up."""
+"""Largest number of held calls; if there are more, the one held longest is closed."""
 
 
 class NotContinued(Exception):
-    """A conversation cannot go on; the message says why and what to do. `busy`: it can later."""
+    """A conversation cannot continue; the message says why and what to do. `busy`: it can continue later."""
 
     def __init__(self, message: str, *, busy: bool = False) -> None:
         super().__init__(message)
@@ -36,8 +36,8 @@ class NotContinued(Exception):
 
 
 @dataclass(slots=True)
-class _Ear:
-    """Whoever is told of a call's frames just now."""
+class _RequestWatcher:
+    """Passes the frames of a call to the watcher of the current request."""
 
     watch: Watcher
 
@@ -46,23 +46,23 @@ class _Ear:
 
 
 @dataclass(slots=True)
-class _Held:
-    """One call on the line."""
+class _HeldCall:
+    """A call and its timer while it is held."""
 
     call: AgentCall
-    ear: _Ear
-    hang_up: AsyncExitStack
+    watcher: _RequestWatcher
+    connection: AsyncExitStack
     timer: asyncio.TimerHandle | None = None
 
 
 @dataclass(slots=True)
 class HeldCalls:
-    """All calls that wait. It belongs to one event loop; close it there."""
+    """The held calls of one event loop; `close` has to run in the same loop."""
 
     hold_s: float = HOLD_S
     _name: str = field(default_factory=lambda: secrets.token_hex(16))
-    _waiting: dict[tuple[str, str], _Held] = field(default_factory=dict)
-    _talking: set[tuple[str, str]] = field(default_factory=set)
+    _held: dict[tuple[str, str], _HeldCall] = field(default_factory=dict)
+    _in_use: set[tuple[str, str]] = field(default_factory=set)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def say(
@@ -76,37 +76,37 @@ class HeldCalls:
         retry: RetryPolicy = DEFAULT_RETRY,
         watch: Watcher = unwatched,
     ) -> CallReport:
-        """Say something in a new conversation, or in one that was begun here or elsewhere; what came of just that.
+        """Run some turns in a new conversation or an existing one; gives the report of these turns.
 
-        A call that breaks off is reported with `failure`. Raises CallFailed when no call came about, NotContinued when
-        the conversation is forgotten or somebody else is speaking in it.
+        The report of a call that broke off has `failure`. Raises CallFailed if the call cannot start, NotContinued if
+        the service no longer knows the conversation or another request is using it.
         """
-        place = (config.url, conversation_id or "")
-        if place in self._talking:
-            raise NotContinued("somebody is speaking in this conversation; wait for the answer", busy=True)
-        self._talking |= {place} if conversation_id else set()
+        key = (config.url, conversation_id or "")
+        if key in self._in_use:
+            raise NotContinued("another request is using this conversation; wait for its answer", busy=True)
+        self._in_use |= {key} if conversation_id else set()
         try:
-            async with self._on_the_line(config, assistant, conversation_id, priced_on, retry, watch) as call:
-                # Whoever asks twice, because an answer was lost, does nothing twice.
+            async with self._in_conversation(config, assistant, conversation_id, priced_on, retry, watch) as call:
+                # The same key for the whole conversation: a repeated request changes nothing twice.
                 call.tools = replace(assistant.tools, call_key=f"{self._name}:{call.conversation_id}")
                 turns, cost = len(call.turns), call.cost
-                with suppress(CallFailed):  # which the call keeps
-                    for said in words:
+                with suppress(CallFailed):  # the call keeps it as `failure`
+                    for turn in words:
                         if not call.over:
-                            await call.say(said)
+                            await call.say(turn)
                 report = call.report()
                 return replace(report, turns=report.turns[turns:], cost=report.cost.since(cost))
         finally:
-            self._talking.discard(place)
+            self._in_use.discard(key)
 
     async def close(self) -> None:
-        """Hang up all that wait."""
-        for place in list(self._waiting):
-            self._let_go(place)
+        """Close all held calls."""
+        for key in list(self._held):
+            self._close(key)
         await asyncio.gather(*self._closing)
 
     @asynccontextmanager
-    async def _on_the_line(
+    async def _in_conversation(
         self,
         config: Config,
         assistant: Assistant,
@@ -115,41 +115,43 @@ class HeldCalls:
         retry: RetryPolicy,
         watch: Watcher,
     ) -> AsyncIterator[AgentCall]:
-        held = self._waiting.pop((config.url, known or ""), None)
+        held = self._held.pop((config.url, known or ""), None)
         if held is None:
-            there = config if known is None else config.resuming(known)
-            held = await _dialled(there, assistant, priced_on, retry, _Ear(watch))
+            endpoint = config if known is None else config.resuming(known)
+            held = await _started(endpoint, assistant, priced_on, retry, _RequestWatcher(watch))
         if held.timer is not None:
             held.timer.cancel()
-        held.ear.watch = watch
-        async with held.hang_up:
+        held.watcher.watch = watch
+        async with held.connection:
             if known is not None and held.call.conversation_id != known:
-                raise NotContinued("the service has forgotten this conversation; begin a new one and say it again")
+                raise NotContinued("the service no longer knows this conversation; begin a new one and repeat the turn")
             yield held.call
-            held.ear.watch = unwatched
+            held.watcher.watch = unwatched
             if not held.call.over and held.call.conversation_id is not None:
-                held.hang_up = held.hang_up.pop_all()
+                held.connection = held.connection.pop_all()
                 self._hold((config.url, held.call.conversation_id), held)
 
-    def _hold(self, place: tuple[str, str], held: _Held) -> None:
-        self._let_go(place)
-        while len(self._waiting) >= MAX_HELD:
-            self._let_go(next(iter(self._waiting)))
-        self._waiting[place] = held
-        held.timer = asyncio.get_running_loop().call_later(self.hold_s, self._let_go, place)
+    def _hold(self, key: tuple[str, str], held: _HeldCall) -> None:
+        self._close(key)
+        while len(self._held) >= MAX_HELD:
+            self._close(next(iter(self._held)))
+        self._held[key] = held
+        held.timer = asyncio.get_running_loop().call_later(self.hold_s, self._close, key)
 
-    def _let_go(self, place: tuple[str, str]) -> None:
-        held = self._waiting.pop(place, None)
+    def _close(self, key: tuple[str, str]) -> None:
+        held = self._held.pop(key, None)
         if held is None:
             return
         if held.timer is not None:
             held.timer.cancel()
-        task = asyncio.get_running_loop().create_task(held.hang_up.aclose())
+        task = asyncio.get_running_loop().create_task(held.connection.aclose())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
-async def _dialled(config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy, ear: _Ear) -> _Held:
+async def _started(
+    config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy, watcher: _RequestWatcher
+) -> _HeldCall:
     stack = AsyncExitStack()
-    made = calling(config, assistant, priced_on=priced_on, retry=retry, plays=False, watch=ear)
-    return _Held(await stack.enter_async_context(made), ear, stack)
+    made = calling(config, assistant, priced_on=priced_on, retry=retry, plays=False, watch=watcher)
+    return _HeldCall(await stack.enter_async_context(made), watcher, stack)

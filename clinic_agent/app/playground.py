@@ -1,6 +1,6 @@
-"""The demo as a Streamlit page: type, upload or record a turn; see what was said, done, booked, sent and charged.
+"""The playground, a Streamlit page: type, upload or record a turn; see transcript, tools, bookings, events and cost.
 
-Run it with `realtape clinic ui`. One turn at a time: a call that goes on as one speaks is the page in `web/`.
+Run it with `realtape clinic ui`. It sends one turn at a time; the call page in `web/` has an open microphone.
 """
 
 from __future__ import annotations
@@ -31,60 +31,61 @@ from clinic_agent.call.tool import Unavailable
 from clinic_agent.call.turn import Event, Turn
 from clinic_agent.clinic.assistant import clinic_assistant
 from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.schedule import Booking
 from clinic_agent.clinic.schedule_sqlite import BadDatabase, SqliteSchedule
 from clinic_agent.config import ConfigError, environment
 
-CALENDAR = ("check_availability", "book_appointment", "reschedule_appointment", "cancel_appointment")
-OUT_OF_ORDER: dict[str, tuple[str, ...]] = {"all in order": (), "the calendar": CALENDAR} | {
-    name: (name,) for name in CALENDAR
+CALENDAR_TOOLS = ("check_availability", "book_appointment", "reschedule_appointment", "cancel_appointment")
+FAILING_TOOLS: dict[str, tuple[str, ...]] = {"none": (), "all tools of the calendar": CALENDAR_TOOLS} | {
+    name: (name,) for name in CALENDAR_TOOLS
 }
 FAULTS = {
     "none": "faults: []",
-    "busy: HTTP 429 once": "faults: [{at: handshake, do: {status: 429, retry_after: 2}, times: 1}]",
-    "wrong key: HTTP 401": "faults: [{at: handshake, do: {status: 401}}]",
-    "drops the third piece of sound": "faults: [{at: response.output_audio.delta, nth: 3, do: drop}]",
-    "hangs up in mid-answer": "faults: [{at: response.output_audio.delta, nth: 5, do: {close: 1011}, times: 1}]",
-    "answers with an error": "faults: [{at: response.created, do: {error: {message: The model is overloaded.}}}]",
+    "HTTP 429, once": "faults: [{at: handshake, do: {status: 429, retry_after: 2}, times: 1}]",
+    "HTTP 401": "faults: [{at: handshake, do: {status: 401}}]",
+    "drop the third audio delta": "faults: [{at: response.output_audio.delta, nth: 3, do: drop}]",
+    "close with 1011 in an answer": "faults: [{at: response.output_audio.delta, nth: 5, do: {close: 1011}, times: 1}]",
+    "error instead of an answer": "faults: [{at: response.created, do: {error: {message: The model is overloaded.}}}]",
 }
 
-AS_STARTED = "as it was started"
-_SOUND = re.compile(r"""(\baudio:\s*)(["']?)([^\s"',{}]+\.wav)\2""")
+DEFAULT = "default"
+_AUDIO_FILE = re.compile(r"""(\baudio:\s*)(["']?)([^\s"',{}]+\.wav)\2""")
 
 
 @dataclass
 class DemoCall:
-    """A conversation so far."""
+    """The conversation in this browser window."""
 
     conversation_id: str | None = None
     turns: list[Turn] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     events: list[tuple[str, float, str, str]] = field(default_factory=list)
-    """Turn, ms since its beginning, way and type."""
+    """Turn, ms since its beginning, direction and type."""
     failure: str | None = None
 
     @property
     def usd(self) -> str:
-        """What all turns cost, or that it is not known."""
+        """The cost of all turns as text."""
         prices = [cost.exact_usd for cost in self.costs]
         known = [price for price in prices if price is not None]
         return f"${float(sum(known, Fraction())):.4f}" if len(known) == len(prices) else "not known"
 
 
 class CallThread:
-    """Calls stay on the line while the page is not running: they live in a thread of their own, all pages' together."""
+    """A thread with an event loop that holds the calls of all pages while the pages do not run."""
 
     def __init__(self) -> None:
         self.held_calls = HeldCalls()
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="telephone", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="held calls", daemon=True)
         self._thread.start()
 
     def wait_for(self, work: Coroutine[Any, Any, CallReport]) -> CallReport:
-        """What comes of a call."""
+        """Run the work in the thread and wait for its report."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def end(self) -> None:
-        """Hang up all calls and end the thread."""
+        """Close all calls and end the thread."""
         asyncio.run_coroutine_threadsafe(self.held_calls.close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -97,7 +98,7 @@ def _call_thread() -> CallThread:
 
 
 def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing: tuple[str, ...]) -> None:
-    """Say something and note what comes of it; a call that fails is noted as well."""
+    """Run one turn and add its result to `talk`; a failure is added as well."""
     began_s, number = perf_counter(), str(len(talk.turns) + 1)
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
@@ -123,18 +124,18 @@ def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing
 
 
 def page() -> None:
-    """The whole page, as Streamlit runs it at every touch."""
+    """The page. Streamlit runs it at each interaction."""
     st.set_page_config(page_title=NAME, page_icon=":material/call:", layout="wide")
     settings = _settings()
     talk: DemoCall = st.session_state.setdefault("talk", DemoCall())
     failing = _sidebar(settings)
     st.title(NAME, anchor=False)
-    st.caption("The clinic's telephone assistant, one turn at a time. Transcripts stay in this window.")
+    st.caption("The telephone assistant of the clinic, one turn at a time. Transcripts are kept in this window only.")
     words = _words()
     left, right = st.columns([3, 2], gap="large")
     with left:
         if words is not None:
-            with st.spinner("On the line …"):
+            with st.spinner("Waiting for the answer …"):
                 take_turn(settings, talk, words, failing)
         _conversation(talk)
     with right:
@@ -153,7 +154,7 @@ def _settings() -> AppSettings:
 
 
 def _sidebar(settings: AppSettings) -> tuple[str, ...]:
-    """The switches; gives the tools that shall be out of order."""
+    """The sidebar; gives the names of the tools that are to fail."""
     with st.sidebar:
         st.subheader("Service", anchor=False)
         st.markdown(f"`{settings.config.shown_url}`  \n{settings.config.model}")
@@ -161,36 +162,36 @@ def _sidebar(settings: AppSettings) -> tuple[str, ...]:
         if st.button("New call", icon=":material/call_end:", width="stretch"):
             st.session_state.talk = DemoCall()
             st.rerun()
-        st.subheader("Out of order", anchor=False)
-        chosen = st.selectbox("Tools", list(OUT_OF_ORDER), key="broken", help="These tools answer with an error.")
+        st.subheader("Disable tools", anchor=False)
+        chosen = st.selectbox("Tools", list(FAILING_TOOLS), key="broken", help="A disabled tool returns an error.")
         if settings.control_url is not None:
             _switches(settings.control_url, settings.scenarios)
-    return OUT_OF_ORDER[str(chosen)]
+    return FAILING_TOOLS[str(chosen)]
 
 
 def _switches(control_url: str, scenarios: Path | None) -> None:
-    """What the service plays, where it can be told. They count from the next connection on, which is the next turn."""
-    st.subheader("What the service plays", anchor=False)
+    """Scenario and faults of the mock. They apply to new connections, which means from the next turn on."""
+    st.subheader("Mock scenario and faults", anchor=False)
     for label, what, choices in (("Scenario", "scenario", _texts(scenarios)), ("Faults", "faults", FAULTS)):
         if choices:
             _switch(control_url, label, what, choices)
 
 
 def _texts(folder: Path | None) -> dict[str, str]:
-    """The scenarios of a folder; the service is sent their text, so sound files are named from the root."""
+    """The scenarios of a folder as text, with absolute paths of audio files, since the mock gets only the text."""
 
-    def named(sound: re.Match[str]) -> str:
+    def absolute(audio: re.Match[str]) -> str:
         assert folder is not None
-        return sound[1] + json.dumps(str((folder / sound[3]).resolve()))
+        return audio[1] + json.dumps(str((folder / audio[3]).resolve()))
 
     files = sorted(folder.glob("*.yaml")) if folder is not None else []
-    return {path.stem: _SOUND.sub(named, path.read_text(encoding="utf-8")) for path in files}
+    return {path.stem: _AUDIO_FILE.sub(absolute, path.read_text(encoding="utf-8")) for path in files}
 
 
 def _switch(control_url: str, label: str, what: str, choices: Mapping[str, str]) -> None:
     applied: dict[str, str] = st.session_state.setdefault("applied", {})
-    name = str(st.selectbox(label, [AS_STARTED, *choices] if what not in applied else list(choices), key=what))
-    if applied.get(what, AS_STARTED) == name:
+    name = str(st.selectbox(label, [DEFAULT, *choices] if what not in applied else list(choices), key=what))
+    if applied.get(what, DEFAULT) == name:
         return
     try:
         control_plane.put(control_url, what, choices[name])
@@ -198,12 +199,12 @@ def _switch(control_url: str, label: str, what: str, choices: Mapping[str, str])
         st.error(f"The {what} did not change: {problem}", icon=":material/error:")
         return
     applied[what] = name
-    st.toast(f"From the next turn on: {name}")
+    st.toast(f"{label} from the next turn on: {name}")
 
 
 def _words() -> str | bytes | None:
-    """What the caller says now: typed, or a recording that was sent off."""
-    typed = st.chat_input("Type what the caller says", key="typed", max_chars=2000)
+    """The caller's turn: typed text, or the audio that was sent; None: neither."""
+    typed = st.chat_input("Type the caller's words", key="typed", max_chars=2000)
     with st.expander("Speak instead", icon=":material/mic:"):
         call_recording = st.audio_input("Record", sample_rate=SAMPLE_RATE_HZ, key="recorded")
         uploaded = st.file_uploader("or upload a WAV file, 24 kHz mono 16-bit", type="wav", key="uploaded")
@@ -225,7 +226,7 @@ def _conversation(talk: DemoCall) -> None:
         st.info("For example: *I would like a dental cleaning on July sixth.*", icon=":material/lightbulb:")
     for turn in talk.turns:
         with st.chat_message("user", avatar=":material/person:"):
-            st.text(turn.heard or "…")  # what others say is no Markdown
+            st.text(turn.heard or "…")  # not Markdown
         with st.chat_message("assistant", avatar=":material/support_agent:"):
             for run in turn.tools:
                 icon = "error" if "error" in run.result else "check_circle"
@@ -240,34 +241,34 @@ def _conversation(talk: DemoCall) -> None:
 
 
 def _figures(turn: Turn) -> str:
-    first = "no sound" if turn.first_audio_ms is None else f"first sound after {turn.first_audio_ms:.0f} ms"
-    return f"{first} · {float(turn.cost.output_s):.1f} s of sound · {turn.cost.shown}".replace("$", r"\$")
+    first = "no audio" if turn.first_audio_ms is None else f"first audio after {turn.first_audio_ms:.0f} ms"
+    return f"{first} · {float(turn.cost.output_s):.1f} s of audio · {turn.cost.shown}".replace("$", r"\$")
 
 
 def _state(settings: AppSettings, talk: DemoCall) -> None:
-    """What is the case after this turn: money, bookings, frames."""
+    """The state after this turn: cost, bookings, events."""
     spoken, heard, cost = st.columns([3, 3, 4])
     spoken.metric("Sent", f"{float(sum(each.input_s for each in talk.costs)):.1f} s")
     heard.metric("Received", f"{float(sum(each.output_s for each in talk.costs)):.1f} s")
     cost.metric("Cost so far", talk.usd, width="content")
     st.subheader("Bookings", anchor=False)
     with SqliteSchedule(settings.database) as schedule:
-        rows = [_row(booking) for booking in schedule.bookings()]
+        rows = [_booking_row(booking) for booking in schedule.bookings()]
         transfers = schedule.transfers()
     if rows:
         st.dataframe(rows, hide_index=True)
     else:
         st.caption("None yet.")
     for reason in transfers:
-        st.warning(f"Handed to a person: {reason}", icon=":material/support_agent:")
+        st.warning(f"Transferred to a person: {reason}", icon=":material/support_agent:")
     st.subheader("Events", anchor=False)
     if talk.events:
-        st.dataframe(_told(talk.events), hide_index=True, height=320)
+        st.dataframe(_event_rows(talk.events), hide_index=True, height=320)
     else:
-        st.caption("Every frame of the call, both ways, as soon as there is one.")
+        st.caption("The frames of the call in both directions appear here.")
 
 
-def _row(booking: Any) -> dict[str, str]:
+def _booking_row(booking: Booking) -> dict[str, str]:
     return {
         "reference": booking.reference,
         "when": f"{booking.date:%a} {booking.date}, {booking.time:%H:%M}",
@@ -276,8 +277,8 @@ def _row(booking: Any) -> dict[str, str]:
     }
 
 
-def _told(events: list[tuple[str, float, str, str]]) -> list[dict[str, str]]:
-    """One row a run of events of the same type."""
+def _event_rows(events: list[tuple[str, float, str, str]]) -> list[dict[str, str]]:
+    """One row for each run of events of one type."""
     rows = []
     for (turn, way, type_), run in groupby(events, key=lambda each: (each[0], each[2], each[3])):
         times = [each[1] for each in run]

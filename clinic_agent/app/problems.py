@@ -1,6 +1,6 @@
-"""What goes wrong, as `application/problem+json` (RFC 9457): each says what to do.
+"""Errors as `application/problem+json` (RFC 9457). Each one says what to do.
 
-A problem never quotes a request or the service's own words about a key: either may hold a secret.
+A problem does not quote the request, nor the service's message about a key: both may contain a secret.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 
 _ADVICE = {
-    404: "there is nothing at this address; GET /docs lists what there is",
-    405: "this address knows other methods; GET /docs lists them",
+    404: "there is no such route; GET /docs lists the routes",
+    405: "this route has other methods; GET /docs lists them",
 }
 
 
 class Problem(Exception):
-    """An answer other than the one hoped for. `more` are further members of its JSON."""
+    """An error answer. `more` are further members of its JSON."""
 
     def __init__(self, status: int, detail: str, *, retry_after: str | None = None, **more: Any) -> None:
         super().__init__(detail)
@@ -40,17 +40,16 @@ class Problem(Exception):
         self.more = more
 
     def as_json(self) -> dict[str, Any]:
-        """The body: title, status, detail and whatever else is known."""
+        """The body: title, status, detail and the further members."""
         return {"title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail, **self.more}
 
     def response(self) -> Response:
-        """The whole answer."""
+        """The HTTP response."""
         return JSONResponse(self.as_json(), self.status, self.headers, MEDIA_TYPE)
 
 
 def upstream_refused(status: int, retry_after: str | None = None) -> Problem:
-    """What this server answers when the voice service refused it. The service's own words are left out: they may quote
-    the key."""
+    """The answer if the voice service refused a request. It omits the service's message, which may quote the key."""
     answer = {429: 429}.get(status, 503 if status >= 500 else 502)
     kept = retry_after if answer in (429, 503) else None
     why = advice(status, retry_after_s({"Retry-After": retry_after or ""}))
@@ -59,7 +58,7 @@ def upstream_refused(status: int, retry_after: str | None = None) -> Problem:
 
 
 def call_failed(failed: CallFailed, **so_far: Any) -> Problem:
-    """What this server answers when a call does not come about, or breaks off; `so_far` is what was said until then."""
+    """The answer if a call cannot start or breaks off; `so_far` are members for the turns so far."""
     match failed.__cause__:
         case InvalidStatus(response=refusal):
             return upstream_refused(refusal.status_code, refusal.headers.get("Retry-After"))
@@ -70,35 +69,37 @@ def call_failed(failed: CallFailed, **so_far: Any) -> Problem:
 
 
 def first_mistake(error: ValidationError | RequestValidationError) -> str:
-    """Where the input is wrong, and how; without the input itself."""
+    """The place and kind of the first mistake in the input, without the input itself."""
     problem = error.errors()[0]
     where = ".".join(str(step) for step in problem["loc"] if step != "body")
-    said = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
 
 
 def install(app: FastAPI) -> None:
-    """Have everything that goes wrong in `app` answered as a problem."""
+    """Register the handlers that answer each exception in `app` as a problem."""
 
-    async def told(request: Request, problem: Exception) -> Response:
+    async def problem_answer(request: Request, problem: Exception) -> Response:
         assert isinstance(problem, Problem)
         return problem.response()
 
-    async def mistaken(request: Request, error: Exception) -> Response:
+    async def invalid_request(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         return Problem(422, f"{first_mistake(error)}; GET /docs shows examples").response()
 
-    async def refused(request: Request, error: Exception) -> Response:
+    async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         answer = Problem(error.status_code, _ADVICE.get(error.status_code, str(error.detail))).response()
         answer.headers.update(error.headers or {})
         return answer
 
-    async def broken(request: Request, error: Exception) -> Response:
+    async def internal_error(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return Problem(500, "this server made a mistake; its log says which. Try again, or report it").response()
+        return Problem(
+            500, "internal error; the log of this server has the details. Try again, or report it"
+        ).response()
 
-    app.add_exception_handler(Problem, told)
-    app.add_exception_handler(RequestValidationError, mistaken)
-    app.add_exception_handler(HTTPException, refused)
-    app.add_exception_handler(Exception, broken)
+    app.add_exception_handler(Problem, problem_answer)
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, internal_error)

@@ -1,6 +1,7 @@
-"""The clinic over HTTP: calls for programs, secrets and tools for the page in `web/`, and that page.
+"""The HTTP routes: calls for programs, client secrets and tools for the call page in `web/`, and the page.
 
-It serves whoever can reach it; by default that is this machine. What guards it stands in app_guard.py.
+There is no login: each client that can reach the server may call. By default these are the clients on this machine; see
+guard.py.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from clinic_agent.app.settings import AppSettings, today
 from clinic_agent.app.voice import CallRequest, TranscriptLine, VoiceAnswer
 from clinic_agent.call.connection import CallFailed, Watcher, unwatched
 from clinic_agent.call.cost import LATEST, USD_PER_MINUTE, USD_PER_TEXT_ITEM, resolved
-from clinic_agent.call.report import CallReport
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Event
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, open_mic_config
@@ -43,50 +43,52 @@ from clinic_agent.clinic.schedule import Schedule
 
 WEB = Path(__file__).parent / "web"
 MAX_CALLS = 8
-"""Calls that programs may have on at once."""
+"""Largest number of calls of programs at the same time."""
 RETRY = RetryPolicy(attempts=1, turn_s=60.0)
-"""Whoever asks over HTTP is told at once that the service is busy, and may come back."""
+"""One attempt: if the service is busy, the HTTP client gets the answer at once and can try again."""
 _log = logging.getLogger(__name__)
-mimetypes.add_type("text/javascript", ".js")  # Windows may have learnt another, and browsers then refuse modules
+# Windows may have another type registered, and browsers then refuse modules.
+mimetypes.add_type("text/javascript", ".js")
 router = APIRouter()
 
 
 @dataclass(slots=True)
 class AppState:
-    """What all requests share."""
+    """The state that all requests share."""
 
     settings: AppSettings
     schedule: Schedule
     log: CallLog
     calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))
     held_calls: HeldCalls = field(default_factory=HeldCalls)
-    lines: int = 0
+    in_progress: int = 0
+    """Number of calls of programs."""
 
     @contextmanager
-    def line(self) -> Iterator[None]:
-        """One of the lines for programs. Raises Problem when all are in use."""
-        if self.lines >= MAX_CALLS:
-            raise Problem(429, f"{MAX_CALLS} calls are on; try again in some seconds", retry_after="5")
-        self.lines += 1
+    def one_call(self) -> Iterator[None]:
+        """Count a call of a program. Raises Problem if MAX_CALLS are in progress."""
+        if self.in_progress >= MAX_CALLS:
+            raise Problem(429, f"{MAX_CALLS} calls are in progress; try again in some seconds", retry_after="5")
+        self.in_progress += 1
         try:
             yield
         finally:
-            self.lines -= 1
+            self.in_progress -= 1
 
     def assistant(self) -> Assistant:
-        """Whom one caller talks to."""
+        """The assistant of one call."""
         return clinic_assistant(Clinic(self.settings.day, self.schedule))
 
     def note(self, call: Mapping[str, Any], wav: bytes = b"") -> None:
-        """Keep a call's words. A full disk must not cost the caller the answer."""
+        """Write a call to the log. A full disk does not cost the caller the answer."""
         try:
             self.log.note(dict(call), wav)
         except OSError as error:
-            _log.warning("a call could not be noted in %s: %s", self.log.path, error)
+            _log.warning("a call could not be written to %s: %s", self.log.path, error)
 
 
 def state_of(request: Request) -> AppState:
-    """The desk of the application."""
+    """The state of the application."""
     state = request.app.state.clinic
     assert isinstance(state, AppState)
     return state
@@ -102,7 +104,7 @@ _VOICE: dict[str, Any] = {
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "description": "Files are spoken turns (WAV, 24 kHz mono 16-bit), `text` typed ones, in order.",
+                        "description": "Turns in order: files (WAV, 24 kHz mono 16-bit) are spoken, `text` is typed.",
                         "properties": {
                             "audio": {"type": "array", "items": {"type": "string", "format": "binary"}},
                             "text": {"type": "array", "items": {"type": "string"}},
@@ -121,114 +123,113 @@ _VOICE: dict[str, Any] = {
 
 @router.post("/appointments/voice", **_VOICE)
 async def voice(request: Request, state: State) -> VoiceAnswer:
-    """Call the clinic: one or more turns, typed or spoken, and the whole answer.
+    """Call the clinic with one or more turns, typed or spoken, and return the whole answer.
 
-    With the `conversation_id` of an earlier answer the conversation goes on: at once on the same line, which is held
-    for 30 s, and for about 30 minutes by a new one.
+    With the `conversation_id` of an earlier answer the conversation continues. The server holds the connection for
+    30 s; later it resumes the conversation on a new connection, for about 30 minutes.
     """
-    asked = await app_voice.read(request, state.settings.audio, state.assistant().tools)
-    with state.line():
-        return await _answered(state, asked)
+    call_request = await app_voice.read(request, state.settings.audio, state.assistant().tools)
+    with state.one_call():
+        return await _answered(state, call_request)
 
 
 @router.post("/appointments/voice/stream", response_class=StreamingResponse, **_VOICE)
 async def stream(request: Request, state: State) -> StreamingResponse:
-    """The same as server-sent events, as they come: `transcript`, `audio`, `tool_call`, `tool_result`, and at the end
-    `done` with the answer (its sound was sent before), or `problem`.
+    """Make the same call, answered by server-sent events: `transcript`, `audio`, `tool_call` and `tool_result`.
 
-    Whoever stops reading hangs up.
+    The last event is `done` with the answer (without its audio, which was sent before) or `problem`.
+
+    If the client closes the stream, the call ends.
     """
-    asked = await app_voice.read(request, state.settings.audio, state.assistant().tools)
-    told: asyncio.Queue[bytes | Problem | None] = asyncio.Queue()
+    call_request = await app_voice.read(request, state.settings.audio, state.assistant().tools)
+    events: asyncio.Queue[bytes | Problem | None] = asyncio.Queue()
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
-        if (heard := app_voice.heard_of(way, event)) is not None:
-            told.put_nowait(app_voice.sse(*heard))
+        if (shown := app_voice.stream_event(way, event)) is not None:
+            events.put_nowait(app_voice.sse(*shown))
 
     async def call() -> None:
         try:
-            with state.line():
-                answer = await _answered(state, asked, watch)
-            told.put_nowait(app_voice.sse("done", answer.model_dump(exclude={"audio_wav_base64"})))
+            with state.one_call():
+                answer = await _answered(state, call_request, watch)
+            events.put_nowait(app_voice.sse("done", answer.model_dump(exclude={"audio_wav_base64"})))
         except Problem as problem:
-            told.put_nowait(problem)
+            events.put_nowait(problem)
         except Exception:
             _log.exception("a streamed call failed")
-            told.put_nowait(Problem(500, "this server made a mistake; its log says which. Try again, or report it"))
-        told.put_nowait(None)
+            events.put_nowait(
+                Problem(500, "internal error; the log of this server has the details. Try again, or report it")
+            )
+        events.put_nowait(None)
 
     task = asyncio.create_task(call())  # noqa: TID251 - held and awaited by the stream
-    first = await told.get()
-    if isinstance(first, Problem):  # nothing was said yet, so it can still be the answer itself
+    first = await events.get()
+    if isinstance(first, Problem):  # nothing was sent yet, so the problem can be the answer
         raise first
     headers = {"X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(first, told, task), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(first, events, task), media_type="text/event-stream", headers=headers)
 
 
 async def _events(
-    first: bytes | None, told: asyncio.Queue[bytes | Problem | None], task: asyncio.Task[None]
+    first: bytes | None, events: asyncio.Queue[bytes | Problem | None], task: asyncio.Task[None]
 ) -> AsyncIterator[bytes]:
     try:
         event: bytes | Problem | None = first
         while event is not None:
             yield app_voice.sse("problem", event.as_json()) if isinstance(event, Problem) else event
-            event = await told.get()
+            event = await events.get()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _answered(state: AppState, asked: CallRequest, watch: Watcher = unwatched) -> VoiceAnswer:
-    """Make the call and note it. Raises Problem, with what was said until then, when it fails."""
+async def _answered(state: AppState, call_request: CallRequest, watch: Watcher = unwatched) -> VoiceAnswer:
+    """Make the call and log it. Raises Problem, with the turns so far, if the call fails."""
     assistant = state.assistant()
-    assistant = replace(assistant, tools=assistant.tools.failing(asked.failing))
-    config, known, day = state.settings.config, asked.conversation_id, today()
+    assistant = replace(assistant, tools=assistant.tools.failing(call_request.failing))
+    config, known, day = state.settings.config, call_request.conversation_id, today()
     try:
         report = await state.held_calls.say(
-            config, asked.words, assistant, known, priced_on=day, retry=RETRY, watch=watch
+            config, call_request.words, assistant, known, priced_on=day, retry=RETRY, watch=watch
         )
     except CallFailed as failed:
         raise call_failed(failed) from failed
     except NotContinued as problem:
         raise Problem(409 if problem.busy else 410, str(problem)) from problem
     answer = app_voice.answer(report, state.log.notice)
-    state.note(app_voice.kept(report, answer.transcript), _sound(report))
+    state.note(app_voice.log_entry(report, answer.transcript), b"".join(turn.audio for turn in report.turns))
     if report.failure is not None:
         raise Problem(502, report.failure, **answer.model_dump(exclude={"audio_wav_base64"}))
     return answer
 
 
-def _sound(report: CallReport) -> bytes:
-    return b"".join(turn.audio for turn in report.turns)
-
-
 class Price(BaseModel):
-    """USD as text. Models without an entry have no known price."""
+    """Prices in USD, as text. For a model without an entry no price is known."""
 
     usd_per_minute: dict[str, str]
     usd_per_text_item: str
 
 
 class SessionAnswer(BaseModel):
-    """What a page needs for one call of its own; the server's key is not in it."""
+    """The data for one call from a browser, without the server's key."""
 
     clinic: str
     url: str
-    value: Annotated[str, Field(description="the secret, as the service gave it; may dial until `expires_at`")]
+    value: Annotated[str, Field(description="the client secret; it can open a connection until `expires_at`")]
     expires_at: int
     subprotocol: Annotated[
-        str, Field(description="the secret as a browser offers it: `new WebSocket(url, subprotocol)`")
+        str, Field(description="the client secret as a subprotocol: `new WebSocket(url, subprotocol)`")
     ]
     token: Annotated[str, Field(description="for /session/tools and /session/end, as `Authorization: Bearer …`")]
     model: str
-    session: Annotated[dict[str, Any], Field(description="the body of the page's session.update")]
+    session: Annotated[dict[str, Any], Field(description="the body of the `session.update` that the page sends")]
     price: Price
     recording_notice: str
 
 
 @router.post("/session")
 async def session(state: State) -> SessionAnswer:
-    """A short-lived secret for a browser, and all it needs for one call over an open microphone."""
+    """Create a client secret for a browser, with the settings for one call over an open microphone."""
     config, assistant = state.settings.config, state.assistant()
     token = state.calls.begin(assistant.tools)
     try:
@@ -255,7 +256,7 @@ async def session(state: State) -> SessionAnswer:
 
 
 def bearer(authorization: Annotated[str, Header()] = "") -> str:
-    """The token of a page's call. Raises Problem when there is none."""
+    """The token of a browser's call. Raises Problem if there is none."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Problem(401, "send the token of POST /session: Authorization: Bearer <token>")
@@ -266,7 +267,7 @@ Token = Annotated[str, Depends(bearer)]
 
 
 class ToolRequest(BaseModel):
-    """A call as the service asked for it; `arguments` is JSON text."""
+    """A tool call requested by the service; `arguments` is JSON text."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -286,19 +287,19 @@ class ToolRequest(BaseModel):
 
 
 class ToolAnswer(BaseModel):
-    """What came of it; a failure is `{"error": …}`, fit to be told to the caller."""
+    """The result of a tool call; a failure is `{"error": …}`, in words for the caller."""
 
     result: dict[str, Any]
 
 
 @router.post("/session/tools")
-def run_tool(asked: ToolRequest, token: Token, state: State) -> ToolAnswer:
-    """Run one of the clinic's tools for a page's call. The same `call_id` again gives the same result."""
-    return ToolAnswer(result=state.calls.run(token, asked.call_id, asked.name, asked.arguments))
+def run_tool(request: ToolRequest, token: Token, state: State) -> ToolAnswer:
+    """Run one of the clinic's tools for a browser's call. A repeated `call_id` returns the first result."""
+    return ToolAnswer(result=state.calls.run(token, request.call_id, request.name, request.arguments))
 
 
 class EndRequest(BaseModel):
-    """What the page knows of its call."""
+    """The page's record of its call."""
 
     conversation_id: Annotated[str | None, Field(max_length=200)] = None
     transcript: Annotated[list[TranscriptLine], Field(max_length=1000)] = []
@@ -306,21 +307,21 @@ class EndRequest(BaseModel):
 
 
 class EndAnswer(BaseModel):
-    """The call is over, and its words are kept."""
+    """The call has ended, and its transcript is kept."""
 
     ended: bool = True
 
 
 @router.post("/session/end")
-def end(told: EndRequest, token: Token, state: State) -> EndAnswer:
-    """Hang up: the token is worth nothing any more, and the transcript is kept."""
+def end(request: EndRequest, token: Token, state: State) -> EndAnswer:
+    """End a browser's call: the token becomes invalid, and the transcript is kept."""
     done = state.calls.end(token)
-    state.note({"by": "page", **told.model_dump(), "tools": done})
+    state.note({"by": "page", **request.model_dump(), "tools": done})
     return EndAnswer()
 
 
 class Health(BaseModel):
-    """Up, and which address and model are called."""
+    """The state of the server, and the endpoint and model that it uses."""
 
     status: Literal["ok"] = "ok"
     url: str
@@ -329,7 +330,7 @@ class Health(BaseModel):
 
 @router.get("/healthz")
 def healthz(state: State) -> Health:
-    """Whether the server is up and its calendar can be read. It does not call the voice service."""
+    """Check that the server runs and can read its calendar. The voice service is not called."""
     try:
         state.schedule.transfers()
     except Exception as error:
@@ -358,12 +359,12 @@ def page(state: State) -> HTMLResponse:
 
 @router.get("/docs", include_in_schema=False)
 def docs(request: Request) -> HTMLResponse:
-    """Every route, with examples."""
+    """The routes, with examples."""
     return app_docs.page(request.app.openapi())
 
 
 def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
-    """The application on one calendar. It hangs up all calls when it ends; whoever opened the calendar closes it."""
+    """The application on one calendar. When it ends it closes its calls, but not the calendar."""
     state = AppState(settings, schedule, CallLog(settings.data, keep_audio=settings.keep_audio))
 
     @asynccontextmanager
@@ -374,10 +375,10 @@ def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
     app = FastAPI(
         lifespan=lifespan,
         title=f"{NAME}: appointments by voice",
-        description="Errors are application/problem+json, and say what to do.",
-        docs_url=None,  # FastAPI's own loads scripts from elsewhere
+        description="Errors are application/problem+json and say what to do.",
+        docs_url=None,  # FastAPI's page loads scripts from another site
         redoc_url=None,
-        responses={"default": {"description": "A problem", "content": {app_problems.MEDIA_TYPE: {}}}},
+        responses={"default": {"description": "An error", "content": {app_problems.MEDIA_TYPE: {}}}},
     )
     app.state.clinic = state
     app.include_router(router)

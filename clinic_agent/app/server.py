@@ -1,4 +1,4 @@
-"""The application on a socket: one process, by uvicorn. What it serves is app.py."""
+"""Runs the application of routes.py in one process with uvicorn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_CONNECTIONS = 200
 
 
 def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted; `ready` is told the address once it listens. Port 0 picks a free one.
+    """Serve until interrupted. `ready` is called with the URL when the server listens. Port 0 picks a free one.
 
     Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar, and
     Unavailable if other programs keep writing to it.
@@ -30,7 +30,7 @@ def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None
 
 
 def server(app: FastAPI) -> uvicorn.Server:
-    """The server of an application; it logs no requests."""
+    """The uvicorn server of an application. It does not log requests."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -45,7 +45,10 @@ def server(app: FastAPI) -> uvicorn.Server:
 
 
 def from_environment() -> FastAPI:
-    """The application as the environment has it: `uvicorn --factory clinic_agent.app.server:from_environment`."""
+    """The application with the settings of the environment, as `clinic_agent.app:app` has it.
+
+    Raises ConfigError, BadDatabase, Unavailable and OSError as `run` does.
+    """
     settings = settings_from(environment())
     return create_app(settings, _calendar(settings))
 

@@ -1,4 +1,4 @@
-"""How the clinic's server and its demo are set up: read once from the environment, then passed along."""
+"""Settings of the clinic's server and playground, read once from the environment."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 @dataclass(frozen=True, slots=True)
 class AppSettings:
-    """Where to call, where to keep things, and what is allowed."""
+    """Settings of the server and the playground."""
 
     config: Config
     data: Path = DATA
-    """Folder of the bookings and of the calls' transcripts; made when it is not there."""
+    """Folder of the bookings and the call log; created if it is missing."""
     audio: Path | None = None
-    """Folder whose WAV files may be named in a request; None: none may."""
+    """Folder of the WAV files that requests may name; None: no file may be named."""
     keep_audio: bool = False
-    """Whether the answers' sound is kept beside the transcripts."""
+    """Whether the audio of the answers is kept."""
     hosts: tuple[str, ...] = LOOPBACK_NAMES
-    """Names under which the server may be asked."""
+    """Host names that requests may use."""
     today: date | None = None
-    """The clinic's date, for rehearsals; None: this machine's."""
+    """The clinic's date, for tests and demos; None: the date of this machine."""
     control_url: str | None = None
-    """Base of a control plane that can change what the service answers, as `http://127.0.0.1:8765/_mock`."""
+    """URL of the mock's control plane, such as `http://127.0.0.1:8765/_mock`; None: there is none."""
     scenarios: Path | None = None
-    """Folder of scenarios for it."""
+    """Folder of scenario files for the control plane."""
 
     @property
     def database(self) -> Path:
@@ -41,20 +41,20 @@ class AppSettings:
 
     @property
     def day(self) -> date:
-        """The clinic's date now."""
+        """The clinic's date today."""
         return self.today or today()
 
 
 def today() -> date:
-    """This machine's date."""
-    return date.today()  # noqa: TID251 - where a call comes in, its date comes in
+    """The date of this machine."""
+    return date.today()  # noqa: TID251 - the one place where the server reads the date
 
 
 def settings_from(environ: Mapping[str, str]) -> AppSettings:
-    """Read what `from_environment` reads, and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_HOSTS (names, by
-    commas), CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
+    """Read the variables of `from_environment` and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_HOSTS (names
+    separated by commas), CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
 
-    Raises ConfigError, saying what to do, for what is missing or unusable.
+    Raises ConfigError, saying what to do, for a missing or unusable value.
     """
 
     def given(name: str) -> str:
@@ -75,7 +75,7 @@ def settings_from(environ: Mapping[str, str]) -> AppSettings:
 
 def _folder(name: str, text: str) -> Path | None:
     if text and not Path(text).is_dir():
-        raise ConfigError(f"{name}: {text} is no folder; name one that is there, or leave it out")
+        raise ConfigError(f"{name}: {text} is no folder; name an existing one, or unset the variable")
     return Path(text) if text else None
 
 

@@ -1,6 +1,6 @@
-"""What a program asks of the clinic over HTTP, read and bounded, and what it is answered.
+"""The request and the answer of `POST /appointments/voice`: their models, limits and encodings.
 
-No routes and no socket: see app.py, which makes the call in between.
+The routes, which make the call, are in routes.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FileName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class TurnRequest(BaseModel):
-    """One turn of the caller: typed, or spoken in a file of the allowed folder."""
+    """One turn of the caller: typed text, or a WAV file in the folder CLINIC_AUDIO."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class TurnRequest(BaseModel):
 
 
 class VoiceRequest(BaseModel):
-    """What the caller says: `text`, `audio_path`, or several `turns`."""
+    """The caller's turns: `text`, `audio_path`, or several `turns`."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -74,10 +74,10 @@ class VoiceRequest(BaseModel):
     turns: Annotated[list[TurnRequest] | None, Field(min_length=1, max_length=MAX_TURNS)] = None
     conversation_id: Annotated[
         str | None,
-        Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="of an earlier answer, to go on with that conversation"),
+        Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="from an earlier answer: continue that conversation"),
     ] = None
     simulate_tool_failure: Annotated[
-        bool | str, Field(description="true: the clinic's calendar is out of order; a tool's name: that one is")
+        bool | str, Field(description="true: the tools of the calendar fail; the name of a tool: that tool fails")
     ] = False
 
     @model_validator(mode="after")
@@ -86,20 +86,20 @@ class VoiceRequest(BaseModel):
             raise ValueError("give one of text, audio_path and turns")
         return self
 
-    def said(self) -> list[TurnRequest]:
+    def caller_turns(self) -> list[TurnRequest]:
         """The caller's turns, in order."""
         return self.turns or [TurnRequest(text=self.text, audio_path=self.audio_path)]
 
 
 class TranscriptLine(BaseModel):
-    """A line of the transcript."""
+    """The words of one speaker in one turn."""
 
     role: Literal["caller", "assistant"]
     text: str
 
 
 class ToolCall(BaseModel):
-    """A tool call and what came of it; `arguments` is text where the model sent no JSON object."""
+    """A tool call and its result; `arguments` is text if the model sent no JSON object."""
 
     name: str
     arguments: dict[str, Any] | str
@@ -108,8 +108,8 @@ class ToolCall(BaseModel):
 
 
 class Latency(BaseModel):
-    """`first_audio`: from the end of the caller's words to the first sound of the answer, the longest of all turns;
-    `total`: to the end of the answers, summed. Tools are included."""
+    """Latency in ms, tool calls included. `first_audio`: from the end of the caller's words to the first audio of the
+    answer, the longest of the turns. `total`: from the end of the caller's words to the end of the answer, summed."""
 
     first_audio: float | None
     total: float
@@ -123,7 +123,7 @@ class Seconds(BaseModel):
 
 
 class VoiceAnswer(BaseModel):
-    """A call: what was said and done, how long it took and what it cost."""
+    """A call: transcript, tool calls, latency, cost and audio."""
 
     conversation_id: str | None
     model: str
@@ -131,38 +131,38 @@ class VoiceAnswer(BaseModel):
     tool_calls: list[ToolCall]
     latency_ms: Latency
     audio_seconds: Seconds
-    estimated_cost_usd: Annotated[str | None, Field(description="null where the model's price is not known")]
+    estimated_cost_usd: Annotated[str | None, Field(description="null if the price of the model is not known")]
     ended: Annotated[bool, Field(description="whether the assistant has hung up")]
     recording_notice: str
     audio_wav_base64: Annotated[
         str | None,
-        Field(description="the answers in order, PCM16 mono 24 kHz; null in a stream, which sent them before"),
+        Field(description="the audio of the answers in order, PCM16 mono 24 kHz; null in a stream"),
     ] = None
 
 
 class CallRequest(BaseModel):
-    """A request, read: each of `words` is a turn, text as typed or PCM16 mono 24 kHz as spoken."""
+    """A validated request. Each of `words` is a turn: typed text, or spoken PCM16 mono 24 kHz."""
 
     words: list[str | bytes]
     conversation_id: str | None
     failing: list[str]
 
 
-async def read(request: Request, folder: Path | None, tools: Tools) -> CallRequest:
-    """What a request says, as JSON, as a form with WAV files, or as one WAV file. Raises Problem for anything else."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def read(http_request: Request, folder: Path | None, tools: Tools) -> CallRequest:
+    """Read a request: JSON, a form with WAV files, or one WAV file. Raises Problem for anything else."""
+    kind = http_request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        asked = _validated(await _json(request))
-        words: list[str | bytes] = [_words(said, folder) for said in asked.said()]
+        request = _validated(await _json(http_request))
+        words: list[str | bytes] = [_words(turn, folder) for turn in request.caller_turns()]
     elif kind in _FORM_TYPES:
-        asked, words = await _form(request, folder)
+        request, words = await _form(http_request, folder)
     elif kind in _WAV_TYPES:
-        asked, words = VoiceRequest(text="spoken"), [_spoken(await request.body(), "the body")]
+        request, words = VoiceRequest(text="spoken"), [_spoken(await http_request.body(), "the body")]
     else:
         raise Problem(415, "send application/json, multipart/form-data or audio/wav; GET /docs shows examples")
     if sum(samples(said) for said in words if isinstance(said, bytes)) > MAX_SPEECH_S * SAMPLE_RATE_HZ:
         raise Problem(413, f"send at most {MAX_SPEECH_S} s of speech in one request")
-    return CallRequest(words=words, conversation_id=asked.conversation_id, failing=_failing(asked, tools))
+    return CallRequest(words=words, conversation_id=request.conversation_id, failing=_failing(request, tools))
 
 
 async def _json(request: Request) -> Any:
@@ -172,15 +172,15 @@ async def _json(request: Request) -> Any:
         raise Problem(400, "the body is not JSON; GET /docs shows examples") from error
 
 
-def _validated(asked: Any) -> VoiceRequest:
+def _validated(request: Any) -> VoiceRequest:
     try:
-        return VoiceRequest.model_validate(asked)
+        return VoiceRequest.model_validate(request)
     except ValidationError as error:
         raise Problem(422, f"{first_mistake(error)}; GET /docs shows examples") from error
 
 
 async def _form(request: Request, folder: Path | None) -> tuple[VoiceRequest, list[str | bytes]]:
-    """Every file and `audio_path` is a spoken turn, every `text` a typed one, in the order of the form."""
+    """Read a form: files and `audio_path` are spoken turns, `text` typed ones, in the order of the form."""
     words: list[str | bytes] = []
     settings: dict[str, Any] = {}
     async with request.form(max_files=MAX_TURNS, max_fields=MAX_TURNS + 10, max_part_size=65_536) as form:
@@ -188,7 +188,7 @@ async def _form(request: Request, folder: Path | None) -> tuple[VoiceRequest, li
             if isinstance(value, UploadFile):
                 words.append(_spoken(await value.read(), value.filename or "the file"))
             elif name in ("text", "audio_path"):
-                words.append(_words(_validated({name: value}).said()[0], folder))
+                words.append(_words(_validated({name: value}).caller_turns()[0], folder))
             else:
                 settings[name] = {"true": True, "false": False}.get(value.lower(), value)
     if not 1 <= len(words) <= MAX_TURNS:
@@ -201,7 +201,7 @@ def _words(said: TurnRequest, folder: Path | None) -> str | bytes:
         return said.text
     assert said.audio_path is not None
     if folder is None:
-        raise Problem(422, "audio_path: no folder is open to requests; set CLINIC_AUDIO, or upload the file")
+        raise Problem(422, "audio_path: this server has no folder of audio files; set CLINIC_AUDIO, or upload the file")
     path = _inside(folder, said.audio_path)
     try:
         return read_wav(path)
@@ -212,7 +212,7 @@ def _words(said: TurnRequest, folder: Path | None) -> str | bytes:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """The file of that name, wherever links lead. Raises Problem for one that is not inside the folder."""
+    """The file of that name, with links resolved. Raises Problem for a file outside the folder."""
     root = folder.resolve()
     try:
         path = (root / name).resolve()
@@ -233,11 +233,13 @@ def _spoken(data: bytes, name: str) -> bytes:
         raise Problem(422, str(error)) from error
 
 
-def _failing(asked: VoiceRequest, tools: Tools) -> list[str]:
-    """The tools that shall be out of order: with `true` those that use the calendar."""
-    match asked.simulate_tool_failure:
-        case bool(all_of_them):
-            return [name for name in tools.by_name if name.endswith(("_availability", "_appointment")) and all_of_them]
+def _failing(request: VoiceRequest, tools: Tools) -> list[str]:
+    """The names of the tools that are to fail; `true` means the tools of the calendar."""
+    match request.simulate_tool_failure:
+        case False:
+            return []
+        case True:
+            return [name for name in tools.by_name if name.endswith(("_availability", "_appointment"))]
         case name if name in tools.by_name:
             return [name]
         case _:
@@ -245,14 +247,14 @@ def _failing(asked: VoiceRequest, tools: Tools) -> list[str]:
 
 
 def answer(report: CallReport, notice: str, *, with_audio: bool = True) -> VoiceAnswer:
-    """What the program is told of a call."""
+    """The answer for a call."""
     cost, turns = report.cost, report.turns
     firsts = [turn.first_audio_ms for turn in turns if turn.first_audio_ms is not None]
     sound = b"".join(turn.audio for turn in turns)
     return VoiceAnswer(
         conversation_id=report.conversation_id,
         model=report.model,
-        transcript=[said for turn in turns for said in _said(turn)],
+        transcript=[line for turn in turns for line in _transcript(turn)],
         tool_calls=[
             ToolCall(name=run.name, arguments=run.arguments, result=run.result, ms=round(run.ms, 3))
             for turn in turns
@@ -270,13 +272,13 @@ def answer(report: CallReport, notice: str, *, with_audio: bool = True) -> Voice
     )
 
 
-def _said(turn: Turn) -> list[TranscriptLine]:
+def _transcript(turn: Turn) -> list[TranscriptLine]:
     lines = [TranscriptLine(role="caller", text=turn.heard), TranscriptLine(role="assistant", text=turn.said)]
     return [line for line in lines if line.text]
 
 
-def heard_of(way: str, event: Event) -> tuple[str, Mapping[str, Any]] | None:
-    """What a stream tells of a frame of the call: a name and its data, None for frames that say nothing to it."""
+def stream_event(way: str, event: Event) -> tuple[str, Mapping[str, Any]] | None:
+    """The server-sent event for a frame of the call: its name and data; None: the frame is not streamed."""
     match way, event:
         case "received", {"type": "response.output_audio.delta", "delta": delta}:
             return "audio", {"pcm16_base64": delta, "rate": SAMPLE_RATE_HZ}
@@ -294,26 +296,26 @@ def heard_of(way: str, event: Event) -> tuple[str, Mapping[str, Any]] | None:
 
 
 def sse(name: str, data: Mapping[str, Any]) -> bytes:
-    """A server-sent event."""
+    """The bytes of a server-sent event."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def schema() -> dict[str, Any]:
-    """VoiceRequest as JSON schema without references, for the description of a route that takes several forms."""
+    """The JSON schema of VoiceRequest without references, for the OpenAPI description."""
     whole = VoiceRequest.model_json_schema()
     turn = whole.pop("$defs")["TurnRequest"]
     whole["properties"]["turns"]["anyOf"][0]["items"] = turn
     return whole
 
 
-def kept(report: CallReport, spoken_of: Sequence[TranscriptLine]) -> dict[str, Any]:
-    """What the log keeps of a call."""
-    told = report.as_json()
+def log_entry(report: CallReport, transcript: Sequence[TranscriptLine]) -> dict[str, Any]:
+    """A call as it is written to the log."""
+    as_json = report.as_json()
     return {
         "conversation_id": report.conversation_id,
         "by": "api",
-        "transcript": [said.model_dump() for said in spoken_of],
-        "tools": [tool for turn in told["turns"] for tool in turn["tools"]],
-        "usd": told["usd"],
+        "transcript": [line.model_dump() for line in transcript],
+        "tools": [tool for turn in as_json["turns"] for tool in turn["tools"]],
+        "usd": as_json["usd"],
         "failure": report.failure,
     }

@@ -1,1 +1,1 @@
-"""A call to a realtime voice service, for an agent of any trade."""
+"""Calls to a realtime voice service, for an agent of any kind."""

@@ -1,6 +1,6 @@
-"""One connection to a realtime voice service: dial, configure, send, receive, and count what it costs.
+"""One connection to a realtime voice service: connect, configure, send, receive, and count the cost.
 
-It knows frames and their errors, and nothing of turns: see voice_client.py (turns sent whole) and open_mic.py.
+This module handles frames and their errors. Turns are in manual_turns.py (each turn is sent whole) and open_mic.py.
 """
 
 from __future__ import annotations
@@ -25,22 +25,25 @@ from clinic_agent.call.retry import RetryPolicy, retry_after_s
 from clinic_agent.call.turn import Event, FunctionCall, ToolRun, Turn, tool_run
 from clinic_agent.config import Config
 
-MAX_FRAME_BYTES = 4 * 2**20  # over a minute of sound in one frame; recorded ones hold about a second
+MAX_FRAME_BYTES = 4 * 2**20  # over a minute of audio in one frame; recorded frames hold about a second
 
 DEFAULT_RETRY = RetryPolicy()
 
+_LOST = (1006, 1011, 1012, 1013, 1014)
+"""Close codes of a connection that nobody meant to close: it broke, the service failed, or pings were not answered."""
+
 CallTool = Callable[[str, str], dict[str, Any]]
-"""Runs a tool by name on a JSON text of arguments, in a thread of its own; must not raise."""
+"""Runs a tool: its name and its arguments as JSON text in, the result out. Called in a thread; must not raise."""
 Watcher = Callable[[Literal["sent", "received"], Event], None]
-"""Told every frame of a call as it crosses the wire; must be quick."""
+"""Called with each frame of a call as it is sent or received; must return quickly."""
 
 
 def unwatched(way: Literal["sent", "received"], event: Event) -> None:
-    """Watches nothing."""
+    """A watcher that ignores the frame."""
 
 
 class CallFailed(Exception):
-    """The call cannot begin or go on. The message says what to do; `turn` is the turn so far, if one was under way."""
+    """The call cannot start or continue; the message says what to do. `turn` is the interrupted turn, if any."""
 
     def __init__(self, message: str, turn: Turn | None = None) -> None:
         super().__init__(message)
@@ -51,10 +54,10 @@ class CallFailed(Exception):
 async def open_connection(
     config: Config, *, priced_on: date, retry: RetryPolicy = DEFAULT_RETRY, watch: Watcher = unwatched
 ) -> AsyncIterator[ServiceConnection]:
-    """Dial the endpoint; the connection closes with the block. `priced_on` is the day whose prices count.
+    """Connect to the endpoint; the connection is closed at the end of the block.
 
-    Dials again, as `patience` has it, when nobody answers or the service is busy (429, 5xx). Raises CallFailed when
-    that does not help, and at once for any other refusal.
+    `priced_on` is the day whose prices apply. If the endpoint does not answer or is busy (429, 5xx), the client tries
+    again as `retry` says. Raises CallFailed when the attempts are used up, and at once for any other refusal.
     """
     connection = ServiceConnection(
         config, await open_socket(config, retry), Cost(config.model, priced_on), retry, watch
@@ -66,20 +69,20 @@ async def open_connection(
 
 
 async def open_socket(config: Config, retry: RetryPolicy) -> ClientConnection:
-    """An open socket. Raises CallFailed, see `dialled`."""
+    """Connect, with retries; gives the open socket. Raises CallFailed as `open_connection` does."""
     random = Random(retry.seed)
     for attempt in count(1):
         try:
             return await connect(
                 config.session_url,
                 additional_headers={"Authorization": f"Bearer {config.key}"},
-                compression=None,  # base64 audio hardly shrinks, and deflate costs more than the rest of a frame
+                compression=None,  # base64 audio hardly shrinks, and deflate takes longer than the rest of the work
                 open_timeout=retry.open_s,
                 close_timeout=2,
                 max_size=MAX_FRAME_BYTES,
             )
         except (OSError, WebSocketException, asyncio.TimeoutError) as error:
-            wait_s = retry.wait_s(attempt, _asked_s(error), random) if _may_pass(error) else None
+            wait_s = retry.wait_s(attempt, _retry_after_s(error), random) if _may_pass(error) else None
             if wait_s is None:
                 tried = f" (after {attempt} attempts)" if attempt > 1 else ""
                 raise CallFailed(_why_not_connected(error, config, retry.open_s) + tried) from error
@@ -88,21 +91,21 @@ async def open_socket(config: Config, retry: RetryPolicy) -> ClientConnection:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether dialling again may help: never where key, credit, address or request are at fault."""
+    """Whether another attempt may succeed. It cannot where the key, the credit, the address or the request is wrong."""
     if isinstance(error, InvalidStatus):
         return error.response.status_code == 429 or error.response.status_code >= 500
     return isinstance(error, OSError | asyncio.TimeoutError | EOFError | ConnectionClosed | InvalidMessage)
 
 
-def _asked_s(error: Exception) -> float | None:
+def _retry_after_s(error: Exception) -> float | None:
     return retry_after_s(error.response.headers) if isinstance(error, InvalidStatus) else None
 
 
 class ServiceConnection:
-    """A connection, and the one that replaces it when it is lost: one call, whatever becomes of its sockets.
+    """The connection of one call. If its socket is lost, `resume` replaces the socket.
 
-    `cost` is what it has cost so far; whoever decodes the sound that comes adds it there. `conversation_id` and `model`
-    are what the service says they are.
+    `cost` is the cost so far; the code that decodes the received audio adds it there. `conversation_id` and `model` are
+    the values that the service last sent.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class ServiceConnection:
         self.cost = cost
         self.conversation_id: str | None = None
         self.resumptions = 0
-        """How often the connection was replaced so far."""
+        """How often the socket was replaced so far."""
         self._config = config
         self._socket = socket
         self._retry = retry
@@ -120,24 +123,24 @@ class ServiceConnection:
 
     @property
     def model(self) -> str:
-        """The model in use, as far as is known."""
+        """The model named by the service, or the requested one before the service has named any."""
         return self.cost.model
 
     async def configure(self, session: Mapping[str, Any]) -> None:
-        """Send the session's settings and wait until they are in force.
+        """Send the body of `session.update` and wait for `session.updated`.
 
-        A connection that is lost before that is replaced: nothing was said on it. Raises CallFailed with the service's
-        words when it refuses them.
+        A socket that is lost before that is replaced. Raises CallFailed with the service's message if the service
+        refuses the settings.
         """
         self._session = dict(session)
         await self._begin(self._config)
 
     async def resume(self, closed: ConnectionClosed) -> None:
-        """Replace a connection that was lost: dial again, and take the conversation up where it was.
+        """Replace a lost socket and resume the conversation on the new one.
 
-        Not at once: the service may still know an older state of it. What was sent and not answered may be lost.
-        Raises CallFailed when it was not lost but ended, when this has been done too often in this call, or when the
-        service no longer knows the conversation.
+        The client waits `settle_s` first, because the service may still have an older state of the conversation. Frames
+        that were sent and not answered may be lost. Raises CallFailed if the service ended the call on purpose, if the
+        call has used up its resumptions, or if the service no longer knows the conversation.
         """
         known = self.conversation_id
         if known is None or not self._may_replace(closed):
@@ -146,10 +149,10 @@ class ServiceConnection:
         await self._replace(there)
         await self._begin(there)
         if self.conversation_id != known:
-            raise CallFailed("the service has forgotten the conversation that was lost; call again")
+            raise CallFailed("the service no longer knows the conversation; call again")
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the socket."""
         await self._socket.close()
 
     async def _begin(self, there: Config) -> None:
@@ -162,8 +165,11 @@ class ServiceConnection:
             await self._replace(there)
 
     def _may_replace(self, error: BaseException | None) -> bool:
-        lost = isinstance(error, ConnectionClosed) and _lost(error)
-        return lost and self.resumptions < self._retry.resumptions
+        """Whether the socket was lost, not closed on purpose, and may be replaced once more."""
+        if not isinstance(error, ConnectionClosed) or self.resumptions >= self._retry.resumptions:
+            return False
+        close = error.rcvd or error.sent
+        return (close.code if close else 1006) in _LOST
 
     async def _replace(self, there: Config) -> None:
         self.resumptions += 1
@@ -171,7 +177,7 @@ class ServiceConnection:
         self._socket = await open_socket(there, self._retry)
 
     async def _configure(self) -> None:
-        # Which of the two comes first has changed over time; an update sent before either may be lost.
+        # Dates of the service differ in which of the two comes first. An update sent before either may be lost.
         await self._wait_for("session.created", "conversation.created")
         await self.send({"type": "session.update", "session": self._session})
         await self._wait_for("session.updated")
@@ -189,12 +195,12 @@ class ServiceConnection:
         self.cost = self.cost.plus(input_samples=samples(pcm))
 
     async def receive(self) -> Event:
-        """The next server event. Raises CallFailed for an error the call cannot go on with, or a frame that is none."""
+        """The next server event. Raises CallFailed for an error that ends the call, or a frame that is no event."""
         event = _parse(await self._socket.recv())
         self._watch("received", event)
         match event:
             case {"type": "session.created" | "session.updated", "session": {"model": str(model)}}:
-                # The service substitutes unknown model names in silence; what it names here is what it bills.
+                # The service replaces an unknown model without an error; it bills the model that it names here.
                 self.cost = replace(self.cost, model=model)
             case {"type": "conversation.created", "conversation": {"id": str(conversation_id)}}:
                 self.conversation_id = conversation_id
@@ -208,14 +214,14 @@ class ServiceConnection:
 
 
 async def run_tool(call_tool: CallTool, call: FunctionCall) -> ToolRun:
-    """Run what the service asked for in a thread: a slow tool keeps no other call waiting."""
+    """Run a requested tool in a thread, so that a slow tool delays no other call."""
     began_s = now_s()
     result = await asyncio.to_thread(call_tool, call.name, call.arguments)
     return tool_run(call, result, (now_s() - began_s) * 1000)
 
 
 async def bounded(work: Coroutine[Any, Any, None], timeout_s: float) -> None:
-    """Do one turn's work on a line. Raises CallFailed when it takes too long or the connection is lost."""
+    """Run the work of one turn. Raises CallFailed after `timeout_s` seconds, and if the connection is lost."""
     try:
         await asyncio.wait_for(work, timeout_s)
     except asyncio.TimeoutError as error:
@@ -225,20 +231,20 @@ async def bounded(work: Coroutine[Any, Any, None], timeout_s: float) -> None:
         raise hung_up(closed) from closed
 
 
-def _lost(closed: ConnectionClosed) -> bool:
-    """Whether nobody meant the connection to end: it broke (1006), the service did, or it did not answer our pings."""
-    code = (closed.rcvd or closed.sent).code if closed.rcvd or closed.sent else 1006  # type: ignore[union-attr]
-    return code in (1006, 1011, 1012, 1013, 1014)
-
-
 def hung_up(closed: ConnectionClosed) -> CallFailed:
-    """What to make of a connection that closed in mid-call."""
-    return CallFailed(f"{_close_text(closed)} in mid-call; call again")
+    """The failure of a call whose connection closed."""
+    if closed.rcvd is not None:
+        how = f"the service closed the connection ({closed.rcvd.code} {closed.rcvd.reason})".replace(" )", ")")
+    elif closed.sent is not None:
+        how = f"the client had to close the connection ({closed.sent.code} {closed.sent.reason})"
+    else:
+        how = "the connection was lost"
+    return CallFailed(f"{how} in mid-call; call again")
 
 
 def unusable(event: Event, error: Exception) -> CallFailed:
-    """What to make of an event that lacks what its type promises."""
-    return CallFailed(f"the service sent an unusable {event['type']} ({error}); report it there")
+    """The failure of a call whose event lacks a required field."""
+    return CallFailed(f"the service sent an unusable {event['type']} ({error}); report it to the service")
 
 
 def now_s() -> float:
@@ -248,7 +254,7 @@ def now_s() -> float:
 
 def _parse(data: str | bytes) -> Event:
     if isinstance(data, bytes):
-        return {"type": "binary"}  # sound on the binary transport, which this client never asks for
+        return {"type": "binary"}  # audio of the binary transport, which this client does not request
     try:
         event = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -260,8 +266,8 @@ def _parse(data: str | bytes) -> Event:
 
 def _harmless(event: Event) -> bool:
     text = _error_text(event)
-    # What the second of commit and response.create may draw where it is not dropped in silence; and what a truncate
-    # draws, which older dates of the service take badly: the sound has stopped here all the same.
+    # The first may answer the second of commit and response.create. The second answers a truncate on older dates of the
+    # service; the audio has stopped on this side all the same.
     return "already has an active response" in text or "truncat" in text.lower()
 
 
@@ -271,20 +277,12 @@ def _error_text(event: Event) -> str:
     return str(message or "an error without a message")[:300].rstrip(".")
 
 
-def _close_text(closed: ConnectionClosed) -> str:
-    if closed.rcvd is not None:
-        return f"the service closed the connection ({closed.rcvd.code} {closed.rcvd.reason})".replace(" )", ")")
-    if closed.sent is not None:
-        return f"the connection had to be given up ({closed.sent.code} {closed.sent.reason})"
-    return "the connection was lost"
-
-
 def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> str:
     url = config.shown_url
     match error:
         case InvalidStatus():
             status = error.response.status_code
-            return f"{url} refused the call with HTTP {status}: {advice(status, _asked_s(error))}"
+            return f"{url} refused the call with HTTP {status}: {advice(status, _retry_after_s(error))}"
         case TimeoutError() | asyncio.TimeoutError():
             return f"{url} did not answer within {timeout_s:g} s; check XAI_REALTIME_URL and the network"
         case InvalidURI():
@@ -296,21 +294,21 @@ def _why_not_connected(error: Exception, config: Config, timeout_s: float) -> st
             return f"{url} does not speak WebSocket ({type(error).__name__}); correct XAI_REALTIME_URL"
 
 
-def advice(status: int, asked_s: float | None) -> str:
-    """What to do about an HTTP answer to a handshake or a request. Its body is left out: it may quote the key."""
-    wait = f"{asked_s:g} s" if asked_s else "a minute"
+def advice(status: int, after_s: float | None) -> str:
+    """What to do about an HTTP error status. The body of the answer is left out: it may quote the key."""
+    wait = f"{after_s:g} s" if after_s else "a minute"
     match status:
         case 400:
             return "the key is wrong or the request malformed; check XAI_API_KEY and CLINIC_MODEL"
         case 401:
             return "the key is missing or wrong; check XAI_API_KEY"
         case 403:
-            return "the key's team has no credit or no permission; look at the team's billing page"
+            return "the team of the key has no credit or no permission; see the billing page of the team"
         case 404:
-            return "there is no realtime endpoint there; XAI_REALTIME_URL usually ends in /v1/realtime"
+            return "there is no realtime endpoint at this address; XAI_REALTIME_URL usually ends in /v1/realtime"
         case 429:
             return f"too many sessions or requests; end another session or call again in {wait}"
         case _ if status >= 500:
-            return f"the service is in trouble; call again in {wait}"
+            return f"the service has an error; call again in {wait}"
         case _:
             return "check XAI_REALTIME_URL"

@@ -1,9 +1,8 @@
-"""What a call costs, counted by the client alone from what it sent and received.
+"""The cost of a call, counted by the client from the frames that it sent and received.
 
-It asks nobody: the service's `usage` numbers are informative, the price list is per minute of audio. It covers
-push-to-talk calls, where audio sent and received is what is billed; a server-VAD call may be billed by its duration.
-Tools that the service runs itself leave no trace on the wire, and neither does a telephone line: both are counted as
-far as somebody tells.
+Prices are per minute of audio; the `usage` numbers of the service are informative only. The count fits push-to-talk
+calls, which are billed by the audio sent and received. A server-VAD call may be billed by its duration. Hosted tools
+and telephone minutes do not show in frames of audio; they count as far as the program adds them with `plus`.
 
 Prices: the vendor's model and pricing pages, July and August 2026.
 """
@@ -24,7 +23,7 @@ USD_PER_MINUTE = {
     "grok-voice-think-fast-1.0": Fraction("0.05"),
     "grok-voice-think-fast-2.0": Fraction("0.08"),
 }
-# Per `conversation.item.create` the client sends, tool results and audio items excepted; `response.create` is free.
+# Per `conversation.item.create` of the client, except tool results and audio items; `response.create` is free.
 USD_PER_TEXT_ITEM = Fraction("0.004")
 
 USD_PER_THOUSAND_CALLS = {
@@ -35,9 +34,9 @@ USD_PER_THOUSAND_CALLS = {
     "collections_search": Fraction("2.50"),
     "mcp": Fraction(0),
 }
-"""Of the tools that the service runs; the agent's own functions are free."""
+"""Prices of the tools that the service runs; the agent's own functions are free."""
 USD_PER_TELEPHONY_MINUTE = Fraction("0.01")
-"""On top, for a call that comes over the service's telephone line, by its duration."""
+"""Extra price of a call over the service's telephone line, by its duration."""
 
 LATEST = "grok-voice-latest"
 LATEST_MOVED = date(2026, 8, 5)
@@ -45,7 +44,7 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 def resolved(model: str, on: date) -> str:
-    """The model that a name meant on a day: `grok-voice-latest` moved from 1.0 to 2.0 on 2026-08-05."""
+    """The model behind a name on a day: `grok-voice-latest` moved from 1.0 to 2.0 on 2026-08-05."""
     if model != LATEST:
         return model
     return "grok-voice-think-fast-1.0" if on < LATEST_MOVED else "grok-voice-think-fast-2.0"
@@ -53,7 +52,7 @@ def resolved(model: str, on: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What was counted, and its price. All sums are exact; only what is shown is rounded."""
+    """Counted amounts and their price. All sums are exact; only the displayed price is rounded."""
 
     model: str
     on: date
@@ -61,7 +60,7 @@ class Cost:
     output_samples: int = 0
     text_items: int = 0
     hosted_calls: Mapping[str, int] = field(default_factory=dict)
-    """Runs of the service's own tools, by name."""
+    """Calls of hosted tools, by name."""
     telephony_s: Fraction = Fraction(0)
     """Seconds on the service's telephone line."""
 
@@ -77,7 +76,7 @@ class Cost:
 
     @property
     def exact_usd(self) -> Fraction | None:
-        """The price without any rounding; None where the model has no known price, never a guess."""
+        """The price in USD, not rounded; None if a price is not known."""
         per_minute = USD_PER_MINUTE.get(resolved(self.model, self.on))
         if per_minute is None or not self.hosted_calls.keys() <= USD_PER_THOUSAND_CALLS.keys():
             return None
@@ -88,7 +87,7 @@ class Cost:
 
     @property
     def usd(self) -> Decimal | None:
-        """The price in USD to the 28 digits of a Decimal; None where the model has no known price."""
+        """The price in USD with the 28 digits of a Decimal; None if a price is not known."""
         exact = self.exact_usd
         return None if exact is None else Decimal(exact.numerator) / Decimal(exact.denominator)
 
@@ -100,14 +99,14 @@ class Cost:
 
     @property
     def shown(self) -> str:
-        """The price as text, or the sentence that says why there is none."""
+        """The price as text, or the reason why there is none."""
         usd = self.rounded_usd
         if usd is not None:
             return f"${usd:f}"
         if resolved(self.model, self.on) not in USD_PER_MINUTE:
-            return f"no price known for {self.model!r}; priced are {', '.join(USD_PER_MINUTE)}"
+            return f"no price known for {self.model!r}; prices are known for {', '.join(USD_PER_MINUTE)}"
         unknown = min(self.hosted_calls.keys() - USD_PER_THOUSAND_CALLS.keys())
-        return f"no price known for the tool {unknown!r}; priced are {', '.join(USD_PER_THOUSAND_CALLS)}"
+        return f"no price known for the tool {unknown!r}; prices are known for {', '.join(USD_PER_THOUSAND_CALLS)}"
 
     def plus(
         self,
@@ -118,7 +117,7 @@ class Cost:
         hosted_calls: Mapping[str, int] = NOTHING,
         telephony_s: Fraction = Fraction(0),
     ) -> Cost:
-        """This cost and what was just sent, received, run or talked."""
+        """This cost with further amounts added."""
         calls = {tool: self.hosted_calls.get(tool, 0) + count for tool, count in hosted_calls.items()}
         return replace(
             self,
@@ -130,7 +129,7 @@ class Cost:
         )
 
     def since(self, earlier: Cost) -> Cost:
-        """The part of this cost that came after `earlier`."""
+        """The difference between this cost and an earlier one of the same call."""
         return self.plus(
             input_samples=-earlier.input_samples,
             output_samples=-earlier.output_samples,

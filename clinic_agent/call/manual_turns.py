@@ -1,7 +1,7 @@
-"""A client that sends turns whole: say something, collect the answer, run the tools it asks for.
+"""A client with manual turns: it sends a whole turn, collects the answer, and runs the requested tools.
 
-Turns are manual: the caller's words are sent and committed. One connection serves the whole call; if it is lost,
-another one takes the conversation up, and what was not answered is asked again. No barge-in: see open_mic.py.
+Each turn is committed by the client. One connection serves the whole call. If it is lost, the conversation is resumed
+on a new one, and a request without an answer is sent again. For interruptions by the caller see open_mic.py.
 """
 
 from __future__ import annotations
@@ -45,17 +45,18 @@ async def connect(
     plays: bool = True,
     watch: Watcher = unwatched,
 ) -> AsyncIterator[VoiceClient]:
-    """Dial the endpoint; the connection closes with the block.
+    """Connect to the endpoint; the connection is closed at the end of the block.
 
-    `priced_on` is the day whose prices count. `plays`: somebody listens to the answers as they come; without, nothing
-    waits for their end. `watch` is told every frame. Raises CallFailed when nobody answers or the handshake is refused.
+    `priced_on` is the day whose prices apply. `plays`: the answers are played as they arrive, so the request that
+    follows a tool result waits for the end of playback. `watch` is called with each frame. Raises CallFailed if the
+    endpoint does not answer or refuses the handshake.
     """
     async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
         yield VoiceClient(connection, retry, plays=plays)
 
 
 class VoiceClient:
-    """One call: `configure` once, then `speak` or `type` turn by turn."""
+    """One call: `configure` once, then `speak` or `type` for each turn."""
 
     def __init__(self, connection: ServiceConnection, retry: RetryPolicy, *, plays: bool = True) -> None:
         self._connection = connection
@@ -65,40 +66,40 @@ class VoiceClient:
 
     @property
     def model(self) -> str:
-        """The model, as the service names it."""
+        """The model named by the service."""
         return self._connection.model
 
     @property
     def conversation_id(self) -> str | None:
-        """The conversation, as the service names it."""
+        """The conversation's identifier, from the service."""
         return self._connection.conversation_id
 
     @property
     def cost(self) -> Cost:
-        """What the call has cost so far."""
+        """The cost of the call so far."""
         return self._connection.cost
 
     async def configure(self, session: Mapping[str, Any]) -> None:
-        """Send the session's settings and wait until they are in force.
+        """Send the body of `session.update` and wait for `session.updated`.
 
-        Raises CallFailed with the service's words when it refuses them.
+        Raises CallFailed with the service's message if the service refuses it.
         """
         await self._connection.configure(session)
 
     async def speak(self, pcm: bytes, call_tool: CallTool) -> Turn:
-        """A spoken turn: PCM16 mono 24 kHz in, the whole answer out, tools run on the way.
+        """A spoken turn: PCM16 mono 24 kHz in, the whole answer out; requested tools are run meanwhile.
 
-        Raises CallFailed, carrying the turn so far, when the service reports an error, hangs up, or takes too long.
+        Raises CallFailed, with the turn so far, if the service reports an error, closes, or takes too long.
         """
-        return await self._turn(TurnInProgress(asked_s=now_s()), pcm, call_tool)
+        return await self._turn(TurnInProgress(requested_s=now_s()), pcm, call_tool)
 
     async def type(self, text: str, call_tool: CallTool) -> Turn:
-        """A typed turn, answered in speech like any other. Raises as `speak` does."""
-        return await self._turn(TurnInProgress(heard=text, asked_s=now_s()), b"", call_tool)
+        """A typed turn with a spoken answer. Raises as `speak` does."""
+        return await self._turn(TurnInProgress(heard=text, requested_s=now_s()), b"", call_tool)
 
     async def _turn(self, turn: TurnInProgress, pcm: bytes, call_tool: CallTool) -> Turn:
         before = self.cost
-        self._playback = Playback()  # whoever speaks again has heard the last answer out
+        self._playback = Playback()  # the last answer has been heard to its end
         try:
             await bounded(self._converse(turn, pcm, call_tool), self._retry.turn_s)
         except CallFailed as failed:
@@ -120,36 +121,32 @@ class VoiceClient:
         raise CallFailed(f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop")
 
     async def _answered(self, turn: TurnInProgress, ask: Callable[[], Awaitable[None]]) -> None:
-        """Ask and collect the answer; where the connection is lost meanwhile, once more on another one."""
+        """Send a request and collect the answer; if the connection is lost, again on a new one."""
         while True:
             try:
                 await ask()
                 await self._collect_response(turn)
                 return
             except ConnectionClosed as closed:
-                turn.pending.clear()  # of an answer that did not end; the next one asks for them again
+                turn.pending.clear()  # the repeated answer requests its tools again
                 await self._connection.resume(closed)
 
     async def _send_words(self, turn: TurnInProgress, pcm: bytes) -> None:
-        """What was typed or, said before on a lost connection, has been understood; else the sound."""
-        await (self._send_text(turn.heard) if turn.heard else self._send_speech(pcm))
+        """Send the caller's words as text if the text is known: typed, or transcribed before a connection was lost."""
+        if turn.heard:
+            await self._connection.send(typed(turn.heard))
+        else:
+            for chunk in chunks(pcm):
+                await self._connection.send_audio(chunk)
+            await self._connection.send({"type": "input_audio_buffer.commit"})
+        # Clients in the field report that a commit of speech is answered without a response.create, and that one sent
+        # after it is dropped. The vendor's pages require it. With both there is one answer in either case.
+        await self._connection.send({"type": "response.create"})
         if turn.first_audio_s is None:
-            turn.asked_s = now_s()
-
-    async def _send_speech(self, pcm: bytes) -> None:
-        for chunk in chunks(pcm):
-            await self._connection.send_audio(chunk)
-        await self._connection.send({"type": "input_audio_buffer.commit"})
-        # Clients that tried it live report that a commit of speech is answered by itself and that the response.create
-        # after it is dropped in silence; the vendor's pages ask for it. With both, either way, one answer comes.
-        await self._connection.send({"type": "response.create"})
-
-    async def _send_text(self, text: str) -> None:
-        await self._connection.send(typed(text))
-        await self._connection.send({"type": "response.create"})
+            turn.requested_s = now_s()
 
     async def _send_results(self, results: list[Event]) -> None:
-        """All results, then one request for the answer to them, which would talk over what is still heard."""
+        """Send all results, then request the answer once the audio of the last one has been played."""
         for result in results:
             await self._connection.send(result)
         if self._plays:
@@ -179,5 +176,5 @@ class VoiceClient:
         try:
             return await asyncio.wait_for(self._connection.receive(), silence_s)
         except asyncio.TimeoutError as error:
-            # Not asked again: an answer that is only late would come twice.
-            raise CallFailed(f"the service said nothing for {silence_s:g} s; call again") from error
+            # Not requested again: a late answer would then arrive twice.
+            raise CallFailed(f"the service sent nothing for {silence_s:g} s; call again") from error

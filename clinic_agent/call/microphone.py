@@ -1,6 +1,6 @@
-"""This machine's microphone and loudspeaker, by the package sounddevice (extra `mic`), loaded when they are used.
+"""The microphone and the loudspeaker of this machine, through the package sounddevice (extra `mic`).
 
-They cancel no echo: whoever has no headphones interrupts the assistant with its own voice.
+There is no echo cancellation: without headphones, the assistant's own voice interrupts the assistant.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from clinic_agent.call.playback import Playback
 BLOCK_MS = 20
 _BLOCK = SAMPLE_RATE_HZ * BLOCK_MS // 1000
 _MOST_AHEAD = 5
-"""Blocks that may wait for the loudspeaker; when there are more, the oldest is left out."""
+"""Blocks that may wait for the loudspeaker; if there are more, the oldest is dropped."""
 
 
 class NoMicrophone(Exception):
-    """There is no microphone, or nothing to reach it by; the message says what to do."""
+    """No usable microphone; the message says what to do."""
 
 
 def person(hang_up: asyncio.Event) -> Callable[[Playback], AsyncIterator[bytes]]:
-    """A caller for `run_open_call`: whoever sits at this machine, until `hang_up` is set.
+    """A caller for `run_open_call`: the microphone and loudspeaker of this machine, until `hang_up` is set.
 
-    Raises NoMicrophone, before anybody is called.
+    Raises NoMicrophone before the call begins.
     """
     sounddevice = _sounddevice()
 
@@ -38,11 +38,11 @@ def person(hang_up: asyncio.Event) -> Callable[[Playback], AsyncIterator[bytes]]
 
 
 async def _duplex(sounddevice: Any, hearing: Playback, hang_up: asyncio.Event) -> AsyncIterator[bytes]:
-    """PCM16 mono 24 kHz from the microphone as it is spoken; the loudspeaker plays what `hearing` says is heard."""
+    """PCM16 mono 24 kHz from the microphone in real time; meanwhile the loudspeaker plays the audio of `hearing`."""
     loop, said, to_play = asyncio.get_running_loop(), asyncio.Queue[bytes](), deque[bytes](maxlen=_MOST_AHEAD)
 
     def block(call_recording: Any, played: Any, frames: int, time: Any, status: Any) -> None:
-        """Called in a thread of the sound system, which must not wait."""
+        """Called in a thread of the audio system, which must not wait."""
         loop.call_soon_threadsafe(said.put_nowait, bytes(call_recording))
         sound = to_play.popleft() if to_play else b""
         played[:] = sound[: frames * SAMPLE_BYTES].ljust(frames * SAMPLE_BYTES, b"\0")
@@ -52,7 +52,7 @@ async def _duplex(sounddevice: Any, hearing: Playback, hang_up: asyncio.Event) -
             samplerate=SAMPLE_RATE_HZ, blocksize=_BLOCK, channels=1, dtype="int16", callback=block
         )
     except sounddevice.PortAudioError as error:
-        raise NoMicrophone(f"no sound ({error}); `python -m sounddevice` lists what this machine has") from error
+        raise NoMicrophone(f"no audio device ({error}); `python -m sounddevice` lists the devices") from error
     with stream:
         played_s = now_s()
         while not hang_up.is_set():
@@ -70,10 +70,10 @@ def _sounddevice() -> Any:
         raise NoMicrophone("a microphone needs sounddevice: pip install 'realtape[mic]'") from error
     except OSError as error:
         raise NoMicrophone(
-            f"sounddevice finds no sound system ({error}); on Debian and Ubuntu, `apt install libportaudio2` helps"
+            f"sounddevice finds no audio system ({error}); on Debian and Ubuntu, install libportaudio2"
         ) from error
     try:
         sounddevice.check_input_settings(samplerate=SAMPLE_RATE_HZ, channels=1, dtype="int16")
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise NoMicrophone(f"no microphone ({error}); `python -m sounddevice` lists what this machine has") from error
+        raise NoMicrophone(f"no microphone ({error}); `python -m sounddevice` lists the devices") from error
     return sounddevice

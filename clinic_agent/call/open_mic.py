@@ -1,7 +1,7 @@
-"""A call over an open microphone: the service finds the caller's turns, and the caller may speak over the answer.
+"""A call over an open microphone: the service detects the caller's turns, and the caller may interrupt the answer.
 
-`OpenMic` decides: server events with their arrival times in, client events out; no socket. `OpenCall` carries them. An
-open microphone hears the loudspeaker too: echo has to be cancelled before the sound comes here.
+`OpenMic` is the state of the call: server events with their arrival times in, client events out, without a socket.
+`OpenCall` connects it to a socket. Echo of the loudspeaker has to be cancelled before the audio comes here.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from clinic_agent.call.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
-    # Chosen, for the vendor states no default and clients in the field send as little as 200. A caller who breathes for
-    # 0.3 s between two sentences would be answered after the first.
+    # A choice: the vendor states no default, and clients in the field send values down to 200. With 200 a caller who
+    # pauses for 0.3 s between two sentences is answered after the first.
     "silence_duration_ms": 500,
 }
 CALLER, TURNS, ASSISTANT, RESPONSES, AGENT = "caller", "turns", "assistant", "responses", "agent"
-"""The lanes of a call's moments."""
+"""The lanes of a call's timeline."""
 
 
 class OpenMic:
-    """One call's state: whose turn it is, which answer may be heard, what is owed to the service."""
+    """The state of one call: whose turn it is, which response may be played, which results await an answer."""
 
     def __init__(self) -> None:
         self.playback = Playback()
         self.timeline: list[TimelineEntry] = []
         self.ends_s: float | None = None
-        """When the assistant hangs up; None as long as it does not."""
-        self.asked_for: list[FunctionCall] = []
-        """Tools to be run, all of one response; `ran` takes what came of them."""
+        """The time when the assistant hangs up; None: it does not."""
+        self.requested_tools: list[FunctionCall] = []
+        """Tool calls of one response that are to be run; `ran` takes their results."""
         self.turns: list[TurnInProgress] = [TurnInProgress()]
-        """The first is what the service says before the caller does; mostly nothing."""
+        """The first one is the service's audio before the caller's first turn, usually none."""
         self._turn_of: dict[str, TurnInProgress] = {}
         self._caller_item = ""
         self._caller_speaks = False
         self._audible = ""
         self._create_s: float | None = None
         self._rounds = 0
-        self._asking = self.turns[0]
+        self._tool_turn = self.turns[0]
         self._unanswered: list[Event] = []
-        """Results of tools, as sent, whose answer has not come."""
+        """Tool results that were sent and whose answer has not come."""
 
     @property
     def received_samples(self) -> int:
-        """How much sound came, heard or not."""
+        """The number of audio samples received, played or not."""
         return sum(samples(turn.audio) for turn in self.turns)
 
     @property
     def next_due(self) -> float | None:
-        """When to ask `due` again; None: not before the next event."""
+        """The time to call `due` again; None: after the next event."""
         return self._create_s if self.ends_s is None else self.ends_s
 
     def due(self, at_s: float) -> list[Event]:
-        """What is to be sent by now although nothing came: the request for the answer to tool results."""
+        """Events to send at this time: the request for the answer to tool results."""
         if self._create_s is None or at_s < self._create_s:
             return []
         self._create_s = None
@@ -70,10 +70,10 @@ class OpenMic:
         return [{"type": "response.create"}]
 
     def take(self, event: Event, at_s: float) -> list[Event]:
-        """Take one server event; what is to be sent at once.
+        """Take one server event; gives the events to send at once.
 
-        Raises KeyError, TypeError or ValueError for an event that lacks what its type promises; CallFailed when the
-        service fails to answer, or calls tools without end.
+        Raises KeyError, TypeError or ValueError for an event that lacks a field of its type. Raises CallFailed if the
+        response failed, or if a turn calls tools too often.
         """
         turn = self._owner(event)
         known = len(turn.audio)
@@ -83,12 +83,12 @@ class OpenMic:
                 return self._caller_began(str(event["item_id"]), at_s)
             case "input_audio_buffer.speech_stopped":
                 self._note(at_s, TURNS, "speech_stopped")
-                self._caller_speaks, turn.asked_s = False, at_s
+                self._caller_speaks, turn.requested_s = False, at_s
             case "response.created":
                 self._note(at_s, RESPONSES, "response.created")
                 self._create_s = None
                 self._turn_of[event["response"]["id"]] = turn
-                # One that begins while the caller speaks was asked for before the service heard them.
+                # A response that begins while the caller speaks was requested before the service heard the caller.
                 self._audible = "" if self._caller_speaks else event["response"]["id"]
             case "response.output_audio.delta":
                 self._turn_of[event["item_id"]] = turn
@@ -99,10 +99,10 @@ class OpenMic:
         return []
 
     def resumed(self, at_s: float) -> list[Event]:
-        """The connection was lost, and another one has taken the conversation up; what is to be sent at once.
+        """Continue after the conversation was resumed on a new connection; gives the events to send at once.
 
-        What came of an answer plays on, the rest never comes: it is asked for anew. What the caller had said is told in
-        writing, as it was understood.
+        The received part of an answer plays on; the rest does not come, so the answer is requested again. The caller's
+        words are sent again as text, if they were transcribed.
         """
         self._note(at_s, AGENT, "resumed")
         self._caller_item, self._caller_speaks, self._audible, self._create_s = "", False, "", None
@@ -115,20 +115,20 @@ class OpenMic:
             self._create_s = max(at_s, self.playback.ends_s)
         return again
 
-    def said(self) -> list[TimelineEntry]:
-        """What the assistant said, each utterance where its sound began."""
-        told: dict[str, TimelineEntry] = {}
+    def assistant_utterances(self) -> list[TimelineEntry]:
+        """The assistant's utterances, each at the time when its audio began to play."""
+        entries: dict[str, TimelineEntry] = {}
         for segment in self.playback.segments:
             text = self._turn_of[segment.item_id].said.get(segment.item_id, "").strip()
-            told.setdefault(segment.item_id, TimelineEntry(segment.start_s, ASSISTANT, text))
-        return list(told.values())
+            entries.setdefault(segment.item_id, TimelineEntry(segment.start_s, ASSISTANT, text))
+        return list(entries.values())
 
-    def asked(self) -> list[TimelineEntry]:
-        """What the caller said, each turn where the service noticed it."""
+    def caller_utterances(self) -> list[TimelineEntry]:
+        """The caller's turns, each at the time when the service detected it."""
         return [TimelineEntry(turn.began_s, CALLER, turn.heard) for turn in self.turns if turn.heard]
 
     def _owner(self, event: Event) -> TurnInProgress:
-        """The turn an event belongs to: late ones of an answer that was cut are not the new turn's."""
+        """The turn of an event: late events of an interrupted response belong to the old turn."""
         response = event.get("response")
         names = (event.get("response_id"), response.get("id") if isinstance(response, dict) else None)
         for name in (*names, event.get("item_id")):
@@ -137,10 +137,10 @@ class OpenMic:
         return self.turns[-1]
 
     def _caller_began(self, item_id: str, at_s: float) -> list[Event]:
-        """Silence at once. The service ends its answer by itself; a response.cancel of ours could hit the next one."""
+        """Stop playback at once. The service ends its response itself; a response.cancel could hit the next one."""
         self._note(at_s, TURNS, "speech_started")
         self._caller_speaks, self._audible, self._create_s = True, "", None
-        self.ends_s = None  # whoever speaks into the goodbye has not done yet
+        self.ends_s = None  # a caller who interrupts the goodbye has not finished
         cuts = self.playback.cut(at_s)
         if cuts:
             heard = f"barge-in: playback cut at {cuts[0].heard_ms} ms"
@@ -149,14 +149,14 @@ class OpenMic:
             mine = [name for name, owner in self._turn_of.items() if owner is turn]
             turn.heard_ms = sum(self.playback.heard_ms(name, at_s) for name in mine)
         if item_id == self._caller_item:
-            # The caller only paused: the same turn goes on, and the answer to its first half never was.
+            # The caller only paused: the turn continues, and the answer to its first half does not count.
             self.turns[-1].pending.clear()
             self.turns[-1].first_audio_s = None
         else:
             self._caller_item, self._rounds = item_id, 0
-            self.turns.append(TurnInProgress(began_s=at_s, asked_s=at_s))
+            self.turns.append(TurnInProgress(began_s=at_s, requested_s=at_s))
             self._turn_of[item_id] = self.turns[-1]
-        # A spoken item has one part. Older dates of the service refuse a truncate now and then: line.py lets that pass.
+        # A spoken item has one part. Older dates of the service may refuse a truncate; connection.py ignores that.
         return [
             {
                 "type": "conversation.item.truncate",
@@ -175,26 +175,26 @@ class OpenMic:
         self._unanswered = []
         if not calls:
             if turn.hangs_up and not self._caller_speaks:
-                self.ends_s = max(at_s, self.playback.ends_s)  # once the goodbye was heard
+                self.ends_s = max(at_s, self.playback.ends_s)  # after the goodbye was played
             return []
         self._rounds += 1
         if self._rounds > MAX_TOOL_ROUNDS:
             raise CallFailed(
                 f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop"
             )
-        self.asked_for, self._asking = calls, turn
+        self.requested_tools, self._tool_turn = calls, turn
         return []
 
     def ran(self, runs: list[ToolRun], at_s: float) -> list[Event]:
-        """What came of all that was asked for, in that order; what is to be sent at once."""
-        calls, self.asked_for = self.asked_for, []
+        """Take the results of `requested_tools`, in order; gives the events to send at once."""
+        calls, self.requested_tools = self.requested_tools, []
         for run in runs:
             self._note(at_s, AGENT, run.name)
-        self._asking.tools += runs
+        self._tool_turn.tools += runs
         results = [call.answer(run.result) for call, run in zip(calls, runs, strict=True)]
-        if not self._caller_speaks:  # else their turn is answered by itself, results and all
+        if not self._caller_speaks:  # otherwise the service answers the caller's turn and the results together
             self._unanswered = results
-            self._create_s = max(at_s, self.playback.ends_s)  # an answer asked for now would talk over its preamble
+            self._create_s = max(at_s, self.playback.ends_s)  # an answer requested now would interrupt its own preamble
         return results
 
     def _note(self, at_s: float, lane: str, label: str) -> None:
@@ -202,7 +202,7 @@ class OpenMic:
 
 
 class OpenCall:
-    """One call on one configured line: the microphone in, everything else out."""
+    """One call on a configured connection: the microphone's audio in; turns, cost and recording out."""
 
     def __init__(self, connection: ServiceConnection, call_tool: CallTool) -> None:
         self._connection = connection
@@ -216,13 +216,13 @@ class OpenCall:
 
     @property
     def playback(self) -> Playback:
-        """What the caller hears."""
+        """The audio that the caller hears."""
         return self._state.playback
 
     async def talk(self, mic: AsyncIterator[bytes], timeout_s: float) -> None:
-        """Listen and speak until `mic` ends: then the caller has hung up. `mic` gives PCM16 as fast as it is spoken.
+        """Run the call until `mic` ends, which means that the caller has hung up. `mic` gives PCM16 in real time.
 
-        Raises CallFailed when the service reports an error, hangs up, or the call lasts longer than `timeout_s`.
+        Raises CallFailed if the service reports an error or closes, or after `timeout_s` seconds.
         """
         tasks = [asyncio.create_task(work) for work in (self._speak(mic), self._listen())]  # noqa: TID251 - held, awaited
         try:
@@ -232,17 +232,17 @@ class OpenCall:
                 task.cancel()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         if not done:
-            raise CallFailed(f"the call lasted over {timeout_s:g} s and was ended; allow more time if it should last")
-        for outcome in reversed(outcomes):  # what the service said explains a lost connection
+            raise CallFailed(f"the call lasted over {timeout_s:g} s and was ended; allow more time for longer calls")
+        for outcome in reversed(outcomes):  # the service's message explains a lost connection
             if isinstance(outcome, ConnectionClosed):
                 raise hung_up(outcome) from outcome
             if isinstance(outcome, Exception):
                 raise outcome
 
     def turns(self) -> tuple[Turn, ...]:
-        """The turns so far. What was sent between two beginnings of the caller's turns is the earlier one's cost."""
+        """The turns so far. The cost of a turn covers the time from its beginning to the beginning of the next one."""
         turns, costs = self._state.turns, [*self._costs, self._connection.cost]
-        if not turns[0].audio and len(turns) > 1:  # the silence before the caller's first word belongs to that turn
+        if not turns[0].audio and len(turns) > 1:  # the silence before the caller's first word counts for that turn
             turns, costs = turns[1:], [costs[0], *costs[2:]]
         return tuple(
             turn.finish(turn.ended_s or now_s(), after.since(before))
@@ -250,21 +250,21 @@ class OpenCall:
         )
 
     def recording(self) -> CallRecording:
-        """The call so far, in sound and moments."""
+        """The audio and the timeline of the call so far."""
         state = self._state
-        timeline = [*state.timeline, *state.asked(), *state.said()]
+        timeline = [*state.timeline, *state.caller_utterances(), *state.assistant_utterances()]
         start_s = self._start_s or 0.0
         return call_recording(bytes(self._caller), state.playback.segments, state.playback.dropped, timeline, start_s)
 
     async def _speak(self, mic: AsyncIterator[bytes]) -> None:
         async for chunk in mic:
-            if self._start_s is None:  # a chunk is there once its last sample was spoken
+            if self._start_s is None:  # a chunk arrives when its last sample has been spoken
                 self._start_s = now_s() - samples(chunk) / SAMPLE_RATE_HZ
             self._caller += chunk
             await self._send_audio(chunk)
 
     async def _send_audio(self, chunk: bytes) -> None:
-        """What is spoken while the line is down goes out over the next one."""
+        """Send audio; if the connection is lost, wait for the next one."""
         while True:
             await self._up.wait()
             try:
@@ -283,7 +283,7 @@ class OpenCall:
                 self._up.set()
 
     async def _hear(self) -> None:
-        """Send what is due, and take the next event if one comes before something else is."""
+        """Send the events that are due, then take the next event, unless something is due before it arrives."""
         await self._send(self._state.due(now_s()))
         due_s = self._state.next_due
         try:
@@ -291,8 +291,8 @@ class OpenCall:
         except asyncio.TimeoutError:
             return
         await self._send(self._take(event))
-        if self._state.asked_for:
-            runs = [await run_tool(self._call_tool, call) for call in self._state.asked_for]
+        if self._state.requested_tools:
+            runs = [await run_tool(self._call_tool, call) for call in self._state.requested_tools]
             await self._send(self._state.ran(runs, now_s()))
 
     async def _send(self, events: list[Event]) -> None:
@@ -313,9 +313,9 @@ class OpenCall:
 
 
 async def microphone(speak: Callable[[float], bytes | None]) -> AsyncIterator[bytes]:
-    """A microphone that `speak` is asked to fill, chunk by chunk, until it gives None; its argument is the clock's now.
+    """A microphone filled by `speak`: it is called with the time and gives the next chunk, or None at the end.
 
-    Every chunk comes when its last sample would have been spoken, counted from the first: delays do not add up.
+    Each chunk arrives when its last sample would have been spoken, counted from the first chunk: delays do not add up.
     """
     start_s, spoken = now_s(), 0
     while (chunk := speak(start_s + spoken / SAMPLE_RATE_HZ)) is not None:

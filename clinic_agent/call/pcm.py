@@ -1,6 +1,6 @@
-"""The one audio form of a call, and WAV files in it: 16-bit little-endian PCM, mono, 24 kHz.
+"""The audio format of a call, and WAV files in this format: 16-bit little-endian PCM, mono, 24 kHz.
 
-It converts nothing: a file in another form is refused with the command that converts it.
+Nothing is converted: a file in another format is refused with the command that converts it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def samples(pcm: bytes | bytearray) -> int:
 
 
 def chunks(pcm: bytes) -> Iterator[bytes]:
-    """PCM audio in pieces of 100 ms, the last one shorter."""
+    """PCM audio in pieces of 100 ms; the last one may be shorter."""
     for start in range(0, len(pcm), _CHUNK_BYTES):
         yield pcm[start : start + _CHUNK_BYTES]
 
@@ -34,8 +34,8 @@ def chunks(pcm: bytes) -> Iterator[bytes]:
 def read_wav(path: Path) -> bytes:
     """The samples of a WAV file.
 
-    Raises ValueError, saying what to do, for a file that is not 24 kHz mono 16-bit PCM, is empty, or
-    lasts over 10 minutes.
+    Raises ValueError, saying what to do, for a file that is not 24 kHz mono 16-bit PCM, is empty, or is longer than
+    10 minutes.
     """
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise ValueError(_too_long(path))
@@ -43,7 +43,7 @@ def read_wav(path: Path) -> bytes:
 
 
 def wav_samples(data: bytes, path: Path) -> bytes:
-    """The samples of a WAV file's content. `path` only names it in messages. Raises as `read_wav` does."""
+    """The samples in the content of a WAV file. `path` is for messages only. Raises as `read_wav` does."""
     if len(data) > _MAX_FILE_BYTES:
         raise ValueError(_too_long(path))
     try:
@@ -51,25 +51,25 @@ def wav_samples(data: bytes, path: Path) -> bytes:
             form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
             pcm: bytes = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        why = str(error) or "it ends too early"
+        why = str(error) or "the file is cut off"
         raise ValueError(f"{path}: not a PCM WAV file ({why}); {_conversion(path)}") from error
     if form != (SAMPLE_RATE_HZ, 1, SAMPLE_BYTES):
         rate, channels, width = form
         raise ValueError(f"{path}: {rate} Hz, {channels} channel(s), {8 * width} bit; {_conversion(path)}")
     if not samples(pcm):
-        raise ValueError(f"{path}: holds no sound; record it again")
+        raise ValueError(f"{path}: contains no audio; record it again")
     return pcm
 
 
 def wav_file(pcm: bytes) -> bytes:
-    """The content of a WAV file that any player opens."""
+    """PCM audio as the content of a WAV file."""
     file = BytesIO()
     _write(file, 1, pcm)
     return file.getvalue()
 
 
 def write_wav(path: Path, pcm: bytes) -> None:
-    """Write PCM audio as a WAV file that any player opens."""
+    """Write PCM audio as a WAV file."""
     path.write_bytes(wav_file(pcm))
 
 

@@ -1,9 +1,8 @@
-"""What the caller has actually heard: the loudspeaker's own clock.
+"""A model of the loudspeaker: which part of the received audio the caller has heard at a time.
 
-The service sends sound two to four times faster than it plays (recordings, 2026-07), so what has arrived says little
-about what was heard; an interruption needs the latter. Pure: time is an argument, in seconds on the client's clock, and
-never runs backwards. It plays nothing itself: a loudspeaker that follows it starts each sound when it is handed over,
-or when the one before is over.
+The service sends audio two to four times faster than it plays (recordings, 2026-07). An interruption has to report the
+part that was heard, not the part that has arrived. Time is an argument, in seconds on the client's clock, and does not
+run backwards. Nothing is played here: the model starts each piece of audio when it arrives, or after the piece before.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from clinic_agent.call.pcm import SAMPLE_BYTES, SAMPLE_RATE_HZ, samples
 
 @dataclass(slots=True)
 class PlayedSegment:
-    """Sound of one item that plays without a gap from `start_s` on: PCM16 mono 24 kHz."""
+    """Audio of one item that plays without a gap from `start_s` on: PCM16 mono 24 kHz."""
 
     item_id: str
     start_s: float
@@ -25,32 +24,32 @@ class PlayedSegment:
 
     @property
     def end_s(self) -> float:
-        """When its last sample has been played."""
+        """The time when its last sample has been played, in seconds."""
         return self.start_s + samples(self.pcm) / SAMPLE_RATE_HZ
 
     def played(self, now_s: float) -> int:
-        """How many of its samples have been played."""
-        # A clock's seconds times a rate misses whole samples by rounding; a thousandth of a sample is no sound.
+        """The number of its samples that have been played."""
+        # Seconds times the sample rate can miss a whole number by rounding; a thousandth of a sample makes up for it.
         return min(max(floor((now_s - self.start_s) * SAMPLE_RATE_HZ + 0.001), 0), samples(self.pcm))
 
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """An item that was interrupted, and how much of it had been heard: whole milliseconds, never more than was sent."""
+    """An interrupted item and its length as heard: whole milliseconds, at most the length that was sent."""
 
     item_id: str
     heard_ms: int
 
 
 class Playback:
-    """The sound of one call in the order it came: `stretches` were or will be played, what is `dropped` never is."""
+    """The received audio of one call, in order: `segments` have been or will be played, `dropped` will not."""
 
     def __init__(self) -> None:
         self.segments: list[PlayedSegment] = []
         self.dropped: list[PlayedSegment] = []
 
     def queue(self, item_id: str, pcm: bytes, now_s: float) -> None:
-        """Sound has come: it plays at once, or after what is queued already."""
+        """Add received audio: it plays at once, or after the audio that is already queued."""
         last = self.segments[-1] if self.segments else None
         if last is None or last.item_id != item_id or last.end_s < now_s:
             last = PlayedSegment(item_id, max(now_s, self.ends_s))
@@ -59,16 +58,16 @@ class Playback:
 
     @property
     def ends_s(self) -> float:
-        """When all that has come will have been played; 0 before the first sound."""
+        """The time when all queued audio will have been played, in seconds; 0 before the first audio."""
         return self.segments[-1].end_s if self.segments else 0.0
 
     def heard_ms(self, item_id: str, now_s: float) -> int:
-        """How much of an item has been heard, in whole milliseconds."""
+        """The length of an item that has been heard, in whole milliseconds."""
         played = sum(segment.played(now_s) for segment in self.segments if segment.item_id == item_id)
         return played * 1000 // SAMPLE_RATE_HZ
 
     def sound(self, start_s: float, end_s: float) -> bytes:
-        """What is heard in a stretch of time: PCM16 mono 24 kHz, with silence where nothing plays."""
+        """The audio heard between two times: PCM16 mono 24 kHz, with silence where nothing plays."""
         first = round(start_s * SAMPLE_RATE_HZ)
         pcm = bytearray((round(end_s * SAMPLE_RATE_HZ) - first) * SAMPLE_BYTES)
         for segment in self.segments:
@@ -78,15 +77,15 @@ class Playback:
         return bytes(pcm)
 
     def begun(self, now_s: float) -> list[str]:
-        """The items whose sound has begun, first heard first."""
+        """The items whose audio has begun to play, in order."""
         return _distinct(segment.item_id for segment in self.segments if segment.start_s <= now_s)
 
     def over(self, item_id: str, now_s: float) -> bool:
-        """Whether all that has come of an item has been played."""
+        """Whether all received audio of an item has been played."""
         return all(segment.end_s <= now_s for segment in self.segments if segment.item_id == item_id)
 
     def cut(self, now_s: float) -> list[Truncation]:
-        """Stop, and drop all that has not been played; the items that lost something by it, oldest first."""
+        """Stop, and drop all audio that has not been played; gives the items that lost audio, oldest first."""
         unheard = [segment for segment in self.segments if segment.played(now_s) < samples(segment.pcm)]
         cuts = [
             Truncation(item_id, self.heard_ms(item_id, now_s))

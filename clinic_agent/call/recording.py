@@ -1,6 +1,6 @@
-"""What stays of an open call beside its report: both channels, what was sent and never heard, and what happened when.
+"""The recording of an open call: both audio channels, the audio that was never played, and a timeline.
 
-Seconds count from the first sample of the caller's microphone. It draws nothing and knows no socket.
+Seconds count from the first sample of the caller's microphone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from clinic_agent.call.playback import PlayedSegment
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """Something that happened, and whom or what it belongs to. An `alarm` broke in on something else."""
+    """Something that happened, and the lane of the picture that shows it. An `alarm` interrupted something else."""
 
     at_s: float
     lane: str
@@ -23,7 +23,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class TimedAudio:
-    """PCM16 mono 24 kHz that begins at `start_s`."""
+    """Audio that starts at `start_s`: PCM16 mono 24 kHz."""
 
     start_s: float
     pcm: bytes = field(repr=False)
@@ -31,7 +31,7 @@ class TimedAudio:
 
 @dataclass(frozen=True, slots=True)
 class CallRecording:
-    """A call: the microphone whole, the sounds that the caller heard, those that came too late to be heard."""
+    """A call: the microphone, the audio that the caller heard, and the audio that was dropped by an interruption."""
 
     caller: bytes = field(repr=False)
     heard: tuple[TimedAudio, ...]
@@ -39,7 +39,7 @@ class CallRecording:
     timeline: tuple[TimelineEntry, ...]
 
     def heard_track(self) -> bytes:
-        """What the caller heard as one channel, as long as the microphone's or longer, with silence between."""
+        """The audio that the caller heard as one channel with silence between, at least as long as `caller`."""
         track = bytearray(len(self.caller))
         for sound in self.heard:
             start = max(0, round(sound.start_s * SAMPLE_RATE_HZ)) * SAMPLE_BYTES
@@ -57,8 +57,8 @@ def call_recording(
 ) -> CallRecording:
     """A recording whose seconds count from `start_s`."""
 
-    def sounds(of: list[PlayedSegment]) -> tuple[TimedAudio, ...]:
-        return tuple(TimedAudio(each.start_s - start_s, bytes(each.pcm)) for each in of)
+    def audio(played: list[PlayedSegment]) -> tuple[TimedAudio, ...]:
+        return tuple(TimedAudio(each.start_s - start_s, bytes(each.pcm)) for each in played)
 
-    told = [replace(each, at_s=each.at_s - start_s) for each in timeline]
-    return CallRecording(caller, sounds(segments), sounds(dropped), tuple(sorted(told, key=lambda each: each.at_s)))
+    entries = [replace(each, at_s=each.at_s - start_s) for each in timeline]
+    return CallRecording(caller, audio(segments), audio(dropped), tuple(sorted(entries, key=lambda each: each.at_s)))

@@ -1,4 +1,4 @@
-"""What is left of a call for whoever made it: every turn, every tool, every cent; as JSON or as text."""
+"""The report of a call: its turns, tool calls and cost, as JSON or as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """A call, whole or broken off; `failure` says why it broke off and what to do, None if it did not."""
+    """A call, complete or broken off. `failure` says why it broke off and what to do; None if it is complete."""
 
     conversation_id: str | None
     model: str
@@ -26,7 +26,7 @@ class CallReport:
     failure: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The report without the sound, ready for `json.dumps`: s and ms as numbers, USD as a string."""
+        """The report without the audio, for `json.dumps`: s and ms as numbers, USD as a string."""
         return {
             "conversation_id": self.conversation_id,
             "model": self.model,
@@ -36,7 +36,7 @@ class CallReport:
         }
 
     def as_text(self) -> str:
-        """The report for a person: what was said in each turn, then a table of seconds, tools and cost."""
+        """The report as text: the words of each turn, then a table of seconds, tools and cost."""
         blocks = [_block(f"turn {number}", _turn_rows(turn)) for number, turn in enumerate(self.turns, start=1)]
         blocks.append(
             _table([_HEAD, *(_figures(str(n), turn) for n, turn in enumerate(self.turns, start=1)), self._sum])

@@ -1,4 +1,4 @@
-"""How long the agent waits for what, and how often it tries again. Data and arithmetic: it never waits itself."""
+"""Timeouts and retries of a call, as data and arithmetic. Nothing in this module waits."""
 
 from __future__ import annotations
 
@@ -8,58 +8,58 @@ from email.utils import parsedate_to_datetime
 from random import Random
 
 _LONGEST_S = 10**6
-"""Nobody asks for more and means it."""
+"""Upper bound of `Retry-After`; larger values are read as this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Times in seconds. The defaults suit a person on the telephone."""
+    """Timeouts and retries. Times are in seconds; the defaults suit a person on the telephone."""
 
     open_s: float = 10.0
-    """For a handshake, and for the settings of a session to be in force."""
+    """Timeout of a handshake, and of `session.update`."""
     turn_s: float = 60.0
-    """For a turn that is sent whole, tools and waiting included."""
+    """Timeout of a turn that is sent whole, with its tool calls and pauses."""
     silence_s: float = 20.0
-    """For the next frame of an answer that was asked for."""
+    """Timeout for the next frame of an answer."""
     call_s: float = 600.0
-    """For a call over an open microphone."""
+    """Longest duration of a call over an open microphone."""
     attempts: int = 3
-    """How often to dial before giving up, when nobody answers or the service is busy."""
+    """Number of handshakes before the client gives up, if the endpoint does not answer or is busy."""
     backoff_s: float = 0.5
-    """The wait after the first dial that failed; it doubles with each."""
+    """Pause after the first failed attempt; it doubles with each further one."""
     max_wait_s: float = 30.0
-    """The longest wait between two dials: a service that asks for a longer one is not waited for."""
+    """Longest pause between two attempts. If `Retry-After` is longer, the client gives up at once."""
     resumptions: int = 3
-    """How often in a call a lost connection may be replaced."""
+    """How often a lost connection may be replaced in one call."""
     settle_s: float = 1.5
-    """How long a conversation is left alone before it is resumed: sooner, the service may know an older state of it
-    (clients in the field; how much older is not known)."""
+    """Pause before a conversation is resumed. Earlier, the service may have an older state of it (reported by other
+    clients; how much older is not known)."""
     seed: int | None = None
-    """Of the jitter, for tests; None draws one, so that many callers do not come back at the same instant."""
+    """Seed of the jitter, for tests; None: a random one, so that many clients do not retry at the same instant."""
 
-    def wait_s(self, attempt: int, asked_s: float | None, random: Random) -> float | None:
-        """The wait before the next dial after `attempt` failed ones, of which the service asked for `asked_s`.
+    def wait_s(self, attempt: int, after_s: float | None, random: Random) -> float | None:
+        """The pause after `attempt` failed attempts; None: give up. `after_s` is the service's `Retry-After`.
 
-        None: give up. Jitter adds up to a half.
+        Jitter adds up to a half.
         """
-        if attempt >= self.attempts or (asked_s or 0.0) > self.max_wait_s:
+        if attempt >= self.attempts or (after_s or 0.0) > self.max_wait_s:
             return None
         own_s = min(self.backoff_s * 2.0 ** (attempt - 1), self.max_wait_s)
-        return max(asked_s or 0.0, own_s) * random.uniform(1.0, 1.5)
+        return max(after_s or 0.0, own_s) * random.uniform(1.0, 1.5)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """What `Retry-After` asks for: a number of seconds, or a date, which is held against the answer's own `Date`.
+    """The value of `Retry-After` in seconds; a date counts from the answer's own `Date`.
 
-    None where it is absent or makes no sense.
+    None if the header is absent or unreadable.
     """
-    asked = headers.get("Retry-After", "").strip()
+    value = headers.get("Retry-After", "").strip()
     try:
-        return float(min(max(int(asked), 0), _LONGEST_S))
+        return float(min(max(int(value), 0), _LONGEST_S))
     except ValueError:
         pass
     try:
-        until, now = (parsedate_to_datetime(text) for text in (asked, headers["Date"]))
+        until, now = (parsedate_to_datetime(text) for text in (value, headers["Date"]))
         return max(0.0, (until - now).total_seconds())
     except (ValueError, TypeError, KeyError):
         return None

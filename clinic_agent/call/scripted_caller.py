@@ -1,12 +1,14 @@
-"""A caller who follows a script: what to say, and when, by what is heard. For rehearsals; no person, no microphone.
+"""A caller who follows a script instead of speaking into a microphone: for demos and tests.
 
-Pure: time is an argument, in seconds on the client's clock.
+A cue starts relative to what the caller hears. Time is an argument, in seconds on the client's clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from typing_extensions import assert_never
 
 from clinic_agent.call.pcm import CHUNK_MS, SAMPLE_BYTES, SAMPLE_RATE_HZ
 from clinic_agent.call.playback import Playback
@@ -16,7 +18,7 @@ _CHUNK_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * CHUNK_MS // 1000
 
 @dataclass(frozen=True, slots=True)
 class During:
-    """When the n-th utterance heard, counted from 1, has been playing for so many seconds: an interruption."""
+    """The time when the n-th utterance (counted from 1) has been playing for `seconds`: an interruption."""
 
     utterance: int
     seconds: float
@@ -24,7 +26,7 @@ class During:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """So many seconds after the n-th utterance heard was over; after utterance 0 is after the call's beginning."""
+    """The time `seconds` after the end of the n-th utterance; utterance 0 ends at the beginning of the call."""
 
     utterance: int
     seconds: float
@@ -32,16 +34,16 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Say this then: PCM16 mono 24 kHz. With no sound in it, it only waits."""
+    """Audio to say at a time: PCM16 mono 24 kHz. Without audio the cue only waits."""
 
     when: During | After
     pcm: bytes = field(default=b"", repr=False)
 
 
 class ScriptedCaller:
-    """Speaks one cue after the other, is silent in between, and hangs up after the last one.
+    """Says the cues in order, with silence between them, and hangs up after the last one.
 
-    Hangs up too when `patience_s` passed without a word from either side: `gave_up` is true then.
+    The caller also hangs up if neither side speaks for `give_up_s` seconds; `gave_up` is then true.
     """
 
     def __init__(self, cues: Sequence[Cue], hearing: Playback, *, give_up_s: float = 15.0) -> None:
@@ -54,7 +56,7 @@ class ScriptedCaller:
         self._words = b""
 
     def speak(self, now_s: float) -> bytes | None:
-        """The next 100 ms of the microphone; None when the caller has hung up."""
+        """The next 100 ms of the microphone: PCM16 mono 24 kHz; None: the caller has hung up."""
         if self._begun_s is None:
             self._begun_s = self._quiet_s = now_s
         while not self._words and self._cues and self._due(self._cues[0].when, now_s):
@@ -77,3 +79,5 @@ class ScriptedCaller:
                 return now_s >= (self._begun_s or 0.0) + when.seconds
             case After():
                 return self._hearing.over(begun[when.utterance - 1], now_s - when.seconds)
+            case _:
+                assert_never(when)

@@ -1,6 +1,6 @@
-"""Functions that a model may call: their arguments, their schemas, and the one place that runs them. Of any trade.
+"""Tools that a model may call: their arguments, their schemas, and the code that runs them.
 
-A tool never raises. Whatever goes wrong comes back as `{"error": "..."}`, in words the model can pass on.
+A tool call does not raise. A failure is returned as `{"error": "..."}`, in words that the model can pass on.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from pydantic.json_schema import GenerateJsonSchema
 
 MAX_ARGUMENTS_CHARS = 10_000
 READ_ATTEMPTS = 3
-"""How often a tool that only reads is tried while what it reads from cannot answer. One that writes is tried once."""
+"""How often a read-only tool is tried if it raises Unavailable. A tool that writes is tried once."""
 
 Result = dict[str, Any]
 _log = logging.getLogger(__name__)
 
 
 class ToolRefused(Exception):
-    """What was asked for cannot be done; the message is fit to be told to the caller."""
+    """The request cannot be fulfilled; the message is suitable for the caller."""
 
 
 class Unavailable(Exception):
-    """Whatever a tool works on cannot answer just now and has changed nothing; asking again may help."""
+    """The resource behind a tool cannot answer now and was not changed; another attempt may succeed."""
 
 
 class Arguments(BaseModel):
@@ -42,12 +42,12 @@ A = TypeVar("A", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[A]):
-    """One function: its name, its arguments (whose docstring describes it to the model), and what it does.
+    """One tool: its name, the model of its arguments, and its function. The docstring of the model describes the tool.
 
-    `run` works in a thread of its own, and takes the arguments and an idempotency key: the same for the same arguments
-    in the same call. A tool that does not only read has to give its first result again for a key it knows. `run` may
-    raise Refused, whose message is fit to be told to the caller, and Unavailable; anything else that it raises is
-    logged and not told.
+    `run` is called in a thread, with the arguments and an idempotency key. The key is equal for equal arguments in one
+    call. A tool that writes (`reads` is false) has to return its first result for a repeated key. `run` may raise
+    ToolRefused, whose message goes to the model, and Unavailable. The model does not see the text of other exceptions;
+    they are logged.
     """
 
     name: str
@@ -56,68 +56,70 @@ class Tool(Generic[A]):
     reads: bool = False
 
     def schema(self) -> dict[str, Any]:
-        """The tool as `session.tools` takes it, in the flat function form."""
+        """The tool as an element of `session.tools`, in the flat function form."""
         parameters = self.arguments.model_json_schema(schema_generator=_Untitled)
         del parameters["title"]
         description = parameters.pop("description")
         return {"type": "function", "name": self.name, "description": description, "parameters": parameters}
 
     def call(self, arguments: str, call_key: str = "") -> Result:
-        """Run on a JSON text of arguments, within the phone call that `call_key` stands for. Never raises."""
+        """Run the tool on arguments as JSON text. `call_key` identifies the phone call. Does not raise."""
         if len(arguments) > MAX_ARGUMENTS_CHARS:
             return {"error": f"{self.name}: arguments are longer than {MAX_ARGUMENTS_CHARS} characters; shorten them"}
         try:
-            asked = self.arguments.model_validate_json(arguments)
-            return self._tried(asked, _key(call_key, self.name, asked))
+            parsed = self.arguments.model_validate_json(arguments)
+            return self._run(parsed, _idempotency_key(call_key, self.name, parsed))
         except ValidationError as error:
-            return {"error": f"{self.name}: {_first_problem(error)}"}
+            problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(str(step) for step in problem["loc"])
+            return {"error": f"{self.name}: {where + ': ' if where else ''}{problem['msg']}"}
         except ToolRefused as error:
             return {"error": str(error)}
         except Unavailable as error:
             _log.warning("tool %s: %s", self.name, error)
             return {"error": f"{self.name} did not get through, and nothing was changed; it may be called once more"}
         except Exception:
-            # The caller must not hear internals; whoever runs the clinic finds them in the log.
+            # The caller must not hear internals; the operator finds them in the log.
             _log.exception("tool %s failed", self.name)
             return {"error": _out_of_order(self.name)}
 
     def broken(self) -> Tool[A]:
-        """The same tool, out of order."""
+        """The same tool, always failing."""
 
-        def fail(asked: A, key: str) -> Result:
+        def fail(arguments: A, key: str) -> Result:
             raise ToolRefused(_out_of_order(self.name))
 
         return replace(self, run=fail)
 
-    def _tried(self, asked: A, key: str) -> Result:
+    def _run(self, arguments: A, key: str) -> Result:
         for _ in range(READ_ATTEMPTS - 1 if self.reads else 0):
             try:
-                return self.run(asked, key)
+                return self.run(arguments, key)
             except Unavailable as error:
                 _log.warning("tool %s: %s; trying again", self.name, error)
-        return self.run(asked, key)
+        return self.run(arguments, key)
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools of one phone call, by name. `call_key` tells this call from all others."""
+    """The tools of one phone call, by name. `call_key` is unique to the call."""
 
     by_name: Mapping[str, Tool[Any]]
     call_key: str = ""
 
     def schemas(self) -> list[dict[str, Any]]:
-        """All tools as `session.tools` takes them."""
+        """All tools as `session.tools`."""
         return [tool.schema() for tool in self.by_name.values()]
 
     def call(self, name: str, arguments: str) -> Result:
-        """Run a tool by name on a JSON text of arguments. Never raises."""
+        """Run a tool by name on arguments as JSON text. Does not raise."""
         tool = self.by_name.get(name)
         if tool is None:
             return {"error": f"there is no tool {name[:80]!r}; there are {', '.join(self.by_name)}"}
         return tool.call(arguments, self.call_key)
 
     def failing(self, names: Collection[str]) -> Tools:
-        """The same tools, of which those named are out of order. Raises ValueError for a name that is none of them."""
+        """The same tools, of which the named ones always fail. Raises ValueError for an unknown name."""
         if unknown := sorted(set(names) - set(self.by_name)):
             raise ValueError(f"there is no tool {unknown[0][:80]!r}; there are {', '.join(self.by_name)}")
         broken = {name: self.by_name[name].broken() for name in names}
@@ -128,22 +130,16 @@ def _out_of_order(name: str) -> str:
     return f"{name} is out of order; apologise and offer to have somebody call back"
 
 
-def _key(call_key: str, name: str, asked: BaseModel) -> str:
-    """What is the same for the same arguments in the same call, however the model spelt their JSON; "" for no call."""
+def _idempotency_key(call_key: str, name: str, arguments: BaseModel) -> str:
+    """A key that is equal for equal arguments in one call, whatever the spelling of their JSON; "" without a call."""
     if not call_key:
         return ""
-    text = json.dumps([call_key, name, asked.model_dump(mode="json")], sort_keys=True)
+    text = json.dumps([call_key, name, arguments.model_dump(mode="json")], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class _Untitled(GenerateJsonSchema):
-    """Pydantic titles every field with its own name again; the model reads each word of a schema, so leave them out."""
+    """A schema without titles: Pydantic repeats each field's name there, and the model reads every word of a schema."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(step) for step in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]

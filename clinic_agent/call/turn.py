@@ -1,6 +1,6 @@
-"""One turn of a call: what was heard, said and done between the caller's words and the end of the answer.
+"""One turn of a call: the transcripts, audio and tool calls from the caller's words to the end of the answer.
 
-A fold over server events. No socket and no clock: see line.py.
+A turn is built from server events and their times. The socket and the clock are in connection.py.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from clinic_agent.call.pcm import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
 Event = dict[str, Any]
 
 END_CALL = "end_call"
-"""The one tool that the client knows: the call is over once the answer to its result, the goodbye, was heard."""
+"""The one tool with a meaning for the client: the call ends when the answer to its result, the goodbye, was heard."""
 
 MAX_TOOL_ROUNDS = 8
-"""How often in one turn the service may ask for tools; more is a loop."""
+"""How many responses of one turn may call tools; more is taken for a loop."""
 
 _MAX_ANSWER_BYTES = MAX_SPEECH_S * SAMPLE_RATE_HZ * SAMPLE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A tool call as the service asked for it; `arguments` is JSON text."""
+    """A tool call requested by the service; `arguments` is JSON text."""
 
     call_id: str
     name: str
     arguments: str
 
     def answer(self, result: dict[str, Any]) -> Event:
-        """The client event that hands the result back."""
+        """The client event that returns the result."""
         output = {"type": "function_call_output", "call_id": self.call_id, "output": json.dumps(result)}
         return {"type": "conversation.item.create", "item": output}
 
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """A tool call and what came of it. `arguments` is the text as sent where that is not a JSON object."""
+    """A tool call and its result. `arguments` is the text as sent if that is not a JSON object."""
 
     name: str
     arguments: dict[str, Any] | str
@@ -53,11 +53,11 @@ class ToolRun:
 class Turn:
     """A turn, finished or cut short.
 
-    `heard` is the service's final transcription of a spoken turn, or the words as typed. `audio` is the answer, PCM16
-    mono 24 kHz, as it was sent. `first_audio_ms` counts from the commit (typed turn: from response.create; open
-    microphone: from when the service found the caller had stopped) to the first audio delta. `usage` is verbatim, one
-    per response, informative only. `status` is the last response's, "in_progress" if it never ended. `heard_ms` is how
-    much of `audio` was played before the caller spoke over it; None where nobody did.
+    `heard` is the service's final transcript of a spoken turn, or the typed text. `audio` is the answer as sent, PCM16
+    mono 24 kHz. `first_audio_ms` is the time to the first audio delta. It counts from the commit, in a typed turn from
+    `response.create`, and with an open microphone from `speech_stopped`. `usage` has the usage objects of the
+    responses as sent; they are informative only. `status` is the status of the last response, "in_progress" if it did
+    not end. `heard_ms` is the length of `audio` that was played before the caller interrupted; None: no interruption.
     """
 
     heard: str
@@ -74,16 +74,16 @@ class Turn:
     @property
     def hung_up(self) -> bool:
         """Whether the assistant ended the call in this turn."""
-        return _ends(self.tools)
+        return _ends_call(self.tools)
 
 
 @dataclass(slots=True)
 class TurnInProgress:
-    """A turn under way. Times are seconds on the caller's clock."""
+    """A turn that has not ended. Times are seconds on the client's clock."""
 
     heard: str = ""
     began_s: float = 0.0
-    asked_s: float = 0.0
+    requested_s: float = 0.0
     ended_s: float | None = None
     first_audio_s: float | None = None
     status: str = "in_progress"
@@ -95,35 +95,47 @@ class TurnInProgress:
     heard_ms: int | None = None
 
     def take(self, event: Event, at_s: float) -> None:
-        """Add one server event; types that carry nothing for a turn, or are unknown, change nothing.
+        """Add one server event; types that are not about turns, or not known, change nothing.
 
-        Raises KeyError, TypeError or ValueError for an event that lacks what its type promises.
+        Raises KeyError, TypeError or ValueError for an event that lacks a field of its type.
         """
         match event["type"]:
             case "conversation.item.input_audio_transcription.completed":
-                # Several come per turn, each with the whole text so far; only status "completed" is final (recordings,
-                # 2026-07). A service that sends just one gives it no status.
+                # The service may send several per turn, each with the text so far; only status "completed" is final
+                # (recordings, 2026-07). A service that sends one per turn gives no status.
                 if event.get("status", "completed") == "completed":
                     self.heard = str(event["transcript"])
             case "response.output_audio.delta":
-                self._hear(b64decode(event["delta"], validate=True), at_s)
+                pcm = b64decode(event["delta"], validate=True)
+                if self.first_audio_s is None:
+                    self.first_audio_s = at_s
+                if len(self.audio) + len(pcm) > _MAX_ANSWER_BYTES:
+                    raise ValueError(f"an answer of over {MAX_SPEECH_S} s")
+                self.audio += pcm
             case "response.output_audio_transcript.delta":
-                # Deltas of one item join as they are; arrival order is speaking order, for sound and text alike.
+                # Deltas of one item are joined as they are. They arrive in speaking order, audio and text.
                 item = str(event["item_id"])
                 self.said[item] = self.said.get(item, "") + event["delta"]
             case "response.function_call_arguments.done":
                 self.pending.append(FunctionCall(str(event["call_id"]), str(event["name"]), str(event["arguments"])))
             case "response.done":
                 self.ended_s = at_s
-                self._response_done(event)
+                response = event["response"]
+                self.status = str(response.get("status", "completed"))
+                # xAI has the usage at the top level and an empty one in the response; others have it in the response
+                # (recordings, 2026-07).
+                if usage := event.get("usage") or response.get("usage"):
+                    self.usage.append(dict(usage))
+                if self.status != "completed":
+                    self.pending.clear()  # the tool calls of a response that was cut off are not run
 
     @property
     def hangs_up(self) -> bool:
         """Whether the assistant ends the call in this turn."""
-        return _ends(self.tools)
+        return _ends_call(self.tools)
 
     def finish(self, at_s: float, cost: Cost) -> Turn:
-        """The turn as it stands."""
+        """The turn as it is now."""
         first = self.first_audio_s
         return Turn(
             heard=self.heard,
@@ -131,43 +143,26 @@ class TurnInProgress:
             tools=tuple(self.tools),
             audio=bytes(self.audio),
             status=self.status,
-            first_audio_ms=None if first is None else (first - self.asked_s) * 1000,
-            total_ms=(at_s - self.asked_s) * 1000,
+            first_audio_ms=None if first is None else (first - self.requested_s) * 1000,
+            total_ms=(at_s - self.requested_s) * 1000,
             usage=tuple(self.usage),
             cost=cost,
             heard_ms=self.heard_ms,
         )
 
-    def _hear(self, pcm: bytes, at_s: float) -> None:
-        if self.first_audio_s is None:
-            self.first_audio_s = at_s
-        if len(self.audio) + len(pcm) > _MAX_ANSWER_BYTES:
-            raise ValueError(f"an answer of over {MAX_SPEECH_S} s")
-        self.audio += pcm
-
-    def _response_done(self, event: Event) -> None:
-        response = event["response"]
-        self.status = str(response.get("status", "completed"))
-        # At the top level on xAI, inside the response elsewhere; xAI leaves an empty one there (recordings, 2026-07).
-        usage = event.get("usage") or response.get("usage")
-        if usage:
-            self.usage.append(dict(usage))
-        if self.status != "completed":
-            self.pending.clear()  # a call of an answer that was cut off is not to be carried out
-
 
 def typed(text: str) -> Event:
-    """The client event that says something in writing."""
+    """The client event that sends the caller's words as text."""
     message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
     return {"type": "conversation.item.create", "item": message}
 
 
-def _ends(tools: Iterable[ToolRun]) -> bool:
+def _ends_call(tools: Iterable[ToolRun]) -> bool:
     return any(run.name == END_CALL for run in tools)
 
 
 def tool_run(call: FunctionCall, result: dict[str, Any], ms: float) -> ToolRun:
-    """The log entry of a tool call."""
+    """The record of a tool call."""
     try:
         parsed = json.loads(call.arguments)
     except (ValueError, RecursionError):

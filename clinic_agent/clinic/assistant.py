@@ -1,7 +1,7 @@
-"""The clinic's assistant: its prompt, its session, and a call from the first word to the report.
+"""The clinic's assistant: its prompt, its session settings, and a call from the first turn to the report.
 
-It decides what is offered to the model and what is kept of a call; how frames travel is line.py's matter. `run_call` is
-the workflow of the command line, the demo and the HTTP service alike; `calling` is the same, turn by turn.
+The command line and the demo use `run_call` and `run_open_call`; the HTTP service uses `calling`, turn by turn. Frames
+and sockets are in clinic_agent/call/.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
 
 
 def instructions(today: date) -> str:
-    """The prompt. Today's date is in it, because the model cannot know what "July sixth" means without."""
+    """The prompt. It contains today's date, which the model needs to understand "July sixth"."""
     return textwrap.dedent(f"""\
         You answer the telephone of {NAME}. Today is {today:%A}, {today.isoformat()}.
         You book, move and cancel appointments, and nothing else. Speak in short sentences, one question at a time.
@@ -49,24 +49,24 @@ def instructions(today: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """Whom the caller talks to in one phone call: what it is told, and what it can do."""
+    """The assistant of one phone call: its prompt and its tools."""
 
     instructions: str
     tools: Tools
 
 
 def clinic_assistant(clinic: Clinic, *, call_key: str | None = None) -> Assistant:
-    """The clinic's, for one phone call. `call_key` makes repeated writes harmless, see `clinic_tools`."""
+    """The clinic's assistant for one phone call. `call_key` makes repeated writes harmless, see `clinic_tools`."""
     return Assistant(instructions(clinic.today), clinic_tools(clinic, call_key))
 
 
 def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
-    """The body of `session.update`: manual turns, PCM16 24 kHz both ways, the caller's words transcribed."""
+    """The body of `session.update`: manual turns, PCM16 24 kHz in both directions, transcription of the caller."""
     return {
         "instructions": assistant.instructions,
         "voice": config.voice,
         "turn_detection": None,
-        "resumption": {"enabled": True},  # to be asked for on every connection, the first one included
+        "resumption": {"enabled": True},  # has to be requested on each connection, the first one included
         "tools": assistant.tools.schemas(),
         "audio": {
             "input": {"format": _PCM, "transcription": {"model": "grok-transcribe"}},
@@ -76,29 +76,29 @@ def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
 
 
 def open_mic_config(config: Config, assistant: Assistant) -> dict[str, Any]:
-    """The same with an open microphone: the service finds the turns, answers them, and lets the caller interrupt."""
+    """The body of `session.update` for an open microphone: the service detects turns and interruptions."""
     return session_config(config, assistant) | {"turn_detection": TURN_DETECTION}
 
 
 class AgentCall:
-    """A call that is on: say something, get the turn. See `calling`."""
+    """A call in progress, turn by turn. See `calling`."""
 
     def __init__(self, client: VoiceClient, tools: Tools) -> None:
         self.turns: list[Turn] = []
         self.failure: str | None = None
-        """Why the call broke off and what to do; None as long as it did not."""
+        """Why the call broke off and what to do; None: it did not break off."""
         self.tools = tools
-        """What is offered was settled when the call began; others may stand in for a while."""
+        """The tools that are run. The model was given those of the beginning; others need the same names."""
         self._client = client
 
     @property
     def conversation_id(self) -> str | None:
-        """The conversation, as the service names it."""
+        """The conversation's identifier, from the service."""
         return self._client.conversation_id
 
     @property
     def cost(self) -> Cost:
-        """What the call has cost so far."""
+        """The cost of the call so far."""
         return self._client.cost
 
     @property
@@ -107,9 +107,9 @@ class AgentCall:
         return self.failure is not None or any(turn.hung_up for turn in self.turns)
 
     async def say(self, words: str | bytes) -> Turn:
-        """One turn: text as typed or PCM16 mono 24 kHz as spoken, answered in speech, tools run on the way.
+        """One turn: typed text, or spoken PCM16 mono 24 kHz, with a spoken answer; requested tools are run.
 
-        Raises CallFailed, with the turn so far, when the call breaks off; what came of it stays in `turns`.
+        Raises CallFailed, with the turn so far, if the call breaks off; that turn is kept in `turns`.
         """
         if self.over:
             raise CallFailed("the call is over; make another one")
@@ -125,7 +125,7 @@ class AgentCall:
         return turn
 
     def report(self) -> CallReport:
-        """The call so far."""
+        """The report of the call so far."""
         return CallReport(self.conversation_id, self._client.model, tuple(self.turns), self.cost, self.failure)
 
 
@@ -141,9 +141,9 @@ async def calling(
 ) -> AsyncIterator[AgentCall]:
     """Make a call that lasts as long as the block.
 
-    `plays`: somebody listens to the answers as they come, so that what follows a tool's result waits for their end;
-    leave it out where the sound goes into a file. `watch` is told every frame that is sent or received, as it is.
-    Raises CallFailed when no call comes about.
+    `plays`: the answers are played as they arrive, so the request after a tool result waits for the end of playback;
+    False if the audio goes to a file. `watch` is called with each frame that is sent or received. Raises CallFailed if
+    the call cannot start.
     """
     async with connect(config, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as client:
         await client.configure(session_config(config, assistant))
@@ -160,16 +160,15 @@ async def run_call(
     plays: bool = True,
     watch: Watcher = unwatched,
 ) -> CallReport:
-    """Make one call: each of `words` is a turn, as `Call.say` takes it. What comes after the assistant hung up is not
-    said.
+    """Make one call: each of `words` is a turn, see `AgentCall.say`. Turns after the assistant hung up are left out.
 
-    A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
+    The report of a call that broke off has `failure` and the turns so far. Raises CallFailed if the call cannot start.
     """
     async with calling(config, assistant, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as call:
         for said in words:
             if call.over:
                 break
-            with suppress(CallFailed):  # which the call keeps
+            with suppress(CallFailed):  # the call keeps it as `failure`
                 await call.say(said)
         return call.report()
 
@@ -183,10 +182,10 @@ async def run_open_call(
     retry: RetryPolicy = DEFAULT_RETRY,
     watch: Watcher = unwatched,
 ) -> tuple[CallReport, CallRecording]:
-    """Make one call over an open microphone. `caller` is told what it hears, and gives PCM16 mono 24 kHz as it is
-    spoken, silence included; where it ends, the caller has hung up.
+    """Make one call over an open microphone. `caller` takes the playback that it hears, and gives PCM16 mono 24 kHz in
+    real time, with silence between the words. The call ends when it ends.
 
-    A call that breaks off is reported with `failure` and the turns so far. Raises CallFailed when no call came about.
+    The report of a call that broke off has `failure` and the turns so far. Raises CallFailed if the call cannot start.
     """
     async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
         await connection.configure(open_mic_config(config, assistant))

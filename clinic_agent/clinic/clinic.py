@@ -1,7 +1,6 @@
-"""The clinic itself: services, opening hours, what may be booked and by whom it may be changed.
+"""The rules of the clinic: services, opening hours, and which appointments can be booked, moved and cancelled.
 
-Today's date is an argument, what is on offer follows from the tables below, and who has which slot is kept by a
-Schedule.
+Today's date is an argument. The offered times follow from the tables below; a Schedule keeps the bookings.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ ServiceName = Literal["dental cleaning", "dental check-up", "general consultatio
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One kind of appointment: how long it takes and when on a day it may start."""
+    """One kind of appointment: its length in minutes and its start times on a day."""
 
     minutes: int
     starts: tuple[time, ...]
@@ -36,28 +35,28 @@ SERVICES: dict[str, Service] = {
 
 _WEEKDAY_HOURS = (time(9), time(17))
 OPENING_HOURS: dict[int, tuple[time, time]] = {**dict.fromkeys(range(5), _WEEKDAY_HOURS), 5: (time(9), time(12))}
-"""Opening and closing time by weekday, Monday is 0; a day that is missing is closed."""
+"""Opening and closing time by weekday (Monday is 0). On other days the clinic is closed."""
 
 
 class ClinicError(ToolRefused):
-    """The clinic cannot do what was asked; the message is fit to be told to the caller."""
+    """The clinic cannot fulfil a request; the message is suitable for the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
-    """What is on offer as of `today`, and who has it. Each service has its own calendar.
+    """The clinic on one day: its free times and its bookings. Each service has its own calendar.
 
-    Methods that write take an idempotency key, see Schedule. All raise ClinicError for what cannot be done, and
-    Unavailable when the schedule cannot answer.
+    Methods that write take an idempotency key, see Schedule. Methods raise ClinicError for a request that cannot be
+    fulfilled, and Unavailable if the schedule cannot answer.
     """
 
     today: date
     schedule: Schedule = field(default_factory=MemorySchedule)
 
     def free(self, service: str, day: date) -> list[time]:
-        """Start times still free on a day, earliest first; empty when closed or fully booked.
+        """Free start times on a day, earliest first; empty if the clinic is closed or fully booked.
 
-        Raises ClinicError for a day that is past, is today, or is more than 180 days ahead.
+        Raises ClinicError for today, a past day, and a day more than 180 days ahead.
         """
         if day <= self.today:
             raise ClinicError(f"{day} cannot be booked; appointments start the day after today, {self.today}")
@@ -68,7 +67,7 @@ class Clinic:
         return [start for start in starts if start not in taken]
 
     def next_free_day(self, service: str, after: date) -> date | None:
-        """The first later day with a free time, or None within the days that can be booked."""
+        """The first day after `after` with a free time; None if no bookable day has one."""
         last = self.today + timedelta(days=BOOKABLE_DAYS)
         day = max(after, self.today) + timedelta(days=1)
         while day <= last:
@@ -78,14 +77,14 @@ class Clinic:
         return None
 
     def book(self, service: str, day: date, start: time, name: str, *, key: str = "") -> Booking:
-        """Book a free time. Asking again for the same person and time returns the booking already made."""
+        """Book a free time. If the same name already has it, that booking is returned."""
         done = self.schedule.done(key)
         if done is not None and done.added is not None:
             return done.added
         return self._changed(key, None, Booking(_reference(service, day, start), service, day, start, name))
 
     def reschedule(self, reference: str, name: str, day: date, start: time, *, key: str = "") -> Booking:
-        """Move an appointment to a free time of the same service; if that fails, the old one stands."""
+        """Move an appointment to a free time of the same service; on failure the old one is kept."""
         done = self.schedule.done(key)
         if done is not None and done.added is not None:
             return done.added
@@ -94,7 +93,7 @@ class Clinic:
         return self._changed(key, old, new)
 
     def cancel(self, reference: str, name: str, *, key: str = "") -> Booking:
-        """Give an appointment up; returns what it was."""
+        """Cancel an appointment; returns it."""
         done = self.schedule.done(key)
         if done is not None and done.removed is not None:
             return done.removed
@@ -106,12 +105,12 @@ class Clinic:
         return old
 
     def transfer(self, reason: str, *, key: str = "") -> str:
-        """Hand the caller to a person; returns who takes over."""
+        """Transfer the caller to a person; returns the person's role."""
         self.schedule.transfer(key, reason)
         return "the nurse on duty"
 
     def _booked(self, reference: str, name: str) -> Booking:
-        """A coming appointment, for the one whose it is: references can be guessed."""
+        """A future appointment with this reference and name; the reference alone can be guessed."""
         booking = self.schedule.find(reference.strip().upper())
         if booking is None or _folded(booking.name) != _folded(name):
             raise _unknown(reference)
@@ -120,7 +119,7 @@ class Clinic:
         return booking
 
     def _changed(self, key: str, old: Booking | None, new: Booking) -> Booking:
-        self.free(new.service, new.date)  # whether the day can be booked at all
+        self.free(new.service, new.date)  # raises for a day that cannot be booked
         try:
             if new.time not in _starts(new.service, new.date):
                 raise self._not_free(new)
@@ -151,7 +150,7 @@ def _starts(service: str, day: date) -> list[time]:
 
 
 def _folded(name: str) -> str:
-    """A name as it is compared: however it is spelt in capitals and blanks."""
+    """A name for comparison, without differences in capitals and spaces."""
     return " ".join(name.split()).casefold()
 
 
@@ -160,6 +159,6 @@ def _unknown(reference: str) -> ClinicError:
 
 
 def _reference(service: str, day: date, start: time) -> str:
-    # One slot holds one appointment, so service, day and time name it; short enough to be read out.
+    # A slot holds one appointment, so service, day and time identify it. The text is short enough to be read out.
     initials = "".join(word[0] for word in service.split()).upper()
     return f"{initials}-{day:%m%d}-{start:%H%M}"

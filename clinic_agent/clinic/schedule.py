@@ -1,6 +1,6 @@
-"""Who has which slot: what a calendar has to be able to do, and one that lives in memory.
+"""The interface of a calendar of bookings, and a calendar in memory.
 
-It knows no services and no opening hours: see clinic.py. The one that outlives the program is in schedule_sqlite.py.
+Services and opening hours are in clinic.py. The calendar in a file is in schedule_sqlite.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class SlotTaken(Exception):
-    """Somebody has the slot: `booking`. Nothing was changed."""
+    """The slot is taken by `booking`. Nothing was changed."""
 
     def __init__(self, booking: Booking) -> None:
         super().__init__(f"{booking.service} on {booking.date} at {booking.time:%H:%M} is taken")
@@ -20,11 +20,11 @@ class SlotTaken(Exception):
 
 
 class NotBooked(Exception):
-    """The appointment that was to be given up is not, or no longer, in the calendar. Nothing was changed."""
+    """The appointment to be removed is not in the calendar. Nothing was changed."""
 
 
 Slot = tuple[str, date, time]
-"""Service, date and start; it holds one appointment."""
+"""Service, date and start time; a slot holds one appointment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,55 +39,55 @@ class Booking:
 
     @property
     def slot(self) -> Slot:
-        """What only one booking can have."""
+        """The slot of this booking; no two bookings have the same one."""
         return (self.service, self.date, self.time)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one write did: an appointment given up, one made, or both at once."""
+    """The effect of one write: an appointment removed, one added, or both."""
 
     removed: Booking | None = None
     added: Booking | None = None
 
     def touches(self, other: Change) -> bool:
-        """Whether both are about an appointment that is the same in both."""
+        """Whether both changes have an appointment in common."""
         mine, theirs = ({change.removed, change.added} - {None} for change in (self, other))
         return bool(mine & theirs)
 
 
 class Schedule(Protocol):
-    """A calendar. Any number of threads may use one, and each write happens whole or not at all.
+    """A calendar of bookings. Its methods are thread-safe, and each write is atomic.
 
-    A write carries an idempotency key: the same key again gives what was done the first time and changes nothing, until
-    another write is about the same appointment. The key "" stands for none. Any method may raise Unavailable.
+    A write has an idempotency key. A repeated key returns the first change and writes nothing, until another write
+    touches the same appointment. The key "" means no key. Each method may raise Unavailable.
     """
 
     def taken(self, service: str, day: date) -> frozenset[time]:
-        """The start times of one service that are booked on a day."""
+        """The booked start times of one service on a day."""
         ...
 
     def find(self, reference: str) -> Booking | None:
-        """The booking with this reference; of several over the years the latest."""
+        """The booking with this reference; the latest one if several years have it."""
         ...
 
     def bookings(self) -> list[Booking]:
-        """All of them, in order of date, time and service."""
+        """All bookings, in order of date, time and service."""
         ...
 
     def done(self, key: str) -> Change | None:
-        """What the write with this key did, as long as that holds."""
+        """The change written with this key, until another write touches the same appointment."""
         ...
 
     def change(self, key: str, *, remove: Booking | None = None, add: Booking | None = None) -> Change:
-        """Give up one appointment, make one, or both in one step.
+        """Remove an appointment, add one, or do both in one step.
 
-        Raises NotBooked when `remove` is not there as it is given, SlotTaken when somebody has the slot of `add`.
+        Raises NotBooked if `remove` is not in the calendar as given, SlotTaken if the slot of `add` is taken.
         """
         ...
 
     def transfer(self, key: str, reason: str) -> None:
-        """Note that a caller was handed to a person, and why."""
+        """Record that a caller was transferred to a person, with the reason."""
         ...
 
     def transfers(self) -> list[str]:
@@ -97,7 +97,7 @@ class Schedule(Protocol):
 
 @dataclass(slots=True)
 class MemorySchedule:
-    """A calendar that ends with the program."""
+    """A calendar in memory, lost when the program ends."""
 
     _booked: dict[Slot, Booking] = field(default_factory=dict)
     _done: dict[str, Change] = field(default_factory=dict)
@@ -135,7 +135,11 @@ class MemorySchedule:
                 del self._booked[remove.slot]
             if add is not None:
                 self._booked[add.slot] = add
-            return self._remember(key, Change(remove, add))
+            change = Change(remove, add)
+            self._done = {known: each for known, each in self._done.items() if not each.touches(change)}
+            if key:
+                self._done[key] = change
+            return change
 
     def transfer(self, key: str, reason: str) -> None:
         """See Schedule."""
@@ -146,9 +150,3 @@ class MemorySchedule:
     def transfers(self) -> list[str]:
         """See Schedule."""
         return [reason for _, reason in self._transfers]
-
-    def _remember(self, key: str, change: Change) -> Change:
-        self._done = {known: each for known, each in self._done.items() if not each.touches(change)}
-        if key:
-            self._done[key] = change
-        return change

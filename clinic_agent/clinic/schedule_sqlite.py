@@ -1,6 +1,6 @@
-"""A calendar in a SQLite file: it survives a restart, and any number of processes may use it at once.
+"""A calendar in a SQLite file: it survives a restart, and several processes may use it at once.
 
-What makes a double booking impossible is the file's own unique key, not a check in here.
+A primary key of the file makes a double booking impossible, not a check in this module.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from clinic_agent.call.tool import Unavailable
 from clinic_agent.clinic.schedule import Booking, Change, NotBooked, SlotTaken
 
 VERSION = 1
-"""Of the tables below; a file with a newer one is refused."""
+"""Version of the tables below; a file with a newer version is refused."""
 BUSY_S = 2.0
-"""How long a write waits for another process to finish its own before it raises Unavailable."""
+"""How long a write waits for another process, in seconds, before it raises Unavailable."""
 _RETRY_S = 0.01
 
 _TABLES = """
@@ -39,11 +39,11 @@ _BOOKING = "reference, service, day, start, name"
 
 
 class BadDatabase(ValueError):
-    """The file cannot be used as a calendar; the message names it and says what to do."""
+    """The file cannot be used as a calendar; the message has its name and says what to do."""
 
 
 class SqliteSchedule:
-    """A calendar in the file at `path`, which is made if it is not there. A `Schedule`; close it, or use `with`.
+    """A `Schedule` in the file at `path`, which is created if it is missing. Close it, or use `with`.
 
     Raises BadDatabase for a path that cannot be opened or is something else, and Unavailable if other programs hold the
     file for longer than BUSY_S.
@@ -51,8 +51,8 @@ class SqliteSchedule:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._lock = threading.Lock()
-        with suppress(OSError):  # of which SQLite has better words
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # patients' names are for its owner's eyes
+        with suppress(OSError):  # SQLite reports it with better words
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # only the owner may read patients' names
         try:
             self._db = sqlite3.connect(fspath(path), timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -68,7 +68,7 @@ class SqliteSchedule:
             raise BadDatabase(f"{fspath(path)}: {error}; name another file, or a new one") from error
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._db.close()
 
     def __enter__(self) -> SqliteSchedule:
@@ -161,7 +161,7 @@ class SqliteSchedule:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction. It takes the write lock first: two that read before they write cannot both go on."""
+        """One transaction. It takes the write lock first, so no other write comes between its read and its write."""
         with self._lock, _explained():
             self._db.execute("BEGIN IMMEDIATE")
             try:

@@ -1,4 +1,4 @@
-"""What the clinic's assistant can do: its functions and their arguments. What runs them is toolbox.py."""
+"""The tools of the clinic's assistant and their arguments. The docstrings of the arguments are for the model."""
 
 from __future__ import annotations
 
@@ -70,30 +70,34 @@ class EndCall(Arguments):
 
 
 def clinic_tools(clinic: Clinic, call_key: str | None = None) -> Tools:
-    """The clinic's tools for one phone call, working on its schedule; `call_key` is drawn if it is not given."""
+    """The clinic's tools for one phone call. Without `call_key`, a random one is used."""
 
-    def check_availability(asked: CheckAvailability, _: str) -> Result:
-        slots = [f"{start:%H:%M}" for start in clinic.free(asked.service, asked.date)]
-        found: Result = {"service": asked.service, "date": asked.date.isoformat(), "slots": slots}
+    def check_availability(request: CheckAvailability, _: str) -> Result:
+        slots = [f"{start:%H:%M}" for start in clinic.free(request.service, request.date)]
+        found: Result = {"service": request.service, "date": request.date.isoformat(), "slots": slots}
         if not slots:
-            later = clinic.next_free_day(asked.service, asked.date)
+            later = clinic.next_free_day(request.service, request.date)
             found["next_free_date"] = later and later.isoformat()
         return found
 
-    def book_appointment(asked: BookAppointment, key: str) -> Result:
-        return _told(clinic.book(asked.service, asked.date, time.fromisoformat(asked.time), asked.name, key=key))
+    def book_appointment(request: BookAppointment, key: str) -> Result:
+        return _booking_result(
+            clinic.book(request.service, request.date, time.fromisoformat(request.time), request.name, key=key)
+        )
 
-    def reschedule_appointment(asked: RescheduleAppointment, key: str) -> Result:
-        moved = clinic.reschedule(asked.reference, asked.name, asked.date, time.fromisoformat(asked.time), key=key)
-        return _told(moved)
+    def reschedule_appointment(request: RescheduleAppointment, key: str) -> Result:
+        moved = clinic.reschedule(
+            request.reference, request.name, request.date, time.fromisoformat(request.time), key=key
+        )
+        return _booking_result(moved)
 
-    def cancel_appointment(asked: CancelAppointment, key: str) -> Result:
-        return {"cancelled": _told(clinic.cancel(asked.reference, asked.name, key=key))}
+    def cancel_appointment(request: CancelAppointment, key: str) -> Result:
+        return {"cancelled": _booking_result(clinic.cancel(request.reference, request.name, key=key))}
 
-    def transfer_to_human(asked: TransferToHuman, key: str) -> Result:
-        return {"transferred_to": clinic.transfer(asked.reason, key=key)}
+    def transfer_to_human(request: TransferToHuman, key: str) -> Result:
+        return {"transferred_to": clinic.transfer(request.reason, key=key)}
 
-    def end_call(asked: EndCall, _: str) -> Result:
+    def end_call(request: EndCall, _: str) -> Result:
         return {"ended": True}
 
     tools: tuple[Tool[Any], ...] = (
@@ -107,8 +111,8 @@ def clinic_tools(clinic: Clinic, call_key: str | None = None) -> Tools:
     return Tools({tool.name: tool for tool in tools}, secrets.token_hex(16) if call_key is None else call_key)
 
 
-def _told(booking: Booking) -> Result:
-    """An appointment as the model reads it out."""
+def _booking_result(booking: Booking) -> Result:
+    """A booking as the result of a tool."""
     return {
         "reference": booking.reference,
         "service": booking.service,

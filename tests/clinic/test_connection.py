@@ -103,11 +103,11 @@ async def test_a_busy_service_is_dialled_again_when_it_asked_for(phone):
     [
         ({"status": 400}, 1, "HTTP 400: the key is wrong or the request malformed; check XAI_API_KEY and CLINIC_MODEL"),
         ({"status": 401}, 1, "HTTP 401: the key is missing or wrong; check XAI_API_KEY"),
-        ({"status": 403}, 1, "HTTP 403: the key's team has no credit or no permission"),
-        ({"status": 404}, 1, "HTTP 404: there is no realtime endpoint there"),
+        ({"status": 403}, 1, "HTTP 403: the team of the key has no credit or no permission"),
+        ({"status": 404}, 1, "HTTP 404: there is no realtime endpoint at this address"),
         ({"status": 429}, 3, "HTTP 429: too many sessions or requests"),
         ({"status": 429, "retry_after": 900}, 1, "call again in 900 s"),
-        ({"status": 503}, 3, "HTTP 503: the service is in trouble"),
+        ({"status": 503}, 3, "HTTP 503: the service has an error"),
         ("hang", 3, "did not answer within 10 s"),
         ("reset", 3, "after 3 attempts"),
     ],
@@ -145,5 +145,5 @@ async def test_every_answer_is_asked_for_and_that_to_a_tool_s_result_once_the_pr
 async def test_an_answer_that_nobody_asked_for_is_noticed_in_bounded_time(phone):
     """A response.create that the service loses leaves both sides waiting."""
     phone.mock.set_faults([{"at": "<response.create", "do": "drop"}])
-    with pytest.raises(CallFailed, match="the service said nothing for 20 s"):
+    with pytest.raises(CallFailed, match="the service sent nothing for 20 s"):
         await phone.call(ASK)

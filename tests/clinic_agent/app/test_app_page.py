@@ -65,7 +65,7 @@ async def test_a_tool_runs_for_its_call_and_once_however_often_it_is_asked(tmp_p
     [
         ({}, LOOK_UP, 401, "send the token of POST /session"),
         ({"Authorization": "Basic x"}, LOOK_UP, 401, "send the token"),
-        (bearer("made-up"), LOOK_UP, 401, "not known or is over; call again"),
+        (bearer("made-up"), LOOK_UP, 401, "unknown or has ended; call again"),
         (bearer("made-up"), {"call_id": "c"}, 422, "name: Field required; GET /docs shows examples"),
     ],
 )
@@ -110,11 +110,11 @@ def test_a_call_s_tools_are_bounded_in_time_and_number_and_so_are_the_calls():
         calls.run(token, "one more", "check_availability", "{}")
     for _ in range(MAX_CALLS - 1):
         calls.begin(tools)
-    with pytest.raises(Problem, match="100 calls are on") as full:
+    with pytest.raises(Problem, match="100 calls are in progress") as full:
         calls.begin(tools)
     assert full.value.headers == {"Retry-After": "1800"}
     now_s = CALL_S
-    with pytest.raises(Problem, match="is over"):
+    with pytest.raises(Problem, match="has ended"):
         calls.run(token, "0", "check_availability", "{}")
     calls.begin(tools)
 
@@ -126,7 +126,7 @@ async def test_the_page_may_load_nothing_from_elsewhere_and_dial_nobody_but_the_
         loaded = [await desk.http.get(f"/web/{path.name}") for path in WEB.iterdir()]
     assert policy["connect-src"] == f"'self' {desk.mock.ws_url.removesuffix('/v1/realtime')}"
     assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
-    assert "This call is recorded: its words are kept as text, its sound is not." in page.text
+    assert "This call is recorded: its text is kept, its audio is not." in page.text
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|style=|{{", page.text)
     assert {answer.status_code for answer in loaded} == {200}
     scripts = [answer for answer in loaded if answer.url.path.endswith(".js")]

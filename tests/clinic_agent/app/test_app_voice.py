@@ -121,7 +121,7 @@ async def test_a_tool_can_be_out_of_order_and_the_call_goes_on(asked: bool | str
         ({"json": {"audio_path": "a\0b"}}, 422, "name a file inside the folder"),
         ({"json": {"audio_path": "nobody.wav"}}, 404, "there is no file 'nobody.wav'"),
         ({"files": {"a": ("a.wav", b"no sound")}}, 422, "a.wav: not a PCM WAV file"),
-        ({"files": {"a": ("a.wav", wav_file(b""))}}, 422, "a.wav: holds no sound"),
+        ({"files": {"a": ("a.wav", wav_file(b""))}}, 422, "a.wav: contains no audio"),
         ({"files": {"text": (None, " ")}}, 422, "text: String should have at least 1"),
         ({"files": {"conversation_id": (None, "c")}}, 422, "send 1 to 10 turns"),
     ],
@@ -248,7 +248,7 @@ async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_
 
 async def test_when_all_lines_are_in_use_one_is_told_when_to_come_back(tmp_path: Path):
     async with at_desk(tmp_path) as desk:
-        desk.state.lines = MAX_CALLS
+        desk.state.in_progress = MAX_CALLS
         answers = [await desk.post(f"/appointments/voice{end}", json={"text": ASK}) for end in ("", "/stream")]
     assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(429, "5")] * 2
 
@@ -270,8 +270,8 @@ async def test_a_log_that_cannot_be_written_costs_nobody_the_answer(tmp_path: Pa
     async with at_desk(tmp_path / "nowhere") as desk:
         answer = await desk.say(text=ASK)
     assert answer.status_code == 200
-    assert "could not be noted" in caplog.text
+    assert "could not be written" in caplog.text
 
 
 def test_every_example_of_the_description_is_a_request():
-    assert [VoiceRequest.model_validate(example).said() for example in schema()["examples"]]
+    assert [VoiceRequest.model_validate(example).caller_turns() for example in schema()["examples"]]

@@ -69,7 +69,7 @@ def test_one_that_the_service_has_forgotten_is_not_gone_on_with_as_if_it_were_kn
     async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         first = await say(ASK)
         await asyncio.sleep(31 * 60)
-        with pytest.raises(NotContinued, match="has forgotten this conversation; begin a new one"):
+        with pytest.raises(NotContinued, match="no longer knows this conversation; begin a new one"):
             await say(CHOOSE, first.conversation_id)
         assert mock.sessions[1].received("response.create") == []
 

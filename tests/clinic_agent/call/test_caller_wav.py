@@ -43,7 +43,7 @@ def test_a_file_that_is_no_wav_is_refused(tmp_path, content):
 
 def test_a_recording_without_sound_is_refused(tmp_path):
     write_wav(tmp_path / "a.wav", b"")
-    with pytest.raises(ValueError, match="holds no sound"):
+    with pytest.raises(ValueError, match="contains no audio"):
         read_wav(tmp_path / "a.wav")
 
 

@@ -209,7 +209,7 @@ async def test_a_service_that_falls_silent_in_mid_answer_is_not_waited_for_as_lo
         await line.hung_up()
 
     async with serving(service) as config, calling(config, silence_s=0.05) as client:
-        with pytest.raises(CallFailed, match=r"said nothing for 0\.05 s; call again") as failed:
+        with pytest.raises(CallFailed, match=r"sent nothing for 0\.05 s; call again") as failed:
             await client.type("Anybody there?", no_tools)
     assert failed.value.turn is not None
     assert failed.value.turn.said == "One moment."
@@ -279,7 +279,7 @@ async def test_a_frame_that_makes_no_sense_is_named_as_the_service_s_fault(servi
         (403, "credit"),
         (404, "/v1/realtime"),
         (429, "call again in 7 s"),
-        (503, "in trouble"),
+        (503, "has an error"),
         (418, "check XAI_REALTIME_URL"),
     ],
 )
@@ -324,7 +324,7 @@ async def test_a_frame_beyond_all_bounds_is_not_taken_in(serving, calling):
         await line.hung_up()
 
     async with serving(service) as config, calling(config) as client:
-        with pytest.raises(CallFailed, match=r"given up \(1009"):
+        with pytest.raises(CallFailed, match=r"had to close the connection \(1009"):
             await client.type("Hello", no_tools)
 
 

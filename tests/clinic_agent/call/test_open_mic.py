@@ -23,7 +23,7 @@ class Service:
     def event(self, at_s: float, type: str, **fields: Any) -> None:
         self.sent += self.mic.due(at_s)
         self.sent += self.mic.take({"type": type, **fields}, at_s)
-        if calls := self.mic.asked_for:
+        if calls := self.mic.requested_tools:
             self.sent += self.mic.ran([tool_run(call, {"ran": call.name}, 0.0) for call in calls], at_s)
 
     def caller(self, began_s: float, ended_s: float | None = None, item: str = "user-1") -> None:
@@ -184,7 +184,9 @@ def test_what_was_said_stands_where_it_was_heard(service):
     service.event(1.2, "conversation.item.input_audio_transcription.completed", item_id="user-1", transcript="Hello?")
     service.speaks(2.0, "r1", ms=100)
     service.event(2.0, "response.output_audio_transcript.delta", response_id="r1", item_id="r1-item", delta="Yes?")
-    assert [(each.at_s, each.label) for each in service.mic.asked() + service.mic.said()] == [
+    assert [
+        (each.at_s, each.label) for each in service.mic.caller_utterances() + service.mic.assistant_utterances()
+    ] == [
         (0.0, "Hello?"),
         (2.0, "Yes?"),
     ]

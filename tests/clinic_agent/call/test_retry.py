@@ -42,11 +42,11 @@ def test_a_service_that_asks_for_too_much_is_not_waited_for():
     assert RetryPolicy(max_wait_s=30).wait_s(1, 31.0, Random(7)) is None
 
 
-@given(attempt=st.integers(1, 50), asked_s=st.none() | st.floats(0, 30))
-def test_a_wait_is_never_shorter_than_was_asked_for_and_never_endless(attempt, asked_s):
-    wait = RetryPolicy(attempts=100).wait_s(attempt, asked_s, Random(7))
+@given(attempt=st.integers(1, 50), after_s=st.none() | st.floats(0, 30))
+def test_a_wait_is_never_shorter_than_was_asked_for_and_never_endless(attempt, after_s):
+    wait = RetryPolicy(attempts=100).wait_s(attempt, after_s, Random(7))
     assert wait is not None
-    assert (asked_s or 0.5) <= wait <= 45
+    assert (after_s or 0.5) <= wait <= 45
 
 
 def test_the_same_seed_waits_the_same():

@@ -37,7 +37,7 @@ def test_the_items_of_a_turn_are_said_one_after_the_other():
 
 
 def test_only_the_first_sound_counts_for_the_time_to_it():
-    turn = TurnInProgress(asked_s=10.0)
+    turn = TurnInProgress(requested_s=10.0)
     turn.take(audio(b"ab", "x"), 10.5)
     turn.take(audio(b"cd", "x"), 11.0)
     done = turn.finish(12.0, NOTHING)

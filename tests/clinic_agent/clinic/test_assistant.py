@@ -157,7 +157,7 @@ async def test_the_command_ends_with_2_and_one_line_when_the_service_refuses(ser
             marks=pytest.mark.slow,  # it dials again
         ),
         ({"XAI_API_KEY": "k"}, ["--text", "Hi", "--url", "localhost"], "not a ws or wss address"),
-        ({"XAI_API_KEY": "k"}, [], "say something"),
+        ({"XAI_API_KEY": "k"}, [], "no turn given"),
         ({"XAI_API_KEY": "k"}, ["--wav", __file__], "not a PCM WAV file"),
     ],
 )
