@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.server.journal import SessionLog
-from mockserver.testing.timeline import moments, sound_seconds, told
+from mockserver.testing.timeline import conversation_text, moments, sound_seconds
 from replay.cassette.json_text import Event
 from replay.cassette.recording import Moment
 from replay.cassette.records import Way
@@ -207,7 +207,9 @@ class Assertions:
 
     def _broken(self, problem: str, place: Happened | None = None) -> AssertionError:
         """The problem, and the conversation around it."""
-        return AssertionError(f"{problem}\n{told(self.logs, None if place is None else place.at_s, _ROWS)}")
+        return AssertionError(
+            f"{problem}\n{conversation_text(self.logs, None if place is None else place.at_s, _ROWS)}"
+        )
 
 
 def _is(each: Happened, type: str) -> bool:

@@ -1,7 +1,6 @@
-"""A sweep: somebody's test command, run once for each fault at each place, and which of them it survives.
+"""A fault sweep: a test command, run once for each fault at each injection point, and which faults it survives.
 
-Each run has a mock of its own, whose address the command finds in its environment. What is run and how it is told is
-here; the command line is cli_faults.py.
+Each run has a mock of its own, whose address the command finds in its environment. The command line is cli/faults.py.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ _RANDOM = (*ON_THE_SOCKET, "{delay: 1s}", "reorder", "corrupt", "{error: The ser
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place that a run without faults has come to; the first of its kind in its response."""
+class MetPoint:
+    """An injection point that a run without faults reached: the first event of its type in its response."""
 
     at: str
     response: int | None = None
@@ -44,14 +43,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the command did under some faults."""
+class SweepOutcome:
+    """How the command ended under some faults."""
 
     faults: tuple[Fault, ...]
     code: int | None
-    """Its exit code; None if it took too long."""
-    struck: bool
-    """Whether any of the faults came about."""
+    """Its exit code; None if it timed out."""
+    triggered: bool
+    """Whether any of the faults was triggered."""
     output: str = ""
 
     @property
@@ -60,42 +59,42 @@ class Outcome:
 
     @property
     def word(self) -> str:
-        if not self.struck and self.survived:
+        if not self.triggered and self.survived:
             return "-"
         return "ok" if self.survived else "timeout" if self.code is None else f"exit {self.code}"
 
     def as_json(self) -> dict[str, Any]:
-        """With what the command said last, where it failed."""
+        """With the end of the command's output, if it failed."""
         shown = {"faults": [as_line(fault) for fault in self.faults], "outcome": self.word, "exit_code": self.code}
         return shown if self.survived else {**shown, "output": self.output}
 
 
-class Bench:
+class SweepRunner:
     """Runs a command against a fresh mock. `settings` are MockServer's, `timeout_s` is for one run."""
 
     def __init__(
-        self, command: Sequence[str], timeout_s: float, settings: Mapping[str, Any], fault_seed: str | None = None
+        self, command: Sequence[str], timeout_s: float, options: Mapping[str, Any], fault_seed: str | None = None
     ) -> None:
         self._command = command
         self._seed = {} if fault_seed is None else {"seed": fault_seed}
         self._timeout_s = timeout_s
-        self._settings = settings
+        self._options = options
 
-    async def run(self, faults: Sequence[Fault]) -> Outcome:
+    async def run(self, faults: Sequence[Fault]) -> SweepOutcome:
         """One run under these faults."""
         return (await self._run(faults))[0]
 
-    async def places(self) -> tuple[Outcome, list[Place]]:
+    async def met_points(self) -> tuple[SweepOutcome, list[MetPoint]]:
         """A run without faults, and the places that it comes to, in order."""
         outcome, sessions = await self._run(())
-        return outcome, places(sessions)
+        return outcome, met_points(sessions)
 
-    async def _run(self, faults: Sequence[Fault]) -> tuple[Outcome, list[SessionLog]]:
+    async def _run(self, faults: Sequence[Fault]) -> tuple[SweepOutcome, list[SessionLog]]:
         plan = {"faults": list(faults), **self._seed}
-        async with MockServer(faults=plan, findings="off", **self._settings) as mock:
+        async with MockServer(faults=plan, findings="off", **self._options) as mock:
             code, output = await self._call({**os.environ, **mock.environment})
-            struck = any(armed.fired for armed in mock.faults)
-            return Outcome(tuple(faults), code, struck, output), [*mock.sessions]
+            triggered = any(armed.fired for armed in mock.faults)
+            return SweepOutcome(tuple(faults), code, triggered, output), [*mock.sessions]
 
     async def _call(self, environment: Mapping[str, str]) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
@@ -126,9 +125,9 @@ def _kill(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def places(sessions: Iterable[SessionLog]) -> list[Place]:
+def met_points(sessions: Iterable[SessionLog]) -> list[MetPoint]:
     """Where faults can strike: each type of event in each response, both ways, in order."""
-    found: dict[Place, None] = {}
+    found: dict[MetPoint, None] = {}
     for log in sessions:
         responses = 0
         for entry in log.entries:
@@ -138,38 +137,38 @@ def places(sessions: Iterable[SessionLog]) -> list[Place]:
                 continue
             responses += type == "response.created"
             sign = "<" if entry.way == "in" else ""
-            found[Place(f"{sign}{type}", responses or None)] = None
+            found[MetPoint(f"{sign}{type}", responses or None)] = None
     return list(found)
 
 
-def plans(
-    met: Sequence[Place], do: Sequence[str] = (), at: Sequence[str] = (), limit: int | None = None
+def single_faults(
+    met: Sequence[MetPoint], do: Sequence[str] = (), at: Sequence[str] = (), limit: int | None = None
 ) -> list[tuple[str, str, Fault]]:
-    """What is to be tried: each place, what is done there, and both as a fault that strikes once.
+    """The single faults to try: point, what is done there, and both as a fault that is triggered once.
 
-    `at` are patterns of places (client events only if asked for), `do` faults as in a file; `limit` is how many at
-    most, spread over all. Raises FaultError for a `do` that is none, or that none of the places can have.
+    at: patterns of injection points; without any, all but client events. do: faults as in a fault file; without any,
+    AT_HANDSHAKE and ON_THE_SOCKET. limit: at most this many, spread over all. Raises FaultError for an invalid `do`.
     """
     tried: list[tuple[str, str, Fault]] = []
     if not at or any(fnmatchcase("handshake", pattern) for pattern in at):
         tried += [
             ("handshake", what, fault) for what in do or AT_HANDSHAKE for fault in _fault("handshake", what, bool(do))
         ]
-    for place in met:
-        wanted = any(fnmatchcase(place.at, pattern) for pattern in at) if at else not place.at.startswith("<")
+    for point in met:
+        wanted = any(fnmatchcase(point.at, pattern) for pattern in at) if at else not point.at.startswith("<")
         for what in do or ON_THE_SOCKET:
             if wanted:
-                tried += [(str(place), what, fault) for fault in _fault(place, what, bool(do))]
+                tried += [(str(point), what, fault) for fault in _fault(point, what, bool(do))]
     if limit is not None and len(tried) > limit:
         tried = [tried[index * len(tried) // limit] for index in range(limit)]
     return tried
 
 
-def _fault(place: Place | str, what: str, picky: bool) -> list[Fault]:
-    """One that strikes once; none where the place does not fit to what was asked for."""
-    where = f"at: {place}" if isinstance(place, str) else f'at: "{place.at}", nth: 1'
-    if isinstance(place, Place) and place.response is not None and not place.at.startswith("<"):
-        where += f", response: {place.response}"
+def _fault(point: MetPoint | str, what: str, picky: bool) -> list[Fault]:
+    """The fault, to be triggered once. With `picky` none, if the point cannot have it."""
+    where = f"at: {point}" if isinstance(point, str) else f'at: "{point.at}", nth: 1'
+    if isinstance(point, MetPoint) and point.response is not None and not point.at.startswith("<"):
+        where += f", response: {point.response}"
     done = what if what.lstrip().startswith("{") else json.dumps(what)
     try:
         return list(parse(f"{{{where}, times: 1, do: {done}}}", "--do").faults)
@@ -179,15 +178,15 @@ def _fault(place: Place | str, what: str, picky: bool) -> list[Fault]:
         raise
 
 
-def at_random(met: Sequence[Place], seed: str, number: int, size: int = 4) -> list[Fault]:
-    """A plan of some faults, drawn from the places met; the same for the same seed and number."""
+def random_plan(met: Sequence[MetPoint], seed: str, number: int, size: int = 4) -> list[Fault]:
+    """A plan of up to `size` faults, drawn from the points met. The same seed and number give the same plan."""
     rng = stream(seed, f"sweep/{number}")
-    server = [place for place in met if not place.at.startswith("<")]
+    server = [point for point in met if not point.at.startswith("<")]
     drawn = [_fault(rng.choice(server), rng.choice(_RANDOM), False)[0] for _ in range(size)] if server else []
     return list(dict.fromkeys(drawn))
 
 
-async def shrunk(faults: Sequence[Fault], fails: Callable[[Sequence[Fault]], Awaitable[bool]]) -> list[Fault]:
+async def minimized(faults: Sequence[Fault], fails: Callable[[Sequence[Fault]], Awaitable[bool]]) -> list[Fault]:
     """The smallest part of a failing plan that still fails, none of whose faults can be left out (Zeller's ddmin)."""
     plan, parts = list(faults), 2
     while len(plan) >= 2:
@@ -205,7 +204,7 @@ async def shrunk(faults: Sequence[Fault], fails: Callable[[Sequence[Fault]], Awa
     return plan
 
 
-def table(outcomes: Sequence[tuple[str, str, Outcome]]) -> str:
+def outcome_table(outcomes: Sequence[tuple[str, str, SweepOutcome]]) -> str:
     """Places down, what was done across."""
     dos = list(dict.fromkeys(do for _, do, _ in outcomes))
     cells = {(place, do): outcome.word for place, do, outcome in outcomes}
@@ -217,6 +216,6 @@ def table(outcomes: Sequence[tuple[str, str, Outcome]]) -> str:
     )
 
 
-def served(source: Path) -> dict[str, Any]:
+def content_option(source: Path) -> dict[str, Any]:
     """A scenario file, or anything else as a cassette, as MockServer takes it."""
     return {"scenario" if source.suffix in (".yaml", ".yml", ".json") else "cassette": source}

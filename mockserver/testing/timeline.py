@@ -62,7 +62,7 @@ def sound_seconds(found: Iterable[Moment]) -> Iterator[tuple[Moment, float]]:
         yield moment, float(_counted(moment, meter))
 
 
-def told(logs: Sequence[SessionLog], around_s: float | None = None, rows: int = MOST_ROWS) -> str:
+def conversation_text(logs: Sequence[SessionLog], around_s: float | None = None, rows: int = MOST_ROWS) -> str:
     """All sessions, one after the other; with `around_s` (since the first opened) only what is near that time."""
     if not logs:
         return "no client has connected"

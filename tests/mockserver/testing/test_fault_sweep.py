@@ -14,36 +14,50 @@ from mockserver.cli.faults import faults
 from mockserver.faults.files import FaultError, as_line, parse
 from mockserver.faults.kinds import Drop, Fault
 from mockserver.server import virtual_time as autojump
-from mockserver.testing.fault_sweep import AT_HANDSHAKE, ON_THE_SOCKET, Outcome, Place, at_random, plans, shrunk, table
+from mockserver.testing.fault_sweep import (
+    AT_HANDSHAKE,
+    ON_THE_SOCKET,
+    MetPoint,
+    SweepOutcome,
+    minimized,
+    outcome_table,
+    random_plan,
+    single_faults,
+)
 
-MET = [Place("session.created"), Place("<response.create"), Place("response.created", 1), Place("response.done", 2)]
+MET = [
+    MetPoint("session.created"),
+    MetPoint("<response.create"),
+    MetPoint("response.created", 1),
+    MetPoint("response.done", 2),
+]
 
 
 def test_every_fault_is_tried_at_every_server_event_that_was_met_and_strikes_once():
-    tried = plans(MET)
+    tried = single_faults(MET)
     assert len(tried) == len(AT_HANDSHAKE) + 3 * len(ON_THE_SOCKET)
     assert as_line(tried[-4][2]) == "{at: response.done, nth: 1, response: 2, times: 1, do: {close: 1011}}"
 
 
 def test_places_and_faults_can_be_chosen():
-    tried = plans(MET, do=["drop", "status: 401"], at=["<*", "handshake"])
+    tried = single_faults(MET, do=["drop", "status: 401"], at=["<*", "handshake"])
     assert [(place, what) for place, what, _ in tried] == [("handshake", "status: 401"), ("<response.create", "drop")]
 
 
 def test_a_limit_is_spread_over_all():
-    tried = plans(MET, limit=5)
+    tried = single_faults(MET, limit=5)
     assert len(tried) == 5
     assert {place for place, _, _ in tried} == {"handshake", "session.created", *map(str, MET[2:])}
 
 
 def test_a_fault_that_is_none_is_refused():
     with pytest.raises(FaultError, match="did you mean 'drop'"):
-        plans(MET, do=["dorp"])
+        single_faults(MET, do=["dorp"])
 
 
 def test_random_plans_are_the_same_for_a_seed():
-    assert at_random(MET, "1", 0) == at_random(MET, "1", 0)
-    assert at_random(MET, "1", 0) != at_random(MET, "1", 1)
+    assert random_plan(MET, "1", 0) == random_plan(MET, "1", 0)
+    assert random_plan(MET, "1", 0) != random_plan(MET, "1", 1)
 
 
 @pytest.mark.parametrize("culprits", [{3}, {0, 7}, {1, 2, 6}, set(range(8))])
@@ -54,13 +68,13 @@ def test_a_failing_plan_is_shrunk_to_what_it_takes(culprits: set[int]):
     async def fails(part: Sequence[Fault]) -> bool:
         return all(fault in part for fault in needed)
 
-    assert autojump.run(shrunk(plan, fails)) == needed
+    assert autojump.run(minimized(plan, fails)) == needed
 
 
 def test_the_table_has_places_down_and_faults_across():
     (fault,) = parse("{at: response.done, do: drop}").faults
-    good, bad, late = (Outcome((fault,), code, True) for code in (0, 3, None))
-    shown = table([("response.done", "drop", good), ("response.done", "reset", bad), ("ping", "drop", late)])
+    good, bad, late = (SweepOutcome((fault,), code, True) for code in (0, 3, None))
+    shown = outcome_table([("response.done", "drop", good), ("response.done", "reset", bad), ("ping", "drop", late)])
     assert shown.splitlines() == [
         "               drop     reset",
         "response.done  ok       exit 3",

@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from mockserver.testing.timeline import MOST_ROWS, told
+from mockserver.testing.timeline import MOST_ROWS, conversation_text
 from replay.cassette.frames import Close, Reset, Text
 from tests.mockserver.testing.test_assertions import Call
 
@@ -15,7 +15,7 @@ WORDS = "response.output_audio_transcript.delta"
 
 def rows(call: Call) -> list[str]:
     """The lines below the heading, their blanks as one."""
-    return [" ".join(line.split()) for line in told([call.log]).splitlines()[1:]]
+    return [" ".join(line.split()) for line in conversation_text([call.log]).splitlines()[1:]]
 
 
 def test_runs_of_sound_and_words_are_a_line_each():
@@ -39,10 +39,10 @@ def test_sound_is_told_in_seconds_of_the_declared_format():
 
 def test_how_a_session_ended_stands_in_its_heading():
     call = Call()
-    assert told([call.log]).splitlines()[0] == "session 1 (s1): still open"
+    assert conversation_text([call.log]).splitlines()[0] == "session 1 (s1): still open"
     call.log.outbound(0.5, Close(4001, "enough"))
     call.log.ended(0.5, 4001, "enough")
-    assert told([call.log]).splitlines()[0] == "session 1 (s1): closed with 4001 after 0.500 s (enough)"
+    assert conversation_text([call.log]).splitlines()[0] == "session 1 (s1): closed with 4001 after 0.500 s (enough)"
     assert rows(call) == ["0.500 s server (close) 4001 enough"]
 
 
@@ -60,7 +60,7 @@ def test_a_long_conversation_keeps_its_beginning_and_more_of_its_end():
     call = Call()
     for number in range(1000):
         call.client(float(number), "response.cancel")
-    lines = told([call.log]).splitlines()
+    lines = conversation_text([call.log]).splitlines()
     assert len(lines) == MOST_ROWS + 2
     assert lines[41] == f"    … {1000 - MOST_ROWS} more …"
     assert "999.000 s" in lines[-1]
@@ -70,7 +70,7 @@ def test_around_an_instant_its_line_is_marked_and_what_is_left_out_is_counted():
     call = Call()
     for number in range(100):
         call.client(float(number), "response.cancel")
-    lines = told([call.log], around_s=50.0, rows=6).splitlines()
+    lines = conversation_text([call.log], around_s=50.0, rows=6).splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [
         ["…", "46"],
         ["46.000", "s"],
@@ -94,10 +94,10 @@ def test_keys_are_blotted_out_however_they_come(way: str, monkeypatch: pytest.Mo
     else:
         for piece in (secret[:9], secret[9:30], secret[30:]):
             call.log.outbound(0.2, Text(json.dumps({"type": WORDS, "delta": piece}).encode()))
-    assert "scrubbed" in told([call.log])
-    assert "klmnop" not in told([call.log])
-    assert "no-known-form" not in told([call.log])
+    assert "scrubbed" in conversation_text([call.log])
+    assert "klmnop" not in conversation_text([call.log])
+    assert "no-known-form" not in conversation_text([call.log])
 
 
 def test_nobody_came():
-    assert told([]) == "no client has connected"
+    assert conversation_text([]) == "no client has connected"

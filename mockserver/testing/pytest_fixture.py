@@ -1,0 +1,196 @@
+"""The pytest fixture's work for one test: which service, what the markers ask for, and the judgement afterwards.
+
+Everything that a test needs is loaded with this module, which pytest_plugin.py loads when the first test asks for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver.server import virtual_time
+from mockserver.testing import pytest_live
+from mockserver.testing.live_service import LiveService
+from mockserver.testing.mock_server import MockServer, environment
+from mockserver.testing.timeline import conversation_text
+from replay.diff.compare import compare, report
+from replay.formats import detect
+
+Service = MockServer | LiveService
+
+UNUSED = ("off", "warn", "error")
+"""What to do about content that no client used: ignore it, list it at the end of the run, fail the test."""
+CONVERSATION = "realtime conversation"
+LEFT_OVER = "realtime: not used"
+FINDINGS = "realtime: findings"
+_MARKER_ONLY = {"unused", "time", "env", "live"}
+"""Options of the marker that are not MockServer's."""
+_FILES = ("scenario", "cassette", "faults", "accounts")
+
+
+class FixtureRun:
+    """The fixture in one test."""
+
+    def __init__(self, node: pytest.Item, live: bool) -> None:
+        self.passed = False
+        self.reported = False
+        self.note: dict[str, Any] = {}
+        """For the summary at the end of the run; it travels with the test's report, from worker to terminal."""
+        self.service: Service | None = None
+        self.virtual: MockServer | None = None
+        """The mock, if the test runs in virtual time."""
+        self._node = node
+        self._live = live
+        options = _marked(node)
+        self._own = {name: options.pop(name) for name in _MARKER_ONLY & options.keys()}
+        self._options = options
+
+    @staticmethod
+    def check_live(config: pytest.Config) -> None:
+        """Raises UsageError for options and environments that allow no live run."""
+        pytest_live.check(config)
+
+    @staticmethod
+    def spent(reports: Iterable[pytest.TestReport], config: pytest.Config) -> str:
+        """What all tests cost live, in a sentence."""
+        return pytest_live.spent(reports, config)
+
+    def serve(self, request: pytest.FixtureRequest) -> Iterator[Service]:
+        """The service, for as long as the test runs; then what the test made of it is judged."""
+        if self._live:
+            with pytest_live.service(self._node, self._options, self._own) as live:
+                yield self._started(live, request)
+            pytest_live.settle(self._node, live, self.passed)
+            self._own["unused"] = "off"
+            self._judge(live)
+        elif self._own.get("time") == "virtual":
+            self.service = self.virtual = mock = self._mock()  # `run_in_virtual_time` serves it
+            yield mock
+            self._judge(mock)
+        else:
+            with self._mock() as mock:
+                yield self._started(mock, request)
+            self._judge(mock)
+
+    def run_in_virtual_time(self, test: pytest.Function, mock: MockServer) -> None:
+        """Run an async test and its mock on a loop whose time jumps."""
+        function = inspect.unwrap(test.obj)  # as it was written
+        if not inspect.iscoroutinefunction(function):
+            pytest.fail("time='virtual' is for `async def` tests: a thread cannot wait in virtual time", pytrace=False)
+        arguments = {name: test.funcargs[name] for name in test._fixtureinfo.argnames}
+
+        async def served() -> None:
+            async with mock:
+                await function(**arguments)
+
+        virtual_time.run(served())
+
+    def sections(self) -> Iterator[tuple[str, str]]:
+        """Title and text of what helps to understand a failure."""
+        service = self.service
+        if service is None:
+            return
+        yield CONVERSATION, "\n".join([conversation_text(service.sessions), *getattr(service, "warnings", ())])
+        if findings := service.findings:
+            yield FINDINGS, "\n".join(map(str, findings))
+        if service.sessions and (unused := self._unused(service)):
+            yield LEFT_OVER, "\n".join(unused)
+        cassette = self._options.get("cassette")
+        if cassette is not None and cassette.is_file():
+            sent = [event for log in service.sessions for event in log.sent()]
+            drift = report(compare(detect.read_recording(cassette).received(), sent))
+            yield f"realtime conversation against {cassette.name}", drift
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which clients find the service."""
+        assert self.service is not None
+        return environment(self.service.ws_url, self.service.http_url, self.service.api_key)
+
+    def _started(self, service: Service, request: pytest.FixtureRequest) -> Service:
+        self.service = service
+        if self._own.get("env"):
+            patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+            for name, value in self.environment().items():
+                patch.setenv(name, value)
+        return service
+
+    def _mock(self) -> MockServer:
+        try:
+            return MockServer(**self._options)
+        except (
+            ValueError,
+            OSError,
+        ) as refused:  # what it raises for its options
+            problem = refused
+        pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
+
+    def _judge(self, service: Service) -> None:
+        """Note the findings and unused content of a test that passed. Findings fail it if the marker or the
+        configuration sets their severity; otherwise they are listed at the end of the run."""
+        level = self._own.get("unused") or self._node.config.getini("realtime_unused")
+        left, findings = self._unused(service), service.findings if self.passed else []
+        played = self._short(str(self._options.get("scenario", "")))
+        self.note = {"played": played, "unused": left, "level": level, "passed": self.passed, "findings": []}
+        if not self.passed:
+            return
+        wrong = [str(each) for each in findings if each.level == "error"]
+        severity_is_set = self._options.get("findings") is not None
+        failures = ["the test passed, but its client made mistakes:", *wrong] if wrong and severity_is_set else []
+        if left and level == "error":
+            failures += ["the test passed, but not all was used:", *left]
+        if failures:
+            pytest.fail("\n".join(failures), pytrace=False)
+        self.note["findings"] = [str(each) for each in findings]
+
+    def _unused(self, service: Service) -> list[str]:
+        return [self._short(line) for line in service.unused] if service.sessions else ["no client has connected"]
+
+    def _short(self, text: str) -> str:
+        """With paths relative to the root folder."""
+        return text.replace(f"{self._node.config.rootpath}{os.sep}", "")
+
+
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """The options of all markers; the nearest marker wins. One that sets the content replaces the content of others."""
+    options: dict[str, Any] = {}
+    for mark in reversed(list(node.iter_markers("realtime"))):
+        if len(mark.args) > 1:
+            pytest.fail("@pytest.mark.realtime takes one positional argument, the scenario", pytrace=False)
+        given = {**dict(zip(("scenario",), mark.args, strict=False)), **mark.kwargs}
+        if {"scenario", "cassette"} & given.keys():
+            options = {name: value for name, value in options.items() if name not in ("scenario", "cassette")}
+        options |= given
+    _check(options)
+    options.setdefault("seed", node.nodeid)
+    if severity := node.config.getini("realtime_findings"):
+        options.setdefault("findings", severity)
+    return {name: _found(node, value) if name in _FILES else value for name, value in options.items()}
+
+
+def _check(options: dict[str, Any]) -> None:
+    known = {*list(inspect.signature(MockServer).parameters), *_MARKER_ONLY}
+    for name in options.keys() - known:
+        near = get_close_matches(name, known, 1)
+        advice = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+        pytest.fail(f"@pytest.mark.realtime has no option {name!r}; {advice}", pytrace=False)
+    for name, choices in (("unused", UNUSED), ("time", ("wall", "virtual"))):
+        if options.get(name, choices[0]) not in choices:
+            wrong = f"@pytest.mark.realtime: {name} is {options[name]!r}; use {' or '.join(map(repr, choices))}"
+            pytest.fail(wrong, pytrace=False)
+
+
+def _found(node: pytest.Item, value: object) -> object:
+    """The path of a file that a marker names: beside the test, else relative to the root folder."""
+    if not isinstance(value, str | Path):
+        return value
+    places = list(dict.fromkeys((node.path.parent / value, node.config.rootpath / value)))
+    for path in places:
+        if path.exists():
+            return path
+    pytest.fail(f"@pytest.mark.realtime: there is no {', nor '.join(map(str, places))}", pytrace=False)
