@@ -1,12 +1,12 @@
-"""A recording without the people in it: the caller's voice replaced, and the words.
+"""Anonymizes a recording: the user's voice, and all text.
 
-`without_voice` keeps the envelope: in each 20 ms there is as much sound as before, a flat-pitched hum where there was a
-voice and a hiss where there was a consonant or noise. Lengths stay to the byte, so billing does, and turn detection
-by loudness finds the same turns. What was said, and by whom, cannot be got back; its rhythm can.
+`without_voice` keeps the envelope. Every 20 ms are as loud as before: a hum of constant pitch for voice, a hiss for
+consonants and noise. Sizes stay the same to the byte, so the bill does too, and energy-based turn detection finds the
+same turns. Words and speaker cannot be restored; the timing of the speech can.
 
-`without_words` puts x for every letter and 0 for every digit, in what was said, typed and passed to and from tools.
-Words, spaces and marks stay where they were, so deltas still add up to their whole and token counts by word are kept.
-Instructions, tool names and schemas stay: they are the developer's. Secrets are scrub.py's business.
+`without_words` replaces every letter by x and every digit by 0, in what was said, typed, and passed to and from tools.
+Words, spaces and punctuation keep their places, so deltas still add up to their text. Instructions, tool names and
+schemas stay, because they are the developer's. Secrets are the business of scrub.py.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from replay.cassette.records import Content, Dropped, Record, StrippedAudio, Str
 _FRAME_S = 0.02
 _PITCH_HZ = 125
 _HARMONICS = ((1, 0.5), (2, 0.6), (3, 0.8), (4, 1.0), (5, 0.8), (6, 0.5), (8, 0.3), (10, 0.35), (12, 0.3), (18, 0.15))
-"""Strengths of a hum's partials: two broad humps, as a vowel has, so that what listens for voices takes it for one."""
+"""Amplitudes of the hum's partials. Two broad maxima, as in a vowel, so that voice detectors take it for speech."""
 _HISS = 0.32
-"""Zero crossings per sample above which a frame is hiss: at 24 kHz, around 3.8 kHz."""
+"""Zero crossings per sample above which a frame becomes hiss. At 24 kHz this is around 3.8 kHz."""
 _HISS_LENGTH = 16384
 
 _WORDS = ("transcript", "text", "arguments", "output")
@@ -40,7 +40,9 @@ _MARK = b"~sound %d~"
 
 
 def without_voice(records: Iterable[Record]) -> Iterator[Record]:
-    """The records with another sound where the caller spoke. Opus is dropped, with a reason: it is not decoded here."""
+    """The records with other audio in place of the user's voice. Opus is not decoded here, so it is dropped, with a
+    reason.
+    """
     lines: dict[int, _Line] = {}
     for record in records:
         line = lines.setdefault(record.connection, _Line())
@@ -49,7 +51,7 @@ def without_voice(records: Iterable[Record]) -> Iterator[Record]:
 
 
 def without_words(records: Iterable[Record]) -> Iterator[Record]:
-    """The records with every word masked."""
+    """The records with all text masked."""
     for record in records:
         match record.content:
             case Text(data):
@@ -61,7 +63,7 @@ def without_words(records: Iterable[Record]) -> Iterator[Record]:
 
 
 class _Line:
-    """One connection: how its sound is encoded, and one unbroken voice for it."""
+    """One connection: the encoding of its audio, and one continuous voice for it."""
 
     def __init__(self) -> None:
         self._meter = Meter(None)
@@ -85,22 +87,22 @@ class _Line:
 
     def _binary(self, frame: Binary, encoding: Encoding, seconds: float) -> Binary | Dropped:
         if encoding == "opus":
-            return Dropped("binary", len(frame.data), "opus cannot be made another voice; record as PCM")
+            return Dropped("binary", len(frame.data), "the voice in opus cannot be replaced; record as PCM")
         return Binary(self._voice.over(frame.data, encoding, _rate(frame.data, encoding, seconds)))
 
     def _text(self, frame: Text, encoding: Encoding, seconds: float) -> Text | Dropped:
-        text = frame.data.decode("latin-1")  # a character per byte, so that places are byte offsets
+        text = frame.data.decode("latin-1")  # one character per byte, so that positions are byte offsets
         parts: list[str] = []
         done = 0
         for value in json_text.values(text):
             if value.number or value.keys[-1:] != ("audio",):
                 continue
             if encoding == "opus":
-                return Dropped("text", len(frame.data), "opus cannot be made another voice; record as PCM")
+                return Dropped("text", len(frame.data), "the voice in opus cannot be replaced; record as PCM")
             try:
                 data = b64decode(text[value.start : value.end].replace("\\", ""))
             except ValueError:
-                return Dropped("text", len(frame.data), "its sound is no base64, so it cannot be made another voice")
+                return Dropped("text", len(frame.data), "its audio is not base64, so the voice cannot be replaced")
             other = self._voice.over(data, encoding, _rate(data, encoding, seconds))
             parts += (text[done : value.start], b64encode(other).decode())
             done = value.end
@@ -108,14 +110,14 @@ class _Line:
 
 
 class Voice:
-    """A hum and a hiss that follow the loudness of the sound they replace, chunk by chunk without a break."""
+    """A hum and a hiss as loud as the audio that they replace, continuous over chunks."""
 
     def __init__(self) -> None:
         self._phase = 0
         self._gain = 0.0
 
     def over(self, data: bytes, encoding: Encoding, rate: int) -> bytes:
-        """Another sound of the same bytes: as long, as loud at every moment. `encoding` is not `opus`."""
+        """Other audio with the same number of bytes, as long and as loud. `encoding` is not `opus`."""
         if encoding == "pcmu" or encoding == "pcma":
             return g711.encode(self._over(g711.decode(data, encoding), rate), encoding)
         return g711.little_endian(self._over(g711.from_little_endian(data), rate)) + data[len(data) // 2 * 2 :]
@@ -147,7 +149,7 @@ def _clipped(sample: float) -> int:
 
 @lru_cache(maxsize=8)
 def _hum(rate: int) -> tuple[float, ...]:
-    """One period at a mean power of 1."""
+    """One period, with a mean power of 1."""
     length = rate // _PITCH_HZ
     turn = 2 * math.pi / length
     wave = [
@@ -173,13 +175,13 @@ def _even(wave: list[float]) -> tuple[float, ...]:
 
 
 def _rate(data: bytes, encoding: Encoding, seconds: float) -> int:
-    """The rate by which the meter counted the message."""
+    """The sample rate by which the meter counted the message, in Hz."""
     samples = len(data) // 2 if encoding == "pcm" else len(data)
     return round(samples / seconds) if seconds else 24_000
 
 
 def _masked_event(data: bytes) -> bytes:
-    """The same event, byte for byte but for its words."""
+    """The event with its text masked; all other bytes stay."""
     text = data.decode("latin-1")
     kind = json_text.event_type(data)
     words = (*_WORDS, "delta") if kind.endswith(("transcript.delta", "text.delta", "arguments.delta")) else _WORDS
@@ -195,7 +197,7 @@ def _masked_event(data: bytes) -> bytes:
 
 
 def _masked_outline(outline: StrippedMessage) -> StrippedMessage:
-    """With a mark in place of each sound, so that the message can be read as one."""
+    """With a marker in place of each removed audio, so that the message can be read as one text."""
     sounds = [part for part in outline.parts if isinstance(part, StrippedAudio)]
     marks = iter(range(len(sounds)))
     whole = b"".join(part if isinstance(part, bytes) else _MARK % next(marks) for part in outline.parts)
@@ -208,16 +210,16 @@ def _masked_outline(outline: StrippedMessage) -> StrippedMessage:
 
 
 def _masked_raw(raw: str) -> str:
-    """The raw text of a JSON string with its words masked; in it, one character is one byte of UTF-8."""
+    """The raw text of a JSON string, masked. One character is one byte of UTF-8."""
     try:
         plain = json.loads(f'"{raw.encode("latin-1").decode()}"', strict=False)
-    except ValueError:  # not UTF-8, or no JSON string: nothing that a client could read either
+    except ValueError:  # not UTF-8 or not a JSON string: no client could read it either
         return "x" * len(raw)
     return json.dumps(_masked(plain), ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 def _masked(text: str) -> str:
-    """Arguments and results of tools are JSON in a string: there, names of keys stay."""
+    """Arguments and results of tools are JSON in a string; their keys stay."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             return json.dumps(_masked_value(json.loads(text)), ensure_ascii=False, separators=_separators(text))

@@ -1,4 +1,4 @@
-"""Being told to stop: the first signal asks, the second insists."""
+"""Stopping at a signal: the first one asks, the second one ends the process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def stop_signal() -> Iterator[asyncio.Future[None]]:
-    """A future that is done at SIGINT or SIGTERM, so that what is open can be closed. Another one ends the process at
-    once. Where loops take no signal handlers (Windows), the signal module calls the loop."""
+    """A future that is done at SIGINT or SIGTERM, so that the program can close what is open.
+
+    A second signal ends the process at once. Where event loops take no signal handlers (Windows), the signal module is
+    used.
+    """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[None] = loop.create_future()
     before = {number: signal.getsignal(number) for number in SIGNALS}

@@ -1,4 +1,4 @@
-"""Which realtape this is, for what it writes."""
+"""The version of realtape, for the files it writes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def tool_version() -> str:
-    """Of the installed package; `unknown` where none is."""
+    """The version of the installed package; `unknown` if it is not installed."""
     try:
         return version("realtape")
     except PackageNotFoundError:

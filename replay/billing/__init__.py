@@ -1,1 +1,1 @@
-"""What a recorded call cost, afterwards and while it goes on."""
+"""The cost of a recorded call: a bill afterwards, and a meter during the call."""

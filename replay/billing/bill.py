@@ -1,8 +1,8 @@
-"""What a recorded conversation cost, from its frames and dated price tables alone; nothing is asked or guessed.
+"""The cost of a recorded conversation, from its frames and dated price tables.
 
-xAI is billed by audio and typed items (counted in spending.py), OpenAI by the tokens that each response reports. This
-is the bill of calls whose turns the client ends itself; since September 2026 a call under server VAD may be billed by
-its duration instead (vendor's price pages), which is told beside the sum.
+xAI bills audio and typed items (counted in meter.py), OpenAI bills the tokens that each response reports. The bill
+holds for calls without server VAD. Since September 2026 a call under server VAD may be billed by its duration (vendor's
+price pages); the bill then says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class NoPrice(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a bill: `quantity` of `unit` at `usd_each` a unit."""
+    """One row of a bill: `quantity` of `unit` at `usd_each` USD per unit."""
 
     what: str
     quantity: Fraction
@@ -35,13 +35,17 @@ class Entry:
 
     @property
     def usd(self) -> Fraction:
-        """Not rounded."""
+        """USD, not rounded."""
         return self.quantity * self.usd_each
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Rows over all connections, and the day and source of their prices."""
+    """Rows over all connections.
+
+    `on`: the day whose prices were used. `source`: where the prices come from. `lasted_s`: the length of all
+    connections, in seconds. `server_vad`: a connection used server VAD.
+    """
 
     service: str
     on: date
@@ -52,16 +56,16 @@ class Bill:
 
     @property
     def usd(self) -> Decimal:
-        """The sum to a millionth of a USD, half away from zero."""
+        """The total, rounded half up to a millionth of a USD."""
         micro = (sum((entry.usd for entry in self.entries), Fraction(0)) * 2_000_000 + 1) // 2
         return Decimal(micro).scaleb(-6)
 
     def quantity(self, what: str) -> Fraction:
-        """How much of something is on the bill, whatever the model."""
+        """The quantity of all rows whose name ends with `what`."""
         return sum((entry.quantity for entry in self.entries if entry.what.endswith(what)), Fraction(0))
 
     def as_json(self) -> dict[str, Any]:
-        """Quantities as numbers, money as strings, to lose nothing."""
+        """Quantities as numbers; money as strings, so that no digit is lost."""
         rows = [
             {"what": each.what, "quantity": float(each.quantity), "unit": each.unit, "usd": str(_micro(each.usd))}
             for each in self.entries
@@ -77,13 +81,13 @@ class Bill:
         }
 
     def as_text(self) -> str:
-        """A table for a person."""
+        """A table."""
         cells = [(row.what, f"{float(row.quantity):,.3f} {row.unit}", f"{_micro(row.usd)} USD") for row in self.entries]
         cells.append(("total", f"prices of {self.on}", f"{self.usd} USD"))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         rows = [f"{a:{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in cells]
         if self.server_vad:
-            rows.append(f"Under server VAD it may be billed by its duration, {self.lasted_s:.1f} s, instead.")
+            rows.append(f"Under server VAD the service may bill the duration instead: {self.lasted_s:.1f} s.")
         return "\n".join(rows)
 
 
@@ -98,11 +102,11 @@ def bill(recording: Recording, on: date) -> Bill:
         case "openai":
             return _by_tokens(recording, on)
         case _:
-            raise NoPrice("no prices are known: the recording does not say which service it is of")
+            raise NoPrice("no prices are known: the recording does not show which service it is of")
 
 
 def _service(recording: Recording) -> str:
-    """By the first model that a session names."""
+    """The service of the first model that a session names."""
     for event in recording.received():
         session = event.get("session")
         if isinstance(session, dict) and isinstance(session.get("model"), str):
@@ -146,7 +150,7 @@ def _audio_entries(meter: spending.Meter, table: spending.Prices) -> list[Entry]
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """USD per million tokens: in, in from the cache, out."""
+    """USD per million tokens: input, cached input, output."""
 
     text: tuple[str, str, str]
     audio: tuple[str, str, str]
@@ -176,13 +180,13 @@ def _by_tokens(recording: Recording, on: date) -> Bill:
                 case "received", "response.done":
                     counted.update({(model, kind): count for kind, count in token_counts(event).items()})
                 case "received", "conversation.item.input_audio_transcription.completed" if event.get("usage"):
-                    raise NoPrice("the caller was transcribed by a model of its own, whose price is not known here")
+                    raise NoPrice("a separate model transcribed the user, and its price is not known")
     entries = tuple(_token_entry(model, kind, count) for (model, kind), count in counted.items() if count)
     return Bill("openai", on, _OPENAI_SOURCE, entries, _lasted_s(recording), False)
 
 
 def token_counts(event: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens of one response by kind. What came from the cache is part of the input and is billed for less."""
+    """Tokens of one response by kind. Cached tokens are part of the input and cost less."""
     response = event.get("response")
     usage = response.get("usage") if isinstance(response, dict) else None
     if not isinstance(usage, dict):
@@ -210,7 +214,7 @@ def _token_entry(model: str, kind: str, count: int) -> Entry:
 
 
 def _summed(entries: list[Entry]) -> tuple[Entry, ...]:
-    """Rows of the same thing at the same price become one."""
+    """Rows of the same item at the same price become one."""
     totals: dict[tuple[str, str, Fraction], Fraction] = {}
     for each in entries:
         key = (each.what, each.unit, each.usd_each)

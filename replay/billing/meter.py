@@ -1,7 +1,7 @@
-"""What a call costs while it goes on, counted from its frames: enough to stop it in time, not a bill.
+"""The cost of a call while it goes on, counted from its frames: enough to stop it in time, not a bill.
 
-Where it is not known how the service counts, the dearer reading is taken: a call under server VAD costs at least the
-time it lasts, an unknown model as much as the dearest. The service's own `usage` is not asked, it comes too late.
+Where billing is ambiguous, the higher price is assumed. A call under server VAD costs at least its duration; an unknown
+model costs as much as the most expensive one. The service's own `usage` is not used, because it comes too late.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """USD, of one service, from one day on. Audio in and audio out are both billed; so is a typed item."""
+    """Prices of one service from one day on, in USD. Audio is billed in both directions, and so is a typed item."""
 
     since: date
     source: str
@@ -32,7 +32,7 @@ class Prices:
     per_text_item: Fraction
 
     def minute(self, model: str | None) -> Fraction:
-        """USD per minute of audio; of a model that is not listed the dearest."""
+        """USD per minute of audio. For an unknown model the highest price."""
         listed = self.per_audio_minute.get(model or "")
         return max(self.per_audio_minute.values()) if listed is None else listed
 
@@ -63,11 +63,13 @@ PRICES: Mapping[str, tuple[Prices, ...]] = {
         ),
     )
 }
-"""By service, oldest first. A service that bills by tokens is not here: its price cannot be told from frames."""
+"""By service, oldest first. Services that bill by tokens are not here: frames do not show their price."""
 
 
 def prices(dialect: str, on: date) -> Prices | None:
-    """What a dialect's service asked on a day, None if that is not known. Days before the first count as the first."""
+    """The prices of a dialect's service on a day, or None if they are not known. Before the first table, the first one
+    holds.
+    """
     tables = PRICES.get(dialect.partition("@")[0])
     return None if tables is None else next((table for table in reversed(tables) if table.since <= on), tables[0])
 
@@ -84,29 +86,32 @@ class _Format:
 
 
 class Meter:
-    """Counts one connection. Give it every message, both ways; ask `usd` at any time."""
+    """Counts one connection. Give it every message in both directions; `usd` can be called at any time.
+
+    `model`: the model that the client asked for; the session's own model replaces it.
+    """
 
     def __init__(self, model: str | None) -> None:
         self.model = model
         self.audio_s = {"sent": Fraction(0), "received": Fraction(0)}
         self.text_items = 0
         self.by_duration = False
-        """Under server VAD a call is billed by how long it lasts (price pages of September 2026)."""
+        """Under server VAD the service may bill a call by its duration (price pages of September 2026)."""
         self._formats = {"sent": _Format(), "received": _Format()}
 
     def encoding(self, way: Way) -> Encoding:
-        """Of the sound that goes this way, as the session last declared it."""
+        """The encoding of audio in this direction, as the session last declared it."""
         return self._formats[way].encoding
 
     def usd(self, table: Prices, lasted_s: float) -> Fraction:
-        """What it has cost after so many seconds."""
+        """The cost after this many seconds."""
         seconds = sum(self.audio_s.values(), Fraction(0))
         if self.by_duration:
             seconds = max(seconds, Fraction(lasted_s).limit_denominator(1000))
         return seconds / 60 * table.minute(self.model) + self.text_items * table.per_text_item
 
     def count(self, way: Way, frame: Text | Binary) -> None:
-        """Count a message. What cannot be read costs nothing."""
+        """Count a message. One that cannot be read costs nothing."""
         if isinstance(frame, Binary):
             self.audio_s[way] += self._formats[way].seconds(len(frame.data), frame.data)
             return

@@ -1,1 +1,1 @@
-"""Cassettes: the file format, its frames, and what must never be written to it."""
+"""Cassettes: the file format, the values in it, and what must never be written to it."""

@@ -1,7 +1,7 @@
-"""What a recording says, apart from how the wire said it: per response the words, the calls, the pauses and the sound.
+"""The content of a recording, independent of its frames: text, function calls, pauses and audio of each response.
 
-For those who give the conversation again in other frames: scenarios.py writes it down, the mock re-enacts it. Both
-services name these events alike, so nothing here asks which one it was.
+as_scenario.py writes it as a scenario; the mock replays it adaptively. Both services use the same event names, so
+nothing here depends on the service.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from replay.cassette.json_values import text_at, value_at
 from replay.cassette.recording import Moment, Recording
 
 LEAST_PAUSE_S = 0.1
-"""A shorter gap between two steps of an answer is the wire's, not the speaker's."""
+"""Shorter gaps between two steps of a response come from the network, not from the model. Seconds."""
 WHOLE = 0.9
-"""Of its announced length: sound that is shorter was cut by whoever kept it, and is no use."""
+"""Share of the announced length. Less audio than this means that the recording cut it."""
 
 _HEARD = "conversation.item.input_audio_transcription.completed"
 _WORDS = ("response.output_audio_transcript.delta", "response.output_text.delta")
@@ -28,7 +28,7 @@ _SOUND = "response.output_audio.delta"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How output sound was encoded: the media type as services write it, and the rate in Hz where one is given."""
+    """Encoding of output audio: the media type as services write it, and the rate in Hz if one is given."""
 
     type: str = "audio/pcm"
     rate: int | None = 24_000
@@ -36,7 +36,7 @@ class Format:
 
 @dataclass(slots=True)
 class Piece:
-    """A part of what was spoken that has its own text: `text` and the encoded messages of sound."""
+    """A part of a spoken message with its own text: `text`, and `sound`, the encoded audio messages."""
 
     text: str = ""
     sound: list[bytes] = field(default_factory=list)
@@ -44,9 +44,10 @@ class Piece:
 
 @dataclass(slots=True)
 class Spoken:
-    """One message. `pieces` are cut as the service had cut them, where it shows that, else it is one piece.
+    """One spoken message.
 
-    `whole` says whether all of the sound is there.
+    `pieces`: the segments as the service cut them, if the wire shows them, else one. `format`: the audio format.
+    `whole`: whether all of the audio was recorded.
     """
 
     pieces: list[Piece] = field(default_factory=list)
@@ -55,13 +56,13 @@ class Spoken:
 
     @property
     def text(self) -> str:
-        """All of its words."""
+        """The text of all pieces."""
         return "".join(piece.text for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A function call; `arguments` is the JSON text as it was."""
+    """A function call. `arguments` is the JSON text as recorded."""
 
     name: str
     arguments: str
@@ -87,7 +88,11 @@ ResponseStep = Spoken | Called | Paused | Failed
 
 @dataclass(slots=True)
 class Exchange:
-    """One response and what was new to it: texts typed, spoken turns as understood (None: not), results by function."""
+    """One response, and the input since the response before it.
+
+    `typed`: texts. `heard`: transcripts of spoken turns, None for a turn without one. `results`: the names of the
+    functions whose results were sent. `steps`: the response itself.
+    """
 
     typed: list[str] = field(default_factory=list)
     heard: list[str | None] = field(default_factory=list)
@@ -96,14 +101,16 @@ class Exchange:
 
     @property
     def user_text(self) -> str | None:
-        """All that the caller wrote or said; None if there was nothing, or something that nobody understood."""
+        """All that the user typed and said. None if there was nothing, or if a turn has no transcript."""
         words = [*self.typed, *self.heard]
         return None if None in words or not words else " ".join(word for word in words if word)
 
 
 @dataclass(slots=True)
 class RecordedConversation:
-    """The responses of one conversation, over all connections that took it up. `heard` has its spoken turns."""
+    """The responses of one conversation, over all connections that resumed it. `heard`: transcripts of its spoken
+    turns.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
     heard: list[str | None] = field(default_factory=list)
@@ -130,7 +137,7 @@ def _conversation(moments: tuple[Moment, ...]) -> str | None:
 
 
 class _Reader:
-    """Goes through one connection."""
+    """Reads one connection."""
 
     def __init__(self, conversation: RecordedConversation) -> None:
         self._conversation = conversation
@@ -163,7 +170,7 @@ class _Reader:
             case {"type": "conversation.item.create", "item": {"type": "message", "role": "user"} as item}:
                 self._user(item)
             case {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant"}}:
-                self._new.typed.clear()  # it answers what was typed before it
+                self._new.typed.clear()  # the assistant item answers the text typed before it
             case {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": call_id}}:
                 self._new.results.append(self._names.get(str(call_id), ""))
             case {"type": "conversation.item.create", "item": {"type": "function_call", "call_id": call_id, **rest}}:
@@ -205,7 +212,7 @@ class _Reader:
             rate = form.get("rate")
             self._format = Format(form["type"], rate if isinstance(rate, int) else None)
 
-    # The caller.
+    # The user.
 
     def _user(self, item: Mapping[str, Any]) -> None:
         if text := "".join(_texts(item.get("content"))):
@@ -215,7 +222,7 @@ class _Reader:
             self._conversation.heard.append(None)
 
     def _committed(self, item_id: str) -> None:
-        if item_id in self._silent or item_id in self._turns:  # nobody spoke, or went on after a pause
+        if item_id in self._silent or item_id in self._turns:  # nobody spoke, or the same turn goes on after a pause
             return
         self._new.heard.append(None)
         self._conversation.heard.append(None)
@@ -231,7 +238,7 @@ class _Reader:
 
     def _begin(self, response_id: str, at_s: float) -> None:
         if self._announced:
-            self._announced -= 1  # the client's own words, not an answer
+            self._announced -= 1  # the client's own text, not a response of the model
             return
         exchange, self._new = self._new, Exchange()
         self._responses[response_id] = exchange
@@ -250,7 +257,7 @@ class _Reader:
         return self._current
 
     def _piece(self, spoken: Spoken, segment: str) -> Piece:
-        """xAI names the segment that text and sound belong to; without a name there is one piece for all."""
+        """The piece of a segment. xAI names the segment of text and audio; without a name there is one piece."""
         if segment in self._pieces and any(piece is self._pieces[segment] for piece in spoken.pieces):
             return self._pieces[segment]
         if not segment and spoken.pieces:
@@ -276,7 +283,7 @@ class _Reader:
         self._piece(spoken, segment).sound.append(data)
 
     def _is_whole(self, spoken: Spoken) -> bool:
-        """Whether the sound is as long as the service said, or, where it does not say, as its words may need."""
+        """Whether the audio is as long as the service announced. Without an announcement: as long as its text needs."""
         size = sum(len(data) for piece in spoken.pieces for data in piece.sound)
         bytes_per_ms = 2 * (spoken.format.rate or 24_000) / 1000 if spoken.format.type == "audio/pcm" else 8.0
         if announced := self._ms.get(id(spoken)):
@@ -296,11 +303,11 @@ class _Reader:
 
 
 _LEAST_MS_PER_CHARACTER = 15
-"""Nobody speaks 60 characters a second; where the service does not tell how long its sound is, this shows a cut."""
+"""Nobody speaks 60 characters a second. If no length was announced, this shows that audio was cut."""
 
 
 def _texts(content: object) -> Iterator[str]:
-    """What a message says, part by part."""
+    """The text of each part of a message."""
     for part in _parts(content):
         yield text_at(part, "text") or text_at(part, "transcript")
 

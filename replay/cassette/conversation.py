@@ -1,4 +1,4 @@
-"""A recorded conversation in the neutral form that every file format is read into."""
+"""A recorded conversation without times, as other tools' formats hold it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 
 class UnreadableRecording(Exception):
-    """The file is not a recording of the format it was read as. The message says where and what to do."""
+    """The file is not a recording of the format that it was read as. The message says where and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event; `sent` is client to server. Keys of `event` stand in wire order."""
+    """One event; `sent` is client to server. The keys of `event` are in wire order."""
 
     way: Literal["sent", "received"]
     event: Mapping[str, Any]
@@ -21,7 +21,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection ended; what follows in the conversation went over a new one."""
+    """The connection ended. Steps after it belong to the next connection."""
 
     code: int = 1000
     reason: str = ""
@@ -32,7 +32,7 @@ ConversationStep = Message | Closed
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The steps of one conversation in the order the client saw them, over one connection or several."""
+    """The steps of one conversation in the order in which the client saw them, over one connection or several."""
 
     name: str
     steps: tuple[ConversationStep, ...]
@@ -46,7 +46,7 @@ class Conversation:
         return [step.event for step in self.steps if isinstance(step, Message) and step.way == "sent"]
 
     def connections(self) -> Iterator[tuple[ConversationStep, ...]]:
-        """The steps of each connection, its closing step included if there is one."""
+        """The steps of each connection, with its closing step if there is one."""
         begin = 0
         for at, step in enumerate(self.steps, start=1):
             if isinstance(step, Closed) or at == len(self.steps):

@@ -1,11 +1,10 @@
-"""Cassettes: recorded conversations in a file, written record by record and read without loading what nobody looks at.
+"""The cassette file: written record by record, read without loading the audio that nobody looks at.
 
-A cassette is a stream of msgpack objects: a header (a map), records (arrays), and an end mark (a record too). Frames
-are kept as the bytes that crossed the wire. Not a scrubber, see scrub.py: what is given here is written. Any msgpack
-reader can read the file; docs/cassettes.md has the layout.
+A cassette is a stream of msgpack objects: a header (a map), records (arrays) and an end mark (an array too). Frames are
+the bytes that crossed the wire. Nothing is scrubbed here (see scrub.py). docs/cassettes.md describes the layout.
 
-A record is `[at_us, connection, way, kind, payload]` with every number but the payload's length in a fixed width, so
-that all heads are 20 bytes long and a reader hops from one to the next without touching the sound in between.
+A record is `[at_us, connection, way, kind, payload]`. Every number but the length of the payload has a fixed width, so
+that each head has 20 bytes, and a reader skips from one to the next without reading the payloads between them.
 """
 
 from __future__ import annotations
@@ -38,25 +37,25 @@ from replay.cassette.records import (
 )
 
 VERSION = 1
-"""Of the format. A change of it adds a step to UPGRADES and keeps an old file among the tests."""
+"""Version of the format. Whoever changes it adds a step to UPGRADES and keeps an old file among the tests."""
 SUFFIX = ".tape"
 MAX_PAYLOAD = 128 << 20
-"""Bytes; a longer payload is not one that this wrote."""
+"""Bytes. A longer payload means that the file is damaged."""
 MAX_HEADER = 64 << 10
 
 
 class BadCassette(Exception):
-    """The file cannot be read as a whole cassette. The message names it and says what to do."""
+    """The file cannot be read as a complete cassette. The message names it and says what to do."""
 
 
 class CannotRecord(Exception):
-    """Nothing more can be written. The message names the file and says why."""
+    """No further record can be written. The message names the file and says why."""
 
 
 Upgrade = tuple[Callable[[dict[str, Any]], dict[str, Any]], Callable[[list[Any]], list[Any]]]
-"""From one version to the next: what becomes of a header, and of a raw record."""
+"""From one version to the next: a function of the header, and one of a raw record."""
 UPGRADES: Mapping[int, Upgrade] = {}
-"""By the version that a step starts from. Version 1 is the first, so there is none yet."""
+"""By the version that a step starts from. Empty, because version 1 is the first."""
 
 _HEAD = struct.Struct(">BBQBHBBBI")
 _ARRAY5, _UINT64, _UINT16, _BIN32 = 0x95, 0xCF, 0xCD, 0xC6
@@ -66,7 +65,7 @@ _VERSION_KEY = "realtape"
 
 
 def _packed(content: Content) -> tuple[int, bytes]:
-    """The number of the kind and the payload. The numbers are the file's; they never change meaning."""
+    """The number of the kind, and the payload. The numbers belong to the file format and never change their meaning."""
     match content:
         case Text(data):
             return 0, data
@@ -90,7 +89,7 @@ def _packed(content: Content) -> tuple[int, bytes]:
 
 
 def _content(kind: int, payload: bytes) -> Content:
-    """Raises ValueError, TypeError or a msgpack error for what _packed did not make."""
+    """Raises ValueError, TypeError or a msgpack error for a payload that _packed did not make."""
     match kind:
         case 0:
             return Text(payload)
@@ -123,9 +122,10 @@ def _raw(at_us: int, connection: int, way: int, kind: int, payload: bytes) -> by
 
 
 class Writer:
-    """Appends to a new cassette. Each record is in the file when `write` returns: a kill loses what is in flight.
+    """Appends to a new cassette. Each record is in the file when `write` returns: a kill loses only the record in
+    flight.
 
-    Raises CannotRecord when the file is there already (unless `overwrite`), or cannot be made.
+    Raises CannotRecord if the file exists (unless `overwrite`) or cannot be created.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Header, *, overwrite: bool = False) -> None:
@@ -135,7 +135,7 @@ class Writer:
             raise ValueError(f"origin is one of {', '.join(ORIGINS)}, not {header.origin!r}")
         try:
             if overwrite and self.path.is_file():
-                self.path.unlink()  # who reads the old one keeps it
+                self.path.unlink()  # a reader of the old file keeps it
             self._file = self.path.open("wb" if overwrite else "xb", buffering=0)
         except FileExistsError as problem:
             raise CannotRecord(f"{self.path} is there already; choose another name or overwrite it") from problem
@@ -149,7 +149,7 @@ class Writer:
             raise
 
     def write(self, record: Record) -> None:
-        """Append a record. Raises CannotRecord; the file then ends with the last whole record."""
+        """Append a record. Raises CannotRecord; the file then ends with the last complete record."""
         kind, payload = _packed(record.content)
         self._append(_raw(record.at_us, record.connection, _WAYS.index(record.way), kind, payload))
         self.records += 1
@@ -160,14 +160,14 @@ class Writer:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file. Without an end mark before it, readers see a recording that was cut off."""
+        """Close the file. Without an end mark, readers see a recording that was cut off."""
         self._file.close()
 
     def _append(self, data: bytes) -> None:
         try:
             self._write_all(data)
             if os.fstat(self._file.fileno()).st_nlink == 0:
-                raise CannotRecord(f"{self.path} was deleted while it was written; nothing of it is left")
+                raise CannotRecord(f"{self.path} was deleted while it was written; its records are lost")
         except (OSError, ValueError) as problem:  # ValueError: the file is closed
             self._cut_back()
             reason = getattr(problem, "strerror", None) or str(problem)
@@ -180,7 +180,7 @@ class Writer:
             rest = rest[self._file.write(rest) :]
 
     def _cut_back(self) -> None:
-        """Half a record helps nobody. If the disk refuses this as well, readers see a torn tail."""
+        """Remove an incomplete record. If the disk refuses this too, readers see a damaged end."""
         try:
             self._file.truncate(self._size)
             self._file.seek(self._size)
@@ -189,18 +189,19 @@ class Writer:
 
 
 class Cassette:
-    """A cassette to read: a sequence of records, decoded when they are asked for.
+    """A cassette to read: a sequence of records, each decoded when it is asked for.
 
-    `Cassette.open` wants a whole one. `Cassette.so_far` also takes one that is being written, or was cut off.
+    `Cassette.open` accepts complete cassettes only. `Cassette.so_far` also accepts one that was cut off or is being
+    written.
     """
 
     def __init__(self, path: str | os.PathLike[str], upgrades: Mapping[int, Upgrade], version: int) -> None:
         self.path = Path(path)
         self.header: Header
         self.version: int
-        """Of the file; what is read from it is upgraded to today's."""
+        """The version of the file. Records are upgraded to the current one as they are read."""
         self.end_us: int | None = None
-        """When the recording ended; None while there is no end mark."""
+        """When the recording ended, in microseconds; None without an end mark."""
         self._places = array("Q")
         self._upgrades = upgrades
         self._today = version
@@ -210,7 +211,7 @@ class Cassette:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Cassette:
-        """A whole cassette. Raises BadCassette, for one without an end mark too, and OSError."""
+        """A complete cassette. Raises BadCassette, also for one without an end mark, and OSError."""
         cassette = cls.so_far(path)
         if cassette.end_us is None:
             cut = cassette.cut
@@ -222,17 +223,19 @@ class Cassette:
     def so_far(
         cls, path: str | os.PathLike[str], upgrades: Mapping[int, Upgrade] = UPGRADES, version: int = VERSION
     ) -> Cassette:
-        """What is in a cassette by now; half a record at its end is left out. Raises BadCassette and OSError."""
+        """The records that a cassette has by now; an incomplete record at its end is ignored. Raises BadCassette and
+        OSError.
+        """
         return cls(path, upgrades, version)
 
     @property
     def cut(self) -> str:
-        """What to say of a cassette without an end mark."""
+        """The message for a cassette without an end mark."""
         return f"{self.path}: cut off at {self.last_us / 1e6:.1f} s, no end mark; record it again"
 
     @property
     def last_us(self) -> int:
-        """When the last record happened, or the recording ended."""
+        """When the recording ended, or its last record happened, in microseconds."""
         if self.end_us is not None:
             return self.end_us
         return int(self._head(self._places[-1])[2]) if self._places else 0
@@ -255,13 +258,13 @@ class Cassette:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if isinstance(self._bytes, mmap.mmap):
             self._bytes.close()
         self._bytes = b""
 
     def refresh(self) -> int:
-        """Take in what was written since. Gives the number of new records. Raises BadCassette and OSError."""
+        """Read the records written since. Returns their number. Raises BadCassette and OSError."""
         known = len(self._places)
         with self.path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -294,11 +297,11 @@ class Cassette:
     def _upgraded(self, header: dict[str, Any]) -> dict[str, Any]:
         if self.version > self._today:
             raise BadCassette(
-                f"{self.path}: version {self.version}, and this realtape reads up to {self._today}; upgrade realtape"
+                f"{self.path}: version {self.version}; this realtape reads up to {self._today}; upgrade realtape"
             )
         for version in range(self.version, self._today):
             if version not in self._upgrades:
-                raise BadCassette(f"{self.path}: version {version} is not readable any more; record it again")
+                raise BadCassette(f"{self.path}: realtape no longer reads version {version}; record it again")
             header = self._upgrades[version][0](header)
         return header
 
@@ -314,7 +317,7 @@ class Cassette:
         return BadCassette(f"{self.path}: not a cassette; other tools' recordings become one with `realtape import`")
 
     def _index(self, size: int) -> None:
-        """Hop from head to head, up to the end mark or the last whole record."""
+        """Skip from head to head, up to the end mark or the last complete record."""
         at, add, head, unpack = self._read_to, self._places.append, _HEAD.size, _HEAD.unpack_from
         data = self._bytes
         while self.end_us is None and at + head <= size:

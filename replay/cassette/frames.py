@@ -1,6 +1,6 @@
-"""What crosses a WebSocket, in either direction, as plain values: text, binary, close, reset.
+"""WebSocket frames as plain values: text, binary, close, reset.
 
-Not a transport and not a codec: a frame's text is carried verbatim, never re-serialised.
+No transport and no codec: the text of a frame is kept as it was, byte for byte.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A close frame: code and reason (at most 123 bytes of UTF-8, RFC 6455 section 5.5)."""
+    """A close frame: code, and reason of at most 123 bytes of UTF-8 (RFC 6455, section 5.5)."""
 
     code: int = 1000
     reason: str = ""
@@ -32,7 +32,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The TCP connection is torn down without a close frame."""
+    """The TCP connection was lost without a close frame."""
 
 
 Frame = Text | Binary | Close | Reset
@@ -40,9 +40,9 @@ Frame = Text | Binary | Close | Reset
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A frame and the instant it happened, in seconds since the connection opened.
+    """A frame and its time, in seconds since the connection opened.
 
-    A stalled socket may deliver it later; `at` does not move.
+    A slow socket may deliver the frame later; `at` does not change.
     """
 
     at: float

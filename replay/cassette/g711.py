@@ -1,4 +1,4 @@
-"""G.711: one byte of mu-law or A-law is one sample at 8 kHz (ITU-T G.711). Both ways, by table."""
+"""G.711 by table: one byte of mu-law or A-law is one 16-bit sample at 8 kHz (ITU-T G.711). Also PCM16 byte order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encode(pcm: array[int], law: Law) -> bytes:
 
 
 def little_endian(samples: array[int]) -> bytes:
-    """PCM16 as it is on the wire and in WAV files."""
+    """PCM16 bytes as they are on the wire and in WAV files."""
     if sys.byteorder == "big":
         samples = array("h", samples)
         samples.byteswap()
@@ -37,7 +37,7 @@ def little_endian(samples: array[int]) -> bytes:
 
 
 def from_little_endian(data: bytes) -> array[int]:
-    """Samples of PCM16; half a sample at the end is left out."""
+    """The samples of PCM16 bytes. An odd byte at the end is ignored."""
     samples = array("h", data[: len(data) // 2 * 2])
     if sys.byteorder == "big":
         samples.byteswap()

@@ -1,7 +1,7 @@
-"""JSON as text: where its strings are, what key they belong to, what type an event has. Nothing is parsed or rebuilt.
+"""JSON as text: where its strings are, under which keys, and the type of an event. Nothing is parsed or rebuilt.
 
-Works on text with one character per byte (latin-1), so that places are byte offsets; and on any str. What it is told
-about text that is not JSON means nothing: ask `is_json` first.
+Works on text with one character per byte (latin-1), so that positions are byte offsets, and on any other str. For text
+that is not JSON the results mean nothing: call `is_json` first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\s*(-?\d[\d.eE+-]*)")
 _NESTING = re.compile(r"[][{}]")
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-# Whole pairs of plain strings may stand before the type; what is nested is never taken for the event's own.
+# Pairs of plain strings may come before the type; a nested type is never taken for the event's own.
 _TYPE = re.compile(rb'\s*\{\s*(?:"[^"\\]*"\s*:\s*"[^"\\]*"\s*,\s*){0,8}?"type"\s*:\s*"([^"\\]*)"')
 
 _FIRST = b'{"type":"'
@@ -28,7 +28,9 @@ _FIRST = b'{"type":"'
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A string or number: text[start:end], quotes not included. `keys` are those around it, the nearest last."""
+    """A string or number: `text[start:end]`, without quotes. `keys` are the keys around it, from the outermost to its
+    own.
+    """
 
     start: int
     end: int
@@ -37,7 +39,9 @@ class Value:
 
 
 def values(text: str) -> Iterator[Value]:
-    """Every string value of a JSON text in order, keys themselves with no key; numbers only where they have one."""
+    """Every string of a JSON text in order. Keys come too, with no keys of their own; numbers only as values of
+    a key.
+    """
     stack: list[str] = []
     key, done = "", 0
     for found in _STRING.finditer(text):
@@ -58,7 +62,9 @@ def values(text: str) -> Iterator[Value]:
 
 
 def normalized_json(value: object) -> object:
-    """A text that holds JSON, in one spelling: spaces, escapes, order of keys, 90 or 90.0. Whatever else as it is."""
+    """A text that holds JSON in one formatting: spaces, escapes, order of keys, 90 for 90.0. Any other value is
+    returned as it is.
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -68,12 +74,12 @@ def normalized_json(value: object) -> object:
 
 
 def _as_float(digits: str) -> float | int:
-    """JSON knows one kind of number; what a float would round stays whole."""
+    """JSON has one kind of number. An integer that a float would round stays an integer."""
     return float(digits) if len(digits) < 16 else int(digits)
 
 
 def is_json(text: str) -> bool:
-    """Whether it is one JSON value. Lone surrogates in escapes are fine, as they are on the wire."""
+    """Whether the text is one JSON value. Lone surrogates in escapes are allowed, as on the wire."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
@@ -82,7 +88,9 @@ def is_json(text: str) -> bool:
 
 
 def unescaped(raw: str) -> tuple[str, list[int]]:
-    """What a string's raw text stands for, and for each of its characters (and the end) the place in the raw text."""
+    """The text that a raw JSON string stands for, and the position in the raw text of each of its characters and of its
+    end.
+    """
     plain: list[str] = []
     places: list[int] = []
     done = 0
@@ -97,8 +105,8 @@ def unescaped(raw: str) -> tuple[str, list[int]]:
 
 
 def event_type(data: bytes) -> str:
-    """The `type` of an event, empty if it has none or is not JSON."""
-    if data.startswith(_FIRST):  # nearly always, and three times as fast as a match
+    """The `type` of an event; empty if it has none or is not JSON."""
+    if data.startswith(_FIRST):  # the usual case, and three times as fast as a match
         first, quote, _ = data[len(_FIRST) : 128].partition(b'"')
         if quote and b"\\" not in first:
             return _text(first)
@@ -118,13 +126,14 @@ def _text(data: bytes) -> str:
 
 
 Event = Mapping[str, Any]
+"""A parsed event: a JSON object, its keys in wire order."""
 
 
 def event_in(data: str | bytes) -> Event | None:
-    """The JSON object that a message holds, if it holds one."""
+    """The JSON object that a message holds, or None."""
     try:
         event = orjson.loads(data)
-    except ValueError:  # orjson refuses lone surrogates, which the wire may hold
+    except ValueError:  # orjson refuses lone surrogates, which occur on the wire
         try:
             event = json.loads(data)
         except (ValueError, RecursionError):

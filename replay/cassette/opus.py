@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def packet_ms(packet: bytes) -> float:
-    """Milliseconds of sound in one Opus packet (RFC 6716 section 3.1)."""
+    """Milliseconds of audio in one Opus packet (RFC 6716, section 3.1). Its first two bytes are enough."""
     if not packet:
         return 0.0
     config, count = packet[0] >> 3, packet[0] & 3

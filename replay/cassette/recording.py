@@ -1,6 +1,6 @@
-"""A recording, whatever file it is in, as what happened on each connection: every message with its time and its event.
+"""A recording, connection by connection: every message with its time and its event.
 
-Reads cassettes and other tools' recordings. Not a format and not a comparison: see cassette.py, formats/, diff.py.
+Made from a cassette, or from the records or the conversation that a reader in formats/ made of another file.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from replay.cassette.strip_audio import restore_audio
 
 _UPGRADED = 101
 UNTIMED_US = 1000
-"""Microseconds between two messages of a recording without times: only their order is known."""
+"""Microseconds between two messages of a recording without times, of which only the order is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One thing that crossed the wire: seconds since the recording began, the frame, and the JSON object in it."""
+    """One frame that crossed the wire.
+
+    `at_s`: seconds since the recording began. `event`: the JSON object in the frame, or None.
+    """
 
     at_s: float
     way: Way
@@ -33,14 +36,14 @@ class Moment:
 
     @property
     def type(self) -> str:
-        """The event's type; for what is none, a word in parentheses."""
+        """The event's type. For a frame without one: `(text)`, `(binary)`, `(close)` or `(reset)`."""
         kind = self.event.get("type") if self.event is not None else None
         return kind if isinstance(kind, str) else f"({type(self.frame).__name__.lower()})"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One WebSocket connection: its handshake, where that is known, and what crossed it."""
+    """One WebSocket connection: its handshake, if that was recorded, and its frames."""
 
     opened_s: float
     request: Request | None
@@ -49,13 +52,13 @@ class Line:
 
     @property
     def refused(self) -> bool:
-        """Whether the service did not let the client in."""
+        """Whether the service refused the handshake."""
         return self.response is not None and self.response.status != _UPGRADED
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Lines in the order they were opened. `dialect` is what the file says, or `unknown`."""
+    """A recording: its connections in the order in which they opened. `dialect` is what the file says, or `unknown`."""
 
     name: str
     dialect: str
@@ -64,7 +67,9 @@ class Recording:
 
     @property
     def service(self) -> str | None:
-        """The dialect, or what the first event's id shows: OpenAI prefixes its ids, xAI does not (recordings)."""
+        """The dialect. If the file does not say it, the first event's id shows the service: OpenAI prefixes ids with
+        `event_` (recordings), xAI does not.
+        """
         if self.dialect != "unknown":
             return self.dialect
         first = next((each.get("event_id") for each in self.received()), None)
@@ -79,29 +84,29 @@ class Recording:
 
     @classmethod
     def of(cls, conversation: Conversation) -> Recording:
-        """From a conversation without times: all of it happens at once, in order."""
+        """From a conversation without times: everything is at 0 s, in order."""
         lines = (Line(0.0, None, None, tuple(map(_moment, steps))) for steps in conversation.connections())
         return cls(conversation.name, "unknown", "live", tuple(lines))
 
     def moments(self) -> Iterator[Moment]:
-        """What crossed the wire, over all connections."""
+        """The frames of all connections."""
         for line in self.lines:
             yield from line.moments
 
     def received(self) -> list[Event]:
-        """The service's events, over all connections."""
+        """The server events of all connections."""
         return [each.event for each in self.moments() if each.way == "received" and each.event is not None]
 
 
 def message(data: str | bytes, at_s: float) -> Moment:
-    """A client's message as it comes in."""
+    """A client's message as it arrives."""
     if isinstance(data, bytes):
         return Moment(at_s, "sent", Binary(data), None)
     return Moment(at_s, "sent", Text(data.encode(errors="surrogatepass")), event_in(data))
 
 
 def connections(records: Iterable[Record]) -> tuple[Line, ...]:
-    """What happened on each connection; plain HTTP requests are none."""
+    """The WebSocket connections in a list of records. Plain HTTP requests are left out."""
     by_connection: dict[int, list[Record]] = {}
     for record in records:
         by_connection.setdefault(record.connection, []).append(record)
@@ -109,7 +114,7 @@ def connections(records: Iterable[Record]) -> tuple[Line, ...]:
 
 
 def _is_call(records: list[Record]) -> bool:
-    """Whether it is a plain HTTP request beside the sockets, such as one for a client secret."""
+    """Whether the records are a plain HTTP request, such as one for a client secret."""
     return any(isinstance(record.content, Request) and record.content.method != "GET" for record in records)
 
 

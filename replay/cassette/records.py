@@ -11,34 +11,37 @@ from typing_extensions import assert_never
 from replay.cassette.frames import Binary, Close, Reset, Text
 
 Origin = Literal["live", "mock", "hand"]
+"""Who made the recording: a live service, a mock, or somebody by hand (imported files)."""
 ORIGINS: tuple[Origin, ...] = ("live", "mock", "hand")
 Way = Literal["sent", "received"]
-"""As the client sees it: `sent` is client to server."""
+"""Direction as the client sees it: `sent` is client to server."""
 Audio = Literal["keep", "outline"]
+"""Whether audio is in the cassette, or only its length, hash and peak level (`outline`)."""
 Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Where a cassette comes from. What the mock made is never labelled `live`."""
+    """Where a cassette comes from. What a mock made is never labelled `live`.
+
+    `origin`: see Origin. `url`: the service's address, without a query. `dialect`: `xai`, `openai`, a dated name such
+    as `xai@2026-09`, or `unknown`. `model`: the model that the first connection asked for; `session.created` says which
+    model answered. `recorded_at`: ISO 8601 in UTC, the instant at which `at_us` is 0. `tool`: what wrote the cassette,
+    with its version: `realtape 0.1.0`. `audio`: see Audio.
+    """
 
     origin: Origin
     url: str
-    """The service's address, without a query."""
     dialect: str
-    """`xai`, `openai`, a dated name such as `xai@2026-09`, or `unknown`."""
     model: str | None
-    """What the first connection asked for; which model answered is in its `session.created`."""
     recorded_at: str
-    """ISO 8601 in UTC; at_us counts from here."""
     tool: str
-    """What wrote it, with its version: `realtape 0.1.0`."""
     audio: Audio = "keep"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request: a WebSocket handshake, or a call beside it. `target` is path and query."""
+    """An HTTP request: a WebSocket handshake, or a plain call beside it. `target` is path and query."""
 
     method: str
     target: str
@@ -48,7 +51,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a Request. 101 opens the WebSocket; `headers` then name the subprotocol chosen."""
+    """The HTTP response to a Request. Status 101 opens the WebSocket; `headers` then name the chosen subprotocol."""
 
     status: int
     headers: Headers
@@ -57,7 +60,11 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class StrippedAudio:
-    """Where sound was cut out: the length and SHA-256 of its bytes, its encoding, how loud it was (0 to 32767)."""
+    """The place of removed audio.
+
+    `length`: its size in bytes. `sha256`: the hash of its bytes. `encoding`: `pcm`, `pcmu`, `pcma` or `opus`. `peak`:
+    its largest sample, 0 to 32767.
+    """
 
     length: int
     sha256: bytes
@@ -67,7 +74,9 @@ class StrippedAudio:
 
 @dataclass(frozen=True, slots=True)
 class StrippedMessage:
-    """A message whose sound was left out: bytes as on the wire, in order, and Sound where sound was. See outline.py."""
+    """A message without its audio: the other bytes as on the wire, in order, with StrippedAudio in the audio's
+    places.
+    """
 
     kind: Literal["text", "binary"]
     parts: tuple[bytes | StrippedAudio, ...]
@@ -75,7 +84,7 @@ class StrippedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Something crossed the wire that was not fit to be written: what, how many bytes, and why."""
+    """Something that crossed the wire and could not be written safely: its kind, its size in bytes, and why."""
 
     what: str
     size: int
@@ -114,7 +123,11 @@ def kind_of(content: Content) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing that crossed the wire. `connection` counts from 0; a plain HTTP call has a number of its own."""
+    """One thing that crossed the wire.
+
+    `at_us`: microseconds since the recording began. `connection`: counted from 0; a plain HTTP call has a number of its
+    own.
+    """
 
     at_us: int
     connection: int
@@ -123,7 +136,7 @@ class Record:
 
 
 def provable_origin(url: str) -> Origin:
-    """`live` for the services' own hosts under TLS; for everything else `mock`, since nothing proves more."""
+    """`live` for the services' own hosts over TLS, `mock` for every other address."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -1,11 +1,11 @@
-"""What must never reach a file: keys, tokens, ephemeral secrets, cookies, and what a provider keeps to itself.
+"""Secrets that must never reach a file: keys, tokens, client secrets, cookies, and internal fields of a provider.
 
-Found in four ways: by header name (only known harmless headers keep their value), by the form that keys have, by exact
-value (a key seen in a handshake is looked for everywhere after, also URL-encoded and in base64), and by the name of a
-JSON key. What holds nothing stays as it is, byte for byte; otherwise the secret's bytes alone give way to a placeholder
-such as `<scrubbed:api-key>`. What cannot be checked is not let through: it becomes a `Dropped`.
+Secrets are found in four ways: by header name (only known harmless headers keep their value); by the form of keys; by
+exact value, for keys seen in a handshake, also URL-encoded and in base64; by the name of a JSON key. A message without
+secrets stays the same, byte for byte. Otherwise only the secret's bytes are replaced, by a placeholder such as
+`<scrubbed:api-key>`. What cannot be checked becomes a `Dropped`.
 
-Not found: a secret cut into several messages, and one that is spoken.
+Not found: a secret that is cut into several messages, and one that is spoken.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from replay.cassette.records import (
 )
 
 LEAST = 8
-"""Characters of a value that is looked for everywhere. A shorter one would be found where it does not belong."""
+"""Shortest value that is looked for everywhere, in characters. Shorter ones would be found by chance."""
 
 KEY_VARIABLES = ("XAI_API_KEY", "OPENAI_API_KEY")
-"""Their values are looked for wherever secrets are."""
+"""Environment variables whose values are always looked for."""
 
 HARMLESS = frozenset(
     """accept accept-encoding accept-language cache-control connection content-encoding content-length content-type
@@ -46,11 +46,11 @@ HARMLESS = frozenset(
     vary via www-authenticate x-ratelimit-limit-requests x-ratelimit-limit-tokens x-ratelimit-remaining-requests
     x-ratelimit-remaining-tokens x-ratelimit-reset-requests x-ratelimit-reset-tokens""".split()
 )
-"""Headers whose values are written, once looked through. Of all others only the name is."""
+"""Headers whose values are written, after a check. For all others only the name is written."""
 
 _TOKEN = r"[A-Za-z0-9._~+/=-]"
 _FORMS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
-    # kind, what it cannot be without, its form; a group, if there is one, is the secret
+    # kind, texts of which it contains one, its form; the group, if there is one, is the secret
     ("client-secret", ("xai-realtime",), re.compile(rf"xai-realtime-client-secret-{_TOKEN}{{4,}}")),
     ("client-secret", ("xai-client",), re.compile(rf"xai-client-secret\.({_TOKEN}{{4,}})")),
     ("api-key", ("openai-insecure",), re.compile(rf"openai-insecure-api-key\.({_TOKEN}{{4,}})")),
@@ -69,7 +69,7 @@ _RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _URLSAFE = str.maketrans("-_", "+/")
 _DEEPEST = 5
 _SHORT_RUN = 4096
-"""In a longer run of base64 characters, nothing but base64 is expected, and it begins where the run begins."""
+"""Longest run of base64 characters that may begin elsewhere than at its start, in characters."""
 _PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
 _ASSIGNED = re.compile(r"([A-Za-z_][\w-]{2,40})[\"']?\s*[:=]\s*[\"']?([^\s\"'&,;{}\[\]<>]{4,})")
 
@@ -87,17 +87,17 @@ _SCHEMA_VALUES = ("default", "const", "enum", "example", "examples")
 
 
 def known_keys() -> tuple[str, ...]:
-    """The keys that the environment holds, to be kept out of every file."""
+    """The API keys in the environment."""
     return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
 
 
 class _Uncheckable(Exception):
-    """Why something cannot be let through; never with any of it."""
+    """Why something cannot be checked. The message never quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """text[start:end] is a secret, or (with `instead`) holds one in another coding."""
+    """`text[start:end]` is a secret. With `instead` it holds an encoded one, and `instead` is its replacement."""
 
     start: int
     end: int
@@ -106,9 +106,9 @@ class _Hit:
 
 
 class Scrubber:
-    """Cleans what is about to be written, in the order in which it crossed the wire; it learns keys on the way.
+    """Removes secrets from records before they are written, in the order in which they crossed the wire.
 
-    `secrets` are looked for by exact value from the start.
+    `secrets`: values to look for from the start. Keys in handshakes are learned on the way.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -117,29 +117,33 @@ class Scrubber:
             self.learn(secret)
 
     def learn(self, secret: str) -> None:
-        """Look for this value from now on, as it is, URL-encoded and in base64. Less than 8 characters are not."""
+        """Look for this value from now on: as it is, URL-encoded and in base64. Values under 8 characters are
+        ignored.
+        """
         secret = secret.strip()
         if len(secret) >= LEAST and not _PLACEHOLDER.fullmatch(secret):
-            # Text is looked at one character per byte, so a key is too.
+            # Text is searched with one character per byte, so the key has that form too.
             plain = secret.encode("utf-8", "surrogateescape").decode("latin-1")
             self._known.update(
                 dict.fromkeys((plain, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace")))
             )
 
     def clean(self, content: Content) -> Content:
-        """The same without secrets, itself if it has none; Dropped if it cannot be checked. Never raises."""
+        """The content without secrets: the same object if it has none, Dropped if it cannot be checked. Never
+        raises.
+        """
         try:
             cleaned = self._clean(content)
             if cleaned is not content and self._clean(cleaned) != cleaned:
-                raise _Uncheckable("a secret could not be taken out")
+                raise _Uncheckable("a secret could not be removed")
         except _Uncheckable as problem:
             return _dropped(content, str(problem))
-        except Exception as problem:  # whatever it is: what was not checked is not written, nor quoted
+        except Exception as problem:  # whatever it is: unchecked content is neither written nor quoted
             return _dropped(content, f"the check failed with {type(problem).__name__}")
         return cleaned
 
     def kinds(self, content: Content) -> list[str]:
-        """What kinds of secrets it holds; `unchecked` if that cannot be told. Never the secrets themselves."""
+        """The kinds of secrets in the content; `unchecked` if it cannot be checked. Never the secrets themselves."""
         cleaned = self.clean(content)
         if cleaned == content:
             return []
@@ -235,7 +239,7 @@ class Scrubber:
         return f"{shown}{equals}{self._url_part(value, unquote_plus, quote_plus)}"
 
     def _url_part(self, raw: str, decode: Callable[[str], str], encode: Callable[[str], str]) -> str:
-        """The part as it is, if nothing is found in it as it is and decoded."""
+        """The part unchanged, unless a secret is found in it, as it is or decoded."""
         plain = decode(raw)
         cleaned = self._text(plain)
         return (
@@ -247,11 +251,13 @@ class Scrubber:
     def _body(self, body: bytes, headers: Headers) -> bytes:
         coding = next((value.lower() for name, value in headers if name.lower() == "content-encoding"), "identity")
         if body and coding != "identity":
-            raise _Uncheckable(f"its body is encoded as {coding[:20]!r} and cannot be looked into")
+            raise _Uncheckable(f"its body is encoded as {coding[:20]!r} and cannot be checked")
         return self._bytes(body)
 
     def _outline(self, outline: StrippedMessage) -> StrippedMessage:
-        """Looked through as a whole, with nothing where sound was; no hit may reach across such a place."""
+        """Checked as one text, with nothing in the places of audio. A hit that reaches across such a place cannot be
+        removed.
+        """
         whole = b"".join(part for part in outline.parts if isinstance(part, bytes)).decode("latin-1")
         hits = list(self._hits(whole, _DEEPEST))
         parts: list[bytes | StrippedAudio] = []
@@ -266,7 +272,7 @@ class Scrubber:
                 done = end
             parts.append(part)
         if hits:
-            raise _Uncheckable("a secret lies across its sound")
+            raise _Uncheckable("a secret lies across its audio")
         return StrippedMessage(outline.kind, tuple(parts))
 
     def _bytes(self, data: bytes, same_length: bool = False) -> bytes:
@@ -279,7 +285,7 @@ class Scrubber:
 
     def _hits(self, text: str, depth: int) -> Iterator[_Hit]:
         if depth == 0:
-            raise _Uncheckable("it is nested too deep to be looked through")
+            raise _Uncheckable("it is nested too deep to be checked")
         yield from _by_form(text)
         yield from self._by_value(text)
         yield from self._in_base64(text, depth)
@@ -326,7 +332,7 @@ class Scrubber:
                     break
 
     def _suspicious(self, plain: str) -> bool:
-        """Whether a look is worth it: nearly all that is decoded is sound."""
+        """Whether decoded bytes need a closer look. Nearly all of them are audio."""
         return (
             plain.isascii()
             or any(literal in plain for _, literals, _ in _FORMS for literal in literals if literal != "_")
@@ -345,7 +351,7 @@ def _by_form(text: str) -> Iterator[_Hit]:
 
 
 def _assigned(text: str) -> Iterator[_Hit]:
-    """`api_key=…`, `password: …` in plain text."""
+    """`api_key=…` and `password: …` in plain text."""
     if ":" in text or "=" in text:
         for found in _ASSIGNED.finditer(text):
             if _secret_name(found[1]) or _weak(found[1], found[2]):
@@ -353,7 +359,7 @@ def _assigned(text: str) -> Iterator[_Hit]:
 
 
 def _by_name(keys: tuple[str, ...], raw: str, number: bool) -> str | None:
-    """The kind of secret that a value is by its keys."""
+    """The kind of secret that a value is, judged by the keys around it."""
     if not keys or not raw or _PLACEHOLDER.fullmatch(raw) or (number and raw == "0"):
         return None
     for at, key in enumerate(keys):
@@ -361,7 +367,7 @@ def _by_name(keys: tuple[str, ...], raw: str, number: bool) -> str | None:
             return "internal"
         nearest = at == len(keys) - 1
         if (_secret_name(key) or key.lower() == "headers") and (nearest or not number):
-            # Under `properties` a name is that of a parameter, and what is under it describes a value.
+            # Under `properties` a key is the name of a parameter, and its value describes the parameter.
             if at and keys[at - 1] == "properties" and keys[-1] not in _SCHEMA_VALUES:
                 continue
             return "header" if key.lower() == "headers" else _kind(key)
@@ -379,7 +385,7 @@ def _secret_name(name: str) -> bool:
 
 
 def _weak(name: str, value: str) -> bool:
-    """A name that also has other uses (a `token` may be a word's part): only a long value is a secret."""
+    """A name that has other uses too: only a long value under it is a secret."""
     return (
         len(value) >= 16
         and not re.search(r"\s", value)
@@ -401,7 +407,7 @@ def _placeholder(kind: str) -> str:
 
 
 def _without(text: str, hits: Iterable[_Hit], same_length: bool) -> str:
-    """The text with each hit replaced. Where hits overlap, all that they cover goes."""
+    """The text with each hit replaced. Overlapping hits are replaced together."""
     parts: list[str] = []
     done = 0
     for hit in _apart(hits):
@@ -427,7 +433,7 @@ def _apart(hits: Iterable[_Hit]) -> list[_Hit]:
 
 
 def _minted(body: bytes) -> Iterator[str]:
-    """The secrets in an answer to a request for one: `{"value": …}`, `{"client_secret": {"value": …}}`."""
+    """The secrets in a response that creates one: `{"value": …}`, `{"client_secret": {"value": …}}`."""
     text = body.decode("latin-1")
     if text[:1] == "{" and json_text.is_json(text):
         for value in json_text.values(text):

@@ -1,7 +1,7 @@
-"""Recording without sound: what was said is left out of a message, its length, hash and loudness stay.
+"""Cassettes without audio: a message keeps everything but its audio, of which length, hash and peak level remain.
 
-Everything around the sound stays as it was on the wire, byte for byte and in order. `restore` puts a tone of the same
-length, encoding and loudness where sound was, the same for the same hash. What was said cannot be got back.
+The bytes around the audio stay as they were on the wire. `restore_audio` puts a tone of the same length, encoding and
+peak level in the audio's place; equal hashes give equal tones. The audio itself cannot be restored.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from replay.cassette.records import StrippedAudio, StrippedMessage
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+]|\\?/){16,}={0,2}")
 RATE = 24_000
-"""Hz that a restored PCM tone is made for; at another rate it is as long and only of another pitch."""
+"""Sample rate of a restored PCM tone, in Hz. Played at another rate it has another pitch and the right number
+of bytes."""
 
 
 def strip_audio(frame: Text | Binary, encoding: str) -> Text | Binary | StrippedMessage:
-    """The message without its sound, or as it is when it has none. `encoding` is `pcm`, `pcmu`, `pcma` or `opus`.
+    """The message without its audio, or the same message if it has none.
 
-    Sound is a binary message, and in text each string of base64 under a key `audio`, or `delta` of an event of audio.
+    `encoding`: `pcm`, `pcmu`, `pcma` or `opus`. Audio is a binary message. In text it is a base64 string under the key
+    `audio`, or under `delta` in an audio delta.
     """
     if isinstance(frame, Binary):
         return StrippedMessage("binary", (_sound(frame.data, encoding),))
@@ -42,20 +44,19 @@ def strip_audio(frame: Text | Binary, encoding: str) -> Text | Binary | Stripped
 
 
 def restore_audio(outlined: StrippedMessage) -> Text | Binary:
-    """The message with a tone where sound was: keys, order and seconds are those of the recording."""
+    """The message with a tone in place of its audio. Keys, order and durations are those of the recording."""
     if outlined.kind == "binary":
         return Binary(b"".join(part if isinstance(part, bytes) else tone(part) for part in outlined.parts))
     return Text(b"".join(part if isinstance(part, bytes) else b64encode(tone(part)) for part in outlined.parts))
 
 
 def tone(sound: StrippedAudio) -> bytes:
-    """A tone of the sound's length in its encoding; silence stays silence. Opus packets come back as silence too.
-
-    How strange the tone of other encodings sounds does not matter; that it is as loud as the sound was, does.
+    """A tone with the length, encoding and peak level of the audio; silence stays silence. For Opus: packets of
+    silence.
     """
     if sound.encoding == "opus":
-        # 20 ms of silence in a mono packet is 3 bytes; longer ones are padded as RFC 6716 section 3.2.5 has it not,
-        # so a player may refuse them. Their number and length are what counts here.
+        # A mono packet of 20 ms of silence has 3 bytes. Longer ones are padded, against RFC 6716 section 3.2.5, so a
+        # player may refuse them. Only their number and length matter here.
         return (b"\xf8\xff\xfe" + bytes(sound.length))[: sound.length]
     hertz = 220 + 20 * (sound.sha256[0] % 16) if sound.sha256 else 220
     if (law := g711.law_of(sound.encoding)) is not None:
@@ -75,7 +76,7 @@ def _decoded(raw: str) -> bytes:
 
 
 def peak(data: bytes, encoding: str) -> int:
-    """The largest sample, 0 to 32767; of Opus it is not known without a decoder and taken as half."""
+    """The largest sample, 0 to 32767. Opus is not decoded: 16384 stands for any packet."""
     if encoding == "opus" or not data:
         return 16384 if data else 0
     if (law := g711.law_of(encoding)) is not None:
@@ -91,7 +92,7 @@ def _period(hertz: int, peak: int) -> array[int]:
 
 
 def _square_wave(count: int, peak: int, hertz: int, law: g711.Law) -> bytes:
-    """A square wave: the loudest code not above the peak, in both polarities."""
+    """The code whose size is nearest to the peak, in both polarities."""
     table = _magnitudes(law)
     code = min(range(128), key=lambda code: abs(table[code] - peak))
     half = 8000 // hertz // 2

@@ -1,6 +1,6 @@
-"""Which event of one conversation answers to which of the other: the alignment that gives the most likeness.
+"""Aligns the events of two conversations: which event of one corresponds to which of the other.
 
-Works on normal forms (normalize.py) and looks at their form alone, not at what their ids refer to: see diff.py.
+Works on normal forms (normal_form.py) and compares their form only, not what their ids refer to (see compare.py).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from replay.diff.audio_runs import Normal
 from replay.diff.placeholders import form
 
 _MOST_CELLS = 1_000_000
-_ALIKE = 0.5
+_SIMILAR = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An event of each side, or of one side only. `moved` says that the right one stands elsewhere."""
+    """An event of each side, or of one side only. `moved`: the right event is elsewhere in its conversation."""
 
     left: Normal | None
     right: Normal | None
@@ -27,7 +27,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One conversation's events with what comparing them often needs."""
+    """One conversation's events, with what comparing them needs often."""
 
     events: list[Normal]
     forms: list[str]
@@ -38,16 +38,17 @@ class _Side:
 
 
 def align(left: Sequence[Normal], right: Sequence[Normal]) -> list[Pair]:
-    """Every event of both sides once, in the left side's order, with what only the right one has at its place.
+    """The alignment with the greatest total similarity.
 
-    Two events pair only if type and place in a run are the same. What pairs nowhere in order, but has its like among
-    what is left over, has moved. Beyond a million cells, types alone decide: time and memory stay bounded.
+    It has every event of both sides once, in the order of the left side; events of the right side alone are at their
+    place. Two events pair only if they have the same type and the same part of a run. Unpaired events of both sides
+    that are similar have moved. Beyond a million cells only types are compared, to bound time and memory.
     """
     ours, theirs = _side(left), _side(right)
     head = _common(zip(ours.forms, theirs.forms, strict=False))
     most = min(len(left), len(right)) - head
     tail = min(most, _common(zip(reversed(ours.forms), reversed(theirs.forms), strict=False)))
-    middle = _ways(ours.slice(head, len(left) - tail), theirs.slice(head, len(right) - tail))
+    middle = _ordered_matches(ours.slice(head, len(left) - tail), theirs.slice(head, len(right) - tail))
     matches = [
         *((at, at) for at in range(head)),
         *((i + head, j + head) for i, j in middle),
@@ -82,24 +83,24 @@ def _common(pairs: Iterator[tuple[str, str]]) -> int:
     return count
 
 
-def _likeness(ours: _Side, i: int, theirs: _Side, j: int) -> float:
-    """From 0 to 1, by the share of equal leaves; below 0 for what must not pair."""
+def _similarity(ours: _Side, i: int, theirs: _Side, j: int) -> float:
+    """Share of equal leaves, from 0 to 1. Below 0 for events that must not pair."""
     if ours.events[i].place != theirs.events[j].place:
         return -1.0
     one, other = ours.leaves[i], theirs.leaves[j]
     return len(one & other) / max(len(one), len(other), 1)
 
 
-def _ways(ours: _Side, theirs: _Side) -> list[tuple[int, int]]:
-    """The in-order matches of greatest total likeness."""
+def _ordered_matches(ours: _Side, theirs: _Side) -> list[tuple[int, int]]:
+    """The matches in order with the greatest total similarity."""
     n, m = len(ours.events), len(theirs.events)
     if n * m > _MOST_CELLS:
         return _by_type(ours, theirs)
     best = [[0.0] * (m + 1) for _ in range(n + 1)]
     for i in reversed(range(n)):
         for j in reversed(range(m)):
-            likeness = _likeness(ours, i, theirs, j)
-            together = best[i + 1][j + 1] + 1 + likeness if likeness >= 0 else 0.0
+            similarity = _similarity(ours, i, theirs, j)
+            together = best[i + 1][j + 1] + 1 + similarity if similarity >= 0 else 0.0
             best[i][j] = max(together, best[i + 1][j], best[i][j + 1])
     matches: list[tuple[int, int]] = []
     i = j = 0
@@ -138,15 +139,15 @@ def _pairs(ours: _Side, theirs: _Side, matches: Sequence[tuple[int, int]]) -> It
 
 
 def _moved(ours: _Side, theirs: _Side, matches: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """For each event without a match, its like among the other side's."""
+    """For each unmatched event the most similar unmatched one of the other side."""
     used_here, used_there = {i for i, _ in matches}, {j for _, j in matches}
     alone = [j for j in range(len(theirs.events)) if j not in used_there]
     moved: dict[int, int] = {}
     for i in range(len(ours.events)):
         if i in used_here:
             continue
-        likeness, j = max(((_likeness(ours, i, theirs, j), -j) for j in alone), default=(-1.0, 0))
-        if likeness >= _ALIKE:
+        similarity, j = max(((_similarity(ours, i, theirs, j), -j) for j in alone), default=(-1.0, 0))
+        if similarity >= _SIMILAR:
             moved[i] = -j
             alone.remove(-j)
     return moved

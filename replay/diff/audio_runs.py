@@ -1,10 +1,10 @@
-"""Runs: events whose number and cut depend on the sound or the recogniser, brought to one form with what must hold.
+"""Runs: events whose number and boundaries depend on audio or speech recognition, in one comparable form.
 
-An answer's audio and transcript deltas interleave as the sound falls; a recogniser revises its guess as often as it
-likes; OpenAI transcribes the caller beside the answer. None of that is the wire's form. What is: which delta comes
-first, one shape per type, deltas that join to the text of `.done`, and segment ids (`rid`) that point at a transcript
-delta and never back. Where such a rule holds a mark stands; where it does not, the value stays and shows as a
-difference. Values of single fields are the business of normalize.py.
+A response's audio and transcript deltas interleave by the speed of the audio. Speech recognition revises its result any
+number of times. OpenAI transcribes the user in parallel with the response. None of that belongs to the protocol. What
+belongs to it: which delta comes first, one shape per type, deltas that join to the text of `.done`, and segment ids
+(`rid`) that name a transcript delta and never an earlier segment. A placeholder replaces a value that follows these
+rules; any other value stays and shows as a difference. Single fields are the business of normal_form.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ Part = Literal["", "first", "rest"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Names one run: an answer's deltas, the caller's words as OpenAI streams them, or as xAI guesses them."""
+    """Names one run: a response's deltas (`answer`), OpenAI's transcript deltas (`heard`), xAI's interim transcripts
+    (`guess`).
+    """
 
     kind: Literal["answer", "heard", "guess"]
     response_id: str
@@ -33,7 +35,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An event, where it stood, and the run it belongs to; its context-bound values are marks already."""
+    """An event, its index, and its run. Values that depend on other events are placeholders already."""
 
     at: int
     event: object
@@ -42,7 +44,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Normal:
-    """An event in normal form and where it stood. For a run: its usual shape, and the shapes that stray from it."""
+    """An event in normal form and its index. For a run: its most frequent shape, and the shapes that differ from it."""
 
     at: int
     event: Any
@@ -52,7 +54,7 @@ class Normal:
 
     @property
     def place(self) -> tuple[str, Part]:
-        """What two events must share to be held against each other."""
+        """What two events must share to be compared."""
         return event_type(self.event), self.part
 
 
@@ -65,7 +67,7 @@ _JOINS: Mapping[str, tuple[str, str]] = {
         "transcript",
     ),
 }
-"""Which event closes a stream of deltas, and the field in which it repeats them joined."""
+"""The event that ends a stream of deltas, and the field in which it repeats their joined text."""
 
 _ANSWER = frozenset(
     {
@@ -81,15 +83,16 @@ _FRAME_S = 0.02
 
 
 def event_type(event: object) -> str:
-    """The event's `type`, or a word for what is none."""
+    """The event's `type`, or `(no event)`."""
     kind = event.get("type") if isinstance(event, Mapping) else None
     return kind if isinstance(kind, str) else "(no event)"
 
 
 def run_of(event: object) -> Run | None:
-    """The run an event is part of, if any.
+    """The run that an event belongs to, if any.
 
-    Arguments are a run where they come token by token, which `obfuscation` shows; xAI sends them whole (recordings).
+    Arguments are a run if they come token by token, which `obfuscation` shows. xAI sends them in one delta
+    (recordings).
     """
     if not isinstance(event, Mapping):
         return None
@@ -105,7 +108,9 @@ def run_of(event: object) -> Run | None:
 
 
 def settle(events: Sequence[object]) -> list[Member]:
-    """The events in an order that does not depend on sound, recogniser or network, with context-bound values marked."""
+    """The events in an order that is independent of audio, recognition and network, with placeholders for what depends
+    on them.
+    """
     belongs = _memberships(events)
     runs: dict[Run, list[int]] = {}
     for at, run in enumerate(belongs):
@@ -125,7 +130,7 @@ def settle(events: Sequence[object]) -> list[Member]:
 
 
 def _memberships(events: Sequence[object]) -> list[Run | None]:
-    """The run of each event. Once an event has closed a run, a late delta is a fault and stands alone."""
+    """The run of each event. After the event that ends a run, a late delta is a fault and stays alone."""
     begun: dict[tuple[str, str], set[Run]] = {}
     ended: set[Run] = set()
     belongs: list[Run | None] = []
@@ -141,7 +146,7 @@ def _memberships(events: Sequence[object]) -> list[Run | None]:
 
 
 def collapse(normals: Iterable[Normal]) -> list[Normal]:
-    """One event for each part of a run, at the place of its first; everything else as it is."""
+    """One event for each part of a run, at the place of its first event. Other events stay as they are."""
     normals = list(normals)
     runs: dict[Run, list[Normal]] = {}
     for normal in normals:
@@ -157,7 +162,7 @@ def collapse(normals: Iterable[Normal]) -> list[Normal]:
 
 
 def _forms(members: list[Normal]) -> Iterator[Normal]:
-    """The first delta, then one usual shape for each type: one delta is as good as a hundred."""
+    """The first delta, then one shape for each type, whatever the number of deltas."""
     first, rest = members[0], members[1:]
     yield replace(first, part="first")
     shapes: dict[str, list[Normal]] = {event_type(first.event): []}
@@ -176,17 +181,17 @@ def _usual(members: list[Normal]) -> Normal:
 
 
 def _as_later(first: Normal) -> Normal:
-    """What a second delta would look like. Only the first carries `latency` (recordings)."""
+    """The shape of a second delta. Only the first one carries `latency` (recordings)."""
     later = {key: value for key, value in _fields(first.event).items() if key != "latency"}
     return replace(first, event=later, part="rest")
 
 
 def _order(events: Sequence[object], belongs: Sequence[Run | None]) -> list[int]:
-    """A run stands together at its first event; words heard stand behind the first event of their item.
+    """A run stands together at its first event. Transcripts stand behind the first event of their item.
 
-    The recogniser works beside everything else, so when its guesses come is chance. xAI guesses once the item is added
-    and sends the final transcript before the answer; OpenAI's words, final ones too, come anywhere after the item's
-    first event (recordings).
+    Recognition runs in parallel with everything else, so the time of its results is chance. xAI sends interim
+    transcripts once the item is added, and the final one before the response. OpenAI sends all of them anywhere after
+    the item's first event (recordings).
     """
     home = list(range(len(events)))
     begun: dict[Run, int] = {}
@@ -218,10 +223,10 @@ def _mark(run: Run, members: list[dict[str, Any]], closings: Mapping[str, str]) 
 
 
 def _mark_answer(members: list[dict[str, Any]], closings: Mapping[str, str]) -> None:
-    """Audio carries the `rid` of its segment: the event id of the transcript delta that says it (recordings, 41/41).
+    """Audio carries the `rid` of its segment: the event id of that segment's transcript delta (recordings, 41 of 41).
 
-    Only the very first audio comes before its transcript delta, and no audio of an earlier segment comes after audio
-    of a later one.
+    Only the very first audio comes before its transcript delta. No audio of an earlier segment follows audio of a later
+    one.
     """
     _mark_joined(members, closings)
     ids = [member.get("event_id") for member in members if "start_time" in member]
@@ -241,7 +246,7 @@ def _mark_answer(members: list[dict[str, Any]], closings: Mapping[str, str]) -> 
 
 
 def _mark_start(member: dict[str, Any], after: float, *, first: bool) -> float:
-    """The first segment starts at 0.0, the others ever later, on frames of 20 ms (recordings)."""
+    """The first segment starts at 0.0, the others at increasing multiples of 20 ms (recordings)."""
     start = member["start_time"]
     if not isinstance(start, float) or not math.isfinite(start):
         return after
@@ -252,7 +257,9 @@ def _mark_start(member: dict[str, Any], after: float, *, first: bool) -> float:
 
 
 def _mark_guess(members: list[dict[str, Any]]) -> None:
-    """A guess is cumulative; `completed` with status in_progress repeats the one before it (recordings)."""
+    """An interim transcript is cumulative. `completed` with status `in_progress` repeats the one before it
+    (recordings).
+    """
     guess: object = None
     for member in members:
         text = member.get("transcript")
@@ -279,7 +286,7 @@ def _mark_joined(members: list[dict[str, Any]], closings: Mapping[str, str]) -> 
 
 
 def _closings(events: Iterable[object]) -> dict[tuple[str, str], dict[str, str]]:
-    """For each response and item, the whole text that its closing event gives for each type of delta."""
+    """For each response and item: the joined text in its closing event, by type of delta."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for event in events:
         fields = _fields(event)

@@ -1,7 +1,7 @@
-"""Where two conversations differ: server events held against each other, aligned by meaning, path by path.
+"""Compares two conversations: server events aligned by meaning, then compared path by path.
 
-Compares normal forms (normalize.py), so what is listed are differences of form. Not a judge of whether a conversation
-makes sense, and not a comparison of audio or wording.
+It compares normal forms (normal_form.py), so the differences are of form. It does not judge whether a conversation
+makes sense, and it compares neither audio nor wording.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ Kind = Literal["added", "missing", "reordered", "type", "value", "keys", "order"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference. `path` is a place in the event of type `event`, empty for the event as a whole.
+    """One difference.
 
-    kind: an event or list element is `added` or `missing`, or stands elsewhere (`reordered`); a key is there on one
-    side only (`keys`) or in another place (`order`); a value has another JSON `type`, or is of the same type and
-    another `value`. The side that has nothing shows marks.ABSENT, a normalised value shows its mark.
-    at: index of the event in `actual`, for a missing one in `expected`.
+    `kind`: an event or list element is `added`, `missing` or `reordered`; a key exists on one side only (`keys`) or in
+    another position (`order`); a value has another JSON `type`, or the same type and another `value`. `event`: the
+    event's type. `path`: the place in the event, empty for the whole event. `expected`, `actual`: the values; ABSENT
+    for a side that has none, placeholders for normalized ones. `at`: the index of the event in `actual`, for a missing
+    one in `expected`.
     """
 
     kind: Kind
@@ -43,13 +44,14 @@ class Difference:
 
 
 def compare(expected: Sequence[Event], actual: Sequence[Event]) -> list[Difference]:
-    """The differences between two conversations' server events, in the order of the first. Equal means `[]`.
+    """The differences between two conversations' server events, in the order of the first. Equal conversations give
+    `[]`.
 
-    Events are parsed JSON objects with their keys in wire order. Ids need not be equal, but must refer alike. Never
-    raises: input that is no event is compared as it is.
+    Events are parsed JSON objects with their keys in wire order. Ids may differ but must refer to the same objects.
+    Never raises: a value that is no event is compared as it is.
     """
     pairs = align(normalize(expected), normalize(actual))
-    same = _Same(pairs)
+    same = _Correspondence(pairs)
     found: list[Difference] = []
     for pair in pairs:
         match pair.left, pair.right:
@@ -65,7 +67,7 @@ def compare(expected: Sequence[Event], actual: Sequence[Event]) -> list[Differen
 
 
 def report(differences: Sequence[Difference]) -> str:
-    """The differences as text, one line for each path, grouped by event."""
+    """The differences as text, one line per path, grouped by event."""
     if not differences:
         return "no differences"
     lines = [f"{len(differences)} difference{'s'[: len(differences) > 1]}"]
@@ -75,8 +77,8 @@ def report(differences: Sequence[Difference]) -> str:
     return "\n".join(lines)
 
 
-def _between(left: Normal, right: Normal, same: _Same) -> list[Difference]:
-    """The differences of two events in the same place, and of the shapes that stray in either's run."""
+def _between(left: Normal, right: Normal, same: _Correspondence) -> list[Difference]:
+    """The differences of two paired events, and of the deviating shapes in either run."""
     kind = left.place[0]
     found = [replace(each, event=kind, at=right.at) for each in _values(left.event, right.event, "", same)]
     for stray in _unknown(right, left):
@@ -87,13 +89,15 @@ def _between(left: Normal, right: Normal, same: _Same) -> list[Difference]:
 
 
 def _unknown(here: Normal, there: Normal) -> list[Normal]:
-    """The strays of one run that the other does not have."""
+    """The deviating shapes of one run that the other run does not have."""
     known = [repr(form(normal.event)) for normal in (there, *there.strays)]
     return [stray for stray in here.strays if repr(form(stray.event)) not in known]
 
 
-class _Same:
-    """Which id or text of one side is which of the other: those that most often stand in the same place."""
+class _Correspondence:
+    """Which id or text of one side corresponds to which of the other: the one that most often stands in the
+    same place.
+    """
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self._there: dict[Placeholder, Placeholder] = {}
@@ -109,14 +113,14 @@ class _Same:
         return left == right if left.number is None else self._there.get(left) == right
 
     def ours(self, right: Placeholder) -> Placeholder:
-        """The other side's mark by our side's number; one that has none of ours is another id or text."""
+        """The other side's placeholder with our side's number. One without a counterpart is another id or text."""
         if right.number is None:
             return right
         return self._back.get(right, Placeholder(f"another {right.what}", shape=right.shape))
 
 
 def _meetings(left: Any, right: Any) -> Iterator[tuple[Placeholder, Placeholder]]:
-    """The numbered marks of the same form that stand in the same places."""
+    """Numbered placeholders of the same form in the same places."""
     if isinstance(left, Placeholder) and isinstance(right, Placeholder):
         if left.number is not None and right.number is not None and form(left) == form(right):
             yield left, right
@@ -129,7 +133,7 @@ def _meetings(left: Any, right: Any) -> Iterator[tuple[Placeholder, Placeholder]
             yield from _meetings(ours, theirs)
 
 
-def _values(left: Any, right: Any, path: str, same: _Same) -> Iterator[Difference]:
+def _values(left: Any, right: Any, path: str, same: _Correspondence) -> Iterator[Difference]:
     if json_type(left) != json_type(right):
         yield Difference("type", "", path, left, right, 0)
     elif isinstance(left, Placeholder) and isinstance(right, Placeholder):
@@ -143,7 +147,9 @@ def _values(left: Any, right: Any, path: str, same: _Same) -> Iterator[Differenc
         yield Difference("value", "", path, left, right, 0)
 
 
-def _objects(left: Mapping[Any, Any], right: Mapping[Any, Any], path: str, same: _Same) -> Iterator[Difference]:
+def _objects(
+    left: Mapping[Any, Any], right: Mapping[Any, Any], path: str, same: _Correspondence
+) -> Iterator[Difference]:
     for key in [*left, *(key for key in right if key not in left)]:
         step = f"{path}.{key}" if path else str(key)
         if key in left and key in right:
@@ -155,7 +161,7 @@ def _objects(left: Mapping[Any, Any], right: Mapping[Any, Any], path: str, same:
         yield Difference("order", "", path, ours, theirs, 0)
 
 
-def _lists(left: list[Any], right: list[Any], path: str, same: _Same) -> Iterator[Difference]:
+def _lists(left: list[Any], right: list[Any], path: str, same: _Correspondence) -> Iterator[Difference]:
     for index in range(max(len(left), len(right))):
         step = f"{path}[{index}]"
         if index >= len(right):

@@ -1,8 +1,8 @@
-"""The normal form of a conversation's server events: equal for two conversations that went the same way.
+"""The normal form of a conversation's server events: equal for two conversations that took the same course.
 
-Rules only, no cases: VOLATILE says by place which values may differ and by which rule (py) a mark (marks.py)
-takes their place. A value that lacks the form its rule asks for stays as it is, and so shows as a difference. What no
-row names is a constant. Runs of deltas are the business of runs.py; finding the differences that of diff.py.
+VOLATILE says, by event and path, which values may differ and which rule replaces them with a placeholder. A value that
+lacks the form required by its rule stays, and so shows as a difference. A value that no row names is a constant. Runs
+of deltas are the business of audio_runs.py; compare.py finds the differences.
 """
 
 from __future__ import annotations
@@ -18,44 +18,45 @@ from replay.diff import audio_runs as runs
 from replay.diff.placeholders import Placeholder, id_shape, json_type
 
 Rule = Callable[[Any, Event], object]
+"""Takes a value and the object around it. Gives the placeholder to show, or the value itself to keep it."""
 
 TO_BE_NUMBERED = 0
-"""The number of a mark that shall count equal values by first appearance."""
+"""The number of a placeholder that is to count distinct values by first appearance."""
 
 _IDS_IN_TEXT = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_[0-9A-Za-z]{16,24})\b")
 _OBFUSCATED_LENGTH = 16
 
 
 def echo(value: Any, _: Event) -> object:
-    """A constant, or what the client sent: it comes as it was."""
+    """A constant, or a value that the client sent: it is compared as it is."""
     return value
 
 
 def result(value: Any, _: Event) -> object:
-    """What a tool gave back, as the client sent it: JSON by custom, however its library spells that."""
+    """A tool's result, as the client sent it: usually JSON, in the formatting of the client's library."""
     return normalized_json(value)
 
 
 def identifier(value: Any, _: Event) -> object:
-    """An id that a service made. Any other stays: it is the client's own, or a constant such as "0"."""
+    """An id that a service made. Any other id stays: it is the client's own, or a constant such as "0"."""
     shape = id_shape(value)
     return Placeholder("id", shape=shape, number=TO_BE_NUMBERED) if shape else value
 
 
 def spoken(value: Any, parent: Event) -> object:
-    """What the model said or the recogniser heard. Empty is a statement; typed text is the client's own."""
+    """Text of the model or of speech recognition. An empty text stays; typed text is the client's own."""
     if not isinstance(value, str) or not value or parent.get("type") == "input_text":
         return value
     return Placeholder("text", number=TO_BE_NUMBERED)
 
 
 def message(value: Any, _: Event) -> object:
-    """An error's text, which may name ids."""
+    """The text of an error, in which ids may occur."""
     return _IDS_IN_TEXT.sub("<id>", value) if isinstance(value, str) else value
 
 
 def obfuscation(value: Any, parent: Event) -> object:
-    """OpenAI fills text deltas up to 16 characters (recordings; the rule for longer deltas is unknown)."""
+    """OpenAI pads text deltas to 16 characters (recordings). The rule for longer deltas is not known."""
     delta = parent.get("delta")
     if not isinstance(value, str) or not value.isalnum():
         return value
@@ -78,7 +79,7 @@ def total(*keys: str, of: str | None = None) -> Rule:
 
 
 def pattern(what: str, regex: str) -> Rule:
-    """A string that the regular expression describes from end to end."""
+    """A string that matches the regular expression completely."""
     compiled = re.compile(regex)
 
     def rule(value: Any, _: Event) -> object:
@@ -88,7 +89,7 @@ def pattern(what: str, regex: str) -> Rule:
 
 
 def number(what: str, *types: str, least: float = 0, most: float = float("inf")) -> Rule:
-    """A number within bounds and of one of the JSON types."""
+    """A number within bounds, of one of the JSON types."""
     json = types[0] if len(types) == 1 else "number"
 
     def rule(value: Any, _: Event) -> object:
@@ -112,7 +113,7 @@ some = number("some", "integer", least=1)  # 0 stays: none and some are differen
 _TOKENS = ("text_tokens", "audio_tokens", "grok_tokens", "image_tokens")
 
 VOLATILE: tuple[tuple[str, str, Rule], ...] = (
-    # event, path in it (`*` is anything), rule; the first row that fits decides
+    # event, path in it (`*` is anything), rule; the first matching row decides
     ("*", "session.tools*", echo),
     ("*", "*metadata*", echo),
     ("*", "*instructions", echo),
@@ -155,11 +156,11 @@ _DEEPEST = 40
 
 
 def normalize(events: Sequence[object]) -> list[runs.Normal]:
-    """The normal form of server events (parsed JSON objects in the order they came).
+    """The normal form of server events: parsed JSON objects in the order in which they came.
 
-    Equal ids get equal `<id-N shape>`, whatever kind of id they are, and equal spoken texts equal `<text-N>`, both
-    numbered by first appearance. Each run of deltas becomes one event for each shape in it. Never raises: what is no
-    event stays as it is.
+    Equal ids become equal `<id-N shape>`, whatever kind of id they are, and equal spoken texts become equal `<text-N>`.
+    Both are numbered by first appearance. Each run of deltas becomes one event per shape. Never raises: a value that is
+    no event stays as it is.
     """
     numbers = _Numbers()
     members = runs.settle(events)
@@ -167,7 +168,7 @@ def normalize(events: Sequence[object]) -> list[runs.Normal]:
 
 
 class _Numbers:
-    """Numbers equal values alike, by first appearance and apart for each meaning."""
+    """Gives equal values equal numbers, by first appearance, separately for each meaning."""
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[str, int]] = {}

@@ -1,7 +1,7 @@
-"""Marks: what a normal form shows where two good conversations may differ. A vocabulary, not the rules (normalize.py).
+"""Placeholders: what a normal form shows where two correct conversations may differ. The rules are in normal_form.py.
 
-A mark keeps what must still agree: the JSON type, the meaning, an id's shape, and, for ids and spoken texts, a number
-that is the same wherever the same value stood.
+A placeholder keeps what must still agree: the JSON type, the meaning, the shape of an id, and for ids and spoken texts
+a number that is equal wherever the value was equal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Placeholder:
-    """Stands for a value of the JSON type `json`. `number` counts equal values by first appearance, from 1."""
+    """In place of a value of JSON type `json`. `number` counts distinct values by first appearance, from 1."""
 
     what: str
     json: str = "string"
@@ -28,11 +28,13 @@ class Placeholder:
 
 
 ABSENT = Placeholder("absent", json="nothing")
-"""Stands for a key, an element or an event that is not there; `null` is something else."""
+"""In place of a key, an element or an event that does not exist. `null` is another value."""
 
 
 def json_type(value: object) -> str:
-    """The JSON type of a value, with integers and floats told apart; for what JSON does not know, the Python type."""
+    """The JSON type of a value, with `integer` and `float` distinguished. For other values the name of the
+    Python type.
+    """
     match value:
         case None:
             return "null"
@@ -55,7 +57,9 @@ def json_type(value: object) -> str:
 
 
 def form(value: object) -> object:
-    """A normalised value without the numbers of its ids and texts: equal for two of the same form, key order aside."""
+    """A normalized value without the numbers of its ids and texts. Equal for two of the same form, apart from key
+    order.
+    """
     match value:
         case Placeholder():
             return value.json, value.what, value.shape
@@ -76,10 +80,10 @@ _PREFIXED = re.compile(r"([a-z]{2,8})_(u0_)?([0-9A-Za-z]{16,24})")
 
 
 def id_shape(value: object) -> str | None:
-    """How a server-made id is built, or None when it is not built as any service builds its own (a client's id is not).
+    """The shape of an id that a service made, or None if no service makes ids of that shape (a client's id).
 
-    Seen in recordings: xAI uuid4, session ids as uuid4 without dashes, `call-<uuid4>-N`; OpenAI `item_` and 21 base62
-    characters, `call_` and 16, `event_` and 16 hex digits on output buffer events.
+    From recordings: xAI uses uuid4, uuid4 without dashes for sessions, `call-<uuid4>-N` for calls. OpenAI uses `item_`
+    and 21 base62 characters, `call_` and 16, `event_` and 16 hex digits for events of the output buffer.
     """
     if not isinstance(value, str):
         return None

@@ -1,6 +1,7 @@
-"""One connection as far as its frames tell: configuration, tools, responses, items, what plays and what was heard.
+"""The state of one connection, as far as its frames show it: configuration, tools, responses, items, playback,
+transcripts.
 
-The rules ask it; it judges nothing. Everything that grows is bounded, for a call may last for hours.
+Rules read it; it judges nothing. Everything that grows is bounded, because a call may last for hours.
 """
 
 from __future__ import annotations
@@ -16,18 +17,22 @@ from replay.cassette.records import Way
 from replay.findings.input_audio import InputAudio
 
 OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
-"""Steps that are no frames: the handshake, time passing, the end."""
+"""Types of steps that are no frames: the handshake, time passing, the end of the connection."""
 ACCEPTED = 101
 """HTTP status of an accepted WebSocket handshake."""
 APPEND = "input_audio_buffer.append"
 COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
 MOST = 500
-"""Calls, items and texts remembered, each; the oldest go first."""
+"""Calls, items and texts kept, each. The oldest are dropped first."""
 
 
 class CallStep(NamedTuple):
-    """One thing that happened, as an event or as OPENED, TICK, CLOSED. `number` is its frame, counted from 0."""
+    """One thing that happened in a call: a frame, or OPENED, TICK, CLOSED.
+
+    `at`: seconds since the connection opened. `type`: the event's type. `event`: the event, empty for a step without
+    one. `number`: the frame's number, counted from 0 over both directions.
+    """
 
     at: float
     way: Way
@@ -37,28 +42,35 @@ class CallStep(NamedTuple):
 
     @property
     def item(self) -> Event:
-        """The item of an event that has one."""
+        """The event's `item`, or an empty object."""
         return object_at(self.event, "item")
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """How a connection was asked for. Values of credentials are not kept, only what they are."""
+    """How a client asked for a connection. Credentials are kept by kind and place, never by value.
+
+    `query`: harmless query parameters. `origin`: the Origin header. `beta`: the OpenAI-Beta header. `offered`: kinds of
+    credential, `secret` or `key`, in places that only browsers use. `secrets`: names of query parameters that hold a
+    credential. `who`: a name for the client, equal for equal credentials.
+    """
 
     query: Mapping[str, str] = field(default_factory=dict)
     origin: str | None = None
     beta: str | None = None
     offered: tuple[str, ...] = ()
-    """Kinds of credential where only browsers put them: `secret` or `key`."""
     secrets: tuple[str, ...] = ()
-    """Query parameters that hold a credential, by name."""
     who: str = ""
-    """The same for the same client."""
 
 
 @dataclass(slots=True)
 class ToolCall:
-    """A function call that the service asked for, or that the client put into the history."""
+    """A function call that the model made, or that the client put into the history.
+
+    `awaited`: the model waits for the result, because the client did not create the call and its response was not cut
+    off. `response`: the number of the response that made the call, from 1. `at` and `answered_at` are seconds since the
+    connection opened, `number` and `answered_number` are frames.
+    """
 
     id: str
     name: str
@@ -66,17 +78,15 @@ class ToolCall:
     at: float
     number: int
     awaited: bool = True
-    """The model waits for its result: the client did not seed it, and its response was not cut off."""
     output: str | None = None
     answered_at: float = 0.0
     answered_number: int = 0
     response: int = 0
-    """Which response asked for it, counted from 1."""
 
 
 @dataclass(slots=True)
 class AssistantAudio:
-    """An assistant's item while it is spoken: how much of it was sent, since when, in how many messages."""
+    """Audio of an assistant item so far: when it began, its length in seconds, and the number of deltas."""
 
     id: str
     first_at: float
@@ -86,7 +96,7 @@ class AssistantAudio:
 
 @dataclass(slots=True)
 class Pending:
-    """A client's request whose answer is awaited."""
+    """A client's request without an answer so far."""
 
     at: float
     number: int
@@ -94,7 +104,7 @@ class Pending:
 
 
 def remember(kept: dict[str, Any], key: str, value: object) -> None:
-    """Keep a value; the oldest goes."""
+    """Keep a value; the oldest one is dropped when there are more than MOST."""
     kept[key] = value
     if len(kept) > MOST:
         del kept[next(iter(kept))]
@@ -102,7 +112,11 @@ def remember(kept: dict[str, Any], key: str, value: object) -> None:
 
 @dataclass(slots=True)
 class Attempt:
-    """Times are seconds of the clock that all connections share."""
+    """One attempt to connect, and what became of it. Times are seconds on the clock that all connections share.
+
+    `turns`: the user's turns that got a response. `hung_up`: the client closed the connection while it waited for
+    nothing.
+    """
 
     handshake: Handshake
     at: float
@@ -111,17 +125,15 @@ class Attempt:
     conversation: str = ""
     closed_at: float | None = None
     turns: int = 0
-    """Of the caller's that got a reply."""
     hung_up: bool = False
-    """The client closed it, and waited for nothing: it was not lost."""
 
     @property
     def rate_limited(self) -> bool:
-        """Turned away for coming too often."""
+        """Whether the server refused the attempt because there were too many."""
         return self.status == 429
 
     def end(self, at: float, call: CallState) -> None:
-        """It is over, `at` seconds after it opened."""
+        """The connection ended, `at` seconds after it opened."""
         self.closed_at, self.turns = self.at + at, call.turns
         self.hung_up = self.hung_up and call.active is None and call.requested is None
         self.conversation = call.conversation or self.conversation
@@ -130,7 +142,11 @@ class Attempt:
 
 
 class CallState:
-    """What is known of one connection. `timed` tells whether the steps' times mean anything."""
+    """What the frames of one connection have shown so far.
+
+    `service`: a dialect name, or None if it is not known. `timed`: whether the times of the steps were measured.
+    `write_tools`: patterns of tools with side effects; None guesses them from the tools' names.
+    """
 
     def __init__(
         self,
@@ -147,87 +163,88 @@ class CallState:
         self.timed = timed
         # Configuration.
         self.update: Pending | None = None
-        """The latest session.update, until it is answered."""
+        """The latest session.update without an answer."""
         self.update_refused: Pending | None = None
         self.updates = 0
         self.configured_at: float | None = None
         self.detection: Event = NOTHING
         self.vad = False
-        """The service finds the turns."""
+        """The server detects turns."""
         self.audio = InputAudio()
         # Tools.
         self.write_tools = write_tools
-        """Patterns of those that change something; None where nobody said so."""
+        """Patterns of tools with side effects; None guesses them."""
         self.calls: dict[str, ToolCall] = {}
         self.results: list[ToolCall] = []
-        """Answered since the last response began or was asked for."""
+        """Calls answered since the last response began or was requested."""
         self.continues = False
-        """A result was sent since then, be it for a call that is known."""
+        """A result was sent since then, for a known call or not."""
         self.continued = False
-        """The response that was asked for goes on after a result."""
+        """The requested response continues after a result."""
         # Responses.
         self.responses = 0
         self.turns = 0
-        """Responses, but for those that go on after a tool's result."""
+        """Responses, without those that continue after a tool's result."""
         self.active: str | None = None
-        """The id of the response that is being given."""
+        """The id of the response in progress."""
         self.active_since = 0.0
         self.done_at = 0.0
         self.requested: Pending | None = None
-        """A response.create that was not answered yet."""
+        """A response.create without an answer so far."""
         self.new_inputs = 0
-        """Inputs since the last response was asked for or began."""
+        """Inputs since the last response was requested or began."""
         self.committed = False
-        """The last of them is a commit by hand."""
-        # Sound.
+        """The last input is a manual commit."""
+        # Audio.
         self.plays_until = 0.0
         self.spoken: dict[str, AssistantAudio] = {}
         self.speaking: AssistantAudio | None = None
         self.speech_at: float | None = None
-        """Since when the caller speaks, as the service says."""
+        """When the user began to speak, by the server's events."""
         self.stopped: tuple[float, float] | None = None
-        """When speech stopped last: the step's time, and milliseconds of audio."""
+        """The last end of speech: the time of the event, in seconds, and its position in the audio, in milliseconds."""
         # Items and errors.
         self.errors: dict[str, int] = {}
         self.transcripts: dict[str, list[str]] = {}
-        """Readings of the caller's words, by item."""
+        """Successive transcripts of the user's audio, by item."""
         self.billable: list[float] = []
         """`billable_audio_seconds` of each response: running totals."""
         self.last_error: Event = NOTHING
         self.early_appends = 0
-        """Messages of audio before the latest session.update."""
+        """Audio messages before the latest session.update."""
         self.conversation = ""
         # Other connections.
         self.opened_at = 0.0
-        """On the clock that they share."""
+        """Seconds on the clock that all connections share."""
         self.earlier_attempts: tuple[Attempt, ...] = ()
 
     @property
     def resumed(self) -> bool:
+        """Whether the client asked to resume a conversation."""
         return "conversation_id" in self.handshake.query
 
     @property
     def microphone(self) -> bool:
-        """The client streams as a microphone does."""
+        """Whether the client streams audio as a microphone does."""
         return self.timed and self.vad and self.audio.streamed_s > 2.0
 
     def playing(self, at: float) -> float:
-        """Seconds of the answer that a client which plays it has still before it."""
+        """Seconds of output audio that a client has still to play, if it plays all of it."""
         return max(0.0, self.plays_until - at) if self.timed else 0.0
 
     def call_of(self, call_id: str) -> ToolCall | None:
-        """By its id, or by the 32 digits that some clients make of a long one."""
+        """The call with this id, or with an id of which this is the 32-digit short form."""
         if (known := self.calls.get(call_id)) is not None or len(call_id) != 32:
             return known
         return next((call for id, call in self.calls.items() if shortened(id) == call_id), None)
 
     def take(self, step: CallStep) -> None:
-        """Fold a step in. The rules have seen it before."""
+        """Update the state. The rules have seen the step before."""
         if (fold := _FOLDS[step.way].get(step.type)) is not None:
             fold(self, step)
 
     def close(self) -> None:
-        """Let go of what only mattered while it went on."""
+        """Drop what only mattered during the call."""
         self.calls.clear()
         self.spoken.clear()
         self.errors.clear()
@@ -235,7 +252,7 @@ class CallState:
         self.audio = InputAudio()
 
     def output_audio(self, at: float, seconds: float) -> None:
-        """A piece of the answer's sound came."""
+        """Output audio of this length arrived."""
         self.plays_until = max(at, self.plays_until) + seconds
         if self.speaking is not None:
             if not self.speaking.deltas:
@@ -245,11 +262,11 @@ class CallState:
 
 
 def shortened(call_id: str) -> str:
-    """How LiveKit sends back an id that is longer than OpenAI takes."""
+    """The short form of a call id that LiveKit sends back for ids longer than OpenAI accepts."""
     return hashlib.sha256(call_id.encode(errors="replace")).hexdigest()[:32]
 
 
-# What each step changes. One function a type.
+# How each type of step changes the state.
 
 
 def _created(call: CallState, step: CallStep) -> None:
@@ -296,7 +313,7 @@ def _item_sent(call: CallState, step: CallStep) -> None:
 
 
 def said_in(item: Event) -> str:
-    """The words of a message, a result or a call."""
+    """The text of a message, a tool result or a function call."""
     parts = objects(item.get("content"))
     words = [text_at(each, "text") or text_at(each, "transcript") for each in parts]
     return " ".join(word for word in (*words, text_at(item, "output")) if word)
@@ -367,14 +384,14 @@ def _done(call: CallState, step: CallStep) -> None:
 
 
 def _withdraw(call: CallState) -> None:
-    """Nobody waits for the results of a response that was cut off."""
+    """The results of a response that was cut off are no longer awaited."""
     for known in call.calls.values():
         if known.response == call.responses and known.output is None:
             known.awaited = False
 
 
 def _silenced(call: CallState, step: CallStep) -> None:
-    """The client stops playing."""
+    """The client stops playback."""
     call.plays_until = min(call.plays_until, step.at)
 
 
@@ -453,4 +470,4 @@ _RECEIVED: dict[str, Fold] = {
 }
 _FOLDS = {"sent": _SENT, "received": _RECEIVED}
 READ = frozenset(_RECEIVED)
-"""What is read of what the service sends, beside what rules ask for."""
+"""Server events that the state needs, besides those that rules ask for."""

@@ -1,6 +1,6 @@
-"""What a `session.update` may hold, per service: the fields that are known, and those that are taken and not applied.
+"""Fields of `session.update` by service: the known ones, and those that the service accepts and ignores.
 
-Names only, no types: what is ill-typed the services refuse by themselves. Sources: docs/dialects.md.
+Names only, no types: services refuse values of a wrong type by themselves. Sources: docs/dialects.md.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Tree = Mapping[str, Any]
-"""Field names; below each what it may hold, or None for anything."""
+"""Field names; the value of each is the tree of its own fields, or None for any value."""
 
 _FOREIGN = (
     "type id object modalities output_modalities tool_choice parallel_tool_calls max_output_tokens include prompt speed"
@@ -53,13 +53,13 @@ _OPENAI: Tree = {
 }
 KNOWN: Mapping[str, Tree] = {"xai": _XAI, "openai": _OPENAI}
 
-_UNSPOKEN = "the service always speaks"
-_UNAPPLIED = "the service takes it and does nothing with it"
+_UNSPOKEN = "the service always answers with audio"
+_UNAPPLIED = "the service accepts it without effect"
 IGNORED: Mapping[str, tuple[tuple[str, tuple[object, ...], str], ...]] = {
     "xai": (
         ("modalities", (None, ["audio"], ["audio", "text"], ["text", "audio"]), _UNSPOKEN),
         ("output_modalities", (None, ["audio"], ["audio", "text"], ["text", "audio"]), _UNSPOKEN),
-        ("turn_detection.create_response", (None, True), "turns are answered all the same"),
+        ("turn_detection.create_response", (None, True), "the service answers every turn anyway"),
         ("audio.input.turn_detection", (None,), "turn_detection stands at the top of the session here"),
         ("audio.output.voice", (None,), "voice stands at the top of the session here"),
         ("tool_choice", (None, "auto"), _UNAPPLIED),
@@ -72,11 +72,12 @@ IGNORED: Mapping[str, tuple[tuple[str, tuple[object, ...], str], ...]] = {
         ("input_audio_transcription", (None,), "audio.input.transcription is what counts"),
     ),
 }
-"""Path, values that ask for nothing, and what happens instead. From clients' own live checks and the vendor's pages."""
+"""Path, values that ask for nothing, and what happens. Sources: live checks by client libraries, and the vendor's
+pages."""
 
 
 def unknown_fields(service: str | None, session: Tree) -> Iterator[tuple[str, str]]:
-    """Paths that are not known, and the nearest name that is, or an empty text."""
+    """The path of each unknown field, and the path of the known field with the nearest name, or an empty text."""
     if service is not None and service in KNOWN:
         yield from _unknown(session, KNOWN[service], "session")
 

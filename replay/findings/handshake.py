@@ -1,4 +1,4 @@
-"""A request as the rules may know it. Credentials are told by their kind and place; their values stay outside."""
+"""Handshakes as rules may see them: credentials by kind and place, without their values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PLAIN = frozenset({"model", "conversation_id", "call_id", "agent_id", "intent",
 
 
 def handshake(query: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str]], *, known: bool = True) -> Handshake:
-    """From a query and headers, decoded. `known` tells whether the credential tells one client from another."""
+    """From a decoded query and headers. `known`: whether the credential identifies the client."""
     pairs = tuple(query)
     named: dict[str, str] = {}
     for name, value in headers:
@@ -36,7 +36,9 @@ def handshake(query: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str
 
 
 def browser_call(headers: Iterable[tuple[str, str]]) -> Handshake:
-    """A plain HTTP request: only browsers say an Origin there, and they can send an Authorization."""
+    """From the headers of a plain HTTP request. Only browsers send an Origin there, and they can send an Authorization
+    too.
+    """
     named = {name.lower(): value for name, value in headers}
     token = named.get("authorization", "").partition(" ")[2]
     offered = (kind_of(token),) if token and "origin" in named else ()
@@ -44,5 +46,7 @@ def browser_call(headers: Iterable[tuple[str, str]]) -> Handshake:
 
 
 def kind_of(token: str) -> str:
-    """`secret` for what lives minutes, `key` for what lives until it is revoked. Scrubbed ones say which they were."""
+    """`secret` for a credential that lives minutes, `key` for one that lives until it is revoked. Works on scrubbed
+    ones too.
+    """
     return "secret" if token.startswith(_EPHEMERAL) or "client-secret>" in token else "key"

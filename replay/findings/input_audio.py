@@ -1,7 +1,7 @@
-"""The caller's sound as the client sends it: how much, how fast, how loud, and whether it is what was declared.
+"""The client's audio: how much, how fast, how loud, and whether it has the declared encoding.
 
-The service decodes every sample; here only what is needed is looked at: the length of each message, a sliver of it
-while it is not known whether there is any sound, and of the first loud second everything, once per declared format.
+Cheap, because a server does this for every message. It looks at the length of each message, at a few samples while
+nothing but silence has come, and at the whole first second of loud audio, once per declared format.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from replay.cassette import g711
 from replay.findings.encodings import likely_encoding
 
 LOUD = 200
-"""Of 32767. Room noise in a quiet room is below it, a voice is far above."""
+"""Of 32767. The noise of a quiet room stays below, a voice is far above."""
 QUIET = 8
-"""Dither and offset of a muted source stay below it."""
+"""Of 32767. Dither and the offset of a muted source stay below."""
 JUDGED_S = 1.0
-"""Seconds of loud sound that are enough to tell one encoding from another."""
+"""Seconds of loud audio from which the encoding is guessed."""
 _SLIVER = 88
 """Characters of base64: 33 samples of PCM16."""
 _SHORTEST = 128
-"""Bytes; messages with less were cut by who recorded them."""
+"""Bytes. Shorter messages were cut by the recorder."""
 _GAP_S = 0.5
-"""A stream with such a pause starts anew."""
+"""Seconds. A longer pause ends a stream."""
 _STREAM_S = 3.0
 _RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 _WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
 
 
 class InputAudio:
-    """Both directions' formats, and the input counted by them."""
+    """The formats of both directions, and statistics of the input in its declared format."""
 
     __slots__ = (
         "_loud",
@@ -60,28 +60,28 @@ class InputAudio:
         self.encoding, self.rate, self.bytes_per_s, self.out_bytes_per_s = "audio/pcm", 24_000, 48_000, 48_000.0
         self.appends = 0
         self.seconds = 0.0
-        """Of sound sent so far, by the declared format."""
+        """Audio sent so far, in seconds of the declared format."""
         self.since_taken = 0
-        """Messages since the buffer was last taken or cleared."""
+        """Messages since the buffer was last committed or cleared."""
         self.audible_since_taken = False
         self.heard_any = False
-        """Anything but silence, ever."""
+        """Anything but silence so far."""
         self.odd = 0
-        """Messages of PCM that end in half a sample."""
+        """Messages of PCM16 that end in half a sample."""
         self.wav = False
-        """A message begins as WAV files do."""
+        """The first message begins as WAV files do."""
         self.last_at: float | None = None
         self.streamed_s = 0.0
-        """How long the client has been sending without a pause."""
+        """How long the client has been sending without a pause, in seconds."""
         self.paces: list[float] = []
-        """Seconds of sound a second, in the last two stretches of an unbroken stream."""
+        """Seconds of audio per second, in the last two stretches of an unbroken stream."""
         self.verdict = ""
-        """What the sound seems to be, if it is not what was declared."""
+        """The encoding that the audio seems to have, if it is not the declared one."""
         self._stream_from = 0.0
         self._stream_audio_s = 0.0
         self._loud = 0
         self._window: bytearray | None = bytearray()
-        """Loud sound to be judged; None once it was."""
+        """Loud audio for the guess; None once the guess was made."""
 
     def configure(self, audio: Mapping[str, Any]) -> None:
         """Take the formats of a session's `audio`."""
@@ -94,11 +94,11 @@ class InputAudio:
             self.out_bytes_per_s = float(rate * _WIDTHS.get(encoding, 2))
 
     def taken(self) -> None:
-        """The input buffer is empty again."""
+        """The input buffer was committed or cleared."""
         self.since_taken, self.audible_since_taken = 0, False
 
     def append(self, at: float, data: str, start: int, end: int, listen: bool) -> None:
-        """A message whose base64 lies from `start` to `end`. `listen` for silence even after sound was heard."""
+        """A message whose base64 is `data[start:end]`. `listen`: check for silence even after audible audio."""
         size = (end - start) * 3 // 4
         if size and data[end - 1] == "=":
             size -= 2 if data[end - 2] == "=" else 1
@@ -143,7 +143,7 @@ class InputAudio:
 
     @property
     def likely_rate(self) -> int | None:
-        """The rate that an unbroken, steady stream seems to have, if it is another than the declared one."""
+        """The sample rate that an unbroken, steady stream seems to have, in Hz, if it is not the declared one."""
         if len(self.paces) < 2 or self.encoding != "audio/pcm":
             return None
         first, second = self.paces

@@ -1,4 +1,4 @@
-"""The findings of a recording: each of its connections watched from its first frame to its last."""
+"""The findings of a recording: its connections go through the rules as live ones do."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from replay.findings.watch import Watch, Watcher
 
 
 def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: float | None = None) -> list[Finding]:
-    """What its client did wrong, in the order in which it showed. `claimed_seconds` is what the client counted as
-    billable audio, over all connections."""
+    """The mistakes of a recording's client, in the order in which they showed.
+
+    `claimed_seconds`: the billable audio that the client counted, in seconds over all connections.
+    """
     watcher = Watcher(levels or Levels())
     watches = [_watched(watcher, recording, at, line) for at, line in enumerate(recording.lines)]
     watcher.ended()
@@ -58,7 +60,7 @@ def _step(watch: Watch, moment: Moment, at: float) -> None:
 
 
 def _timed(line: Line) -> bool:
-    """Whether its times were measured: a reader of a format without any counts up by UNTIMED_US."""
+    """Whether the times were measured. A reader of a format without times counts up by UNTIMED_US."""
     times = [round(moment.at_s * 1e6) for moment in line.moments]
     return any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))
 

@@ -1,7 +1,7 @@
-"""Watching: one connection's frames on their way to the rules, and the connections of one server or recording together.
+"""Watching live or recorded connections: frames go to the rules and to the state of their connection.
 
-Cheap where much goes by. Of a frame only its type is read, at its front; its JSON is parsed when a rule or the picture
-of the call wants it, and sound never is: its length tells its duration.
+Cheap where much goes by. Only the type of a frame is read, at its front. Its JSON is parsed if a rule or the state
+needs it; audio is never decoded here, because its length shows its duration.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from replay.findings.rules.tools import GRACE_S
 from replay.findings.rules.turns import STILL_S
 
 PER_SESSION, PER_WATCHER = 100, 2_000
-"""Findings kept; further ones are counted."""
+"""Findings kept per session, and in all. Further ones are counted."""
 MAX_ATTEMPTS = 200
 _FRONT = 128
 """Characters at either end of a message in which its type is looked for."""
@@ -43,7 +43,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Watch:
-    """One connection. Times are seconds since it opened."""
+    """One watched connection. Times are seconds since it opened."""
 
     def __init__(self, watcher: Watcher, session: str, call: CallState, attempt: Attempt) -> None:
         self.session = session
@@ -51,18 +51,19 @@ class Watch:
         self.attempt = attempt
         self.findings: list[Finding] = []
         self.more = 0
-        """Findings that were not kept."""
+        """Findings beyond PER_SESSION."""
         self._watcher = watcher
         self._reported: set[tuple[str, str]] = set()
         self._frames = 0
         self._around = 0
-        """Bytes of an audio delta beside its sound, by the first one; looking into each costs more than all else."""
+        """Bytes of an audio delta besides its audio, measured once: measuring each would cost more than everything
+        else."""
         self.due: float | None = None
-        """When something will be overdue if nothing happens till then; whoever has a clock calls `tick`."""
+        """When a rule may find something without a further frame. Whoever has a clock then calls `tick`."""
         self._looked = 0.0
         self._over = False
 
-    # Live frames, as they are on the wire.
+    # Live frames, as on the wire.
 
     def sent(self, at: float, data: str | bytes) -> None:
         """The client sent a message."""
@@ -72,7 +73,7 @@ class Watch:
         try:
             if isinstance(data, bytes):
                 self.call.audio.packet(at, data)
-            elif "\\" not in data and (start := _sound_at(data)):  # some write / as \/, which is no base64
+            elif "\\" not in data and (start := _sound_at(data)):  # some clients write / as \/
                 self.call.audio.append(at, data, start, data.find('"', start), not self.call.vad)
             else:
                 self._client_event(at, data)
@@ -83,7 +84,7 @@ class Watch:
             self._stop_watching()
 
     def received(self, at: float, frame: Text | Binary) -> None:
-        """The service sent a message."""
+        """The server sent a message."""
         if self._over:
             return
         self._frames += 1
@@ -113,14 +114,16 @@ class Watch:
         self._step(CallStep(at, "received", *_read(data), self._frames - 1))
 
     def _stop_watching(self) -> None:
-        """A mistake in a rule must not end a call."""
-        _LOG.exception("session %s: error inside the findings; it is not watched any more", self.session)
+        """An error in a rule must not end a call."""
+        _LOG.exception("session %s: error in a findings rule; the session is no longer watched", self.session)
         self._over = True
 
-    # Recorded ones, which were parsed already.
+    # Recorded frames, already parsed.
 
     def recorded(self, step: CallStep, sound: bytes | str | None = None, *, seconds: float | None = None) -> None:
-        """A recorded frame. `sound` is what it carries, if that is its kind; `seconds` how long it is, if told."""
+        """A recorded frame. `sound`: the audio in it, if it carries audio. `seconds`: its duration, if the recording
+        has it.
+        """
         self._frames += 1
         call, at = self.call, step.at
         if sound is None:
@@ -137,21 +140,21 @@ class Watch:
                 self._look(at)
 
     def opened(self) -> None:
-        """Look at the handshake."""
+        """Check the handshake."""
         self._run(CallStep(0.0, "sent", OPENED))
 
     def tick(self, at: float) -> None:
-        """Time has passed: what is overdue is told."""
+        """Time has passed: report what is overdue."""
         if not self._over:
             self._now(TICK, at)
             self.due = overdue(self.call, at)
 
     def hung_up(self) -> None:
-        """The client closes the connection, and nobody did before it."""
+        """The client closes the connection before the server does."""
         self.attempt.hung_up = True
 
     def closed(self, at: float) -> None:
-        """The connection is over."""
+        """The connection ended."""
         self.tick(at)
         if not self._over:
             self._now(CLOSED, at)
@@ -183,7 +186,7 @@ class Watch:
                 self._report(rule, levels[rule.id], found, step)
 
     def judge(self, rule: Rule, found: Iterable[Found]) -> None:
-        """Take in what a rule says that does not look by itself."""
+        """Report what a rule found that looks at no step."""
         if (level := self._watcher.levels[rule.id]) != "off":
             for each in found:
                 self._report(rule, level, each, CallStep(self._looked, "sent", CLOSED, number=max(0, self._frames - 1)))
@@ -207,7 +210,11 @@ class Watch:
 
 @dataclass
 class Watcher:
-    """All connections of one server, or of one recording: what a client does from one to the next shows only here."""
+    """All connections of one server or one recording. Only here do mistakes show that a client makes across
+    connections.
+
+    `levels`: which rules are on. `log`: called with each new finding and its rule; once only for an advisory rule.
+    """
 
     levels: Levels = field(default_factory=Levels)
     log: Callable[[Finding, Rule], None] | None = None
@@ -229,7 +236,7 @@ class Watcher:
         timed: bool = True,
         conversation: str = "",
     ) -> Watch:
-        """Begin to watch a connection that was let in at `now`, in seconds of whatever clock."""
+        """Begin to watch a connection that was accepted at `now`, in seconds on a clock that all connections share."""
         call = CallState(service, handshake, timed=timed, write_tools=self.levels.write_tools)
         call.earlier_attempts = tuple(self.attempts)
         attempt = Attempt(handshake, now, conversation=conversation)
@@ -243,7 +250,7 @@ class Watcher:
     def refused(
         self, service: str | None, handshake: Handshake, now: float, status: int, retry_after_s: float | None
     ) -> None:
-        """A connection was not let in."""
+        """The server refused a connection at `now`."""
         call = CallState(service, handshake)
         call.earlier_attempts, call.opened_at = tuple(self.attempts), now
         watch = Watch(self, "", call, Attempt(handshake, now, status, retry_after_s))
@@ -251,21 +258,24 @@ class Watcher:
         watch.opened()
 
     def browser_call(self, handshake: Handshake, now: float) -> None:
-        """A request for a client secret."""
+        """Somebody asked for a client secret."""
         call = CallState(None, handshake)
         watch = Watch(self, "", call, Attempt(handshake, now))
         watch.judge(KEY_IN_BROWSER, key_in_browser(call, CallStep(0.0, "sent", OPENED)))
 
     def ended(self) -> None:
-        """Nothing more comes."""
+        """No further connection comes."""
         watch = Watch(self, "", CallState(None, Handshake()), Attempt(Handshake(), 0.0))
         watch.judge(NO_RETRY, given_up(tuple(self.attempts)))
 
     def claim(
         self, watches: list[Watch], *, transcript: str | None = None, billable_audio_seconds: float | None = None
     ) -> list[Finding]:
-        """Judge what a client made of running totals: the caller's words as it shows them, and the seconds that it
-        counted over all these connections. Gives what is wrong with it."""
+        """Compare what a client made of running totals with what the service sent.
+
+        `transcript`: the user's words as the client shows them. `billable_audio_seconds`: what the client counted over
+        all these connections. Returns the new findings.
+        """
         seen = len(self.findings)
         for watch in watches if transcript is not None else ():
             watch.judge(APPENDED_TRANSCRIPTS, doubled(watch.call, transcript or "", "shown"))
@@ -275,13 +285,13 @@ class Watcher:
         return list(self.findings)[seen:]
 
     def reset(self) -> None:
-        """Forget what was found."""
+        """Forget all findings and connections."""
         self.findings.clear()
         self.attempts.clear()
         self._advised.clear()
 
     def note(self, finding: Finding, rule: Rule) -> None:
-        """Keep a finding, and tell who wants to know. Advice is told once, not for each connection."""
+        """Keep a finding and log it. An advisory rule is logged once, not for each connection."""
         self.findings.append(finding)
         if self.log is not None and rule.id not in self._advised:
             self.log(finding, rule)
@@ -290,7 +300,11 @@ class Watcher:
 
 
 def overdue(call: CallState, now: float) -> float | None:
-    """The next instant later than `now` at which a rule may find something without a frame; None if there is none."""
+    """The next instant after `now` at which a rule may find something without a frame, in seconds; None if there is
+    none.
+
+    Services answer most mistakes with silence, so a call must be checked again when nothing happens.
+    """
     if not call.results and call.speech_at is None:  # most of the time
         return None
     instants = []
@@ -303,7 +317,7 @@ def overdue(call: CallState, now: float) -> float | None:
 
 
 def _sound_at(data: str) -> int:
-    """Where the sound in a client's append begins, found without parsing; 0 for any other message."""
+    """The position of the base64 in a client's append, found without parsing; 0 for any other message."""
     if data.find(APPEND, 0, _FRONT) < 0 and data.find(APPEND, max(0, len(data) - _FRONT)) < 0:
         return 0
     key = data.find('"audio"', 0, 2 * _FRONT)
@@ -318,7 +332,7 @@ def _without_sound(data: bytes) -> int:
 
 
 def _read(data: str | bytes) -> tuple[str, Event]:
-    """Type and event of a message; an empty type for what is none."""
+    """Type and event of a message; an empty type for what is no event."""
     try:
         event = orjson.loads(data)
     except ValueError:

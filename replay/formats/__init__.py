@@ -1,4 +1,1 @@
-"""Other tools' recordings as one neutral conversation: what was sent, what came, where the connection ended.
-
-Not a cassette: there are no times, and frames are parsed JSON, not bytes. Each format is a module of its own.
-"""
+"""File formats: other tools' recordings in, HAR, JSON lines, WAV and HTML out. Each format is a module."""

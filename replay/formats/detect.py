@@ -1,8 +1,8 @@
-"""Which kind of recording a file is, by its content, and how each kind becomes a cassette.
+"""Detects the format of a recording by its content, and turns it into the records of a cassette.
 
-Only what a file proves is claimed: frames of a HAR or of lines are as they were exported, those of a YAML are written
-anew from parsed values, and none of them can show that a live service made them. So `hand` is the origin unless the one
-who imports vouches for more.
+The result claims only what the file proves. Frames of a HAR or of JSON lines are as they were exported; those of a YAML
+are serialized again from parsed values. No file proves that a live service made it, so the origin is `hand` unless the
+user gives another one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KINDS = "a HAR with WebSocket messages, a YAML of pydantic-ai's tests, or lines
 
 
 Format = Literal["har", "jsonl", "lines", "pydantic-ai"]
-"""HAR; a cassette that `export --jsonl` wrote; plain lines of JSON; YAML of pydantic-ai's tests."""
+"""HAR; a cassette exported by `export --jsonl`; plain JSON lines; the YAML of pydantic-ai's tests."""
 
 
 def read_recording(path: str | os.PathLike[str]) -> Recording:
@@ -51,9 +51,9 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
 
 
 def read(path: Path, *, origin: Origin = "hand", imported_at: datetime, tool: str) -> Tape:
-    """A recording of another tool, as a cassette. Where a file has no date, `imported_at` is its date.
+    """Another tool's recording, as a cassette. `imported_at` is the date of a file that has none.
 
-    Raises UnreadableRecording, and OSError if it cannot be read.
+    Raises UnreadableRecording, and OSError if the file cannot be read.
     """
     if path.stat().st_size > MOST_BYTES:
         raise UnreadableRecording(f"{path}: more than {MOST_BYTES} bytes; split the recording")
@@ -122,7 +122,7 @@ def _from_conversation(conversation: Conversation, origin: Origin, at: datetime,
 
 
 def _finished(records: list[Record], origin: Origin, at: datetime, tool: str) -> Tape:
-    """With handshakes made up for connections that have none, since players and readers go by them."""
+    """Adds handshakes to connections without one, because players and readers need them."""
     opened = [_handshake(connection, records) for connection in sorted({record.connection for record in records})]
     for pair in opened:
         place = next(at for at, record in enumerate(records) if record.connection == pair[0].connection)
@@ -132,14 +132,14 @@ def _finished(records: list[Record], origin: Origin, at: datetime, tool: str) ->
 
 
 def _ends(records: list[Record]) -> list[Record]:
-    """For connections that never end: browsers do not export close frames. 1005 says that how it ended is not known."""
+    """Close frames for connections without an end: browsers do not export close frames. Code 1005 means: not known."""
     opened = {record.connection for record in records if isinstance(record.content, Text | Binary)}
     ended = {record.connection for record in records if isinstance(record.content, Close | Reset)}
     return [Record(records[-1].at_us, connection, "sent", Close(1005)) for connection in sorted(opened - ended)]
 
 
 def _handshake(connection: int, records: list[Record]) -> list[Record]:
-    """What the client will have asked for: the model, and the conversation if it was one it had before."""
+    """What the client has probably asked for: the model, and the conversation if an earlier connection had it."""
     model, conversation, earlier = None, None, set()
     for record in records:
         match _event(record):

@@ -1,9 +1,9 @@
-"""HAR, the HTTP archive, with `_webSocketMessages` beside a socket's entry: what browsers' tools and proxies export.
+"""HAR (HTTP archive) with `_webSocketMessages` beside a socket's entry, as browsers and proxies export it.
 
 Chrome (since 76), mitmproxy (since 9) and Playwright (since mid-2026, with `content: "embed"`) write the same form:
-`{type: send|receive|error, time, opcode: 1|2, data}`, time in seconds of the clock, binary data in base64. Playwright
-may give times of a clock that starts anywhere; then the first message is taken to come with the answer to the
-handshake. Nobody writes close frames but this module, as opcode 8 with the frame's own payload in base64.
+`{type: send|receive|error, time, opcode: 1|2, data}`, with `time` in Unix seconds and binary data in base64. Playwright
+may use a clock that starts anywhere; the first message is then placed at the handshake's response. Close frames are in
+HARs of this module only, as opcode 8 with the frame's payload in base64.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ _SAME_CLOCK_S = 86_400.0
 
 
 def inflated(data: bytes, source: str) -> bytes:
-    """What a compressed archive (mitmproxy's .zhar) holds. Raises UnreadableRecording."""
+    """The content of a compressed archive (mitmproxy's .zhar). Raises UnreadableRecording."""
     unpacker = zlib.decompressobj()
     try:
         plain = unpacker.decompress(data, MOST_BYTES + 1)
     except zlib.error as problem:
-        raise UnreadableRecording(f"{source}: not a compressed archive ({problem}); export it as .har") from problem
+        raise UnreadableRecording(
+            f"{source}: not a readable compressed archive ({problem}); export it as .har"
+        ) from problem
     if len(plain) > MOST_BYTES:
         raise UnreadableRecording(f"{source}: unpacks to more than {MOST_BYTES} bytes; export fewer entries")
     return plain
 
 
 def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]:
-    """The URL of the first socket, when it opened, all records, and when they end in microseconds.
+    """The URL of the first socket, the time when it opened, all records, and the time of the last one in microseconds.
 
-    Of several sockets, those that look like realtime ones are taken, or all if none does. Raises UnreadableRecording.
+    Sockets with `realtime` in their URL are taken, or all if there is none. Raises UnreadableRecording.
     """
     entries = document.get("log", {}).get("entries") if isinstance(document, dict) else None
     if not isinstance(entries, list):
@@ -52,7 +54,9 @@ def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]
     try:
         sockets = [_Entry(entry) for entry in entries if _is_socket(entry)]
     except (KeyError, TypeError, ValueError) as problem:
-        raise UnreadableRecording(f"{source}: an entry of a socket lacks what HAR asks for ({problem!r})") from problem
+        raise UnreadableRecording(
+            f"{source}: an entry of a socket lacks a field that HAR requires ({problem!r})"
+        ) from problem
     sockets = [each for each in sockets if "realtime" in each.url] or sockets
     if not sockets:
         raise UnreadableRecording(
@@ -74,7 +78,7 @@ def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]
 
 
 def document(header: Header, records: Iterable[Record], version: str) -> dict[str, Any]:
-    """A cassette as HAR. Where sound was left out, a tone of its length stands in; what was dropped is not there."""
+    """A cassette as a HAR document. Removed audio becomes a tone of its length; dropped content is left out."""
     start = datetime.fromisoformat(header.recorded_at.replace("Z", "+00:00"))
     entries: dict[int, dict[str, Any]] = {}
     for record in records:
@@ -116,7 +120,7 @@ class _Entry:
                 yield Record(offset_us + at_us, connection, way, frame)
 
     def _times_us(self) -> list[int]:
-        """Of each message since the socket's beginning, never backwards."""
+        """Microseconds of each message since the socket's start, never decreasing."""
         times = [float(message["time"]) for message in self._messages]
         start = self.opened.timestamp()
         if times and abs(times[0] - start) > _SAME_CLOCK_S:
@@ -128,7 +132,7 @@ class _Entry:
 
 
 def _frame(message: dict[str, Any]) -> Text | Binary | Close | Reset | None:
-    """Pings and pongs are not part of a conversation. Raises ValueError."""
+    """Pings and pongs are no part of a conversation: None. Raises ValueError."""
     kind, opcode, data = message["type"], message.get("opcode", _TEXT), message.get("data", "")
     if kind == "error":
         return Reset()
@@ -146,7 +150,7 @@ def _frame(message: dict[str, Any]) -> Text | Binary | Close | Reset | None:
 
 
 def _headers(half: dict[str, Any]) -> Headers:
-    """Without those of HTTP/2 itself (`:path`)."""
+    """Without the pseudo-headers of HTTP/2 (`:path`)."""
     pairs = ((str(pair["name"]), str(pair["value"])) for pair in half.get("headers") or [])
     return tuple(pair for pair in pairs if not pair[0].startswith(":"))
 
@@ -157,7 +161,7 @@ def _without_query(url: str) -> str:
 
 
 def _isoformat(text: str) -> str:
-    """As Python 3.10 reads it: no Z, and three or six digits after the point."""
+    """In the form that Python 3.10 parses: no Z, and six digits after the point."""
     text = text.replace("Z", "+00:00")
     head, point, rest = text.partition(".")
     if not point:
@@ -242,5 +246,5 @@ def _named(headers: Headers) -> list[dict[str, str]]:
 
 
 def dumps(value: dict[str, Any]) -> str:
-    """As a file: ASCII, so that lone surrogates survive."""
+    """The text of a file: ASCII only, so that lone surrogates survive."""
     return json.dumps(value, ensure_ascii=True, indent=1)

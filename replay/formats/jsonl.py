@@ -1,8 +1,8 @@
-"""Cassettes as lines of JSON: for grep, jq and spreadsheets, and back again without loss.
+"""JSON lines: cassettes for grep, jq and spreadsheets, and back without loss.
 
-The first line is the header, each further one a record, the last one the end. A message is a string (`data`), not the
-object it holds, so that no tool on the way can change a byte of it; what is no UTF-8 is in `base64`. Also reads the
-plain lines that people write themselves: `{"dir": "in", "t": 1.25, "ev": {"type": …}}`, t in seconds.
+The first line is the header, each further line a record, the last line the end. A message is a string (`data`) and not
+the object in it, so that no tool can change its bytes; bytes that are not UTF-8 are in `base64`. Also reads plain lines
+written by hand or by scripts: `{"dir": "in", "t": 1.25, "ev": {"type": …}}`, with `t` in seconds.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NAMES = {
 
 
 def lines(header: Header, records: Iterable[Record], end_us: int) -> Iterator[str]:
-    """A cassette's lines, without line ends."""
+    """The lines of a cassette, without line ends."""
     yield _dumped({MARK: VERSION, **asdict(header)})
     for record in records:
         head = {"at_us": record.at_us, "connection": record.connection, "way": record.way}
@@ -57,7 +57,7 @@ def lines(header: Header, records: Iterable[Record], end_us: int) -> Iterator[st
 
 
 def is_header(line: bytes) -> bool:
-    """Whether a first line is that of an exported cassette."""
+    """Whether a line is the header of an exported cassette."""
     value = _parsed(line)
     return isinstance(value, dict) and MARK in value
 
@@ -70,19 +70,19 @@ def parse(data: bytes, source: str) -> Tape:
     for number, row in rows[1:]:
         if row.get("kind") == "end":
             if number != rows[-1][0]:
-                raise UnreadableRecording(f"{source}:{number + 1}: lines after the end; cut them off")
-            return Tape(header, tuple(records), _whole(row, "at_us", source, number))
+                raise UnreadableRecording(f"{source}:{number + 1}: lines after the end; remove them")
+            return Tape(header, tuple(records), _microseconds(row, "at_us", source, number))
         try:
             records.append(_record(row))
         except (KeyError, TypeError, ValueError) as problem:
-            raise UnreadableRecording(f"{source}:{number}: no record ({problem}); export it again") from problem
+            raise UnreadableRecording(f"{source}:{number}: not a record ({problem}); export it again") from problem
     raise UnreadableRecording(f"{source}: cut off after {len(records)} records, no line of kind `end`; export it again")
 
 
 def plain(data: bytes, source: str) -> list[tuple[float, Way, bytes]]:
-    """Seconds, way and message of each plain line. Raises UnreadableRecording.
+    """Seconds, direction and message of each plain line. Raises UnreadableRecording.
 
-    Times may be seconds of the call or of the clock, or milliseconds of the clock; the first line is then 0.
+    Times may be seconds of the call, Unix seconds or Unix milliseconds. With Unix times the first line is at 0.
     """
     found = [(number, *_plain(row, f"{source}:{number}")) for number, row in _rows(data, source)]
     first = found[0][1]
@@ -94,7 +94,7 @@ def plain(data: bytes, source: str) -> list[tuple[float, Way, bytes]]:
 def _plain(row: dict[str, Any], where: str) -> tuple[float, Way, bytes]:
     way = _WAYS.get(str(_one_of(row, "way")).lower())
     if way is None:
-        raise UnreadableRecording(f"{where}: expected `dir`, one of {', '.join(sorted(_WAYS))}")
+        raise UnreadableRecording(f"{where}: not a recording: JSON lines need `dir` (in or out), `t` and `ev`")
     at = _one_of(row, "time")
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 1e14:
         raise UnreadableRecording(f"{where}: expected `t`, a number of seconds from 0")
@@ -117,10 +117,10 @@ def _rows(data: bytes, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         count += 1
         if len(line) > MOST_LINE or count > MOST_RECORDS:
-            raise UnreadableRecording(f"{source}:{number}: more than is taken; split the recording")
+            raise UnreadableRecording(f"{source}:{number}: a line or a file too large; split the recording")
         row = _parsed(line)
         if not isinstance(row, dict):
-            raise UnreadableRecording(f"{source}:{number}: expected one JSON object; take this line out")
+            raise UnreadableRecording(f"{source}:{number}: expected one JSON object; remove this line")
         yield number, row
     if not count:
         raise UnreadableRecording(f"{source}: it is empty")
@@ -229,7 +229,7 @@ def _raw(name: str, row: dict[str, Any]) -> bytes:
     return text.encode()
 
 
-def _whole(row: dict[str, Any], name: str, source: str, number: int) -> int:
+def _microseconds(row: dict[str, Any], name: str, source: str, number: int) -> int:
     value = row.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
         raise UnreadableRecording(f"{source}:{number}: expected `{name}`, a whole number of microseconds")

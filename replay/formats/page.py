@@ -1,7 +1,8 @@
-"""A recording as one HTML page: the call on a time axis, what was said, the tools, the cost. No script, no network.
+"""A recording as one HTML page: the call on a time axis, the transcript, the tool calls, the cost. No script, no
+network.
 
-The page forbids itself everything but its own style sheet (by hash), so nothing that was said in a call can do anything
-when the page is opened; besides, all text is escaped. Lengths are attributes of the drawing, never styles.
+The page's policy forbids everything but its own style sheet (by hash), so nothing that was said in a call can act when
+the page is opened. All text is escaped as well. Lengths are attributes of the drawing, never styles.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ _PX_PER_S = (120.0, 60.0, 30.0, 12.0, 4.0, 1.0)
 _WIDEST = 12_000
 _LANE = 74
 _MOST_LINES = 2000
-"""Of transcript on one page."""
+"""Transcript lines on one page."""
 _NAMES: dict[Way, str] = {"sent": "caller", "received": "service"}
 
 
 def render(header: Header, recording: Recording, *, title: str) -> str:
-    """The page. Its size follows the length of the call, not of its sound."""
+    """The page. Its size follows the length of the call, not the size of its audio."""
     transcript, sound = transcript_of(recording), soundtrack(recording)
     seconds = max([transcript.seconds, 1.0, *(piece.end_s for piece in sound.pieces)])
     digest = b64encode(sha256(_STYLE.encode()).digest()).decode()
@@ -67,10 +68,10 @@ def _cards(header: Header, recording: Recording, transcript: Transcript, sound: 
     spoke = dict(sides(sound))
     figures = [
         ("cost", _total(header, recording)),
-        ("sound of the caller", f"{spoke['sent']:.1f} s"),
-        ("sound of the service", f"{spoke['received']:.1f} s"),
-        ("answers", str(len(transcript.responses))),
-        ("first sound after", f"{sorted(waits)[len(waits) // 2]:.0f} ms" if waits else "–"),
+        ("user audio", f"{spoke['sent']:.1f} s"),
+        ("service audio", f"{spoke['received']:.1f} s"),
+        ("responses", str(len(transcript.responses))),
+        ("median time to first audio", f"{sorted(waits)[len(waits) // 2]:.0f} ms" if waits else "–"),
         ("tool calls", str(len(transcript.tool_calls))),
         ("connections", str(len(recording.lines))),
     ]
@@ -105,13 +106,13 @@ def _timeline(transcript: Transcript, sound: Soundtrack, seconds: float, left_ou
             x, wide = _LEFT + response.requested_s * scale, (response.first_s - response.requested_s) * scale
             y = 34 + _LANE + _LANE - 12
             yield (
-                f'<rect class="wait" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="4" rx="2"><title>first sound after '
+                f'<rect class="wait" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="4" rx="2"><title>first audio after '
                 f"{1000 * (response.first_s - response.requested_s):.0f} ms</title></rect>"
             )
     yield "</svg></div>"
-    text = "Sound lies where it crossed the wire, or after the sound before it has played; bars below are waits."
+    text = "Audio begins where it crossed the wire, or when the audio before it has played. Bars show waiting times."
     if left_out:
-        text += " The loudness of sound that the recording left out is that of its message."
+        text += " Where the recording left audio out, the drawing shows its peak level."
     yield f'<p class="small">{text}</p>'
 
 
@@ -145,7 +146,7 @@ def _lane(sound: Soundtrack, side: Way, top: float, seconds: float, scale: float
 
 
 def _placed(marks: Sequence[tuple[float, str]], scale: float) -> Iterator[tuple[float, str, int]]:
-    """Each mark on the first row where it covers no other."""
+    """Each label, on the first row where it covers no other."""
     ends: list[float] = []
     for at_s, text in marks:
         x, short = _LEFT + at_s * scale, text if len(text) <= 60 else f"{text[:59]}…"
@@ -165,7 +166,7 @@ def _flags(marks: list[tuple[float, str, int]], kind: str, top: float, alarms: l
 
 
 def _transcript(transcript: Transcript) -> Iterator[str]:
-    """In order of time; where two things happen at once, words go before calls and calls before notes."""
+    """In order of time. At the same time, words go before tool calls and tool calls before notes."""
     order: list[tuple[float, int, Utterance | CalledTool | Note]] = [
         *((said.at_s, 0, said) for said in transcript.utterances),
         *((call.at_s, 1, call) for call in transcript.tool_calls),
@@ -177,7 +178,7 @@ def _transcript(transcript: Transcript) -> Iterator[str]:
         when = f"<time>{_clock(at_s, fine=True)}</time>"
         match each:
             case Utterance(who=who, text=text):
-                marks = f"{' <i>typed</i>' * each.typed}{' <i>cut off</i>' * each.cut}"
+                marks = f"{' <i>typed</i>' * each.typed}{' <i>interrupted</i>' * each.cut}"
                 yield f'<li class="{who}">{when}<p>{escape(text)}{marks}</p></li>'
             case CalledTool():
                 yield f'<li class="tool">{when}{_call(each)}</li>'
@@ -185,7 +186,7 @@ def _transcript(transcript: Transcript) -> Iterator[str]:
                 yield f'<li class="note{" alarm" * each.alarm}">{when}<p>{escape(text)}</p></li>'
     yield "</ol>"
     if len(order) > _MOST_LINES:
-        yield f'<p class="small">{len(order) - _MOST_LINES} more are left out.</p>'
+        yield f'<p class="small">{len(order) - _MOST_LINES} more lines are left out.</p>'
 
 
 def _call(call: CalledTool) -> str:
@@ -212,14 +213,14 @@ def _cost(header: Header, recording: Recording) -> Iterator[str]:
     except (NoPrice, ValueError) as unknown:
         yield f"<p>{escape(str(unknown))}</p></section>"
         return
-    yield "<table><thead><tr><th>what</th><th>how much</th><th>USD</th></tr></thead><tbody>"
+    yield "<table><thead><tr><th>item</th><th>quantity</th><th>USD</th></tr></thead><tbody>"
     for entry in found.entries:
         amount = f"{float(entry.quantity):,.2f} {entry.unit}"
         yield f"<tr><td>{escape(entry.what)}</td><td>{escape(amount)}</td><td>{float(entry.usd):.6f}</td></tr>"
     yield f"</tbody><tfoot><tr><td>total</td><td></td><td>{found.usd:f}</td></tr></tfoot></table>"
     text = f"Prices of {found.on} ({found.source})."
     if found.server_vad:
-        text += f" Under server VAD the call may be billed by its duration, {found.lasted_s:.1f} s, instead."
+        text += f" Under server VAD the service may bill the duration instead: {found.lasted_s:.1f} s."
     yield f'<p class="small">{escape(text)}</p></section>'
 
 

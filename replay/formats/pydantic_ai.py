@@ -1,7 +1,7 @@
-"""Reads the WebSocket recordings of pydantic-ai's tests: YAML, `version: 1` and an ordered list of `interactions`.
+"""Reads the WebSocket recordings of pydantic-ai's tests: YAML, `version: 1`, an ordered list of `interactions`.
 
-Each is `{kind: message, direction: sent|received, data: EVENT}` or `{kind: close, code, reason}`. The files hold no
-times, and payloads of audio may be cut short. Writing this format is not offered.
+Each is `{kind: message, direction: sent|received, data: EVENT}` or `{kind: close, code, reason}`. The files have no
+times, and their audio may be shortened. realtape does not write this format.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from replay.cassette.conversation import Closed, Conversation, ConversationStep,
 _MOST_BYTES = 256 * 1024 * 1024
 _MOST_VALUES = 5_000_000
 _DEEPEST = 64
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster, and not always built
+_LOADER: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # the C loader is ten times faster, and not always available
 
 
 def read(path: Path) -> Conversation:
-    """The recording in a file. Raises UnreadableRecording for any other content, OSError if it cannot be read."""
+    """The recording in a file. Raises UnreadableRecording for any other content, OSError if the file cannot be read."""
     if path.stat().st_size > _MOST_BYTES:
         raise UnreadableRecording(f"{path}: more than {_MOST_BYTES} bytes; split the recording")
     return parse(path.read_bytes(), name=path.stem, source=str(path))
@@ -31,7 +33,7 @@ def parse(data: bytes | str, *, name: str = "recording", source: str = "recordin
     """The recording in YAML text. `source` is named in errors. Raises UnreadableRecording."""
     try:
         document = yaml.load(data, _LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes no text can be made of
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: undecodable bytes
         raise UnreadableRecording(f"{source}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(document, Mapping) or not isinstance(document.get("interactions"), list):
         raise UnreadableRecording(f"{source}: expected a mapping with a list `interactions`")
@@ -58,7 +60,7 @@ def _step(interaction: Any, where: str, left: list[int]) -> ConversationStep:
 
 
 def _check_json(value: Any, where: str, left: list[int], depth: int = 0) -> None:
-    """YAML can say what JSON cannot: dates, aliases that unfold without end. Neither is an event."""
+    """YAML has values that JSON has not: dates, and aliases that expand without limit. No event contains them."""
     left[0] -= 1
     if left[0] < 0 or depth > _DEEPEST:
         raise UnreadableRecording(f"{where}: too large or too deep for an event")

@@ -1,4 +1,4 @@
-"""A whole conversation on its way into a cassette, and the writing of it: cleaned of secrets, all or nothing."""
+"""A complete conversation on its way into a cassette. Writing removes secrets, and happens completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from replay.cassette.records import Header, Record
 from replay.cassette.scrub import Scrubber
 
 MOST_BYTES = 256 << 20
-"""Of a file to import."""
+"""Bytes of a file to import."""
 MOST_RECORDS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """A cassette's header, its records in order, and when it ended."""
+    """The content of a cassette: header, records in order, and when it ended, in microseconds."""
 
     header: Header
     records: tuple[Record, ...]
@@ -26,7 +26,7 @@ class Tape:
 
 
 def write(tape: Tape, path: Path, *, secrets: Iterable[str] = (), overwrite: bool = False) -> int:
-    """Write a cassette and give the number of its records. Raises CannotRecord; `path` is then as it was."""
+    """Write a cassette. Returns the number of records. Raises CannotRecord; `path` is then unchanged."""
     if path.exists() and not overwrite:
         raise CannotRecord(f"{path} is there already; choose another name")
     target = path.resolve()

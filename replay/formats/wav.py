@@ -1,7 +1,7 @@
-"""A recording as WAV files: each turn by itself, and the call in stereo, left the caller and right the service.
+"""A recording as WAV files: each turn by itself, and the call in stereo, left the user and right the service.
 
-16-bit PCM. Turns keep the rate they were sent at; the call is laid out at 24 kHz on the time axis of the wire (see
-soundtrack.py). Sound that a recording left out comes back as a tone of its length.
+16-bit PCM. Turns keep their sample rate. The call is at 24 kHz, on the time axis of the wire (see soundtrack.py). Audio
+that the recording left out is a tone of its length.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CALL = "call.wav"
 
 
 def write(recording: Recording, folder: Path) -> list[Path]:
-    """Write the files into a folder, which is made, and give their paths. Raises OSError and TooLong."""
+    """Write the files into a folder, creating it. Returns their paths. Raises OSError and TooLong."""
     found = soundtrack(recording)
     folder.mkdir(parents=True, exist_ok=True)
     written = [_write_call(found, folder / CALL)]

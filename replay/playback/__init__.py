@@ -1,1 +1,1 @@
-"""Playing a cassette: as the service, frame by frame, or as the client."""
+"""Playing a recording: as the server, frame by frame, or as the client."""

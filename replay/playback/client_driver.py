@@ -1,11 +1,12 @@
-"""A tape's client driven at any endpoint: the recorded frames go out again, and what comes back is held against it.
+"""Replays the client of a recording: sends its frames to a server and compares the server's events with the recorded
+ones.
 
-What the recorded client had waited for is waited for here. Sound flows at its recorded pace, as a microphone does; all
-else goes out once as many answers have come as the recorded client had seen, and as long after them. Ids of the service
-are those of this endpoint, calls of tools are answered from the tape. Connections follow one another as on the tape;
-those that were open side by side are driven one after the other.
+Audio goes out at its recorded pace, like a microphone's. Every other frame goes out once as many server events have
+arrived as the recorded client had seen, and as long after them. Ids of the service are replaced by those of this
+server; tool calls are answered with the recorded results. Connections follow one another as recorded. Connections that
+were open at the same time are replayed one after the other.
 
-The tape decides what is said; nothing here knows a conversation's sense. See diff.py for what counts as drift.
+Whether the conversation makes sense is not judged. compare.py defines the differences.
 """
 
 from __future__ import annotations
@@ -30,34 +31,34 @@ from replay.diff.compare import Difference, compare
 from replay.playback.id_map import IdMap
 
 PATIENCE_S = 15.0
-"""How long an answer may take more than on the tape before the tape goes on without it."""
+"""How much later than recorded a server event may come, in seconds, before the replay goes on without it."""
 STREAM_GAP_S = 0.5
-"""Sound that follows sound within this is one stream from a microphone, and waits for nothing."""
+"""Audio that follows audio within this many seconds is one stream, and waits for no event."""
 TICK_S = 1e-6
-"""What is due within this is due now: clocks are floats, and a wait of less may not move them."""
+"""What is due within this many seconds is due now: clocks are floats, and a shorter wait may not move them."""
 MAX_MESSAGE = 64 << 20
 CLOSE_WAIT_S = 5.0
 _TURN_WORDS = frozenset({"session.update", "input_audio_buffer.commit", "input_audio_buffer.clear"})
-"""What sound never overtakes."""
+"""Events that audio must not overtake."""
 
 _MILESTONES = frozenset(
     """session.created session.updated conversation.created conversation.item.deleted conversation.item.truncated
     input_audio_buffer.committed input_audio_buffer.cleared response.created response.function_call_arguments.done
     response.done error""".split()
 )
-"""Events that come whatever the sound is like; of the others none is waited for."""
+"""Events that come whatever the audio is. The replay waits for these and no others."""
 _KEPT_QUERY = "scrubbed:"
 
 Note = Callable[[int, Way, Content], None]
 
 
 class CannotReplay(Exception):
-    """The endpoint cannot be used, or the tape holds nothing to send. The message says what to do."""
+    """The server cannot be used, or the recording has nothing to send. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When to stop. `prices` are needed for `max_usd`."""
+    """When to stop: seconds, or USD. `max_usd` needs `prices`."""
 
     max_seconds: float | None = None
     max_usd: Fraction | None = None
@@ -69,7 +70,11 @@ UNLIMITED = Limits()
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of it: the service's events on the tape and here, what was waited for in vain, what ended it early."""
+    """The result of a replay.
+
+    `expected`, `received`: the recorded and the actual server events. `overdue`: what the replay waited for in vain.
+    `stopped`: the limit that ended it early, or None. `usd`: its cost.
+    """
 
     expected: list[Event] = field(default_factory=list)
     received: list[Event] = field(default_factory=list)
@@ -78,17 +83,22 @@ class Outcome:
     usd: Fraction = Fraction(0)
 
     def drift(self) -> list[Difference]:
-        """How the answers differ in form; empty if they do not."""
+        """The differences in form; empty if there are none."""
         return compare(self.expected, self.received)
 
     @property
     def same(self) -> bool:
-        """Whether everything went as on the tape."""
+        """Whether the replay was complete and equal to the recording."""
         return self.stopped is None and not self.overdue and not self.drift()
 
 
 class ClientDriver:
-    """One drive of a tape. `note` is told everything that crosses, by connection; `speed` 2 is twice as fast."""
+    """Replays one recording.
+
+    `url`: the server's WebSocket address. `api_key`: sent as a Bearer token. `speed`: 2 is twice as fast. `limits`: see
+    Limits. `note`: called with connection, direction and content of everything that crosses. `patience_s`: see
+    PATIENCE_S.
+    """
 
     def __init__(
         self,
@@ -103,7 +113,7 @@ class ClientDriver:
     ) -> None:
         self.outcome = Outcome()
         self.opened_s: float | None = None
-        """When the first connection was dialled, on the loop's clock."""
+        """When the first connection was opened, on the event loop's clock."""
         self._lines = [line for line in recording.lines if not line.refused]
         self._url = url
         self._api_key = api_key
@@ -115,9 +125,9 @@ class ClientDriver:
         self._spent = Fraction(0)
 
     async def run(self) -> Outcome:
-        """Drive the whole tape. Raises CannotReplay when a connection does not come about."""
+        """Replay the whole recording. Raises CannotReplay if a connection cannot be opened."""
         if not any(moment.way == "sent" for line in self._lines for moment in line.moments):
-            raise CannotReplay("nothing on the tape was sent by a client; record a call, or take another tape")
+            raise CannotReplay("the recording has no frame of a client; record a call, or give another recording")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._lines_in_order(), self._limits.max_seconds)
             return self.outcome
@@ -162,7 +172,7 @@ class ClientDriver:
             self._spent += driver.usd
 
     def _address(self, line: Line) -> str:
-        """The endpoint with what the recorded client asked for; what the address itself asks for goes first."""
+        """The address with the recorded client's query. Parameters of the address itself take precedence."""
         parts = urlsplit(self._url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         recorded = parse_qsl(urlsplit(line.request.target).query, keep_blank_values=True) if line.request else []
@@ -172,7 +182,7 @@ class ClientDriver:
         return urlunsplit(parts._replace(query=urlencode(query), fragment=""))
 
     def spent(self, so_far: Fraction) -> bool:
-        """Whether the money is used up; a reason to stop is then noted."""
+        """Whether the limit in USD is reached. The outcome then says so."""
         self.outcome.usd = self._spent + so_far
         most = self._limits.max_usd
         if most is None or self.outcome.usd < most:
@@ -182,7 +192,7 @@ class ClientDriver:
 
 
 class _ConnectionDriver:
-    """One connection: two queues, of sound and of words, and what has come."""
+    """One connection: a queue of audio, a queue of other frames, and the events that arrived."""
 
     def __init__(self, driver: ClientDriver, number: int, line: Line, socket: ClientConnection) -> None:
         self._driver = driver
@@ -196,10 +206,10 @@ class _ConnectionDriver:
         self._news = asyncio.Event()
         self._lost = False
         self._arrived_s: dict[str, list[float]] = {}
-        """By milestone, when each came."""
+        """By milestone: when each one arrived."""
         self._steps = _steps(line, driver._ids)
         self._sent_s: dict[int, float] = {}
-        """By index of a step, when it went out."""
+        """By index of a frame: when it went out."""
 
     @property
     def usd(self) -> Fraction:
@@ -207,7 +217,7 @@ class _ConnectionDriver:
         return self._meter.usd(prices, self._loop.time() - self._opened_s) if prices else Fraction(0)
 
     async def run(self) -> None:
-        """Send all there is to send, take in what comes until the tape's end has come here, hang up as the tape did."""
+        """Send all frames, receive until the recording's end was reached here, then hang up as recorded."""
         self._outcome.expected += [each.event for each in self._line.moments if each.way == "received" and each.event]
         reader = self._loop.create_task(self._read())
         try:
@@ -269,7 +279,7 @@ class _ConnectionDriver:
             self._news.set()
 
     def _due(self, step: _Send) -> float | None:
-        """When a step goes out; None while what it waits for is missing."""
+        """When a frame goes out; None while what it waits for is missing."""
         if any(index not in self._sent_s for index in step.after) or self._missing(step):
             return None
         anchors = [(self._opened_s, self._line.opened_s)]
@@ -278,7 +288,7 @@ class _ConnectionDriver:
         if step.awaits is not None and not step.awaits.given_up:
             arrivals = self._arrived_s.get(step.awaits.name, [])
             anchors.append((arrivals[step.awaits.count - 1], step.awaits.at_s))
-        # The last thing that happened on the tape before this step is the one it follows.
+        # The frame follows whatever happened last before it in the recording.
         here_s, there_s = max(anchors, key=lambda anchor: anchor[1])
         return max(here_s + max(0.0, step.at_s - there_s) / self._driver._speed, *(here for here, _ in anchors))
 
@@ -289,7 +299,7 @@ class _ConnectionDriver:
     def _give_up(self, step: _Send) -> None:
         assert step.awaits is not None
         step.awaits.given_up = True
-        self._outcome.overdue.append(f"{step.awaits} did not come; {step.type} went out without it")
+        self._outcome.overdue.append(f"{step.awaits} did not arrive; {step.type} was sent without it")
 
     async def _wait(self, until_s: float) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -300,7 +310,7 @@ class _ConnectionDriver:
         self._sent_s[step.index] = self._loop.time()
         if isinstance(frame, Text):
             if step.call_id is not None and self._driver._ids.live_call_id(step.call_id) is None:
-                self._outcome.overdue.append("a tool's result was left out: its call did not come")
+                self._outcome.overdue.append("a tool result was not sent: its call did not arrive")
                 return
             frame = Text(self._driver._ids.rewritten(frame.data))
         self._crossed("sent", frame)
@@ -308,7 +318,7 @@ class _ConnectionDriver:
             await self._socket.send(frame.data.decode(errors="replace") if isinstance(frame, Text) else frame.data)
 
     async def _last_answers(self) -> None:
-        """Until the tape's last milestone is here, then as long as the tape still went on."""
+        """Wait for the recording's last milestone, then as long as the recording went on after it."""
         end_s = self._line.moments[-1].at_s if self._line.moments else 0.0
         last = _Send(len(self._steps), end_s, Binary(b""), "the end", _last_awaited(self._line.moments))
         patience_s = self._loop.time() + self._driver._patience_s
@@ -326,7 +336,7 @@ class _ConnectionDriver:
             await self._wait(due)
 
     async def _hang_up(self) -> None:
-        """As the tape did. That the service loses a connection cannot be had; hanging up abruptly comes nearest."""
+        """As recorded. A client cannot make the server lose a connection; closing abruptly comes nearest."""
         end = next((each for each in reversed(self._line.moments) if isinstance(each.frame, Close | Reset)), None)
         frame = end.frame if end is not None else Close()
         if isinstance(frame, Reset) and self._outcome.stopped is None:
@@ -345,7 +355,7 @@ class _ConnectionDriver:
 
 @dataclass(slots=True)
 class _Awaited:
-    """The n-th milestone of a name on this connection, and when it came on the tape."""
+    """The n-th milestone of a type on this connection, and when it was recorded."""
 
     name: str
     count: int
@@ -358,7 +368,11 @@ class _Awaited:
 
 @dataclass(slots=True)
 class _Send:
-    """A recorded client frame: what must have gone out (`after`) and come (`awaits`) before it, what it follows."""
+    """A recorded client frame.
+
+    `after`: frames that must have gone out before it. `awaits`: the event that must have arrived. `before`: the frame
+    that it followed in the recording.
+    """
 
     index: int
     at_s: float
@@ -373,7 +387,7 @@ class _Send:
 
 
 def _steps(line: Line, ids: IdMap) -> list[_Send]:
-    """The client's frames of one connection, each with its causes. The tape's ids are told to `ids` on the way."""
+    """The client's frames of one connection, with what each waits for. `ids` learns the recorded ids on the way."""
     steps: list[_Send] = []
     seen: list[Moment] = []
     last_sound: int | None = None
@@ -430,7 +444,7 @@ def _answered_call(moment: Moment) -> str | None:
 
 
 def _guessed_query(line: Line) -> list[tuple[str, str]]:
-    """What a client without a recorded handshake will have asked for: the model that its session names."""
+    """The query of a client without a recorded handshake: the model that its session names."""
     for moment in line.moments:
         match moment.event:
             case {"type": "session.created", "session": {"model": str(model)}}:
@@ -449,5 +463,5 @@ def _shown(url: str) -> str:
 
 
 def records_into(write: Callable[[Record], None], now_us: Callable[[], int]) -> Note:
-    """A note-taker that makes records of what it is told."""
+    """A `note` function that makes records."""
     return lambda connection, way, content: write(Record(now_us(), connection, way, content))

@@ -1,7 +1,7 @@
-"""Which id here is which id on the tape: the one that stands where the tape's first stood.
+"""Maps ids of a recording to ids of a replay: the id in the same place.
 
-A place is the connection, the event type, how many of that type came before it, and the path within. Calls of tools are
-matched by name: the second call of `book` here is the second one there, whatever was called in between.
+A place is the connection, the event type, the number of events of that type before it, and the path in the event. Tool
+calls are matched by name: the second call of `book` here is the second one there, whatever was called in between.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ _CALL = "response.function_call_arguments.done"
 
 
 class IdMap:
-    """Told of every event on the tape (`on_tape`) and here (`came`), each in order and by connection."""
+    """The ids of a recording and of a replay. It needs every server event of both, in order, connection by
+    connection.
+    """
 
     def __init__(self) -> None:
         self._places: dict[str, _Place] = {}
-        """Of each id on the tape, where it first stood."""
+        """By recorded id: where it first stood."""
         self._here: dict[_Place, str] = {}
         self._calls: dict[str, tuple[str, int]] = {}
         self._calls_here: dict[tuple[str, int], str] = {}
@@ -33,15 +35,15 @@ class IdMap:
         self._tape_connection = self._connection = -1
 
     def next_recorded_connection(self) -> None:
-        """What `on_tape` is told from now on came over the next connection."""
+        """The recorded events from now on belong to the next connection."""
         self._tape_connection += 1
 
     def next_connection(self) -> None:
-        """What `came` is told from now on comes over the next connection."""
+        """The received events from now on belong to the next connection."""
         self._connection += 1
 
     def recorded(self, event: Event) -> None:
-        """The service's next event on the tape."""
+        """The next server event of the recording."""
         kind = str(event.get("type"))
         self._tape_events[self._tape_connection, kind] += 1
         count = self._tape_events[self._tape_connection, kind]
@@ -53,7 +55,7 @@ class IdMap:
             self._named[0][name] += 1
 
     def received(self, event: Event) -> None:
-        """The service's next event here."""
+        """The next server event of the replay."""
         kind = str(event.get("type"))
         self._events[self._connection, kind] += 1
         count = self._events[self._connection, kind]
@@ -65,19 +67,21 @@ class IdMap:
             self._named[1][name] += 1
 
     def live_id(self, known: str) -> str | None:
-        """The id here for one on the tape; None if the tape's service did not give it, or it has not come here."""
+        """The replay's id for a recorded one. None if the recorded server did not send it, or if it has not arrived
+        here.
+        """
         if known in self._calls:
             return self.live_call_id(known)
         place = self._places.get(known)
         return None if place is None else self._here.get(place)
 
     def live_call_id(self, known: str) -> str | None:
-        """The id of the call here that a call on the tape answers to; its own if the tape has no such call."""
+        """The replay's call id for a recorded one. An id that no recorded call has is returned as it is."""
         return self._calls_here.get(self._calls[known]) if known in self._calls else known
 
     def rewritten(self, data: bytes) -> bytes:
-        """A client's event with the ids of this endpoint; not a byte else is changed."""
-        text = data.decode("latin-1")  # a character per byte, so that places are byte offsets
+        """A client's event with the replay's ids. No other byte changes."""
+        text = data.decode("latin-1")  # one character per byte, so that positions are byte offsets
         parts: list[str] = []
         done = 0
         for value in json_text.values(text):

@@ -1,7 +1,7 @@
-"""A folder of recordings, and which of them a client is having: the nearest by how its conversation begins.
+"""A folder of recordings, and the choice among them: the one whose beginning is most similar to the client's.
 
-A beginning is the first `session.update` and the first turn: what was typed, or how long the caller spoke. Nothing is
-played here: see player.py for one recording.
+A beginning is the first `session.update` and the first turn: what was typed, or how long the user spoke. verbatim.py
+plays one recording.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from replay.playback.matching import ClientIds, SoundClock, field_differences, i
 from replay.playback.verbatim import Player
 
 PATIENCE_S = 1.0
-"""How long after its last sound a caller is taken to have ended the first turn."""
+"""Seconds without audio after which the first turn counts as ended."""
 _COMMITTED = "input_audio_buffer.committed"
 _COMPARED = 2_000  # characters of a typed text
 
 
 class EmptyLibrary(Exception):
-    """There is nothing to play. The message says where it was looked for."""
+    """There is nothing to play. The message names the place."""
 
 
 def recordings(path: str | os.PathLike[str]) -> list[Recording]:
-    """One recording, or all cassettes of a folder by name.
+    """One recording, or all cassettes of a folder in order of their names.
 
     Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError.
     """
@@ -40,23 +40,25 @@ def recordings(path: str | os.PathLike[str]) -> list[Recording]:
     files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
     found = [recording for recording in map(detect.read_recording, files) if recording.lines]
     if not found:
-        raise EmptyLibrary(f"{path}: no recorded connection in it; record one with `realtape record`")
+        raise EmptyLibrary(f"{path}: there is no recorded connection; record one with `realtape record`")
     return found
 
 
 class Beginning:
-    """How a conversation began: `session` as first asked for, then the first turn, typed or spoken."""
+    """How a conversation began: `session` of the first session.update, then the first turn. `typed`: its text, None if
+    spoken.
+    """
 
     def __init__(self) -> None:
         self.session: Any = None
         self.typed: str | None = None
         self.over = False
-        """The first turn is through, as far as the client's messages tell."""
+        """The first turn has ended, as far as the client's messages show it."""
         self._clock = SoundClock()
 
     @property
     def sound_ms(self) -> float:
-        """Sound that the client sent until its first turn was over."""
+        """Milliseconds of audio that the client sent in its first turn."""
         return self._clock.ms
 
     def take(self, moment: Moment) -> None:
@@ -72,7 +74,7 @@ class Beginning:
 
 
 def beginning(line: Line) -> Beginning:
-    """Of a recorded connection."""
+    """The beginning of a recorded connection."""
     found = Beginning()
     for moment in line.moments:
         if moment.way == "sent" and not isinstance(moment.frame, Close | Reset):
@@ -91,14 +93,16 @@ def _typed(event: Event) -> str | None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Distance:
-    """Between two beginnings: settings that differ, then from 0 to 2 how far the first turns are apart."""
+    """Distance of two beginnings: the number of differing settings, then the distance of the first turns from 0
+    to 2.
+    """
 
     settings: int
     turn: float
 
 
 def distance(recorded: Beginning, live: Beginning) -> Distance:
-    """The less, the nearer. What the client has not sent yet does not count."""
+    """Smaller is nearer. What the client has not sent yet does not count."""
     settings = 0
     if live.session is not None:
         asked, here = ({"type": "", "session": each.session} for each in (recorded, live))
@@ -118,14 +122,14 @@ def _between_turns(recorded: Beginning, live: Beginning) -> float:
 
 
 def nearest(recorded: Sequence[Beginning], live: Beginning) -> list[int]:
-    """The indices of all that are nearest, in order: more than one means that the beginnings do not tell them apart."""
+    """The indices of all nearest beginnings, in order. More than one means that they cannot be distinguished so far."""
     distances = [distance(each, live) for each in recorded]
     return [index for index, each in enumerate(distances) if each == min(distances)]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A recorded connection that a client may be having. `player` starts it afresh."""
+    """A recorded connection to choose from. `player` makes a new player for it."""
 
     name: str
     begins: Beginning
@@ -133,11 +137,11 @@ class Candidate:
 
 
 class Chooser:
-    """A Peer that finds out which of several recorded connections a client is having, and plays that one.
+    """A Peer that chooses among several recorded connections and plays the chosen one.
 
-    Until that is clear it plays the first of the nearest; what was sent by then, the greeting at least, is of that one.
-    Sound is held back until the first turn is over, for its length is what tells recordings of speech apart.
-    `chosen` is told the name of the candidate once it is clear, and of those that were as near.
+    Until the choice is clear it plays the first of the nearest. Frames sent by then, at least the greeting, come from
+    that one. Audio is held back until the first turn has ended, because its length distinguishes recordings of speech.
+    `chosen` is called with the name of the choice, and with the names of others that were as near.
     """
 
     def __init__(self, candidates: Sequence[Candidate], chosen: Callable[[str, list[str]], None]) -> None:
@@ -150,10 +154,10 @@ class Chooser:
         self._at = 0
         self._decided = False
         self.player = candidates[0].player()
-        """The one that is playing."""
+        """The player in use."""
 
     def receive(self, data: str | bytes, now: float) -> None:
-        """Take a client's message; see the class for which recording answers it."""
+        """Take a client's message."""
         if self._decided:
             self.player.receive(data, now)
             return
@@ -163,11 +167,11 @@ class Chooser:
             self._go_on()
 
     def lost(self, now: float) -> None:
-        """The client is gone."""
+        """The client has disconnected."""
         self.player.lost(now)
 
     def next_due(self) -> float | None:
-        """When the next frame leaves, or the caller has been silent for long enough."""
+        """When the next frame leaves, or the first turn counts as ended."""
         patience = [self._held[-1][1] + PATIENCE_S] if self._held else []
         due = self.player.next_due()
         return min(patience if due is None else [*patience, due], default=None)
@@ -186,7 +190,7 @@ class Chooser:
         return max(candidate.begins.sound_ms for candidate in self._candidates)
 
     def _go_on(self) -> None:
-        """Hand on what was held back, to the recording that is the nearest by now."""
+        """Pass on what was held back, to the recording that is nearest by now."""
         near = nearest([candidate.begins for candidate in self._candidates], self._live)
         if self._at not in near:
             self._switch(near[0])
@@ -198,7 +202,7 @@ class Chooser:
             self._chosen(self.player.name, [self._candidates[at].name for at in near if at != self._at])
 
     def _switch(self, at: int) -> None:
-        """Begin another recording where this one is: what was sent already is not sent again."""
+        """Continue with another recording. Frames that were sent already are not sent again."""
         self._at, self.player = at, self._candidates[at].player()
         for data, now in self._taken:
             self.player.receive(data, now)

@@ -1,7 +1,7 @@
-"""Whether a client's message is the recorded one: its type, then its fields, but for those that are free in every call.
+"""Compares a client's message with the recorded one: first its type, then its fields, apart from those in FREE.
 
-Also how much sound a client has sent. Not the playing: see player.py. FREE says which fields do not count; ids that the
-client makes itself may differ as long as they are used alike.
+Also measures the audio that a client has sent. Ids that the client makes itself may differ, if they are used
+consistently. verbatim.py plays the recording.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from replay.cassette.recording import Moment
 APPEND = "input_audio_buffer.append"
 
 FREE: tuple[tuple[str, str], ...] = (
-    # event, path in it; `*` is anything
+    # event, path in it (`*` is anything)
     ("*", "event_id"),
     (APPEND, "audio"),
     ("conversation.item.create", "item.content[*].audio"),
-    ("conversation.item.truncate", "audio_end_ms"),  # how far the client has played
+    ("conversation.item.truncate", "audio_end_ms"),  # the client's playback position
 )
+"""Fields that may differ, by event and path."""
 _JSON = ("arguments", "output")
-"""Fields whose text is JSON by custom, spelt by whatever library the client has."""
+"""Fields whose text is usually JSON, in the formatting of the client's library."""
 _SHOWN = 60
 
 
@@ -39,7 +40,7 @@ class _Absent:
 
 
 ABSENT = _Absent()
-"""Stands for a field that is not there."""
+"""In place of a field that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +59,27 @@ class FieldDifference:
 
 
 def _from_where_they_differ(one: str, other: str) -> tuple[str, str]:
-    """Two texts without most of a long beginning that they share."""
+    """Two texts without most of a long common beginning."""
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
     shared = max(0, alike - _SHOWN // 3)
     return (one, other) if shared < _SHOWN // 3 else (f"...{one[shared:]}", f"...{other[shared:]}")
 
 
 def _shown(value: object) -> str:
-    """A value in few characters."""
+    """A value in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def is_sound(message: Moment) -> bool:
-    """Whether it is input audio, and so counted in milliseconds and not as a message."""
+    """Whether a message is input audio, which is counted in milliseconds and not as a message."""
     return message.type in (APPEND, "(binary)")
 
 
 class ClientIds:
-    """Ids that clients choose: the recorded ones and those of this client, each always for the same other.
+    """Ids that clients make: which recorded one corresponds to which live one.
 
-    `made_by_service` are the ids that the recorded client had from the service: they have to be as recorded.
+    `made_by_service`: ids that the recorded client got from the service. These must be as recorded.
     """
 
     def __init__(self, made_by_service: Collection[str]) -> None:
@@ -87,13 +88,13 @@ class ClientIds:
         self._recorded: dict[str, str] = {}
 
     def may_be(self, recorded: str, live: str) -> bool:
-        """Whether `live` may stand where `recorded` stood."""
+        """Whether `live` may stand in the place of `recorded`."""
         if recorded in self._service or live in self._service:
             return recorded == live
         return self._here.get(recorded, live) == live and self._recorded.get(live, recorded) == recorded
 
     def learn(self, recorded: Event, live: Event) -> None:
-        """Two messages are the same: the ids in them name the same."""
+        """Two messages match, so the ids in the same places correspond."""
         theirs = dict(ids_in(live))
         for path, value in ids_in(recorded):
             if path in theirs and value not in self._service:
@@ -101,7 +102,7 @@ class ClientIds:
 
 
 def ids_in(value: Any, path: str = "", key: str = "") -> Iterator[tuple[str, str]]:
-    """Every id in an event, with its path: texts under `id` and what ends with `_id`."""
+    """Every id in an event, with its path: strings under `id` and under keys that end with `_id`."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from ids_in(part, f"{path}.{name}".lstrip("."), str(name))
@@ -113,14 +114,14 @@ def ids_in(value: Any, path: str = "", key: str = "") -> Iterator[tuple[str, str
 
 
 def is_id(key: str) -> bool:
-    """Whether a field of that name holds an id."""
+    """Whether a field of this name holds an id."""
     return key == "id" or key.endswith("_id")
 
 
 def field_differences(
     recorded: Event, live: Event, ids: ClientIds, free: Sequence[tuple[str, str]] = FREE
 ) -> list[FieldDifference]:
-    """The fields in which two messages differ, in the recorded order. Types first: of another type, only that."""
+    """The fields in which two messages differ, in recorded order. If the types differ, only that."""
     kind = recorded.get("type")
     if kind != live.get("type"):
         return [FieldDifference("type", kind, live.get("type", ABSENT))]
@@ -158,7 +159,7 @@ _BYTES_PER_S = {"audio/pcmu": 8000, "audio/pcma": 8000, "g711_ulaw": 8000, "g711
 
 
 class SoundClock:
-    """Milliseconds of input audio that a client has sent, in the format that it has asked for."""
+    """Milliseconds of input audio that a client has sent, in the format that it requested."""
 
     def __init__(self) -> None:
         self.ms = 0.0
@@ -166,7 +167,7 @@ class SoundClock:
         self._bytes_per_s = 48_000
 
     def take(self, message: Moment) -> None:
-        """Count a client's message; a `session.update` may change the format."""
+        """Count a client's message. A `session.update` may change the format."""
         if message.type == "session.update":
             self._configure(message.event or {})
         elif is_sound(message):

@@ -1,10 +1,10 @@
-"""A recorded connection played to a client that does what the recorded client did: frames as they were, strictly.
+"""Verbatim replay: a recorded connection is played to a client that does what the recorded client did.
 
-Satisfies the mock's Peer by shape. Nothing is made up here: a client that does something else is told so and gets no
-further. For a service that goes along with a changed client, the cassette is re-enacted by the mock instead.
+Player has the interface of the mock's Peer. It makes up nothing: a client that does something else gets an error and no
+further frames. Adaptive replay, which goes along with another client, is done by the mock.
 
-Matching is causal: a recorded frame leaves once the client has sent as many messages and as many milliseconds of sound
-as had been sent by then, and as late after the last of it as it was recorded.
+A recorded frame leaves when the client has sent as many messages and as many milliseconds of audio as before the
+recorded frame, and as long after the last of them as recorded.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from replay.cassette.recording import Line, Moment, message
 from replay.playback.matching import FREE, ClientIds, FieldDifference, SoundClock, field_differences, ids_in, is_sound
 
 ALLOWED = ("ping", "rate_limits.updated")
-"""Server events that nobody has to wait for: not reported when they were left over."""
+"""Server events that are not reported if they were left over."""
 TOLERANCE_MS = 100.0
-"""A turn that the client ends itself may be so much shorter than recorded: a chunk of sound."""
+"""How much shorter than recorded a manual turn may be, in milliseconds: one chunk of audio."""
 MOST_MISMATCHES = 100
 _ENDS_TURN = "input_audio_buffer.commit"
 _UNSENDABLE = (1006, 1015)  # codes that stand for a lost connection (RFC 6455 section 7.4.1)
@@ -28,7 +28,11 @@ _UNSENDABLE = (1006, 1015)  # codes that stand for a lost connection (RFC 6455 s
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A recorded frame of the service: what the client had sent before it, and how long ago the last of that was."""
+    """A recorded server frame, and what must come before it.
+
+    `messages`, `sound_ms`: messages and milliseconds of audio that the client had sent. `wait_s`: seconds since the
+    last.
+    """
 
     frame: Frame
     type: str
@@ -39,7 +43,7 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A recorded message of the client, sound aside, and the sound sent before it."""
+    """A recorded client message other than audio, and the milliseconds of audio before it."""
 
     message: Moment
     sound_ms: float
@@ -55,7 +59,7 @@ class Track:
 
 
 def track(line: Line) -> Track:
-    """Arrange a recorded connection. What received after the client had closed it is left out."""
+    """Prepare a recorded connection. Frames after the client's close are left out."""
     cues: list[Cue] = []
     wanted: list[Wanted] = []
     service_ids: set[str] = set()
@@ -83,9 +87,11 @@ def _sendable(frame: Frame) -> Frame:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """The client did something else: what was expected, what received, where they differ and which message is nearest.
+    """The client did something else than recorded.
 
-    at_s: seconds since the connection opened. path: a place in the event, empty when the whole message is too much.
+    `at_s`: seconds since the connection opened. `expected`, `received`: the messages. `path`: the place of the
+    difference, empty if the whole message was not expected. `problem`: the difference. `nearest`: the most similar
+    recorded message.
     """
 
     at_s: float
@@ -102,7 +108,9 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a playing went: what did not match, what the service would still have sent and the client still had to."""
+    """How a replay went: mismatches, server events never sent (`unsent`), client messages never received (`unmet`), and
+    what the player is waiting for.
+    """
 
     mismatches: tuple[Mismatch, ...] = ()
     unsent: Counter[str] = field(default_factory=Counter)
@@ -111,15 +119,15 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether everything was played to a client that did everything."""
+        """Whether everything was played and the client did everything."""
         return not (self.mismatches or self.unsent or self.unmet)
 
     def lines(self) -> list[str]:
-        """The report in words, empty if there is nothing to say."""
+        """The report as text; empty if everything was as recorded."""
         lines = [f"at {each.at_s:.3f} s: {each}" for each in self.mismatches]
         lines += [f"never sent by the client: {_counted(self.unmet)}"] if self.unmet else []
         lines += [f"never sent to the client: {_counted(self.unsent)}"] if self.unsent else []
-        return lines + ([f"it waited for {self.waiting}"] if self.waiting and not self.clean else [])
+        return lines + ([f"waiting for {self.waiting}"] if self.waiting and not self.clean else [])
 
 
 def _counted(types: Counter[str]) -> str:
@@ -127,13 +135,14 @@ def _counted(types: Counter[str]) -> str:
 
 
 MakeError = Callable[[Mismatch], Iterable[Frame]]
-"""Makes the `error` event that tells a client of a mismatch, in its service's shape."""
+"""Makes the `error` event for a mismatch, in the form of its service."""
 
 
 class Player:
-    """One recorded connection as a Peer; `name` is for reports.
+    """A recorded connection as a Peer.
 
-    `speed` 1.0 is as recorded, 2.0 twice as fast, infinity at once; raises ValueError for one that is not above 0.
+    `name`: its name in reports. `track`: the recorded connection. `make_error`: see MakeError. `speed`: 1.0 is as
+    recorded, 2.0 twice as fast, infinity without waiting; ValueError unless above 0. `free`: fields that may differ.
     """
 
     def __init__(
@@ -149,7 +158,7 @@ class Player:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
         self.name = name
         self.mismatches: list[Mismatch] = []
-        """The first of them, oldest first."""
+        """The first 100 mismatches, oldest first."""
         self._track = track
         self._make_error = make_error
         self._speed = speed
@@ -158,7 +167,7 @@ class Player:
         self._matched = 0
         self._armed = 0
         self._clock = SoundClock()
-        """Sound sent so far, brought to the recorded figure wherever the client ends a turn."""
+        """Audio sent so far. It is set to the recorded value whenever the client ends a turn."""
         self._pending: deque[Outgoing] = deque()
         self._out: list[Outgoing] = []
         self._sent = 0
@@ -166,7 +175,7 @@ class Player:
         self._arm(0.0)
 
     def receive(self, data: str | bytes, now: float) -> None:
-        """Take a client's message: sound is counted, any other has to be the recorded one."""
+        """Take a client's message. Audio is counted; any other message must be the recorded one."""
         self._advance(now)
         if self._over:
             return
@@ -178,13 +187,13 @@ class Player:
         self._arm(now)
 
     def lost(self, now: float) -> None:
-        """The client is gone: what was not played will not be."""
+        """The client has disconnected. Nothing more is played."""
         self._advance(now)
         self._pending.clear()
         self._over = True
 
     def next_due(self) -> float | None:
-        """When the next frame leaves; None while the client has to do something first."""
+        """When the next frame leaves; None while the client must do something first."""
         return self._pending[0].at if self._pending else None
 
     def take_output(self, now: float) -> list[Outgoing]:
@@ -194,7 +203,7 @@ class Player:
         return out
 
     def skip(self, frames: int) -> None:
-        """Take so many frames for sent: the client has had the like of them from another recording."""
+        """Skip this many frames: the client got the same ones from another recording."""
         left = frames - len(self._out)
         self._out = self._out[frames:]
         while left > 0 and self._pending:
@@ -203,7 +212,7 @@ class Player:
             left -= 1
 
     def report(self, allowed: Collection[str] = ALLOWED) -> Report:
-        """How it went so far. `allowed` are types of server events that may be left over."""
+        """How it went so far. `allowed`: types of server events that may be left over."""
         unsent = Counter(cue.type for cue in self._track.cues[self._sent :] if cue.type not in allowed)
         unmet = Counter(wanted.message.type for wanted in self._track.wanted[self._matched :])
         return Report(tuple(self.mismatches), unsent, unmet, self._waiting_for())
@@ -214,10 +223,10 @@ class Player:
         cue = self._track.cues[self._armed]
         if cue.messages > self._matched:
             return self._expected()
-        return f"{cue.sound_ms - self._clock.ms:.0f} ms more of sound, to send {cue.type}"
+        return f"{cue.sound_ms - self._clock.ms:.0f} ms more of audio, to send {cue.type}"
 
     def _arm(self, now: float) -> None:
-        """Set the instants of the frames that the client has given cause for."""
+        """Set the time of each frame whose conditions are met."""
         while self._armed < len(self._track.cues):
             cue = self._track.cues[self._armed]
             if cue.messages > self._matched or cue.sound_ms > self._clock.ms + 1e-6:
@@ -250,7 +259,7 @@ class Player:
         self._matched += 1
 
     def _problem(self, wanted: Wanted | None, received: Moment) -> FieldDifference | None:
-        """The first thing in which the message is not the wanted one."""
+        """The first difference between the message and the expected one."""
         if wanted is None:
             return FieldDifference("", "nothing more", received.type)
         if wanted.message.event is None or received.event is None:
@@ -279,7 +288,7 @@ class Player:
         return f"message {index + 1}, {self._track.wanted[index].message.type}"
 
     def _nearest(self, received: Moment) -> str:
-        """The recorded message that differs least; of equals the one that is nearest to where the client is."""
+        """The recorded message with the fewest differences; of equals, the one nearest to the current position."""
         if received.event is None or len(self.mismatches) >= MOST_MISMATCHES:
             return ""
         ranked = [

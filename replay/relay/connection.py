@@ -1,6 +1,6 @@
-"""One relayed call: a WebSocket on each side, and everything that crosses noted once it is on its way.
+"""One proxied WebSocket call: a socket on each side. Every frame is noted after it was sent on.
 
-Decides nothing about handshakes, files or limits: see recorder.py.
+Handshakes, files and limits are the business of relay.py.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import Content, Way
 
 CLOSE_WAIT_S = 5.0
-"""How long either side may take to answer a close frame."""
+"""Seconds that either side may take to answer a close frame."""
 
 
 class Recorder(Protocol):
-    """Where a call reports to."""
+    """What a call reports to."""
 
     def now_us(self) -> int: ...
 
@@ -34,7 +34,7 @@ class Recorder(Protocol):
 
 
 class RelayedCall:
-    """One WebSocket on each side. Each direction waits only for the socket that it writes to."""
+    """A WebSocket on each side. Each direction waits only for the socket that it writes to."""
 
     def __init__(
         self,
@@ -55,13 +55,13 @@ class RelayedCall:
         self._loop = asyncio.get_running_loop()
         self._opened_s = self._loop.time()
         self._closing = False
-        """A close frame went either way; a lost connection is then no news."""
+        """A close frame was sent either way. A lost connection is then expected."""
         self._hanging_up: asyncio.Task[None] | None = None
         self._close_timer: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[None] = self._loop.create_future()
 
     async def run(self) -> None:
-        """Relay until both sides are closed."""
+        """Forward frames until both sides are closed."""
         down = self._loop.create_task(self._down())
         try:
             await self._up()
@@ -76,11 +76,11 @@ class RelayedCall:
             self._done.set_result(None)
 
     def usd(self, table: Prices) -> Fraction:
-        """What the call has cost so far."""
+        """The cost of the call so far, in USD."""
         return self._meter.usd(table, self._loop.time() - self._opened_s)
 
     def hang_up(self, code: int, reason: str) -> asyncio.Future[None]:
-        """Close both sides; what is returned is done once they are closed."""
+        """Close both sides. The future is done once they are closed."""
         if not self._closing and self._hanging_up is None:
             self._closing = True
             now_us = self._recorder.now_us()
@@ -107,7 +107,7 @@ class RelayedCall:
                     return
 
     async def _send_up(self, at_us: int, data: str | bytes, kind: type[Text] | type[Binary]) -> None:
-        with contextlib.suppress(ConnectionClosed):  # then the other direction knows why
+        with contextlib.suppress(ConnectionClosed):  # the other direction then sees why
             await self._upstream.send(data)
         self._count(at_us, "sent", kind(data.encode() if isinstance(data, str) else data))
 
@@ -119,7 +119,7 @@ class RelayedCall:
                 self._upstream_closed(over)
                 return
             at_us = self._recorder.now_us()
-            with contextlib.suppress(ConnectionError):  # then the other direction knows why
+            with contextlib.suppress(ConnectionError):  # the other direction then sees why
                 if isinstance(data, str):
                     await self._ws.send_str(data)
                 else:
@@ -157,7 +157,7 @@ class RelayedCall:
         self._client.abort()
 
     def _close_client(self, code: int, reason: str) -> None:
-        """Written past the library, which knows no close frame without a code."""
+        """Bypasses the library, which cannot send a close frame without a code."""
         if not self._client.is_closing():
             self._client.write(_closing(code, reason))
             self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._client.abort)
@@ -173,6 +173,6 @@ class RelayedCall:
 
 
 def _closing(code: int, reason: str) -> bytes:
-    """A close frame from a server (RFC 6455 section 5.5.1); 1005 stands for no code."""
+    """A close frame from a server (RFC 6455, section 5.5.1). 1005 stands for no code."""
     payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()[:123]
     return bytes((0x88, len(payload))) + payload

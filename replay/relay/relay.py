@@ -1,8 +1,7 @@
-"""The relay: clients connect here, it dials the service, and everything that crosses goes into a cassette as well.
+"""The recording proxy: clients connect to it, it connects to the service, and every frame goes into a cassette as well.
 
-It relays first and thinks second: a message is on its way before it is counted, cleaned or written (writer.py). Nothing
-is changed on the way, handshakes and refusals included. Close frames that the relay makes itself, when a limit is
-reached or it is told to stop, have a reason that begins with `realtape: `.
+A message is sent on before it is counted, cleaned or written (writer.py). Frames, handshakes and refusals are forwarded
+unchanged. The proxy's own close frames, at a limit or at its end, have a reason that begins with `realtape: `.
 """
 
 from __future__ import annotations
@@ -37,32 +36,35 @@ _OWN = frozenset(
     sec-websocket-accept sec-websocket-extensions sec-websocket-key sec-websocket-protocol sec-websocket-version te
     trailer transfer-encoding upgrade""".split()
 )
-"""Headers that belong to one hop; the other one has its own."""
+"""Headers that belong to one hop. The next hop has its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What to record and when to stop. `max_usd` needs a service whose prices are known: else ValueError."""
+    """What to record, and when to stop.
+
+    `out`: the cassette; None writes none, and the proxy only forwards, counts and calls its observer. `recorded_at`:
+    the date of the recording. `tool`: the name and version of what records. `audio`: `outline` strips the audio.
+    `overwrite`: replace an existing cassette. `origin`: an origin label, which can only lower what the upstream proves.
+    `max_usd`: end all calls at this cost, in USD; needs a service whose prices are known, else Relay raises ValueError.
+    `max_seconds`: end all calls this long after the first one opened. `secrets`: values that are never written. `keys`:
+    by the key that a client sends, the key that the service gets instead.
+    """
 
     out: Path | None
-    """None writes nothing: the relay only passes on, counts, and tells its observer."""
     recorded_at: datetime
     tool: str
     audio: Audio = "keep"
     overwrite: bool = False
     origin: Origin | None = None
-    """Only to lower what the upstream proves."""
     max_usd: Fraction | None = None
     max_seconds: float | None = None
-    """From the first connection on."""
     secrets: tuple[str, ...] = ()
-    """Values that must not be written wherever they come up."""
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What goes to the service instead of what clients send as their key."""
 
 
 def whether_to_record(exists: bool, mode: Mode | None) -> Literal["record", "overwrite", "keep", "refuse", "missing"]:
-    """What a mode comes to. Without one, a cassette that is there is neither replaced nor left alone in silence."""
+    """What to do with a cassette that exists or not. Without a mode an existing one is an error."""
     match mode, exists:
         case "none", True:
             return "keep"
@@ -79,7 +81,11 @@ def whether_to_record(exists: bool, mode: Mode | None) -> Literal["record", "ove
 
 
 class Relay:
-    """A server for the length of one recording; every connection to it goes into the same cassette."""
+    """A proxy for the length of one recording. All connections to it go into the same cassette.
+
+    `upstream`: the service. `settings`: see Settings. `warn`: called with a line of text for the user. `observer`:
+    called with every record before it is cleaned and written.
+    """
 
     def __init__(
         self,
@@ -88,16 +94,15 @@ class Relay:
         warn: Callable[[str], None] = lambda _: None,
         observer: Callable[[Record], None] = lambda _: None,
     ) -> None:
-        """`observer` sees everything that crosses, as it would be written, uncleaned."""
         self.upstream = upstream
         self.settings = settings
         self.port = 0
         self.connections = 0
-        """Seen so far, plain HTTP calls included."""
+        """Connections so far, plain HTTP calls included."""
         self.failure: str | None = None
-        """Why nothing more is recorded; calls go on."""
+        """Why nothing more is recorded, or None. Calls go on."""
         self.limit: str | None = None
-        """Which limit ended the recording."""
+        """The limit that ended the recording, or None."""
         self._warn = warn
         self._observer = observer
         self._writer: BackgroundWriter | None = None
@@ -112,7 +117,7 @@ class Relay:
         self._opened_s = 0.0
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen. Port 0 picks a free one. Raises OSError when that is not possible."""
+        """Listen. Port 0 picks a free one. Raises OSError if the address cannot be used."""
         self._loop = asyncio.get_running_loop()
         self._over = self._loop.create_future()
         app = web.Application(client_max_size=MAX_BODY)
@@ -129,11 +134,11 @@ class Relay:
         self.port = self._runner.addresses[0][1]
 
     async def until_limit(self) -> None:
-        """Return once a limit is reached; without limits never."""
+        """Returns once a limit is reached. Without limits it waits until it is cancelled."""
         await asyncio.shield(self._over)
 
     async def stop(self, reason: str = "realtape: the recording was ended") -> None:
-        """Hang up (1001), write the end mark, let go of the port."""
+        """Close all calls (1001), write the end mark and release the port."""
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
@@ -155,7 +160,7 @@ class Relay:
         return round((self._loop.time() - self._opened_s) * 1e6)
 
     def note(self, at_us: int, connection: int, way: Way, content: Content, encoding: str = "pcm") -> None:
-        """Have something written, after what was noted before."""
+        """Record something, in the order of the calls of this method."""
         record = Record(at_us, connection, way, content)
         self._observer(record)
         if self._writer is not None:
@@ -163,13 +168,13 @@ class Relay:
 
     @property
     def spent_usd(self) -> Fraction:
-        """What all calls cost so far, as far as it can be told from frames; 0 where no limit asks for it."""
+        """The cost of all calls so far, in USD, as far as frames show it. 0 without a limit in USD."""
         if self._prices is None:
             return Fraction(0)
         return self._spent + sum((call.usd(self._prices) for call in self._calls), Fraction(0))
 
     def check_spending(self) -> None:
-        """End everything once it has cost what it may."""
+        """End all calls if their cost has reached the limit."""
         most = self.settings.max_usd
         if most is not None and self.limit is None and self.spent_usd >= most:
             self.end_calls(f"realtape: the limit of {float(most):g} USD is reached")
@@ -211,12 +216,12 @@ class Relay:
     def _failed_from_thread(self, reason: str) -> None:
         def failed() -> None:
             self.failure = reason
-            self._warn(f"recording stopped: {reason}. Calls go on, unrecorded")
+            self._warn(f"recording stopped: {reason}. Calls go on without being recorded")
 
         self._loop.call_soon_threadsafe(failed)
 
     def end_calls(self, limit: str) -> None:
-        """Hang up on everybody, and take no more calls: a limit is reached. `limit` says which."""
+        """Close all calls and refuse new ones, because of a limit. `limit` is the reason that clients see."""
         if self.limit is None:
             self.limit = limit
             for call in self._calls:
@@ -302,7 +307,7 @@ class Relay:
             self.note(self.now_us(), connection, "received", Reset())
             return self._unreachable(problem)
         if len(payload) > MAX_BODY:
-            return web.json_response({"error": f"realtape: the answer has more than {MAX_BODY} bytes"}, status=502)
+            return web.json_response({"error": f"realtape: the response has more than {MAX_BODY} bytes"}, status=502)
         headers = _pairs(answer.headers)
         self.note(self.now_us(), connection, "received", Response(answer.status, headers, payload))
         return web.Response(status=answer.status, headers=_passed_on(headers), body=payload)
@@ -327,7 +332,7 @@ class Relay:
 
 
 class _Dial(connect):
-    """A redirect is an answer like any other, and the client's to follow."""
+    """Passes a redirect on to the client instead of following it."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -343,7 +348,7 @@ def _prices(upstream: Upstream, settings: Settings) -> Prices | None:
 
 
 def _plain_session() -> aiohttp.ClientSession:
-    """An HTTP client that adds nothing of its own and keeps nothing."""
+    """An HTTP client that adds no headers and keeps no cookies."""
     return aiohttp.ClientSession(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -358,6 +363,6 @@ def _pairs(headers: Mapping[str, str]) -> Headers:
 
 
 def _passed_on(headers: Headers) -> list[tuple[str, str]]:
-    """What of one hop's headers goes into the next one."""
+    """The headers of one hop that go into the next one."""
     named = {name.strip().lower() for key, value in headers if key.lower() == "connection" for name in value.split(",")}
     return [(name, value) for name, value in headers if name.lower() not in _OWN | named]

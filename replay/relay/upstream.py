@@ -1,4 +1,4 @@
-"""The service behind the relay: its address, which dialect it speaks, and what a recording of it may call itself."""
+"""The service behind the proxy: its address, its dialect, and the origin label that a recording of it may have."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BadUpstream(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The service behind the relay: `wss://HOST/v1/realtime`, or an address of its own that stands for that path."""
+    """The service behind the proxy: `wss://HOST/v1/realtime`, or another address that is used instead of that path."""
 
     url: str
     dialect: str = "unknown"
@@ -31,23 +31,25 @@ class Upstream:
 
     @classmethod
     async def find(cls, url: str) -> Upstream:
-        """What can be health of an address by its name, or by asking it whether it is a mock. Raises BadUpstream."""
+        """The dialect and origin of an address, by its host or by asking whether it is a mock. Raises BadUpstream."""
         url = checked(url)
         if (origin := provable_origin(url)) == "live":
             return cls(url, "xai" if (urlsplit(url).hostname or "").endswith("x.ai") else "openai", origin)
         return cls(url, await _mock_dialect(url), origin)
 
     def target(self, raw_path: str) -> str:
-        """The WebSocket address for a request here, whose path begins with PATH; path and query as the client's."""
+        """The WebSocket address for a request to the proxy, whose path begins with PATH. Keeps the client's path and
+        query.
+        """
         return self.url + raw_path[len(PATH) :]
 
     def lowered(self, wanted: Origin | None) -> Origin:
-        """The origin, or a lesser one if that was asked for. What the mock made cannot become live."""
+        """The origin, or a weaker one if that is wanted. A mock's recording cannot become `live`."""
         return self.origin if wanted is None else min(self.origin, wanted, key=_RANK.index)
 
 
 def checked(url: str) -> str:
-    """The address as it is dialled. Raises BadUpstream."""
+    """The address in the form in which it is used. Raises BadUpstream."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
@@ -61,7 +63,7 @@ def checked(url: str) -> str:
 
 
 async def _mock_dialect(url: str) -> str:
-    """The dialect that a mock says it serves, `unknown` from anything else."""
+    """The dialect that a mock reports, `unknown` for any other server."""
     parts = urlsplit(url)
     address = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/_mock/health"
     timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)

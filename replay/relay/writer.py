@@ -1,6 +1,6 @@
-"""Writes a recording beside the call it records: a thread takes what crossed the wire, cleans it and appends it.
+"""Writes a recording during the call: a thread takes what crossed the wire, cleans it and appends it.
 
-A full disk, a slow one or a file that is gone stops the recording and nothing else: `put` never waits and never raises.
+A full or slow disk, or a file that was deleted, stops the recording and nothing else: `put` neither waits nor raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
 
 QUEUE_BYTES = 64 << 20
-"""What may wait to be written: two minutes of a busy call."""
+"""Bytes that may wait to be written: two minutes of a busy call."""
 QUEUE_RECORDS = 100_000
 JOIN_S = 10.0
 
@@ -28,7 +28,11 @@ _Item = tuple[Record, str]
 
 
 class BackgroundWriter:
-    """One recording. `failed` is called once, from the thread or from `put`, with why it stopped; the file stays."""
+    """Writes one recording in a thread.
+
+    `path`, `header`, `overwrite`: see cassette.file.Writer. `secrets`: values that are never written. `failed`: called
+    once, from the thread or from `put`, with the reason why the recording stopped; the file stays.
+    """
 
     def __init__(
         self, path: Path, header: Header, *, overwrite: bool, secrets: Iterable[str], failed: Callable[[str], None]
@@ -40,12 +44,12 @@ class BackgroundWriter:
         self._failed = failed
         self._scrubber = Scrubber(secrets)
         self._queue: SimpleQueue[_Item | int | None] = SimpleQueue()
-        self._put = self._taken = self._put_bytes = self._taken_bytes = 0  # each is counted up by one thread only
+        self._put = self._taken = self._put_bytes = self._taken_bytes = 0  # each is written by one thread only
         self._thread = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._thread.start()
 
     def put(self, record: Record, encoding: str) -> None:
-        """Have a record written after those before it. `encoding` is that of the sound in it."""
+        """Write a record after those before it. `encoding`: the encoding of its audio."""
         if self.failure is not None:
             return
         self._put += 1
@@ -58,8 +62,9 @@ class BackgroundWriter:
             self._queue.put((record, encoding))
 
     def finish(self, at_us: int) -> None:
-        """Write the end mark and wait until everything is in the file; give up when nothing is written for ten seconds.
-        For another thread."""
+        """Write the end mark and wait until everything is in the file. Gives up if nothing is written for 10 s. Call it
+        from another thread than `put`.
+        """
         self._queue.put(at_us)
         taken = -1
         while self._thread.is_alive() and taken != self._taken:
@@ -82,7 +87,7 @@ class BackgroundWriter:
                 writer.close()
         except CannotRecord as problem:
             self._stop(str(problem))
-        except Exception as problem:  # a bug in here must not pass for a whole recording, nor print what it held
+        except Exception as problem:  # a bug here must not look like a complete recording, nor print its content
             self._stop(f"{self._path}: the recording failed with {type(problem).__name__}")
 
     def _append(self, writer: Writer) -> None:

@@ -1,1 +1,1 @@
-"""A recording for people: transcript, soundtrack, listing, picture, scenario."""
+"""Recordings for people: listing, transcript, soundtrack, picture, scenario."""

@@ -1,7 +1,7 @@
-"""A recording as a scenario file: what was answered to what, for people to read and change, and for the mock to play.
+"""A recording as a scenario file: what was answered to what, for people to edit and for the mock to play.
 
-Rules that answer words and results are written where they give the recorded conversation back, a bare sequence where
-they would not. Sound and pace are left out: a scenario is spoken anew. docs/scenarios.md has the format.
+Rules with conditions are written if they reproduce the recorded conversation, else a plain sequence. Audio and pace are
+left out: the mock synthesizes the speech of a scenario. docs/scenarios.md describes the format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from replay.cassette.recording import Recording
 Rule = dict[str, Any]
 
 UNINTELLIGIBLE = "(unintelligible)"
-"""How a scenario's service writes down what it did not understand."""
+"""The transcript of speech that the mock's recognition did not understand."""
 
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Scenario files read plain numbers as JSON does, so `1e5` is one there, though YAML 1.1 calls it a text."""
+    """Scenario files read plain numbers as JSON does: `1e5` is a number, although YAML 1.1 calls it a text."""
 
 
 def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
@@ -40,7 +40,7 @@ _Dumper.add_representer(str, _quoted)
 
 
 def scenario(recording: Recording) -> dict[str, Any]:
-    """The file's content as plain values. Several conversations in one recording follow one another."""
+    """The content of the file as plain values. Several conversations in one recording follow one another."""
     exchanges = [exchange for conversation in recorded_conversations(recording) for exchange in conversation.exchanges]
     rules = _rules(exchanges)
     key = "turns" if rules is not None else "sequence"
@@ -50,15 +50,15 @@ def scenario(recording: Recording) -> dict[str, Any]:
 
 
 def written(recording: Recording) -> str:
-    """The file itself: YAML, with a line on where it comes from."""
+    """The file: YAML, with a line on its source."""
     body = yaml.dump(scenario(recording), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return f"# From the recording {recording.name} (origin {recording.origin}). Yours to change.\n{body}"
 
 
 def _ordered(rule: Rule, exchange: Exchange) -> Rule:
-    """The keys as people write them: when, times, heard, reply.
+    """The keys in their usual order: when, times, heard, reply.
 
-    The n-th spoken turn takes the n-th `heard` of the file, so what nobody understood is written as well.
+    The n-th spoken turn takes the n-th `heard` of the file, so turns without a transcript are written too.
     """
     heard = " ".join(transcript or UNINTELLIGIBLE for transcript in exchange.heard)
     return {**rule, **({"heard": heard} if heard else {}), "reply": _reply(exchange.steps)}
@@ -83,7 +83,7 @@ def _step(step: ResponseStep) -> dict[str, Any] | None:
 
 
 def editable(arguments: str) -> Any:
-    """JSON arguments as an object where that loses nothing, else as the text they were."""
+    """JSON arguments as an object if nothing is lost by it, else as their text."""
     try:
         parsed = json.loads(arguments)
     except ValueError:
@@ -93,7 +93,7 @@ def editable(arguments: str) -> Any:
 
 
 def literal(value: Any) -> Any:
-    """The same, with what would be taken for a template written so that it is not."""
+    """The same value, with everything quoted that would be read as a template."""
     match value:
         case str() if "{{" in value or "{%" in value:
             return _TEMPLATE.sub(lambda found: f"{{{{ '{found[0]}' }}}}", value)
@@ -106,9 +106,9 @@ def literal(value: Any) -> Any:
 
 
 def _rules(exchanges: Sequence[Exchange]) -> list[Rule] | None:
-    """A rule for each response, if such rules would give each its own answer; None if they would not.
+    """A rule for each response, if such rules reproduce every response; None if they do not.
 
-    Where one condition stood for several answers, each is given once.
+    If several responses share a condition, each rule applies once.
     """
     rules = [_rule(exchange) for exchange in exchanges]
     for attempt in (rules, [{**rule, "times": 1} for rule in rules]):
@@ -118,7 +118,7 @@ def _rules(exchanges: Sequence[Exchange]) -> list[Rule] | None:
 
 
 def _rule(exchange: Exchange) -> Rule:
-    """The condition: the last result's function, and the caller's words."""
+    """The condition: the function of the last result, and the user's words."""
     when: dict[str, Any] = {}
     if exchange.user_text:
         when["says"] = "^" + _SPECIAL.sub(r"\\\g<0>", exchange.user_text) + "$"
@@ -128,7 +128,7 @@ def _rule(exchange: Exchange) -> Rule:
 
 
 def _choices(rules: Sequence[Rule], exchanges: Sequence[Exchange]) -> list[int | None]:
-    """Which rule the mock would take for each response: those that wait for a result first, then in order."""
+    """The rule that the mock would choose for each response: first those with a tool result, then in order."""
     order = sorted(range(len(rules)), key=lambda index: "tool" not in rules[index].get("when", {}))
     used: set[int] = set()
     chosen: list[int | None] = []

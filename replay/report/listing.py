@@ -1,6 +1,6 @@
-"""A cassette text in lines: what each record is, what they add up to, and what is wrong with them.
+"""A cassette as a list: a line for each record, totals, and faults.
 
-Looks at content one record at a time; conversations are compared in diff.py, money is counted in spending.py.
+Looks at one record at a time. compare.py compares conversations, meter.py computes their cost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _ARROWS = {"sent": ">", "received": "<"}
 
 @dataclass(slots=True)  # not frozen: a long call has thousands, and freezing doubles the time to make one
 class Line:
-    """One record in words. `type` is the event's type, or what the record is; `size` its bytes on the wire."""
+    """One record as text.
+
+    `at_s`: seconds since the recording began. `kind`: see records.Kind. `type`: the event's type, or the kind in
+    parentheses. `size`: bytes on the wire. `text`: a summary of at most 80 characters.
+    """
 
     at_s: float
     connection: int
@@ -54,7 +58,7 @@ class Line:
 
 @dataclass(slots=True)
 class Totals:
-    """Counts over a whole cassette."""
+    """Counts over a cassette. `bytes` by direction, `types` by direction and event type."""
 
     records: int = 0
     connections: int = 0
@@ -72,7 +76,7 @@ class Totals:
 
 
 def line(record: Record) -> Line:
-    """What a record is, in words. Never raises."""
+    """A record as a line. Never raises."""
     content = record.content
     type_, size, text = _described(content)
     return Line(record.at_us / 1e6, record.connection, record.way, kind_of(content), type_, size, text)
@@ -97,7 +101,7 @@ def _described(content: Content) -> tuple[str, int, str]:
             head = parts[0] if parts and isinstance(parts[0], bytes) else b""
             sound = sum(part.length for part in parts if isinstance(part, StrippedAudio))
             size = sum(len(part) if isinstance(part, bytes) else part.length for part in parts)
-            return _outlined_type(parts) if head else "(binary)", size, f"{sound} bytes of sound left out"
+            return _outlined_type(parts) if head else "(binary)", size, f"{sound} bytes of audio left out"
         case Dropped(what, size, reason):
             return "(dropped)", size, f"{what}: {reason}"
         case _:
@@ -109,7 +113,7 @@ def _outlined_type(parts: tuple[bytes | StrippedAudio, ...]) -> str:
 
 
 def _brief(data: bytes) -> str:
-    """What is worth reading in an event."""
+    """A summary of an event."""
     try:
         event = json.loads(data)
     except (ValueError, RecursionError):
@@ -118,7 +122,7 @@ def _brief(data: bytes) -> str:
 
 
 def _key_texts(value: Any, depth: int = 6) -> Iterator[str]:
-    """The strings under telling keys, an event's own before those in what it holds."""
+    """The strings under the most informative keys; an event's own come before nested ones."""
     if isinstance(value, dict) and depth:
         for key in _KEY_FIELDS:
             if isinstance(value.get(key), str) and value[key]:
@@ -136,7 +140,7 @@ def _shortened(text: str) -> str:
 
 
 def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
-    """What is wrong with a cassette, a sentence each that names the place; empty if nothing is."""
+    """What is wrong with a cassette, one sentence each with its place. Empty if nothing is."""
     found = _header_faults(cassette.header)
     if cassette.end_us is None:
         found.append(cassette.cut.removeprefix(f"{cassette.path}: "))
@@ -146,10 +150,10 @@ def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
         where = f"record {number} at {record.at_us / 1e6:.3f} s"
         found += [f"{where}: holds a secret ({kind}); run `realtape scrub`" for kind in scrubber.kinds(record.content)]
         found += [f"{where}: {problem}" for problem in order.take(record)]
-        # Each direction is in order; the two may cross when a socket lags, since a message is noted once it is sent.
+        # Each direction is in order. The two may overlap if a socket is slow, because a message is noted once sent.
         side = (record.connection, record.way)
         if record.at_us < last_us.get(side, 0):
-            found.append(f"{where}: before the one in front of it")
+            found.append(f"{where}: earlier than the record before it")
         last_us[side] = record.at_us
     if cassette.end_us is not None:
         found += order.ended()
@@ -158,18 +162,18 @@ def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
 
 def _header_faults(header: Header) -> list[str]:
     if header.origin == "live" and provable_origin(header.url) != "live":
-        return [f"labelled live, but {header.url} is no live service"]
+        return [f"labelled live, but {header.url} is not a live service"]
     return []
 
 
 class _Order:
-    """What must come before what, connection by connection."""
+    """Checks what must come before what, connection by connection."""
 
     def __init__(self) -> None:
         self._open: dict[int, bool] = {}
         """By connection: whether the handshake was accepted and no end was seen."""
         self._responses: dict[int, dict[str, bool]] = {}
-        """By connection and id: whether the response is still under way."""
+        """By connection and id: whether the response is in progress."""
 
     def take(self, record: Record) -> Iterator[str]:
         at = record.connection
@@ -203,7 +207,7 @@ class _Order:
                     yield f"orphaned audio: response {name!r} {'is over' if state is False else 'was never created'}"
 
     def ended(self) -> Iterator[str]:
-        """What is missing once the recording is over."""
+        """What is missing at the end of the recording."""
         for connection, is_open in self._open.items():
             if is_open:
                 yield f"connection {connection} has no end, neither a close nor a reset"

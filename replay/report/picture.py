@@ -1,7 +1,6 @@
-"""A conversation as a picture: the sound of each side on one time axis, and what happened when.
+"""A conversation as a picture: the audio of each side on one time axis, and events below it.
 
-It knows sounds, names and times, and nothing of any service. Pillow is loaded when something is drawn, and only then:
-the extra `picture` brings it.
+It knows audio, names and times, and nothing about services. Pillow (extra `picture`) is loaded when a picture is drawn.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 WIDTH = 1600
-"""Pixels; the height follows from what is to be said."""
+"""Pixels. The height follows from the content."""
 LONGEST_S = 1800.0
-"""Beyond half an hour a second is less than a pixel, and a picture says nothing."""
+"""Seconds. In a longer call a second is less than a pixel."""
 
-_FINE = 2  # drawn this many times larger and scaled down, for smooth edges
+_FINE = 2  # drawn twice as large and scaled down, for smooth edges
 _LEFT, _RIGHT, _TOP = 132, 28, 92
 _WAVE_PX, _LINE_PX, _GAP_PX = 104, 20, 14
 _CAPTION_PX = 330
@@ -33,17 +32,17 @@ _TEXT, _SMALL, _TITLE = 15, 13, 27
 _PAPER, _INK, _GREY, _FAINT, _RULE = "#ffffff", "#1f2937", "#6b7280", "#d1d5db", "#e8ebef"
 _ALARM = "#dc2626"
 _TRACKS = (("#1d4ed8", "#93b4f5", "#f3f7ff"), ("#0f766e", "#7fcabf", "#effaf7"))
-"""Loudness, peaks and ground of each track."""
+"""Colours of loudness, peaks and background, for each track."""
 _LANES = ("#6d28d9", "#b45309", "#0e7490", "#be185d")
 
 
 class NoPillow(RuntimeError):
-    """Nothing can be drawn here; the message says what to install."""
+    """Pillow is not installed. The message says what to install."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """PCM16 little-endian mono that begins at `start_s`. With `faded` it is drawn pale, with that word beside it."""
+    """PCM16 little-endian mono that begins at `start_s`. `faded`: a label; a clip with one is drawn pale."""
 
     start_s: float
     pcm: bytes = field(repr=False)
@@ -52,7 +51,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One side of the conversation. Clips may leave gaps; where they overlap, the later one covers."""
+    """One side of the conversation. Clips may leave gaps. If clips overlap, the later one covers the earlier."""
 
     name: str
     clips: Sequence[Clip]
@@ -60,9 +59,8 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened at `at_s`. On the lane of a track's name it is what was said there, else an event.
-
-    An `alarm` is drawn in red, through everything.
+    """An event at `at_s`. If `lane` is the name of a track, the label is what was said there. `alarm` draws it
+    in red.
     """
 
     at_s: float
@@ -72,9 +70,9 @@ class Mark:
 
 
 def draw(path: Path, title: str, subtitle: str, tracks: Sequence[Track], marks: Sequence[Mark], rate: int) -> None:
-    """Write the picture as a PNG, 1600 pixels wide. `rate` is the sounds' sample rate in Hz.
+    """Write the picture as a PNG, 1600 pixels wide. `rate`: the sample rate of all clips, in Hz.
 
-    Lanes that are no track come below the tracks, in the order of `marks`. Raises NoPillow without Pillow, ValueError
+    Lanes that are no tracks come below the tracks, in the order of `marks`. Raises NoPillow without Pillow, ValueError
     for more than half an hour.
     """
     try:
@@ -83,7 +81,7 @@ def draw(path: Path, title: str, subtitle: str, tracks: Sequence[Track], marks: 
         raise NoPillow("No picture: Pillow is not installed; pip install 'realtape[picture]'") from error
     end_s = _end_s(tracks, marks, rate)
     if end_s > LONGEST_S:
-        raise ValueError(f"{end_s:.0f} s are too long for a picture; draw at most {LONGEST_S:.0f} s")
+        raise ValueError(f"{end_s:.0f} s is too long for a picture; draw at most {LONGEST_S:.0f} s")
     sheet = _Sheet(ImageDraw.Draw(Image.new("RGB", (1, 1))), end_s)
     rows = _rows(sheet, tracks, marks)
     height = round(rows[-1].bottom if rows else _TOP) + 48
@@ -103,7 +101,7 @@ def draw(path: Path, title: str, subtitle: str, tracks: Sequence[Track], marks: 
 
 
 class _Sheet:
-    """Paper in pixels of the finished picture, and a time axis across it."""
+    """The drawing, in pixels of the finished picture, with a time axis."""
 
     def __init__(self, pen: ImageDraw, end_s: float) -> None:
         self.pen = pen
@@ -116,7 +114,7 @@ class _Sheet:
     def font(self, size: int) -> FreeTypeFont | ImageFont:
         from PIL import ImageFont
 
-        if size not in self._fonts:  # Pillow's own, for the picture to look the same everywhere
+        if size not in self._fonts:  # Pillow's own font, so that pictures look the same everywhere
             self._fonts[size] = ImageFont.load_default(size * _FINE)
         return self._fonts[size]
 
@@ -194,7 +192,7 @@ def _rows(sheet: _Sheet, tracks: Sequence[Track], marks: Sequence[Mark]) -> list
 
 
 def _placed(sheet: _Sheet, marks: Sequence[Mark], top: float, widest: float) -> tuple[_Label, ...]:
-    """Each label on the first line where it covers none that is there already."""
+    """Each label, on the first line where it covers no other."""
     labels: list[_Label] = []
     taken: list[list[tuple[float, float]]] = []  # per line of text, what is covered from where to where
     for mark in sorted(marks, key=lambda mark: mark.at_s):
@@ -247,7 +245,7 @@ def _ground(sheet: _Sheet, row: _Row) -> None:
 
 
 def _lines(sheet: _Sheet, row: _Row, bottom: float) -> None:
-    """From each event up to the sounds it belongs to."""
+    """From each event up to the audio it belongs to."""
     for label in row.labels:
         if label.mark.alarm:
             sheet.line(label.x, _TOP - 8, bottom, _ALARM, 1.5)
@@ -280,7 +278,7 @@ def _wave(sheet: _Sheet, clip: Clip, row: _Row, rate: int, peak: int) -> None:
 
 
 def _write(sheet: _Sheet, label: _Label, colour: str) -> None:
-    """The text on a plate of its own, so that no line strikes it through."""
+    """The text on a background of its own, so that no line crosses it."""
     shown = _ALARM if label.mark.alarm else colour
     for number, line in enumerate(label.lines):
         top = label.top + number * _LINE_PX

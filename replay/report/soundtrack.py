@@ -1,8 +1,8 @@
-"""What a recording sounds like: both sides as PCM16, turn by turn and laid on the time axis of the call.
+"""The audio of a recording: both sides as PCM16, turn by turn, and on the time axis of the call.
 
-Sound begins when it crossed the wire, or when the sound before it on the same side has played: services send faster
-than they speak, and clients may send a turn at once. Where the caller interrupts, what had not played is not heard; the
-wire does not say what a client played, so this is inferred. Opus is not decoded: its time is silence.
+Audio begins when it crossed the wire, or when the audio before it on the same side has played: services send faster
+than real time, and clients may send a whole turn at once. If the user interrupts, audio that had not played is dropped.
+The wire does not say what a client played, so this is inferred. Opus is not decoded: its time is silence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Way
 
 RATE = 24_000
-"""Hz of a laid-out track."""
+"""Sample rate of a track, in Hz."""
 LONGEST_S = 4 * 3600.0
 
 _DELTAS = ("response.output_audio.delta", "response.audio.delta")
@@ -28,12 +28,12 @@ _INTERRUPTS = ("response.cancel", "output_audio_buffer.clear")
 
 
 class TooLong(ValueError):
-    """More than LONGEST_S of call; the message says so."""
+    """The call is longer than LONGEST_S. The message says so."""
 
 
 @dataclass(slots=True)
 class Piece:
-    """Sound without a gap from `start_s` on. `sent` is the caller, `received` the service."""
+    """Audio without a gap from `start_s` on. Side `sent` is the user, `received` the service. `rate` in Hz."""
 
     side: Way
     start_s: float
@@ -47,17 +47,17 @@ class Piece:
 
 @dataclass(slots=True)
 class Soundtrack:
-    """`pieces` lie on the time axis; `turns` are what was said at once, whole, whether it was heard or not."""
+    """`pieces` are on the time axis. `turns` are complete, whether they were played to their end or not."""
 
     pieces: list[Piece] = field(default_factory=list)
     turns: list[Piece] = field(default_factory=list)
     silenced: bool = False
-    """There was sound that is not decoded here."""
+    """Some audio was not decoded and is silence here."""
 
     def track(self, side: Way, seconds: float) -> array[int]:
-        """One side from 0 to `seconds` at RATE. Raises TooLong."""
+        """One side from 0 to `seconds`, at RATE. Raises TooLong."""
         if seconds > LONGEST_S:
-            raise TooLong(f"{seconds:.0f} s are too much for one file; at most {LONGEST_S:.0f} s are written")
+            raise TooLong(f"{seconds:.0f} s is too long for one file; the limit is {LONGEST_S:.0f} s")
         laid = array("h", bytes(2 * round(seconds * RATE)))
         for piece in self.pieces:
             if piece.side == side:
@@ -69,7 +69,7 @@ class Soundtrack:
 
 
 def soundtrack(recording: Recording) -> Soundtrack:
-    """The sound of a whole recording. Messages that hold none, or none that can be read, are passed over."""
+    """The audio of a recording. Messages without readable audio are skipped."""
     found = Soundtrack()
     for line in recording.lines:
         audio = _ConnectionAudio(found, line)
@@ -80,7 +80,7 @@ def soundtrack(recording: Recording) -> Soundtrack:
 
 
 def sound_in(moment: Moment) -> bytes:
-    """The sound that a message carries, as it is encoded there; empty if it carries none."""
+    """The encoded audio in a message; empty if it carries none."""
     if isinstance(moment.frame, Binary):
         return moment.frame.data
     event = moment.event or {}
@@ -94,7 +94,7 @@ def sound_in(moment: Moment) -> bytes:
 
 
 def resampled(samples: array[int], rate: int, to: int) -> array[int]:
-    """At another rate, by straight lines between samples: fit for listening, not for measuring."""
+    """Audio at another rate, by linear interpolation: good enough to listen to, not to measure."""
     if rate == to or not samples:
         return samples
     count, last = len(samples) * to // rate, len(samples) - 1
@@ -108,15 +108,15 @@ def _between(samples: array[int], place: int, to: int, last: int) -> int:
 
 
 class _ConnectionAudio:
-    """One connection: where each side's sound ends, and which of the caller's belongs to which turn."""
+    """One connection: where each side's audio ends, and which part of the user's audio belongs to which turn."""
 
     def __init__(self, found: Soundtrack, line: Line) -> None:
         self._found = found
         self._meter = Meter(None)
         self._said: list[Piece] = []
-        """The caller's chunks since the last turn, at the times where they lie."""
+        """The user's chunks since the last turn."""
         self._spoken_ms = 0.0
-        """How much sound the caller had sent before those."""
+        """Milliseconds of user audio before those."""
         self._began_ms = 0.0
         self._answer = ""
         self._ends = {"sent": line.opened_s, "received": line.opened_s}
@@ -164,7 +164,7 @@ class _ConnectionAudio:
             whole.samples += samples
 
     def _decoded(self, way: Way, data: bytes, seconds: float) -> tuple[array[int], int]:
-        """Samples and their rate, which is the one that the meter counted by."""
+        """The samples and their rate, in Hz, as the meter counted it."""
         match self._meter.encoding(way):
             case "pcm":
                 samples = g711.from_little_endian(data)
@@ -176,7 +176,7 @@ class _ConnectionAudio:
         return samples, round(len(samples) / seconds) if seconds else RATE
 
     def _turn(self, start_ms: float | None, end_ms: float | None) -> None:
-        """What the caller said becomes a turn; of an open microphone that part which the service names."""
+        """The user's audio becomes a turn. Of a continuous stream the service names the part."""
         if self._said:
             rate = self._said[0].rate
             samples = array("h")
@@ -194,7 +194,7 @@ class _ConnectionAudio:
         self._said = []
 
     def _cut(self, at_s: float) -> None:
-        """What the service said and nobody can have heard yet is dropped."""
+        """Drop the service's audio that nobody can have heard yet."""
         if self._ends["received"] <= at_s:
             return
         self._ends["received"] = at_s
@@ -204,7 +204,7 @@ class _ConnectionAudio:
 
 
 def _join(pieces: list[Piece], chunk: Piece) -> None:
-    """Onto the end of the side's last piece, if it is there that it begins."""
+    """Append to the side's last piece if the chunk begins at its end."""
     last = next((piece for piece in reversed(pieces) if piece.side == chunk.side), None)
     if last is not None and last.rate == chunk.rate and abs(last.end_s - chunk.start_s) < 0.001:
         last.samples += chunk.samples
@@ -213,7 +213,7 @@ def _join(pieces: list[Piece], chunk: Piece) -> None:
 
 
 def sides(found: Soundtrack) -> Iterator[tuple[Way, float]]:
-    """Each side and the seconds it spoke."""
+    """Each side, and the seconds of its audio."""
     both: tuple[Way, Way] = ("sent", "received")
     for side in both:
         yield side, sum(len(piece.samples) / piece.rate for piece in found.pieces if piece.side == side)

@@ -1,6 +1,6 @@
-"""A recording told as a call: who said what when, which tools were called with what result, what else happened.
+"""The transcript of a recording: who said what when, tool calls with their results, and what else happened.
 
-A fold over events of either dialect; it knows no sound (soundtrack.py) and no money (bill.py).
+Built from the events of either dialect. soundtrack.py has the audio, bill.py the cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Who = Literal["caller", "service"]
 
 @dataclass(slots=True)
 class Utterance:
-    """Words and when they began. `typed` ones made no sound; `cut` ones were not said to their end."""
+    """Text and when it began, in seconds. `typed`: it was text input. `cut`: it was interrupted."""
 
     at_s: float
     who: Who
@@ -30,7 +30,7 @@ class Utterance:
 
 @dataclass(slots=True)
 class CalledTool:
-    """A tool call; `result` and `took_s` are None while there is no answer."""
+    """A tool call. `result` and `took_s` (seconds) are None without a result."""
 
     at_s: float
     name: str
@@ -41,7 +41,9 @@ class CalledTool:
 
 @dataclass(slots=True)
 class ResponseTiming:
-    """One response: when it was asked for (None: nobody did), when its first sound came, when it ended and how."""
+    """One response, in seconds: when it was requested (None: not seen), created, first heard and ended; and its final
+    status.
+    """
 
     requested_s: float | None
     created_s: float
@@ -52,18 +54,19 @@ class ResponseTiming:
 
 @dataclass(slots=True)
 class Note:
-    """Something that happened to the connection or the turn; `alarm` is what somebody should look at."""
+    """Something that happened to the connection or the turn. `alarm`: somebody should look at it. `begins`: a new
+    connection.
+    """
 
     at_s: float
     text: str
     alarm: bool = False
     begins: bool = False
-    """It is the beginning of a connection."""
 
 
 @dataclass(slots=True)
 class Transcript:
-    """Everything in the order of its time, each kind apart."""
+    """The parts of a conversation, each kind in order of time. `seconds`: when the recording ended."""
 
     utterances: list[Utterance] = field(default_factory=list)
     tool_calls: list[CalledTool] = field(default_factory=list)
@@ -73,7 +76,7 @@ class Transcript:
 
 
 def transcript_of(recording: Recording) -> Transcript:
-    """The transcript of a recording. Events that cannot be read are passed over."""
+    """The transcript of a recording. Events that cannot be read are skipped."""
     transcript = Transcript()
     for number, line in enumerate(recording.lines):
         reader = _TranscriptReader(transcript, line, number)
@@ -86,14 +89,14 @@ def transcript_of(recording: Recording) -> Transcript:
 
 
 class _TranscriptReader:
-    """One connection."""
+    """Reads one connection."""
 
     def __init__(self, transcript: Transcript, line: Line, number: int) -> None:
         self._transcript = transcript
         self._said: dict[str, Utterance] = {}
         """By item."""
         self._began: dict[str, float] = {}
-        """When the caller's turn with this item began, and where else its words belong."""
+        """By item: when the user's turn began."""
         self._calls: dict[str, CalledTool] = {}
         self._requested_s: float | None = None
         self._response: ResponseTiming | None = None
@@ -127,11 +130,12 @@ class _TranscriptReader:
                 self._item(moment, event["item"])
             case "conversation.item.truncate":
                 self._note(
-                    moment, f"the caller spoke over the answer; {event['audio_end_ms'] / 1000:.1f} s of it were heard"
+                    moment,
+                    f"the caller interrupted the response; {event['audio_end_ms'] / 1000:.1f} s of it were played",
                 )
                 self._words(moment, event["item_id"]).cut = True
             case "response.cancel":
-                self._note(moment, "the caller cut the answer off")
+                self._note(moment, "the caller cancelled the response")
 
     def _item(self, moment: Moment, item: Mapping[str, Any]) -> None:
         match item:
@@ -198,7 +202,7 @@ class _TranscriptReader:
         if status != "completed":
             for said in list(self._said.values())[-1:]:
                 said.cut = True
-            self._note(moment, f"the answer ended as {status}", alarm=status == "failed")
+            self._note(moment, f"the response ended as {status}", alarm=status == "failed")
 
     def _note(self, moment: Moment, text: str, *, alarm: bool = False) -> None:
         self._transcript.notes.append(Note(moment.at_s, text, alarm))
@@ -209,12 +213,12 @@ def _opened(line: Line, number: int) -> Note:
         status = line.response.status if line.response is not None else 0
         return Note(line.opened_s, f"connection {number} was refused with HTTP {status}", alarm=True)
     resumed = isinstance(line.request, Request) and "conversation_id=" in line.request.target
-    text = f"connection {number} {'took the conversation up again' if resumed else 'opened'}"
+    text = f"connection {number} {'resumed the conversation' if resumed else 'opened'}"
     return Note(line.opened_s, text, begins=True)
 
 
 def pretty(text: str) -> str:
-    """JSON text with a space after each mark, any other text as it is."""
+    """JSON text in one formatting, any other text as it is."""
     try:
         return json.dumps(json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -57,7 +57,7 @@ def test_the_lost_connection_is_on_tape_and_the_conversation_taken_up_again():
     assert notes[:3] == [
         "connection 0 opened",
         "the connection was lost",
-        "connection 1 took the conversation up again",
+        "connection 1 resumed the conversation",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Rules on how a client comes in: model, credentials, and how often. They look when a connection is handshake for."""
+"""Rules on connecting: model, credentials, and how often. They check each handshake."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from replay.findings.call import ACCEPTED, Attempt, CallState, CallStep
 from replay.findings.finding import Found
 
 SOON_S = 30.0
-"""A client that comes back within this goes on with the same call."""
+"""Seconds. A client that reconnects within this time continues the same call."""
 TOO_SOON_S = 0.5
-"""Between a refusal without Retry-After and the next try."""
+"""Seconds between a refusal without Retry-After and the next attempt."""
 TIMES = 2
 """Reconnects in a row, each after one turn, that are no accident."""
 _SLACK_S = 0.05
 
 
 def latest_model(call: CallState, step: CallStep) -> Iterator[Found]:
-    """An alias whose meaning changes from one day to the next."""
+    """The model is an alias, whose meaning may change from one day to the next."""
     model = call.handshake.query.get("model", "")
     if model.endswith("-latest"):
-        yield Found(f"the model is {model!r}, an alias: it became another model, and another price, on 2026-08-05")
+        yield Found(f"the model is {model!r}, an alias: since 2026-08-05 it names another model at another price")
 
 
 def key_in_query(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Addresses are logged everywhere."""
+    """Addresses are logged in many places."""
     if call.handshake.secrets:
         yield Found(f"the query carries a credential: {', '.join(call.handshake.secrets)}")
 
 
 def key_in_browser(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A key that everybody who opens the page can read."""
+    """Everybody who opens the page can read the key."""
     handshake = call.handshake
     if "key" in handshake.offered:
         where = f" by a page of {handshake.origin[:100]}" if handshake.origin else " as a browser does"
-        yield Found(f"an API key, no client secret, was sent{where}: whoever opens the page has it")
+        yield Found(f"an API key instead of a client secret was sent{where}: everybody who opens the page can read it")
 
 
 def beta_header(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Of an API that is gone."""
+    """The header belongs to an API that no longer exists."""
     if call.handshake.beta is not None:
         yield Found(f"the header OpenAI-Beta: {call.handshake.beta[:40]} was sent")
 
 
 def without_backoff(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Back at the door before it may open."""
+    """The client retries before it may."""
     before = _latest(call)
     if before is None or not before.rate_limited:
         return
@@ -52,11 +52,11 @@ def without_backoff(call: CallState, step: CallStep) -> Iterator[Found]:
     least = TOO_SOON_S if before.retry_after_s is None else before.retry_after_s
     if waited < least - _SLACK_S:
         advice = "" if before.retry_after_s is None else f", Retry-After said {before.retry_after_s:g} s"
-        yield Found(f"refused with 429, the client came back after {waited:.2f} s{advice}")
+        yield Found(f"refused with 429, the client retried after {waited:.2f} s{advice}")
 
 
 def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A connection for each turn: the client hung up, and came back. A line that was lost is not its doing."""
+    """One connection per turn: the client hung up and reconnected. A lost connection is not its fault."""
     mine = [
         attempt
         for attempt in call.earlier_attempts
@@ -75,12 +75,12 @@ def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
     if chain >= TIMES:
         yield Found(
             f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one turn each time:"
-            " what was said in the last moments of a connection may not be remembered yet (a stale snapshot)"
+            " what was said just before a reconnect may be missing (a stale snapshot)"
         )
 
 
 def given_up(attempts: Sequence[Attempt]) -> Iterator[Found]:
-    """Turned away once, and never seen again. Who tried and was turned away again did what can be done."""
+    """The client was refused once and never tried again. A second refusal in a row is no mistake of the client."""
     by_client: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         by_client.setdefault(attempt.handshake.who, []).append(attempt)

@@ -1,4 +1,4 @@
-"""Rules on the caller's sound: it is not what was declared."""
+"""Rules on input audio that is not what the session declares."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from replay.findings.finding import Found
 
 
 def mislabelled(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Static, or chipmunks."""
+    """The service hears noise, or speech at the wrong speed."""
     sound = call.audio
     declared = DECLARED.get(sound.encoding, sound.encoding)
     if sound.wav:
         yield Found("the audio begins as a WAV file does: its header is heard as a click", "wav")
     if sound.verdict == "stereo":
-        yield Found(f"{declared} mono is declared, and two channels in turn are sent: it plays at half speed", "stereo")
-    elif sound.verdict:
         yield Found(
-            f"{declared} is declared, and what is sent is {sound.verdict}: the service hears static", sound.verdict
+            f"{declared} mono is declared, but two interleaved channels are sent: the audio plays at half speed",
+            "stereo",
         )
+    elif sound.verdict:
+        yield Found(f"{declared} is declared, but the audio is {sound.verdict}: the service hears noise", sound.verdict)
 
 
 def wrong_pace(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A microphone gives a second of sound a second. Only a long, steady stream shows that it does not."""
+    """A microphone gives one second of audio per second. A long, steady stream shows whether the rate is wrong."""
     sound = call.audio
     if call.timed and (rate := sound.likely_rate) is not None:
         pace, twice = sound.paces[-1], ", or in two channels," if rate == 2 * sound.rate else ","
@@ -36,6 +37,6 @@ def wrong_pace(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def odd_bytes(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Half a sample, and all that follow are torn in two."""
+    """Half a sample shifts all samples after it by one byte."""
     if call.audio.odd:
-        yield Found(f"{call.audio.odd} of {call.audio.appends} messages of PCM16 hold an odd number of bytes")
+        yield Found(f"{call.audio.odd} of {call.audio.appends} messages of PCM16 have an odd number of bytes")

@@ -1,4 +1,4 @@
-"""Rules on configuration, on what the service refused, and on how long a call lasts."""
+"""Rules on configuration, on refused requests, and on the length of a call."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ _BENIGN = (
     "input_audio_buffer_commit_empty",
     "buffer too small",
 )
-"""What real clients run into in passing: nothing was lost."""
+"""Errors that real clients meet in passing, without harm."""
 _PERSISTENT = 3
 
 
 def audio_before_configuration(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Sound that came before the session knew what to do with it."""
+    """Audio that came before the session was configured."""
     early = call.audio.appends
     if step.type == "session.update":
         if early and not call.updates and call.configured_at is None:
             yield Found(
-                f"{early} messages of audio were sent before the first session.update: they were heard as defaults say"
+                f"{early} messages of audio were sent before the first session.update: the service read them in its"
+                " default format"
             )
     elif step.type == "session.updated":
         if call.configured_at is None and call.update is not None and early > call.early_appends:
@@ -36,12 +37,14 @@ def audio_before_configuration(call: CallState, step: CallStep) -> Iterator[Foun
     elif call.service == "xai" and not call.updates and call.configured_at is None and call.audio.seconds > 1.0:
         if not call.committed and not call.responses:
             yield Found(
-                f"{call.audio.seconds:.1f} s of audio were sent without any session.update: nobody listens for turns"
+                f"{call.audio.seconds:.1f} s of audio were sent without any session.update: no turns are detected"
             )
 
 
 def unknown_field(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A name that the service does not know: it refuses the update, or drops the field. What comes back is known."""
+    """A field that the service does not know: it refuses the update or drops the field. A field that comes back is
+    known.
+    """
     if call.update is None:
         return
     echoed = object_at(step.event, "session")
@@ -55,7 +58,7 @@ def unknown_field(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def ignored_field(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A setting that is taken and does nothing."""
+    """A setting that the service accepts without effect."""
     session = object_at(step.event, "session")
     for path, harmless, why in IGNORED.get(call.service or "", ()):
         *parents, name = path.split(".")
@@ -65,14 +68,14 @@ def ignored_field(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def ignored_error(call: CallState, step: CallStep) -> Iterator[Found]:
-    """The client goes on as if what was refused had been done."""
+    """The client continues as if a refused update had been applied."""
     refused = call.update_refused
     if refused is None or step.at < refused.at or (call.timed and step.at - refused.at < 0.05):
         return
     if step.type == "response.create" or (step.type == CLOSED and call.audio.appends > call.early_appends):
         message = text_at(refused.event, "error", "message")[:160]
         yield Found(
-            f"session.update was refused ({message}), and the client went on without another: none of it applies",
+            f"session.update was refused ({message}), and the client continued without a new one: none of it applies",
             f"update {refused.number}",
             refused.at,
             refused.number,
@@ -80,7 +83,7 @@ def ignored_error(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def repeated_error(call: CallState, step: CallStep) -> Iterator[Found]:
-    """The same request is refused over and over."""
+    """The client sends the same refused request again and again."""
     error = object_at(step.event, "error")
     message, code = text_at(error, "message"), text_at(error, "code")
     if any(word in message.lower() or word == code for word in _BENIGN):

@@ -1,7 +1,8 @@
-"""The rules, one row each. A new one is a function in the family that it belongs to, and a row here.
+"""The rules, one row each. A new rule is a function in one of the modules here, a row, and a section in
+docs/findings.md.
 
-`error` is what costs the caller something as it stands; `warn` what may, or what the service makes good. The order is
-that of docs/findings.md.
+`error` is for what harms a call as it is. `warn` is for what may harm one, or what the service repairs. The rows are in
+the order of docs/findings.md.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from replay.findings.finding import Found, Level
 from replay.findings.rules import access, audio, running_totals, setup, tools, turns
 
 Check = Callable[[CallState, CallStep], Iterator[Found]]
-"""A rule's function. It sees each step before CallState takes it."""
+"""A rule's function. It sees each step before the CallState does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the table: when to look (`sent TYPE`, `received TYPE`, OPENED, TICK or CLOSED), and what to say."""
+    """One rule.
+
+    `id`: its name. `level`: its default severity. `check`: its function. `on`: the steps at which it looks: `sent
+    TYPE`, `received TYPE`, OPENED, TICK or CLOSED. `fix`: what to do about a finding. `advice`: the mistake harms no
+    call by itself, so a level for all rules does not make an error of it.
+    """
 
     id: str
     level: Level
@@ -27,7 +33,6 @@ class Rule:
     on: tuple[str, ...]
     fix: str
     advice: bool = False
-    """It harms no call by itself: a level given for all rules does not make an error of it."""
 
 
 def _never(call: CallState, step: CallStep) -> Iterator[Found]:

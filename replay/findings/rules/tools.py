@@ -13,9 +13,9 @@ from replay.findings.call import CLOSED, CallState, CallStep, ToolCall
 from replay.findings.finding import Found
 
 GRACE_S = 1.0
-"""How long after a result, and after all sound has played, a client may take to ask for the answer."""
+"""Seconds that a client may take to request a response after a result and after the end of playback."""
 HANGING_UP_S = 0.5
-"""A call that ends so soon after a result was to end."""
+"""Seconds. A call that ends so soon after a result was meant to end."""
 SLOW_TOOL_S = 30.0
 _LEFT_S = 3.0
 _WRITES = frozenset(
@@ -31,7 +31,7 @@ _FAILED = re.compile(
 
 
 def result_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A result alone brings no answer: it waits for a response.create."""
+    """A result alone starts no response; response.create does."""
     waiting = call.results
     if not waiting:
         return
@@ -50,14 +50,14 @@ def result_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def _open(call: CallState, like: ToolCall) -> list[ToolCall]:
-    """Calls of the same response that have no result yet."""
+    """Calls of the same response without a result."""
     return [
         each for each in call.calls.values() if each.output is None and each.awaited and each.response == like.response
     ]
 
 
 def call_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A call without a result: the model waits for it."""
+    """The model waits for a result that does not come."""
     for each in call.calls.values():
         if each.output is not None or not each.awaited:
             continue
@@ -74,19 +74,20 @@ def call_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def result_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
-    """One call, two results."""
+    """The client sent two results for one call."""
     if step.item.get("type") != "function_call_output":
         return
     known = call.call_of(text_at(step.item, "call_id"))
     if known is not None and known.output is not None:
         same = "the same" if known.output == step.item.get("output") else "another"
         yield Found(
-            f"{known.name or 'the call'} ({known.id}) was answered already, and gets {same} result again", known.id
+            f"{known.name or 'the call'} ({known.id}) already has a result, and the client sent {same} one again",
+            known.id,
         )
 
 
 def result_unknown(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A result for a call that nobody made. Calls before a resumption are not known."""
+    """The client sent a result for a call that does not exist. After a resumption, calls before it are not known."""
     if step.item.get("type") != "function_call_output" or call.resumed:
         return
     call_id = text_at(step.item, "call_id")
@@ -96,7 +97,7 @@ def result_unknown(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def write_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
-    """The model asks twice for what may be done once, and the client does it twice."""
+    """The model requests a write twice, and the client executes it twice."""
     if step.item.get("type") != "function_call_output":
         return
     again = call.call_of(text_at(step.item, "call_id"))
@@ -121,7 +122,7 @@ def _writes(call: CallState, name: str) -> bool:
 
 
 def writes(name: str) -> bool:
-    """Whether a tool of this name changes something, by its verb."""
+    """Whether a tool of this name has side effects, judged by its verb."""
     words = [word.lower() for word in _WORD.findall(name)]
     return not _WRITES.isdisjoint(words) and words[0] not in _READS
 

@@ -1,4 +1,4 @@
-"""Rules on turns: asking for replies, committing, interrupting, what was audio."""
+"""Rules on turns: requesting responses, committing audio, interrupting, truncating."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from replay.findings.finding import Found
 
 OVERLAP_S = 0.5
 SHORT_MS = 500
-"""Silence shorter than this is found within sentences."""
+"""Milliseconds. Shorter silence occurs within sentences."""
 RESUMED_MS = 1_000
 STILL_S = 3.0
-"""A microphone that sends nothing for so long in mid-speech is off."""
+"""Seconds. A microphone that sends nothing for this long during speech is off."""
 _TOLERANCE_S = 0.3
 _CUT_S = 0.02
-"""Deltas shorter than this were cut by who recorded them."""
+"""Seconds. Shorter deltas were cut by the recorder."""
 
 
 def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Another reply is asked for while one is given, or still plays."""
+    """The client requests a response while another one is in progress or still playing."""
     request = object_at(step.event, "response")
     if request.get("conversation") == "none" or (call.committed and call.service == "xai"):
         return
     if call.active is not None:
         since = f", which began {step.at - call.active_since:.1f} s ago" if call.timed else ""
         yield Found(
-            f"response.create was sent while a response is being given{since}: the service refuses it", "active"
+            f"response.create was sent while a response is in progress{since}: the service refuses it", "active"
         )
     elif call.requested is not None and not call.new_inputs and not request.get("instructions"):
         yield Found(
@@ -37,7 +37,7 @@ def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
         if not call.new_inputs and not request.get("instructions") and not request.get("input"):
             yield Found(
                 f"response.create was sent with nothing new to answer, and {rest:.1f} s of the last reply to play:"
-                " both sound at once",
+                " both play at once",
                 "playing",
             )
         elif call.microphone:
@@ -45,19 +45,19 @@ def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def commit_under_vad(call: CallState, step: CallStep) -> Iterator[Found]:
-    """The service ends turns itself."""
+    """The server detects turns by itself."""
     if call.vad:
-        what = "ignores it in silence" if call.service == "xai" else "cuts the turn there, or refuses a late one"
+        what = (
+            "ignores it without an error" if call.service == "xai" else "ends the turn there, or refuses a late commit"
+        )
         yield Found(f"{step.type} was sent while turn_detection is {call.detection.get('type')!r}: the service {what}")
 
 
 def empty_commit(call: CallState, step: CallStep) -> Iterator[Found]:
-    """There is nothing to commit."""
+    """There is no audio to commit."""
     if step.way == "sent":
         if not call.audio.since_taken and not (call.vad and call.service == "xai"):
-            yield Found(
-                "the input buffer was committed, and nothing had been appended since it was last taken", "empty"
-            )
+            yield Found("the input buffer was committed, and no audio had been appended since the last commit", "empty")
         return
     error = object_at(step.event, "error")
     if (
@@ -68,48 +68,44 @@ def empty_commit(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def silent_commit(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A turn in which nothing is to be audio."""
+    """The committed audio is silence."""
     audio = call.audio
     if step.type in COMMITS:
         if not call.vad and audio.since_taken and not audio.audible_since_taken and audio.seconds >= 0.1:
-            yield Found(
-                f"a turn of silence was committed: {audio.since_taken} messages without a sound in them", "turn"
-            )
-    elif call.resumed:  # the caller may just be listening to the rest of an answer; the source was good before
+            yield Found(f"a turn of silence was committed: {audio.since_taken} messages of nothing but silence", "turn")
+    elif call.resumed:  # the user may be listening to the rest of a response; the source worked before
         return
     elif not audio.heard_any and audio.seconds >= (3.0 if step.type == CLOSED else 20.0):
         yield Found(f"{audio.seconds:.0f} s of audio were sent, all of it silence", "all")
 
 
 def short_silence(call: CallState, step: CallStep) -> Iterator[Found]:
-    """The caller only paused."""
+    """The user only paused."""
     silence = number_at(call.detection, "silence_duration_ms")
     if call.stopped is None or silence is None or silence >= SHORT_MS:
         return
     stopped_at, end_ms = call.stopped
     gap_ms = (number_at(step.event, "audio_start_ms") or 0.0) - end_ms
     if gap_ms < RESUMED_MS and (not call.timed or step.at - stopped_at < RESUMED_MS / 1000):
-        message = (
-            f"the caller's turn was ended after {silence:.0f} ms of silence and went on {max(gap_ms, 0):.0f} ms later"
-        )
+        message = f"the user's turn ended after {silence:.0f} ms of silence and went on {max(gap_ms, 0):.0f} ms later"
         yield Found(message)
 
 
 def microphone_stops(call: CallState, step: CallStep) -> Iterator[Found]:
-    """Turn detection hears the end of a turn in the silence after it. Without sound it hears nothing."""
+    """Turn detection needs the silence after speech. Without audio the turn does not end."""
     last = call.audio.last_at
     if call.speech_at is None or last is None or not call.vad or not call.timed:
         return
     if (still := step.at - max(last, call.speech_at)) >= STILL_S:
         yield Found(
-            f"the caller began to speak, and no audio has come for {still:.1f} s: the service waits for the silence"
-            " after the words, and does not answer",
+            f"the user began to speak, and no audio has come for {still:.1f} s: the service waits for the silence"
+            " after the speech, and does not respond",
             at=last,
         )
 
 
 def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:
-    """More was kept of an answer than was sent, or than anybody can have audio."""
+    """The client kept more of a response than it received, or than the user can have heard."""
     spoken = call.spoken.get(text_at(step.event, "item_id"))
     end_ms = number_at(step.event, "audio_end_ms")
     if spoken is None or end_ms is None or not spoken.deltas or spoken.seconds / spoken.deltas < _CUT_S:
@@ -117,11 +113,11 @@ def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:
     end_s = end_ms / 1000
     if end_s > spoken.seconds + _TOLERANCE_S:
         yield Found(
-            f"truncated at {end_ms:.0f} ms an answer of which {spoken.seconds * 1000:.0f} ms were sent", spoken.id
+            f"truncated at {end_ms:.0f} ms a response of which {spoken.seconds * 1000:.0f} ms were sent", spoken.id
         )
     elif call.microphone and end_s > step.at - spoken.first_at + _TOLERANCE_S:
         since = (step.at - spoken.first_at) * 1000
         yield Found(
-            f"truncated at {end_ms:.0f} ms an answer whose first sound came {since:.0f} ms ago: nobody has heard more",
+            f"truncated at {end_ms:.0f} ms a response whose audio began {since:.0f} ms ago: nobody has heard so much",
             spoken.id,
         )

@@ -180,7 +180,7 @@ def test_a_key_too_short_to_be_one_does_not_eat_the_words_it_is_in():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (Response(200, (("Content-Encoding", "gzip"),), b"\x1f\x8b123"), "cannot be looked into"),
+        (Response(200, (("Content-Encoding", "gzip"),), b"\x1f\x8b123"), "cannot be checked"),
         (Text(json.dumps({"a": "\n" + "x"}).encode()), None),
     ],
 )

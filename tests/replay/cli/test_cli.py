@@ -96,7 +96,7 @@ def test_check_finds_a_good_cassette_fine(tmp_path: Path):
     ("talk", "fields", "reason"),
     [
         ([*OPEN, *ANSWER, *END], {"ended": False}, "cut off at 2.0 s, no end mark"),
-        ([*OPEN, *ANSWER, *END], {"origin": "live"}, "labelled live, but ws://127.0.0.1:1/v1/realtime is no live"),
+        ([*OPEN, *ANSWER, *END], {"origin": "live"}, "labelled live, but ws://127.0.0.1:1/v1/realtime is not a live"),
         ([*OPEN, ANSWER[1], *END], {}, "orphaned audio: response 'r1' was never created"),
         ([*OPEN, *ANSWER, ANSWER[1], *END], {}, "orphaned audio: response 'r1' is over"),
         ([*OPEN, *ANSWER], {}, "connection 0 has no end"),

@@ -190,7 +190,10 @@ def test_a_connection_whose_end_nobody_exported_ends_in_a_close_that_says_so(tmp
         ("hello", "not a recording that realtape knows"),
         ('{"log": {"entries": []}}', "holds no WebSocket messages"),
         ('{"log": {}}', "expected `log.entries`"),
-        ('{"dir": "in", "t": 0, "ev": {}}\n{"dir": "up?", "t": 1, "ev": {}}', "a.jsonl:2: expected `dir`"),
+        (
+            '{"dir": "in", "t": 0, "ev": {}}\n{"dir": "up?", "t": 1, "ev": {}}',
+            "a.jsonl:2: not a recording: JSON lines need `dir`",
+        ),
         ('{"dir": "in", "t": "soon", "ev": {}}', "a.jsonl:1: expected `t`"),
         ('{"realtape":1,"origin":"mock"}', "not a cassette's header"),
         ('{"realtape":9}', "version 9 is unknown"),

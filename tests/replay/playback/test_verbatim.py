@@ -154,7 +154,7 @@ def test_a_mismatch_names_what_was_expected_what_came_the_path_and_the_nearest_a
     assert player.mismatches[0].at_s == 1.5
     assert player.report().lines()[1:] == [
         "never sent by the client: 2 x conversation.item.create",
-        "it waited for message 1, conversation.item.create",
+        "waiting for message 1, conversation.item.create",
     ]
 
 

@@ -377,7 +377,7 @@ def test_the_call_goes_on_when_the_disk_is_full(tmp_path: Path, monkeypatch: pyt
             assert (await typed_turn(ws))[-1]
         assert through.relay.failure == "a.tape: No space left on device; the recording ends after 3 records"
         (warning,) = through.warnings
-        assert warning.endswith("Calls go on, unrecorded")
+        assert warning.endswith("Calls go on without being recorded")
         with pytest.raises(BadCassette, match="no end mark"):
             Cassette.open(tmp_path / "a.tape")
 
@@ -508,7 +508,7 @@ def test_what_is_encoded_is_passed_on_and_dropped_from_the_cassette(tmp_path: Pa
                 assert await answer.read() == b"\x1f\x8bnot really"
         dropped = contents(tmp_path / "a.tape")[1]
         assert isinstance(dropped, Dropped)
-        assert "cannot be looked into" in dropped.reason
+        assert "cannot be checked" in dropped.reason
 
     story(tell)
 

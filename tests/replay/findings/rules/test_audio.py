@@ -33,11 +33,11 @@ def a_law(samples: np.ndarray) -> bytes:
 
 
 WRONG = {
-    "sent is G.711": mu_law(np.tile(AT_8K, 3)),
-    "is sent is G.711": a_law(np.tile(AT_8K, 3)),
+    "the audio is G.711": mu_law(np.tile(AT_8K, 3)),
+    "but the audio is G.711": a_law(np.tile(AT_8K, 3)),
     "32-bit floats": (VOICE / 32768).astype("<f4").tobytes(),
     "big-endian PCM16": VOICE.astype(">i2").tobytes(),
-    "two channels": np.repeat(VOICE, 2).astype("<i2").tobytes(),
+    "two interleaved channels": np.repeat(VOICE, 2).astype("<i2").tobytes(),
 }
 
 
@@ -56,7 +56,7 @@ def test_pcm_that_was_declared_as_mu_law_is_found(dialect: str):
     form = {"input": {"format": {"type": "audio/pcmu"}}}
     with story(dialect, update={"audio": form, **MANUAL}) as call:
         sent(call, VOICE.astype("<i2").tobytes(), size=800)
-    assert "what is sent is PCM16" in next(each.message for each in call.findings if each.rule == "audio-format")
+    assert "the audio is PCM16" in next(each.message for each in call.findings if each.rule == "audio-format")
 
 
 @both

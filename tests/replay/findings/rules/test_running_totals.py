@@ -64,7 +64,7 @@ def billed(*seconds: float) -> Watcher:
 def test_running_totals_that_were_added_up_are_found():
     (found,) = billed(3, 9).findings
     assert found.rule == "summed-billable-seconds"
-    assert "all 2 billable_audio_seconds added up" in found.message and "make 9 s" in found.message
+    assert "all 2 billable_audio_seconds added up" in found.message and "add up to 9 s" in found.message
 
 
 def test_the_last_total_is_right():

@@ -213,7 +213,7 @@ def test_a_truncation_beyond_what_can_have_been_heard_is_found(dialect: str):
         sent_ms = call.watch.call.spoken[item].seconds * 1000  # type: ignore[union-attr]
         call.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=int(sent_ms))
     (found,) = [each for each in call.findings if each.rule == "truncate-beyond"]
-    assert "nobody has heard more" in found.message
+    assert "nobody has heard so much" in found.message
 
 
 @both
