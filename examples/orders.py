@@ -1,10 +1,10 @@
-"""Another trade with the same agent: where is my order? Only the prompt, the tools and the scenario are new.
+"""The agent in another trade: callers ask about their orders. Only the prompt, the tools and the scenario are new.
 
     realtape serve --scenario examples/orders.yaml
     export XAI_REALTIME_URL=ws://127.0.0.1:8765/v1/realtime XAI_API_KEY=anything
     python examples/orders.py "Where is order 1043?" "Please stop it."
 
-With the key of the live service, and without XAI_REALTIME_URL, the same program calls that.
+With a key of the live service and without XAI_REALTIME_URL, the program calls the live service.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ class StopOrder(Arguments):
 
 @dataclass
 class Shop:
-    """What has been ordered, and where it is."""
+    """The orders and their states."""
 
     orders: dict[int, str] = field(default_factory=lambda: {1042: "sent", 1043: "being packed"})
 
-    def find(self, asked: FindOrder, _: str) -> Result:
-        """Where it is."""
-        return {"number": asked.number, "state": self._state(asked.number)}
+    def find(self, request: FindOrder, _: str) -> Result:
+        """The state of an order."""
+        return {"number": request.number, "state": self._state(request.number)}
 
-    def stop(self, asked: StopOrder, _: str) -> Result:
-        """Stopping twice is stopping once, so the idempotency key is not needed."""
-        if self._state(asked.number) == "sent":
-            raise ToolRefused(f"order {asked.number} has been sent already")
-        self.orders[asked.number] = "stopped"
-        return {"number": asked.number, "state": "stopped"}
+    def stop(self, request: StopOrder, _: str) -> Result:
+        """Stop an order. A second stop changes nothing, so the idempotency key is not needed."""
+        if self._state(request.number) == "sent":
+            raise ToolRefused(f"order {request.number} has been sent already")
+        self.orders[request.number] = "stopped"
+        return {"number": request.number, "state": "stopped"}
 
     def _state(self, number: int) -> str:
         if number not in self.orders:
@@ -68,15 +68,15 @@ class Shop:
 
 
 def assistant(shop: Shop) -> Assistant:
-    """Whom the caller talks to."""
+    """The assistant of one call."""
     tools = (Tool("find_order", FindOrder, shop.find, reads=True), Tool("stop_order", StopOrder, shop.stop))
     return Assistant(INSTRUCTIONS, Tools({tool.name: tool for tool in tools}))
 
 
 def main(words: list[str]) -> None:
-    """One call, each of `words` a typed turn."""
+    """Make one call; each of `words` is a typed turn."""
     config = from_environment(environment())
-    call = run_call(config, words, assistant(Shop()), priced_on=date.today())  # noqa: TID251  # a program's own day
+    call = run_call(config, words, assistant(Shop()), priced_on=date.today())  # noqa: TID251  # the date of this machine
     print(asyncio.run(call).as_text())
 
 

@@ -1,4 +1,4 @@
-"""A small voice agent that books appointments by an open microphone. It stands for yours."""
+"""A small voice agent that books appointments over an open microphone. Replace it by your agent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 CHUNK = 4800
-"""Bytes of 100 ms: PCM16, one channel, 24 kHz."""
+"""Bytes of 100 ms of audio: PCM16 mono 24 kHz."""
 BYTES_PER_S = 48_000
 TOOL = {
     "type": "function",
@@ -25,18 +26,18 @@ TOOL = {
 
 
 class Refused(Exception):
-    """The service did not take a request; the message is its own."""
+    """The service refused a request; the message is from the service."""
 
 
 def caller(pause_s: float = 0.5) -> bytes:
-    """Somebody who says one thing, takes a breath, and says it again."""
+    """The caller's audio: one sentence, a pause, and the sentence again."""
     with wave.open(str(Path(__file__).parent / "caller.wav")) as file:
         words = file.readframes(file.getnframes())
     return words + bytes(int(BYTES_PER_S * pause_s) // 2 * 2) + words
 
 
 class Agent:
-    """One call, from dialling to hanging up. What it did is in `bookings`, `words` and `billable_s`."""
+    """One call. Its results are in `bookings`, `words` (transcripts of the caller) and `billable_s`."""
 
     model = "grok-voice-think-fast-2.0"
     query = ""
@@ -49,15 +50,15 @@ class Agent:
         self.words: dict[str, str] = {}
         self.billable_s = 0.0
         self.over = False
-        self.line: ClientConnection
+        self.connection: ClientConnection
         self.calls: list[dict[str, Any]] = []
         self.item = ""
         self.received = 0
         self.plays_until = 0.0
 
     async def call(self) -> None:
-        """Talk until the booking is made, at most for `patience_s`."""
-        async with await self.dial() as self.line:
+        """Talk until the booking is made, for at most `give_up_s` seconds."""
+        async with await self.connect() as self.connection:
             try:
                 await asyncio.wait_for(self.talk(), self.give_up_s)
             except (asyncio.TimeoutError, ConnectionClosed):
@@ -67,13 +68,13 @@ class Agent:
         await self.configure()
         await asyncio.gather(self.microphone(), self.listen())
 
-    # The way in.
+    # Connection.
 
-    async def dial(self) -> ClientConnection:
-        """Connect; a service that is busy is asked again when it said so."""
+    async def connect(self) -> ClientConnection:
+        """Connect; if the service is busy, try again after its `Retry-After`."""
         for wait_s in (0.5, 1.0, 2.0, 4.0):
             try:
-                return await connect(f"{self.url}?model={self.model}{self.query}", **self.credentials())
+                return await websocket(f"{self.url}?model={self.model}{self.query}", **self.credentials())
             except InvalidStatus as refused:
                 if refused.response.status_code != 429:
                     raise
@@ -95,17 +96,17 @@ class Agent:
         }
 
     async def configure(self) -> None:
-        """Nothing else is sent until the service has taken the configuration."""
+        """Send the configuration and wait for `session.updated`, before anything else is sent."""
         await self.send("session.update", session=self.session())
         while (await self.next())["type"] != "session.updated":
             pass
 
-    # Speaking and listening.
+    # Audio.
 
     def sound(self) -> Iterator[bytes]:
-        """What the microphone hears: the caller, and then a quiet room, for as long as the call goes on."""
-        said = caller()
-        yield from (said[at : at + CHUNK] for at in range(0, len(said), CHUNK))
+        """The audio of the microphone: the caller, then silence until the end of the call."""
+        speech = caller()
+        yield from (speech[at : at + CHUNK] for at in range(0, len(speech), CHUNK))
         while True:
             yield bytes(CHUNK)
 
@@ -138,7 +139,7 @@ class Agent:
         self.plays_until = max(now, self.plays_until) + size / BYTES_PER_S
 
     async def answered(self) -> None:
-        """A response is over: its calls are carried out, or the call has come to its end."""
+        """A response has ended: run its tool calls, or hang up if there are none."""
         calls, self.calls = self.calls, []
         if not calls:
             await self.hang_up()
@@ -156,32 +157,32 @@ class Agent:
         await self.send("response.create")
 
     async def hang_up(self) -> None:
-        """Not before the last word has been heard."""
+        """Hang up after the last audio has been played."""
         await asyncio.sleep(max(0.0, self.plays_until - asyncio.get_running_loop().time()))
         self.over = True
 
-    # What comes of it.
+    # Results.
 
-    def book(self, wish: dict[str, Any]) -> str:
-        """Each day once: a model may ask twice."""
-        day = wish["day"]
+    def book(self, arguments: dict[str, Any]) -> str:
+        """Book a day. A repeated call returns the first booking, since models repeat calls."""
+        day = arguments["day"]
         self.bookings.setdefault(day, json.dumps({"booking": len(self.bookings) + 1, "day": day}))
         return self.bookings[day]
 
     def read(self, item: str, words: str) -> None:
-        """Each reading of the caller's words takes the place of the one before."""
+        """Each transcript of an item replaces the one before."""
         self.words[item] = words
 
     def bill(self, running_total_s: float) -> None:
         self.billable_s = running_total_s
 
-    # The wire.
+    # Frames.
 
     async def send(self, type: str, **fields: Any) -> None:
-        await self.line.send(json.dumps({"type": type, **fields}))
+        await self.connection.send(json.dumps({"type": type, **fields}))
 
     async def next(self) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(await self.line.recv())
+        event: dict[str, Any] = json.loads(await self.connection.recv())
         if event["type"] == "error":
             self.failed(event["error"]["message"])
         return event

@@ -1,4 +1,4 @@
-"""The agent with one mistake at a time, named as realtape names it: a line or two that real clients have had."""
+"""The agent with one mistake at a time. Each class is named after the finding that it causes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def chunks(sound: bytes, size: int = CHUNK) -> Iterator[bytes]:
 
 class ToolResultUnanswered(Agent):
     async def ask(self) -> None:
-        """The model will go on by itself, won't it?"""
+        """No response is requested after the result of a tool."""
 
 
 class ToolCallUnanswered(Agent):
     async def result(self, call: dict[str, Any]) -> None:
-        """The tool failed, and nobody tells the model."""
+        """The result of a tool is not sent."""
 
 
 class ToolResultRepeated(Agent):
@@ -41,9 +41,9 @@ class ToolResultUnknown(Agent):
 
 
 class RepeatedWrite(Agent):
-    def book(self, wish: dict[str, Any]) -> str:
+    def book(self, arguments: dict[str, Any]) -> str:
         number = len(self.bookings) + 1
-        self.bookings[f"{wish['day']} {number}"] = ""
+        self.bookings[f"{arguments['day']} {number}"] = ""
         return json.dumps({"booking": number})
 
 
@@ -85,7 +85,7 @@ class MicrophoneStops(Agent):
 
 class TruncateBeyond(Agent):
     async def hang_up(self) -> None:
-        """The caller hangs up, and all that was received is taken for heard."""
+        """The caller hangs up; all received audio is reported as heard, although it was not played yet."""
         heard_ms = self.received * 1000 // 48_000
         await self.send("conversation.item.truncate", item_id=self.item, content_index=0, audio_end_ms=heard_ms)
         self.over = True
@@ -97,7 +97,7 @@ class SilentAudio(Agent):
 
 
 class AudioFormat(Agent):
-    """A browser's samples are 32-bit floats."""
+    """Sends 32-bit float samples, as a browser records them."""
 
     def sound(self) -> Iterator[bytes]:
         samples = array.array("h", caller())
@@ -106,7 +106,7 @@ class AudioFormat(Agent):
 
 
 class AudioRate(Agent):
-    """A microphone at 16 kHz."""
+    """Sends audio at 16 kHz."""
 
     def sound(self) -> Iterator[bytes]:
         samples = array.array("h", caller())
@@ -135,7 +135,7 @@ class IgnoredError(Agent):
         await self.ask()
 
     def failed(self, message: str) -> None:
-        """It will work all the same."""
+        """The error is ignored."""
 
 
 class RepeatedError(Agent):
@@ -146,7 +146,7 @@ class RepeatedError(Agent):
             await asyncio.sleep(0.1)
 
     def failed(self, message: str) -> None:
-        """Try again."""
+        """The same request is sent again."""
 
 
 class UnknownField(Agent):
@@ -163,7 +163,7 @@ class SessionCap(Agent):
     give_up_s = 8_000.0
 
     async def hang_up(self) -> None:
-        """The line stays open over lunch."""
+        """The connection stays open for two hours."""
         self.over = True
         await asyncio.sleep(116 * 60)
 
@@ -200,7 +200,7 @@ class BetaHeader(Agent):
 
 class NoBackoff(Agent):
     async def back_off(self, seconds: float) -> None:
-        """At once."""
+        """The next attempt follows at once."""
 
 
 class NoRetry(Agent):
@@ -209,11 +209,11 @@ class NoRetry(Agent):
 
 
 class Reconnecting(Agent):
-    """A connection for each turn."""
+    """Opens a connection for each turn."""
 
     async def call(self) -> None:
         for _ in range(3):
-            async with await self.dial() as self.line:
+            async with await self.connect() as self.connection:
                 await self.configure()
                 await self.ask()
                 while (await self.next())["type"] != "response.done":

@@ -1,4 +1,4 @@
-"""The agent's test. `AGENT_BUG=repeated-write pytest` on an agent with that mistake, `AGENT_BUG=all` on each."""
+"""The test of the agent. With `AGENT_BUG=repeated-write` the agent has this mistake; `AGENT_BUG=all` tests each one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from agent import Agent, Refused
 from bugs import BUGS
 
-ASKED = os.environ.get("AGENT_BUG", "")
-AGENTS = list(BUGS) if ASKED == "all" else [ASKED]
+CHOSEN = os.environ.get("AGENT_BUG", "")
+AGENTS = list(BUGS) if CHOSEN == "all" else [CHOSEN]
 BUSY = {"at": "handshake", "do": {"status": 429, "retry_after": 2}, "times": 1}
 LOUD = {"all": "error", "ignored-field": "error", "latest-model": "error", "session-cap": "error"}
-"""Advice too: what is on its way into production names its model."""
+"""Levels: these findings of level `advice` are errors here as well."""
 
 pytestmark = pytest.mark.realtime(scenario="clinic.yaml", voice="tone", time="virtual", findings=LOUD, unused="off")
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.realtime(scenario="clinic.yaml", voice="tone", time="vi
 @pytest.mark.realtime(faults=[BUSY])
 async def test_a_call_is_without_findings(realtime_mock, bug):
     agent = BUGS.get(bug, Agent)(realtime_mock.ws_url, realtime_mock.api_key)
-    with suppress(Refused):  # why, the findings tell
+    with suppress(Refused):  # the findings say why
         await agent.call()
     words = " ".join(agent.words.values())
     realtime_mock.claim(transcript=words, billable_audio_seconds=agent.billable_s)

@@ -134,7 +134,7 @@ def test_who_hangs_up_before_the_call_is_answered_leaves_nothing_open(data: Path
         browsing(url, tmp_path / "profile", *MICROPHONE, microphone(tmp_path / "mic.wav", 60.0)) as page,
     ):
         page.run("document.querySelector('#call').click(); document.querySelector('#call').click();")
-        page.until(shows("The call was ended before it was answered."))
+        page.until(shows("The call ended before the service answered."))
         page.until("performance.getEntriesByName(new URL('session/end', location), 'resource').length === 1")
         assert page.errors == []
         assert list(mock.sessions) == []
@@ -144,7 +144,7 @@ def test_who_hangs_up_before_the_call_is_answered_leaves_nothing_open(data: Path
     ("settings", "told"),
     [
         ({"blocked_keys": ["mock-api-key"]}, "HTTP 403: the key's team has no credit or no permission"),
-        ({"requests_per_minute": 1}, "The service refused the call: the secret has expired, it takes no more calls"),
+        ({"requests_per_minute": 1}, "The service refused the call: the secret has expired, the service is busy"),
     ],
     ids=["no secret", "no socket"],
 )

@@ -1,16 +1,16 @@
-// One call: asks this site's server for a short-lived secret, dials the service with it, and joins microphone, socket,
-// loudspeaker and tools. The server's key never comes here.
+// One call: gets a client secret from this site's server, connects to the service with it, and joins microphone, socket,
+// loudspeaker and tools. The server's API key is not sent to the page.
 
 import { Conversation } from "./conversation.js";
 import { Microphone, RATE, Speaker, fromBase64, toBase64 } from "./sound.js";
 
 const OPEN_TIMEOUT_MS = 15_000;
-const ENDED = "The call was ended before it was answered.";
+const ENDED = "The call ended before the service answered.";
 
 export class Trouble extends Error {}
 
 export class Call {
-  // `show(what, details)` tells the page what happens; `transcript()` gives what it has shown: [{role, text}].
+  // `show(what, details)` updates the page; `transcript()` gives the transcript that it shows: [{role, text}].
   constructor(show, transcript) {
     this.show = show;
     this.transcript = transcript;
@@ -20,7 +20,7 @@ export class Call {
     this.over = false;
   }
 
-  // So far, as the price list has it; null where the model has no known price.
+  // The cost so far in USD; null if the price of the model is not known.
   get usd() {
     const { usd_per_minute = {}, usd_per_text_item } = this.session?.price ?? {};
     const perMinute = usd_per_minute[this.model];
@@ -28,11 +28,11 @@ export class Call {
     return ((this.sent + this.received) / RATE / 60) * perMinute + this.texts * usd_per_text_item;
   }
 
-  // Resolves once the session is in force. Throws Trouble, whose message says what to do; the call is then over.
+  // Resolves after `session.updated`. Throws Trouble, whose message says what to do; the call has then ended.
   async begin({ microphone }) {
     try {
-      this.session = await this.ask("session", {});
-      if (this.over) this.tellEnd();
+      this.session = await this.post("session", {});
+      if (this.over) this.reportEnd();
       this.goOn();
       this.model = this.session.model;
       this.show("session", this.session);
@@ -46,14 +46,14 @@ export class Call {
         end: (failure) => this.end(failure),
       });
       if (microphone) this.microphone = await Microphone.open((pcm) => this.hear(pcm));
-      this.goOn(); // however long somebody thought about lending it
-      await this.dial();
+      this.goOn(); // the person may have taken a while to allow the microphone
+      await this.connect();
       this.goOn();
       this.began = Date.now();
       this.show("state", { state: "listening" });
     } catch (error) {
       this.end();
-      this.release(); // what came after the end
+      this.release(); // resources that were opened after the end
       throw error instanceof Trouble ? error : new Trouble(explained(error));
     }
   }
@@ -74,23 +74,23 @@ export class Call {
     this.socket = this.microphone = this.speaker = null;
   }
 
-  // Hangs up; `failure` says why, if it was not the caller's wish.
+  // Ends the call; `failure` says why, unless the caller hung up.
   end(failure) {
     if (this.over) return;
     this.over = true;
     this.began = null;
     this.release();
     this.show("ended", { failure });
-    if (this.session) this.tellEnd();
+    if (this.session) this.reportEnd();
   }
 
-  // What was said is kept by the clinic's server, as the notice says.
-  tellEnd() {
-    const told = { conversation_id: this.conversationId, transcript: this.transcript(), usd: this.usd?.toFixed(4) };
-    this.ask("session/end", told, this.token, { keepalive: true }).catch(() => {}); // the call is over all the same
+  // The clinic's server keeps the transcript, as the notice says.
+  reportEnd() {
+    const record = { conversation_id: this.conversationId, transcript: this.transcript(), usd: this.usd?.toFixed(4) };
+    this.post("session/end", record, this.token, { keepalive: true }).catch(() => {}); // the call has ended in any case
   }
 
-  dial() {
+  connect() {
     const { url, subprotocol, session } = this.session;
     this.socket = new WebSocket(url, subprotocol);
     return new Promise((resolve, reject) => {
@@ -101,7 +101,7 @@ export class Call {
         if (event.type === "session.created") this.send({ type: "session.update", session });
         if (event.type === "session.updated") resolve(clearTimeout(late));
         if (event.type === "conversation.created") this.conversationId = event.conversation.id;
-        this.model = event.session?.model ?? this.model; // unknown names are replaced in silence; this one is billed
+        this.model = event.session?.model ?? this.model; // the service replaces an unknown model; it bills this one
         if (event.type === "error") reject(new Trouble(`The service reports: ${event.error?.message}`));
         this.received += this.conversation.take(event);
       });
@@ -109,7 +109,7 @@ export class Call {
         clearTimeout(late);
         const opened = this.began !== undefined;
         const refused =
-          "The service refused the call: the secret has expired, it takes no more calls, or it cannot be reached. " +
+          "The service refused the call: the secret has expired, the service is busy, or it cannot be reached. " +
           "Wait a minute and call again.";
         reject(new Trouble(this.over ? ENDED : refused));
         if (opened) this.end(`The connection was lost (${[code, reason].join(" ").trim()}). Call again.`);
@@ -128,10 +128,10 @@ export class Call {
     this.send({ type: "input_audio_buffer.append", audio: toBase64(pcm) });
   }
 
-  // A result in any case: what cannot be reached is an error that the assistant can speak of.
+  // Resolves in any case: a failure is a result that the assistant can talk about.
   async runTool(call) {
     try {
-      return await this.ask("session/tools", call, this.token);
+      return await this.post("session/tools", call, this.token);
     } catch {
       return { result: { error: "the clinic's server did not answer; apologise and offer to call back" } };
     }
@@ -141,16 +141,16 @@ export class Call {
     return { Authorization: `Bearer ${this.session.token}` };
   }
 
-  async ask(path, body, headers = {}, options = {}) {
+  async post(path, body, headers = {}, options = {}) {
     const answer = await fetch(path, {
       method: "POST",
       headers: { "Content-Type": "application/json", ...headers },
       body: JSON.stringify(body),
       ...options,
     });
-    const told = await answer.json();
-    if (!answer.ok) throw new Trouble(told.detail ?? told.title ?? `The server answered ${answer.status}.`);
-    return told;
+    const result = await answer.json();
+    if (!answer.ok) throw new Trouble(result.detail ?? result.title ?? `The server answered ${answer.status}.`);
+    return result;
   }
 }
 
@@ -161,13 +161,13 @@ function loudness(pcm) {
 }
 
 const BY_NAME = {
-  NotAllowedError: "The browser may not use the microphone. Allow it beside the address, and call again; or type below.",
-  NotFoundError: "There is no microphone. Plug one in, and call again; or type below.",
-  NotReadableError: "Another program holds the microphone. Close it, and call again; or type below.",
-  SecurityError: "Browsers lend a microphone to https pages and to localhost only. Open this page there; or type below.",
+  NotAllowedError: "The microphone is blocked. Allow it in the address bar and call again, or type below.",
+  NotFoundError: "No microphone was found. Connect one and call again, or type below.",
+  NotReadableError: "Another program uses the microphone. Close it and call again, or type below.",
+  SecurityError: "The microphone needs https or localhost. Open this page at such an address, or type below.",
 };
 
 function explained(error) {
   if (error instanceof TypeError) return "The clinic's server cannot be reached. Is it running? Then call again.";
-  return BY_NAME[error.name] ?? `This did not work: ${error.message}. Call again.`;
+  return BY_NAME[error.name] ?? `The call failed: ${error.message}. Call again.`;
 }

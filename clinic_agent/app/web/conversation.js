@@ -1,28 +1,28 @@
-// A call over an open microphone: server events in, client events and orders to the loudspeaker out. No socket, no DOM.
+// A call over an open microphone: server events in, client events and loudspeaker commands out; without socket and DOM.
 //
-// The service finds the caller's turns and answers them. What is left to do here: play what may be heard, fall silent
-// when the caller speaks and say how much was heard, run the tools, and ask for the answer to their results once the
+// The service detects the caller's turns and answers them. This module plays the answers, stops playback when the caller
+// speaks and reports the length that was heard, runs the tools, and requests the answer to their results after the
 // preamble has been played.
 
-const MAX_TOOL_ROUNDS = 8; // more in one turn is a loop
+const MAX_TOOL_ROUNDS = 8; // more in one turn are taken for a loop
 
 export class Conversation {
   // `send(event)`; `speaker` as in sound.js; `decode(base64)` gives samples; `runTool(call)` resolves to {result};
-  // `show(what, details)` tells the page; `end(failure)` ends the call, for a reason where it failed.
+  // `show(what, details)` updates the page; `end(failure)` ends the call, with the reason if it failed.
   constructor({ send, speaker, decode, runTool, show, end }) {
     Object.assign(this, { send, speaker, decode, runTool, show, end });
-    this.audible = null; // the response that may be heard
+    this.audible = null; // the response that may be played
     this.responding = false;
     this.callerSpeaks = false;
     this.callerItem = null;
     this.pending = new Map(); // response -> calls
     this.rounds = 0;
-    this.epoch = 0; // counts what makes a request for an answer obsolete
-    this.then = null; // what to do once all is played: ask for the answer to tool results, or hang up
-    this.words = new Map(); // item -> what the assistant said
+    this.epoch = 0; // counts the events that make a request for an answer obsolete
+    this.then = null; // runs after playback: requests the answer to tool results, or hangs up
+    this.words = new Map(); // item -> transcript of the assistant
   }
 
-  // Gives the number of samples that came.
+  // Returns the number of samples received.
   take(event) {
     const act = this[`on ${event.type}`];
     return act ? act.call(this, event) ?? 0 : 0;
@@ -39,7 +39,7 @@ export class Conversation {
     this.send({ type: "response.create" });
   }
 
-  // The loudspeaker has played all there is.
+  // Called when the loudspeaker has played all queued audio.
   drained() {
     const { then } = this;
     this.then = null;
@@ -59,12 +59,12 @@ export class Conversation {
   }
 
   "on input_audio_buffer.speech_started"({ item_id }) {
-    // The service ends its answer by itself; a response.cancel from here could hit the next one.
+    // The service ends its response itself; a response.cancel from here could hit the next one.
     this.callerSpeaks = true;
     this.interrupt();
     if (item_id !== this.callerItem) this.rounds = 0;
     this.callerItem = item_id;
-    this.show("heard", { item: item_id, text: "…", final: false }); // its place is here, whenever its words come
+    this.show("heard", { item: item_id, text: "…", final: false }); // keeps the place; the transcript may come later
     this.show("state", { state: "hearing" });
   }
 
@@ -78,7 +78,7 @@ export class Conversation {
   }
 
   "on conversation.item.input_audio_transcription.completed"({ item_id, transcript, status = "completed" }) {
-    // Several come for one turn, each with the whole text so far; only one of status "completed" is the last.
+    // The service may send several for one turn, each with the text so far; only status "completed" is final.
     this.show("heard", { item: item_id, text: transcript, final: status === "completed" });
   }
 
@@ -86,7 +86,7 @@ export class Conversation {
     this.responding = true;
     this.then = null;
     this.epoch += 1;
-    // One that begins while the caller speaks was asked for before the service heard them.
+    // A response that begins while the caller speaks was requested before the service heard the caller.
     this.audible = this.callerSpeaks ? null : response.id;
   }
 
@@ -114,14 +114,14 @@ export class Conversation {
     const calls = this.pending.get(response.id) ?? [];
     this.pending.delete(response.id);
     if (response.status === "failed") this.end("The service failed to answer. Call again.");
-    else if (response.status !== "completed") return; // a call of an answer that was cut off is not carried out
+    else if (response.status !== "completed") return; // tool calls of a response that was cut off are not run
     else if (calls.length) this.runTools(calls);
     else if (!this.speaker.busy) this.show("state", { state: "listening" });
   }
 
   "on error"({ error }) {
     const text = String(error?.message ?? "an error without a message");
-    // What a truncate or a late cancel draws, which older dates of the service take badly: the sound has stopped here.
+    // Older dates of the service may refuse a truncate or a late cancel; playback has stopped here in any case.
     if (/truncat|no active response|already has an active response/i.test(text)) return;
     this.end(`The service reports: ${text}`);
   }
@@ -139,10 +139,10 @@ export class Conversation {
       const output = { type: "function_call_output", call_id: call.call_id, output: JSON.stringify(result) };
       this.send({ type: "conversation.item.create", item: output });
     }
-    // Whoever spoke meanwhile is answered by the service, results and all.
+    // If the caller spoke meanwhile, the service answers the caller's turn and the results together.
     if (begun !== this.epoch || this.callerSpeaks) return;
     const over = calls.every(({ name }) => name === "end_call");
-    // Asked for now, the answer would talk over its preamble; and a goodbye is to be heard.
+    // An answer requested now would interrupt its preamble, and the goodbye has to be played.
     this.then = over ? () => this.end() : () => this.send({ type: "response.create" });
     if (!this.speaker.busy) this.drained();
   }

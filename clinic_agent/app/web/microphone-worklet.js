@@ -1,4 +1,4 @@
-// Runs on the audio thread: the microphone at the machine's rate, handed out as PCM16 mono 24 kHz in pieces of 100 ms.
+// Runs on the audio thread: takes the microphone at the device's rate, posts PCM16 mono 24 kHz in pieces of 100 ms.
 
 import { Resampler } from "./resampler.js";
 

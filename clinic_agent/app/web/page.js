@@ -1,4 +1,4 @@
-// The page: buttons in, what happens out. What a call is stands in call.js.
+// The page: buttons and their effects on the document. The call is in call.js.
 
 import { Call } from "./call.js";
 
@@ -19,9 +19,9 @@ const SAYS = {
   transfer_to_human: "called a person",
   end_call: "said goodbye",
 };
-const lines = new Map(); // item -> its line in the transcript
+const lines = new Map(); // item -> its line of the transcript
 let call = null;
-let starting = null; // resolves once `call` is on, or has failed
+let starting = null; // resolves when `call` is in progress or has failed
 
 function show(what, details) {
   shown[what]?.(details);
@@ -144,7 +144,7 @@ function begin(microphone) {
   const begun = new Call((what, details) => begun === call && show(what, details), transcript);
   call = begun;
   starting = begun.begin({ microphone }).catch((trouble) => {
-    if (begun !== call) return; // another one was begun meanwhile
+    if (begun !== call) return; // another call began meanwhile
     complain(trouble.message);
     shown.state({ state: "failed" });
   });
@@ -163,7 +163,7 @@ element("typed").addEventListener("submit", async (submitted) => {
   if (!call || call.over) begin(false);
   await starting;
   if (call.over) {
-    element("words").value ||= text; // not said
+    element("words").value ||= text; // it was not sent
     return;
   }
   add("caller", text);

@@ -1,4 +1,4 @@
-// Sound at any rate to another, piece by piece, as if it were one: a windowed-sinc filter with one kernel per phase.
+// Resamples audio piece by piece without gaps: a windowed-sinc filter with one kernel per phase.
 
 const WIDTH = 16; // zero crossings on either side of the kernel's middle
 
@@ -9,16 +9,16 @@ export class Resampler {
     this.cutoff = 0.94 * Math.min(1, to / from);
     this.half = Math.ceil(WIDTH / this.cutoff);
     this.kernels = new Map();
-    this.kept = new Float32Array(this.half); // what came last, for the next piece; silence before the first
+    this.kept = new Float32Array(this.half); // the end of the last piece, for the next one; silence before the first
     this.next = 0; // the next sample out, in units of 1/to samples in, counted from the end of `kept`'s first half
   }
 
-  // Float32 samples in; as many out as are settled by them. The rest follows with the next piece.
+  // Takes Float32 samples; returns the output samples that they determine. The rest follows with the next piece.
   feed(piece) {
     const heard = new Float32Array(this.kept.length + piece.length);
     heard.set(this.kept);
     heard.set(piece, this.kept.length);
-    const settled = heard.length - 2 * this.half; // samples whose neighbours on both sides are there
+    const settled = heard.length - 2 * this.half; // samples whose neighbours on both sides are known
     const out = [];
     while (Math.floor(this.next / this.to) < settled) {
       out.push(this.sample(heard, Math.floor(this.next / this.to), this.next % this.to));
@@ -48,7 +48,7 @@ export class Resampler {
         kernel[tap] = (at === 0 ? 1 : Math.sin(Math.PI * at) / (Math.PI * at)) * window;
         sum += kernel[tap];
       }
-      this.kernels.set(phase, kernel.map((value) => value / sum)); // no phase louder than another
+      this.kernels.set(phase, kernel.map((value) => value / sum)); // each phase has the same gain
     }
     return this.kernels.get(phase);
   }

@@ -1,8 +1,8 @@
-// The microphone and the loudspeaker of a call. PCM16 mono 24 kHz on this side, whatever the machine has on the other.
+// The microphone and the loudspeaker of a call: PCM16 mono 24 kHz on this side, the device's rate on the other.
 
 export const RATE = 24_000;
 
-// Hands out PCM16 in pieces of 100 ms until it is closed. Throws the browser's own error when there is no microphone.
+// Gives PCM16 in pieces of 100 ms until it is closed. Throws the browser's error if there is no microphone.
 export class Microphone {
   static async open(hand) {
     if (!navigator.mediaDevices) throw new DOMException("no secure page", "SecurityError");
@@ -32,7 +32,7 @@ export class Microphone {
   }
 }
 
-// Plays items in order, tells when all has been played, and stops on the spot.
+// Plays items in order, calls back when all has been played, and can stop at once.
 export class Speaker {
   static async open(drained) {
     const context = new AudioContext({ sampleRate: RATE });
@@ -49,7 +49,7 @@ export class Speaker {
     this.tickets = 0;
     this.handed = 0;
     this.node = new AudioWorkletNode(context, "speaker", { numberOfInputs: 0, outputChannelCount: [1] });
-    this.node.port.onmessage = ({ data }) => this.told(data);
+    this.node.port.onmessage = ({ data }) => this.receive(data);
     this.node.connect(context.destination);
   }
 
@@ -59,7 +59,8 @@ export class Speaker {
     this.node.port.postMessage({ item, samples: Float32Array.from(pcm, (sample) => sample / 32768) });
   }
 
-  // Resolves to [{item, heardMs}] of what was not played to its end. What is still on its way to the ear was not heard.
+  // Resolves to [{item, heardMs}] of the items that were not played to their end. Audio in the output buffer counts as
+  // not heard.
   cut() {
     this.busy = false;
     this.tickets += 1;
@@ -67,9 +68,9 @@ export class Speaker {
     return new Promise((resolve) => this.waiting.set(this.tickets, resolve));
   }
 
-  told({ ticket, cuts, drained }) {
+  receive({ ticket, cuts, drained }) {
     if (drained !== undefined) {
-      if (drained !== this.handed || !this.busy) return; // more was handed over meanwhile
+      if (drained !== this.handed || !this.busy) return; // more audio was queued meanwhile
       this.busy = false;
       this.drained();
       return;

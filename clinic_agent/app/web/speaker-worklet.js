@@ -1,11 +1,11 @@
-// Runs on the audio thread: plays what is queued, and knows to the sample what was played. One queue, in order of arrival.
+// Runs on the audio thread: plays the queued audio in order of arrival, and counts the samples played.
 
 class Speaker extends AudioWorkletProcessor {
   constructor() {
     super();
     this.queue = []; // {item, samples}
-    this.at = 0; // samples of the first that were played
-    this.added = 0; // pieces that came
+    this.at = 0; // samples of the first piece that were played
+    this.added = 0; // pieces received
     this.played = new Map(); // item -> samples
     this.port.onmessage = ({ data }) => (data.cut ? this.cut(data.cut) : this.add(data));
   }
@@ -15,7 +15,7 @@ class Speaker extends AudioWorkletProcessor {
     this.queue.push({ item, samples });
   }
 
-  // Silence from here on; answers with what each unfinished item had played.
+  // Stops playback; answers with the samples played of each unfinished item.
   cut(ticket) {
     const items = [...new Set(this.queue.map(({ item }) => item))];
     this.queue = [];
