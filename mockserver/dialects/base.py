@@ -14,7 +14,7 @@ from mockserver.audio.vad.detector import TurnSettings
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import PriceTable
 from mockserver.protocol.commands import Command, Settings
-from mockserver.protocol.facts import Fact, Heard, ResponseEnded
+from mockserver.protocol.facts import Fact, ResponseEnded, TranscriptCompleted
 from mockserver.protocol.ids import Ids
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PacingPlan, Rhythm
@@ -98,7 +98,7 @@ class ResponseTraits:
     counted_input: what usage counts as input: only what is `new` since the last response, or the `whole` context.
     rate_limits_after_s: seconds from a response's end to the report of the account's limits; None reports nothing.
     segments: cuts a text into the segments that are spoken one by one. Joined, they give the text.
-    spoken: the order in which the texts and sounds of a spoken message leave.
+    spoken: the order in which the texts and audio of a spoken message leave.
     written: the order in which the texts of a written message leave.
     rhythm: the recorded pace, for the preset `live`.
     """
@@ -156,7 +156,7 @@ class Dialect(Protocol):
     def parse(self, data: str | bytes, settings: Settings) -> Command:
         """A client frame as a command. Raises nothing: a frame that cannot be read is `Rejected`."""
 
-    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+    def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         """Add the cost of a response, or of a transcript, to the ledger. Called before the fact is rendered."""
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame]:

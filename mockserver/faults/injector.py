@@ -1,6 +1,6 @@
 """A peer with faults around it: each fault is a case here. It is a peer itself, hosted by a connection as any other.
 
-No clock and no sockets: a delay moves an instant, and what needs the socket is asked of the connection (`Act`). The
+No clock and no sockets: a delay moves an instant, and what needs the socket is left to the connection (`Act`). The
 peer inside is advanced from one instant to the next, so that the time at which the connection asks changes nothing.
 """
 

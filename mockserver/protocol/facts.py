@@ -150,7 +150,7 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardSoFar:
+class TranscriptUpdated:
     """A first version of a transcript; later ones may revise it."""
 
     item: Item
@@ -158,7 +158,7 @@ class HeardSoFar:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class TranscriptCompleted:
     """The final transcript of a spoken turn."""
 
     item: Item
@@ -166,7 +166,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptionFailed:
+class TranscriptFailed:
     """A spoken turn was not transcribed. It is answered nonetheless."""
 
     item: Item
@@ -357,9 +357,9 @@ SessionFact = (
     | SpeechStopped
     | Committed
     | Cleared
-    | HeardSoFar
-    | Heard
-    | TranscriptionFailed
+    | TranscriptUpdated
+    | TranscriptCompleted
+    | TranscriptFailed
     | TimedOut
     | ToolsListed
     | Expired

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Protocol
 
 RATE = 24_000
@@ -83,15 +84,15 @@ def plan(
     the cut is inside a sentence: the text runs ahead of the voice (recordings, July 2026).
     """
     sent = 0
-    sizes = _sizes(rhythm)
+    sizes = chain(rhythm.opening, repeat(rhythm.opening[-1]))
     for index, text in enumerate(texts):
         gap_s = rhythm.segment_s if index else 0.0
         if index and sent <= index:
             yield PacedText(gap_s, index)
             sent, gap_s = index + 1, 0.0
         ends = last and index == len(texts) - 1
-        for sound in _sounds(rhythm, index, length(index), sizes, gap_s, last=ends):
-            yield sound
+        for piece in _audio(rhythm, index, length(index), sizes, gap_s, last=ends):
+            yield piece
             while sent < len(texts) and (sent == 0 or (sent == index + 1 and not ends_sentence(text))):
                 yield PacedText(0.0, sent)
                 sent += 1
@@ -100,13 +101,7 @@ def plan(
             sent = index + 1
 
 
-def _sizes(rhythm: Rhythm) -> Iterator[int]:
-    yield from rhythm.opening
-    while True:
-        yield rhythm.opening[-1]
-
-
-def _sounds(
+def _audio(
     rhythm: Rhythm, segment: int, length: int, sizes: Iterator[int], gap_s: float, *, last: bool
 ) -> Iterator[PacedAudio]:
     body = max(0, length - rhythm.tail) // rhythm.unit * rhythm.unit if last else length

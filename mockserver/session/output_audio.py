@@ -43,7 +43,7 @@ class Speech:
     unit: int
     offset_s: float
     last: bool = True
-    _sounds: list[Samples] = field(default_factory=list)
+    _segments: list[Samples] = field(default_factory=list)
     _starts: list[int] = field(default_factory=lambda: [0])
     _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
 
@@ -53,10 +53,10 @@ class Speech:
 
     def length(self, segment: int) -> int:
         """Samples of a segment at 24 kHz; synthesizes its audio on first use."""
-        while len(self._sounds) <= segment:
-            sound = self._make(len(self._sounds))
-            self._sounds.append(sound)
-            self._starts.append(self._starts[-1] + len(sound))
+        while len(self._segments) <= segment:
+            samples = self._make(len(self._segments))
+            self._segments.append(samples)
+            self._starts.append(self._starts[-1] + len(samples))
         return self._starts[segment + 1] - self._starts[segment]
 
     def start_s(self, segment: int) -> float:
@@ -70,11 +70,11 @@ class Speech:
 
         Borders are rounded on the clock of the whole text: however it is cut, no sample is lost or doubled.
         """
-        sound, origin = self._converted(segment)
+        samples, origin = self._converted(segment)
         first = self._starts[segment]
-        piece = sound[self._place(first + start) - origin : self._place(first + stop) - origin]
+        piece = samples[self._place(first + start) - origin : self._place(first + stop) - origin]
         if stop == self.length(segment) and segment < len(self.texts) - 1:
-            self._sounds[segment] = np.zeros(0, np.int16)
+            self._segments[segment] = np.zeros(0, np.int16)
         return piece
 
     def _place(self, sample: int) -> int:
@@ -87,11 +87,11 @@ class Speech:
         shift."""
         if self._ready[0] != segment:
             self.length(segment)
-            sound, rate, origin = self._sounds[segment], self.settings.output_format.rate, self._starts[segment]
+            samples, rate, origin = self._segments[segment], self.settings.output_format.rate, self._starts[segment]
             early = origin % (RATE // gcd(RATE, rate))
             if early:
-                sound = np.concatenate([np.zeros(early, np.int16), sound])
-            self._ready = (segment, resample(sound, RATE, rate), self._place(origin - early))
+                samples = np.concatenate([np.zeros(early, np.int16), samples])
+            self._ready = (segment, resample(samples, RATE, rate), self._place(origin - early))
         return self._ready[1:]
 
     def _make(self, segment: int) -> Samples:
@@ -101,12 +101,12 @@ class Speech:
             clip = self._clip(segment)
         except (ValueError, OSError) as problem:
             raise Unspeakable(str(problem)) from problem
-        sound = resample(clip.samples, clip.rate, RATE)
+        samples = resample(clip.samples, clip.rate, RATE)
         if segment and ends_sentence(self.texts[segment - 1]):
-            sound = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), sound])
+            samples = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), samples])
         if self.last and segment == len(self.texts) - 1:
-            return sound
-        return np.concatenate([sound, np.zeros(-len(sound) % self.unit, np.int16)])
+            return samples
+        return np.concatenate([samples, np.zeros(-len(samples) % self.unit, np.int16)])
 
     def _clip(self, segment: int) -> Clip:
         if self.say.audio is not None:

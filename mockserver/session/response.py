@@ -135,7 +135,7 @@ class RunningResponse:
                 break
             match step:
                 case Say():
-                    # A search shows nothing, and so does not part what is said around it.
+                    # A search has no item: texts around it belong to one message.
                     search = isinstance(following, Hosted) and not following.server
                     last = not (isinstance(following, Say | Pause) or search)
                     calls = isinstance(following, Call | Hosted) and last

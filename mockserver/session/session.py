@@ -43,8 +43,6 @@ from mockserver.protocol.facts import (
     Committed,
     Configured,
     Fact,
-    Heard,
-    HeardSoFar,
     ItemAdded,
     LimitsUpdated,
     Malformed,
@@ -56,7 +54,9 @@ from mockserver.protocol.facts import (
     SpeechStarted,
     SpeechStopped,
     TimedOut,
-    TranscriptionFailed,
+    TranscriptCompleted,
+    TranscriptFailed,
+    TranscriptUpdated,
 )
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
@@ -292,7 +292,7 @@ class Session:
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
         said = self._responder.hear(self._pending.turns_heard)
         if isinstance(said, str) and said not in ("", UNINTELLIGIBLE) and not resumed:
-            self._emit(HeardSoFar(turn.item, said.split(" ")[0]), now)
+            self._emit(TranscriptUpdated(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
         """The user only paused: the turn goes on. A response that was not heard yet is dropped without an end (clients'
@@ -394,7 +394,7 @@ class Session:
         """A first version of the transcript, then the time until the final one; returns that instant."""
         begun = " ".join(turn.said.split(" ")[:-1])
         if begun and turn.failure is None:
-            self._emit(HeardSoFar(turn.item, begun), now)
+            self._emit(TranscriptUpdated(turn.item, begun), now)
         if self._context.pacing != "burst":
             now += self.dialect.traits.responses.rhythm.transcript_s
             yield now
@@ -411,10 +411,10 @@ class Session:
 
     def _emit_transcript(self, turn: SpokenTurn, now: float) -> None:
         if turn.failure is not None:
-            self._emit(TranscriptionFailed(turn.item, turn.failure.code, turn.failure.message), now)
+            self._emit(TranscriptFailed(turn.item, turn.failure.code, turn.failure.message), now)
             return
         turn.item.parts = [Part("input_audio", turn.said, is_audio=True)]
-        heard = Heard(turn.item, turn.said)
+        heard = TranscriptCompleted(turn.item, turn.said)
         self.dialect.charge(heard, self.ledger)
         self._emit(heard, now)
 

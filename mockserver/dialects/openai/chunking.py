@@ -22,7 +22,7 @@ _LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
 RHYTHM = Rhythm(
     unit=1200,  # 50 ms, one audio token: the server's lengths are multiples of it
     opening=(5,),  # 250 ms: the recorded mean; what single deltas hold is cut from the recordings
-    speedup=4.0,  # 6.8 s of sound left within two seconds, by the time in the recorded ids
+    speedup=4.0,  # 6.8 s of audio left within two seconds, by the time in the recorded ids
     flush_s=0.005,
     segment_s=0.0,
     tail=0,

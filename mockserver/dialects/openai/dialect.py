@@ -47,8 +47,6 @@ from mockserver.protocol.facts import (
     Configured,
     Expired,
     Fact,
-    Heard,
-    HeardSoFar,
     HostedEnded,
     HostedStarted,
     ItemAdded,
@@ -68,7 +66,9 @@ from mockserver.protocol.facts import (
     SpeechStopped,
     TimedOut,
     ToolsListed,
-    TranscriptionFailed,
+    TranscriptCompleted,
+    TranscriptFailed,
+    TranscriptUpdated,
     WordsSent,
 )
 from mockserver.protocol.ids import stream
@@ -158,14 +158,14 @@ class OpenAI:
     def parse(self, data: str | bytes, settings: Settings) -> Command:
         return parse.parse(data, SessionState(self._session, self._model, self._has_spoken))
 
-    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+    def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         match fact:
             case ResponseEnded():
                 response = fact.response
                 response.tokens = tokens_of(response, self._session, self._model, self._last_tokens, self._reading)
                 self._last_tokens = total(response.tokens) or self._last_tokens
                 ledger.used(self.model, response.tokens)
-            case Heard():
+            case TranscriptCompleted():
                 if (transcriber := self._transcriber) is None:
                     return
                 if counts_tokens(transcriber):
@@ -219,14 +219,14 @@ class OpenAI:
                 yield from self._item_entered(fact.item, at)
             case Cleared():
                 yield self.event(at, "input_audio_buffer.cleared")
-            case HeardSoFar():
+            case TranscriptUpdated():
                 if self._transcriber == STREAMING:
                     yield from self._transcript_deltas(fact.item, fact.transcript, at)
-            case Heard():
+            case TranscriptCompleted():
                 if self._transcriber is not None:
                     yield from self._transcript_deltas(fact.item, fact.transcript, at)
                     yield self._transcript_completed(fact, at)
-            case TranscriptionFailed():
+            case TranscriptFailed():
                 yield self._transcript_failed(fact, at)
             case TimedOut():
                 end_ms = _on_grid(fact.end_ms)
@@ -283,8 +283,8 @@ class OpenAI:
 
     @property
     def _transcriber(self) -> str | None:
-        asked = self._session["audio"]["input"]["transcription"]
-        return None if asked is None else asked.get("model") or DEFAULT_TRANSCRIBER
+        transcription = self._session["audio"]["input"]["transcription"]
+        return None if transcription is None else transcription.get("model") or DEFAULT_TRANSCRIBER
 
     def _pieces(self, transcript: str) -> tuple[str, ...]:
         """A transcript as deltas. The streaming model's begin with a space; whisper-1 sends one delta (documented)."""
@@ -299,7 +299,7 @@ class OpenAI:
             yield self._delta(at, type, piece, self._logprobs([piece]), item_id=item.id, content_index=0)
         self._pieces_sent[item.id] = len(pieces)
 
-    def _transcript_completed(self, fact: Heard, at: float) -> Frame:
+    def _transcript_completed(self, fact: TranscriptCompleted, at: float) -> Frame:
         pieces = self._pieces_sent.pop(fact.item.id, 0)
         return self.event(
             at,
@@ -311,7 +311,7 @@ class OpenAI:
             **self._logprobs(self._pieces(fact.transcript)),
         )
 
-    def _transcript_failed(self, fact: TranscriptionFailed, at: float) -> Frame:
+    def _transcript_failed(self, fact: TranscriptFailed, at: float) -> Frame:
         """As the vendor documents it; a related service was seen to send the type `server_error`."""
         error = {"type": "transcription_error", "code": fact.code, "message": fact.message, "param": None}
         type = "conversation.item.input_audio_transcription.failed"
@@ -443,13 +443,13 @@ class OpenAI:
         return self.event(at, "error", error=error)
 
 
-def session_for(asked: Mapping[str, Any], seed: str) -> Json:
+def session_for(requested: Mapping[str, Any], seed: str) -> Json:
     """The session that the answer to a client secret's request shows. Its `expires_at` is 0 (recordings)."""
     session_id = OpenAIIds(seed, 0.0).session
-    model = Model(asked.get("model") or DEFAULT_MODEL)
-    if asked.get("type") == "transcription":
-        return session_object.merged(session_object.fresh_transcription(session_id, 0), asked, model)
-    return session_object.merged(session_object.fresh(model, session_id, 0), asked, model)
+    model = Model(requested.get("model") or DEFAULT_MODEL)
+    if requested.get("type") == "transcription":
+        return session_object.merged(session_object.fresh_transcription(session_id, 0), requested, model)
+    return session_object.merged(session_object.fresh(model, session_id, 0), requested, model)
 
 
 EXPIRED = "Your session hit the maximum duration of {minutes:g} minutes."

@@ -33,8 +33,6 @@ from mockserver.protocol.facts import (
     Configured,
     Expired,
     Fact,
-    Heard,
-    HeardSoFar,
     HostedEnded,
     HostedStarted,
     ItemAdded,
@@ -54,7 +52,9 @@ from mockserver.protocol.facts import (
     SpeechStopped,
     TimedOut,
     ToolsListed,
-    TranscriptionFailed,
+    TranscriptCompleted,
+    TranscriptFailed,
+    TranscriptUpdated,
     WordsSent,
 )
 from mockserver.protocol.ids import hex128, stream, uuid4
@@ -138,7 +138,7 @@ class Xai:
     def parse(self, data: str | bytes, settings: Settings) -> Command:
         return parse.parse(data, settings)
 
-    def charge(self, fact: ResponseEnded | Heard, ledger: Ledger) -> None:
+    def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         """xAI bills seconds and items, which the session counts itself."""
 
     def event(self, type: str, **fields: object) -> Frame:
@@ -178,13 +178,13 @@ class Xai:
                     yield self._item_added(_item(fact.item), fact.item.previous)
             case Cleared():
                 yield self.event("input_audio_buffer.cleared")
-            case HeardSoFar():
+            case TranscriptUpdated():
                 if self._transcribes:
                     yield self._transcription("updated", fact.item, fact.transcript)
                     yield self._transcription("completed", fact.item, fact.transcript, status="in_progress")
-            case Heard() | TranscriptionFailed():
+            case TranscriptCompleted() | TranscriptFailed():
                 # Guesses: that it comes, once, without a transcription model; that it is empty where that fails.
-                text = fact.transcript if isinstance(fact, Heard) else ""
+                text = fact.transcript if isinstance(fact, TranscriptCompleted) else ""
                 yield self._transcription("completed", fact.item, text, status="completed")
             case TimedOut():
                 yield self.event(

@@ -84,7 +84,7 @@ TRAITS = Traits(
         max_sessions=100,
         session_minutes=120,
         resumption_minutes=30,
-        snapshot_ms=25,  # a guess; a recorded conversation was taken up whole 330 ms after its last sound
+        snapshot_ms=25,  # a guess; a recorded conversation was resumed complete 330 ms after its last audio
         secret_seconds=600,
         secret_max_seconds=3600,
     ),
