@@ -110,6 +110,12 @@ class Handshake(Protocol):
 SERVED = "This mock serves ws://.../v1/realtime and POST /v1/realtime/client_secrets; no calls over WebRTC or SIP."
 
 
+def bearer(authorization: str | None) -> str:
+    """The token of an `Authorization: Bearer` header; empty without one."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 def http_refusal(status: int, error: str) -> Refusal:
     """A refusal that no service has a form for: an unknown route, a wrong method, a body that is too large."""
     return Refusal(

@@ -5,6 +5,7 @@ All lengths are samples at 24 kHz, the rate of the recordings.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -14,6 +15,8 @@ RATE = 24_000
 PRESETS = ("live", "realtime", "burst")
 """`live` is the service's recorded pace; `realtime` sends audio when the audio before it has been played; `burst` sends
 everything at once in the order of `live`, which makes it unfit for barge-in tests."""
+
+_PORTION = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class PacingPlan(Protocol):
     def __call__(
         self, rhythm: Rhythm, texts: Sequence[str], length: Callable[[int], int], *, last: bool = True
     ) -> Iterator[PacedText | PacedAudio]: ...
+
+
+def portions(text: str) -> list[str]:
+    """A text in portions of at most 60 words, which bounds what is synthesized at once. Joined, they give the text."""
+    return _PORTION.findall(text)
 
 
 def ends_sentence(text: str) -> bool:

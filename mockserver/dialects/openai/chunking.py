@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import cycle, islice, repeat
 
-from mockserver.protocol.pacing import RATE, PacedAudio, PacedText, Rhythm
+from mockserver.protocol.pacing import RATE, PacedAudio, PacedText, Rhythm, portions
 
 _PIECE = re.compile(r"[^\S\n]*\n+|[’'][A-Za-z]{1,2}(?![A-Za-z])| ?[^\W\d_]{1,12}|\d{1,3}| ?(?:[^\w\s]|_)+|\s")
 """A line's end, a word with the space before it, up to three digits, a run of marks, any other space. As in recordings,
 except for long words, which the service cuts by its own vocabulary."""
 _SENTENCE = re.compile(r".+?[.!?…]+[\"')”’]*(?=\s|$)|.+", re.DOTALL)
-_LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
-"""At most 60 words are synthesized at once."""
 
 RHYTHM = Rhythm(
     unit=1200,  # 50 ms, one audio token: the server's lengths are multiples of it
@@ -49,7 +47,7 @@ def tokens(text: str) -> int:
 
 def sentences(text: str) -> list[str]:
     """The segments of a text that are spoken one by one. Joined, they give the text."""
-    return [part for found in _SENTENCE.findall(text) for part in _LONGEST.findall(found) or [found]]
+    return [portion for found in _SENTENCE.findall(text) for portion in portions(found) or [found]]
 
 
 def plan(

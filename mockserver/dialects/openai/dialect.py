@@ -21,6 +21,7 @@ from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import PriceTable, priced
 from mockserver.dialects.base import ItemTraits, Opening, ResponseTraits, Traits, TurnTraits
+from mockserver.dialects.names import DialectName
 from mockserver.dialects.openai import chunking, parse, session_object
 from mockserver.dialects.openai.ids import OpenAIIds, drawn
 from mockserver.dialects.openai.objects import item_begun, item_retrieved, item_shown, part_shown, response_shown
@@ -78,9 +79,9 @@ from replay.cassette.frames import Close, Frame, Text
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """What changed from one date of the service to the next."""
+    """What differs between the dates of the service."""
 
-    name: str
+    name: DialectName
 
 
 OPENAI_2026_08 = Date("openai@2026-08")
@@ -133,7 +134,7 @@ class OpenAI:
         secret = opening.secret or {}
         transcribes = query.get("intent") == "transcription" or secret.get("type") == "transcription"
         self._model = Model(opening.model or secret.get("model") or DEFAULT_MODEL)
-        self.name = date.name
+        self.name: str = date.name
         self.prices = prices
         self.model = priced(self._model.name, prices.per_million_tokens)
         self.ids = OpenAIIds(opening.seed, opening.epoch)

@@ -10,7 +10,16 @@ from typing import Any
 import orjson
 from typing_extensions import assert_never
 
-from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
+from mockserver.dialects.handshake import (
+    MAX_SUBPROTOCOLS,
+    SERVED,
+    Denied,
+    HandshakeRequest,
+    Query,
+    Refusal,
+    Secret,
+    bearer,
+)
 from mockserver.dialects.openai.dialect import session_for
 from mockserver.dialects.openai.parse import check_session
 from mockserver.protocol.limits import Limits
@@ -29,8 +38,7 @@ class OpenAIHandshake:
     ) -> HandshakeRequest | Refusal:
         names = [name.strip() for name in (subprotocols or "").split(",")][:MAX_SUBPROTOCOLS]
         keys = [name for name in names if name.startswith(self.subprotocol_prefix)]
-        scheme, _, token = (authorization or "").strip().partition(" ")
-        credential = token.strip() if scheme.lower() == "bearer" else ""
+        credential = bearer(authorization)
         if not credential and keys:
             credential = keys[0].removeprefix(self.subprotocol_prefix)
         if "realtime=v1" in (beta or "") or any(name.startswith("openai-beta.realtime-v1") for name in names):

@@ -16,6 +16,7 @@ from typing_extensions import assert_never
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import PriceTable
 from mockserver.dialects.base import Opening
+from mockserver.dialects.names import DialectName
 from mockserver.dialects.xai import parse
 from mockserver.dialects.xai.mcp import hosted_events
 from mockserver.dialects.xai.refusals import refusal
@@ -68,9 +69,9 @@ MODELS = ("grok-voice-latest", "grok-voice-think-fast-1.0", "grok-voice-think-fa
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """What changed from one date of the service to the next."""
+    """What differs between the dates of the service."""
 
-    name: str
+    name: DialectName
     voice: str
     """The voice that `session.created` shows."""
     default_model: str
@@ -126,7 +127,7 @@ class Xai:
 
     def __init__(self, date: Date, opening: Opening, prices: PriceTable) -> None:
         model = opening.model if opening.model in MODELS else date.default_model
-        self.name = date.name
+        self.name: str = date.name
         self.prices = prices
         self.model = date.resolved.get(model, model)
         self.ids = XaiIds(opening.seed)

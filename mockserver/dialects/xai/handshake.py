@@ -11,7 +11,16 @@ from typing import Any
 import orjson
 from typing_extensions import assert_never
 
-from mockserver.dialects.handshake import MAX_SUBPROTOCOLS, SERVED, Denied, HandshakeRequest, Query, Refusal, Secret
+from mockserver.dialects.handshake import (
+    MAX_SUBPROTOCOLS,
+    SERVED,
+    Denied,
+    HandshakeRequest,
+    Query,
+    Refusal,
+    Secret,
+    bearer,
+)
 from mockserver.dialects.xai.parse import check_session
 from mockserver.protocol.limits import Limits
 
@@ -46,8 +55,7 @@ class XaiHandshake:
         offered = self._offered(subprotocols)
         if isinstance(offered, Refusal):
             return offered
-        scheme, _, token = (authorization or "").strip().partition(" ")
-        credential = token.strip() if scheme.lower() == "bearer" else ""
+        credential = bearer(authorization)
         if not credential and offered is not None:
             # Documented for ephemeral secrets. That an API key works there too is a guess.
             credential = offered.removeprefix(self.subprotocol_prefix)

@@ -8,12 +8,9 @@ from mockserver.audio.vad.detector import XAI_TURNS
 from mockserver.dialects.base import ItemTraits, ResponseTraits, Traits, TurnTraits
 from mockserver.protocol.commands import Settings
 from mockserver.protocol.limits import Limits
-from mockserver.protocol.pacing import Rhythm, plan
+from mockserver.protocol.pacing import Rhythm, plan, portions
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"')”’]*(?=\s|$)")
-
-_LONGEST = re.compile(r"(?:\s*\S+){1,60}\s*?(?=\s|$)")
-"""At most 60 words are synthesized at once: a text without full stops may be long."""
 
 
 FIRST_SEGMENT_WORDS = 7
@@ -35,7 +32,7 @@ def segments(text: str) -> list[str]:
         at = found.end()
     if text[at:].strip():
         pieces.append(text[at:])
-    return [short for piece in pieces for short in _LONGEST.findall(piece)]
+    return [portion for piece in pieces for portion in portions(piece)]
 
 
 RHYTHM = Rhythm(
