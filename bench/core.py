@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from time import perf_counter
 
-from mockserver.audio.tts import Cached, voice_named
+from mockserver.audio.tts import CachedSynthesizer, synthesizer_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.names import dialect_name
 from mockserver.dialects.registry import SERVICES
-from mockserver.responders.echo import Echo
+from mockserver.responders.echo import EchoResponder
 from mockserver.session.session import Session
 from replay.cassette.frames import Binary, Text
 from replay.findings.call import Handshake
@@ -36,7 +36,13 @@ FORMATS = ("audio/pcm", "audio/pcmu", "audio/pcma")
 
 def new_session(dialect: str, pacing: str = "burst") -> Session:
     opening = Opening(seed="0/0", epoch=EPOCH)
-    return Session(SERVICES[dialect].open(opening), Echo(), Cached(voice_named("tone")), seed="0/0", pacing=pacing)
+    return Session(
+        SERVICES[dialect].open(opening),
+        EchoResponder(),
+        CachedSynthesizer(synthesizer_named("tone")),
+        seed="0/0",
+        pacing=pacing,
+    )
 
 
 def typed(text: str) -> tuple[str, str]:
@@ -54,7 +60,7 @@ def appends(pcm: bytes) -> list[str]:
 def spoken() -> bytes:
     """About twenty seconds of speech with pauses."""
     text = "Hello, I would like an appointment. It is for my dental cleaning, on Monday morning. " * 4
-    return voice_named("tone").speak(text).samples.tobytes()
+    return synthesizer_named("tone").speak(text).samples.tobytes()
 
 
 # --- Cost ---

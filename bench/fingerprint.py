@@ -18,11 +18,11 @@ from timeit import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from mockserver.audio.clip_matching import Fingerprints, Known
+from mockserver.audio.clip_matching import ClipMatcher, KnownClip
 from mockserver.audio.codecs import decode, encode, resample
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.audio.tts import voice_named
-from mockserver.audio.tts.base import Voice
+from mockserver.audio.tts import synthesizer_named
+from mockserver.audio.tts.base import Synthesizer
 
 RATE = 24000
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -64,7 +64,7 @@ def sentences(rng: Random, count: int) -> list[str]:
     return rng.sample(every, count - count // 4) + rng.sample(ANSWERS, count // 4)
 
 
-def clips(voice: Voice, speakers: Sequence[str], texts: Sequence[str]) -> Iterator[Known]:
+def clips(voice: Synthesizer, speakers: Sequence[str], texts: Sequence[str]) -> Iterator[KnownClip]:
     """Each text by each speaker. A text tells who speaks: the same words of another voice are another clip."""
     for name in speakers:
         for text in texts:
@@ -203,7 +203,7 @@ class Tally:
     confusions: int
 
 
-def recognised(fingerprints: Fingerprints, known: Sequence[Known], distort: Distortion) -> Tally:
+def recognised(fingerprints: ClipMatcher, known: Sequence[KnownClip], distort: Distortion) -> Tally:
     """Each known clip once, distorted by a stream of its own."""
     hits = misses = 0
     for n, (samples, _, text) in enumerate(known):
@@ -213,29 +213,29 @@ def recognised(fingerprints: Fingerprints, known: Sequence[Known], distort: Dist
     return Tally(hits, misses, len(known) - hits - misses)
 
 
-def false_alarms(fingerprints: Fingerprints, sounds: Iterable[Samples], distort: Distortion) -> int:
+def false_alarms(fingerprints: ClipMatcher, sounds: Iterable[Samples], distort: Distortion) -> int:
     """How many of sounds that are no known clip are taken for one."""
     heard = (distort(samples, Random(f"other {n}")) for n, samples in enumerate(sounds))
     return sum(fingerprints.match(*sound) is not None for sound in heard)
 
 
-def print_cost(known: Sequence[Known]) -> None:
-    fingerprints = Fingerprints(known[:20])
+def print_cost(known: Sequence[KnownClip]) -> None:
+    fingerprints = ClipMatcher(known[:20])
     turn = np.resize(np.concatenate([samples for samples, _, _ in known[:3]]), 5 * RATE)
     for rate in (8000, 24000, 48000):
         there = resample(turn, RATE, rate)
         seconds = min(repeat(lambda there=there, rate=rate: fingerprints.match(there, rate), number=1, repeat=9))  # type: ignore[misc]
         print(f"5 s at {rate} Hz against {len(known[:20])} clips: {seconds * 1e3:.1f} ms")
-    seconds = min(repeat(lambda: Fingerprints(known[:20]), number=1, repeat=5))
+    seconds = min(repeat(lambda: ClipMatcher(known[:20]), number=1, repeat=5))
     print(f"{len(known[:20])} clips made ready: {seconds * 1e3:.0f} ms")
 
 
 def main() -> None:
     texts = sentences(Random(31), 40)
     here, elsewhere = texts[::2], texts[1::2]
-    voices = [voice_named("espeak"), voice_named("tone")]
+    voices = [synthesizer_named("espeak"), synthesizer_named("tone")]
     known = [clip for voice in voices for clip in clips(voice, SPEAKERS, here)]
-    fingerprints = Fingerprints(known)
+    fingerprints = ClipMatcher(known)
     print(f"{len(known)} clips, {sum(len(samples) for samples, _, _ in known) / RATE / len(known):.1f} s on average")
     for distort in DISTORTIONS:
         tally = recognised(fingerprints, known, distort)

@@ -27,7 +27,7 @@ from typing import cast
 import numpy as np
 import orjson
 
-from mockserver.audio.tts import voice_named
+from mockserver.audio.tts import synthesizer_named
 from mockserver.protocol.limits import Limits
 from mockserver.server import virtual_time as autojump
 from mockserver.server.app import Server
@@ -64,7 +64,7 @@ def _frames() -> dict[str, list[bytes]]:
     """What a client says at a time: a typed turn, a spoken one, and a word over the answer."""
     words = [{"type": "input_text", "text": "I would like a dental cleaning, please."}]
     item = {"type": "message", "role": "user", "content": words}
-    sound = np.concatenate([voice_named("tone").speak("Good morning.").samples, np.zeros(24 * 800, np.int16)])
+    sound = np.concatenate([synthesizer_named("tone").speak("Good morning.").samples, np.zeros(24 * 800, np.int16)])
     pieces = [base64.b64encode(sound[at : at + 4800].tobytes()).decode() for at in range(0, len(sound), 4800)]
     return {
         "open": [_masked({"type": "session.update", "session": {"turn_detection": {"type": "server_vad"}}})],

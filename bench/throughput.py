@@ -22,7 +22,7 @@ import uvloop
 from load import CLEAR, Caller, Rate, Round, append, connect, drive, hang_up, text_turn
 from targets import Target, aimock, aimock_folder, bare, realtape
 
-from mockserver.audio.tts import voice_named
+from mockserver.audio.tts import synthesizer_named
 
 TURN = text_turn("hello")
 SPEECH = "I would like an appointment for a dental cleaning, please. " * 4
@@ -43,7 +43,7 @@ def turns(target: Target) -> Round:
 
 def appends(_: Target) -> Round:
     """Two seconds of speech and two of silence in pieces of 100 ms; the buffer is cleared after them, and says so."""
-    speech = voice_named("tone").speak(SPEECH).samples[: 2 * 24000].tobytes()
+    speech = synthesizer_named("tone").speak(SPEECH).samples[: 2 * 24000].tobytes()
     sound = speech + bytes(len(speech))
     pieces = [append(sound[at : at + APPEND_BYTES]) for at in range(0, len(sound), APPEND_BYTES)]
     return Round(b"".join(pieces) + CLEAR, b'{"type":"input_audio_buffer.clear', len(pieces))

@@ -16,8 +16,16 @@ from timeit import repeat
 import numpy as np
 from numpy.typing import NDArray
 
-from mockserver.audio.tts import voice_named
-from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS, XAI_TURNS, Began, Engine, TurnSettings, Vad
+from mockserver.audio.tts import synthesizer_named
+from mockserver.audio.vad.detector import (
+    FRAME_MS,
+    OPENAI_TURNS,
+    XAI_TURNS,
+    Engine,
+    TurnBegan,
+    TurnDetector,
+    TurnSettings,
+)
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
 
@@ -83,12 +91,12 @@ def scene(speeches: list[Sound]) -> tuple[Sound, list[Span]]:
     return np.concatenate(parts), spans
 
 
-def turns_in(sound: Sound, engine: Engine, threshold: float = 0.5) -> list[Began]:
-    vad = Vad(RATE, TurnSettings(threshold, silence_duration_ms=500, prefix_padding_ms=300), engine)
-    return [border for border in vad.feed(pcm(sound)) if isinstance(border, Began)]
+def turns_in(sound: Sound, engine: Engine, threshold: float = 0.5) -> list[TurnBegan]:
+    vad = TurnDetector(RATE, TurnSettings(threshold, silence_duration_ms=500, prefix_padding_ms=300), engine)
+    return [border for border in vad.feed(pcm(sound)) if isinstance(border, TurnBegan)]
 
 
-def report(name: str, begun: list[Began], spans: list[Span], pause_s: float) -> None:
+def report(name: str, begun: list[TurnBegan], spans: list[Span], pause_s: float) -> None:
     late = [[t.at_ms - first for t in begun if -100 <= t.at_ms - first <= 300] for first, _ in spans]
     hits = [times[0] for times in late if times]
     inside = sum(first - 100 <= t.at_ms <= last + FRAME_MS for t in begun for first, last in spans)
@@ -131,7 +139,7 @@ def false_alarms(engine_for: Callable[[int], Engine]) -> None:
 def cost(name: str, sound: Sound, engine: Engine) -> None:
     samples = pcm(sound)
     appends = [samples[at : at + APPEND] for at in range(0, len(samples) - APPEND, APPEND)]
-    vad = Vad(RATE, OPENAI_TURNS, engine)
+    vad = TurnDetector(RATE, OPENAI_TURNS, engine)
 
     def feed_all() -> None:
         for append in appends:
@@ -143,7 +151,7 @@ def cost(name: str, sound: Sound, engine: Engine) -> None:
 
 def main() -> None:
     engine_for = SileroEngine if sys.argv[1:] == ["silero"] else EnergyEngine
-    voice = voice_named("espeak")
+    voice = synthesizer_named("espeak")
     spoken = [voice.speak(text, voice=who).samples for who in VOICES for text in SENTENCES]
     speech, spans = scene([samples.astype(np.float64) for samples in spoken])
     for turns in (OPENAI_TURNS, XAI_TURNS):

@@ -52,32 +52,32 @@ LONGEST_TOGETHER_S = 3600.0
 
 Features = NDArray[np.float32]
 """Shape (BANDS - 1, hops)."""
-Known = tuple[Samples, int, str]
+KnownClip = tuple[Samples, int, str]
 """A clip's samples, their rate in Hz, and what is said."""
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class ClipMatch:
     """What a clip says, and how alike it is where it is least alike: 1 is the same."""
 
     text: str
     score: float
 
 
-class Fingerprints:
+class ClipMatcher:
     """Known clips, ready to be compared. Unchangeable, so that sessions and threads may share one.
 
     Raises ValueError for a clip with less than SHORTEST_S of sound or more than LONGEST_S, for more than
     LONGEST_TOGETHER_S in all, and for a rate that is none.
     """
 
-    def __init__(self, clips: Iterable[Known]) -> None:
+    def __init__(self, clips: Iterable[KnownClip]) -> None:
         self._clips = [(_known(samples, rate, text), text) for samples, rate, text in clips]
         total_s = sum(clip.shape[1] for clip, _ in self._clips) / HOPS_PER_S
         if total_s > LONGEST_TOGETHER_S:
             raise ValueError(f"the known clips last {total_s:.0f} s, more than {LONGEST_TOGETHER_S:.0f}; name fewer")
 
-    def match(self, samples: Samples, rate: int) -> Match | None:
+    def match(self, samples: Samples, rate: int) -> ClipMatch | None:
         """The clip that the stretch is, or None. Any rate in Hz; more than LONGEST_S is never a clip.
 
         Takes about 5 ms for 5 s and 20 clips, and in proportion for more of either. Raises ValueError for a rate
@@ -92,7 +92,7 @@ class Fingerprints:
             scores[text] = max(scores.get(text, 0.0), _score(stretch, clip))
         (text, best), *others = sorted(scores.items(), key=lambda entry: -entry[1])
         lead = best - others[0][1] if others else best
-        return Match(text, best) if best >= LEAST_SCORE and lead >= LEAST_LEAD else None
+        return ClipMatch(text, best) if best >= LEAST_SCORE and lead >= LEAST_LEAD else None
 
 
 # --- Sound to features ---

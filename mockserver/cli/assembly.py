@@ -16,7 +16,7 @@ from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import accounts_file
 from mockserver.server.app import Server
 from mockserver.server.options import Options
-from mockserver.server.recordings import Reenacted, Verbatim
+from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.cli.usage import Unusable
@@ -60,9 +60,9 @@ def assembled(
     return server
 
 
-def _recordings(cassette: Path, verbatim: bool, speed: float, allow: Iterable[str]) -> Reenacted | Verbatim:
+def _recordings(cassette: Path, verbatim: bool, speed: float, allow: Iterable[str]) -> AdaptiveReplay | VerbatimReplay:
     try:
-        return Verbatim(cassette, speed, allow) if verbatim else Reenacted(cassette)
+        return VerbatimReplay(cassette, speed, allow) if verbatim else AdaptiveReplay(cassette)
     except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:

@@ -9,7 +9,7 @@ import click
 
 from mockserver.audio.codecs import resample
 from mockserver.audio.names import SYNTHESIZERS
-from mockserver.audio.tts import voice_named
+from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.wav import write_wav
 from replay.cli.usage import Unusable
 
@@ -41,7 +41,7 @@ def say(text: str, out: Path, voice: str, speed: float, engine: str, as_json: bo
     if not text.strip():
         raise Unusable("TEXT is empty; give the words to speak")
     try:
-        clip = voice_named(engine).speak(text, voice=voice, speed=speed)
+        clip = synthesizer_named(engine).speak(text, voice=voice, speed=speed)
         write_wav(out, resample(clip.samples, clip.rate, RATE), RATE)
     except (ValueError, RuntimeError) as problem:
         raise Unusable(str(problem)) from problem

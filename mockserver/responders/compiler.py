@@ -48,18 +48,18 @@ class Rule:
     """At most so often in one connection."""
 
 
-Make = Callable[[Variables], Step]
+StepMaker = Callable[[Variables], Step]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class CompiledRule:
     """A rule ready to run. `steps` are finished, or made from the variables of the turn."""
 
     index: int
     place: str
     rule: Rule
     says: re.Pattern[str] | None
-    steps: tuple[Step | Make, ...]
+    steps: tuple[Step | StepMaker, ...]
 
     @property
     def answers_event(self) -> bool:
@@ -67,7 +67,7 @@ class Prepared:
         return self.rule.when is not None and (self.rule.when.tool is not None or self.rule.when.silence)
 
 
-class Script:
+class CompiledScenario:
     """What the responders of all connections share, and none changes."""
 
     __slots__ = ("heard", "in_sequence", "rules", "tried")
@@ -81,7 +81,7 @@ class Script:
         self.heard = tuple(rule.heard for rule in rules if rule.heard is not None)
 
 
-def _prepare(index: int, rule: Rule, keys: Keys, where: Where) -> Prepared:
+def _prepare(index: int, rule: Rule, keys: Keys, where: Where) -> CompiledRule:
     if not isinstance(rule, Rule):
         raise ScenarioError(f"{where(keys)}: expected a Rule, got {_name(rule)}")
     if keys[0] == "sequence" and (rule.when is not None or rule.times is not None):
@@ -94,7 +94,7 @@ def _prepare(index: int, rule: Rule, keys: Keys, where: Where) -> Prepared:
         steps = tuple(_prepare_step(step, (*keys, "reply", i), where) for i, step in enumerate(reply))
     except TemplateError as bad:
         raise ScenarioError(str(bad)) from None
-    return Prepared(index, where(keys), replace(rule, reply=reply), says, steps)
+    return CompiledRule(index, where(keys), replace(rule, reply=reply), says, steps)
 
 
 def _condition(when: When, keys: Keys, where: Where) -> re.Pattern[str] | None:
@@ -123,7 +123,7 @@ def _pattern(text: str, place: str) -> re.Pattern[str]:
     return pattern
 
 
-def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | Make:
+def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | StepMaker:
     if not isinstance(step, Step):
         raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause or Fail, got {_name(step)}")
     match step:
@@ -139,7 +139,7 @@ def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | Make:
             assert_never(step)
 
 
-def _prepare_say(step: Say, place: str) -> Step | Make:
+def _prepare_say(step: Say, place: str) -> Step | StepMaker:
     if not isinstance(step.text, str):
         raise ScenarioError(f"{place}: expected a text, got {_name(step.text)}")
     if not is_template(step.text):
@@ -160,7 +160,7 @@ def _prepare_call(step: Call, keys: Keys, where: Where) -> Callable[[Variables],
     return make
 
 
-def _prepare_hosted(step: Hosted, keys: Keys, where: Where) -> Make:
+def _prepare_hosted(step: Hosted, keys: Keys, where: Where) -> StepMaker:
     if step.tool not in HOSTED_TOOLS:
         raise ScenarioError(f"{where((*keys, 'tool'))}: expected one of {', '.join(HOSTED_TOOLS)}, got {step.tool!r}")
     if step.tool == "mcp" and not (step.server and step.name):

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from mockserver.responders.base import Say, Step, Turn
 
-MOST = 2_000
+MOST_CHARACTERS = 2_000
 """Characters that are repeated: two minutes of speech, so that nobody's book is spoken."""
 
 
-class Echo:
+class EchoResponder:
     """Repeats the caller's words, or the tool's result."""
 
     def hear(self, turn_number: int) -> str | None:
@@ -18,7 +18,7 @@ class Echo:
 
     def reply(self, turn: Turn) -> Iterable[Step]:
         if turn.results:
-            return [Say(f"The result is {result.output[:MOST]}") for result in turn.results]
+            return [Say(f"The result is {result.output[:MOST_CHARACTERS]}") for result in turn.results]
         if turn.says:
-            return [Say(f"You said: {turn.says[:MOST]}")]
+            return [Say(f"You said: {turn.says[:MOST_CHARACTERS]}")]
         return [Say("Hello! How can I help you?")]

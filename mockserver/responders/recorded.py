@@ -17,11 +17,11 @@ from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Step, Tu
 from replay.cassette.content import Called, Failed, Format, Paused, Piece, RecordedConversation, Spoken
 from replay.cassette.content import ResponseStep as Recorded
 
-OVER = "The recording has no further answer."
+NO_FURTHER_RESPONSE = "The recording has no further answer."
 """Said when there was no such response, since a live model always says something. `Tape.unmatched` counts them."""
 
 
-class Tape:
+class RecordedResponder:
     """One conversation of a recording. The n-th response is the n-th recorded one, whatever asks for it."""
 
     def __init__(self, chapter: RecordedConversation) -> None:
@@ -48,7 +48,7 @@ class Tape:
         """The next recorded response, its sound decoded step by step."""
         number, self.given = self.given, self.given + 1
         if number >= len(self._chapter.exchanges):
-            return [Say(OVER)]
+            return [Say(NO_FURTHER_RESPONSE)]
         return _steps(self._chapter.exchanges[number].steps)
 
 

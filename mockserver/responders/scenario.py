@@ -17,8 +17,8 @@ from mockserver.audio.wav import read_wav
 from mockserver.documents.reader import Document, DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
 from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
-from mockserver.responders.compiler import Rule, ScenarioError, Script, When
-from mockserver.responders.scripted import Rules, Tally
+from mockserver.responders.compiler import CompiledScenario, Rule, ScenarioError, When
+from mockserver.responders.scripted import ScenarioResponder, ScenarioUsage
 
 __all__ = ["Clip", "Rule", "Scenario", "ScenarioError", "When"]
 
@@ -46,26 +46,26 @@ class Scenario:
     hears: Sequence[Clip] = ()
     name: str = ""
     where: Where = field(default=dotted, repr=False, compare=False)
-    _script: Script = field(init=False, repr=False, compare=False)
+    _script: CompiledScenario = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.turns and self.sequence:
             raise ScenarioError("a scenario has `turns` or a `sequence`, not both; a sequence is the shorter form")
         entries = [entry if isinstance(entry, Rule) else Rule(entry) for entry in self.sequence]
-        script = Script(entries or self.turns, "sequence" if entries else "turns", self.where)
+        script = CompiledScenario(entries or self.turns, "sequence" if entries else "turns", self.where)
         settled = tuple(prepared.rule for prepared in script.rules)
         object.__setattr__(self, "turns", () if entries else settled)
         object.__setattr__(self, "sequence", settled if entries else ())
         object.__setattr__(self, "hears", tuple(self.hears))
         object.__setattr__(self, "_script", script)
 
-    def responder(self, tally: Tally | None = None) -> Rules:
+    def responder(self, tally: ScenarioUsage | None = None) -> ScenarioResponder:
         """A fresh responder for one connection, which counts in `tally` what it uses."""
-        return Rules(self._script, tally)
+        return ScenarioResponder(self._script, tally)
 
-    def tally(self) -> Tally:
+    def tally(self) -> ScenarioUsage:
         """For a server to count in what its clients use."""
-        return Tally(self._script)
+        return ScenarioUsage(self._script)
 
     def unheard(self, recognised: Collection[str]) -> list[str]:
         """The known clips whose text is not among what was recognised, a line each."""

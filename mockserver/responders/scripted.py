@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Result, Say, Step, Turn
-from mockserver.responders.compiler import Prepared, Script
+from mockserver.responders.compiler import CompiledRule, CompiledScenario
 from mockserver.responders.templates import TemplateError
 
 UNMATCHED = "I have no answer to that."
@@ -17,10 +17,10 @@ UNMATCHED = "I have no answer to that."
 MAX_UNMATCHED = 100
 
 
-class Tally:
+class ScenarioUsage:
     """What the clients made use of in a scenario, over all the connections that share this."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: CompiledScenario) -> None:
         self.uses = [0] * len(script.rules)
         """How often each rule has answered, in file order."""
         self.unmatched: list[str] = []
@@ -38,23 +38,23 @@ class Tally:
         verb = "was never reached" if self._script.in_sequence else "never answered"
         return [f"{place} {verb}" for place in self.unserved] + self.unmatched
 
-    def _spare(self, prepared: Prepared) -> bool:
+    def _spare(self, prepared: CompiledRule) -> bool:
         when = prepared.rule.when
         is_last = 0 < prepared.index == len(self._script.rules) - 1
         return is_last and not self._script.in_sequence and (when is None or when.always)
 
 
-class Rules:
+class ScenarioResponder:
     """One connection's way through a scenario.
 
     A rule that waits for a tool's result or for silence is tried before one that waits for words or for anything;
     otherwise the first in the file wins. A sequence gives its entries in order.
     """
 
-    def __init__(self, script: Script, tally: Tally | None = None) -> None:
+    def __init__(self, script: CompiledScenario, tally: ScenarioUsage | None = None) -> None:
         self.uses = [0] * len(script.rules)
         """How often each rule has answered in this connection, in file order."""
-        self.tally = tally or Tally(script)
+        self.tally = tally or ScenarioUsage(script)
         self._script = script
         self._results: dict[str, object] = {}
         self._calls: dict[str, object] = {}
@@ -75,18 +75,18 @@ class Rules:
         self.tally.uses[chosen.index] += 1
         return self._play(chosen, self._variables(chosen, turn))
 
-    def _next(self) -> Prepared | None:
+    def _next(self) -> CompiledRule | None:
         answered = sum(self.uses)
         return self._script.rules[answered] if answered < len(self._script.rules) else None
 
-    def _first(self, turn: Turn) -> Prepared | None:
+    def _first(self, turn: Turn) -> CompiledRule | None:
         for prepared in self._script.tried:
             times = prepared.rule.times
             if (times is None or self.uses[prepared.index] < times) and _holds(prepared, turn):
                 return prepared
         return None
 
-    def _variables(self, chosen: Prepared, turn: Turn) -> dict[str, object]:
+    def _variables(self, chosen: CompiledRule, turn: Turn) -> dict[str, object]:
         variables: dict[str, object] = {"turn": turn, "results": self._results, "calls": self._calls}
         if turn.says is not None:
             variables["says"] = turn.says
@@ -97,7 +97,7 @@ class Rules:
                 variables["arguments"] = self._calls[answered.name]
         return variables
 
-    def _play(self, chosen: Prepared, variables: dict[str, object]) -> Iterator[Step]:
+    def _play(self, chosen: CompiledRule, variables: dict[str, object]) -> Iterator[Step]:
         for made in chosen.steps:
             try:
                 step = made(variables) if callable(made) else made
@@ -124,7 +124,7 @@ class Rules:
         return f"no rule answers {' and '.join(asked) or otherwise}; add one, or a last rule without `when`"
 
 
-def _holds(prepared: Prepared, turn: Turn) -> bool:
+def _holds(prepared: CompiledRule, turn: Turn) -> bool:
     when = prepared.rule.when
     if when is None:
         return True
@@ -135,13 +135,13 @@ def _holds(prepared: Prepared, turn: Turn) -> bool:
     return turn.silence or not when.silence
 
 
-def _answered(chosen: Prepared, turn: Turn) -> Result | None:
+def _answered(chosen: CompiledRule, turn: Turn) -> Result | None:
     """The result an answer is about: of the rule's own tool, else the last that came."""
     tool = chosen.rule.when.tool if chosen.rule.when else None
     return next((result for result in reversed(turn.results) if tool is None or result.name == tool), None)
 
 
-def _groups(chosen: Prepared, says: str) -> dict[str, object]:
+def _groups(chosen: CompiledRule, says: str) -> dict[str, object]:
     """A named group that took no part in the match stays undefined, so that `default` can fill it."""
     match = chosen.says.search(says) if chosen.says else None
     if match is None:

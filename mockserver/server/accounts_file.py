@@ -1,15 +1,17 @@
-"""Accounts files: teams, their keys and their limits, in YAML or JSON. Who is let in by them is accounts.py's affair.
+"""Accounts files: teams, their keys and their limits, in YAML or JSON.
 
-No key comes up in an error: a wrong file is told by its places alone.
+An error names places in the file, and no key.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetCoreSchemaHandler, create_model, field_validator, model_validator
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from mockserver.documents.reader import read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
@@ -23,41 +25,45 @@ def load(path: str | os.PathLike[str]) -> AccountsFile:
 
 
 def parse(text: str, source: str = "<text>") -> AccountsFile:
-    """The same from a text."""
+    """Read a text. `source` names it in errors. Raises DocumentError."""
     file = check(read_document(text, source), _File)
-    accounts = tuple(Account(tuple(team.keys), team.name, team.blocked, _given(team.limits)) for team in file.teams)
-    return AccountsFile(accounts, _given(file.limits))
+    accounts = tuple(Account(tuple(team.keys), team.name, team.blocked, team.limits) for team in file.teams)
+    return AccountsFile(accounts, file.limits)
 
 
-class _Limits(Section):
-    max_sessions: int | None = None
-    requests_per_minute: int | None = None
-    session_minutes: float | None = None
-    idle_minutes: float | None = None
-    resumption_minutes: float | None = None
-    snapshot_ms: float | None = None
-    secret_seconds: int | None = None
-    secret_max_seconds: int | None = None
+_LimitsSection = create_model(  # type: ignore[call-overload]
+    "_LimitsSection", __base__=Section, **{name: (type_, None) for name, type_ in get_type_hints(Limits).items()}
+)
+"""A mapping with the fields of Limits, which alone lists and checks them."""
 
-    @model_validator(mode="after")
-    def _check(self) -> _Limits:
+
+class _AsSection:
+    """Has pydantic read a Limits from a `_LimitsSection`."""
+
+    def __get_pydantic_core_schema__(self, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._limits, handler.generate_schema(_LimitsSection))
+
+    @staticmethod
+    def _limits(section: Section) -> Limits:
         try:
-            _given(self)
+            return Limits(**section.model_dump())
         except ValueError as problem:
             raise refusal(str(problem), str(problem).split(" ", 1)[0]) from problem
-        return self
+
+
+_Limits = Annotated[Limits, _AsSection()]
 
 
 class _Team(Section):
     keys: list[str]
     name: str = ""
     blocked: bool = False
-    limits: _Limits = Field(default_factory=_Limits)
+    limits: _Limits = Field(default_factory=Limits)
 
     @field_validator("keys", mode="before")
     @classmethod
     def _check_keys_unseen(cls, keys: Any) -> Any:
-        """Before the types are checked, for what is said of a wrong type quotes it."""
+        """Runs before the types are checked: the error about a wrong type would quote the key."""
         if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.strip() for key in keys):
             raise refusal("expected a list of texts, none of them empty; put quotes around a key that looks otherwise")
         return keys
@@ -65,7 +71,7 @@ class _Team(Section):
 
 class _File(Section):
     teams: list[_Team] = Field(default_factory=list)
-    limits: _Limits = Field(default_factory=_Limits)
+    limits: _Limits = Field(default_factory=Limits)
 
     @model_validator(mode="after")
     def _check_owners(self) -> _File:
@@ -75,7 +81,3 @@ class _File(Section):
                 if owners.setdefault(key, number) != number:
                     raise refusal(f"a key of teams[{number}] is one of teams[{owners[key]}] as well", "teams")
         return self
-
-
-def _given(limits: _Limits) -> Limits:
-    return Limits(**limits.model_dump())

@@ -17,7 +17,7 @@ _SETTLE_TURNS = 16
 MAX_PUSH_S = 30 * 24 * 3600.0
 
 
-class Handle(Protocol):
+class WakeUp(Protocol):
     """An armed wake-up."""
 
     def cancel(self) -> None: ...
@@ -54,7 +54,7 @@ class Clock:
         """The same instant in seconds since 1970."""
         return self._epoch + self.now()
 
-    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
+    def call_at(self, when: float, callback: Callable[[], None]) -> WakeUp:
         """Call back once `now()` reaches `when`, give or take a rounding error; the caller knows its `when`."""
         alarm = _Alarm(self, when, callback)
         self._armed[alarm] = None

@@ -18,7 +18,7 @@ from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
-from mockserver.server.clock import Clock, Handle
+from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.journal import SessionLog
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text
 
@@ -94,9 +94,9 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._opened = clock.now()
         self._reached = 0.0
-        self._alarm: Handle | None = None
-        self._heart: Handle | None = None
-        self._suspicion: Handle | None = None
+        self._alarm: WakeUp | None = None
+        self._heart: WakeUp | None = None
+        self._suspicion: WakeUp | None = None
         self._suspected: float | None = None
         self._due: float | None = None
         self._flushing = False

@@ -34,7 +34,7 @@ _LONGEST_SHOWN = 64  # characters of audio, where it is shortened
 _SECRET = frozenset({"authorization", "api_key", "headers"})
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """One frame: seconds since its connection opened, direction, and the message as it came."""
 
     at: float
@@ -78,16 +78,16 @@ class Entry(NamedTuple):
                 return None, text
 
 
-class Write(NamedTuple):
+class JournalWrite(NamedTuple):
     """Messages that left together: when each happened, and all of them framed, as they went over the wire."""
 
     at: tuple[float, ...]
     wire: bytes
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[JournalEntry]:
         """Frame by frame."""
         for at, message in self.messages():
-            yield Entry(at, "out", message)
+            yield JournalEntry(at, "out", message)
 
     def messages(self) -> Iterator[tuple[float, Text | Binary]]:
         """Each and its instant (RFC 6455 section 5.2; the server neither masks nor fragments)."""
@@ -102,9 +102,9 @@ class Write(NamedTuple):
             head = start + size
 
 
-def _size(kept: Entry | Write) -> int:
+def _size(kept: JournalEntry | JournalWrite) -> int:
     """Bytes it takes, roughly."""
-    if isinstance(kept, Write):
+    if isinstance(kept, JournalWrite):
         return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
     data = kept.data.data if isinstance(kept.data, (Text, Binary)) else kept.data
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
@@ -150,7 +150,7 @@ class SessionLog:
         self.recording: SessionRecording | None = None
         """The cassette that it is written to; None where none is."""
         self._journal = journal
-        self._kept: deque[Entry | Write] = deque()
+        self._kept: deque[JournalEntry | JournalWrite] = deque()
 
     @property
     def ledger(self) -> Ledger:
@@ -158,11 +158,11 @@ class SessionLog:
         return self._ledger
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[JournalEntry]:
         """Every frame that is kept, oldest first."""
-        found: list[Entry] = []
+        found: list[JournalEntry] = []
         for kept in tuple(self._kept):
-            if isinstance(kept, Write):
+            if isinstance(kept, JournalWrite):
                 found.extend(kept.entries())
             else:
                 found.append(kept)
@@ -183,21 +183,21 @@ class SessionLog:
                 self.watch.sent(at, data)
             if len(data) > (most := self._journal.max_bytes // 8):
                 data = _beginning(data, most)
-        self._keep(Entry(at, "in", data))
+        self._keep(JournalEntry(at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
         """A frame went out, or the connection was reset."""
         if self.recording is not None:
             self.recording.put(at, "received", frame)
-        self._keep(Entry(at, "out", frame))
+        self._keep(JournalEntry(at, "out", frame))
 
     def struck(self, at: float, note: FaultNote) -> None:
         """A fault struck. What it did to its event is what crossed the wire after this."""
-        self._keep(Entry(at, "in" if note.event.startswith("<") else "out", note))
+        self._keep(JournalEntry(at, "in" if note.event.startswith("<") else "out", note))
 
     def written(self, at: Iterable[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: when each happened, and all of them framed."""
-        write = Write(tuple(at), wire)
+        write = JournalWrite(tuple(at), wire)
         self.messages_out += len(write.at)
         if self.recording is not None:
             for instant, message in write.messages():
@@ -268,7 +268,7 @@ class SessionLog:
         self.dropped += _frames(oldest)
         return _size(oldest)
 
-    def _keep(self, kept: Entry | Write) -> None:
+    def _keep(self, kept: JournalEntry | JournalWrite) -> None:
         self._kept.append(kept)
         self._journal.kept(self, _size(kept))
 
@@ -283,8 +283,8 @@ def _beginning(data: str | bytes, most: int) -> str | bytes:
     return data[:kept] + told if isinstance(data, str) else data[:kept] + told.encode()
 
 
-def _frames(kept: Entry | Write) -> int:
-    return len(kept.at) if isinstance(kept, Write) else 1
+def _frames(kept: JournalEntry | JournalWrite) -> int:
+    return len(kept.at) if isinstance(kept, JournalWrite) else 1
 
 
 class Journal:
@@ -302,11 +302,11 @@ class Journal:
         """Forget everything. A session that is still open goes on, unseen."""
         self.sessions: deque[SessionLog] = deque()
         self.dropped_sessions = 0
-        self._gone = Spent()
+        self._gone = UsageTotals()
         self._bytes = 0
         self._order: deque[SessionLog] = deque()  # whose frame is the oldest, the next oldest, ...
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[JournalEntry]:
         """Every frame kept, session by session."""
         for session in self.sessions:
             yield from session.entries
@@ -323,9 +323,9 @@ class Journal:
         """The session of that id, or None."""
         return next((log for log in self.sessions if log.id == id), None)
 
-    def total(self) -> Spent:
+    def total(self) -> UsageTotals:
         """What all sessions used so far, the forgotten ones included."""
-        total = Spent().plus(self._gone)
+        total = UsageTotals().plus(self._gone)
         for log in self.sessions:
             total.count(log.ledger)
         return total
@@ -344,7 +344,7 @@ class Journal:
             self._bytes -= freed
 
 
-class Spent:
+class UsageTotals:
     """Sums over sessions: seconds, items, hosted calls and exact money."""
 
     def __init__(self) -> None:
@@ -360,13 +360,13 @@ class Spent:
         self.sessions += 1
         self._add(ledger)
 
-    def plus(self, other: Spent) -> Spent:
+    def plus(self, other: UsageTotals) -> UsageTotals:
         """This, with another sum added to it."""
         self.sessions += other.sessions
         self._add(other)
         return self
 
-    def _add(self, part: Ledger | Spent) -> None:
+    def _add(self, part: Ledger | UsageTotals) -> None:
         self.audio_in_s += part.audio_in_s
         self.audio_out_s += part.audio_out_s
         self.text_items += part.text_items

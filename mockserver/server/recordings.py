@@ -1,7 +1,7 @@
-"""What a server gives from recordings: re-enacted, by a session with a recording's words, or verbatim, frame by frame.
+"""Recordings as a server's content: replayed adaptively, by a session with recorded content, or verbatim.
 
-Which recording a client is having is decided in replay/playback/library.py. How one is played is in
-replay/playback/verbatim.py and responders/recorded.py. No sockets here: see app.py.
+replay/playback/library.py chooses the recording that begins as a connection does; responders/recorded.py and
+replay/playback/verbatim.py play it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
 from mockserver.responders.base import NotTranscribed, Responder, Step, Turn
-from mockserver.responders.recorded import Tape
+from mockserver.responders.recorded import RecordedResponder
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
 from replay.cassette.recording import Line, Recording, message
@@ -27,121 +27,127 @@ from replay.playback.library import Beginning, Candidate, Chooser, EmptyLibrary,
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 
 MOST_PLAYINGS = 1_000
-"""How many playings a report goes back."""
+"""Connections that a report covers; the oldest are dropped."""
 _LOG = logging.getLogger(__name__)
 
 
-class Reenacted:
-    """The recordings of a file or folder as responders.
+class AdaptiveReplay:
+    """The recordings of a file or folder, as content of sessions.
 
-    Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError. A recording of several conversations gives one
-    to each new connection, in turn. Of a folder, each connection gets the recording that begins as it does.
+    Each new connection gets the next conversation of a recording; with a folder, the recording that begins as the
+    connection does. Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._recordings = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
         if not self._recordings:
             raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
-        self._chapters = [recorded_conversations(recording) for recording in self._recordings]
+        self._conversations = [recorded_conversations(recording) for recording in self._recordings]
         self._begun = 0
-        self._tapes: deque[tuple[str, Tape]] = deque(maxlen=MOST_PLAYINGS)
+        self._responders: deque[tuple[str, RecordedResponder]] = deque(maxlen=MOST_PLAYINGS)
 
     @property
     def dialect(self) -> str | None:
-        """The service that was recorded, if that is known."""
+        """The dialect of the recorded service, if it is known."""
         return self._recordings[0].service
 
     def responder(self) -> Responder:
-        """For a new connection."""
+        """The responder of a new connection."""
         if len(self._recordings) > 1:
-            return Casting([self._part(index) for index in range(len(self._recordings))])
-        own = self._chapters[0]
+            return NearestRecording([self._choice(index) for index in range(len(self._recordings))])
+        own = self._conversations[0]
         number, self._begun = self._begun % len(own), self._begun + 1
-        return self._watched(self._name(number), Tape(own[number]))
+        return self._counted(self._name(number), RecordedResponder(own[number]))
 
     def unused(self) -> list[str]:
-        """Recorded responses that nobody asked for, and asked ones that were not recorded, a line each."""
+        """Recorded responses that were not requested, and requests that had no recorded response, a line each."""
         if len(self._recordings) > 1:
-            return [line for name, tape in self._tapes if tape.given for line in _unused(name, tape)]
-        begun = [line for name, tape in self._tapes for line in _unused(name, tape)]
-        return begun + [f"{self._name(number)} never began" for number in range(self._begun, len(self._chapters[0]))]
+            return [line for name, played in self._responders if played.given for line in _unused(name, played)]
+        begun = [line for name, played in self._responders for line in _unused(name, played)]
+        return begun + [
+            f"{self._name(number)} never began" for number in range(self._begun, len(self._conversations[0]))
+        ]
 
     def _name(self, number: int) -> str:
         name = self._recordings[0].name
-        return name if len(self._chapters[0]) == 1 else f"{name}, conversation {number + 1}"
+        return name if len(self._conversations[0]) == 1 else f"{name}, conversation {number + 1}"
 
-    def _watched(self, name: str, tape: Tape) -> Tape:
-        self._tapes.append((name, tape))
-        return tape
+    def _counted(self, name: str, responder: RecordedResponder) -> RecordedResponder:
+        self._responders.append((name, responder))
+        return responder
 
-    def _part(self, index: int) -> Part:
+    def _choice(self, index: int) -> RecordingChoice:
         recording = self._recordings[index]
         line = next(line for line in recording.lines if not line.refused)
-        return Part(recording.name, beginning(line), self._watched(recording.name, Tape(self._chapters[index][0])))
+        return RecordingChoice(
+            recording.name,
+            beginning(line),
+            self._counted(recording.name, RecordedResponder(self._conversations[index][0])),
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A recording that a new connection may be having."""
+class RecordingChoice:
+    """A recording that a connection may get."""
 
     name: str
     begins: Beginning
-    tape: Tape
+    responder: RecordedResponder
 
 
-class Casting:
-    """A responder that becomes the recording's which begins as its connection does, at the first response."""
+class NearestRecording:
+    """Responds from the recording whose beginning is nearest to the connection's. The first response settles which."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, choices: Sequence[RecordingChoice]) -> None:
         self.live = Beginning()
-        """Told by `overheard` what the client sends."""
-        self._parts = parts
-        self._tape: Tape | None = None
+        """What the client has sent so far; see `with_client_messages`."""
+        self._choices = choices
+        self._chosen: RecordedResponder | None = None
 
     def hear(self, turn_number: int) -> str | NotTranscribed | None:
-        """What the nearest recording's service understood."""
-        return (self._tape or self._near()[0].tape).hear(turn_number)
+        """The transcript in the nearest recording."""
+        return (self._chosen or self._nearest()[0].responder).hear(turn_number)
 
     def reply(self, turn: Turn) -> Iterable[Step]:
-        """The next response of the recording; the first one settles which."""
-        if self._tape is None:
+        """The next recorded response."""
+        if self._chosen is None:
             self.live.over = True
-            chosen, *rivals = self._near()
-            _warn(chosen.name, [part.name for part in rivals])
-            self._tape = chosen.tape
-        return self._tape.reply(turn)
+            chosen, *rivals = self._nearest()
+            _warn_of_rivals(chosen.name, [rival.name for rival in rivals])
+            self._chosen = chosen.responder
+        return self._chosen.reply(turn)
 
-    def _near(self) -> list[Part]:
-        return [self._parts[at] for at in nearest([part.begins for part in self._parts], self.live)]
-
-
-def overheard(peer: Peer, responder: Responder) -> Peer:
-    """The peer; if the responder is a casting one, so that it sees what the client sends."""
-    return _Overheard(peer, responder) if isinstance(responder, Casting) else peer
+    def _nearest(self) -> list[RecordingChoice]:
+        return [self._choices[at] for at in nearest([choice.begins for choice in self._choices], self.live)]
 
 
-class _Overheard:
-    """A Peer whose client's messages a casting responder sees before it does."""
+def with_client_messages(peer: Peer, responder: Responder) -> Peer:
+    """The peer; if the responder chooses among recordings, it sees the client's messages first."""
+    return _ObservedPeer(peer, responder) if isinstance(responder, NearestRecording) else peer
 
-    def __init__(self, peer: Peer, casting: Casting) -> None:
+
+class _ObservedPeer:
+    """A Peer whose client's messages a NearestRecording sees before the peer does."""
+
+    def __init__(self, peer: Peer, responder: NearestRecording) -> None:
         self._peer = peer
-        self._casting = casting
+        self._responder = responder
         self.lost = peer.lost
         self.next_due = peer.next_due
         self.take_output = peer.take_output
 
     def receive(self, data: str | bytes, now: float) -> None:
-        if not self._casting.live.over:
-            self._casting.live.take(message(data, now))
+        if not self._responder.live.over:
+            self._responder.live.take(message(data, now))
         self._peer.receive(data, now)
 
 
-class Verbatim:
-    """The recordings of a file or folder, frame by frame. Raises what Reenacted does, and ValueError for the speed.
+class VerbatimReplay:
+    """The recordings of a file or folder, replayed frame by frame.
 
-    Of one recording, the n-th connection gets the n-th recorded one, after the last the first again. Of a folder, each
-    connection gets the recorded one that begins as it does. `allow` names types of server events that a client may
-    leave without anybody being told.
+    The n-th connection gets the n-th recorded connection, after the last the first again; with a folder, the one that
+    begins as it does. speed: above 0; 1 is as recorded. allow: types of server events that may remain unsent without a
+    line in the report. Raises ValueError for the speed, EmptyLibrary, BadCassette, UnreadableRecording and OSError.
     """
 
     def __init__(self, path: str | os.PathLike[str], speed: float = 1.0, allow: Iterable[str] = ()) -> None:
@@ -149,24 +155,26 @@ class Verbatim:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
         found = recordings(path)
         self.dialect = found[0].service
-        """The service that was recorded, if that is known."""
+        """The dialect of the recorded service, if it is known."""
         self._chooses = len(found) > 1
-        self._parts = [_Part(_name(each, n), line) for each in found for n, line in enumerate(each.lines)]
+        self._connections = [
+            _VerbatimConnection(_connection_name(each, n), line) for each in found for n, line in enumerate(each.lines)
+        ]
         if self._chooses:
-            self._parts = [part for part in self._parts if not part.line.refused]
-            if not self._parts:
+            self._connections = [each for each in self._connections if not each.line.refused]
+            if not self._connections:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         self._speed = speed
         self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
 
     def rewind(self) -> None:
-        """From the first connection again, with an empty report."""
+        """Begin with the first connection again, and with an empty report."""
         self._opened = 0
         self._playings: deque[Player | Chooser] = deque(maxlen=MOST_PLAYINGS)
 
     def refusal(self) -> Response | None:
-        """The recorded answer, if the connection that is next was refused. Of a folder none is next, so none is."""
+        """The recorded answer, if the next connection was refused. With a folder there is no next connection: None."""
         if self._chooses or not self._next.line.refused:
             return None
         refused = self._next.line.response
@@ -174,37 +182,37 @@ class Verbatim:
         return refused
 
     def peer(self, dialect: Dialect) -> Peer:
-        """For a new connection. `dialect` gives the errors that tell a client of a mismatch their shape."""
+        """The peer of a new connection. `dialect` renders the `error` events that report a mismatch to the client."""
 
-        def complain(mismatch: Mismatch) -> Iterable[Frame]:
-            told = Rejected(f"Not as recorded: {mismatch}", param=mismatch.path or None)
-            return dialect.render(Malformed(told), mismatch.at_s)
+        def error_event(mismatch: Mismatch) -> Iterable[Frame]:
+            rejected = Rejected(f"Not as recorded: {mismatch}", param=mismatch.path or None)
+            return dialect.render(Malformed(rejected), mismatch.at_s)
 
-        def player(part: _Part) -> Player:
-            return Player(part.name, part.track, complain, speed=self._speed)
+        def player(part: _VerbatimConnection) -> Player:
+            return Player(part.name, part.track, error_event, speed=self._speed)
 
         if self._chooses:
-            candidates = [Candidate(part.name, part.begins, partial(player, part)) for part in self._parts]
-            self._playings.append(Chooser(candidates, _warn))
+            candidates = [Candidate(each.name, each.begins, partial(player, each)) for each in self._connections]
+            self._playings.append(Chooser(candidates, _warn_of_rivals))
         else:
             self._playings.append(player(self._next))
             self._opened += 1
         return self._playings[-1]
 
     def report(self) -> list[str]:
-        """What was not as recorded, over all connections so far; empty if all went as it should."""
+        """What differed from the recording, over all connections so far, a line each; empty if nothing did."""
         players = [each.player if isinstance(each, Chooser) else each for each in self._playings]
-        told = [f"{player.name}: {line}" for player in players for line in player.report(self._allowed).lines()]
-        unopened = [] if self._chooses else self._parts[self._opened :]
-        return told + [f"{part.name}: never opened by the client" for part in unopened]
+        lines = [f"{player.name}: {line}" for player in players for line in player.report(self._allowed).lines()]
+        unopened = [] if self._chooses else self._connections[self._opened :]
+        return lines + [f"{each.name}: never opened by the client" for each in unopened]
 
     @property
-    def _next(self) -> _Part:
-        return self._parts[self._opened % len(self._parts)]
+    def _next(self) -> _VerbatimConnection:
+        return self._connections[self._opened % len(self._connections)]
 
 
-class _Part:
-    """A recorded connection, arranged when it is first needed."""
+class _VerbatimConnection:
+    """A recorded connection, prepared when it is first needed."""
 
     def __init__(self, name: str, line: Line) -> None:
         self.name = name
@@ -219,18 +227,23 @@ class _Part:
         return beginning(self.line)
 
 
-def _unused(name: str, tape: Tape) -> Iterable[str]:
-    if tape.unserved:
-        yield f"{name}: {tape.unserved} of {tape.given + tape.unserved} recorded responses were never asked for"
-    if tape.unmatched:
-        yield f"{name}: {tape.unmatched} more responses were asked for than recorded"
+def _unused(name: str, responder: RecordedResponder) -> Iterable[str]:
+    if responder.unserved:
+        recorded = responder.given + responder.unserved
+        yield f"{name}: {responder.unserved} of {recorded} recorded responses were never requested"
+    if responder.unmatched:
+        yield f"{name}: {responder.unmatched} more responses were requested than recorded"
 
 
-def _warn(chosen: str, rivals: Sequence[str]) -> None:
-    """Say that a choice was none."""
+def _warn_of_rivals(chosen: str, rivals: Sequence[str]) -> None:
+    """Log that other recordings begin in the same way."""
     if rivals:
-        _LOG.warning("%s is played, though %s begins alike: let their settings differ", chosen, ", ".join(rivals))
+        _LOG.warning(
+            "%s is replayed, though %s begins in the same way: give them different session settings",
+            chosen,
+            ", ".join(rivals),
+        )
 
 
-def _name(recording: Recording, number: int) -> str:
+def _connection_name(recording: Recording, number: int) -> str:
     return recording.name if len(recording.lines) == 1 else f"{recording.name}, connection {number + 1}"

@@ -12,9 +12,9 @@ from functools import cached_property, partial
 from typing import Any
 
 from mockserver.audio.asr import installed_transcriber
-from mockserver.audio.tts import Cached, voice_named
-from mockserver.audio.tts.base import Voice
-from mockserver.audio.vad.detector import EngineFor, engine_named
+from mockserver.audio.tts import CachedSynthesizer, synthesizer_named
+from mockserver.audio.tts.base import Synthesizer
+from mockserver.audio.vad.detector import EngineFactory, engine_named
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect, Opening, Traits
 from mockserver.dialects.handshake import Refusal
@@ -25,10 +25,10 @@ from mockserver.protocol.facts import Expired, Malformed
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.peer import ExpiringPeer, Peer, RefusedPeer
 from mockserver.responders.base import Responder
-from mockserver.responders.echo import Echo
+from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server.options import Options
-from mockserver.server.recordings import Reenacted, Verbatim, overheard
+from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_client_messages
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
@@ -53,11 +53,11 @@ class SessionFactory:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.verbatim: Verbatim | None = None
+        self.verbatim: VerbatimReplay | None = None
         """The recordings that are played frame by frame instead of sessions."""
         self.unused: Callable[[], list[str]] = list
         """Rules, clips and recorded responses that no client has used so far, a line each."""
-        self._responder: Callable[[], Responder] = Echo
+        self._responder: Callable[[], Responder] = EchoResponder
         self._hearing: Hearing | None = None
         self._traits: dict[str, Traits] = {}
         self._opened = 0
@@ -72,9 +72,9 @@ class SessionFactory:
         self._responder, self._hearing, self.verbatim = partial(scenario.responder, tally), hearing, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 
-    def play_recordings(self, recordings: Reenacted | Verbatim) -> None:
+    def play_recordings(self, recordings: AdaptiveReplay | VerbatimReplay) -> None:
         """Answer new connections with what was recorded."""
-        if isinstance(recordings, Reenacted):
+        if isinstance(recordings, AdaptiveReplay):
             self._responder, self.verbatim, self.unused = recordings.responder, None, recordings.unused
         else:
             self.verbatim, self.unused = recordings, recordings.report
@@ -90,12 +90,12 @@ class SessionFactory:
         return self._traits[dialect]
 
     @cached_property
-    def voice(self) -> Voice:
+    def voice(self) -> Synthesizer:
         """The synthesizer that all sessions share. Raises RuntimeError, saying what to install, if it cannot speak."""
-        return Cached(voice_named(self.options.voice))
+        return CachedSynthesizer(synthesizer_named(self.options.voice))
 
     @cached_property
-    def engine(self) -> EngineFor:
+    def engine(self) -> EngineFactory:
         """The voice activity detector of all sessions. Raises ImportError, saying what to install."""
         return engine_named(self.options.vad)
 
@@ -139,7 +139,7 @@ class SessionFactory:
         def last_frames(at: float, idle: bool) -> Iterable[Frame]:
             return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
 
-        peer = ExpiringPeer(overheard(session, responder), limits.session_s, limits.idle_s, last_frames)
+        peer = ExpiringPeer(with_client_messages(session, responder), limits.session_s, limits.idle_s, last_frames)
         return Served(dialect, peer, session.ledger, session)
 
     def refusing(self, dialect_name: str, refusal: Refusal, close_code: int, now: float) -> Served:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mockserver.audio.codecs import decoder_for
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.audio.vad.detector import Began, Ended, EngineFor, TurnSettings, Vad
+from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnDetector, TurnEnded, TurnSettings
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.protocol.conversation import Item
 from mockserver.responders.base import NotTranscribed
@@ -61,7 +61,7 @@ class InputBuffer:
     """The input buffer of one connection. Its clock counts milliseconds of audio, not time."""
 
     def __init__(
-        self, form: AudioFormat, turns: TurnSettings, *, keep: bool = False, engine: EngineFor = EnergyEngine
+        self, form: AudioFormat, turns: TurnSettings, *, keep: bool = False, engine: EngineFactory = EnergyEngine
     ) -> None:
         """`keep`: keep the audio of the turn. `engine` makes the speech detector of a sampling rate."""
         self._engine = engine
@@ -76,7 +76,7 @@ class InputBuffer:
         self._form = form
         self._decoder = decoder_for(form)
         self._turns = turns
-        self._vad: Vad | None = None
+        self._vad: TurnDetector | None = None
         """Made with the first audio: its 16 KiB are half of what an idle session holds."""
 
     def configure(self, form: AudioFormat, turns: TurnSettings) -> None:
@@ -92,10 +92,10 @@ class InputBuffer:
             self._offset_ms = self.clock_ms
             self._kept.clear()
 
-    def _new_vad(self) -> Vad:
-        return Vad(self._form.rate, self._turns, self._engine(self._form.rate))
+    def _new_vad(self) -> TurnDetector:
+        return TurnDetector(self._form.rate, self._turns, self._engine(self._form.rate))
 
-    def append(self, data: bytes) -> tuple[int, list[Began | Ended]]:
+    def append(self, data: bytes) -> tuple[int, list[TurnBegan | TurnEnded]]:
         """Take one message of encoded audio; returns its number of samples and the borders of speech in it."""
         samples = self._decoder.push(data)
         ms = len(samples) * 1000 / self._form.rate
@@ -104,7 +104,7 @@ class InputBuffer:
         vad = self._vad = self._vad or self._new_vad()
         borders = vad.feed(samples)
         for border in borders:
-            began = isinstance(border, Began)
+            began = isinstance(border, TurnBegan)
             self._has_speech |= self._in_speech and not began
             self._in_speech = began
         if self._keep and self._kept_ms < LONGEST_S * 1000:

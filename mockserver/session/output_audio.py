@@ -11,7 +11,7 @@ import numpy as np
 
 from mockserver.audio.codecs import encoder_for, resample
 from mockserver.audio.formats import Samples
-from mockserver.audio.tts.base import Clip, Voice
+from mockserver.audio.tts.base import SpeechClip, Synthesizer
 from mockserver.audio.wav import read_wav
 from mockserver.protocol.commands import Settings
 from mockserver.protocol.conversation import SpokenSegment
@@ -39,7 +39,7 @@ class Speech:
     texts: Sequence[str]
     say: Say
     settings: Settings
-    voice: Voice
+    voice: Synthesizer
     unit: int
     offset_s: float
     last: bool = True
@@ -108,9 +108,9 @@ class Speech:
             return samples
         return np.concatenate([samples, np.zeros(-len(samples) % self.unit, np.int16)])
 
-    def _clip(self, segment: int) -> Clip:
+    def _clip(self, segment: int) -> SpeechClip:
         if self.say.audio is not None:
-            return Clip(*read_wav(self.say.audio))
+            return SpeechClip(*read_wav(self.say.audio))
         text = replaced(self.texts[segment].strip(), self.settings.replace)
         voice = self.say.voice or self.settings.voice
         return self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)

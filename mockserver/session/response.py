@@ -13,7 +13,7 @@ from typing_extensions import assert_never
 
 from mockserver.audio.codecs import Encoder, encoder_for
 from mockserver.audio.formats import Payload
-from mockserver.audio.tts.base import Voice
+from mockserver.audio.tts.base import Synthesizer
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import UnknownPrice
 from mockserver.dialects.base import Dialect
@@ -50,7 +50,7 @@ class SessionContext:
     dialect: Dialect
     conversation: Conversation
     ledger: Ledger
-    voice: Voice
+    voice: Synthesizer
     pacing: str
     latencies: random.Random
     emit: Callable[[Fact, float], None]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing_extensions import assert_never
 
 from mockserver.audio.codecs import encode
-from mockserver.audio.tts.base import Voice
-from mockserver.audio.vad.detector import Began, Ended, EngineFor, TurnSettings, audio_start_ms
+from mockserver.audio.tts.base import Synthesizer
+from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
@@ -95,7 +95,7 @@ class Session:
         self,
         dialect: Dialect,
         responder: Responder,
-        voice: Voice,
+        voice: Synthesizer,
         *,
         seed: str,
         pacing: str = "live",
@@ -103,7 +103,7 @@ class Session:
         opened: float | None = None,
         snapshot_s: float = 0.0,
         hearing: Hearing = NOTHING,
-        engine: EngineFor = EnergyEngine,
+        engine: EngineFactory = EnergyEngine,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.defaults
@@ -271,12 +271,12 @@ class Session:
         if self.settings.turn_detection is None and not self._turn_traits.manual_events:
             return
         for border in borders:
-            if isinstance(border, Began):
+            if isinstance(border, TurnBegan):
                 self._speech_began(border, now)
             else:
                 self._speech_ended(border, now)
 
-    def _speech_began(self, border: Began, now: float) -> None:
+    def _speech_began(self, border: TurnBegan, now: float) -> None:
         """Speech after a pause belongs to the same item, unless that item is answered already."""
         self._scheduler.drop(IDLE)
         self._take_stop_back()
@@ -316,7 +316,7 @@ class Session:
         elif self._running_id and detection.interrupt_response:
             self._cut("turn_detected", now)
 
-    def _speech_ended(self, border: Ended, now: float) -> None:
+    def _speech_ended(self, border: TurnEnded, now: float) -> None:
         if self._turn is None:
             return
         self._last_end_ms = self._turn.end_ms = self._input.at_ms(border.at_ms)

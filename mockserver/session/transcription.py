@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mockserver.audio.asr import Transcriber
-from mockserver.audio.clip_matching import SHORTEST_S, Fingerprints
+from mockserver.audio.clip_matching import SHORTEST_S, ClipMatcher
 from mockserver.audio.formats import Samples
 from mockserver.audio.wav import read_wav
 from mockserver.responders.scenario import Scenario
@@ -17,7 +17,7 @@ from mockserver.responders.scenario import Scenario
 class Hearing:
     """Recognises speech for all sessions of a scenario, in any thread. It records which known clips were heard."""
 
-    def __init__(self, fingerprints: Fingerprints | None = None, transcriber: Transcriber | None = None) -> None:
+    def __init__(self, fingerprints: ClipMatcher | None = None, transcriber: Transcriber | None = None) -> None:
         self._fingerprints = fingerprints
         self._transcriber = transcriber
         self.recognised: set[str] = set()
@@ -27,7 +27,7 @@ class Hearing:
     def of(cls, scenario: Scenario, transcriber: Transcriber | None = None) -> Hearing:
         """Read a scenario's known clips (`hears`). Raises OSError, and ValueError for a clip that cannot be used."""
         clips = [(*read_wav(clip.audio), clip.text) for clip in scenario.hears]
-        return cls(Fingerprints(clips) if clips else None, transcriber)
+        return cls(ClipMatcher(clips) if clips else None, transcriber)
 
     @property
     def listens(self) -> bool:

@@ -27,7 +27,7 @@ _SLACK_MS = 1.0
 """`audio_end_ms` is a whole number, and may have been rounded up."""
 
 
-class Counts(Protocol):
+class UsedQuantities(Protocol):
     """What was used, as far as it is asked for here."""
 
     @property
@@ -40,7 +40,7 @@ class Counts(Protocol):
     def total_usd(self) -> Decimal: ...
 
 
-class Happened(NamedTuple):
+class SeenFrame(NamedTuple):
     """One frame, in seconds since the first session opened."""
 
     at_s: float
@@ -66,7 +66,7 @@ class Assertions:
         raise NotImplementedError
 
     @property
-    def ledger(self) -> Counts:
+    def ledger(self) -> UsedQuantities:
         """What they used together."""
         raise NotImplementedError
 
@@ -141,7 +141,7 @@ class Assertions:
         """Of responses that were cut off, nothing came after their `response.done`; nor sound in binary messages,
         until there was another response."""
         __tracebackhide__ = True
-        over: dict[tuple[int, Any], Happened] = {}
+        over: dict[tuple[int, Any], SeenFrame] = {}
         latest: dict[int, Any] = {}
         for each in self._happened():
             spoken = latest.get(each.session) if _is(each, "server (binary)") else each.event.get("response_id")
@@ -166,7 +166,7 @@ class Assertions:
                 claimed = (moment.event or {}).get("audio_end_ms")
                 bound = min(sent_ms, played_ms)
                 if not isinstance(claimed, int | float) or not 0 <= claimed <= bound + _SLACK_MS:
-                    place = Happened(moment.at_s + self._opened_s(log), number, moment)
+                    place = SeenFrame(moment.at_s + self._opened_s(log), number, moment)
                     raise self._broken(
                         f"truncated at {claimed} ms; {sent_ms:.0f} ms of it had been sent, "
                         f"of which {played_ms:.0f} ms could have been played",
@@ -175,7 +175,7 @@ class Assertions:
         if not truncated:
             raise self._broken("no conversation.item.truncate was sent")
 
-    def _answered(self, call: Happened, ms: float) -> None:
+    def _answered(self, call: SeenFrame, ms: float) -> None:
         __tracebackhide__ = True
         name, call_id = call.event.get("name"), call.event.get("call_id")
         for each in self._happened():
@@ -193,10 +193,10 @@ class Assertions:
         if seconds < at_least or (at_most is not None and seconds > at_most):
             raise self._broken(f"expected {_bounds(at_least, at_most)} seconds of audio; {who} {seconds:.3f} s")
 
-    def _happened(self) -> list[Happened]:
+    def _happened(self) -> list[SeenFrame]:
         """Every frame of every session, in the order of time."""
         found = [
-            Happened(moment.at_s + self._opened_s(log), number, moment)
+            SeenFrame(moment.at_s + self._opened_s(log), number, moment)
             for number, log in enumerate(self.logs)
             for moment in moments(log)
         ]
@@ -205,14 +205,14 @@ class Assertions:
     def _opened_s(self, log: SessionLog) -> float:
         return log.opened - self.logs[0].opened
 
-    def _broken(self, problem: str, place: Happened | None = None) -> AssertionError:
+    def _broken(self, problem: str, place: SeenFrame | None = None) -> AssertionError:
         """The problem, and the conversation around it."""
         return AssertionError(
             f"{problem}\n{conversation_text(self.logs, None if place is None else place.at_s, _ROWS)}"
         )
 
 
-def _is(each: Happened, type: str) -> bool:
+def _is(each: SeenFrame, type: str) -> bool:
     side, _, name = type.rpartition(" ")
     if side and side not in _SIDES:
         raise ValueError(f"{type!r} begins with neither 'client ' nor 'server '")

@@ -21,7 +21,7 @@ from mockserver.dialects.names import DIALECT_NAMES
 from mockserver.dialects.registry import SERVICES
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.testing.assertions import part
-from mockserver.testing.loop_thread import Background
+from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.observed import Observed
 from mockserver.testing.sessions import TestedSession
 from replay.billing.bill import token_counts
@@ -76,14 +76,8 @@ class LiveService(Observed):
         self._relay: Relay
 
     @property
-    def ws_url(self) -> str:
-        """Where clients connect."""
-        return f"ws://127.0.0.1:{self._relay.port}/v1/realtime"
-
-    @property
-    def http_url(self) -> str:
-        """The base of the REST routes."""
-        return f"http://127.0.0.1:{self._relay.port}/v1"
+    def _authority(self) -> str:
+        return f"127.0.0.1:{self._relay.port}"
 
     @property
     def api_key(self) -> str:
@@ -121,7 +115,7 @@ class LiveService(Observed):
         raise RuntimeError("the live service's time cannot be moved; give the test @pytest.mark.realtime(live=False)")
 
     def __enter__(self) -> LiveService:
-        self._thread = Background("relay")
+        self._thread = LoopThread("relay")
         try:
             self._thread.call(self._start())
         except BaseException:

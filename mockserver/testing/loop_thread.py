@@ -14,7 +14,7 @@ _TURNS = 20
 """Of the loop: four from bytes in a socket to a frame in the journal; more for what is too large for one reading."""
 
 
-class Background:
+class LoopThread:
     """Runs from the start until `end`."""
 
     def __init__(self, name: str) -> None:

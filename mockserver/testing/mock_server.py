@@ -18,8 +18,8 @@ from mockserver.server.accounts_file import load
 from mockserver.server.app import Server
 from mockserver.server.clock import rate_named
 from mockserver.server.options import AccountsFile, Options
-from mockserver.server.recordings import Reenacted, Verbatim
-from mockserver.testing.loop_thread import Background
+from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
+from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.observed import Observed
 from mockserver.testing.sessions import TestedSession
 from replay.findings import Finding, Setting
@@ -95,9 +95,9 @@ class MockServer(Observed):
     ) -> None:
         if cassette is not None and scenario is not None:
             raise ValueError("scenario and cassette both say what to answer; leave out one of them")
-        recordings: Reenacted | Verbatim | None = None
+        recordings: AdaptiveReplay | VerbatimReplay | None = None
         if cassette is not None:
-            recordings = Verbatim(cassette, speed) if verbatim else Reenacted(cassette)
+            recordings = VerbatimReplay(cassette, speed) if verbatim else AdaptiveReplay(cassette)
         options = Options(
             dialect=dialect or (recordings and recordings.dialect) or "xai",
             pacing=pacing,
@@ -127,16 +127,6 @@ class MockServer(Observed):
             self._service.set_faults(file.faults, file.seed)
         self._host = host
         self._port = port
-
-    @property
-    def ws_url(self) -> str:
-        """Where clients connect: `ws://127.0.0.1:PORT/v1/realtime`."""
-        return f"ws://{self._authority}/v1/realtime"
-
-    @property
-    def http_url(self) -> str:
-        """The base of the REST routes: `http://127.0.0.1:PORT/v1`."""
-        return f"http://{self._authority}/v1"
 
     @property
     def control_url(self) -> str:
@@ -235,7 +225,7 @@ class MockServer(Observed):
         self._raise_unless(error)
 
     def __enter__(self) -> MockServer:
-        self._thread = Background("mock server")
+        self._thread = LoopThread("mock server")
         try:
             self._thread.call(self._server.start(self._host, self._port))
         except BaseException:

@@ -1,20 +1,35 @@
-"""What a journal tells to whoever tests against a service: the part that MockServer and LiveService have in common."""
+"""What MockServer and LiveService have in common: addresses, the journal, its sessions, and their sum."""
 
 from __future__ import annotations
 
-from mockserver.server.journal import Journal, Spent
+from mockserver.server.journal import Journal, UsageTotals
 from mockserver.testing.assertions import Assertions
-from mockserver.testing.loop_thread import Background
+from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.sessions import TestedSession
 
 
 class Observed(Assertions):
-    """Sessions seen so far. Each look first lets the thread that serves, if there is one, read what clients have sent
-    by now; a loop that serves has to be awaited."""
+    """Sessions seen so far. If a thread serves, each access first lets it read what clients have sent by now. If the
+    caller's own loop serves, the caller has to await something for that."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._thread: Background | None = None
+        self._thread: LoopThread | None = None
+
+    @property
+    def _authority(self) -> str:
+        """Host and port of the server that clients connect to."""
+        raise NotImplementedError
+
+    @property
+    def ws_url(self) -> str:
+        """Where clients connect: `ws://127.0.0.1:PORT/v1/realtime`."""
+        return f"ws://{self._authority}/v1/realtime"
+
+    @property
+    def http_url(self) -> str:
+        """The base of the REST routes: `http://127.0.0.1:PORT/v1`."""
+        return f"http://{self._authority}/v1"
 
     @property
     def journal(self) -> Journal:
@@ -24,7 +39,7 @@ class Observed(Assertions):
 
     @property
     def sessions(self) -> list[TestedSession]:
-        """Past and present ones, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
+        """Past and present sessions, oldest first: `.received(type)`, `.sent(type)`, `.ledger`, `.close_code`."""
         return [log for log in self.journal.sessions if isinstance(log, TestedSession)]
 
     @property
@@ -33,8 +48,8 @@ class Observed(Assertions):
         return self.sessions
 
     @property
-    def ledger(self) -> Spent:
-        """What all sessions used so far: seconds, text items, `.total_usd`."""
+    def ledger(self) -> UsageTotals:
+        """What all sessions used so far: seconds of audio, text items, `.total_usd`."""
         return self.journal.total()
 
     def _catch_up(self) -> None:

@@ -14,7 +14,7 @@ from itertools import groupby
 import orjson
 
 from mockserver.protocol.peer import FaultNote
-from mockserver.server.journal import Entry, SessionLog
+from mockserver.server.journal import JournalEntry, SessionLog
 from replay.billing.meter import Meter
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, event_in
@@ -32,7 +32,7 @@ _SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.
 
 
 @dataclass(slots=True)
-class Row:
+class TimelineRow:
     """One line: one event, or a run of `count` alike. Seconds since the first session opened."""
 
     session: int
@@ -74,7 +74,7 @@ def conversation_text(logs: Sequence[SessionLog], around_s: float | None = None,
     return "\n".join(lines)
 
 
-def _moment(entry: Entry) -> Moment:
+def _moment(entry: JournalEntry) -> Moment:
     way: Way = "sent" if entry.way == "in" else "received"
     frame = entry.data
     if isinstance(frame, str):
@@ -94,7 +94,7 @@ def _heading(number: int, log: SessionLog) -> str:
     return f"session {number + 1} ({log.id}): {end}{gone}"
 
 
-def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[Row]:
+def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[TimelineRow]:
     meter, scrubber = Meter(None), Scrubber(known_keys())
     rows = (_row(number, moment, opened_s, meter, scrubber) for moment in moments(log))
     for mergeable, group in groupby(rows, key=_mergeable):
@@ -102,14 +102,14 @@ def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[Row]:
         yield from _merged(run, scrubber) if mergeable else run
 
 
-def _row(number: int, moment: Moment, opened_s: float, meter: Meter, scrubber: Scrubber) -> Row:
+def _row(number: int, moment: Moment, opened_s: float, meter: Meter, scrubber: Scrubber) -> TimelineRow:
     sound_s = _counted(moment, meter)
     at_s, text = moment.at_s + opened_s, ""
     if moment.type.endswith(".delta") and moment.type not in _SOUND and isinstance(_delta(moment.event), str):
         text = _delta(moment.event) or ""  # whole, for the run to be put together from
     elif moment.type not in _SOUND:
         text = line(Record(0, 0, moment.way, scrubber.clean(moment.frame))).text
-    return Row(number, at_s, moment.way, moment.type, text, last_s=at_s, sound_s=sound_s)
+    return TimelineRow(number, at_s, moment.way, moment.type, text, last_s=at_s, sound_s=sound_s)
 
 
 def _counted(moment: Moment, meter: Meter) -> Fraction:
@@ -124,13 +124,13 @@ def _delta(event: Event | None) -> str | None:
     return delta if isinstance(delta, str) else None
 
 
-def _mergeable(row: Row) -> bool:
+def _mergeable(row: TimelineRow) -> bool:
     return row.type in _SOUND or row.type.endswith(".delta")
 
 
-def _merged(rows: Iterable[Row], scrubber: Scrubber) -> Iterator[Row]:
+def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[TimelineRow]:
     """Each type once, at the time of its first, with all the words and the sound."""
-    found: dict[tuple[Way, str], Row] = {}
+    found: dict[tuple[Way, str], TimelineRow] = {}
     for row in rows:
         if (first := found.setdefault((row.way, row.type), row)) is not row:
             first.count += 1
@@ -143,7 +143,7 @@ def _merged(rows: Iterable[Row], scrubber: Scrubber) -> Iterator[Row]:
         yield replace(row, text=words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…")
 
 
-def _ends(rows: Sequence[Row], most: int) -> list[str]:
+def _ends(rows: Sequence[TimelineRow], most: int) -> list[str]:
     """The beginning and, twice as long, the end."""
     if len(rows) <= most:
         return [str(row) for row in rows]
@@ -151,7 +151,7 @@ def _ends(rows: Sequence[Row], most: int) -> list[str]:
     return [*map(str, head), f"    … {len(rows) - most} more …", *map(str, tail)]
 
 
-def _near(rows: Sequence[Row], at_s: float, most: int) -> list[str]:
+def _near(rows: Sequence[TimelineRow], at_s: float, most: int) -> list[str]:
     """So many lines around an instant, those before it preferred; the line of that instant is marked."""
     here = max((i for i, row in enumerate(rows) if row.at_s <= at_s), default=0)
     begin = max(0, min(here - most * 2 // 3, len(rows) - most))

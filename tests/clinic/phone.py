@@ -30,7 +30,7 @@ from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.schedule import Booking
 from clinic_agent.config import Config
 from mockserver.billing.prices import dollars
-from mockserver.server.journal import Spent
+from mockserver.server.journal import UsageTotals
 from mockserver.testing.mock_server import MockServer
 from realtape.suite import cuttable_proxy
 from replay.billing.bill import bill
@@ -128,7 +128,7 @@ class Phone:
         self.billed(report.cost, before)
         return report
 
-    def billed(self, cost: Cost, before: Spent) -> None:
+    def billed(self, cost: Cost, before: UsageTotals) -> None:
         """The agent's own bill is the mock's, or that of the recording, which a mock only plays."""
         assert cost.usd is not None
         now = self.mock.ledger

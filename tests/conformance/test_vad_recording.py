@@ -16,7 +16,16 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from mockserver.audio.vad.detector import FRAME_MS, RATES, Began, Ended, Engine, TurnSettings, Vad, audio_start_ms
+from mockserver.audio.vad.detector import (
+    FRAME_MS,
+    RATES,
+    Engine,
+    TurnBegan,
+    TurnDetector,
+    TurnEnded,
+    TurnSettings,
+    audio_start_ms,
+)
 from mockserver.audio.vad.silero import SileroEngine
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "recordings"
@@ -58,10 +67,10 @@ def recorded() -> tuple[TurnSettings, int, int]:
 def one_turn(chunks: list[NDArray[np.int16]], rate: int, engine: Engine | None = None) -> tuple[int, int]:
     """audio_start_ms and audio_end_ms of the only turn."""
     turns, _, _ = recorded()
-    vad = Vad(rate, turns, engine)
+    vad = TurnDetector(rate, turns, engine)
     began, ended = [border for chunk in chunks for border in vad.feed(chunk)]
-    assert isinstance(began, Began)
-    assert isinstance(ended, Ended)
+    assert isinstance(began, TurnBegan)
+    assert isinstance(ended, TurnEnded)
     return audio_start_ms(began.at_ms, turns.prefix_padding_ms), ended.at_ms
 
 

@@ -15,11 +15,11 @@ from itertools import islice
 from time import perf_counter
 from typing import Any, get_args
 
-from mockserver.audio.tts import Cached, voice_named
+from mockserver.audio.tts import CachedSynthesizer, synthesizer_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
 from mockserver.protocol.commands import Command, Rejected
-from mockserver.responders.echo import Echo
+from mockserver.responders.echo import EchoResponder
 from mockserver.session.session import Session
 from tests.fuzz.mutate import spoilt
 
@@ -27,13 +27,13 @@ FUZZED = ("xai@2026-07", "openai@2026-08")
 LONGEST_REFUSAL = 4_000
 FRESH = 50
 """Frames that one session gets."""
-_VOICE = Cached(voice_named("tone"))
+_VOICE = CachedSynthesizer(synthesizer_named("tone"))
 
 
 def session(service: str) -> Session:
     """A new one, whose answers come at once."""
     opening = Opening("fuzz/0", 1_785_214_080.0)
-    return Session(SERVICES[service].open(opening), Echo(), _VOICE, seed="fuzz/0", pacing="burst")
+    return Session(SERVICES[service].open(opening), EchoResponder(), _VOICE, seed="fuzz/0", pacing="burst")
 
 
 class Target:

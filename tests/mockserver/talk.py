@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pybase64
 
-from mockserver.audio.tts import voice_named
+from mockserver.audio.tts import synthesizer_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.names import dialect_name
 from mockserver.dialects.registry import SERVICES
@@ -25,7 +25,7 @@ from replay.cassette.frames import Binary, Text
 from replay.findings.watch import Watch
 
 Event = dict[str, Any]
-TONE = voice_named("tone")
+TONE = synthesizer_named("tone")
 
 
 class Script:

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from mockserver.audio.tts import Cached, voice_named
+from mockserver.audio.tts import CachedSynthesizer, synthesizer_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
 from mockserver.responders.base import Call, Fail, Pause, Say, Step, Turn
 from mockserver.session.session import Session
 from replay.cassette.frames import Outgoing, Text
 
-VOICE = Cached(voice_named("tone"))
+VOICE = CachedSynthesizer(synthesizer_named("tone"))
 SPEECH = VOICE.speak("Good morning.").samples.tobytes()
 QUIET = np.zeros(24 * 700, np.int16).tobytes()
 REPLIES: tuple[list[Step], ...] = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.protocol.peer import FaultNote
-from mockserver.server.journal import Entry, SessionLog
+from mockserver.server.journal import JournalEntry, SessionLog
 from replay.cassette.file import Writer
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import event_in
@@ -59,7 +59,7 @@ def taped(path: Path, *sessions: SessionLog, header: Header = HEADER) -> Path:
     return path
 
 
-def _content(entry: Entry) -> Content:
+def _content(entry: JournalEntry) -> Content:
     match entry.data:
         case str(text):
             return Text(text.encode())

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import realtape
-from mockserver.audio.vad.detector import Began, Ended, TurnSettings, Vad
+from mockserver.audio.vad.detector import TurnBegan, TurnDetector, TurnEnded, TurnSettings
 from mockserver.audio.wav import read_wav
 from mockserver.dialects.xai.usage import text_tokens
 from replay.anonymize import Voice, without_voice, without_words
@@ -37,8 +37,8 @@ def levels(samples: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((frames**2).mean(axis=1)))
 
 
-def borders(samples: np.ndarray) -> list[Began | Ended]:
-    return Vad(24_000, TurnSettings(0.5, 500, 300)).feed(samples)
+def borders(samples: np.ndarray) -> list[TurnBegan | TurnEnded]:
+    return TurnDetector(24_000, TurnSettings(0.5, 500, 300)).feed(samples)
 
 
 def replaced(samples: np.ndarray, chunk_ms: int = 100) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_nothing_of_the_old_sound_is_left():
 
 def test_turn_detection_finds_the_same_turns():
     before, after = borders(speech()), borders(replaced(speech()))
-    assert [type(border) for border in before] == [type(border) for border in after] == [Began, Ended]
+    assert [type(border) for border in before] == [type(border) for border in after] == [TurnBegan, TurnEnded]
     assert all(abs(one.at_ms - other.at_ms) <= 96 for one, other in zip(before, after, strict=True))
 
 

@@ -20,7 +20,7 @@ SLOWEST, FASTEST = 0.25, 1.5  # the union of what the services offer; a dialect 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clip:
+class SpeechClip:
     """Mono speech. `samples` is a read-only int16 array, so that one clip serves every session; `rate` in Hz."""
 
     samples: NDArray[np.int16]
@@ -40,13 +40,13 @@ class Clip:
         return 1000 * len(self.samples) / self.rate
 
 
-class Voice(Protocol):
+class Synthesizer(Protocol):
     """Makes speech of text. The same arguments give the same samples, whatever was spoken before."""
 
     @property
     def name(self) -> str: ...
 
-    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> Clip:
+    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
         """`voice` is any id, in any case; ids without a sound of their own get one that depends on the id alone.
 
         A text with nothing to say gives a short silent clip. Raises ValueError for a text of more than LONGEST_TEXT

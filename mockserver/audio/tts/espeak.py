@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mockserver.audio.codecs import resample
-from mockserver.audio.tts.base import LONGEST_CLIP_S, Clip, checked, too_long
+from mockserver.audio.tts.base import LONGEST_CLIP_S, SpeechClip, checked, too_long
 
 RATE = 24000  # Hz
 PEAK = 0.5  # of full scale: -6 dBFS, as the tone voice
@@ -78,7 +78,7 @@ class Espeak:
         with _LOCK:
             _library()
 
-    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> Clip:
+    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
         """See `Voice`. Speech slower than 80 words a minute is not to be had: below a speed of 0.5 it stays there.
 
         A text with nothing to say gives 120 ms of silence.
@@ -88,8 +88,8 @@ class Espeak:
             library = _library()
             raw = library.speak(_plain(text), speaker_of(voice), speed)
         if not raw.any():
-            return Clip(np.zeros(RATE * 120 // 1000, np.int16), RATE)
-        return Clip(_levelled(resample(raw, library.rate, RATE)), RATE)
+            return SpeechClip(np.zeros(RATE * 120 // 1000, np.int16), RATE)
+        return SpeechClip(_levelled(resample(raw, library.rate, RATE)), RATE)
 
 
 def _plain(text: str) -> str:

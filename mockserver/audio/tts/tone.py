@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mockserver.audio.tts.base import LONGEST_CLIP_S, Clip, checked, too_long
+from mockserver.audio.tts.base import LONGEST_CLIP_S, SpeechClip, checked, too_long
 
 RATE = 24000  # Hz
 PEAK = 0.5  # of full scale: -6 dBFS
@@ -186,7 +186,7 @@ class Tone:
 
     name = "tone"
 
-    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> Clip:
+    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
         """See `Voice`. A text with nothing to say gives 120 ms of silence."""
         checked(text, speed)
         pieces = [_silence(LEAD_S)]
@@ -196,7 +196,7 @@ class Tone:
             samples += len(piece)
             if samples > LONGEST_CLIP_S * RATE:
                 raise too_long()
-        return Clip(np.concatenate([*pieces, _silence(TAIL_S)]), RATE)
+        return SpeechClip(np.concatenate([*pieces, _silence(TAIL_S)]), RATE)
 
 
 def _sounds(text: str, timbre: Timbre, speed: float) -> Iterator[NDArray[np.int16]]:

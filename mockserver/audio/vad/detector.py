@@ -66,14 +66,14 @@ recorded turn lasts 2.925 s, and at 50 a second that is the 146 audio tokens it 
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
+class TurnBegan:
     """A turn began at `at_ms` on the session's audio clock: the start of the frame that settled it."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class TurnEnded:
     """A turn ended at `at_ms` on the session's audio clock: the end of the frame that completed the silence.
 
     This is OpenAI's `audio_end_ms` as it stands. `last_speech_ms` is where the speech itself ended.
@@ -105,11 +105,11 @@ class Engine(Protocol):
         """
 
 
-EngineFor = Callable[[int], Engine]
+EngineFactory = Callable[[int], Engine]
 """A new engine for a rate in Hz."""
 
 
-def engine_named(name: str) -> EngineFor:
+def engine_named(name: str) -> EngineFactory:
     """`energy`, or `silero` with its extra. Raises ValueError for other names, ImportError if it is not installed."""
     known = detector_name(name)
     match known:
@@ -122,7 +122,7 @@ def engine_named(name: str) -> EngineFor:
             assert_never(known)
 
 
-class Vad:
+class TurnDetector:
     """Finds the turns of one session.
 
     `settings` may be replaced at any time and count from the next frame. `speaking` says whether a turn is open.
@@ -144,14 +144,14 @@ class Vad:
         self._run = 0
         self._next_frame()
 
-    def feed(self, samples: NDArray[np.int16]) -> list[Began | Ended]:
+    def feed(self, samples: NDArray[np.int16]) -> list[TurnBegan | TurnEnded]:
         """Takes the next mono samples, any number of them, and gives the turns' borders they bring, in order.
 
         Raises TypeError for samples that are not one row of int16.
         """
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
-        borders: list[Began | Ended] = []
+        borders: list[TurnBegan | TurnEnded] = []
         taken, given = 0, len(samples)
         while taken < given:
             fill = min(self._wanted, self._filled + given - taken)
@@ -179,7 +179,7 @@ class Vad:
         self._border = border
         self._filled = 0
 
-    def _begin(self, probability: float) -> Began | None:
+    def _begin(self, probability: float) -> TurnBegan | None:
         if probability < self.settings.threshold:
             self._run = 0
             return None
@@ -188,9 +188,9 @@ class Vad:
             return None
         self.speaking = True
         self._run = 0
-        return Began(self._frame * FRAME_MS)
+        return TurnBegan(self._frame * FRAME_MS)
 
-    def _end(self, probability: float) -> Ended | None:
+    def _end(self, probability: float) -> TurnEnded | None:
         if probability >= max(self.settings.threshold - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD):
             self._run = 0
             return None
@@ -201,4 +201,4 @@ class Vad:
         end_ms = (self._frame + 1) * FRAME_MS
         last_speech_ms = end_ms - self._run * FRAME_MS
         self.clear()
-        return Ended(end_ms, last_speech_ms)
+        return TurnEnded(end_ms, last_speech_ms)

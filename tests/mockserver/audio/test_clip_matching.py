@@ -22,10 +22,10 @@ from bench.fingerprint import (
     sentences,
     untouched,
 )
-from mockserver.audio.clip_matching import LONGEST_S, Fingerprints
+from mockserver.audio.clip_matching import LONGEST_S, ClipMatcher
 from mockserver.audio.codecs import decode, encode, resample
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.audio.tts import voice_named
+from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.tts.tone import Tone
 
 BOOKING = "I would like a dental cleaning on July sixth."
@@ -40,10 +40,10 @@ def quiet(ms: int) -> Samples:
     return np.zeros(ms * RATE // 1000, np.int16)
 
 
-KNOWN = Fingerprints((say(text), RATE, text) for text in (BOOKING, GREETING))
+KNOWN = ClipMatcher((say(text), RATE, text) for text in (BOOKING, GREETING))
 
 
-def text_of(samples: Samples, rate: int = RATE, known: Fingerprints = KNOWN) -> str | None:
+def text_of(samples: Samples, rate: int = RATE, known: ClipMatcher = KNOWN) -> str | None:
     match = known.match(samples, rate)
     return None if match is None else match.text
 
@@ -82,12 +82,12 @@ def test_a_clip_that_lost_400_ms_at_both_ends_is_known():
 
 
 def test_quiet_around_the_known_clip_does_not_count():
-    known = Fingerprints([(np.concatenate([quiet(2000), say(BOOKING), quiet(2000)]), RATE, BOOKING)])
+    known = ClipMatcher([(np.concatenate([quiet(2000), say(BOOKING), quiet(2000)]), RATE, BOOKING)])
     assert text_of(say(BOOKING), known=known) == BOOKING
 
 
 def test_several_recordings_may_say_the_same():
-    twice = Fingerprints([(say(BOOKING, "ara"), RATE, BOOKING), (say(BOOKING, "rex"), RATE, BOOKING)] * 2)
+    twice = ClipMatcher([(say(BOOKING, "ara"), RATE, BOOKING), (say(BOOKING, "rex"), RATE, BOOKING)] * 2)
     assert text_of(say(BOOKING, "rex"), known=twice) == BOOKING
 
 
@@ -107,14 +107,14 @@ def test_half_of_a_clip_is_not_the_clip():
 
 
 def test_two_clips_that_sound_the_same_are_not_guessed_between():
-    either = Fingerprints([(say(BOOKING), RATE, "July sixth"), (say(BOOKING), RATE, "July seventh")])
+    either = ClipMatcher([(say(BOOKING), RATE, "July sixth"), (say(BOOKING), RATE, "July seventh")])
     assert text_of(say(BOOKING), known=either) is None
 
 
 def test_two_clips_whose_difference_was_cut_away_are_not_guessed_between():
     ending = "a dental cleaning next Tuesday, please."
     starts = [np.concatenate([say("Yes."), say(ending)]), np.concatenate([say("No."), say(ending)])]
-    either = Fingerprints([(starts[0], RATE, "yes"), (starts[1], RATE, "no")])
+    either = ClipMatcher([(starts[0], RATE, "yes"), (starts[1], RATE, "no")])
     assert text_of(starts[0], known=either) == "yes"
     assert text_of(say(ending), known=either) is None
 
@@ -125,7 +125,7 @@ def test_nothing_is_no_clip(samples: Samples):
 
 
 def test_without_clips_nothing_is_known():
-    assert text_of(say(BOOKING), known=Fingerprints([])) is None
+    assert text_of(say(BOOKING), known=ClipMatcher([])) is None
 
 
 def test_a_stretch_longer_than_a_minute_is_not_even_looked_at():
@@ -138,12 +138,12 @@ def test_a_stretch_longer_than_a_minute_is_not_even_looked_at():
 @pytest.mark.parametrize("samples", [quiet(0), quiet(3000), say(BOOKING)[:4000]], ids=["empty", "silent", "short"])
 def test_a_clip_without_sound_is_refused_by_what_it_says(samples: Samples):
     with pytest.raises(ValueError, match=r"'Hello' holds less than 0.2 s of sound; record a longer one"):
-        Fingerprints([(samples, RATE, "Hello")])
+        ClipMatcher([(samples, RATE, "Hello")])
 
 
 def test_a_clip_longer_than_a_minute_is_refused():
     with pytest.raises(ValueError, match="more than 60 s; give one turn"):
-        Fingerprints([(np.ones(61 * 8000, np.int16), 8000, "Hello")])
+        ClipMatcher([(np.ones(61 * 8000, np.int16), 8000, "Hello")])
 
 
 def test_a_rate_that_is_none_is_refused():
@@ -163,8 +163,8 @@ engines = pytest.mark.parametrize("engine", ["tone", pytest.param("espeak", mark
 @engines
 @pytest.mark.parametrize("distort", DISTORTIONS, ids=lambda distort: distort.__name__)
 def test_twenty_clips_are_all_known_again(engine: str, distort: Distortion):
-    known = list(clips(voice_named(engine), SPEAKERS, sentences(Random(5), 4)))
-    assert recognised(Fingerprints(known), known, distort) == Tally(hits=20, misses=0, confusions=0)
+    known = list(clips(synthesizer_named(engine), SPEAKERS, sentences(Random(5), 4)))
+    assert recognised(ClipMatcher(known), known, distort) == Tally(hits=20, misses=0, confusions=0)
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_twenty_clips_are_all_known_again(engine: str, distort: Distortion):
 @pytest.mark.parametrize("distort", [untouched, combined], ids=["untouched", "combined"])
 def test_none_of_thirty_other_sounds_is_taken_for_one_of_twenty_clips(engine: str, distort: Distortion):
     texts = sentences(Random(6), 8)
-    voice = voice_named(engine)
-    known = Fingerprints(clips(voice, SPEAKERS, texts[::2]))
+    voice = synthesizer_named(engine)
+    known = ClipMatcher(clips(voice, SPEAKERS, texts[::2]))
     others = [samples for samples, _, _ in clips(voice, SPEAKERS, texts[1::2])]
     assert false_alarms(known, [*others, *no_speech(Random(7), 10)], distort) == 0

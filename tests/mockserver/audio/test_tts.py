@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockserver.audio.formats import Samples
-from mockserver.audio.tts import Cached, espeak, voice_named
+from mockserver.audio.tts import CachedSynthesizer, espeak, synthesizer_named
 from mockserver.audio.tts import base as voices
-from mockserver.audio.tts.base import Clip, Voice
+from mockserver.audio.tts.base import SpeechClip, Synthesizer
 from mockserver.audio.tts.tone import Tone, sentences
 
 NAMED = ("ara", "eve", "leo", "rex", "sal")
@@ -27,8 +27,8 @@ needs_espeak = pytest.mark.skipif(
 
 
 @pytest.fixture(params=["tone", pytest.param("espeak", marks=needs_espeak)])
-def voice(request: pytest.FixtureRequest) -> Voice:
-    return voice_named(request.param)
+def voice(request: pytest.FixtureRequest) -> Synthesizer:
+    return synthesizer_named(request.param)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def syllables(text: str) -> int:
     return sum(sound is not None for sentence in sentences(text) for sound in sentence.sounds)
 
 
-def test_the_same_text_sounds_the_same_whatever_was_spoken_before(voice: Voice) -> None:
+def test_the_same_text_sounds_the_same_whatever_was_spoken_before(voice: Synthesizer) -> None:
     first = voice.speak(BOOKING, voice="eve").samples.tobytes()
     for other in ("Hush!", "Six thick thistle sticks, whoosh.", "9"):
         for name in (*NAMED, "alloy"):
@@ -69,7 +69,7 @@ def test_the_same_text_sounds_the_same_whatever_was_spoken_before(voice: Voice) 
         assert voice.speak(BOOKING, voice="eve").samples.tobytes() == first
 
 
-def test_threads_that_speak_at_once_do_not_mix_their_words(voice: Voice) -> None:
+def test_threads_that_speak_at_once_do_not_mix_their_words(voice: Synthesizer) -> None:
     texts = [f"Room {n} is free, and so is {n + 1}." for n in range(16)]
     alone = [voice.speak(text).samples.tobytes() for text in texts]
     with ThreadPoolExecutor(4) as threads:
@@ -87,7 +87,7 @@ def test_another_process_says_it_with_the_same_bytes(name: str) -> None:
     assert len(runs) == 1
 
 
-def test_a_clip_cannot_be_changed_by_a_session_that_shares_it(voice: Voice) -> None:
+def test_a_clip_cannot_be_changed_by_a_session_that_shares_it(voice: Synthesizer) -> None:
     clip = voice.speak("Hello there")
     assert (clip.samples.dtype.str, clip.rate) == (np.dtype(np.int16).str, RATE)
     assert clip.ms == pytest.approx(1000 * clip.seconds)
@@ -112,28 +112,28 @@ def test_speech_lasts_as_long_as_its_syllables_and_pauses(text: str, by_ear: int
 @needs_espeak
 def test_both_voices_take_about_the_same_time() -> None:
     text = "Let me check the calendar for you. The next free cleaning is on Tuesday, at half past three."
-    assert voice_named("espeak").speak(text).seconds == pytest.approx(Tone().speak(text).seconds, rel=0.2)
+    assert synthesizer_named("espeak").speak(text).seconds == pytest.approx(Tone().speak(text).seconds, rel=0.2)
 
 
-def test_speed_divides_the_duration(voice: Voice) -> None:
+def test_speed_divides_the_duration(voice: Synthesizer) -> None:
     normal, slow, fast = (voice.speak(BOOKING, speed=speed).seconds for speed in (1.0, 0.7, 1.5))
     assert slow == pytest.approx(normal / 0.7, rel=0.06)
     assert fast == pytest.approx(normal / 1.5, rel=0.06)
 
 
 @pytest.mark.parametrize("speed", [0, -1, 0.2, 9, float("nan"), float("inf")])
-def test_a_speed_that_no_service_offers_is_refused(voice: Voice, speed: float) -> None:
+def test_a_speed_that_no_service_offers_is_refused(voice: Synthesizer, speed: float) -> None:
     with pytest.raises(ValueError, match=r"outside 0\.25 to 1\.5"):
         voice.speak("Hello", speed=speed)
 
 
-def test_the_named_voices_differ_and_their_names_have_no_case(voice: Voice) -> None:
+def test_the_named_voices_differ_and_their_names_have_no_case(voice: Synthesizer) -> None:
     clips = [voice.speak(BOOKING, voice=name).samples.tobytes() for name in NAMED]
     assert len(set(clips)) == len(NAMED)
     assert voice.speak(BOOKING, voice="LEO").samples.tobytes() == clips[NAMED.index("leo")]
 
 
-def test_the_named_voices_differ_in_pitch(voice: Voice) -> None:
+def test_the_named_voices_differ_in_pitch(voice: Synthesizer) -> None:
     eve, ara, sal, leo, rex = (
         pitch_hz(voice.speak(BOOKING, voice=name).samples) for name in ("eve", "ara", "sal", "leo", "rex")
     )
@@ -143,13 +143,13 @@ def test_the_named_voices_differ_in_pitch(voice: Voice) -> None:
     assert leo > 1.05 * rex
 
 
-def test_an_unknown_voice_has_a_sound_of_its_own_that_stays(voice: Voice) -> None:
+def test_an_unknown_voice_has_a_sound_of_its_own_that_stays(voice: Synthesizer) -> None:
     marin, cedar, again = (voice.speak(BOOKING, voice=name).samples.tobytes() for name in ("marin", "cedar", "Marin"))
     assert marin == again != cedar
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "...", "\x00\x07"])
-def test_a_text_with_nothing_to_say_is_a_short_silence(voice: Voice, text: str) -> None:
+def test_a_text_with_nothing_to_say_is_a_short_silence(voice: Synthesizer, text: str) -> None:
     clip = voice.speak(text)
     assert clip.ms == 120
     assert not clip.samples.any()
@@ -173,7 +173,7 @@ def test_emoji_are_passed_over_by_the_tone() -> None:
         "٣ ½ ², Ⅷ",
     ],
 )
-def test_every_script_is_spoken(voice: Voice, text: str) -> None:
+def test_every_script_is_spoken(voice: Synthesizer, text: str) -> None:
     clip = voice.speak(text)
     assert clip.ms > 120
     assert clip.samples.any()
@@ -204,7 +204,7 @@ def test_a_question_rises_and_a_statement_falls() -> None:
     assert pitch_hz(rising) > 1.08 * pitch_hz(falling)
 
 
-def test_a_text_of_ten_thousand_characters_is_spoken_to_its_end(voice: Voice) -> None:
+def test_a_text_of_ten_thousand_characters_is_spoken_to_its_end(voice: Synthesizer) -> None:
     once = voice.speak(BOOKING).seconds
     long = (BOOKING + " ") * (10_000 // len(BOOKING))
     if voice.name == "espeak":  # a third of a second
@@ -213,7 +213,7 @@ def test_a_text_of_ten_thousand_characters_is_spoken_to_its_end(voice: Voice) ->
     assert voice.speak(long).seconds == pytest.approx(times * once, rel=0.1)
 
 
-def test_a_text_too_long_to_be_an_answer_is_refused(voice: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_too_long_to_be_an_answer_is_refused(voice: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="split it"):
         voice.speak("a" * (voices.LONGEST_TEXT + 1))
     monkeypatch.setattr(f"mockserver.audio.tts.{voice.name}.LONGEST_CLIP_S", 2)
@@ -242,7 +242,7 @@ def test_the_tone_has_the_level_and_the_pulse_of_speech_and_real_pauses() -> Non
 
 @needs_espeak
 def test_markup_phonemes_and_commands_are_only_text() -> None:
-    speak = voice_named("espeak").speak
+    speak = synthesizer_named("espeak").speak
     assert speak("\x0199P Hello\x00 there").samples.tobytes() == speak(" 99P Hello  there").samples.tobytes()
     assert speak("<break time='9s'/> Hello").seconds > 1.5 * speak("Hello").seconds
     assert speak("<break time='9s'/> Hello").seconds < 9
@@ -251,7 +251,9 @@ def test_markup_phonemes_and_commands_are_only_text() -> None:
 
 @needs_espeak
 def test_espeak_is_levelled_and_leaves_only_a_breath_of_silence_around_the_words() -> None:
-    loud = np.flatnonzero(np.abs((samples := voice_named("espeak").speak("Hello there").samples).astype(int)) > 300)
+    loud = np.flatnonzero(
+        np.abs((samples := synthesizer_named("espeak").speak("Hello there").samples).astype(int)) > 300
+    )
     assert np.abs(samples.astype(int)).max() in range(16380, 16385)
     assert loud[0] < 0.03 * RATE
     assert len(samples) - loud[-1] < 0.02 * RATE
@@ -260,18 +262,18 @@ def test_espeak_is_levelled_and_leaves_only_a_breath_of_silence_around_the_words
 @pytest.mark.usefixtures("without_espeak")
 def test_a_missing_espeak_says_what_to_install_and_auto_takes_the_tone() -> None:
     with pytest.raises(RuntimeError, match=r'pip install "realtape\[speech\]"'):
-        voice_named("espeak")
-    assert voice_named().name == "tone"
+        synthesizer_named("espeak")
+    assert synthesizer_named().name == "tone"
 
 
 @needs_espeak
 def test_auto_takes_espeak_when_it_is_there() -> None:
-    assert voice_named("auto").name == "espeak"
+    assert synthesizer_named("auto").name == "espeak"
 
 
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(ValueError, match="use auto, tone or espeak"):
-        voice_named("parrot")
+        synthesizer_named("parrot")
 
 
 class Counting:
@@ -282,13 +284,13 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> Clip:
+    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
         self.asked.append(text)
-        return Clip(np.zeros(10_000, np.int16))
+        return SpeechClip(np.zeros(10_000, np.int16))
 
 
 def test_a_cached_voice_says_a_text_once_and_shares_the_array() -> None:
-    cached = Cached(counting := Counting())
+    cached = CachedSynthesizer(counting := Counting())
     assert cached.speak("hi", voice="Ara").samples is cached.speak("hi").samples
     cached.speak("hi", speed=1.2)
     assert counting.asked == ["hi", "hi"]
@@ -296,7 +298,7 @@ def test_a_cached_voice_says_a_text_once_and_shares_the_array() -> None:
 
 
 def test_a_cached_voice_forgets_what_was_used_longest_ago() -> None:
-    cached = Cached(counting := Counting(), max_bytes=45_000)
+    cached = CachedSynthesizer(counting := Counting(), max_bytes=45_000)
     for text in ("a", "b", "a", "c", "a", "b"):
         cached.speak(text)
     assert counting.asked == ["a", "b", "c", "b"]
@@ -304,6 +306,6 @@ def test_a_cached_voice_forgets_what_was_used_longest_ago() -> None:
 
 
 def test_a_clip_larger_than_the_cache_is_spoken_and_not_kept() -> None:
-    cached = Cached(Counting(), max_bytes=100)
+    cached = CachedSynthesizer(Counting(), max_bytes=100)
     assert cached.speak("a").seconds > 0
     assert cached.held_bytes == 0

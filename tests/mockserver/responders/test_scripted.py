@@ -10,7 +10,7 @@ import pytest
 
 from mockserver.responders.base import UNINTELLIGIBLE, Call, Fail, Result, Say, Step, Turn
 from mockserver.responders.scenario import Rule, Scenario, When
-from mockserver.responders.scripted import MAX_UNMATCHED, UNMATCHED, Rules
+from mockserver.responders.scripted import MAX_UNMATCHED, UNMATCHED, ScenarioResponder
 
 AVAILABILITY = Path(__file__).resolve().parents[3] / "cassettes" / "scenarios" / "examples" / "availability.yaml"
 
@@ -23,17 +23,17 @@ def returned(*results: tuple[str, object], says: str | None = None) -> Turn:
     return Turn(1, says, tuple(Result(name, json.dumps(output)) for name, output in results))
 
 
-def answer(responder: Rules, turn: Turn) -> list[Step]:
+def answer(responder: ScenarioResponder, turn: Turn) -> list[Step]:
     return list(responder.reply(turn))
 
 
-def said(responder: Rules, turn: Turn) -> str:
+def said(responder: ScenarioResponder, turn: Turn) -> str:
     [step] = answer(responder, turn)
     assert isinstance(step, Say)
     return step.text
 
 
-def saying(template: str, pattern: str | None = None) -> Rules:
+def saying(template: str, pattern: str | None = None) -> ScenarioResponder:
     """A responder with one rule of one text."""
     return Scenario([Rule(Say(template), None if pattern is None else When(says=pattern))]).responder()
 

@@ -18,7 +18,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 from mockserver.protocol import conversation
 from mockserver.server import connection, idle_connections
 from mockserver.server import virtual_time as autojump
-from mockserver.server.journal import Entry
+from mockserver.server.journal import JournalEntry
 from mockserver.testing.mock_server import MockServer
 
 T = TypeVar("T")
@@ -111,10 +111,10 @@ async def good_call(ws: ClientWebSocketResponse[bool]) -> None:
         await asyncio.sleep(15)
 
 
-def neighbour(abuse: Abuse | None, **settings: Any) -> list[Entry]:
+def neighbour(abuse: Abuse | None, **settings: Any) -> list[JournalEntry]:
     """What crosses the wire of a good call while that happens beside it."""
 
-    async def main() -> list[Entry]:
+    async def main() -> list[JournalEntry]:
         async with MockServer(voice="tone", **settings) as mock, ClientSession() as http:
             async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
                 calling = asyncio.get_running_loop().create_task(good_call(ws))
@@ -127,7 +127,7 @@ def neighbour(abuse: Abuse | None, **settings: Any) -> list[Entry]:
     return story(main())
 
 
-ALONE: list[Entry] = []
+ALONE: list[JournalEntry] = []
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.protocol.conversation import Conversation
-from mockserver.responders.echo import Echo
+from mockserver.responders.echo import EchoResponder
 from mockserver.server import accounts
 from mockserver.server.accounts import Accounts, Team
 from mockserver.session.resumption import Memory
@@ -94,7 +94,7 @@ def test_requests_are_counted_over_the_last_minute():
 def test_a_conversation_is_remembered_for_half_an_hour_by_its_own_team():
     books = Accounts(seed="0")
     team, other = team_of(books, "a"), team_of(books, "b")
-    memory = Memory(Conversation("c-1"), Echo(), 0)
+    memory = Memory(Conversation("c-1"), EchoResponder(), 0)
     books.remember(team, memory, NOON)
     assert books.recall(team, "c-1", NOON + 1799, HALF_HOUR) is memory
     assert books.recall(team, "c-1", NOON + 1800, HALF_HOUR) is None
@@ -107,7 +107,7 @@ def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyP
     books = Accounts(seed="0")
     team = team_of(books, "a")
     for n in range(4):
-        books.remember(team, Memory(Conversation(f"c-{n}"), Echo(), 0), NOON)
+        books.remember(team, Memory(Conversation(f"c-{n}"), EchoResponder(), 0), NOON)
     assert books.recall(team, "c-0", NOON, HALF_HOUR) is None
     assert books.recall(team, "c-3", NOON, HALF_HOUR) is not None
     secrets = [minted(books, "a") for _ in range(4)]

@@ -8,7 +8,7 @@ import pytest
 from mockserver.billing.ledger import Ledger
 from mockserver.billing.prices import PriceTable
 from mockserver.server.connection import header
-from mockserver.server.journal import Entry, Journal, SessionLog
+from mockserver.server.journal import Journal, JournalEntry, SessionLog
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 
 PRICES = PriceTable("2026-07-01", "made up", {"m": Decimal("0.06")}, Decimal("0.001"), Decimal(0), {})
@@ -52,7 +52,7 @@ def test_what_is_no_event_is_kept_as_it_came(bad: str):
     ],
 )
 def test_each_kind_of_frame_is_shown(frame: Frame, kind: str | None, shown: object):
-    assert Entry(1.0, "out", frame).shown() == {"at": 1.0, "way": "out", "type": kind, "frame": shown}
+    assert JournalEntry(1.0, "out", frame).shown() == {"at": 1.0, "way": "out", "type": kind, "frame": shown}
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
@@ -60,7 +60,7 @@ def test_what_left_in_one_write_is_found_frame_by_frame(size: int):
     log = opened(Journal())
     text, binary = b"x" * size, b"y" * size
     log.written([1.0, 1.5], header(0x81, size) + text + header(0x82, size) + binary)
-    assert log.entries == [Entry(1.0, "out", Text(text)), Entry(1.5, "out", Binary(binary))]
+    assert log.entries == [JournalEntry(1.0, "out", Text(text)), JournalEntry(1.5, "out", Binary(binary))]
     assert log.summary()["frames"] == 2
 
 
@@ -73,30 +73,30 @@ def test_a_write_that_is_forgotten_counts_as_the_frames_it_held():
 
 
 def test_binary_from_the_client_is_not_taken_for_json():
-    assert Entry(1.0, "in", b'{"type":"ping"}').shown()["type"] == "binary"
+    assert JournalEntry(1.0, "in", b'{"type":"ping"}').shown()["type"] == "binary"
 
 
 def test_audio_is_shortened_unless_asked_for_and_words_never():
     audio = "QUJD" * 100
-    delta = Entry(0, "out", Text(event(type="response.output_audio.delta", delta=audio).encode()))
+    delta = JournalEntry(0, "out", Text(event(type="response.output_audio.delta", delta=audio).encode()))
     assert delta.shown()["frame"]["delta"] == audio[:64] + "… (400 characters)"
     assert delta.shown(whole_audio=True)["frame"]["delta"] == audio
-    words = Entry(0, "out", Text(event(type="response.output_audio_transcript.delta", delta=audio).encode()))
+    words = JournalEntry(0, "out", Text(event(type="response.output_audio_transcript.delta", delta=audio).encode()))
     assert words.shown()["frame"]["delta"] == audio
     item = {"content": [{"type": "input_audio", "audio": audio}], "audio": {"input": {"rate": 24000}}}
-    frame = Entry(0, "in", event(type="conversation.item.create", item=item)).shown()["frame"]
+    frame = JournalEntry(0, "in", event(type="conversation.item.create", item=item)).shown()["frame"]
     assert frame["item"]["content"][0]["audio"].endswith("… (400 characters)")
     assert frame["item"]["audio"] == {"input": {"rate": 24000}}
 
 
 def test_credentials_of_a_client_s_tools_are_not_shown():
     tool = {"type": "mcp", "server_url": "https://x", "authorization": "Bearer hush", "headers": {"X-Key": "hush"}}
-    entry = Entry(0, "in", event(type="session.update", session={"tools": [tool]}))
+    entry = JournalEntry(0, "in", event(type="session.update", session={"tools": [tool]}))
     assert "hush" not in str(entry.shown(whole_audio=True))
 
 
 def test_a_frame_of_a_thousand_levels_can_be_shown():
-    entry = Entry(0, "in", '{"a":' + "[" * 900 + "]" * 900 + "}")
+    entry = JournalEntry(0, "in", '{"a":' + "[" * 900 + "]" * 900 + "}")
     assert b"nested too deeply" in orjson.dumps(entry.shown())
 
 

@@ -20,7 +20,7 @@ from mockserver.cli import serve as cli
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
 from mockserver.server.app import Server
-from mockserver.server.recordings import Verbatim
+from mockserver.server.recordings import VerbatimReplay
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
@@ -195,10 +195,10 @@ async def test_responses_that_were_recorded_or_asked_for_in_vain_are_told(
         assert mock.unused == ["a never began"]
         async with connect(mock.ws_url, additional_headers={"Authorization": "Bearer any"}) as socket:
             await ask(socket, [], typed("A slot, please."), {"type": "response.create"})
-            assert mock.unused == ["a: 1 of 2 recorded responses were never asked for"]
+            assert mock.unused == ["a: 1 of 2 recorded responses were never requested"]
             for _ in range(3):
                 await ask(socket, [], {"type": "response.create"})
-        assert mock.unused == ["a: 2 more responses were asked for than recorded"]
+        assert mock.unused == ["a: 2 more responses were requested than recorded"]
 
 
 async def test_of_a_folder_only_what_was_begun_is_told(folder: Path):
@@ -220,7 +220,9 @@ async def test_recordings_that_begin_alike_are_reported(folder: Path, caplog: py
         async with MockServer(cassette=folder, verbatim=verbatim, pacing="burst") as mock:
             with caplog.at_level(logging.WARNING, "mockserver.server.recordings"):
                 await booking()(mock.ws_url)
-        assert caplog.messages == ["monday is played, though zz begins alike: let their settings differ"]
+        assert caplog.messages == [
+            "monday is replayed, though zz begins in the same way: give them different session settings"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -308,7 +310,7 @@ def test_what_may_be_left_over_is_the_users_to_say():
     tape = Path(__file__).parents[3] / "cassettes" / "booking.tape"
     left = {}
     for allow in ((), ("session.updated",)):
-        verbatim = Verbatim(tape, allow=allow)
+        verbatim = VerbatimReplay(tape, allow=allow)
         verbatim.peer(SERVICES["xai@2026-07"].open(Opening("0/0", 0.0)))
         left[allow] = "\n".join(verbatim.report())
     assert "session.updated" in left[()]

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mockserver.audio.formats import AudioFormat
-from mockserver.audio.tts.base import Clip
+from mockserver.audio.tts.base import SpeechClip
 from mockserver.audio.wav import write_wav
 from mockserver.protocol.commands import Settings
 from mockserver.responders.base import Say
@@ -30,9 +30,9 @@ class Ruler:
         self.rate = rate
         self.asked: list[tuple[str, str, float]] = []
 
-    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> Clip:
+    def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
         self.asked.append((text, voice, speed))
-        return Clip(np.full(len(text) * self.rate // 10, 1000, np.int16), self.rate)
+        return SpeechClip(np.full(len(text) * self.rate // 10, 1000, np.int16), self.rate)
 
 
 def speech(*texts: str, say: Say | None = None, voice: Ruler | None = None, **settings: object) -> Speech:

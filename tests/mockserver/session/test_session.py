@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockserver.responders.base import Call, Fail, Pause, Result, Say
-from mockserver.responders.echo import Echo
+from mockserver.responders.echo import EchoResponder
 from tests.mockserver.talk import Script, Talk, kinds, saying
 
 SPOKEN = [
@@ -134,7 +134,7 @@ def test_two_texts_in_a_row_are_one_message_whose_sentences_stand_apart():
 
 
 def test_the_echo_of_two_results_can_be_read():
-    talk = Talk(Echo())
+    talk = Talk(EchoResponder())
     for number in "12":
         talk.create("function_call_output", call_id=number, output=f"{number}0 o'clock.")
     talk.send("response.create")

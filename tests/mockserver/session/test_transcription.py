@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mockserver.audio.asr import FasterWhisper, installed_transcriber
-from mockserver.audio.clip_matching import Fingerprints
+from mockserver.audio.clip_matching import ClipMatcher
 from mockserver.audio.formats import Samples
 from mockserver.audio.tts.tone import Tone
 from mockserver.audio.wav import write_wav
@@ -234,4 +234,4 @@ def test_a_named_model_that_is_not_there_is_an_error_and_not_silence():
 
 
 def test_an_empty_set_of_clips_is_a_hearing_too():
-    assert Hearing(Fingerprints([])).understand(say(BOOKING), RATE) is None
+    assert Hearing(ClipMatcher([])).understand(say(BOOKING), RATE) is None

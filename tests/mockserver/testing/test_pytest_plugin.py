@@ -370,7 +370,7 @@ def test_call(realtime_mock):
     run.assert_outcomes(failed=1)
     run.stdout.fnmatch_lines(
         [
-            "*booking: * of * recorded responses were never asked for",
+            "*booking: * of * recorded responses were never requested",
             "*- realtime conversation against booking.tape -*",
             "* differences",
         ]

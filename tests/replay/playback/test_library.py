@@ -1,4 +1,4 @@
-"""Of several recordings the one that begins alike is found, and played as soon as that is clear."""
+"""Of several recordings the one that begins in the same way is found, and played as soon as that is clear."""
 
 from __future__ import annotations
 
