@@ -1,4 +1,4 @@
-"""Every dated service that the mock server can be, one row each: its dialect, handshake, schema and prices."""
+"""The dated services that the mock server can speak as, one row each: dialect, handshake, schema and prices."""
 
 from __future__ import annotations
 

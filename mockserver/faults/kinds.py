@@ -26,7 +26,7 @@ Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=86_400)]
 
 def _sendable(code: int) -> int:
     if code in (1005, 1006, 1015):
-        raise refusal(f"{code} stands for a connection that was lost and is never sent; use `reset` for that")
+        raise refusal(f"{code} reports a lost connection and cannot be sent; use `reset` for that")
     return code
 
 

@@ -1,7 +1,7 @@
-"""What a session does by itself, later: named runs that can be cut at any instant. No clock: time is an argument.
+"""What a session does later, without a message of the client: named runs that can be cut at any instant.
 
-A run is a generator. It does what happens now, then yields the instant at which it continues. To cut it is to drop it:
-a ten-minute response is one generator and one pending instant.
+No clock: time is an argument. A run is a generator. It does what happens now, then yields the instant at which it
+continues. Dropping it cuts it: a ten-minute response is one generator and one pending instant.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Scheduler:
         return min(pending.due for pending in self._pending.values()) if self._pending else None
 
     def advance(self, now: float) -> None:
-        """Continue every run that is due up to and including `now`, in order."""
+        """Continue the runs that are due up to and including `now`, in order."""
         while self._pending:
             name, pending = min(self._pending.items(), key=lambda entry: (entry[1].due, entry[1].number))
             if pending.due > now:

@@ -1,6 +1,6 @@
 """One realtime conversation. Takes client frames with their arrival times, returns server frames with theirs.
 
-No sockets, no clock, no randomness of its own, and no dialect by name.
+No sockets, no clock, no unseeded randomness, and no dialect by name.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Session:
     seed: names the session's random stream.
     pacing: one of `PRESETS`.
     resumed: the conversation that goes on here, with its responder, once the client enables resumption.
-    opened: Unix second at which the connection opened; None if nobody resumes it by time.
+    opened: Unix second at which the connection opened; None if that is unknown.
     snapshot_s: seconds after a response until a resuming connection gets its items.
     hearing: recognises what the user says.
     engine: detects speech at a sampling rate.
