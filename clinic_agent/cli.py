@@ -111,7 +111,8 @@ def call(
         )
     this_day = date.today()  # noqa: TID251 - the one place where the command reads the date
     try:
-        config = _config(url, model)
+        chosen = {"XAI_REALTIME_URL": url, "CLINIC_MODEL": model}
+        config = from_environment({**environment(), **{name: value for name, value in chosen.items() if value}})
         words: list[str | bytes] = [*map(read_wav, wavs), *texts]
         if out:  # before the call, which costs money
             out.mkdir(parents=True, exist_ok=True)
@@ -127,7 +128,9 @@ def call(
         raise NoCall(str(problem)) from problem
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
     if out:
-        _write_answers(report, out)
+        for number, turn in enumerate(report.turns, start=1):
+            if turn.audio:
+                write_wav(out / f"turn-{number}.wav", turn.audio)
     if report.failure:
         raise BrokeOff(report.failure)
 
@@ -150,17 +153,6 @@ def _schedule(database: Path | None) -> Iterator[Schedule]:
         return
     with SqliteSchedule(database) as schedule:
         yield schedule
-
-
-def _config(url: str | None, model: str | None) -> Config:
-    chosen = {"XAI_REALTIME_URL": url, "CLINIC_MODEL": model}
-    return from_environment({**environment(), **{name: value for name, value in chosen.items() if value}})
-
-
-def _write_answers(report: CallReport, folder: Path) -> None:
-    for number, turn in enumerate(report.turns, start=1):
-        if turn.audio:
-            write_wav(folder / f"turn-{number}.wav", turn.audio)
 
 
 _SERVER_OPTIONS = [

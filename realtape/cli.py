@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 
-class Entry(NamedTuple):
+class LazyCommand(NamedTuple):
     """A command: the module that defines it, and its line in `realtape --help`, of at most 45 characters.
 
     The module defines it under the name of the command, as far as Python allows (`import_`, `record_suite`).
@@ -21,31 +21,31 @@ class Entry(NamedTuple):
 
 SECTIONS = {
     "Serve": {
-        "serve": Entry("mockserver.cli.serve", "Run the mock server."),
+        "serve": LazyCommand("mockserver.cli.serve", "Run the mock server."),
     },
     "Record and replay": {
-        "record": Entry("replay.cli.record", "Record calls to a service through a proxy."),
-        "replay": Entry("replay.cli.replay", "Send a recorded client side to an endpoint."),
-        "import": Entry("replay.cli.convert", "Make a cassette from another tool's file."),
-        "export": Entry("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
-        "scenario": Entry("replay.cli.compare", "Turn a cassette into a scenario file."),
-        "scrub": Entry("replay.cli.inspect", "Remove secrets from a cassette."),
+        "record": LazyCommand("replay.cli.record", "Record calls to a service through a proxy."),
+        "replay": LazyCommand("replay.cli.replay", "Send a recorded client side to an endpoint."),
+        "import": LazyCommand("replay.cli.convert", "Make a cassette from another tool's file."),
+        "export": LazyCommand("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
+        "scenario": LazyCommand("replay.cli.compare", "Turn a cassette into a scenario file."),
+        "scrub": LazyCommand("replay.cli.inspect", "Remove secrets from a cassette."),
     },
     "Inspect": {
-        "show": Entry("replay.cli.inspect", "List the records of a cassette."),
-        "check": Entry("replay.cli.inspect", "Verify cassettes: complete, without secrets."),
-        "diff": Entry("replay.cli.compare", "Compare the server events of two cassettes."),
-        "lint": Entry("replay.cli.lint", "Explain the client's mistakes in a cassette."),
-        "bill": Entry("replay.cli.convert", "Price the calls in a cassette."),
+        "show": LazyCommand("replay.cli.inspect", "List the records of a cassette."),
+        "check": LazyCommand("replay.cli.inspect", "Verify cassettes: complete, without secrets."),
+        "diff": LazyCommand("replay.cli.compare", "Compare the server events of two cassettes."),
+        "lint": LazyCommand("replay.cli.lint", "Explain the client's mistakes in a cassette."),
+        "bill": LazyCommand("replay.cli.convert", "Price the calls in a cassette."),
     },
     "Test": {
-        "faults": Entry("mockserver.cli.faults", "Check a fault file, or run a fault sweep."),
-        "say": Entry("mockserver.cli.say", "Make a spoken WAV clip from text."),
+        "faults": LazyCommand("mockserver.cli.faults", "Check a fault file, or run a fault sweep."),
+        "say": LazyCommand("mockserver.cli.say", "Make a spoken WAV clip from text."),
     },
     "Clinic example": {
-        "demo": Entry("realtape.demo", "Book an appointment by voice, offline."),
-        "clinic": Entry("clinic_agent.cli", "Run the clinic agent: call, serve, ui."),
-        "record-suite": Entry("realtape.suite", "Record the six conversations of the clinic."),
+        "demo": LazyCommand("realtape.demo", "Book an appointment by voice, offline."),
+        "clinic": LazyCommand("clinic_agent.cli", "Run the clinic agent: call, serve, ui."),
+        "record-suite": LazyCommand("realtape.suite", "Record the six conversations of the clinic."),
     },
 }
 """The commands by section of the help page."""

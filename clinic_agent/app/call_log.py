@@ -38,15 +38,12 @@ class CallLog:
         line = {"at": at.isoformat(timespec="seconds"), **call}
         with self._lock:
             if self._audio is not None and wav:
-                name = f"{at:%Y%m%dT%H%M%S%f}-{_file_name(call.get('conversation_id'))}.wav"
+                conversation = re.sub(r"[^A-Za-z0-9-]", "", str(call.get("conversation_id") or "call"))[:40]
+                name = f"{at:%Y%m%dT%H%M%S%f}-{conversation}.wav"
                 self._audio.mkdir(mode=0o700, parents=True, exist_ok=True)
                 line["audio"] = name
                 _write(self._audio / name, wav, os.O_EXCL)
             _write(self.path, (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace"), os.O_APPEND)
-
-
-def _file_name(name: object) -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "", str(name or "call"))[:40]
 
 
 def _write(path: Path, data: bytes, how: int) -> None:

@@ -1,4 +1,4 @@
-"""Whom the agent calls in these tests, see phone.py."""
+"""The services that the agent calls in these tests, see phone.py."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from tests.clinic.phone import TODAY, Phone, ways  # noqa: E402  # the line abov
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "behaviour(name, tape, live): what a test's `phone` is played, see phone.py")
+    config.addinivalue_line(
+        "markers", "behaviour(name, tape, live): how the service answers a test's `phone`, see phone.py"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every way there is to play a behaviour; with --realtime-live or --realtime-upstream only the service itself."""
+    """Each way to answer; with --realtime-live or --realtime-upstream only the live service."""
     mark = metafunc.definition.get_closest_marker("behaviour")
     if mark is None:
         return
@@ -32,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def phone(realtime_mock: MockServer, request: pytest.FixtureRequest) -> Iterator[Phone]:
-    """What makes calls to the mock of this test. The agent may make no mistake that the mock would explain."""
+    """Makes calls to the mock of this test. A finding of level `error` fails the test."""
     way = getattr(request, "param", {})
     made = Phone(realtime_mock, Clinic(TODAY), tape=way.get("cassette") if way.get("verbatim") else None)
     yield made

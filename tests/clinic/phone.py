@@ -1,7 +1,7 @@
-"""One suite for whatever answers: the mock by a scenario at every pace, a recording acted again, a recording as it is.
+"""One suite for each way to answer the agent: a scenario at each pacing, a cassette as a scenario, a cassette verbatim.
 
-A test says what happens (`behaviour("booking")`) and gets a `phone`: it makes calls to an address with a key, and knows
-no more of what is there than the agent does. Time is virtual, so that nobody waits for answers to be heard.
+A test names a behaviour (`behaviour("booking")`) and gets a `phone`, which calls a URL with a key, as the agent does.
+Time is virtual, so the tests do not wait for playback.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ def clip(name: str) -> bytes:
 
 
 def behaviour(name: str, *, tape: bool = True, live: bool = False) -> pytest.MarkDecorator:
-    """A test's `phone` is played this in every way there is: by the scenario of that name, and with `tape` by the
-    recording. With `live` the test holds of a model that words its answers itself, and can run against the service.
+    """Run a test with each way to answer: the scenario of this name and, with `tape`, the cassette.
+
+    With `live` the test does not depend on the words of the answers, so it can also run against the live service.
     """
     return pytest.mark.behaviour(name, tape=tape, live=live)
 
 
 def ways(name: str, *, tape: bool, live: bool) -> dict[str, dict[str, object]]:
-    """Options of the `realtime` marker, by what is to be played."""
+    """Options of the `realtime` marker, by the name of the way."""
     scenario: dict[str, object] = {"scenario": CASSETTES / "scenarios" / f"{name}.yaml", "voice": "tone"}
     if live:
         return {"the service": scenario}
@@ -79,26 +80,25 @@ def ways(name: str, *, tape: bool, live: bool) -> dict[str, dict[str, object]]:
 
 @dataclass
 class Phone:
-    """Calls one address, one clinic."""
+    """Makes calls to one service, for one clinic."""
 
     mock: MockServer
-    """Or the service itself, which has the same face."""
+    """The mock, or the live service with the same interface."""
     clinic: Clinic
     retry: RetryPolicy = RETRY
     broken: tuple[str, ...] = ()
-    """Tools that are out of order."""
+    """Tools that fail."""
     tape: Path | None = None
-    """The recording that is played as it is, if one is."""
+    """The cassette that is played verbatim, if there is one."""
     line_breaks: bool = False
-    """Sound is lost with a line. What the service sent it bills, and the agent cannot know; what the agent sent it
-    counts, and the service cannot know."""
+    """Audio is lost with a connection: each side may count audio that the other did not receive."""
     forgiven: Collection[str] = ()
-    """Rules whose findings are no mistakes here."""
+    """Rules whose findings are expected."""
     lost_after: int | None = None
-    """The connection is cut after so many turns."""
+    """The number of turns after which the connection is cut."""
 
     async def call(self, *words: str | bytes) -> CallReport:
-        """One call, of so many turns; its bill is held against the ledger, to the last digit of that one."""
+        """One call with these turns; its cost has to equal the ledger's, to the last digit of the ledger."""
         before = self.mock.ledger
         assistant = clinic_assistant(self.clinic)
         assistant = replace(assistant, tools=assistant.tools.failing(self.broken))
@@ -116,7 +116,7 @@ class Phone:
         return report
 
     async def talk(self, cues: list[Cue]) -> CallReport:
-        """One call over an open microphone, by a caller who follows `cues`."""
+        """One call over an open microphone, with a scripted caller."""
         before = self.mock.ledger
         config = Config(self.mock.ws_url, self.mock.http_url, self.mock.api_key)
 
@@ -129,13 +129,13 @@ class Phone:
         return report
 
     def billed(self, cost: Cost, before: UsageTotals) -> None:
-        """The agent's own bill is the mock's, or that of the recording, which a mock only plays."""
+        """The agent's cost equals the mock's or, if a cassette is played, the cassette's."""
         assert cost.usd is not None
         now = self.mock.ledger
         charged = now.total_usd - before.total_usd
         if self.tape is not None:
             charged = bill(Recording.read(self.tape), TODAY).usd
-            assert self.mock.report == []  # all went as it was recorded
+            assert self.mock.report == []  # no difference from the cassette
         if self.line_breaks:
             unheard_s = now.audio_out_s - before.audio_out_s - cost.output_s
             unsent_s = cost.input_s - now.audio_in_s + before.audio_in_s
@@ -145,7 +145,7 @@ class Phone:
 
     @property
     def booked(self) -> list[Booking]:
-        """What is in the calendar."""
+        """The bookings in the calendar."""
         return self.clinic.schedule.bookings()
 
 
@@ -155,17 +155,17 @@ def tools(report: CallReport) -> list[str]:
 
 
 def said(report: CallReport) -> str:
-    """All that the assistant said."""
+    """The transcript of the assistant."""
     return " ".join(turn.said for turn in report.turns)
 
 
 def wholly(report: CallReport, turns: int) -> None:
-    """The call went to its end."""
+    """The call is complete."""
     assert report.failure is None
     assert len(report.turns) == turns
     assert all(turn.status == "completed" and turn.audio for turn in report.turns)
 
 
 def asks_again(text: str) -> bool:
-    """Whether somebody did not understand, in whatever words."""
+    """Whether the text asks to repeat something, in any words."""
     return re.search(r"again|repeat|sorry|did(n't| not) (understand|catch|hear)", text, re.IGNORECASE) is not None

@@ -136,7 +136,7 @@ async def test_every_answer_is_asked_for_and_that_to_a_tool_s_result_once_the_pr
             case {"type": "response.create"} if asked_after == "conversation.item.create":
                 assert entry.at >= heard_s - 0.001
             case {"type": "input_audio_buffer.commit"}:
-                heard_s = 0.0  # whoever speaks again has heard the last answer
+                heard_s = 0.0  # the last answer was heard to its end
             case {"type": kind} if entry.way == "in":
                 asked_after = kind
 

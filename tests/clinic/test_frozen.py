@@ -1,6 +1,6 @@
-"""The agent is copied, sealed, and run as a program: against a mock, and against a relay in front of another.
+"""A read-only copy of the agent runs as a program against a mock, and against a relay in front of another mock.
 
-Nothing but the address and the key changes, so what is said, done and counted must not either.
+Only the URL and the key differ, so the reports have to be equal.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def test_a_behaviour_runs_once_against_the_service_and_what_needs_the_mock_is_le
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/clinic/test_booking.py"]
         command += ["-k", "two_spoken_turns or somebody_else", "--realtime-upstream", service.ws_url]
         environ = {**os.environ, "XAI_API_KEY": "anything", "PYTHONPATH": str(ROOT)}
-        told = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
-    assert told.returncode == 0, told.stdout
-    assert "1 passed, 3 skipped" in told.stdout
-    assert "1 tests ran live and cost 0.0" in told.stdout
+        shown = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert shown.returncode == 0, shown.stdout
+    assert "1 passed, 3 skipped" in shown.stdout
+    assert "1 tests ran live and cost 0.0" in shown.stdout

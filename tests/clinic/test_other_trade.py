@@ -58,6 +58,6 @@ async def test_what_cannot_be_done_is_said(realtime_mock, words, says):
 def test_the_program_says_what_was_said_and_what_it_cost(realtime_env: dict[str, Any]):
     environ = {**os.environ, **realtime_env, "PYTHONPATH": str(ROOT)}
     program = [sys.executable, str(ROOT / "examples" / "orders.py")]
-    told = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert "said          Order 1043 is stopped." in told
-    assert "find_order, stop_order" not in told and "$0.0" in told
+    shown = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "said          Order 1043 is stopped." in shown
+    assert "find_order, stop_order" not in shown and "$0.0" in shown

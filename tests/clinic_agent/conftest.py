@@ -1,4 +1,4 @@
-"""A service on loopback that says what a test scripts. origin: hand; shapes after recordings of xAI, July 2026."""
+"""A service on loopback that sends the frames of a test. Origin: hand, shapes after recordings of xAI, July 2026."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from clinic_agent.call.manual_turns import VoiceClient, connect
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.config import Config
 
-Script = Callable[["Line"], Awaitable[None]]
+Script = Callable[["ServiceSide"], Awaitable[None]]
 Serving = Callable[..., AbstractAsyncContextManager[Config]]
 PRICED_ON = date(2026, 7, 1)
 
 
-class Line:
-    """The service's end of one call."""
+class ServiceSide:
+    """The service's side of one call."""
 
     def __init__(self, socket: ServerConnection) -> None:
         self.socket = socket
@@ -44,7 +44,7 @@ class Line:
                 return event
 
     async def greet(self, model: str = "grok-voice-think-fast-1.0") -> dict[str, Any]:
-        """The greeting, up to session.updated; gives back the session.update."""
+        """The frames up to session.updated; returns the client's session.update."""
         await self.send("session.created", session={"id": "0" * 32, "object": "realtime.session", "model": model})
         await self.send("conversation.created", conversation={"id": "conv-1", "object": "realtime.conversation"})
         await self.send("ping", timestamp=1785214084929)
@@ -60,7 +60,7 @@ class Line:
         await self.send(f"{kind}.completed", item_id="u", transcript=final, status="completed")
 
     async def speaks(self, *segments: str, samples: int = 734, item: str = "a") -> None:
-        """A spoken item: audio of a segment goes ahead of its text, as recorded."""
+        """A spoken item; the audio of a segment comes before its text, as recorded."""
         for text in segments:
             delta = b64encode(b"\1\0" * samples).decode()
             await self.send("response.output_audio.delta", item_id=item, delta=delta, rid=text)
@@ -74,7 +74,7 @@ class Line:
         await self.send("response.done", response=response, usage=usage)
 
     async def hung_up(self) -> None:
-        """Read on until the client leaves."""
+        """Read until the client closes."""
         try:
             await self.until("nothing is of this type")
         except ConnectionClosed:
@@ -83,7 +83,7 @@ class Line:
 
 @pytest.fixture
 def serving() -> Serving:
-    """`async with serving(script) as config`: a service running `script`; what fails in the script fails the test."""
+    """`async with serving(script) as config`: a service that runs `script`; an error in the script fails the test."""
 
     @asynccontextmanager
     async def run(script: Script, refuse: tuple[HTTPStatus, dict[str, str]] | None = None) -> AsyncIterator[Config]:
@@ -91,7 +91,7 @@ def serving() -> Serving:
 
         async def answer(socket: ServerConnection) -> None:
             try:
-                await script(Line(socket))
+                await script(ServiceSide(socket))
             except Exception as error:
                 broken.append(error)
                 raise

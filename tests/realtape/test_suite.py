@@ -81,10 +81,10 @@ def test_a_service_given_as_upstream_is_recorded_in_its_own_time_and_without_its
         command = ["record-suite", "--upstream", mock.ws_url, "--out", str(tmp_path), "--only", "medical-escalation"]
         result = CliRunner().invoke(realtape.main, command)
         assert result.exit_code == 0, result.output
-        asked = mock.ws_url
+        requested = mock.ws_url
     with Cassette.open(tmp_path / "medical-escalation.tape") as cassette:
         assert cassette.header.origin == "mock"
-        assert asked not in cassette.header.url
+        assert requested not in cassette.header.url
     assert b"planted-key" not in (tmp_path / "medical-escalation.tape").read_bytes()
 
 

@@ -18,7 +18,7 @@ from clinic_agent.app.routes import WEB
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.clinic.tools import clinic_tools
-from tests.clinic_agent.desk import SLOTS, TODAY, Desk, at_desk
+from tests.clinic_agent.app_server import SLOTS, TODAY, ClinicServer, clinic_server
 
 LOOK_UP = {
     "call_id": "call-1",
@@ -31,33 +31,35 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def a_session(desk: Desk) -> dict[str, Any]:
-    told: dict[str, Any] = (await desk.post("/session", json={})).json()
-    return told
+async def a_session(app_server: ClinicServer) -> dict[str, Any]:
+    shown: dict[str, Any] = (await app_server.post("/session", json={})).json()
+    return shown
 
 
 async def test_a_page_dials_with_the_secret_alone_and_its_session_is_taken_as_it_is(tmp_path: Path):
-    async with at_desk(tmp_path, mock={"api_keys": ["the-server-s-own"]}, key="the-server-s-own") as desk:
-        told = await a_session(desk)
-        assert told["subprotocol"] == f"xai-client-secret.{told['value']}"
-        async with connect(told["url"], subprotocols=[told["subprotocol"]]) as socket:
-            await socket.send(json.dumps({"type": "session.update", "session": told["session"]}))
+    async with clinic_server(tmp_path, mock={"api_keys": ["the-server-s-own"]}, key="the-server-s-own") as app_server:
+        shown = await a_session(app_server)
+        assert shown["subprotocol"] == f"xai-client-secret.{shown['value']}"
+        async with connect(shown["url"], subprotocols=[shown["subprotocol"]]) as socket:
+            await socket.send(json.dumps({"type": "session.update", "session": shown["session"]}))
             kinds = [json.loads(await socket.recv())["type"] for _ in range(4)]
     assert kinds == ["session.created", "conversation.created", "ping", "session.updated"]
-    assert told["session"]["turn_detection"]["type"] == "server_vad"
-    assert "the-server-s-own" not in json.dumps(told)
+    assert shown["session"]["turn_detection"]["type"] == "server_vad"
+    assert "the-server-s-own" not in json.dumps(shown)
 
 
 async def test_a_tool_runs_for_its_call_and_once_however_often_it_is_asked(tmp_path: Path):
     book = {"service": "dental cleaning", "date": "2026-07-06", "time": "09:30", "name": "Maria Lopez"}
-    asked = {"call_id": "call-2", "name": "book_appointment", "arguments": json.dumps(book)}
-    async with at_desk(tmp_path) as desk:
-        token = (await a_session(desk))["token"]
-        looked = await desk.post("/session/tools", json=LOOK_UP, headers=bearer(token))
-        first, again = [await desk.post("/session/tools", json=asked, headers=bearer(token)) for _ in range(2)]
+    requested = {"call_id": "call-2", "name": "book_appointment", "arguments": json.dumps(book)}
+    async with clinic_server(tmp_path) as app_server:
+        token = (await a_session(app_server))["token"]
+        looked = await app_server.post("/session/tools", json=LOOK_UP, headers=bearer(token))
+        first, again = [
+            await app_server.post("/session/tools", json=requested, headers=bearer(token)) for _ in range(2)
+        ]
     assert looked.json() == {"result": SLOTS}
     assert first.json() == again.json() == {"result": {"reference": "DC-0706-0930", **book}}
-    assert len(desk.schedule.bookings()) == 1
+    assert len(app_server.schedule.bookings()) == 1
 
 
 @pytest.mark.parametrize(
@@ -72,27 +74,27 @@ async def test_a_tool_runs_for_its_call_and_once_however_often_it_is_asked(tmp_p
 async def test_without_a_call_s_token_no_tool_runs(
     headers: dict[str, str], body: dict[str, str], status: int, advice: str, tmp_path: Path
 ):
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.post("/session/tools", json=body, headers=headers)
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.post("/session/tools", json=body, headers=headers)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert advice in answer.json()["detail"]
 
 
 async def test_a_tool_s_wrong_arguments_are_a_result_that_the_assistant_can_speak_of(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        token = (await a_session(desk))["token"]
-        answer = await desk.post("/session/tools", json={**LOOK_UP, "arguments": "{"}, headers=bearer(token))
+    async with clinic_server(tmp_path) as app_server:
+        token = (await a_session(app_server))["token"]
+        answer = await app_server.post("/session/tools", json={**LOOK_UP, "arguments": "{"}, headers=bearer(token))
     assert answer.status_code == 200
     assert answer.json()["result"]["error"].startswith("check_availability: ")
 
 
 async def test_after_hanging_up_the_token_is_worth_nothing_and_the_words_are_kept(tmp_path: Path):
     said = [{"role": "caller", "text": "A cleaning, please."}]
-    async with at_desk(tmp_path) as desk:
-        token = (await a_session(desk))["token"]
-        await desk.post("/session/tools", json=LOOK_UP, headers=bearer(token))
-        ended = await desk.post("/session/end", json={"transcript": said}, headers=bearer(token))
-        late = await desk.post("/session/tools", json=LOOK_UP, headers=bearer(token))
+    async with clinic_server(tmp_path) as app_server:
+        token = (await a_session(app_server))["token"]
+        await app_server.post("/session/tools", json=LOOK_UP, headers=bearer(token))
+        ended = await app_server.post("/session/end", json={"transcript": said}, headers=bearer(token))
+        late = await app_server.post("/session/tools", json=LOOK_UP, headers=bearer(token))
     assert (ended.status_code, late.status_code) == (200, 401)
     kept = json.loads((tmp_path / "calls.jsonl").read_text(encoding="utf-8"))
     assert (kept["by"], kept["transcript"], kept["tools"]) == ("page", said, [SLOTS])
@@ -120,11 +122,11 @@ def test_a_call_s_tools_are_bounded_in_time_and_number_and_so_are_the_calls():
 
 
 async def test_the_page_may_load_nothing_from_elsewhere_and_dial_nobody_but_the_service(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        page = await desk.http.get("/")
+    async with clinic_server(tmp_path) as app_server:
+        page = await app_server.http.get("/")
         policy = dict(part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; "))
-        loaded = [await desk.http.get(f"/web/{path.name}") for path in WEB.iterdir()]
-    assert policy["connect-src"] == f"'self' {desk.mock.ws_url.removesuffix('/v1/realtime')}"
+        loaded = [await app_server.http.get(f"/web/{path.name}") for path in WEB.iterdir()]
+    assert policy["connect-src"] == f"'self' {app_server.mock.ws_url.removesuffix('/v1/realtime')}"
     assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
     assert "This call is recorded: its text is kept, its audio is not." in page.text
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|style=|{{", page.text)
@@ -152,8 +154,8 @@ async def test_the_page_may_load_nothing_from_elsewhere_and_dial_nobody_but_the_
 async def test_other_sites_other_names_and_too_much_are_turned_away(
     headers: dict[str, str], status: int, tmp_path: Path
 ):
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.post("/session", headers=headers)
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.post("/session", headers=headers)
     assert answer.status_code == status
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "Access-Control-Allow-Origin" not in answer.headers
@@ -166,15 +168,15 @@ async def test_a_body_that_does_not_say_how_long_it_is_is_bounded_all_the_same(t
         while True:
             yield bytes(1 << 20)
 
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.post("/appointments/voice", content=endless(), headers={"Content-Type": "audio/wav"})
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.post("/appointments/voice", content=endless(), headers={"Content-Type": "audio/wav"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (413, "application/problem+json")
 
 
 async def test_the_documentation_shows_every_route_with_an_example_and_runs_no_script(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        docs = await desk.http.get("/docs")
-        api = (await desk.http.get("/openapi.json")).json()
+    async with clinic_server(tmp_path) as app_server:
+        docs = await app_server.http.get("/docs")
+        api = (await app_server.http.get("/openapi.json")).json()
     assert [path for path in api["paths"] if path not in docs.text] == []
     assert docs.text.count("curl ") >= len(api["paths"])
     assert "<script" not in docs.text and "script-src" not in docs.headers["Content-Security-Policy"]
@@ -186,19 +188,19 @@ async def test_the_documentation_shows_every_route_with_an_example_and_runs_no_s
 async def test_an_address_that_is_not_there_leads_to_the_documentation(
     method: str, path: str, status: int, tmp_path: Path
 ):
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.http.request(method, path)
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.http.request(method, path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert "GET /docs lists" in answer.json()["detail"]
 
 
 async def test_health_is_good_as_long_as_the_calendar_can_be_read(tmp_path: Path):
     with SqliteSchedule(tmp_path / "clinic.sqlite3") as schedule:
-        async with at_desk(tmp_path, schedule=schedule) as desk:
-            well = await desk.http.get("/healthz")
+        async with clinic_server(tmp_path, schedule=schedule) as app_server:
+            well = await app_server.http.get("/healthz")
             schedule.close()
-            ill = await desk.http.get("/healthz")
-    assert well.json() == {"status": "ok", "url": desk.mock.ws_url, "model": "grok-voice-think-fast-1.0"}
+            ill = await app_server.http.get("/healthz")
+    assert well.json() == {"status": "ok", "url": app_server.mock.ws_url, "model": "grok-voice-think-fast-1.0"}
     assert (ill.status_code, "CLINIC_DATA" in ill.json()["detail"]) == (503, True)
 
 
@@ -209,9 +211,9 @@ async def test_a_mistake_of_the_server_s_own_is_told_to_its_log_and_not_to_the_c
         raise RuntimeError("the inside story")
 
     monkeypatch.setattr(BrowserCalls, "begin", broken)
-    async with at_desk(tmp_path) as desk:
-        desk.http._transport.raise_app_exceptions = False  # type: ignore[attr-defined]
-        answer = await desk.post("/session")
+    async with clinic_server(tmp_path) as app_server:
+        app_server.http._transport.raise_app_exceptions = False  # type: ignore[attr-defined]
+        answer = await app_server.post("/session")
     assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
     assert "the inside story" not in answer.text
     assert "the inside story" in caplog.text

@@ -20,7 +20,7 @@ from clinic_agent.app.voice import VoiceRequest, schema
 from clinic_agent.call.pcm import samples, wav_file
 from clinic_agent.clinic.schedule import MemorySchedule
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
-from tests.clinic_agent.desk import ASK, CHOOSE, SLOTS, VOICES, asking, at_desk
+from tests.clinic_agent.app_server import ASK, CHOOSE, SLOTS, VOICES, asking, clinic_server
 
 CLIP = (VOICES / "booking-1.wav").read_bytes()
 
@@ -36,9 +36,9 @@ def events_of(stream: httpx2.Response) -> list[tuple[str, dict[str, Any]]]:
 
 async def test_a_conversation_goes_on_by_its_id_and_its_booking_outlives_the_server(tmp_path: Path):
     with SqliteSchedule(tmp_path / "clinic.sqlite3") as schedule:
-        async with at_desk(tmp_path, schedule=schedule) as desk:
-            first = (await desk.say(text=ASK)).json()
-            second = (await desk.say(text=CHOOSE, conversation_id=first["conversation_id"])).json()
+        async with clinic_server(tmp_path, schedule=schedule) as app_server:
+            first = (await app_server.say(text=ASK)).json()
+            second = (await app_server.say(text=CHOOSE, conversation_id=first["conversation_id"])).json()
     assert second["conversation_id"] == first["conversation_id"]
     assert second["transcript"][-1]["text"].endswith("Your reference is DC-0706-0930. See you then!")
     with SqliteSchedule(tmp_path / "clinic.sqlite3") as reopened:
@@ -60,43 +60,45 @@ async def test_a_conversation_goes_on_by_its_id_and_its_booking_outlives_the_ser
     ids=["path", "form", "form, other names", "form, path", "plain form", "body"],
 )
 async def test_a_recording_may_come_by_path_as_a_form_or_as_the_body(request_: dict[str, Any], tmp_path: Path):
-    async with at_desk(tmp_path, audio=VOICES) as desk:
-        answer = await desk.post("/appointments/voice", **request_)
+    async with clinic_server(tmp_path, audio=VOICES) as app_server:
+        answer = await app_server.post("/appointments/voice", **request_)
     assert tools_of(answer) == [("check_availability", SLOTS)]
     assert answer.json()["audio_seconds"]["sent"] == pytest.approx(2.2919, abs=1e-4)
 
 
 async def test_a_request_that_is_repeated_because_its_answer_was_lost_does_nothing_twice(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        known = (await desk.say(text=ASK)).json()["conversation_id"]
-        first, again = [await desk.say(text="A real person, please.", conversation_id=known) for _ in range(2)]
+    async with clinic_server(tmp_path) as app_server:
+        known = (await app_server.say(text=ASK)).json()["conversation_id"]
+        first, again = [await app_server.say(text="A real person, please.", conversation_id=known) for _ in range(2)]
         assert tools_of(first) == tools_of(again) == [("transfer_to_human", {"transferred_to": "the nurse on duty"})]
-        assert len(desk.schedule.transfers()) == 1
+        assert len(app_server.schedule.transfers()) == 1
 
 
 async def test_the_turns_of_a_form_are_spoken_and_typed_in_its_order(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.post("/appointments/voice", files=[("a", ("1.wav", CLIP)), ("text", (None, CHOOSE))])
-    said = [line["text"] for line in answer.json()["transcript"] if line["role"] == "caller"]
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.post("/appointments/voice", files=[("a", ("1.wav", CLIP)), ("text", (None, CHOOSE))])
+    said = [side["text"] for side in answer.json()["transcript"] if side["role"] == "caller"]
     assert said == [ASK, CHOOSE]
 
 
 async def test_the_answer_holds_its_sound_its_times_and_a_cost_that_is_the_mock_s_own(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        told = (await desk.say(turns=[{"text": ASK}, {"text": CHOOSE}])).json()
-        charged = desk.mock.ledger.total_usd
-    assert Decimal(told["estimated_cost_usd"]) == charged.quantize(Decimal("0.0001"))
-    with wave.open(io.BytesIO(base64.b64decode(told["audio_wav_base64"]))) as sound:
+    async with clinic_server(tmp_path) as app_server:
+        shown = (await app_server.say(turns=[{"text": ASK}, {"text": CHOOSE}])).json()
+        charged = app_server.mock.ledger.total_usd
+    assert Decimal(shown["estimated_cost_usd"]) == charged.quantize(Decimal("0.0001"))
+    with wave.open(io.BytesIO(base64.b64decode(shown["audio_wav_base64"]))) as sound:
         assert sound.getframerate() == 24_000
-        assert sound.getnframes() / 24_000 == pytest.approx(told["audio_seconds"]["received"])
-    assert 0 < told["latency_ms"]["first_audio"] < told["latency_ms"]["total"]
-    assert "recorded" in told["recording_notice"]
+        assert sound.getnframes() / 24_000 == pytest.approx(shown["audio_seconds"]["received"])
+    assert 0 < shown["latency_ms"]["first_audio"] < shown["latency_ms"]["total"]
+    assert "recorded" in shown["recording_notice"]
 
 
-@pytest.mark.parametrize(("asked", "fails"), [(True, True), ("check_availability", True), ("book_appointment", False)])
-async def test_a_tool_can_be_out_of_order_and_the_call_goes_on(asked: bool | str, fails: bool, tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.say(text=ASK, simulate_tool_failure=asked)
+@pytest.mark.parametrize(
+    ("requested", "fails"), [(True, True), ("check_availability", True), ("book_appointment", False)]
+)
+async def test_a_tool_can_be_out_of_order_and_the_call_goes_on(requested: bool | str, fails: bool, tmp_path: Path):
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.say(text=ASK, simulate_tool_failure=requested)
     ((_, result),) = tools_of(answer)
     assert ("error" in result) is fails
     assert answer.status_code == 200
@@ -129,9 +131,9 @@ async def test_a_tool_can_be_out_of_order_and_the_call_goes_on(asked: bool | str
 async def test_what_cannot_be_used_is_refused_with_what_to_do(
     request_: dict[str, Any], status: int, advice: str, tmp_path: Path
 ):
-    async with at_desk(tmp_path, audio=VOICES) as desk:
-        answer = await desk.post("/appointments/voice", **request_)
-        assert desk.mock.sessions == []
+    async with clinic_server(tmp_path, audio=VOICES) as app_server:
+        answer = await app_server.post("/appointments/voice", **request_)
+        assert app_server.mock.sessions == []
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (answer.status_code, answer.json()["status"]) == (status, status)
     assert advice in answer.json()["detail"]
@@ -142,8 +144,8 @@ async def test_a_recording_at_another_rate_is_answered_with_the_command_that_con
     with wave.open(file, "wb") as clip:
         clip.setparams((2, 2, 44_100, 0, "NONE", ""))
         clip.writeframes(bytes(400))
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.post("/appointments/voice", files={"a": ("../my turn.wav", file.getvalue())})
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.post("/appointments/voice", files={"a": ("../my turn.wav", file.getvalue())})
     assert answer.json()["detail"].startswith("my turn.wav: 44100 Hz, 2 channel(s), 16 bit; convert it with: ffmpeg")
 
 
@@ -151,14 +153,14 @@ async def test_a_recording_at_another_rate_is_answered_with_the_command_that_con
 async def test_a_link_out_of_the_folder_leads_nowhere(tmp_path: Path):
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "link.wav").symlink_to(VOICES / "booking-1.wav")
-    async with at_desk(tmp_path, audio=tmp_path / "open") as desk:
-        answer = await desk.say(audio_path="link.wav")
+    async with clinic_server(tmp_path, audio=tmp_path / "open") as app_server:
+        answer = await app_server.say(audio_path="link.wav")
     assert answer.status_code == 422
 
 
 async def test_without_a_folder_no_path_may_be_named(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        answer = await desk.say(audio_path="booking-1.wav")
+    async with clinic_server(tmp_path) as app_server:
+        answer = await app_server.say(audio_path="booking-1.wav")
     assert "set CLINIC_AUDIO, or upload the file" in answer.json()["detail"]
 
 
@@ -181,10 +183,10 @@ async def test_a_refusal_of_the_service_says_whose_mistake_it_is_and_tells_no_ke
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ):
-    async with at_desk(tmp_path, key=key, mock=mock) as desk:
+    async with clinic_server(tmp_path, key=key, mock=mock) as app_server:
         if upstream == 429:
-            await desk.say(text=ASK)
-        answer = await desk.post(path, json={"text": ASK})
+            await app_server.say(text=ASK)
+        answer = await app_server.post(path, json={"text": ASK})
     assert (answer.status_code, answer.json()["upstream_status"]) == (status, upstream)
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert ("Retry-After" in answer.headers) is (upstream == 429)
@@ -193,8 +195,8 @@ async def test_a_refusal_of_the_service_says_whose_mistake_it_is_and_tells_no_ke
 
 @pytest.mark.parametrize("path", ["/appointments/voice", "/session"])
 async def test_a_service_that_cannot_be_reached_is_named(path: str, tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        gone = desk.state.settings.config
+    async with clinic_server(tmp_path) as app_server:
+        gone = app_server.state.settings.config
     async with asking(create_app(AppSettings(gone, tmp_path), MemorySchedule())) as http:
         answer = await http.post(path, json={"text": ASK})
     assert answer.status_code == 502
@@ -202,23 +204,23 @@ async def test_a_service_that_cannot_be_reached_is_named(path: str, tmp_path: Pa
 
 
 async def test_a_call_that_breaks_off_keeps_what_was_said_until_then(serving: Any, tmp_path: Path):
-    async def script(line: Any) -> None:
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("Let me check.")
-        await line.done("failed")
-        await line.hung_up()
+    async def script(side: Any) -> None:
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("Let me check.")
+        await side.done("failed")
+        await side.hung_up()
 
     async with serving(script) as config, asking(create_app(AppSettings(config, tmp_path), MemorySchedule())) as http:
         answer = await http.post("/appointments/voice", json={"text": ASK})
     assert answer.status_code == 502
-    assert [line["text"] for line in answer.json()["transcript"]] == [ASK, "Let me check."]
+    assert [side["text"] for side in answer.json()["transcript"]] == [ASK, "Let me check."]
     assert "call again" in answer.json()["detail"]
 
 
 async def test_a_stream_tells_words_sound_and_tools_as_they_come_and_ends_with_the_whole(tmp_path: Path):
-    async with at_desk(tmp_path, audio=VOICES) as desk:
-        stream = await desk.post("/appointments/voice/stream", json={"audio_path": "booking-1.wav"})
+    async with clinic_server(tmp_path, audio=VOICES) as app_server:
+        stream = await app_server.post("/appointments/voice/stream", json={"audio_path": "booking-1.wav"})
     assert stream.headers["Content-Type"].startswith("text/event-stream")
     events = events_of(stream)
     names = [name for name, _ in events]
@@ -233,12 +235,12 @@ async def test_a_stream_tells_words_sound_and_tools_as_they_come_and_ends_with_t
 
 
 async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_path: Path):
-    async def script(line: Any) -> None:
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("Let me check.")
-        await line.done("failed")
-        await line.hung_up()
+    async def script(side: Any) -> None:
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("Let me check.")
+        await side.done("failed")
+        await side.hung_up()
 
     async with serving(script) as config, asking(create_app(AppSettings(config, tmp_path), MemorySchedule())) as http:
         events = events_of(await http.post("/appointments/voice/stream", json={"text": ASK}))
@@ -247,16 +249,16 @@ async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_
 
 
 async def test_when_all_lines_are_in_use_one_is_told_when_to_come_back(tmp_path: Path):
-    async with at_desk(tmp_path) as desk:
-        desk.state.in_progress = MAX_CALLS
-        answers = [await desk.post(f"/appointments/voice{end}", json={"text": ASK}) for end in ("", "/stream")]
+    async with clinic_server(tmp_path) as app_server:
+        app_server.state.in_progress = MAX_CALLS
+        answers = [await app_server.post(f"/appointments/voice{end}", json={"text": ASK}) for end in ("", "/stream")]
     assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(429, "5")] * 2
 
 
 async def test_words_are_kept_and_sound_only_where_that_is_asked_for(tmp_path: Path):
     for keep in (False, True):
-        async with at_desk(tmp_path, keep_audio=keep) as desk:
-            await desk.say(text=ASK)
+        async with clinic_server(tmp_path, keep_audio=keep) as app_server:
+            await app_server.say(text=ASK)
     plain, with_sound = map(json.loads, (tmp_path / "calls.jsonl").read_text(encoding="utf-8").splitlines())
     assert plain["transcript"][0] == {"role": "caller", "text": ASK}
     assert [call["name"] for call in plain["tools"]] == ["check_availability"]
@@ -267,8 +269,8 @@ async def test_words_are_kept_and_sound_only_where_that_is_asked_for(tmp_path: P
 
 
 async def test_a_log_that_cannot_be_written_costs_nobody_the_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    async with at_desk(tmp_path / "nowhere") as desk:
-        answer = await desk.say(text=ASK)
+    async with clinic_server(tmp_path / "nowhere") as app_server:
+        answer = await app_server.say(text=ASK)
     assert answer.status_code == 200
     assert "could not be written" in caplog.text
 

@@ -16,7 +16,7 @@ from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
 from mockserver.server import virtual_time as autojump
 from realtape import MockServer
-from tests.clinic_agent.desk import ASK, CHOOSE, SCENARIO, TODAY
+from tests.clinic_agent.app_server import ASK, CHOOSE, SCENARIO, TODAY
 
 Say = Callable[..., Awaitable[CallReport]]
 
@@ -99,14 +99,14 @@ def test_more_calls_than_may_wait_hang_up_the_one_that_waited_longest():
 
 def test_whoever_asks_is_told_the_frames_of_that_request_and_no_others():
     async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
-        told: list[str] = []
+        shown: list[str] = []
         known = (await say(ASK)).conversation_id
-        await say(CHOOSE, known, watch=lambda way, event: told.append(f"{way} {event['type']}"))
-        assert told[0] == "sent conversation.item.create"
-        assert "received session.created" not in told
-        seen = len(told)
+        await say(CHOOSE, known, watch=lambda way, event: shown.append(f"{way} {event['type']}"))
+        assert shown[0] == "sent conversation.item.create"
+        assert "received session.created" not in shown
+        seen = len(shown)
         await say("Thank you, bye.", known)
-        assert len(told) == seen
+        assert len(shown) == seen
 
     on_mock(story)
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from clinic_agent.app import playground as app_streamlit
 from realtape import MockServer
-from tests.clinic_agent.desk import ASK, CASSETTES, CHOOSE, SCENARIO, VOICES
+from tests.clinic_agent.app_server import ASK, CASSETTES, CHOOSE, SCENARIO, VOICES
 
 pytestmark = pytest.mark.slow
 PARROT = "turns: [{reply: [{say: 'You said: {{ says }}'}]}]"
@@ -33,7 +33,7 @@ def demo(mock: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
     """The page as it opens, pointed at the mock; in a folder where no .env is."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "parrot.yaml").write_text(PARROT, encoding="utf-8")
-    told = {
+    shown = {
         "XAI_API_KEY": mock.api_key,
         "XAI_REALTIME_URL": mock.ws_url,
         "CLINIC_DATA": str(tmp_path),
@@ -41,7 +41,7 @@ def demo(mock: MockServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
         "CLINIC_CONTROL_URL": f"{mock.http_url.removesuffix('/v1')}/_mock",
         "CLINIC_SCENARIOS": str(tmp_path),
     }
-    for name, value in told.items():
+    for name, value in shown.items():
         monkeypatch.setenv(name, value)
     return AppTest.from_file(app_streamlit.__file__, default_timeout=30).run()
 

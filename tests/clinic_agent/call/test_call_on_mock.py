@@ -61,8 +61,8 @@ async def test_the_wire_carries_one_response_create_for_each_answer():
     async with clinic_mock() as mock:
         await call(mock, SPEECH)
         session = mock.sessions[0]
-        asked, answered = len(session.received("response.create")), len(session.sent("response.done"))
-    assert (asked, answered) == (4, 4)
+        requested, answered = len(session.received("response.create")), len(session.sent("response.done"))
+    assert (requested, answered) == (4, 4)
 
 
 def test_the_time_to_the_first_sound_is_the_service_s_own_and_not_the_machine_s():

@@ -26,13 +26,13 @@ def no_tools(name: str, arguments: str) -> dict[str, Any]:
 async def test_a_typed_turn_is_one_item_one_response_and_a_spoken_answer(serving, calling):
     received = []
 
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("Hello,", " who is calling?")
-        await line.done(total_tokens=91)
-        await line.hung_up()
-        received.extend(line.received)
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("Hello,", " who is calling?")
+        await side.done(total_tokens=91)
+        await side.hung_up()
+        received.extend(side.received)
 
     async with serving(service) as config, calling(config) as client:
         turn = await client.type("Hello", no_tools)
@@ -48,14 +48,14 @@ async def test_a_spoken_turn_goes_out_in_pieces_of_100_ms_and_is_heard_as_its_fi
     speech = bytes(range(256)) * 50  # 12,800 bytes: two whole pieces and a rest
     received = []
 
-    async def service(line):
-        await line.greet()
-        await line.until("input_audio_buffer.commit")
-        await line.hears("I'd", "I would like", final="I would like a cleaning.")
-        await line.speaks("Sure.")
-        await line.done()
-        await line.hung_up()
-        received.extend(line.received[1:])
+    async def service(side):
+        await side.greet()
+        await side.until("input_audio_buffer.commit")
+        await side.hears("I'd", "I would like", final="I would like a cleaning.")
+        await side.speaks("Sure.")
+        await side.done()
+        await side.hung_up()
+        received.extend(side.received[1:])
 
     async with serving(service) as config, calling(config) as client:
         turn = await client.speak(speech, no_tools)
@@ -69,29 +69,29 @@ async def test_a_spoken_turn_goes_out_in_pieces_of_100_ms_and_is_heard_as_its_fi
 async def test_all_calls_of_a_response_are_answered_before_one_response_is_asked_for(serving, calling):
     after_tools = []
 
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("Let me look.")
-        await line.calls("look", '{"day":1}', call_id="call-1-0")
-        await line.calls("look", '{"day":2}', call_id="call-1-1")
-        await line.done()
-        del line.received[:]
-        await line.until("response.create")
-        await line.speaks("Two are free.", item="b")
-        await line.done()
-        await line.hung_up()
-        after_tools.extend(line.received)
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("Let me look.")
+        await side.calls("look", '{"day":1}', call_id="call-1-0")
+        await side.calls("look", '{"day":2}', call_id="call-1-1")
+        await side.done()
+        del side.received[:]
+        await side.until("response.create")
+        await side.speaks("Two are free.", item="b")
+        await side.done()
+        await side.hung_up()
+        after_tools.extend(side.received)
 
-    asked = []
+    requested = []
 
     def look(name, arguments):
-        asked.append((name, arguments))
-        return {"free": len(asked)}
+        requested.append((name, arguments))
+        return {"free": len(requested)}
 
     async with serving(service) as config, calling(config) as client:
         turn = await client.type("What is free?", look)
-    assert asked == [("look", '{"day":1}'), ("look", '{"day":2}')]
+    assert requested == [("look", '{"day":1}'), ("look", '{"day":2}')]
     outputs = [event["item"] for event in after_tools if event["type"] == "conversation.item.create"]
     assert [(item["call_id"], json.loads(item["output"])) for item in outputs] == [
         ("call-1-0", {"free": 1}),
@@ -103,16 +103,16 @@ async def test_all_calls_of_a_response_are_answered_before_one_response_is_asked
 
 
 async def test_tool_results_are_free_and_each_typed_message_costs(serving, calling):
-    async def service(line):
-        await line.greet()
+    async def service(side):
+        await side.greet()
         for _ in range(2):
-            await line.until("response.create")
-            await line.calls("look", "{}")
-            await line.done()
-            await line.until("response.create")
-            await line.speaks("Yes.", samples=24_000 * 3)
-            await line.done()
-        await line.hung_up()
+            await side.until("response.create")
+            await side.calls("look", "{}")
+            await side.done()
+            await side.until("response.create")
+            await side.speaks("Yes.", samples=24_000 * 3)
+            await side.done()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         first = await client.type("One?", lambda *_: {})
@@ -122,12 +122,12 @@ async def test_tool_results_are_free_and_each_typed_message_costs(serving, calli
 
 
 async def test_the_price_is_that_of_the_model_the_service_names_not_of_the_one_asked_for(serving, calling):
-    async def service(line):
-        await line.greet(model="grok-voice-think-fast-2.0")
-        await line.until("response.create")
-        await line.speaks("Hi.", samples=24_000 * 60)
-        await line.done()
-        await line.hung_up()
+    async def service(side):
+        await side.greet(model="grok-voice-think-fast-2.0")
+        await side.until("response.create")
+        await side.speaks("Hi.", samples=24_000 * 60)
+        await side.done()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         turn = await client.type("Hi", no_tools)
@@ -136,11 +136,11 @@ async def test_the_price_is_that_of_the_model_the_service_names_not_of_the_one_a
 
 
 async def test_settings_the_service_refuses_end_the_call_with_its_own_words(serving):
-    async def service(line):
-        await line.send("session.created", session={"model": "m"})
-        await line.until("session.update")
-        await line.send("error", error={"type": "invalid_request_error", "message": "speed must be 0.7 to 1.5"})
-        await line.hung_up()
+    async def service(side):
+        await side.send("session.created", session={"model": "m"})
+        await side.until("session.update")
+        await side.send("error", error={"type": "invalid_request_error", "message": "speed must be 0.7 to 1.5"})
+        await side.hung_up()
 
     async with serving(service) as config:
         with pytest.raises(CallFailed, match=r"speed must be 0\.7 to 1\.5"):
@@ -149,11 +149,11 @@ async def test_settings_the_service_refuses_end_the_call_with_its_own_words(serv
 
 
 async def test_hanging_up_in_mid_answer_keeps_what_was_said_so_far(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("I have")
-        await line.socket.close(1011, "out of tea")
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("I have")
+        await side.socket.close(1011, "out of tea")
 
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match=r"closed the connection \(1011 out of tea\)") as failed:
@@ -164,12 +164,12 @@ async def test_hanging_up_in_mid_answer_keeps_what_was_said_so_far(serving, call
 
 
 async def test_an_error_in_mid_turn_ends_it_with_what_was_said_so_far(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("One")
-        await line.send("error", error={"type": "internal_error", "message": "lost my thread"})
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("One")
+        await side.send("error", error={"type": "internal_error", "message": "lost my thread"})
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match="lost my thread") as failed:
@@ -179,22 +179,22 @@ async def test_an_error_in_mid_turn_ends_it_with_what_was_said_so_far(serving, c
 
 
 async def test_a_service_that_minds_the_second_ask_for_one_answer_still_gives_it(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.send("error", error={"message": "Conversation already has an active response in progress"})
-        await line.speaks("Yes.")
-        await line.done()
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.send("error", error={"message": "Conversation already has an active response in progress"})
+        await side.speaks("Yes.")
+        await side.done()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         assert (await client.speak(b"\0\0" * 100, no_tools)).said == "Yes."
 
 
 async def test_silence_from_the_service_ends_the_turn_in_bounded_time(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config, turn_s=0.05) as client:
         with pytest.raises(CallFailed, match=r"within 0\.05 s"):
@@ -202,11 +202,11 @@ async def test_silence_from_the_service_ends_the_turn_in_bounded_time(serving, c
 
 
 async def test_a_service_that_falls_silent_in_mid_answer_is_not_waited_for_as_long_as_a_turn_may_take(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("One moment.")
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("One moment.")
+        await side.hung_up()
 
     async with serving(service) as config, calling(config, silence_s=0.05) as client:
         with pytest.raises(CallFailed, match=r"sent nothing for 0\.05 s; call again") as failed:
@@ -216,13 +216,13 @@ async def test_a_service_that_falls_silent_in_mid_answer_is_not_waited_for_as_lo
 
 
 async def test_a_model_that_calls_tools_for_ever_is_stopped(serving, calling):
-    async def service(line):
-        await line.greet()
+    async def service(side):
+        await side.greet()
         for _ in range(MAX_TOOL_ROUNDS + 1):
-            await line.until("response.create")
-            await line.calls("look", "{}")
-            await line.done()
-        await line.hung_up()
+            await side.until("response.create")
+            await side.calls("look", "{}")
+            await side.done()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match="in one turn") as failed:
@@ -232,12 +232,12 @@ async def test_a_model_that_calls_tools_for_ever_is_stopped(serving, calling):
 
 
 async def test_calls_of_a_cancelled_answer_are_not_carried_out(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.calls("book", "{}")
-        await line.done(status="cancelled")
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.calls("book", "{}")
+        await side.done(status="cancelled")
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         turn = await client.type("Book it. No, wait", no_tools)
@@ -245,14 +245,14 @@ async def test_calls_of_a_cancelled_answer_are_not_carried_out(serving, calling)
 
 
 async def test_unknown_events_and_binary_frames_are_passed_over(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.send("response.thought.delta", delta="hm")
-        await line.socket.send(b"\0\1\2")
-        await line.speaks("Done.")
-        await line.done()
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.send("response.thought.delta", delta="hm")
+        await side.socket.send(b"\0\1\2")
+        await side.speaks("Done.")
+        await side.done()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         assert (await client.type("Hello", no_tools)).said == "Done."
@@ -260,11 +260,11 @@ async def test_unknown_events_and_binary_frames_are_passed_over(serving, calling
 
 @pytest.mark.parametrize("frame", ["not json", "[]", '{"kind": "x"}', '{"type": "response.output_audio.delta"}'])
 async def test_a_frame_that_makes_no_sense_is_named_as_the_service_s_fault(serving, calling, frame):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.socket.send(frame)
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.socket.send(frame)
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match="the service sent"):
@@ -284,7 +284,7 @@ async def test_a_frame_that_makes_no_sense_is_named_as_the_service_s_fault(servi
     ],
 )
 async def test_a_refused_handshake_says_what_to_do_and_never_shows_the_key(serving, calling, status, advice):
-    async def service(line):
+    async def service(side):
         raise AssertionError("nobody gets through")
 
     async with serving(service, refuse=(HTTPStatus(status), {"Retry-After": "7"})) as config:
@@ -304,24 +304,24 @@ async def test_nobody_at_the_address_is_said_with_the_address(calling):
 
 
 async def test_the_key_and_the_model_go_where_the_service_looks_for_them(serving, calling):
-    asked: dict[str, str] = {}
+    requested: dict[str, str] = {}
 
-    async def service(line):
-        asked.update(path=line.socket.request.path, auth=line.socket.request.headers["Authorization"])
-        await line.greet()
-        await line.hung_up()
+    async def service(side):
+        requested.update(path=side.socket.request.path, auth=side.socket.request.headers["Authorization"])
+        await side.greet()
+        await side.hung_up()
 
     async with serving(service) as config, calling(config):
         pass
-    assert asked == {"path": "/v1/realtime?model=grok-voice-think-fast-1.0", "auth": "Bearer hand-made-key"}
+    assert requested == {"path": "/v1/realtime?model=grok-voice-think-fast-1.0", "auth": "Bearer hand-made-key"}
 
 
 async def test_a_frame_beyond_all_bounds_is_not_taken_in(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.socket.send("x" * (MAX_FRAME_BYTES + 1))
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.socket.send("x" * (MAX_FRAME_BYTES + 1))
+        await side.hung_up()
 
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match=r"had to close the connection \(1009"):
@@ -329,10 +329,10 @@ async def test_a_frame_beyond_all_bounds_is_not_taken_in(serving, calling):
 
 
 async def test_a_connection_cut_without_a_word_is_said_to_be_lost(serving, calling):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        line.socket.transport.abort()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        side.socket.transport.abort()
 
     async with serving(service) as config, calling(config) as client:
         with pytest.raises(CallFailed, match="the connection was lost"):
@@ -342,15 +342,15 @@ async def test_a_connection_cut_without_a_word_is_said_to_be_lost(serving, calli
 async def test_a_slow_tool_keeps_nobody_else_waiting(serving, calling):
     went_on = threading.Event()
 
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.calls("look", "{}")
-        await line.done()
-        await line.until("response.create")
-        await line.speaks("Found.")
-        await line.done()
-        await line.hung_up()
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.calls("look", "{}")
+        await side.done()
+        await side.until("response.create")
+        await side.speaks("Found.")
+        await side.done()
+        await side.hung_up()
 
     def look(name: str, arguments: str) -> dict[str, Any]:
         loop.call_soon_threadsafe(went_on.set)

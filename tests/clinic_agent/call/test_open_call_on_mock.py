@@ -121,9 +121,9 @@ def test_the_agent_and_the_mock_count_the_same_sound_and_the_same_money(call: Ca
 def test_no_answer_begins_before_the_one_before_has_been_heard(call: Called):
     _, recording, _ = call
     ends = [sound.start_s + len(sound.pcm) / 48_000 for sound in recording.heard]
-    asked = [moment.at_s for moment in recording.timeline if moment.label == "response.create"]
+    requested = [moment.at_s for moment in recording.timeline if moment.label == "response.create"]
     starts = [sound.start_s for sound in recording.heard]
-    for at_s in asked:
+    for at_s in requested:
         assert max(end for end, start in zip(ends, starts, strict=True) if start < at_s) <= at_s + 0.001
 
 

@@ -23,17 +23,17 @@ CHECK = '{"service":"dental cleaning","date":"2026-07-06"}'
 BOOK = '{"service":"dental cleaning","date":"2026-07-06","time":"09:30","name":"Maria Lopez"}'
 
 
-async def booking(line):
+async def booking(side):
     """A service that checks in the first turn and books in the second."""
-    await line.greet()
+    await side.greet()
     for tool, arguments, words in [("check_availability", CHECK, "I have 09:30."), ("book_appointment", BOOK, "Done.")]:
-        await line.until("response.create")
-        await line.calls(tool, arguments)
-        await line.done()
-        await line.until("response.create")
-        await line.speaks(words, samples=24_000, item=tool)
-        await line.done()
-    await line.hung_up()
+        await side.until("response.create")
+        await side.calls(tool, arguments)
+        await side.done()
+        await side.until("response.create")
+        await side.speaks(words, samples=24_000, item=tool)
+        await side.done()
+    await side.hung_up()
 
 
 async def run_command(config: Config, *arguments: str) -> Result:
@@ -51,9 +51,9 @@ def test_the_prompt_names_the_day_and_the_way_out_in_an_emergency():
 async def test_the_session_is_manual_pcm_with_transcription_and_all_tools(serving):
     updates = []
 
-    async def service(line):
-        updates.append(await line.greet())
-        await line.hung_up()
+    async def service(side):
+        updates.append(await side.greet())
+        await side.hung_up()
 
     async with serving(service) as config:
         await run_call(config, [], clinic_assistant(Clinic(TODAY)), priced_on=TODAY)
@@ -87,14 +87,14 @@ async def test_two_turns_leave_a_booking_and_a_report(serving):
 
 
 async def test_a_call_that_breaks_off_is_reported_with_the_turns_so_far(serving):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.speaks("Hello.")
-        await line.done()
-        await line.until("response.create")
-        await line.speaks("I was just")
-        await line.socket.close(1011)
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.speaks("Hello.")
+        await side.done()
+        await side.until("response.create")
+        await side.speaks("I was just")
+        await side.socket.close(1011)
 
     async with serving(service) as config:
         report = await run_call(
@@ -126,10 +126,10 @@ async def test_the_command_sends_speech_writes_the_answers_and_prints_json(servi
 
 
 async def test_the_command_ends_with_1_when_the_call_breaks_off(serving):
-    async def service(line):
-        await line.greet()
-        await line.until("response.create")
-        await line.socket.close(1001, "bye")
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.socket.close(1001, "bye")
 
     async with serving(service) as config:
         result = await run_command(config, "--text", "Hello")

@@ -79,7 +79,7 @@ def test_a_wrong_call_is_answered_with_what_is_wrong(tools, name, arguments, say
 
 
 def test_a_tool_that_breaks_tells_the_log_and_not_the_caller(caplog):
-    def broken(asked, key):
+    def broken(requested, key):
         raise RuntimeError("database password is swordfish")
 
     answer = Tool("check_availability", CheckAvailability, broken).call(json.dumps(CHECK))

@@ -1,4 +1,4 @@
-"""The clinic's server on the mock: requests go to the application, its calls over real sockets to a real mock."""
+"""The clinic's server for tests: requests go to the application directly, its calls over sockets to a mock."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ SLOTS = {"service": "dental cleaning", "date": "2026-07-06", "slots": ["09:30", 
 
 
 @dataclass
-class Desk:
-    """The server, whom it calls, and where it writes."""
+class ClinicServer:
+    """The server, the mock that it calls, and the folder that it writes to."""
 
     http: httpx2.AsyncClient
     mock: MockServer
@@ -40,26 +40,26 @@ class Desk:
     async def post(self, path: str, **request: Any) -> httpx2.Response:
         return await self.http.post(path, **request)
 
-    async def say(self, **asked: Any) -> httpx2.Response:
-        return await self.http.post("/appointments/voice", json=asked)
+    async def say(self, **requested: Any) -> httpx2.Response:
+        return await self.http.post("/appointments/voice", json=requested)
 
 
 @asynccontextmanager
-async def at_desk(
+async def clinic_server(
     data: Path,
     *,
     key: str | None = None,
     schedule: Schedule | None = None,
     mock: Mapping[str, Any] | None = None,
     **more: Any,
-) -> AsyncIterator[Desk]:
+) -> AsyncIterator[ClinicServer]:
     """`more` are further settings of the server, `mock` those of the mock."""
     async with MockServer(SCENARIO, **{"voice": "tone", "pacing": "burst", **(mock or {})}) as service:
         config = Config(service.ws_url, service.http_url, key or service.api_key)
         calendar = schedule or MemorySchedule()
         app = create_app(AppSettings(config, data, today=TODAY, **more), calendar)
         async with asking(app) as http:
-            yield Desk(http, service, calendar, data, app.state.clinic)
+            yield ClinicServer(http, service, calendar, data, app.state.clinic)
         await app.state.clinic.held_calls.close()
 
 
