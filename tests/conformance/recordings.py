@@ -1,12 +1,14 @@
-"""The recordings to hold the mock against, and what may be changed in them by rule. None of them is in this repository.
+"""The recordings that the mock is compared with, and what may be changed in them by rule.
 
 The folder is `$REALTAPE_RECORDINGS`, or `../shared/recordings` beside the checkout; in it, one folder for each dialect.
+Where it is missing, the golden skeletons of this repository take its place.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import wave
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -17,7 +19,11 @@ from replay.cassette.conversation import Conversation, ConversationStep, Message
 from replay.formats import pydantic_ai
 
 FOLDER = Path(os.environ.get("REALTAPE_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
+GOLDEN = Path(__file__).parent / "golden"
 COMMITTED = "input_audio_buffer.committed"
+_CLIP = Path(__file__).parents[2] / "cassettes" / "voices" / "booking-1.wav"
+_PIECE_BYTES = 4800  # 100 ms of 24 kHz PCM16
+_SILENT_PIECES = 15  # enough for every recorded turn detection to find the end of a turn
 _LEAST_SOUND_BYTES = 480  # 10 ms of 24 kHz PCM16: no client sends less, a recorder that cuts keeps less
 
 
@@ -35,11 +41,20 @@ test_not_reproduced.py fails when the mock reproduces one: take its row out then
 """
 
 
+def recorded(dialect: str) -> list[Path]:
+    """The recordings of a dialect (`*`: of all) that the mock reproduces, by name. Empty if there are none here."""
+    files = sorted(FOLDER.glob(f"{dialect}/*.yaml"))
+    return [path for path in files if f"{path.parent.name}/{path.stem}" not in NOT_REPRODUCED]
+
+
+def golden(dialect: str) -> list[Path]:
+    """The golden skeletons of a dialect (`*`: of all), by name: see golden.py."""
+    return sorted(GOLDEN.glob(f"{dialect}/*.yaml"))
+
+
 def recordings(dialect: str) -> list[Path]:
-    """The files of a dialect that the mock reproduces, by name. Empty if there are none on this machine."""
-    return [
-        path for path in sorted((FOLDER / dialect).glob("*.yaml")) if f"{dialect}/{path.stem}" not in NOT_REPRODUCED
-    ]
+    """The recordings of a dialect; where there are none, their golden skeletons."""
+    return recorded(dialect) or golden(dialect)
 
 
 @cache
@@ -100,9 +115,22 @@ def _words(recording: Conversation) -> list[str]:
     return found
 
 
-def sound_of(recording: Conversation) -> list[Any]:
-    """The events that carry the client's audio."""
-    return [event for event in recording.sent() if is_audio(event)]
+@cache
+def voice() -> list[Any]:
+    """The audio events of a spoken turn: of the first xAI recording that has them whole, else of a clip kept here."""
+    whole = [path for path in recorded("xai") if is_spoken(read(path)) and is_whole(read(path))]
+    if whole:
+        return [event for event in read(whole[0]).sent() if is_audio(event)]
+    with wave.open(str(_CLIP)) as clip:
+        sound = clip.readframes(clip.getnframes()) + bytes(_PIECE_BYTES * _SILENT_PIECES)
+    pieces = (sound[at : at + _PIECE_BYTES] for at in range(0, len(sound), _PIECE_BYTES))
+    return [{"type": "input_audio_buffer.append", "audio": base64.b64encode(piece).decode()} for piece in pieces]
+
+
+def playable(path: Path) -> Conversation:
+    """The recording, with a voice where its sound was cut or left out."""
+    recording = read(path)
+    return recording if not is_spoken(recording) or is_whole(recording) else with_sound(recording, voice())
 
 
 def with_sound(recording: Conversation, sound: list[Any]) -> Conversation:

@@ -10,7 +10,6 @@ import asyncio
 import json
 import sys
 from base64 import b64decode
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,23 +20,12 @@ from replay.cassette.conversation import Conversation, Message
 from replay.diff.compare import compare, report
 from tests.conformance.driver import Drive, drive
 from tests.conformance.manual import with_manual_turns
-from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
+from tests.conformance.recordings import is_spoken, playable, read, recordings
 from tests.conformance.scenario import scenario_from
 
 XAI = recordings("xai")
 TYPED = [path for path in XAI if not is_spoken(read(path))]
 SPOKEN = [path for path in XAI if is_spoken(read(path))]
-WHOLE = [path for path in SPOKEN if is_whole(read(path))]
-
-
-def playable(path: Path) -> Conversation:
-    """The recording, with a voice where the recorder has cut it: that of the first recording that has one."""
-    recording = read(path)
-    if not is_spoken(recording) or is_whole(recording):
-        return recording
-    if not WHOLE:
-        pytest.skip("the sent audio is cut, and no recording here has it whole")
-    return with_sound(recording, sound_of(read(WHOLE[0])))
 
 
 async def on_mock(recording: Conversation, **settings: Any) -> Drive:
@@ -95,8 +83,6 @@ async def test_the_sound_of_an_answer_is_as_long_as_its_events_say(path):
 
 @pytest.mark.slow
 async def test_the_command_serves_what_the_library_serves(tmp_path):
-    if not TYPED:
-        pytest.skip("no recording of a typed conversation here")
     recording = min(map(read, TYPED), key=lambda each: len(each.steps))
     file = tmp_path / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario_from(recording), allow_unicode=True), encoding="utf-8")

@@ -10,16 +10,7 @@ from realtape import MockServer, Scenario
 from replay.cassette.conversation import UnreadableRecording
 from replay.diff.compare import compare, report
 from tests.conformance.driver import drive
-from tests.conformance.recordings import (
-    FOLDER,
-    NOT_REPRODUCED,
-    is_spoken,
-    is_whole,
-    read,
-    recordings,
-    sound_of,
-    with_sound,
-)
+from tests.conformance.recordings import FOLDER, NOT_REPRODUCED, playable
 from tests.conformance.scenario import scenario_from
 
 FAILURES = (AssertionError, ConnectionClosed, UnreadableRecording)
@@ -33,10 +24,7 @@ ROWS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 async def test_a_recording_of_what_is_not_served_yet(name: str):
-    recording = read(FOLDER / f"{name}.yaml")
-    whole = [path for path in recordings("xai") if is_spoken(read(path)) and is_whole(read(path))]
-    if is_spoken(recording) and not is_whole(recording):
-        recording = with_sound(recording, sound_of(read(whole[0])))
+    recording = playable(FOLDER / f"{name}.yaml")
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
     async with MockServer(scenario, dialect=name.split("/")[0], pacing="burst", voice="tone") as mock:
         driven = await drive(recording, mock.ws_url, mock.api_key)

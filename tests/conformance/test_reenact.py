@@ -19,27 +19,16 @@ from replay.diff.compare import compare, report
 from replay.playback.verbatim import ALLOWED
 from replay.report.as_scenario import scenario, written
 from tests.conformance.driver import Drive, drive
-from tests.conformance.recordings import is_spoken, is_whole, read, recordings, sound_of, with_sound
+from tests.conformance.recordings import playable, recordings
 from tests.replay.taping import HEADER
 
 ALL = [path for service in ALIASES for path in recordings(service)]
-WHOLE = [path for path in ALL if is_spoken(read(path)) and is_whole(read(path))]
 
 pytestmark = pytest.mark.slow
 
 
 def name(path: Path) -> str:
     return f"{path.parent.name}-{path.stem}"
-
-
-def playable(path: Path) -> Conversation:
-    """The recording, with a voice where the recorder has cut it."""
-    recording = read(path)
-    if not is_spoken(recording) or is_whole(recording):
-        return recording
-    if not WHOLE:
-        pytest.skip("the sent audio is cut, and no recording here has it whole")
-    return with_sound(recording, sound_of(read(WHOLE[0])))
 
 
 def cassette(recording: Conversation, service: str, path: Path) -> Path:
