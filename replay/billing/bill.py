@@ -18,6 +18,7 @@ from typing import Any
 from replay.billing import meter as spending
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Line, Recording
+from replay.cassette.records import service_of_model
 
 
 class NoPrice(ValueError):
@@ -110,7 +111,7 @@ def _service(recording: Recording) -> str:
     for event in recording.received():
         session = event.get("session")
         if isinstance(session, dict) and isinstance(session.get("model"), str):
-            return {"grok": "xai", "gpt-": "openai"}.get(session["model"][:4], "unknown")
+            return service_of_model(session["model"])
     return "unknown"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from replay.cassette.json_text import Event
@@ -42,3 +44,9 @@ def number_at(value: object, *keys: str) -> float | None:
 def objects(value: object) -> list[Event]:
     """The objects of a list; an empty list for any other value."""
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+@lru_cache(maxsize=256)
+def path_pattern(pattern: str) -> re.Pattern[str]:
+    """A regular expression for paths and event types, in which `*` stands for any text."""
+    return re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)

@@ -81,6 +81,11 @@ class StrippedMessage:
     kind: Literal["text", "binary"]
     parts: tuple[bytes | StrippedAudio, ...]
 
+    @property
+    def rest(self) -> bytes:
+        """The bytes around the audio, as one text."""
+        return b"".join(part for part in self.parts if isinstance(part, bytes))
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -144,3 +149,14 @@ def provable_origin(url: str) -> Origin:
         return "mock"
     vendor = any(host == known or host.endswith(f".{known}") for known in ("api.x.ai", "api.openai.com"))
     return "live" if vendor and parts.scheme == "wss" else "mock"
+
+
+def public_address(url: str) -> str:
+    """The address without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def service_of_model(model: str) -> Literal["xai", "openai", "unknown"]:
+    """The service that a model belongs to, by its name."""
+    return "xai" if model.startswith("grok") else "openai" if model.startswith("gpt-") else "unknown"

@@ -258,7 +258,7 @@ class Scrubber:
         """Checked as one text, with nothing in the places of audio. A hit that reaches across such a place cannot be
         removed.
         """
-        whole = b"".join(part for part in outline.parts if isinstance(part, bytes)).decode("latin-1")
+        whole = outline.rest.decode("latin-1")
         hits = list(self._hits(whole, _DEEPEST))
         parts: list[bytes | StrippedAudio] = []
         done = 0

@@ -16,7 +16,7 @@ import click
 from replay.billing.meter import prices
 from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.recording import Recording
-from replay.cassette.records import Header, Record, provable_origin
+from replay.cassette.records import Header, Record, provable_origin, public_address
 from replay.cassette.scrub import Scrubber, known_keys
 from replay.cli.files import FILE, read
 from replay.cli.usage import LOOPBACK, Unusable
@@ -98,13 +98,12 @@ async def _replayed(
 
 def _header(recording: Recording, url: str, at: datetime) -> Header:
     parts = urlsplit(url)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     requested = next((line.request.target for line in recording.lines if line.request is not None), "")
     pairs = (pair.partition("=") for query in (parts.query, requested.partition("?")[2]) for pair in query.split("&"))
     model = next((value for name, _, value in pairs if name == "model"), None)
     return Header(
         provable_origin(url),
-        shown,
+        public_address(url),
         recording.dialect,
         model,
         at.isoformat(timespec="seconds"),

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from replay.cassette.json_text import Event, normalized_json
+from replay.cassette.json_values import path_pattern
 from replay.diff import audio_runs as runs
 from replay.diff.placeholders import Placeholder, id_shape, json_type
 
@@ -207,8 +208,4 @@ def _rule(kind: str, path: str) -> Rule:
     return echo
 
 
-def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)
-
-
-_COMPILED = tuple((_glob(event), _glob(path), rule) for event, path, rule in VOLATILE)
+_COMPILED = tuple((path_pattern(event), path_pattern(path), rule) for event, path, rule in VOLATILE)

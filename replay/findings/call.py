@@ -401,11 +401,6 @@ def _commit(call: CallState, step: CallStep) -> None:
     call.audio.taken()
 
 
-def _clear(call: CallState, step: CallStep) -> None:
-    call.new_inputs += 1
-    call.audio.taken()
-
-
 def _speech(call: CallState, step: CallStep) -> None:
     call.speech_at = step.at
     call.plays_until = min(call.plays_until, step.at)
@@ -416,7 +411,7 @@ def _stopped(call: CallState, step: CallStep) -> None:
     call.stopped = (step.at, number_at(step.event, "audio_end_ms") or 0.0)
 
 
-def _committed(call: CallState, step: CallStep) -> None:
+def _buffer_taken(call: CallState, step: CallStep) -> None:
     call.new_inputs += 1
     call.audio.taken()
 
@@ -451,7 +446,7 @@ _SENT: dict[str, Fold] = {
     "response.cancel": _silenced,
     "conversation.item.truncate": _silenced,
     **dict.fromkeys(COMMITS, _commit),
-    "input_audio_buffer.clear": _clear,
+    "input_audio_buffer.clear": _buffer_taken,
 }
 _RECEIVED: dict[str, Fold] = {
     "session.created": _created,
@@ -463,7 +458,7 @@ _RECEIVED: dict[str, Fold] = {
     "response.done": _done,
     "input_audio_buffer.speech_started": _speech,
     "input_audio_buffer.speech_stopped": _stopped,
-    "input_audio_buffer.committed": _committed,
+    "input_audio_buffer.committed": _buffer_taken,
     f"{_TRANSCRIPTS}.updated": _transcript,
     f"{_TRANSCRIPTS}.completed": _transcript,
     "error": _error,

@@ -21,7 +21,7 @@ from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import event_in
 from replay.cassette.recording import UNTIMED_US, Recording, connections
-from replay.cassette.records import Header, Origin, Record, Request, Response, Way
+from replay.cassette.records import Header, Origin, Record, Request, Response, Way, service_of_model
 from replay.formats import har, jsonl, pydantic_ai
 from replay.formats.tape import MOST_BYTES, Tape
 
@@ -163,7 +163,7 @@ def _handshake(connection: int, records: list[Record]) -> list[Record]:
 
 def _header(url: str, origin: Origin, at: datetime, tool: str, records: list[Record]) -> Header:
     model = next((name for record in records if (name := _model(record)) is not None), None)
-    dialect = {"grok": "xai", "gpt-": "openai"}.get((model or "")[:4], "unknown")
+    dialect: str = service_of_model(model or "")
     host = urlsplit(url).hostname or ""
     for name, known in _URLS.items():
         if host == urlsplit(known).hostname:

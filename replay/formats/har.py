@@ -21,7 +21,7 @@ from typing_extensions import assert_never
 
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Dropped, Header, Headers, Record, Request, Response, StrippedMessage
+from replay.cassette.records import Dropped, Header, Headers, Record, Request, Response, StrippedMessage, public_address
 from replay.cassette.strip_audio import restore_audio
 from replay.formats.tape import MOST_BYTES, MOST_RECORDS
 
@@ -74,7 +74,7 @@ def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]
         if len(records) > MOST_RECORDS:
             raise UnreadableRecording(f"{source}: more than {MOST_RECORDS} messages; export fewer entries")
     records.sort(key=lambda record: record.at_us)
-    return _without_query(sockets[0].url), sockets[0].opened, records, records[-1].at_us
+    return public_address(sockets[0].url), sockets[0].opened, records, records[-1].at_us
 
 
 def document(header: Header, records: Iterable[Record], version: str) -> dict[str, Any]:
@@ -153,11 +153,6 @@ def _headers(half: dict[str, Any]) -> Headers:
     """Without the pseudo-headers of HTTP/2 (`:path`)."""
     pairs = ((str(pair["name"]), str(pair["value"])) for pair in half.get("headers") or [])
     return tuple(pair for pair in pairs if not pair[0].startswith(":"))
-
-
-def _without_query(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _isoformat(text: str) -> str:

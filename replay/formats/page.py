@@ -13,7 +13,7 @@ from datetime import date
 from hashlib import sha256
 from html import escape
 
-from replay.billing.bill import NoPrice, bill
+from replay.billing.bill import Bill, NoPrice, bill
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Way
 from replay.report.soundtrack import Soundtrack, TooLong, sides, soundtrack
@@ -31,6 +31,7 @@ _NAMES: dict[Way, str] = {"sent": "caller", "received": "service"}
 def render(header: Header, recording: Recording, *, title: str) -> str:
     """The page. Its size follows the length of the call, not the size of its audio."""
     transcript, sound = transcript_of(recording), soundtrack(recording)
+    cost = _bill(header, recording)
     seconds = max([transcript.seconds, 1.0, *(piece.end_s for piece in sound.pieces)])
     digest = b64encode(sha256(_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -39,27 +40,27 @@ def render(header: Header, recording: Recording, *, title: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-        _head(header, recording, transcript, title, seconds),
-        *_cards(header, recording, transcript, sound),
+        _head(header, title, seconds),
+        *_cards(cost, recording, transcript, sound),
         "<section><h2>The call</h2>",
         *_timeline(transcript, sound, seconds, "outline" if header.audio == "outline" else ""),
         "</section><section><h2>What was said</h2>",
         *_transcript(transcript),
         "</section>",
-        *_cost(header, recording),
+        *_cost(cost),
         "</body></html>",
     ]
     return "\n".join(parts)
 
 
-def _head(header: Header, recording: Recording, transcript: Transcript, title: str, seconds: float) -> str:
+def _head(header: Header, title: str, seconds: float) -> str:
     facts = (header.model or "unknown model", header.dialect, header.recorded_at, _clock(seconds), header.tool)
     text = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
     badge = f'<b class="origin {header.origin}">{header.origin}</b>'
     return f'<header><h1>{escape(title)} {badge}</h1><p class="facts">{text}</p></header>'
 
 
-def _cards(header: Header, recording: Recording, transcript: Transcript, sound: Soundtrack) -> Iterator[str]:
+def _cards(cost: Bill | str, recording: Recording, transcript: Transcript, sound: Soundtrack) -> Iterator[str]:
     waits = [
         1000 * (response.first_s - response.requested_s)
         for response in transcript.responses
@@ -67,7 +68,7 @@ def _cards(header: Header, recording: Recording, transcript: Transcript, sound: 
     ]
     spoke = dict(sides(sound))
     figures = [
-        ("cost", _total(header, recording)),
+        ("cost", "–" if isinstance(cost, str) else f"${cost.usd:.4f}"),
         ("user audio", f"{spoke['sent']:.1f} s"),
         ("service audio", f"{spoke['received']:.1f} s"),
         ("responses", str(len(transcript.responses))),
@@ -199,19 +200,18 @@ def _call(call: CalledTool) -> str:
     return f"<div><b>{escape(call.name)}</b><pre>{escape(pretty(call.arguments))}</pre>{result}</div>"
 
 
-def _total(header: Header, recording: Recording) -> str:
+def _bill(header: Header, recording: Recording) -> Bill | str:
+    """The bill, or why there is none."""
     try:
-        return f"${bill(recording, date.fromisoformat(header.recorded_at[:10])).usd:.4f}"
-    except (NoPrice, ValueError):
-        return "–"
-
-
-def _cost(header: Header, recording: Recording) -> Iterator[str]:
-    yield "<section><h2>Cost</h2>"
-    try:
-        found = bill(recording, date.fromisoformat(header.recorded_at[:10]))
+        return bill(recording, date.fromisoformat(header.recorded_at[:10]))
     except (NoPrice, ValueError) as unknown:
-        yield f"<p>{escape(str(unknown))}</p></section>"
+        return str(unknown)
+
+
+def _cost(found: Bill | str) -> Iterator[str]:
+    yield "<section><h2>Cost</h2>"
+    if isinstance(found, str):
+        yield f"<p>{escape(found)}</p></section>"
         return
     yield "<table><thead><tr><th>item</th><th>quantity</th><th>USD</th></tr></thead><tbody>"
     for entry in found.entries:

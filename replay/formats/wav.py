@@ -12,7 +12,7 @@ from pathlib import Path
 
 from replay.cassette import g711
 from replay.cassette.recording import Recording
-from replay.report.soundtrack import RATE, Piece, Soundtrack, soundtrack
+from replay.report.soundtrack import RATE, Soundtrack, soundtrack
 
 CALL = "call.wav"
 
@@ -24,12 +24,8 @@ def write(recording: Recording, folder: Path) -> list[Path]:
     written = [_write_call(found, folder / CALL)]
     for number, turn in enumerate(found.turns, start=1):
         who = "caller" if turn.side == "sent" else "service"
-        written.append(_write_turn(turn, folder / f"turn-{number:02}-{who}.wav"))
+        written.append(_write(folder / f"turn-{number:02}-{who}.wav", 1, turn.rate, turn.samples))
     return written
-
-
-def _write_turn(turn: Piece, path: Path) -> Path:
-    return _write(path, 1, turn.rate, turn.samples)
 
 
 def _write_call(found: Soundtrack, path: Path) -> Path:

@@ -26,7 +26,7 @@ from replay.billing.meter import Meter, Prices
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Line, Moment, Recording
-from replay.cassette.records import Content, Record, Request, Response, Way
+from replay.cassette.records import Content, Record, Request, Response, Way, public_address
 from replay.diff.compare import Difference, compare
 from replay.playback.id_map import IdMap
 
@@ -148,7 +148,7 @@ class ClientDriver:
 
     async def _one_line(self, number: int, line: Line) -> None:
         url = self._address(line)
-        target = urlunsplit(("", "", *urlsplit(url)[2:4], ""))
+        shown, target = public_address(url), urlunsplit(("", "", *urlsplit(url)[2:4], ""))
         self._note(number, "sent", Request("GET", target, (("authorization", f"Bearer {self._api_key}"),)))
         try:
             socket = await connect(
@@ -161,9 +161,9 @@ class ClientDriver:
         except InvalidStatus as refused:
             status = refused.response.status_code
             self._note(number, "received", Response(status, (), bytes(refused.response.body or b"")))
-            raise CannotReplay(f"{_shown(url)} refused connection {number} with HTTP {status}; check the key") from None
+            raise CannotReplay(f"{shown} refused connection {number} with HTTP {status}; check the key") from None
         except (OSError, WebSocketException, asyncio.TimeoutError) as problem:
-            raise CannotReplay(f"cannot reach {_shown(url)} ({type(problem).__name__}); start that server") from problem
+            raise CannotReplay(f"cannot reach {shown} ({type(problem).__name__}); start that server") from problem
         self._note(number, "received", Response(101, ()))
         self._ids.next_connection()
         async with socket:
@@ -455,11 +455,6 @@ def _guessed_query(line: Line) -> list[tuple[str, str]]:
 def _close_received(socket: ClientConnection) -> Close | Reset:
     code, reason = socket.close_code, socket.close_reason
     return Reset() if code is None or code == 1006 else Close(code, reason or "")
-
-
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def records_into(write: Callable[[Record], None], now_us: Callable[[], int]) -> Note:

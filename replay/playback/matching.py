@@ -6,16 +6,14 @@ consistently. verbatim.py plays the recording.
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
 from replay.cassette.json_text import Event, normalized_json
-from replay.cassette.json_values import text_at, value_at
+from replay.cassette.json_values import path_pattern, text_at, value_at
 from replay.cassette.opus import packet_ms
 from replay.cassette.recording import Moment
 
@@ -125,8 +123,9 @@ def field_differences(
     kind = recorded.get("type")
     if kind != live.get("type"):
         return [FieldDifference("type", kind, live.get("type", ABSENT))]
-    places = [place for event, place in free if _glob(event).fullmatch(str(kind))]
-    return [each for each in _walk(recorded, live, "", "", ids) if not _any(places, each.path)]
+    places = [path_pattern(place) for event, place in free if path_pattern(event).fullmatch(str(kind))]
+    differences = _walk(recorded, live, "", "", ids)
+    return [each for each in differences if not any(place.fullmatch(each.path) for place in places)]
 
 
 def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iterator[FieldDifference]:
@@ -144,15 +143,6 @@ def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iter
     elif recorded != live or isinstance(recorded, bool) is not isinstance(live, bool):
         if key not in _JSON or normalized_json(recorded) != normalized_json(live):
             yield FieldDifference(path, recorded, live)
-
-
-def _any(places: Sequence[str], path: str) -> bool:
-    return any(_glob(place).fullmatch(path) for place in places)
-
-
-@lru_cache(maxsize=256)
-def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)
 
 
 _BYTES_PER_S = {"audio/pcmu": 8000, "audio/pcma": 8000, "g711_ulaw": 8000, "g711_alaw": 8000}

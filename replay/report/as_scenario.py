@@ -60,12 +60,9 @@ def _ordered(rule: Rule, exchange: Exchange) -> Rule:
 
     The n-th spoken turn takes the n-th `heard` of the file, so turns without a transcript are written too.
     """
+    reply = [written for step in exchange.steps if (written := _step(step)) is not None]
     heard = " ".join(transcript or UNINTELLIGIBLE for transcript in exchange.heard)
-    return {**rule, **({"heard": heard} if heard else {}), "reply": _reply(exchange.steps)}
-
-
-def _reply(steps: Sequence[ResponseStep]) -> list[dict[str, Any]]:
-    return [written for step in steps if (written := _step(step)) is not None]
+    return {**rule, **({"heard": heard} if heard else {}), "reply": reply}
 
 
 def _step(step: ResponseStep) -> dict[str, Any] | None:

@@ -101,15 +101,12 @@ def _described(content: Content) -> tuple[str, int, str]:
             head = parts[0] if parts and isinstance(parts[0], bytes) else b""
             sound = sum(part.length for part in parts if isinstance(part, StrippedAudio))
             size = sum(len(part) if isinstance(part, bytes) else part.length for part in parts)
-            return _outlined_type(parts) if head else "(binary)", size, f"{sound} bytes of audio left out"
+            kind = json_text.event_type(content.rest) or "(text)"
+            return kind if head else "(binary)", size, f"{sound} bytes of audio left out"
         case Dropped(what, size, reason):
             return "(dropped)", size, f"{what}: {reason}"
         case _:
             assert_never(content)
-
-
-def _outlined_type(parts: tuple[bytes | StrippedAudio, ...]) -> str:
-    return json_text.event_type(b"".join(part for part in parts if isinstance(part, bytes))) or "(text)"
 
 
 def _brief(data: bytes) -> str:
@@ -196,7 +193,7 @@ class _Order:
     def _event(self, responses: dict[str, bool], message: Text | Binary | StrippedMessage) -> Iterator[str]:
         if isinstance(message, Binary) or (isinstance(message, StrippedMessage) and message.kind == "binary"):
             return
-        data = message.data if isinstance(message, Text) else _without_sound(message)
+        data = message.data if isinstance(message, Text) else message.rest
         match json_text.event_type(data):
             case "response.created":
                 responses[_id(data)] = True
@@ -211,10 +208,6 @@ class _Order:
         for connection, is_open in self._open.items():
             if is_open:
                 yield f"connection {connection} has no end, neither a close nor a reset"
-
-
-def _without_sound(outline: StrippedMessage) -> bytes:
-    return b"".join(part for part in outline.parts if isinstance(part, bytes))
 
 
 def _id(data: bytes) -> str:

@@ -204,17 +204,17 @@ def _placed(sheet: _Sheet, marks: Sequence[Mark], top: float, widest: float) -> 
             left = min(x - 9, WIDTH - _RIGHT) - wide if len(lines) == 1 else WIDTH - _RIGHT - wide
         span = (min(x - 6, left) - 6, max(x + 6, left + wide) + 6)
         first = 0
-        while any(_meet(span, other) for line in taken[first : first + len(lines)] for other in line):
+        while any(
+            span[0] < right and left_end < span[1]
+            for line in taken[first : first + len(lines)]
+            for left_end, right in line
+        ):
             first += 1
         taken.extend([] for _ in range(first + len(lines) - len(taken)))
         for line in taken[first : first + len(lines)]:
             line.append(span)
         labels.append(_Label(mark, x, left, top + first * _LINE_PX, lines))
     return tuple(labels)
-
-
-def _meet(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
 
 
 def _wrapped(sheet: _Sheet, text: str, widest: float) -> tuple[str, ...]:

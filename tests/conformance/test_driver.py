@@ -16,7 +16,7 @@ from replay.diff.compare import compare
 from replay.formats import pydantic_ai
 from tests.conformance.driver import drive
 from tests.conformance.scenario import scenario_from
-from tests.replay.planting import renamed
+from tests.replay.planted_faults import renamed
 
 CALL = ("response.created", "response.function_call_arguments.done")
 TALK = pydantic_ai.read(Path(__file__).parents[1] / "replay" / "talk.yaml")

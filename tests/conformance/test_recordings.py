@@ -10,7 +10,7 @@ import pytest
 from replay.cassette.conversation import Conversation
 from replay.diff.compare import compare, report
 from tests.conformance.recordings import anonymous, read, recordings
-from tests.replay.planting import FAULTS
+from tests.replay.planted_faults import FAULTS
 
 XAI = recordings("xai")
 ALL = [*XAI, *recordings("openai")]

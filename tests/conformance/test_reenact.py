@@ -20,7 +20,7 @@ from replay.playback.verbatim import ALLOWED
 from replay.report.as_scenario import scenario, written
 from tests.conformance.driver import Drive, drive
 from tests.conformance.recordings import playable, recordings
-from tests.replay.taping import HEADER
+from tests.replay.recordings import HEADER
 
 ALL = [path for service in ALIASES for path in recordings(service)]
 

@@ -15,7 +15,7 @@ from replay.cassette.content import recorded_conversations
 from replay.cassette.recording import Line, Recording
 from replay.formats import pydantic_ai
 from tests.mockserver.talk import Talk
-from tests.replay.taping import Told, line
+from tests.replay.recordings import Told, line
 
 TALK = Recording.of(pydantic_ai.read(Path(__file__).parents[2] / "replay" / "talk.yaml"))
 SOUND = (np.sin(np.arange(48_000) / 20) * 9000).astype("<i2")

@@ -29,7 +29,7 @@ from replay.cassette.records import Record, Request, Response
 from replay.cassette.strip_audio import strip_audio
 from replay.diff.compare import compare, report
 from replay.playback.library import EmptyLibrary
-from tests.replay.taping import HEADER, taped, typed
+from tests.replay.recordings import HEADER, taped, typed
 
 BOOKING = Scenario(
     sequence=[

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from replay.diff.compare import Difference, compare, report
 from replay.diff.placeholders import ABSENT
 from replay.formats import pydantic_ai
-from tests.replay.planting import FAULTS, Events, renamed
+from tests.replay.planted_faults import FAULTS, Events, renamed
 
 TALK: Any = pydantic_ai.read(Path(__file__).parents[1].joinpath("talk.yaml")).received()
 

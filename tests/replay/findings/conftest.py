@@ -1,4 +1,4 @@
-"""Stories keep to what talks keep to."""
+"""Watched calls are held to the same checks as other talks with the mock."""
 
 from __future__ import annotations
 

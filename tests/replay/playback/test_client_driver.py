@@ -99,7 +99,7 @@ def test_another_answer_is_drift_and_a_call_that_does_not_come_leaves_its_result
     outcome, mock, _ = drive("booking", silent, patience_s=2.0)
     assert not outcome.same
     assert outcome.drift()
-    assert any("its call did not come" in told for told in outcome.overdue)
+    assert any("its call did not arrive" in told for told in outcome.overdue)
     assert mock.sessions[0].received("conversation.item.create") == []
 
 

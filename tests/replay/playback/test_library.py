@@ -12,7 +12,7 @@ from replay.cassette.frames import Text
 from replay.cassette.recording import Line, message
 from replay.playback.library import PATIENCE_S, Beginning, Candidate, Chooser, Distance, beginning, distance, nearest
 from replay.playback.verbatim import Player, track
-from tests.replay.taping import Told, line, sound, typed
+from tests.replay.recordings import Told, line, sound, typed
 
 
 def update(text: str) -> dict[str, Any]:

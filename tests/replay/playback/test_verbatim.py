@@ -16,7 +16,7 @@ from replay.cassette.recording import Line, Recording, message
 from replay.formats import pydantic_ai
 from replay.playback.matching import SoundClock
 from replay.playback.verbatim import Mismatch, Player, track
-from tests.replay.taping import line, sound, typed
+from tests.replay.recordings import line, sound, typed
 
 TALK = Recording.of(pydantic_ai.read(Path(__file__).parents[1].joinpath("talk.yaml"))).lines[0]
 

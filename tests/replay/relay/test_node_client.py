@@ -20,7 +20,7 @@ from replay.cassette.records import Request
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 from tests.clients.conftest import node_folder as node_folder
-from tests.replay.taping import typed
+from tests.replay.recordings import typed
 
 pytestmark = pytest.mark.slow
 

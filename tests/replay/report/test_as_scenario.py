@@ -17,7 +17,7 @@ from realtape import Scenario, main
 from replay.cassette.recording import Recording
 from replay.formats.detect import read_recording
 from replay.report.as_scenario import scenario, written
-from tests.replay.taping import Told, line, typed
+from tests.replay.recordings import Told, line, typed
 
 TALK = Path(__file__).parents[1].joinpath("talk.yaml")
 

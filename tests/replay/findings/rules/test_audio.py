@@ -9,7 +9,7 @@ from replay.cassette.records import StrippedAudio
 from replay.cassette.strip_audio import tone
 from replay.findings.encodings import likely_encoding
 from tests.mockserver.talk import TONE
-from tests.replay.findings.stories import DIALECTS, Story, story
+from tests.replay.findings.watched_calls import DIALECTS, WatchedCall, watched_call
 
 both = pytest.mark.parametrize("dialect", DIALECTS)
 VOICE = TONE.speak("I would like a dental cleaning on the sixth of July, please.").samples
@@ -17,7 +17,7 @@ AT_8K = VOICE[::3]
 MANUAL: dict[str, object] = {"turn_detection": None}
 
 
-def sent(call: Story, data: bytes, size: int = 4800, every: float = 0.1) -> None:
+def sent(call: WatchedCall, data: bytes, size: int = 4800, every: float = 0.1) -> None:
     """Bytes as a microphone sends them."""
     for at in range(0, len(data), size):
         call.send("input_audio_buffer.append", audio=pybase64.b64encode_as_string(data[at : at + size]))
@@ -44,7 +44,7 @@ WRONG = {
 @both
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_no_pcm_of_one_channel_is_found(dialect: str, what: str):
-    with story(dialect, update=MANUAL) as call:
+    with watched_call(dialect, update=MANUAL) as call:
         sent(call, WRONG[what])
     found = [each for each in call.findings if each.rule == "audio-format"]
     assert len(found) == 1
@@ -54,7 +54,7 @@ def test_what_is_no_pcm_of_one_channel_is_found(dialect: str, what: str):
 @both
 def test_pcm_that_was_declared_as_mu_law_is_found(dialect: str):
     form = {"input": {"format": {"type": "audio/pcmu"}}}
-    with story(dialect, update={"audio": form, **MANUAL}) as call:
+    with watched_call(dialect, update={"audio": form, **MANUAL}) as call:
         sent(call, VOICE.astype("<i2").tobytes(), size=800)
     assert "the audio is PCM16" in next(each.message for each in call.findings if each.rule == "audio-format")
 
@@ -62,7 +62,7 @@ def test_pcm_that_was_declared_as_mu_law_is_found(dialect: str):
 @both
 @pytest.mark.parametrize(("type", "coded"), [("audio/pcmu", mu_law), ("audio/pcma", a_law)])
 def test_what_is_as_declared_is_fine(dialect: str, type: str, coded: object):
-    with story(dialect, update={"audio": {"input": {"format": {"type": type}}}, **MANUAL}) as call:
+    with watched_call(dialect, update={"audio": {"input": {"format": {"type": type}}}, **MANUAL}) as call:
         sent(call, coded(AT_8K), size=800)  # type: ignore[operator]
     assert call.rules == []
 
@@ -97,13 +97,13 @@ def test_one_channel_of_two_that_is_silent_is_stereo():
 
 
 def test_a_wav_file_with_its_header_is_found():
-    with story("xai", update=MANUAL) as call:
+    with watched_call("xai", update=MANUAL) as call:
         sent(call, b"RIFF" + bytes(40) + VOICE.tobytes())
     assert [each.message[:40] for each in call.findings] == ["the audio begins as a WAV file does: its"]
 
 
 def test_half_samples_are_found():
-    with story("openai", update=MANUAL) as call:
+    with watched_call("openai", update=MANUAL) as call:
         sent(call, VOICE.tobytes(), size=4801)
     (found,) = [each for each in call.findings if each.rule == "odd-audio-bytes"]
     assert "odd number of bytes" in found.message
@@ -112,7 +112,7 @@ def test_half_samples_are_found():
 @both
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 def test_a_microphone_at_another_rate_is_known_by_its_pace(dialect: str, rate: int):
-    with story(dialect, update=MANUAL) as call:
+    with watched_call(dialect, update=MANUAL) as call:
         sent(call, bytes(2 * rate * 8), size=rate // 10 * 2)
         (found,) = [each for each in call.findings if each.rule == "audio-rate"]
     assert f"recorded at {rate} Hz" in found.message and "24000 Hz are declared" in found.message
@@ -120,20 +120,20 @@ def test_a_microphone_at_another_rate_is_known_by_its_pace(dialect: str, rate: i
 
 @both
 def test_a_microphone_at_the_declared_rate_is_fine(dialect: str):
-    with story(dialect, update=MANUAL) as call:
+    with watched_call(dialect, update=MANUAL) as call:
         sent(call, np.tile(VOICE, 8).tobytes())
     assert call.rules == []
 
 
 @pytest.mark.parametrize("every", [0.095, 0.105, 0.11])
 def test_a_microphone_whose_timer_is_a_little_off_is_fine(every: float):
-    with story("xai", update=MANUAL) as call:
+    with watched_call("xai", update=MANUAL) as call:
         sent(call, np.tile(VOICE, 8).tobytes(), every=every)
     assert call.rules == []
 
 
 def test_a_file_that_is_pushed_at_once_is_fine():
-    with story("xai", update=MANUAL) as call:
+    with watched_call("xai", update=MANUAL) as call:
         sent(call, np.tile(VOICE, 8).tobytes(), every=0.0)
     assert call.rules == []
 
@@ -149,7 +149,7 @@ def test_a_file_that_is_pushed_at_once_is_fine():
 @pytest.mark.parametrize("slash", ["/", "\\/"])
 def test_sound_is_measured_however_the_client_writes_its_json(form: str, slash: str):
     coded = pybase64.b64encode_as_string(VOICE.tobytes()[:48_000])
-    with story("xai", update=MANUAL) as call:
+    with watched_call("xai", update=MANUAL) as call:
         call.send_raw(form.format("input_audio_buffer.append", coded.replace("/", slash)))
         assert call.watch is not None
         sound = call.watch.call.audio

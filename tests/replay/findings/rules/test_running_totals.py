@@ -6,7 +6,7 @@ from replay.cassette.frames import Text
 from replay.findings import Levels
 from replay.findings.call import Handshake
 from replay.findings.watch import Watch, Watcher
-from tests.replay.findings.stories import DIALECTS
+from tests.replay.findings.watched_calls import DIALECTS
 
 SPOKEN = "conversation.item.input_audio_transcription"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.mockserver.talk import TONE
-from tests.replay.findings.stories import DIALECTS, calling, story
+from tests.replay.findings.watched_calls import DIALECTS, calling, watched_call
 
 both = pytest.mark.parametrize("dialect", DIALECTS)
 VAD: dict[str, object] = {"turn_detection": {"type": "server_vad", "silence_duration_ms": 600}}
@@ -13,7 +13,7 @@ VOICE = TONE.speak("Hello, is anybody there?").samples
 
 @both
 def test_audio_before_the_configuration_is_found(dialect: str):
-    with story(dialect) as call:
+    with watched_call(dialect) as call:
         call.speak_in_time(VOICE[:7200])
         call.configure(**VAD)
         call.rest()
@@ -25,20 +25,20 @@ def test_audio_before_the_configuration_is_found(dialect: str):
 
 @both
 def test_audio_after_the_configuration_is_fine(dialect: str):
-    with story(dialect, update=VAD) as call:
+    with watched_call(dialect, update=VAD) as call:
         call.speak_in_time(VOICE[:7200])
         call.configure(instructions="Be brief.")
     assert call.rules == []
 
 
 def test_audio_without_any_configuration_is_heard_by_nobody_at_xai():
-    with story("xai") as call:
+    with watched_call("xai") as call:
         call.speak_in_time(np.tile(VOICE, 2))
     assert call.rules == ["audio-before-configuration"]
 
 
 def test_openai_listens_for_turns_from_the_start():
-    with story("openai") as call:
+    with watched_call("openai") as call:
         call.speak_in_time(np.concatenate([VOICE, np.zeros(24_000, np.int16)]))
         call.rest()
     assert call.rules == []
@@ -61,7 +61,7 @@ def test_openai_listens_for_turns_from_the_start():
 def test_an_unknown_field_is_found_with_the_nearest_name(
     dialect: str, session: dict[str, object], path: str, near: str
 ):
-    with story(dialect, update=session) as call:
+    with watched_call(dialect, update=session) as call:
         call.of("error")
     (found,) = call.findings
     assert found.rule == "unknown-field"
@@ -73,7 +73,7 @@ def test_the_fields_that_a_service_knows_are_fine(dialect: str):
     form = {"type": "audio/pcm", "rate": 24_000}
     audio = {"input": {"format": form, "transcription": None}, "output": {"format": form, "speed": 1.1}}
     tools = [{"type": "function", "name": "look", "description": "", "parameters": {"type": "object"}}]
-    with story(dialect, update={"instructions": "Be brief.", "tools": tools, "audio": audio, **VAD}) as call:
+    with watched_call(dialect, update={"instructions": "Be brief.", "tools": tools, "audio": audio, **VAD}) as call:
         pass
     assert call.rules == []
 
@@ -89,7 +89,7 @@ def test_the_fields_that_a_service_knows_are_fine(dialect: str):
     ],
 )
 def test_a_field_that_xai_takes_and_does_not_apply_is_remarked(session: dict[str, object], path: str):
-    with story("xai", update=session) as call:
+    with watched_call("xai", update=session) as call:
         pass
     (found,) = call.findings
     assert (found.rule, found.level) == ("ignored-field", "warn")
@@ -98,14 +98,16 @@ def test_a_field_that_xai_takes_and_does_not_apply_is_remarked(session: dict[str
 
 def test_what_asks_for_nothing_is_not_remarked():
     session = {"type": "realtime", "modalities": ["audio"], "tool_choice": "auto", "max_output_tokens": None}
-    with story("xai", update={**session, "turn_detection": {"type": "server_vad", "create_response": True}}) as call:
+    with watched_call(
+        "xai", update={**session, "turn_detection": {"type": "server_vad", "create_response": True}}
+    ) as call:
         pass
     assert call.rules == []
 
 
 @both
 def test_a_refused_configuration_that_is_ignored_is_found(dialect: str):
-    with story(dialect, update={"instructions": 7}) as call:
+    with watched_call(dialect, update={"instructions": 7}) as call:
         call.of("error")
         call.wait(0.2)
         call.say("Hello.")
@@ -117,7 +119,7 @@ def test_a_refused_configuration_that_is_ignored_is_found(dialect: str):
 
 @both
 def test_a_refused_configuration_that_is_mended_is_fine(dialect: str):
-    with story(dialect, update={"instructions": 7}) as call:
+    with watched_call(dialect, update={"instructions": 7}) as call:
         call.of("error")
         call.wait(0.2)
         call.configure(instructions="Be brief.")
@@ -128,7 +130,7 @@ def test_a_refused_configuration_that_is_mended_is_fine(dialect: str):
 
 @both
 def test_an_error_about_something_else_does_not_refuse_the_configuration(dialect: str):
-    with story(dialect, calling()) as call:
+    with watched_call(dialect, calling()) as call:
         call.send("response.cancel")
         call.of("error")
         call.wait(0.2)
@@ -140,7 +142,7 @@ def test_an_error_about_something_else_does_not_refuse_the_configuration(dialect
 
 @both
 def test_the_same_refusal_three_times_is_found(dialect: str):
-    with story(dialect) as call:
+    with watched_call(dialect) as call:
         for _ in range(4):
             call.send("conversation.item.delete", item_id="nowhere") if dialect == "openai" else call.send("no.event")
             call.wait(1.0)
@@ -150,7 +152,7 @@ def test_the_same_refusal_three_times_is_found(dialect: str):
 
 
 def test_a_cancel_that_comes_too_late_is_no_mistake():
-    with story("xai") as call:
+    with watched_call("xai") as call:
         for _ in range(4):
             call.send("response.cancel")
         call.of("error")
@@ -159,7 +161,7 @@ def test_a_cancel_that_comes_too_late_is_no_mistake():
 
 @pytest.mark.parametrize(("dialect", "minutes"), [("xai", 115), ("openai", 58)])
 def test_a_session_that_nears_its_end_is_remarked(dialect: str, minutes: int):
-    with story(dialect) as call:
+    with watched_call(dialect) as call:
         call.wait(60.0 * (minutes - 5))
         assert call.rules == []
         call.wait(300.0)

@@ -6,14 +6,14 @@ import pytest
 
 from mockserver.responders.base import Call, Say, Step
 from replay.findings.rules.tools import writes
-from tests.replay.findings.stories import DIALECTS, calling, story
+from tests.replay.findings.watched_calls import DIALECTS, calling, watched_call
 
 both = pytest.mark.parametrize("dialect", DIALECTS)
 
 
 @both
 def test_a_result_without_response_create_leaves_the_model_silent(dialect: str):
-    with story(dialect, calling()) as call:
+    with watched_call(dialect, calling()) as call:
         call.say("Monday?")
         call.answer(call.called())
         sent_at = call.now
@@ -26,7 +26,7 @@ def test_a_result_without_response_create_leaves_the_model_silent(dialect: str):
 
 @both
 def test_a_result_that_is_followed_by_response_create_is_fine(dialect: str):
-    with story(dialect, calling()) as call:
+    with watched_call(dialect, calling()) as call:
         call.say("Monday?")
         call.answer(call.called())
         call.send("response.create")
@@ -37,7 +37,7 @@ def test_a_result_that_is_followed_by_response_create_is_fine(dialect: str):
 
 def test_a_client_may_wait_until_what_was_said_before_the_call_has_been_played():
     preamble: list[Step] = [Say("Let me have a look at the calendar of that day, one moment please."), Call("look", {})]
-    with story("xai", preamble) as call:
+    with watched_call("xai", preamble) as call:
         call.say("Monday?")
         call.answer(call.called())
         call.wait(2.5)
@@ -47,7 +47,7 @@ def test_a_client_may_wait_until_what_was_said_before_the_call_has_been_played()
 
 
 def test_a_call_that_is_hung_up_on_its_result_is_fine():
-    with story("xai", calling("hang_up")) as call:
+    with watched_call("xai", calling("hang_up")) as call:
         call.say("Bye.")
         call.answer(call.called())
         call.wait(0.2)
@@ -55,7 +55,7 @@ def test_a_call_that_is_hung_up_on_its_result_is_fine():
 
 
 def test_one_response_create_answers_several_results():
-    with story("xai", [Call("look", {"day": 1}), Call("look", {"day": 2})]) as call:
+    with watched_call("xai", [Call("look", {"day": 1}), Call("look", {"day": 2})]) as call:
         call.say("Monday or Tuesday?")
         call.rest()
         first, second = (event["call_id"] for event in call.of("response.function_call_arguments.done"))
@@ -69,7 +69,7 @@ def test_one_response_create_answers_several_results():
 
 @both
 def test_a_call_that_gets_no_result_is_told_at_the_end(dialect: str):
-    with story(dialect, calling()) as call:
+    with watched_call(dialect, calling()) as call:
         call.say("Monday?")
         call_id = call.called()
         call.wait(5.0)
@@ -79,7 +79,7 @@ def test_a_call_that_gets_no_result_is_told_at_the_end(dialect: str):
 
 
 def test_a_call_that_is_cancelled_needs_no_result():
-    with story("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
+    with watched_call("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
         call.say("Monday?")
         call.until("response.function_call_arguments.done")
         call.send("response.cancel")
@@ -89,7 +89,7 @@ def test_a_call_that_is_cancelled_needs_no_result():
 
 @both
 def test_a_second_result_for_the_same_call_is_one_too_many(dialect: str):
-    with story(dialect, calling()) as call:
+    with watched_call(dialect, calling()) as call:
         call.say("Monday?")
         call_id = call.called()
         call.answer(call_id)
@@ -101,7 +101,7 @@ def test_a_second_result_for_the_same_call_is_one_too_many(dialect: str):
 
 @both
 def test_a_result_for_a_call_that_nobody_made_is_found(dialect: str):
-    with story(dialect, calling()) as call:
+    with watched_call(dialect, calling()) as call:
         call.say("Monday?")
         call_id = call.called()
         call.answer("item_0")
@@ -115,7 +115,7 @@ def test_a_result_for_a_call_that_nobody_made_is_found(dialect: str):
 
 
 def test_a_shortened_call_id_is_the_same_call():
-    with story("xai", calling()) as call:
+    with watched_call("xai", calling()) as call:
         call.say("Monday?")
         call.answer(hashlib.sha256(call.called().encode()).hexdigest()[:32])
         call.send("response.create")
@@ -125,7 +125,7 @@ def test_a_shortened_call_id_is_the_same_call():
 
 @both
 def test_a_history_of_calls_and_results_is_fine(dialect: str):
-    with story(dialect) as call:
+    with watched_call(dialect) as call:
         call.create("function_call", call_id="call_1", name="look", arguments="{}")
         call.answer("call_1")
         call.say("And now?")
@@ -135,7 +135,7 @@ def test_a_history_of_calls_and_results_is_fine(dialect: str):
 
 @both
 def test_booking_twice_is_found(dialect: str):
-    with story(dialect, calling("book_appointment"), calling("book_appointment")) as call:
+    with watched_call(dialect, calling("book_appointment"), calling("book_appointment")) as call:
         call.say("Book it.")
         for number in (1, 2):
             call.answer(call.called(), f'{{"booking": {number}}}')
@@ -156,7 +156,7 @@ def test_booking_twice_is_found(dialect: str):
     ],
 )
 def test_booking_that_was_done_once_is_fine(first: str, second: str):
-    with story("xai", calling("book_appointment"), calling("book_appointment")) as call:
+    with watched_call("xai", calling("book_appointment"), calling("book_appointment")) as call:
         call.say("Book it.")
         for output in (first, second):
             call.answer(call.called(), output)
@@ -166,7 +166,7 @@ def test_booking_that_was_done_once_is_fine(first: str, second: str):
 
 
 def test_asking_twice_is_no_harm():
-    with story("xai", calling("check_availability"), calling("check_availability")) as call:
+    with watched_call("xai", calling("check_availability"), calling("check_availability")) as call:
         call.say("Monday?")
         for output in ("9:00", "10:00"):
             call.answer(call.called(), output)
@@ -180,7 +180,7 @@ def test_asking_twice_is_no_harm():
     [("reconcile", ("recon*", "pay"), ["repeated-write"]), ("book_appointment", ("pay",), []), ("book", (), [])],
 )
 def test_which_tools_write_can_be_listed(name: str, listed: tuple[str, ...], rules: list[str]):
-    with story("xai", calling(name), calling(name), write_tools=listed) as call:
+    with watched_call("xai", calling(name), calling(name), write_tools=listed) as call:
         call.say("Do it.")
         for output in ("1", "2"):
             call.answer(call.called(), output)
@@ -208,7 +208,7 @@ def test_which_tools_write_is_told_by_their_verb(name: str, does: bool):
 
 
 def test_a_result_that_comes_after_its_response_was_cancelled_is_fine():
-    with story("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
+    with watched_call("xai", [Call("look", {}), Say("This goes on for a while, word after word.")]) as call:
         call.say("Monday?")
         call_id = str(call.until("response.function_call_arguments.done")["call_id"])
         call.send("response.cancel")

@@ -6,7 +6,7 @@ import pytest
 from mockserver.responders.base import Say
 from replay.findings.handshake import handshake
 from tests.mockserver.talk import TONE
-from tests.replay.findings.stories import DIALECTS, LONG, calling, story
+from tests.replay.findings.watched_calls import DIALECTS, LONG, calling, watched_call
 
 both = pytest.mark.parametrize("dialect", DIALECTS)
 VAD = {"turn_detection": {"type": "server_vad", "silence_duration_ms": 600}}
@@ -20,7 +20,7 @@ def silence(seconds: float) -> np.ndarray:
 
 @both
 def test_a_second_reply_while_one_is_given_is_found(dialect: str):
-    with story(dialect, LONG) as call:
+    with watched_call(dialect, LONG) as call:
         call.say("Hello.")
         call.wait(0.2)
         call.send("response.create")
@@ -34,7 +34,7 @@ def test_a_second_reply_while_one_is_given_is_found(dialect: str):
 
 @both
 def test_a_second_reply_while_the_first_still_plays_overlaps_it(dialect: str):
-    with story(dialect, LONG) as call:
+    with watched_call(dialect, LONG) as call:
         call.say("Hello.")
         call.until("response.done")
         call.send("response.create")
@@ -46,7 +46,7 @@ def test_a_second_reply_while_the_first_still_plays_overlaps_it(dialect: str):
 
 @both
 def test_a_second_reply_after_the_first_has_been_played_is_fine(dialect: str):
-    with story(dialect, LONG) as call:
+    with watched_call(dialect, LONG) as call:
         call.say("Hello.")
         call.until("response.done")
         call.wait(60.0)
@@ -57,7 +57,7 @@ def test_a_second_reply_after_the_first_has_been_played_is_fine(dialect: str):
 
 @both
 def test_the_answer_to_a_tool_may_follow_what_was_said_before_the_call(dialect: str):
-    with story(dialect, [Say("Let me look that up in the calendar for you."), *calling()]) as call:
+    with watched_call(dialect, [Say("Let me look that up in the calendar for you."), *calling()]) as call:
         call.say("Monday?")
         call.answer(call.called())
         call.send("response.create")
@@ -66,7 +66,7 @@ def test_the_answer_to_a_tool_may_follow_what_was_said_before_the_call(dialect: 
 
 
 def test_a_typed_call_without_a_player_may_go_as_fast_as_it_likes():
-    with story("openai", LONG) as call:
+    with watched_call("openai", LONG) as call:
         for _ in range(3):
             call.say("Hello.")
             call.until("response.done")
@@ -74,7 +74,7 @@ def test_a_typed_call_without_a_player_may_go_as_fast_as_it_likes():
 
 
 def test_a_reply_over_a_reply_in_a_call_with_a_microphone_is_found():
-    with story("xai", LONG, update=VAD) as call:
+    with watched_call("xai", LONG, update=VAD) as call:
         call.speak_in_time(silence(2.5))
         call.say("Hello.")
         call.until("response.done")
@@ -84,7 +84,7 @@ def test_a_reply_over_a_reply_in_a_call_with_a_microphone_is_found():
 
 
 def test_speech_silences_what_played():
-    with story("openai", LONG, LONG, update=VAD) as call:
+    with watched_call("openai", LONG, LONG, update=VAD) as call:
         call.speak_in_time(np.concatenate([VOICE, silence(3.0), VOICE, silence(1.0)]))
         call.rest()
     assert call.rules == []
@@ -92,7 +92,7 @@ def test_speech_silences_what_played():
 
 @both
 def test_a_commit_under_turn_detection_is_found(dialect: str):
-    with story(dialect, update=VAD) as call:
+    with watched_call(dialect, update=VAD) as call:
         call.speak_in_time(silence(0.3))
         call.send("input_audio_buffer.commit")
     (found,) = [each for each in call.findings if each.rule == "commit-under-vad"]
@@ -103,7 +103,7 @@ def test_a_commit_under_turn_detection_is_found(dialect: str):
 
 @both
 def test_a_commit_of_a_turn_that_the_client_ends_is_fine(dialect: str):
-    with story(dialect, update=MANUAL) as call:
+    with watched_call(dialect, update=MANUAL) as call:
         call.append(VOICE)
         call.send("input_audio_buffer.commit")
         call.send("response.create")
@@ -113,7 +113,7 @@ def test_a_commit_of_a_turn_that_the_client_ends_is_fine(dialect: str):
 
 @both
 def test_a_commit_of_nothing_is_found(dialect: str):
-    with story(dialect, update=MANUAL) as call:
+    with watched_call(dialect, update=MANUAL) as call:
         call.append(VOICE)
         call.send("input_audio_buffer.commit")
         call.rest()
@@ -124,7 +124,7 @@ def test_a_commit_of_nothing_is_found(dialect: str):
 
 @both
 def test_a_turn_of_silence_is_found(dialect: str):
-    with story(dialect, update=MANUAL) as call:
+    with watched_call(dialect, update=MANUAL) as call:
         call.append(silence(1.0))
         call.send("input_audio_buffer.commit")
         call.of("error")
@@ -134,14 +134,14 @@ def test_a_turn_of_silence_is_found(dialect: str):
 
 
 def test_a_microphone_that_gives_only_silence_is_found_in_the_end():
-    with story("xai", update=VAD) as call:
+    with watched_call("xai", update=VAD) as call:
         call.speak_in_time(silence(5.0))
         assert call.rules == []
     assert call.rules == ["silent-audio"]
 
 
 def test_silence_on_a_line_that_goes_on_with_a_call_is_a_caller_who_listens():
-    with story("xai", update=VAD) as call:
+    with watched_call("xai", update=VAD) as call:
         assert call.watch is not None
         call.watch.call.handshake = handshake([("conversation_id", "c")], [])
         call.speak_in_time(silence(25.0))
@@ -149,7 +149,7 @@ def test_silence_on_a_line_that_goes_on_with_a_call_is_a_caller_who_listens():
 
 
 def test_silence_before_and_after_words_is_fine():
-    with story("xai", update=VAD) as call:
+    with watched_call("xai", update=VAD) as call:
         call.speak_in_time(np.concatenate([silence(10.0), VOICE, silence(2.0)]))
         call.rest()
     assert call.rules == []
@@ -159,14 +159,14 @@ def test_silence_before_and_after_words_is_fine():
 @pytest.mark.parametrize(("ms", "found"), [(200, ["short-silence"]), (700, [])])
 def test_a_caller_who_takes_a_breath_is_interrupted(dialect: str, ms: int, found: list[str]):
     detection = {"type": "server_vad", "silence_duration_ms": ms}
-    with story(dialect, update={"turn_detection": detection}) as call:
+    with watched_call(dialect, update={"turn_detection": detection}) as call:
         call.speak_in_time(np.concatenate([VOICE, silence(0.5), VOICE, silence(1.5)]))
         call.rest()
     assert call.rules == found
 
 
 def test_the_breath_is_told_in_milliseconds():
-    with story("openai", update={"turn_detection": {"type": "server_vad", "silence_duration_ms": 200}}) as call:
+    with watched_call("openai", update={"turn_detection": {"type": "server_vad", "silence_duration_ms": 200}}) as call:
         call.speak_in_time(np.concatenate([VOICE, silence(0.5), VOICE, silence(1.5)]))
     assert "after 200 ms of silence" in call.findings[0].message
     assert "silence_duration_ms to 500" in call.findings[0].fix
@@ -174,7 +174,7 @@ def test_the_breath_is_told_in_milliseconds():
 
 @both
 def test_a_microphone_that_stops_in_mid_speech_is_never_answered(dialect: str):
-    with story(dialect, update=VAD) as call:
+    with watched_call(dialect, update=VAD) as call:
         call.speak_in_time(VOICE)
         stopped = call.now
         call.wait(4.0)
@@ -186,7 +186,7 @@ def test_a_microphone_that_stops_in_mid_speech_is_never_answered(dialect: str):
 
 @both
 def test_a_microphone_that_goes_on_is_answered(dialect: str):
-    with story(dialect, update=VAD) as call:
+    with watched_call(dialect, update=VAD) as call:
         call.speak_in_time(np.concatenate([VOICE, silence(1.0)]))
         call.wait(10.0)
     assert call.rules == []
@@ -194,7 +194,7 @@ def test_a_microphone_that_goes_on_is_answered(dialect: str):
 
 @both
 def test_a_truncation_beyond_what_was_sent_is_found(dialect: str):
-    with story(dialect, LONG) as call:
+    with watched_call(dialect, LONG) as call:
         call.say("Hello.")
         item = call.until("response.output_audio.delta")["item_id"]
         call.rest()
@@ -206,7 +206,7 @@ def test_a_truncation_beyond_what_was_sent_is_found(dialect: str):
 
 @both
 def test_a_truncation_beyond_what_can_have_been_heard_is_found(dialect: str):
-    with story(dialect, LONG, update=VAD) as call:
+    with watched_call(dialect, LONG, update=VAD) as call:
         call.speak_in_time(np.concatenate([VOICE, silence(1.5)]))
         item = call.until("response.output_audio.delta")["item_id"]
         call.until("response.done")
@@ -218,7 +218,7 @@ def test_a_truncation_beyond_what_can_have_been_heard_is_found(dialect: str):
 
 @both
 def test_a_truncation_to_what_was_heard_is_fine(dialect: str):
-    with story(dialect, LONG, update=VAD) as call:
+    with watched_call(dialect, LONG, update=VAD) as call:
         call.speak_in_time(np.concatenate([VOICE, silence(1.5)]))
         item = call.until("response.output_audio.delta")["item_id"]
         first = call.now

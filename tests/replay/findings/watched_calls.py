@@ -1,4 +1,4 @@
-"""Calls to be judged: a talk with the mock, in invented time, that is watched from its first frame to its end."""
+"""Calls to check: a talk with the mock, in virtual time, that is watched from its first frame to its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODELS = {"xai": "grok-voice-think-fast-2.0", "openai": "gpt-realtime"}
 Setup = Callable[[str], Mapping[str, object]]
 
 
-class Story(Talk):
+class WatchedCall(Talk):
     """A talk, and what is found in it. `with` ends it, and looks at everything once more."""
 
     def __init__(
@@ -77,9 +77,9 @@ class Story(Talk):
 
 
 @contextmanager
-def story(dialect: str = "xai", *replies: list[Step], **settings: object) -> Iterator[Story]:
-    """A story that hangs up at its end."""
-    told = Story(dialect, *replies, **settings)  # type: ignore[arg-type]
+def watched_call(dialect: str = "xai", *replies: list[Step], **settings: object) -> Iterator[WatchedCall]:
+    """A watched_call that hangs up at its end."""
+    told = WatchedCall(dialect, *replies, **settings)  # type: ignore[arg-type]
     yield told
     told.end()
 

@@ -1,4 +1,4 @@
-"""Recordings for tests: written down by hand as a line, or taken from a mock's journal into a cassette."""
+"""Recordings for tests: written by hand as a line, or made from the journal of a mock."""
 
 from __future__ import annotations
 
