@@ -1,7 +1,7 @@
-"""Who may come in: keys and their teams, ephemeral secrets, limits, and conversations that can be taken up again.
+"""The accounts of one server: API keys and their teams, client secrets, limits, conversations that can be resumed.
 
-In memory, bounded, without a clock: `now` is an argument, in Unix seconds. How a refusal looks is the
-affair of a dialect's handshake, how high the limits are is protocol/limits.py and accounts_file.py.
+In memory and bounded. There is no clock: `now` is an argument, in Unix seconds. How a refusal looks is up to the
+dialect's handshake.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ from mockserver.server.options import Account, AccountsFile
 from mockserver.session.resumption import Memory
 
 MAX_REMEMBERED = 10_000
-"""Teams, secrets and conversations kept, each; the oldest go first."""
+"""Teams, client secrets, and conversations of a team that are kept; the oldest are dropped first."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 @dataclass(slots=True, eq=False)
 class Team:
-    """What belongs to one key, or to the keys of one account. It does not hold a key."""
+    """The state of one team: of one API key, or of all keys of an account. It does not hold a key."""
 
     name: str = ""
     blocked: bool = False
     limits: Limits = field(default_factory=Limits)
-    """Its own; all others are those of every team."""
+    """The limits of this team alone."""
     sessions: int = 0
-    """Open now."""
+    """Sessions that are open now."""
     recent: deque[float] = field(default_factory=deque)
-    """When it knocked in the last minute."""
+    """Unix times of the requests in the last minute."""
     conversations: OrderedDict[str, tuple[Memory, float]] = field(default_factory=OrderedDict)
-    """Resumable ones, and when each was used last."""
+    """Conversations that can be resumed, each with the Unix time of its last use."""
 
 
 class Accounts:
-    """The books of one server. Where no key is known but blocked ones, any non-empty key is let in, each as a team of
-    its own.
+    """The accounts of one server. If no key is known, or only blocked ones, every non-empty key has its own team.
 
     Credentials are kept as SHA-256 digests, so that looking one up tells nothing about another by its timing.
     """
@@ -78,7 +77,7 @@ class Accounts:
         return self._team(digest) if self._open else Denied("wrong")
 
     def bearer(self, credential: str | None, now: float) -> Team | Denied:
-        """The team of an API key or of an ephemeral secret that still holds."""
+        """The team of an API key, or of a client secret that has not expired."""
         digest = _digest(credential or "")
         if (known := self._secrets.get(digest)) is not None:
             team, secret = known
@@ -95,8 +94,8 @@ class Accounts:
         digits: tuple[int, str] = (80, _ALPHABET),
         session: Mapping[str, Any] | None = None,
     ) -> Secret:
-        """A new secret of the team, for `seconds` from now: `prefix` and so many of those digits, for `session` if one
-        was asked for."""
+        """A new client secret of the team, valid for `seconds`. `digits` is how many characters follow the prefix, and
+        from which alphabet. `session` is the configuration that the request for the secret named."""
         count, alphabet = digits
         value = prefix + "".join(self._rng.choices(alphabet, k=count))
         secret = Secret(value, int(now) + seconds, session)
@@ -106,12 +105,12 @@ class Accounts:
         return secret
 
     def session_of(self, credential: str | None) -> Mapping[str, Any] | None:
-        """The session that a client secret was made for."""
+        """The session configuration that a client secret was made for."""
         _, secret = self._secrets.get(_digest(credential or ""), (None, None))
         return secret.session if secret is not None else None
 
     def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
-        """Count a request; refused when the last minute saw `per_minute`. None is no limit."""
+        """Count a request. Denied if there were `per_minute` in the last minute; None is no limit."""
         if per_minute is None:
             return None
         while team.recent and team.recent[0] <= now - 60:
@@ -122,18 +121,18 @@ class Accounts:
         return None
 
     def begin_session(self, team: Team, most: int | None) -> Denied | None:
-        """Take one of the team's `seats` for a session, to be given back with `leave`. None is no limit."""
+        """Count a session of the team until `end_session`. Denied if `most` are open; None is no limit."""
         if most is not None and team.sessions >= most:
-            return Denied("crowded", 1)  # nobody knows when a seat is free
+            return Denied("crowded", 1)  # when a session will end is unknown
         team.sessions += 1
         return None
 
     def end_session(self, team: Team) -> None:
-        """Give a seat back."""
+        """A session of the team is over."""
         team.sessions -= 1
 
     def remember(self, team: Team, memory: Memory, now: float) -> None:
-        """Keep a conversation for its team to take up again."""
+        """Keep a conversation for its team to resume."""
         key = memory.conversation.id
         team.conversations[key] = (memory, now)
         team.conversations.move_to_end(key)
@@ -141,12 +140,12 @@ class Accounts:
             team.conversations.popitem(last=False)
 
     def recall(self, team: Team, conversation_id: str, now: float, kept_s: float) -> Memory | None:
-        """The conversation of that id, unless it is another team's or was unused for `kept_s` seconds."""
+        """The conversation of that id; None for another team's, or if its last use is `kept_s` seconds ago."""
         memory, used = team.conversations.get(conversation_id, (None, now))
         return memory if now - used < kept_s else None
 
     def _known_by(self, digest: bytes) -> Team | None:
-        """Compares with every one, so that its time does not depend on which it was; the last of several counts."""
+        """Compares with every known key, so that the time does not depend on which one it is. The last match counts."""
         found = [team for known, team in self._known if hmac.compare_digest(digest, known)]
         return found[-1] if found else None
 

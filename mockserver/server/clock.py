@@ -1,6 +1,6 @@
-"""The server's time: it flows at a rate and can be pushed ahead. Rate 1 is the wall, rate 0 stands still until pushed.
+"""The server's time. It runs at a rate and can be moved ahead: rate 1 is the wall clock, rate 0 a manual clock.
 
-The only file of the server that reads the computer's clock. Nothing here sleeps: a wake-up is a callback.
+No other module of the server reads the computer's clock. Nothing here sleeps: a wake-up is a callback.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Protocol
 from mockserver.server.virtual_time import EPOCH, AutoJumpLoop
 
 _SETTLE_TURNS = 16
-"""Turns of the loop after each instant of a push: enough for a client in this process to answer, twice."""
-MAX_PUSH_S = 30 * 24 * 3600.0
+"""Iterations of the loop after each instant of an advance: enough for a client in this process to answer twice."""
+MAX_ADVANCE_S = 30 * 24 * 3600.0
 
 
 class WakeUp(Protocol):
-    """An armed wake-up."""
+    """A scheduled callback."""
 
     def cancel(self) -> None: ...
 
@@ -26,7 +26,8 @@ class WakeUp(Protocol):
 class Clock:
     """Seconds of the server's own time, on the running loop.
 
-    With rate 0, and in virtual time, it starts at a fixed instant, so that a seeded run repeats byte for byte.
+    rate: seconds per second of the wall clock, 0 to 1000. With rate 0, and in virtual time, it starts at a fixed
+    instant, so that a seeded run repeats byte for byte. Raises ValueError for another rate.
     """
 
     def __init__(self, rate: float = 1.0) -> None:
@@ -35,55 +36,55 @@ class Clock:
         self.rate = rate
         self._loop = asyncio.get_running_loop()
         self._start = self._loop.time()
-        self._pushed_s = 0.0
+        self._advanced_s = 0.0
         self._armed: dict[_Alarm, None] = {}
-        self._pushing = asyncio.Lock()
+        self._advancing = asyncio.Lock()
         virtual = rate == 0 or isinstance(self._loop, AutoJumpLoop)
         self._epoch = EPOCH if virtual else time.time()
 
     @property
     def manual(self) -> bool:
-        """It stands still unless pushed."""
+        """Whether it moves only with `advance`."""
         return self.rate == 0
 
     def now(self) -> float:
         """Seconds since the clock was made, never backwards."""
-        return self._pushed_s + self._flowed_s()
+        return self._advanced_s + self._flowed_s()
 
     def unix(self) -> float:
         """The same instant in seconds since 1970."""
         return self._epoch + self.now()
 
     def call_at(self, when: float, callback: Callable[[], None]) -> WakeUp:
-        """Call back once `now()` reaches `when`, give or take a rounding error; the caller knows its `when`."""
+        """Call back once `now()` reaches `when`, within rounding error."""
         alarm = _Alarm(self, when, callback)
         self._armed[alarm] = None
         self._arm(alarm)
         return alarm
 
     async def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> None:
-        """Push the clock ahead. It stops at every wake-up on the way, in order, and lets the sockets be served there.
+        """Move the clock ahead. It stops at each wake-up on the way, in order, and lets the sockets be served there.
 
-        Raises ValueError for a push backwards or of more than 30 days.
+        Raises ValueError for a negative time or more than 30 days.
         """
-        push_s = minutes * 60 + seconds + ms / 1000
-        if not 0 <= push_s <= MAX_PUSH_S:
-            raise ValueError(f"a clock is pushed ahead by 0 to {MAX_PUSH_S:.0f} seconds, not {push_s}")
+        advance_s = minutes * 60 + seconds + ms / 1000
+        if not 0 <= advance_s <= MAX_ADVANCE_S:
+            raise ValueError(f"a clock is moved ahead by 0 to {MAX_ADVANCE_S:.0f} seconds, not {advance_s}")
         if self.rate and isinstance(self._loop, AutoJumpLoop):
-            await asyncio.sleep(push_s / self.rate)  # the whole world goes ahead, the client's own timers as well
+            await asyncio.sleep(advance_s / self.rate)  # the loop's time jumps, for the client's timers too
             return
-        async with self._pushing:
+        async with self._advancing:
             await self._settle()
-            goal = self.now() + push_s
+            goal = self.now() + advance_s
             while (due := self._first_due(goal)) is not None:
-                self._push_to(due)
-                self._ring()
+                self._move_to(due)
+                self._fire_due()
                 await self._settle()
-            self._push_to(goal)
+            self._move_to(goal)
             await self._settle()
 
     def forget(self, alarm: _Alarm) -> None:
-        """Take an alarm off the list; for the alarm itself."""
+        """Remove an alarm from the list. Only for the alarm itself."""
         self._armed.pop(alarm, None)
 
     def _flowed_s(self) -> float:
@@ -91,21 +92,21 @@ class Clock:
 
     def _arm(self, alarm: _Alarm) -> None:
         if self.rate:
-            alarm.arm(self._loop, self._start + (alarm.when - self._pushed_s) / self.rate)
+            alarm.arm(self._loop, self._start + (alarm.when - self._advanced_s) / self.rate)
 
     def _first_due(self, goal: float) -> float | None:
         return min((alarm.when for alarm in self._armed if alarm.when <= goal), default=None)
 
-    def _push_to(self, instant: float) -> None:
-        self._pushed_s = max(self._pushed_s, instant - self._flowed_s())
+    def _move_to(self, instant: float) -> None:
+        self._advanced_s = max(self._advanced_s, instant - self._flowed_s())
         for alarm in self._armed:
             self._arm(alarm)
 
-    def _ring(self) -> None:
+    def _fire_due(self) -> None:
         now = self.now()
         due = sorted((alarm for alarm in self._armed if alarm.when <= now), key=lambda alarm: alarm.when)
         for alarm in due:
-            alarm.ring()
+            alarm.fire()
 
     async def _settle(self) -> None:
         for _ in range(_SETTLE_TURNS):
@@ -113,7 +114,7 @@ class Clock:
 
 
 class _Alarm:
-    """One wake-up, rung by the loop or by a push, once."""
+    """One wake-up, called once: by the loop or by `advance`."""
 
     __slots__ = ("_callback", "_clock", "_timer", "when")
 
@@ -125,9 +126,9 @@ class _Alarm:
 
     def arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self._stop_timer()
-        self._timer = loop.call_at(at, self.ring)
+        self._timer = loop.call_at(at, self.fire)
 
-    def ring(self) -> None:
+    def fire(self) -> None:
         callback = self._callback
         self.cancel()
         if callback is not None:
@@ -145,7 +146,7 @@ class _Alarm:
 
 
 def rate_named(name: str) -> float:
-    """`wall` is 1, `wall:RATE` is RATE, `manual` is 0. Raises ValueError that names the choices."""
+    """The rate of a clock: `wall` is 1, `wall:RATE` is RATE, `manual` is 0. Raises ValueError for another name."""
     kind, colon, rate = name.partition(":")
     try:
         if name == "manual":

@@ -1,7 +1,7 @@
-"""One peer on one WebSocket: hands it what arrives, writes what it gives back, wakes it when it asked to be woken.
+"""One peer on one WebSocket: passes messages on, writes what the peer gives back, and wakes it when it is due.
 
-No content is made or changed here. Frames leave through the transport, all that are due at once in one write: that is
-worth more than any other thing done here (three times the turns a second). Reading never waits for writing.
+No content is made or changed here. All frames that are due leave in one write, which is worth more than any other
+optimization here (three times the turns a second). Reading never waits for writing.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from mockserver.server.journal import SessionLog
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text
 
 HIGH_WATER = 256 << 10
-"""Unsent bytes above which nothing more is taken from the peer, until the socket has caught up."""
+"""Unsent bytes above which nothing more is taken from the peer until the socket has caught up."""
 UNSENT_CAP = 64 << 20
-"""Unsent bytes above which the connection is reset; a ten-minute answer sent at once has 38 million."""
+"""Unsent bytes above which the connection is reset. A ten-minute response sent at once has 38 million."""
 HALF_OPEN_S = 600.0
 """How long a connection stays half open before it is reset."""
 STALL_S = 300.0
-"""How long a client may take nothing of what is on its way to it."""
+"""How long a client may read nothing before the connection is reset."""
 CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
 BATCH = 32
-"""So many messages in a row are read before others have their turn."""
+"""Messages that are read in a row before other connections have their turn."""
 FLOOD = 10_000
-"""Messages within a second that are worth a line in the log: they are served, but no microphone sends them."""
+"""Messages within a second from which a line is logged. They are served, but no microphone sends that many."""
 LARGE = 8 << 20
-"""Bytes of a message that are worth one."""
+"""Bytes of a message from which a line is logged."""
 
 _TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
 _PAYLOAD = b"mock"
@@ -72,7 +72,7 @@ def tear_down(transport: asyncio.Transport) -> None:
 
 
 class Connection:
-    """The pump. Its seconds count from its making; they never run backwards, whatever the clock's rounding."""
+    """Serves one peer on one socket. Its time is seconds since it was made, and never runs backwards."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Connection:
         log: SessionLog,
     ) -> None:
         self.error: Exception | None = None
-        """What went wrong inside the peer; the client only saw 1011."""
+        """An error inside the peer; the client only saw close code 1011."""
         self._peer = peer
         self._ws = ws
         self._writer = writer
@@ -94,25 +94,25 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._opened = clock.now()
         self._reached = 0.0
-        self._alarm: WakeUp | None = None
-        self._heart: WakeUp | None = None
-        self._suspicion: WakeUp | None = None
-        self._suspected: float | None = None
+        self._due_timer: WakeUp | None = None
+        self._ping_timer: WakeUp | None = None
+        self._overdue_timer: WakeUp | None = None
+        self._overdue_at: float | None = None
         self._due: float | None = None
         self._flushing = False
-        self._heard = False
+        self._received = False
         self._drain: asyncio.Task[None] | None = None
         self._mute = False
-        self._stall: asyncio.TimerHandle | None = None
-        self._heard_since = (self._loop.time(), 0)
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._counted_since = (self._loop.time(), 0)
         self._flooded = False
         self._over: Close | None = None
-        """How it ends, once that is decided; nothing is taken from either side after."""
-        self._patience: asyncio.TimerHandle | None = None
+        """How the connection ends, once that is decided. Nothing is taken from either side after that."""
+        self._close_timer: asyncio.TimerHandle | None = None
         transport.set_write_buffer_limits(high=HIGH_WATER)
 
     async def pump(self) -> None:
-        """Serve the connection until it is over. What the peer raises is kept in `error`."""
+        """Serve the connection until it is over. An exception of the peer is kept in `error`."""
         try:
             self._flush_soon()
             await self._read()
@@ -120,56 +120,58 @@ class Connection:
             self._end()
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send a close frame, and tear the connection down unless the client answers it in time."""
+        """Send a close frame, and abort the connection unless the client answers in time."""
         if self._over is None:
             self._over = Close(code, reason)
             self._transport.write(closing(code, reason))
-            self._patience = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
+            self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
 
     def find_overdue(self) -> None:
-        """Have what is overdue by now be found."""
+        """Look for client mistakes that only time shows."""
         if self._log.watch is not None and self._over is None:
             self._log.watch.tick(self._now())
             self._schedule_overdue()
 
     def _schedule_overdue(self) -> None:
-        """Keep one alarm for when something of the client's will be overdue."""
+        """Keep one timer, for when the client will be overdue next."""
         due = self._log.watch.due if self._log.watch is not None else None
-        if due == self._suspected:
+        if due == self._overdue_at:
             return
-        if self._suspicion is not None:
-            self._suspicion.cancel()
-        self._suspected = due
-        self._suspicion = None if due is None else self._clock.call_at(self._opened + due, self.find_overdue)
+        if self._overdue_timer is not None:
+            self._overdue_timer.cancel()
+        self._overdue_at = due
+        self._overdue_timer = None if due is None else self._clock.call_at(self._opened + due, self.find_overdue)
 
     def keep_alive(self, every_s: float) -> None:
         """Ping the client that often, for as long as the connection is open."""
         if self._over is None:
-            self._heart = self._clock.call_at(self._clock.now() + every_s, lambda: self._beat(every_s))
+            self._ping_timer = self._clock.call_at(self._clock.now() + every_s, lambda: self._ping(every_s))
 
-    def _beat(self, every_s: float) -> None:
+    def _ping(self, every_s: float) -> None:
         if self._over is None and not self._transport.is_closing():
             self._transport.write(header(_PING, len(_PAYLOAD)) + _PAYLOAD)
         self.keep_alive(every_s)
 
     def reset(self, reason: str) -> None:
-        """Tear the TCP connection down. The client sees a reset, not an orderly end; unsent bytes are lost."""
+        """Reset the TCP connection. Unsent bytes are lost."""
         if self._over is None:
             self._over = Close(1006, reason)
         tear_down(self._transport)
 
     def refit(self, fit: Callable[[Peer, float], Peer]) -> None:
-        """Put another peer, or something around it, in the place of the one that is served; `fit` is told the time."""
+        """Replace the peer by what `fit` makes of it and of the connection's time."""
         self._peer = fit(self._peer, self._now())
         self._flush_soon()
 
     def _fall_silent(self) -> None:
-        """Neither read nor write any more, and leave TCP as it is."""
+        """Stop reading and writing; TCP stays open."""
         self._mute = True
         self._transport.pause_reading()
-        if self._heart is not None:
-            self._heart.cancel()
-        self._heart = self._clock.call_at(self._clock.now() + HALF_OPEN_S, lambda: self.reset("half open for long"))
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+        self._ping_timer = self._clock.call_at(
+            self._clock.now() + HALF_OPEN_S, lambda: self.reset("half open for long")
+        )
 
     async def _read(self) -> None:
         number = 0
@@ -179,26 +181,26 @@ class Connection:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     self._receive(message.data)
                     if (number := number + 1) % BATCH == 0:
-                        self._watch_for_floods(number)
+                        self._log_flood(number)
                         await asyncio.sleep(0)
                 case WSMsgType.CLOSE:
                     self._client_closed(message.data or 1005, message.extra or "")
                     return
                 case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
-                    self._misspoken(message.data)
+                    self._protocol_error(message.data)
                     return
                 case _:  # the connection broke
                     return
 
-    def _misspoken(self, problem: WebSocketError) -> None:
-        """What arrived was no WebSocket frame, too long, or text that is none; the library has said so."""
+    def _protocol_error(self, problem: WebSocketError) -> None:
+        """The frame was invalid, too long, or not UTF-8. The library has sent the close frame."""
         _LOG.warning("session %s: closed with %d: %s", self._log.id, problem.code, problem)
         self._over = self._over or Close(int(problem.code), str(problem))
 
-    def _watch_for_floods(self, number: int) -> None:
-        since, before = self._heard_since
+    def _log_flood(self, number: int) -> None:
+        since, before = self._counted_since
         if self._loop.time() - since >= 1:
-            self._heard_since = self._loop.time(), number
+            self._counted_since = self._loop.time(), number
         elif number - before >= FLOOD and not self._flooded:
             self._flooded = True
             _LOG.warning("session %s: flood, %d messages within a second", self._log.id, number - before)
@@ -214,7 +216,7 @@ class Connection:
             self._peer.receive(data, now)
         except Exception as error:
             self._fail(error)
-        self._heard = True
+        self._received = True
         self._flush_soon()
 
     def _client_closed(self, code: int, reason: str) -> None:
@@ -226,7 +228,7 @@ class Connection:
         self._transport.close()
 
     def _flush_soon(self) -> None:
-        """Several messages that arrived together are answered together."""
+        """Write soon, so that messages that arrived together are answered together."""
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -242,14 +244,14 @@ class Connection:
         self._schedule_overdue()
 
     def _write_due(self) -> None:
-        """Take what is due instant by instant, so that an answer due all at once goes out as fast as it is read.
+        """Take what is due, instant by instant: a response that is due all at once goes out as fast as it is read.
 
-        While the socket lags, only what a new message caused is taken: the peer must not pile that up unseen.
+        While the socket lags, only what a new message caused is taken, so that the peer does not accumulate output.
         """
         now = self._now()
-        heard, self._heard = self._heard, False
-        while heard or not self._lagging():
-            heard = False
+        received, self._received = self._received, False
+        while received or not self._lagging():
+            received = False
             due = self._peer.next_due()
             outgoing = self._peer.take_output(now if due is None else min(due, now))
             self._write(outgoing)
@@ -300,7 +302,7 @@ class Connection:
                 self._fall_silent()
 
     def _tear(self, at: float, message: Text | Binary) -> None:
-        """Send half of a frame, and no more."""
+        """Send half of a frame, then close TCP."""
         half = message.data[: len(message.data) // 2]
         self._log.outbound(at, Binary(half) if isinstance(message, Binary) else Text(half))
         opcode = _BINARY if isinstance(message, Binary) else _TEXT
@@ -309,7 +311,7 @@ class Connection:
         self._transport.close()
 
     def _send(self, at: list[float], parts: list[bytes]) -> None:
-        """`at` holds the instants of the messages that `parts` frame."""
+        """`at` has the time of each message whose frames are `parts`."""
         if not parts:
             return
         wire = b"".join(parts)
@@ -330,7 +332,7 @@ class Connection:
             self._watch_for_progress(self._transport.get_write_buffer_size())
 
     def _watch_for_progress(self, unsent: int) -> None:
-        """A client that never reads is not waited for without end."""
+        """Reset a client that reads nothing for STALL_S."""
 
         def look() -> None:
             left = self._transport.get_write_buffer_size()
@@ -340,29 +342,29 @@ class Connection:
             _LOG.warning("session %s: nothing read for %g s; connection reset", self._log.id, STALL_S)
             self.reset(f"slow consumer: nothing read for {STALL_S:g} s")
 
-        self._stall = self._loop.call_later(STALL_S, look)
+        self._stall_timer = self._loop.call_later(STALL_S, look)
 
     async def _drained(self) -> None:
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
         self._drain = None
-        if self._stall is not None:
-            self._stall.cancel()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
         self._flush_soon()
 
     def _wake_at(self, due: float | None) -> None:
-        """Keep one alarm, at an absolute instant: relative ones drift by milliseconds a second."""
+        """Keep one timer, at an absolute time: relative ones drift by milliseconds a second."""
         if due == self._due:
             return
-        if self._alarm is not None:
-            self._alarm.cancel()
+        if self._due_timer is not None:
+            self._due_timer.cancel()
         self._due = due
-        self._alarm = None if due is None else self._clock.call_at(self._opened + due, self._wake)
+        self._due_timer = None if due is None else self._clock.call_at(self._opened + due, self._wake)
 
     def _wake(self) -> None:
         if self._due is not None:
             self._reached = max(self._reached, self._due)
-        self._due = self._alarm = None
+        self._due = self._due_timer = None
         self._flush()
 
     def _now(self) -> float:
@@ -370,14 +372,14 @@ class Connection:
         return self._reached
 
     def _fail(self, error: Exception) -> None:
-        """A bug in here must not look like an outage of the service: the client learns nothing, the owner all."""
+        """A bug of the mock must not look like an outage of the service: it is logged, and the client sees 1011."""
         self.error = self.error or error
         _LOG.error("session %s: error inside the mock", self._log.id, exc_info=error)
         self.close(1011)
 
     def _end(self) -> None:
         self._wake_at(None)
-        for pending in (self._drain, self._stall, self._patience, self._heart, self._suspicion):
+        for pending in (self._drain, self._stall_timer, self._close_timer, self._ping_timer, self._overdue_timer):
             if pending is not None:
                 pending.cancel()
         over = self._over = self._over or Close(1006, "connection lost")

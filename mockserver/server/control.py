@@ -1,7 +1,7 @@
-"""The control plane under /_mock/: look at sessions, journal and ledger, change scenario and faults, move the clock.
+"""The control plane under /_mock/: read sessions, journal and ledger; replace scenario and faults; move the clock.
 
-For the machine itself: only loopback may ask, under a loopback name (a web page that rebinds its own name to 127.0.0.1
-is turned away), unless an admin token is set; then everybody needs it.
+Only loopback clients are served, and only under a loopback name, so that a web page which rebinds its own name to
+127.0.0.1 is refused. With an admin token, every client needs it instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import inspector
-from mockserver.server.clock import MAX_PUSH_S
+from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
 from mockserver.server.openapi import description
@@ -52,7 +52,7 @@ def routes(service: MockService) -> Iterable[web.RouteDef]:
 
 
 class _Problem(Exception):
-    """An answer other than 200: a status and a sentence that says what to do."""
+    """An answer other than 200: its status, and a sentence that says what to do."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
@@ -60,13 +60,13 @@ class _Problem(Exception):
 
 
 class _Plane:
-    """One method a route: from a request to JSON."""
+    """One method for each route, from a request to JSON."""
 
     def __init__(self, service: MockService) -> None:
         self._service = service
 
     async def openapi(self, request: web.Request) -> object:
-        """What all these routes take and answer."""
+        """The OpenAPI description of these routes."""
         return description(self._service.options.admin_token is not None)
 
     async def health(self, request: web.Request) -> object:
@@ -87,31 +87,31 @@ class _Plane:
         return {**log.summary(), "ledger": log.ledger.as_json()}
 
     async def journal(self, request: web.Request) -> object:
-        """`?audio=full` shows audio unshortened. Without `?session=` every frame says whose it is; with it `?since=N`
-        leaves out the session's first N frames."""
+        """Frames; `?audio=full` does not shorten audio. Without `?session=`, each frame names its session; with it,
+        `?since=N` leaves out the session's first N frames."""
         whole, since = request.query.get("audio") == "full", request.query.get("since", "0")
         if not since.isdecimal():
             raise _Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
-        if (asked := request.query.get("session")) is not None:
-            return self._find(asked).shown(whole, int(since))
+        if (session_id := request.query.get("session")) is not None:
+            return self._find(session_id).shown(whole, int(since))
         logs = self._service.journal.sessions
         return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
 
     async def ledger(self, request: web.Request) -> object:
-        """One session's, or the sum over all."""
-        if (asked := request.query.get("session")) is not None:
-            return self._find(asked).ledger.as_json()
+        """The ledger of one session, or the sum over all."""
+        if (session_id := request.query.get("session")) is not None:
+            return self._find(session_id).ledger.as_json()
         return self._service.journal.total().as_json()
 
     async def findings(self, request: web.Request) -> object:
-        """The client's mistakes, of one session or all; those before a session have an empty one."""
+        """Findings of one session or of all. Those at a handshake have an empty session id."""
         found = self._service.findings()
-        if (asked := request.query.get("session")) is not None:
-            found = self._find(asked).findings
+        if (session_id := request.query.get("session")) is not None:
+            found = self._find(session_id).findings
         return [finding.as_json() for finding in found]
 
     async def scenario(self, request: web.Request) -> object:
-        """Replaces the scenario for new connections; those that are open keep theirs."""
+        """Replaces the scenario for new connections. Open connections keep theirs."""
         try:
             self._service.factory.play(Scenario.parse((await body_of(request)).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
@@ -119,25 +119,25 @@ class _Plane:
         return {"status": "ok", "applies_to": "new connections"}
 
     async def faults(self, request: web.Request) -> object:
-        """Those that are on, how often each struck, and where."""
+        """The faults that are on, how often each was triggered, and where."""
         plan = self._service.faults
         return {"seed": plan.seed, "faults": [armed.as_json() for armed in plan.armed]}
 
     async def replace_faults(self, request: web.Request) -> object:
-        """A fault file in place of what is on, for open connections as well."""
+        """Replaces the faults, for open connections too."""
         file = await _fault_file(request)
         self._service.set_faults(file.faults, file.seed)
         return await self.faults(request)
 
     async def add_faults(self, request: web.Request) -> object:
-        """One fault more, or a file of them."""
+        """Adds one fault, or the faults of a file."""
         for fault in (await _fault_file(request)).faults:
             self._service.faults.add(fault)
         self._service.refit()
         return await self.faults(request)
 
     async def remove_faults(self, request: web.Request) -> object:
-        """All, or those of an id or name."""
+        """Removes all faults, or those of an id or name."""
         which = request.match_info.get("which")
         if not self._service.faults.remove(which) and which is not None:
             raise _Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
@@ -145,7 +145,7 @@ class _Plane:
         return await self.faults(request)
 
     async def advance(self, request: web.Request) -> object:
-        """`{"ms": N}`; answers once everything up to there has happened."""
+        """Moves the clock by `{"ms": N}`. Answers once everything that is due by then has happened."""
         clock = self._service.clock
         if not clock.manual:
             raise _Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
@@ -153,7 +153,7 @@ class _Plane:
         return {"now": clock.now(), "unix": clock.unix()}
 
     async def reset(self, request: web.Request) -> object:
-        """Forgets sessions, journal, ledgers and findings; a recording begins anew. Open connections go on, unseen."""
+        """Forgets sessions, journal, ledgers and findings, and rewinds a recording. Open connections go on, unseen."""
         self._service.reset()
         return {"status": "ok"}
 
@@ -172,12 +172,12 @@ async def _fault_file(request: web.Request) -> FaultFile:
 
 async def _milliseconds(request: web.Request) -> float:
     try:
-        asked = orjson.loads(await body_of(request))
+        body = orjson.loads(await body_of(request))
     except orjson.JSONDecodeError:
-        asked = None
-    ms = asked.get("ms") if isinstance(asked, dict) else None
-    if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= MAX_PUSH_S * 1000:
-        raise _Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_PUSH_S * 1000:.0f}')
+        body = None
+    ms = body.get("ms") if isinstance(body, dict) else None
+    if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= MAX_ADVANCE_S * 1000:
+        raise _Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_ADVANCE_S * 1000:.0f}')
     return ms
 
 
@@ -194,7 +194,7 @@ def _guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | No
 
 
 def _page_guarded(token: str | None) -> Handler:
-    """The inspector holds no data and asks for the token itself, so that with one anybody may have the page."""
+    """The inspector page holds no data and asks for the token itself. With a token, every client may load it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if token is None and (refusal := _refusal(request, None)) is not None:
@@ -205,17 +205,17 @@ def _page_guarded(token: str | None) -> Handler:
 
 
 def _refusal(request: web.Request, token: str | None) -> str | None:
-    """Why this caller is turned away; None lets it in."""
+    """Why the client is refused; None if it is not."""
     if token is not None:
         given = request.headers.get(hdrs.AUTHORIZATION, "")
         if hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode()):
             return None
         return "send the admin token: Authorization: Bearer <token>"
     if not _is_loopback(request.remote or ""):
-        return "the control plane answers this machine only; start the server with --admin-token to open it"
+        return "the control plane serves this machine only; start the server with --admin-token to open it"
     origin = request.headers.get(hdrs.ORIGIN)
     if not _names_loopback(f"//{request.host}") or (origin is not None and not _names_loopback(origin)):
-        return "ask by a loopback name: 127.0.0.1, localhost or [::1]"
+        return "use a loopback name: 127.0.0.1, localhost or [::1]"
     return None
 
 

@@ -8,11 +8,11 @@ import orjson
 from aiohttp import web
 
 BODY_S = 10.0
-"""How long a request's body may take."""
+"""Seconds in which the body of a request must arrive."""
 
 
 async def body_of(request: web.Request) -> bytes:
-    """The whole body, which must come in time. Raises HTTPRequestTimeout."""
+    """The whole body. Raises HTTPRequestTimeout if it does not arrive in BODY_S seconds."""
     try:
         return await asyncio.wait_for(request.read(), BODY_S)
     except asyncio.TimeoutError as slow:  # asyncio's own name for it until Python 3.11
@@ -20,5 +20,5 @@ async def body_of(request: web.Request) -> bytes:
 
 
 def as_json(value: object, status: int = 200) -> web.Response:
-    """An answer with a JSON body."""
+    """A response with a JSON body."""
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

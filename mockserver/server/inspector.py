@@ -1,7 +1,7 @@
-"""The page at /_mock/: one file, inspector.html, and what it forbids itself. It holds no data but asks other routes.
+"""The inspector page at /_mock/: the file inspector.html and its Content-Security-Policy.
 
-The page may run its own script and use its own styles, known by their hashes, and may ask this server; nothing else.
-All that crossed a wire is put into it as text, so nothing that was said can do anything there.
+The policy allows the page's own script and style, by their hashes, and requests to this server. The page inserts
+traffic as text only, so that no content of a frame can run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _hash(page: str, element: str) -> str:
 
 
 def answer() -> web.Response:
-    """The page, with the policy that browsers are to hold it to."""
+    """The page, with the policy that browsers enforce."""
     text, policy = _page()
     headers = {
         "Content-Security-Policy": policy,

@@ -1,8 +1,8 @@
-"""What crossed the wire: every frame of every session, both ways, as it was. Parsed only when somebody looks.
+"""Every frame of every session, in both directions, as it crossed the wire. Frames are parsed when they are read.
 
-What leaves in one write is kept as that write, the same bytes that the socket gets: one entry for fifteen frames.
-Bounded in bytes and in sessions: the oldest goes first, and how much is gone is said. HTTP headers, and so keys, never
-come here. What it cost is not counted here: see ledger.py.
+Frames that left in one write are kept as that write: one entry for many frames, with the bytes that the socket got.
+The journal is bounded in bytes and in sessions; the oldest is dropped first, and counted. It holds no HTTP headers,
+and so no keys.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from replay.findings.watch import Watch
 Way = Literal["in", "out"]
 Event = dict[str, Any]
 
-_ENTRY_BYTES = 200  # what an entry costs beside its payload, roughly
+_ENTRY_BYTES = 200  # of an entry besides its payload, roughly
 _TEXT = 0x81
-_DEEPEST_SHOWN = 100  # no event has so many levels, and encoders of JSON have their bounds
-_CUT = 1000  # what is left of a message that is too long to keep
-_LONGEST_SHOWN = 64  # characters of audio, where it is shortened
+_DEEPEST_SHOWN = 100  # events have fewer levels, and JSON encoders have limits
+_CUT = 1000  # of a message that is too long to keep, this much is kept
+_LONGEST_SHOWN = 64  # characters of audio in a shortened event
 _SECRET = frozenset({"authorization", "api_key", "headers"})
 
 
@@ -54,7 +54,7 @@ class JournalEntry(NamedTuple):
         return parsed if isinstance(parsed, dict) else None
 
     def shown(self, whole_audio: bool = False) -> Event:
-        """As the control plane shows it: `{at, way, type, frame}`, credentials of the client's tools blotted out."""
+        """As the control plane shows it: `{at, way, type, frame}`, with credentials of the client's tools hidden."""
         kind, frame = self._described()
         audio = () if whole_audio else ("audio", "delta") if (kind or "").endswith("audio.delta") else ("audio",)
         return {"at": round(self.at, 6), "way": self.way, "type": kind, "frame": _presentable(frame, audio)}
@@ -79,18 +79,18 @@ class JournalEntry(NamedTuple):
 
 
 class JournalWrite(NamedTuple):
-    """Messages that left together: when each happened, and all of them framed, as they went over the wire."""
+    """Messages that left in one write: the time of each, and the bytes of their WebSocket frames."""
 
     at: tuple[float, ...]
     wire: bytes
 
     def entries(self) -> Iterator[JournalEntry]:
-        """Frame by frame."""
+        """The messages as entries."""
         for at, message in self.messages():
             yield JournalEntry(at, "out", message)
 
     def messages(self) -> Iterator[tuple[float, Text | Binary]]:
-        """Each and its instant (RFC 6455 section 5.2; the server neither masks nor fragments)."""
+        """Each message with its time (RFC 6455 section 5.2; the server neither masks nor fragments)."""
         wire, head = self.wire, 0
         for at in self.at:
             size, start = wire[head + 1], head + 2
@@ -103,7 +103,7 @@ class JournalWrite(NamedTuple):
 
 
 def _size(kept: JournalEntry | JournalWrite) -> int:
-    """Bytes it takes, roughly."""
+    """Bytes that it occupies, roughly."""
     if isinstance(kept, JournalWrite):
         return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
     data = kept.data.data if isinstance(kept.data, (Text, Binary)) else kept.data
@@ -137,24 +137,24 @@ class SessionLog:
         """Unix time in seconds."""
         self._ledger = ledger
         self.closed_s: float | None = None
-        """Seconds after it opened; None while it lives."""
+        """Seconds after it opened; None while it is open."""
         self.close_code: int | None = None
-        """1005 when the client gave none, 1006 when the connection was just lost."""
+        """1005 if the client sent no code, 1006 if the connection was lost without a close frame."""
         self.close_reason = ""
         self.messages_in = self.messages_out = 0
-        """Text and binary messages so far, those included that the journal has forgotten."""
+        """Text and binary messages so far, including those that the journal has dropped."""
         self.dropped = 0
-        """Frames that were forgotten for want of space."""
+        """Frames that were dropped because the journal was full."""
         self.watch: Watch | None = None
-        """Looks for the client's mistakes; None where nobody wants to know."""
+        """Looks for the client's mistakes; None if all findings are off."""
         self.recording: SessionRecording | None = None
-        """The cassette that it is written to; None where none is."""
+        """The cassette that the session is written to; None if it is not recorded."""
         self._journal = journal
         self._kept: deque[JournalEntry | JournalWrite] = deque()
 
     @property
     def ledger(self) -> Ledger:
-        """What it used."""
+        """What the session used."""
         return self._ledger
 
     @property
@@ -170,11 +170,11 @@ class SessionLog:
 
     @property
     def findings(self) -> list[Finding]:
-        """The client's mistakes so far, in the order in which they showed."""
+        """The client's mistakes so far, in the order in which they were found."""
         return list(self.watch.findings) if self.watch is not None else []
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
-        """A message came in. Of one that would push out much of what others said, only the beginning is kept."""
+        """A message came in. Of one longer than an eighth of the journal only the beginning is kept."""
         if self.recording is not None:
             self.recording.sent(at, data)
         if not isinstance(data, Close):
@@ -192,11 +192,11 @@ class SessionLog:
         self._keep(JournalEntry(at, "out", frame))
 
     def struck(self, at: float, note: FaultNote) -> None:
-        """A fault struck. What it did to its event is what crossed the wire after this."""
+        """A fault was triggered. Its effect is in the frames after this."""
         self._keep(JournalEntry(at, "in" if note.event.startswith("<") else "out", note))
 
     def written(self, at: Iterable[float], wire: bytes) -> None:
-        """Text and binary messages went out in one write: when each happened, and all of them framed."""
+        """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
         write = JournalWrite(tuple(at), wire)
         self.messages_out += len(write.at)
         if self.recording is not None:
@@ -205,7 +205,7 @@ class SessionLog:
         self._keep(write)
 
     def hung_up(self) -> None:
-        """The client closes, and the server had not done so before."""
+        """The client closes first."""
         if self.watch is not None:
             self.watch.hung_up()
 
@@ -219,7 +219,7 @@ class SessionLog:
 
     @property
     def faults(self) -> list[FaultNote]:
-        """The faults that struck, oldest first."""
+        """The faults that were triggered, oldest first."""
         return [entry.data for entry in self.entries if isinstance(entry.data, FaultNote)]
 
     def received(self, type: str | None = None) -> list[Event]:
@@ -246,8 +246,8 @@ class SessionLog:
         }
 
     def shown(self, whole_audio: bool = False, since: int = 0) -> list[Event]:
-        """Every frame kept as the control plane shows it, each with the findings that point to it; but not the first
-        `since` of the session."""
+        """Every frame kept, as the control plane shows it, with the findings that point to it. The first `since` frames
+        of the session are left out."""
         entries = self.entries
         skipped = min(max(0, since - self.dropped), len(entries))
         rows = [entry.shown(whole_audio) for entry in entries[skipped:]]
@@ -261,7 +261,7 @@ class SessionLog:
         return rows
 
     def forget_oldest(self) -> int:
-        """Give up what is oldest, if anything is left; how many bytes that freed. Only for the journal."""
+        """Drop the oldest entry, if there is one. Returns the bytes that this freed. Only for the journal."""
         if not self._kept:
             return 0
         oldest = self._kept.popleft()
@@ -279,8 +279,8 @@ class SessionLog:
 
 def _beginning(data: str | bytes, most: int) -> str | bytes:
     kept, what = min(_CUT, most), "characters" if isinstance(data, str) else "bytes"
-    told = f"… ({len(data)} {what}, too long for the journal)"
-    return data[:kept] + told if isinstance(data, str) else data[:kept] + told.encode()
+    note = f"… ({len(data)} {what}, too long for the journal)"
+    return data[:kept] + note if isinstance(data, str) else data[:kept] + note.encode()
 
 
 def _frames(kept: JournalEntry | JournalWrite) -> int:
@@ -299,12 +299,12 @@ class Journal:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything. A session that is still open goes on, unseen."""
+        """Forget everything. Sessions that are still open go on, and no longer appear."""
         self.sessions: deque[SessionLog] = deque()
         self.dropped_sessions = 0
         self._gone = UsageTotals()
         self._bytes = 0
-        self._order: deque[SessionLog] = deque()  # whose frame is the oldest, the next oldest, ...
+        self._order: deque[SessionLog] = deque()  # the session of the oldest frame, of the next oldest, ...
 
     def __iter__(self) -> Iterator[JournalEntry]:
         """Every frame kept, session by session."""
@@ -324,14 +324,14 @@ class Journal:
         return next((log for log in self.sessions if log.id == id), None)
 
     def total(self) -> UsageTotals:
-        """What all sessions used so far, the forgotten ones included."""
+        """What all sessions used so far, including dropped ones."""
         total = UsageTotals().plus(self._gone)
         for log in self.sessions:
             total.count(log.ledger)
         return total
 
     def kept(self, log: SessionLog, size: int) -> None:
-        """A frame of `size` bytes was added to `log`: make room for it. Only for the log itself."""
+        """Make room for a frame of `size` bytes that was added to `log`. Only for the log itself."""
         self._bytes += size
         self._order.append(log)
         while self._bytes > self.max_bytes and self._order:
@@ -345,7 +345,7 @@ class Journal:
 
 
 class UsageTotals:
-    """Sums over sessions: seconds, items, hosted calls and exact money."""
+    """Sums over sessions: seconds of audio, billable items, hosted tool calls, USD."""
 
     def __init__(self) -> None:
         self.sessions = 0
@@ -361,7 +361,7 @@ class UsageTotals:
         self._add(ledger)
 
     def plus(self, other: UsageTotals) -> UsageTotals:
-        """This, with another sum added to it."""
+        """Adds another sum to this one, and returns this one."""
         self.sessions += other.sessions
         self._add(other)
         return self
@@ -379,7 +379,7 @@ class UsageTotals:
         return dollars(self.exact_usd)
 
     def as_json(self) -> Event:
-        """As the control plane shows it; money is a string, to lose nothing."""
+        """As the control plane shows it. The amount is a string, so that no digit is lost."""
         return {
             "sessions": self.sessions,
             "audio_in_s": float(self.audio_in_s),

@@ -1,8 +1,8 @@
-"""What the HTTP routes take and answer, as an OpenAPI 3.1 description: served at /_mock/openapi.json, for people and
-their tools. A test has schemathesis hold the server to it.
+"""The HTTP routes as an OpenAPI 3.1 description, served at /_mock/openapi.json. A test has schemathesis compare it with
+the server.
 
-Data alone; the realtime socket is no part of it, for OpenAPI knows none. What is the services' own business, such as a
-client secret's session, is not described further.
+The realtime socket is missing: OpenAPI has no WebSockets. What belongs to a service, such as the session of a client
+secret, is not described further.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockserver.server.clock import MAX_PUSH_S
+from mockserver.server.clock import MAX_ADVANCE_S
 
 Json = dict[str, Any]
 
 
 def _object(**properties: Json) -> Json:
-    """One that has all of these."""
+    """An object with all of these properties."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
@@ -32,7 +32,10 @@ TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "number"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 OK: Json = _object(status={"const": "ok"})
-LATER: Json = {"type": ["number", "null"], "description": "Seconds after it opened; null while it is open."}
+LATER: Json = {
+    "type": ["number", "null"],
+    "description": "Seconds from its opening to its end; null while open.",
+}
 SUMMARY = {
     "id": TEXT,
     "conversation_id": TEXT,
@@ -61,7 +64,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Session": _object(**SUMMARY),
     "Entry": {
         **_object(at=NUMBER, way={"enum": ["in", "out"]}, type={"type": ["string", "null"]}, frame={}),
-        "description": "One frame. Without `?session=` it also names its `session`.",
+        "description": "One frame. Without `?session=` it also has its `session`.",
     },
     "Ledger": _object(
         audio_in_s=NUMBER, audio_out_s=NUMBER, text_items=COUNT, hosted_calls={"type": "object"}, usd=TEXT
@@ -84,7 +87,7 @@ AUDIO: Json = {
     "name": "audio",
     "in": "query",
     "schema": {"enum": ["full"]},
-    "description": "`full` shows sound unshortened.",
+    "description": "`full` does not shorten audio.",
 }
 FILE: Json = {
     "required": True,
@@ -97,8 +100,8 @@ def _in_path(name: str) -> Json:
 
 
 def _route(summary: str, answer: Json, *errors: int, **more: Any) -> Json:
-    """One operation: what a 200 holds, and which errors it knows besides those of every route."""
-    answers = {"200": _answer("As asked.", answer)}
+    """One operation: the content of a 200, and the errors besides those of every route."""
+    answers = {"200": _answer("Success.", answer)}
     for status in sorted({*errors, *_EVERYWHERE}):
         answers[str(status)] = _answer(_WHY[status], _ref("Error"))
     return {"summary": summary, "responses": answers, **more}
@@ -109,23 +112,23 @@ def _answer(description: str, schema: Json) -> Json:
 
 
 _WHY = {
-    400: "Not as described; with xAI's newest date also a wrong key.",
-    401: "No key, or a wrong one.",
-    403: "Not for this caller.",
-    404: "There is none of that name.",
-    405: "Not with this method.",
-    408: "The body did not come in time.",
-    409: "Not while the clock runs by itself.",
+    400: "The request is invalid; with xAI's newest date also: the key is wrong.",
+    401: "The key is missing or wrong.",
+    403: "The client is not allowed to use this route.",
+    404: "There is no such session, fault or route.",
+    405: "The route has no such method.",
+    408: "The body did not arrive in time.",
+    409: "The clock is not manual.",
     413: "The body is too large.",
-    422: "The body has another shape.",
-    429: "Too many requests; `Retry-After` tells when to come back.",
+    422: "The body does not match the schema.",
+    429: "Too many requests; `Retry-After` has the seconds to wait.",
 }
 _EVERYWHERE = (400, 403)
 
 PATHS: Mapping[str, Mapping[str, Json]] = {
     "/v1/realtime/client_secrets": {
         "post": _route(
-            "A client secret, as the service makes one",
+            "Create a client secret, as at the service",
             _ref("Secret"),
             *(401, 408, 413, 422, 429),
             security=[{"key": []}],
@@ -148,45 +151,47 @@ PATHS: Mapping[str, Mapping[str, Json]] = {
         )
     },
     "/_mock/openapi.json": {"get": _route("This description", {"type": "object"})},
-    "/_mock/health": {"get": _route("Whether it is up", _ref("Health"))},
+    "/_mock/health": {"get": _route("State of the server", _ref("Health"))},
     "/_mock/sessions": {"get": _route("Sessions past and present", _list(_ref("Session")))},
     "/_mock/sessions/{id}": {
-        "get": _route("One of them", _object(**SUMMARY, ledger=_ref("Ledger")), 404, parameters=[_in_path("id")])
+        "get": _route("One session", _object(**SUMMARY, ledger=_ref("Ledger")), 404, parameters=[_in_path("id")])
     },
-    "/_mock/journal": {"get": _route("Every frame, both ways", _list(_ref("Entry")), 404, parameters=[SESSION, AUDIO])},
-    "/_mock/ledger": {"get": _route("What was used, and its price", _ref("Ledger"), 404, parameters=[SESSION])},
-    "/_mock/findings": {"get": _route("Mistakes of clients", _list(_ref("Finding")), 404, parameters=[SESSION])},
-    "/_mock/scenario": {"put": _route("Another scenario, for new connections", OK, *(408, 413), requestBody=FILE)},
+    "/_mock/journal": {
+        "get": _route("Every frame, in both directions", _list(_ref("Entry")), 404, parameters=[SESSION, AUDIO])
+    },
+    "/_mock/ledger": {"get": _route("Usage and cost", _ref("Ledger"), 404, parameters=[SESSION])},
+    "/_mock/findings": {"get": _route("Findings", _list(_ref("Finding")), 404, parameters=[SESSION])},
+    "/_mock/scenario": {"put": _route("Replace the scenario, for new connections", OK, *(408, 413), requestBody=FILE)},
     "/_mock/faults": {
         "get": _route("The faults that are on", _ref("Faults")),
-        "put": _route("Others in their place", _ref("Faults"), *(408, 413), requestBody=FILE),
-        "post": _route("One or some more", _ref("Faults"), *(408, 413), requestBody=FILE),
-        "delete": _route("None at all", _ref("Faults")),
+        "put": _route("Replace all faults", _ref("Faults"), *(408, 413), requestBody=FILE),
+        "post": _route("Add faults", _ref("Faults"), *(408, 413), requestBody=FILE),
+        "delete": _route("Remove all faults", _ref("Faults")),
     },
     "/_mock/faults/{which}": {
-        "delete": _route("Without those of an id or a name", _ref("Faults"), 404, parameters=[_in_path("which")])
+        "delete": _route("Remove the faults of an id or a name", _ref("Faults"), 404, parameters=[_in_path("which")])
     },
     "/_mock/clock/advance": {
         "post": _route(
-            "A manual clock is moved",
+            "Move a manual clock",
             _ref("Instant"),
             *(408, 409, 413),
             requestBody={
                 "required": True,
                 "content": {
                     "application/json": {
-                        "schema": _object(ms={"type": "number", "minimum": 0, "maximum": MAX_PUSH_S * 1000})
+                        "schema": _object(ms={"type": "number", "minimum": 0, "maximum": MAX_ADVANCE_S * 1000})
                     }
                 },
             },
         )
     },
-    "/_mock/reset": {"post": _route("Everything is forgotten", OK)},
+    "/_mock/reset": {"post": _route("Forget sessions, journal, ledgers and findings", OK)},
 }
 
 
 def description(guarded: bool) -> Json:
-    """The whole of it; `guarded` is whether an admin token is asked for."""
+    """The whole description; `guarded` is whether an admin token is required."""
     schemes: Json = {"key": {"type": "http", "scheme": "bearer", "description": "The service's API key."}}
     if guarded:
         schemes["admin"] = {"type": "http", "scheme": "bearer", "description": "`--admin-token`, for /_mock/."}

@@ -1,4 +1,4 @@
-"""How a mock server is to behave, as data. What the options mean in action: see server.py."""
+"""The options of a mock server, as data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,16 @@ class AccountsFile:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a server behaves. Raises ValueError for a value it does not know."""
+    """The options of a mock server; MockServer describes those that it shares.
+
+    limits: limits of every team; a field that is None leaves it to the service.
+    accounts: teams known beforehand. The limits of the file override `limits`.
+    clock_rate: seconds of the server's clock per second; 0 is a manual clock.
+    journal_bytes: the size at which the journal drops its oldest frames.
+    record: the folder to which each session is written, as a cassette.
+
+    Raises ValueError for an unknown value.
+    """
 
     dialect: str = "xai"
     pacing: str = "live"
@@ -48,20 +57,14 @@ class Options:
     api_keys: tuple[str, ...] = ()
     blocked_keys: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    """Of every team; what is not said is the service's own."""
     accounts: AccountsFile | None = None
-    """Teams known beforehand; the limits of the file override `limits`."""
     clock_rate: float = 1.0
     admin_token: str | None = None
     journal_bytes: int = 256 << 20
     check: bool = False
-    """Each event is held against its dialect's shapes before it leaves; what does not fit is among the errors."""
     record: Path | None = None
-    """A folder that gets each session as a cassette."""
     findings: Setting = None
-    """How loud mistakes of clients are told: a level for all, levels by rule, or None for each rule's own."""
     write_tools: tuple[str, ...] | None = None
-    """Tools that change something: names or patterns. None tells it by their verbs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))

@@ -1,7 +1,7 @@
-"""What the mock serves as cassettes: one file a session, written beside it by replay's own writer and scrubber.
+"""Sessions of the mock as cassettes: one file a session, written with replay's own writer and scrubber.
 
-The pump hands over what crossed the wire and goes on; a thread a session cleans and appends. Nothing is decided here
-about content, and a disk that fails ends the recording and no session.
+Frames are handed over as they cross the wire; a thread for each session cleans and writes them. If the disk fails, the
+recording ends and the session goes on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class SessionRecorder:
-    """The folder that a server's sessions are recorded in. Raises OSError where it cannot be made."""
+    """Records each session into a folder. Raises OSError if the folder cannot be made or written to."""
 
     def __init__(self, folder: str | os.PathLike[str], secrets: tuple[str, ...] = ()) -> None:
         self.folder = Path(folder)
@@ -30,7 +30,7 @@ class SessionRecorder:
         if not os.access(self.folder, os.W_OK):
             raise PermissionError(13, os.strerror(13), str(self.folder))
         self.written: list[Path] = []
-        """Every cassette that was begun, oldest first."""
+        """The cassettes that were begun, oldest first."""
         self._secrets = secrets
         self._ending: set[asyncio.Future[None]] = set()
 
@@ -61,7 +61,7 @@ class SessionRecorder:
         return recording
 
     def _free(self, name: str) -> Path:
-        """No file is ever written over: the same seed names its sessions alike."""
+        """A path that does not exist: the same seed gives sessions the same names, and no file is overwritten."""
         path, number = self.folder / f"{name}{SUFFIX}", 1
         while path.exists() or path in self.written:
             number += 1
@@ -69,13 +69,13 @@ class SessionRecorder:
         return path
 
     def finish(self, writer: BackgroundWriter, at_us: int) -> None:
-        """Have a cassette ended, which may take a while."""
+        """End a cassette in a thread: it may take a while."""
         ending = asyncio.get_running_loop().run_in_executor(None, writer.finish, at_us)
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
     async def finished(self) -> None:
-        """Wait until every cassette whose session is over has its end mark."""
+        """Wait until the cassettes of all closed sessions have their end marks."""
         while self._ending:
             await asyncio.wait(self._ending)
 
@@ -89,7 +89,7 @@ class SessionRecording:
         self._closed = False
 
     def sent(self, at: float, data: str | bytes | Close) -> None:
-        """The client said something."""
+        """The client sent a message, or a close frame."""
         match data:
             case str():
                 self.put(at, "sent", Text(data.encode(errors="surrogatepass")))
@@ -99,12 +99,12 @@ class SessionRecording:
                 self.put(at, "sent", data)
 
     def put(self, at: float, way: Way, content: Content) -> None:
-        """Anything that crossed the wire."""
+        """A frame or a half of the handshake crossed the wire."""
         self._closed = self._closed or isinstance(content, (Close, Reset))
         self._writer.put(Record(round(at * 1e6), 0, way, content), "pcm")
 
     def ended(self, at: float, code: int, reason: str) -> None:
-        """The session is over: whoever ended it, its end is in the cassette."""
+        """The session is over. Writes how it ended, if that is not in the cassette yet."""
         if not self._closed:
             self.put(at, "sent", Reset()) if code == 1006 else self.put(at, "received", Close(code, reason))
         self._recorder.finish(self._writer, round(at * 1e6))

@@ -1,12 +1,12 @@
 """An event loop whose time jumps to the next timer when nothing else can happen: an hour takes milliseconds.
 
-Not a fake network: sockets are real, and only the waiting is skipped. Another thread or process is invisible to it,
-except through `run_in_executor`: while such a call is out, time stands still.
+Sockets are real; only the waiting is skipped. Other threads and processes are invisible to the loop, except through
+`run_in_executor`: time stands still while such a call runs.
 
-When may it jump? Only when no callback is ready and no socket of this loop has anything to deliver. On loopback, a
-`send` hands its bytes to the receiver's queue before it returns, so what one task wrote, the next poll reports. The
-kernel may put that work off for a moment under load; so a jump needs several empty polls in a row, with the processor
-offered to others in between, and where loopback has a thread of its own (macOS, Windows) a last poll that really waits.
+The loop may jump only if no callback is ready and none of its sockets has anything to deliver. On loopback, `send` puts
+its bytes into the receiver's queue before it returns, so that the next poll reports what one task wrote. Under load the
+kernel may delay that for a moment. A jump therefore needs several empty polls in a row, between which the processor is
+offered to others; where loopback has a thread of its own (macOS, Windows), the last poll really waits.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ T = TypeVar("T")
 Ready = list[tuple[selectors.SelectorKey, int]]
 
 EPOCH = 1_767_225_600.0
-"""Unix time at which every virtual world begins: 2026-01-01T00:00:00Z."""
+"""Unix time at which virtual time begins: 2026-01-01T00:00:00Z."""
 _QUIET_POLLS = 3
 _LAST_POLL_S = 0.0 if sys.platform == "linux" else 0.002
 _STALL_S = 5.0
-"""Real seconds without any timer before a run is given up: nothing can happen any more."""
+"""Real seconds without any timer after which a run ends: nothing can happen any more."""
 
 
 class Stalled(RuntimeError):
-    """Every task waits and no timer is left: in virtual time that wait would be for ever."""
+    """All tasks wait and no timer is left: in virtual time that wait would never end."""
 
 
 class AutoJumpLoop(asyncio.SelectorEventLoop):
@@ -55,7 +55,7 @@ class AutoJumpLoop(asyncio.SelectorEventLoop):
 
     @property
     def away(self) -> bool:
-        """A call is out in another thread."""
+        """Whether a call runs in another thread."""
         return self._away > 0
 
     def run_in_executor(  # type: ignore[override]  # typeshed spells the arguments with a TypeVarTuple, new in 3.11
@@ -95,7 +95,7 @@ class _JumpingSelector(selectors.BaseSelector):
         if timeout is not None:
             self._loop.jump(timeout)
             return []
-        return self._last_hope()
+        return self._wait_without_timers()
 
     def _quiet(self) -> Ready:
         for _ in range(_QUIET_POLLS):
@@ -105,7 +105,7 @@ class _JumpingSelector(selectors.BaseSelector):
                 os.sched_yield()
         return self._real.select(_LAST_POLL_S)
 
-    def _last_hope(self) -> Ready:
+    def _wait_without_timers(self) -> Ready:
         if ready := self._real.select(_STALL_S):
             return ready
         raise Stalled("every task waits and no timer is left; look for an await whose other side is gone")
@@ -130,9 +130,9 @@ class _JumpingSelector(selectors.BaseSelector):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end in virtual time and give back its result, as `asyncio.run` does in real time.
+    """Run `main` to its end in virtual time and return its result, as `asyncio.run` does in real time.
 
-    Raises Stalled, after a few real seconds, when nothing can happen any more.
+    Raises Stalled, after a few real seconds, if nothing can happen any more.
     """
     loop = AutoJumpLoop()
     try:
@@ -151,10 +151,10 @@ def virtual_time(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]: .
 @overload
 def virtual_time(work: Coroutine[Any, Any, T]) -> T: ...
 def virtual_time(work: Any) -> Any:
-    """Run a coroutine in virtual time and give back its result; or, of an async function, make one that does.
+    """Run a coroutine in virtual time and return its result; or decorate an async function to do so when it is called.
 
-    `virtual_time(main())`, or above an async test `@virtual_time`, which pytest then takes for a plain test, fixtures
-    and all. Raises Stalled, after a few real seconds, when nothing can happen any more.
+    Use `virtual_time(main())`, or `@virtual_time` above an async test, which pytest then runs as a plain test, with its
+    fixtures. Raises Stalled, after a few real seconds, if nothing can happen any more.
     """
     if asyncio.iscoroutine(work):
         return run(work)

@@ -1,8 +1,7 @@
-"""What a test may demand of conversations, in one line each. A demand that is not met tells the conversation around it.
+"""Assertions about conversations, for tests. A failed assertion shows the conversation around the place.
 
-Mixed into MockServer and LiveService (observed.py), for all of their sessions together, and into SessionLog, for that
-one. Times are those of the server. A demand that nothing was there to break is not met either: such a test would prove
-nothing.
+They are part of MockServer and LiveService, for all of their sessions together, and of TestedSession, for one session.
+Times are the server's. An assertion about tool calls, cancellations or truncations also fails if there were none.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from replay.cassette.recording import Moment
 from replay.cassette.records import Way
 
 _ROWS = 30
-"""Lines of conversation below a message."""
+"""Lines of the conversation that a message shows."""
 _AUDIO_DELTAS = ("response.output_audio.delta", "response.audio.delta")
 _SIDES: dict[str, Way] = {"client": "sent", "server": "received"}
 _SLACK_MS = 1.0
@@ -28,7 +27,7 @@ _SLACK_MS = 1.0
 
 
 class UsedQuantities(Protocol):
-    """What was used, as far as it is asked for here."""
+    """The quantities of a ledger that assertions need."""
 
     @property
     def audio_in_s(self) -> Fraction: ...
@@ -57,21 +56,21 @@ class SeenFrame(NamedTuple):
 
 
 class Assertions:
-    """All raise AssertionError. An event is named by its type; `*` stands for anything, and `client ` or `server `
-    before it says whose it is, where that is not plain: `response.create`, `*.delta`, `server (close)`, `(binary)`."""
+    """Each raises AssertionError. Events are named by type; `*` stands for any characters. Write `client ` or `server `
+    before a type that both sides send: `response.create`, `*.delta`, `server (close)`, `(binary)`."""
 
     @property
     def logs(self) -> Sequence[SessionLog]:
-        """The sessions that are spoken of."""
+        """The sessions that the assertions are about."""
         raise NotImplementedError
 
     @property
     def ledger(self) -> UsedQuantities:
-        """What they used together."""
+        """The sum of what these sessions used."""
         raise NotImplementedError
 
     def assert_order(self, *types: str) -> None:
-        """Such events came in this order, whatever came between them."""
+        """Events of these types came in this order; others may have come between them."""
         __tracebackhide__ = True
         happened = self._happened()
         at, last = 0, ""
@@ -81,13 +80,13 @@ class Assertions:
                 earlier = [each for each in happened[:at] if _is(each, type_)]
                 when = f"only before, at {earlier[-1].at_s:.3f} s" if earlier else "not at all"
                 place = earlier[-1] if earlier else (happened[at - 1] if at else None)
-                raise self._broken(f"expected {type_}{last and f' after {last}'}; it came {when}", place)
+                raise self._failure(f"expected {type_}{last and f' after {last}'}; it came {when}", place)
             at, last = found + 1, type_
 
     def assert_count(
         self, type: str, times: int | None = None, *, at_least: int | None = None, at_most: int | None = None
     ) -> None:
-        """So many such events came: exactly `times`, or within bounds. Without a number, at least one."""
+        """The number of events of this type: exactly `times`, or within bounds. Without a number, at least one."""
         __tracebackhide__ = True
         if times is None and at_least is None and at_most is None:
             at_least = 1
@@ -95,25 +94,25 @@ class Assertions:
         least, most = (times, times) if times is not None else (at_least or 0, at_most)
         if len(found) < least or (most is not None and len(found) > most):
             surplus = found[most] if most is not None and len(found) > most else None
-            raise self._broken(f"expected {type} {_bounds(least, most)} times; it came {len(found)} times", surplus)
+            raise self._failure(f"expected {type} {_bounds(least, most)} times; it came {len(found)} times", surplus)
 
     def assert_audio_in(self, *, at_least: float = 0.0, at_most: float | None = None) -> None:
-        """The client sent so many seconds of audio."""
+        """The seconds of audio that the client sent are within bounds."""
         __tracebackhide__ = True
         self._within("the client sent", float(self.ledger.audio_in_s), at_least, at_most)
 
     def assert_audio_out(self, *, at_least: float = 0.0, at_most: float | None = None) -> None:
-        """The server sent so many seconds of audio."""
+        """The seconds of audio that the server sent are within bounds."""
         __tracebackhide__ = True
         self._within("the server sent", float(self.ledger.audio_out_s), at_least, at_most)
 
     def assert_cost_at_most(self, usd: Decimal | float | str) -> None:
-        """It all cost no more than that, by the prices of the service that is played."""
+        """The cost, by the prices of the service, is at most this amount of USD."""
         __tracebackhide__ = True
         spent = self.ledger.total_usd
         if spent > Decimal(str(usd)):
             heard, spoken = float(self.ledger.audio_in_s), float(self.ledger.audio_out_s)
-            raise self._broken(
+            raise self._failure(
                 f"expected at most {usd} USD; {heard:.2f} s in and {spoken:.2f} s out came to {spent} USD"
             )
 
@@ -122,24 +121,24 @@ class Assertions:
         __tracebackhide__ = True
         for each in self._happened():
             if _is(each, "server error"):
-                raise self._broken(f"an error event came: {part(each.event, 'error', 'message')}", each)
+                raise self._failure(f"an error event came: {part(each.event, 'error', 'message')}", each)
             if each.type == "response.done" and part(each.event, "response", "status") == "failed":
                 reason = part(each.event, "response", "status_details", "error", "message")
-                raise self._broken(f"response {part(each.event, 'response', 'id')} failed: {reason}", each)
+                raise self._failure(f"response {part(each.event, 'response', 'id')} failed: {reason}", each)
 
     def assert_tool_result_within(self, ms: float, name: str | None = None) -> None:
-        """The client answered every function call, or every one of that function, within so many milliseconds."""
+        """The client sent the result of every function call (of that function) within `ms` milliseconds."""
         __tracebackhide__ = True
         calls = [each for each in self._happened() if each.type == "response.function_call_arguments.done"]
         calls = [call for call in calls if name in (None, call.event.get("name"))]
         if not calls:
-            raise self._broken(f"no call of {name or 'a function'} was made")
+            raise self._failure(f"no call of {name or 'a function'} was made")
         for call in calls:
-            self._answered(call, ms)
+            self._check_result(call, ms)
 
     def assert_nothing_sent_after_cancel(self) -> None:
-        """Of responses that were cut off, nothing came after their `response.done`; nor sound in binary messages,
-        until there was another response."""
+        """The server sent nothing of a cancelled or incomplete response after its `response.done`. That includes binary
+        audio, until the next response begins."""
         __tracebackhide__ = True
         over: dict[tuple[int, Any], SeenFrame] = {}
         latest: dict[int, Any] = {}
@@ -147,17 +146,17 @@ class Assertions:
             spoken = latest.get(each.session) if _is(each, "server (binary)") else each.event.get("response_id")
             if each.moment.way == "received" and (cut := over.get((each.session, spoken))) is not None:
                 since_ms = (each.at_s - cut.at_s) * 1000
-                raise self._broken(f"{each.type} came {since_ms:.0f} ms after response {spoken} was cut off", each)
+                raise self._failure(f"{each.type} came {since_ms:.0f} ms after response {spoken} was cancelled", each)
             if each.type == "response.created":
                 latest[each.session] = part(each.event, "response", "id")
             if each.type == "response.done" and part(each.event, "response", "status") in ("cancelled", "incomplete"):
                 over[each.session, part(each.event, "response", "id")] = each
         if not over:
-            raise self._broken("no response was cut off")
+            raise self._failure("no response was cancelled")
 
     def assert_truncated_as_heard(self) -> None:
-        """No `conversation.item.truncate` claims more sound than had been sent of the item by then, nor more than a
-        client could have played of it: each piece from when it was sent, or from the end of what came before it."""
+        """No `conversation.item.truncate` claims more audio than had been sent of the item, or than a client could have
+        played: each chunk plays from when it was sent, or from the end of the chunk before it."""
         __tracebackhide__ = True
         truncated = 0
         for number, log in enumerate(self.logs):
@@ -167,15 +166,15 @@ class Assertions:
                 bound = min(sent_ms, played_ms)
                 if not isinstance(claimed, int | float) or not 0 <= claimed <= bound + _SLACK_MS:
                     place = SeenFrame(moment.at_s + self._opened_s(log), number, moment)
-                    raise self._broken(
+                    raise self._failure(
                         f"truncated at {claimed} ms; {sent_ms:.0f} ms of it had been sent, "
                         f"of which {played_ms:.0f} ms could have been played",
                         place,
                     )
         if not truncated:
-            raise self._broken("no conversation.item.truncate was sent")
+            raise self._failure("no conversation.item.truncate was sent")
 
-    def _answered(self, call: SeenFrame, ms: float) -> None:
+    def _check_result(self, call: SeenFrame, ms: float) -> None:
         __tracebackhide__ = True
         name, call_id = call.event.get("name"), call.event.get("call_id")
         for each in self._happened():
@@ -184,14 +183,14 @@ class Assertions:
             if is_result and each.session == call.session and part(item, "call_id") == call_id:
                 took_ms = round((each.at_s - call.at_s) * 1000, 3)
                 if took_ms > ms:
-                    raise self._broken(f"the result of {name} took {took_ms:.0f} ms; expected at most {ms:g} ms", each)
+                    raise self._failure(f"the result of {name} took {took_ms:.0f} ms; expected at most {ms:g} ms", each)
                 return
-        raise self._broken(f"{name} ({call_id}) was never answered; expected a result within {ms:g} ms", call)
+        raise self._failure(f"{name} ({call_id}) got no result; expected one within {ms:g} ms", call)
 
     def _within(self, who: str, seconds: float, at_least: float, at_most: float | None) -> None:
         __tracebackhide__ = True
         if seconds < at_least or (at_most is not None and seconds > at_most):
-            raise self._broken(f"expected {_bounds(at_least, at_most)} seconds of audio; {who} {seconds:.3f} s")
+            raise self._failure(f"expected {_bounds(at_least, at_most)} seconds of audio; {who} {seconds:.3f} s")
 
     def _happened(self) -> list[SeenFrame]:
         """Every frame of every session, in the order of time."""
@@ -205,8 +204,8 @@ class Assertions:
     def _opened_s(self, log: SessionLog) -> float:
         return log.opened - self.logs[0].opened
 
-    def _broken(self, problem: str, place: SeenFrame | None = None) -> AssertionError:
-        """The problem, and the conversation around it."""
+    def _failure(self, problem: str, place: SeenFrame | None = None) -> AssertionError:
+        """The problem, and the conversation around the place."""
         return AssertionError(
             f"{problem}\n{conversation_text(self.logs, None if place is None else place.at_s, _ROWS)}"
         )
@@ -228,14 +227,14 @@ def _bounds(least: float, most: float | None) -> str:
 
 
 def part(value: Any, *keys: str) -> Any:
-    """What stands under these keys, one in the other; None if nothing does."""
+    """The value under these nested keys; None if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def _truncations(log: SessionLog) -> Iterator[tuple[Moment, float, float]]:
-    """Each truncation with the milliseconds of its item that had been sent, and that could have been played."""
+    """Each truncation, with the milliseconds of its item that had been sent and that could have been played."""
     pieces: dict[str, list[tuple[float, float]]] = {}
     free_s, item_id = 0.0, ""
     for moment, sound_s in sound_seconds(moments(log)):
@@ -248,11 +247,11 @@ def _truncations(log: SessionLog) -> Iterator[tuple[Moment, float, float]]:
             sent = pieces.get(str((moment.event or {}).get("item_id")), [])
             played_s = sum(min(max(moment.at_s - begins_s, 0.0), lasts_s) for begins_s, lasts_s in sent)
             yield moment, 1000 * sum(lasts_s for _, lasts_s in sent), 1000 * played_s
-            free_s = min(free_s, moment.at_s)  # what was waiting to be played is thrown away
+            free_s = min(free_s, moment.at_s)  # the client drops what it has not played
 
 
 def _spoken_item(moment: Moment) -> str:
-    """The item that sound belongs to from here on; binary messages of sound name none."""
+    """The item that audio belongs to from here on; binary audio messages name none."""
     event = moment.event or {}
     if moment.type in _AUDIO_DELTAS:
         return str(event.get("item_id", ""))

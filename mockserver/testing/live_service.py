@@ -1,8 +1,8 @@
-"""A live service with the face of MockServer: the same tests, against the service itself, within a budget.
+"""The live service with the interface of MockServer: the same tests, against the service itself, within a budget.
 
-Clients talk to a relay on this machine. It puts the real key in the place of the one that it hands out, so that no test
-ever holds it; it keeps a journal, so that the same assertions hold; it counts, and hangs up when the budget is spent.
-Nothing is written. What only a mock can do (faults, its clock, its errors) is not here.
+Clients connect to a relay on this machine. It replaces the key that clients use by the real one, so that no test holds
+it. It keeps a journal, so that the same assertions work; it counts the cost, and closes calls when the budget is spent.
+Nothing is written. What only a mock has (faults, its clock, its errors) is missing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from replay.findings.lint import lint
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 
-STAND_IN = "a-key-that-the-relay-replaces"
+REPLACED_KEY = "a-key-that-the-relay-replaces"
 """The key that clients of the relay use."""
 LIVE_ENDPOINTS: Mapping[str, tuple[str, str]] = {
     "xai": ("wss://api.x.ai/v1/realtime", "XAI_API_KEY"),
@@ -48,11 +48,11 @@ _UPGRADED = 101
 
 
 class LiveService(Observed):
-    """One service for the length of a `with`. `service` names a row of LIVE_ENDPOINTS. `url` and `key` reach it.
+    """One service for the length of a `with`.
 
-    Once `max_usd` are spent, every call is ended (1000) and none is let in (429): see `limit`. `on` is now, for the
-    prices of the day and the times in the journal; `levels` is how loud mistakes of clients are. Raises BadUpstream
-    for such an address, OSError.
+    service: a key of LIVE_ENDPOINTS. url, key: how to reach it. max_usd: the budget in USD; once it is spent, calls are
+    closed (1000) and new ones refused (429), see `limit`. on: the current time, for the prices of the day and the times
+    in the journal. levels: severity of findings. Raises BadUpstream for a bad URL, OSError if it cannot listen.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class LiveService(Observed):
         super().__init__(Journal(log_type=TestedSession))
         self.service = service
         self.warnings: list[str] = []
-        """What the relay had to say, such as that the service cannot be reached."""
+        """Warnings of the relay, such as that the service cannot be reached."""
         self.errors: list[Exception] = []
-        """Nothing of ours can break in there."""
+        """Always empty: nothing of the mock runs here."""
         self._url = url
         self._on = on
         self._max_usd = max_usd
-        self._keys = {STAND_IN: key}
+        self._keys = {REPLACED_KEY: key}
         self._table = _table(service)
         self._prices_show = prices(service, on.date()) is not None
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _RelayedCall] = {}
         self._levels = levels
         self._records: list[Record] = []
         self._relay: Relay
@@ -81,12 +81,12 @@ class LiveService(Observed):
 
     @property
     def api_key(self) -> str:
-        """What clients use as their key; the relay has the real one."""
-        return STAND_IN
+        """The key that clients use; the relay replaces it."""
+        return REPLACED_KEY
 
     @property
     def spent_usd(self) -> Fraction:
-        """What it cost so far, by the dearer reading where the service leaves two; without a price, all it may."""
+        """The cost so far in USD; without a price, the whole budget. Of two possible prices the higher counts."""
         self._catch_up()
         try:
             return self._relay.spent_usd if self._prices_show else self._journal.total().exact_usd
@@ -95,23 +95,23 @@ class LiveService(Observed):
 
     @property
     def limit(self) -> str | None:
-        """Why calls were ended, if they were."""
+        """Why calls were closed; None if they were not."""
         return self._relay.limit
 
     @property
     def findings(self) -> list[Finding]:
-        """Mistakes of clients so far, as the mock finds them."""
+        """Mistakes of clients so far, by the same rules as in the mock."""
         self._catch_up()
         recording = Recording("live", self.service, self._origin, connections(self._records))
         return lint(recording, self._levels)
 
     @property
     def unused(self) -> list[str]:
-        """Nothing is scripted."""
+        """Always empty: the live service has no scenario."""
         return []
 
     def advance(self, **_: float) -> Awaitable[None]:
-        """Only a mock's time can be moved. Raises RuntimeError."""
+        """Raises RuntimeError: only a mock's time can be moved."""
         raise RuntimeError("the live service's time cannot be moved; give the test @pytest.mark.realtime(live=False)")
 
     def __enter__(self) -> LiveService:
@@ -148,7 +148,7 @@ class LiveService(Observed):
         match record.content:
             case Request(method="GET", target=target):
                 log = self._journal.open(f"live-{number + 1}", "", self._on.timestamp() + at_s, Ledger(self._table, ""))
-                self._calls[number] = _Call(log, at_s, Meter(_model(target)))
+                self._calls[number] = _RelayedCall(log, at_s, Meter(_model(target)))
             case Response(status) if call is not None and status != _UPGRADED:
                 call.log.ended(at_s - call.opened_s, 1006, f"refused with HTTP {status}")
             case Text() | Binary() | Close() | Reset() as frame if call is not None:
@@ -156,7 +156,7 @@ class LiveService(Observed):
                     self._check_budget()
 
     def _check_budget(self) -> None:
-        """Where the price shows in frames the relay keeps to it; tokens show once a response is over."""
+        """The relay itself keeps to a price that frames show. Tokens are known once a response is over."""
         try:
             self._journal.total()
         except UnknownPrice as problem:
@@ -166,8 +166,8 @@ class LiveService(Observed):
 
 
 @dataclass(slots=True)
-class _Call:
-    """One connection: its log, when the relay took it, and what its frames come to."""
+class _RelayedCall:
+    """One connection: its log, when it opened, and the meter of its frames."""
 
     log: SessionLog
     opened_s: float
@@ -175,9 +175,9 @@ class _Call:
     transcriber: str = ""
 
     def take(self, at_s: float, way: Way, frame: Frame) -> bool:
-        """Keep a frame; whether it told of tokens that were used."""
+        """Log and count a frame. Returns whether it reported the use of tokens."""
         at = at_s - self.opened_s
-        told = self._count(way, frame) if isinstance(frame, Text | Binary) else False
+        reports_tokens = self._count(way, frame) if isinstance(frame, Text | Binary) else False
         if way == "received":
             self.log.outbound(at, frame)
         elif not isinstance(frame, Reset):
@@ -185,7 +185,7 @@ class _Call:
         if isinstance(frame, Close | Reset) and self.log.closed_s is None:
             code, reason = (frame.code, frame.reason) if isinstance(frame, Close) else (1006, "connection lost")
             self.log.ended(at, code, reason)
-        return told
+        return reports_tokens
 
     def _count(self, way: Way, frame: Text | Binary) -> bool:
         ledger, meter = self.log.ledger, self.meter

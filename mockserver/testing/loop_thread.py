@@ -1,4 +1,4 @@
-"""A thread with an event loop of its own, in which something serves while a program goes on."""
+"""A thread with its own event loop, in which a server runs beside a synchronous program."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _TURNS = 20
-"""Of the loop: four from bytes in a socket to a frame in the journal; more for what is too large for one reading."""
+"""Iterations of the loop: four from bytes in a socket to a frame in the journal, more for large messages."""
 
 
 class LoopThread:
-    """Runs from the start until `end`."""
+    """Runs from its creation until `end`."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -24,21 +24,21 @@ class LoopThread:
 
     @property
     def elsewhere(self) -> bool:
-        """It runs, and this is not it."""
+        """Whether it runs, and the caller is another thread."""
         return self._loop.is_running() and threading.current_thread() is not self._thread
 
     def call(self, work: Awaitable[T]) -> T:
-        """Do `work` over there and wait for its end."""
+        """Run `work` in the thread and wait for its result."""
         done: Future[T] = asyncio.run_coroutine_threadsafe(_awaited(work), self._loop)
         return done.result()
 
     def catch_up(self) -> None:
-        """Wait until what lies in the sockets has been read. On loopback, what was sent lies there already."""
+        """Wait until everything that clients have sent has been read. On loopback, it is in the sockets already."""
         if self.elsewhere:
             self.call(_turns())
 
     def ask(self, what: Callable[[], T]) -> T:
-        """What that gives over there; once the thread is over, here."""
+        """Call `what` in the thread; in the caller's once the thread has ended."""
         return self.call(_given(what)) if self.elsewhere else what()
 
     def end(self) -> None:

@@ -1,6 +1,6 @@
 """The mock inside a Python program: a server for the length of a `with`, and what it saw.
 
-Not the command: see cli.py. `async with` serves from the running loop, `with` from a thread of its own.
+`async with` serves from the running loop, `with` from a thread of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mockserver.testing.sessions import TestedSession
 from replay.findings import Finding, Setting
 
 ANY_KEY = "mock-api-key"
-"""What `api_key` is when the mock takes any."""
+"""The value of `api_key` if the mock accepts any key."""
 
 
 class MockServer(Observed):
@@ -146,7 +146,7 @@ class MockServer(Observed):
 
     @property
     def cassettes(self) -> list[Path]:
-        """With `record`: the files of the sessions so far, oldest first. After the `with` each has its end mark."""
+        """With `record`: the files of the sessions so far, oldest first. After the `with`, all have their end marks."""
         return list(self._service.recorder.written) if self._service.recorder is not None else []
 
     @property
@@ -156,8 +156,11 @@ class MockServer(Observed):
         return self._thread.ask(self._service.findings) if self._thread is not None else self._service.findings()
 
     def claim(self, *, transcript: str | None = None, billable_audio_seconds: float | None = None) -> list[Finding]:
-        """Judge what the client made of running totals, which the wire does not show: the caller's words as it shows
-        them, the seconds that it counted over all sessions. Gives what is wrong with it, which is then a finding."""
+        """Check what the client made of running totals, which the wire does not show.
+
+        transcript: the user's words as the client shows them. billable_audio_seconds: what it counted over all
+        sessions. Returns what is wrong; these are findings from then on.
+        """
         watches = [log.watch for log in self.sessions if log.watch is not None]
         return self._service.watcher.claim(
             watches, transcript=transcript, billable_audio_seconds=billable_audio_seconds
@@ -165,48 +168,48 @@ class MockServer(Observed):
 
     @property
     def report(self) -> list[str]:
-        """With `verbatim`: what was not as recorded so far, a line each; empty if all was."""
+        """With `verbatim`: what differed from the recording so far, a line each; empty if nothing did."""
         verbatim = self._service.factory.verbatim
         return verbatim.report() if verbatim is not None else []
 
     @property
     def errors(self) -> list[Exception]:
-        """What went wrong inside the mock so far."""
+        """Errors inside the mock so far."""
         return self._service.errors
 
     @property
     def unused(self) -> list[str]:
-        """What no client has made use of so far, and turns that found no answer, a line each.
+        """Content that no client has used so far, and turns that no rule answered, a line each.
 
-        That is: rules that never answered, except a last one that answers anything; entries of a sequence and recorded
-        responses that were never reached; known clips that were never heard; faults that were never triggered, unless
-        that was left to chance. With `verbatim` it is the report, and the faults.
+        That is: rules that never answered, except a last catch-all rule; entries of a sequence and recorded responses
+        that were never reached; known clips that were never heard; faults of probability 1 that were never triggered.
+        With `verbatim` it is the report, and the faults.
         """
         self._catch_up()
         return self._service.unused()
 
     @property
     def faults(self) -> list[Armed]:
-        """Those that are on: `.fault`, how often it was triggered (`.fired`) and where (`.triggers`)."""
+        """The faults that are on: `.fault`, how often it was triggered (`.fired`) and where (`.triggers`)."""
         return list(self._service.faults.armed)
 
     def set_faults(self, faults: FaultSource) -> None:
-        """These in place of those that are on, for open connections as well; `[]` for none. Raises FaultError."""
+        """Replace all faults, for open connections too; `[]` removes them. Raises FaultError."""
         file = faults_from(faults)
         self._do(lambda: self._service.set_faults(file.faults, file.seed))
 
     def _do(self, work: Callable[[], None]) -> None:
-        """In the server's own thread, if it has one."""
+        """Call `work` in the server's own thread, if it has one."""
         if self._thread is None:
             work()
         else:
             self._thread.ask(work)
 
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
-        """Move the server's time ahead, stopping at everything that happens on the way.
+        """Move the server's time ahead. It stops at everything that is due on the way.
 
-        To be awaited under `async with`; under `with` it returns when it is done. In virtual time the client's own
-        timers move as well. Raises ValueError for less than nothing and more than 30 days.
+        Under `async with`, await it; under `with`, it returns when it is done. In virtual time the client's own timers
+        move too. Raises ValueError for a negative time or more than 30 days.
         """
         push = self._service.clock.advance(minutes=minutes, seconds=seconds, ms=ms)
         if self._thread is None:
@@ -244,7 +247,7 @@ class MockServer(Observed):
         self._raise_unless(error)
 
     def _raise_unless(self, error: BaseException | None) -> None:
-        """A bug in here explains a failed test better than what the client saw of it; an interrupt goes first."""
+        """A bug of the mock explains a failed test better than what the client saw. An interrupt has priority."""
         if self._service.errors and (error is None or isinstance(error, Exception)):
             raise self._service.errors[0]
 
@@ -257,7 +260,7 @@ class MockServer(Observed):
 
 
 class _Done:
-    """Something to await that is over already."""
+    """An awaitable that is done."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
@@ -265,7 +268,7 @@ class _Done:
 
 
 def environment(ws_url: str, http_url: str, api_key: str) -> dict[str, str]:
-    """The environment variables by which clients find their service: the agent's here, and the openai packages'."""
+    """The environment variables by which clients find their service: the clinic agent's and the openai packages'."""
     return {
         "XAI_REALTIME_URL": ws_url,
         "XAI_HTTP_URL": http_url,

@@ -1,7 +1,4 @@
-"""The plugin's `--realtime-live`: which tests can run against a service itself, with which key, for how much money.
-
-Loaded only with that option. The service with a mock's face is live.py.
-"""
+"""The plugin's `--realtime-live`: which tests can run against the live service, with which key and budget."""
 
 from __future__ import annotations
 
@@ -19,9 +16,9 @@ from replay.findings import Levels
 from replay.relay.upstream import BadUpstream, checked
 
 PROPERTY = "realtime_usd"
-"""Under this name each test's report, and so JUnit's XML, has what it cost."""
+"""The property of each test's report, and so of JUnit's XML, that holds its cost in USD."""
 _EITHER = {"scenario", "cassette", "dialect", "pacing", "seed", "voice", "vad", "findings", "write_tools"}
-"""What a marker may say that makes no difference live; for all else a test needs the mock."""
+"""Options of the marker that have no effect live. With any other, a test needs the mock."""
 _SPENT = pytest.StashKey[Fraction]()
 
 
@@ -38,7 +35,8 @@ def check(config: pytest.Config) -> None:
 
 
 def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> LiveService:
-    """For one test, with what is left of the budget. Skips a test that cannot run live, fails one that is too late."""
+    """The service for one test, with the rest of the budget. Skips a test that cannot run live; fails one if the budget
+    is spent."""
     if own.get("live") is False:
         pytest.skip("live=False: this test is for the mock")
     if needs := sorted(options.keys() - _EITHER) + ["time"] * (own.get("time") == "virtual"):
@@ -61,7 +59,7 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
 
 
 def settle(node: pytest.Item, service: LiveService, passed: bool) -> None:
-    """Take what the test has cost off the budget. A call that was ended for it is no success."""
+    """Subtract the test's cost from the budget. The test fails if calls were closed because the budget was spent."""
     config = node.config
     config.stash[_SPENT] = config.stash.get(_SPENT, Fraction(0)) + service.spent_usd
     node.user_properties.append((PROPERTY, str(dollars(service.spent_usd))))
@@ -70,7 +68,7 @@ def settle(node: pytest.Item, service: LiveService, passed: bool) -> None:
 
 
 def spent(reports: Iterable[pytest.TestReport], config: pytest.Config) -> str:
-    """The sum over all tests, in a sentence."""
+    """The cost of all tests, in a sentence."""
     costs = [
         Fraction(str(value))
         for report in reports
@@ -88,7 +86,7 @@ def _service_name(dialect: str | None) -> str:
 
 
 def _budget(config: pytest.Config) -> Fraction:
-    """This process's share of what may be spent: with pytest-xdist there are several."""
+    """This process's share of the budget: with pytest-xdist there are several processes."""
     given = config.getoption("--realtime-budget")
     try:
         budget = Fraction(given)

@@ -1,7 +1,6 @@
-"""Conversations of a running mock as a person reads them: a line for each event, with its time and who sent it.
+"""Conversations as a person reads them: a line for each event, with its time and its sender.
 
-Runs of sound and of deltas become one line; sound is told in seconds, secrets are blotted out. Assertions look at the
-same moments. Not the journal (journal.py), and not the listing of a cassette (replay/report/listing.py).
+Runs of audio and of deltas become one line. Audio is shown in seconds, and secrets are hidden.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from replay.cassette.scrub import Scrubber, known_keys
 from replay.report.listing import line
 
 MOST_ROWS = 120
-"""Lines of one telling; what is left out of its middle is counted."""
+"""Lines of one session; those left out in the middle are counted."""
 MOST_WORDS = 200
-"""Characters of a run of deltas."""
+"""Characters shown of a run of deltas."""
 _WHO: dict[Way, str] = {"sent": "client", "received": "server"}
 _SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta", "(binary)")
 
 
 @dataclass(slots=True)
 class TimelineRow:
-    """One line: one event, or a run of `count` alike. Seconds since the first session opened."""
+    """One line: an event, or a run of `count` events of one type. Seconds since the first session opened."""
 
     session: int
     at_s: float
@@ -46,24 +45,24 @@ class TimelineRow:
 
     def __str__(self) -> str:
         kind = self.type if self.count == 1 else f"{self.type} ×{self.count}, until {self.last_s:.3f} s"
-        told = f"{float(self.sound_s):.2f} s of audio" if self.sound_s else self.text
-        return f"{self.at_s:10.3f} s  {_WHO[self.way]}  {kind:45}  {told}".rstrip()
+        detail = f"{float(self.sound_s):.2f} s of audio" if self.sound_s else self.text
+        return f"{self.at_s:10.3f} s  {_WHO[self.way]}  {kind:45}  {detail}".rstrip()
 
 
 def moments(log: SessionLog) -> list[Moment]:
-    """What crossed one session's wire, in the order of time: seconds since it opened."""
+    """The frames of a session in the order of time; seconds since it opened."""
     return sorted(map(_moment, log.entries), key=lambda moment: moment.at_s)
 
 
 def sound_seconds(found: Iterable[Moment]) -> Iterator[tuple[Moment, float]]:
-    """Each moment of one session with the seconds of sound in it, in the format that was declared by then."""
+    """Each frame of a session with its seconds of audio, by the format that was declared by then."""
     meter = Meter(None)
     for moment in found:
         yield moment, float(_counted(moment, meter))
 
 
 def conversation_text(logs: Sequence[SessionLog], around_s: float | None = None, rows: int = MOST_ROWS) -> str:
-    """All sessions, one after the other; with `around_s` (since the first opened) only what is near that time."""
+    """All sessions, one after the other. With `around_s`, in seconds since the first opened, only what is near it."""
     if not logs:
         return "no client has connected"
     lines: list[str] = []
@@ -90,7 +89,7 @@ def _heading(number: int, log: SessionLog) -> str:
     end = "still open" if log.closed_s is None else f"closed with {log.close_code} after {log.closed_s:.3f} s"
     if log.close_reason:
         end += f" ({log.close_reason})"
-    gone = f", {log.dropped} older frames are gone" if log.dropped else ""
+    gone = f", {log.dropped} older frames were dropped" if log.dropped else ""
     return f"session {number + 1} ({log.id}): {end}{gone}"
 
 
@@ -106,7 +105,7 @@ def _row(number: int, moment: Moment, opened_s: float, meter: Meter, scrubber: S
     sound_s = _counted(moment, meter)
     at_s, text = moment.at_s + opened_s, ""
     if moment.type.endswith(".delta") and moment.type not in _SOUND and isinstance(_delta(moment.event), str):
-        text = _delta(moment.event) or ""  # whole, for the run to be put together from
+        text = _delta(moment.event) or ""  # in full: the run is joined from it
     elif moment.type not in _SOUND:
         text = line(Record(0, 0, moment.way, scrubber.clean(moment.frame))).text
     return TimelineRow(number, at_s, moment.way, moment.type, text, last_s=at_s, sound_s=sound_s)
@@ -129,7 +128,7 @@ def _mergeable(row: TimelineRow) -> bool:
 
 
 def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[TimelineRow]:
-    """Each type once, at the time of its first, with all the words and the sound."""
+    """Each type once, at the time of its first event, with the text and audio of all."""
     found: dict[tuple[Way, str], TimelineRow] = {}
     for row in rows:
         if (first := found.setdefault((row.way, row.type), row)) is not row:
@@ -152,7 +151,7 @@ def _ends(rows: Sequence[TimelineRow], most: int) -> list[str]:
 
 
 def _near(rows: Sequence[TimelineRow], at_s: float, most: int) -> list[str]:
-    """So many lines around an instant, those before it preferred; the line of that instant is marked."""
+    """Up to `most` lines around a time, two thirds of them before it. The line of that time is marked."""
     here = max((i for i, row in enumerate(rows) if row.at_s <= at_s), default=0)
     begin = max(0, min(here - most * 2 // 3, len(rows) - most))
     shown = [f"{'→' if i == here else ' '}{row}" for i, row in enumerate(rows)][begin : begin + most]

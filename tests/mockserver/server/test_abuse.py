@@ -355,11 +355,11 @@ def test_connections_that_ask_for_nothing_are_hung_up_on_after_a_while(
         assert [await raw.rest() for raw in silent] == [b""] * 50
 
     undisturbed(loiter)
-    assert "50 connections dropped: no whole request within 10 s" in caplog.text
+    assert "50 connections dropped: no complete request within 10 s" in caplog.text
 
 
 def test_no_more_than_some_may_wait_to_ask(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    monkeypatch.setattr(idle_connections, "MOST_WAITING", 20)
+    monkeypatch.setattr(idle_connections, "MOST_IDLE", 20)
 
     async def main() -> None:
         async with MockServer(voice="tone") as mock, ClientSession() as http:
@@ -370,7 +370,7 @@ def test_no_more_than_some_may_wait_to_ask(monkeypatch: pytest.MonkeyPatch, capl
             await asyncio.sleep(11)
 
     story(main())
-    assert "41 connections dropped: more than 20 waited to ask" in caplog.text
+    assert "41 connections dropped: more than 20 were idle" in caplog.text
 
 
 def test_a_body_that_never_comes_is_not_waited_for():

@@ -87,11 +87,11 @@ def test_in_virtual_time_the_client_goes_ahead_together_with_the_clock():
 
 
 @pytest.mark.parametrize("push", [{"seconds": -1}, {"minutes": 1e9}, {"ms": float("nan")}])
-def test_a_clock_is_not_pushed_backwards_nor_for_ever(push: dict[str, float]):
+def test_a_clock_is_not_moved_backwards_nor_too_far(push: dict[str, float]):
     async def main() -> None:
         await Clock(rate=0).advance(**push)
 
-    with pytest.raises(ValueError, match="pushed ahead"):
+    with pytest.raises(ValueError, match="moved ahead"):
         autojump.run(main())
 
 

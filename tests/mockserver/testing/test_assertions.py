@@ -183,7 +183,7 @@ def test_tools_are_answered_in_time():
 def test_a_tool_that_is_never_answered_and_one_that_is_never_called_are_told():
     answered = Call().tool(1.0).result(1.1, "another call")
     assert refused(answered, lambda log: log.assert_tool_result_within(300)) == (
-        "book (k1) was never answered; expected a result within 300 ms"
+        "book (k1) got no result; expected one within 300 ms"
     )
     assert refused(asked(), lambda log: log.assert_tool_result_within(300, "book")) == "no call of book was made"
 
@@ -192,18 +192,18 @@ def test_nothing_follows_a_response_that_was_cut_off():
     cut = asked().created(1.0, "r2").delta(1.1, "r2").done(1.2, CANCELLED, "r2").created(1.3, "r3").delta(1.4, "r3")
     cut.log.assert_nothing_sent_after_cancel()
     problem = refused(cut.delta(1.5, "r2"), silent)
-    assert problem == "response.output_audio.delta came 300 ms after response r2 was cut off"
+    assert problem == "response.output_audio.delta came 300 ms after response r2 was cancelled"
 
 
 def test_nor_does_sound_in_binary_messages_until_the_next_response():
     fine = Call().created(0.1).binary(0.2).done(0.3, CANCELLED).created(0.4, "r2").binary(0.5)
     fine.log.assert_nothing_sent_after_cancel()
     problem = refused(Call().created(0.1).done(0.3, CANCELLED).binary(0.4), silent)
-    assert problem == "(binary) came 100 ms after response r1 was cut off"
+    assert problem == "(binary) came 100 ms after response r1 was cancelled"
 
 
 def test_without_any_cut_nothing_is_proved():
-    assert refused(asked(), silent) == "no response was cut off"
+    assert refused(asked(), silent) == "no response was cancelled"
 
 
 def test_a_truncation_claims_what_could_have_been_played_by_then():

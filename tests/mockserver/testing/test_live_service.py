@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
-from mockserver.testing.live_service import STAND_IN, LiveService
+from mockserver.testing.live_service import REPLACED_KEY, LiveService
 from mockserver.testing.mock_server import MockServer
 
 KEY = "the-real-key"
@@ -30,7 +30,7 @@ def live(url: str, service: str = "xai", usd: str = "1") -> LiveService:
     return LiveService(service, url, KEY, Fraction(usd), NOW)
 
 
-def dialled(service: LiveService, key: str = STAND_IN) -> ClientConnection:
+def dialled(service: LiveService, key: str = REPLACED_KEY) -> ClientConnection:
     return connect(service.ws_url, additional_headers={"Authorization": f"Bearer {key}"}, compression=None)
 
 
