@@ -47,7 +47,7 @@ def clinic() -> None:
     """The clinic agent: a telephone assistant that books appointments."""
 
 
-@clinic.command()
+@clinic.command(short_help="Make one call and print its report.")
 @click.option(
     "--wav",
     "wavs",
@@ -170,7 +170,7 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@clinic.command()
+@clinic.command(short_help="Serve the call page and the HTTP API.")
 @_server_options
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--allow-host", "hosts", multiple=True, help="Another host name for requests; repeat for more.")
@@ -195,7 +195,7 @@ def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chos
         raise NoCall(str(problem)) from problem
 
 
-@clinic.command()
+@clinic.command(short_help="Open the playground, a Streamlit page.")
 @_server_options
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
 def ui(host: str, port: int, **chosen: str | None) -> None:

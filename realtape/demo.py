@@ -62,7 +62,7 @@ def demo(runner: Runner | None, out: Path, voice: str, vad: bool, as_json: bool)
     call as WAV files.
 
     With --vad the demo takes half a minute. It adds the whole call as a stereo file, call.wav (left: the caller, right:
-    the sound that the caller heard), and as a picture, call.png.
+    the audio that the caller heard), and as a picture, call.png.
 
     Exit code 1: the call broke off, or the costs counted by the agent and by the mock differ.
     """

@@ -103,8 +103,8 @@ class NotRecorded(click.ClickException):
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default="cassettes",
-    show_default="cassettes, in the current folder",
-    help="Folder for the cassettes. Files of the same names are replaced.",
+    show_default=True,
+    help="Folder for the cassettes, in the current folder by default. Files of the same names are replaced.",
 )
 @click.option(
     "--max-usd",

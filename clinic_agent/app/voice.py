@@ -277,7 +277,7 @@ def _transcript(turn: Turn) -> list[TranscriptLine]:
     return [line for line in lines if line.text]
 
 
-def stream_event(way: str, event: Event) -> tuple[str, Mapping[str, Any]] | None:
+def stream_event(way: Literal["sent", "received"], event: Event) -> tuple[str, Mapping[str, Any]] | None:
     """The server-sent event for a frame of the call: its name and data; None: the frame is not streamed."""
     match way, event:
         case "received", {"type": "response.output_audio.delta", "delta": delta}:
