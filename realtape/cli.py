@@ -41,6 +41,7 @@ SECTIONS = {
     "Test": {
         "faults": LazyCommand("mockserver.cli.faults", "Check a fault file, or run a fault sweep."),
         "say": LazyCommand("mockserver.cli.say", "Make a spoken WAV clip from text."),
+        "degrade": LazyCommand("mockserver.cli.degrade", "Make a WAV clip noisy, narrow or broken."),
     },
     "Clinic example": {
         "demo": LazyCommand("realtape.demo", "Book an appointment by voice, offline."),

@@ -25,6 +25,7 @@ from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller
 from clinic_agent.clinic.assistant import clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, from_environment
+from mockserver.audio.names import SYNTHESIZERS
 from mockserver.testing.mock_server import MockServer
 from realtape.data import cassettes
 from replay.cli.usage import Unusable
@@ -47,7 +48,7 @@ Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 )
 @click.option(
     "--voice",
-    type=click.Choice(["auto", "tone", "espeak"]),
+    type=click.Choice(SYNTHESIZERS),
     default="auto",
     help="Voice of the mock.",
     show_default=True,

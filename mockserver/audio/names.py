@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-SynthesizerName = Literal["auto", "tone", "espeak"]
+SynthesizerName = Literal["auto", "hibari", "espeak", "tone"]
 DetectorName = Literal["energy", "silero"]
 
 SYNTHESIZERS: tuple[SynthesizerName, ...] = get_args(SynthesizerName)
@@ -17,7 +17,7 @@ def synthesizer_name(name: str) -> SynthesizerName:
     for known in SYNTHESIZERS:
         if name == known:
             return known
-    raise ValueError(f"voice engine {name!r} is unknown; use auto, tone or espeak")
+    raise ValueError(f"voice engine {name!r} is unknown; use auto, hibari, espeak or tone")
 
 
 def detector_name(name: str) -> DetectorName:

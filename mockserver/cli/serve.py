@@ -71,7 +71,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     type=click.Choice(SYNTHESIZERS),
     default="auto",
     show_default=True,
-    help="Speech synthesizer. auto: espeak if it is installed, else tone.",
+    help="Speech synthesizer. auto: the first of hibari, espeak and tone that is installed.",
 )
 @_content(
     "--vad",
@@ -276,10 +276,11 @@ async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: 
         sys.stdout.flush()
         server = assemble()
         await server.serve(sockets)
-        asyncio.get_running_loop().call_soon(server.warm_up)
+        warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
         try:
             await stop
         finally:
+            warming.cancel()
             if count := len(server.service.open_sessions):
                 closed = "1 open session is" if count == 1 else f"{count} open sessions are"
                 _LOG.warning("stopping: %s closed; another signal ends the process at once", closed)

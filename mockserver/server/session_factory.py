@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from mockserver.audio.asr import installed_transcriber
-from mockserver.audio.tts import CachedSynthesizer, synthesizer_named
+from mockserver.audio.tts import shared, synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, engine_named
 from mockserver.billing.ledger import Ledger
@@ -92,7 +92,7 @@ class SessionFactory:
     @cached_property
     def voice(self) -> Synthesizer:
         """The synthesizer that all sessions share. Raises RuntimeError, saying what to install, if it cannot speak."""
-        return CachedSynthesizer(synthesizer_named(self.options.voice))
+        return shared(synthesizer_named(self.options.voice))
 
     @cached_property
     def engine(self) -> EngineFactory:

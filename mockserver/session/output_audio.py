@@ -11,7 +11,7 @@ import numpy as np
 
 from mockserver.audio.codecs import encoder_for, resample
 from mockserver.audio.formats import Samples
-from mockserver.audio.tts.base import SpeechClip, Synthesizer
+from mockserver.audio.tts.base import Ahead, SpeechClip, Synthesizer
 from mockserver.audio.wav import read_wav
 from mockserver.protocol.commands import Settings
 from mockserver.protocol.conversation import SpokenSegment
@@ -51,9 +51,17 @@ class Speech:
         """The same text, without the audio that was synthesized so far."""
         return Speech(self.texts, self.say, self.settings, self.voice, self.unit, self.offset_s, self.last)
 
+    def prepare(self, segment: int) -> None:
+        """Let a voice that can make a segment's sound beside the session begin with it."""
+        made_up = self.say.audio is None and not self.say.segments
+        if isinstance(self.voice, Ahead) and made_up and segment < len(self.texts):
+            text, voice, speed = self._asked(segment)
+            self.voice.prepare(text, voice=voice, speed=speed)
+
     def length(self, segment: int) -> int:
         """Samples of a segment at 24 kHz; synthesizes its audio on first use."""
         while len(self._segments) <= segment:
+            self.prepare(len(self._segments) + 1)
             samples = self._make(len(self._segments))
             self._segments.append(samples)
             self._starts.append(self._starts[-1] + len(samples))
@@ -111,9 +119,13 @@ class Speech:
     def _clip(self, segment: int) -> SpeechClip:
         if self.say.audio is not None:
             return SpeechClip(*read_wav(self.say.audio))
+        text, voice, speed = self._asked(segment)
+        return self.voice.speak(text, voice=voice, speed=speed)
+
+    def _asked(self, segment: int) -> tuple[str, str, float]:
+        """Text, voice and speed of a segment."""
         text = replaced(self.texts[segment].strip(), self.settings.replace)
-        voice = self.say.voice or self.settings.voice
-        return self.voice.speak(text, voice=voice, speed=self.say.speed or self.settings.speed)
+        return text, self.say.voice or self.settings.voice, self.say.speed or self.settings.speed
 
 
 def audio_of(speech: Speech, sent: Sequence[SpokenSegment]) -> bytes:

@@ -236,10 +236,16 @@ class RunningResponse:
         base, sent = self._segments, [SpokenSegment() for _ in texts]
         self._segments += len(texts)
         plan, first = traits.spoken if settings.speaks else traits.written, None
+        opening_s = None if self._must_end else self._opening_s()
+        if opening_s is not None:
+            if settings.speaks:
+                speech.prepare(0)
+            yield max(at, opening_s)
         for piece in plan(traits.rhythm, texts, speech.length, last=last):
             if self._must_end:
                 return
-            at = max(at, self._due(piece, at))
+            due_s, opening_s = self._due(piece, at) if opening_s is None else opening_s, None
+            at = max(at, due_s)
             yield at
             if self._must_end:
                 return
@@ -267,13 +273,19 @@ class RunningResponse:
         if item is not None:
             self._send_audio(item, sent[-1], encoder.finish(), self._segments - 1, at)
 
+    def _opening_s(self) -> float | None:
+        """When the first piece of a response leaves, by the pacing preset; None once something has left."""
+        begun = self._traits.output == "together" and self.response.output
+        if self._session.pacing == "burst" or self._first_audio_s is not None or begun:
+            return None
+        return self._started_s + self._session.latencies.choice(self._traits.rhythm.first_audio_s)
+
     def _due(self, piece: PacedText | PacedAudio, at: float) -> float:
         """When a piece leaves, by the pacing preset."""
         if self._session.pacing == "burst":
             return at
-        begun = self._traits.output == "together" and self.response.output
-        if self._first_audio_s is None and not begun:
-            return self._started_s + self._session.latencies.choice(self._traits.rhythm.first_audio_s)
+        if (opening_s := self._opening_s()) is not None:
+            return opening_s
         if self._session.pacing == "realtime":
             return max(at, self.played_s) if isinstance(piece, PacedAudio) else at
         return at + piece.gap_s

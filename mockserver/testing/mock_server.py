@@ -43,7 +43,8 @@ class MockServer(Observed):
         cassette's, else `xai`.
     pacing: `live` sends as fast as the service was recorded, `realtime` as fast as audio plays, `burst` at once.
     seed: the same seed and the same messages give the same identifiers, text and audio.
-    voice: the speech synthesizer: `tone`, `espeak` (extra `speech`), or `auto`: espeak if it is installed.
+    voice: the speech synthesizer: `tone`, the same on every machine; `hibari` or `espeak` (extra `speech`); or
+        `auto`, the first of hibari, espeak and tone that is installed. Default `tone`.
     vad: the voice activity detector: `energy`, or `silero` (extra `silero`).
     api_keys: the keys that are accepted. Without any, every non-empty key is.
     blocked_keys: keys of a team without credits.
@@ -76,7 +77,7 @@ class MockServer(Observed):
         dialect: str | None = None,
         pacing: str = "live",
         seed: int | str = 0,
-        voice: str = "auto",
+        voice: str = "tone",
         vad: str = "energy",
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),

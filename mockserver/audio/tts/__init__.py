@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 import threading
 from collections import OrderedDict
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
 
 from typing_extensions import assert_never
 
 from mockserver.audio.names import synthesizer_name
 from mockserver.audio.tts.base import SpeechClip, Synthesizer
 from mockserver.audio.tts.espeak import Espeak
+from mockserver.audio.tts.hibari import Hibari
 from mockserver.audio.tts.tone import Tone
 
 
 def synthesizer_named(name: str = "auto") -> Synthesizer:
-    """`tone`, `espeak`, or `auto`: espeak if its package is installed and loads, else tone.
+    """`hibari`, `espeak`, `tone`, or `auto`: the first of these whose package is installed and loads.
 
-    Raises ValueError for other names, and RuntimeError, saying what to install, if espeak is asked for by name.
+    Raises ValueError for other names, and RuntimeError, saying what to install, for an engine that is not there.
     """
     known = synthesizer_name(name)
     match known:
@@ -25,33 +29,65 @@ def synthesizer_named(name: str = "auto") -> Synthesizer:
             return Tone()
         case "espeak":
             return Espeak()
+        case "hibari":
+            return Hibari()
         case "auto":
-            try:
-                return Espeak()
-            except RuntimeError:
-                return Tone()
+            for engine in (Hibari, Espeak):
+                with suppress(RuntimeError):
+                    return engine()
+            return Tone()
         case _:
             assert_never(known)
+
+
+def shared(voice: Synthesizer) -> CachedSynthesizer:
+    """A voice as all sessions of a server share it: cached, and ahead of them where speaking takes its time."""
+    return CachedSynthesizer(voice, ahead=None if voice.name == "tone" else _beside())
+
+
+@lru_cache(maxsize=1)
+def _beside() -> Executor:
+    """One thread for all servers of the process: it is for being in time, not for more speech in the same time."""
+    return ThreadPoolExecutor(1, thread_name_prefix="voice")
 
 
 class CachedSynthesizer:
     """A voice that keeps its latest clips, up to `max_bytes` of them, and gives all sessions the same array.
 
+    What is prepared is made by `ahead`, at most MOST_COMING clips at a time; without it nothing is.
     Safe in threads. Two threads that ask for one new clip at once may both make it; both then get the first.
     """
 
-    def __init__(self, voice: Synthesizer, max_bytes: int = 64 * 2**20) -> None:
+    MOST_COMING = 32
+
+    def __init__(self, voice: Synthesizer, max_bytes: int = 64 * 2**20, ahead: Executor | None = None) -> None:
         self.name = voice.name
         self.held_bytes = 0
         self._voice = voice
         self._max_bytes = max_bytes
         self._clips: OrderedDict[tuple[str, str, float], SpeechClip] = OrderedDict()
+        self._ahead = ahead
+        self._coming: dict[tuple[str, str, float], Future[SpeechClip]] = {}
         self._lock = threading.Lock()
 
     def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
+        """See `Synthesizer`. Waits for a clip that is being prepared; makes one that is still in the queue."""
         key = (text, voice.lower(), speed)
         if clip := self._kept(key):
             return clip
+        coming = self._coming.get(key)
+        return self._make(key) if coming is None or coming.cancel() else coming.result()
+
+    def prepare(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> None:
+        """See `Ahead`."""
+        key = (text, voice.lower(), speed)
+        if self._ahead is None or len(self._coming) >= self.MOST_COMING or key in self._coming or self._kept(key):
+            return
+        self._coming[key] = coming = self._ahead.submit(self._make, key)
+        coming.add_done_callback(lambda _: self._coming.pop(key, None))
+
+    def _make(self, key: tuple[str, str, float]) -> SpeechClip:
+        text, voice, speed = key
         return self._keep(key, self._voice.speak(text, voice=voice, speed=speed))
 
     def _kept(self, key: tuple[str, str, float]) -> SpeechClip | None:

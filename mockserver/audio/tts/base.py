@@ -1,14 +1,14 @@
 """Text to speech without a service: the clip a voice makes of a text, and where voices are looked up.
 
-tone.py is the default and needs numpy only; espeak.py speaks real words and needs the extra `speech`. No pacing, no
-wire formats: see pacing.py, audio.py. Voices never trim a clip; each says what silence it leaves around the speech.
+tone.py needs numpy only; hibari.py and espeak.py speak real words and need the extra `speech`. No pacing, no wire
+formats: see pacing.py, formats.py. Voices never trim a clip; each says what silence it leaves around the speech.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,14 @@ class Synthesizer(Protocol):
         A text with nothing to say gives a short silent clip. Raises ValueError for a text of more than LONGEST_TEXT
         characters or LONGEST_CLIP_S seconds, and for a speed outside SLOWEST..FASTEST.
         """
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A voice that can make a clip before it is asked for."""
+
+    def prepare(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> None:
+        """Announce a call of `speak` with these arguments. It changes when the clip is made, and not the clip."""
 
 
 def checked(text: str, speed: float) -> None:

@@ -69,14 +69,52 @@ def speaker_of(voice: str) -> Speaker:
     return Speaker(VARIANTS[variant % len(VARIANTS)], 10 + pitch % 80, 40 + spread % 30, 0.95 + 0.1 * rate / 255)
 
 
+ACCENTS = {
+    "american": "en-us",
+    "british": "en",
+    "caribbean": "en-029",
+    "lancaster": "en-gb-x-gbclan",
+    "new-york": "en-us-nyc",
+    "received": "en-gb-x-rp",
+    "scottish": "en-gb-scotland",
+    "west-midlands": "en-gb-x-gbcwmd",
+    "french": "fr",
+    "german": "de",
+    "italian": "it",
+    "polish": "pl",
+    "portuguese": "pt-br",
+    "spanish": "es",
+    "turkish": "tr",
+}
+"""Names of accents, by the library's language code; those of other languages read a text by that language's rules."""
+
+
+def accent_named(name: str) -> str:
+    """The language code of an accent: a name of ACCENTS or a code of the library itself. Raises ValueError."""
+    code = ACCENTS.get(name.lower(), name)
+    if not _CODE.fullmatch(code):
+        raise ValueError(
+            f"accent {name!r} is unknown; use one of {', '.join(ACCENTS)}, or a code such as en-gb-scotland"
+        )
+    return code
+
+
+_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{1,12}){0,3}")
+
+
 class Espeak:
-    """The voice `espeak`. Raises RuntimeError, saying what to install, when the library cannot be loaded."""
+    """The voice `espeak`, in an accent or language: see ACCENTS.
+
+    Raises RuntimeError, saying what to install, when the library cannot be loaded, and ValueError for no accent.
+    """
 
     name = "espeak"
 
-    def __init__(self) -> None:
+    def __init__(self, accent: str = "american") -> None:
+        self._language = accent_named(accent)
         with _LOCK:
-            _library()
+            if not _library().speaks(self._language):
+                raise ValueError(f"accent {accent!r} is unknown to eSpeak NG; use one of {', '.join(ACCENTS)}")
 
     def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
         """See `Voice`. Speech slower than 80 words a minute is not to be had: below a speed of 0.5 it stays there.
@@ -86,7 +124,7 @@ class Espeak:
         checked(text, speed)
         with _LOCK:
             library = _library()
-            raw = library.speak(_plain(text), speaker_of(voice), speed)
+            raw = library.speak(_plain(text), self._language, speaker_of(voice), speed)
         if not raw.any():
             return SpeechClip(np.zeros(RATE * 120 // 1000, np.int16), RATE)
         return SpeechClip(_levelled(resample(raw, library.rate, RATE)), RATE)
@@ -135,10 +173,15 @@ class _Library:
             self._count += count
         return int(self._count > LONGEST_CLIP_S * self.rate)  # 1 stops the synthesis
 
-    def speak(self, text: str, speaker: Speaker, speed: float) -> NDArray[np.int16]:
+    def speaks(self, language: str) -> bool:
+        """Whether there is a voice of that language code."""
+        status: int = self._dll.espeak_SetVoiceByName(language.encode())
+        return status == 0
+
+    def speak(self, text: str, language: str, speaker: Speaker, speed: float) -> NDArray[np.int16]:
         """Samples at `self.rate`. Raises ValueError for too long a text, RuntimeError when the library refuses."""
         wpm = round(NORMAL_WPM * speaker.rate * speed)
-        name = f"en-us+{speaker.variant}"
+        name = f"{language}+{speaker.variant}"
         self._must(self._dll.espeak_SetVoiceByName(name.encode()), f"select {name}")
         self._dll.espeak_SetParameter(WORDS_PER_MINUTE, min(max(wpm, LIBRARY_SLOWEST), LIBRARY_FASTEST), 0)
         self._dll.espeak_SetParameter(PITCH, speaker.pitch, 0)

@@ -80,8 +80,9 @@ def test_threads_that_speak_at_once_do_not_mix_their_words(voice: Synthesizer) -
 @pytest.mark.parametrize("name", ["tone", pytest.param("espeak", marks=needs_espeak)])
 def test_another_process_says_it_with_the_same_bytes(name: str) -> None:
     code = (
-        "import sys, hashlib; from mockserver.audio.tts.base import voice_named;"
-        f"print(hashlib.sha256(voice_named({name!r}).speak({BOOKING!r}, voice='marin').samples.tobytes()).hexdigest())"
+        "import sys, hashlib; from mockserver.audio.tts import synthesizer_named;"
+        f"spoken = synthesizer_named({name!r}).speak({BOOKING!r}, voice='marin').samples.tobytes();"
+        "print(hashlib.sha256(spoken).hexdigest())"
     )
     runs = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
     assert len(runs) == 1
@@ -260,19 +261,42 @@ def test_espeak_is_levelled_and_leaves_only_a_breath_of_silence_around_the_words
 
 
 @pytest.mark.usefixtures("without_espeak")
-def test_a_missing_espeak_says_what_to_install_and_auto_takes_the_tone() -> None:
+def test_a_missing_espeak_says_what_to_install() -> None:
     with pytest.raises(RuntimeError, match=r'pip install "realtape\[speech\]"'):
         synthesizer_named("espeak")
-    assert synthesizer_named().name == "tone"
 
 
 @needs_espeak
-def test_auto_takes_espeak_when_it_is_there() -> None:
+def test_auto_takes_espeak_where_the_natural_voice_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockserver.audio.tts.Hibari", Missing)
     assert synthesizer_named("auto").name == "espeak"
 
 
+def test_auto_takes_the_tone_where_there_is_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockserver.audio.tts.Hibari", Missing)
+    monkeypatch.setattr("mockserver.audio.tts.Espeak", Missing)
+    assert synthesizer_named().name == "tone"
+
+
+class Missing:
+    def __init__(self) -> None:
+        raise RuntimeError("not installed")
+
+
+@needs_espeak
+def test_accents_are_heard_and_unknown_ones_refused() -> None:
+    said = {espeak.Espeak(accent).speak(BOOKING).samples.tobytes() for accent in espeak.ACCENTS}
+    assert len(said) == len(espeak.ACCENTS)
+    assert espeak.Espeak("Scottish").speak("Hello").samples.tobytes() == (
+        espeak.Espeak("en-gb-scotland").speak("Hello").samples.tobytes()
+    )
+    for unknown in ("klingon", "zz", "en-us+whisper", ""):
+        with pytest.raises(ValueError, match="use one of american, british"):
+            espeak.Espeak(unknown)
+
+
 def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(ValueError, match="use auto, tone or espeak"):
+    with pytest.raises(ValueError, match="use auto, hibari, espeak or tone"):
         synthesizer_named("parrot")
 
 
