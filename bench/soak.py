@@ -28,11 +28,11 @@ import numpy as np
 import orjson
 
 from mockserver.audio.tts import synthesizer_named
+from mockserver.faults import kinds as faults
 from mockserver.protocol.limits import Limits
 from mockserver.server import virtual_time as autojump
 from mockserver.server.app import Server
 from mockserver.server.options import Options
-from mockserver.service.faults import kinds as faults
 
 TURN_S = 60.0
 """A client begins a turn so often, give or take a half of it."""
