@@ -1,10 +1,10 @@
-"""Speech to text by a package that is installed beside this one. Not needed: a scenario can say what is heard.
+"""Speech recognition by an installed package. It is optional: a scenario can contain the transcripts.
 
-Nothing is ever downloaded from here. A model is a folder that somebody put there, or a name whose files are in the
-cache already; without one there is no transcriber, and unknown speech stays unintelligible.
+Nothing is downloaded. A model is a folder on this machine, or a name whose files are in the cache already. Without a
+model there is no transcriber, and unknown speech stays unintelligible.
 
-Transcribing blocks for a good part of the speech's own length. The caller decides where it runs: a thread for a server
-that must go on answering, in place where virtual time has to stand still.
+Transcribing blocks for a good part of the speech's own length. The caller decides where it runs: in a thread if the
+server must go on responding, in place if virtual time has to stand still.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PLACE_A_MODEL = (
     "get one where there is a network: hf download Systran/faster-whisper-tiny.en --local-dir tiny.en; "
     f"put the folder here, and name it: {MODEL_VARIABLE}=path/to/tiny.en"
 )
-RATE = 16000  # Hz: what Whisper hears
+RATE = 16000  # Hz; the input of Whisper
 
 
 class Transcriber(Protocol):
-    """Makes text of speech. Blocks; safe in threads."""
+    """Transcribes speech. It blocks, and is safe in threads."""
 
     def transcribe(self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str]) -> str:
         """`rate` in Hz; `language` such as `en`, None to find out; `keyterms` are words to expect. "" for no speech."""
@@ -54,13 +54,13 @@ class FasterWhisper:
             folder = _folder(model, package)
             self._model = package.WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
         except (OSError, RuntimeError, ValueError) as problem:
-            # An unknown name, one that is not in the cache, or files that are no model.
+            # An unknown name, a name that is not in the cache, or files that are not a model.
             raise FileNotFoundError(f"no speech model {model!r} can be loaded: {problem}; {PLACE_A_MODEL}") from problem
         self._languages = frozenset(self._model.supported_languages)
         self._turn = threading.Lock()
 
     def transcribe(self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str]) -> str:
-        """See `Transcriber`. Temperature 0, so that the same sound gives the same text.
+        """See `Transcriber`. Temperature 0, so that the same audio gives the same text.
 
         Of `language` the part before a hyphen counts; one that the model does not know is found out instead.
         """
@@ -74,12 +74,12 @@ class FasterWhisper:
                 temperature=0.0,
                 condition_on_previous_text=False,
             )
-            # The segments are made as they are taken.
+            # The segments are computed as they are read.
             return "".join(segment.text for segment in segments).strip()
 
 
 def _folder(model: str, package: Any) -> Path:
-    """Where the model's files are. All of them are looked for here: the package fetches a missing tokenizer itself."""
+    """The folder of the model. All files are checked here, since the package would download a missing tokenizer."""
     folder = Path(model)
     if not folder.is_dir():
         folder = Path(package.download_model(model, local_files_only=True))  # the cache, never the network
@@ -90,10 +90,10 @@ def _folder(model: str, package: Any) -> Path:
 
 
 def installed_transcriber(environment: Mapping[str, str] = os.environ) -> Transcriber | None:
-    """The transcriber that this machine is set up for: None without the package, or without REALTAPE_ASR_MODEL.
+    """The transcriber that this machine is configured for: None without the package, or without REALTAPE_ASR_MODEL.
 
-    Having the package is not asking for it, and a default model would have to be downloaded, so the variable decides.
-    Raises FileNotFoundError when it names a model that is not there: then somebody wanted it.
+    The variable decides, since a default model would have to be downloaded.
+    Raises FileNotFoundError if it names a model that does not exist.
     """
     model = environment.get(MODEL_VARIABLE, "").strip()
     if not model or find_spec("faster_whisper") is None:

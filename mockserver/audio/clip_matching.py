@@ -1,20 +1,21 @@
-"""Which of a few known clips a stretch of sound is. It knows no words: the same sentence said anew is another clip.
+"""Finds which of a few known clips a stretch of audio is. It recognizes no words: another take of the same sentence is
+another clip.
 
-Sound becomes the cube root of the energy in 18 bands of the telephone's range every 10 ms, as differences between
-neighbouring bands, less their mean over 0.4 s. The cube root is the ear's loudness law; unlike a logarithm it lets the
-loud parts of speech, which noise does not reach, weigh most. What a wire or a microphone adds evenly falls out with the
-differences and the means, and silence becomes zero.
+Features: every 10 ms, the cube root of the energy in 18 bands of the telephone's range, as differences between
+neighbouring bands, minus their mean over 0.4 s. The cube root is the ear's loudness law. Unlike a logarithm it gives
+most weight to the loud parts of speech, which noise does not reach. Constant distortion by a line or a microphone
+cancels out in the differences and means, and silence becomes zero.
 
-A clip is laid where the cross-correlation is largest (one FFT for all offsets), brought to the same loudness, and then
-compared in every window of 0.4 s: `2xy / (x² + y²)`. The score is that of the *worst* window. One number over the whole
-length would be 0.9 for "… on July sixth" against "… on July seventh"; the worst window is where they differ. Sound
-outside the clip is compared with silence, so that a sentence which merely contains the clip is none. What the stretch
-lacks of the clip, up to 450 ms at either end and two fifths in all, is passed over, for turn detection cuts like that;
-if nothing else sets two clips apart the two score alike, and an answer with too small a lead is not given.
+Matching: a clip is placed at the maximum of the cross-correlation (one FFT for all offsets), scaled to the same
+loudness, and compared in every window of 0.4 s by `2xy / (x² + y²)`. The score is that of the *worst* window. One
+number for the whole length would be 0.9 for "… on July sixth" against "… on July seventh"; the worst window is where
+they differ. Audio outside the clip is compared with silence, so a sentence that only contains the clip does not match.
+Missing parts of the clip are ignored, up to 450 ms at either end and two fifths in all, since turn detection cuts them.
+If two clips differ only there, their scores are equal, and a match whose lead is too small is not given.
 
-Hashes of spectral peaks, the usual method for music, want seconds of steady partials and find a clip inside other
-sound, which is not asked here. Another speed, echo, or noise nearly as loud as the speech are not borne. For rates see
-bench/fingerprint.py; its sentences are others than those by which the thresholds were chosen.
+Hashes of spectral peaks, the usual method for music, need seconds of steady partials and find a clip inside other
+audio, which is not wanted here. Another speed, echo, or noise nearly as loud as the speech are not tolerated. For rates
+see bench/fingerprint.py; its sentences are not those by which the thresholds were chosen.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ from numpy.typing import NDArray
 from mockserver.audio.codecs import resample
 from mockserver.audio.formats import Samples
 
-RATE = 8000  # Hz: all that a telephone leaves
+RATE = 8000  # Hz; the bandwidth of a telephone
 SIZE, HOP = 256, 80  # samples: a frame of 32 ms every 10 ms
 BANDS = 18
 LOWEST_HZ, HIGHEST_HZ = 300.0, 3400.0
 HOPS_PER_S = RATE // HOP
-AVERAGED = 20  # hops before and after a frame whose mean is taken off it
-WINDOW = 38  # hops that are compared at once
-EVENNESS = 0.5  # how much of the mean energy is added to a window's own, so that quiet ones decide little
+AVERAGED = 20  # hops before and after a frame; their mean is subtracted
+WINDOW = 38  # hops that are compared together
+EVENNESS = 0.5  # share of the mean energy added to each window's, to give quiet windows less weight
 MOST_MISSING = 45  # hops of a clip that a stretch may lack at either end
-LEAST_SHARE = 0.6  # of a clip that must be there all the same
-SILENCE = 1e6  # the energy of a frame with a tone of -66 dBFS; resampled digital silence has less, but some
-EDGE = 3e-4  # of the loudest frame's energy (-35 dB): quieter ends of a known clip are no part of it
+LEAST_SHARE = 0.6  # of a clip that must be present
+SILENCE = 1e6  # energy of a frame with a tone of -66 dBFS; resampled digital silence has less, but not 0
+EDGE = 3e-4  # of the loudest frame's energy (-35 dB): quieter ends of a known clip are cut off
 
 LEAST_SCORE = 0.8
 LEAST_LEAD = 0.04
@@ -53,19 +54,19 @@ LONGEST_TOGETHER_S = 3600.0
 Features = NDArray[np.float32]
 """Shape (BANDS - 1, hops)."""
 KnownClip = tuple[Samples, int, str]
-"""A clip's samples, their rate in Hz, and what is said."""
+"""A clip's samples, their rate in Hz, and its transcript."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipMatch:
-    """What a clip says, and how alike it is where it is least alike: 1 is the same."""
+    """The transcript of the matching clip, and the similarity in its worst window: 1 is identical."""
 
     text: str
     score: float
 
 
 class ClipMatcher:
-    """Known clips, ready to be compared. Unchangeable, so that sessions and threads may share one.
+    """Known clips, ready to be compared. Immutable, so that sessions and threads may share one.
 
     Raises ValueError for a clip with less than SHORTEST_S of sound or more than LONGEST_S, for more than
     LONGEST_TOGETHER_S in all, and for a rate that is none.
@@ -78,7 +79,7 @@ class ClipMatcher:
             raise ValueError(f"the known clips last {total_s:.0f} s, more than {LONGEST_TOGETHER_S:.0f}; name fewer")
 
     def match(self, samples: Samples, rate: int) -> ClipMatch | None:
-        """The clip that the stretch is, or None. Any rate in Hz; more than LONGEST_S is never a clip.
+        """The clip that the samples match, or None. Any rate in Hz. More than LONGEST_S of samples match no clip.
 
         Takes about 5 ms for 5 s and 20 clips, and in proportion for more of either. Raises ValueError for a rate
         below 1.
@@ -95,7 +96,7 @@ class ClipMatcher:
         return ClipMatch(text, best) if best >= LEAST_SCORE and lead >= LEAST_LEAD else None
 
 
-# --- Sound to features ---
+# --- Audio to features ---
 
 
 def _checked(rate: int) -> None:
@@ -104,7 +105,7 @@ def _checked(rate: int) -> None:
 
 
 def _known(samples: Samples, rate: int, text: str) -> Features:
-    """A clip between AVERAGED hops of silence, into which the means of its ends reach, and no more than that."""
+    """The features of a clip without its quiet ends, padded with AVERAGED hops of silence for the means."""
     _checked(rate)
     if len(samples) > LONGEST_S * rate:
         raise ValueError(f"the clip of {text!r} lasts more than {LONGEST_S:.0f} s; give one turn of the caller")
@@ -140,7 +141,7 @@ def _window_and_bands() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def _features(energies: NDArray[np.float32]) -> Features:
     steps = np.diff(np.cbrt(energies), axis=0)
-    wide = np.pad(steps, ((0, 0), (AVERAGED + 1, AVERAGED)))  # what is not there is silence
+    wide = np.pad(steps, ((0, 0), (AVERAGED + 1, AVERAGED)))  # silence outside the samples
     return steps - (_running(wide, 2 * AVERAGED + 1) / (2 * AVERAGED + 1)).astype(np.float32)
 
 
@@ -154,7 +155,7 @@ def _running(values: NDArray[np.floating], length: int) -> NDArray[np.float64]:
 
 
 def _score(stretch: Features, clip: Features) -> float:
-    """0 where the clip lacks more than it may, else the likeness of the least like window."""
+    """The similarity of the worst window; 0 if too much of the clip is missing."""
     offset = _offset(stretch, clip)
     begins, ends, length = offset + AVERAGED, offset + clip.shape[1] - AVERAGED, stretch.shape[1]
     there = min(ends, length) - max(begins, 0)
@@ -164,7 +165,7 @@ def _score(stretch: Features, clip: Features) -> float:
     laid = np.zeros_like(stretch)
     start, stop = max(offset, 0), min(offset + clip.shape[1], length)
     laid[:, start:stop] = clip[:, start - offset : stop - offset]
-    return _likeness(stretch, laid)
+    return _similarity(stretch, laid)
 
 
 def _offset(stretch: Features, clip: Features) -> int:
@@ -181,8 +182,8 @@ def _fast_length(least: int) -> int:
     return power * 3 // 4 if power * 3 // 4 >= least else power
 
 
-def _likeness(stretch: Features, laid: Features) -> float:
-    """Of the least like window, from 0 to 1."""
+def _similarity(stretch: Features, laid: Features) -> float:
+    """The similarity of the worst window, from 0 to 1."""
     ours, theirs = (np.einsum("bt,bt->t", part, part, dtype=np.float64) for part in (stretch, laid))
     both = np.einsum("bt,bt->t", stretch, laid, dtype=np.float64)
     inside = ours[theirs > 0].sum()

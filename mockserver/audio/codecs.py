@@ -75,20 +75,20 @@ def encode(samples: Samples, format: AudioFormat) -> bytes:
 
 
 class Decoder(Protocol):
-    """The messages of one connection's input."""
+    """Decodes the messages of one connection's input."""
 
     def push(self, data: bytes) -> Samples:
-        """The samples that a message completes, at the format's rate. Never raises: see each format."""
+        """The samples that a message completes, at the format's rate. Does not raise."""
 
 
 class Encoder(Protocol):
-    """The messages of one response's output."""
+    """Encodes one response's output."""
 
     def push(self, samples: Samples) -> list[Payload]:
         """The messages that these samples, at the format's rate, complete."""
 
     def finish(self) -> list[Payload]:
-        """The message that is left at the end of a text, if any."""
+        """The remaining message at the end of a text, if there is one."""
 
 
 def decoder_for(format: AudioFormat) -> Decoder:
@@ -106,7 +106,7 @@ def encoder_for(format: AudioFormat) -> Encoder:
 
 
 class _SampleDecoder:
-    """Samples of fixed size; one that is split over two messages is put together again."""
+    """Samples of fixed size. A sample that is split over two messages is joined."""
 
     def __init__(self, format: AudioFormat) -> None:
         self._format = format
@@ -121,7 +121,7 @@ class _SampleDecoder:
 
 
 class _SampleEncoder:
-    """Samples of fixed size: nothing waits."""
+    """Samples of fixed size: nothing is buffered."""
 
     def __init__(self, format: AudioFormat) -> None:
         self._format = format
@@ -133,7 +133,7 @@ class _SampleEncoder:
         return []
 
 
-# --- G.711: replay's tables, as arrays. One look-up in a table beats arithmetic. ---
+# --- G.711: the tables of replay, as arrays. A table look-up is faster than arithmetic. ---
 
 
 @lru_cache(maxsize=2)
@@ -154,7 +154,7 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     """A whole clip at another rate (Hz)."""
     if from_rate == to_rate:
         return samples
-    # As floats: soxr dithers whole numbers, from a seed of the clock's.
+    # As floats: soxr dithers integers, with a seed from the clock.
     floats: NDArray[np.float32] = soxr.resample(samples.astype(np.float32), from_rate, to_rate)
     return np.rint(floats).clip(-32768, 32767).astype(np.int16)
 

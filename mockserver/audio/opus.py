@@ -1,7 +1,7 @@
 """Opus as the services carry it: raw packets, one a message, 24 kHz mono. Streams need the extra `opus` (PyAV).
 
-No container, no loss concealment, no repair of order: a WebSocket loses nothing. Both ends keep state from packet to
-packet, so each stream has its own. The same build of the library makes the same packets; another may not.
+There is no container, loss concealment or reordering: a WebSocket loses nothing. Both ends keep state from packet to
+packet, so each stream has its own. The same build of the library makes the same packets; another build may not.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def unavailable() -> ImportError | None:
 
 
 class OpusDecoder:
-    """Packets to samples at 24 kHz. A packet that is no Opus counts as 20 ms of silence, for it took its place in the
-    caller's time and a live decoder fills it; no bytes at all are nothing."""
+    """Packets to samples at 24 kHz. An invalid packet gives 20 ms of silence, as a live decoder fills a gap. An empty
+    one gives nothing."""
 
     def __init__(self) -> None:
         # The library always decodes at 48 kHz, and mixes stereo down.
@@ -51,18 +51,18 @@ class OpusDecoder:
         except _pyav().error.FFmpegError:
             return np.zeros(FRAME, np.int16)
         wide = [frame.to_ndarray()[0].astype(np.int32) for frame in frames]
-        # The mean of two neighbours neither lags nor holds anything back; it takes 0.3 dB off at 4 kHz, 3 dB at 12 kHz.
+        # The mean of two neighbours has no delay; it attenuates by 0.3 dB at 4 kHz and 3 dB at 12 kHz.
         halves = [(samples[::2] + samples[1::2]) >> 1 for samples in wide]
         return np.concatenate(halves).astype(np.int16)
 
 
 class OpusEncoder:
-    """Samples at 24 kHz to packets of 20 ms; what does not fill one waits for more. The sound comes out of a decoder
-    2.5 ms later than it went in, so that the last 2.5 ms of a text may stay behind in the codec."""
+    """Samples at 24 kHz to packets of 20 ms; an incomplete packet waits for more samples. The codec delays audio by
+    2.5 ms, so that the last 2.5 ms of a text may stay in it."""
 
     def __init__(self) -> None:
         self._context = _context("w", RATE)
-        # The least delay, and the waveform closest to the voice's. What the service uses is not known.
+        # The lowest delay, and the waveform closest to the voice's. The service's settings are unknown.
         self._context.options = {"application": "lowdelay", "frame_duration": "20"}
         self._waiting: Samples = np.zeros(0, np.int16)
 
@@ -73,7 +73,7 @@ class OpusEncoder:
         return [self._packet(samples[at : at + FRAME]) for at in range(0, whole, FRAME)]
 
     def finish(self) -> list[Payload]:
-        """What waits, filled up with silence. The stream may go on after it."""
+        """The last packet, padded with silence. The stream may go on after it."""
         return self.push(np.zeros(-len(self._waiting) % FRAME, np.int16))
 
     def _packet(self, samples: Samples) -> Payload:

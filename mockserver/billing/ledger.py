@@ -1,6 +1,6 @@
-"""What one session used: seconds of audio, text items, hosted tool calls, and what that comes to in USD.
+"""The ledger of one session: seconds of audio, text items, hosted tool calls, tokens, and their cost in USD.
 
-It counts; how counts become the wire's `usage` is the dialect's affair, and prices come from a dated table.
+How the counts become the wire's `usage` is up to the dialect. Prices come from a dated table.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Ledger:
         self.tokens[model] = self.tokens.get(model, Tokens()) + tokens
 
     def hosted(self, tool: str, calls: int) -> None:
-        """The service ran a tool of its own. Raises UnknownPrice, and counts nothing, where the table has none."""
+        """The service ran a tool of its own. Raises UnknownPrice, and counts nothing, if it has no price."""
         self.prices.thousand_calls(tool)
         self.hosted_calls[tool] += calls
 
     def transcribed(self, model: str, seconds: Fraction) -> None:
-        """A transcription model that is billed by time heard that much."""
+        """A transcription model that is billed by time transcribed that many seconds."""
         self.transcribed_s[model] = self.transcribed_s.get(model, Fraction(0)) + seconds
 
     @property
@@ -81,7 +81,7 @@ class Ledger:
         return dollars(self.exact_usd)
 
     def as_json(self) -> dict[str, object]:
-        """Counts and amount as the control plane shows them; money is a string, to lose nothing."""
+        """Counts and amount as the control plane shows them. The amount is a string, so that no digit is lost."""
         shown: dict[str, object] = {
             "model": self.model,
             "audio_in_s": float(self.audio_in_s),

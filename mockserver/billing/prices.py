@@ -1,4 +1,4 @@
-"""What things cost: dated tables and exact arithmetic. Nothing is counted here: see ledger.py."""
+"""Dated price tables, and exact arithmetic with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Price = TypeVar("_Price")
 
 
 class UnknownPrice(ValueError):
-    """The table has no price for this model or meter; nothing is guessed."""
+    """The table has no price for this model or tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class TokenPrices:
-    """USD per million tokens of one model. Thinking costs what text out costs."""
+    """USD per million tokens of one model. Reasoning tokens cost as much as text output."""
 
     text: Decimal
     cached_text: Decimal
@@ -67,7 +67,7 @@ class PriceTable:
     per_million_tokens: Mapping[str, TokenPrices] = field(default_factory=dict)
     """By model."""
     per_transcribed_minute: Mapping[str, Decimal] = field(default_factory=dict)
-    """Transcription models that are billed by the length of what the caller says."""
+    """Transcription models that are billed by the length of the user's speech."""
 
     def minute(self, model: str) -> Decimal:
         """USD per minute of audio. Raises UnknownPrice."""

@@ -23,7 +23,7 @@ RATE = 24_000
 @click.command()
 @click.argument("text")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="WAV file to write.")
-@click.option("--voice", default="ara", show_default=True, help="Synthesizer id of the service.")
+@click.option("--voice", default="ara", show_default=True, help="Voice id of the service.")
 @click.option("--speed", default=1.0, show_default=True, type=float, help="Speaking rate: 0.25 to 1.5.")
 @click.option(
     "--engine",

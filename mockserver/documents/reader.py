@@ -1,8 +1,8 @@
-"""A YAML or JSON text as plain data that knows its lines. No file format is here: see sections.py for checking one.
+"""A YAML or JSON text as plain data that knows its lines.
 
-Plain words are read as JSON reads them: numbers, true, false and null. Everything else is text, so `yes`, `10:30`,
-`0441` and `2026-07-06` stay what was typed. Only the parser's events are used: no tag ever makes an object, and depth,
-size and what aliases multiply are counted on the way.
+Plain words are read as in JSON: numbers, true, false and null. Everything else but `~` (null) is text: `yes`, `10:30`,
+`0441` and `2026-07-06` stay as typed. Only the parser's events are used, so no tag makes an object. Depth, size and the
+values that aliases multiply are bounded.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Document:
         return ": ".join(part for part in (f"{self.source}:{line}", dotted(found)) if part)
 
     def walk(self, keys: Keys) -> tuple[Keys, int]:
-        """The keys that exist on the way, and the line (from 1) where it ends."""
+        """Those of the keys that exist, and the line (from 1) of the last."""
         at, line, found = self.data, 1, []
         for key in keys:
             if not _has(at, key):
@@ -91,7 +91,7 @@ def read_document(text: str, source: str) -> Document:
     except yaml.MarkedYAMLError as bad:
         line = next((mark.line for mark in (bad.problem_mark, bad.context_mark) if mark is not None), 0) + 1
         problem = str(bad.problem or bad.context)
-        if "nesting depth" in problem:  # newer parsers have a limit of their own, met before ours is
+        if "nesting depth" in problem:  # newer parsers have a lower limit of their own
             problem = _TOO_DEEP
         raise DocumentError(f"{source}:{line}: {problem}") from None
     except (yaml.YAMLError, UnicodeError) as bad:
@@ -104,7 +104,7 @@ def dotted(keys: Keys) -> str:
 
 
 class _Reader:
-    """Builds the data from the parser's events, and counts."""
+    """Builds the data from the parser's events, and counts values."""
 
     def __init__(self, source: str) -> None:
         self.lines: Lines = {}

@@ -1,4 +1,4 @@
-"""Checks a document against pydantic models; says in plain words what does not fit. Reading it: see documents.py."""
+"""Validates documents against pydantic models, and explains errors in plain words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Model = TypeVar("Model", bound=Section)
 
 
 def check(document: Document, model: type[Model]) -> Model:
-    """The document as `model`. Raises `DocumentError` about the first place in the file that does not fit."""
+    """The document as `model`. Raises `DocumentError` about the first invalid place in the file."""
     try:
         return model.model_validate(document.data)
     except ValidationError as bad:
@@ -54,7 +54,7 @@ def check(document: Document, model: type[Model]) -> Model:
 
 
 def refusal(message: str, key: str | None = None) -> PydanticCustomError:
-    """What a model's own validator raises; `key` places it at one key of the mapping."""
+    """The error that a model's own validator raises; `key` is the key of the mapping that it is about."""
     return PydanticCustomError("refused", "{message}", {"message": message, "key": key})
 
 

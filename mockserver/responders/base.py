@@ -1,32 +1,33 @@
-"""What to say and which tool to call. A responder is asked once per response and answers with steps; it knows no wire.
+"""What a response consists of. The session asks the responder once for each response; it answers with steps.
 
-`rules` follows a scenario file, `tape` a recording, `echo` repeats the caller.
+A responder knows no wire. The implementations: scripted.py follows a scenario, recorded.py a recording, and echo.py
+repeats the user's words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from mockserver.audio.formats import Samples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """A part of a text with the sound it is spoken in: int16 samples at 24 kHz, mono."""
+    """A part of a text with its audio: int16 samples at 24 kHz, mono."""
 
     text: str
-    samples: NDArray[np.int16]
+    samples: Samples
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak a text. `voice` and `speed` override the session's; `audio` is a WAV file that is played instead.
+    """Speak a text.
 
-    `segments` are played instead too, cut as they are; their texts together are `text`.
+    voice, speed: instead of the session's; speed 1.0 is normal.
+    audio: path of a WAV file to play instead of synthesized speech.
+    segments: parts of the text with their audio, played instead of synthesized speech.
     """
 
     text: str
@@ -38,7 +39,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call one of the client's functions."""
+    """Call a function of the client. `arguments` is a mapping, or a text that is sent as it is."""
 
     name: str
     arguments: Mapping[str, object] | str = field(default_factory=dict)
@@ -46,7 +47,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """The service runs a tool of its own; the client answers nothing. A search shows only in the bill.
+    """The service runs a tool of its own; the client sends no result. A search appears only in the bill.
 
     `tool` is one of HOSTED_TOOLS and billed as `calls` calls. Of `mcp`, `server` is the server's label and `name` the
     tool's; `error` instead of `result` makes the call fail.
@@ -60,7 +61,7 @@ class Hosted:
     server: str = ""
     name: str = ""
     request_id: str = ""
-    """The item in which the client was asked for its approval, once it has given that."""
+    """The id of the approval request, once the client has approved it."""
 
 
 HOSTED_TOOLS = ("web_search", "x_search", "file_search", "code_interpreter", "collections_search", "mcp")
@@ -68,14 +69,14 @@ HOSTED_TOOLS = ("web_search", "x_search", "file_search", "code_interpreter", "co
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Stay silent for a while before the next step."""
+    """Wait `ms` milliseconds before the next step."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """End the response as failed."""
+    """End the response with status `failed`."""
 
     code: str
     message: str
@@ -86,7 +87,7 @@ Step = Say | Call | Hosted | Pause | Fail
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A function's answer as the client sent it; `name` is empty when its call is unknown."""
+    """The result of a function call, as the client sent it. `name` is empty if the call is unknown."""
 
     name: str
     output: str
@@ -94,26 +95,26 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """All that is new since the last response. `says` joins what was typed and heard; it is None when nothing was."""
+    """The input since the last response. `says` joins typed text and transcripts; None if there was neither."""
 
     number: int
-    """Counts the responses of the connection from 0."""
+    """The number of the response in its connection, from 0."""
     says: str | None
     results: tuple[Result, ...] = ()
     spoken: bool = False
     silence: bool = False
-    """The idle timeout asks for a word."""
+    """The idle timeout requests the response."""
     instructions: str = ""
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is new."""
+        """Whether there is no new input."""
         return self.says is None and not self.results and not self.silence
 
 
 @dataclass(frozen=True, slots=True)
 class NotTranscribed:
-    """A spoken turn that the service fails to transcribe. The model hears it all the same: it answers `says`."""
+    """A spoken turn whose transcription fails. The model still hears it: it responds to `says`."""
 
     code: str
     message: str = ""
@@ -121,18 +122,18 @@ class NotTranscribed:
 
 
 def words(heard: str | NotTranscribed | None) -> str | None:
-    """What was said in a spoken turn, transcribed or not."""
+    """The words of a spoken turn, whether or not it was transcribed."""
     return heard.says if isinstance(heard, NotTranscribed) else heard
 
 
 class Responder(Protocol):
-    """One per connection, so it may remember where it is."""
+    """Responds on one connection, and may keep state."""
 
     def hear(self, turn_number: int) -> str | NotTranscribed | None:
-        """What the caller said in the spoken turn of that number (from 0); None when it does not know."""
+        """The transcript of the spoken turn of that number (from 0); None if the responder does not know it."""
 
     def reply(self, turn: Turn) -> Iterable[Step]:
-        """The steps of one response, made as they are needed. None at all means a response without output."""
+        """The steps of one response, made as they are needed. Without steps, the response has no output."""
 
 
 UNINTELLIGIBLE = "(unintelligible)"

@@ -1,7 +1,6 @@
-"""Rules as their author gives them, and as they run: patterns and templates compiled once for all connections.
+"""Rules as their author writes them, and as they run: patterns and templates compiled once for all connections.
 
-Not the file format (scenario.py) and not the choosing among rules (rules.py). Patterns are the author's own; what they
-cost on a caller's words is not bounded.
+Patterns are the author's own; their cost on a user's words is not bounded.
 """
 
 from __future__ import annotations
@@ -21,31 +20,31 @@ VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be used: one line with the place, what was expected and what was found."""
+    """A scenario that cannot be used: one line with the place, the expected and the found value."""
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """The condition of a rule; all that is given must hold. `says` is searched for, upper or lower case alike."""
+    """The condition of a rule; all given parts must hold. `says` is a regular expression; case does not matter."""
 
     says: str | None = None
     tool: str | None = None
-    """A result of this function came back in this turn."""
+    """The turn contains a result of this function."""
     silence: bool = False
-    """The idle timeout asks for a word."""
+    """The idle timeout requests the response."""
     always: bool = False
-    """The same as no condition at all."""
+    """Always holds, like no condition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One answer: its steps, when to give it, and what the service hears in the spoken turn that asks for it."""
+    """A response: its steps, its condition, and the transcript (`heard`) of the spoken turn that it answers."""
 
     reply: Step | Sequence[Step]
     when: When | None = None
     heard: str | NotTranscribed | None = None
     times: int | None = None
-    """At most so often in one connection."""
+    """At most this often in one connection."""
 
 
 StepMaker = Callable[[Variables], Step]
@@ -53,7 +52,7 @@ StepMaker = Callable[[Variables], Step]
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule ready to run. `steps` are finished, or made from the variables of the turn."""
+    """A rule ready to run. `steps` are complete, or are made from the variables of the turn."""
 
     index: int
     place: str
@@ -63,21 +62,21 @@ class CompiledRule:
 
     @property
     def answers_event(self) -> bool:
-        """Whether it waits for a tool's result or for silence rather than for words."""
+        """Whether it waits for a tool result or for silence, not for words."""
         return self.rule.when is not None and (self.rule.when.tool is not None or self.rule.when.silence)
 
 
 class CompiledScenario:
-    """What the responders of all connections share, and none changes."""
+    """A scenario as the responders of all connections share it; immutable."""
 
     __slots__ = ("heard", "in_sequence", "rules", "tried")
 
     def __init__(self, rules: Sequence[Rule], root: str, where: Where) -> None:
-        """Compile rules. `root` is the list they stand in: `turns` or `sequence`. Raises `ScenarioError`."""
+        """Compile rules. `root` is the key of their list: `turns` or `sequence`. Raises `ScenarioError`."""
         self.in_sequence = root == "sequence"
         self.rules = tuple(_prepare(i, rule, (root, i), where) for i, rule in enumerate(rules))
         self.tried = tuple(sorted(self.rules, key=lambda prepared: not prepared.answers_event))
-        """In the order of trying: a result or silence is never swallowed by a rule that answers anything."""
+        """In the order of trying: a catch-all rule cannot match a tool result or silence before the rule for it."""
         self.heard = tuple(rule.heard for rule in rules if rule.heard is not None)
 
 

@@ -1,4 +1,4 @@
-"""A responder that says back what it was told: for a first try of a client, and for load."""
+"""A responder that repeats the user's words: for a first try of a client, and for load tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from mockserver.responders.base import Say, Step, Turn
 
 MOST_CHARACTERS = 2_000
-"""Characters that are repeated: two minutes of speech, so that nobody's book is spoken."""
+"""Characters that are repeated, about two minutes of speech."""
 
 
 class EchoResponder:
-    """Repeats the caller's words, or the tool's result."""
+    """Repeats the user's words, or the tool's result."""
 
     def hear(self, turn_number: int) -> str | None:
         return None

@@ -1,7 +1,6 @@
-"""A responder that gives a recorded conversation again: words, calls, pauses and sound, in the recorded order.
+"""A responder that plays a recorded conversation: its texts, calls, pauses and audio, in the recorded order.
 
-The frames are the session's, with ids of their own: a client may cancel, interrupt or be slower than the recorded one.
-For the recorded frames themselves see replay/playback/verbatim.py, for answers that depend on what is said rules.py.
+The frames are the session's, with new ids: the client may cancel, interrupt, or be slower than the recorded one.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from replay.cassette.content import Called, Failed, Format, Paused, Piece, Recor
 from replay.cassette.content import ResponseStep as Recorded
 
 NO_FURTHER_RESPONSE = "The recording has no further answer."
-"""Said when there was no such response, since a live model always says something. `Tape.unmatched` counts them."""
+"""Said beyond the recorded responses, since a live model always says something."""
 
 
 class RecordedResponder:
-    """One conversation of a recording. The n-th response is the n-th recorded one, whatever asks for it."""
+    """One conversation of a recording. The n-th response is the n-th recorded one, whatever the input."""
 
     def __init__(self, chapter: RecordedConversation) -> None:
         self.given = 0
@@ -31,21 +30,21 @@ class RecordedResponder:
 
     @property
     def unmatched(self) -> int:
-        """Responses that the recording had nothing for."""
+        """Responses beyond the recorded ones."""
         return max(0, self.given - len(self._chapter.exchanges))
 
     @property
     def unserved(self) -> int:
-        """Recorded responses that nobody has asked for yet."""
+        """Recorded responses that were not requested so far."""
         return max(0, len(self._chapter.exchanges) - self.given)
 
     def hear(self, turn_number: int) -> str | None:
-        """What the recorded service understood in the spoken turn of that number."""
+        """The recorded transcript of the spoken turn of that number."""
         heard = self._chapter.heard
         return heard[turn_number] if 0 <= turn_number < len(heard) else None
 
     def reply(self, turn: Turn) -> Iterable[Step]:
-        """The next recorded response, its sound decoded step by step."""
+        """The next recorded response; its audio is decoded step by step."""
         number, self.given = self.given, self.given + 1
         if number >= len(self._chapter.exchanges):
             return [Say(NO_FURTHER_RESPONSE)]
@@ -67,7 +66,7 @@ def _steps(recorded: Sequence[Recorded]) -> Iterator[Step]:
 
 
 def _segments(spoken: Spoken) -> tuple[Segment, ...]:
-    """The recorded sound; nothing where it is not all there, so that the text is spoken anew."""
+    """The recorded audio; empty if some of it is missing, so that the text is synthesized."""
     pieces = _joined(spoken.pieces) if spoken.whole else []
     sounds = list(_decoded(pieces, spoken.format))
     if not all(map(len, sounds)):
@@ -76,7 +75,7 @@ def _segments(spoken: Spoken) -> tuple[Segment, ...]:
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
-    """Pieces that have both text and sound: what lacks either is put to the one before it, or at the start, after."""
+    """Pieces that have both text and audio. A piece that lacks one joins the piece before it, or the first one."""
     joined: list[Piece] = []
     for piece in pieces:
         if joined and not (piece.text and piece.sound and joined[-1].text and joined[-1].sound):
@@ -87,7 +86,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _decoded(pieces: Sequence[Piece], form: Format) -> Iterator[Samples]:
-    """Each piece at 24 kHz; nothing if the sound is in a format that cannot be decoded here."""
+    """Each piece at 24 kHz; nothing if the audio format cannot be decoded."""
     known = audio_format(form.type, form.rate)
     if known.kind == "static":
         return

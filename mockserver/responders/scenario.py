@@ -1,7 +1,4 @@
-"""Scenario files: YAML or JSON to rules, and the same in Python. What a file may say is the models here.
-
-Not the answering: see rules.py. Not the reading of YAML: see documents.py.
-"""
+"""Scenario files: YAML or JSON to rules, and the same in Python. The models here define what a file may contain."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ __all__ = ["Clip", "Rule", "Scenario", "ScenarioError", "When"]
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A known WAV file and what is said in it."""
+    """A WAV file and its transcript."""
 
     audio: str
     text: str
@@ -33,7 +30,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What to answer: rules (`turns`, the first that matches) or a `sequence` (the nth response gets the nth entry).
+    """The content of responses: rules (`turns`; the first match answers) or a `sequence` (the nth entry answers nth).
 
     `Scenario([Rule(Say("Hello."), When(says="hi")), Rule(Say("Pardon?"))])`
     `Scenario(sequence=[Say("Hello."), [Say("One moment."), Call("look_up", {"name": "Ada"})]])`
@@ -60,15 +57,15 @@ class Scenario:
         object.__setattr__(self, "_script", script)
 
     def responder(self, tally: ScenarioUsage | None = None) -> ScenarioResponder:
-        """A fresh responder for one connection, which counts in `tally` what it uses."""
+        """A responder for one connection, which counts in `tally` what it uses."""
         return ScenarioResponder(self._script, tally)
 
     def tally(self) -> ScenarioUsage:
-        """For a server to count in what its clients use."""
+        """A count of what the clients of a server use."""
         return ScenarioUsage(self._script)
 
     def unheard(self, recognised: Collection[str]) -> list[str]:
-        """The known clips whose text is not among what was recognised, a line each."""
+        """The clips whose text is not in `recognised`, a line each."""
         clips = [(i, clip.text) for i, clip in enumerate(self.hears) if clip.text not in recognised]
         return [f"{self.where(('hears', i))} ({text!r}) was never heard" for i, text in clips]
 

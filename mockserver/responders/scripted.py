@@ -1,7 +1,4 @@
-"""A responder that follows rules: when this is said, answer that. It keeps one connection's place in a scenario.
-
-Not the file format: see scenario.py. Not the compiling of patterns and templates: see script.py.
-"""
+"""A responder that follows the rules of a scenario. It keeps the state of one connection."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ MAX_UNMATCHED = 100
 
 
 class ScenarioUsage:
-    """What the clients made use of in a scenario, over all the connections that share this."""
+    """What clients have used of a scenario, over all connections that share this object."""
 
     def __init__(self, script: CompiledScenario) -> None:
         self.uses = [0] * len(script.rules)
         """How often each rule has answered, in file order."""
         self.unmatched: list[str] = []
-        """Why a turn got the neutral line; the first `MAX_UNMATCHED` are kept."""
+        """Why a turn got the fallback response; the first `MAX_UNMATCHED` are kept."""
         self._script = script
 
     @property
@@ -34,7 +31,7 @@ class ScenarioUsage:
         return [each.place for each in self._script.rules if not self.uses[each.index] and not self._spare(each)]
 
     def unused(self) -> list[str]:
-        """What has not answered yet, and which turns found no answer, a line each."""
+        """Rules that have not answered, and turns that no rule answered, a line each."""
         verb = "was never reached" if self._script.in_sequence else "never answered"
         return [f"{place} {verb}" for place in self.unserved] + self.unmatched
 
@@ -45,7 +42,7 @@ class ScenarioUsage:
 
 
 class ScenarioResponder:
-    """One connection's way through a scenario.
+    """Answers one connection by a scenario.
 
     A rule that waits for a tool's result or for silence is tried before one that waits for words or for anything;
     otherwise the first in the file wins. A sequence gives its entries in order.
@@ -60,7 +57,7 @@ class ScenarioResponder:
         self._calls: dict[str, object] = {}
 
     def hear(self, turn_number: int) -> str | NotTranscribed | None:
-        """The `heard` of that number, counting from 0 the rules that have one, in file order."""
+        """The nth `heard`, from 0, of the rules that have one, in file order."""
         heard = self._script.heard
         return heard[turn_number] if 0 <= turn_number < len(heard) else None
 
@@ -70,7 +67,7 @@ class ScenarioResponder:
             self._results[result.name] = _parsed(result.output)
         chosen = self._next() if self._script.in_sequence else self._first(turn)
         if chosen is None:
-            return self._at_a_loss(turn)
+            return self._fallback(turn)
         self.uses[chosen.index] += 1
         self.tally.uses[chosen.index] += 1
         return self._play(chosen, self._variables(chosen, turn))
@@ -110,12 +107,12 @@ class ScenarioResponder:
                 self._results[step.name or step.tool] = step.result
             yield step
 
-    def _at_a_loss(self, turn: Turn) -> list[Step]:
+    def _fallback(self, turn: Turn) -> list[Step]:
         if len(self.tally.unmatched) < MAX_UNMATCHED:
-            self.tally.unmatched.append(f"response {turn.number + 1}: {self._loss(turn)}")
+            self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")
         return [Say(UNMATCHED)]
 
-    def _loss(self, turn: Turn) -> str:
+    def _why_unmatched(self, turn: Turn) -> str:
         if self._script.in_sequence:
             return f"the sequence is over, all of its {len(self._script.rules)} entries are used; add one"
         asked = [repr(turn.says[:200])] if turn.says else []
@@ -136,13 +133,13 @@ def _holds(prepared: CompiledRule, turn: Turn) -> bool:
 
 
 def _answered(chosen: CompiledRule, turn: Turn) -> Result | None:
-    """The result an answer is about: of the rule's own tool, else the last that came."""
+    """The result that a response is about: of the rule's own tool, else the latest."""
     tool = chosen.rule.when.tool if chosen.rule.when else None
     return next((result for result in reversed(turn.results) if tool is None or result.name == tool), None)
 
 
 def _groups(chosen: CompiledRule, says: str) -> dict[str, object]:
-    """A named group that took no part in the match stays undefined, so that `default` can fill it."""
+    """A named group that did not match stays undefined, so that `default` can fill it."""
     match = chosen.says.search(says) if chosen.says else None
     if match is None:
         return {}
@@ -151,7 +148,7 @@ def _groups(chosen: CompiledRule, says: str) -> dict[str, object]:
 
 
 def _parsed(output: object) -> object:
-    """JSON where it is JSON, else the text itself."""
+    """The parsed value if the text is JSON, else the text."""
     if not isinstance(output, str):
         return output
     try:

@@ -1,7 +1,7 @@
-"""Texts with `{{ … }}` in them: Jinja2 in its immutable sandbox, compiled once, filled often. No files, no includes.
+"""Texts with `{{ … }}`: Jinja2 in its immutable sandbox, compiled once, filled often. No files, no includes.
 
-The sandbox keeps a template from reading or changing anything but its variables. It does not bound time or memory:
-a scenario is its author's own program.
+The sandbox lets a template read nothing but its variables, and change nothing. It does not bound time or memory: a
+scenario is trusted like a program of its author.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ class Template:
             raise TemplateError(f"{place}: bad template: {_reason(bad)}") from None
 
     def text(self, variables: Variables) -> str:
-        """Filled, as text."""
+        """The filled template as text."""
         try:
             return self._template.render(variables)
         except Exception as bad:  # an expression can fail in every way Python can
             raise TemplateError(f"{self._place}: {_reason(bad)}") from None
 
     def value(self, variables: Variables) -> object:
-        """Filled; a text that is one single expression keeps the expression's JSON type."""
+        """The filled template; a template that is a single expression keeps the expression's JSON type."""
         if not callable(self._expression):
             return self.text(variables)
         try:
@@ -78,7 +78,7 @@ class Template:
 
 
 def is_template(text: str) -> bool:
-    """Whether there is anything to fill; a text without marks is never given to Jinja2."""
+    """Whether there is anything to fill. A text without marks is not compiled."""
     return _MARK.search(text) is not None
 
 
@@ -98,7 +98,7 @@ def compiled(value: object, keys: Keys, where: Where) -> object:
 
 
 def filled(value: object, variables: Variables) -> object:
-    """What `compiled` gave, with its templates filled. Raises `TemplateError`."""
+    """A value from `compiled`, with its templates filled. Raises `TemplateError`."""
     match value:
         case Template():
             return value.value(variables)
@@ -110,7 +110,7 @@ def filled(value: object, variables: Variables) -> object:
 
 
 def plain(value: object) -> object:
-    """A value as JSON data; what Jinja2's filters make lazily becomes a list. Raises `TypeError` for anything else."""
+    """A value as JSON data; a lazy result of a Jinja2 filter becomes a list. Raises `TypeError` for other types."""
     match value:
         case None | bool() | int() | float():
             return value

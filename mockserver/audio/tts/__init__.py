@@ -41,21 +41,21 @@ def synthesizer_named(name: str = "auto") -> Synthesizer:
 
 
 def shared(voice: Synthesizer) -> CachedSynthesizer:
-    """A voice as all sessions of a server share it: cached, and ahead of them where speaking takes its time."""
+    """A synthesizer for all sessions of a server: cached, and except for `tone` with a thread that prepares clips."""
     return CachedSynthesizer(voice, ahead=None if voice.name == "tone" else _beside())
 
 
 @lru_cache(maxsize=1)
 def _beside() -> Executor:
-    """One thread for all servers of the process: it is for being in time, not for more speech in the same time."""
+    """One thread for all servers of the process: clips are made earlier, not in parallel."""
     return ThreadPoolExecutor(1, thread_name_prefix="voice")
 
 
 class CachedSynthesizer:
-    """A voice that keeps its latest clips, up to `max_bytes` of them, and gives all sessions the same array.
+    """A synthesizer that caches its latest clips, up to `max_bytes`, and gives all sessions the same array.
 
-    What is prepared is made by `ahead`, at most MOST_COMING clips at a time; without it nothing is.
-    Safe in threads. Two threads that ask for one new clip at once may both make it; both then get the first.
+    `ahead` makes the clips that are announced with `prepare`, at most MOST_COMING at a time; without it, none is.
+    Safe in threads. If two threads need the same new clip, both may make it; both then get the first.
     """
 
     MOST_COMING = 32

@@ -1,7 +1,7 @@
-"""Text to speech without a service: the clip a voice makes of a text, and where voices are looked up.
+"""Speech synthesis without a service.
 
-tone.py needs numpy only; hibari.py and espeak.py speak real words and need the extra `speech`. No pacing, no wire
-formats: see pacing.py, formats.py. Voices never trim a clip; each says what silence it leaves around the speech.
+tone.py needs numpy only; hibari.py and espeak.py speak real words and need the extra `speech`. A synthesizer does not
+trim a clip; each documents the silence that it leaves around the speech.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class SpeechClip:
 
 
 class Synthesizer(Protocol):
-    """Makes speech of text. The same arguments give the same samples, whatever was spoken before."""
+    """Synthesizes speech. The same arguments give the same samples, whatever was spoken before."""
 
     @property
     def name(self) -> str: ...
 
     def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
-        """`voice` is any id, in any case; ids without a sound of their own get one that depends on the id alone.
+        """`voice` is any id, in any case. An unknown id gets a voice that depends on the id alone.
 
         A text with nothing to say gives a short silent clip. Raises ValueError for a text of more than LONGEST_TEXT
         characters or LONGEST_CLIP_S seconds, and for a speed outside SLOWEST..FASTEST.
@@ -63,7 +63,7 @@ class Ahead(Protocol):
 
 
 def checked(text: str, speed: float) -> None:
-    """The bounds that every voice keeps. Raises ValueError."""
+    """Checks the bounds of all synthesizers. Raises ValueError."""
     if len(text) > LONGEST_TEXT:
         raise ValueError(f"the text has {len(text)} characters, more than {LONGEST_TEXT}; split it into several")
     if not (math.isfinite(speed) and SLOWEST <= speed <= FASTEST):
@@ -71,5 +71,5 @@ def checked(text: str, speed: float) -> None:
 
 
 def too_long() -> ValueError:
-    """What a voice raises as soon as a clip passes LONGEST_CLIP_S."""
+    """The error of a clip that is longer than LONGEST_CLIP_S."""
     return ValueError(f"the text takes more than {LONGEST_CLIP_S} s to say; split it into several")

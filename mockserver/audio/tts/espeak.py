@@ -103,9 +103,9 @@ _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{1,12}){0,3}")
 
 
 class Espeak:
-    """The voice `espeak`, in an accent or language: see ACCENTS.
+    """The synthesizer `espeak`, in an accent or language: see ACCENTS.
 
-    Raises RuntimeError, saying what to install, when the library cannot be loaded, and ValueError for no accent.
+    Raises RuntimeError, saying what to install, if the library cannot be loaded; ValueError for an unknown accent.
     """
 
     name = "espeak"
@@ -117,7 +117,7 @@ class Espeak:
                 raise ValueError(f"accent {accent!r} is unknown to eSpeak NG; use one of {', '.join(ACCENTS)}")
 
     def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
-        """See `Voice`. Speech slower than 80 words a minute is not to be had: below a speed of 0.5 it stays there.
+        """See `Synthesizer`. The library speaks at least 80 words a minute, so a speed below 0.5 has no further effect.
 
         A text with nothing to say gives 120 ms of silence.
         """
@@ -131,7 +131,7 @@ class Espeak:
 
 
 def _plain(text: str) -> str:
-    """Without control characters, some of which the library takes for commands; lone surrogates become `?`."""
+    """The text without control characters, some of which are commands of the library. Lone surrogates become `?`."""
     return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
 
 

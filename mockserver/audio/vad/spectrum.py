@@ -1,6 +1,6 @@
-"""Whether a sound could be a voice, from its spectrum: not noise, not a tone, not mains hum.
+"""Whether audio may be a voice, by its spectrum: not noise, not a tone, not mains hum.
 
-Not cheap (some 25 us), so asked only of loud frames while no voice has been heard.
+About 25 us a call, so it is called only for loud frames while no voice is assumed.
 """
 
 from __future__ import annotations
