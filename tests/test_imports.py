@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -57,13 +58,18 @@ def imports(tree: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.Impo
 
 
 KNOWN = modules(ROOT)
-TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in KNOWN.items()}
 
 
-def graph(trees: Mapping[str, ast.AST], known: Mapping[str, Path]) -> dict[str, list[str]]:
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The text of each module, parsed."""
+    return {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in KNOWN.items()}
+
+
+def graph(parsed: Mapping[str, ast.AST], known: Mapping[str, Path]) -> dict[str, list[str]]:
     """Module -> the project's modules it imports, anywhere in its text; each once, by name."""
     found = {}
-    for module, tree in trees.items():
+    for module, tree in parsed.items():
         names = {name for statement, _ in imports(tree) for name in imported(statement, known)}
         found[module] = sorted(name for name in names if name in known and name != module)
     return found
@@ -84,10 +90,10 @@ def circles(arrows: Mapping[str, list[str]]) -> list[list[str]]:
             return found
 
 
-def in_functions(trees: Mapping[str, ast.AST], known: Mapping[str, Path]) -> dict[str, list[str]]:
+def in_functions(parsed: Mapping[str, ast.AST], known: Mapping[str, Path]) -> dict[str, list[str]]:
     """Module -> what it imports in functions and is not in LAZY."""
     found: dict[str, list[str]] = {}
-    for module, tree in trees.items():
+    for module, tree in parsed.items():
         for statement, lazy in imports(tree):
             if lazy:
                 names = [name for name in imported(statement, known) if name not in LAZY.get(module, set())]
@@ -96,18 +102,18 @@ def in_functions(trees: Mapping[str, ast.AST], known: Mapping[str, Path]) -> dic
 
 
 def test_no_module_imports_itself_over_others():
-    found = circles(graph(TREES, KNOWN))
+    found = circles(graph(trees(), KNOWN))
     assert found == [], "\n".join(" -> ".join(circle) for circle in found)
 
 
 def test_functions_import_only_what_is_optional():
-    assert in_functions(TREES, KNOWN) == {}
+    assert in_functions(trees(), KNOWN) == {}
 
 
 def test_what_may_be_imported_in_a_function_still_is():
     lazy = {
         (module, name)
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for statement, in_function in imports(tree)
         if in_function
         for name in imported(statement, KNOWN)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from realtape.cli import COMMANDS
-from tests.test_imports import KNOWN, TREES
+from tests.test_imports import KNOWN, trees
 
 pytest.importorskip("hatchling")
 
@@ -62,15 +62,16 @@ def test_what_cannot_be_adapted_is_refused_with_its_place(text: str):
 
 
 def test_the_names_of_modules_that_are_adapted_are_those_of_the_commands():
-    found = {module: [node.value for node in literals(tree, KNOWN)] for module, tree in TREES.items()}
+    found = {module: [node.value for node in literals(tree, KNOWN)] for module, tree in trees().items()}
     assert sorted(module for module, names in found.items() if names) == ["realtape.cli"]
     assert set(found["realtape.cli"]) == {module for module, _ in COMMANDS.values() if module.split(".")[0] in MOVED}
 
 
+@pytest.mark.slow
 def test_no_text_speaks_of_a_module_by_a_name_that_it_does_not_have_when_installed():
     named = re.compile(rf"(?<![\w./])(?:{'|'.join(MOVED)})(?:\.[a-z_]\w*)+")
     said = []
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         known = {id(node) for node in literals(tree, KNOWN)}
         docstrings = {
             id(node.body[0].value)
@@ -85,6 +86,7 @@ def test_no_text_speaks_of_a_module_by_a_name_that_it_does_not_have_when_install
     assert said == []
 
 
+@pytest.mark.slow
 def test_nothing_in_the_adapted_modules_imports_a_package_of_the_checkout():
     top = {
         name.partition(".")[0]

@@ -50,6 +50,7 @@ def test_no_file_has_more_than_600_lines():
     assert {path: lines for path, lines in lengths.items() if lines > 600} == {}
 
 
+@pytest.mark.slow
 def test_no_function_has_more_than_120_lines():
     found = {name(path): long_functions(path.read_text(encoding="utf-8")) for path in PYTHON}
     assert {path: functions for path, functions in found.items() if functions} == {}
@@ -66,7 +67,8 @@ def test_no_module_is_named_for_having_no_subject():
 
 
 def test_every_module_says_what_it_is():
-    assert [name(path) for path in SOURCES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))] == []
+    texts = {name(path): path.read_text(encoding="utf-8") for path in SOURCES}
+    assert [path for path, text in texts.items() if not re.match(r'(#.*\n)*r?"""', text)] == []
 
 
 def test_only_conformance_tests_look_outside_the_repository():

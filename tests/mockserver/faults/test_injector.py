@@ -217,6 +217,7 @@ def script() -> Script:
 TALK = [(0.5 * at, '{"type":"m"}') for at in range(6)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(plans())
 def test_any_plan_does_the_same_every_time_and_keeps_to_the_order_of_time(faults: list[Fault]):
@@ -227,6 +228,7 @@ def test_any_plan_does_the_same_every_time_and_keeps_to_the_order_of_time(faults
     assert ends in ([], [len(first) - 1]), "nothing comes after the end"
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(plans())
 def test_how_late_the_pump_asks_changes_nothing(faults: list[Fault]):
@@ -237,12 +239,14 @@ def test_how_late_the_pump_asks_changes_nothing(faults: list[Fault]):
     assert list(lazy_peer.take_output(1000.0)) == eager
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(plans())
 def test_a_plan_that_is_written_down_is_the_same_plan(faults: list[Fault]):
     assert list(parse(as_text(faults)).faults) == faults
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(plans(), st.integers(1, 3))
 def test_without_a_fault_the_others_draw_as_before(faults: list[Fault], number: int):

@@ -32,6 +32,7 @@ KINDS = st.sampled_from(["sent", "sent", "received", "received", "raw", "bytes"]
 FRAMES = st.lists(st.tuples(KINDS, st.integers(0, 99), FIELDS), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FRAMES, st.sampled_from(["xai", "openai", None]))
 def test_no_rule_breaks_on_what_it_did_not_expect(
