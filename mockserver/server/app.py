@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -219,8 +219,15 @@ class Server:
             asked = handshake_read(request.query.items(), request.headers.items())
             log.watch = service.watcher.open(log.id, served.dialect.name, asked, now=service.clock.now())
         if service.recorder is not None:
+            address = transport.get_extra_info("sockname") or ("127.0.0.1", 0)
             log.recording = service.recorder.open(
-                log.id, served.dialect.name, _url(request), *_recorded(request, ws.headers), service.clock.unix()
+                log.id,
+                served.dialect.name,
+                f"ws://127.0.0.1:{address[1]}{request.path}",
+                request.query.get("model"),
+                Request(request.method, request.raw_path, tuple(request.headers.items())),
+                Response(101, tuple(ws.headers.items())),
+                service.clock.unix(),
             )
         connection = Connection(service.peer(served, target), ws, writer, transport, service.clock, log)
         service.open_sessions[log.id] = OpenSession(team, served.session, connection, target)
@@ -311,14 +318,3 @@ def _offered(request: web.Request) -> str | None:
     """The subprotocols that the client offers."""
     subprotocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
     return None if subprotocols is None else ", ".join(subprotocols)
-
-
-def _url(request: web.Request) -> str:
-    address = (request.transport and request.transport.get_extra_info("sockname")) or ("127.0.0.1", 0)
-    return f"ws://127.0.0.1:{address[1]}{request.path}"
-
-
-def _recorded(request: web.Request, answered: Mapping[str, str]) -> tuple[str | None, Request, Response]:
-    """The model and the two halves of a handshake, as a cassette holds them."""
-    asked = Request(request.method, request.raw_path, tuple(request.headers.items()))
-    return request.query.get("model"), asked, Response(101, tuple(answered.items()))

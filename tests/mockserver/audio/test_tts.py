@@ -84,7 +84,10 @@ def test_another_process_says_it_with_the_same_bytes(name: str) -> None:
         f"spoken = synthesizer_named({name!r}).speak({BOOKING!r}, voice='marin').samples.tobytes();"
         "print(hashlib.sha256(spoken).hexdigest())"
     )
-    runs = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
+    runs = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60).stdout
+        for _ in range(2)
+    }
     assert len(runs) == 1
 
 

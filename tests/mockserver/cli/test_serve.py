@@ -129,7 +129,7 @@ def test_the_command_serves_real_clients_warns_of_the_network_and_ends_with_0():
         assert ready["pid"] == process.pid
         address = ready["ws"].replace("0.0.0.0", "127.0.0.1")
         with connect(address, additional_headers={"Authorization": "Bearer k"}, compression=None) as ws:
-            assert '"session.created"' in str(ws.recv())
+            assert '"session.created"' in str(ws.recv(timeout=10))
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "")

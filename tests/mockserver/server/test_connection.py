@@ -103,7 +103,7 @@ async def hosting(peer: Peer, count_writes: bool = False) -> AsyncIterator[Hoste
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     async with ClientSession() as http, http.ws_connect(url, autoclose=False) as hosted.client:
         yield hosted
-    await hosted.over.wait()
+    await asyncio.wait_for(hosted.over.wait(), 30)
     await runner.cleanup()
 
 

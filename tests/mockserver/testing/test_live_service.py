@@ -35,7 +35,7 @@ def dialled(service: LiveService, key: str = REPLACED_KEY) -> ClientConnection:
 
 
 def until(ws: ClientConnection, type: str) -> dict[str, Any]:
-    while (event := json.loads(ws.recv()))["type"] != type:
+    while (event := json.loads(ws.recv(timeout=10)))["type"] != type:
         pass
     return dict(event)
 
@@ -50,7 +50,7 @@ def service_of(handler: Callable[[ServerConnection], None]) -> Iterator[str]:
             yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/v1/realtime"
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(timeout=10)
 
 
 def tokens_of(model: str) -> Callable[[ServerConnection], None]:
