@@ -25,13 +25,17 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """An endpoint, a key, a model and a voice. `repr` and `str` leave the key out."""
+    """An endpoint, a key, a model and a voice. `repr` and `str` leave the key out.
+
+    `telephony`: the call comes over a telephone number of the service, which costs more; frames do not show it.
+    """
 
     url: str
     http_url: str
     key: str = field(repr=False)
     model: str = DEFAULT_MODEL
     voice: str = DEFAULT_VOICE
+    telephony: bool = False
 
     @property
     def session_url(self) -> str:

@@ -52,6 +52,7 @@ class _HeldCall:
     call: AgentCall
     watcher: _RequestWatcher
     connection: AsyncExitStack
+    config: Config
     timer: asyncio.TimerHandle | None = None
 
 
@@ -125,6 +126,9 @@ class HeldCalls:
         async with held.connection:
             if known is not None and held.call.conversation_id != known:
                 raise NotContinued("the service no longer knows this conversation; begin a new one and repeat the turn")
+            if (held.config.voice, held.config.telephony) != (config.voice, config.telephony):
+                await held.call.reconfigure(config, assistant)
+                held.config = config
             yield held.call
             held.watcher.watch = unwatched
             if not held.call.over and held.call.conversation_id is not None:
@@ -154,4 +158,4 @@ async def _started(
 ) -> _HeldCall:
     stack = AsyncExitStack()
     made = calling(config, assistant, priced_on=priced_on, retry=retry, plays=False, watch=watcher)
-    return _HeldCall(await stack.enter_async_context(made), watcher, stack)
+    return _HeldCall(await stack.enter_async_context(made), watcher, stack, config)

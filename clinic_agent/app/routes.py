@@ -32,7 +32,7 @@ from clinic_agent.app.guard import Guard
 from clinic_agent.app.held_calls import HeldCalls, NotContinued
 from clinic_agent.app.problems import Problem, call_failed
 from clinic_agent.app.settings import AppSettings, today
-from clinic_agent.app.voice import CallRequest, TranscriptLine, VoiceAnswer
+from clinic_agent.app.voice import CallRequest, VoiceAnswer
 from clinic_agent.call.connection import CallFailed, Watcher, unwatched
 from clinic_agent.call.cost import LATEST, USD_PER_MINUTE, USD_PER_TEXT_ITEM, resolved
 from clinic_agent.call.retry import RetryPolicy
@@ -111,6 +111,8 @@ _VOICE: dict[str, Any] = {
                             "audio_path": {"type": "string"},
                             "conversation_id": {"type": "string"},
                             "simulate_tool_failure": {"type": "string"},
+                            "telephony": {"type": "boolean"},
+                            "voice": {"type": "string"},
                         },
                     }
                 },
@@ -188,16 +190,23 @@ async def _answered(state: AppState, call_request: CallRequest, watch: Watcher =
     assistant = state.assistant()
     assistant = replace(assistant, tools=assistant.tools.failing(call_request.failing))
     config, known, day = state.settings.config, call_request.conversation_id, today()
+    config = replace(config, voice=call_request.voice or config.voice, telephony=call_request.telephony)
     try:
         report = await state.held_calls.say(
-            config, call_request.words, assistant, known, priced_on=day, retry=RETRY, watch=watch
+            config,
+            call_request.words,
+            assistant,
+            known,
+            priced_on=day,
+            retry=RETRY,
+            watch=watch,
         )
     except CallFailed as failed:
         raise call_failed(failed) from failed
     except NotContinued as problem:
         raise Problem(409 if problem.busy else 410, str(problem)) from problem
     answer = app_voice.answer(report, state.log.notice)
-    state.note(app_voice.log_entry(report, answer.transcript), b"".join(turn.audio for turn in report.turns))
+    state.note(app_voice.log_entry(report), b"".join(turn.audio for turn in report.turns))
     if report.failure is not None:
         raise Problem(502, report.failure, **answer.model_dump(exclude={"audio_wav_base64"}))
     return answer
@@ -296,6 +305,13 @@ class ToolAnswer(BaseModel):
 def run_tool(request: ToolRequest, token: Token, state: State) -> ToolAnswer:
     """Run one of the clinic's tools for a browser's call. A repeated `call_id` returns the first result."""
     return ToolAnswer(result=state.calls.run(token, request.call_id, request.name, request.arguments))
+
+
+class TranscriptLine(BaseModel):
+    """The words of one speaker in one turn."""
+
+    role: Literal["caller", "assistant"]
+    text: str
 
 
 class EndRequest(BaseModel):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from clinic_agent.app.problems import Problem, first_mistake
 from clinic_agent.call.pcm import MAX_SPEECH_S, SAMPLE_RATE_HZ, read_wav, samples, wav_file, wav_samples
 from clinic_agent.call.report import CallReport
-from clinic_agent.call.turn import Event, Turn
+from clinic_agent.call.turn import Event
 from clinic_agent.clinic.tools import Tools
 
 MAX_TURNS = 10
@@ -28,6 +28,7 @@ _WAV_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARS)]
 FileName = Annotated[str, Field(min_length=1, max_length=500)]
+Voice = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
 
 
 class TurnRequest(BaseModel):
@@ -65,6 +66,7 @@ class VoiceRequest(BaseModel):
                     "conversation_id": "78d417a1-7e9c-48c1-baa3",
                 },
                 {"text": "I would like a dental cleaning on July sixth.", "simulate_tool_failure": True},
+                {"text": "I would like a dental cleaning on July sixth.", "voice": "eve", "telephony": True},
             ]
         },
     )
@@ -72,6 +74,10 @@ class VoiceRequest(BaseModel):
     text: Words | None = None
     audio_path: Annotated[FileName | None, Field(description="a WAV file inside the folder CLINIC_AUDIO")] = None
     turns: Annotated[list[TurnRequest] | None, Field(min_length=1, max_length=MAX_TURNS)] = None
+    voice: Annotated[Voice | None, Field(description="the voice of the answers; null: CLINIC_VOICE, else ara")] = None
+    telephony: Annotated[
+        bool, Field(description="the call came over a telephone number of the service, which costs more a minute")
+    ] = False
     conversation_id: Annotated[
         str | None,
         Field(pattern=r"^[A-Za-z0-9_.:-]{1,128}$", description="from an earlier answer: continue that conversation"),
@@ -91,13 +97,6 @@ class VoiceRequest(BaseModel):
         return self.turns or [TurnRequest(text=self.text, audio_path=self.audio_path)]
 
 
-class TranscriptLine(BaseModel):
-    """The words of one speaker in one turn."""
-
-    role: Literal["caller", "assistant"]
-    text: str
-
-
 class ToolCall(BaseModel):
     """A tool call and its result; `arguments` is text if the model sent no JSON object."""
 
@@ -107,37 +106,40 @@ class ToolCall(BaseModel):
     ms: float
 
 
-class Latency(BaseModel):
-    """Latency in ms, tool calls included. `first_audio`: from the end of the caller's words to the first audio of the
-    answer, the longest of the turns. `total`: from the end of the caller's words to the end of the answer, summed."""
+class TurnAnswer(BaseModel):
+    """A turn. `heard`: the caller's words; `said`: the assistant's. Latencies in s count from the end of the caller's
+    words, tool calls included: `first_audio_seconds` to the first audio of the answer, `latency_seconds` to its end."""
 
-    first_audio: float | None
-    total: float
-
-
-class Seconds(BaseModel):
-    """Seconds of audio sent to the service and received from it."""
-
-    sent: float
-    received: float
+    heard: str
+    said: str
+    first_audio_seconds: float | None
+    latency_seconds: float
 
 
 class VoiceAnswer(BaseModel):
     """A call: transcript, tool calls, latency, cost and audio."""
 
-    conversation_id: str | None
-    model: str
-    transcript: list[TranscriptLine]
-    tool_calls: list[ToolCall]
-    latency_ms: Latency
-    audio_seconds: Seconds
-    estimated_cost_usd: Annotated[str | None, Field(description="null if the price of the model is not known")]
-    ended: Annotated[bool, Field(description="whether the assistant has hung up")]
-    recording_notice: str
+    transcript: Annotated[str, Field(description="the assistant's words; one line for each turn")]
     audio_wav_base64: Annotated[
         str | None,
         Field(description="the audio of the answers in order, PCM16 mono 24 kHz; null in a stream"),
     ] = None
+    tool_calls: list[ToolCall]
+    latency_seconds: Annotated[
+        float, Field(description="from the end of the caller's words to the end of the answer, in s, summed over turns")
+    ]
+    estimated_cost_usd: Annotated[float | None, Field(description="null if the price of the model is not known")]
+    audio_seconds: Annotated[float, Field(description="seconds of audio, sent and received")]
+    conversation_id: str | None
+    turns: list[TurnAnswer]
+    first_audio_seconds: Annotated[
+        float | None, Field(description="the longest wait for the first audio of an answer; null: no audio")
+    ]
+    audio_sent_seconds: float
+    audio_received_seconds: float
+    model: str
+    ended: Annotated[bool, Field(description="whether the assistant has hung up")]
+    recording_notice: str
 
 
 class CallRequest(BaseModel):
@@ -146,6 +148,8 @@ class CallRequest(BaseModel):
     words: list[str | bytes]
     conversation_id: str | None
     failing: list[str]
+    voice: str | None
+    telephony: bool
 
 
 async def read(http_request: Request, folder: Path | None, tools: Tools) -> CallRequest:
@@ -162,7 +166,13 @@ async def read(http_request: Request, folder: Path | None, tools: Tools) -> Call
         raise Problem(415, "send application/json, multipart/form-data or audio/wav; GET /docs shows examples")
     if sum(samples(said) for said in words if isinstance(said, bytes)) > MAX_SPEECH_S * SAMPLE_RATE_HZ:
         raise Problem(413, f"send at most {MAX_SPEECH_S} s of speech in one request")
-    return CallRequest(words=words, conversation_id=request.conversation_id, failing=_failing(request, tools))
+    return CallRequest(
+        words=words,
+        conversation_id=request.conversation_id,
+        failing=_failing(request, tools),
+        voice=request.voice,
+        telephony=request.telephony,
+    )
 
 
 async def _json(request: Request) -> Any:
@@ -251,30 +261,39 @@ def answer(report: CallReport, notice: str, *, with_audio: bool = True) -> Voice
     cost, turns = report.cost, report.turns
     firsts = [turn.first_audio_ms for turn in turns if turn.first_audio_ms is not None]
     sound = b"".join(turn.audio for turn in turns)
+    usd = cost.usd
     return VoiceAnswer(
-        conversation_id=report.conversation_id,
-        model=report.model,
-        transcript=[line for turn in turns for line in _transcript(turn)],
+        transcript="\n".join(turn.said for turn in turns if turn.said),
         tool_calls=[
             ToolCall(name=run.name, arguments=run.arguments, result=run.result, ms=round(run.ms, 3))
             for turn in turns
             for run in turn.tools
         ],
-        latency_ms=Latency(
-            first_audio=round(max(firsts), 1) if firsts else None,
-            total=round(sum(turn.total_ms for turn in turns), 1),
-        ),
-        audio_seconds=Seconds(sent=float(cost.input_s), received=float(cost.output_s)),
-        estimated_cost_usd=None if cost.rounded_usd is None else str(cost.rounded_usd),
+        latency_seconds=_seconds(sum(turn.total_ms for turn in turns)),
+        estimated_cost_usd=None if usd is None else round(float(usd), 6),
+        audio_seconds=round(float(cost.input_s + cost.output_s), 2),
+        conversation_id=report.conversation_id,
+        turns=[
+            TurnAnswer(
+                heard=turn.heard,
+                said=turn.said,
+                first_audio_seconds=None if turn.first_audio_ms is None else _seconds(turn.first_audio_ms),
+                latency_seconds=_seconds(turn.total_ms),
+            )
+            for turn in turns
+        ],
+        first_audio_seconds=_seconds(max(firsts)) if firsts else None,
+        audio_sent_seconds=round(float(cost.input_s), 4),
+        audio_received_seconds=round(float(cost.output_s), 4),
+        model=report.model,
         ended=any(turn.hung_up for turn in turns),
         recording_notice=notice,
         audio_wav_base64=b64encode(wav_file(sound)).decode("ascii") if with_audio else None,
     )
 
 
-def _transcript(turn: Turn) -> list[TranscriptLine]:
-    lines = [TranscriptLine(role="caller", text=turn.heard), TranscriptLine(role="assistant", text=turn.said)]
-    return [line for line in lines if line.text]
+def _seconds(ms: float) -> float:
+    return round(ms / 1000, 3)
 
 
 def stream_event(way: Literal["sent", "received"], event: Event) -> tuple[str, Mapping[str, Any]] | None:
@@ -308,13 +327,14 @@ def schema() -> dict[str, Any]:
     return whole
 
 
-def log_entry(report: CallReport, transcript: Sequence[TranscriptLine]) -> dict[str, Any]:
+def log_entry(report: CallReport) -> dict[str, Any]:
     """A call as it is written to the log."""
     as_json = report.as_json()
+    lines = [(role, text) for turn in report.turns for role, text in (("caller", turn.heard), ("assistant", turn.said))]
     return {
         "conversation_id": report.conversation_id,
         "by": "api",
-        "transcript": [line.model_dump() for line in transcript],
+        "transcript": [{"role": role, "text": text} for role, text in lines if text],
         "tools": [tool for turn in as_json["turns"] for tool in turn["tools"]],
         "usd": as_json["usd"],
         "failure": report.failure,

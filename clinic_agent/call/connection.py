@@ -59,9 +59,8 @@ async def open_connection(
     `priced_on` is the day whose prices apply. If the endpoint does not answer or is busy (429, 5xx), the client tries
     again as `retry` says. Raises CallFailed when the attempts are used up, and at once for any other refusal.
     """
-    connection = ServiceConnection(
-        config, await open_socket(config, retry), Cost(config.model, priced_on), retry, watch
-    )
+    cost = Cost(config.model, priced_on, telephony=config.telephony)
+    connection = ServiceConnection(config, await open_socket(config, retry), cost, retry, watch)
     try:
         yield connection
     finally:
@@ -135,6 +134,16 @@ class ServiceConnection:
         self._session = dict(session)
         await self._begin(self._config)
 
+    async def reconfigure(self, session: Mapping[str, Any]) -> None:
+        """Send another body of `session.update` in a conversation that goes on. Raises as `configure` does."""
+        self._session = dict(session)
+        try:
+            await bounded(self._update(), self._retry.open_s)
+        except CallFailed as failed:
+            if not isinstance(failed.__cause__, ConnectionClosed):
+                raise
+            await self.resume(failed.__cause__)
+
     async def resume(self, closed: ConnectionClosed) -> None:
         """Replace a lost socket and resume the conversation on the new one.
 
@@ -179,6 +188,9 @@ class ServiceConnection:
     async def _configure(self) -> None:
         # Dates of the service differ in which of the two comes first. An update sent before either may be lost.
         await self._wait_for("session.created", "conversation.created")
+        await self._update()
+
+    async def _update(self) -> None:
         await self.send({"type": "session.update", "session": self._session})
         await self._wait_for("session.updated")
 

@@ -1,8 +1,7 @@
 """The cost of a call, counted by the client from the frames that it sent and received.
 
 Prices are per minute of audio; the `usage` numbers of the service are informative only. The count fits push-to-talk
-calls, which are billed by the audio sent and received. A server-VAD call may be billed by its duration. Hosted tools
-and telephone minutes do not show in frames of audio; they count as far as the program adds them with `plus`.
+calls, which are billed by the audio sent and received. A server-VAD call may be billed by its duration.
 
 Prices: the vendor's model and pricing pages, July and August 2026.
 """
@@ -36,7 +35,7 @@ USD_PER_THOUSAND_CALLS = {
 }
 """Prices of the tools that the service runs; the agent's own functions are free."""
 USD_PER_TELEPHONY_MINUTE = Fraction("0.01")
-"""Extra price of a call over the service's telephone line, by its duration."""
+"""Extra price of a minute of audio if the call came over a telephone number of the service."""
 
 LATEST = "grok-voice-latest"
 LATEST_MOVED = date(2026, 8, 5)
@@ -61,8 +60,8 @@ class Cost:
     text_items: int = 0
     hosted_calls: Mapping[str, int] = field(default_factory=dict)
     """Calls of hosted tools, by name."""
-    telephony_s: Fraction = Fraction(0)
-    """Seconds on the service's telephone line."""
+    telephony: bool = False
+    """Whether the call came over a telephone number of the service. Frames do not show it."""
 
     @property
     def input_s(self) -> Fraction:
@@ -73,6 +72,11 @@ class Cost:
     def output_s(self) -> Fraction:
         """Seconds of audio received."""
         return Fraction(self.output_samples, SAMPLE_RATE_HZ)
+
+    @property
+    def telephony_s(self) -> Fraction:
+        """Seconds of audio with the price of telephony: all of a telephone call."""
+        return self.input_s + self.output_s if self.telephony else Fraction(0)
 
     @property
     def exact_usd(self) -> Fraction | None:
@@ -115,7 +119,6 @@ class Cost:
         output_samples: int = 0,
         text_items: int = 0,
         hosted_calls: Mapping[str, int] = NOTHING,
-        telephony_s: Fraction = Fraction(0),
     ) -> Cost:
         """This cost with further amounts added."""
         calls = {tool: self.hosted_calls.get(tool, 0) + count for tool, count in hosted_calls.items()}
@@ -125,7 +128,6 @@ class Cost:
             output_samples=self.output_samples + output_samples,
             text_items=self.text_items + text_items,
             hosted_calls={**self.hosted_calls, **calls},
-            telephony_s=self.telephony_s + telephony_s,
         )
 
     def since(self, earlier: Cost) -> Cost:
@@ -135,5 +137,4 @@ class Cost:
             output_samples=-earlier.output_samples,
             text_items=-earlier.text_items,
             hosted_calls={tool: -count for tool, count in earlier.hosted_calls.items()},
-            telephony_s=-earlier.telephony_s,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -85,6 +86,11 @@ class VoiceClient:
         Raises CallFailed with the service's message if the service refuses it.
         """
         await self._connection.configure(session)
+
+    async def reconfigure(self, session: Mapping[str, Any], *, telephony: bool) -> None:
+        """Change the settings of a call that goes on; `telephony` is that of the cost. Raises as `configure` does."""
+        await self._connection.reconfigure(session)
+        self._connection.cost = replace(self._connection.cost, telephony=telephony)
 
     async def speak(self, pcm: bytes, call_tool: CallTool) -> Turn:
         """A spoken turn: PCM16 mono 24 kHz in, the whole answer out; requested tools are run meanwhile.

@@ -106,6 +106,10 @@ class AgentCall:
         """Whether the assistant has hung up, or the call broke off."""
         return self.failure is not None or any(turn.hung_up for turn in self.turns)
 
+    async def reconfigure(self, config: Config, assistant: Assistant) -> None:
+        """Take over the voice and the telephony of `config`. Raises CallFailed if the service refuses it."""
+        await self._client.reconfigure(session_config(config, assistant), telephony=config.telephony)
+
     async def say(self, words: str | bytes) -> Turn:
         """One turn: typed text, or spoken PCM16 mono 24 kHz, with a spoken answer; requested tools are run.
 

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import wave
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ async def test_a_conversation_goes_on_by_its_id_and_its_booking_outlives_the_ser
             first = (await app_server.say(text=ASK)).json()
             second = (await app_server.say(text=CHOOSE, conversation_id=first["conversation_id"])).json()
     assert second["conversation_id"] == first["conversation_id"]
-    assert second["transcript"][-1]["text"].endswith("Your reference is DC-0706-0930. See you then!")
+    assert second["transcript"].endswith("Your reference is DC-0706-0930. See you then!")
     with SqliteSchedule(tmp_path / "clinic.sqlite3") as reopened:
         assert [(booking.reference, booking.name) for booking in reopened.bookings()] == [
             ("DC-0706-0930", "Maria Lopez")
@@ -63,7 +62,7 @@ async def test_a_recording_may_come_by_path_as_a_form_or_as_the_body(request_: d
     async with clinic_server(tmp_path, audio=VOICES) as app_server:
         answer = await app_server.post("/appointments/voice", **request_)
     assert tools_of(answer) == [("check_availability", SLOTS)]
-    assert answer.json()["audio_seconds"]["sent"] == pytest.approx(2.2919, abs=1e-4)
+    assert answer.json()["audio_sent_seconds"] == pytest.approx(2.2919, abs=1e-4)
 
 
 async def test_a_request_that_is_repeated_because_its_answer_was_lost_does_nothing_twice(tmp_path: Path):
@@ -77,20 +76,50 @@ async def test_a_request_that_is_repeated_because_its_answer_was_lost_does_nothi
 async def test_the_turns_of_a_form_are_spoken_and_typed_in_its_order(tmp_path: Path):
     async with clinic_server(tmp_path) as app_server:
         answer = await app_server.post("/appointments/voice", files=[("a", ("1.wav", CLIP)), ("text", (None, CHOOSE))])
-    said = [side["text"] for side in answer.json()["transcript"] if side["role"] == "caller"]
-    assert said == [ASK, CHOOSE]
+    assert [turn["heard"] for turn in answer.json()["turns"]] == [ASK, CHOOSE]
 
 
 async def test_the_answer_holds_its_sound_its_times_and_a_cost_that_is_the_mock_s_own(tmp_path: Path):
     async with clinic_server(tmp_path) as app_server:
         shown = (await app_server.say(turns=[{"text": ASK}, {"text": CHOOSE}])).json()
         charged = app_server.mock.ledger.total_usd
-    assert Decimal(shown["estimated_cost_usd"]) == charged.quantize(Decimal("0.0001"))
+    assert shown["estimated_cost_usd"] == float(charged)
     with wave.open(io.BytesIO(base64.b64decode(shown["audio_wav_base64"]))) as sound:
         assert sound.getframerate() == 24_000
-        assert sound.getnframes() / 24_000 == pytest.approx(shown["audio_seconds"]["received"])
-    assert 0 < shown["latency_ms"]["first_audio"] < shown["latency_ms"]["total"]
+        assert sound.getnframes() / 24_000 == pytest.approx(shown["audio_received_seconds"], abs=1e-4)
+    assert shown["audio_seconds"] == round(sound.getnframes() / 24_000, 2)  # nothing was spoken to the service
+    assert 0 < shown["first_audio_seconds"] < shown["latency_seconds"]
     assert "recorded" in shown["recording_notice"]
+
+
+async def test_the_answer_has_numbers_and_text_under_the_names_that_clients_use(tmp_path: Path):
+    async with clinic_server(tmp_path, audio=VOICES) as app_server:
+        shown = (await app_server.say(audio_path="booking-1.wav", voice="ara", telephony=False)).json()
+        assert app_server.mock.findings == []
+    for name, digits in {"latency_seconds": 3, "estimated_cost_usd": 6, "audio_seconds": 2}.items():
+        assert isinstance(shown[name], float)
+        assert shown[name] == round(shown[name], digits) > 0
+    assert shown["transcript"] == "\n".join(turn["said"] for turn in shown["turns"])
+    assert base64.b64decode(shown["audio_wav_base64"]).startswith(b"RIFF")
+    assert [call["name"] for call in shown["tool_calls"]] == ["check_availability"]
+    assert isinstance(shown["conversation_id"], str)
+
+
+async def test_a_call_over_a_number_of_the_service_costs_a_cent_more_a_minute(tmp_path: Path):
+    async with clinic_server(tmp_path) as app_server:
+        first = (await app_server.say(text=ASK, telephony=True)).json()
+        usual = (await app_server.say(text=CHOOSE, conversation_id=first["conversation_id"])).json()
+    for answer, per_minute in ((first, 0.06), (usual, 0.05)):
+        audio = answer["audio_received_seconds"] / 60 * per_minute
+        assert answer["estimated_cost_usd"] == pytest.approx(audio + 0.004, abs=1e-6)
+
+
+async def test_a_request_chooses_the_voice_and_may_change_it_in_the_conversation(tmp_path: Path):
+    async with clinic_server(tmp_path) as app_server:
+        first = (await app_server.say(text=ASK, voice="eve")).json()
+        await app_server.say(text=CHOOSE, conversation_id=first["conversation_id"])
+        (session,) = app_server.mock.sessions
+        assert [update["session"]["voice"] for update in session.received("session.update")] == ["eve", "ara"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +243,7 @@ async def test_a_call_that_breaks_off_keeps_what_was_said_until_then(serving: An
     async with serving(script) as config, asking(create_app(AppSettings(config, tmp_path), MemorySchedule())) as http:
         answer = await http.post("/appointments/voice", json={"text": ASK})
     assert answer.status_code == 502
-    assert [side["text"] for side in answer.json()["transcript"]] == [ASK, "Let me check."]
+    assert [(turn["heard"], turn["said"]) for turn in answer.json()["turns"]] == [(ASK, "Let me check.")]
     assert "call again" in answer.json()["detail"]
 
 
@@ -228,9 +257,9 @@ async def test_a_stream_tells_words_sound_and_tools_as_they_come_and_ends_with_t
     assert names[-1] == "done"
     done = events[-1][1]
     sound = b"".join(base64.b64decode(data["pcm16_base64"]) for name, data in events if name == "audio")
-    assert samples(sound) / 24_000 == pytest.approx(done["audio_seconds"]["received"])
+    assert samples(sound) / 24_000 == pytest.approx(done["audio_received_seconds"], abs=1e-4)
     words = "".join(data["delta"] for name, data in events if name == "transcript" and data["role"] == "assistant")
-    assert words.replace(" ", "") == done["transcript"][-1]["text"].replace(" ", "")
+    assert words.replace(" ", "") == done["transcript"].replace(" ", "")
     assert {"role": "caller", "text": ASK, "final": True} in [data for name, data in events if name == "transcript"]
 
 
@@ -245,7 +274,7 @@ async def test_a_stream_that_breaks_off_ends_with_the_problem(serving: Any, tmp_
     async with serving(script) as config, asking(create_app(AppSettings(config, tmp_path), MemorySchedule())) as http:
         events = events_of(await http.post("/appointments/voice/stream", json={"text": ASK}))
     assert [name for name, _ in events] == ["audio", "transcript", "problem"]
-    assert events[-1][1]["transcript"][-1]["text"] == "Let me check."
+    assert events[-1][1]["transcript"] == "Let me check."
 
 
 async def test_when_all_lines_are_in_use_one_is_told_when_to_come_back(tmp_path: Path):

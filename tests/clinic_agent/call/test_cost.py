@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -71,16 +72,17 @@ def test_the_turns_of_a_call_cost_exactly_what_the_call_costs(turns):
 
 def test_the_service_s_own_tools_and_its_telephone_line_cost_what_the_mock_s_ledger_says():
     cost = Cost("grok-voice-think-fast-1.0", date(2026, 7, 1)).plus(
-        input_samples=24_000, text_items=2, hosted_calls={"web_search": 2, "file_search": 1}, telephony_s=Fraction(90)
+        input_samples=24_000, text_items=2, hosted_calls={"web_search": 2, "file_search": 1}
     )
+    cost = replace(cost, telephony=True)
     ledger = Ledger(PRICES_2026_07, cost.model)
     ledger.heard(24_000, 24_000)
-    ledger.text_items, ledger.telephony_s = 2, Fraction(90)
+    ledger.text_items, ledger.telephony_s = 2, Fraction(1)
     ledger.hosted("web_search", 2)
     ledger.hosted("file_search", 1)
     assert cost.exact_usd == ledger.exact_usd
-    later = cost.plus(hosted_calls={"web_search": 1}, telephony_s=Fraction(30)).since(cost)
-    assert later.exact_usd == Fraction(5, 1000) + Fraction("0.005")
+    later = cost.plus(hosted_calls={"web_search": 1}, output_samples=MINUTE).since(cost)
+    assert later.exact_usd == Fraction(5, 1000) + Fraction("0.06")
 
 
 def test_a_tool_without_a_known_price_is_not_guessed_at():
