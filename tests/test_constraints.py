@@ -36,7 +36,7 @@ def wanted() -> list[Requirement]:
     return [each for each in asked if each.name != "realtape"]
 
 
-@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
 def test_everything_asked_for_has_one_version_that_satisfies_it(python: str):
     found = {each: pins(python, each.name) for each in wanted()}
     wrong = {
