@@ -113,6 +113,8 @@ def _insertions(
                         if alias.asname is None:
                             raise NotRelocatable(f"{place}, line {node.lineno}: write `import {alias.name} as ...`")
                         yield alias.lineno, alias.col_offset
+            case _:
+                pass
     for literal in literals(tree, modules):
         yield literal.lineno, _behind(rb"[\"'](?=[a-z])", literal, lines, place)
 

@@ -96,6 +96,8 @@ class OpenMic:
                     self.playback.queue(event["item_id"], bytes(turn.audio[known:]), at_s)
             case "response.done":
                 return self._response_done(turn, at_s)
+            case _:
+                pass
         return []
 
     def resumed(self, at_s: float) -> list[Event]:

@@ -128,6 +128,8 @@ class TurnInProgress:
                     self.usage.append(dict(usage))
                 if self.status != "completed":
                     self.pending.clear()  # the tool calls of a response that was cut off are not run
+            case _:
+                pass
 
     @property
     def hangs_up(self) -> bool:

@@ -44,6 +44,8 @@ def rejected(error: ValidationError, models: Sequence[type[BaseModel]], tagged: 
             return Rejected(f"Unknown type in '{dotted}.type'{hint}", param=f"{dotted}.type")
         case "union_tag_not_found":
             return Rejected(f"Missing field '{dotted}.type'", param=f"{dotted}.type")
+        case _:
+            pass
     problem = shortened(details["msg"], 300)
     return Rejected(f"Invalid value for '{dotted}': {problem[:1].lower()}{problem[1:]}", param=dotted)
 

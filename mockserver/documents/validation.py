@@ -88,6 +88,8 @@ def _kind(value: object) -> str:
             return f"the text {value[:40]!r}"
         case list():
             return "a list"
+        case _:
+            pass
     return "a mapping"
 
 

@@ -224,6 +224,8 @@ class FaultInjector:
                     self._peer.receive(data.decode(errors="surrogatepass"), each.at)
                 case Binary(data):
                     self._peer.receive(data, each.at)
+                case _:
+                    pass
             self._collect(each.at)
 
     def _trigger_timed(self, now: float) -> None:

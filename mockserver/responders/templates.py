@@ -91,6 +91,8 @@ def compiled(value: object, keys: Keys, where: Where) -> object:
             return {str(key): compiled(item, (*keys, str(key)), where) for key, item in value.items()}
         case list() | tuple():
             return [compiled(item, (*keys, i), where) for i, item in enumerate(value)]
+        case _:
+            pass
     try:
         return plain(value)
     except TypeError as bad:
@@ -106,6 +108,8 @@ def filled(value: object, variables: Variables) -> object:
             return {key: filled(item, variables) for key, item in value.items()}
         case list():
             return [filled(item, variables) for item in value]
+        case _:
+            pass
     return value
 
 
@@ -120,6 +124,8 @@ def plain(value: object) -> object:
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple() | Iterator():
             return [plain(item) for item in value]
+        case _:
+            pass
     raise TypeError(f"a {type(value).__name__} is not JSON")
 
 
@@ -131,6 +137,8 @@ def _single_expression(text: str) -> str | None:
     match _SANDBOX.parse(text.strip()).body:
         case [nodes.Output(nodes=[_])]:
             return whole[1]
+        case _:
+            pass
     return None
 
 

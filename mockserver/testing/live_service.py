@@ -209,6 +209,8 @@ class _RelayedCall:
             case "conversation.item.input_audio_transcription.completed":
                 self._transcribed(part(event_in(frame.data), "usage"))
                 return True
+            case _:
+                pass
         return False
 
     def _used(self, event: Event) -> None:
@@ -236,6 +238,8 @@ class _RelayedCall:
             case {"type": "duration", "seconds": int() | float() as seconds}:
                 known = priced(self.transcriber, ledger.prices.per_transcribed_minute)
                 ledger.transcribed(known, Fraction(seconds).limit_denominator(1000))
+            case _:
+                pass
 
 
 def _table(service: str) -> PriceTable:

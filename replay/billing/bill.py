@@ -182,6 +182,8 @@ def _by_tokens(recording: Recording, on: date) -> Bill:
                     counted.update({(model, kind): count for kind, count in token_counts(event).items()})
                 case "received", "conversation.item.input_audio_transcription.completed" if event.get("usage"):
                     raise NoPrice("a separate model transcribed the user, and its price is not known")
+                case _:
+                    pass
     entries = tuple(_token_entry(model, kind, count) for (model, kind), count in counted.items() if count)
     return Bill("openai", on, _OPENAI_SOURCE, entries, _lasted_s(recording), False)
 

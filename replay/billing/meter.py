@@ -124,6 +124,8 @@ class Meter:
                 self._item((event_in(frame.data) or {}).get("item"))
             case ("sent", "session.update") | ("received", "session.created" | "session.updated"):
                 self._declare((event_in(frame.data) or {}).get("session"))
+            case _:
+                pass
 
     def _sound(self, way: Way, data: bytes, key: bytes) -> None:
         if (found := data.rfind(b'"' + key + b'"')) < 0:

@@ -177,6 +177,8 @@ class _Reader:
                 self._names[str(call_id)] = str(rest.get("name", ""))
             case {"type": "conversation.item.create", "item": {"type": "force_message"}}:
                 self._announced += 1
+            case _:
+                pass
 
     def _received(self, event: Event, at_s: float) -> None:
         kind, response_id = str(event.get("type")), str(event.get("response_id", ""))

@@ -212,6 +212,8 @@ class Scrubber:
                             self.learn(offered.partition(".")[2])
                 case other if _secret_name(other):
                     self.learn(value)
+                case _:
+                    pass
         for pair in request.target.partition("?")[2].split("&"):
             name, _, value = pair.partition("=")
             if _secret_name(unquote_plus(name)):

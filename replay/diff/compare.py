@@ -63,6 +63,8 @@ def compare(expected: Sequence[Event], actual: Sequence[Event]) -> list[Differen
                 found.append(Difference("missing", left.place[0], "", left.event, ABSENT, left.at))
             case None, Normal() as right:
                 found.append(Difference("added", right.place[0], "", ABSENT, right.event, right.at))
+            case _:
+                pass
     return found
 
 

@@ -192,6 +192,8 @@ def _normal(event: object, numbers: _Numbers) -> object:
                 return [walk(part, parent, f"{path}[]", depth + 1) for part in value]
             case Placeholder():
                 return value
+            case _:
+                pass
         shown = _rule(kind, path)(value, parent)
         return (
             numbers.give(shown, value) if isinstance(shown, Placeholder) and shown.number == TO_BE_NUMBERED else shown

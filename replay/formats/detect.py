@@ -150,6 +150,8 @@ def _handshake(connection: int, records: list[Record]) -> list[Record]:
                     earlier.add(name)
                 elif record.connection == connection:
                     conversation = name
+            case _:
+                pass
     query = [f"model={quote(model)}"] if model else []
     if conversation in earlier:
         query.append(f"conversation_id={conversation}")

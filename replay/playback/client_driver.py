@@ -449,6 +449,8 @@ def _guessed_query(line: Line) -> list[tuple[str, str]]:
         match moment.event:
             case {"type": "session.created", "session": {"model": str(model)}}:
                 return [("model", model)]
+            case _:
+                pass
     return []
 
 

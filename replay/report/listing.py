@@ -202,6 +202,8 @@ class _Order:
             case "response.output_audio.delta" | "response.audio.delta":
                 if (state := responses.get(name := _id(data))) is not True:
                     yield f"orphaned audio: response {name!r} {'is over' if state is False else 'was never created'}"
+            case _:
+                pass
 
     def ended(self) -> Iterator[str]:
         """What is missing at the end of the recording."""

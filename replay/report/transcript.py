@@ -113,6 +113,8 @@ class _TranscriptReader:
                 self._note(moment, text, alarm=code not in (1000, 1001, 1005))
             case Reset():
                 self._note(moment, "the connection was lost", alarm=True)
+            case _:
+                pass
         if moment.event is not None:
             try:
                 self._sent(moment, moment.event) if moment.way == "sent" else self._received(moment, moment.event)
@@ -136,6 +138,8 @@ class _TranscriptReader:
                 self._words(moment, event["item_id"]).cut = True
             case "response.cancel":
                 self._note(moment, "the caller cancelled the response")
+            case _:
+                pass
 
     def _item(self, moment: Moment, item: Mapping[str, Any]) -> None:
         match item:
@@ -147,6 +151,8 @@ class _TranscriptReader:
                 if words:
                     who: Who = "service" if item.get("role") == "assistant" else "caller"
                     self._transcript.utterances.append(Utterance(moment.at_s, who, words, typed=True))
+            case _:
+                pass
 
     def _received(self, moment: Moment, event: Mapping[str, Any]) -> None:
         match moment.type:
@@ -188,6 +194,8 @@ class _TranscriptReader:
                 self._transcript.tool_calls.append(call)
             case "response.done":
                 self._done(moment, event["response"])
+            case _:
+                pass
 
     def _words(self, moment: Moment, item_id: str) -> Utterance:
         if item_id not in self._said:

@@ -94,6 +94,8 @@ def _problem(details: ErrorDetails, path: str) -> tuple[str, str, str | None]:
         case kind if kind in _ARTICLES or kind.startswith("int_"):
             expected = _ARTICLES.get(kind, "an integer")
             return "invalid_type", f"Invalid type for '{path}': expected {expected}, but got {_a(given)} instead.", path
+        case _:
+            pass
     return "invalid_value", f"Invalid '{path}': {details['msg'][0].lower()}{details['msg'][1:]}.", path
 
 

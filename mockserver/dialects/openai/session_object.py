@@ -135,6 +135,8 @@ def _merge_audio(session: Json, requested: Mapping[str, Any], model: Model) -> N
                 input[key] = value and _detection(value, model, answers=session["type"] == "realtime")
             case "noise_reduction":
                 input[key] = value
+            case _:
+                pass
     for key, value in (requested.get("output") or {}).items():
         if value is not None:
             output[key] = shown_format(value) if key == "format" else float(value) if key == "speed" else value
