@@ -10,7 +10,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
 
-from mockserver.billing.prices import PriceTable, Tokens, dollars
+from replay.billing.prices import PriceTable, Tokens, dollars
 
 
 class Ledger:

@@ -12,12 +12,12 @@ from typing import Any, Literal, Protocol
 
 from mockserver.audio.vad.detector import TurnSettings
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable
 from mockserver.protocol.commands import Command, Settings
 from mockserver.protocol.facts import Fact, ResponseEnded, TranscriptCompleted
 from mockserver.protocol.ids import Ids
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PacingPlan, Rhythm
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Frame
 
 

@@ -8,19 +8,17 @@ from functools import partial
 
 from typing_extensions import assert_never
 
-from mockserver.billing.prices import PriceTable
 from mockserver.dialects.base import Dialect, Opening
 from mockserver.dialects.handshake import Handshake
 from mockserver.dialects.names import DIALECT_NAMES, DialectName
 from mockserver.dialects.openai import dialect as openai
 from mockserver.dialects.openai import schema as openai_schema
-from mockserver.dialects.openai import usage as openai_usage
 from mockserver.dialects.openai.handshake import OpenAIHandshake
 from mockserver.dialects.schema import Events
 from mockserver.dialects.xai import dialect as xai
 from mockserver.dialects.xai import handshake as xai_handshake
 from mockserver.dialects.xai import schema as xai_schema
-from mockserver.dialects.xai import usage as xai_usage
+from replay.billing.prices import PriceTable, dialect_prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +45,22 @@ def _service(name: DialectName) -> DatedService:
     """The row of a name. A name of `DialectName` without a row fails type checking."""
     match name:
         case "xai@2026-04":
-            return _xai(xai.XAI_2026_04, xai_handshake.UNAUTHENTICATED, xai_usage.PRICES_2026_07)
+            return _xai(xai.XAI_2026_04, xai_handshake.UNAUTHENTICATED)
         case "xai@2026-07":
-            return _xai(xai.XAI_2026_07, xai_handshake.UNAUTHENTICATED, xai_usage.PRICES_2026_07)
+            return _xai(xai.XAI_2026_07, xai_handshake.UNAUTHENTICATED)
         case "xai@2026-08":
-            return _xai(xai.XAI_2026_08, xai_handshake.UNAUTHENTICATED, xai_usage.PRICES_2026_08)
+            return _xai(xai.XAI_2026_08, xai_handshake.UNAUTHENTICATED)
         case "xai@2026-09":
-            return _xai(xai.XAI_2026_09, xai_handshake.INVALID_ARGUMENT, xai_usage.PRICES_2026_08)
+            return _xai(xai.XAI_2026_09, xai_handshake.INVALID_ARGUMENT)
         case "openai@2026-08":
             dialect = partial(openai.OpenAI, openai.OPENAI_2026_08)
-            return DatedService(dialect, OpenAIHandshake(), openai_schema.EVENTS, openai_usage.PRICES_2026_08)
+            return DatedService(dialect, OpenAIHandshake(), openai_schema.EVENTS, dialect_prices(name))
         case _:
             assert_never(name)
 
 
-def _xai(date: xai.Date, handshake: Handshake, prices: PriceTable) -> DatedService:
-    return DatedService(partial(xai.Xai, date), handshake, xai_schema.EVENTS, prices)
+def _xai(date: xai.Date, handshake: Handshake) -> DatedService:
+    return DatedService(partial(xai.Xai, date), handshake, xai_schema.EVENTS, dialect_prices(date.name))
 
 
 SERVICES: Mapping[str, DatedService] = {name: _service(name) for name in DIALECT_NAMES}

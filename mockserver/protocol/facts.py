@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mockserver.billing.prices import Tokens
 from mockserver.protocol.commands import Rejected, Settings
 from mockserver.protocol.conversation import Item
+from replay.billing.prices import Tokens
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_tokens", "content_filter"]

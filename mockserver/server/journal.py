@@ -16,9 +16,9 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import dollars
 from mockserver.protocol.peer import FaultNote
 from mockserver.server.session_recorder import SessionRecording
+from replay.billing.prices import dollars
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.findings import Finding
 from replay.findings.watch import Watch

@@ -15,7 +15,6 @@ from mockserver.audio.codecs import Encoder, encoder_for
 from mockserver.audio.formats import Payload
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import UnknownPrice
 from mockserver.dialects.base import Dialect
 from mockserver.protocol.commands import Part, ToolChoice
 from mockserver.protocol.conversation import Conversation, Item, SpokenSegment
@@ -41,6 +40,7 @@ from mockserver.responders.base import Call, Fail, Hosted, Pause, Responder, Say
 from mockserver.session.input_audio import SpokenTurn
 from mockserver.session.output_audio import Speech, Unspeakable, audio_of
 from mockserver.session.scheduler import Run
+from replay.billing.prices import UnknownPrice
 
 
 @dataclass(frozen=True, slots=True)

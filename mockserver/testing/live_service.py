@@ -12,23 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable, Tokens, UnknownPrice, priced
-from mockserver.dialects.names import DIALECT_NAMES
-from mockserver.dialects.registry import SERVICES
 from mockserver.server.journal import Journal, SessionLog
-from mockserver.testing.assertions import part
 from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.observed import Observed
 from mockserver.testing.sessions import TestedSession
-from replay.billing.bill import token_counts
-from replay.billing.meter import Meter, prices
-from replay.cassette import json_text
+from replay.billing.meter import Meter
+from replay.billing.prices import price_table
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
-from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Recording, connections
 from replay.cassette.records import Record, Request, Response, Way
 from replay.findings import Finding, Levels
@@ -68,8 +61,7 @@ class LiveService(Observed):
         self._on = on
         self._max_usd = max_usd
         self._keys = {REPLACED_KEY: key}
-        self._table = _table(service)
-        self._prices_show = prices(service, on.date()) is not None
+        self._table = price_table(service, on.date())
         self._calls: dict[int, _RelayedCall] = {}
         self._levels = levels
         self._records: list[Record] = []
@@ -86,12 +78,9 @@ class LiveService(Observed):
 
     @property
     def spent_usd(self) -> Fraction:
-        """The cost so far in USD; without a price, the whole budget. Of two possible prices the higher counts."""
+        """The cost so far in USD. Of two possible prices the higher counts; an unknown model costs the highest one."""
         self._catch_up()
-        try:
-            return self._relay.spent_usd if self._prices_show else self._journal.total().exact_usd
-        except UnknownPrice:
-            return self._max_usd
+        return self._relay.spent_usd
 
     @property
     def limit(self) -> str | None:
@@ -136,8 +125,7 @@ class LiveService(Observed):
         upstream = await Upstream.find(self._url)
         upstream = Upstream(upstream.url, self.service, upstream.origin)
         self._origin = upstream.origin
-        limited = self._max_usd if self._prices_show else None
-        settings = Settings(None, self._on, "realtape", max_usd=limited, keys=self._keys)
+        settings = Settings(None, self._on, "realtape", max_usd=self._max_usd, keys=self._keys)
         self._relay = Relay(upstream, settings, self.warnings.append, self._observer)
         await self._relay.start()
 
@@ -152,17 +140,7 @@ class LiveService(Observed):
             case Response(status) if call is not None and status != _UPGRADED:
                 call.log.ended(at_s - call.opened_s, 1006, f"refused with HTTP {status}")
             case Text() | Binary() | Close() | Reset() as frame if call is not None:
-                if call.take(at_s, record.way, frame):
-                    self._check_budget()
-
-    def _check_budget(self) -> None:
-        """The relay itself keeps to a price that frames show. Tokens are known once a response is over."""
-        try:
-            self._journal.total()
-        except UnknownPrice as problem:
-            self._relay.end_calls(f"realtape: {problem}; without it no budget can be kept")
-        if self.spent_usd >= self._max_usd:
-            self._relay.end_calls(f"realtape: the budget of {float(self._max_usd):g} USD is spent")
+                call.take(at_s, record.way, frame)
 
 
 @dataclass(slots=True)
@@ -172,12 +150,12 @@ class _RelayedCall:
     log: SessionLog
     opened_s: float
     meter: Meter
-    transcriber: str = ""
 
-    def take(self, at_s: float, way: Way, frame: Frame) -> bool:
-        """Log and count a frame. Returns whether it reported the use of tokens."""
+    def take(self, at_s: float, way: Way, frame: Frame) -> None:
+        """Log and count a frame."""
         at = at_s - self.opened_s
-        reports_tokens = self._count(way, frame) if isinstance(frame, Text | Binary) else False
+        if isinstance(frame, Text | Binary):
+            self._count(way, frame)
         if way == "received":
             self.log.outbound(at, frame)
         elif not isinstance(frame, Reset):
@@ -185,67 +163,16 @@ class _RelayedCall:
         if isinstance(frame, Close | Reset) and self.log.closed_s is None:
             code, reason = (frame.code, frame.reason) if isinstance(frame, Close) else (1006, "connection lost")
             self.log.ended(at, code, reason)
-        return reports_tokens
 
-    def _count(self, way: Way, frame: Text | Binary) -> bool:
+    def _count(self, way: Way, frame: Text | Binary) -> None:
         ledger, meter = self.log.ledger, self.meter
         before = meter.audio_s[way]
         meter.count(way, frame)
         samples = round((meter.audio_s[way] - before) * _RATE)
         (ledger.heard if way == "sent" else ledger.spoke)(samples, _RATE)
-        ledger.text_items = meter.text_items
-        ledger.model = priced(meter.model or "", ledger.prices.per_audio_minute)
-        return way == "received" and isinstance(frame, Text) and self._tokens(frame)
-
-    def _tokens(self, frame: Text) -> bool:
-        match json_text.event_type(frame.data):
-            case "session.created" | "session.updated":
-                self.transcriber = str(
-                    part(event_in(frame.data), "session", "audio", "input", "transcription", "model")
-                )
-            case "response.done":
-                self._used(event_in(frame.data) or {})
-                return True
-            case "conversation.item.input_audio_transcription.completed":
-                self._transcribed(part(event_in(frame.data), "usage"))
-                return True
-            case _:
-                pass
-        return False
-
-    def _used(self, event: Event) -> None:
-        known = self.log.ledger.prices.per_million_tokens
-        if known and (counts := token_counts(event)):
-            text, audio, cached = counts["text in"], counts["audio in"], "from the cache"
-            tokens = Tokens(
-                text,
-                counts[f"text {cached}"],
-                audio,
-                counts[f"audio {cached}"],
-                counts["text out"],
-                0,
-                counts["audio out"],
-            )
-            self.log.ledger.used(priced(self.meter.model or "", known), tokens)
-
-    def _transcribed(self, usage: Any) -> None:
-        """By tokens or by seconds, as the model is billed."""
-        ledger = self.log.ledger
-        match usage:
-            case {"type": "tokens", "input_tokens": int(heard), "output_tokens": int(written)}:
-                known = priced(self.transcriber, ledger.prices.per_million_tokens)
-                ledger.used(known, Tokens(audio=heard, text_out=written))
-            case {"type": "duration", "seconds": int() | float() as seconds}:
-                known = priced(self.transcriber, ledger.prices.per_transcribed_minute)
-                ledger.transcribed(known, Fraction(seconds).limit_denominator(1000))
-            case _:
-                pass
-
-
-def _table(service: str) -> PriceTable:
-    """The prices of the latest dialect of a service."""
-    latest = max(name for name in DIALECT_NAMES if name.partition("@")[0] == service)
-    return SERVICES[latest].prices
+        ledger.text_items, ledger.model = meter.text_items, meter.model or ""
+        if ledger.prices.per_million_tokens:
+            ledger.tokens, ledger.transcribed_s = dict(meter.tokens), dict(meter.transcribed_s)
 
 
 def _model(target: str) -> str | None:

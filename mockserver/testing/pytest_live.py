@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.billing.prices import dollars
 from mockserver.testing.live_service import LIVE_ENDPOINTS, LiveService
+from replay.billing.prices import dollars
 from replay.findings import Levels
 from replay.relay.upstream import BadUpstream, checked
 

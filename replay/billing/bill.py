@@ -1,28 +1,24 @@
 """The cost of a recorded conversation, from its frames and dated price tables.
 
-xAI bills audio and typed items (counted in meter.py), OpenAI bills the tokens that each response reports. The bill
+xAI bills audio and text items, OpenAI bills the tokens that each response reports (all counted in meter.py). The bill
 holds for calls without server VAD. Since September 2026 a call under server VAD may be billed by its duration (vendor's
 price pages); the bill then says so.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from replay.billing import meter as spending
+from replay.billing.meter import Meter
+from replay.billing.prices import PriceTable, TokenPrices, Tokens, UnknownPrice, doubt, price_table
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Line, Recording
 from replay.cassette.records import service_of_model
-
-
-class NoPrice(ValueError):
-    """The price of something in the recording is not known. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +40,12 @@ class Entry:
 class Bill:
     """Rows over all connections.
 
-    `on`: the day whose prices were used. `source`: where the prices come from. `lasted_s`: the length of all
-    connections, in seconds. `server_vad`: a connection used server VAD.
+    `table`: the prices that were used. `on`: the day of the recording. `lasted_s`: the length of all connections, in
+    seconds. `server_vad`: a connection used server VAD on a service that bills audio by its length.
     """
 
-    service: str
+    table: PriceTable
     on: date
-    source: str
     entries: tuple[Entry, ...]
     lasted_s: float
     server_vad: bool
@@ -65,6 +60,11 @@ class Bill:
         """The quantity of all rows whose name ends with `what`."""
         return sum((entry.quantity for entry in self.entries if entry.what.endswith(what)), Fraction(0))
 
+    @property
+    def doubt(self) -> str | None:
+        """Why the prices of the day of the recording may be others; None if the table was checked for that day."""
+        return doubt(self.table, self.on)
+
     def as_json(self) -> dict[str, Any]:
         """Quantities as numbers; money as strings, so that no digit is lost."""
         rows = [
@@ -72,19 +72,21 @@ class Bill:
             for each in self.entries
         ]
         return {
-            "service": self.service,
+            "service": self.table.service,
             "prices_on": self.on.isoformat(),
-            "source": self.source,
+            "prices_as_of": self.table.as_of,
+            "source": self.table.source,
             "entries": rows,
             "lasted_s": self.lasted_s,
             "server_vad": self.server_vad,
             "usd": str(self.usd),
+            "doubt": self.doubt,
         }
 
     def as_text(self) -> str:
         """A table."""
         cells = [(row.what, f"{float(row.quantity):,.3f} {row.unit}", f"{_micro(row.usd)} USD") for row in self.entries]
-        cells.append(("total", f"prices of {self.on}", f"{self.usd} USD"))
+        cells.append(("total", f"prices as of {self.table.as_of}", f"{self.usd} USD"))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         rows = [f"{a:{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in cells]
         if self.server_vad:
@@ -93,17 +95,20 @@ class Bill:
 
 
 def bill(recording: Recording, on: date) -> Bill:
-    """The bill of a recording made on a day. Raises NoPrice."""
+    """The bill of a recording made on a day. Raises UnknownPrice, which names what has no price."""
     service = recording.dialect.partition("@")[0]
     if service == "unknown":
         service = _service(recording)
-    match service:
-        case "xai":
-            return _by_audio(recording, on)
-        case "openai":
-            return _by_tokens(recording, on)
-        case _:
-            raise NoPrice("no prices are known: the recording does not show which service it is of")
+    if service == "unknown":
+        raise UnknownPrice("no prices are known: the recording does not show which service it is of")
+    table = price_table(service, on)
+    entries: list[Entry] = []
+    server_vad = False
+    for line in recording.lines:
+        meter = _metered(line)
+        server_vad = server_vad or (meter.by_duration and bool(table.per_audio_minute))
+        entries += _entries(meter, table)
+    return Bill(table, on, _summed(entries), _lasted_s(recording), server_vad)
 
 
 def _service(recording: Recording) -> str:
@@ -115,105 +120,42 @@ def _service(recording: Recording) -> str:
     return "unknown"
 
 
-def _by_audio(recording: Recording, on: date) -> Bill:
-    table = spending.prices("xai", on)
-    assert table is not None
-    entries: list[Entry] = []
-    server_vad = False
-    for line in recording.lines:
-        meter = _metered(line)
-        server_vad = server_vad or meter.by_duration
-        entries += _audio_entries(meter, table)
-    return Bill("xai", on, table.source, _summed(entries), _lasted_s(recording), server_vad)
-
-
-def _metered(line: Line) -> spending.Meter:
-    meter = spending.Meter(None)
+def _metered(line: Line) -> Meter:
+    meter = Meter(None)
     for moment in line.moments:
         if isinstance(moment.frame, Text | Binary):
             meter.count(moment.way, moment.frame)
     return meter
 
 
-def _audio_entries(meter: spending.Meter, table: spending.Prices) -> list[Entry]:
-    entries: list[Entry] = []
-    if any(meter.audio_s.values()):
-        if meter.model is None or meter.model not in table.per_audio_minute:
-            known = ", ".join(sorted(table.per_audio_minute))
-            raise NoPrice(f"no price is known for audio of model {meter.model!r}; known are {known}")
-        each = table.per_audio_minute[meter.model] / 60
-        entries.append(Entry(f"{meter.model}, audio in", meter.audio_s["sent"], "s", each))
-        entries.append(Entry(f"{meter.model}, audio out", meter.audio_s["received"], "s", each))
-    if meter.text_items:
-        entries.append(Entry("text items", Fraction(meter.text_items), "items", table.per_text_item))
-    return entries
+def _entries(meter: Meter, table: PriceTable) -> Iterator[Entry]:
+    if table.per_audio_minute and any(meter.audio_s.values()):
+        each = Fraction(table.minute(meter.model or "")) / 60
+        yield Entry(f"{meter.model}, audio in", meter.audio_s["sent"], "s", each)
+        yield Entry(f"{meter.model}, audio out", meter.audio_s["received"], "s", each)
+    if table.per_text_item and meter.text_items:
+        yield Entry("text items", Fraction(meter.text_items), "items", Fraction(table.per_text_item))
+    if table.per_million_tokens:
+        for model, tokens in meter.tokens.items():
+            yield from _token_entries(model, tokens, table.tokens(model))
+        for model, seconds in meter.transcribed_s.items():
+            yield Entry(f"{model}, transcribed", seconds, "s", Fraction(table.transcribed_minute(model)) / 60)
 
 
-@dataclass(frozen=True, slots=True)
-class _Tokens:
-    """USD per million tokens: input, cached input, output."""
-
-    text: tuple[str, str, str]
-    audio: tuple[str, str, str]
-    image: tuple[str, str] = ("5", "0.50")
-
-
-_FULL_AUDIO, _MINI_AUDIO = ("32", "0.40", "64"), ("10", "0.30", "20")
-_OPENAI_SOURCE = "developers.openai.com: pages of the models, mid-2026"
-_OPENAI: Mapping[str, _Tokens] = {
-    "gpt-realtime": _Tokens(("4", "0.40", "16"), _FULL_AUDIO),
-    "gpt-realtime-1.5": _Tokens(("4", "0.40", "16"), _FULL_AUDIO),
-    "gpt-realtime-2": _Tokens(("4", "0.40", "24"), _FULL_AUDIO),
-    "gpt-realtime-mini": _Tokens(("0.60", "0.06", "2.40"), _MINI_AUDIO, ("0.80", "0.08")),
-    "gpt-realtime-2.1-mini": _Tokens(("0.60", "0.06", "2.40"), _MINI_AUDIO, ("0.80", "0.08")),
-}
-
-
-def _by_tokens(recording: Recording, on: date) -> Bill:
-    counted: Counter[tuple[str, str]] = Counter()
-    for line in recording.lines:
-        model = ""
-        for moment in line.moments:
-            event = moment.event or {}
-            match moment.way, moment.type:
-                case "received", "session.created" | "session.updated":
-                    model = str(event.get("session", {}).get("model", model))
-                case "received", "response.done":
-                    counted.update({(model, kind): count for kind, count in token_counts(event).items()})
-                case "received", "conversation.item.input_audio_transcription.completed" if event.get("usage"):
-                    raise NoPrice("a separate model transcribed the user, and its price is not known")
-                case _:
-                    pass
-    entries = tuple(_token_entry(model, kind, count) for (model, kind), count in counted.items() if count)
-    return Bill("openai", on, _OPENAI_SOURCE, entries, _lasted_s(recording), False)
-
-
-def token_counts(event: Mapping[str, Any]) -> dict[str, int]:
-    """Tokens of one response by kind. Cached tokens are part of the input and cost less."""
-    response = event.get("response")
-    usage = response.get("usage") if isinstance(response, dict) else None
-    if not isinstance(usage, dict):
-        return {}
-    given, made = usage.get("input_token_details", {}), usage.get("output_token_details", {})
-    cached = given.get("cached_tokens_details") or {}
-    counts: dict[str, int] = {}
-    for kind in ("text", "audio", "image"):
-        name = f"{kind}_tokens"
-        hit = int(cached.get(name, 0))
-        counts[f"{kind} in"] = int(given.get(name, 0)) - hit
-        counts[f"{kind} from the cache"] = hit
-        counts[f"{kind} out"] = int(made.get(name, 0))
-    return counts
-
-
-def _token_entry(model: str, kind: str, count: int) -> Entry:
-    table = _OPENAI.get(model)
-    if table is None:
-        raise NoPrice(f"no price is known for model {model!r}; known are {', '.join(_OPENAI)}")
-    medium, _, direction = kind.partition(" ")
-    column = ("in", "from the cache", "out").index(direction)
-    prices: tuple[str, ...] = getattr(table, medium)
-    return Entry(f"{model}, {kind}", Fraction(count), "tokens", Fraction(prices[column]) / 1_000_000)
+def _token_entries(model: str, tokens: Tokens, prices: TokenPrices) -> Iterator[Entry]:
+    rows = (
+        ("text in", tokens.text, prices.text),
+        ("text from the cache", tokens.cached_text, prices.cached_text),
+        ("text out", tokens.text_out, prices.text_out),
+        ("audio in", tokens.audio, prices.audio),
+        ("audio from the cache", tokens.cached_audio, prices.cached_audio),
+        ("audio out", tokens.audio_out, prices.audio_out),
+        ("image in", tokens.image, prices.image),
+        ("image from the cache", tokens.cached_image, prices.cached_image),
+    )
+    for kind, count, each in rows:
+        if count:
+            yield Entry(f"{model}, {kind}", Fraction(count), "tokens", Fraction(each) / 1_000_000)
 
 
 def _summed(entries: list[Entry]) -> tuple[Entry, ...]:

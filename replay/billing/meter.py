@@ -1,7 +1,8 @@
 """The cost of a call while it goes on, counted from its frames: enough to stop it in time, not a bill.
 
 Where billing is ambiguous, the higher price is assumed. A call under server VAD costs at least its duration; an unknown
-model costs as much as the most expensive one. The service's own `usage` is not used, because it comes too late.
+model costs as much as the most expensive one. Where audio costs its tokens, those of a running response are estimated
+from its length, because the service reports them at the end.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from fractions import Fraction
+from math import ceil
 from typing import Any, Literal
 
+from replay.billing.prices import PriceTable, Tokens
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, event_in, event_type
 from replay.cassette.json_values import object_at, value_at
@@ -21,57 +23,8 @@ from replay.cassette.records import Way
 
 Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
 
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """Prices of one service from one day on, in USD. Audio is billed in both directions, and so is a typed item."""
-
-    since: date
-    source: str
-    per_audio_minute: Mapping[str, Fraction]
-    per_text_item: Fraction
-
-    def minute(self, model: str | None) -> Fraction:
-        """USD per minute of audio. For an unknown model the highest price."""
-        listed = self.per_audio_minute.get(model or "")
-        return max(self.per_audio_minute.values()) if listed is None else listed
-
-
-_FAST_1, _FAST_2 = Fraction("0.05"), Fraction("0.08")
-_XAI = "docs.x.ai: pages of the models and of pricing, July and August 2026"
-PRICES: Mapping[str, tuple[Prices, ...]] = {
-    "xai": (
-        Prices(
-            date(2026, 7, 1),
-            _XAI,
-            {
-                "grok-voice-think-fast-1.0": _FAST_1,
-                "grok-voice-think-fast-2.0": _FAST_2,
-                "grok-voice-latest": _FAST_1,
-            },
-            Fraction("0.004"),
-        ),
-        Prices(
-            date(2026, 8, 5),
-            _XAI,
-            {
-                "grok-voice-think-fast-1.0": _FAST_1,
-                "grok-voice-think-fast-2.0": _FAST_2,
-                "grok-voice-latest": _FAST_2,
-            },
-            Fraction("0.004"),
-        ),
-    )
-}
-"""By service, oldest first. Services that bill by tokens are not here: frames do not show their price."""
-
-
-def prices(dialect: str, on: date) -> Prices | None:
-    """The prices of a dialect's service on a day, or None if they are not known. Before the first table, the first one
-    holds.
-    """
-    tables = PRICES.get(dialect.partition("@")[0])
-    return None if tables is None else next((table for table in reversed(tables) if table.since <= on), tables[0])
+AUDIO_TOKENS_PER_S: Mapping[Way, int] = {"sent": 10, "received": 20}
+"""Tokens of OpenAI per second of audio (documented)."""
 
 
 @dataclass(slots=True)
@@ -95,20 +48,42 @@ class Meter:
         self.model = model
         self.audio_s = {"sent": Fraction(0), "received": Fraction(0)}
         self.text_items = 0
+        self.tokens: dict[str, Tokens] = {}
+        """By model, as the service reported them."""
+        self.transcribed_s: dict[str, Fraction] = {}
+        """By transcription model, where the service reported seconds."""
+        self.transcriber = ""
+        """The transcription model that the session last declared."""
         self.by_duration = False
         """Under server VAD the service may bill a call by its duration (price pages of September 2026)."""
         self._formats = {"sent": _Format(), "received": _Format()}
+        self._reported_s = {"sent": Fraction(0), "received": Fraction(0)}
+        """The seconds of audio whose tokens the service has reported."""
 
     def encoding(self, way: Way) -> Encoding:
         """The encoding of audio in this direction, as the session last declared it."""
         return self._formats[way].encoding
 
-    def usd(self, table: Prices, lasted_s: float) -> Fraction:
-        """The cost after this many seconds."""
+    def usd(self, table: PriceTable, lasted_s: float) -> Fraction:
+        """The cost in USD after this many seconds."""
         seconds = sum(self.audio_s.values(), Fraction(0))
         if self.by_duration:
             seconds = max(seconds, Fraction(lasted_s).limit_denominator(1000))
-        return seconds / 60 * table.minute(self.model) + self.text_items * table.per_text_item
+        usd = seconds / 60 * Fraction(table.highest_minute(self.model))
+        usd += self.text_items * Fraction(table.per_text_item)
+        return usd + self._usd_of_tokens(table) if table.per_million_tokens else usd
+
+    def _usd_of_tokens(self, table: PriceTable) -> Fraction:
+        estimated = Tokens(audio=self._unreported("sent"), audio_out=self._unreported("received"))
+        usd = table.highest_tokens(self.model).of(estimated)
+        for model, tokens in self.tokens.items():
+            usd += table.highest_tokens(model).of(tokens)
+        for model, seconds in self.transcribed_s.items():
+            usd += Fraction(table.highest_transcribed_minute(model)) * seconds / 60
+        return usd
+
+    def _unreported(self, way: Way) -> int:
+        return ceil((self.audio_s[way] - self._reported_s[way]) * AUDIO_TOKENS_PER_S[way])
 
     def count(self, way: Way, frame: Text | Binary) -> None:
         """Count a message. One that cannot be read costs nothing."""
@@ -124,6 +99,10 @@ class Meter:
                 self._item((event_in(frame.data) or {}).get("item"))
             case ("sent", "session.update") | ("received", "session.created" | "session.updated"):
                 self._declare((event_in(frame.data) or {}).get("session"))
+            case "received", "response.done":
+                self._reported(event_in(frame.data) or {})
+            case "received", "conversation.item.input_audio_transcription.completed":
+                self._transcribed((event_in(frame.data) or {}).get("usage"))
             case _:
                 pass
 
@@ -136,6 +115,23 @@ class Meter:
             payload = data[begin:end]
             chars = len(payload) - payload.count(b"=") - payload.count(b"\\")
             self.audio_s[way] += self._formats[way].seconds(chars * 3 // 4, _first_bytes(payload))
+
+    def _reported(self, event: Event) -> None:
+        self._reported_s = dict(self.audio_s)
+        if (tokens := tokens_of(event)) != Tokens():
+            self.tokens[self.model or ""] = self.tokens.get(self.model or "", Tokens()) + tokens
+
+    def _transcribed(self, usage: Any) -> None:
+        """By tokens or by seconds, as the service reports them."""
+        match usage:
+            case {"type": "tokens", "input_tokens": int(heard), "output_tokens": int(written)}:
+                tokens = self.tokens.get(self.transcriber, Tokens())
+                self.tokens[self.transcriber] = tokens + Tokens(audio=heard, text_out=written)
+            case {"type": "duration", "seconds": int() | float() as seconds}:
+                known = self.transcribed_s.get(self.transcriber, Fraction(0))
+                self.transcribed_s[self.transcriber] = known + Fraction(seconds).limit_denominator(1000)
+            case _:
+                pass
 
     def _item(self, item: Any) -> None:
         """Tool results and audio items are not billed as text."""
@@ -153,6 +149,8 @@ class Meter:
             side = object_at(session, "audio", key)
             self._set_format(self._formats[way], side.get("format", session.get(older)))
             self._turns(side)
+            if isinstance(transcriber := value_at(side, "transcription", "model"), str):
+                self.transcriber = transcriber
         self._turns(session)
         if isinstance(session.get("model"), str):
             self.model = session["model"]
@@ -185,3 +183,26 @@ def _first_bytes(payload: bytes) -> bytes:
         return b64decode(payload[:4])
     except ValueError:
         return b""
+
+
+def tokens_of(event: Event) -> Tokens:
+    """The tokens that a `response.done` reports in `response.usage`; none if it has no numbers there."""
+    given = object_at(event, "response", "usage", "input_token_details")
+    made = object_at(event, "response", "usage", "output_token_details")
+    cached = object_at(given, "cached_tokens_details")
+
+    def count(details: Event, name: str) -> int:
+        value = details.get(name)
+        return value if isinstance(value, int) else 0
+
+    hit = {kind: count(cached, f"{kind}_tokens") for kind in ("text", "audio", "image")}
+    return Tokens(
+        text=count(given, "text_tokens") - hit["text"],
+        cached_text=hit["text"],
+        audio=count(given, "audio_tokens") - hit["audio"],
+        cached_audio=hit["audio"],
+        text_out=count(made, "text_tokens"),  # reasoning tokens are part of them (recordings)
+        audio_out=count(made, "audio_tokens"),
+        image=count(given, "image_tokens") - hit["image"],
+        cached_image=hit["image"],
+    )

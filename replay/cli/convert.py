@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 
 from replay.billing import bill as billing
+from replay.billing.prices import UnknownPrice
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import CannotRecord
 from replay.cassette.records import ORIGINS, Origin
@@ -117,6 +118,7 @@ def bill(file: Path, as_json: bool) -> None:
     """Compute the cost of a recorded conversation from its frames.
 
     realtape uses its price table for the day of the recording: the latest one that had begun by then, else the first.
+    The total names that table. A warning says when the day is before the first table, or after the last check.
 
     Exit code: 0, or 2 if the file cannot be read or the price of something in it is not known.
     """
@@ -124,6 +126,8 @@ def bill(file: Path, as_json: bool) -> None:
         on = date.fromisoformat(cassette.header.recorded_at[:10])
     try:
         found = billing.bill(read(file), on)
-    except billing.NoPrice as problem:
+    except UnknownPrice as problem:
         raise Unusable(f"{file}: {problem}") from problem
+    if found.doubt is not None:
+        click.echo(f"warning: {found.doubt}", err=True)
     click.echo(json.dumps(found.as_json()) if as_json else found.as_text())

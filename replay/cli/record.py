@@ -128,6 +128,8 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
+    if found.unreachable is not None:
+        click.echo(f"warning: {found.url} cannot be reached now ({found.unreachable})", err=True)
     authority = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
     ready = {"ws": f"ws://{authority}{PATH}", "http": f"http://{authority}/v1"}
     facts = {**ready, "upstream": found.url, "out": str(settings.out), "pid": os.getpid()}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from replay.billing.meter import prices
+from replay.billing.prices import UnknownPrice, price_table
 from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, provable_origin, public_address
@@ -137,11 +137,12 @@ def _key(url: str) -> str:
 def _limits(recording: Recording, url: str, max_usd: float | None, max_seconds: float | None) -> Limits:
     host = urlsplit(url).hostname or ""
     service = "openai" if host.endswith("openai.com") else "xai" if host.endswith("x.ai") else recording.dialect
-    table = prices(service, date.today())  # noqa: TID251  # today's prices count
     if max_usd is None:
         return Limits(max_seconds)
-    if table is None:
-        raise Unusable(f"no prices per minute are known for {service}; limit it by --max-seconds")
+    try:
+        table = price_table(service, date.today())  # noqa: TID251  # today's prices count
+    except UnknownPrice as problem:
+        raise Unusable(f"{problem}; limit the replay by --max-seconds") from problem
     return Limits(max_seconds, Fraction(str(max_usd)), table)
 
 

@@ -13,7 +13,8 @@ from datetime import date
 from hashlib import sha256
 from html import escape
 
-from replay.billing.bill import Bill, NoPrice, bill
+from replay.billing.bill import Bill, bill
+from replay.billing.prices import UnknownPrice
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Way
 from replay.report.soundtrack import Soundtrack, TooLong, sides, soundtrack
@@ -204,7 +205,7 @@ def _bill(header: Header, recording: Recording) -> Bill | str:
     """The bill, or why there is none."""
     try:
         return bill(recording, date.fromisoformat(header.recorded_at[:10]))
-    except (NoPrice, ValueError) as unknown:
+    except (UnknownPrice, ValueError) as unknown:
         return str(unknown)
 
 
@@ -218,7 +219,9 @@ def _cost(found: Bill | str) -> Iterator[str]:
         amount = f"{float(entry.quantity):,.2f} {entry.unit}"
         yield f"<tr><td>{escape(entry.what)}</td><td>{escape(amount)}</td><td>{float(entry.usd):.6f}</td></tr>"
     yield f"</tbody><tfoot><tr><td>total</td><td></td><td>{found.usd:f}</td></tr></tfoot></table>"
-    text = f"Prices of {found.on} ({found.source})."
+    text = f"Prices as of {found.table.as_of} ({found.table.source})."
+    if found.doubt is not None:
+        text += f" {found.doubt.capitalize()}."
     if found.server_vad:
         text += f" Under server VAD the service may bill the duration instead: {found.lasted_s:.1f} s."
     yield f'<p class="small">{escape(text)}</p></section>'

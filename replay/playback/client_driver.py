@@ -22,7 +22,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from replay.billing.meter import Meter, Prices
+from replay.billing.meter import Meter
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Line, Moment, Recording
@@ -62,7 +63,7 @@ class Limits:
 
     max_seconds: float | None = None
     max_usd: Fraction | None = None
-    prices: Prices | None = None
+    prices: PriceTable | None = None
 
 
 UNLIMITED = Limits()

@@ -15,7 +15,8 @@ from aiohttp import WSMsgType, web
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from replay.billing.meter import Meter, Prices
+from replay.billing.meter import Meter
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import Content, Way
 
@@ -75,7 +76,7 @@ class RelayedCall:
             self._client.close()
             self._done.set_result(None)
 
-    def usd(self, table: Prices) -> Fraction:
+    def usd(self, table: PriceTable) -> Fraction:
         """The cost of the call so far, in USD."""
         return self._meter.usd(table, self._loop.time() - self._opened_s)
 

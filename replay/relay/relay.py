@@ -19,7 +19,8 @@ from aiohttp import hdrs, web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from replay.billing.meter import Meter, Prices, prices
+from replay.billing.meter import Meter
+from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
@@ -338,13 +339,20 @@ class _Dial(connect):
         return exc
 
 
-def _prices(upstream: Upstream, settings: Settings) -> Prices | None:
+def _prices(upstream: Upstream, settings: Settings) -> PriceTable | None:
     if settings.max_usd is None:
         return None
-    table = prices(upstream.dialect, settings.recorded_at.date())
-    if table is None:
-        raise ValueError(f"no prices are known for {upstream.url} ({upstream.dialect}); limit the recording by seconds")
-    return table
+    try:
+        return price_table(upstream.dialect, settings.recorded_at.date())
+    except UnknownPrice as problem:
+        if upstream.unreachable is not None:
+            raise ValueError(
+                f"{upstream.url} cannot be reached ({upstream.unreachable}), so its prices are not known; "
+                "start it first, or limit the recording by seconds"
+            ) from problem
+        raise ValueError(
+            f"no prices are known for {upstream.url} ({upstream.dialect}); limit the recording by seconds"
+        ) from problem
 
 
 def _plain_session() -> aiohttp.ClientSession:

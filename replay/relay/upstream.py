@@ -28,6 +28,8 @@ class Upstream:
     url: str
     dialect: str = "unknown"
     origin: Origin = "mock"
+    unreachable: str | None = None
+    """Why the address could not be asked which service it is, or None."""
 
     @classmethod
     async def find(cls, url: str) -> Upstream:
@@ -35,7 +37,10 @@ class Upstream:
         url = checked(url)
         if (origin := provable_origin(url)) == "live":
             return cls(url, "xai" if (urlsplit(url).hostname or "").endswith("x.ai") else "openai", origin)
-        return cls(url, await _mock_dialect(url), origin)
+        try:
+            return cls(url, await _mock_dialect(url), origin)
+        except (aiohttp.ClientConnectionError, OSError, asyncio.TimeoutError) as problem:
+            return cls(url, "unknown", origin, _reason(problem))
 
     def target(self, raw_path: str) -> str:
         """The WebSocket address for a request to the proxy, whose path begins with PATH. Keeps the client's path and
@@ -63,13 +68,23 @@ def checked(url: str) -> str:
 
 
 async def _mock_dialect(url: str) -> str:
-    """The dialect that a mock reports, `unknown` for any other server."""
+    """The dialect that a mock reports, `unknown` for any other server. Raises if no server can be reached."""
     parts = urlsplit(url)
     address = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/_mock/health"
     timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
-    with contextlib.suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError):
+    with contextlib.suppress(aiohttp.ClientResponseError, aiohttp.ClientPayloadError, ValueError):
         async with aiohttp.ClientSession(timeout=timeout) as http, http.get(address, allow_redirects=False) as response:
             health = orjson.loads(await response.content.read(4096))
             if isinstance(health, dict) and health.get("status") == "ok" and isinstance(health.get("dialect"), str):
                 return str(health["dialect"])[:64]
     return "unknown"
+
+
+def _reason(problem: BaseException) -> str:
+    match problem:
+        case aiohttp.ClientConnectorError():
+            return problem.os_error.strerror or str(problem.os_error)
+        case asyncio.TimeoutError():
+            return f"no answer within {PROBE_TIMEOUT_S:g} s"
+        case _:
+            return str(problem) or type(problem).__name__

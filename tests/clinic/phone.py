@@ -29,11 +29,11 @@ from clinic_agent.clinic.assistant import calling, clinic_assistant, run_open_ca
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.schedule import Booking
 from clinic_agent.config import Config
-from mockserver.billing.prices import dollars
 from mockserver.server.journal import UsageTotals
 from mockserver.testing.mock_server import MockServer
 from realtape.suite import cuttable_proxy
 from replay.billing.bill import bill
+from replay.billing.prices import dollars
 from replay.cassette.recording import Recording
 
 CASSETTES = Path(__file__).parents[2] / "cassettes"

@@ -19,7 +19,6 @@ from typing_extensions import assert_never
 
 from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable, priced
 from mockserver.dialects.base import ItemTraits, Opening, ResponseTraits, Traits, TurnTraits
 from mockserver.dialects.names import DialectName
 from mockserver.dialects.openai import chunking, parse, session_object
@@ -74,6 +73,7 @@ from mockserver.protocol.facts import (
 )
 from mockserver.protocol.ids import stream
 from mockserver.protocol.limits import Limits
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Close, Frame, Text
 
 
@@ -136,7 +136,9 @@ class OpenAI:
         self._model = Model(opening.model or secret.get("model") or DEFAULT_MODEL)
         self.name: str = date.name
         self.prices = prices
-        self.model = priced(self._model.name, prices.per_million_tokens)
+        listed = prices.resolved(self._model.name)
+        # Guess: a model without a price costs what the default model costs.
+        self.model = listed if listed in prices.per_million_tokens else DEFAULT_MODEL
         self.ids = OpenAIIds(opening.seed, opening.epoch)
         expires_at = int(opening.epoch) + int(opening.session_s or session_object.SESSION_S)
         if transcribes:
@@ -171,9 +173,9 @@ class OpenAI:
                     return
                 if counts_tokens(transcriber):
                     counted = transcription_tokens(fact.item.heard_ms, len(self._pieces(fact.transcript)))
-                    ledger.used(priced(transcriber, self.prices.per_million_tokens), counted)
+                    ledger.used(self.prices.resolved(transcriber), counted)
                 else:
-                    known = priced(transcriber, self.prices.per_transcribed_minute)
+                    known = self.prices.resolved(transcriber)
                     name = known if known in self.prices.per_transcribed_minute else STREAMING
                     ledger.transcribed(name, Fraction(round(fact.item.heard_ms), 1000))
             case _:

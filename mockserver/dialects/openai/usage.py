@@ -1,4 +1,4 @@
-"""How OpenAI counts and charges: tokens of a response by formulas fitted to recordings, and a dated price table.
+"""How OpenAI counts: tokens of a response by formulas fitted to recordings. Prices: replay/billing/prices.py.
 
 Counts of recorded audio, and of responses with the recorded pieces, are exact. Counts of the client's texts are
 approximate: the service's tokenizer is not part of this.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from mockserver.billing.prices import PriceTable, TokenPrices, Tokens
 from mockserver.dialects.openai.chunking import tokens
 from mockserver.dialects.openai.session_object import Model
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Response
+from replay.billing.prices import Tokens
 
 ITEM_TOKENS, SPOKEN_ITEM_TOKENS = 4, 8
 """Tokens that a text or spoken item counts beside its content: exact for the two recorded first turns."""
@@ -197,36 +196,3 @@ def transcription_usage(transcriber: str, heard_ms: float, pieces: int) -> dict[
         "input_token_details": {"text_tokens": 0, "audio_tokens": counted.audio},
         "output_tokens": counted.text_out,
     }
-
-
-def _per_million(text: str, cached: str, out: str, audio: str, cached_audio: str, audio_out: str) -> TokenPrices:
-    return TokenPrices(*map(Decimal, (text, cached, audio, cached_audio, out, audio_out)))
-
-
-_LARGE = _per_million("4", "0.40", "16", "32", "0.40", "64")
-_REASONING = _per_million("4", "0.40", "24", "32", "0.40", "64")
-_MINI = _per_million("0.60", "0.06", "2.40", "10", "0.30", "20")
-
-PRICES_2026_08 = PriceTable(
-    as_of="2026-08",
-    source="developers.openai.com/api/docs/models, one page a model, and /api/docs/pricing",
-    per_audio_minute={},
-    per_text_item=Decimal(0),
-    per_telephony_minute=Decimal(0),
-    per_thousand_calls={
-        "web_search": Decimal(10),
-        "file_search": Decimal("2.50"),
-        "mcp": Decimal(0),  # the page lists none: a call costs its tokens
-    },
-    per_million_tokens={
-        "gpt-realtime": _LARGE,
-        "gpt-realtime-1.5": _LARGE,
-        "gpt-realtime-2": _REASONING,
-        "gpt-realtime-2.1": _REASONING,
-        "gpt-realtime-mini": _MINI,
-        "gpt-realtime-2.1-mini": _MINI,
-        "gpt-4o-transcribe": _per_million("2.50", "2.50", "10", "6", "6", "0"),
-        "gpt-4o-mini-transcribe": _per_million("1.25", "1.25", "5", "3", "3", "0"),
-    },
-    per_transcribed_minute={"whisper-1": Decimal("0.006"), "gpt-realtime-whisper": Decimal("0.017")},
-)

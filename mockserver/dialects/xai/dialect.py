@@ -14,7 +14,6 @@ import pybase64
 from typing_extensions import assert_never
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable
 from mockserver.dialects.base import Opening
 from mockserver.dialects.names import DialectName
 from mockserver.dialects.xai import parse
@@ -59,6 +58,7 @@ from mockserver.protocol.facts import (
     WordsSent,
 )
 from mockserver.protocol.ids import hex128, stream, uuid4
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Frame, Text
 
 Json = dict[str, object]

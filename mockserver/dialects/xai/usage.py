@@ -1,13 +1,11 @@
-"""How xAI counts and charges: the `usage` object's formulas, fitted to recordings, and its dated price tables."""
+"""How xAI counts: the formulas of the `usage` object, fitted to recordings. Prices: replay/billing/prices.py."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from decimal import Decimal
 from math import floor
 
-from mockserver.billing.prices import PriceTable
 from mockserver.protocol.facts import Response, ResponseCounts
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+)?|[^\W\d_]+|\d|[^\w\s]|_")
@@ -57,36 +55,3 @@ def billable_seconds(counts: ResponseCounts) -> int:
 
 def _total(texts: Iterable[str]) -> int:
     return sum(text_tokens(text) for text in texts)
-
-
-_TOOLS = {
-    "web_search": Decimal(5),
-    "x_search": Decimal(5),
-    "code_interpreter": Decimal(5),
-    "file_search": Decimal("2.50"),
-    "collections_search": Decimal("2.50"),
-    "mcp": Decimal(0),  # the page lists none
-}
-_SOURCE = "docs.x.ai/developers/models/voice-agent-api and /developers/pricing"
-_FAST_1, _FAST_2 = Decimal("0.05"), Decimal("0.08")
-
-PRICES_2026_07 = PriceTable(
-    as_of="2026-07",
-    source=_SOURCE,
-    per_audio_minute={
-        "grok-voice-think-fast-1.0": _FAST_1,
-        "grok-voice-think-fast-2.0": _FAST_2,
-        "grok-voice-latest": _FAST_1,
-    },
-    per_text_item=Decimal("0.004"),
-    per_telephony_minute=Decimal("0.01"),
-    per_thousand_calls=_TOOLS,
-)
-PRICES_2026_08 = PriceTable(
-    as_of="2026-08",
-    source=_SOURCE,
-    per_audio_minute={**PRICES_2026_07.per_audio_minute, "grok-voice-latest": _FAST_2},
-    per_text_item=Decimal("0.004"),
-    per_telephony_minute=Decimal("0.01"),
-    per_thousand_calls=_TOOLS,
-)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clinic_agent.call.cost import Cost
 from mockserver.billing.ledger import Ledger
-from mockserver.dialects.xai.usage import PRICES_2026_07
+from replay.billing.prices import price_table
 
 JULY = date(2026, 7, 31)
 MINUTE = 24_000 * 60
@@ -75,7 +75,7 @@ def test_the_service_s_own_tools_and_its_telephone_line_cost_what_the_mock_s_led
         input_samples=24_000, text_items=2, hosted_calls={"web_search": 2, "file_search": 1}
     )
     cost = replace(cost, telephony=True)
-    ledger = Ledger(PRICES_2026_07, cost.model)
+    ledger = Ledger(price_table("xai", date(2026, 7, 1)), cost.model)
     ledger.heard(24_000, 24_000)
     ledger.text_items, ledger.telephony_s = 2, Fraction(1)
     ledger.hosted("web_search", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import UnknownPrice
-from mockserver.dialects.xai.usage import PRICES_2026_07
 from mockserver.responders.base import Call, Say
+from replay.billing.prices import UnknownPrice, price_table
 from tests.mockserver.talk import Script, Talk, saying
 
 
 def ledger(model: str = "grok-voice-think-fast-1.0") -> Ledger:
-    return Ledger(PRICES_2026_07, model)
+    return Ledger(price_table("xai", date(2026, 7, 1)), model)
 
 
 def test_a_minute_in_and_a_minute_out_are_both_paid():
@@ -69,7 +69,7 @@ def test_as_json_loses_no_money():
         "hosted_calls": {},
         "telephony_s": 0.0,
         "usd": "0.004833",
-        "prices_as_of": "2026-07",
+        "prices_as_of": "2026-07-01",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.billing.prices import UnknownPrice, dollars
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.xai.dialect import MODELS, XAI_2026_07, XAI_2026_09
-from mockserver.dialects.xai.usage import PRICES_2026_07
+from replay.billing.prices import (
+    CHECKED,
+    PRICES,
+    UnknownPrice,
+    dialect_prices,
+    dollars,
+    doubt,
+    price_table,
+)
+
+JULY = price_table("xai", date(2026, 7, 1))
 
 
 @pytest.mark.parametrize(
@@ -44,25 +54,68 @@ def test_rounding_moves_an_amount_by_half_a_millionth_at_most(amount: Fraction):
     ],
 )
 def test_a_minute_costs_what_the_pages_of_its_date_say(model: str, july: str, september: str):
-    assert PRICES_2026_07.minute(model) == Decimal(july)
+    assert JULY.minute(model) == Decimal(july)
     assert SERVICES["xai@2026-09"].prices.minute(model) == Decimal(september)
 
 
 def test_every_model_of_the_dialect_has_a_price():
-    for date in (XAI_2026_07, XAI_2026_09):
-        for model in (*MODELS, date.default_model, *date.resolved.values()):
-            assert SERVICES[date.name].prices.minute(model) > 0
+    for dated in (XAI_2026_07, XAI_2026_09):
+        for model in (*MODELS, dated.default_model, *dated.resolved.values()):
+            assert SERVICES[dated.name].prices.minute(model) > 0
 
 
 @pytest.mark.parametrize(
     ("tool", "usd"), [("web_search", "5"), ("x_search", "5"), ("code_interpreter", "5"), ("file_search", "2.50")]
 )
 def test_hosted_tools_are_priced_by_the_thousand(tool: str, usd: str):
-    assert PRICES_2026_07.thousand_calls(tool) == Decimal(usd)
+    assert JULY.thousand_calls(tool) == Decimal(usd)
 
 
 def test_an_unknown_price_names_what_is_known_and_of_when():
-    with pytest.raises(UnknownPrice, match=r"'grok-9' in the table of 2026-07; it has grok-voice-latest"):
-        PRICES_2026_07.minute("grok-9")
+    with pytest.raises(UnknownPrice, match=r"'grok-9' in the table of 2026-07-01; it has grok-voice-think-fast-1.0"):
+        JULY.minute("grok-9")
     with pytest.raises(UnknownPrice, match="hosted tool 'teleport'"):
-        PRICES_2026_07.thousand_calls("teleport")
+        JULY.thousand_calls("teleport")
+
+
+@pytest.mark.parametrize(
+    ("on", "model"),
+    [
+        (date(2026, 8, 4), "grok-voice-think-fast-1.0"),
+        (date(2026, 8, 5), "grok-voice-think-fast-2.0"),
+        (date(2026, 10, 13), "grok-voice-think-fast-2.0"),
+        (date(2026, 10, 14), "grok-voice-3.0"),
+    ],
+)
+def test_an_alias_costs_what_its_model_of_the_day_costs(on: date, model: str):
+    table = price_table("xai", on)
+    assert table.resolved("grok-voice-latest") == model
+    assert table.minute("grok-voice-latest") == table.per_audio_minute[model]
+
+
+def test_a_snapshot_costs_what_its_model_costs_and_another_model_has_no_price():
+    table = price_table("openai@2026-08", date(2026, 8, 1))
+    assert table.tokens("gpt-realtime-2025-08-28") is table.tokens("gpt-realtime")
+    assert table.transcribed_minute("whisper-1") == Decimal("0.006")
+    with pytest.raises(UnknownPrice, match="gpt-realtime-9"):
+        table.tokens("gpt-realtime-9")
+    with pytest.raises(UnknownPrice, match="no prices are known of 'elsewhere'"):
+        price_table("elsewhere", date(2026, 8, 1))
+
+
+def test_a_dialect_has_the_prices_of_the_end_of_its_month():
+    assert [dialect_prices(f"xai@2026-{month}").as_of for month in ("04", "07", "08", "09", "10")] == [
+        "2026-07-01",
+        "2026-07-01",
+        "2026-08-05",
+        "2026-08-05",
+        "2026-10-14",
+    ]
+
+
+def test_a_day_outside_the_tables_is_in_doubt():
+    assert doubt(JULY, date(2026, 7, 1)) is None
+    assert "prices before 2026-07-01 are not known" in str(doubt(JULY, date(2019, 5, 5)))
+    latest = PRICES["xai"][-1]
+    assert doubt(latest, CHECKED) is None
+    assert f"last checked on {CHECKED}" in str(doubt(latest, date(2027, 1, 1)))

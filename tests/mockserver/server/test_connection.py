@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from decimal import Decimal
+from datetime import date
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable
 from mockserver.protocol.peer import Peer
 from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
 from mockserver.server.clock import Clock
 from mockserver.server.connection import Connection
 from mockserver.server.journal import Journal, SessionLog
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 
-FREE = PriceTable("2026-07-01", "nowhere", {}, Decimal(0), Decimal(0), {})
+FREE = PriceTable("xai", date(2026, 7, 1), "nowhere")
 
 
 class Script:

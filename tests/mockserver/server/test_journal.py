@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import orjson
 import pytest
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable
 from mockserver.server.connection import header
 from mockserver.server.journal import Journal, JournalEntry, SessionLog
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 
-PRICES = PriceTable("2026-07-01", "made up", {"m": Decimal("0.06")}, Decimal("0.001"), Decimal(0), {})
+PRICES = PriceTable("xai", date(2026, 7, 1), "made up", {"m": Decimal("0.06")}, Decimal("0.001"))
 
 
 def opened(journal: Journal, id: str = "s-1") -> SessionLog:

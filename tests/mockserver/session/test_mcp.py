@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import pytest
 
-from mockserver.billing.prices import UnknownPrice
 from mockserver.responders.base import Hosted, Pause, Say, Step
 from mockserver.responders.scenario import Rule, Scenario, ScenarioError, When
+from replay.billing.prices import UnknownPrice
 from tests.mockserver.talk import Event, Script, Talk, kinds
 
 SEARCH = Hosted("web_search", {"query": "weather"}, "rain", calls=3)

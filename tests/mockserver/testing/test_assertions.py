@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,16 +14,16 @@ from websockets.asyncio.client import connect
 from websockets.sync.client import connect as connect_in_thread
 
 from mockserver.billing.ledger import Ledger
-from mockserver.billing.prices import PriceTable
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Scenario
 from mockserver.server import virtual_time as autojump
 from mockserver.server.journal import Journal
 from mockserver.testing.mock_server import MockServer
 from mockserver.testing.sessions import TestedSession
+from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Text
 
-PRICES = PriceTable("2026-07-01", "made up", {"m": Decimal("0.06")}, Decimal("0.001"), Decimal(0), {})
+PRICES = PriceTable("xai", date(2026, 7, 1), "made up", {"m": Decimal("0.06")}, Decimal("0.001"))
 TENTH = bytes(4800)
 """100 ms of PCM at 24 kHz."""
 CANCELLED, DONE = "cancelled", "completed"

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 import realtape
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
-from replay.billing.bill import NoPrice, bill
+from replay.billing.bill import bill
+from replay.billing.prices import UnknownPrice
 from replay.cassette.frames import Text
 from replay.cassette.recording import Line, Moment, Recording
 from replay.playback.client_driver import ClientDriver
@@ -76,7 +77,7 @@ def test_typed_items_are_billed_and_tool_results_and_sound_are_not():
 
 
 def test_a_model_without_a_price_is_refused_by_name():
-    with pytest.raises(NoPrice, match="no price is known for audio of model 'grok-voice-9'"):
+    with pytest.raises(UnknownPrice, match="no price for model 'grok-voice-9' in the table of 2026-08-05"):
         bill(recording(created("grok-voice-9"), said(1)), date(2026, 9, 1))
 
 
@@ -98,7 +99,28 @@ def test_tokens_from_the_cache_are_billed_for_less():
 
 def test_the_command_prints_money_as_text_and_numbers_as_numbers():
     result = CliRunner().invoke(realtape.main, ["bill", str(CASSETTES / "booking.tape"), "--json"])
-    told = json.loads(result.output)
+    told = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (told["usd"], told["service"]) == ("0.022438", "xai")
+    assert (told["usd"], told["service"], told["prices_as_of"]) == ("0.022438", "xai", "2026-07-01")
+    assert "prices before 2026-07-01 are not known" in told["doubt"]
+    assert result.stderr == f"warning: {told['doubt']}\n"
     assert [entry["unit"] for entry in told["entries"]] == ["s", "s"]
+
+
+def test_the_total_names_the_table_and_only_a_day_outside_the_tables_is_in_doubt():
+    tape = recording(created("grok-voice-latest"), said(60))
+    found = bill(tape, date(2026, 10, 20))
+    assert found.as_text().endswith("prices as of 2026-10-14  0.080000 USD")
+    assert found.doubt is None
+    assert bill(tape, date(2027, 1, 1)).doubt is not None
+
+
+def test_transcription_is_billed_by_the_seconds_or_tokens_that_the_service_reports():
+    done = "conversation.item.input_audio_transcription.completed"
+    session = {"model": "gpt-realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+    tape = recording(
+        ("received", {"type": "session.updated", "session": session}),
+        ("received", {"type": done, "usage": {"type": "duration", "seconds": 30}}),
+        dialect="openai",
+    )
+    assert bill(tape, date(2026, 8, 1)).usd == Decimal("0.003000")

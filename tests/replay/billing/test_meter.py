@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from replay.billing.meter import Meter, prices
+from replay.billing.meter import Meter
+from replay.billing.prices import price_table
 from replay.cassette.frames import Binary, Text
 
 
@@ -30,8 +31,7 @@ def test_audio_of_both_directions_counts_by_the_minute():
     for _ in range(10):
         meter.count("sent", sent(1.5))
         meter.count("received", received(4.5))
-    july = prices("xai@2026-07", date(2026, 7, 10))
-    assert july is not None
+    july = price_table("xai@2026-07", date(2026, 7, 10))
     assert meter.audio_s == {"sent": 15, "received": 45}
     assert meter.usd(july, lasted_s=300) == Fraction("0.05")
 
@@ -45,8 +45,7 @@ def test_typed_items_count_and_tool_results_and_audio_items_do_not():
     ):
         meter.count("sent", event(type="conversation.item.create", item=item))
     meter.count("sent", event(type="response.create"))
-    table = prices("xai", date(2026, 9, 1))
-    assert table is not None
+    table = price_table("xai", date(2026, 9, 1))
     assert meter.usd(table, 0) == Fraction("0.004")
 
 
@@ -68,8 +67,7 @@ def test_the_format_that_the_session_declares_counts(declared: dict[str, object]
 
 
 def test_a_call_under_server_vad_costs_at_least_its_duration():
-    table = prices("xai", date(2026, 7, 10))
-    assert table is not None
+    table = price_table("xai", date(2026, 7, 10))
     meter = Meter("grok-voice-latest")
     meter.count("sent", event(type="session.update", session={"turn_detection": {"type": "server_vad"}}))
     assert meter.usd(table, lasted_s=60) == Fraction("0.05")
@@ -78,13 +76,10 @@ def test_a_call_under_server_vad_costs_at_least_its_duration():
 
 
 def test_the_latest_model_got_dearer_in_august_and_an_unknown_one_is_the_dearest():
-    july, august = prices("xai", date(2026, 8, 4)), prices("xai", date(2026, 8, 5))
-    assert july is not None
-    assert august is not None
+    july, august = price_table("xai", date(2026, 8, 4)), price_table("xai", date(2026, 8, 5))
     assert july.minute("grok-voice-latest") == Fraction("0.05")
     assert august.minute("grok-voice-latest") == Fraction("0.08")
-    assert july.minute("who-knows") == july.minute(None) == Fraction("0.08")
-    assert prices("openai", date(2026, 8, 5)) is None
+    assert july.highest_minute("who-knows") == july.highest_minute(None) == Fraction("0.08")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +90,16 @@ def test_what_cannot_be_read_costs_nothing(data: bytes):
     meter.count("sent", Text(data))
     meter.count("received", Text(data))
     assert sum(meter.audio_s.values()) == 0
+
+
+def test_tokens_of_a_running_response_are_estimated_until_the_service_reports_them():
+    table = price_table("openai", date(2026, 8, 1))
+    meter = Meter("gpt-realtime")
+    for _ in range(10):
+        meter.count("received", received(5))
+    assert meter.usd(table, 60) == Fraction(1000 * 64, 1_000_000)
+    usage = {"output_token_details": {"text_tokens": 0, "audio_tokens": 1500}}
+    meter.count("received", event(type="response.done", response={"usage": usage}))
+    assert meter.usd(table, 60) == Fraction(1500 * 64, 1_000_000)
+    meter.count("received", received(1))
+    assert meter.usd(table, 60) == Fraction(1520 * 64, 1_000_000)

@@ -23,7 +23,7 @@ from mockserver.responders.base import Say
 from mockserver.responders.scenario import Rule, Scenario
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
-from replay.billing.meter import prices
+from replay.billing.prices import price_table
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
 from replay.playback.client_driver import ClientDriver, Limits, Outcome
@@ -108,7 +108,7 @@ def test_another_answer_is_drift_and_a_call_that_does_not_come_leaves_its_result
     ("limits", "told"),
     [
         (Limits(max_seconds=1.0), "the limit of 1 s"),
-        (Limits(None, Fraction("0.005"), prices("xai", date(2026, 7, 1))), "the limit of 0.005 USD"),
+        (Limits(None, Fraction("0.005"), price_table("xai", date(2026, 7, 1))), "the limit of 0.005 USD"),
     ],
 )
 def test_a_limit_stops_the_call_and_says_so(limits, told):

@@ -443,8 +443,10 @@ def test_the_time_limit_counts_from_the_first_connection(tmp_path: Path):
 
 def test_a_service_whose_prices_are_unknown_takes_no_spending_limit():
     settings = Settings(out=Path("a.tape"), recorded_at=AT, tool="t", max_usd=Fraction(1))
-    with pytest.raises(ValueError, match=r"no prices are known for wss://api\.openai\.com"):
-        Relay(Upstream("wss://api.openai.com/v1/realtime", "openai", "live"), settings)
+    with pytest.raises(ValueError, match=r"no prices are known for wss://voice\.example"):
+        Relay(Upstream("wss://voice.example/v1/realtime"), settings)
+    with pytest.raises(ValueError, match=r"ws://127\.0\.0\.1:9/v1/realtime cannot be reached \(refused\)"):
+        Relay(Upstream("ws://127.0.0.1:9/v1/realtime", unreachable="refused"), settings)
 
 
 def test_a_service_that_cannot_be_reached_is_told_and_recorded(tmp_path: Path):
