@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import ceil
 from threading import Lock
@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 
 from clinic_agent.app.problems import Problem, upstream_refused
+from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.tools import Tools
 from clinic_agent.config import Config
 
@@ -71,10 +72,11 @@ class BrowserCall:
     """One call in progress in a browser."""
 
     tools: Tools
+    lock: CallLock
     until_s: float
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By call id: a page that repeats a request, because the answer was lost, gets the same result."""
-    lock: Lock = field(default_factory=Lock)
+    running: Lock = field(default_factory=Lock)
 
 
 class BrowserCalls:
@@ -85,8 +87,11 @@ class BrowserCalls:
         self._calls: dict[bytes, BrowserCall] = {}
         self._lock = Lock()
 
-    def begin(self, tools: Tools) -> str:
-        """Start a call; gives its token. Raises Problem if MAX_CALLS calls are in progress."""
+    def begin(self, tools: Tools, lock: CallLock) -> str:
+        """Start a call; gives its token. `lock` gets the words of the call.
+
+        Raises Problem if MAX_CALLS calls are in progress.
+        """
         token = secrets.token_urlsafe(32)
         now_s = self._clock()
         with self._lock:
@@ -94,16 +99,22 @@ class BrowserCalls:
             if len(self._calls) >= MAX_CALLS:
                 wait_s = ceil(min(call.until_s for call in self._calls.values()) - now_s)
                 raise Problem(429, f"{MAX_CALLS} calls are in progress; end one, or try later", retry_after=str(wait_s))
-            self._calls[_digest(token)] = BrowserCall(tools, now_s + CALL_S)
+            self._calls[_digest(token)] = BrowserCall(tools, lock, now_s + CALL_S)
         return token
 
-    def run(self, token: str, call_id: str, name: str, arguments: str) -> dict[str, Any]:
-        """The result of one tool call. Raises Problem for an unknown token and for too many calls."""
+    def run(
+        self, token: str, call_id: str, name: str, arguments: str, transcript: Iterable[Line] = ()
+    ) -> dict[str, Any]:
+        """The result of one tool call; `transcript` is that of the call so far.
+
+        Raises Problem for an unknown token and for too many calls.
+        """
         call = self._find(token)
-        with call.lock:
+        with call.running:
             if call_id not in call.results:
                 if len(call.results) >= MAX_TOOL_CALLS:
                     raise Problem(429, f"this call has used its {MAX_TOOL_CALLS} tool calls; hang up and call again")
+                call.lock.read(transcript)
                 call.results[call_id] = call.tools.call(name, arguments)
             return call.results[call_id]
 

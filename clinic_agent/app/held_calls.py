@@ -89,7 +89,9 @@ class HeldCalls:
         try:
             async with self._in_conversation(config, assistant, conversation_id, priced_on, retry, watch) as call:
                 # The same key for the whole conversation: a repeated request changes nothing twice.
-                call.tools = replace(assistant.tools, call_key=f"{self._name}:{call.conversation_id}")
+                # The guard is that of the call: it has watched it from the beginning.
+                call_key, guard = f"{self._name}:{call.conversation_id}", call.tools.guard
+                call.tools = replace(assistant.tools, call_key=call_key, guard=guard)
                 turns, cost = len(call.turns), call.cost
                 with suppress(CallFailed):  # the call keeps it as `failure`
                     for turn in words:

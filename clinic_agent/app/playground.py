@@ -31,6 +31,7 @@ from clinic_agent.call.tool import Unavailable
 from clinic_agent.call.turn import Event, Turn
 from clinic_agent.clinic.assistant import clinic_assistant
 from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.safety import CallLock
 from clinic_agent.clinic.schedule import Booking
 from clinic_agent.clinic.schedule_sqlite import BadDatabase, SqliteSchedule
 from clinic_agent.config import ConfigError, environment
@@ -62,6 +63,7 @@ class DemoCall:
     events: list[tuple[str, float, str, str]] = field(default_factory=list)
     """Turn, ms since its beginning, direction and type."""
     failure: str | None = None
+    lock: CallLock | None = None
 
     @property
     def usd(self) -> str:
@@ -108,7 +110,8 @@ def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing
     talk.failure = None
     try:
         with SqliteSchedule(settings.database) as schedule:
-            assistant = clinic_assistant(Clinic(settings.day, schedule))
+            talk.lock = talk.lock or CallLock(settings.day)
+            assistant = clinic_assistant(Clinic(settings.day, schedule), lock=talk.lock)
             assistant = replace(assistant, tools=assistant.tools.failing(failing))
             said = thread.held_calls.say(
                 settings.config, [words], assistant, talk.conversation_id, priced_on=today(), watch=watch

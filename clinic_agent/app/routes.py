@@ -39,11 +39,14 @@ from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Event
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, open_mic_config
 from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.schedule import Schedule
 
 WEB = Path(__file__).parent / "web"
 MAX_CALLS = 8
 """Largest number of calls of programs at the same time."""
+MAX_LOCKS = 1000
+"""Largest number of conversations whose words are kept for their lock."""
 RETRY = RetryPolicy(attempts=1, turn_s=60.0)
 """One attempt: if the service is busy, the HTTP client gets the answer at once and can try again."""
 _log = logging.getLogger(__name__)
@@ -61,6 +64,8 @@ class AppState:
     log: CallLog
     calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))
     held_calls: HeldCalls = field(default_factory=HeldCalls)
+    locks: dict[str, CallLock] = field(default_factory=dict)
+    """By conversation."""
     in_progress: int = 0
     """Number of calls of programs."""
 
@@ -75,9 +80,21 @@ class AppState:
         finally:
             self.in_progress -= 1
 
-    def assistant(self) -> Assistant:
+    def assistant(self, lock: CallLock) -> Assistant:
         """The assistant of one call."""
-        return clinic_assistant(Clinic(self.settings.day, self.schedule))
+        return clinic_assistant(Clinic(self.settings.day, self.schedule), lock=lock)
+
+    def lock(self, conversation_id: str | None) -> CallLock:
+        """The lock of a conversation that was known before, or a new one."""
+        return self.locks.get(conversation_id or "") or CallLock(self.settings.day)
+
+    def keep(self, conversation_id: str | None, lock: CallLock) -> None:
+        """Keep the lock of a conversation; of more than MAX_LOCKS, the oldest is dropped."""
+        if conversation_id is not None:
+            self.locks.pop(conversation_id, None)
+            self.locks[conversation_id] = lock
+            while len(self.locks) > MAX_LOCKS:
+                del self.locks[next(iter(self.locks))]
 
     def note(self, call: Mapping[str, Any], wav: bytes = b"") -> None:
         """Write a call to the log. A full disk does not cost the caller the answer."""
@@ -130,7 +147,7 @@ async def voice(request: Request, state: State) -> VoiceAnswer:
     With the `conversation_id` of an earlier answer the conversation continues. The server holds the connection for
     30 s; later it resumes the conversation on a new connection, for about 30 minutes.
     """
-    call_request = await app_voice.read(request, state.settings.audio, state.assistant().tools)
+    call_request = await app_voice.read(request, state.settings.audio)
     with state.one_call():
         return await _answered(state, call_request)
 
@@ -143,7 +160,7 @@ async def stream(request: Request, state: State) -> StreamingResponse:
 
     If the client closes the stream, the call ends.
     """
-    call_request = await app_voice.read(request, state.settings.audio, state.assistant().tools)
+    call_request = await app_voice.read(request, state.settings.audio)
     events: asyncio.Queue[bytes | Problem | None] = asyncio.Queue()
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
@@ -187,7 +204,8 @@ async def _events(
 
 async def _answered(state: AppState, call_request: CallRequest, watch: Watcher = unwatched) -> VoiceAnswer:
     """Make the call and log it. Raises Problem, with the turns so far, if the call fails."""
-    assistant = state.assistant()
+    lock = state.lock(call_request.conversation_id)
+    assistant = state.assistant(lock)
     assistant = replace(assistant, tools=assistant.tools.failing(call_request.failing))
     config, known, day = state.settings.config, call_request.conversation_id, today()
     config = replace(config, voice=call_request.voice or config.voice, telephony=call_request.telephony)
@@ -205,6 +223,7 @@ async def _answered(state: AppState, call_request: CallRequest, watch: Watcher =
         raise call_failed(failed) from failed
     except NotContinued as problem:
         raise Problem(409 if problem.busy else 410, str(problem)) from problem
+    state.keep(report.conversation_id, lock)
     answer = app_voice.answer(report, state.log.notice)
     state.note(app_voice.log_entry(report), b"".join(turn.audio for turn in report.turns))
     if report.failure is not None:
@@ -239,8 +258,9 @@ class SessionAnswer(BaseModel):
 @router.post("/session")
 async def session(state: State) -> SessionAnswer:
     """Create a client secret for a browser, with the settings for one call over an open microphone."""
-    config, assistant = state.settings.config, state.assistant()
-    token = state.calls.begin(assistant.tools)
+    config, lock = state.settings.config, CallLock(state.settings.day)
+    assistant = state.assistant(lock)
+    token = state.calls.begin(assistant.tools, lock)
     try:
         secret = await mint(config)
     except Problem:
@@ -275,6 +295,13 @@ def bearer(authorization: Annotated[str, Header()] = "") -> str:
 Token = Annotated[str, Depends(bearer)]
 
 
+class TranscriptLine(BaseModel):
+    """The words of one speaker in one turn."""
+
+    role: Literal["caller", "assistant"]
+    text: str
+
+
 class ToolRequest(BaseModel):
     """A tool call requested by the service; `arguments` is JSON text."""
 
@@ -285,6 +312,7 @@ class ToolRequest(BaseModel):
                     "call_id": "call-1",
                     "name": "check_availability",
                     "arguments": '{"service": "dental cleaning", "date": "2026-07-06"}',
+                    "transcript": [{"role": "caller", "text": "I would like a dental cleaning on July sixth."}],
                 }
             ]
         }
@@ -293,6 +321,10 @@ class ToolRequest(BaseModel):
     call_id: Annotated[str, Field(min_length=1, max_length=200)]
     name: Annotated[str, Field(max_length=100)]
     arguments: Annotated[str, Field(max_length=20_000)]
+    transcript: Annotated[
+        list[TranscriptLine],
+        Field(max_length=1000, description="the call so far; the caller's words in it confirm what is booked"),
+    ] = []
 
 
 class ToolAnswer(BaseModel):
@@ -304,14 +336,15 @@ class ToolAnswer(BaseModel):
 @router.post("/session/tools")
 def run_tool(request: ToolRequest, token: Token, state: State) -> ToolAnswer:
     """Run one of the clinic's tools for a browser's call. A repeated `call_id` returns the first result."""
-    return ToolAnswer(result=state.calls.run(token, request.call_id, request.name, request.arguments))
-
-
-class TranscriptLine(BaseModel):
-    """The words of one speaker in one turn."""
-
-    role: Literal["caller", "assistant"]
-    text: str
+    return ToolAnswer(
+        result=state.calls.run(
+            token,
+            request.call_id,
+            request.name,
+            request.arguments,
+            [Line(line.role, line.text) for line in request.transcript],
+        )
+    )
 
 
 class EndRequest(BaseModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,12 +20,15 @@ from clinic_agent.app.problems import Problem, first_mistake
 from clinic_agent.call.pcm import MAX_SPEECH_S, SAMPLE_RATE_HZ, read_wav, samples, wav_file, wav_samples
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.turn import Event
-from clinic_agent.clinic.tools import Tools
+from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.clinic.tools import clinic_tools
 
 MAX_TURNS = 10
 MAX_TEXT_CHARS = 2000
 _FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 _WAV_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
+
+TOOL_NAMES = tuple(clinic_tools(Clinic(date.min)).by_name)
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT_CHARS)]
 FileName = Annotated[str, Field(min_length=1, max_length=500)]
@@ -152,7 +156,7 @@ class CallRequest(BaseModel):
     telephony: bool
 
 
-async def read(http_request: Request, folder: Path | None, tools: Tools) -> CallRequest:
+async def read(http_request: Request, folder: Path | None) -> CallRequest:
     """Read a request: JSON, a form with WAV files, or one WAV file. Raises Problem for anything else."""
     kind = http_request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
@@ -169,7 +173,7 @@ async def read(http_request: Request, folder: Path | None, tools: Tools) -> Call
     return CallRequest(
         words=words,
         conversation_id=request.conversation_id,
-        failing=_failing(request, tools),
+        failing=_failing(request),
         voice=request.voice,
         telephony=request.telephony,
     )
@@ -243,17 +247,17 @@ def _spoken(data: bytes, name: str) -> bytes:
         raise Problem(422, str(error)) from error
 
 
-def _failing(request: VoiceRequest, tools: Tools) -> list[str]:
+def _failing(request: VoiceRequest) -> list[str]:
     """The names of the tools that are to fail; `true` means the tools of the calendar."""
     match request.simulate_tool_failure:
         case False:
             return []
         case True:
-            return [name for name in tools.by_name if name.endswith(("_availability", "_appointment"))]
-        case name if name in tools.by_name:
+            return [name for name in TOOL_NAMES if name.endswith(("_availability", "_appointment"))]
+        case name if name in TOOL_NAMES:
             return [name]
         case _:
-            raise Problem(422, f"simulate_tool_failure: give true, false or one of {', '.join(tools.by_name)}")
+            raise Problem(422, f"simulate_tool_failure: give true, false or one of {', '.join(TOOL_NAMES)}")
 
 
 def answer(report: CallReport, notice: str, *, with_audio: bool = True) -> VoiceAnswer:

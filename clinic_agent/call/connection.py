@@ -42,6 +42,16 @@ def unwatched(way: Literal["sent", "received"], event: Event) -> None:
     """A watcher that ignores the frame."""
 
 
+def watched_by(*watchers: Watcher) -> Watcher:
+    """One watcher that passes each frame to all of them, in order."""
+
+    def watch(way: Literal["sent", "received"], event: Event) -> None:
+        for watcher in watchers:
+            watcher(way, event)
+
+    return watch
+
+
 class CallFailed(Exception):
     """The call cannot start or continue; the message says what to do. `turn` is the interrupted turn, if any."""
 

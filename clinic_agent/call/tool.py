@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
@@ -35,6 +35,18 @@ class Arguments(BaseModel):
     """The arguments of a tool; the docstring of a subclass describes the tool to the model."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Guard(Protocol):
+    """Decides during a call whether a tool may be run. Its methods are called in a thread."""
+
+    def refusal(self, arguments: BaseModel) -> str | None:
+        """Why not, in words for the model; None: the tool may be run."""
+        ...
+
+    def ran(self, arguments: BaseModel, result: Result) -> None:
+        """Take the result of a tool that was run."""
+        ...
 
 
 A = TypeVar("A", bound=BaseModel)
@@ -62,13 +74,21 @@ class Tool(Generic[A]):
         description = parameters.pop("description")
         return {"type": "function", "name": self.name, "description": description, "parameters": parameters}
 
-    def call(self, arguments: str, call_key: str = "") -> Result:
-        """Run the tool on arguments as JSON text. `call_key` identifies the phone call. Does not raise."""
+    def call(self, arguments: str, call_key: str = "", guard: Guard | None = None) -> Result:
+        """Run the tool on arguments as JSON text, unless `guard` refuses. `call_key` identifies the phone call.
+
+        Does not raise.
+        """
         if len(arguments) > MAX_ARGUMENTS_CHARS:
             return {"error": f"{self.name}: arguments are longer than {MAX_ARGUMENTS_CHARS} characters; shorten them"}
         try:
             parsed = self.arguments.model_validate_json(arguments)
-            return self._run(parsed, _idempotency_key(call_key, self.name, parsed))
+            if guard is not None and (refused := guard.refusal(parsed)) is not None:
+                return {"error": refused}
+            result = self._run(parsed, _idempotency_key(call_key, self.name, parsed))
+            if guard is not None:
+                guard.ran(parsed, result)
+            return result
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(step) for step in problem["loc"])
@@ -102,10 +122,11 @@ class Tool(Generic[A]):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The tools of one phone call, by name. `call_key` is unique to the call."""
+    """The tools of one phone call, by name. `call_key` is unique to the call; `guard` may refuse to run a tool."""
 
     by_name: Mapping[str, Tool[Any]]
     call_key: str = ""
+    guard: Guard | None = None
 
     def schemas(self) -> list[dict[str, Any]]:
         """All tools as `session.tools`."""
@@ -116,7 +137,7 @@ class Tools:
         tool = self.by_name.get(name)
         if tool is None:
             return {"error": f"there is no tool {name[:80]!r}; there are {', '.join(self.by_name)}"}
-        return tool.call(arguments, self.call_key)
+        return tool.call(arguments, self.call_key, self.guard)
 
     def failing(self, names: Collection[str]) -> Tools:
         """The same tools, of which the named ones always fail. Raises ValueError for an unknown name."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed, Watcher, open_connection, unwatched
+from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed, Watcher, open_connection, unwatched, watched_by
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.manual_turns import VoiceClient, connect
 from clinic_agent.call.open_mic import TURN_DETECTION, OpenCall
@@ -24,6 +24,7 @@ from clinic_agent.call.report import CallReport
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Turn
 from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.safety import CallLock
 from clinic_agent.clinic.tools import Tools, clinic_tools
 from clinic_agent.config import Config
 
@@ -49,15 +50,20 @@ def instructions(today: date) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """The assistant of one phone call: its prompt and its tools."""
+    """The assistant of one phone call: its prompt, its tools, and what else watches the frames of the call."""
 
     instructions: str
     tools: Tools
+    watch: Watcher = unwatched
 
 
-def clinic_assistant(clinic: Clinic, *, call_key: str | None = None) -> Assistant:
-    """The clinic's assistant for one phone call. `call_key` makes repeated writes harmless, see `clinic_tools`."""
-    return Assistant(instructions(clinic.today), clinic_tools(clinic, call_key))
+def clinic_assistant(clinic: Clinic, *, call_key: str | None = None, lock: CallLock | None = None) -> Assistant:
+    """The clinic's assistant for one phone call. `call_key` makes repeated writes harmless, see `clinic_tools`.
+
+    `lock` continues a call that was known before; by default, the call is a new one.
+    """
+    lock = CallLock(clinic.today) if lock is None else lock
+    return Assistant(instructions(clinic.today), replace(clinic_tools(clinic, call_key), guard=lock), lock.see)
 
 
 def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
@@ -149,6 +155,7 @@ async def calling(
     False if the audio goes to a file. `watch` is called with each frame that is sent or received. Raises CallFailed if
     the call cannot start.
     """
+    watch = watched_by(assistant.watch, watch)
     async with connect(config, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as client:
         await client.configure(session_config(config, assistant))
         yield AgentCall(client, assistant.tools)
@@ -191,6 +198,7 @@ async def run_open_call(
 
     The report of a call that broke off has `failure` and the turns so far. Raises CallFailed if the call cannot start.
     """
+    watch = watched_by(assistant.watch, watch)
     async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
         await connection.configure(open_mic_config(config, assistant))
         call, failure = OpenCall(connection, assistant.tools.call), None

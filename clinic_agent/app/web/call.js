@@ -131,7 +131,8 @@ export class Call {
   // Resolves in any case: a failure is a result that the assistant can talk about.
   async runTool(call) {
     try {
-      return await this.post("session/tools", call, this.token);
+      // The caller's words confirm what is booked; the server checks them.
+      return await this.post("session/tools", { ...call, transcript: this.transcript() }, this.token);
     } catch {
       return { result: { error: "the clinic's server did not answer; apologise and offer to call back" } };
     }

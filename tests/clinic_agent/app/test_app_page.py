@@ -16,9 +16,10 @@ from clinic_agent.app.guard import MAX_BODY_BYTES
 from clinic_agent.app.problems import Problem
 from clinic_agent.app.routes import WEB
 from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.clinic.safety import CallLock
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.clinic.tools import clinic_tools
-from tests.clinic_agent.app_server import SLOTS, TODAY, ClinicServer, clinic_server
+from tests.clinic_agent.app_server import ASK, CHOOSE, SLOTS, TODAY, ClinicServer, clinic_server
 
 LOOK_UP = {
     "call_id": "call-1",
@@ -50,7 +51,8 @@ async def test_a_page_dials_with_the_secret_alone_and_its_session_is_taken_as_it
 
 async def test_a_tool_runs_for_its_call_and_once_however_often_it_is_asked(tmp_path: Path):
     book = {"service": "dental cleaning", "date": "2026-07-06", "time": "09:30", "name": "Maria Lopez"}
-    requested = {"call_id": "call-2", "name": "book_appointment", "arguments": json.dumps(book)}
+    words = [{"role": "caller", "text": ASK}, {"role": "caller", "text": CHOOSE}]
+    requested = {"call_id": "call-2", "name": "book_appointment", "arguments": json.dumps(book), "transcript": words}
     async with clinic_server(tmp_path) as app_server:
         token = (await a_session(app_server))["token"]
         looked = await app_server.post("/session/tools", json=LOOK_UP, headers=bearer(token))
@@ -104,21 +106,21 @@ async def test_after_hanging_up_the_token_is_worth_nothing_and_the_words_are_kep
 def test_a_call_s_tools_are_bounded_in_time_and_number_and_so_are_the_calls():
     now_s = 0.0
     calls = BrowserCalls(lambda: now_s)
-    tools = clinic_tools(Clinic(TODAY))
-    token = calls.begin(tools)
+    tools, lock = clinic_tools(Clinic(TODAY)), CallLock(TODAY)
+    token = calls.begin(tools, lock)
     for number in range(MAX_TOOL_CALLS):
         calls.run(token, str(number), "check_availability", "{}")
     with pytest.raises(Problem, match="has used its 60 tool calls"):
         calls.run(token, "one more", "check_availability", "{}")
     for _ in range(MAX_CALLS - 1):
-        calls.begin(tools)
+        calls.begin(tools, lock)
     with pytest.raises(Problem, match="100 calls are in progress") as full:
-        calls.begin(tools)
+        calls.begin(tools, lock)
     assert full.value.headers == {"Retry-After": "1800"}
     now_s = CALL_S
     with pytest.raises(Problem, match="has ended"):
         calls.run(token, "0", "check_availability", "{}")
-    calls.begin(tools)
+    calls.begin(tools, lock)
 
 
 async def test_the_page_may_load_nothing_from_elsewhere_and_dial_nobody_but_the_service(tmp_path: Path):
@@ -207,7 +209,7 @@ async def test_health_is_good_as_long_as_the_calendar_can_be_read(tmp_path: Path
 async def test_a_mistake_of_the_server_s_own_is_told_to_its_log_and_not_to_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    def broken(self: BrowserCalls, tools: object) -> str:
+    def broken(self: BrowserCalls, tools: object, lock: object) -> str:
         raise RuntimeError("the inside story")
 
     monkeypatch.setattr(BrowserCalls, "begin", broken)

@@ -78,7 +78,10 @@ async def test_two_turns_leave_a_booking_and_a_report(serving):
     schedule = Clinic(TODAY)
     async with serving(booking) as config:
         report = await run_call(
-            config, ["Cleaning on July sixth?", "Nine thirty."], clinic_assistant(schedule), priced_on=TODAY
+            config,
+            ["Cleaning on July sixth?", "Nine thirty. Maria Lopez."],
+            clinic_assistant(schedule),
+            priced_on=TODAY,
         )
     assert [booked.reference for booked in schedule.schedule.bookings()] == ["DC-0706-0930"]
     assert [run.name for turn in report.turns for run in turn.tools] == ["check_availability", "book_appointment"]
@@ -106,7 +109,7 @@ async def test_a_call_that_breaks_off_is_reported_with_the_turns_so_far(serving)
 
 async def test_the_command_prints_both_turns_and_the_sum(serving):
     async with serving(booking) as config:
-        result = await run_command(config, "--text", "Cleaning on July sixth?", "--text", "Nine thirty.")
+        result = await run_command(config, "--text", "Cleaning on July sixth?", "--text", "Nine thirty. Maria Lopez.")
     assert result.exit_code == 0, result.output
     assert "heard         Cleaning on July sixth?" in result.output
     assert 'tool          check_availability({"service": "dental cleaning", "date": "2026-07-06"}) ->' in result.output
