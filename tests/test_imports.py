@@ -19,6 +19,7 @@ LAZY: Mapping[str, set[str]] = {
     "clinic_agent.cli": {"clinic_agent.app.server"},  # the extra `app`
     "clinic_agent.config": {"dotenv"},  # the extra `app`
     "mockserver.testing.pytest_plugin": {"mockserver.testing.pytest_fixture"},  # the boundary of the plugin
+    "mockserver.responders.captures.utterance": {"text_to_num"},  # costs 10 ms, and only some scenarios capture
     "mockserver.cli.serve": {
         "mockserver.cli.assembly",  # the boundary: everything that only sessions need
         "uvloop",  # not on every platform

@@ -32,9 +32,10 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_keys(cls, data: object) -> object:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
         for key, value in data.items() if isinstance(data, dict) else ():
-            if key not in cls.model_fields:
-                raise refusal(f"unknown key {key!r}; {advice(key, list(cls.model_fields))}", key)
+            if key not in known:
+                raise refusal(f"unknown key {key!r}; {advice(key, known)}", key)
             if value is None:
                 raise refusal("expected a value, got nothing; give it one or leave out the key", key)
         return data

@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
+from itertools import chain
 
 from typing_extensions import assert_never
 
 from mockserver.documents.reader import Keys, Where
 from mockserver.responders.base import HOSTED_TOOLS, Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
-from mockserver.responders.templates import Template, TemplateError, Variables, compiled, filled, is_template
-
-VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls", "turn"})
-"""What every template may use, besides the named groups of its rule's pattern."""
-
-
-class ScenarioError(ValueError):
-    """A scenario that cannot be used: one line with the place, the expected and the found value."""
-
-
-@dataclass(frozen=True, slots=True)
-class When:
-    """The condition of a rule; all given parts must hold. `says` is a regular expression; case does not matter."""
-
-    says: str | None = None
-    tool: str | None = None
-    """The turn contains a result of this function."""
-    silence: bool = False
-    """The idle timeout requests the response."""
-    always: bool = False
-    """Always holds, like no condition."""
+from mockserver.responders.captures.kinds import Kind
+from mockserver.responders.conditions import (
+    Condition,
+    ScenarioError,
+    When,
+    capture_names,
+    check_name,
+    kinds,
+    pattern,
+    prepared,
+    words_of_choices,
+)
+from mockserver.responders.templates import (
+    Template,
+    TemplateError,
+    Variables,
+    absent,
+    compiled,
+    filled,
+    is_template,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Rule:
     heard: str | NotTranscribed | None = None
     times: int | None = None
     """At most this often in one connection."""
+    remember: Mapping[str, object] = field(default_factory=dict)
+    """Values to store by name for later rules and templates of the connection; texts are templates."""
+    forget: Sequence[str] = ()
+    """Names whose values are deleted."""
 
 
 StepMaker = Callable[[Variables], Step]
@@ -57,69 +63,85 @@ class CompiledRule:
     index: int
     place: str
     rule: Rule
-    says: re.Pattern[str] | None
+    condition: Condition | None
     steps: tuple[Step | StepMaker, ...]
+    remember: Mapping[str, object]
 
     @property
     def answers_event(self) -> bool:
         """Whether it waits for a tool result or for silence, not for words."""
-        return self.rule.when is not None and (self.rule.when.tool is not None or self.rule.when.silence)
+        return self.condition is not None and self.condition.answers_event
 
 
 class CompiledScenario:
     """A scenario as the responders of all connections share it; immutable."""
 
-    __slots__ = ("heard", "in_sequence", "rules", "tried")
+    __slots__ = ("absent", "captures", "choice_words", "heard", "in_sequence", "rules", "today", "tried")
 
-    def __init__(self, rules: Sequence[Rule], root: str, where: Where) -> None:
-        """Compile rules. `root` is the key of their list: `turns` or `sequence`. Raises `ScenarioError`."""
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        root: str,
+        where: Where,
+        captures: Mapping[str, object],
+        today: date | str | None,
+    ) -> None:
+        """Compile rules. `root` is the key of their list: `turns` or `sequence`. Raises `ScenarioError`.
+
+        `today` is a day, or a pattern whose first group matches the day in the instructions.
+        """
         self.in_sequence = root == "sequence"
-        self.rules = tuple(_prepare(i, rule, (root, i), where) for i, rule in enumerate(rules))
+        self.captures = kinds(captures, ("captures",), where)
+        """Kinds by name: the values that are read from every turn."""
+        self.today = _today(today, where) if isinstance(today, str) else today
+        for i, rule in enumerate(rules):
+            if not isinstance(rule, Rule):
+                raise ScenarioError(f"{where((root, i))}: expected a Rule, got {_name(rule)}")
+        captured = (capture_names(rule.when) for rule in rules)
+        known = frozenset(chain(self.captures, *captured, *(rule.remember for rule in rules)))
+        self.absent = {name: absent(name) for name in known}
+        """Template variables for values that are not remembered yet."""
+        self.rules = tuple(_prepare(i, rule, (root, i), where, self.captures, known) for i, rule in enumerate(rules))
+        conditions = [prepared.condition for prepared in self.rules if prepared.condition is not None]
+        self.choice_words = words_of_choices(
+            chain(self.captures.values(), *(condition.kinds() for condition in conditions))
+        )
         self.tried = tuple(sorted(self.rules, key=lambda prepared: not prepared.answers_event))
         """In the order of trying: a catch-all rule cannot match a tool result or silence before the rule for it."""
         self.heard = tuple(rule.heard for rule in rules if rule.heard is not None)
 
 
-def _prepare(index: int, rule: Rule, keys: Keys, where: Where) -> CompiledRule:
-    if not isinstance(rule, Rule):
-        raise ScenarioError(f"{where(keys)}: expected a Rule, got {_name(rule)}")
+def _today(text: str, where: Where) -> re.Pattern[str]:
+    found = pattern(text, where(("today",)))
+    if found.groups < 1:
+        raise ScenarioError(
+            f"{where(('today',))}: expected a pattern with the date in a group, such as (\\d{{4}}-\\d\\d-\\d\\d)"
+        )
+    return found
+
+
+def _prepare(
+    index: int, rule: Rule, keys: Keys, where: Where, captures: Mapping[str, Kind], known: frozenset[str]
+) -> CompiledRule:
     if keys[0] == "sequence" and (rule.when is not None or rule.times is not None):
         raise ScenarioError(f"{where(keys)}: a sequence answers in order, once each; for conditions write `turns`")
     if rule.times is not None and rule.times < 1:
         raise ScenarioError(f"{where((*keys, 'times'))}: expected at least 1, got {rule.times}")
-    says = _condition(rule.when, (*keys, "when"), where) if rule.when is not None else None
+    condition = None
+    if rule.when is not None:
+        condition = prepared(rule.when, (*keys, "when"), where, captures, known)
+    for name in rule.remember:
+        check_name(name, where((*keys, "remember", name)))
+    for i, name in enumerate(rule.forget):
+        if name not in known:
+            raise ScenarioError(f"{where((*keys, 'forget', i))}: nothing remembers {name!r}")
     reply = (rule.reply,) if isinstance(rule.reply, Step) else tuple(rule.reply)
     try:
         steps = tuple(_prepare_step(step, (*keys, "reply", i), where) for i, step in enumerate(reply))
+        remember = {name: compiled(value, (*keys, "remember", name), where) for name, value in rule.remember.items()}
     except TemplateError as bad:
         raise ScenarioError(str(bad)) from None
-    return CompiledRule(index, where(keys), replace(rule, reply=reply), says, steps)
-
-
-def _condition(when: When, keys: Keys, where: Where) -> re.Pattern[str] | None:
-    if not isinstance(when, When):
-        raise ScenarioError(f"{where(keys)}: expected a When, got {_name(when)}")
-    given = when.says is not None or when.tool is not None or when.silence
-    if when.always and given:
-        raise ScenarioError(f"{where(keys)}: `always` stands alone; leave out it or the rest")
-    if not when.always and not given:
-        raise ScenarioError(
-            f"{where(keys)}: expected says, tool, silence or always; to answer anything leave out `when`"
-        )
-    return None if when.says is None else _pattern(when.says, where((*keys, "says")))
-
-
-def _pattern(text: str, place: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(text, re.IGNORECASE)
-    except re.error as bad:
-        at = "" if bad.pos is None else f" at character {bad.pos + 1}"
-        raise ScenarioError(f"{place}: bad pattern{at}: {bad.msg}") from None
-    except (OverflowError, RecursionError, Warning) as bad:
-        raise ScenarioError(f"{place}: bad pattern: {bad}") from None
-    if taken := VARIABLES & set(pattern.groupindex):
-        raise ScenarioError(f"{place}: the group name {min(taken)!r} is a variable already; choose another")
-    return pattern
+    return CompiledRule(index, where(keys), replace(rule, reply=reply), condition, steps, remember)
 
 
 def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | StepMaker:

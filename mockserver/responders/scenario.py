@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from mockserver.audio.wav import read_wav
 from mockserver.documents.reader import Document, DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
 from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
-from mockserver.responders.compiler import CompiledScenario, Rule, ScenarioError, When
-from mockserver.responders.scripted import ScenarioResponder, ScenarioUsage
+from mockserver.responders.compiler import CompiledScenario, Rule
+from mockserver.responders.conditions import ScenarioError, When
+from mockserver.responders.scripted import FIRST_DAY, ScenarioResponder, ScenarioUsage
 
 __all__ = ["Clip", "Rule", "Scenario", "ScenarioError", "When"]
 
@@ -42,6 +45,10 @@ class Scenario:
     sequence: Sequence[Rule | Step | Sequence[Step]] = ()
     hears: Sequence[Clip] = ()
     name: str = ""
+    captures: Mapping[str, object] = field(default_factory=dict, kw_only=True)
+    """Kinds by name: the values that are read from every turn, and remembered."""
+    today: date | str | None = field(default=None, kw_only=True)
+    """The day from which "tomorrow" is counted, or a pattern that matches it in the instructions; else the server's."""
     where: Where = field(default=dotted, repr=False, compare=False)
     _script: CompiledScenario = field(init=False, repr=False, compare=False)
 
@@ -49,16 +56,18 @@ class Scenario:
         if self.turns and self.sequence:
             raise ScenarioError("a scenario has `turns` or a `sequence`, not both; a sequence is the shorter form")
         entries = [entry if isinstance(entry, Rule) else Rule(entry) for entry in self.sequence]
-        script = CompiledScenario(entries or self.turns, "sequence" if entries else "turns", self.where)
+        script = CompiledScenario(
+            entries or self.turns, "sequence" if entries else "turns", self.where, self.captures, self.today
+        )
         settled = tuple(prepared.rule for prepared in script.rules)
         object.__setattr__(self, "turns", () if entries else settled)
         object.__setattr__(self, "sequence", settled if entries else ())
         object.__setattr__(self, "hears", tuple(self.hears))
         object.__setattr__(self, "_script", script)
 
-    def responder(self, tally: ScenarioUsage | None = None) -> ScenarioResponder:
-        """A responder for one connection, which counts in `tally` what it uses."""
-        return ScenarioResponder(self._script, tally)
+    def responder(self, tally: ScenarioUsage | None = None, today: date = FIRST_DAY) -> ScenarioResponder:
+        """A responder for one connection that opens on the day `today`. It counts in `tally` what it uses."""
+        return ScenarioResponder(self._script, tally, today)
 
     def tally(self) -> ScenarioUsage:
         """A count of what the clients of a server use."""
@@ -169,9 +178,41 @@ class _When(Section):
     tool: str | None = Field(default=None, min_length=1)
     silence: Literal[True] | None = None
     always: Literal[True] | None = None
+    failed: Any = None
+    captures: Any = ()
+    known: Any = ()
+    instructions: str | None = None
+    unless: _When | None = Field(default=None, alias="not")
+    any: list[_When] = Field(default_factory=list)
+
+    @field_validator("failed")
+    @classmethod
+    def _error(cls, value: object) -> object:
+        if not isinstance(value, (bool, str)):
+            raise refusal("expected true, false or a pattern that the error's text has")
+        return value
+
+    @field_validator("captures", "known")
+    @classmethod
+    def _named(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, dict) or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+            return value
+        rest = "what each is, such as {day: date}" if info.field_name == "captures" else "their values"
+        raise refusal(f"expected a list of names, or a mapping of names to {rest}")
 
     def condition(self) -> When:
-        return When(self.says, self.tool, bool(self.silence), bool(self.always))
+        return When(
+            self.says,
+            self.tool,
+            bool(self.silence),
+            bool(self.always),
+            self.failed,
+            self.captures,
+            self.known,
+            self.instructions,
+            None if self.unless is None else self.unless.condition(),
+            tuple(each.condition() for each in self.any),
+        )
 
 
 class _Misheard(Section):
@@ -210,10 +251,13 @@ class _Rule(Section):
     heard: _Heard | None = None
     reply: list[_Step]
     times: int | None = Field(default=None, ge=1)
+    remember: dict[str, Any] = Field(default_factory=dict)
+    forget: list[str] = Field(default_factory=list)
 
     def rule(self, base: Path) -> Rule:
         when = None if self.when is None else self.when.condition()
-        return Rule([step.step(base) for step in self.reply], when, _heard(self.heard), self.times)
+        steps = [step.step(base) for step in self.reply]
+        return Rule(steps, when, _heard(self.heard), self.times, self.remember, tuple(self.forget))
 
 
 class _Clip(Section):
@@ -226,6 +270,19 @@ class _File(Section):
     turns: list[_Rule] | None = None
     sequence: list[_Entry] | None = None
     hears: list[_Clip] = Field(default_factory=list)
+    captures: dict[str, Any] = Field(default_factory=dict)
+    today: Any = None
+
+    @field_validator("today")
+    @classmethod
+    def _a_day(cls, value: object) -> object:
+        match value:
+            case {"instructions": str(pattern), **rest} if not rest:
+                return pattern
+            case str():
+                with suppress(ValueError):
+                    return date.fromisoformat(value)
+        raise refusal("expected a date such as 2026-07-01, or {instructions: PATTERN} with the date in its first group")
 
     @model_validator(mode="after")
     def _one_form(self) -> _File:
@@ -237,7 +294,7 @@ class _File(Section):
         turns = [rule.rule(base) for rule in self.turns or ()]
         sequence = [entry.rule(base) for entry in self.sequence or ()]
         hears = [Clip(str(base / clip.audio), clip.text) for clip in self.hears]
-        return Scenario(turns, sequence, hears, self.name, where)
+        return Scenario(turns, sequence, hears, self.name, captures=self.captures, today=self.today, where=where)
 
 
 def _find_audio(document: Document, file: _File, base: Path) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from datetime import date
 
 from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Result, Say, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
-from mockserver.responders.templates import TemplateError
+from mockserver.responders.conditions import Scene
+from mockserver.responders.templates import TemplateError, filled
 
 UNMATCHED = "I have no answer to that."
 """Said when no rule answers, since a live model always says something. `Tally.unmatched` has the reason."""
 MAX_UNMATCHED = 100
+FIRST_DAY = date(2026, 1, 1)
+"""The day of a responder that gets none: the day on which a manual clock starts."""
 
 
 class ScenarioUsage:
@@ -48,13 +52,16 @@ class ScenarioResponder:
     otherwise the first in the file wins. A sequence gives its entries in order.
     """
 
-    def __init__(self, script: CompiledScenario, tally: ScenarioUsage | None = None) -> None:
+    def __init__(self, script: CompiledScenario, tally: ScenarioUsage | None = None, today: date = FIRST_DAY) -> None:
         self.uses = [0] * len(script.rules)
         """How often each rule has answered in this connection, in file order."""
         self.tally = tally or ScenarioUsage(script)
         self._script = script
         self._results: dict[str, object] = {}
         self._calls: dict[str, object] = {}
+        self._memory: dict[str, object] = {}
+        """Captured and remembered values by name; a later value replaces an earlier one."""
+        self._today = today
 
     def hear(self, turn_number: int) -> str | NotTranscribed | None:
         """The nth `heard`, from 0, of the rules that have one, in file order."""
@@ -65,29 +72,48 @@ class ScenarioResponder:
         """The chosen rule's steps, made one by one. A template that fails ends them with a `Fail`, `scenario_error`."""
         for result in turn.results:
             self._results[result.name] = _parsed(result.output)
-        chosen = self._next() if self._script.in_sequence else self._first(turn)
+        scene = Scene(turn, self._results, self._memory, self._day(turn), self._script.choice_words)
+        self._memory |= scene.said(self._script.captures)
+        chosen = self._next() if self._script.in_sequence else self._first(scene)
         if chosen is None:
             return self._fallback(turn)
         self.uses[chosen.index] += 1
         self.tally.uses[chosen.index] += 1
-        return self._play(chosen, self._variables(chosen, turn))
+        return self._play(chosen, self._variables(chosen, scene))
 
     def _next(self) -> CompiledRule | None:
         answered = sum(self.uses)
         return self._script.rules[answered] if answered < len(self._script.rules) else None
 
-    def _first(self, turn: Turn) -> CompiledRule | None:
+    def _day(self, turn: Turn) -> date:
+        """Today: from the scenario, else from the instructions, else from the server's clock."""
+        today = self._script.today
+        if isinstance(today, date):
+            return today
+        found = None if today is None else today.search(turn.instructions)
+        try:
+            return self._today if found is None else date.fromisoformat(found[1])
+        except ValueError:
+            return self._today
+
+    def _first(self, scene: Scene) -> CompiledRule | None:
         for prepared in self._script.tried:
             times = prepared.rule.times
-            if (times is None or self.uses[prepared.index] < times) and _holds(prepared, turn):
+            if (times is None or self.uses[prepared.index] < times) and (
+                prepared.condition is None or prepared.condition.holds(scene)
+            ):
                 return prepared
         return None
 
-    def _variables(self, chosen: CompiledRule, turn: Turn) -> dict[str, object]:
+    def _variables(self, chosen: CompiledRule, scene: Scene) -> dict[str, object]:
+        turn = scene.turn
+        if chosen.condition is not None:
+            self._memory |= chosen.condition.said(scene)
         variables: dict[str, object] = {"turn": turn, "results": self._results, "calls": self._calls}
+        variables |= self._script.absent | self._memory
         if turn.says is not None:
             variables["says"] = turn.says
-            variables |= _groups(chosen, turn.says)
+            variables |= _groups(chosen, scene)
         if (answered := _answered(chosen, turn)) is not None:
             variables["result"] = self._results[answered.name]
             if answered.name in self._calls:
@@ -95,6 +121,11 @@ class ScenarioResponder:
         return variables
 
     def _play(self, chosen: CompiledRule, variables: dict[str, object]) -> Iterator[Step]:
+        try:
+            self._remember(chosen, variables)
+        except TemplateError as bad:
+            yield Fail("scenario_error", str(bad))
+            return
         for made in chosen.steps:
             try:
                 step = made(variables) if callable(made) else made
@@ -107,7 +138,17 @@ class ScenarioResponder:
                 self._results[step.name or step.tool] = step.result
             yield step
 
-    def _fallback(self, turn: Turn) -> list[Step]:
+    def _remember(self, chosen: CompiledRule, variables: dict[str, object]) -> None:
+        """Apply `remember` and `forget` of a rule. A value of None deletes the name."""
+        kept = {name: filled(value, variables) for name, value in chosen.remember.items()}
+        for name, value in (kept | dict.fromkeys(chosen.rule.forget)).items():
+            if value is None:
+                self._memory.pop(name, None)
+                variables[name] = self._script.absent[name]
+            else:
+                self._memory[name] = variables[name] = value
+
+    def _at_a_loss(self, turn: Turn) -> list[Step]:
         if len(self.tally.unmatched) < MAX_UNMATCHED:
             self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")
         return [Say(UNMATCHED)]
@@ -121,26 +162,15 @@ class ScenarioResponder:
         return f"no rule answers {' and '.join(asked) or otherwise}; add one, or a last rule without `when`"
 
 
-def _holds(prepared: CompiledRule, turn: Turn) -> bool:
-    when = prepared.rule.when
-    if when is None:
-        return True
-    if prepared.says is not None and (turn.says is None or prepared.says.search(turn.says) is None):
-        return False
-    if when.tool is not None and all(result.name != when.tool for result in turn.results):
-        return False
-    return turn.silence or not when.silence
-
-
 def _answered(chosen: CompiledRule, turn: Turn) -> Result | None:
     """The result that a response is about: of the rule's own tool, else the latest."""
     tool = chosen.rule.when.tool if chosen.rule.when else None
     return next((result for result in reversed(turn.results) if tool is None or result.name == tool), None)
 
 
-def _groups(chosen: CompiledRule, says: str) -> dict[str, object]:
-    """A named group that did not match stays undefined, so that `default` can fill it."""
-    match = chosen.says.search(says) if chosen.says else None
+def _groups(chosen: CompiledRule, scene: Scene) -> dict[str, object]:
+    """A named group that took no part in the match stays undefined, so that `default` can fill it."""
+    match = chosen.condition.match(scene) if chosen.condition else None
     if match is None:
         return {}
     named = {name: text for name, text in match.groupdict().items() if text is not None}

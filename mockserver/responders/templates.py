@@ -13,8 +13,10 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from mockserver.documents.reader import Keys, Where
+from mockserver.responders.captures.spoken import spelled, spoken_date, spoken_list, spoken_time
 
 Variables = Mapping[str, object]
 
@@ -34,6 +36,31 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
+class _Undefined(StrictUndefined):
+    """A missing key or value: false in `if`, equal to nothing, an error if it is printed.
+
+    An unknown variable is an error everywhere, since it is probably misspelt.
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:  # type: ignore[override]
+        return self._is_nothing(False)
+
+    def __eq__(self, other: object) -> bool:  # type: ignore[override]
+        return self._is_nothing(False)
+
+    def __ne__(self, other: object) -> bool:  # type: ignore[override]
+        return self._is_nothing(True)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _is_nothing(self, answer: bool) -> bool:
+        if self._undefined_obj is missing:
+            self._fail_with_undefined_error()
+        return answer
+
+
 @pass_context
 def _as_it_is(context: Context, value: object) -> object:
     return value
@@ -41,7 +68,13 @@ def _as_it_is(context: Context, value: object) -> object:
 
 # Loading a file must not compute what its templates say. Jinja2 folds constants in its optimizer, and again where they
 # are printed, unless `finalize` needs a context.
-_SANDBOX = _Sandbox(undefined=StrictUndefined, keep_trailing_newline=True, optimized=False, finalize=_as_it_is)
+_SANDBOX = _Sandbox(undefined=_Undefined, keep_trailing_newline=True, optimized=False, finalize=_as_it_is)
+_SANDBOX.filters |= {
+    "spoken_date": spoken_date,
+    "spoken_time": spoken_time,
+    "spoken_list": spoken_list,
+    "spelled": spelled,
+}
 
 
 class Template:
@@ -75,6 +108,11 @@ class Template:
             return plain(self._expression(variables))
         except Exception as bad:  # as above
             raise TemplateError(f"{self._place}: {_reason(bad)}") from None
+
+
+def absent(name: str) -> object:
+    """A variable without a remembered value: false in `if`, an error if it is printed."""
+    return _Undefined(f"nothing is remembered as {name!r} yet", None, name)
 
 
 def is_template(text: str) -> bool:

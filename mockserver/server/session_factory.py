@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 from mockserver.audio.asr import installed_transcriber
@@ -57,7 +58,8 @@ class SessionFactory:
         """The recordings that are played frame by frame instead of sessions."""
         self.unused: Callable[[], list[str]] = list
         """Rules, clips and recorded responses that no client has used so far, a line each."""
-        self._responder: Callable[[], Responder] = EchoResponder
+        self._responder: Callable[[float], Responder] = lambda now: EchoResponder()
+        """Of a connection that opens at that Unix second."""
         self._hearing: Hearing | None = None
         self._traits: dict[str, Traits] = {}
         self._opened = 0
@@ -69,13 +71,15 @@ class SessionFactory:
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
         tally = scenario.tally()
-        self._responder, self._hearing, self.verbatim = partial(scenario.responder, tally), hearing, None
+        self._responder = lambda now: scenario.responder(tally, datetime.fromtimestamp(now, timezone.utc).date())
+        self._hearing, self.verbatim = hearing, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 
     def play_recordings(self, recordings: AdaptiveReplay | VerbatimReplay) -> None:
         """Answer new connections with what was recorded."""
         if isinstance(recordings, AdaptiveReplay):
-            self._responder, self.verbatim, self.unused = recordings.responder, None, recordings.unused
+            self._responder = lambda now: recordings.responder()
+            self.verbatim, self.unused = None, recordings.unused
         else:
             self.verbatim, self.unused = recordings, recordings.report
 
@@ -116,7 +120,7 @@ class SessionFactory:
         dialect = SERVICES[dialect_name].open(opening)
         if self.verbatim is not None:
             return Served(dialect, self.verbatim.peer(dialect), Ledger(dialect.prices, dialect.model))
-        responder = self._responder()
+        responder = self._responder(now)
         session = Session(
             dialect,
             responder,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mockserver.audio.wav import write_wav
 from mockserver.responders.base import Call, Fail, NotTranscribed, Pause, Say, Step, Turn
-from mockserver.responders.compiler import VARIABLES
+from mockserver.responders.conditions import VARIABLES
 from mockserver.responders.scenario import Clip, Rule, Scenario, ScenarioError, When
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,7 +90,7 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
             "booking.yaml:3: turns[0].reply[0].sya: unknown key 'sya'; did you mean 'say'?",
         ),
         ("turns: []\nheards: []", "booking.yaml:2: heards: unknown key 'heards'; did you mean 'hears'?"),
-        ("zzz: 1", "booking.yaml:1: zzz: unknown key 'zzz'; known here: name, turns, sequence, hears"),
+        ("zzz: 1", "booking.yaml:1: zzz: unknown key 'zzz'; known here: name, turns, sequence, hears, captures, today"),
         ("turns:\n- heard: a", "booking.yaml:2: turns[0]: `reply` is missing"),
         ("turns: 3", "booking.yaml:1: turns: expected a list, got the number 3"),
         ("", "booking.yaml:1: expected a mapping, got nothing"),
@@ -140,7 +140,8 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
         (
             "turns: [{reply: [], when: {}}]",
             "booking.yaml:1: turns[0].when: "
-            "expected says, tool, silence or always; to answer anything leave out `when`",
+            "expected says, tool, silence, captures, known, "
+            "instructions, not, any or always; to answer anything leave out `when`",
         ),
         (
             "turns: [{reply: [], when: {silence: false}}]",
