@@ -75,7 +75,7 @@ def streamlit_demo(data: Path) -> None:
                 while "URL:" not in server.stdout.readline():
                     pass
                 with browsing(url, data / "three", size=(1400, 1040)) as page:
-                    for words, answer in ((ASK, "I have 09:30"), (CHOOSE, "See you then")):
+                    for words, answer in ((ASK, "I have half past nine"), (CHOOSE, "See you then")):
                         page.until("document.querySelector('textarea')")
                         page.run("document.querySelector('textarea').focus()")
                         page.order("Input.insertText", text=words)

@@ -73,7 +73,9 @@ async def test_a_calendar_that_comes_back_takes_the_booking_it_refused(phone):
 async def test_two_callers_who_want_one_time_get_one_appointment_and_another_offer(phone):
     await phone.call(ASK, CHOOSE)
     report = await phone.call(ASK, "Nine thirty. My name is John Smith.")
-    assert "free that day: 11:00, 14:30" in said(report)
+    assert tools(report) == ["check_availability", "book_appointment", "check_availability"]
+    assert "half past nine is not free" in said(report)
+    assert report.turns[1].said.endswith("I have eleven o'clock or half past two. Which one suits you?")
     assert [booking.name for booking in phone.booked] == ["Maria Lopez"]
 
 
@@ -99,7 +101,7 @@ async def test_a_change_of_mind_moves_the_appointment_and_then_cancels_it(phone)
 async def test_an_appointment_of_somebody_else_is_not_cancelled(phone):
     await phone.call(ASK, CHOOSE)
     report = await phone.call("Please cancel DC-0706-0930. My name is John Smith.")
-    assert "no appointment DC-0706-0930 under that name" in said(report)
+    assert "cannot find an appointment under that name and reference" in said(report)
     assert [booking.name for booking in phone.booked] == ["Maria Lopez"]
 
 
@@ -115,4 +117,4 @@ async def test_the_assistant_hangs_up_when_all_is_done_and_nothing_is_said_after
 @behaviour("clinic", tape=False)
 async def test_a_day_that_cannot_be_had_leads_to_another(phone, day):
     report = await phone.call(f"A dental cleaning on July {day}, please.")
-    assert "Which other day" in said(report) or "next free day is 2026-07-06" in said(report)
+    assert "Which other day" in said(report) or "next free day is Monday, July sixth" in said(report)

@@ -28,7 +28,7 @@ def seconds(path: Path) -> tuple[float, int]:
 def test_the_demo_books_an_appointment_and_keeps_both_sides(tmp_path: Path):
     result = demo(tmp_path)
     assert result.exit_code == 0, result.output
-    assert "Your reference is DC-0706-0930" in result.output
+    assert "Your reference is D, C; zero, seven" in " ".join(result.output.split())
     assert "The mock counted 0." in result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"turn-{number}-{who}.wav" for number in (1, 2) for who in ("assistant", "caller")
@@ -41,7 +41,7 @@ def test_with_an_open_microphone_the_caller_interrupts_and_the_call_is_kept_in_s
     result = demo(tmp_path, "--vad")
     assert result.exit_code == 0, result.output
     assert "interrupted   the caller heard" in result.output
-    assert "Your reference is DC-0706-0930" in " ".join(result.output.split())
+    assert "Your reference is D, C; zero, seven" in " ".join(result.output.split())
     length_s, channels = seconds(tmp_path / "call.wav")
     assert 15 < length_s < 40
     assert channels == 2

@@ -39,7 +39,7 @@ async def test_a_conversation_goes_on_by_its_id_and_its_booking_outlives_the_ser
             first = (await app_server.say(text=ASK)).json()
             second = (await app_server.say(text=CHOOSE, conversation_id=first["conversation_id"])).json()
     assert second["conversation_id"] == first["conversation_id"]
-    assert second["transcript"].endswith("Your reference is DC-0706-0930. See you then!")
+    assert second["transcript"].endswith("zero, nine, three, zero. See you then!")
     with SqliteSchedule(tmp_path / "clinic.sqlite3") as reopened:
         assert [(booking.reference, booking.name) for booking in reopened.bookings()] == [
             ("DC-0706-0930", "Maria Lopez")

@@ -17,14 +17,14 @@ from clinic_agent.cli import clinic
 from clinic_agent.clinic.assistant import clinic_assistant, run_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
-from mockserver.audio.tts.tone import Tone
 from mockserver.server import virtual_time as autojump
 from realtape import MockServer, Scenario
 
-SCENARIO = Scenario.load(Path(__file__).parents[3] / "cassettes" / "scenarios" / "clinic.yaml")
+CASSETTES = Path(__file__).parents[3] / "cassettes"
+SCENARIO = Scenario.load(CASSETTES / "scenarios" / "clinic.yaml")
 TODAY = date(2026, 7, 1)
 WORDS = ["I would like a dental cleaning on July sixth.", "The nine thirty slot, please. My name is Maria Lopez."]
-SPEECH = [Tone().speak(words).samples.tobytes() for words in WORDS]
+SPEECH = [read_wav(CASSETTES / "voices" / f"booking-{number}.wav") for number in (1, 2)]
 BOOKED = {
     "reference": "DC-0706-0930",
     "service": "dental cleaning",

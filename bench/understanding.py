@@ -1,0 +1,207 @@
+"""How many paraphrased booking calls end in the right booking: the clinic's rules alone, called by the clinic's agent.
+
+`paraphrased(seed, count)` makes the calls, of phrases that are combined at random. Some are typed in small letters and
+without punctuation, some change their mind, some say all at once and some one thing a turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from pathlib import Path
+
+from clinic_agent.clinic.assistant import clinic_assistant, run_call
+from clinic_agent.clinic.clinic import SERVICES, Clinic
+from clinic_agent.config import Config
+from mockserver.testing.mock_server import MockServer
+
+SCENARIO = Path(__file__).parents[1] / "cassettes" / "scenarios" / "clinic.yaml"
+TODAY = date(2026, 7, 1)
+
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_MINUTES = {20: "twenty", 30: "thirty", 40: "forty"}
+_DAYS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
+    " sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second twenty-third twenty-fourth"
+    " twenty-fifth twenty-sixth twenty-seventh twenty-eighth twenty-ninth thirtieth thirty-first"
+).split()
+_WISHES = {
+    "dental cleaning": [
+        "a dental cleaning", "to get my teeth cleaned", "a teeth cleaning", "a cleaning", "to have my teeth cleaned",
+        "an appointment for a dental cleaning", "a slot with the hygienist", "my teeth cleaning",
+    ],
+    "dental check-up": [
+        "a dental check-up", "a checkup for my teeth", "a dental checkup", "a routine dental exam",
+        "to have my teeth checked", "a check-up at the dentist", "my yearly dental check up",
+    ],
+    "general consultation": [
+        "a general consultation", "to see a doctor", "a consultation", "an appointment with the doctor",
+        "a doctor's appointment", "a consultation with the doctor",
+    ],
+    "vaccination": [
+        "a vaccination", "to get vaccinated", "a flu shot", "my booster", "a tetanus shot", "a vaccine",
+        "an appointment for a vaccination",
+    ],
+}  # fmt: skip
+_OPENINGS = [
+    "I would like {wish}", "I'd like {wish}", "I need {wish}", "Could I get {wish}", "Hello, I want {wish}",
+    "Hi there, I'm calling because I need {wish}", "Good morning, I would like {wish}", "I was hoping to book {wish}",
+    "Can I book {wish}", "Is it possible to schedule {wish}", "Um, yes, hi, I need {wish}", "I want to arrange {wish}",
+]  # fmt: skip
+_ASKED_DAY = ["{day}", "{day}, please", "How about {day}?", "{day} would be great", "Let's say {day}", "Maybe {day}?"]
+_ASKED_TIME = [
+    "{time}", "{time}, please", "I'll take {time}", "{time} works for me", "The {time} one", "Let's do {time}",
+    "Could we do {time}?", "{time} sounds good", "I would prefer {time}", "Then {time}",
+]  # fmt: skip
+_ASKED_NAME = [
+    "My name is {name}", "This is {name}", "It's {name}", "{name}", "I'm {name}", "The name is {name}",
+    "{name} is my name", "Sure, it's {name}", "Yes, my name is {name}", "You can put it under {name}",
+]  # fmt: skip
+_CHANGED_DAY = [
+    "Actually, make that {day}", "Sorry, I meant {day}", "Oh wait, {day} would be better", "On second thought, {day}",
+    "Hmm, could we do {day} instead?",
+]  # fmt: skip
+_CORRECTED_TIME = ["{wrong}, no, sorry, {time}", "Not {wrong}, {time} please", "{time} instead of {wrong}"]
+_NAMES = [
+    "Maria Lopez", "John Smith", "Anna Schmidt", "Jean-Luc Picard", "Siobhan O'Neill", "Li Wei", "Aisha Khan",
+    "Peter van Dyke", "José García", "Emily Brown", "Noah Williams", "Priya Patel", "Tom Baker", "Olga Petrova",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BookingCall:
+    """What a caller says, turn by turn, and the booking that they mean."""
+
+    turns: tuple[str, ...]
+    service: str
+    day: date
+    start: time
+    name: str
+
+
+def paraphrased(seed: int, count: int, today: date = TODAY) -> list[BookingCall]:
+    """That many calls; the same seed makes the same ones."""
+    rng = random.Random(seed)
+    return [_call(rng, today) for _ in range(count)]
+
+
+def _call(rng: random.Random, today: date) -> BookingCall:
+    service = rng.choice(sorted(SERVICES))
+    day, other_day = rng.sample([each for n in range(1, 31) if (each := today + timedelta(days=n)).weekday() < 5], 2)
+    start, wrong = rng.sample(SERVICES[service].starts, 2)
+    name = rng.choice(_NAMES)
+    said_day, said_time = _said_day(rng, day, today), _said_time(rng, start)
+    wish = rng.choice(_OPENINGS).format(wish=rng.choice(_WISHES[service]))
+    named = rng.choice(_ASKED_NAME).format(name=name)
+    timed = rng.choice(_ASKED_TIME).format(time=said_time)
+    shapes: list[Callable[[], list[str]]] = [
+        lambda: [f"{wish} {_on(said_day)}", f"{timed}. {named}"],
+        lambda: [f"{wish} {_on(said_day)}", timed, named],
+        lambda: [f"{wish} {_on(said_day)} at {said_time}. {named}"],
+        lambda: [wish, rng.choice(_ASKED_DAY).format(day=said_day), timed, named],
+        lambda: [wish, f"{rng.choice(_ASKED_DAY).format(day=said_day)} at {said_time}", named],
+        lambda: [f"{wish} for {name} {_on(said_day)}", timed],
+        lambda: [
+            f"{wish} {_on(_said_day(rng, other_day, today))}",
+            rng.choice(_CHANGED_DAY).format(day=said_day),
+            f"{timed}. {named}",
+        ],
+        lambda: [
+            f"{wish} {_on(said_day)}",
+            rng.choice(_CORRECTED_TIME).format(time=said_time, wrong=_said_time(rng, wrong)),
+            named,
+        ],
+    ]
+    turns = [turn[:1].upper() + turn[1:] + rng.choice(("", ".", " please.")) for turn in rng.choice(shapes)()]
+    if rng.random() < 0.25:
+        turns = ["".join(sign for sign in turn.lower() if sign not in ".,!?") for turn in turns]
+        name = " ".join(part.lower() for part in name.split())
+    return BookingCall(tuple(turns), service, day, start, name)
+
+
+def _on(day: str) -> str:
+    bare = day.split()[0].lower() in ("tomorrow", "next", "in", "this", "a", "the") and not day.startswith("the ")
+    return day if bare else f"on {day}"
+
+
+def _said_day(rng: random.Random, day: date, today: date) -> str:
+    word, number, month = _DAYS[day.day - 1], day.day, f"{day:%B}"
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number not in (11, 12, 13) else 0, "th")
+    ways = [
+        f"{month} {word}", f"{month} {number}{suffix}", f"{month} {number}", f"the {word} of {month}",
+        f"{number} {month}", f"{day:%A}, {month} {word}", f"{day:%A} the {word}", f"{day.month}/{number}",
+        day.isoformat(), f"{month} the {number}{suffix}", f"{day:%b} {number}",
+    ]  # fmt: skip
+    ahead = (day - today).days
+    if ahead == 1:
+        ways += ["tomorrow"] * 3
+    if ahead <= 7:
+        ways += [f"{day:%A}", f"this {day:%A}", f"in {_SMALL[ahead]} days" if ahead > 1 else "tomorrow"]
+    if today.isocalendar()[1] + 1 == day.isocalendar()[1]:
+        ways += [f"next {day:%A}", f"{day:%A} next week"]
+    return rng.choice(ways)
+
+
+def _said_time(rng: random.Random, start: time) -> str:
+    hour, minute = _SMALL[(start.hour - 1) % 12 + 1], start.minute
+    following = _SMALL[start.hour % 12 + 1]
+    half = "a.m." if start.hour < 12 else "p.m."
+    part = "morning" if start.hour < 12 else "afternoon"
+    figures = f"{(start.hour - 1) % 12 + 1}:{minute:02}"
+    ways = [f"{start:%H:%M}", figures, f"{figures} {half}", f"{figures} in the {part}"]
+    if minute == 0:
+        ways += [f"{hour} o'clock", f"{hour} in the {part}", f"{(start.hour - 1) % 12 + 1} {half}"]
+    else:
+        ways += [f"{hour} {_MINUTES[minute]}", f"{hour} {_MINUTES[minute]} in the {part}"]
+    ways += {
+        20: [f"twenty past {hour}"],
+        30: [f"half past {hour}", f"half past {hour} in the {part}"],
+        40: [f"twenty to {following}"],
+    }.get(minute, [])
+    return rng.choice(ways)
+
+
+async def booked(mock: MockServer, call: BookingCall) -> list[str]:
+    """What is in the calendar after a call, and the assistant's words where it is not what was meant."""
+    clinic = Clinic(TODAY)
+    config = Config(mock.ws_url, mock.http_url, mock.api_key)
+    report = await run_call(config, call.turns, clinic_assistant(clinic), priced_on=TODAY, plays=False)
+    found = [(each.service, each.date, each.time, each.name.casefold()) for each in clinic.schedule.bookings()]
+    if found == [(call.service, call.day, call.start, call.name.casefold())]:
+        return []
+    said = [
+        f"  caller     {turn}\n  assistant  {answer.said}"
+        for turn, answer in zip(call.turns, report.turns, strict=False)
+    ]
+    return [f"meant {call.service}, {call.day}, {call.start:%H:%M}, {call.name}; booked {found or 'nothing'}", *said]
+
+
+async def run(calls: Sequence[BookingCall], show: bool) -> int:
+    """Make all calls; how many ended in the booking that was meant."""
+    right = 0
+    async with MockServer(SCENARIO, pacing="burst", voice="tone", findings="off") as mock:
+        for call in calls:
+            wrong = await booked(mock, call)
+            right += not wrong
+            if wrong and show:
+                print("\n".join([*wrong, ""]))
+    return right
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=40, metavar="N", help="how many calls (default 40)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the paraphrases (default 1)")
+    parser.add_argument("--show", action="store_true", help="print the calls that ended in another booking or in none")
+    asked = parser.parse_args()
+    right = asyncio.run(run(paraphrased(asked.seed, asked.calls), asked.show))
+    share = f"{right / asked.calls:.1%}"
+    print(f"typed, rules alone: {right} of {asked.calls} calls end in the right booking ({share})")
+
+
+if __name__ == "__main__":
+    main()
