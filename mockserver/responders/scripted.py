@@ -148,7 +148,7 @@ class ScenarioResponder:
             else:
                 self._memory[name] = variables[name] = value
 
-    def _at_a_loss(self, turn: Turn) -> list[Step]:
+    def _fallback(self, turn: Turn) -> list[Step]:
         if len(self.tally.unmatched) < MAX_UNMATCHED:
             self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")
         return [Say(UNMATCHED)]

@@ -1,7 +1,7 @@
 """Times of day in an utterance: "9:30", "half past nine", "at nine thirty", "quarter to ten", "eleven".
 
-Without "a.m.", "p.m." or a part of the day, 1 to 6 is the afternoon and 7 to 12 the hour itself: the hours at which
-people have appointments. A leading zero or an hour above 12 is a 24-hour clock.
+Without "a.m.", "p.m." or a part of the day, 1 to 6 is the afternoon and 7 to 12 the hour itself, as usual for
+appointments. A leading zero or an hour above 12 means a 24-hour clock.
 """
 
 from __future__ import annotations
