@@ -282,6 +282,8 @@ class _File(Section):
             case str():
                 with suppress(ValueError):
                     return date.fromisoformat(value)
+            case _:
+                pass
         raise refusal("expected a date such as 2026-07-01, or {instructions: PATTERN} with the date in its first group")
 
     @model_validator(mode="after")

@@ -122,7 +122,8 @@ def kind_of(given: object) -> Kind:
             return Code(tuple(shapes))
         case Choice() | Code():
             return given
-    raise ValueError(f"expected {FORMS}, got {_shown(given)}")
+        case _:
+            raise ValueError(f"expected {FORMS}, got {_shown(given)}")
 
 
 def _is_phrases(value: object) -> bool:
@@ -135,7 +136,8 @@ def _shown(given: object) -> str:
             return f"the text {given[:40]!r}"
         case dict():
             return f"a mapping with {', '.join(map(str, list(given)[:5])) or 'nothing'}"
-    return f"a {type(given).__name__}"
+        case _:
+            return f"a {type(given).__name__}"
 
 
 class Reading:
