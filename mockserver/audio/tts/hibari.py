@@ -128,6 +128,8 @@ _LONG_NUMBER = re.compile(r"\d{10,}")
 _GIVEN_PHONEMES = re.compile(r"\](?=\()")
 _SENTENCE = re.compile(r"\s*(\S.*?(?:[.!?…。！？]+[\"')”’]*(?=\s|$)|\n|$))", re.DOTALL)
 _ABBREVIATED = re.compile(r"(?:^|[\s(])(?:[A-Z]|Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|No|Mt)\.$")
+_RESPELLED = {re.compile(r"\bMaria\b"): "Mareea"}
+"""Names that the package's dictionary stresses in the wrong place: recognizers hear its Maria as Mario."""
 _LETTERS = re.compile(r"[^A-Za-z',.?! ]+")
 
 
@@ -136,6 +138,8 @@ def pieces(text: str) -> Iterator[str]:
     plain = _NOT_SPOKEN.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
     plain = _REST_OF_WORD.sub(r"\1", _LONG_NUMBER.sub(lambda found: " ".join(found[0]), plain))
     plain = _GIVEN_PHONEMES.sub("] ", plain)
+    for pattern, spelling in _RESPELLED.items():
+        plain = pattern.sub(spelling, plain)
     begun = ""
     for found in _SENTENCE.finditer(plain):
         begun = f"{begun} {found[1]}".strip()

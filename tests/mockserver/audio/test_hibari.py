@@ -78,6 +78,7 @@ def tract(samples: Samples, beside: Samples) -> float:
         ("A\x00B \ud800", ["A B ?"]),
         ("Call 5550142777133", ["Call 5 5 5 0 1 4 2 7 7 7 1 3 3"]),
         (" \n ", []),
+        ("I am Maria.", ["I am Mareea."]),
         ("Doe, J.", ["Doe, J."]),
     ],
 )
