@@ -1,4 +1,4 @@
-"""A recorded conversation without times, as other tools' formats hold it."""
+"""A recorded conversation as other tools' formats hold it, with or without times."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ class UnreadableRecording(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event; `sent` is client to server. The keys of `event` are in wire order."""
+    """One event; `sent` is client to server. The keys of `event` are in wire order. `at_s`: seconds since the
+    connection opened, None if the recorder kept no times.
+    """
 
     way: Literal["sent", "received"]
     event: Mapping[str, Any]
+    at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +28,35 @@ class Closed:
 
     code: int = 1000
     reason: str = ""
+    at_s: float | None = None
 
 
 ConversationStep = Message | Closed
 
 
 @dataclass(frozen=True, slots=True)
+class HttpExchange:
+    """An HTTP request and its response, beside the events. `after`: the number of steps before it."""
+
+    method: str
+    url: str
+    request_headers: tuple[tuple[str, str], ...]
+    request_body: bytes
+    status: int
+    response_headers: tuple[tuple[str, str], ...]
+    response_body: bytes
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
-    """The steps of one conversation in the order in which the client saw them, over one connection or several."""
+    """The steps of one conversation in the order in which the client saw them, over one connection or several, and
+    the HTTP exchanges beside it.
+    """
 
     name: str
     steps: tuple[ConversationStep, ...]
+    exchanges: tuple[HttpExchange, ...] = ()
 
     def received(self) -> list[Mapping[str, Any]]:
         """The server's events, over all connections."""

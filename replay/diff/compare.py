@@ -16,9 +16,10 @@ from replay.cassette.json_text import Event
 from replay.diff.align import Pair, align
 from replay.diff.audio_runs import Normal
 from replay.diff.normal_form import normalize
+from replay.diff.numbers import Basis, differ
 from replay.diff.placeholders import ABSENT, Placeholder, form, json_type
 
-Kind = Literal["added", "missing", "reordered", "type", "value", "keys", "order"]
+Kind = Literal["added", "missing", "reordered", "type", "value", "number", "keys", "order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,10 @@ class Difference:
     """One difference.
 
     `kind`: an event or list element is `added`, `missing` or `reordered`; a key exists on one side only (`keys`) or in
-    another position (`order`); a value has another JSON `type`, or the same type and another `value`. `event`: the
-    event's type. `path`: the place in the event, empty for the whole event. `expected`, `actual`: the values; ABSENT
-    for a side that has none, placeholders for normalized ones. `at`: the index of the event in `actual`, for a missing
-    one in `expected`.
+    another position (`order`); a value has another JSON `type`, or the same type and another `value`, or is a `number`
+    that is too far off (numbers.py). `event`: the event's type. `path`: the place in the event, empty for the whole
+    event. `expected`, `actual`: the values; ABSENT for a side that has none, placeholders for normalized ones. `at`:
+    the index of the event in `actual`, for a missing one in `expected`.
     """
 
     kind: Kind
@@ -43,29 +44,82 @@ class Difference:
         return f"{self.kind:9} {self.path or '(event)'}: expected {_shown(self.expected)}, got {_shown(self.actual)}"
 
 
-def compare(expected: Sequence[Event], actual: Sequence[Event]) -> list[Difference]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The differences of two conversations in the order of the first. `values`: how many values were compared."""
+
+    differences: tuple[Difference, ...]
+    values: int
+
+    @property
+    def score(self) -> float:
+        """The share of values that agree, from 0 to 1. It is 1 only without any difference."""
+        wrong = sum(_weight(each) for each in self.differences)
+        return max(0.0, 1 - wrong / max(1, self.values, wrong))
+
+    @property
+    def shown_score(self) -> str:
+        """The score with three decimals, rounded down, so that 1.000 means no difference."""
+        return f"{int(self.score * 1000) / 1000:.3f}"
+
+
+def compare(
+    expected: Sequence[Event], actual: Sequence[Event], shared: frozenset[Basis] | None = None
+) -> list[Difference]:
     """The differences between two conversations' server events, in the order of the first. Equal conversations give
-    `[]`.
+    `[]`. See `compared`.
+    """
+    return list(compared(expected, actual, shared).differences)
+
+
+def compared(expected: Sequence[Event], actual: Sequence[Event], shared: frozenset[Basis] | None = None) -> Comparison:
+    """Compare two conversations' server events.
 
     Events are parsed JSON objects with their keys in wire order. Ids may differ but must refer to the same objects.
-    Never raises: a value that is no event is compared as it is.
+    `shared`: what the conversations have in common, so that numbers that depend on it count too; None leaves all
+    numbers out. Never raises: a value that is no event is compared as it is.
     """
     pairs = align(normalize(expected), normalize(actual))
     same = _Correspondence(pairs)
     found: list[Difference] = []
+    values = 0
     for pair in pairs:
+        values += max(_count(pair.left.event) if pair.left else 0, _count(pair.right.event) if pair.right else 0)
         match pair.left, pair.right:
             case Normal() as left, Normal() as right:
                 if pair.moved:
                     found.append(Difference("reordered", left.place[0], "", left.at, right.at, right.at))
                 found += _between(left, right, same)
+                if shared is not None and right.part != "rest":  # of later deltas one shape stands for all
+                    numbers = _numbers(left.place[0], left.event, right.event, "", shared)
+                    found += [replace(each, at=right.at) for each in numbers]
             case Normal() as left, None:
                 found.append(Difference("missing", left.place[0], "", left.event, ABSENT, left.at))
             case None, Normal() as right:
                 found.append(Difference("added", right.place[0], "", ABSENT, right.event, right.at))
             case _:
                 pass
-    return found
+    return Comparison(tuple(found), values)
+
+
+def _count(value: object) -> int:
+    """How many values there are in a value: its leaves, and each empty object or list."""
+    match value:
+        case Mapping():
+            return max(1, sum(map(_count, value.values())))
+        case list():
+            return max(1, sum(map(_count, value)))
+        case _:
+            return 1
+
+
+def _weight(difference: Difference) -> int:
+    """How many values are wrong: all of an event, element or key that is on one side only, else one."""
+    if difference.kind == "reordered":
+        return 1
+    if difference.expected is ABSENT:
+        return _count(difference.actual)
+    return _count(difference.expected) if difference.actual is ABSENT else 1
 
 
 def report(differences: Sequence[Difference]) -> str:
@@ -147,6 +201,23 @@ def _values(left: Any, right: Any, path: str, same: _Correspondence) -> Iterator
         yield from _lists(left, right, path, same)
     elif repr(left) != repr(right):
         yield Difference("value", "", path, left, right, 0)
+
+
+def _numbers(event: str, left: Any, right: Any, path: str, shared: frozenset[Basis]) -> Iterator[Difference]:
+    """Numbers in the same place that are too far apart."""
+    match left, right:
+        case Placeholder(value=float() | int() as ours), Placeholder(value=float() | int() as theirs):
+            if differ(event, path, ours, theirs, shared):
+                yield Difference("number", event, path, ours, theirs, 0)
+        case Mapping(), Mapping():
+            for key in left:
+                if key in right:
+                    yield from _numbers(event, left[key], right[key], f"{path}.{key}" if path else str(key), shared)
+        case list(), list():
+            for index, (one, other) in enumerate(zip(left, right, strict=False)):
+                yield from _numbers(event, one, other, f"{path}[{index}]", shared)
+        case _:
+            pass
 
 
 def _objects(

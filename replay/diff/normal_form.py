@@ -74,7 +74,7 @@ def total(*keys: str, of: str | None = None) -> Rule:
         numbers = [parts.get(key, 0) for key in keys] if isinstance(parts, Mapping) else []
         if json_type(value) != "integer" or not numbers or any(json_type(each) != "integer" for each in numbers):
             return value
-        return Placeholder("sum of its parts", json="integer") if value == sum(numbers) else value
+        return Placeholder("sum of its parts", json="integer", value=value) if value == sum(numbers) else value
 
     return rule
 
@@ -94,7 +94,8 @@ def number(what: str, *types: str, least: float = 0, most: float = float("inf"))
     json = types[0] if len(types) == 1 else "number"
 
     def rule(value: Any, _: Event) -> object:
-        return Placeholder(what, json=json) if json_type(value) in types and least <= value <= most else value
+        fits = json_type(value) in types and least <= value <= most
+        return Placeholder(what, json=json, value=value) if fits else value
 
     return rule
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Placeholder:
-    """In place of a value of JSON type `json`. `number` counts distinct values by first appearance, from 1."""
+    """In place of a value of JSON type `json`. `number` counts distinct values by first appearance, from 1. `value` is
+    the number that it replaces, if it is one: equality leaves it out, see numbers.py.
+    """
 
     what: str
     json: str = "string"
     shape: str = ""
     number: int | None = None
+    value: float | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         number = "" if self.number is None else f"-{self.number}"

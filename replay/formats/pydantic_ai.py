@@ -1,22 +1,32 @@
 """Reads the WebSocket recordings of pydantic-ai's tests: YAML, `version: 1`, an ordered list of `interactions`.
 
-Each is `{kind: message, direction: sent|received, data: EVENT}` or `{kind: close, code, reason}`. The files have no
-times, and their audio may be shortened. realtape does not write this format.
+Each is `{kind: message, direction: sent|received, data: EVENT}`, `{kind: close, code, reason}`, or an HTTP exchange
+with `request` and `response`. Newer files have `at`, the seconds since the socket opened; older ones have no times.
+Audio may be shortened. realtape does not write this format.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from replay.cassette.conversation import Closed, Conversation, ConversationStep, Message, UnreadableRecording
+from replay.cassette.conversation import (
+    Closed,
+    Conversation,
+    ConversationStep,
+    HttpExchange,
+    Message,
+    UnreadableRecording,
+)
 
 _MOST_BYTES = 256 * 1024 * 1024
 _MOST_VALUES = 5_000_000
 _DEEPEST = 64
+_LATEST_S = 1e6
 _LOADER: Any = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
 )  # the C loader is ten times faster, and not always available
@@ -40,23 +50,79 @@ def parse(data: bytes | str, *, name: str = "recording", source: str = "recordin
     if document.get("version", 1) != 1:
         raise UnreadableRecording(f"{source}: version {document['version']!r} is unknown; this reads version 1")
     left = [_MOST_VALUES]
-    steps = tuple(
-        _step(interaction, f"{source}: interaction {number}", left)
-        for number, interaction in enumerate(document["interactions"], start=1)
+    steps: list[ConversationStep] = []
+    exchanges: list[HttpExchange] = []
+    for number, interaction in enumerate(document["interactions"], start=1):
+        where = f"{source}: interaction {number}"
+        match interaction:
+            case {"request": {"method": str(), "uri": str()}, "response": {"status": int()}}:
+                _check_json(interaction, where, left)
+                exchanges.append(_exchange(interaction, len(steps)))
+            case _:
+                steps.append(_step(interaction, where, left))
+    return Conversation(name, tuple(steps), tuple(exchanges))
+
+
+def _exchange(interaction: Mapping[str, Any], after: int) -> HttpExchange:
+    request, response = interaction["request"], interaction["response"]
+    return HttpExchange(
+        request["method"],
+        request["uri"],
+        _headers(request.get("headers")),
+        _body(request.get("body")),
+        response["status"],
+        _headers(response.get("headers")),
+        _body(response.get("body")),
+        after,
     )
-    return Conversation(name, steps)
+
+
+def _headers(headers: object) -> tuple[tuple[str, str], ...]:
+    """Each header, with the first of its values where the file lists several."""
+    if not isinstance(headers, Mapping):
+        return ()
+    values = ((name, value[0] if isinstance(value, list) and value else value) for name, value in headers.items())
+    return tuple((str(name), value) for name, value in values if isinstance(value, str))
+
+
+def _body(body: object) -> bytes:
+    """The bytes of a body; one that the recorder parsed, as JSON."""
+    match body:
+        case None:
+            return b""
+        case str():
+            return body.encode("utf-8", "surrogatepass")
+        case {"string": str(text)}:
+            return text.encode("utf-8", "surrogatepass")
+        case _:
+            return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _step(interaction: Any, where: str, left: list[int]) -> ConversationStep:
     match interaction:
         case {"kind": "message", "direction": "sent" | "received" as way, "data": {"type": str()} as event}:
             _check_json(event, where, left)
-            return Message(way, event)
+            return Message(way, event, _at_s(interaction, where))
         case {"kind": "close"}:
             code, reason = interaction.get("code"), interaction.get("reason")
-            return Closed(code if isinstance(code, int) else 1000, reason if isinstance(reason, str) else "")
+            return Closed(
+                code if isinstance(code, int) else 1000,
+                reason if isinstance(reason, str) else "",
+                _at_s(interaction, where),
+            )
         case _:
-            raise UnreadableRecording(f"{where}: expected a message with direction and typed data, or a close")
+            raise UnreadableRecording(f"{where}: expected a message with direction and typed data, a close, or HTTP")
+
+
+def _at_s(interaction: Mapping[str, Any], where: str) -> float | None:
+    """Seconds since the socket opened, which newer files have."""
+    match interaction.get("at"):
+        case None:
+            return None
+        case int() | float() as at if 0 <= at <= _LATEST_S:
+            return float(at)
+        case other:
+            raise UnreadableRecording(f"{where}: `at` is {other!r}; expected seconds since the socket opened")
 
 
 def _check_json(value: Any, where: str, left: list[int], depth: int = 0) -> None:

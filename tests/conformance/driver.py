@@ -38,7 +38,7 @@ async def drive(recording: Conversation, url: str, api_key: str) -> Drive:
     result = Drive()
     recorded: list[Event] = []
     for steps in recording.connections():
-        query = _query(steps, recorded, result.received)
+        query = query_of(steps, recorded, result.received)
         headers = {"Authorization": f"Bearer {api_key}"}
         async with connect(f"{url}?{urlencode(query)}", additional_headers=headers, compression=None) as socket:
             await _Line(socket, recorded, result).follow(steps)
@@ -62,7 +62,7 @@ class _Line:
                     self._recorded.append(event)
                 case Message(way="sent", event=event):
                     await self._catch_up()
-                    live = _with_live_ids(event, self._recorded, self._result.received)
+                    live = with_live_ids(event, self._recorded, self._result.received)
                     await self._socket.send(json.dumps(live))
                 case Closed():
                     code, reason = step.code, step.reason
@@ -72,12 +72,12 @@ class _Line:
 
     async def _catch_up(self) -> None:
         """Until as many of the last milestone's kind have come as the recorded client had seen."""
-        passed = list(_milestones(self._recorded[self._begin[0] :]))
+        passed = list(milestones(self._recorded[self._begin[0] :]))
         if not passed:
             return
         due = passed[-1], passed.count(passed[-1])
         try:
-            while Counter(_milestones(self._result.received[self._begin[1] :]))[due[0]] < due[1]:
+            while Counter(milestones(self._result.received[self._begin[1] :]))[due[0]] < due[1]:
                 await self._receive(PATIENCE_S)
         except (asyncio.TimeoutError, ConnectionClosed):  # asyncio's own name for it until Python 3.11
             self._result.overdue.append(f"{due[0]} ({due[1]}.)")
@@ -94,7 +94,7 @@ class _Line:
         self._result.received.append(json.loads(await asyncio.wait_for(self._socket.recv(), within_s)))
 
 
-def _milestones(events: Sequence[Event]) -> Iterator[str]:
+def milestones(events: Sequence[Event]) -> Iterator[str]:
     """What a client can wait for whatever the sound: each event outside a run, and each answer's first delta."""
     begun = set()
     for event in events:
@@ -106,7 +106,7 @@ def _milestones(events: Sequence[Event]) -> Iterator[str]:
             yield "the first delta of an answer"
 
 
-def _query(steps: Sequence[ConversationStep], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:
+def query_of(steps: Sequence[ConversationStep], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:
     """What the recorded client asked for, as its service's first events tell: the model, the conversation resumed."""
     query: dict[str, str] = {}
     for step in steps:
@@ -122,7 +122,7 @@ def _query(steps: Sequence[ConversationStep], recorded: Sequence[Event], live: S
     return query
 
 
-def _with_live_ids(event: Event, recorded: Sequence[Event], live: Sequence[Event]) -> Any:
+def with_live_ids(event: Event, recorded: Sequence[Event], live: Sequence[Event]) -> Any:
     """A client event that names this endpoint's ids in place of the recorded ones."""
 
     def here(value: Any, key: str) -> Any:

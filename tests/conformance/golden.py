@@ -62,7 +62,7 @@ def written(recording: Conversation, place: str) -> str:
         f"# Written by `{COMMAND}`.",
         "version: 1",
         f"source: {SOURCE}, as {place}",
-        f"recorded: {_date(recording)}",
+        f"recorded: {date_of(recording)}",
         f"model: {_model(recording)}",
         "interactions:",
     ]
@@ -225,7 +225,7 @@ class _Ids:
         return f"{prefix}_{number:0{int(length)}d}"
 
 
-def _date(recording: Conversation) -> str:
+def date_of(recording: Conversation) -> str:
     """The day of the first instant that the service wrote."""
 
     def instants(value: Any) -> Iterator[float]:
