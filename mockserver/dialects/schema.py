@@ -99,6 +99,8 @@ class Checked:
         self.receive = peer.receive
         self.lost = peer.lost
         self.next_due = peer.next_due
+        self.take_requests = peer.take_requests
+        self.deliver = peer.deliver
 
     def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         """All frames up to and including `now`, oldest first."""

@@ -51,6 +51,7 @@ from mockserver.faults.kinds import (
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
+from mockserver.protocol.requests import Request, Result
 from replay.cassette import frames
 from replay.cassette.frames import Binary, Frame, Outgoing, Text
 
@@ -160,7 +161,7 @@ class FaultInjector:
             self._watches += [watch for watch in enders if watch.by_client]
         self._timed = sorted(timed, key=lambda watch: watch.due or 0.0)
 
-    # The four methods of a peer.
+    # The methods of a peer.
 
     def receive(self, data: str | bytes, now: float) -> None:
         """Take a client's message, as faults leave it. What is due by `now` happens before it."""
@@ -189,6 +190,17 @@ class FaultInjector:
         self._run(now)
         self._collect(now)
         return list(self._down.arrived(now))
+
+    def take_requests(self) -> Sequence[Request]:
+        """What the peer inside asks for."""
+        return self._peer.take_requests()
+
+    def deliver(self, result: Result, now: float) -> None:
+        """Give the peer inside a result, untouched by faults. What is due by `now` happens before it."""
+        self._run(now)
+        if not self._over:
+            self._peer.deliver(result, now)
+            self._collect(now)
 
     # From instant to instant.
 

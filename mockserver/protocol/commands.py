@@ -67,6 +67,7 @@ class Settings:
     transcribe: whether transcripts of the user's speech are requested.
     language: the BCP-47 tag that the client hints at, for the transcriber.
     keyterms: words that the client expects, for the transcriber.
+    transcription_prompt: a text that tells the transcriber the style and topic.
     binary_input, binary_output: audio travels in binary messages.
     replace: words and how they are spoken instead.
     resumable: whether a later connection may resume the conversation.
@@ -83,6 +84,7 @@ class Settings:
     transcribe: bool = False
     language: str | None = None
     keyterms: tuple[str, ...] = ()
+    transcription_prompt: str = ""
     input_format: AudioFormat = PCM_24K
     output_format: AudioFormat = PCM_24K
     binary_input: bool = False

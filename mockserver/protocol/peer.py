@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mockserver.protocol.requests import Request, Result
 from replay.cassette.frames import Binary, Frame, Outgoing, Text
 
 
@@ -55,6 +56,12 @@ class Peer(Protocol):
     def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         """The frames up to and including `now`, oldest first, each once."""
 
+    def take_requests(self) -> Sequence[Request]:
+        """What the peer asks of the world around it since the last call, oldest first."""
+
+    def deliver(self, result: Result, now: float) -> None:
+        """A result of a request arrived. One that nobody waits for any more is ignored."""
+
 
 class ExpiringPeer:
     """A peer that ends at the second `end_s`, or after `idle_s` seconds without traffic.
@@ -101,6 +108,13 @@ class ExpiringPeer:
             ]
         return out
 
+    def take_requests(self) -> Sequence[Request]:
+        return self._peer.take_requests()
+
+    def deliver(self, result: Result, now: float) -> None:
+        if now < self._end_s:
+            self._peer.deliver(result, now)
+
 
 class RefusedPeer:
     """A peer that sends a few frames at once and ignores the client."""
@@ -120,3 +134,9 @@ class RefusedPeer:
     def take_output(self, now: float) -> list[Outgoing]:
         frames, self._frames = self._frames, ()
         return [Outgoing(0.0, frame) for frame in frames]
+
+    def take_requests(self) -> Sequence[Request]:
+        return ()
+
+    def deliver(self, result: Result, now: float) -> None:
+        """Ignored: it asks for nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mockserver.audio.formats import Samples
 
@@ -93,6 +93,10 @@ class Result:
     output: str
 
 
+HeardBy = Literal["clip", "transcriber", "script", "nobody"]
+"""What decided the words of a spoken turn: a known clip, a transcriber, the scenario's `heard`, or nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """The input since the last response. `says` joins typed text and transcripts; None if there was neither."""
@@ -105,6 +109,8 @@ class Turn:
     silence: bool = False
     """The idle timeout requests the response."""
     instructions: str = ""
+    heard_by: HeardBy | None = None
+    """Of the last spoken turn in it; None without one."""
 
     @property
     def empty(self) -> bool:

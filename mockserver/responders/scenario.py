@@ -49,6 +49,9 @@ class Scenario:
     """Kinds by name: the values that are read from every turn, and remembered."""
     today: date | str | None = field(default=None, kw_only=True)
     """The day from which "tomorrow" is counted, or a pattern that matches it in the instructions; else the server's."""
+    hearing: Literal["auto", "script"] = field(default="auto", kw_only=True)
+    """What decides the words of a spoken turn: `auto`: a known clip, a transcriber, `heard`, in this order; `script`:
+    `heard` before all."""
     where: Where = field(default=dotted, repr=False, compare=False)
     _script: CompiledScenario = field(init=False, repr=False, compare=False)
 
@@ -68,6 +71,11 @@ class Scenario:
     def responder(self, tally: ScenarioUsage | None = None, today: date = FIRST_DAY) -> ScenarioResponder:
         """A responder for one connection that opens on the day `today`. It counts in `tally` what it uses."""
         return ScenarioResponder(self._script, tally, today)
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a rule has the transcript of a spoken turn."""
+        return bool(self._script.heard)
 
     def tally(self) -> ScenarioUsage:
         """A count of what the clients of a server use."""
@@ -270,6 +278,7 @@ class _File(Section):
     turns: list[_Rule] | None = None
     sequence: list[_Entry] | None = None
     hears: list[_Clip] = Field(default_factory=list)
+    hearing: Literal["auto", "script"] = "auto"
     captures: dict[str, Any] = Field(default_factory=dict)
     today: Any = None
 
@@ -296,7 +305,16 @@ class _File(Section):
         turns = [rule.rule(base) for rule in self.turns or ()]
         sequence = [entry.rule(base) for entry in self.sequence or ()]
         hears = [Clip(str(base / clip.audio), clip.text) for clip in self.hears]
-        return Scenario(turns, sequence, hears, self.name, captures=self.captures, today=self.today, where=where)
+        return Scenario(
+            turns,
+            sequence,
+            hears,
+            self.name,
+            captures=self.captures,
+            today=self.today,
+            hearing=self.hearing,
+            where=where,
+        )
 
 
 def _find_audio(document: Document, file: _File, base: Path) -> None:

@@ -229,7 +229,9 @@ class Server:
                 Response(101, tuple(ws.headers.items())),
                 service.clock.unix(),
             )
-        connection = Connection(service.peer(served, target), ws, writer, transport, service.clock, log)
+        connection = Connection(
+            service.peer(served, target), ws, writer, transport, service.clock, log, service.requests
+        )
         service.open_sessions[log.id] = OpenSession(team, served.session, connection, target)
         self._open[log.id] = connection, asyncio.current_task()
         if (ping_s := served.dialect.traits.ping_s) is not None:

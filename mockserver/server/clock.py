@@ -39,6 +39,9 @@ class Clock:
         self._advanced_s = 0.0
         self._armed: dict[_Alarm, None] = {}
         self._advancing = asyncio.Lock()
+        self._held = 0
+        self._released = asyncio.Event()
+        self._released.set()
         virtual = rate == 0 or isinstance(self._loop, AutoJumpLoop)
         self._epoch = EPOCH if virtual else time.time()
 
@@ -83,6 +86,17 @@ class Clock:
             self._move_to(goal)
             await self._settle()
 
+    def hold(self) -> None:
+        """Keep a manual clock where it is, until a `release` for each `hold`: work that it cannot see goes on."""
+        self._held += 1
+        self._released.clear()
+
+    def release(self) -> None:
+        """The work of one `hold` is done."""
+        self._held -= 1
+        if not self._held:
+            self._released.set()
+
     def forget(self, alarm: _Alarm) -> None:
         """Remove an alarm from the list. Only for the alarm itself."""
         self._armed.pop(alarm, None)
@@ -111,6 +125,10 @@ class Clock:
     async def _settle(self) -> None:
         for _ in range(_SETTLE_TURNS):
             await asyncio.sleep(0)
+        while self._held:
+            await self._released.wait()
+            for _ in range(_SETTLE_TURNS):
+                await asyncio.sleep(0)
 
 
 class _Alarm:

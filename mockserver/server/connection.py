@@ -18,8 +18,10 @@ from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
+from mockserver.protocol.requests import Result, Withdraw
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.journal import SessionLog
+from mockserver.server.requests import RequestRunner, Started
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text
 
 HIGH_WATER = 256 << 10
@@ -82,6 +84,7 @@ class Connection:
         transport: asyncio.Transport,
         clock: Clock,
         log: SessionLog,
+        requests: RequestRunner | None = None,
     ) -> None:
         self.error: Exception | None = None
         """An error inside the peer; the client only saw close code 1011."""
@@ -91,6 +94,9 @@ class Connection:
         self._transport = transport
         self._clock = clock
         self._log = log
+        self._requests = requests
+        self._started: dict[str, Started] = {}
+        """What the peer waits for, by the id of its request."""
         self._loop = asyncio.get_running_loop()
         self._opened = clock.now()
         self._reached = 0.0
@@ -239,9 +245,31 @@ class Connection:
             return
         try:
             self._write_due()
+            self._start_requests()
         except Exception as error:
             self._fail(error)
         self._schedule_overdue()
+
+    def _start_requests(self) -> None:
+        """Have done what the peer asks for; what it no longer waits for is cancelled."""
+        for request in self._peer.take_requests():
+            if isinstance(request, Withdraw):
+                if (started := self._started.pop(request.id, None)) is not None:
+                    started.cancel()
+            elif self._requests is not None:
+                self._started[request.id] = self._requests.start(request, self._deliver)
+
+    def _deliver(self, result: Result, last: bool) -> None:
+        if last:
+            self._started.pop(result.id, None)
+        if self._over is not None:
+            return
+        try:
+            self._peer.deliver(result, self._now())
+        except Exception as error:
+            self._fail(error)
+        self._received = True
+        self._flush_soon()
 
     def _write_due(self) -> None:
         """Take what is due, instant by instant: a response that is due all at once goes out as fast as it is read.
@@ -379,6 +407,9 @@ class Connection:
 
     def _end(self) -> None:
         self._wake_at(None)
+        for started in self._started.values():
+            started.cancel()
+        self._started.clear()
         for pending in (self._drain, self._stall_timer, self._close_timer, self._ping_timer, self._overdue_timer):
             if pending is not None:
                 pending.cancel()

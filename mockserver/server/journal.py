@@ -8,7 +8,7 @@ and so no keys.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
@@ -18,6 +18,7 @@ import orjson
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import FaultNote
 from mockserver.server.session_recorder import SessionRecording
+from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.findings import Finding
@@ -31,6 +32,7 @@ _TEXT = 0x81
 _DEEPEST_SHOWN = 100  # events have fewer levels, and JSON encoders have limits
 _CUT = 1000  # of a message that is too long to keep, this much is kept
 _LONGEST_SHOWN = 64  # characters of audio in a shortened event
+_TRANSCRIPTS = (".input_audio_transcription.completed", ".input_audio_transcription.failed")
 _SECRET = frozenset({"authorization", "api_key", "headers"})
 
 
@@ -149,6 +151,8 @@ class SessionLog:
         """Looks for the client's mistakes; None if all findings are off."""
         self.recording: SessionRecording | None = None
         """The cassette that the session is written to; None if it is not recorded."""
+        self.heard: Sequence[HeardTurn] = ()
+        """What the last spoken turns were taken to say, and what decided that."""
         self._journal = journal
         self._kept: deque[JournalEntry | JournalWrite] = deque()
 
@@ -243,6 +247,10 @@ class SessionLog:
             "frames": sum(_frames(kept) for kept in tuple(self._kept)),
             "dropped": self.dropped,
             "findings": len(self.findings),
+            "heard": [
+                {"item_id": turn.item_id, "at": round(turn.at, 6), "words": turn.words, "heard_by": turn.heard_by}
+                for turn in tuple(self.heard)
+            ],
         }
 
     def shown(self, whole_audio: bool = False, since: int = 0) -> list[Event]:
@@ -258,6 +266,10 @@ class SessionLog:
         for finding in self.findings:
             if finding.frame is not None and 0 <= (at := finding.frame - gone) < len(frames):
                 frames[at].setdefault("findings", []).append(finding.as_json())
+        by = {turn.item_id: turn.heard_by for turn in tuple(self.heard)}
+        for row in rows:
+            if (row["type"] or "").endswith(_TRANSCRIPTS) and (decided := by.get(row["frame"].get("item_id"))):
+                row["heard_by"] = decided
         return rows
 
     def forget_oldest(self) -> int:

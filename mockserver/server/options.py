@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from mockserver.dialects.names import dialect_name
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from replay.findings import Levels, Setting
+
+if TYPE_CHECKING:
+    from mockserver.audio.asr import Transcriber  # loads numpy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class Options:
     clock_rate: seconds of the server's clock per second; 0 is a manual clock.
     journal_bytes: the size at which the journal drops its oldest frames.
     record: the folder to which each session is written, as a cassette.
+    hearing: what decides the words of spoken turns, instead of what the scenario says; see `Scenario.hearing`.
+    transcriber: `off`, `auto` (the extra `hearing`, where it is installed), a model of faster-whisper by name or
+        folder, or a transcriber.
 
     Raises ValueError for an unknown value.
     """
@@ -65,6 +72,8 @@ class Options:
     record: Path | None = None
     findings: Setting = None
     write_tools: tuple[str, ...] | None = None
+    hearing: Literal["auto", "script"] | None = None
+    transcriber: str | Transcriber = "off"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))

@@ -135,6 +135,8 @@ class _ObservedPeer:
         self.lost = peer.lost
         self.next_due = peer.next_due
         self.take_output = peer.take_output
+        self.take_requests = peer.take_requests
+        self.deliver = peer.deliver
 
     def receive(self, data: str | bytes, now: float) -> None:
         if not self._responder.live.over:

@@ -23,6 +23,7 @@ from mockserver.server.accounts import Accounts, Team
 from mockserver.server.clock import Clock
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.options import Options
+from mockserver.server.requests import RequestRunner
 from mockserver.server.session_factory import Served, SessionFactory
 from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
@@ -83,14 +84,18 @@ class MockService:
         """By session id."""
         self.faults = FaultSet(seed=options.seed)
         self.clock: Clock
+        self.requests: RequestRunner
+        """Does what sessions ask for."""
         self._connections = 0
 
     def start(self) -> None:
         """Start the clock."""
         self.clock = Clock(self.options.clock_rate)
+        self.requests = RequestRunner(self.factory.outside, self.clock)
 
     async def stop(self) -> None:
         """Finish the recordings and the search for findings; all connections must be closed."""
+        await self.requests.stop()
         if self.recorder is not None:
             await self.recorder.finished()
         self.watcher.ended()
@@ -163,6 +168,8 @@ class MockService:
         conversation_id = served.session.conversation.id if served.session else ids.conversation
         self._connections += 1
         log = self.journal.open(ids.session, conversation_id, self.clock.unix(), served.ledger)
+        if served.session is not None:
+            log.heard = served.session.heard
         return log, FaultTarget(self._connections, log.id, served.dialect, served.session)
 
     def peer(self, served: Served, target: FaultTarget) -> Peer:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
-from mockserver.audio.asr import installed_transcriber
+from mockserver.audio.asr import transcriber_named
 from mockserver.audio.tts import shared, synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, engine_named
@@ -30,6 +30,7 @@ from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_client_messages
+from mockserver.server.requests import Outside
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
@@ -60,14 +61,17 @@ class SessionFactory:
         """Rules, clips and recorded responses that no client has used so far, a line each."""
         self._responder: Callable[[float], Responder] = lambda now: EchoResponder()
         """Of a connection that opens at that Unix second."""
-        self._hearing: Hearing | None = None
+        chosen = options.transcriber
+        self.outside = Outside(transcriber_named(chosen) if isinstance(chosen, str) else chosen)
+        """What can be done for sessions."""
+        self._hearing = Hearing(transcribes=self._transcribes)
         self._traits: dict[str, Traits] = {}
         self._opened = 0
 
     def play(self, scenario: Scenario) -> None:
         """Answer new connections by this scenario. Raises ScenarioError for a known clip that cannot be used."""
         try:
-            hearing = Hearing.of(scenario, installed_transcriber())
+            hearing = Hearing.of(scenario, transcribes=self._transcribes, order=self.options.hearing)
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
         tally = scenario.tally()
@@ -80,6 +84,7 @@ class SessionFactory:
         if isinstance(recordings, AdaptiveReplay):
             self._responder = lambda now: recordings.responder()
             self.verbatim, self.unused = None, recordings.unused
+            self._hearing = Hearing(order="script")
         else:
             self.verbatim, self.unused = recordings, recordings.report
 
@@ -130,7 +135,7 @@ class SessionFactory:
             resumed=resumed,
             opened=now,
             snapshot_s=limits.snapshot_s,
-            hearing=self._hearing or self._transcriber_alone,
+            hearing=self._hearing,
             engine=self.engine,
         )
         if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):
@@ -162,9 +167,9 @@ class SessionFactory:
         schema = SERVICES[served.dialect.name].schema
         return Checked(served.peer, schema, lambda problem: report(SchemaMismatch(problem)))
 
-    @cached_property
-    def _transcriber_alone(self) -> Hearing:
-        return Hearing(None, installed_transcriber())
+    @property
+    def _transcribes(self) -> bool:
+        return self.outside.transcriber is not None
 
     def _next_seed(self) -> str:
         seed = f"{self.options.seed}/{self._opened}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnDetector, TurnEnded, TurnSettings
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.protocol.conversation import Item
-from mockserver.responders.base import NotTranscribed
+from mockserver.session.transcription import Heard
 
 LONGEST_S = 60
 """At most this many seconds of a turn's audio are kept."""
@@ -42,9 +42,10 @@ class SpokenTurn:
     announced: whether an event has shown the item.
     start_ms, end_ms: where it starts and ends; the end is None while the user speaks.
     respond: whether it is answered once it is transcribed.
-    said: what the user said; known at the end of the turn.
-    failure: why it is not transcribed; known at the end of the turn.
+    audio: of what was spoken before a pause after which the same turn went on.
+    heard: what the user said; known at the end of the turn, unless a transcriber is asked.
     untranscribed: whether its transcript has yet to start.
+    asked_ms: milliseconds of its audio that a transcriber was last asked about; shown: what came of that.
     """
 
     item: Item
@@ -52,9 +53,11 @@ class SpokenTurn:
     start_ms: int = 0
     end_ms: int | None = None
     respond: bool = False
-    said: str = ""
-    failure: NotTranscribed | None = None
+    audio: Samples = field(default_factory=lambda: np.zeros(0, np.int16))
+    heard: Heard = field(default_factory=Heard)
     untranscribed: bool = False
+    asked_ms: float = 0.0
+    shown: str = ""
 
 
 class InputBuffer:
@@ -119,6 +122,11 @@ class InputBuffer:
         return round(self._offset_ms) + border_ms
 
     @property
+    def kept_ms(self) -> float:
+        """Milliseconds of the turn's audio that are kept."""
+        return self._kept_ms
+
+    @property
     def buffered_ms(self) -> float:
         """Milliseconds of audio in the buffer."""
         return self._buffered_ms
@@ -128,10 +136,13 @@ class InputBuffer:
         """Whether the user is speaking."""
         return self._vad is not None and self._vad.speaking
 
+    def so_far(self) -> Samples:
+        """The audio of the turn so far, as `take` would return it."""
+        return np.concatenate(self._kept) if self._kept else np.zeros(0, np.int16)
+
     def take(self) -> Buffered:
         """Empty the buffer; returns what was in it."""
-        audio = np.concatenate(self._kept) if self._kept else np.zeros(0, np.int16)
-        taken = Buffered(self._buffered_ms, audio, self._form.rate)
+        taken = Buffered(self._buffered_ms, self.so_far(), self._form.rate)
         self._kept.clear()
         self._buffered_ms = self._kept_ms = 0.0
         self._in_speech = self._has_speech = False

@@ -19,10 +19,11 @@ from mockserver.protocol.commands import (
 )
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import ItemAdded, ItemDeleted, ItemRetrieved, ItemTruncated, Refused
-from mockserver.responders.base import UNINTELLIGIBLE, Hosted
+from mockserver.responders.base import Hosted
 from mockserver.session.item_requests import refusal_to_add, refusal_to_truncate
 from mockserver.session.pending_input import PendingInput
 from mockserver.session.response import SessionContext
+from mockserver.session.transcription import Heard
 
 Addition = AddMessage | AddCall | AddResult | Approve
 ItemCommand = Addition | TruncateItem | DeleteItem | RetrieveItem
@@ -31,8 +32,10 @@ ItemCommand = Addition | TruncateItem | DeleteItem | RetrieveItem
 class Items:
     """Meets a connection's requests about items, or reports why it cannot."""
 
-    def __init__(self, session: SessionContext, pending: PendingInput, heard: Callable[[int], str | None]) -> None:
-        """`heard` returns what the user said in the spoken turn of that number."""
+    def __init__(
+        self, session: SessionContext, pending: PendingInput, heard: Callable[[str, bytes, float], Heard]
+    ) -> None:
+        """`heard` returns what the audio of the item of that id says."""
         self._session = session
         self._pending = pending
         self._heard = heard
@@ -93,7 +96,8 @@ class Items:
         elif command.role == "user" and item.text:
             self._pending.typed(item.text)
         elif command.role == "user" and spoken:
-            self._pending.heard(self._heard(self._pending.turns_heard) or UNINTELLIGIBLE, 0)
+            sound = b"".join(part.audio for part in command.parts if part.is_audio)
+            self._pending.heard(self._heard(item.id, sound, now))
         return True
 
     def _add_call(self, command: AddCall, now: float) -> bool:

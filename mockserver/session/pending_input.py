@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import ResponseCounts
-from mockserver.responders.base import Result, Turn
+from mockserver.responders.base import UNINTELLIGIBLE, Result, Turn
+from mockserver.session.transcription import Heard
+
+
+class Question:
+    """What a response answers. Its words are complete once they are `known`."""
+
+    def __init__(self, counts: ResponseCounts, heard: Sequence[Heard], turn: Callable[[], Turn]) -> None:
+        self.counts = counts
+        self.heard = heard
+        self._turn = turn
+        self._count()
+
+    def turn(self) -> Turn:
+        """The responder's turn, once all words are known."""
+        self._count()
+        return self._turn()
+
+    def _count(self) -> None:
+        self.counts.heard = [each.words for each in self.heard if each.words is not None]
 
 
 class PendingInput:
@@ -15,9 +34,9 @@ class PendingInput:
 
     def __init__(self) -> None:
         self._typed: list[str] = []
-        self._heard: list[tuple[str, float]] = []
+        self._heard: list[Heard] = []
         self._results: list[Result] = []
-        self._taken: tuple[list[str], list[tuple[str, float]], list[Result]] = ([], [], [])
+        self._taken: tuple[list[str], list[Heard], list[Result]] = ([], [], [])
         self._names: dict[str, str] = {}
         self._turns = 0
         self.turns_heard = 0
@@ -27,10 +46,10 @@ class PendingInput:
         """The user wrote a text."""
         self._typed.append(text)
 
-    def heard(self, transcript: str, speech_ms: float) -> None:
-        """The user spoke a turn of `speech_ms` milliseconds."""
+    def heard(self, heard: Heard) -> None:
+        """The user spoke a turn."""
         self.turns_heard += 1
-        self._heard.append((transcript, speech_ms))
+        self._heard.append(heard)
 
     def answered(self) -> None:
         """An assistant's message that the client adds answers the texts before it (recordings). That it answers tool
@@ -51,18 +70,22 @@ class PendingInput:
         """The client refused a call that the service wanted to make itself."""
         self._results.append(Result(name, output))
 
-    def take(self, instructions: str, *, silence: bool = False) -> tuple[Turn, ResponseCounts]:
+    def take(self, instructions: str, *, silence: bool = False) -> Question:
         """Hand over all that is new. `silence`: the user said nothing for the idle time."""
-        heard = [transcript for transcript, _ in self._heard]
-        says = " ".join([*self._typed, *heard]) or None
-        turn = Turn(self._turns, says, tuple(self._results), bool(heard), silence, instructions)
-        counts = ResponseCounts(typed=self._typed, heard=heard, heard_ms=sum(ms for _, ms in self._heard))
+        typed, heard, results, number = self._typed, self._heard, tuple(self._results), self._turns
+
+        def turn() -> Turn:
+            says = " ".join([*typed, *(each.words or UNINTELLIGIBLE for each in heard)]) or None
+            by = heard[-1].by if heard else None
+            return Turn(number, says, results, bool(heard), silence, instructions, by)
+
         self._turns += 1
         self._taken = (self._typed, self._heard, self._results)
         self._typed, self._heard, self._results = [], [], []
-        return turn, counts
+        counts = ResponseCounts(typed=typed, heard_ms=sum(each.ms for each in heard))
+        return Question(counts, heard, turn)
 
-    def of_items(self, items: Iterable[Item], instructions: str) -> tuple[Turn, ResponseCounts]:
+    def of_items(self, items: Iterable[Item], instructions: str) -> Question:
         """A turn about these items alone. New input stays pending."""
         context = tuple(items)
         messages = [item for item in context if item.kind == "message" and item.role == "user"]
@@ -71,7 +94,7 @@ class PendingInput:
         outputs = tuple(Result(self._names.get(item.call_id, ""), item.output) for item in results)
         turn = Turn(self._turns, says, outputs, instructions=instructions)
         self._turns += 1
-        return turn, ResponseCounts(typed=[item.text for item in messages], context=context)
+        return Question(ResponseCounts(typed=[item.text for item in messages], context=context), (), lambda: turn)
 
     def give_back(self) -> None:
         """The last response was dropped: what it took is pending again, except the last spoken turn, which goes on."""

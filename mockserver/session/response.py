@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -40,6 +40,7 @@ from mockserver.responders.base import Call, Fail, Hosted, Pause, Responder, Say
 from mockserver.session.input_audio import SpokenTurn
 from mockserver.session.output_audio import Speech, Unspeakable, audio_of
 from mockserver.session.scheduler import Run
+from mockserver.session.transcription import Heard, known
 from replay.billing.prices import UnknownPrice
 
 
@@ -123,11 +124,13 @@ class RunningResponse:
             return 0.0
         return self._first_audio_s + self.response.counts.audio_seconds
 
-    def run(self, steps: Callable[[], Iterable[Step]], now: float) -> Run:
-        """The whole response as a run. `steps` is called once the response has started, so that it may fail in it."""
+    def run(self, steps: Callable[[], Iterable[Step]], now: float, heard: Sequence[Heard] = ()) -> Run:
+        """The whole response as a run. `steps` is called once the response has started, so that it may fail in it, and
+        once the words of the turns `heard` are known."""
         session, settings, at = self._session, self.response.settings, now
         self._started_s = now
         session.emit(ResponseStarted(self.response), now)
+        at = yield from known(heard, at)
         encoder = encoder_for(settings.output_format)
         coming = _with_next(_joined(_allowed(steps(), settings.tool_choice)))
         for step, following in coming:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from math import inf
 
 Run = Generator[float, None, None]
-"""Yields the instants (seconds since the connection opened) at which it continues."""
+"""Yields the instants (seconds since the connection opened) at which it continues, or `NEVER`."""
+NEVER = inf
+"""A run that yields this waits for something that no clock brings, until `wake`."""
 
 
 @dataclass(slots=True)
@@ -51,8 +54,16 @@ class Scheduler:
 
     @property
     def next_due(self) -> float | None:
-        """The earliest instant at which a run continues."""
-        return min(pending.due for pending in self._pending.values()) if self._pending else None
+        """The earliest instant at which a run continues; None if all of them wait for something else."""
+        due = min(pending.due for pending in self._pending.values()) if self._pending else NEVER
+        return None if due == NEVER else due
+
+    def wake(self, now: float) -> None:
+        """Continue all runs that wait for something else than an instant: it may have happened."""
+        for pending in self._pending.values():
+            if pending.due == NEVER:
+                pending.due = now
+        self.advance(now)
 
     def advance(self, now: float) -> None:
         """Continue the runs that are due up to and including `now`, in order."""

@@ -6,11 +6,13 @@ No sockets, no clock, no unseeded randomness, and no dialect by name.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 from typing_extensions import assert_never
 
-from mockserver.audio.codecs import encode
+from mockserver.audio.codecs import decoder_for, encode
+from mockserver.audio.formats import Samples
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
 from mockserver.audio.vad.energy import EnergyEngine
@@ -54,13 +56,14 @@ from mockserver.protocol.facts import (
     SpeechStarted,
     SpeechStopped,
     TimedOut,
-    TranscriptCompleted,
-    TranscriptFailed,
     TranscriptUpdated,
 )
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
-from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
+from mockserver.protocol.requests import Request, Result
+from mockserver.responders.base import UNINTELLIGIBLE, Responder, Say, Step
+from mockserver.session.asking import Requests
+from mockserver.session.ears import Ears, HeardTurn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
 from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
@@ -69,7 +72,7 @@ from mockserver.session.pending_input import PendingInput
 from mockserver.session.response import RunningResponse, SessionContext
 from mockserver.session.resumption import Memory
 from mockserver.session.scheduler import Run, Scheduler
-from mockserver.session.transcription import NOTHING, Hearing
+from mockserver.session.transcription import NOTHING, Heard, Hearing
 from replay.cassette.frames import Outgoing
 
 RESPONSE, TRANSCRIPT, IDLE, LIMITS = "response", "transcript", "idle", "limits"
@@ -132,8 +135,10 @@ class Session:
         keep = hearing.listens or dialect.traits.items.keeps_audio
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
         self._pending = PendingInput()
-        self._items = Items(self._context, self._pending, lambda turn: words(self._responder.hear(turn)))
         self._scheduler = Scheduler()
+        self._requests = Requests()
+        self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
+        self._items = Items(self._context, self._pending, self._hear_item)
         self._running: RunningResponse | None = None
         """The last response of the conversation, whether it goes on or not."""
         self._asides: dict[str, RunningResponse] = {}
@@ -151,7 +156,7 @@ class Session:
         self._emit(Opened(self.conversation.id), 0.0)
         self._list_tools(self.settings.servers, (), 0.0)
 
-    # The four methods of a peer.
+    # The methods of a peer.
 
     def receive(self, data: str | bytes, now: float) -> None:
         """Take a client frame. What is due by `now` happens before it."""
@@ -182,6 +187,21 @@ class Session:
         self._scheduler.advance(now)
         out, self._out = self._out, []
         return out
+
+    def take_requests(self) -> list[Request]:
+        """What the session asks of the world around it since the last call."""
+        return self._requests.take()
+
+    def deliver(self, result: Result, now: float) -> None:
+        """Take a result. What is due by `now` happens before it."""
+        self._scheduler.advance(now)
+        if self._requests.arrived(result, now):
+            self._scheduler.wake(now)
+
+    @property
+    def heard(self) -> Sequence[HeardTurn]:
+        """What the last spoken turns were taken to say, and what decided that, oldest first."""
+        return self._ears.heard
 
     @property
     def memory(self) -> Memory:
@@ -275,6 +295,8 @@ class Session:
                 self._speech_began(border, now)
             else:
                 self._speech_ended(border, now)
+        if self._turn is not None:
+            self._ears.hear_so_far(self._turn, self._input, self.settings, now)
 
     def _speech_began(self, border: TurnBegan, now: float) -> None:
         """Speech after a pause belongs to the same item, unless that item is answered already."""
@@ -290,7 +312,7 @@ class Session:
             self.conversation.add(turn.item)
         self._emit(SpeechStarted(turn.item, start_ms, resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
-        said = self._responder.hear(self._pending.turns_heard)
+        said = self._responder.hear(self._pending.turns_heard) if self._hearing.order == "script" else None
         if isinstance(said, str) and said not in ("", UNINTELLIGIBLE) and not resumed:
             self._emit(TranscriptUpdated(turn.item, said.split(" ")[0]), now)
 
@@ -302,9 +324,11 @@ class Session:
         if self._untranscribed is not None:
             self._scheduler.drop(TRANSCRIPT)
             self._turn, self._untranscribed = self._untranscribed, None
+            self._ears.give_up(self._turn.item.id)
         elif self._running is not None and self._running.turn is not None and self._running.unheard:
             self._scheduler.drop(RESPONSE)
             self._turn, self._running = self._running.turn, None
+            self._ears.give_up(self._turn.item.id)
             self._pending.give_back()
 
     def _interrupt(self, now: float) -> None:
@@ -353,10 +377,8 @@ class Session:
             self.conversation.add(turn.item)
         self._emit(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond = True, respond
-        heard = self._responder.hear(self._pending.turns_heard)
-        language, keyterms = self.settings.language, self.settings.keyterms
-        recognised = words(heard) or self._hearing.understand(taken.audio, taken.rate, language, keyterms)
-        turn.said, turn.failure = recognised or UNINTELLIGIBLE, heard if isinstance(heard, NotTranscribed) else None
+        turn.audio = np.concatenate([turn.audio, taken.audio]) if len(turn.audio) else taken.audio
+        turn.heard = self._hear(turn.item.id, turn.audio, turn.end_ms - turn.start_ms, now)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
         if self.dialect.traits.items.keeps_audio and turn.item.heard_ms and len(taken.audio):
             kept = taken.audio[-round(turn.item.heard_ms * taken.rate / 1000) :]
@@ -365,14 +387,22 @@ class Session:
             self._untranscribed = turn
             self._scheduler.start(TRANSCRIPT, self._transcribe_then_respond(turn, now))
             return
-        self._pending.heard(turn.said, turn.item.heard_ms)
+        self._pending.heard(turn.heard)
         turn.untranscribed = self.settings.transcribe
         if respond:
             self._answer_turn(turn, now)
         self._start_transcript(turn, now)
 
+    def _hear(self, item_id: str, audio: Samples, ms: float, now: float) -> Heard:
+        scripted = self._responder.hear(self._pending.turns_heard)
+        return self._ears.hear(item_id, audio, ms, scripted, self.settings, now)
+
+    def _hear_item(self, item_id: str, sound: bytes, now: float) -> Heard:
+        """What the audio of a message says that the client added."""
+        return self._hear(item_id, decoder_for(self.settings.input_format).push(sound), 0.0, now)
+
     def _transcribe_then_respond(self, turn: SpokenTurn, now: float) -> Run:
-        now = yield from self._first_transcript(turn, now)
+        now = yield from self._ears.begin_transcript(turn, now)
         self._finish_transcript(now)
         if turn.respond:
             self._answer_turn(turn, now)
@@ -383,22 +413,12 @@ class Session:
         def run(now: float) -> Run:
             if self._context.pacing != "burst":
                 yield now
-            now = yield from self._first_transcript(turn, now)
-            self._emit_transcript(turn, now)
+            now = yield from self._ears.begin_transcript(turn, now)
+            self._ears.end_transcript(turn, now)
 
         if turn.untranscribed:
             turn.untranscribed = False
             self._scheduler.start(f"{TRANSCRIPT} {turn.item.id}", run(now))
-
-    def _first_transcript(self, turn: SpokenTurn, now: float) -> Generator[float, None, float]:
-        """A first version of the transcript, then the time until the final one; returns that instant."""
-        begun = " ".join(turn.said.split(" ")[:-1])
-        if begun and turn.failure is None:
-            self._emit(TranscriptUpdated(turn.item, begun), now)
-        if self._context.pacing != "burst":
-            now += self.dialect.traits.responses.rhythm.transcript_s
-            yield now
-        return now
 
     def _finish_transcript(self, now: float) -> None:
         """Give the turn that waits for its transcript the final one."""
@@ -406,17 +426,12 @@ class Session:
         if turn is None:
             return
         self._scheduler.drop(TRANSCRIPT)
-        self._pending.heard(turn.said, turn.item.heard_ms)
-        self._emit_transcript(turn, now)
-
-    def _emit_transcript(self, turn: SpokenTurn, now: float) -> None:
-        if turn.failure is not None:
-            self._emit(TranscriptFailed(turn.item, turn.failure.code, turn.failure.message), now)
-            return
-        turn.item.parts = [Part("input_audio", turn.said, is_audio=True)]
-        heard = TranscriptCompleted(turn.item, turn.said)
-        self.dialect.charge(heard, self.ledger)
-        self._emit(heard, now)
+        self._pending.heard(turn.heard)
+        if turn.heard.words is None:
+            turn.untranscribed = True
+            self._start_transcript(turn, now)
+        else:
+            self._ears.end_transcript(turn, now)
 
     def _answer_turn(self, turn: SpokenTurn, now: float) -> None:
         """Answer a spoken turn: at once, or after a response that may not be interrupted."""
@@ -470,19 +485,19 @@ class Session:
         command = command or Respond()
         instructions = command.instructions or self.settings.instructions
         if command.input is None:
-            question, counts = self._pending.take(instructions, silence=silence)
+            question = self._pending.take(instructions, silence=silence)
         else:
             items = input_items(command.input, self.conversation, self.dialect.ids, now)
-            question, counts = self._pending.of_items(items, instructions)
-        response = self._new_response(command, counts, now)
+            question = self._pending.of_items(items, instructions)
+        response = self._new_response(command, question.counts, now)
         self._response_queued = False
 
         def steps() -> Iterable[Step]:
             if turn is not None:
                 self._start_transcript(turn, now)  # none of it comes before response.created (recordings)
-            return self._context.steps(self._responder, question)
+            return self._context.steps(self._responder, question.turn())
 
-        self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now)
+        self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question.heard)
 
     def _respond_aside(self, command: Respond, now: float) -> None:
         """A response outside the conversation: it leaves no trace there, and runs beside other responses."""
@@ -490,11 +505,13 @@ class Session:
             items = list(self.conversation)
         else:
             items = input_items(command.input, self.conversation, self.dialect.ids, now)
-        question, counts = self._pending.of_items(items, command.instructions or self.settings.instructions)
-        response = self._new_response(command, counts, now)
+        question = self._pending.of_items(items, command.instructions or self.settings.instructions)
+        response = self._new_response(command, question.counts, now)
         context = dataclasses.replace(self._context, ended=lambda at: None, unfinished=[], awaiting_approval={})
         running = self._asides[response.id] = RunningResponse(context, response, self._pending.called)
-        self._scheduler.start(f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question), now))
+        self._scheduler.start(
+            f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question.turn()), now)
+        )
 
     def _new_response(self, command: Respond, counts: ResponseCounts, now: float) -> Response:
         if self.dialect.traits.responses.counted_input == "whole" and not counts.context:
@@ -517,12 +534,18 @@ class Session:
         running = RunningResponse(self._context, response, self._pending.called, message_id=command.item_id)
         self._run(running, lambda: [Say(command.text)], now)
 
-    def _run(self, running: RunningResponse, steps: Callable[[], Iterable[Step]], now: float) -> None:
+    def _run(
+        self,
+        running: RunningResponse,
+        steps: Callable[[], Iterable[Step]],
+        now: float,
+        heard: Sequence[Heard] = (),
+    ) -> None:
         self._scheduler.drop(IDLE)
         if self._running_id:
             self._cut("turn_detected", now)
         self._running = running
-        self._scheduler.start(RESPONSE, running.run(steps, now))
+        self._scheduler.start(RESPONSE, running.run(steps, now, heard))
 
     def _response_ended(self, now: float) -> None:
         """A response came to its end: a queued turn is answered, or the idle time begins."""

@@ -1,55 +1,111 @@
-"""What the user said: a known clip of the scenario, else the transcript of an installed transcriber.
+"""What a spoken turn says, by evidence first: a known clip, a transcriber, the scenario's `heard`, else nothing.
 
-The session decides what comes before (a scenario's `heard`) and what comes after (`UNINTELLIGIBLE`).
+A transcriber is asked through the session (`Requests`), so the words of a turn may come after the turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
 
-from mockserver.audio.asr import Transcriber
 from mockserver.audio.clip_matching import SHORTEST_S, ClipMatcher
-from mockserver.audio.formats import Samples
+from mockserver.audio.formats import AudioFormat, Samples
+from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.audio.wav import read_wav
+from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, NotTranscribed, words
 from mockserver.responders.scenario import Scenario
+from mockserver.session.scheduler import NEVER
+
+Order = Literal["auto", "script"]
+"""Which evidence comes first: `auto`: clip, transcriber, script; `script`: the scenario's `heard` before all."""
 
 
+@dataclass(slots=True, eq=False)
+class Heard:
+    """What one spoken turn says.
+
+    ms: milliseconds of its speech.
+    words: None while a transcriber is asked.
+    by: what decided it.
+    scripted: what the scenario says that it is, if nothing better is known.
+    failure: why it is not transcribed.
+    known_at: the second at which the words were known, if a transcriber was asked.
+    """
+
+    ms: float = 0.0
+    words: str | None = UNINTELLIGIBLE
+    by: HeardBy = "nobody"
+    scripted: str | None = None
+    failure: NotTranscribed | None = None
+    known_at: float = 0.0
+
+    def settle(self, transcript: str, now: float) -> None:
+        """The transcriber has answered; without words, or after a failure, what is scripted counts."""
+        self.known_at = now
+        if transcript:
+            self.words, self.by = transcript, "transcriber"
+        elif self.scripted is not None:
+            self.words, self.by = self.scripted, "script"
+        else:
+            self.words, self.by = UNINTELLIGIBLE, "nobody"
+
+
+def known(heard: Iterable[Heard], now: float) -> Generator[float, None, float]:
+    """Wait until the words of all these turns are known; returns the instant at which the waiting run goes on."""
+    for each in heard:
+        while each.words is None:
+            yield NEVER
+        now = max(now, each.known_at)
+    return now
+
+
+@dataclass(slots=True)
 class Hearing:
-    """Recognises speech for all sessions of a scenario, in any thread. It records which known clips were heard."""
+    """What decides the words of spoken turns, for all sessions of a server.
 
-    def __init__(self, fingerprints: ClipMatcher | None = None, transcriber: Transcriber | None = None) -> None:
-        self._fingerprints = fingerprints
-        self._transcriber = transcriber
-        self.recognised: set[str] = set()
-        """The texts of the known clips that were heard so far."""
+    clips: the known clips.
+    transcribes: whether a transcriber can be asked.
+    order: which evidence comes first.
+    scripted: whether a scenario has `heard` at all.
+    recognised: the texts of the known clips that were heard so far.
+    """
+
+    clips: ClipMatcher | None = None
+    transcribes: bool = False
+    order: Order = "auto"
+    scripted: bool = False
+    recognised: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, scenario: Scenario, transcriber: Transcriber | None = None) -> Hearing:
-        """Read a scenario's known clips (`hears`). Raises OSError, and ValueError for a clip that cannot be used."""
+    def of(cls, scenario: Scenario, *, transcribes: bool = False, order: Order | None = None) -> Hearing:
+        """Read a scenario's known clips (`hears`). `order` overrides the scenario's own. Raises OSError, and ValueError
+        for a clip that cannot be used."""
         clips = [(*read_wav(clip.audio), clip.text) for clip in scenario.hears]
-        return cls(ClipMatcher(clips) if clips else None, transcriber)
+        matcher = ClipMatcher(clips) if clips else None
+        return cls(matcher, transcribes, order or scenario.hearing, scenario.has_heard)
 
     @property
     def listens(self) -> bool:
         """Whether it needs audio; if not, the session keeps none."""
-        return self._fingerprints is not None or self._transcriber is not None
+        return self.clips is not None or self.transcribes or (self.scripted and self.order == "auto")
 
-    @property
-    def blocks(self) -> bool:
-        """Whether `understand` may take as long as the speech itself, because it asks a transcriber."""
-        return self._transcriber is not None
-
-    def understand(
-        self, samples: Samples, rate: int, language: str | None = None, keyterms: Sequence[str] = ()
-    ) -> str | None:
-        """The words of one turn, `rate` in Hz; None if they are not recognised. See `blocks`."""
-        if self._fingerprints and (match := self._fingerprints.match(samples, rate)):
+    def judge(self, samples: Samples, form: AudioFormat, scripted: str | NotTranscribed | None) -> Heard:
+        """What one turn says, as far as it shows without a transcriber; with one its words may be None."""
+        failure = scripted if isinstance(scripted, NotTranscribed) else None
+        told = words(scripted) or None
+        if self.order == "script" and told is not None:
+            return Heard(words=told, by="script", failure=failure)
+        if self.clips is not None and (match := self.clips.match(samples, form.rate)):
             self.recognised.add(match.text)
-            return match.text
-        if self._transcriber is None or len(samples) < SHORTEST_S * rate:
-            return None
-        return self._transcriber.transcribe(samples, rate, language, keyterms) or None
+            return Heard(words=match.text, by="clip", failure=failure)
+        asks = self.transcribes and len(samples) >= SHORTEST_S * form.rate
+        if not (asks or told is not None) or not could_be_speech(samples, form):
+            return Heard(failure=failure)
+        if asks:
+            return Heard(words=None, scripted=told, failure=failure)
+        return Heard(words=told, by="script", failure=failure)
 
 
-NOTHING = Hearing()
-"""Recognises nothing: without known clips and a transcriber."""
+NOTHING = Hearing(order="script")
+"""Recognises nothing, and believes the script."""

@@ -9,7 +9,9 @@ import os
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
+from mockserver.audio.asr import Transcriber
 from mockserver.faults.armed import Armed
 from mockserver.faults.files import FaultSource, faults_from
 from mockserver.protocol.limits import Limits
@@ -46,6 +48,11 @@ class MockServer(Observed):
     voice: the speech synthesizer: `tone`, the same on every machine; `hibari` or `espeak` (extra `speech`); or
         `auto`, the first of hibari, espeak and tone that is installed. Default `tone`.
     vad: the voice activity detector: `energy`, or `silero` (extra `silero`).
+    transcriber: `off`; `auto`, the one of the extra `hearing` where that is installed; a model of faster-whisper by
+        name or folder; or an object with a `transcribe` method like that of `mockserver.audio.asr.Transcriber`.
+        Default `off`, so that a test hears the same on every machine.
+    hearing: what decides the words of a spoken turn. `auto`: a known clip, the transcriber, the scenario's `heard`, in
+        this order; `script`: `heard` before all. Default: as the scenario says.
     api_keys: the keys that are accepted. Without any, every non-empty key is.
     blocked_keys: keys of a team without credits.
     accounts: teams, their keys and limits: the path of an accounts file, or an `AccountsFile`.
@@ -79,6 +86,8 @@ class MockServer(Observed):
         seed: int | str = 0,
         voice: str = "tone",
         vad: str = "energy",
+        transcriber: str | Transcriber = "off",
+        hearing: Literal["auto", "script"] | None = None,
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),
         accounts: AccountsFile | str | os.PathLike[str] | None = None,
@@ -105,6 +114,8 @@ class MockServer(Observed):
             seed=str(seed),
             voice=voice,
             vad=vad,
+            transcriber=transcriber,
+            hearing=hearing,
             api_keys=tuple(api_keys),
             blocked_keys=tuple(blocked_keys),
             limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),

@@ -13,6 +13,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import Never
+
 from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Close, Outgoing, Reset
 from replay.cassette.json_text import Event
@@ -175,6 +177,13 @@ class Chooser:
         patience = [self._held[-1][1] + PATIENCE_S] if self._held else []
         due = self.player.next_due()
         return min(patience if due is None else [*patience, due], default=None)
+
+    def take_requests(self) -> Sequence[Never]:
+        """It asks for nothing."""
+        return ()
+
+    def deliver(self, result: object, now: float) -> None:
+        """It waits for nothing."""
 
     def take_output(self, now: float) -> list[Outgoing]:
         """All frames up to and including `now`."""

@@ -13,6 +13,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from typing_extensions import Never
+
 from replay.cassette.frames import Close, Frame, Outgoing, Reset
 from replay.cassette.recording import Line, Moment, message
 from replay.playback.matching import FREE, ClientIds, FieldDifference, SoundClock, field_differences, ids_in, is_sound
@@ -195,6 +197,13 @@ class Player:
     def next_due(self) -> float | None:
         """When the next frame leaves; None while the client must do something first."""
         return self._pending[0].at if self._pending else None
+
+    def take_requests(self) -> Sequence[Never]:
+        """It asks for nothing."""
+        return ()
+
+    def deliver(self, result: object, now: float) -> None:
+        """It waits for nothing."""
 
     def take_output(self, now: float) -> list[Outgoing]:
         """All frames up to and including `now`, oldest first."""

@@ -18,9 +18,11 @@ from mockserver.audio.tts import synthesizer_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.names import dialect_name
 from mockserver.dialects.registry import SERVICES
+from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import NotTranscribed, Responder, Say, Step, Turn
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
+from mockserver.session.transcription import NOTHING, Hearing
 from replay.cassette.frames import Binary, Text
 from replay.findings.watch import Watch
 
@@ -66,6 +68,7 @@ class Talk:
         model: str | None = None,
         update: Mapping[str, object] | None = None,
         watch: Watch | None = None,
+        hearing: Hearing = NOTHING,
     ) -> None:
         self.watch = watch
         """Sees all that is sent both ways."""
@@ -77,7 +80,10 @@ class Talk:
             seed=seed,
             pacing=pacing,
             resumed=resumed,
+            hearing=hearing,
         )
+        self.asked: list[Request] = []
+        """What the session has asked of the world around it."""
         self.now = 0.0
         self.events: list[Event] = []
         self.binary: list[bytes] = []
@@ -100,6 +106,13 @@ class Talk:
         if self.watch is not None:
             self.watch.sent(self.now, data)
         self.session.receive(data, self.now)
+        return self._take()
+
+    def deliver(self, result: Result) -> list[Event]:
+        """Bring a result of a request; gives what comes at this very instant."""
+        self._cursor = len(self.events)
+        self.log.append(f"{self.now:9.3f} ++ {str(result)[:150]}")
+        self.session.deliver(result, self.now)
         return self._take()
 
     def say(self, text: str) -> None:
@@ -222,6 +235,7 @@ class Talk:
             elif isinstance(out.frame, Binary):
                 self.binary.append(out.frame.data)
                 self.log.append(f"{out.at:9.3f} << {len(out.frame.data)} bytes")
+        self.asked += self.session.take_requests()
         return self.events[seen:]
 
     def __str__(self) -> str:

@@ -17,6 +17,7 @@ from mockserver.faults.fault_set import FaultSet
 from mockserver.faults.files import as_text, parse
 from mockserver.faults.kinds import KINDS, Fault
 from mockserver.protocol.peer import Act, FaultNote, Peer
+from mockserver.protocol.requests import Request, Result
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 
 
@@ -47,6 +48,12 @@ class Script:
         self.beats = self.beats[len(due) :]
         out, self.out = sorted(due + self.out, key=lambda each: each.at), []
         return out
+
+    def take_requests(self) -> list[Request]:
+        return []
+
+    def deliver(self, result: Result, now: float) -> None:
+        """It asks for nothing."""
 
 
 def faulty(peer: Peer, faults: str | Sequence[Fault], number: int = 1) -> tuple[Peer, FaultSet]:

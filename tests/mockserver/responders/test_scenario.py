@@ -90,7 +90,11 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
             "booking.yaml:3: turns[0].reply[0].sya: unknown key 'sya'; did you mean 'say'?",
         ),
         ("turns: []\nheards: []", "booking.yaml:2: heards: unknown key 'heards'; did you mean 'hears'?"),
-        ("zzz: 1", "booking.yaml:1: zzz: unknown key 'zzz'; known here: name, turns, sequence, hears, captures, today"),
+        (
+            "zzz: 1",
+            "booking.yaml:1: zzz: unknown key 'zzz'; "
+            "known here: name, turns, sequence, hears, hearing, captures, today",
+        ),
         ("turns:\n- heard: a", "booking.yaml:2: turns[0]: `reply` is missing"),
         ("turns: 3", "booking.yaml:1: turns: expected a list, got the number 3"),
         ("", "booking.yaml:1: expected a mapping, got nothing"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import Peer
+from mockserver.protocol.requests import Request, Result
 from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
 from mockserver.server.clock import Clock
@@ -48,6 +49,12 @@ class Script:
         self.beats = self.beats[len(due) :]
         out, self.out = due + self.out, []
         return out
+
+    def take_requests(self) -> list[Request]:
+        return []
+
+    def deliver(self, result: Result, now: float) -> None:
+        """It asks for nothing."""
 
 
 class Broken(Script):

@@ -3,6 +3,7 @@ off. The parts have tests of their own."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -118,8 +119,11 @@ def test_what_is_no_known_clip_can_be_asked_for_again(known):
     assert call(clinic(known), turn(OTHER)) == ("(unintelligible)", "Could you say that again?")
 
 
-def test_what_the_scenario_says_is_heard_goes_before_the_clip(known):
-    assert call(clinic(known, heard="Never mind."), turn(BOOKING)) == ("Never mind.", "Very well.")
+def test_a_known_clip_goes_before_the_script_unless_the_scenario_wants_it_otherwise(known):
+    scripted = clinic(known, heard="Never mind.")
+    assert call(scripted, turn(BOOKING)) == (BOOKING, "A cleaning, then.")
+    assert call(scripted, turn(OTHER)) == ("Never mind.", "Very well.")
+    assert call(dataclasses.replace(scripted, hearing="script"), turn(BOOKING)) == ("Never mind.", "Very well.")
 
 
 # A format that is not the one declared.

