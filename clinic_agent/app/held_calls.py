@@ -1,7 +1,7 @@
 """Calls that are held between two requests, so that a conversation in several requests uses one connection.
 
-A client of the HTTP service has no connection to the voice service. After a request its call is held here for a while.
-Later requests resume the conversation on a new connection, which is slower and works for about 30 minutes.
+A client of the HTTP service has no connection to the voice service. After a request its call is held here. If the held
+connection is lost, the next request resumes the conversation on a new one, which is slower.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal
 
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
 from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed, Watcher, unwatched
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.retry import RetryPolicy
@@ -21,8 +23,9 @@ from clinic_agent.call.turn import Event
 from clinic_agent.clinic.assistant import AgentCall, Assistant, calling
 from clinic_agent.config import Config
 
-HOLD_S = 30.0
-"""Seconds for which a call is held after a request."""
+HOLD_S = 1800.0
+"""Seconds for which a call is held after a request, by default. After so long without a word, the service forgets the
+conversation."""
 MAX_HELD = 32
 """Largest number of held calls; if there are more, the one held longest is closed."""
 
@@ -54,6 +57,8 @@ class _HeldCall:
     connection: AsyncExitStack
     config: Config
     timer: asyncio.TimerHandle | None = None
+    idle: asyncio.Task[None] | None = None
+    """Reads the connection while the call is held."""
 
 
 @dataclass(slots=True)
@@ -121,9 +126,8 @@ class HeldCalls:
         held = self._held.pop((config.url, known or ""), None)
         if held is None:
             endpoint = config if known is None else config.resuming(known)
-            held = await _started(endpoint, assistant, priced_on, retry, _RequestWatcher(watch))
-        if held.timer is not None:
-            held.timer.cancel()
+            held = await self._started(endpoint, assistant, priced_on, retry, _RequestWatcher(watch))
+        await _taken_up(held)
         held.watcher.watch = watch
         async with held.connection:
             if known is not None and held.call.conversation_id != known:
@@ -137,25 +141,59 @@ class HeldCalls:
                 held.connection = held.connection.pop_all()
                 self._hold((config.url, held.call.conversation_id), held)
 
+    async def _started(
+        self, config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy, watcher: _RequestWatcher
+    ) -> _HeldCall:
+        """A new connection. If the service has too many already, the call that was held longest makes room."""
+        while True:
+            try:
+                return await _connected(config, assistant, priced_on, retry, watcher)
+            except CallFailed as failed:
+                busy = isinstance(failed.__cause__, InvalidStatus) and failed.__cause__.response.status_code == 429
+                if not (busy and self._held):
+                    raise
+                self._close(next(iter(self._held)))
+                await asyncio.gather(*self._closing)
+
+    async def _idle(self, key: tuple[str, str], held: _HeldCall) -> None:
+        """Read a held call; if its connection is lost, the next request resumes the conversation."""
+        with suppress(ConnectionClosed, CallFailed):
+            await held.call.idle()
+        if self._held.get(key) is held:
+            self._close(key)
+
     def _hold(self, key: tuple[str, str], held: _HeldCall) -> None:
         self._close(key)
         while len(self._held) >= MAX_HELD:
             self._close(next(iter(self._held)))
         self._held[key] = held
+        held.idle = asyncio.get_running_loop().create_task(self._idle(key, held))
         held.timer = asyncio.get_running_loop().call_later(self.hold_s, self._close, key)
 
     def _close(self, key: tuple[str, str]) -> None:
         held = self._held.pop(key, None)
         if held is None:
             return
-        if held.timer is not None:
-            held.timer.cancel()
-        task = asyncio.get_running_loop().create_task(held.connection.aclose())
+        task = asyncio.get_running_loop().create_task(_hung_up(held))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
-async def _started(
+async def _taken_up(held: _HeldCall) -> None:
+    """Stop the timer and the reader of a held call."""
+    if held.timer is not None:
+        held.timer.cancel()
+    if held.idle is not None and held.idle is not asyncio.current_task():
+        held.idle.cancel()
+        await asyncio.gather(held.idle, return_exceptions=True)
+
+
+async def _hung_up(held: _HeldCall) -> None:
+    await _taken_up(held)
+    await held.connection.aclose()
+
+
+async def _connected(
     config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy, watcher: _RequestWatcher
 ) -> _HeldCall:
     stack = AsyncExitStack()

@@ -76,8 +76,8 @@ class DemoCall:
 class CallThread:
     """A thread with an event loop that holds the calls of all pages while the pages do not run."""
 
-    def __init__(self) -> None:
-        self.held_calls = HeldCalls()
+    def __init__(self, hold_s: float) -> None:
+        self.held_calls = HeldCalls(hold_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="held calls", daemon=True)
         self._thread.start()
@@ -95,8 +95,8 @@ class CallThread:
 
 
 @st.cache_resource(show_spinner=False)
-def _call_thread() -> CallThread:
-    return CallThread()
+def _call_thread(hold_s: float) -> CallThread:
+    return CallThread(hold_s)
 
 
 def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing: tuple[str, ...]) -> None:
@@ -106,7 +106,7 @@ def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing
     def watch(way: Literal["sent", "received"], event: Event) -> None:
         talk.events.append((number, (perf_counter() - began_s) * 1000, way, str(event["type"])))
 
-    thread = _call_thread()
+    thread = _call_thread(settings.hold_s)
     talk.failure = None
     try:
         with SqliteSchedule(settings.database) as schedule:

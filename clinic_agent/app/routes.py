@@ -34,7 +34,7 @@ from clinic_agent.app.problems import Problem, call_failed
 from clinic_agent.app.settings import AppSettings, today
 from clinic_agent.app.voice import CallRequest, VoiceAnswer
 from clinic_agent.call.connection import CallFailed, Watcher, unwatched
-from clinic_agent.call.cost import LATEST, USD_PER_MINUTE, USD_PER_TEXT_ITEM, resolved
+from clinic_agent.call.cost import LATEST, USD_PER_TEXT_ITEM, audio_prices
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Event
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, open_mic_config
@@ -62,8 +62,8 @@ class AppState:
     settings: AppSettings
     schedule: Schedule
     log: CallLog
+    held_calls: HeldCalls
     calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))
-    held_calls: HeldCalls = field(default_factory=HeldCalls)
     locks: dict[str, CallLock] = field(default_factory=dict)
     """By conversation."""
     in_progress: int = 0
@@ -144,8 +144,8 @@ _VOICE: dict[str, Any] = {
 async def voice(request: Request, state: State) -> VoiceAnswer:
     """Call the clinic with one or more turns, typed or spoken, and return the whole answer.
 
-    With the `conversation_id` of an earlier answer the conversation continues. The server holds the connection for
-    30 s; later it resumes the conversation on a new connection, for about 30 minutes.
+    With the `conversation_id` of an earlier answer the conversation continues on the same connection, which the server
+    holds for 30 minutes by default. If it was lost meanwhile, the conversation is resumed on a new one.
     """
     call_request = await app_voice.read(request, state.settings.audio)
     with state.one_call():
@@ -266,7 +266,7 @@ async def session(state: State) -> SessionAnswer:
     except Problem:
         state.calls.end(token)
         raise
-    per_minute = {name: str(float(usd)) for name, usd in USD_PER_MINUTE.items()}
+    prices = audio_prices(today())
     return SessionAnswer(
         clinic=NAME,
         url=config.session_url,
@@ -277,7 +277,7 @@ async def session(state: State) -> SessionAnswer:
         model=config.model,
         session=open_mic_config(config, assistant),
         price=Price(
-            usd_per_minute={**per_minute, LATEST: per_minute[resolved(LATEST, today())]},
+            usd_per_minute={name: str(float(prices.of(name) or 0)) for name in (*prices.usd_per_minute, LATEST)},
             usd_per_text_item=str(float(USD_PER_TEXT_ITEM)),
         ),
         recording_notice=state.log.notice,
@@ -414,7 +414,8 @@ def docs(request: Request) -> HTMLResponse:
 
 def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
     """The application on one calendar. When it ends it closes its calls, but not the calendar."""
-    state = AppState(settings, schedule, CallLog(settings.data, keep_audio=settings.keep_audio))
+    log = CallLog(settings.data, keep_audio=settings.keep_audio)
+    state = AppState(settings, schedule, log, held_calls=HeldCalls(settings.hold_s))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from clinic_agent.app.held_calls import HOLD_S
 from clinic_agent.config import Config, ConfigError, from_environment
 
 DATA = Path("clinic-data")
@@ -27,6 +28,8 @@ class AppSettings:
     """Whether the audio of the answers is kept."""
     hosts: tuple[str, ...] = LOOPBACK_NAMES
     """Host names that requests may use."""
+    hold_s: float = HOLD_S
+    """Seconds for which an idle connection is kept for the next request of its conversation."""
     today: date | None = None
     """The clinic's date, for tests and demos; None: the date of this machine."""
     control_url: str | None = None
@@ -52,7 +55,7 @@ def today() -> date:
 
 def settings_from(environ: Mapping[str, str]) -> AppSettings:
     """Read the variables of `from_environment` and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_HOSTS (names
-    separated by commas), CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
+    separated by commas), CLINIC_HOLD_S, CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
 
     Raises ConfigError, saying what to do, for a missing or unusable value.
     """
@@ -67,6 +70,7 @@ def settings_from(environ: Mapping[str, str]) -> AppSettings:
         audio=_folder("CLINIC_AUDIO", given("CLINIC_AUDIO")),
         keep_audio=_switch("CLINIC_KEEP_AUDIO", given("CLINIC_KEEP_AUDIO")),
         hosts=(*LOOPBACK_NAMES, *names),
+        hold_s=_seconds("CLINIC_HOLD_S", given("CLINIC_HOLD_S"), HOLD_S),
         today=_date(given("CLINIC_TODAY")),
         control_url=given("CLINIC_CONTROL_URL").rstrip("/") or None,
         scenarios=_folder("CLINIC_SCENARIOS", given("CLINIC_SCENARIOS")),
@@ -83,6 +87,16 @@ def _switch(name: str, text: str) -> bool:
     if text.lower() not in _TRUE + _FALSE:
         raise ConfigError(f"{name} is {text!r}; write 1 or 0")
     return text.lower() in _TRUE
+
+
+def _seconds(name: str, text: str, default: float) -> float:
+    try:
+        seconds = float(text) if text else default
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86_400:
+        raise ConfigError(f"{name} is {text!r}; write seconds, 0 to 86400")
+    return seconds
 
 
 def _date(text: str) -> date | None:

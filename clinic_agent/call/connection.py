@@ -19,7 +19,7 @@ from typing import Any, Literal
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
-from clinic_agent.call.cost import Cost
+from clinic_agent.call.cost import Cost, hosted_call
 from clinic_agent.call.pcm import samples
 from clinic_agent.call.retry import RetryPolicy, retry_after_s
 from clinic_agent.call.turn import Event, FunctionCall, ToolRun, Turn, tool_run
@@ -220,6 +220,8 @@ class ServiceConnection:
         """The next server event. Raises CallFailed for an error that ends the call, or a frame that is no event."""
         event = _parse(await self._socket.recv())
         self._watch("received", event)
+        if (tool := hosted_call(event)) is not None:
+            self.cost = self.cost.plus(hosted_calls={tool: 1})
         match event:
             case {"type": "session.created" | "session.updated", "session": {"model": str(model)}}:
                 # The service replaces an unknown model without an error; it bills the model that it names here.

@@ -3,11 +3,12 @@
 Prices are per minute of audio; the `usage` numbers of the service are informative only. The count fits push-to-talk
 calls, which are billed by the audio sent and received. A server-VAD call may be billed by its duration.
 
-Prices: the vendor's model and pricing pages, July and August 2026.
+Prices: the vendor's model and pricing pages, July to November 2026.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,13 +16,50 @@ from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from types import MappingProxyType
+from typing import Any
 
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ
 
-USD_PER_MINUTE = {
-    "grok-voice-think-fast-1.0": Fraction("0.05"),
-    "grok-voice-think-fast-2.0": Fraction("0.08"),
-}
+LATEST = "grok-voice-latest"
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPrices:
+    """USD per minute of audio by model, from one day on, and the model behind `grok-voice-latest`."""
+
+    since: date
+    latest: str
+    usd_per_minute: Mapping[str, Fraction]
+
+    def resolved(self, model: str) -> str:
+        """The name in the list: the model of the alias, and a dated snapshot without its date."""
+        return _SNAPSHOT.sub("", self.latest if model == LATEST else model)
+
+    def of(self, model: str) -> Fraction | None:
+        """USD per minute of audio; None if no price is known."""
+        return self.usd_per_minute.get(self.resolved(model))
+
+
+_FAST = {"grok-voice-think-fast-1.0": Fraction("0.05"), "grok-voice-think-fast-2.0": Fraction("0.08")}
+AUDIO_PRICES = (
+    AudioPrices(date(2026, 7, 1), "grok-voice-think-fast-1.0", _FAST),
+    AudioPrices(date(2026, 8, 5), "grok-voice-think-fast-2.0", _FAST),
+    # The pages of October do not list the think-fast names; that their prices stayed is a guess.
+    AudioPrices(
+        date(2026, 10, 14),
+        "grok-voice-3.0",
+        {**_FAST, "grok-voice-2.0": Fraction("0.08"), "grok-voice-3.0": Fraction("0.08")},
+    ),
+)
+"""Oldest first. The first one also holds before its day."""
+
+
+def audio_prices(on: date) -> AudioPrices:
+    """The prices of a day."""
+    return next((prices for prices in reversed(AUDIO_PRICES) if prices.since <= on), AUDIO_PRICES[0])
+
+
 # Per `conversation.item.create` of the client, except tool results and audio items; `response.create` is free.
 USD_PER_TEXT_ITEM = Fraction("0.004")
 
@@ -37,16 +75,38 @@ USD_PER_THOUSAND_CALLS = {
 USD_PER_TELEPHONY_MINUTE = Fraction("0.01")
 """Extra price of a minute of audio if the call came over a telephone number of the service."""
 
-LATEST = "grok-voice-latest"
-LATEST_MOVED = date(2026, 8, 5)
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
-def resolved(model: str, on: date) -> str:
-    """The model behind a name on a day: `grok-voice-latest` moved from 1.0 to 2.0 on 2026-08-05."""
-    if model != LATEST:
-        return model
-    return "grok-voice-think-fast-1.0" if on < LATEST_MOVED else "grok-voice-think-fast-2.0"
+_HOSTED_FUNCTIONS = {
+    "web_search": "web_search",
+    "browse_page": "web_search",
+    "x_search": "x_search",
+    "x_keyword_search": "x_search",
+    "x_semantic_search": "x_search",
+    "x_user_search": "x_search",
+    "x_thread_fetch": "x_search",
+    "collections_search": "collections_search",
+    "file_search": "file_search",
+    "code_interpreter": "code_interpreter",
+}
+
+
+def hosted_call(event: Mapping[str, Any]) -> str | None:
+    """The hosted tool whose call a server event reports, by the name of its price; None: the event reports none.
+
+    The service documents no events for its searches. Clients in the field saw them as function calls with reserved
+    names; OpenAI's form has items of their own. That each such event is one billed call is a guess.
+    """
+    match event:
+        case {"type": "response.function_call_arguments.done", "name": str(name)}:
+            return _HOSTED_FUNCTIONS.get(name)
+        case {"type": "response.output_item.done", "item": {"type": str(kind)}} if kind.endswith("_call"):
+            return {f"{tool}_call": tool for tool in (*_HOSTED_FUNCTIONS, "mcp")}.get(kind)
+        case {"type": "response.mcp_call.completed" | "response.mcp_call.failed"}:
+            return "mcp"
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +141,7 @@ class Cost:
     @property
     def exact_usd(self) -> Fraction | None:
         """The price in USD, not rounded; None if a price is not known."""
-        per_minute = USD_PER_MINUTE.get(resolved(self.model, self.on))
+        per_minute = audio_prices(self.on).of(self.model)
         if per_minute is None or not self.hosted_calls.keys() <= USD_PER_THOUSAND_CALLS.keys():
             return None
         audio = (self.input_s + self.output_s) / 60 * per_minute
@@ -107,8 +167,9 @@ class Cost:
         usd = self.rounded_usd
         if usd is not None:
             return f"${usd:f}"
-        if resolved(self.model, self.on) not in USD_PER_MINUTE:
-            return f"no price known for {self.model!r}; prices are known for {', '.join(USD_PER_MINUTE)}"
+        prices = audio_prices(self.on)
+        if prices.of(self.model) is None:
+            return f"no price known for {self.model!r}; prices are known for {', '.join(prices.usd_per_minute)}"
         unknown = min(self.hosted_calls.keys() - USD_PER_THOUSAND_CALLS.keys())
         return f"no price known for the tool {unknown!r}; prices are known for {', '.join(USD_PER_THOUSAND_CALLS)}"
 

@@ -92,6 +92,18 @@ class VoiceClient:
         await self._connection.reconfigure(session)
         self._connection.cost = replace(self._connection.cost, telephony=telephony)
 
+    def charge(self, hosted_calls: Mapping[str, int]) -> None:
+        """Add calls of hosted tools, by name, that no event reported."""
+        self._connection.cost = self._connection.cost.plus(hosted_calls=hosted_calls)
+
+    async def idle(self) -> None:
+        """Take what the service sends between two turns, until cancelled. Raises ConnectionClosed and CallFailed.
+
+        Without a reader, the socket fills up, and pings are not answered.
+        """
+        while True:
+            await self._connection.receive()
+
     async def speak(self, pcm: bytes, call_tool: CallTool) -> Turn:
         """A spoken turn: PCM16 mono 24 kHz in, the whole answer out; requested tools are run meanwhile.
 

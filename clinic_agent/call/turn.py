@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from clinic_agent.call.cost import Cost
+from clinic_agent.call.cost import Cost, hosted_call
 from clinic_agent.call.pcm import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
 
 Event = dict[str, Any]
@@ -116,7 +116,7 @@ class TurnInProgress:
                 # Deltas of one item are joined as they are. They arrive in speaking order, audio and text.
                 item = str(event["item_id"])
                 self.said[item] = self.said.get(item, "") + event["delta"]
-            case "response.function_call_arguments.done":
+            case "response.function_call_arguments.done" if hosted_call(event) is None:
                 self.pending.append(FunctionCall(str(event["call_id"]), str(event["name"]), str(event["arguments"])))
             case "response.done":
                 self.ended_s = at_s

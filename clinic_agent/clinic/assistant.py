@@ -7,7 +7,7 @@ and sockets are in clinic_agent/call/.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -115,6 +115,14 @@ class AgentCall:
     async def reconfigure(self, config: Config, assistant: Assistant) -> None:
         """Take over the voice and the telephony of `config`. Raises CallFailed if the service refuses it."""
         await self._client.reconfigure(session_config(config, assistant), telephony=config.telephony)
+
+    async def idle(self) -> None:
+        """Read the connection between two turns, until cancelled. Raises ConnectionClosed and CallFailed."""
+        await self._client.idle()
+
+    def charge(self, hosted_calls: Mapping[str, int]) -> None:
+        """Add calls of hosted tools, by name, that the service made without an event."""
+        self._client.charge(hosted_calls)
 
     async def say(self, words: str | bytes) -> Turn:
         """One turn: typed text, or spoken PCM16 mono 24 kHz, with a spoken answer; requested tools are run.

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from clinic_agent.call.cost import USD_PER_MINUTE, Cost
+from clinic_agent.call.cost import Cost, audio_prices
 from clinic_agent.call.open_mic import microphone
 from clinic_agent.call.pcm import read_wav
 from clinic_agent.call.playback import Playback
@@ -140,7 +140,7 @@ class Phone:
             unheard_s = now.audio_out_s - before.audio_out_s - cost.output_s
             unsent_s = cost.input_s - now.audio_in_s + before.audio_in_s
             assert unheard_s >= 0 and 0 <= unsent_s <= Fraction(1, 10)  # one message of the microphone
-            charged += dollars((unsent_s - unheard_s) / 60 * USD_PER_MINUTE[cost.model])
+            charged += dollars((unsent_s - unheard_s) / 60 * (audio_prices(cost.on).of(cost.model) or 0))
         assert abs(cost.usd - charged) < Decimal("0.000002")
 
     @property

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from clinic_agent.app.settings import settings_from
 from clinic_agent.config import Config, ConfigError, environment, from_environment
 
 KEY = {"XAI_API_KEY": "hand-made-key"}
@@ -41,6 +42,14 @@ def test_the_key_is_in_no_text_about_the_config():
 def test_what_a_url_may_hide_is_not_shown():
     config = from_environment({**KEY, "XAI_REALTIME_URL": "wss://user:pw@h/v1/realtime?token=t"})
     assert config.shown_url == "wss://h/v1/realtime"
+
+
+def test_how_long_an_idle_line_is_kept_is_a_setting(tmp_path):
+    assert settings_from(KEY).hold_s == 1800
+    assert settings_from({**KEY, "CLINIC_HOLD_S": "90"}).hold_s == 90
+    for wrong in ("-1", "soon", "nan", "1e9"):
+        with pytest.raises(ConfigError, match="CLINIC_HOLD_S is"):
+            settings_from({**KEY, "CLINIC_HOLD_S": wrong})
 
 
 @pytest.mark.parametrize(

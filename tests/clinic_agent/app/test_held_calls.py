@@ -21,12 +21,14 @@ from tests.clinic_agent.app_server import ASK, CHOOSE, SCENARIO, TODAY
 Say = Callable[..., Awaitable[CallReport]]
 
 
-def on_mock(story: Callable[[Say, MockServer, HeldCalls], Awaitable[None]], **settings: Any) -> None:
+def on_mock(
+    story: Callable[[Say, MockServer, HeldCalls], Awaitable[None]], hold_s: float = HOLD_S, **settings: Any
+) -> None:
     """Run a story in virtual time, with something to say by."""
 
     async def main() -> None:
         async with MockServer(SCENARIO, voice="tone", pacing="burst", **settings) as mock:
-            held_calls = HeldCalls()
+            held_calls = HeldCalls(hold_s)
             assistant = clinic_assistant(Clinic(TODAY))
             config = Config(mock.ws_url, mock.http_url, mock.api_key)
 
@@ -53,6 +55,39 @@ def test_a_conversation_that_goes_on_soon_stays_on_one_connection_and_each_repor
     on_mock(story)
 
 
+def test_a_caller_who_thinks_for_half_an_hour_still_speaks_on_the_same_connection():
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
+        first = await say(ASK)
+        for words in (CHOOSE, "Could you move it to eleven instead?"):
+            await asyncio.sleep(HOLD_S - 1)
+            assert (await say(words, first.conversation_id)).failure is None
+        assert len(mock.sessions) == 1
+
+    on_mock(story)
+
+
+def test_a_held_call_that_the_service_ends_is_resumed_by_the_next_request():
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
+        first = await say(ASK)
+        await asyncio.sleep(121 * 60)  # a session lasts 120 minutes
+        assert mock.sessions[0].closed_s is not None
+        second = await say(CHOOSE, first.conversation_id)
+        assert (second.conversation_id, second.failure) == (first.conversation_id, None)
+        assert len(mock.sessions) == 2
+
+    on_mock(story, hold_s=3 * 3600)
+
+
+def test_where_the_service_has_no_room_the_call_held_longest_makes_it():
+    async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
+        for _ in range(4):
+            assert (await say(ASK)).failure is None
+        await asyncio.sleep(1)
+        assert [session.closed_s is None for session in mock.sessions] == [False, False, True, True]
+
+    on_mock(story, max_sessions=2)
+
+
 def test_one_that_goes_on_later_is_taken_up_again_and_the_line_was_free_meanwhile():
     async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         first = await say(ASK)
@@ -68,7 +103,7 @@ def test_one_that_goes_on_later_is_taken_up_again_and_the_line_was_free_meanwhil
 def test_one_that_the_service_has_forgotten_is_not_gone_on_with_as_if_it_were_known():
     async def story(say: Say, mock: MockServer, held_calls: HeldCalls) -> None:
         first = await say(ASK)
-        await asyncio.sleep(31 * 60)
+        await asyncio.sleep(HOLD_S + 31 * 60)
         with pytest.raises(NotContinued, match="no longer knows this conversation; begin a new one"):
             await say(CHOOSE, first.conversation_id)
         assert mock.sessions[1].received("response.create") == []

@@ -24,7 +24,7 @@ PARROT = "turns: [{reply: [{say: 'You said: {{ says }}'}]}]"
 def mock() -> Iterator[MockServer]:
     with MockServer(SCENARIO, voice="tone", pacing="burst") as server:
         yield server
-        app_streamlit._call_thread().end()
+        app_streamlit._call_thread(1800.0).end()
         app_streamlit._call_thread.clear()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinic_agent.call.cost import Cost
+from clinic_agent.call.cost import (
+    AUDIO_PRICES,
+    LATEST,
+    USD_PER_TELEPHONY_MINUTE,
+    USD_PER_TEXT_ITEM,
+    USD_PER_THOUSAND_CALLS,
+    Cost,
+    hosted_call,
+)
 from mockserver.billing.ledger import Ledger
-from replay.billing.prices import price_table
+from replay.billing.prices import UnknownPrice, price_table
 
 JULY = date(2026, 7, 31)
 MINUTE = 24_000 * 60
@@ -31,17 +39,53 @@ def test_a_typed_message_costs_four_tenths_of_a_cent():
     assert Cost(ONE, JULY, text_items=3).usd == Decimal("0.012")
 
 
+@pytest.mark.parametrize("day", [date(2026, 4, 1), *(each.since for each in AUDIO_PRICES), date(2027, 1, 1)])
+@pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize(
-    ("day", "usd"), [(date(2026, 8, 4), "0.05"), (date(2026, 8, 5), "0.08"), (date(2027, 1, 1), "0.08")]
+    "model",
+    [LATEST, ONE, TWO, "grok-voice-2.0", "grok-voice-3.0", f"{ONE}-2026-04-20", "grok-voice-fast-1.0", "gpt-realtime"],
+)
+def test_model_alias_and_day_decide_the_price_as_in_the_tables_of_the_mock_and_of_the_bill(model, day, before):
+    day -= timedelta(days=before)
+    cost, table = Cost(model, day, input_samples=MINUTE), price_table("xai", day)
+    try:
+        expected = table.minute(model)
+    except UnknownPrice:
+        expected = None
+    assert cost.usd == expected
+    assert USD_PER_TEXT_ITEM == table.per_text_item
+    assert USD_PER_TELEPHONY_MINUTE == table.per_telephony_minute
+    assert USD_PER_THOUSAND_CALLS == table.per_thousand_calls
+
+
+@pytest.mark.parametrize(
+    ("day", "usd"),
+    [(date(2026, 8, 4), "0.05"), (date(2026, 8, 5), "0.08"), (date(2026, 10, 14), "0.08"), (date(2027, 1, 1), "0.08")],
 )
 def test_the_name_latest_changed_its_price_on_the_fifth_of_august(day, usd):
-    assert Cost("grok-voice-latest", day, input_samples=MINUTE).usd == Decimal(usd)
+    assert Cost(LATEST, day, input_samples=MINUTE).usd == Decimal(usd)
 
 
 def test_a_model_without_a_known_price_has_no_cost_and_says_so():
     cost = Cost("grok-voice-9", JULY, input_samples=MINUTE)
     assert (cost.usd, cost.rounded_usd) == (None, None)
     assert cost.shown == f"no price known for 'grok-voice-9'; prices are known for {ONE}, {TWO}"
+
+
+@pytest.mark.parametrize(
+    ("event", "tool"),
+    [
+        ({"type": "response.function_call_arguments.done", "name": "x_keyword_search"}, "x_search"),
+        ({"type": "response.function_call_arguments.done", "name": "book_appointment"}, None),
+        ({"type": "response.output_item.done", "item": {"type": "web_search_call"}}, "web_search"),
+        ({"type": "response.output_item.done", "item": {"type": "function_call"}}, None),
+        ({"type": "response.output_item.done", "item": {"type": "message"}}, None),
+        ({"type": "response.mcp_call.completed"}, "mcp"),
+        ({"type": "response.done"}, None),
+    ],
+)
+def test_a_hosted_call_is_counted_where_the_wire_shows_it(event, tool):
+    assert hosted_call(event) == tool
 
 
 def test_rounding_is_half_up_and_happens_once():
