@@ -43,9 +43,9 @@ OPTIONAL = {
     "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
 }
 
-PYTEST = ["-m", "pytest", "-n", "auto", "--dist", "loadgroup", "--timeout", "300", "-rs"]
-"""On all cores; a test that hangs fails after 300 s; at the end, why tests were skipped."""
 CLIENT_PYTEST = ["-m", "pytest", "--timeout", "300"]
+PYTEST = [*CLIENT_PYTEST, "-n", "auto", "--dist", "loadgroup", "-rs", "--ignore", "tests/clients"]
+"""On all cores; a test that hangs fails after 300 s; at the end, why tests were skipped."""
 
 # command -> (extras to install, what Python is then given)
 COMMANDS = {

@@ -66,21 +66,21 @@ class _Line:
                     await self._socket.send(json.dumps(live))
                 case Closed():
                     code, reason = step.code, step.reason
-        await self._catch_up()
+        await self._catch_up(everything=True)
         await self._until_quiet()
         await self._socket.close(code, reason)
 
-    async def _catch_up(self) -> None:
-        """Until as many of the last milestone's kind have come as the recorded client had seen."""
+    async def _catch_up(self, everything: bool = False) -> None:
+        """Until as many of the last milestone's kind have come as the recorded client had seen; at the end, of each."""
         passed = list(milestones(self._recorded[self._begin[0] :]))
-        if not passed:
-            return
-        due = passed[-1], passed.count(passed[-1])
-        try:
-            while Counter(milestones(self._result.received[self._begin[1] :]))[due[0]] < due[1]:
-                await self._receive(PATIENCE_S)
-        except (asyncio.TimeoutError, ConnectionClosed):  # asyncio's own name for it until Python 3.11
-            self._result.overdue.append(f"{due[0]} ({due[1]}.)")
+        for kind in dict.fromkeys(reversed(passed) if everything else passed[-1:]):
+            due = passed.count(kind)
+            try:
+                while Counter(milestones(self._result.received[self._begin[1] :]))[kind] < due:
+                    await self._receive(PATIENCE_S)
+            except (asyncio.TimeoutError, ConnectionClosed):  # asyncio's own name for it until Python 3.11
+                self._result.overdue.append(f"{kind} ({due}.)")
+                return
 
     async def _until_quiet(self) -> None:
         """What nobody waits for shows itself too."""

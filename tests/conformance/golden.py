@@ -7,6 +7,8 @@ events, their keys in order, constants and numbers. It is a recording itself, an
 - Ids become numbers in the same shape. The same id stays the same.
 - Sound is left out: one piece stands for all that the client sends in a turn.
 - A run of deltas keeps the first, and what one later delta of each kind looks like. Durations are added up.
+
+Frames that clients send are kept in the same way, in golden/clients/CLIENT.DIALECT.json.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 from replay.cassette.conversation import Closed, Conversation, ConversationStep, Message
 from replay.diff.audio_runs import Run, run_of
 from replay.diff.placeholders import id_shape
-from tests.conformance.recordings import GOLDEN, is_audio, read, recorded
+from tests.conformance.recordings import FRAMES, GOLDEN, GOLDEN_FRAMES, is_audio, read, recorded
 
 COMMAND = "python -m tests.conformance.golden"
 SOURCE = "pydantic-ai (MIT), tests/realtime/cassettes"
@@ -73,6 +75,13 @@ def written(recording: Conversation, place: str) -> str:
             shown = {"kind": "close", "code": step.code, "reason": step.reason}
         lines.append(f"- {json.dumps(shown, ensure_ascii=False)}")
     return "\n".join([*lines, ""])
+
+
+def written_frames(frames: Sequence[Mapping[str, Any]]) -> str:
+    """The text of a golden file of frames that a client sent, a line each."""
+    words, ids = _Words(Conversation("", tuple(Message("sent", frame) for frame in frames))), _Ids()
+    lines = [json.dumps(ids.neutral(words.neutral(frame)), ensure_ascii=False) for frame in frames]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def _short(steps: Sequence[ConversationStep]) -> Iterator[ConversationStep]:
@@ -248,3 +257,7 @@ if __name__ == "__main__":
         there = GOLDEN / path.parent.name / path.name
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(written(read(path), f"{path.parent.name}/{path.name}"), encoding="utf-8")
+    for path in sorted(FRAMES.glob("*.json")):
+        there = GOLDEN_FRAMES / path.name
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_text(written_frames(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")

@@ -15,11 +15,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from replay.cassette.conversation import Conversation, ConversationStep, Message
 from replay.formats import pydantic_ai
 
 FOLDER = Path(os.environ.get("REALTAPE_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
 GOLDEN = Path(__file__).parent / "golden"
+FRAMES = Path(
+    os.environ.get("REALTAPE_CLIENT_FRAMES") or Path(__file__).parents[3] / "shared" / "clients" / "client_frames"
+)
+GOLDEN_FRAMES = GOLDEN / "clients"
+NONE_HERE = pytest.param(None, marks=pytest.mark.skip(f"no recordings in {FOLDER}"), id="none")
+"""In place of the recordings, for tests that skeletons cannot serve."""
+_HEARD = "conversation.item.input_audio_transcription."
 COMMITTED = "input_audio_buffer.committed"
 _CLIP = Path(__file__).parents[2] / "cassettes" / "voices" / "booking-1.wav"
 _PIECE_BYTES = 4800  # 100 ms of 24 kHz PCM16
@@ -131,6 +140,16 @@ def playable(path: Path) -> Conversation:
     """The recording, with a voice where its sound was cut or left out."""
     recording = read(path)
     return recording if not is_spoken(recording) or is_whole(recording) else with_sound(recording, voice())
+
+
+def while_recorded(recording: Conversation, events: list[Any]) -> list[Any]:
+    """What came until the recorder of an OpenAI recording left: with the last `response.done`.
+
+    What was heard is transcribed beside the answer, so its events stay, however late they come here.
+    """
+    last = max(at for at, event in enumerate(events) if event["type"] == "response.done")
+    known = {event["type"] for event in recording.received() if event["type"].startswith(_HEARD)}
+    return events[: last + 1] + [event for event in events[last + 1 :] if event["type"] in known]
 
 
 def with_sound(recording: Conversation, sound: list[Any]) -> Conversation:

@@ -1,13 +1,12 @@
 """Every distinct frame that real clients were seen to send: understood by the dialect, and taken by a session.
 
 The folder is `$REALTAPE_CLIENT_FRAMES`, or `../shared/clients/client_frames` beside the checkout; a file
-each client and dialect. Without it nothing is tested.
+each client and dialect. Where it is missing, the golden files of this repository take its place: see golden.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import wave
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ import pytest
 
 from mockserver.protocol.commands import Rejected
 from mockserver.responders.base import Call, Say
+from tests.conformance.recordings import FRAMES, GOLDEN_FRAMES
 from tests.mockserver.talk import Script, Talk
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("REALTAPE_CLIENT_FRAMES") or ROOT.parent / "shared" / "clients" / "client_frames")
-FILES = sorted(FOLDER.glob("*.json"))
+FILES = sorted(FRAMES.glob("*.json")) or sorted(GOLDEN_FRAMES.glob("*.json"))
 UNKNOWN = {"openai": {"no.such.event"}, "xai": {"no.such.event", "conversation.item.retrieve"}}
 """Types that the services do not know: of xAI, what is not in its list."""
 EXPECTED = ("no active response", "already has an active response", "item_does_not_exist")

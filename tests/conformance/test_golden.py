@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,19 @@ from realtape import MockServer, Scenario
 from replay.cassette.conversation import Conversation, Message
 from replay.diff.compare import compare, report
 from tests.conformance.driver import drive
-from tests.conformance.golden import COMMAND, written
-from tests.conformance.recordings import golden, is_audio, is_spoken, playable, read, recorded
+from tests.conformance.golden import COMMAND, written, written_frames
+from tests.conformance.recordings import (
+    FRAMES,
+    GOLDEN_FRAMES,
+    NONE_HERE,
+    golden,
+    is_audio,
+    is_spoken,
+    playable,
+    read,
+    recorded,
+    while_recorded,
+)
 from tests.conformance.scenario import scenario_from
 
 GOLDEN = golden("*")
@@ -53,7 +65,7 @@ def test_every_recording_has_its_skeleton():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", recorded("*"), ids=name)
+@pytest.mark.parametrize("path", recorded("*") or [NONE_HERE], ids=name)
 def test_a_skeleton_is_what_its_recording_shows(path: Path):
     recording = read(path)
     (kept,) = [each for each in GOLDEN if name(each) == name(path)]
@@ -62,6 +74,13 @@ def test_a_skeleton_is_what_its_recording_shows(path: Path):
     found = compare(recording.received(), read(kept).received())
     others = [each for each in found if each.kind != "value" or not OWN_WORDS.fullmatch(each.path)]
     assert others == [], report(others)
+
+
+def test_the_frames_of_clients_are_kept():
+    kept = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN_FRAMES.glob("*.json")}
+    here = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FRAMES.glob("*.json")}
+    assert kept
+    assert not here or kept == {name: written_frames(frames) for name, frames in here.items()}, f"run {COMMAND}"
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=name)
@@ -82,10 +101,7 @@ async def test_the_mock_says_what_a_skeleton_says(path: Path):
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
     async with MockServer(scenario, dialect=path.parent.name, pacing="burst", voice="tone") as mock:
         driven = await drive(recording, mock.ws_url, mock.api_key)
-    received = driven.received
-    if path.parent.name == "openai":  # the recorders left with the last `response.done`
-        last = max(at for at, event in enumerate(received) if event["type"] == "response.done")
-        received = received[: last + 1]
+    received = while_recorded(recording, driven.received) if path.parent.name == "openai" else driven.received
     found = compare(recording.received(), received)
     assert found == [], f"{report(found)}\nwaited in vain for: {', '.join(driven.overdue) or 'nothing'}"
     live = Conversation(recording.name, tuple(Message("received", event) for event in received))
