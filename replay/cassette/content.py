@@ -6,10 +6,10 @@ nothing here depends on the service.
 
 from __future__ import annotations
 
+import contextlib
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from replay.cassette.frames import Binary
 from replay.cassette.json_text import Event
@@ -20,6 +20,8 @@ LEAST_PAUSE_S = 0.1
 """Shorter gaps between two steps of a response come from the network, not from the model. Seconds."""
 WHOLE = 0.9
 """Share of the announced length. Less audio than this means that the recording cut it."""
+_LEAST_MS_PER_CHARACTER = 15
+"""Nobody speaks 60 characters a second. If no length was announced, this shows that audio was cut."""
 
 _HEARD = "conversation.item.input_audio_transcription.completed"
 _WORDS = ("response.output_audio_transcript.delta", "response.output_text.delta")
@@ -161,14 +163,25 @@ class _Reader:
             elif moment.event is not None:
                 (self._sent if moment.way == "sent" else self._received)(moment.event, moment.at_s)
         for spoken in self._spoken.values():
-            spoken.whole = self._is_whole(spoken)
+            # As long as the service announced. Without an announcement: as long as its text needs.
+            size = sum(len(data) for piece in spoken.pieces for data in piece.sound)
+            bytes_per_ms = 2 * (spoken.format.rate or 24_000) / 1000 if spoken.format.type == "audio/pcm" else 8.0
+            if announced := self._ms.get(id(spoken)):
+                spoken.whole = size >= WHOLE * sum(announced) * bytes_per_ms or spoken.format.type == "audio/opus"
+            else:
+                spoken.whole = size >= _LEAST_MS_PER_CHARACTER * len(spoken.text) * bytes_per_ms
 
     def _sent(self, event: Event, at_s: float) -> None:
         match event:
             case {"type": "session.update", "session": Mapping() as session}:
                 self._configure(session)
             case {"type": "conversation.item.create", "item": {"type": "message", "role": "user"} as item}:
-                self._user(item)
+                parts = item["content"] if isinstance(item.get("content"), list) else []
+                if text := "".join(text_at(part, "text") or text_at(part, "transcript") for part in parts):
+                    self._new.typed.append(text)
+                elif any(text_at(part, "type") == "input_audio" for part in parts):
+                    self._new.heard.append(None)
+                    self._conversation.heard.append(None)
             case {"type": "conversation.item.create", "item": {"type": "message", "role": "assistant"}}:
                 self._new.typed.clear()  # the assistant item answers the text typed before it
             case {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": call_id}}:
@@ -181,31 +194,52 @@ class _Reader:
                 pass
 
     def _received(self, event: Event, at_s: float) -> None:
-        kind, response_id = str(event.get("type")), str(event.get("response_id", ""))
+        kind, item_id, exchange = str(event.get("type")), str(event.get("item_id", "")), None
+        if (response_id := str(event.get("response_id", ""))) in self._responses:
+            exchange = self._responses[response_id]
         match kind:
             case "session.created" | "session.updated":
                 self._configure(event.get("session"))
             case "input_audio_buffer.timeout_triggered":
-                self._silent.add(str(event.get("item_id", "")))
+                self._silent.add(item_id)
             case "input_audio_buffer.committed":
-                self._committed(str(event.get("item_id", "")))
-            case "response.created":
-                self._begin(text_at(event, "response", "id"), at_s)
-            case "response.done":
-                self._end(event.get("response"))
-            case "response.output_item.added" if response_id in self._responses:
-                self._pause(response_id, at_s)
-                if text_at(event, "item", "type") == "message":
-                    self._message(response_id, text_at(event, "item", "id"))
-            case "response.function_call_arguments.done" if response_id in self._responses:
-                self._call(self._responses[response_id], event)
+                if item_id not in self._silent and item_id not in self._turns:  # else a known turn goes on, or silence
+                    self._new.heard.append(None)
+                    self._conversation.heard.append(None)
+                    self._turns[item_id] = self._new.heard, len(self._new.heard) - 1, len(self._conversation.heard) - 1
             case _ if kind == _HEARD and event.get("status", "completed") == "completed":
-                self._understood(str(event.get("item_id", "")), text_at(event, "transcript"))
-            case _ if kind in _WORDS and response_id in self._responses:
-                self._words(self._message(response_id, str(event.get("item_id", ""))), event)
-            case _ if kind == _SOUND and response_id in self._responses:
-                self._sound_event(self._message(response_id, str(event.get("item_id", ""))), event)
-        if response_id in self._responses:
+                if item_id in self._turns:  # the transcript may come after the response has begun
+                    heard, here, overall = self._turns[item_id]
+                    heard[here] = self._conversation.heard[overall] = text_at(event, "transcript")
+            case "response.created" if self._announced:
+                self._announced -= 1  # the client's own text, not a response of the model
+            case "response.created":
+                self._responses[text_at(event, "response", "id")] = self._new
+                self._conversation.exchanges.append(self._new)
+                self._new = Exchange()
+            case "response.output_item.added" if exchange is not None:
+                gap_s = at_s - self._last_s.get(response_id, at_s)
+                if exchange.steps and gap_s >= LEAST_PAUSE_S:
+                    exchange.steps.append(Paused(round(gap_s * 1000)))
+                if text_at(event, "item", "type") == "message":
+                    self._message(exchange, text_at(event, "item", "id"))
+            case "response.function_call_arguments.done" if exchange is not None:
+                self._names[text_at(event, "call_id")] = name = text_at(event, "name")
+                exchange.steps.append(Called(name, text_at(event, "arguments")))
+            case _ if kind in _WORDS and exchange is not None:
+                piece = self._piece(self._message(exchange, item_id), text_at(event, "rid"))
+                piece.text += text_at(event, "delta")
+            case _ if kind == _SOUND and exchange is not None:
+                spoken = self._message(exchange, item_id)
+                with contextlib.suppress(ValueError):  # what is no base64 has no audio
+                    self._sound(spoken, text_at(event, "rid"), b64decode(text_at(event, "delta")))
+                    if isinstance(ms := event.get("audio_duration_ms"), int | float):
+                        self._ms.setdefault(id(spoken), []).append(ms)
+            case "response.done" if text_at(event, "response", "status") == "failed":
+                error = value_at(event, "response", "status_details", "error")
+                if (failed := self._responses.get(text_at(event, "response", "id"))) is not None:
+                    failed.steps.append(Failed(text_at(error, "code") or "failed", text_at(error, "message")))
+        if exchange is not None:
             self._last_s[response_id] = at_s
 
     def _configure(self, session: object) -> None:
@@ -214,47 +248,10 @@ class _Reader:
             rate = form.get("rate")
             self._format = Format(form["type"], rate if isinstance(rate, int) else None)
 
-    # The user.
-
-    def _user(self, item: Mapping[str, Any]) -> None:
-        if text := "".join(_texts(item.get("content"))):
-            self._new.typed.append(text)
-        elif any(text_at(part, "type") == "input_audio" for part in _parts(item.get("content"))):
-            self._new.heard.append(None)
-            self._conversation.heard.append(None)
-
-    def _committed(self, item_id: str) -> None:
-        if item_id in self._silent or item_id in self._turns:  # nobody spoke, or the same turn goes on after a pause
-            return
-        self._new.heard.append(None)
-        self._conversation.heard.append(None)
-        self._turns[item_id] = self._new.heard, len(self._new.heard) - 1, len(self._conversation.heard) - 1
-
-    def _understood(self, item_id: str, transcript: str) -> None:
-        """The transcript may come after the response has begun."""
-        if item_id in self._turns:
-            heard, here, overall = self._turns[item_id]
-            heard[here] = self._conversation.heard[overall] = transcript
-
-    # A response.
-
-    def _begin(self, response_id: str, at_s: float) -> None:
-        if self._announced:
-            self._announced -= 1  # the client's own text, not a response of the model
-            return
-        exchange, self._new = self._new, Exchange()
-        self._responses[response_id] = exchange
-        self._conversation.exchanges.append(exchange)
-
-    def _pause(self, response_id: str, at_s: float) -> None:
-        exchange, gap_s = self._responses[response_id], at_s - self._last_s.get(response_id, at_s)
-        if exchange.steps and gap_s >= LEAST_PAUSE_S:
-            exchange.steps.append(Paused(round(gap_s * 1000)))
-
-    def _message(self, response_id: str, item_id: str) -> Spoken:
+    def _message(self, exchange: Exchange, item_id: str) -> Spoken:
         if item_id not in self._spoken:
             self._spoken[item_id] = Spoken(format=self._format)
-            self._responses[response_id].steps.append(self._spoken[item_id])
+            exchange.steps.append(self._spoken[item_id])
         self._current = self._spoken[item_id]
         return self._current
 
@@ -269,50 +266,5 @@ class _Reader:
         self._pieces[segment] = piece
         return piece
 
-    def _words(self, spoken: Spoken, event: Event) -> None:
-        self._piece(spoken, text_at(event, "rid")).text += text_at(event, "delta")
-
-    def _sound_event(self, spoken: Spoken, event: Event) -> None:
-        try:
-            data = b64decode(text_at(event, "delta"))
-        except ValueError:
-            return
-        self._sound(spoken, text_at(event, "rid"), data)
-        if isinstance(ms := event.get("audio_duration_ms"), int | float):
-            self._ms.setdefault(id(spoken), []).append(ms)
-
     def _sound(self, spoken: Spoken, segment: str, data: bytes) -> None:
         self._piece(spoken, segment).sound.append(data)
-
-    def _is_whole(self, spoken: Spoken) -> bool:
-        """Whether the audio is as long as the service announced. Without an announcement: as long as its text needs."""
-        size = sum(len(data) for piece in spoken.pieces for data in piece.sound)
-        bytes_per_ms = 2 * (spoken.format.rate or 24_000) / 1000 if spoken.format.type == "audio/pcm" else 8.0
-        if announced := self._ms.get(id(spoken)):
-            return size >= WHOLE * sum(announced) * bytes_per_ms or spoken.format.type == "audio/opus"
-        return size >= _LEAST_MS_PER_CHARACTER * len(spoken.text) * bytes_per_ms
-
-    def _call(self, exchange: Exchange, event: Event) -> None:
-        name = text_at(event, "name")
-        self._names[text_at(event, "call_id")] = name
-        exchange.steps.append(Called(name, text_at(event, "arguments")))
-
-    def _end(self, response: Any) -> None:
-        exchange = self._responses.get(text_at(response, "id"))
-        if exchange is not None and text_at(response, "status") == "failed":
-            error = value_at(response, "status_details", "error")
-            exchange.steps.append(Failed(text_at(error, "code") or "failed", text_at(error, "message")))
-
-
-_LEAST_MS_PER_CHARACTER = 15
-"""Nobody speaks 60 characters a second. If no length was announced, this shows that audio was cut."""
-
-
-def _texts(content: object) -> Iterator[str]:
-    """The text of each part of a message."""
-    for part in _parts(content):
-        yield text_at(part, "text") or text_at(part, "transcript")
-
-
-def _parts(content: object) -> list[Any]:
-    return content if isinstance(content, list) else []

@@ -23,6 +23,8 @@ ACCEPTED = 101
 APPEND = "input_audio_buffer.append"
 COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
+_VENDORS: Mapping[str, Literal["xai", "openai"]] = {"xai": "xai", "openai": "openai"}
+"""By the name of a service, without its date."""
 MOST = 500
 """Calls, items and texts kept, each. The oldest are dropped first."""
 
@@ -48,7 +50,7 @@ class CallStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """How a client asked for a connection. Credentials are kept by kind and place, never by value.
+    """A client's handshake. Credentials are kept by kind and place, never by value.
 
     `query`: harmless query parameters. `origin`: the Origin header. `beta`: the OpenAI-Beta header. `offered`: kinds of
     credential, `secret` or `key`, in places that only browsers use. `secrets`: names of query parameters that hold a
@@ -156,9 +158,7 @@ class CallState:
         timed: bool = True,
         write_tools: tuple[str, ...] | None = None,
     ) -> None:
-        self.service: Literal["xai", "openai"] | None = (
-            "xai" if (service or "").startswith("xai") else "openai" if (service or "").startswith("openai") else None
-        )
+        self.service = _VENDORS.get((service or "").partition("@")[0])
         self.handshake = handshake
         self.timed = timed
         # Configuration.
@@ -220,7 +220,7 @@ class CallState:
 
     @property
     def resumed(self) -> bool:
-        """Whether the client asked to resume a conversation."""
+        """Whether the client resumes a conversation."""
         return "conversation_id" in self.handshake.query
 
     @property
@@ -270,12 +270,12 @@ def shortened(call_id: str) -> str:
 
 
 def _created(call: CallState, step: CallStep) -> None:
-    session = object_at(step.event, "session")
-    _effective(call, session)
+    _effective(call, step)
     call.service = call.service or ("openai" if text_at(step.event, "event_id").startswith("event_") else "xai")
 
 
-def _effective(call: CallState, session: Event) -> None:
+def _effective(call: CallState, step: CallStep) -> None:
+    session = object_at(step.event, "session")
     detection = session.get(
         "turn_detection", object_at(session, "audio", "input").get("turn_detection", call.detection)
     )
@@ -291,7 +291,7 @@ def _update(call: CallState, step: CallStep) -> None:
 
 
 def _updated(call: CallState, step: CallStep) -> None:
-    _effective(call, object_at(step.event, "session"))
+    _effective(call, step)
     call.update = call.update_refused = None
     call.configured_at = step.at if call.configured_at is None else call.configured_at
 
@@ -300,7 +300,11 @@ def _item_sent(call: CallState, step: CallStep) -> None:
     item = step.item
     match item.get("type"):
         case "function_call_output":
-            _answered(call, step, item)
+            known = call.call_of(text_at(item, "call_id"))
+            if known is not None and known.output is None:
+                known.output, known.answered_at, known.answered_number = text_at(item, "output"), step.at, step.number
+                if known.awaited:
+                    call.results = [*call.results[-MOST:], known]
             call.new_inputs += 1
             call.continues = True
         case "function_call":
@@ -319,15 +323,8 @@ def said_in(item: Event) -> str:
     return " ".join(word for word in (*words, text_at(item, "output")) if word)
 
 
-def _answered(call: CallState, step: CallStep, item: Event) -> None:
-    known = call.call_of(text_at(item, "call_id"))
-    if known is not None and known.output is None:
-        known.output, known.answered_at, known.answered_number = text_at(item, "output"), step.at, step.number
-        if known.awaited:
-            call.results = [*call.results[-MOST:], known]
-
-
-def _called(call: CallState, step: CallStep, item: Event, awaited: bool = True) -> None:
+def _called(call: CallState, step: CallStep, item: Event | None = None, awaited: bool = True) -> None:
+    item = step.event if item is None else item
     call_id = text_at(item, "call_id")
     known = call.calls.get(call_id)
     arguments = text_at(item, "arguments")
@@ -337,10 +334,6 @@ def _called(call: CallState, step: CallStep, item: Event, awaited: bool = True) 
         made = ToolCall(call_id, text_at(item, "name"), arguments, step.at, step.number, awaited)
         made.response = call.responses
         remember(call.calls, call_id, made)
-
-
-def _arguments_done(call: CallState, step: CallStep) -> None:
-    _called(call, step, step.event)
 
 
 def _output_added(call: CallState, step: CallStep) -> None:
@@ -375,7 +368,9 @@ def _done(call: CallState, step: CallStep) -> None:
         if item.get("type") == "function_call":
             _called(call, step, item)
     if response.get("status") in ("cancelled", "failed", "incomplete"):
-        _withdraw(call)
+        for known in call.calls.values():  # the model no longer awaits their results
+            if known.response == call.responses and known.output is None:
+                known.awaited = False
     if call.active == text_at(response, "id"):
         call.active, call.done_at = None, step.at
     seconds = number_at(step.event, "usage", "billable_audio_seconds")
@@ -383,37 +378,24 @@ def _done(call: CallState, step: CallStep) -> None:
         call.billable.append(seconds)
 
 
-def _withdraw(call: CallState) -> None:
-    """The results of a response that was cut off are no longer awaited."""
-    for known in call.calls.values():
-        if known.response == call.responses and known.output is None:
-            known.awaited = False
-
-
 def _silenced(call: CallState, step: CallStep) -> None:
     """The client stops playback."""
     call.plays_until = min(call.plays_until, step.at)
 
 
-def _commit(call: CallState, step: CallStep) -> None:
+def _buffer_taken(call: CallState, step: CallStep) -> None:
     call.new_inputs += 1
-    call.committed = True
+    call.committed = call.committed or step.type in COMMITS
     call.audio.taken()
 
 
 def _speech(call: CallState, step: CallStep) -> None:
-    call.speech_at = step.at
-    call.plays_until = min(call.plays_until, step.at)
-
-
-def _stopped(call: CallState, step: CallStep) -> None:
-    call.speech_at = None
-    call.stopped = (step.at, number_at(step.event, "audio_end_ms") or 0.0)
-
-
-def _buffer_taken(call: CallState, step: CallStep) -> None:
-    call.new_inputs += 1
-    call.audio.taken()
+    if step.type == "input_audio_buffer.speech_started":
+        call.speech_at = step.at
+        call.plays_until = min(call.plays_until, step.at)
+    else:
+        call.speech_at = None
+        call.stopped = (step.at, number_at(step.event, "audio_end_ms") or 0.0)
 
 
 def _transcript(call: CallState, step: CallStep) -> None:
@@ -445,19 +427,19 @@ _SENT: dict[str, Fold] = {
     "response.create": _response_requested,
     "response.cancel": _silenced,
     "conversation.item.truncate": _silenced,
-    **dict.fromkeys(COMMITS, _commit),
+    **dict.fromkeys(COMMITS, _buffer_taken),
     "input_audio_buffer.clear": _buffer_taken,
 }
 _RECEIVED: dict[str, Fold] = {
     "session.created": _created,
     "session.updated": _updated,
     "conversation.created": _conversation,
-    "response.function_call_arguments.done": _arguments_done,
+    "response.function_call_arguments.done": _called,
     "response.output_item.added": _output_added,
     "response.created": _begun,
     "response.done": _done,
     "input_audio_buffer.speech_started": _speech,
-    "input_audio_buffer.speech_stopped": _stopped,
+    "input_audio_buffer.speech_stopped": _speech,
     "input_audio_buffer.committed": _buffer_taken,
     f"{_TRANSCRIPTS}.updated": _transcript,
     f"{_TRANSCRIPTS}.completed": _transcript,

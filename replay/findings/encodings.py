@@ -35,7 +35,7 @@ _EVEN = (1 / 16,) * 16
 
 
 def likely_encoding(data: bytes, declared: str) -> str:
-    """The encoding that `data` seems to have, empty if it seems to be the declared one or cannot be told.
+    """The encoding that `data` seems to have, empty if it seems to be the declared one or the bytes do not show it.
 
     `data`: about a second of loud audio. `declared`: a media type. The answer is `PCM16`, `32-bit floats`, `G.711`,
     `big-endian PCM16` or `stereo`.
@@ -48,8 +48,10 @@ def likely_encoding(data: bytes, declared: str) -> str:
     if _are_floats(data):
         return "32-bit floats"
     varied = sum(share > 0.01 for share in low) >= _VARIETY
-    if varied and _distance(low, high) < _SAME and _distance(low, _EVEN) > _UNEVEN and _is_g711_speech(data):
-        return "G.711"  # which law it is does not show in soft audio
+    if varied and _distance(low, high) < _SAME and _distance(low, _EVEN) > _UNEVEN:
+        # Speech in one of the two laws, not just any bytes. Soft audio does not show which law it is.
+        if any(_correlation(g711.decode(data, law)) > _CORRELATED for law in g711.LAWS):
+            return "G.711"
     if _is_pcm(high, low):
         return "big-endian PCM16"
     return "stereo" if _is_stereo(g711.from_little_endian(data[: len(data) // 4 * 4])) else ""
@@ -68,11 +70,6 @@ def _distance(one: _Shares, other: _Shares) -> float:
 
 def _is_pcm(low: _Shares, high: _Shares) -> bool:
     return _distance(low, _EVEN) < _UNEVEN and _distance(high, _EVEN) > _NARROW
-
-
-def _is_g711_speech(data: bytes) -> bool:
-    """Whether the bytes are speech in one of the two laws, and not just any bytes."""
-    return any(_correlation(g711.decode(data, law)) > _CORRELATED for law in g711.LAWS)
 
 
 def _correlation(samples: array[int]) -> float:

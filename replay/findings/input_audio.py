@@ -7,7 +7,6 @@ nothing but silence has come, and at the whole first second of loud audio, once 
 from __future__ import annotations
 
 import binascii
-from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,13 +105,10 @@ class InputAudio:
             self.wav = True
         self._count(at, size)
         if self._window is not None or not self.heard_any or (listen and not self.audible_since_taken):
-            self._listen(data, start, end)
-
-    def _listen(self, data: str, start: int, end: int) -> None:
-        middle = start + max(0, (end - start) // 8 * 4 - _SLIVER // 2)
-        sliver = _decoded(data[middle : min(end, middle + _SLIVER)])
-        if self._peak(sliver) > LOUD and self._window is not None:
-            self._judge(_decoded(data[start:end]))
+            middle = start + max(0, (end - start) // 8 * 4 - _SLIVER // 2)
+            sliver = _decoded(data[middle : min(end, middle + _SLIVER)])
+            if self._peak(sliver) > LOUD and self._window is not None:
+                self._judge(_decoded(data[start:end]))
 
     def packet(self, at: float, data: bytes) -> None:
         """A binary message."""
@@ -161,7 +157,8 @@ class InputAudio:
         if self.encoding == "audio/opus":
             self.heard_any = self.audible_since_taken = True
             return 0
-        samples = _samples(data, self.encoding)
+        law = g711.law_of(self.encoding)
+        samples = g711.from_little_endian(data) if law is None else g711.decode(data, law)
         peak = max(max(samples), -min(samples)) if samples else 0
         if peak > QUIET:
             self.heard_any = self.audible_since_taken = True
@@ -189,8 +186,3 @@ def _decoded(coded: str) -> bytes:
         return binascii.a2b_base64(coded)
     except ValueError:
         return b""
-
-
-def _samples(data: bytes, encoding: str) -> array[int]:
-    law = g711.law_of(encoding)
-    return g711.from_little_endian(data) if law is None else g711.decode(data, law)

@@ -21,20 +21,28 @@ def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: fl
     `claimed_seconds`: the billable audio that the client counted, in seconds over all connections.
     """
     watcher = Watcher(levels or Levels())
-    watches = [_watched(watcher, recording, at, line) for at, line in enumerate(recording.lines)]
+    watches: list[Watch] = []
+    for number, line in enumerate(recording.lines):
+        requested = Handshake()
+        if line.request is not None:
+            query = parse_qsl(line.request.target.partition("?")[2], keep_blank_values=True)
+            requested = handshake(query, line.request.headers, known=False)
+        if line.refused and line.response is not None:
+            wait = next((value for name, value in line.response.headers if name.lower() == "retry-after"), "")
+            retry_after_s = float(wait) if wait.isdigit() else None
+            watcher.refused(recording.service, requested, line.opened_s, line.response.status, retry_after_s)
+        else:
+            watches.append(_watched(watcher, recording.service, requested, number, line))
     watcher.ended()
     if claimed_seconds is not None:
-        watcher.claim([watch for watch in watches if watch is not None], billable_audio_seconds=claimed_seconds)
+        watcher.claim(watches, billable_audio_seconds=claimed_seconds)
     return list(watcher.findings)
 
 
-def _watched(watcher: Watcher, recording: Recording, at: int, line: Line) -> Watch | None:
-    requested = _handshake_of(line)
-    if line.refused and line.response is not None:
-        watcher.refused(recording.service, requested, line.opened_s, line.response.status, _retry_after(line))
-        return None
-    timed = _timed(line)
-    watch = watcher.open(_session(line, at), recording.service, requested, now=line.opened_s, timed=timed)
+def _watched(watcher: Watcher, service: str | None, requested: Handshake, number: int, line: Line) -> Watch:
+    created = next((m.event for m in line.moments if m.type == "session.created" and m.event is not None), None)
+    session = text_at(created, "session", "id") or f"connection {number}"
+    watch = watcher.open(session, service, requested, now=line.opened_s, timed=_timed(line))
     for moment in line.moments:
         _step(watch, moment, moment.at_s - line.opened_s)
     if line.moments:
@@ -63,21 +71,3 @@ def _timed(line: Line) -> bool:
     """Whether the times were measured. A reader of a format without times counts up by UNTIMED_US."""
     times = [round(moment.at_s * 1e6) for moment in line.moments]
     return any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))
-
-
-def _handshake_of(line: Line) -> Handshake:
-    if line.request is None:
-        return Handshake()
-    query = parse_qsl(line.request.target.partition("?")[2], keep_blank_values=True)
-    return handshake(query, line.request.headers, known=False)
-
-
-def _retry_after(line: Line) -> float | None:
-    headers = line.response.headers if line.response is not None else ()
-    value = next((value for name, value in headers if name.lower() == "retry-after"), "")
-    return float(value) if value.isdigit() else None
-
-
-def _session(line: Line, at: int) -> str:
-    created = next((m.event for m in line.moments if m.type == "session.created" and m.event is not None), None)
-    return text_at(created, "session", "id") or f"connection {at}"

@@ -95,7 +95,9 @@ class Watch:
             elif not data.startswith(b'{"type":"'):
                 self._server_event(at, data)
             elif (kind := data[9 : data.find(b'"', 9)]) == _DELTA:
-                self._around = self._around or _without_sound(data)
+                if not self._around:
+                    start = data.find(b'"delta":"') + 9
+                    self._around = len(data) - (data.find(b'"', start) - start)
                 self.call.output_audio(at, (len(data) - self._around) * 3 // 4 / self.call.audio.out_bytes_per_s)
             elif kind in self._watcher.wanted:
                 self._server_event(at, data)
@@ -258,7 +260,7 @@ class Watcher:
         watch.opened()
 
     def browser_call(self, handshake: Handshake, now: float) -> None:
-        """Somebody asked for a client secret."""
+        """A client secret was requested."""
         call = CallState(None, handshake)
         watch = Watch(self, "", call, Attempt(handshake, now))
         watch.judge(KEY_IN_BROWSER, key_in_browser(call, CallStep(0.0, "sent", OPENED)))
@@ -324,11 +326,6 @@ def _sound_at(data: str) -> int:
     if key < 0:
         return 0
     return data.find('"', key + 7) + 1
-
-
-def _without_sound(data: bytes) -> int:
-    start = data.find(b'"delta":"') + 9
-    return len(data) - (data.find(b'"', start) - start)
 
 
 def _read(data: str | bytes) -> tuple[str, Event]:

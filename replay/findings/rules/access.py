@@ -45,7 +45,8 @@ def beta_header(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def without_backoff(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client retries before it may."""
-    before = _latest(call)
+    earlier = (each for each in reversed(call.earlier_attempts) if each.handshake.who == call.handshake.who)
+    before = next(earlier, None)
     if before is None or not before.rate_limited:
         return
     waited = call.opened_at - (before.closed_at or before.at)
@@ -73,8 +74,9 @@ def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
             break
         chain, opened_at = chain + 1, attempt.at
     if chain >= TIMES:
+        ordinal = {3: "third", 4: "fourth", 5: "fifth"}.get(chain + 1, f"{chain + 1}th")
         yield Found(
-            f"connected for the {_ordinal(chain + 1)} time with the same conversation_id, after one turn each time:"
+            f"connected for the {ordinal} time with the same conversation_id, after one turn each time:"
             " what was said just before a reconnect may be missing (a stale snapshot)"
         )
 
@@ -88,13 +90,3 @@ def given_up(attempts: Sequence[Attempt]) -> Iterator[Found]:
         if attempt.rate_limited and not (before and before[-1].rate_limited):
             advice = "" if attempt.retry_after_s is None else f" (Retry-After: {attempt.retry_after_s:g} s)"
             yield Found(f"refused with 429{advice}, the client never tried again", attempt.handshake.who, attempt.at)
-
-
-def _latest(call: CallState) -> Attempt | None:
-    return next(
-        (attempt for attempt in reversed(call.earlier_attempts) if attempt.handshake.who == call.handshake.who), None
-    )
-
-
-def _ordinal(number: int) -> str:
-    return {3: "third", 4: "fourth", 5: "fifth"}.get(number, f"{number}th")

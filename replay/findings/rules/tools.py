@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from replay.cassette.json_values import text_at
-from replay.findings.call import CLOSED, CallState, CallStep, ToolCall
+from replay.findings.call import CLOSED, CallState, CallStep
 from replay.findings.finding import Found
 
 GRACE_S = 1.0
@@ -36,24 +36,18 @@ def result_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
     if not waiting:
         return
     latest = waiting[-1]
-    if step.type != CLOSED and (call.active is not None or any(_open(call, latest))):
+    awaited = (each for each in call.calls.values() if each.awaited and each.response == latest.response)
+    if step.type != CLOSED and (call.active is not None or any(each.output is None for each in awaited)):
         return
     since = max(latest.answered_at, call.done_at)
     after = step.at - since
     due = HANGING_UP_S if step.type == CLOSED else GRACE_S + max(0.0, call.plays_until - since)
     if call.timed and after < due:
         return
-    names = _names(waiting)
+    names = ", ".join(dict.fromkeys(each.name or each.id for each in waiting))
     when = f"within {after:.1f} s" if call.timed else "until the call ended"
     message = f"the result of {names} was sent, and no response.create followed {when}: the model stays silent"
     yield Found(message, latest.id, latest.answered_at, latest.answered_number)
-
-
-def _open(call: CallState, like: ToolCall) -> list[ToolCall]:
-    """Calls of the same response without a result."""
-    return [
-        each for each in call.calls.values() if each.output is None and each.awaited and each.response == like.response
-    ]
 
 
 def call_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -147,7 +141,3 @@ def _same(first: str, second: str) -> bool:
         return bool(json.loads(first) == json.loads(second))
     except (ValueError, RecursionError):
         return first == second
-
-
-def _names(calls: list[ToolCall]) -> str:
-    return ", ".join(dict.fromkeys(each.name or each.id for each in calls))
