@@ -9,6 +9,7 @@ that each head has 20 bytes, and a reader skips from one to the next without rea
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -165,31 +166,23 @@ class Writer:
 
     def _append(self, data: bytes) -> None:
         try:
-            self._write_all(data)
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
             if os.fstat(self._file.fileno()).st_nlink == 0:
                 raise CannotRecord(f"{self.path} was deleted while it was written; its records are lost")
         except (OSError, ValueError) as problem:  # ValueError: the file is closed
-            self._cut_back()
+            # Remove the incomplete record. If the disk refuses this too, readers see a damaged end.
+            with contextlib.suppress(OSError, ValueError):
+                self._file.truncate(self._size)
+                self._file.seek(self._size)
             reason = getattr(problem, "strerror", None) or str(problem)
             raise CannotRecord(f"{self.path}: {reason}; the recording ends after {self.records} records") from problem
         self._size += len(data)
 
-    def _write_all(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
-
-    def _cut_back(self) -> None:
-        """Remove an incomplete record. If the disk refuses this too, readers see a damaged end."""
-        try:
-            self._file.truncate(self._size)
-            self._file.seek(self._size)
-        except (OSError, ValueError):
-            pass
-
 
 class Cassette:
-    """A cassette to read: a sequence of records, each decoded when it is asked for.
+    """A cassette to read: a sequence of records, each decoded on access.
 
     `Cassette.open` accepts complete cassettes only. `Cassette.so_far` also accepts one that was cut off or is being
     written.
@@ -238,7 +231,7 @@ class Cassette:
         """When the recording ended, or its last record happened, in microseconds."""
         if self.end_us is not None:
             return self.end_us
-        return int(self._head(self._places[-1])[2]) if self._places else 0
+        return int(_HEAD.unpack_from(self._bytes, self._places[-1])[2]) if self._places else 0
 
     def __len__(self) -> int:
         return len(self._places)
@@ -291,10 +284,6 @@ class Cassette:
         if not isinstance(header, dict) or not isinstance(header.get(_VERSION_KEY), int):
             raise self._no_cassette()
         self.version = header.pop(_VERSION_KEY)
-        self.header = self._checked(self._upgraded(header))
-        self._read_to = unpacker.tell()
-
-    def _upgraded(self, header: dict[str, Any]) -> dict[str, Any]:
         if self.version > self._today:
             raise BadCassette(
                 f"{self.path}: version {self.version}; this realtape reads up to {self._today}; upgrade realtape"
@@ -303,15 +292,13 @@ class Cassette:
             if version not in self._upgrades:
                 raise BadCassette(f"{self.path}: realtape no longer reads version {version}; record it again")
             header = self._upgrades[version][0](header)
-        return header
-
-    def _checked(self, header: dict[str, Any]) -> Header:
         if header.get("origin") not in ORIGINS:
             raise BadCassette(f"{self.path}: no origin (one of {', '.join(ORIGINS)}); record it again")
         try:
-            return Header(**header)
+            self.header = Header(**header)
         except TypeError as problem:
             raise BadCassette(f"{self.path}: its header is not that of version {self._today} ({problem})") from problem
+        self._read_to = unpacker.tell()
 
     def _no_cassette(self) -> BadCassette:
         return BadCassette(f"{self.path}: not a cassette; other tools' recordings become one with `realtape import`")
@@ -339,22 +326,17 @@ class Cassette:
         if self.end_us is not None and at != size:
             raise BadCassette(f"{self.path}: {size - at} bytes after the end mark; the file is damaged")
 
-    def _head(self, place: int) -> tuple[Any, ...]:
-        return _HEAD.unpack_from(self._bytes, place)
-
     def _record(self, place: int) -> Record:
         _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._bytes, place)
         begin = place + _HEAD.size
         payload = self._bytes[begin : begin + length]
         try:
             if self.version != self._today:
-                at_us, connection, way, kind, payload = self._upgraded_record([at_us, connection, way, kind, payload])
+                raw = [at_us, connection, way, kind, payload]
+                for version in range(self.version, self._today):
+                    raw = self._upgrades[version][1](raw)
+                at_us, connection, way, kind, payload = raw
             content = Text(payload) if kind == 0 else _content(kind, payload)
             return Record(at_us, connection, _WAYS[way], content)
         except (ValueError, TypeError, msgpack.UnpackException) as problem:
             raise BadCassette(f"{self.path}: the record at byte {place} is damaged ({problem})") from problem
-
-    def _upgraded_record(self, raw: list[Any]) -> list[Any]:
-        for version in range(self.version, self._today):
-            raw = self._upgrades[version][1](raw)
-        return raw

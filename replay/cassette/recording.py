@@ -110,28 +110,23 @@ def connections(records: Iterable[Record]) -> tuple[Line, ...]:
     by_connection: dict[int, list[Record]] = {}
     for record in records:
         by_connection.setdefault(record.connection, []).append(record)
-    return tuple(_line(records) for _, records in sorted(by_connection.items()) if not _is_call(records))
+    return tuple(line for _, records in sorted(by_connection.items()) if (line := _line(records)) is not None)
 
 
-def _is_call(records: list[Record]) -> bool:
-    """Whether the records are a plain HTTP request, such as one for a client secret."""
-    return any(isinstance(record.content, Request) and record.content.method != "GET" for record in records)
-
-
-def _line(records: list[Record]) -> Line:
-    request = next((record.content for record in records if isinstance(record.content, Request)), None)
+def _line(records: list[Record]) -> Line | None:
+    """The connection, or None for a plain HTTP request, such as one for a client secret."""
+    requests = [record.content for record in records if isinstance(record.content, Request)]
+    if any(request.method != "GET" for request in requests):
+        return None
     answers = [(record.at_us, record.content) for record in records if isinstance(record.content, Response)]
     opened_us, response = answers[0] if answers else (records[0].at_us, None)
-    moments = [moment for record in records if (moment := _recorded(record)) is not None]
-    return Line(opened_us / 1e6, request, response, tuple(moments))
-
-
-def _recorded(record: Record) -> Moment | None:
-    frame = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
-    if not isinstance(frame, Text | Binary | Close | Reset):
-        return None
-    event = event_in(frame.data) if isinstance(frame, Text) else None
-    return Moment(record.at_us / 1e6, record.way, frame, event)
+    moments: list[Moment] = []
+    for record in records:
+        frame = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
+        if isinstance(frame, Text | Binary | Close | Reset):
+            event = event_in(frame.data) if isinstance(frame, Text) else None
+            moments.append(Moment(record.at_us / 1e6, record.way, frame, event))
+    return Line(opened_us / 1e6, requests[0] if requests else None, response, tuple(moments))
 
 
 def _moment(step: Message | Closed) -> Moment:

@@ -25,7 +25,7 @@ class Header:
     """Where a cassette comes from. What a mock made is never labelled `live`.
 
     `origin`: see Origin. `url`: the service's address, without a query. `dialect`: `xai`, `openai`, a dated name such
-    as `xai@2026-09`, or `unknown`. `model`: the model that the first connection asked for; `session.created` says which
+    as `xai@2026-09`, or `unknown`. `model`: the model that the first connection requested; `session.created` says which
     model answered. `recorded_at`: ISO 8601 in UTC, the instant at which `at_us` is 0. `tool`: what wrote the cassette,
     with its version: `realtape 0.1.0`. `audio`: see Audio.
     """

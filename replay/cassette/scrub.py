@@ -166,37 +166,26 @@ class Scrubber:
             case Close(code, reason):
                 return Close(code, self._text(reason))
             case Request():
-                return self._request(content)
+                self._learn_request(content)
+                path, mark, query = content.target.partition("?")
+                steps = "/".join(self._url_part(step, unquote, quote) for step in path.split("/"))
+                pairs = "&".join(map(self._query_pair, query.split("&")))
+                body, headers = self._body(content.body, content.headers), self._headers(content.headers)
+                return replace(content, target=f"{steps}{mark}{pairs}", headers=headers, body=body)
             case Response():
-                return self._response(content)
+                for name, value in content.headers:
+                    if name.lower() == "set-cookie":
+                        self.learn(value.partition(";")[0].partition("=")[2])
+                for value in _minted(content.body):
+                    self.learn(value)
+                body, headers = self._body(content.body, content.headers), self._headers(content.headers)
+                return replace(content, headers=headers, body=body)
             case StrippedMessage():
                 return self._outline(content)
             case Reset() | Dropped():
                 return content
             case _:
                 assert_never(content)
-
-    def _request(self, request: Request) -> Request:
-        self._learn_request(request)
-        path, mark, query = request.target.partition("?")
-        steps = "/".join(self._url_part(step, unquote, quote) for step in path.split("/"))
-        pairs = "&".join(map(self._query_pair, query.split("&")))
-        return replace(
-            request,
-            target=f"{steps}{mark}{pairs}",
-            headers=self._headers(request.headers),
-            body=self._body(request.body, request.headers),
-        )
-
-    def _response(self, response: Response) -> Response:
-        for name, value in response.headers:
-            if name.lower() == "set-cookie":
-                self.learn(value.partition(";")[0].partition("=")[2])
-        for value in _minted(response.body):
-            self.learn(value)
-        return replace(
-            response, headers=self._headers(response.headers), body=self._body(response.body, response.headers)
-        )
 
     def _learn_request(self, request: Request) -> None:
         for name, value in request.headers:
@@ -288,20 +277,20 @@ class Scrubber:
     def _hits(self, text: str, depth: int) -> Iterator[_Hit]:
         if depth == 0:
             raise _Uncheckable("it is nested too deep to be checked")
-        yield from _by_form(text)
-        yield from self._by_value(text)
-        yield from self._in_base64(text, depth)
-        if text.lstrip()[:1] in ("{", "[", '"') and json_text.is_json(text):
-            yield from self._in_json(text, depth)
-        else:
-            yield from _assigned(text)
-
-    def _by_value(self, text: str) -> Iterator[_Hit]:
+        for kind, literals, form in _FORMS:
+            if any(literal in text for literal in literals):
+                for found in form.finditer(text):
+                    yield _Hit(*found.span(form.groups), kind)
         for known in self._known:
             at = text.find(known)
             while at >= 0:
                 yield _Hit(at, at + len(known), "key")
                 at = text.find(known, at + len(known))
+        yield from self._in_base64(text, depth)
+        if text.lstrip()[:1] in ("{", "[", '"') and json_text.is_json(text):
+            yield from self._in_json(text, depth)
+        else:
+            yield from _assigned(text)
 
     def _in_json(self, text: str, depth: int) -> Iterator[_Hit]:
         for value in json_text.values(text):
@@ -343,13 +332,6 @@ class Scrubber:
 
 
 _MARK = re.compile(r"<scrubbed:([a-z-]+)>")
-
-
-def _by_form(text: str) -> Iterator[_Hit]:
-    for kind, literals, form in _FORMS:
-        if any(literal in text for literal in literals):
-            for found in form.finditer(text):
-                yield _Hit(*found.span(form.groups), kind)
 
 
 def _assigned(text: str) -> Iterator[_Hit]:

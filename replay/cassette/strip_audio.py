@@ -38,7 +38,9 @@ def strip_audio(frame: Text | Binary, encoding: str) -> Text | Binary | Stripped
     for value in json_text.values(text):
         raw = text[value.start : value.end]
         if value.keys[-1:] and value.keys[-1] in names and not value.number and _BASE64.fullmatch(raw):
-            parts += [frame.data[done : value.start], _sound(_decoded(raw), encoding)]
+            plain = raw.replace("\\", "").rstrip("=")
+            data = b64decode(plain[: len(plain) - (len(plain) % 4 == 1)] + "==")
+            parts += [frame.data[done : value.start], _sound(data, encoding)]
             done = value.end
     return StrippedMessage("text", (*parts, frame.data[done:])) if parts else frame
 
@@ -68,11 +70,6 @@ def tone(sound: StrippedAudio) -> bytes:
 
 def _sound(data: bytes, encoding: str) -> StrippedAudio:
     return StrippedAudio(len(data), sha256(data).digest(), encoding, peak(data, encoding))
-
-
-def _decoded(raw: str) -> bytes:
-    plain = raw.replace("\\", "").rstrip("=")
-    return b64decode(plain[: len(plain) - (len(plain) % 4 == 1)] + "==")
 
 
 def peak(data: bytes, encoding: str) -> int:

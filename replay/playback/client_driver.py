@@ -26,6 +26,7 @@ from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event, event_in
+from replay.cassette.json_values import object_at, text_at
 from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Content, Record, Request, Response, Way, public_address
 from replay.diff.compare import Difference, compare
@@ -232,22 +233,19 @@ class _ConnectionDriver:
     async def _read(self) -> None:
         try:
             async for data in self._socket:
-                self._take(data)
+                frame = Text(data.encode()) if isinstance(data, str) else Binary(data)
+                self._crossed("received", frame)
+                event = event_in(frame.data) if isinstance(frame, Text) else None
+                if event is not None:
+                    self._outcome.received.append(event)
+                    self._driver._ids.received(event)
+                    name = _milestone(event)
+                    if name is not None:
+                        self._arrived_s.setdefault(name, []).append(self._loop.time())
+                self._news.set()
         finally:
             self._lost = True
             self._news.set()
-
-    def _take(self, data: str | bytes) -> None:
-        frame = Text(data.encode()) if isinstance(data, str) else Binary(data)
-        self._crossed("received", frame)
-        event = event_in(frame.data) if isinstance(frame, Text) else None
-        if event is not None:
-            self._outcome.received.append(event)
-            self._driver._ids.received(event)
-            name = _milestone(event)
-            if name is not None:
-                self._arrived_s.setdefault(name, []).append(self._loop.time())
-        self._news.set()
 
     def _crossed(self, way: Way, frame: Text | Binary) -> None:
         self._driver._note(self._number, way, frame)
@@ -345,7 +343,9 @@ class _ConnectionDriver:
             self._socket.transport.abort()
             return
         if self._lost:
-            self._driver._note(self._number, "received", _close_received(self._socket))
+            code, reason = self._socket.close_code, self._socket.close_reason
+            received = Reset() if code is None or code == 1006 else Close(code, reason or "")
+            self._driver._note(self._number, "received", received)
             return
         code, reason = (frame.code, frame.reason) if isinstance(frame, Close) else (1000, "")
         if not (code == 1000 or 3000 <= code < 5000 or code in (1001, 1011)):
@@ -412,7 +412,9 @@ def _steps(line: Line, ids: IdMap) -> list[_Send]:
             step.after = tuple({last_sound, *([last_of_turn] if last_of_turn is not None else [])})
         else:
             step.after = tuple(each for each in (last_sound, last_words) if each is not None)
-        step.call_id = _answered_call(moment)
+        item = object_at(moment.event, "item")
+        if moment.type == "conversation.item.create" and item.get("type") == "function_call_output":
+            step.call_id = text_at(item, "call_id") if isinstance(item.get("call_id"), str) else None
         steps.append(step)
         if is_sound:
             last_sound = index
@@ -436,14 +438,6 @@ def _milestone(event: Event) -> str | None:
     return kind if kind in _MILESTONES else None
 
 
-def _answered_call(moment: Moment) -> str | None:
-    match moment.event:
-        case {"type": "conversation.item.create", "item": {"type": "function_call_output", "call_id": str(call_id)}}:
-            return call_id
-        case _:
-            return None
-
-
 def _guessed_query(line: Line) -> list[tuple[str, str]]:
     """The query of a client without a recorded handshake: the model that its session names."""
     for moment in line.moments:
@@ -453,11 +447,6 @@ def _guessed_query(line: Line) -> list[tuple[str, str]]:
             case _:
                 pass
     return []
-
-
-def _close_received(socket: ClientConnection) -> Close | Reset:
-    code, reason = socket.close_code, socket.close_reason
-    return Reset() if code is None or code == 1006 else Close(code, reason or "")
 
 
 def records_into(write: Callable[[Record], None], now_us: Callable[[], int]) -> Note:

@@ -17,7 +17,7 @@ from typing_extensions import Never
 
 from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Close, Outgoing, Reset
-from replay.cassette.json_text import Event
+from replay.cassette.json_values import objects, text_at, value_at
 from replay.cassette.recording import Line, Moment, Recording, message
 from replay.formats import detect
 from replay.playback.matching import ClientIds, SoundClock, field_differences, is_sound
@@ -71,7 +71,8 @@ class Beginning:
         if moment.type == "session.update":
             self.session = self.session or (moment.event or {}).get("session")
         elif not is_sound(moment):
-            self.typed = _typed(moment.event or {}) if not self.sound_ms else None
+            texts = [text_at(part, "text") for part in objects(value_at(moment.event, "item", "content"))]
+            self.typed = ("".join(texts) or None) if not self.sound_ms else None
             self.over = True
 
 
@@ -84,13 +85,6 @@ def beginning(line: Line) -> Beginning:
         elif moment.type == _COMMITTED:
             found.over = True
     return found
-
-
-def _typed(event: Event) -> str | None:
-    item = event.get("item")
-    content = item.get("content") if isinstance(item, dict) else None
-    texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    return "".join(text for text in texts if isinstance(text, str)) or None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,8 +101,8 @@ def distance(recorded: Beginning, live: Beginning) -> Distance:
     """Smaller is nearer. What the client has not sent yet does not count."""
     settings = 0
     if live.session is not None:
-        asked, here = ({"type": "", "session": each.session} for each in (recorded, live))
-        settings = len(field_differences(asked, here, ClientIds(())))
+        theirs, ours = ({"type": "", "session": each.session} for each in (recorded, live))
+        settings = len(field_differences(theirs, ours, ClientIds(())))
     return Distance(settings, round(_between_turns(recorded, live), 2))
 
 
@@ -165,7 +159,8 @@ class Chooser:
             return
         self._live.take(message(data, now))
         self._held.append((data, now))
-        if self._live.over or not self._live.sound_ms or self._live.sound_ms > self._longest_ms:
+        longest_ms = max(candidate.begins.sound_ms for candidate in self._candidates)
+        if self._live.over or not self._live.sound_ms or self._live.sound_ms > longest_ms:
             self._go_on()
 
     def lost(self, now: float) -> None:
@@ -194,25 +189,17 @@ class Chooser:
         self._sent += len(out)
         return out
 
-    @property
-    def _longest_ms(self) -> float:
-        return max(candidate.begins.sound_ms for candidate in self._candidates)
-
     def _go_on(self) -> None:
         """Pass on what was held back, to the recording that is nearest by now."""
         near = nearest([candidate.begins for candidate in self._candidates], self._live)
         if self._at not in near:
-            self._switch(near[0])
+            self._at, self.player = near[0], self._candidates[near[0]].player()
+            for data, now in self._taken:
+                self.player.receive(data, now)
+            self.player.skip(self._sent)  # the client has these frames already
         for data, now in self._held:
             self.player.receive(data, now)
         self._taken, self._held = [*self._taken, *self._held], []
         if self._live.over or self._live.sound_ms:
             self._decided = True
             self._chosen(self.player.name, [self._candidates[at].name for at in near if at != self._at])
-
-    def _switch(self, at: int) -> None:
-        """Continue with another recording. Frames that were sent already are not sent again."""
-        self._at, self.player = at, self._candidates[at].player()
-        for data, now in self._taken:
-            self.player.receive(data, now)
-        self.player.skip(self._sent)

@@ -52,15 +52,11 @@ class FieldDifference:
     def __str__(self) -> str:
         expected, received = self.expected, self.received
         if isinstance(expected, str) and isinstance(received, str):
-            expected, received = _from_where_they_differ(expected, received)
+            pairs = zip(expected, received, strict=False)
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) - _SHOWN // 3
+            if shared >= _SHOWN // 3:  # leave out most of a long common beginning
+                expected, received = f"...{expected[shared:]}", f"...{received[shared:]}"
         return f"{self.path}: expected {_shown(expected)}, got {_shown(received)}"
-
-
-def _from_where_they_differ(one: str, other: str) -> tuple[str, str]:
-    """Two texts without most of a long common beginning."""
-    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
-    shared = max(0, alike - _SHOWN // 3)
-    return (one, other) if shared < _SHOWN // 3 else (f"...{one[shared:]}", f"...{other[shared:]}")
 
 
 def _shown(value: object) -> str:
@@ -159,19 +155,16 @@ class SoundClock:
     def take(self, message: Moment) -> None:
         """Count a client's message. A `session.update` may change the format."""
         if message.type == "session.update":
-            self._configure(message.event or {})
+            session = value_at(message.event, "session")
+            form = value_at(session, "audio", "input", "format") or value_at(session, "input_audio_format")
+            if form is None:
+                return
+            kind = str(value_at(form, "type") or form).lower()
+            rate = value_at(form, "rate")
+            self._opus = kind == "audio/opus"
+            self._bytes_per_s = _BYTES_PER_S.get(kind, 2 * rate if isinstance(rate, int) and rate > 0 else 48_000)
         elif is_sound(message):
             self.ms += packet_ms(_head(message)) if self._opus else _sound_bytes(message) * 1000 / self._bytes_per_s
-
-    def _configure(self, event: Event) -> None:
-        session = event.get("session")
-        form = value_at(session, "audio", "input", "format") or value_at(session, "input_audio_format")
-        if form is None:
-            return
-        kind = str(value_at(form, "type") or form).lower()
-        rate = value_at(form, "rate")
-        self._opus = kind == "audio/opus"
-        self._bytes_per_s = _BYTES_PER_S.get(kind, 2 * rate if isinstance(rate, int) and rate > 0 else 48_000)
 
 
 def _sound_bytes(message: Moment) -> int:

@@ -70,7 +70,10 @@ def track(line: Line) -> Track:
     for moment in line.moments:
         if moment.way == "received":
             wait_s = max(0.0, moment.at_s - last_s)
-            cues.append(Cue(_sendable(moment.frame), moment.type, len(wanted), clock.ms, wait_s))
+            frame = moment.frame
+            if isinstance(frame, Close) and frame.code in _UNSENDABLE:
+                frame = Reset()
+            cues.append(Cue(frame, moment.type, len(wanted), clock.ms, wait_s))
             service_ids |= {value for _, value in ids_in(moment.event)} - client_ids
             continue
         if isinstance(moment.frame, Close | Reset):
@@ -81,10 +84,6 @@ def track(line: Line) -> Track:
             wanted.append(Wanted(moment, clock.ms))
         clock.take(moment)
     return Track(tuple(cues), tuple(wanted), frozenset(service_ids))
-
-
-def _sendable(frame: Frame) -> Frame:
-    return Reset() if isinstance(frame, Close) and frame.code in _UNSENDABLE else frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +223,13 @@ class Player:
         """How it went so far. `allowed`: types of server events that may be left over."""
         unsent = Counter(cue.type for cue in self._track.cues[self._sent :] if cue.type not in allowed)
         unmet = Counter(wanted.message.type for wanted in self._track.wanted[self._matched :])
-        return Report(tuple(self.mismatches), unsent, unmet, self._waiting_for())
-
-    def _waiting_for(self) -> str:
-        if self._armed == len(self._track.cues):
-            return ""
-        cue = self._track.cues[self._armed]
-        if cue.messages > self._matched:
-            return self._expected()
-        return f"{cue.sound_ms - self._clock.ms:.0f} ms more of audio, to send {cue.type}"
+        waiting = ""
+        if self._armed < len(self._track.cues):
+            cue = self._track.cues[self._armed]
+            waiting = f"{cue.sound_ms - self._clock.ms:.0f} ms more of audio, to send {cue.type}"
+            if cue.messages > self._matched:
+                waiting = self._expected()
+        return Report(tuple(self.mismatches), unsent, unmet, waiting)
 
     def _arm(self, now: float) -> None:
         """Set the time of each frame whose conditions are met."""
@@ -257,7 +254,12 @@ class Player:
         wanted = self._track.wanted[self._matched] if self._matched < len(self._track.wanted) else None
         problem = self._problem(wanted, received)
         if problem is not None:
-            self._report(received, problem, now)
+            text = str(problem) if problem.path else "no such message was recorded here"
+            nearest = self._nearest(received)
+            mismatch = Mismatch(now, self._expected(), received.type, problem.path, text, nearest)
+            if len(self.mismatches) < MOST_MISMATCHES:
+                self.mismatches.append(mismatch)
+            self._out += [Outgoing(now, frame) for frame in self._make_error(mismatch)]
             return
         assert wanted is not None
         if wanted.message.event is not None and received.event is not None:
@@ -280,13 +282,6 @@ class Player:
         if received.type == _ENDS_TURN and wanted.sound_ms > self._clock.ms + TOLERANCE_MS:
             return FieldDifference("audio", f"{wanted.sound_ms:.0f} ms by then", f"{self._clock.ms:.0f} ms")
         return None
-
-    def _report(self, received: Moment, problem: FieldDifference, now: float) -> None:
-        text = str(problem) if problem.path else "no such message was recorded here"
-        mismatch = Mismatch(now, self._expected(), received.type, problem.path, text, self._nearest(received))
-        if len(self.mismatches) < MOST_MISMATCHES:
-            self.mismatches.append(mismatch)
-        self._out += [Outgoing(now, frame) for frame in self._make_error(mismatch)]
 
     def _expected(self) -> str:
         if self._matched == len(self._track.wanted):

@@ -101,10 +101,17 @@ class RelayedCall:
                 case WSMsgType.BINARY:
                     await self._send_up(at_us, message.data, Binary)
                 case WSMsgType.CLOSE:
-                    await self._client_closed(at_us, message.data or 1005, message.extra or "")
+                    code, reason = message.data or 1005, message.extra or ""
+                    if self._hanging_up is None:
+                        self._note(at_us, "sent", Close(code, reason))
+                    self._closing = True
+                    await self._close_upstream(code, reason)
                     return
-                case _:
-                    self._client_lost(at_us)
+                case _:  # lost
+                    if not self._closing:
+                        self._closing = True
+                        self._note(at_us, "sent", Reset())
+                        self._upstream.transport.abort()
                     return
 
     async def _send_up(self, at_us: int, data: str | bytes, kind: type[Text] | type[Binary]) -> None:
@@ -132,18 +139,6 @@ class RelayedCall:
         self._note(at_us, way, frame)
         self._recorder.check_spending()
 
-    async def _client_closed(self, at_us: int, code: int, reason: str) -> None:
-        if self._hanging_up is None:
-            self._note(at_us, "sent", Close(code, reason))
-        self._closing = True
-        await self._close_upstream(code, reason)
-
-    def _client_lost(self, at_us: int) -> None:
-        if not self._closing:
-            self._closing = True
-            self._note(at_us, "sent", Reset())
-            self._upstream.transport.abort()
-
     def _upstream_closed(self, over: ConnectionClosed) -> None:
         if self._hanging_up is not None:
             return
@@ -158,9 +153,10 @@ class RelayedCall:
         self._client.abort()
 
     def _close_client(self, code: int, reason: str) -> None:
-        """Bypasses the library, which cannot send a close frame without a code."""
+        """Write a close frame (RFC 6455, section 5.5.1). The library cannot leave out the code (1005)."""
         if not self._client.is_closing():
-            self._client.write(_closing(code, reason))
+            payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()[:123]
+            self._client.write(bytes((0x88, len(payload))) + payload)
             self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._client.abort)
 
     async def _close_upstream(self, code: int, reason: str) -> None:
@@ -171,9 +167,3 @@ class RelayedCall:
 
     def _note(self, at_us: int, way: Way, content: Content) -> None:
         self._recorder.note(at_us, self._connection, way, content, self._meter.encoding(way))
-
-
-def _closing(code: int, reason: str) -> bytes:
-    """A close frame from a server (RFC 6455, section 5.5.1). 1005 stands for no code."""
-    payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()[:123]
-    return bytes((0x88, len(payload))) + payload

@@ -125,7 +125,13 @@ class Relay:
         app.router.add_route("*", PATH + "{rest:(/.*)?}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.25)  # a query may hold a key
         await self._runner.setup()
-        self._http = _plain_session()
+        self._http = aiohttp.ClientSession(  # it adds no headers and keeps no cookies
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            timeout=aiohttp.ClientTimeout(total=OPEN_TIMEOUT_S),
+            trust_env=True,
+        )
         try:
             await web.TCPSite(self._runner, host, port).start()
         except OSError:
@@ -183,36 +189,30 @@ class Relay:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.limit is not None:
             return web.json_response({"error": self.limit}, status=429)
-        connection = self._open(request)
+        if not self.connections:
+            self._begin(request.query.get("model"))
+        connection = self.connections
+        self.connections += 1
         if "websocket" in request.headers.get(hdrs.UPGRADE, "").lower():
             return await self._relay_call(request, connection)
         return await self._relay_http(request, connection)
-
-    def _open(self, request: web.Request) -> int:
-        if not self.connections:
-            self._begin(request.query.get("model"))
-        self.connections += 1
-        return self.connections - 1
 
     def _begin(self, model: str | None) -> None:
         self._opened_s = self._loop.time()
         settings = self.settings
         if settings.out is not None:
-            failed = self._failed_from_thread
-            secrets = (*settings.secrets, *settings.keys.values())
+            origin = self.upstream.lowered(settings.origin)
+            at = settings.recorded_at.isoformat(timespec="seconds")
             self._writer = BackgroundWriter(
-                settings.out, self._header(model), overwrite=settings.overwrite, secrets=secrets, failed=failed
+                settings.out,
+                Header(origin, self.upstream.url, self.upstream.dialect, model, at, settings.tool, settings.audio),
+                overwrite=settings.overwrite,
+                secrets=(*settings.secrets, *settings.keys.values()),
+                failed=self._failed_from_thread,
             )
         if settings.max_seconds is not None:
             limit = f"realtape: the limit of {settings.max_seconds:g} s is reached"
             self._timer = self._loop.call_later(settings.max_seconds, self.end_calls, limit)
-
-    def _header(self, model: str | None) -> Header:
-        origin = self.upstream.lowered(self.settings.origin)
-        at = self.settings.recorded_at.isoformat(timespec="seconds")
-        return Header(
-            origin, self.upstream.url, self.upstream.dialect, model, at, self.settings.tool, self.settings.audio
-        )
 
     def _failed_from_thread(self, reason: str) -> None:
         def failed() -> None:
@@ -353,17 +353,6 @@ def _prices(upstream: Upstream, settings: Settings) -> PriceTable | None:
         raise ValueError(
             f"no prices are known for {upstream.url} ({upstream.dialect}); limit the recording by seconds"
         ) from problem
-
-
-def _plain_session() -> aiohttp.ClientSession:
-    """An HTTP client that adds no headers and keeps no cookies."""
-    return aiohttp.ClientSession(
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        timeout=aiohttp.ClientTimeout(total=OPEN_TIMEOUT_S),
-        trust_env=True,
-    )
 
 
 def _pairs(headers: Mapping[str, str]) -> Headers:

@@ -29,7 +29,7 @@ class Upstream:
     dialect: str = "unknown"
     origin: Origin = "mock"
     unreachable: str | None = None
-    """Why the address could not be asked which service it is, or None."""
+    """Why the address did not report its dialect, or None."""
 
     @classmethod
     async def find(cls, url: str) -> Upstream:
@@ -39,8 +39,12 @@ class Upstream:
             return cls(url, "xai" if (urlsplit(url).hostname or "").endswith("x.ai") else "openai", origin)
         try:
             return cls(url, await _mock_dialect(url), origin)
-        except (aiohttp.ClientConnectionError, OSError, asyncio.TimeoutError) as problem:
-            return cls(url, "unknown", origin, _reason(problem))
+        except aiohttp.ClientConnectorError as problem:
+            return cls(url, "unknown", origin, problem.os_error.strerror or str(problem.os_error))
+        except asyncio.TimeoutError:
+            return cls(url, "unknown", origin, f"no answer within {PROBE_TIMEOUT_S:g} s")
+        except (aiohttp.ClientConnectionError, OSError) as problem:
+            return cls(url, "unknown", origin, str(problem) or type(problem).__name__)
 
     def target(self, raw_path: str) -> str:
         """The WebSocket address for a request to the proxy, whose path begins with PATH. Keeps the client's path and
@@ -78,13 +82,3 @@ async def _mock_dialect(url: str) -> str:
             if isinstance(health, dict) and health.get("status") == "ok" and isinstance(health.get("dialect"), str):
                 return str(health["dialect"])[:64]
     return "unknown"
-
-
-def _reason(problem: BaseException) -> str:
-    match problem:
-        case aiohttp.ClientConnectorError():
-            return problem.os_error.strerror or str(problem.os_error)
-        case asyncio.TimeoutError():
-            return f"no answer within {PROBE_TIMEOUT_S:g} s"
-        case _:
-            return str(problem) or type(problem).__name__

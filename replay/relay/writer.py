@@ -101,15 +101,12 @@ class BackgroundWriter:
                         writer.end(at_us)
                     return
                 case record, encoding:
-                    writer.write(replace(record, content=self._fit(record.content, encoding)))
+                    content = self._scrubber.clean(record.content)
+                    if self._header.audio == "outline" and isinstance(content, Text | Binary):
+                        content = strip_audio(content, encoding)
+                    writer.write(replace(record, content=content))
                     self._taken += 1
                     self._taken_bytes += _weight(record.content)
-
-    def _fit(self, content: Content, encoding: str) -> Content:
-        clean = self._scrubber.clean(content)
-        if self._header.audio == "outline" and isinstance(clean, Text | Binary):
-            return strip_audio(clean, encoding)
-        return clean
 
 
 def _weight(content: Content) -> int:

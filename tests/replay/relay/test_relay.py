@@ -29,6 +29,7 @@ from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
     Content,
     Dropped,
+    Header,
     Record,
     Request,
     Response,
@@ -387,11 +388,8 @@ def test_the_call_goes_on_when_the_disk_is_full(tmp_path: Path, monkeypatch: pyt
 def test_a_disk_that_does_not_keep_up_ends_the_recording_not_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("replay.relay.writer.QUEUE_RECORDS", 2)
     reasons: list[str] = []
-    header = Settings(out=tmp_path / "a.tape", recorded_at=AT, tool="t")
-    relay = Relay(Upstream("ws://x/v1/realtime"), header)
-    writer = BackgroundWriter(
-        tmp_path / "a.tape", relay._header(None), overwrite=False, secrets=(), failed=reasons.append
-    )
+    header = Header("mock", "ws://x/v1/realtime", "unknown", None, AT.isoformat(timespec="seconds"), "t", "keep")
+    writer = BackgroundWriter(tmp_path / "a.tape", header, overwrite=False, secrets=(), failed=reasons.append)
     for _ in range(10_000):
         writer.put(Record(0, 0, "sent", Text(b'{"a":"' + b"x" * 5000 + b'"}')), "pcm")
     writer.finish(1)
