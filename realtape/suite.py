@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
@@ -31,7 +31,7 @@ from replay.billing.bill import bill
 from replay.cassette.file import CannotRecord, Cassette
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Recording
-from replay.cassette.records import Content, Record, Request, Response
+from replay.cassette.records import Record, Request, Response
 from replay.cassette.strip_audio import strip_audio
 from replay.cli.usage import Unusable
 from replay.formats.tape import Tape, write
@@ -50,12 +50,8 @@ PORTABLE_HEADERS = frozenset(
 GOODBYE = "No, thank you. Goodbye."
 
 
-def _open_clinic() -> Clinic:
-    return Clinic(DAY)
-
-
-def _full_on_the_sixth() -> Clinic:
-    clinic = Clinic(DAY)
+def _full_on_the_sixth(today: date) -> Clinic:
+    clinic = Clinic(today)
     day = date(2026, 7, 6)
     for start in clinic.free("dental cleaning", day):
         clinic.book("dental cleaning", day, start, "Somebody Else")
@@ -68,7 +64,7 @@ class ScriptedCall:
 
     name: str
     turns: tuple[str, ...]
-    clinic: Callable[[], Clinic] = _open_clinic
+    clinic: Callable[[date], Clinic] = Clinic
     failing_tools: tuple[str, ...] = ()
     drop_after: int | None = None
     """The number of turns after which the connection is lost and resumed; None: never."""
@@ -187,7 +183,7 @@ async def _recorded(
 
 async def _converse(scripted: ScriptedCall, port: int, key: str, on: date) -> None:
     """The agent's call, over a connection that can be cut."""
-    assistant = clinic_assistant(scripted.clinic())
+    assistant = clinic_assistant(scripted.clinic(DAY))
     assistant = replace(assistant, tools=assistant.tools.failing(scripted.failing_tools))
     async with cuttable_proxy(port) as (proxy_port, cut):
         config = Config(f"ws://127.0.0.1:{proxy_port}{PATH}", f"http://127.0.0.1:{proxy_port}/v1", key)
@@ -232,24 +228,16 @@ async def cuttable_proxy(port: int) -> AsyncIterator[tuple[int, Callable[[], Non
 def _reproducible(part: Path) -> Tape:
     """The cassette as it is kept: the service's audio as an outline, a mock's handshakes with portable headers."""
     with Cassette.open(part) as cassette:
-        header = replace(cassette.header, audio="outline")
-        records = tuple(_outlined(cassette))
-        end_us = cassette.last_us
-    if header.origin != "live":
-        header = replace(header, url=MOCK_URL, tool="realtape record-suite")  # without its version
-        records = tuple(replace(record, content=_portable(record.content)) for record in records)
-    return Tape(header, records, end_us)
-
-
-def _outlined(cassette: Cassette) -> Iterator[Record]:
-    for record in cassette:
-        if record.way == "received" and isinstance(record.content, Text | Binary):
-            record = replace(record, content=strip_audio(record.content, "pcm"))
-        yield record
-
-
-def _portable(content: Content) -> Content:
-    """A handshake with portable headers only; other content unchanged."""
-    if not isinstance(content, Request | Response):
-        return content
-    return replace(content, headers=tuple(pair for pair in content.headers if pair[0].lower() in PORTABLE_HEADERS))
+        header, end_us = replace(cassette.header, audio="outline"), cassette.last_us
+        if header.origin != "live":
+            header = replace(header, url=MOCK_URL, tool="realtape record-suite")  # without its version
+        records: list[Record] = []
+        for record in cassette:
+            content = record.content
+            if record.way == "received" and isinstance(content, Text | Binary):
+                content = strip_audio(content, "pcm")
+            elif header.origin != "live" and isinstance(content, Request | Response):
+                kept = tuple(pair for pair in content.headers if pair[0].lower() in PORTABLE_HEADERS)
+                content = replace(content, headers=kept)
+            records.append(replace(record, content=content))
+    return Tape(header, tuple(records), end_us)

@@ -170,16 +170,13 @@ def _score(stretch: Features, clip: Features) -> float:
 
 def _offset(stretch: Features, clip: Features) -> int:
     """Where in the stretch the clip begins, in hops: the peak of the cross-correlation. Negative: before it."""
-    length = _fast_length(stretch.shape[1] + clip.shape[1])
+    least = stretch.shape[1] + clip.shape[1]
+    length = 1 << (least - 1).bit_length()  # a power of two, or three quarters of one: fast to transform
+    if length * 3 // 4 >= least:
+        length = length * 3 // 4
     spectra = np.fft.rfft(stretch, length) * np.fft.rfft(clip, length).conj()
     peak = int(np.argmax(np.fft.irfft(spectra.sum(axis=0), length)))
     return peak if peak < stretch.shape[1] else peak - length
-
-
-def _fast_length(least: int) -> int:
-    """The next 2ⁿ or 3 · 2ⁿ."""
-    power = 1 << (least - 1).bit_length()
-    return power * 3 // 4 if power * 3 // 4 >= least else power
 
 
 def _similarity(stretch: Features, laid: Features) -> float:
@@ -191,8 +188,8 @@ def _similarity(stretch: Features, laid: Features) -> float:
         return 0.0
     louder = sqrt(inside / theirs.sum())
     window = min(WINDOW, len(ours))
-    alike, energy = (
+    common, energy = (
         _running(np.concatenate([[0.0], sums]), window) for sums in (2 * louder * both, ours + louder**2 * theirs)
     )
     evenness = EVENNESS * 2 * inside / np.count_nonzero(theirs) * window
-    return max(0.0, float(((alike + evenness) / (energy + evenness)).min()))
+    return max(0.0, float(((common + evenness) / (energy + evenness)).min()))

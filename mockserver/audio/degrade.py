@@ -141,16 +141,13 @@ def _telephoned(samples: Samples, rate: int) -> Samples:
     narrow = resample(samples, rate, TELEPHONE.rate)
     if not len(narrow):
         return np.zeros_like(samples)
-    passed = np.convolve(narrow.astype(np.float64), _voice_band(), "same")[: len(narrow)]
-    sent = encode(np.rint(passed).clip(-FULL_SCALE - 1, FULL_SCALE).astype(np.int16), TELEPHONE)
-    return _as_long_as(len(samples), resample(decode(sent, TELEPHONE), TELEPHONE.rate, rate))
-
-
-def _voice_band() -> Floats:
-    """A linear-phase filter at 8 kHz: the difference of two low passes (windowed sinc)."""
+    # A linear-phase filter at 8 kHz: the difference of two low passes (windowed sinc).
     at = np.arange(TAPS) - TAPS // 2
     low, high = (2 * hz / TELEPHONE.rate * np.sinc(2 * hz / TELEPHONE.rate * at) for hz in PASSED_HZ)
-    return np.asarray((high - low) * np.hamming(TAPS), np.float64)
+    voice_band = np.asarray((high - low) * np.hamming(TAPS), np.float64)
+    passed = np.convolve(narrow.astype(np.float64), voice_band, "same")[: len(narrow)]
+    sent = encode(np.rint(passed).clip(-FULL_SCALE - 1, FULL_SCALE).astype(np.int16), TELEPHONE)
+    return _as_long_as(len(samples), resample(decode(sent, TELEPHONE), TELEPHONE.rate, rate))
 
 
 def _with_losses(samples: Samples, rate: int, share: float, rng: np.random.Generator) -> Samples:

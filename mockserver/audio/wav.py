@@ -26,10 +26,17 @@ def read_wav(source: str | os.PathLike[str] | bytes) -> tuple[Samples, int]:
 
     Raises ValueError, saying what to do, for anything else; OSError when the file cannot be read.
     """
-    name = "WAV data" if isinstance(source, bytes) else os.fspath(source)
-    data = source if isinstance(source, bytes) else _bounded_read(Path(source))
+    if isinstance(source, bytes):
+        name, data = "WAV data", source
+    else:
+        name, path = os.fspath(source), Path(source)
+        if (size := path.stat().st_size) > LARGEST_WAV_BYTES:
+            raise ValueError(f"{path}: {size} bytes is more than {LARGEST_WAV_BYTES}; split it into shorter files")
+        data = path.read_bytes()
     try:
-        if _format_tag(data) == EXTENSIBLE:  # the standard library reads it from Python 3.12 on only
+        tag_at = data.find(b"fmt ", 12) + 8
+        # The standard library reads it from Python 3.12 on only.
+        if tag_at >= 8 and int.from_bytes(data[tag_at : tag_at + 2], "little") == EXTENSIBLE:
             raise wave.Error("WAVE_FORMAT_EXTENSIBLE is not read")
         with wave.open(io.BytesIO(data), "rb") as wav:
             params, frames = wav.getparams(), wav.readframes(wav.getnframes())
@@ -37,28 +44,14 @@ def read_wav(source: str | os.PathLike[str] | bytes) -> tuple[Samples, int]:
         what = str(problem) or "the header is cut off"
         advice = "save it as 16-bit PCM WAV, for example: ffmpeg -i in -c:a pcm_s16le -bitexact out.wav"
         raise ValueError(f"{name}: {what}; {advice}") from None
-    _check_whole(name, data, params.nframes * params.nchannels * params.sampwidth, len(frames))
+    size_at, promised = data.find(b"data", 12) + 4, params.nframes * params.nchannels * params.sampwidth
+    streamed = int.from_bytes(data[size_at : size_at + 4], "little") in SIZES_OF_STREAMED_WAV
+    if promised != len(frames) and not streamed:
+        cut = f"{name}: cut off after {len(frames)} of the {promised} bytes of sound in its header; copy it again"
+        raise ValueError(cut)
     if params.framerate < 1:
         raise ValueError(f"{name}: the header says {params.framerate} Hz; save it again with its true rate")
     return _mono(_to_int16(frames, params.sampwidth, name), params.nchannels), params.framerate
-
-
-def _bounded_read(path: Path) -> bytes:
-    if (size := path.stat().st_size) > LARGEST_WAV_BYTES:
-        raise ValueError(f"{path}: {size} bytes is more than {LARGEST_WAV_BYTES}; split it into shorter files")
-    return path.read_bytes()
-
-
-def _format_tag(data: bytes) -> int | None:
-    at = data.find(b"fmt ", 12)
-    return int.from_bytes(data[at + 8 : at + 10], "little") if at >= 0 else None
-
-
-def _check_whole(name: str, data: bytes, promised: int, found: int) -> None:
-    at = data.find(b"data", 12)
-    if promised == found or int.from_bytes(data[at + 4 : at + 8], "little") in SIZES_OF_STREAMED_WAV:
-        return
-    raise ValueError(f"{name}: cut off after {found} of the {promised} bytes of sound in its header; copy it again")
 
 
 def _to_int16(frames: bytes, width: int, name: str) -> Samples:

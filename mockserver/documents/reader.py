@@ -126,22 +126,24 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise self._error(event, _TOO_DEEP)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
+            if event.anchor not in self._anchors:
+                raise self._error(event, f"the alias *{event.anchor} has no finished anchor before it")
+            data, size = self._anchors[event.anchor]
+            self._count(event, size)
+            return data
         if event.tag is not None:
             raise self._error(event, f"the tag {event.tag!r} is not used here; for a text, put quotes around it")
         before = self._values
         self._count(event, 1)
-        data = self._build(event, events, depth + 1)
+        if isinstance(event, yaml.SequenceStartEvent):
+            data = self._sequence(events, depth + 1)
+        elif isinstance(event, yaml.MappingStartEvent):
+            data = self._mapping(events, depth + 1)
+        else:
+            data = _plain(event.value) if event.implicit[0] else event.value
         if event.anchor:
             self._anchors[event.anchor] = (data, self._values - before)
         return data
-
-    def _build(self, event: Any, events: Iterator[Any], depth: int) -> object:
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._sequence(events, depth)
-        if isinstance(event, yaml.MappingStartEvent):
-            return self._mapping(events, depth)
-        return _plain(event.value) if event.implicit[0] else event.value
 
     def _sequence(self, events: Iterator[Any], depth: int) -> list[object]:
         data: list[object] = []
@@ -160,13 +162,6 @@ class _Reader:
                 raise self._error(event, f"the key {key!r} is given twice, first in line {self.lines[id(data), key]}")
             self.lines[id(data), key] = _line(event)
             data[key] = self._value(next(events), events, depth)
-        return data
-
-    def _alias(self, event: Any) -> object:
-        if event.anchor not in self._anchors:
-            raise self._error(event, f"the alias *{event.anchor} has no finished anchor before it")
-        data, size = self._anchors[event.anchor]
-        self._count(event, size)
         return data
 
     def _count(self, event: Any, more: int) -> None:

@@ -49,7 +49,10 @@ def check(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as bad:
-        errors = [(_keys(error), error) for error in bad.errors(include_url=False)]
+        errors: list[tuple[Keys, ErrorDetails]] = []
+        for error in bad.errors(include_url=False):
+            key = error.get("ctx", {}).get("key")
+            errors.append((error["loc"] if key is None else (*error["loc"], key), error))
     keys, error = min(errors, key=lambda pair: document.walk(pair[0])[1])
     raise DocumentError(f"{document.where(keys)}: {explain(error)}")
 
@@ -57,11 +60,6 @@ def check(document: Document, model: type[Model]) -> Model:
 def refusal(message: str, key: str | None = None) -> PydanticCustomError:
     """The error that a model's own validator raises; `key` is the key of the mapping that it is about."""
     return PydanticCustomError("refused", "{message}", {"message": message, "key": key})
-
-
-def _keys(error: ErrorDetails) -> Keys:
-    key = error.get("ctx", {}).get("key")
-    return error["loc"] if key is None else (*error["loc"], key)
 
 
 def explain(error: ErrorDetails) -> str:

@@ -177,13 +177,8 @@ class Conversation:
             self._last = item.id
             return
         item.previous = None if after == "root" else after
-        self._insert(item)
-
-    def _insert(self, item: Item) -> None:
-        """Rebuild the order with `item` behind its predecessor; takes linear time."""
-        order = list(self._items.values())
-        at = 0 if item.previous is None else list(self._items).index(item.previous) + 1
-        order.insert(at, item)
+        order = list(self._items.values())  # rebuilding the order takes linear time
+        order.insert(0 if item.previous is None else list(self._items).index(item.previous) + 1, item)
         self._items = {each.id: each for each in order}
         self._last = order[-1].id
 

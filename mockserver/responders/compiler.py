@@ -93,7 +93,11 @@ class CompiledScenario:
         self.in_sequence = root == "sequence"
         self.captures = kinds(captures, ("captures",), where)
         """Kinds by name: the values that are read from every turn."""
-        self.today = _today(today, where) if isinstance(today, str) else today
+        self.today = pattern(today, where(("today",))) if isinstance(today, str) else today
+        if isinstance(self.today, re.Pattern) and self.today.groups < 1:
+            raise ScenarioError(
+                f"{where(('today',))}: expected a pattern with the date in a group, such as (\\d{{4}}-\\d\\d-\\d\\d)"
+            )
         for i, rule in enumerate(rules):
             if not isinstance(rule, Rule):
                 raise ScenarioError(f"{where((root, i))}: expected a Rule, got {_name(rule)}")
@@ -109,15 +113,6 @@ class CompiledScenario:
         self.tried = tuple(sorted(self.rules, key=lambda prepared: not prepared.answers_event))
         """In the order of trying: a catch-all rule cannot match a tool result or silence before the rule for it."""
         self.heard = tuple(rule.heard for rule in rules if rule.heard is not None)
-
-
-def _today(text: str, where: Where) -> re.Pattern[str]:
-    found = pattern(text, where(("today",)))
-    if found.groups < 1:
-        raise ScenarioError(
-            f"{where(('today',))}: expected a pattern with the date in a group, such as (\\d{{4}}-\\d\\d-\\d\\d)"
-        )
-    return found
 
 
 def _prepare(

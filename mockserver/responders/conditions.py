@@ -113,8 +113,9 @@ class Condition:
             return False
         if self.instructions is not None and self.instructions.search(turn.instructions) is None:
             return False
-        if any(not _is_known(scene.memory, name, value) for name, value in self.known.items()):
-            return False
+        for name, value in self.known.items():
+            if name not in scene.memory or (value is not ANYTHING and scene.memory[name] != value):
+                return False
         if any(scene.captured(kind) is None for kind in self.captures.values()):
             return False
         if self.unless is not None and self.unless.holds(scene):
@@ -242,10 +243,6 @@ def _known(
             place = where((*keys, name if isinstance(given, Mapping) else i))
             raise ScenarioError(f"{place}: nothing remembers {name!r}; {there}")
     return wanted
-
-
-def _is_known(memory: Mapping[str, object], name: str, value: object) -> bool:
-    return name in memory and (value is ANYTHING or memory[name] == value)
 
 
 def _failed(wanted: re.Pattern[str] | bool, result: object) -> bool:

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from mockserver.audio.codecs import audio_format, decoder_for, resample
-from mockserver.audio.formats import Samples
 from mockserver.protocol.pacing import RATE
 from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Step, Turn
-from replay.cassette.content import Called, Failed, Format, Paused, Piece, RecordedConversation, Spoken
+from replay.cassette.content import Called, Failed, Paused, Piece, RecordedConversation, Spoken
 from replay.cassette.content import ResponseStep as Recorded
 
 NO_FURTHER_RESPONSE = "The recording has no further answer."
@@ -66,12 +65,17 @@ def _steps(recorded: Sequence[Recorded]) -> Iterator[Step]:
 
 
 def _segments(spoken: Spoken) -> tuple[Segment, ...]:
-    """The recorded audio; empty if some of it is missing, so that the text is synthesized."""
+    """The recorded audio at 24 kHz; empty if some of it is missing, so that the text is synthesized."""
     pieces = _joined(spoken.pieces) if spoken.whole else []
-    sounds = list(_decoded(pieces, spoken.format))
+    known = audio_format(spoken.format.type, spoken.format.rate)
+    if known.kind == "static":  # it cannot be decoded
+        return ()
+    decoder = decoder_for(known)
+    encoded = (np.concatenate([decoder.push(data) for data in piece.sound]) for piece in pieces)
+    sounds = [resample(sound, known.rate, RATE) for sound in encoded]
     if not all(map(len, sounds)):
         return ()
-    return tuple(Segment(piece.text, sound) for piece, sound in zip(pieces, sounds, strict=False))
+    return tuple(Segment(piece.text, sound) for piece, sound in zip(pieces, sounds, strict=True))
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Piece]:
@@ -83,14 +87,3 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
         else:
             joined.append(Piece(piece.text, list(piece.sound)))
     return joined if joined and joined[0].sound else []
-
-
-def _decoded(pieces: Sequence[Piece], form: Format) -> Iterator[Samples]:
-    """Each piece at 24 kHz; nothing if the audio format cannot be decoded."""
-    known = audio_format(form.type, form.rate)
-    if known.kind == "static":
-        return
-    decoder = decoder_for(known)
-    for piece in pieces:
-        sound = np.concatenate([decoder.push(data) for data in piece.sound])
-        yield resample(sound, known.rate, RATE)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from mockserver.audio.wav import read_wav
-from mockserver.documents.reader import Document, DocumentError, Keys, Where, dotted, read_document, read_text
+from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
 from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
 from mockserver.responders.compiler import CompiledScenario, Rule
@@ -103,7 +103,14 @@ class Scenario:
             file = check(document, _File)
         except DocumentError as bad:
             raise ScenarioError(str(bad)) from None
-        _find_audio(document, file, Path(base))
+        for keys, audio in _audio(file):
+            path = Path(base) / audio
+            if not os.path.isfile(path):
+                raise ScenarioError(f"{document.where(keys)}: there is no file {str(path)!r}")
+            try:
+                read_wav(path)
+            except (OSError, ValueError) as problem:
+                raise ScenarioError(f"{document.where(keys)}: {problem}") from problem
         return file.scenario(document.where, Path(base))
 
 
@@ -315,16 +322,6 @@ class _File(Section):
             hearing=self.hearing,
             where=where,
         )
-
-
-def _find_audio(document: Document, file: _File, base: Path) -> None:
-    for keys, audio in _audio(file):
-        if not os.path.isfile(base / audio):
-            raise ScenarioError(f"{document.where(keys)}: there is no file {str(base / audio)!r}")
-        try:
-            read_wav(base / audio)
-        except (OSError, ValueError) as problem:
-            raise ScenarioError(f"{document.where(keys)}: {problem}") from problem
 
 
 def _audio(file: _File) -> Iterator[tuple[Keys, str]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Result, Say, Step, Turn
+from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Say, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
 from mockserver.responders.conditions import Scene
 from mockserver.responders.templates import TemplateError, filled
@@ -32,17 +32,17 @@ class ScenarioUsage:
     def unserved(self) -> list[str]:
         """The places of the rules that have not answered yet; not of a last one that answers anything: it is there for
         what should not happen."""
-        return [each.place for each in self._script.rules if not self.uses[each.index] and not self._spare(each)]
+        unused = [each for each in self._script.rules if not self.uses[each.index]]
+        if unused and not self._script.in_sequence and 0 < unused[-1].index == len(self._script.rules) - 1:
+            when = unused[-1].rule.when
+            if when is None or when.always:
+                unused.pop()
+        return [each.place for each in unused]
 
     def unused(self) -> list[str]:
         """Rules that have not answered, and turns that no rule answered, a line each."""
         verb = "was never reached" if self._script.in_sequence else "never answered"
         return [f"{place} {verb}" for place in self.unserved] + self.unmatched
-
-    def _spare(self, prepared: CompiledRule) -> bool:
-        when = prepared.rule.when
-        is_last = 0 < prepared.index == len(self._script.rules) - 1
-        return is_last and not self._script.in_sequence and (when is None or when.always)
 
 
 class ScenarioResponder:
@@ -74,16 +74,14 @@ class ScenarioResponder:
             self._results[result.name] = _parsed(result.output)
         scene = Scene(turn, self._results, self._memory, self._day(turn), self._script.choice_words)
         self._memory |= scene.said(self._script.captures)
-        chosen = self._next() if self._script.in_sequence else self._first(scene)
+        chosen = self._chosen(scene)
         if chosen is None:
-            return self._fallback(turn)
+            if len(self.tally.unmatched) < MAX_UNMATCHED:
+                self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")
+            return [Say(UNMATCHED)]
         self.uses[chosen.index] += 1
         self.tally.uses[chosen.index] += 1
         return self._play(chosen, self._variables(chosen, scene))
-
-    def _next(self) -> CompiledRule | None:
-        answered = sum(self.uses)
-        return self._script.rules[answered] if answered < len(self._script.rules) else None
 
     def _day(self, turn: Turn) -> date:
         """Today: from the scenario, else from the instructions, else from the server's clock."""
@@ -96,7 +94,10 @@ class ScenarioResponder:
         except ValueError:
             return self._today
 
-    def _first(self, scene: Scene) -> CompiledRule | None:
+    def _chosen(self, scene: Scene) -> CompiledRule | None:
+        if self._script.in_sequence:
+            answered = sum(self.uses)
+            return self._script.rules[answered] if answered < len(self._script.rules) else None
         for prepared in self._script.tried:
             times = prepared.rule.times
             if (times is None or self.uses[prepared.index] < times) and (
@@ -113,8 +114,15 @@ class ScenarioResponder:
         variables |= self._script.absent | self._memory
         if turn.says is not None:
             variables["says"] = turn.says
-            variables |= _groups(chosen, scene)
-        if (answered := _answered(chosen, turn)) is not None:
+            match = chosen.condition.match(scene) if chosen.condition else None
+            if match is not None:
+                variables["match"] = [match[0], *match.groups()]
+                # A named group that took no part in the match stays undefined, so that `default` can fill it.
+                variables |= {name: text for name, text in match.groupdict().items() if text is not None}
+        # The result of the rule's own tool, else the latest.
+        tool = chosen.rule.when.tool if chosen.rule.when else None
+        results = (result for result in reversed(turn.results) if tool is None or result.name == tool)
+        if (answered := next(results, None)) is not None:
             variables["result"] = self._results[answered.name]
             if answered.name in self._calls:
                 variables["arguments"] = self._calls[answered.name]
@@ -148,33 +156,13 @@ class ScenarioResponder:
             else:
                 self._memory[name] = variables[name] = value
 
-    def _fallback(self, turn: Turn) -> list[Step]:
-        if len(self.tally.unmatched) < MAX_UNMATCHED:
-            self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")
-        return [Say(UNMATCHED)]
-
     def _why_unmatched(self, turn: Turn) -> str:
         if self._script.in_sequence:
             return f"the sequence is over, all of its {len(self._script.rules)} entries are used; add one"
-        asked = [repr(turn.says[:200])] if turn.says else []
-        asked += [f"the result of {result.name or 'an unknown call'}" for result in turn.results]
+        said = [repr(turn.says[:200])] if turn.says else []
+        said += [f"the result of {result.name or 'an unknown call'}" for result in turn.results]
         otherwise = "silence" if turn.silence else "a turn without words"
-        return f"no rule answers {' and '.join(asked) or otherwise}; add one, or a last rule without `when`"
-
-
-def _answered(chosen: CompiledRule, turn: Turn) -> Result | None:
-    """The result that a response is about: of the rule's own tool, else the latest."""
-    tool = chosen.rule.when.tool if chosen.rule.when else None
-    return next((result for result in reversed(turn.results) if tool is None or result.name == tool), None)
-
-
-def _groups(chosen: CompiledRule, scene: Scene) -> dict[str, object]:
-    """A named group that took no part in the match stays undefined, so that `default` can fill it."""
-    match = chosen.condition.match(scene) if chosen.condition else None
-    if match is None:
-        return {}
-    named = {name: text for name, text in match.groupdict().items() if text is not None}
-    return {"match": [match[0], *match.groups()], **named}
+        return f"no rule answers {' and '.join(said) or otherwise}; add one, or a last rule without `when`"
 
 
 def _parsed(output: object) -> object:

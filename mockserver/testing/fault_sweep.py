@@ -25,7 +25,7 @@ from mockserver.testing.mock_server import MockServer
 
 AT_HANDSHAKE = ("{status: 429, retry_after: 1}", "{status: 503}", "reset")
 ON_THE_SOCKET = ("{close: 1011}", "reset", "drop", "duplicate")
-"""What is tried if nothing is asked for."""
+"""The faults to try by default."""
 MOST_OUTPUT = 4_000
 """Characters of the command's last output that are kept."""
 _RANDOM = (*ON_THE_SOCKET, "{delay: 1s}", "reorder", "corrupt", "{error: The server had an error.}", "{stall: 2s}")
@@ -111,18 +111,13 @@ class SweepRunner:
             return None, f"took longer than {self._timeout_s:g} s"
         finally:
             if process.returncode is None:
-                _kill(process)
+                with contextlib.suppress(ProcessLookupError):
+                    if sys.platform == "win32":
+                        process.kill()
+                    else:
+                        os.killpg(process.pid, signal.SIGKILL)  # with all that it started
                 await process.wait()
         return process.returncode, output.decode(errors="replace")[-MOST_OUTPUT:]
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """With all that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def met_points(sessions: Iterable[SessionLog]) -> list[MetPoint]:

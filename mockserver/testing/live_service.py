@@ -136,7 +136,8 @@ class LiveService(Observed):
         match record.content:
             case Request(method="GET", target=target):
                 log = self._journal.open(f"live-{number + 1}", "", self._on.timestamp() + at_s, Ledger(self._table, ""))
-                self._calls[number] = _RelayedCall(log, at_s, Meter(_model(target)))
+                model = parse_qs(urlsplit(target).query).get("model", [None])[0]
+                self._calls[number] = _RelayedCall(log, at_s, Meter(model))
             case Response(status) if call is not None and status != _UPGRADED:
                 call.log.ended(at_s - call.opened_s, 1006, f"refused with HTTP {status}")
             case Text() | Binary() | Close() | Reset() as frame if call is not None:
@@ -155,29 +156,20 @@ class _RelayedCall:
         """Log and count a frame."""
         at = at_s - self.opened_s
         if isinstance(frame, Text | Binary):
-            self._count(way, frame)
+            ledger, meter = self.log.ledger, self.meter
+            before = meter.audio_s[way]
+            meter.count(way, frame)
+            samples = round((meter.audio_s[way] - before) * _RATE)
+            (ledger.heard if way == "sent" else ledger.spoke)(samples, _RATE)
+            ledger.text_items, ledger.model = meter.text_items, meter.model or ""
+            if ledger.prices.per_million_tokens:
+                ledger.tokens, ledger.transcribed_s = dict(meter.tokens), dict(meter.transcribed_s)
         if way == "received":
             self.log.outbound(at, frame)
+        elif isinstance(frame, Text):
+            self.log.inbound(at, frame.data.decode(errors="replace"))
         elif not isinstance(frame, Reset):
-            self.log.inbound(at, frame if isinstance(frame, Close) else _message(frame))
+            self.log.inbound(at, frame.data if isinstance(frame, Binary) else frame)
         if isinstance(frame, Close | Reset) and self.log.closed_s is None:
             code, reason = (frame.code, frame.reason) if isinstance(frame, Close) else (1006, "connection lost")
             self.log.ended(at, code, reason)
-
-    def _count(self, way: Way, frame: Text | Binary) -> None:
-        ledger, meter = self.log.ledger, self.meter
-        before = meter.audio_s[way]
-        meter.count(way, frame)
-        samples = round((meter.audio_s[way] - before) * _RATE)
-        (ledger.heard if way == "sent" else ledger.spoke)(samples, _RATE)
-        ledger.text_items, ledger.model = meter.text_items, meter.model or ""
-        if ledger.prices.per_million_tokens:
-            ledger.tokens, ledger.transcribed_s = dict(meter.tokens), dict(meter.transcribed_s)
-
-
-def _model(target: str) -> str | None:
-    return parse_qs(urlsplit(target).query).get("model", [None])[0]
-
-
-def _message(frame: Text | Binary) -> str | bytes:
-    return frame.data.decode(errors="replace") if isinstance(frame, Text) else frame.data

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -208,14 +208,10 @@ class MockServer(Observed):
     def set_faults(self, faults: FaultSource) -> None:
         """Replace all faults, for open connections too; `[]` removes them. Raises FaultError."""
         file = faults_from(faults)
-        self._do(lambda: self._service.set_faults(file.faults, file.seed))
-
-    def _do(self, work: Callable[[], None]) -> None:
-        """Call `work` in the server's own thread, if it has one."""
         if self._thread is None:
-            work()
-        else:
-            self._thread.ask(work)
+            self._service.set_faults(file.faults, file.seed)
+        else:  # the server runs in a thread of its own
+            self._thread.ask(lambda: self._service.set_faults(file.faults, file.seed))
 
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
         """Move the server's time ahead. It stops at everything that is due on the way.

@@ -96,7 +96,7 @@ def realtime_env(request: pytest.FixtureRequest, realtime_mock: Service) -> dict
 
 
 class _VirtualTime:
-    """Registered last, so that it is asked before the plugins that run async tests on loops of their own."""
+    """Registered last, so that it runs before the plugins that run async tests on loops of their own."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:

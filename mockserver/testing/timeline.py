@@ -68,7 +68,10 @@ def conversation_text(logs: Sequence[SessionLog], around_s: float | None = None,
     lines: list[str] = []
     for number, log in enumerate(logs):
         found = list(_rows(number, log, log.opened - logs[0].opened))
-        lines.append(_heading(number, log))
+        end = "still open" if log.closed_s is None else f"closed with {log.close_code} after {log.closed_s:.3f} s"
+        reason = f" ({log.close_reason})" if log.close_reason else ""
+        gone = f", {log.dropped} older frames were dropped" if log.dropped else ""
+        lines.append(f"session {number + 1} ({log.id}): {end}{reason}{gone}")
         lines += _near(found, around_s, rows) if around_s is not None else _ends(found, rows)
     return "\n".join(lines)
 
@@ -85,18 +88,10 @@ def _moment(entry: JournalEntry) -> Moment:
     return Moment(entry.at, way, frame, event_in(frame.data) if isinstance(frame, Text) else None)
 
 
-def _heading(number: int, log: SessionLog) -> str:
-    end = "still open" if log.closed_s is None else f"closed with {log.close_code} after {log.closed_s:.3f} s"
-    if log.close_reason:
-        end += f" ({log.close_reason})"
-    gone = f", {log.dropped} older frames were dropped" if log.dropped else ""
-    return f"session {number + 1} ({log.id}): {end}{gone}"
-
-
 def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[TimelineRow]:
     meter, scrubber = Meter(None), Scrubber(known_keys())
     rows = (_row(number, moment, opened_s, meter, scrubber) for moment in moments(log))
-    for mergeable, group in groupby(rows, key=_mergeable):
+    for mergeable, group in groupby(rows, key=lambda row: row.type in _SOUND or row.type.endswith(".delta")):
         run = list(group)
         yield from _merged(run, scrubber) if mergeable else run
 
@@ -121,10 +116,6 @@ def _counted(moment: Moment, meter: Meter) -> Fraction:
 def _delta(event: Event | None) -> str | None:
     delta = event.get("delta") if event is not None else None
     return delta if isinstance(delta, str) else None
-
-
-def _mergeable(row: TimelineRow) -> bool:
-    return row.type in _SOUND or row.type.endswith(".delta")
 
 
 def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[TimelineRow]:

@@ -88,15 +88,7 @@ class CachedSynthesizer:
 
     def _make(self, key: tuple[str, str, float]) -> SpeechClip:
         text, voice, speed = key
-        return self._keep(key, self._voice.speak(text, voice=voice, speed=speed))
-
-    def _kept(self, key: tuple[str, str, float]) -> SpeechClip | None:
-        with self._lock:
-            if clip := self._clips.get(key):
-                self._clips.move_to_end(key)
-            return clip
-
-    def _keep(self, key: tuple[str, str, float], clip: SpeechClip) -> SpeechClip:
+        clip = self._voice.speak(text, voice=voice, speed=speed)
         with self._lock:
             if earlier := self._clips.get(key):
                 return earlier
@@ -106,6 +98,12 @@ class CachedSynthesizer:
             self.held_bytes += size
             while self.held_bytes > self._max_bytes:
                 self.held_bytes -= _bytes_of(*self._clips.popitem(last=False))
+            return clip
+
+    def _kept(self, key: tuple[str, str, float]) -> SpeechClip | None:
+        with self._lock:
+            if clip := self._clips.get(key):
+                self._clips.move_to_end(key)
             return clip
 
 

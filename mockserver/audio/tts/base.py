@@ -56,7 +56,7 @@ class Synthesizer(Protocol):
 
 @runtime_checkable
 class Ahead(Protocol):
-    """A voice that can make a clip before it is asked for."""
+    """A voice that can make a clip before it is needed."""
 
     def prepare(self, text: str, *, voice: str = "ara", speed: float = 1.0) -> None:
         """Announce a call of `speak` with these arguments. It changes when the clip is made, and not the clip."""

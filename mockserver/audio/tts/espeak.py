@@ -124,24 +124,17 @@ class Espeak:
         checked(text, speed)
         with _LOCK:
             library = _library()
-            raw = library.speak(_plain(text), self._language, speaker_of(voice), speed)
+            # Some control characters are commands of the library. Lone surrogates become `?`.
+            plain = _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
+            raw = library.speak(plain, self._language, speaker_of(voice), speed)
         if not raw.any():
             return SpeechClip(np.zeros(RATE * 120 // 1000, np.int16), RATE)
-        return SpeechClip(_levelled(resample(raw, library.rate, RATE)), RATE)
-
-
-def _plain(text: str) -> str:
-    """The text without control characters, some of which are commands of the library. Lone surrogates become `?`."""
-    return _CONTROL.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
+        samples = resample(raw, library.rate, RATE)
+        loudest = np.abs(samples.astype(np.int32)).max()
+        return SpeechClip((samples * (32767 * PEAK / loudest)).astype(np.int16), RATE)
 
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-
-
-def _levelled(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    loudest = np.abs(samples.astype(np.int32)).max()
-    levelled: NDArray[np.int16] = (samples * (32767 * PEAK / loudest)).astype(np.int16)
-    return levelled
 
 
 # --- The library: hold _LOCK around everything below ---

@@ -108,13 +108,10 @@ def sentences(text: str) -> Iterator[Sentence]:
 
 
 def _syllables(word: str) -> list[Syllable]:
-    letters = word if word.isascii() else _without_accents(word)
-    parts = _parts(letters.replace("'", "").replace("’", ""))
+    if not word.isascii():  # without accents
+        word = "".join(c if "가" <= c <= "힣" else unicodedata.normalize("NFD", c)[0] for c in word)
+    parts = _parts(word.replace("'", "").replace("’", ""))
     return [Syllable(_vowel(part), len(part), stressed=i == 0) for i, part in enumerate(parts)]
-
-
-def _without_accents(word: str) -> str:
-    return "".join(c if "가" <= c <= "힣" else unicodedata.normalize("NFD", c)[0] for c in word)
 
 
 def _parts(word: str) -> list[str]:

@@ -65,7 +65,12 @@ class EnergyEngine:
         loudness_db = self._loudness_db(frame)
         self._counted += 1
         if loudness_db < self._least_db or self._counted == FLOOR_FRAMES:
-            self._move_floor(loudness_db)
+            self._least_db = min(self._least_db, loudness_db)
+            floor_db = min(self._floor_db, loudness_db)
+            if self._counted == FLOOR_FRAMES:
+                floor_db = min(self._least_db, self._least_before_db)
+                self._least_before_db, self._least_db, self._counted = self._least_db, inf, 0
+            self._floor_db = max(floor_db, LOWEST_FLOOR_DB)
         over_floor_db = loudness_db - self._floor_db
         before, self._odds = self._odds, 0.0
         if over_floor_db < LEAST_OVER_FLOOR_DB:
@@ -83,14 +88,6 @@ class EnergyEngine:
         # The difference over 250 us peaks at 2 kHz and takes 28 dB from 50 Hz, 13 dB from 300 Hz.
         np.subtract(late, early, self._slope)
         return 10.0 * log10(float(self._slope.dot(self._slope)) * self._scale + 1e-9)
-
-    def _move_floor(self, loudness_db: float) -> None:
-        self._least_db = min(self._least_db, loudness_db)
-        floor_db = min(self._floor_db, loudness_db)
-        if self._counted == FLOOR_FRAMES:
-            floor_db = min(self._least_db, self._least_before_db)
-            self._least_before_db, self._least_db, self._counted = self._least_db, inf, 0
-        self._floor_db = max(floor_db, LOWEST_FLOOR_DB)
 
     def _is_a_voice(self) -> bool:
         if self._quiet > QUIET_FRAMES:
