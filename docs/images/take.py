@@ -56,7 +56,7 @@ def streamlit_demo(data: Path) -> None:
     """Two typed turns and what came of them."""
     url = f"http://127.0.0.1:{STREAMLIT_PORT}/"
     with MockServer(SCENARIO) as mock:
-        told = {
+        settings = {
             "XAI_API_KEY": mock.api_key,
             "XAI_REALTIME_URL": mock.ws_url,
             "CLINIC_DATA": str(data / "streamlit"),
@@ -69,7 +69,7 @@ def streamlit_demo(data: Path) -> None:
         options = ["--server.port", str(STREAMLIT_PORT), "--server.headless", "true", "--server.address", "127.0.0.1"]
         options += ["--client.toolbarMode", "viewer", "--theme.primaryColor", "#0f766e"]
         command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
-        with subprocess.Popen(command, env={**os.environ, **told}, stdout=subprocess.PIPE, text=True) as server:
+        with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None
                 while "URL:" not in server.stdout.readline():

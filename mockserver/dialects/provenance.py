@@ -48,7 +48,7 @@ XAI: Mapping[str, Evidence] = {
     "conversation.item.truncated": Evidence("documented", "vendor's page", "the null link at its end"),
     "conversation.item.input_audio_transcription.updated": _RECORDED,
     "conversation.item.input_audio_transcription.completed": Evidence(
-        "observed", "recordings", "that it comes, once, where no transcription was asked for"
+        "observed", "recordings", "that it comes, once, where no transcription was requested"
     ),
     "input_audio_buffer.speech_started": _RECORDED,
     "input_audio_buffer.speech_stopped": _RECORDED,
@@ -128,14 +128,14 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
         "conversation.item.done": "in no recording",
         "rate_limits.updated": "in no recording",
         "response.audio.delta": "another name of the audio delta, in one sentence of the vendor's page",
-        "response.text.delta": "the service speaks whatever modality is asked for",
-        "response.output_text.delta": "the service speaks whatever modality is asked for",
+        "response.text.delta": "the service speaks whatever modality is requested",
+        "response.output_text.delta": "the service speaks whatever modality is requested",
         "input_audio_buffer.dtmf_event_received": _SIP,
     },
     "openai": {
         "conversation.created": _BETA,
         "conversation.item.created": _BETA,
-        "conversation.item.input_audio_transcription.segment": "speakers are not told apart",
+        "conversation.item.input_audio_transcription.segment": "speakers are not distinguished",
         "input_audio_buffer.dtmf_event_received": _SIP,
         "output_audio_buffer.started": _SIP,
         "output_audio_buffer.stopped": _SIP,

@@ -299,7 +299,7 @@ def _refused(refusal: Refusal, handshake: Handshake) -> web.Response:
 
 
 def _log_advice(refusal: Refusal) -> None:
-    """Log what the mock serves instead of what was asked for."""
+    """Log what the mock serves instead of the requested service."""
     if refusal.advice:
         _LOG.warning("%s %s", refusal.error, refusal.advice)
 

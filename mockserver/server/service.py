@@ -62,7 +62,7 @@ class OpenSession:
 
 
 class MockService:
-    """One mock service. `start` must be called on the event loop that serves, before anything else is asked."""
+    """One mock service. `start` must be called on the event loop that serves, before any other method."""
 
     def __init__(self, options: Options, log_type: type[SessionLog] = SessionLog) -> None:
         """`log_type` is what the journal keeps of each session.

@@ -1,4 +1,4 @@
-"""Whether a client's request about items can be met, and which items a response is asked about. Changes nothing."""
+"""Whether a client's request about items can be met, and which items a response takes as input. Changes nothing."""
 
 from __future__ import annotations
 

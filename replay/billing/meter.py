@@ -41,7 +41,7 @@ class _Format:
 class Meter:
     """Counts one connection. Give it every message in both directions; `usd` can be called at any time.
 
-    `model`: the model that the client asked for; the session's own model replaces it.
+    `model`: the model that the client requested; the session's own model replaces it.
     """
 
     def __init__(self, model: str | None) -> None:

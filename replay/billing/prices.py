@@ -84,7 +84,7 @@ class PriceTable:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Names that stand for a model as long as this table holds."""
     regional_factor: Decimal = Decimal(1)
-    """The factor on every price where the service is asked to process in one region."""
+    """The factor on every price if the client has its data processed in one region."""
 
     @property
     def as_of(self) -> str:

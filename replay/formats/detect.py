@@ -139,7 +139,7 @@ def _ends(records: list[Record]) -> list[Record]:
 
 
 def _handshake(connection: int, records: list[Record]) -> list[Record]:
-    """What the client has probably asked for: the model, and the conversation if an earlier connection had it."""
+    """The client's probable request: the model, and the conversation if an earlier connection had it."""
     model, conversation, earlier = None, None, set()
     for record in records:
         match _event(record):

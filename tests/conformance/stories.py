@@ -13,7 +13,7 @@ VAD: Mapping[str, Any] = {"type": "server_vad"}
 
 def settings(dialect: str, detection: Mapping[str, Any] | None, **others: Any) -> dict[str, Any]:
     """A session with turns found in this way, and transcribed, in either service's words."""
-    if dialect.startswith("xai"):
+    if dialect.partition("@")[0] == "xai":
         heard: dict[str, Any] = {"transcription": {"model": "grok-transcribe"}}
         return {"turn_detection": detection, "audio": {"input": heard}, **others}
     heard = {"transcription": {"model": "gpt-4o-transcribe"}, "turn_detection": detection}
@@ -111,7 +111,7 @@ def idle(dialect: str) -> Talk:
 def looked_up(dialect: str) -> Talk:
     talk = Talk(dialect=dialect)
     item = talk.write("Hello.")[0]["item"]["id"]
-    if dialect.startswith("openai"):
+    if dialect.partition("@")[0] == "openai":
         talk.send("conversation.item.retrieve", item_id=item)
     talk.send("conversation.item.delete", item_id=item)
     return talk

@@ -113,7 +113,7 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(detection=st.sampled_from(DETECTION), resumes=st.booleans())
     def configure(self, detection: Any, resumes: bool) -> None:
-        if self.service.startswith("xai"):
+        if self.service.partition("@")[0] == "xai":
             session = {"turn_detection": detection, "resumption": {"enabled": resumes}}
         else:
             session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
