@@ -51,7 +51,11 @@ def read_wav(source: str | os.PathLike[str] | bytes) -> tuple[Samples, int]:
         raise ValueError(cut)
     if params.framerate < 1:
         raise ValueError(f"{name}: the header says {params.framerate} Hz; save it again with its true rate")
-    return _mono(_to_int16(frames, params.sampwidth, name), params.nchannels), params.framerate
+    samples, channels = _to_int16(frames, params.sampwidth, name), params.nchannels
+    if channels > 1:
+        whole = samples[: len(samples) // channels * channels]
+        samples = whole.reshape(-1, channels).mean(axis=1).round().astype(np.int16)
+    return samples, params.framerate
 
 
 def _to_int16(frames: bytes, width: int, name: str) -> Samples:
@@ -68,14 +72,6 @@ def _to_int16(frames: bytes, width: int, name: str) -> Samples:
             return upper[:, 0]
         case _:
             raise ValueError(f"{name}: {8 * width} bits a sample are not read; save it as 16-bit PCM WAV")
-
-
-def _mono(samples: Samples, channels: int) -> Samples:
-    if channels == 1:
-        return samples
-    whole = samples[: len(samples) // channels * channels]
-    mixed: Samples = whole.reshape(-1, channels).mean(axis=1).round().astype(np.int16)
-    return mixed
 
 
 def wav_bytes(samples: Samples, rate: int) -> bytes:

@@ -42,7 +42,10 @@ def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: fl
 def _watched(watcher: Watcher, service: str | None, requested: Handshake, number: int, line: Line) -> Watch:
     created = next((m.event for m in line.moments if m.type == "session.created" and m.event is not None), None)
     session = text_at(created, "session", "id") or f"connection {number}"
-    watch = watcher.open(session, service, requested, now=line.opened_s, timed=_timed(line))
+    # The times were measured unless they count up by UNTIMED_US, as those of a reader of a format without times do.
+    times = [round(moment.at_s * 1e6) for moment in line.moments]
+    timed = any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))
+    watch = watcher.open(session, service, requested, now=line.opened_s, timed=timed)
     for moment in line.moments:
         _step(watch, moment, moment.at_s - line.opened_s)
     if line.moments:
@@ -65,9 +68,3 @@ def _step(watch: Watch, moment: Moment, at: float) -> None:
     ms = number_at(event, "audio_duration_ms")
     kind = moment.type if moment.event is not None else ""
     watch.recorded(CallStep(at, moment.way, kind, event), sound, seconds=None if ms is None else ms / 1000)
-
-
-def _timed(line: Line) -> bool:
-    """Whether the times were measured. A reader of a format without times counts up by UNTIMED_US."""
-    times = [round(moment.at_s * 1e6) for moment in line.moments]
-    return any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))

@@ -178,7 +178,10 @@ class ClientDriver:
         parts = urlsplit(self._url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         recorded = parse_qsl(urlsplit(line.request.target).query, keep_blank_values=True) if line.request else []
-        for name, value in recorded or _guessed_query(line):
+        if not recorded:  # without a recorded handshake: the model that the session names
+            created = next((moment.event for moment in line.moments if moment.type == "session.created"), None)
+            recorded = [("model", model)] if (model := text_at(created, "session", "model")) else []
+        for name, value in recorded:
             if _KEPT_QUERY not in value:
                 query.setdefault(name, self._ids.live_id(value) or value)
         return urlunsplit(parts._replace(query=urlencode(query), fragment=""))
@@ -436,17 +439,6 @@ def _last_awaited(seen: Sequence[Moment]) -> _Awaited | None:
 def _milestone(event: Event) -> str | None:
     kind = event.get("type")
     return kind if kind in _MILESTONES else None
-
-
-def _guessed_query(line: Line) -> list[tuple[str, str]]:
-    """The query of a client without a recorded handshake: the model that its session names."""
-    for moment in line.moments:
-        match moment.event:
-            case {"type": "session.created", "session": {"model": str(model)}}:
-                return [("model", model)]
-            case _:
-                pass
-    return []
 
 
 def records_into(write: Callable[[Record], None], now_us: Callable[[], int]) -> Note:

@@ -153,7 +153,9 @@ class Reading:
 
         `others` are the words of choices, which are not names.
         """
-        words = self._tokens()
+        if self._words is None:
+            self._words = tokens(self._text)
+        words = self._words
         match kind:
             case "date":
                 day = meant(words, dates(words, self._today))
@@ -178,8 +180,3 @@ class Reading:
             if index not in dated and word.isascii() and word[0].isdigit() and word.replace(".", "", 1).isdigit()
         ]
         return meant(words, numbers)
-
-    def _tokens(self) -> list[str]:
-        if self._words is None:
-            self._words = tokens(self._text)
-        return self._words
