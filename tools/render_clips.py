@@ -2,8 +2,8 @@
 
     python tools/render_clips.py [NAME.wav ...]
 
-It needs the extra `speech`. The bytes depend on the processor in their last bits, so the clips that are committed are
-those of one machine: recordings and tests use them as they are. After it, record the suite again:
+It needs the extra `speech`. The bytes depend on the processor and on package versions, so the clips that are committed
+are those of one machine: recordings and tests use them as they are. After it, record the suite again:
 
     python -m realtape record-suite
 """

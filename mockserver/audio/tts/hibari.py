@@ -9,8 +9,9 @@ A text is spoken sentence by sentence, and a long sentence in pieces of at most 
 grow with the square of a piece. The network leaves 0.3 to 0.5 s of silence on either side of a piece; of that, 20 ms
 before the speech and 100 ms after it are kept.
 
-The same text, voice and speed give the same samples on one machine with one set of packages. Another processor may add
-in another order, and the package uses scipy where that is installed: samples then differ in their last bits.
+The same text, voice and speed give the same samples on one machine with one set of packages. Another processor, another
+onnxruntime or numpy, or scipy, which the package uses where it is installed, round otherwise: then samples differ
+slightly, and a clip may be a millisecond longer or shorter.
 """
 
 from __future__ import annotations
