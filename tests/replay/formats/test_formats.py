@@ -266,7 +266,7 @@ def test_the_page_is_one_file_without_scripts_or_addresses(tmp_path):
         html = page.render(cassette.header, Recording.read(CASSETTES / "booking.tape"), title="booking")
     assert "default-src 'none'" in html
     assert not re.search(r"<script|\bsrc=|href=|url\(|style=\"|@import", html)
-    for told in ("Maria Lopez", "check_availability", "DC-0706-0930", "$0.0224", "grok-voice-think-fast-1.0"):
+    for told in ("Maria Lopez", "check_availability", "DC-0706-0930", "$0.0225", "grok-voice-think-fast-1.0"):
         assert told in html
 
 
