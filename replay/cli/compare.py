@@ -11,8 +11,7 @@ import click
 
 from replay.cassette.recording import Recording
 from replay.cli.files import FILE, read
-from replay.diff.compare import Difference, compare, report
-from replay.diff.placeholders import Placeholder
+from replay.diff.compare import compare, report
 from replay.report.as_scenario import scenario as derived
 from replay.report.as_scenario import written
 
@@ -34,7 +33,7 @@ def diff(a: Path, b: Path, words: bool, as_json: bool) -> None:
     found = compare(left.received(), right.received())
     spoken = _wording(left, right) if words else []
     if as_json:
-        differences = [_as_json(each) for each in found]
+        differences = [each.as_json() for each in found]
         click.echo(json.dumps({"equal": not found and not spoken, "differences": differences, "words": spoken}))
     else:
         click.echo("\n".join([report(found), *spoken]))
@@ -61,27 +60,3 @@ def _wording(left: Recording, right: Recording) -> list[str]:
 def _entries(recording: Recording) -> list[Any]:
     (entries,) = [part for key, part in derived(recording).items() if key != "name"]
     return list(entries)
-
-
-def _as_json(difference: Difference) -> dict[str, Any]:
-    return {
-        "kind": difference.kind,
-        "event": difference.event,
-        "path": difference.path,
-        "expected": _plain(difference.expected),
-        "actual": _plain(difference.actual),
-        "at": difference.at,
-    }
-
-
-def _plain(value: object) -> object:
-    """The value with each placeholder as its text."""
-    match value:
-        case Placeholder():
-            return str(value)
-        case dict():
-            return {str(key): _plain(part) for key, part in value.items()}
-        case list():
-            return [_plain(part) for part in value]
-        case _:
-            return value

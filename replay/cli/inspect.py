@@ -14,6 +14,7 @@ from replay.anonymize import without_voice, without_words
 from replay.cassette.file import BadCassette, CannotRecord, Writer
 from replay.cassette.records import Record
 from replay.cassette.scrub import Scrubber, known_keys
+from replay.cli.against import check_against
 from replay.cli.files import FILE, each_record, opened, write_page
 from replay.cli.usage import Unusable
 from replay.report.listing import Totals, faults, line
@@ -56,14 +57,30 @@ def show(file: Path, html: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the faults by file.")
-def check(files: tuple[Path, ...], as_json: bool) -> None:
+@click.option("--against", type=FILE, metavar="TAPE", help="Score one file on how far it agrees with this recording.")
+@click.option(
+    "--least",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="With --against: the lowest score that passes.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the faults by file, or the score.")
+def check(files: tuple[Path, ...], against: Path | None, least: float, as_json: bool) -> None:
     """Verify cassettes: end mark, no secrets, a provable origin, nothing dropped, audio only within responses.
 
     The values of XAI_API_KEY and OPENAI_API_KEY count as secrets.
 
-    Exit code: 0 all files passed, 1 at least one file failed verification, 2 a file cannot be read.
+    With --against, compare the server events of one recording with those of another, numbers included. The score is the
+    share of values that agree; 1.000 means no difference.
+
+    Exit code: 0 all files passed, 1 at least one file failed verification or the score is too low, 2 a file cannot be
+    read.
     """
+    if against is not None:
+        if len(files) != 1:
+            raise click.UsageError("--against scores one file; give one")
+        return check_against(files[0], against, least, as_json=as_json)
     found: dict[str, list[str]] = {}
     for file in files:
         with opened(file) as cassette:

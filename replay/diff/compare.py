@@ -6,6 +6,7 @@ makes sense, and it compares neither audio nor wording.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,17 @@ class Difference:
     expected: object
     actual: object
     at: int
+
+    def as_json(self) -> dict[str, object]:
+        """The difference with each placeholder as its text."""
+        return {
+            "kind": self.kind,
+            "event": self.event,
+            "path": self.path,
+            "expected": _plain(self.expected),
+            "actual": _plain(self.actual),
+            "at": self.at,
+        }
 
     def __str__(self) -> str:
         return f"{self.kind:9} {self.path or '(event)'}: expected {_shown(self.expected)}, got {_shown(self.actual)}"
@@ -245,6 +257,20 @@ def _lists(left: list[Any], right: list[Any], path: str, same: _Correspondence) 
             yield from _values(left[index], right[index], step, same)
 
 
+def _plain(value: object) -> object:
+    """The value with each placeholder as its text."""
+    match value:
+        case Placeholder():
+            return str(value)
+        case Mapping():
+            return {str(key): _plain(part) for key, part in value.items()}
+        case list():
+            return [_plain(part) for part in value]
+        case _:
+            return value
+
+
 def _shown(value: object) -> str:
-    text = str(value) if isinstance(value, Placeholder) else repr(value)
+    """The value as JSON; a placeholder as its text."""
+    text = str(value) if isinstance(value, Placeholder) else json.dumps(_plain(value), ensure_ascii=False, default=str)
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -24,7 +24,7 @@ Rule = Callable[[Any, Event], object]
 TO_BE_NUMBERED = 0
 """The number of a placeholder that is to count distinct values by first appearance."""
 
-_IDS_IN_TEXT = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_[0-9A-Za-z]{16,24})\b")
+_IDS_IN_TEXT = re.compile(r"\b(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_(?:u\d_)?[0-9A-Za-z]{16,32})\b")
 _OBFUSCATED_LENGTH = 16
 
 

@@ -79,14 +79,15 @@ _UUID4_HEX = re.compile(r"[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}")
 _PLAIN_UUID4 = re.compile(_UUID4)
 _XAI_CALL = re.compile(rf"call-{_UUID4}-(\d+)")
 _OUTPUT_BUFFER_EVENT = re.compile(r"event_[0-9a-f]{16}")
-_PREFIXED = re.compile(r"([a-z]{2,8})_(u0_)?([0-9A-Za-z]{16,24})")
+_PREFIXED = re.compile(r"([a-z]{2,8})_(u\d_)?([0-9A-Za-z]{16,32})")
 
 
 def id_shape(value: object) -> str | None:
     """The shape of an id that a service made, or None if no service makes ids of that shape (a client's id).
 
     From recordings: xAI uses uuid4, uuid4 without dashes for sessions, `call-<uuid4>-N` for calls. OpenAI uses `item_`
-    and 21 base62 characters, `call_` and 16, `event_` and 16 hex digits for events of the output buffer.
+    and 21 base62 characters, `call_` and 16, `event_` and 16 hex digits for events of the output buffer, `rtc_u1_` and
+    32 for calls.
     """
     if not isinstance(value, str):
         return None

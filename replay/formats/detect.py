@@ -110,8 +110,9 @@ def _from_lines(rows: list[tuple[float, Way, bytes]], origin: Origin, at: dateti
 def _from_conversation(conversation: Conversation, origin: Origin, at: datetime, tool: str) -> Tape:
     records: list[Record] = []
     for connection, steps in enumerate(conversation.connections()):
+        opened_us = records[-1].at_us if records else 0
         for step in steps:
-            at_us = (len(records) + 1) * UNTIMED_US
+            at_us = (len(records) + 1) * UNTIMED_US if step.at_s is None else opened_us + round(step.at_s * 1e6)
             match step:
                 case Message(way, event):
                     data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))

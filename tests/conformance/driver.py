@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from replay.cassette.conversation import Closed, Conversation, ConversationStep, Message
-from replay.diff.audio_runs import run_of
+from replay.diff.milestones import milestones
 
 Event = Mapping[str, Any]
 PATIENCE_S = 2.0
@@ -92,18 +92,6 @@ class _Line:
 
     async def _receive(self, within_s: float) -> None:
         self._result.received.append(json.loads(await asyncio.wait_for(self._socket.recv(), within_s)))
-
-
-def milestones(events: Sequence[Event]) -> Iterator[str]:
-    """What a client can wait for whatever the sound: each event outside a run, and each answer's first delta."""
-    begun = set()
-    for event in events:
-        run = run_of(event)
-        if run is None:
-            yield event["type"]
-        elif run.kind == "answer" and run not in begun:
-            begun.add(run)
-            yield "the first delta of an answer"
 
 
 def query_of(steps: Sequence[ConversationStep], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:

@@ -28,13 +28,14 @@ from mockserver.session.output_audio import BREATH_S
 from mockserver.session.session import Session
 from replay.cassette.conversation import Closed, Conversation, ConversationStep, Message
 from replay.cassette.frames import Text
+from replay.cassette.json_text import Event
+from replay.diff.milestones import milestones, without_later
 from replay.diff.numbers import Basis
-from tests.conformance.driver import milestones, query_of, with_live_ids
+from tests.conformance.driver import query_of, with_live_ids
 from tests.conformance.golden import date_of
 from tests.conformance.recordings import is_spoken, is_whole
 from tests.conformance.scenario import scenario_from
 
-Event = dict[str, Any]
 PATIENCE_S = 30.0
 """Virtual seconds to wait for what the recorded client had seen."""
 RECONNECT_S = 1.0
@@ -63,7 +64,7 @@ def shared(recording: Conversation) -> frozenset[Basis]:
     if not is_spoken(recording) or is_whole(recording):
         found.add("input")
     if all(isinstance(step, Closed) or step.at_s is not None for step in recording.steps):
-        found.add("clock")
+        found |= {"clock", "date"}
     return frozenset(found)
 
 
@@ -72,7 +73,7 @@ def play(recording: Conversation, dialect: DialectName) -> Played:
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
     responder = scenario.responder(scenario.tally())
     voice = RecordedVoice(recording, SERVICES[dialect].open(Opening("", 0.0)).traits.responses.rhythm.unit)
-    result, recorded = Played(), list[Mapping[str, Any]]()
+    result, recorded = Played(), list[Event]()
     sessions: dict[str, Session] = {}
     epoch = _opened(recording)
     for number, steps in enumerate(recording.connections()):
@@ -111,7 +112,7 @@ class _Line:
         self._late_s = 0.0
         """How much later than recorded the client is, because the mock let it wait."""
 
-    def follow(self, steps: Sequence[ConversationStep], recorded: list[Mapping[str, Any]], result: Played) -> None:
+    def follow(self, steps: Sequence[ConversationStep], recorded: list[Event], result: Played) -> None:
         begun, known = len(result.received), len(recorded)
         self._take(result)
         for step in steps:
@@ -132,7 +133,7 @@ class _Line:
         self._catch_up(recorded[known:], begun, result)
         last = [step.at_s for step in steps if step.at_s is not None]
         self._until(max(self.now, max(last, default=0.0) + self._late_s), result)
-        result.received[begun:] = _without_later(result.received[begun:], recorded[known:])
+        result.received[begun:] = without_later(result.received[begun:], recorded[known:])
 
     def _catch_up(self, seen: Sequence[Mapping[str, Any]], begun: int, result: Played) -> None:
         """Until as many of the last milestone's kind have come as the recorded client had seen."""
@@ -159,15 +160,6 @@ class _Line:
         for out in self.session.take_output(self.now):
             if isinstance(out.frame, Text):
                 result.received.append(json.loads(out.frame.data))
-
-
-def _without_later(received: Sequence[Event], recorded: Sequence[Mapping[str, Any]]) -> list[Event]:
-    """What came up to the counterpart of the recorder's last event: recorders leave while the service goes on."""
-    passed = list(milestones(recorded))
-    for at in range(len(received)):
-        if passed and list(milestones(received[: at + 1])).count(passed[-1]) == passed.count(passed[-1]):
-            return list(received[: at + 1])
-    return list(received)
 
 
 def _opened(recording: Conversation) -> float:

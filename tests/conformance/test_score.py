@@ -44,7 +44,7 @@ def test_a_frame_goes_in_at_its_recorded_instant():
         if isinstance(step, Message)
     )
     clocked = Conversation(recording.name, steps)
-    assert shared(clocked) == shared(recording) | {"clock"}
+    assert shared(clocked) == shared(recording) | {"clock", "date"}
     played = play(clocked, dialect_of(recording, "xai"))
     ping = next(event["timestamp"] for event in played.received if event["type"] == "ping")
     first = next(event["ts"] for event in played.received if event["type"] == "response.output_audio.delta")
