@@ -36,7 +36,9 @@ ConversationStep = Message | Closed
 
 @dataclass(frozen=True, slots=True)
 class HttpExchange:
-    """An HTTP request and its response, beside the events. `after`: the number of steps before it."""
+    """An HTTP request and its response, beside the events. `after`: the number of steps before it.
+    `recorded_at`: ISO 8601, if the file has it.
+    """
 
     method: str
     url: str
@@ -46,6 +48,7 @@ class HttpExchange:
     response_headers: tuple[tuple[str, str], ...]
     response_body: bytes
     after: int
+    recorded_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,6 +35,7 @@ from replay.cassette.records import (
     StrippedAudio,
     StrippedMessage,
     Way,
+    header_fields,
 )
 
 VERSION = 1
@@ -144,7 +145,7 @@ class Writer:
             raise CannotRecord(f"{self.path}: {problem.strerror}; choose a folder that may be written to") from problem
         self._size = 0
         try:
-            self._append(msgpack.packb({_VERSION_KEY: VERSION, **asdict(header)}))
+            self._append(msgpack.packb({_VERSION_KEY: VERSION, **header_fields(header)}))
         except CannotRecord:
             self._file.close()
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -27,7 +27,8 @@ class Header:
     `origin`: see Origin. `url`: the service's address, without a query. `dialect`: `xai`, `openai`, a dated name such
     as `xai@2026-09`, or `unknown`. `model`: the model that the first connection requested; `session.created` says which
     model answered. `recorded_at`: ISO 8601 in UTC, the instant at which `at_us` is 0. `tool`: what wrote the cassette,
-    with its version: `realtape 0.1.0`. `audio`: see Audio.
+    with its version: `realtape 0.1.0`. `audio`: see Audio. `source`: where an imported recording comes from, as its
+    importer said, or as the file itself shows.
     """
 
     origin: Origin
@@ -37,6 +38,7 @@ class Header:
     recorded_at: str
     tool: str
     audio: Audio = "keep"
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,12 @@ class Record:
     connection: int
     way: Way
     content: Content
+
+
+def header_fields(header: Header) -> dict[str, object]:
+    """The header as a map. A header without a source has no such key, as those of older versions."""
+    fields = asdict(header)
+    return {name: value for name, value in fields.items() if name != "source" or value is not None}
 
 
 def provable_origin(url: str) -> Origin:

@@ -31,26 +31,29 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 @click.option(
     "--origin",
     type=click.Choice(ORIGINS),
-    default="hand",
-    show_default=True,
-    help="Origin label. No file proves that a live service made it: give `live` only if you know it.",
+    help="Origin label. State `live` only if you know that a live service answered.  [default: what the file proves]",
 )
-def import_(file: Path, out: Path, origin: Origin) -> None:
+@click.option("--source", metavar="TEXT", help="Where the recording comes from, such as a URL; the cassette keeps it.")
+def import_(file: Path, out: Path, origin: Origin | None, source: str | None) -> None:
     """Turn another tool's recording into a cassette: a HAR, the YAML of pydantic-ai's tests, or JSON lines.
 
-    The format is detected from the content. Keys, cookies and tokens are not written.
+    The format is detected from the content. Keys, cookies and tokens are not written. The origin is `live` by itself
+    only if every address in the file is a service's own, and a response carries a header of the service's network that
+    the mock never sends. Otherwise it is `hand`.
 
     Exit code: 0, or 2 if the file cannot be read or the cassette cannot be written.
     """
     at = datetime.now(timezone.utc)  # noqa: TID251  # the date of a file that has none
     try:
-        found = detect.read(file, origin=origin, imported_at=at, tool=f"realtape {tool_version()}")
+        found = detect.read(file, origin=origin, source=source, imported_at=at, tool=f"realtape {tool_version()}")
         records = tape.write(found, out, secrets=known_keys())
     except (UnreadableRecording, CannotRecord) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a recording") from problem
-    click.echo(f"{out}: {records} records, origin {found.header.origin}, dialect {found.header.dialect}")
+    header = found.header
+    whence = f" (source: {header.source})" if header.source else ""
+    click.echo(f"{out}: {records} records, origin {header.origin}{whence}, dialect {header.dialect}")
 
 
 def _har(file: Path, out: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from typing_extensions import assert_never
@@ -30,6 +30,7 @@ from replay.cassette.records import (
     StrippedAudio,
     StrippedMessage,
     Way,
+    header_fields,
 )
 from replay.formats.tape import MOST_RECORDS, Tape
 
@@ -49,7 +50,7 @@ _NAMES = {
 
 def lines(header: Header, records: Iterable[Record], end_us: int) -> Iterator[str]:
     """The lines of a cassette, without line ends."""
-    yield _dumped({MARK: VERSION, **asdict(header)})
+    yield _dumped({MARK: VERSION, **header_fields(header)})
     for record in records:
         head = {"at_us": record.at_us, "connection": record.connection, "way": record.way}
         yield _dumped({**head, **_content_as_json(record.content)})

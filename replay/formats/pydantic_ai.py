@@ -55,8 +55,8 @@ def parse(data: bytes | str, *, name: str = "recording", source: str = "recordin
     for number, interaction in enumerate(document["interactions"], start=1):
         where = f"{source}: interaction {number}"
         match interaction:
-            case {"request": {"method": str(), "uri": str()}, "response": {"status": int()}}:
-                _check_json(interaction, where, left)
+            case {"request": {"method": str(), "uri": str()} as request, "response": {"status": int()} as response}:
+                _check_json([request, response], where, left)
                 exchanges.append(_exchange(interaction, len(steps)))
             case _:
                 steps.append(_step(interaction, where, left))
@@ -74,22 +74,25 @@ def _exchange(interaction: Mapping[str, Any], after: int) -> HttpExchange:
         _headers(response.get("headers")),
         _body(response.get("body")),
         after,
+        None if (at := interaction.get("recorded_at")) is None else str(at).replace(" ", "T"),
     )
 
 
 def _headers(headers: object) -> tuple[tuple[str, str], ...]:
-    """Each header, with the first of its values where the file lists several."""
+    """A header of each value: newer files list them."""
     if not isinstance(headers, Mapping):
         return ()
-    values = ((name, value[0] if isinstance(value, list) and value else value) for name, value in headers.items())
-    return tuple((str(name), value) for name, value in values if isinstance(value, str))
+    lists = ((name, value if isinstance(value, list) else [value]) for name, value in headers.items())
+    return tuple((str(name), value) for name, values in lists for value in values if isinstance(value, str))
 
 
 def _body(body: object) -> bytes:
     """The bytes of a body; one that the recorder parsed, as JSON."""
     match body:
-        case None:
+        case None | {"type": "none"}:
             return b""
+        case {"type": "text" | "json", "content": content}:
+            return _body(content)
         case str():
             return body.encode("utf-8", "surrogatepass")
         case {"string": str(text)}:

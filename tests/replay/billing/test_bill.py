@@ -101,7 +101,8 @@ def test_the_command_prints_money_as_text_and_numbers_as_numbers():
     result = CliRunner().invoke(realtape.main, ["bill", str(CASSETTES / "booking.tape"), "--json"])
     told = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (told["usd"], told["service"], told["prices_as_of"]) == ("0.022513", "xai", "2026-07-01")
+    usd = str(bill(Recording.read(CASSETTES / "booking.tape"), date(2026, 7, 1)).usd)
+    assert (told["usd"], told["service"], told["prices_as_of"]) == (usd, "xai", "2026-07-01")
     assert "prices before 2026-07-01 are not known" in told["doubt"]
     assert result.stderr == f"warning: {told['doubt']}\n"
     assert [entry["unit"] for entry in told["entries"]] == ["s", "s"]

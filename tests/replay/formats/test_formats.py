@@ -7,7 +7,7 @@ import re
 import wave
 import zlib
 from base64 import b64encode
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import realtape
+from replay.billing.bill import bill
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Reset, Text
@@ -263,10 +264,12 @@ def test_what_the_caller_spoke_over_is_not_heard_in_the_call_but_whole_in_its_tu
 
 def test_the_page_is_one_file_without_scripts_or_addresses(tmp_path):
     with Cassette.open(CASSETTES / "booking.tape") as cassette:
-        html = page.render(cassette.header, Recording.read(CASSETTES / "booking.tape"), title="booking")
+        recording = Recording.read(CASSETTES / "booking.tape")
+        html = page.render(cassette.header, recording, title="booking")
+    cost = f"${bill(recording, date(2026, 7, 1)).usd:.4f}"
     assert "default-src 'none'" in html
     assert not re.search(r"<script|\bsrc=|href=|url\(|style=\"|@import", html)
-    for told in ("Maria Lopez", "check_availability", "DC-0706-0930", "$0.0225", "grok-voice-think-fast-1.0"):
+    for told in ("Maria Lopez", "check_availability", "DC-0706-0930", cost, "grok-voice-think-fast-1.0"):
         assert told in html
 
 
