@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from mockserver.audio.asr import AUTO, OFF
 from mockserver.documents.reader import DocumentError
 from mockserver.faults import files as fault_files
 from mockserver.faults.files import FaultError
@@ -50,12 +51,15 @@ def assembled(
         if faults is not None:
             file = fault_files.load(faults)
             server.service.set_faults(file.faults, file.seed)
-    except (DocumentError, ScenarioError, FaultError) as problem:
+    except (DocumentError, ScenarioError, FaultError, ImportError) as problem:
         raise Unusable(str(problem)) from problem
-    if options.voice != "auto" or options.vad != "energy":
+    named = options.transcriber not in (AUTO, OFF)
+    if options.voice != "auto" or options.vad != "energy" or named:
         try:
             _ = server.service.factory.voice, server.service.factory.engine
-        except (ImportError, RuntimeError) as missing:
+            if named:
+                server.service.factory.load_transcriber()
+        except (ImportError, RuntimeError, FileNotFoundError) as missing:
             raise Unusable(str(missing)) from missing
     return server
 

@@ -81,6 +81,20 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     help="Voice activity detector.",
 )
 @_content(
+    "--transcriber",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="What transcribes unknown speech: auto, off, or a faster-whisper model by name or folder. auto: that of the "
+    "extra 'hearing', if installed.",
+)
+@_content(
+    "--hearing",
+    type=click.Choice(("auto", "script")),
+    help="What decides the words of a spoken turn. auto: known clip, transcriber, the scenario's "
+    "'heard', in this order; script: 'heard' first.  [default: as the scenario says, else auto]",
+)
+@_content(
     "--seed",
     default="0",
     show_default=True,
@@ -207,7 +221,7 @@ def serve(
         accounts=accounts,
     )
     may_be_refused = {scenario, cassette, faults, accounts, options.record} != {None} or (
-        options.voice != "auto" or options.vad != "energy"
+        options.voice != "auto" or options.vad != "energy" or options.transcriber not in ("auto", "off")
     )
     early = assemble() if may_be_refused else None  # before it says that it is ready
     loop = _new_loop()
@@ -276,6 +290,8 @@ async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: 
         sys.stdout.flush()
         server = assemble()
         await server.serve(sockets)
+        if (missing := server.service.factory.deaf) is not None:
+            _LOG.warning("%s", missing)
         warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
         try:
             await stop

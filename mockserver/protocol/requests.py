@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mockserver.audio.formats import Samples
+from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.protocol.commands import ToolServer
 
 
@@ -18,14 +18,14 @@ from mockserver.protocol.commands import ToolServer
 class Transcribe:
     """Transcribe a spoken turn.
 
-    samples: int16, mono; rate: in Hz.
+    samples: int16, mono, decoded from `form`. Sound that could not be speech in that format has no words.
     language: a BCP-47 tag, None to find out; keyterms: words to expect; prompt: a text that tells the style and topic.
     so_far: the turn goes on; a later request about all of it makes this one worthless.
     """
 
     id: str
     samples: Samples
-    rate: int
+    form: AudioFormat
     language: str | None = None
     keyterms: tuple[str, ...] = ()
     prompt: str = ""
@@ -79,10 +79,11 @@ Request = Work | Withdraw
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """The words of a turn; empty for none."""
+    """The words of a turn; empty for none. `speech`: it could be speech in its format."""
 
     id: str
     text: str
+    speech: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,10 @@ class Server:
         for name in DIALECT_NAMES if dialect == AUTO else [dialect]:
             self.service.factory.traits(name)
         _ = self.service.factory.voice
+        try:
+            self.service.factory.load_transcriber()
+        except (ImportError, FileNotFoundError) as missing:
+            _LOG.warning("the transcriber cannot be used: %s", missing)
 
     # The handshake.
 

@@ -8,9 +8,11 @@ secret, is not described further.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
+from mockserver.responders.base import HeardBy
 from mockserver.server.clock import MAX_ADVANCE_S
+from mockserver.server.session_factory import Understands
 
 Json = dict[str, Any]
 
@@ -46,6 +48,7 @@ SUMMARY = {
     "close_reason": TEXT,
     "frames": COUNT,
     "dropped": COUNT,
+    "heard": _list(_object(item_id=TEXT, at=NUMBER, words=TEXT, heard_by={"enum": list(get_args(HeardBy))})),
 }
 SCHEMAS: Mapping[str, Json] = {
     "Error": {
@@ -59,12 +62,13 @@ SCHEMAS: Mapping[str, Json] = {
         dialect=TEXT,
         open_sessions=COUNT,
         errors=COUNT,
+        words={"enum": list(get_args(Understands))},
         clock=_object(rate=NUMBER, now=NUMBER, unix=NUMBER),
     ),
     "Session": _object(**SUMMARY),
     "Entry": {
         **_object(at=NUMBER, way={"enum": ["in", "out"]}, type={"type": ["string", "null"]}, frame={}),
-        "description": "One frame. Without `?session=` it also has its `session`.",
+        "description": "One frame. Without `?session=` it also has its `session`; a final transcript has `heard_by`.",
     },
     "Ledger": _object(
         audio_in_s=NUMBER, audio_out_s=NUMBER, text_items=COUNT, hosted_calls={"type": "object"}, usd=TEXT

@@ -16,6 +16,7 @@ from typing import Protocol
 from typing_extensions import assert_never
 
 from mockserver.audio.asr import Transcriber
+from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.protocol.requests import (
     CallTool,
     ChatEnded,
@@ -129,18 +130,16 @@ class RequestRunner:
         assert transcriber is not None
         self._clock.hold()
         try:
-            text = await self._loop.run_in_executor(
-                self._threads,
-                transcriber.transcribe,
-                work.samples,
-                work.rate,
-                work.language,
-                work.keyterms,
-                work.prompt,
-            )
+            yield await self._loop.run_in_executor(self._threads, _transcribed, transcriber, work)
         finally:
             self._clock.release()
-        yield Transcribed(work.id, text)
+
+
+def _transcribed(transcriber: Transcriber, work: Transcribe) -> Transcribed:
+    if not could_be_speech(work.samples, work.form):
+        return Transcribed(work.id, "", speech=False)
+    rate, keyterms = work.form.rate, work.keyterms
+    return Transcribed(work.id, transcriber.transcribe(work.samples, rate, work.language, keyterms, work.prompt))
 
 
 def _is_last(result: Result) -> bool:

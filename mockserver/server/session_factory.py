@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
-from mockserver.audio.asr import transcriber_named
+from mockserver.audio.asr import AUTO, MISSING, Deferred, transcriber_named
 from mockserver.audio.tts import shared, synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, engine_named
@@ -37,6 +37,9 @@ from mockserver.session.transcription import Hearing
 from replay.cassette.frames import Close, Frame
 
 _LOG = logging.getLogger(__name__)
+
+
+Understands = Literal["recognised", "clips", "scripted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,23 @@ class SessionFactory:
     @property
     def _transcribes(self) -> bool:
         return self.outside.transcriber is not None
+
+    @property
+    def deaf(self) -> str | None:
+        """That a transcriber was looked for and none is installed, with the command that brings one; else None."""
+        return MISSING if self.options.transcriber == AUTO and not self._transcribes else None
+
+    @property
+    def understands(self) -> Understands:
+        """How spoken words are found: `recognised` by a transcriber, as known `clips`, or `scripted` alone."""
+        if self._transcribes:
+            return "recognised"
+        return "clips" if self._hearing.clips is not None else "scripted"
+
+    def load_transcriber(self) -> None:
+        """Load the transcriber before a session needs it. Raises ImportError and FileNotFoundError."""
+        if isinstance(self.outside.transcriber, Deferred):
+            self.outside.transcriber.load()
 
     def _next_seed(self) -> str:
         seed = f"{self.options.seed}/{self._opened}"

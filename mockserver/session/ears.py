@@ -7,7 +7,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from mockserver.audio.formats import Samples
-from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.protocol.commands import Part, Settings
 from mockserver.protocol.facts import TranscriptCompleted, TranscriptFailed, TranscriptUpdated
 from mockserver.protocol.requests import Transcribe, Transcribed
@@ -67,7 +66,8 @@ class Ears:
                 at, result = yield from asked.next(now)
             finally:
                 self._requests.withdraw(asked)
-            heard.settle(result.text if isinstance(result, Transcribed) else "", at)
+            answer = result if isinstance(result, Transcribed) else Transcribed(asked.id, "")
+            heard.settle(answer, at)
             self._note(item_id, heard, at)
 
         if heard.words is None:
@@ -94,8 +94,7 @@ class Ears:
         if SO_FAR in self._scheduler or input.kept_ms < turn.asked_ms + SO_FAR_MS:
             return
         turn.asked_ms, audio = input.kept_ms, input.so_far()
-        if could_be_speech(audio, settings.input_format):
-            self._scheduler.start(SO_FAR, listen(audio, now))
+        self._scheduler.start(SO_FAR, listen(audio, now))
 
     def give_up(self, item_id: str) -> None:
         """The turn of this item goes on: what it said so far is not asked for any more."""
@@ -128,5 +127,5 @@ class Ears:
 
 
 def _transcribe(id: str, audio: Samples, settings: Settings, *, so_far: bool = False) -> Transcribe:
-    rate, prompt = settings.input_format.rate, settings.transcription_prompt
-    return Transcribe(id, audio, rate, settings.language, settings.keyterms, prompt, so_far)
+    form, prompt = settings.input_format, settings.transcription_prompt
+    return Transcribe(id, audio, form, settings.language, settings.keyterms, prompt, so_far)

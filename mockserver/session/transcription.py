@@ -13,6 +13,7 @@ from mockserver.audio.clip_matching import SHORTEST_S, ClipMatcher
 from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.audio.wav import read_wav
+from mockserver.protocol.requests import Transcribed
 from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, NotTranscribed, words
 from mockserver.responders.scenario import Scenario
 from mockserver.session.scheduler import NEVER
@@ -40,12 +41,12 @@ class Heard:
     failure: NotTranscribed | None = None
     known_at: float = 0.0
 
-    def settle(self, transcript: str, now: float) -> None:
-        """The transcriber has answered; without words, or after a failure, what is scripted counts."""
+    def settle(self, answer: Transcribed, now: float) -> None:
+        """The transcriber has answered. For speech without words, or after a failure, what is scripted counts."""
         self.known_at = now
-        if transcript:
-            self.words, self.by = transcript, "transcriber"
-        elif self.scripted is not None:
+        if answer.text:
+            self.words, self.by = answer.text, "transcriber"
+        elif answer.speech and self.scripted is not None:
             self.words, self.by = self.scripted, "script"
         else:
             self.words, self.by = UNINTELLIGIBLE, "nobody"
@@ -99,11 +100,10 @@ class Hearing:
         if self.clips is not None and (match := self.clips.match(samples, form.rate)):
             self.recognised.add(match.text)
             return Heard(words=match.text, by="clip", failure=failure)
-        asks = self.transcribes and len(samples) >= SHORTEST_S * form.rate
-        if not (asks or told is not None) or not could_be_speech(samples, form):
+        if self.transcribes and len(samples) >= SHORTEST_S * form.rate:
+            return Heard(words=None, scripted=told, failure=failure)  # whoever transcribes looks at the sound
+        if told is None or not could_be_speech(samples, form):
             return Heard(failure=failure)
-        if asks:
-            return Heard(words=None, scripted=told, failure=failure)
         return Heard(words=told, by="script", failure=failure)
 
 

@@ -10,7 +10,7 @@ import pybase64
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from mockserver.audio.formats import Samples
+from mockserver.audio.formats import PCM_24K, Samples
 from mockserver.protocol.requests import Failed, Result, Transcribe, Transcribed
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Rule, Scenario, When
@@ -122,7 +122,7 @@ class Runs:
         self.results: asyncio.Queue[tuple[Result, float]] = asyncio.Queue()
 
     def start(self, number: int, *, so_far: bool = False) -> Started:
-        request = Transcribe(str(number), turn("One."), 24_000, so_far=so_far)
+        request = Transcribe(str(number), turn("One, two and three."), PCM_24K, so_far=so_far)
         return self.runner.start(request, lambda result, last: self.results.put_nowait((result, self.clock.now())))
 
     async def next(self) -> Result:

@@ -46,7 +46,7 @@ def by(talk: Talk) -> list[tuple[str, str]]:
 def test_the_turn_is_asked_about_with_what_the_client_told():
     talk, _ = spoken()
     request = asked(talk)
-    assert (request.rate, request.language, request.keyterms) == (24_000, "en-US", ("Chen",))
+    assert (request.form.rate, request.language, request.keyterms) == (24_000, "en-US", ("Chen",))
     assert len(request.samples) / 24_000 == pytest.approx(len(TONE.speak(BOOKING).samples) / 24_000, abs=1.6)
 
 

@@ -14,6 +14,7 @@ from mockserver.audio.asr import SHIPPED, Deferred, FasterWhisper, installed, tr
 from mockserver.audio.formats import PCM_24K, Samples
 from mockserver.audio.tts.tone import Tone
 from mockserver.audio.wav import write_wav
+from mockserver.protocol.requests import Transcribed
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Say
 from mockserver.responders.scenario import Clip, Rule, Scenario
 from mockserver.session.transcription import NOTHING, Hearing, Order
@@ -69,7 +70,7 @@ def test_a_known_clip_goes_before_transcriber_and_script(scenario: Scenario):
 def test_what_is_no_known_clip_is_left_to_the_transcriber(scenario: Scenario):
     heard = Hearing.of(scenario, transcribes=True).judge(say(OTHER), PCM_24K, "Never mind.")
     before = heard.words
-    heard.settle("Is the doctor in?", 3.0)
+    heard.settle(Transcribed("1", "Is the doctor in?"), 3.0)
     assert (before, heard.words, heard.by, heard.known_at) == (None, "Is the doctor in?", "transcriber", 3.0)
 
 
@@ -78,8 +79,15 @@ def test_what_is_no_known_clip_is_left_to_the_transcriber(scenario: Scenario):
 )
 def test_a_transcriber_that_hears_no_words_leaves_it_to_the_script(scripted: str | None, left: tuple[str, str]):
     heard = Hearing(transcribes=True).judge(say(OTHER), PCM_24K, scripted)
-    heard.settle("", 1.0)
+    heard.settle(Transcribed("1", ""), 1.0)
     assert (heard.words, heard.by) == left
+
+
+def test_what_is_no_speech_has_no_words_whatever_the_script_says():
+    heard = Hearing(transcribes=True).judge(say(OTHER), PCM_24K, "Never mind.")
+    heard.settle(Transcribed("1", "", speech=False), 1.0)
+    assert (heard.words, heard.by) == (UNINTELLIGIBLE, "nobody")
+    assert judged(Hearing(scripted=True), np.zeros(24_000, np.int16), "Never mind.") == (UNINTELLIGIBLE, "nobody")
 
 
 def test_the_script_counts_for_speech_that_nothing_else_understands(scenario: Scenario):
