@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from keyword import iskeyword
 from typing import NamedTuple
 
@@ -79,3 +81,6 @@ class _LazyGroup(click.Group):
 def main() -> None:
     """A local mock server for the xAI Grok Voice Agent API and the OpenAI Realtime API, with recording, replay, fault
     injection and a pytest plugin."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what the encoding lacks is escaped, as with cp1252 on Windows
+            stream.reconfigure(errors="backslashreplace")

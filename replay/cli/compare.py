@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def scenario(file: Path) -> None:
 
     Exit code: 0, or 2 if the file cannot be read.
     """
-    click.echo(written(read(file)), nl=False)
+    click.echo(written(read(file), sys.stdout.encoding), nl=False)
 
 
 def _wording(left: Recording, right: Recording) -> list[str]:

@@ -17,17 +17,20 @@ from replay.cassette.scrub import Scrubber, known_keys
 from replay.cli.against import check_against
 from replay.cli.files import FILE, each_record, opened, write_page
 from replay.cli.usage import Unusable
-from replay.report.listing import Totals, faults, line
+from replay.report.listing import Totals, faults, folded, line, stable
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("--html", type=FILE, help="Write an HTML page instead of the list.")
+@click.option("--stable", "is_stable", is_flag=True, help="Leave out times, sizes, ids and the boundaries of deltas.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(file: Path, html: Path | None, as_json: bool) -> None:
+def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
     """List a cassette: its header, one line for each record, and totals.
 
-    The cassette may be incomplete: cut off, or still being written. The last line then says so.
+    The cassette may be incomplete: cut off, or still being written. The last line then says so. Audio messages of the
+    client that follow one another are one line. With --stable, two recordings of the same call print about the same
+    lines, as `git diff` needs it.
 
     Exit code: 0, or 2 if the file cannot be read.
     """
@@ -45,8 +48,13 @@ def show(file: Path, html: Path | None, as_json: bool) -> None:
             listing = {"header": header, "records": list(map(asdict, lines)), "totals": asdict(totals)}
             click.echo(json.dumps({**listing, "seconds": seconds, "complete": cassette.end_us is not None}))
             return
+        if is_stable:
+            shown = ("version", "origin", "dialect", "model", "audio", "source")
+            click.echo("  ".join(f"{name}: {header[name]}" for name in shown if header.get(name) is not None))
+            click.echo("\n".join(stable(lines)))
+            return
         click.echo("  ".join(f"{name}: {value}" for name, value in header.items() if value is not None))
-        click.echo("\n".join(map(str, lines)))
+        click.echo("\n".join(folded(lines)))
         click.echo(
             f"{totals.records} records, {seconds:.1f} s, {totals.connections} connections, "
             f"{totals.bytes['sent']} bytes sent, {totals.bytes['received']} received"

@@ -75,6 +75,8 @@ def read(
     data, file = path.read_bytes(), str(path)
     if data[:1] == b"\x78":
         data = har.inflated(data, file)
+    elif data[:4] == b"PK\x03\x04":
+        data = har.unzipped(data, file)
     text = data.lstrip(b"\xef\xbb\xbf \t\r\n")
     format = _format(text, file)
     match format:

@@ -14,8 +14,10 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
+from zipfile import BadZipFile, ZipFile
 
 from typing_extensions import assert_never
 
@@ -38,6 +40,24 @@ def inflated(data: bytes, source: str) -> bytes:
         raise UnreadableRecording(
             f"{source}: not a readable compressed archive ({problem}); export it as .har"
         ) from problem
+    if len(plain) > MOST_BYTES:
+        raise UnreadableRecording(f"{source}: unpacks to more than {MOST_BYTES} bytes; export fewer entries")
+    return plain
+
+
+def unzipped(data: bytes, source: str) -> bytes:
+    """The HAR in a zip archive (Playwright's `recordHar` with a path in .zip). Raises UnreadableRecording."""
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            names = [info.filename for info in archive.infolist() if info.filename.endswith(".har")]
+            if len(names) != 1:
+                raise UnreadableRecording(
+                    f"{source}: a zip archive with {len(names)} HAR files; unpack it, and import the one you mean"
+                )
+            with archive.open(names[0]) as member:
+                plain = member.read(MOST_BYTES + 1)
+    except (BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as problem:
+        raise UnreadableRecording(f"{source}: a zip archive that cannot be read ({problem}); unpack it") from problem
     if len(plain) > MOST_BYTES:
         raise UnreadableRecording(f"{source}: unpacks to more than {MOST_BYTES} bytes; export fewer entries")
     return plain

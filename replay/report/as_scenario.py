@@ -49,10 +49,13 @@ def scenario(recording: Recording) -> dict[str, Any]:
     return {"name": recording.name, key: answers}
 
 
-def written(recording: Recording) -> str:
-    """The file: YAML, with a line on its source."""
+def written(recording: Recording, encoding: str = "utf-8") -> str:
+    """The file: YAML, with a line on its source. If `encoding` lacks a character, all beyond ASCII are escaped."""
+    head = f"# From the recording {recording.name} (origin {recording.origin}). Yours to change.\n"
     body = yaml.dump(scenario(recording), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return f"# From the recording {recording.name} (origin {recording.origin}). Yours to change.\n{body}"
+    if body.encode(encoding, "replace").decode(encoding) != body:
+        body = yaml.dump(scenario(recording), Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=110)
+    return head + body
 
 
 def _ordered(rule: Rule, exchange: Exchange) -> Rule:

@@ -6,8 +6,9 @@ Looks at one record at a time. compare.py compares conversations, meter.py compu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from typing_extensions import assert_never
@@ -32,6 +33,8 @@ from replay.cassette.scrub import Scrubber
 _BRIEF = 80
 _KEY_FIELDS = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
 _SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
+_CUT = (".append", ".delta", "input_audio_transcription.updated")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_(?:u\d_)?[0-9A-Za-z]{16,32}")
 _ARROWS = {"sent": ">", "received": "<"}
 
 
@@ -54,6 +57,49 @@ class Line:
     def __str__(self) -> str:
         text = f"{self.at_s:10.3f} {self.connection:2} {_ARROWS[self.way]} {self.type:42} {self.size:>8}"
         return f"{text}  {self.text}" if self.text else text
+
+
+def folded(lines: Iterable[Line]) -> Iterator[str]:
+    """The lines as text. Appends of audio that follow one another are one line."""
+    run: list[Line] = []
+    for each in lines:
+        if run and _is_append(each) and each.connection == run[0].connection:
+            run.append(each)
+            continue
+        yield from _as_one(run)
+        run = [each] if _is_append(each) else []
+        if not run:
+            yield str(each)
+    yield from _as_one(run)
+
+
+def _is_append(line: Line) -> bool:
+    return line.type == "input_audio_buffer.append"
+
+
+def _as_one(run: list[Line]) -> Iterator[str]:
+    if len(run) == 1:
+        yield str(run[0])
+    elif run:
+        last_s = f"{len(run)} messages until {run[-1].at_s:.3f} s"
+        yield str(replace(run[0], size=sum(each.size for each in run), text=last_s))
+
+
+def stable(lines: Iterable[Line]) -> Iterator[str]:
+    """The lines without what differs between two recordings of the same call: times, sizes, ids, keep-alive messages,
+    and how audio and text are cut into messages."""
+    pieces: set[str] = set()
+    for each in lines:
+        if each.type == "ping":
+            continue
+        text = f"{each.connection:2} {_ARROWS[each.way]} {each.type:42}"
+        if each.type.endswith(_CUT):
+            pieces.add(text.rstrip())
+            continue
+        yield from sorted(pieces)
+        pieces.clear()
+        yield f"{text}  {_ID.sub('<id>', each.text)}".rstrip()
+    yield from sorted(pieces)
 
 
 @dataclass(slots=True)
