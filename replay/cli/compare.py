@@ -15,6 +15,7 @@ from replay.cli.files import FILE, read
 from replay.diff.compare import compare, report
 from replay.report.as_scenario import scenario as derived
 from replay.report.as_scenario import written
+from replay.report.summary import summary
 
 
 @click.command()
@@ -25,19 +26,21 @@ from replay.report.as_scenario import written
 def diff(a: Path, b: Path, words: bool, as_json: bool) -> None:
     """Compare the server events of two recordings.
 
-    Events are aligned by meaning. Ids may differ but must refer to the same objects. Timing, audio, wording and the
-    boundaries of deltas are ignored.
+    Events are aligned by meaning. Ids may differ but must refer to the same objects. Timing, audio, numbers, wording
+    and the boundaries of deltas are ignored. The first lines say in words what differs.
 
     Exit code: 0 no difference, 1 at least one difference, 2 a file cannot be read.
     """
     left, right = read(a), read(b)
-    found = compare(left.received(), right.received())
+    found = [each for each in compare(left.received(), right.received()) if words or not each.is_wording]
     spoken = _wording(left, right) if words else []
+    told = summary(left.received(), right.received(), found)
     if as_json:
         differences = [each.as_json() for each in found]
-        click.echo(json.dumps({"equal": not found and not spoken, "differences": differences, "words": spoken}))
+        equal = not found and not spoken
+        click.echo(json.dumps({"equal": equal, "summary": told, "differences": differences, "words": spoken}))
     else:
-        click.echo("\n".join([report(found), *spoken]))
+        click.echo("\n".join([*told, report(found), *spoken]))
     if found or spoken:
         raise click.exceptions.Exit(1)
 
@@ -55,7 +58,15 @@ def scenario(file: Path) -> None:
 def _wording(left: Recording, right: Recording) -> list[str]:
     """The responses that say or call something else, or that answer something else."""
     pairs = enumerate(zip_longest(_entries(left), _entries(right), fillvalue="none"), start=1)
-    return [f"response {number}: expected {one}, got {other}" for number, (one, other) in pairs if one != other]
+    return [
+        f"response {number}: expected {_plain(one)}, got {_plain(other)}"
+        for number, (one, other) in pairs
+        if one != other
+    ]
+
+
+def _plain(entry: Any) -> str:
+    return json.dumps(entry, ensure_ascii=False, default=str)
 
 
 def _entries(recording: Recording) -> list[Any]:

@@ -22,6 +22,9 @@ from replay.diff.placeholders import ABSENT, Placeholder, form, json_type
 
 Kind = Literal["added", "missing", "reordered", "type", "value", "number", "keys", "order"]
 
+_WORDING = frozenset(("text", "transcript", "arguments", "output", "delta", "instructions", "description"))
+"""Fields that hold words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -40,6 +43,14 @@ class Difference:
     expected: object
     actual: object
     at: int
+
+    @property
+    def is_wording(self) -> bool:
+        """Whether the sides differ only in a text of the client or the model, not in what it refers to."""
+        name = self.path.rpartition(".")[2]
+        return (
+            self.kind == "value" and name in _WORDING and all(isinstance(x, str) for x in (self.expected, self.actual))
+        )
 
     def as_json(self) -> dict[str, object]:
         """The difference with each placeholder as its text."""

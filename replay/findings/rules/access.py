@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from replay.billing.prices import PRICES
 from replay.findings.call import ACCEPTED, Attempt, CallState, CallStep
 from replay.findings.finding import Found
 
@@ -20,7 +21,9 @@ def latest_model(call: CallState, step: CallStep) -> Iterator[Found]:
     """The model is an alias, whose meaning may change from one day to the next."""
     model = call.handshake.query.get("model", "")
     if model.endswith("-latest"):
-        yield Found(f"the model is {model!r}, an alias: since 2026-08-05 it names another model at another price")
+        since = [f"{table.aliases[model]} since {table.as_of}" for table in PRICES["xai"] if model in table.aliases]
+        named = f": it names {since[-1]}" if since else ""
+        yield Found(f"the model is {model!r}, an alias{named}; model and price change when the alias moves")
 
 
 def key_in_query(call: CallState, step: CallStep) -> Iterator[Found]:
