@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mockserver.dialects.names import dialect_name
 from mockserver.dialects.provenance import EVIDENCE
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.schema import complaint
@@ -50,7 +49,7 @@ def judged(service: str, render: Render) -> Render:
 
     def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame]:
         for frame in render(dialect, fact, at):
-            if (problem := complaint(frame, SERVICES[dialect_name(service)].schema)) is not None:
+            if (problem := complaint(frame, SERVICES[dialect.name].schema)) is not None:
                 complaints.append(problem)
             if isinstance(frame, Text):
                 judge(service, orjson.loads(frame.data))

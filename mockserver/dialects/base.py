@@ -44,11 +44,37 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class PushedTurnTraits:
+    """The pace at which a service reports a turn that the client ends itself. Seconds.
+
+    start_s: from speech in the buffer to `speech_started`, whether the client has committed it or not.
+    interim_s: from speech in the buffer until the item and its interim transcript are shown before a commit.
+    stop_s: from the commit to `speech_stopped` and `committed`.
+    item_s: from there to the item and its interim transcript.
+    final_s: from there to the final transcript, which the response follows.
+    overtaking_s: from `committed` to a final transcript that overtakes the interim one.
+    overtaken_s: from there to the interim one, which shows the item a second time.
+    overtakes: the share of turns in which the final transcript overtakes, among those that the client commits while the
+        user speaks. It overtakes in the others.
+    """
+
+    start_s: float
+    interim_s: float
+    stop_s: float
+    item_s: float
+    final_s: float
+    overtaking_s: float
+    overtaken_s: float
+    overtakes: float
+
+
+@dataclass(frozen=True, slots=True)
 class TurnTraits:
     """How the user's spoken turns become items, and when they are answered.
 
     item_added: when the user's item enters the conversation: at `speech_start`, or at the `commit` that ends the turn.
-    answered: when a response to a turn begins: once the turn is `transcribed`, or `at_once`.
+    answered: when a response to a turn that the server ends begins: once the turn is `transcribed`, `at_once`, or
+        `before_commit`, `commit_s` seconds after the end of speech.
     during_response: a turn that ends during a response that it does not interrupt is `queued`, and answered after that
         response, or `refused` with an error.
     resumes: if the user speaks again before the response to a turn is heard, that turn goes on under the same item.
@@ -58,16 +84,24 @@ class TurnTraits:
     min_commit_ms: a commit of less audio is refused, and the audio stays in the buffer.
     manual: what counts as speech while turn detection is off.
     manual_events: whether the start and stop of speech are reported while turn detection is off.
+    pushed: how a turn is reported that the client ends itself, where speech does not stop before the client's commit;
+        None where it does.
+    linked: what the link of a spoken turn names: the `item` before it, or the item of the `turn` before it.
+    positions: what the positions of speech count: milliseconds of `audio`, or milliseconds since the `opening`.
     """
 
     item_added: Literal["speech_start", "commit"]
-    answered: Literal["transcribed", "at_once"]
+    answered: Literal["transcribed", "at_once", "before_commit"]
     during_response: Literal["queued", "refused"]
     resumes: bool
     commit: Literal["answers", "ends_turn"]
     min_commit_ms: float
     manual: TurnSettings
     manual_events: bool
+    pushed: PushedTurnTraits | None = None
+    linked: Literal["item", "turn"] = "item"
+    positions: Literal["audio", "opening"] = "audio"
+    commit_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +114,14 @@ class ItemTraits:
     keeps_audio: whether the audio of an item can be retrieved.
     mcp: how calls to MCP servers show: as `events` alone, or as `items` of the conversation. With `items` a call ends
         its response, and the client asks for the response that follows.
+    cancelled: whether a message whose response the client cancelled is `kept` in the conversation, or `removed`.
     """
 
     checks: Literal["ids", "references"]
     truncation: Literal["unheard", "all"]
     keeps_audio: bool
     mcp: Literal["events", "items"]
+    cancelled: Literal["kept", "removed"] = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +137,8 @@ class ResponseTraits:
     spoken: the order in which the texts and audio of a spoken message leave.
     written: the order in which the texts of a written message leave.
     rhythm: the recorded pace, for the preset `live`.
+    overlap: a request for a response during another one is `refused`, or `replaces` that one, which is cancelled.
+    latency: whether the latency of a response counts from its `start`, or from the end of the `turn` that it answers.
     """
 
     output: Literal["one_by_one", "together"]
@@ -111,6 +149,8 @@ class ResponseTraits:
     spoken: PacingPlan
     written: PacingPlan
     rhythm: Rhythm
+    overlap: Literal["refused", "replaces"] = "refused"
+    latency: Literal["start", "turn"] = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +162,7 @@ class Traits:
     max_frame_bytes: the largest client message, in bytes; a larger one is refused with an error.
     ping_s: seconds between WebSocket pings of the server; None sends none.
     limits: the service's own limits, each of them set.
+    keep_alive_s: seconds between events that show that the connection is up; None sends none after the first.
     """
 
     defaults: Settings
@@ -131,6 +172,7 @@ class Traits:
     max_frame_bytes: int
     ping_s: float | None
     limits: Limits
+    keep_alive_s: float | None = None
 
 
 class Dialect(Protocol):

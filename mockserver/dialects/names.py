@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-DialectName = Literal["xai@2026-04", "xai@2026-07", "xai@2026-08", "xai@2026-09", "openai@2026-08"]
+DialectName = Literal["xai@2026-04", "xai@2026-07", "xai@2026-08", "xai@2026-09", "xai@2026-10", "openai@2026-08"]
 """A service and a date. A name without its row in registry.py fails type checking."""
 Vendor = Literal["xai", "openai"]
 

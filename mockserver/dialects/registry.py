@@ -15,9 +15,10 @@ from mockserver.dialects.openai import dialect as openai
 from mockserver.dialects.openai import schema as openai_schema
 from mockserver.dialects.openai.handshake import OpenAIHandshake
 from mockserver.dialects.schema import Events
-from mockserver.dialects.xai import dialect as xai
+from mockserver.dialects.xai import dates as xai
 from mockserver.dialects.xai import handshake as xai_handshake
 from mockserver.dialects.xai import schema as xai_schema
+from mockserver.dialects.xai.dialect import Xai
 from replay.billing.prices import PriceTable, dialect_prices
 
 
@@ -52,6 +53,8 @@ def _service(name: DialectName) -> DatedService:
             return _xai(xai.XAI_2026_08, xai_handshake.UNAUTHENTICATED)
         case "xai@2026-09":
             return _xai(xai.XAI_2026_09, xai_handshake.INVALID_ARGUMENT)
+        case "xai@2026-10":
+            return _xai(xai.XAI_2026_10, xai_handshake.INVALID_ARGUMENT)
         case "openai@2026-08":
             dialect = partial(openai.OpenAI, openai.OPENAI_2026_08)
             return DatedService(dialect, OpenAIHandshake(), openai_schema.EVENTS, dialect_prices(name))
@@ -60,7 +63,8 @@ def _service(name: DialectName) -> DatedService:
 
 
 def _xai(date: xai.Date, handshake: Handshake) -> DatedService:
-    return DatedService(partial(xai.Xai, date), handshake, xai_schema.EVENTS, dialect_prices(date.name))
+    schema = xai_schema.EVENTS_2026_09 if date.marks_replayed else xai_schema.EVENTS
+    return DatedService(partial(Xai, date), handshake, schema, dialect_prices(date.name))
 
 
 SERVICES: Mapping[str, DatedService] = {name: _service(name) for name in DIALECT_NAMES}

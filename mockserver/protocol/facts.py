@@ -23,21 +23,24 @@ class ResponseCounts:
 
     typed: the user's texts since the last response.
     heard: transcripts of the spoken turns since the last response; heard_ms: their milliseconds of speech.
+    pushed: the input is a spoken turn that the client ended itself.
     segments: number of texts sent; runs: number of runs of texts between pieces of audio.
     audio_seconds: seconds of audio sent, summed piece by piece as the service does.
     elapsed_s: seconds from the connection's opening to the last audio.
-    input_audio_s: seconds of all input audio of the connection so far.
+    input_audio_s, output_audio_s: seconds of all input and output audio of the connection so far.
     context: the items that the model was given, where usage counts them.
     """
 
     typed: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     heard_ms: float = 0.0
+    pushed: bool = False
     segments: int = 0
     runs: int = 0
     audio_seconds: float = 0.0
     elapsed_s: float = 0.0
     input_audio_s: float = 0.0
+    output_audio_s: float = 0.0
     context: tuple[Item, ...] = ()
 
 
@@ -83,6 +86,11 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAlive:
+    """Time passed: the service shows that the connection is up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Configured:
     """The session changed; `requested` is `Configure.requested`."""
 
@@ -121,11 +129,11 @@ class ItemTruncated:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The user began to speak. `item` is the message for it; `resumed`: it is the same turn as before a pause."""
+    """The user began to speak. `item` is the message for it; `shows_item`: the service shows it together with this."""
 
     item: Item
     at_ms: int
-    resumed: bool
+    shows_item: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The user's turn is over. `announced`: an event at the start of speech has shown the item."""
+    """The user's turn is over. `announced`: the item is shown apart from this, before it or after."""
 
     item: Item
     announced: bool
@@ -151,7 +159,7 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptUpdated:
-    """A first version of a transcript; later ones may revise it."""
+    """An interim transcript; later ones may revise it."""
 
     item: Item
     transcript: str
@@ -202,7 +210,7 @@ class MessageStarted:
 class AudioSent:
     """A piece of a response's audio, encoded in the output format.
 
-    first_after_s: of the first piece of a response: seconds since the response was created.
+    first_after_s: of the first piece of a response: the latency in seconds, as the service counts it.
     binary: it travels in a binary message.
     """
 
@@ -308,6 +316,7 @@ class LimitsUpdated:
 Problem = Literal[
     "response_active",
     "nothing_to_cancel",
+    "cancel_of_another",
     "buffer_empty",
     "conversation_full",
     "item_exists",
@@ -348,6 +357,7 @@ class Malformed:
 
 SessionFact = (
     Opened
+    | KeptAlive
     | Configured
     | ItemAdded
     | ItemDeleted

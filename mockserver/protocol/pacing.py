@@ -32,6 +32,9 @@ class Rhythm:
     first_audio_s: seconds from a response's start to its first audio; one value is drawn per response.
     transcript_s: seconds from the end of a spoken turn to its final transcript.
     pads_end: whether a message's last audio piece too is a multiple of the unit.
+    message_s: seconds from a response's start to its first message; one value is drawn per response.
+    closing: the last piece of whole units of a message has this many units, where there are more; 0 sets no size.
+    frame, short: the audio of a response ends `short` samples before a multiple of `frame` samples; 0 sets no end.
     """
 
     unit: int
@@ -43,6 +46,10 @@ class Rhythm:
     first_audio_s: tuple[float, ...]
     transcript_s: float
     pads_end: bool = False
+    message_s: tuple[float, ...] = ()
+    closing: int = 0
+    frame: int = 0
+    short: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +120,12 @@ def _audio(
     rhythm: Rhythm, segment: int, length: int, sizes: Iterator[int], gap_s: float, *, last: bool
 ) -> Iterator[PacedAudio]:
     body = max(0, length - rhythm.tail) // rhythm.unit * rhythm.unit if last else length
-    at = 0
+    at, closing = 0, rhythm.closing * rhythm.unit if last else 0
     while at < body:
         size = next(sizes) * rhythm.unit
         stop = min(at + size, body)
+        if closing and at < body - closing < stop:
+            stop = body - closing
         yield PacedAudio(gap_s if at == 0 or stop < body else rhythm.flush_s, segment, at, stop)
         gap_s = (stop - at) / RATE / rhythm.speedup
         at = stop

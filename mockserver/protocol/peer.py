@@ -98,8 +98,10 @@ class ExpiringPeer:
         if self._over:
             return []
         out = self._peer.take_output(min(now, self._end_s))
-        if out:
-            self._alive(out[-1].at)
+        for each in reversed(out):
+            if isinstance(each, Act) or not each.keep_alive:
+                self._alive(each.at)
+                break
         if now >= self._end_s and ((due := self._peer.next_due()) is None or due > self._end_s):
             self._over = True
             return [

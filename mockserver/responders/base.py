@@ -127,15 +127,27 @@ class NotTranscribed:
     says: str = ""
 
 
-def words(heard: str | NotTranscribed | None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A transcribed turn. `overtakes`: whether the final transcript comes before the interim one, where a
+    service (xAI) has both and the client ends the turn itself."""
+
+    says: str
+    overtakes: bool
+
+
+HeardText = str | Transcript | NotTranscribed
+
+
+def words(heard: HeardText | None) -> str | None:
     """The words of a spoken turn, whether or not it was transcribed."""
-    return heard.says if isinstance(heard, NotTranscribed) else heard
+    return heard if heard is None or isinstance(heard, str) else heard.says
 
 
 class Responder(Protocol):
     """Responds on one connection, and may keep state."""
 
-    def hear(self, turn_number: int) -> str | NotTranscribed | None:
+    def hear(self, turn_number: int) -> HeardText | None:
         """The transcript of the spoken turn of that number (from 0); None if the responder does not know it."""
 
     def reply(self, turn: Turn) -> Iterable[Step]:

@@ -14,7 +14,7 @@ from itertools import chain
 from typing_extensions import assert_never
 
 from mockserver.documents.reader import Keys, Where
-from mockserver.responders.base import HOSTED_TOOLS, Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
+from mockserver.responders.base import HOSTED_TOOLS, Call, Fail, HeardText, Hosted, Pause, Say, Step
 from mockserver.responders.captures.kinds import Kind
 from mockserver.responders.conditions import (
     Condition,
@@ -44,7 +44,7 @@ class Rule:
 
     reply: Step | Sequence[Step]
     when: When | None = None
-    heard: str | NotTranscribed | None = None
+    heard: HeardText | None = None
     times: int | None = None
     """At most this often in one connection."""
     remember: Mapping[str, object] = field(default_factory=dict)

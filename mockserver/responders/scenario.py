@@ -15,7 +15,17 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 from mockserver.audio.wav import read_wav
 from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
-from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Pause, Say, Step
+from mockserver.responders.base import (
+    Call,
+    Fail,
+    HeardText,
+    Hosted,
+    NotTranscribed,
+    Pause,
+    Say,
+    Step,
+    Transcript,
+)
 from mockserver.responders.compiler import CompiledScenario, Rule
 from mockserver.responders.conditions import ScenarioError, When
 from mockserver.responders.scripted import FIRST_DAY, ScenarioResponder, ScenarioUsage
@@ -235,14 +245,26 @@ class _Misheard(Section):
     says: str = ""
 
 
+class _Transcribed(Section):
+    says: str
+    overtakes: bool
+
+
 def _form(heard: object) -> str:
+    if isinstance(heard, _Transcribed) or (isinstance(heard, dict) and "overtakes" in heard):
+        return "course"
     return "failure" if isinstance(heard, (dict, _Misheard)) else "text"
 
 
-_Heard = Annotated[Annotated[str, Tag("text")] | Annotated[_Misheard, Tag("failure")], Discriminator(_form)]
+_Heard = Annotated[
+    Annotated[str, Tag("text")] | Annotated[_Misheard, Tag("failure")] | Annotated[_Transcribed, Tag("course")],
+    Discriminator(_form),
+]
 
 
-def _heard(given: str | _Misheard | None) -> str | NotTranscribed | None:
+def _heard(given: str | _Misheard | _Transcribed | None) -> HeardText | None:
+    if isinstance(given, _Transcribed):
+        return Transcript(given.says, given.overtakes)
     return NotTranscribed(given.fail.code, given.fail.message, given.says) if isinstance(given, _Misheard) else given
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from mockserver.responders.base import Call, Fail, Hosted, NotTranscribed, Say, Step, Turn
+from mockserver.responders.base import Call, Fail, HeardText, Hosted, Say, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
 from mockserver.responders.conditions import Scene
 from mockserver.responders.templates import TemplateError, filled
@@ -63,7 +63,7 @@ class ScenarioResponder:
         """Captured and remembered values by name; a later value replaces an earlier one."""
         self._today = today
 
-    def hear(self, turn_number: int) -> str | NotTranscribed | None:
+    def hear(self, turn_number: int) -> HeardText | None:
         """The nth `heard`, from 0, of the rules that have one, in file order."""
         heard = self._script.heard
         return heard[turn_number] if 0 <= turn_number < len(heard) else None

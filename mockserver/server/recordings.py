@@ -17,7 +17,7 @@ from mockserver.dialects.base import Dialect
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
-from mockserver.responders.base import NotTranscribed, Responder, Step, Turn
+from mockserver.responders.base import HeardText, Responder, Step, Turn
 from mockserver.responders.recorded import RecordedResponder
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
@@ -104,7 +104,7 @@ class NearestRecording:
         self._choices = choices
         self._chosen: RecordedResponder | None = None
 
-    def hear(self, turn_number: int) -> str | NotTranscribed | None:
+    def hear(self, turn_number: int) -> HeardText | None:
         """The transcript in the nearest recording."""
         return (self._chosen or self._nearest()[0].responder).hear(turn_number)
 

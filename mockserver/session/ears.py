@@ -10,7 +10,7 @@ from mockserver.audio.formats import Samples
 from mockserver.protocol.commands import Part, Settings
 from mockserver.protocol.facts import TranscriptCompleted, TranscriptFailed, TranscriptUpdated
 from mockserver.protocol.requests import Transcribe, Transcribed
-from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, NotTranscribed
+from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, HeardText
 from mockserver.session.asking import Requests
 from mockserver.session.input_audio import InputBuffer, SpokenTurn
 from mockserver.session.response import SessionContext
@@ -51,7 +51,7 @@ class Ears:
         item_id: str,
         audio: Samples,
         ms: float,
-        scripted: str | NotTranscribed | None,
+        scripted: HeardText | None,
         settings: Settings,
         now: float,
     ) -> Heard:
@@ -75,6 +75,11 @@ class Ears:
         else:
             self._note(item_id, heard, now)
         return heard
+
+    def so_far(self, audio: Samples, scripted: HeardText | None, settings: Settings) -> str | None:
+        """What a turn that goes on says so far, as far as it shows without a transcriber; None if nothing shows."""
+        heard = self._hearing.judge(audio, settings.input_format, scripted)
+        return None if heard.by == "nobody" or heard.failure is not None else heard.words
 
     def hear_so_far(self, turn: SpokenTurn, input: InputBuffer, settings: Settings, now: float) -> None:
         """Have a turn that goes on transcribed, each time that `SO_FAR_MS` more of it have come."""

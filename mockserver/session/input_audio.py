@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from mockserver.session.transcription import Heard
 
 LONGEST_S = 60
 """At most this many seconds of a turn's audio are kept."""
+SILENCE = 4
+"""The loudest sample of silence: -78 dBFS, below the noise of any microphone."""
+SOUND_FRAME_MS = 80
+"""Sound is counted in frames of this length: xAI's audio tokens come in fours, 50 a second."""
 LEAD_MS = 1000
 """Milliseconds that are kept from before speech: it is detected after it began."""
 
@@ -25,6 +30,8 @@ class Buffered:
     """What the input buffer held when it was taken.
 
     ms: milliseconds of audio.
+    sounding_ms: milliseconds from the padding before the first sound to the last sound; all of it without silence.
+    speaking: whether the user was speaking at its end.
     audio: the turn, from `LEAD_MS` before its speech, at most `LONGEST_S`; empty if the buffer does not keep audio.
     rate: the sampling rate of `audio`, in Hz.
     """
@@ -32,6 +39,8 @@ class Buffered:
     ms: float
     audio: Samples
     rate: int
+    sounding_ms: float = 0.0
+    speaking: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +55,11 @@ class SpokenTurn:
     heard: what the user said; known at the end of the turn, unless a transcriber is asked.
     untranscribed: whether its transcript has yet to start.
     asked_ms: milliseconds of its audio that a transcriber was last asked about; shown: what came of that.
+    uncommitted: whether it is answered before its commit is reported.
+    heard_s, stopped_s: instants at which its speech was in the buffer, and at which its end was reported.
+    started: whether its start was reported.
+    overtaking: whether the final transcript overtakes the interim one, if that is decided; `overtaken` is then the item
+        as the interim one shows it.
     """
 
     item: Item
@@ -58,6 +72,12 @@ class SpokenTurn:
     untranscribed: bool = False
     asked_ms: float = 0.0
     shown: str = ""
+    uncommitted: bool = False
+    heard_s: float = 0.0
+    stopped_s: float | None = None
+    started: bool = False
+    overtaking: bool | None = None
+    overtaken: Item | None = None
 
 
 class InputBuffer:
@@ -68,11 +88,14 @@ class InputBuffer:
     ) -> None:
         """`keep`: keep the audio of the turn. `engine` makes the speech detector of a sampling rate."""
         self._engine = engine
+        self.measures_sound = False
+        """Whether it looks for silence at the ends of its audio."""
         self.clock_ms = 0.0
         self._offset_ms = 0.0
         self._buffered_ms = 0.0
         self._in_speech = False
         self._has_speech = False
+        self._sound: tuple[float, float] | None = None
         self._keep = keep
         self._kept: deque[Samples] = deque()
         self._kept_ms = 0.0
@@ -102,6 +125,9 @@ class InputBuffer:
         """Take one message of encoded audio; returns its number of samples and the borders of speech in it."""
         samples = self._decoder.push(data)
         ms = len(samples) * 1000 / self._form.rate
+        if self.measures_sound and len(loud := np.flatnonzero((samples > SILENCE) | (samples < -SILENCE))):
+            first, last = (self._buffered_ms + each * 1000 / self._form.rate for each in (loud[0], loud[-1] + 1))
+            self._sound = self._sound[0] if self._sound else first, last
         self.clock_ms += ms
         self._buffered_ms += ms
         vad = self._vad = self._vad or self._new_vad()
@@ -142,10 +168,20 @@ class InputBuffer:
 
     def take(self) -> Buffered:
         """Empty the buffer; returns what was in it."""
-        taken = Buffered(self._buffered_ms, self.so_far(), self._form.rate)
+        taken = Buffered(self._buffered_ms, self.so_far(), self._form.rate, self._sounding_ms(), self.speaking)
         self._kept.clear()
         self._buffered_ms = self._kept_ms = 0.0
         self._in_speech = self._has_speech = False
+        self._sound = None
         if self._vad is not None:
             self._vad.clear()
         return taken
+
+    def _sounding_ms(self) -> float:
+        """`Buffered.sounding_ms` of what is in the buffer."""
+        if self._sound is None:
+            return 0.0
+        first, last = self._sound
+        padded = (first // SOUND_FRAME_MS - self._turns.prefix_padding_ms // SOUND_FRAME_MS) * SOUND_FRAME_MS
+        end_ms = min(ceil(last / SOUND_FRAME_MS) * SOUND_FRAME_MS, self._buffered_ms)
+        return end_ms - max(0.0, padded)

@@ -33,7 +33,8 @@ class Speech:
     """A text cut into segments, with their audio. Lengths are samples at 24 kHz.
 
     Each segment's length is a multiple of `unit`, except that of the last segment if the text is the `last` of its
-    message. `offset_s` is the seconds of audio that the response has sent before the text.
+    message. `offset_s` is the seconds of audio that the response has sent before the text. The audio of that last
+    segment ends `short` samples before a multiple of `frame` samples of the response's audio; 0 sets no end.
     """
 
     texts: Sequence[str]
@@ -43,13 +44,16 @@ class Speech:
     unit: int
     offset_s: float
     last: bool = True
+    frame: int = 0
+    short: int = 0
     _segments: list[Samples] = field(default_factory=list)
     _starts: list[int] = field(default_factory=lambda: [0])
     _ready: tuple[int, Samples, int] = (-1, np.zeros(0, np.int16), 0)
 
     def copy(self) -> Speech:
         """The same text, without the audio that was synthesized so far."""
-        return Speech(self.texts, self.say, self.settings, self.voice, self.unit, self.offset_s, self.last)
+        last = self.last, self.frame, self.short
+        return Speech(self.texts, self.say, self.settings, self.voice, self.unit, self.offset_s, *last)
 
     def prepare(self, segment: int) -> None:
         """Let a voice that can make a segment's sound beside the session begin with it."""
@@ -113,7 +117,10 @@ class Speech:
         if segment and ends_sentence(self.texts[segment - 1]):
             samples = np.concatenate([np.zeros(int(BREATH_S * RATE), np.int16), samples])
         if self.last and segment == len(self.texts) - 1:
-            return samples
+            if not self.frame or not len(samples):
+                return samples
+            sent = round(self.offset_s * RATE) + self._starts[segment] + len(samples)
+            return np.concatenate([samples, np.zeros(-(sent + self.short) % self.frame, np.int16)])
         return np.concatenate([samples, np.zeros(-len(samples) % self.unit, np.int16)])
 
     def _clip(self, segment: int) -> SpeechClip:

@@ -96,6 +96,12 @@ class PendingInput:
         self._turns += 1
         return Question(ResponseCounts(typed=[item.text for item in messages], context=context), (), lambda: turn)
 
+    def restore(self) -> None:
+        """The last response was cancelled for another one: that one gets its input, if there is nothing new."""
+        if not (self._typed or self._heard or self._results):
+            self._typed, self._heard, self._results = self._taken
+            self._turns -= 1
+
     def give_back(self) -> None:
         """The last response was dropped: what it took is pending again, except the last spoken turn, which goes on."""
         typed, heard, results = self._taken

@@ -118,6 +118,12 @@ class RunningResponse:
         return self.active or now < self.played_s
 
     @property
+    def _asked_s(self) -> float:
+        """The instant from which the service counts the latency."""
+        stopped_s = None if self.turn is None or self._traits.latency == "start" else self.turn.stopped_s
+        return self._started_s if stopped_s is None else stopped_s
+
+    @property
     def played_s(self) -> float:
         """When a client that plays audio as it arrives has played all of it; 0.0 without audio."""
         if self._first_audio_s is None:
@@ -197,6 +203,9 @@ class RunningResponse:
     def cut(self, reason: Reason, now: float) -> None:
         """Close it as cancelled, with what was sent so far."""
         self._end("cancelled", reason, now)
+        if reason == "client_cancelled" and self._session.dialect.traits.items.cancelled == "removed":
+            for item in self.response.output:
+                self._session.conversation.remove(item.id)
 
     def _fail(self, code: str, message: str, at: float) -> None:
         self.response.error = f"{code}: {message}"
@@ -208,6 +217,7 @@ class RunningResponse:
         self.response.status, self.response.reason = status, reason
         counts = self.response.counts
         counts.input_audio_s = float(self._session.ledger.audio_in_s)
+        counts.output_audio_s = float(self._session.ledger.audio_out_s)
         if self._first_audio_s is None:
             counts.elapsed_s = at
         ended = ResponseEnded(self.response)
@@ -231,11 +241,15 @@ class RunningResponse:
             return
         item = self._message
         if item is None and traits.output == "one_by_one":
+            if (due := self._message_due(at)) > at:
+                at = due
+                yield at
             item = self._open_message(at)
         if item is not None and item.spoken and not texts[0][0].isspace():
             texts[0] = f" {texts[0]}"
-        unit, offset_s = traits.rhythm.unit, self.response.counts.audio_seconds
-        speech = Speech(texts, step, settings, session.voice, unit, offset_s, last and not traits.rhythm.pads_end)
+        rhythm, offset_s = traits.rhythm, self.response.counts.audio_seconds
+        ends = last and not rhythm.pads_end, rhythm.frame, rhythm.short
+        speech = Speech(texts, step, settings, session.voice, rhythm.unit, offset_s, *ends)
         base, sent = self._segments, [SpokenSegment() for _ in texts]
         self._segments += len(texts)
         plan, first = traits.spoken if settings.speaks else traits.written, None
@@ -309,7 +323,7 @@ class RunningResponse:
         for audio, samples in payloads:
             latency, self._in_text_run = None, False
             if self._first_audio_s is None:
-                self._first_audio_s, latency = at, at - self._started_s
+                self._first_audio_s, latency = at, at - self._asked_s
             spoken.ms += samples * 1000 / rate
             session.ledger.spoke(samples, rate)
             counts.audio_seconds += samples / rate
@@ -326,6 +340,13 @@ class RunningResponse:
         self._message = item
         self._session.emit(MessageStarted(self.response, item), at)
         return item
+
+    def _message_due(self, at: float) -> float:
+        """When a message opens that is to come next: the first one of a response later than the response."""
+        delays_s = self._traits.rhythm.message_s
+        if self._session.pacing == "burst" or not delays_s or self.response.output:
+            return at
+        return max(at, self._started_s + self._session.latencies.choice(delays_s))
 
     def _put_out(self, item: Item) -> None:
         if not self.response.aside:

@@ -44,6 +44,12 @@ class Scheduler:
         pending.run.close()
         return True
 
+    def finish(self, name: str) -> None:
+        """Let a run go to its end now, whatever it waits for."""
+        if (pending := self._pending.pop(name, None)) is not None:
+            for _ in pending.run:
+                pass
+
     def clear(self) -> None:
         """Cut all runs."""
         for name in list(self._pending):
@@ -52,10 +58,9 @@ class Scheduler:
     def __contains__(self, name: str) -> bool:
         return name in self._pending
 
-    @property
-    def next_due(self) -> float | None:
-        """The earliest instant at which a run continues; None if all of them wait for something else."""
-        due = min(pending.due for pending in self._pending.values()) if self._pending else NEVER
+    def next_due(self, besides: str = "") -> float | None:
+        """The earliest instant at which a run continues, `besides` the run of that name. None if no clock brings it."""
+        due = min((pending.due for name, pending in self._pending.items() if name != besides), default=NEVER)
         return None if due == NEVER else due
 
     def wake(self, now: float) -> None:

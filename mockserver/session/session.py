@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 
-import numpy as np
 from typing_extensions import assert_never
 
 from mockserver.audio.codecs import decoder_for, encode
-from mockserver.audio.formats import Samples
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
 from mockserver.audio.vad.energy import EnergyEngine
@@ -46,6 +45,7 @@ from mockserver.protocol.facts import (
     Configured,
     Fact,
     ItemAdded,
+    KeptAlive,
     LimitsUpdated,
     Malformed,
     Opened,
@@ -61,7 +61,7 @@ from mockserver.protocol.facts import (
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.requests import Request, Result
-from mockserver.responders.base import UNINTELLIGIBLE, Responder, Say, Step
+from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.asking import Requests
 from mockserver.session.ears import Ears, HeardTurn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
@@ -69,13 +69,15 @@ from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
 from mockserver.session.mcp import listings
 from mockserver.session.pending_input import PendingInput
+from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.response import RunningResponse, SessionContext
 from mockserver.session.resumption import Memory
 from mockserver.session.scheduler import Run, Scheduler
 from mockserver.session.transcription import NOTHING, Heard, Hearing
+from mockserver.session.transcripts import Transcripts
 from replay.cassette.frames import Outgoing
 
-RESPONSE, TRANSCRIPT, IDLE, LIMITS = "response", "transcript", "idle", "limits"
+RESPONSE, IDLE, LIMITS, KEEP_ALIVE = "response", "idle", "limits", "keep-alive"
 """Names of the session's runs."""
 
 
@@ -116,6 +118,7 @@ class Session:
         """Sees each fact, and may end responses early."""
         self._turn_traits = dialect.traits.turns
         self._responder = responder
+        self._hearing = hearing
         self._resumed = resumed
         self._history = resumed.history(opened) if resumed else []
         self._opened = opened
@@ -131,7 +134,6 @@ class Session:
             closed=self._response_closed,
             ended=self._response_ended,
         )
-        self._hearing = hearing
         keep = hearing.listens or dialect.traits.items.keeps_audio
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
         self._pending = PendingInput()
@@ -145,15 +147,40 @@ class Session:
         """Responses outside the conversation, by id."""
         self._uncounted: list[Response] = []
         """Responses that have yet to be counted against the account's limits."""
-        self._turn: SpokenTurn | None = None
-        """The turn that the user is speaking, or has not committed yet."""
-        self._untranscribed: SpokenTurn | None = None
-        """The turn that is over and waits for its transcript."""
+        self._turn: SpokenTurn | None = None  # that the user is speaking, or has not committed yet
         self._response_queued = False
         self._last_end_ms = 0
+        self._last_spoken: str | None = None
+        self._detection_chosen = False
         self._answered_by_commit = False
+        self._transcripts = Transcripts(
+            self._context,
+            self._scheduler,
+            self._pending,
+            self._ears,
+            scripted=lambda: self._responder.hear(self._pending.turns_heard),
+            settings=lambda: self.settings,
+            answers=self._answer_turn,
+        )
+        self._pushed = (
+            None
+            if (pushed := self._turn_traits.pushed) is None
+            else PushedTurns(
+                pushed,
+                self._context,
+                self._scheduler,
+                self._pending,
+                stream(seed, "transcript"),
+                begins=self._interrupt,
+                enters=self._enter,
+                completes=self._transcripts.complete,
+                answers=self._answer_turn,
+            )
+        )
         self._out: list[Outgoing] = []
         self._emit(Opened(self.conversation.id), 0.0)
+        if (interval_s := dialect.traits.keep_alive_s) is not None:
+            self._scheduler.start(KEEP_ALIVE, self._keep_alive(interval_s))
         self._list_tools(self.settings.servers, (), 0.0)
 
     # The methods of a peer.
@@ -178,9 +205,9 @@ class Session:
         self._scheduler.clear()
         self.conversation.save(now + self._snapshot_s)
 
-    def next_due(self) -> float | None:
-        """When something happens next, in seconds since the connection opened."""
-        return self._scheduler.next_due
+    def next_due(self, *, keep_alive: bool = True) -> float | None:
+        """When something happens next, in seconds since the connection opened; with or without keep-alive events."""
+        return self._scheduler.next_due() if keep_alive else self._scheduler.next_due(KEEP_ALIVE)
 
     def take_output(self, now: float) -> list[Outgoing]:
         """All frames up to and including `now`, oldest first."""
@@ -210,12 +237,13 @@ class Session:
 
     def _emit(self, fact: Fact, at: float) -> None:
         observer = self.observer
+        keep_alive = isinstance(fact, KeptAlive)
         if observer is None:
-            self._out.extend([Outgoing(at, frame) for frame in self.dialect.render(fact, at)])
+            self._out.extend([Outgoing(at, frame, keep_alive) for frame in self.dialect.render(fact, at)])
             return
         observer.before(fact, at)
         for frame in self.dialect.render(fact, at):
-            self._out.append(Outgoing(at, frame))
+            self._out.append(Outgoing(at, frame, keep_alive))
             observer.after(fact, frame, at)
 
     def _obey(self, command: Command, now: float) -> None:
@@ -233,6 +261,8 @@ class Session:
             case Clear():
                 self._input.take()
                 self._turn = None
+                if self._pushed is not None:
+                    self._pushed.forget()
                 self._answered_by_commit = False
                 self._emit(Cleared(), now)
             case Cancel():
@@ -243,6 +273,11 @@ class Session:
                 self._emit(Malformed(command), now)
             case _:
                 assert_never(command)
+
+    def _keep_alive(self, interval_s: float) -> Run:
+        for number in count(1):
+            yield number * interval_s
+            self._emit(KeptAlive(), number * interval_s)
 
     # The session itself.
 
@@ -255,7 +290,11 @@ class Session:
         known, self.settings = self.settings.servers, _changed(self.settings, command.changes)
         if "turn_detection" in command.changes:
             self._scheduler.drop(IDLE)
+            self._detection_chosen = True
+            if self._pushed is not None and self._pushed.spoken is not None:
+                self._pushed.forget()
         self._input.configure(self.settings.input_format, self._vad_settings)
+        self._input.measures_sound = self._pushed is not None and self.settings.turn_detection is None
         if self._resumed is not None and self.settings.resumable:
             self._replay(self._resumed, now)
             self._resumed = None
@@ -290,6 +329,10 @@ class Session:
             return
         if self.settings.turn_detection is None and not self._turn_traits.manual_events:
             return
+        if self.settings.turn_detection is None and self._pushed is not None:
+            if any(isinstance(border, TurnBegan) for border in borders):
+                self._pushed.heard(self._new_item(now), self._heard_so_far, now, interim=self._detection_chosen)
+            return
         for border in borders:
             if isinstance(border, TurnBegan):
                 self._speech_began(border, now)
@@ -309,11 +352,13 @@ class Session:
         turn = self._turn = self._turn or SpokenTurn(self._new_item(now), announced, start_ms)
         turn.end_ms = None
         if announced and not resumed:
-            self.conversation.add(turn.item)
-        self._emit(SpeechStarted(turn.item, start_ms, resumed), now)
+            self._enter(turn.item)
+        position_ms = start_ms if self._turn_traits.positions == "audio" else round(now * 1000)
+        self._emit(SpeechStarted(turn.item, position_ms, shows_item=announced and not resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
-        said = self._responder.hear(self._pending.turns_heard) if self._hearing.order == "script" else None
-        if isinstance(said, str) and said not in ("", UNINTELLIGIBLE) and not resumed:
+        scripted = self._responder.hear(self._pending.turns_heard) if self._hearing.order == "script" else None
+        said = None if isinstance(scripted, NotTranscribed) else words(scripted)
+        if said and said != UNINTELLIGIBLE and not resumed:
             self._emit(TranscriptUpdated(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
@@ -321,10 +366,9 @@ class Session:
         live checks), and its input is answered with the rest of the turn."""
         if self.settings.turn_detection is None or not self._turn_traits.resumes:
             return
-        if self._untranscribed is not None:
-            self._scheduler.drop(TRANSCRIPT)
-            self._turn, self._untranscribed = self._untranscribed, None
-            self._ears.give_up(self._turn.item.id)
+        if (waiting := self._transcripts.take_back()) is not None:
+            self._turn = waiting
+            self._ears.give_up(waiting.item.id)
         elif self._running is not None and self._running.turn is not None and self._running.unheard:
             self._scheduler.drop(RESPONSE)
             self._turn, self._running = self._running.turn, None
@@ -344,7 +388,9 @@ class Session:
         if self._turn is None:
             return
         self._last_end_ms = self._turn.end_ms = self._input.at_ms(border.at_ms)
-        self._emit(SpeechStopped(self._turn.item, self._last_end_ms), now)
+        self._turn.stopped_s = now
+        position_ms = self._last_end_ms if self._turn_traits.positions == "audio" else round(now * 1000)
+        self._emit(SpeechStopped(self._turn.item, position_ms), now)
         detection = self.settings.turn_detection
         if detection is not None:
             self._end_turn(self._input.take(), detection.create_response, now)
@@ -360,6 +406,8 @@ class Session:
         taken = self._input.take()
         if not taken.ms:
             self._emit(Refused("buffer_empty", event_id=command.event_id), now)
+        elif self._pushed is not None:
+            self._answered_by_commit |= self._pushed.commit(taken, self._transcripts.recognise, now)
         elif self._turn is not None or not answers:
             self._answered_by_commit = answers
             self._end_turn(taken, answers, now)
@@ -368,70 +416,47 @@ class Session:
         return Item(self.dialect.ids.item(now), "message", "user", "in_progress", [Part("input_audio", is_audio=True)])
 
     def _end_turn(self, taken: Buffered, respond: bool, now: float) -> None:
-        self._finish_transcript(now)
+        self._transcripts.finish(now)
         clock_ms = round(self._input.clock_ms)
         turn, self._turn = self._turn or SpokenTurn(self._new_item(now), start_ms=clock_ms - round(taken.ms)), None
         if turn.end_ms is None:
             turn.end_ms = self._last_end_ms = clock_ms
         if not turn.announced:
-            self.conversation.add(turn.item)
-        self._emit(Committed(turn.item, turn.announced), now)
+            self._enter(turn.item)
+        turn.uncommitted = self._turn_traits.answered == "before_commit"
+        if not turn.uncommitted:
+            self._emit(Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond = True, respond
-        turn.audio = np.concatenate([turn.audio, taken.audio]) if len(turn.audio) else taken.audio
-        turn.heard = self._hear(turn.item.id, turn.audio, turn.end_ms - turn.start_ms, now)
+        self._transcripts.recognise(turn, taken, turn.end_ms - turn.start_ms, now)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
         if self.dialect.traits.items.keeps_audio and turn.item.heard_ms and len(taken.audio):
             kept = taken.audio[-round(turn.item.heard_ms * taken.rate / 1000) :]
             self.conversation.keep_audio(turn.item, encode(kept, self.settings.input_format))
-        if self._turn_traits.answered == "transcribed":
-            self._untranscribed = turn
-            self._scheduler.start(TRANSCRIPT, self._transcribe_then_respond(turn, now))
+        if self._turn_traits.answered != "at_once":
+            self._transcripts.wait(turn, now)
             return
         self._pending.heard(turn.heard)
         turn.untranscribed = self.settings.transcribe
         if respond:
             self._answer_turn(turn, now)
-        self._start_transcript(turn, now)
+        self._transcripts.start(turn, now)
 
-    def _hear(self, item_id: str, audio: Samples, ms: float, now: float) -> Heard:
+    def _heard_so_far(self) -> str | None:
+        """What the turn that goes on says so far, as far as it shows without a transcriber."""
         scripted = self._responder.hear(self._pending.turns_heard)
-        return self._ears.hear(item_id, audio, ms, scripted, self.settings, now)
+        return self._ears.so_far(self._input.so_far(), scripted, self.settings)
 
     def _hear_item(self, item_id: str, sound: bytes, now: float) -> Heard:
         """What the audio of a message says that the client added."""
-        return self._hear(item_id, decoder_for(self.settings.input_format).push(sound), 0.0, now)
+        audio = decoder_for(self.settings.input_format).push(sound)
+        scripted = self._responder.hear(self._pending.turns_heard)
+        return self._ears.hear(item_id, audio, 0.0, scripted, self.settings, now)
 
-    def _transcribe_then_respond(self, turn: SpokenTurn, now: float) -> Run:
-        now = yield from self._ears.begin_transcript(turn, now)
-        self._finish_transcript(now)
-        if turn.respond:
-            self._answer_turn(turn, now)
-
-    def _start_transcript(self, turn: SpokenTurn, now: float) -> None:
-        """Start the transcript of a turn that is answered meanwhile, once."""
-
-        def run(now: float) -> Run:
-            if self._context.pacing != "burst":
-                yield now
-            now = yield from self._ears.begin_transcript(turn, now)
-            self._ears.end_transcript(turn, now)
-
-        if turn.untranscribed:
-            turn.untranscribed = False
-            self._scheduler.start(f"{TRANSCRIPT} {turn.item.id}", run(now))
-
-    def _finish_transcript(self, now: float) -> None:
-        """Give the turn that waits for its transcript the final one."""
-        turn, self._untranscribed = self._untranscribed, None
-        if turn is None:
-            return
-        self._scheduler.drop(TRANSCRIPT)
-        self._pending.heard(turn.heard)
-        if turn.heard.words is None:
-            turn.untranscribed = True
-            self._start_transcript(turn, now)
-        else:
-            self._ears.end_transcript(turn, now)
+    def _enter(self, item: Item) -> None:
+        """The item of a spoken turn joins the conversation."""
+        self.conversation.add(item)
+        if self._turn_traits.linked == "turn":
+            item.previous, self._last_spoken = self._last_spoken, item.id
 
     def _answer_turn(self, turn: SpokenTurn, now: float) -> None:
         """Answer a spoken turn: at once, or after a response that may not be interrupted."""
@@ -473,11 +498,23 @@ class Session:
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
         if self.settings.turn_detection is None:
-            self._finish_transcript(now)
-        if RESPONSE in self._scheduler or self._untranscribed is not None:
-            self._emit(Refused("response_active", self._running_id, command.event_id), now)
-        else:
+            self._transcripts.finish(now)
+            if self._pushed is not None:
+                self._pushed.finish(now, respond=False)
+        if RESPONSE not in self._scheduler and self._transcripts.waiting is None:
             self._start_response(now, command)
+        elif self.dialect.traits.responses.overlap == "replaces":
+            turn = self._transcripts.hand_over()
+            self._replace(now)
+            self._start_response(now, command, turn=turn)
+        else:
+            self._emit(Refused("response_active", self._running_id, command.event_id), now)
+
+    def _replace(self, now: float) -> None:
+        """Cancel the running response for another one, which answers its input if nothing is new."""
+        if self._running_id:
+            self._cut("client_cancelled", now)
+            self._pending.restore()
 
     def _start_response(
         self, now: float, command: Respond | None = None, *, turn: SpokenTurn | None = None, silence: bool = False
@@ -491,10 +528,17 @@ class Session:
             question = self._pending.of_items(items, instructions)
         response = self._new_response(command, question.counts, now)
         self._response_queued = False
+        if turn is not None and self._pushed is not None and self.settings.turn_detection is None:
+            question.counts.typed, question.counts.pushed = (
+                [],
+                True,
+            )  # what was typed meanwhile is not counted (recordings)
 
         def steps() -> Iterable[Step]:
             if turn is not None:
-                self._start_transcript(turn, now)  # none of it comes before response.created (recordings)
+                self._transcripts.start(turn, now)  # none of it comes before response.created (recordings)
+                if self._pushed is not None:
+                    self._pushed.show_overtaken(turn, now)
             return self._context.steps(self._responder, question.turn())
 
         self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question.heard)
@@ -522,6 +566,8 @@ class Session:
         return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
     def _announce(self, command: Announce, now: float) -> None:
+        if RESPONSE in self._scheduler and self.dialect.traits.responses.overlap == "replaces":
+            self._replace(now)
         if RESPONSE in self._scheduler:
             self._emit(Refused("response_active", self._running.response.id if self._running else ""), now)
             return
@@ -542,8 +588,8 @@ class Session:
         heard: Sequence[Heard] = (),
     ) -> None:
         self._scheduler.drop(IDLE)
-        if self._running_id:
-            self._cut("turn_detected", now)
+        if self._running_id and (self._pushed is None or RESPONSE in self._scheduler):
+            self._cut("turn_detected", now)  # what speech stopped in a manual turn gets no end (clients' live checks)
         self._running = running
         self._scheduler.start(RESPONSE, running.run(steps, now, heard))
 
@@ -581,9 +627,12 @@ class Session:
             self._asides[command.response_id].cut("client_cancelled", now)
             return
         running_id = self._running_id or None
-        if running_id is None or command.response_id not in (None, running_id):
+        if running_id is None:
             self._emit(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
+        elif command.response_id not in (None, running_id):
+            self._emit(Refused("cancel_of_another", command.response_id or "", command.event_id), now)
         else:
+            self._answered_by_commit &= self._pushed is None  # of September's service (clients' live checks)
             self._cut("client_cancelled", now)
             self._response_ended(now)
 

@@ -14,7 +14,7 @@ from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.audio.wav import read_wav
 from mockserver.protocol.requests import Transcribed
-from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, NotTranscribed, words
+from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, HeardText, NotTranscribed, words
 from mockserver.responders.scenario import Scenario
 from mockserver.session.scheduler import NEVER
 
@@ -91,7 +91,7 @@ class Hearing:
         """Whether it needs audio; if not, the session keeps none."""
         return self.clips is not None or self.transcribes or (self.scripted and self.order == "auto")
 
-    def judge(self, samples: Samples, form: AudioFormat, scripted: str | NotTranscribed | None) -> Heard:
+    def judge(self, samples: Samples, form: AudioFormat, scripted: HeardText | None) -> Heard:
         """What one turn says, as far as it shows without a transcriber; with one its words may be None."""
         failure = scripted if isinstance(scripted, NotTranscribed) else None
         told = words(scripted) or None

@@ -204,7 +204,12 @@ def _xai(since: date, latest: str, models: Mapping[str, Decimal]) -> PriceTable:
     )
 
 
-_GROK_2 = {"grok-voice-think-fast-1.0": _FAST_1, "grok-voice-think-fast-2.0": _FAST_2}
+# grok-voice-fast-1.0 is the name that sessions of spring 2026 had; that it cost what its successor does is a guess.
+_GROK_2 = {
+    "grok-voice-fast-1.0": _FAST_1,
+    "grok-voice-think-fast-1.0": _FAST_1,
+    "grok-voice-think-fast-2.0": _FAST_2,
+}
 # The pages call the second model grok-voice-2.0, the wire grok-voice-think-fast-2.0. The pages of October list neither
 # think-fast name any more: that their prices stayed is a guess.
 _GROK_3 = {**_GROK_2, "grok-voice-2.0": _FAST_2, "grok-voice-3.0": _FAST_2}

@@ -42,8 +42,10 @@ Frame = Text | Binary | Close | Reset
 class Outgoing:
     """A frame and its time, in seconds since the connection opened.
 
-    A slow socket may deliver the frame later; `at` does not change.
+    A slow socket may deliver the frame later; `at` does not change. `keep_alive`: it only shows that the connection is
+    up, and is no traffic.
     """
 
     at: float
     frame: Frame
+    keep_alive: bool = False

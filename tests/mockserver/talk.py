@@ -19,7 +19,7 @@ from mockserver.dialects.base import Opening
 from mockserver.dialects.names import dialect_name
 from mockserver.dialects.registry import SERVICES
 from mockserver.protocol.requests import Request, Result
-from mockserver.responders.base import NotTranscribed, Responder, Say, Step, Turn
+from mockserver.responders.base import HeardText, Responder, Say, Step, Turn
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import NOTHING, Hearing
@@ -33,12 +33,12 @@ TONE = synthesizer_named("tone")
 class Script:
     """A responder with prepared replies, one per response, and prepared ears."""
 
-    def __init__(self, *replies: Iterable[Step], heard: Iterable[str | NotTranscribed] = ()) -> None:
+    def __init__(self, *replies: Iterable[Step], heard: Iterable[HeardText] = ()) -> None:
         self.replies = list(replies)
         self.heard = list(heard)
         self.turns: list[Turn] = []
 
-    def hear(self, turn_number: int) -> str | NotTranscribed | None:
+    def hear(self, turn_number: int) -> HeardText | None:
         return self.heard[turn_number] if turn_number < len(self.heard) else None
 
     def reply(self, turn: Turn) -> Iterable[Step]:
@@ -186,9 +186,9 @@ class Talk:
         return self.events[self._cursor - 1]
 
     def rest(self) -> list[Event]:
-        """Let all that is pending happen; gives what came. Does not end while an idle timeout is set."""
+        """Let all that is pending happen but keep-alive events; gives what came. Endless with an idle timeout."""
         seen = len(self.events)
-        while (due := self.session.next_due()) is not None:
+        while (due := self.session.next_due(keep_alive=False)) is not None:
             self.now = max(self.now, due)
             self._take()
         return self.events[seen:]

@@ -53,6 +53,7 @@ from mockserver.protocol.facts import (
     ItemDeleted,
     ItemRetrieved,
     ItemTruncated,
+    KeptAlive,
     LimitsUpdated,
     Malformed,
     MessageEnded,
@@ -195,6 +196,8 @@ class OpenAI:
                 name = "output_audio_transcript" if fact.response.settings.speaks else "output_text"
                 place = _place(fact.response, fact.item)
                 yield self._delta(at, f"response.{name}.delta", fact.text, **place)
+            case KeptAlive():
+                pass  # OpenAI pings on the level of WebSocket
             case Opened():
                 self._conversation_id = fact.conversation_id
                 yield self.event(at, "session.created", session=self._session)

@@ -28,7 +28,7 @@ def _words(fact: Refused) -> tuple[str, str | None, str]:
                 " before creating a new one."
             )
             return "conversation_already_has_active_response", None, message
-        case "nothing_to_cancel":
+        case "nothing_to_cancel" | "cancel_of_another":
             return "response_cancel_not_active", None, "Cancellation failed: no active response found"
         case "buffer_empty":
             message = (

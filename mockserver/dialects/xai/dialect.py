@@ -7,7 +7,6 @@ client_events.py and parse.py. Usage and prices: usage.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 
 import orjson
 import pybase64
@@ -15,11 +14,10 @@ from typing_extensions import assert_never
 
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Opening
-from mockserver.dialects.names import DialectName
 from mockserver.dialects.xai import parse
+from mockserver.dialects.xai.dates import Date
 from mockserver.dialects.xai.mcp import hosted_events
 from mockserver.dialects.xai.refusals import refusal
-from mockserver.dialects.xai.traits import TRAITS
 from mockserver.dialects.xai.usage import usage
 from mockserver.protocol.commands import Command, Settings
 from mockserver.protocol.conversation import Item
@@ -39,6 +37,7 @@ from mockserver.protocol.facts import (
     ItemDeleted,
     ItemRetrieved,
     ItemTruncated,
+    KeptAlive,
     LimitsUpdated,
     Malformed,
     MessageEnded,
@@ -62,37 +61,6 @@ from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Frame, Text
 
 Json = dict[str, object]
-
-
-MODELS = ("grok-voice-latest", "grok-voice-think-fast-1.0", "grok-voice-think-fast-2.0")
-
-
-@dataclass(frozen=True, slots=True)
-class Date:
-    """What differs between the dates of the service."""
-
-    name: DialectName
-    voice: str
-    """The voice that `session.created` shows."""
-    default_model: str
-    resolved: Mapping[str, str]
-    """Model names that come back as others."""
-    noise_suppression: bool
-    """As `session.updated` shows it; false was seen with model 2.0, in August."""
-    greets: bool = True
-    """Whether a connection begins with `session.created`."""
-
-
-XAI_2026_04 = Date("xai@2026-04", "ara", "grok-voice-latest", {}, True, greets=False)
-XAI_2026_07 = Date("xai@2026-07", "ara", "grok-voice-latest", {}, True)
-XAI_2026_08 = Date(
-    "xai@2026-08",
-    "xai_ara",
-    "grok-voice-think-fast-2.0",
-    {"grok-voice-latest": "grok-voice-think-fast-2.0"},
-    False,
-)
-XAI_2026_09 = replace(XAI_2026_08, name="xai@2026-09")  # the handshake differs
 
 
 class XaiIds:
@@ -123,13 +91,11 @@ class XaiIds:
 class Xai:
     """The dialect on one connection."""
 
-    traits = TRAITS
-
     def __init__(self, date: Date, opening: Opening, prices: PriceTable) -> None:
-        model = opening.model if opening.model in MODELS else date.default_model
         self.name: str = date.name
+        self.traits = date.traits
         self.prices = prices
-        self.model = date.resolved.get(model, model)
+        self.model = date.model(opening.model)
         self.ids = XaiIds(opening.seed)
         self._date = date
         self._epoch_ms = round(opening.epoch * 1000)
@@ -152,6 +118,8 @@ class Xai:
                 yield self._audio_delta(fact, at)
             case WordsSent():
                 yield self._words_delta(fact)
+            case KeptAlive():
+                yield self.event("ping", timestamp=self._unix_ms(at))
             case Opened():
                 yield from self._greeting(fact, at)
             case Configured():
@@ -159,7 +127,7 @@ class Xai:
                 yield self._session_updated()
             case ItemAdded():
                 link = None if fact.item.kind != "message" else fact.item.previous
-                yield self._item_added(_item(fact.item), link)
+                yield self._item_added(_item(fact.item), link, replayed=fact.item.replayed)
             case ItemDeleted():
                 # Empty as LiveKit's authors found it; the vendor's page shows the id.
                 yield self.event("conversation.item.deleted", item_id="")
@@ -169,12 +137,12 @@ class Xai:
                 yield self.event("conversation.item.truncated", item_id=fact.item.id, **cut, transcript=text)
             case SpeechStarted():
                 yield self.event("input_audio_buffer.speech_started", item_id=fact.item.id, audio_start_ms=fact.at_ms)
-                if not fact.resumed:
+                if fact.shows_item:
                     yield self._item_added(_item(fact.item), fact.item.previous)
             case SpeechStopped():
                 yield self.event("input_audio_buffer.speech_stopped", item_id=fact.item.id, audio_end_ms=fact.at_ms)
             case Committed():
-                yield self.event("input_audio_buffer.committed", item_id=fact.item.id)
+                yield self._committed(fact.item)
                 if not fact.announced:
                     yield self._item_added(_item(fact.item), fact.item.previous)
             case Cleared():
@@ -196,7 +164,7 @@ class Xai:
                 )
             case ResponseStarted():
                 self._rids = []
-                yield self.event("response.created", response=_response(fact.response))
+                yield self.event("response.created", response=self._response(fact.response))
             case MessageStarted():
                 yield from self._message_started(fact)
             case MessageEnded():
@@ -251,8 +219,12 @@ class Xai:
         session: Json = {
             "instructions": requested.get("instructions") or "",
             "enable_noise_suppression": self._date.noise_suppression,
-            "turn_detection": _without_nulls(requested.get("turn_detection")) or {"type": None},
         }
+        if self._date.voice_prefix is not None:
+            session = {"instructions": session["instructions"], "voice": self._shown_voice, **session}
+        detection = requested.get("turn_detection", {"type": None})
+        if detection is not None or self._date.shows_null_detection:
+            session["turn_detection"] = _without_nulls(detection) or {"type": None}
         if requested.get("reasoning"):
             session["reasoning"] = requested["reasoning"]
         session["model"] = self.model
@@ -284,12 +256,27 @@ class Xai:
         type = f"conversation.item.input_audio_transcription.{stage}"
         return self.event(type, item_id=item.id, transcript=transcript, content_index=0, **status)
 
-    def _item_added(self, item: Json, link: str | None) -> Frame:
+    @property
+    def _shown_voice(self) -> str:
+        """The voice with the prefix that it comes back with. That other voices than the default have it is a guess."""
+        requested = self._requested.get("voice")
+        return f"{self._date.voice_prefix}{requested.capitalize() if isinstance(requested, str) else 'Ara'}"
+
+    def _committed(self, item: Item) -> Frame:
+        link = item.previous if self.traits.turns.linked == "turn" else None
+        event: Json = {"type": "input_audio_buffer.committed", "event_id": self.ids.event(), "item_id": item.id}
+        return _text({**event, "previous_item_id": link})
+
+    def _marked(self, item: Json, *, replayed: bool = False) -> Json:
+        """The item with its last key, which tells whether it repeats one of an earlier connection. True is a guess."""
+        return {**item, "replayed": replayed} if self._date.marks_replayed else item
+
+    def _item_added(self, item: Json, link: str | None, *, replayed: bool = False) -> Frame:
         return _text(
             {
                 "type": "conversation.item.added",
                 "event_id": self.ids.event(),
-                "item": item,
+                "item": self._marked(item, replayed=replayed),
                 "previous_item_id": link,
             }
         )
@@ -310,7 +297,8 @@ class Xai:
     # A response.
 
     def _output_item(self, stage: str, response: Response, item: Json) -> Frame:
-        return self.event(f"response.output_item.{stage}", item=item, response_id=response.id, output_index=0)
+        shown = self._marked(item)
+        return self.event(f"response.output_item.{stage}", item=shown, response_id=response.id, output_index=0)
 
     def _message_started(self, fact: MessageStarted) -> Iterator[Frame]:
         item = fact.item
@@ -400,7 +388,21 @@ class Xai:
         if response.status == "failed":
             # Unrecorded: the vendor's schema has the error type, and no place in the response for a reason.
             yield self._error("internal_error", response.error)
-        yield self.event("response.done", response=_response(response), response_id=response.id, usage=usage(response))
+        by_audio = self.traits.turns.pushed is not None and response.settings.turn_detection is None
+        counted = usage(response, connect_lead_s=self._date.connect_lead_s, by_audio=by_audio)
+        yield self.event("response.done", response=self._response(response), response_id=response.id, usage=counted)
+
+    def _response(self, response: Response) -> Json:
+        done = response.status != "in_progress"
+        shown: Json = {
+            "id": response.id,
+            "object": "realtime.response",
+            "output": [self._marked(_output(item)) for item in response.output] if done else [],
+            "status": response.status,
+        }
+        if response.metadata is not None:
+            shown["metadata"] = dict(response.metadata)  # absent unless sent
+        return {**shown, "status_details": "unimplemented", "usage": {}}
 
     def _unix_ms(self, at: float) -> int:
         return self._epoch_ms + round(at * 1000)
@@ -462,7 +464,7 @@ def _call(item: Item, role: str) -> Json:
 def _item(item: Item) -> Json:
     """An item as `conversation.item.added` shows it."""
     if item.kind == "call":
-        return _call(item, "tool")
+        return {**_call(item, "tool"), "arguments": ""}  # also of a call that the client adds (recordings)
     if item.kind == "result":
         return {**_head(item, "tool"), "call_id": item.call_id, "output": item.output}
     return {**_head(item, item.role), "content": [_part(part.kind, part.text, part.is_audio) for part in item.parts]}
@@ -470,21 +472,6 @@ def _item(item: Item) -> Json:
 
 def _part(kind: str, text: str, is_audio: bool) -> Json:
     return {"type": kind, "transcript" if is_audio else "text": text}
-
-
-def _response(response: Response) -> Json:
-    done = response.status != "in_progress"
-    shown: Json = {
-        "id": response.id,
-        "object": "realtime.response",
-        "output": [_output(item) for item in response.output] if done else [],
-        "status": response.status,
-        "status_details": "unimplemented",
-        "usage": {},
-    }
-    if response.metadata is not None:
-        shown["metadata"] = dict(response.metadata)  # absent unless sent; its place is a guess
-    return shown
 
 
 def _output(item: Item) -> Json:

@@ -1,7 +1,8 @@
 """How xAI refuses well-formed requests that it cannot meet: text and code of the `error` event.
 
-Observed: the text of `nothing_to_cancel`. Clients look for a part of the texts of `response_active`, `buffer_empty` and
-`delete_unknown`, and for the codes. The rest is guessed; where no code is known it is the error's type.
+Observed by others: the texts of `nothing_to_cancel` and `cancel_of_another`, and how that of `delete_unknown` begins.
+Clients look for a part of the texts of `response_active` and `buffer_empty`, and for the codes. The rest is guessed;
+where no code is known it is the error's type.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ def refusal(fact: Refused) -> tuple[str, str | None] | None:
             return text, "conversation_already_has_active_response"
         case "nothing_to_cancel":
             return "Cancellation failed: no active response found", None
+        case "cancel_of_another":
+            return f"Response ID '{id}' does not match current response", None
         case "buffer_empty":
             text = "Error committing input audio buffer: buffer too small, no audio was appended."
             return text, "input_audio_buffer_commit_empty"
         case "item_exists":
             return f"An item with the id '{id}' is already in the conversation.", None
         case "delete_unknown":
-            # LiveKit's authors found no reply to it. A client that waits for either is better off with the error.
-            return f"Error deleting item: no item with the id '{id}' in the conversation.", None
+            # A report of livekit/agents quotes the first words. Its authors had found no reply at all; a client that
+            # waits for either is better off with the error.
+            return f"Item not found: {id}", None
         case "truncate_unknown":
             return f"Error truncating item: no spoken message with the id '{id}' in the conversation.", None
         case "conversation_full":

@@ -5,6 +5,8 @@ An object that the service echoes as the client sent it may be any object here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mockserver.dialects.schema import Events, Schema
 
 TEXT = (str, None)
@@ -23,8 +25,9 @@ _FUNCTION = {"type": "function", "function": {"name": str, "description?": TEXT,
 _SIDE = {"format": dict, "transport": ("json", "binary"), "transcription?": dict, "speed?": (int, float)}
 _CONFIGURED = {
     "instructions": str,
+    "voice?": str,
     "enable_noise_suppression": bool,
-    "turn_detection": dict,
+    "turn_detection?": dict,
     "reasoning?": {"effort": ("high", "none")},
     "model": str,
     "tools?": [(_FUNCTION, dict)],
@@ -61,9 +64,9 @@ _RESPONSE = {
     "object": "realtime.response",
     "output": [(_SPOKEN, _PUT_OUT[1])],
     "status": ("in_progress", "completed", "cancelled", "failed", "incomplete"),
+    "metadata?": dict,
     "status_details": "unimplemented",
     "usage": {},
-    "metadata?": dict,
 }
 _TOKENS = {"text_tokens": int, "audio_tokens": int, "grok_tokens": int}
 _USAGE = {
@@ -96,7 +99,6 @@ _BETWEEN: Events = {
     f"{_TRANSCRIPTION}.completed": {**_HEARD, "status": ("in_progress", "completed")},
     "input_audio_buffer.speech_started": {"item_id": str, "audio_start_ms": int},
     "input_audio_buffer.speech_stopped": {"item_id": str, "audio_end_ms": int},
-    "input_audio_buffer.committed": {"item_id": str},
     "input_audio_buffer.cleared": {},
     "input_audio_buffer.timeout_triggered": {"item_id": str, "audio_start_ms": int, "audio_end_ms": int},
     "response.created": {"response": _RESPONSE},
@@ -135,6 +137,12 @@ EVENTS: Events = {
     **{type: {"type": type, "event_id": str, **rest, "previous_item_id": None} for type, rest in _BETWEEN.items()},
     "session.created": {"type": "session.created", "event_id": str, "session": _GREETED},
     "session.updated": {"session": _CONFIGURED, "type": "session.updated", "event_id": str, "previous_item_id": None},
+    "input_audio_buffer.committed": {
+        "type": "input_audio_buffer.committed",
+        "event_id": str,
+        "item_id": str,
+        "previous_item_id": TEXT,
+    },
     "conversation.item.added": {
         "type": "conversation.item.added",
         "event_id": str,
@@ -151,4 +159,17 @@ EVENTS: Events = {
         **_INDEXED,
     },
 }
-"""All but four events end with a null link."""
+"""All but a few events end with a null link."""
+
+
+def _marked(schema: Schema) -> Schema:
+    """The schema with `replayed` as the last key of each item."""
+    if isinstance(schema, Mapping):
+        marked = {key: _marked(part) for key, part in schema.items()}
+        return {**marked, "replayed": bool} if schema.get("object") == "realtime.item" else marked
+    if isinstance(schema, (tuple, list)):
+        return type(schema)(map(_marked, schema))
+    return schema
+
+
+EVENTS_2026_09: Events = {type: _marked(each) for type, each in EVENTS.items()}

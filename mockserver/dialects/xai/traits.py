@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from mockserver.audio.vad.detector import XAI_TURNS
-from mockserver.dialects.base import ItemTraits, ResponseTraits, Traits, TurnTraits
+from mockserver.dialects.base import ItemTraits, PushedTurnTraits, ResponseTraits, Traits, TurnTraits
 from mockserver.protocol.commands import Settings
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import Rhythm, plan, portions
@@ -35,7 +36,7 @@ def segments(text: str) -> list[str]:
     return [portion for piece in pieces for portion in portions(piece)]
 
 
-RHYTHM = Rhythm(
+RHYTHM_1 = Rhythm(
     unit=734,
     opening=(16, 17, 21, 20),
     speedup=2.6,
@@ -47,7 +48,21 @@ RHYTHM = Rhythm(
 )
 
 
-TRAITS = Traits(
+RHYTHM_2 = replace(
+    RHYTHM_1,
+    opening=(8, 21, 19, 38),
+    speedup=4.0,
+    segment_s=0.25,
+    tail=1632,
+    first_audio_s=(0.5, 0.58, 0.61, 0.71, 0.73, 0.79),
+    message_s=(0.21, 0.22, 0.23, 0.24, 0.27, 0.34),
+    closing=11,
+    frame=1920,
+    short=240,
+)
+"""Of model 2.0, in September 2026: the first delta is always 245 ms, and speech ends 10 ms before a multiple of 80."""
+
+TRAITS_2026_07 = Traits(
     defaults=Settings(voice="ara"),
     turns=TurnTraits(
         item_added="speech_start",
@@ -73,7 +88,7 @@ TRAITS = Traits(
         segments=segments,
         spoken=plan,
         written=plan,  # xAI speaks every answer
-        rhythm=RHYTHM,
+        rhythm=RHYTHM_1,
     ),
     max_frame_bytes=16 << 20,  # a guess; OpenAI allows 15 MiB of audio a message
     ping_s=None,
@@ -85,4 +100,35 @@ TRAITS = Traits(
         secret_seconds=600,
         secret_max_seconds=3600,
     ),
+)
+TRAITS_2026_04 = replace(TRAITS_2026_07, limits=replace(TRAITS_2026_07.limits, session_minutes=30))
+"""The page of 2026-04-04 says 30 minutes."""
+TRAITS_2026_09 = replace(
+    TRAITS_2026_07,
+    turns=replace(
+        TRAITS_2026_07.turns,
+        answered="before_commit",  # measured by others, in this order; the recordings of July have the commit first
+        commit_s=0.2,
+        pushed=PushedTurnTraits(
+            start_s=0.07,
+            interim_s=0.2,
+            stop_s=0.1,
+            item_s=0.11,
+            final_s=0.1,
+            overtaking_s=0.145,
+            overtaken_s=0.012,
+            overtakes=1 / 6,
+        ),
+        linked="turn",
+        positions="opening",
+    ),
+    items=replace(TRAITS_2026_07.items, cancelled="removed"),  # measured by others
+    responses=replace(
+        TRAITS_2026_07.responses,
+        rhythm=RHYTHM_2,
+        overlap="replaces",  # measured by others
+        latency="turn",
+    ),
+    limits=replace(TRAITS_2026_07.limits, max_sessions=10, idle_minutes=15),  # the later page; one source
+    keep_alive_s=10.0,
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mockserver.audio.codecs import audio_format, decoder_for, encoder_for, rms_dbfs
 from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.opus import FRAME, OpusDecoder, OpusEncoder
-from mockserver.dialects.xai.traits import RHYTHM
+from mockserver.dialects.xai.traits import RHYTHM_1
 from mockserver.responders.base import Pause, Say
 from tests.mockserver.talk import TONE, Script, Talk, saying
 
@@ -146,7 +146,7 @@ def test_one_response_is_one_stream_through_all_its_texts():
     talk.until("response.done")
     made = [base64.b64decode(delta["delta"]) for delta in talk.of("response.output_audio.delta")]
     clip = TONE.speak("Yes.").samples
-    first = np.concatenate([clip, np.zeros(-len(clip) % RHYTHM.unit, np.int16)])  # more of the message follows
+    first = np.concatenate([clip, np.zeros(-len(clip) % RHYTHM_1.unit, np.int16)])  # more of the message follows
     filled = [np.concatenate([sound, np.zeros(-len(sound) % FRAME, np.int16)]) for sound in (first, clip)]
     assert made == packets(np.concatenate(filled))
 

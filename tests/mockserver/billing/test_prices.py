@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.dialects.registry import SERVICES
-from mockserver.dialects.xai.dialect import MODELS, XAI_2026_07, XAI_2026_09
+from mockserver.dialects.xai.dates import XAI_2026_04, XAI_2026_07, XAI_2026_08, XAI_2026_09, XAI_2026_10
 from replay.billing.prices import (
     CHECKED,
     PRICES,
@@ -59,8 +59,8 @@ def test_a_minute_costs_what_the_pages_of_its_date_say(model: str, july: str, se
 
 
 def test_every_model_of_the_dialect_has_a_price():
-    for dated in (XAI_2026_07, XAI_2026_09):
-        for model in (*MODELS, dated.default_model, *dated.resolved.values()):
+    for dated in (XAI_2026_04, XAI_2026_07, XAI_2026_08, XAI_2026_09, XAI_2026_10):
+        for model in (*dated.models.values(), dated.default_model):
             assert SERVICES[dated.name].prices.minute(model) > 0
 
 
@@ -72,7 +72,7 @@ def test_hosted_tools_are_priced_by_the_thousand(tool: str, usd: str):
 
 
 def test_an_unknown_price_names_what_is_known_and_of_when():
-    with pytest.raises(UnknownPrice, match=r"'grok-9' in the table of 2026-07-01; it has grok-voice-think-fast-1.0"):
+    with pytest.raises(UnknownPrice, match=r"'grok-9' in the table of 2026-07-01; it has grok-voice-fast-1.0"):
         JULY.minute("grok-9")
     with pytest.raises(UnknownPrice, match="hosted tool 'teleport'"):
         JULY.thousand_calls("teleport")

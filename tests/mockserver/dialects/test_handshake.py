@@ -6,7 +6,7 @@ import pytest
 from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal, Secret
 from mockserver.dialects.names import DIALECT_NAMES
 from mockserver.dialects.registry import SERVICES
-from mockserver.dialects.xai.traits import TRAITS
+from mockserver.dialects.xai.traits import TRAITS_2026_07
 
 JULY, SEPTEMBER = SERVICES["xai@2026-07"].handshake, SERVICES["xai@2026-09"].handshake
 
@@ -97,7 +97,7 @@ def test_a_wrong_key_in_september_reads_as_observed():
     ],
 )
 def test_a_secret_lives_as_long_as_asked(body: bytes, seconds: int):
-    assert JULY.lifetime(body, TRAITS.limits) == seconds
+    assert JULY.lifetime(body, TRAITS_2026_07.limits) == seconds
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_secret_lives_as_long_as_asked(body: bytes, seconds: int):
     ],
 )
 def test_a_bad_request_for_a_secret_is_refused(body: bytes, status: int):
-    refusal = JULY.lifetime(body, TRAITS.limits)
+    refusal = JULY.lifetime(body, TRAITS_2026_07.limits)
     assert isinstance(refusal, Refusal)
     assert refusal.status == status
     assert all(isinstance(value, str) for value in JULY.body(refusal).values())

@@ -28,4 +28,34 @@ def test_a_wrong_key_was_unauthorized_until_september():
         for name in SERVICES
         if name.partition("@")[0] == "xai"
     }
-    assert statuses == {"xai@2026-04": 401, "xai@2026-07": 401, "xai@2026-08": 401, "xai@2026-09": 400}
+    until, since = ("xai@2026-04", "xai@2026-07", "xai@2026-08"), ("xai@2026-09", "xai@2026-10")
+    assert statuses == dict.fromkeys(until, 401) | dict.fromkeys(since, 400)
+
+
+def test_at_first_the_voice_came_back_with_a_prefix_and_the_model_was_that_of_the_address():
+    talk = Talk(dialect="xai@2026-04", model="no-such-model")
+    (updated,) = talk.send("session.update", session={"voice": "Ara", "model": "grok-voice-think-fast-1.0"})
+    session = updated["session"]
+    assert list(session)[:2] == ["instructions", "voice"]
+    assert (session["voice"], session["model"]) == ("human_Ara", "grok-voice-fast-1.0")
+    july = Talk(dialect="xai@2026-07").send("session.update", session={"voice": "Ara"})[0]["session"]
+    assert "voice" not in july
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (None, "grok-voice-3.0"),
+        ("grok-voice-latest", "grok-voice-3.0"),
+        ("grok-voice-3.0", "grok-voice-3.0"),
+        ("grok-voice-2.0", "grok-voice-think-fast-2.0"),
+        ("no-such-model", "grok-voice-3.0"),
+    ],
+)
+def test_since_october_the_alias_names_the_third_model(asked: str | None, told: str):
+    assert Talk(dialect="xai@2026-10", model=asked).events[0]["session"]["model"] == told
+
+
+def test_a_team_had_a_hundred_sessions_and_has_ten():
+    sessions = {name: Talk(dialect=name).session.dialect.traits.limits.max_sessions for name in SERVICES}
+    assert [sessions[f"xai@2026-{month}"] for month in ("04", "07", "08", "09", "10")] == [100, 100, 100, 10, 10]

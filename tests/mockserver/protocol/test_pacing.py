@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.dialects.xai.traits import RHYTHM, segments
+from mockserver.dialects.xai.traits import RHYTHM_1, segments
 from mockserver.protocol.pacing import PacedAudio, PacedText, ends_sentence, plan
 from mockserver.responders.base import Call, Say
 from tests.mockserver.talk import Event, Script, Talk, kinds
@@ -146,7 +146,7 @@ def test_a_burst_with_a_call_needs_no_time_either():
 @given(st.lists(st.integers(1, 200_000), min_size=1, max_size=6))
 def test_every_sample_of_a_plan_is_sent_once_and_every_text_told_once(lengths: list[int]):
     texts = ["First words", *[f" Sentence {n}." for n in range(len(lengths) - 1)]]
-    pieces = list(plan(RHYTHM, texts, lambda segment: lengths[segment]))
+    pieces = list(plan(RHYTHM_1, texts, lambda segment: lengths[segment]))
     assert [piece.segment for piece in pieces if isinstance(piece, PacedText)] == list(range(len(texts)))
     for segment, length in enumerate(lengths):
         borders = [
@@ -158,7 +158,7 @@ def test_every_sample_of_a_plan_is_sent_once_and_every_text_told_once(lengths: l
 
 
 def test_a_text_without_any_sound_is_told_all_the_same():
-    assert [type(piece) for piece in plan(RHYTHM, ["Hm."], lambda segment: 0)] == [PacedText]
+    assert [type(piece) for piece in plan(RHYTHM_1, ["Hm."], lambda segment: 0)] == [PacedText]
 
 
 def test_a_segment_is_made_only_when_it_is_reached():
@@ -168,7 +168,7 @@ def test_a_segment_is_made_only_when_it_is_reached():
         asked.append(segment)
         return UNIT * 40
 
-    pieces = plan(RHYTHM, ["One.", " Two.", " Three."], length)
+    pieces = plan(RHYTHM_1, ["One.", " Two.", " Three."], length)
     next(pieces)
     assert set(asked) == {0}
 

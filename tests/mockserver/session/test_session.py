@@ -181,7 +181,7 @@ def test_cancelling_another_response_leaves_the_running_one_alone():
     talk = Talk(saying(seconds=3))
     talk.say("Go on.")
     talk.send("response.cancel", response_id="not-this-one")
-    assert "no active response" in talk.error["message"]
+    assert talk.error["message"] == "Response ID 'not-this-one' does not match current response"
     assert talk.until("response.done")["response"]["status"] == "completed"
 
 
@@ -281,7 +281,7 @@ def test_deleting_an_item_answers_with_an_empty_id():
 def test_deleting_what_is_not_there_is_an_error():
     talk = Talk()
     talk.send("conversation.item.delete", item_id="nobody")
-    assert "'nobody'" in talk.error["message"]
+    assert talk.error["message"] == "Item not found: nobody"
 
 
 def test_a_forced_message_may_not_take_an_id_that_is_taken():
