@@ -95,6 +95,13 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     "'heard', in this order; script: 'heard' first.  [default: as the scenario says, else auto]",
 )
 @_content(
+    "--chat",
+    metavar="URL",
+    help="OpenAI-compatible chat endpoint, such as http://127.0.0.1:11434/v1. Its model answers what no rule does.",
+)
+@_content("--chat-model", metavar="NAME", help="With --chat: the model's name.")
+@_content("--chat-key-env", metavar="NAME", help="With --chat: environment variable with the endpoint's key.")
+@_content(
     "--seed",
     default="0",
     show_default=True,
@@ -247,6 +254,10 @@ def _check_usage(
 
 def _options(dialect: str | None, settings: dict[str, Any]) -> Options:
     settings["requests_per_minute"] = settings.pop("rate")
+    if (name := settings.pop("chat_key_env")) is not None:
+        settings["chat_key"] = os.environ.get(name)
+        if not settings["chat_key"]:
+            raise Unusable(f"--chat-key-env: the environment variable {name} is not set")
     limits = {each.name: settings.pop(each.name) for each in fields(Limits)}
     clock, severity, by_rule = settings.pop("clock"), settings.pop("findings"), settings.pop("named")
     settings["write_tools"] = settings["write_tools"] or None

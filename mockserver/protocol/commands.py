@@ -75,6 +75,7 @@ class Settings:
     max_output_tokens: None is without limit.
     effort: how much the model reasons, in the service's words.
     tools: the tools that a response has instead of the session's, as the client declared them.
+    declared: the tools that a language model may call, as the client declared them.
     """
 
     instructions: str = ""
@@ -97,6 +98,7 @@ class Settings:
     servers: tuple[ToolServer, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     tools: Sequence[Mapping[str, object]] | None = None
+    declared: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)

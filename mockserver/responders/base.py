@@ -82,7 +82,15 @@ class Fail:
     message: str
 
 
-Step = Say | Call | Hosted | Pause | Fail
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Let the language model answer, if the server has one (`serve --chat`). `instructions` are added to the
+    session's."""
+
+    instructions: str = ""
+
+
+Step = Say | Call | Hosted | Pause | Fail | Chat
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from itertools import chain
 from typing_extensions import assert_never
 
 from mockserver.documents.reader import Keys, Where
-from mockserver.responders.base import HOSTED_TOOLS, Call, Fail, HeardText, Hosted, Pause, Say, Step
+from mockserver.responders.base import HOSTED_TOOLS, Call, Chat, Fail, HeardText, Hosted, Pause, Say, Step
 from mockserver.responders.captures.kinds import Kind
 from mockserver.responders.conditions import (
     Condition,
@@ -141,7 +141,7 @@ def _prepare(
 
 def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | StepMaker:
     if not isinstance(step, Step):
-        raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause or Fail, got {_name(step)}")
+        raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause, Fail or Chat, got {_name(step)}")
     match step:
         case Say():
             return _prepare_say(step, where((*keys, "say")))
@@ -149,7 +149,7 @@ def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | StepMaker:
             return _prepare_call(step, (*keys, "call", "arguments"), where)
         case Hosted():
             return _prepare_hosted(step, (*keys, "hosted"), where)
-        case Pause() | Fail():
+        case Pause() | Fail() | Chat():
             return step
         case _:
             assert_never(step)

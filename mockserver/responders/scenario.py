@@ -17,6 +17,7 @@ from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read
 from mockserver.documents.validation import Section, check, refusal
 from mockserver.responders.base import (
     Call,
+    Chat,
     Fail,
     HeardText,
     Hosted,
@@ -78,9 +79,12 @@ class Scenario:
         object.__setattr__(self, "hears", tuple(self.hears))
         object.__setattr__(self, "_script", script)
 
-    def responder(self, tally: ScenarioUsage | None = None, today: date = FIRST_DAY) -> ScenarioResponder:
-        """A responder for one connection that opens on the day `today`. It counts in `tally` what it uses."""
-        return ScenarioResponder(self._script, tally, today)
+    def responder(
+        self, tally: ScenarioUsage | None = None, today: date = FIRST_DAY, *, chats: bool = False
+    ) -> ScenarioResponder:
+        """A responder for one connection that opens on the day `today`. It counts in `tally` what it uses. `chats`: a
+        language model answers what no rule does."""
+        return ScenarioResponder(self._script, tally, today, chats=chats)
 
     @property
     def has_heard(self) -> bool:
@@ -133,6 +137,10 @@ class _Fail(Section):
     message: str = ""
 
 
+class _Chat(Section):
+    instructions: str = ""
+
+
 class _Arguments(Section):
     arguments: Any = Field(default_factory=dict)
 
@@ -160,7 +168,7 @@ class _Hosted(_Arguments):
         return Hosted(self.tool, self.arguments, self.result, self.error, self.calls, self.server, self.name)
 
 
-_KINDS = ("say", "call", "hosted", "pause", "fail")
+_KINDS = ("say", "call", "hosted", "pause", "fail", "chat")
 
 
 class _Step(Section):
@@ -172,6 +180,7 @@ class _Step(Section):
     hosted: _Hosted | None = None
     pause: _Pause | None = None
     fail: _Fail | None = None
+    chat: _Chat | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -180,7 +189,9 @@ class _Step(Section):
             return data
         kinds = [kind for kind in _KINDS if kind in data]
         if len(kinds) != 1:
-            raise refusal(f"a step is one of say, call, hosted, pause or fail, got {' and '.join(kinds) or 'none'}")
+            raise refusal(
+                f"a step is one of say, call, hosted, pause, fail or chat, got {' and '.join(kinds) or 'none'}"
+            )
         for key in data:
             if key in ("voice", "speed", "audio") and kinds != ["say"]:
                 raise refusal(f"{key!r} belongs to a say, not to a {kinds[0]}", key)
@@ -195,6 +206,8 @@ class _Step(Section):
             return Pause(self.pause.ms)
         if self.fail is not None:
             return Fail(self.fail.code, self.fail.message)
+        if self.chat is not None:
+            return Chat(self.chat.instructions)
         return Say(self.say or "", self.voice, self.speed, None if self.audio is None else str(base / self.audio))
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from mockserver.responders.base import Call, Fail, HeardText, Hosted, Say, Step, Turn
+from mockserver.responders.base import Call, Chat, Fail, HeardText, Hosted, Say, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
 from mockserver.responders.conditions import Scene
 from mockserver.responders.templates import TemplateError, filled
@@ -52,7 +52,14 @@ class ScenarioResponder:
     otherwise the first in the file wins. A sequence gives its entries in order.
     """
 
-    def __init__(self, script: CompiledScenario, tally: ScenarioUsage | None = None, today: date = FIRST_DAY) -> None:
+    def __init__(
+        self,
+        script: CompiledScenario,
+        tally: ScenarioUsage | None = None,
+        today: date = FIRST_DAY,
+        *,
+        chats: bool = False,
+    ) -> None:
         self.uses = [0] * len(script.rules)
         """How often each rule has answered in this connection, in file order."""
         self.tally = tally or ScenarioUsage(script)
@@ -62,6 +69,7 @@ class ScenarioResponder:
         self._memory: dict[str, object] = {}
         """Captured and remembered values by name; a later value replaces an earlier one."""
         self._today = today
+        self._chats = chats
 
     def hear(self, turn_number: int) -> HeardText | None:
         """The nth `heard`, from 0, of the rules that have one, in file order."""
@@ -75,6 +83,8 @@ class ScenarioResponder:
         scene = Scene(turn, self._results, self._memory, self._day(turn), self._script.choice_words)
         self._memory |= scene.said(self._script.captures)
         chosen = self._chosen(scene)
+        if chosen is None and self._chats:
+            return [Chat()]
         if chosen is None:
             if len(self.tally.unmatched) < MAX_UNMATCHED:
                 self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")

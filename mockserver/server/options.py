@@ -52,6 +52,8 @@ class Options:
     hearing: what decides the words of spoken turns, instead of what the scenario says; see `Scenario.hearing`.
     transcriber: `off`, `auto` (the extra `hearing`, where it is installed), a model of faster-whisper by name or
         folder, or a transcriber.
+    chat: the base URL of an OpenAI-compatible chat endpoint, whose `chat_model` answers what no rule does; `chat_key`
+        is its key.
 
     Raises ValueError for an unknown value.
     """
@@ -74,11 +76,20 @@ class Options:
     write_tools: tuple[str, ...] | None = None
     hearing: Literal["auto", "script"] | None = None
     transcriber: str | Transcriber = "off"
+    chat: str | None = None
+    chat_model: str | None = None
+    chat_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dialect", dialect_name(self.dialect))
         if self.pacing not in PRESETS:
             raise ValueError(f"unknown pacing {self.pacing!r}; use {', '.join(PRESETS)}")
         Levels(self.findings)
+        if (self.chat is None) != (self.chat_model is None):
+            raise ValueError("a language model needs both its URL (--chat) and its name (--chat-model)")
+        if self.chat is not None and not self.chat.startswith(("http://", "https://")):
+            raise ValueError(
+                f"{self.chat!r} is no address of a chat endpoint; use one such as http://127.0.0.1:11434/v1"
+            )
         if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
             raise ValueError("a key or token is empty; leave it out or give it a value")

@@ -30,6 +30,7 @@ from mockserver.protocol.requests import (
     Transcribed,
     Work,
 )
+from mockserver.server.chat import ChatEndpoint
 from mockserver.server.clock import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +41,11 @@ class Outside:
     """What a server can do for its sessions; None for what is off."""
 
     transcriber: Transcriber | None = None
+    chat: ChatEndpoint | None = None
+
+
+class NoModel(Exception):
+    """A step wants a language model, and the server has none."""
 
 
 class _Lane:
@@ -72,6 +78,7 @@ class RequestRunner:
         # One at a time: a recogniser uses the processor's cores itself, and pacing needs one of them.
         self._threads = ThreadPoolExecutor(1, "transcriber")
         self._hearing = _Lane(at_once=1, waiting=32)
+        self._chatting = _Lane(at_once=16, waiting=64)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Work, deliver: Callable[[Result, bool], None]) -> Started:
@@ -87,6 +94,8 @@ class RequestRunner:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._outside.chat is not None:
+            await self._outside.chat.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Work, deliver: Callable[[Result, bool], None]) -> None:
@@ -111,7 +120,9 @@ class RequestRunner:
         match work:
             case Transcribe():
                 return self._hearing
-            case Complete() | ListTools() | CallTool():
+            case Complete():
+                return self._chatting
+            case ListTools() | CallTool():
                 raise NotImplementedError
             case _:
                 assert_never(work)
@@ -120,7 +131,11 @@ class RequestRunner:
         match work:
             case Transcribe():
                 return self._transcription(work)
-            case Complete() | ListTools() | CallTool():
+            case Complete():
+                if self._outside.chat is None:
+                    raise NoModel("there is none; name one with --chat URL --chat-model NAME")
+                return self._outside.chat.answer(work)
+            case ListTools() | CallTool():
                 raise NotImplementedError
             case _:
                 assert_never(work)

@@ -26,8 +26,10 @@ from mockserver.protocol.facts import Expired, Malformed
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.peer import ExpiringPeer, Peer, RefusedPeer
 from mockserver.responders.base import Responder
+from mockserver.responders.chat import ChatResponder
 from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario, ScenarioError
+from mockserver.server.chat import ChatEndpoint
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_client_messages
 from mockserver.server.requests import Outside
@@ -62,10 +64,13 @@ class SessionFactory:
         """The recordings that are played frame by frame instead of sessions."""
         self.unused: Callable[[], list[str]] = list
         """Rules, clips and recorded responses that no client has used so far, a line each."""
-        self._responder: Callable[[float], Responder] = lambda now: EchoResponder()
+        self._responder: Callable[[float], Responder] = lambda now: ChatResponder() if options.chat else EchoResponder()
         """Of a connection that opens at that Unix second."""
         chosen = options.transcriber
-        self.outside = Outside(transcriber_named(chosen) if isinstance(chosen, str) else chosen)
+        self.outside = Outside(
+            transcriber_named(chosen) if isinstance(chosen, str) else chosen,
+            ChatEndpoint(options.chat, options.chat_model or "", options.chat_key) if options.chat else None,
+        )
         """What can be done for sessions."""
         self._hearing = Hearing(transcribes=self._transcribes)
         self._traits: dict[str, Traits] = {}
@@ -78,7 +83,10 @@ class SessionFactory:
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
         tally = scenario.tally()
-        self._responder = lambda now: scenario.responder(tally, datetime.fromtimestamp(now, timezone.utc).date())
+        chats = self.outside.chat is not None
+        self._responder = lambda now: scenario.responder(
+            tally, datetime.fromtimestamp(now, timezone.utc).date(), chats=chats
+        )
         self._hearing, self.verbatim = hearing, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 

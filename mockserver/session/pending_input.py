@@ -14,8 +14,11 @@ from mockserver.session.transcription import Heard
 class Question:
     """What a response answers. Its words are complete once they are `known`."""
 
-    def __init__(self, counts: ResponseCounts, heard: Sequence[Heard], turn: Callable[[], Turn]) -> None:
+    def __init__(
+        self, counts: ResponseCounts, heard: Sequence[Heard], turn: Callable[[], Turn], instructions: str
+    ) -> None:
         self.counts = counts
+        self.instructions = instructions
         self.heard = heard
         self._turn = turn
         self._count()
@@ -83,7 +86,7 @@ class PendingInput:
         self._taken = (self._typed, self._heard, self._results)
         self._typed, self._heard, self._results = [], [], []
         counts = ResponseCounts(typed=typed, heard_ms=sum(each.ms for each in heard))
-        return Question(counts, heard, turn)
+        return Question(counts, heard, turn, instructions)
 
     def of_items(self, items: Iterable[Item], instructions: str) -> Question:
         """A turn about these items alone. New input stays pending."""
@@ -94,7 +97,8 @@ class PendingInput:
         outputs = tuple(Result(self._names.get(item.call_id, ""), item.output) for item in results)
         turn = Turn(self._turns, says, outputs, instructions=instructions)
         self._turns += 1
-        return Question(ResponseCounts(typed=[item.text for item in messages], context=context), (), lambda: turn)
+        counts = ResponseCounts(typed=[item.text for item in messages], context=context)
+        return Question(counts, (), lambda: turn, instructions)
 
     def restore(self) -> None:
         """The last response was cancelled for another one: that one gets its input, if there is nothing new."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -23,6 +23,7 @@ from mockserver.protocol.facts import (
     AudioSent,
     CallEnded,
     CallStarted,
+    EarlyEnd,
     Fact,
     HostedEnded,
     HostedStarted,
@@ -36,12 +37,29 @@ from mockserver.protocol.facts import (
     WordsSent,
 )
 from mockserver.protocol.pacing import PacedAudio, PacedText
-from mockserver.responders.base import Call, Fail, Hosted, Pause, Responder, Say, Step, Turn
+from mockserver.protocol.requests import (
+    ChatCall,
+    ChatEnded,
+    ChatText,
+    Complete,
+    Failed,
+    ToolReturned,
+    ToolsOffered,
+    Transcribed,
+)
+from mockserver.responders.base import Call, Chat, Fail, Hosted, Pause, Responder, Say, Step, Turn
+from mockserver.session.asking import Requests
+from mockserver.session.chat import choice, functions, messages, sentences
 from mockserver.session.input_audio import SpokenTurn
 from mockserver.session.output_audio import Speech, Unspeakable, audio_of
+from mockserver.session.pending_input import Question
 from mockserver.session.scheduler import Run
-from mockserver.session.transcription import Heard, known
+from mockserver.session.transcription import known
 from replay.billing.prices import UnknownPrice
+
+
+class ChatFailure(Exception):
+    """The language model did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,9 @@ class SessionContext:
     """Called when a response was not cut, but came to its own end."""
     unfinished: list[Step] = field(default_factory=list)
     """What a response that ended with a call to an MCP server has yet to do."""
+    words: Callable[[], Mapping[str, str]] = dict
+    """The words of spoken turns, by item id."""
+    requests: Requests = field(default_factory=Requests)
     awaiting_approval: dict[str, list[Step]] = field(default_factory=dict)
     """Calls that wait for the client's approval, by the id of the request, each with the steps after it."""
 
@@ -99,6 +120,8 @@ class RunningResponse:
         self._phase = ""
         self._started_s = 0.0
         self._first_audio_s: float | None = None
+        self._instructions = ""
+        self._chat_at = 0.0
         self._keeps_audio = session.dialect.traits.items.keeps_audio and not response.aside
 
     @property
@@ -130,13 +153,15 @@ class RunningResponse:
             return 0.0
         return self._first_audio_s + self.response.counts.audio_seconds
 
-    def run(self, steps: Callable[[], Iterable[Step]], now: float, heard: Sequence[Heard] = ()) -> Run:
+    def run(self, steps: Callable[[], Iterable[Step]], now: float, question: Question | None = None) -> Run:
         """The whole response as a run. `steps` is called once the response has started, so that it may fail in it, and
-        once the words of the turns `heard` are known."""
+        once the words of the question are known."""
         session, settings, at = self._session, self.response.settings, now
         self._started_s = now
         session.emit(ResponseStarted(self.response), now)
-        at = yield from known(heard, at)
+        if question is not None:
+            self._instructions = question.instructions
+            at = yield from known(question.heard, at)
         encoder = encoder_for(settings.output_format)
         coming = _with_next(_joined(_allowed(steps(), settings.tool_choice)))
         for step, following in coming:
@@ -150,10 +175,7 @@ class RunningResponse:
                     calls = isinstance(following, Call | Hosted) and last
                     self._phase = "commentary" if calls else "final_answer"
                     try:
-                        for due in self._say(step, encoder, at, last=last):
-                            if due > at:
-                                yield due
-                                at = due
+                        at = yield from self._speak(step, encoder, at, last=last)
                     except Unspeakable as problem:
                         self._fail("unspeakable", str(problem), at)
                         return
@@ -189,6 +211,13 @@ class RunningResponse:
                 case Fail():
                     self._fail(step.code, step.message, at)
                     return
+                case Chat():
+                    try:
+                        at = yield from self._chat(step, encoder, at)
+                    except (Unspeakable, ChatFailure) as problem:
+                        code = "unspeakable" if isinstance(problem, Unspeakable) else "server_error"
+                        self._fail(code, str(problem), self._chat_at)
+                        return
                 case _:
                     assert_never(step)
         if (early := self.response.early_end) is not None:
@@ -230,6 +259,53 @@ class RunningResponse:
         """Whether it ends early, or has sent as much text as it may."""
         limit = self.response.settings.max_output_tokens
         return self.response.early_end is not None or (limit is not None and self.response.counts.segments >= limit)
+
+    def _speak(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Generator[float, None, float]:
+        """Speak one text in its time; returns when it is over. Raises Unspeakable."""
+        for due in self._say(step, encoder, at, last=last):
+            if due > at:
+                yield due
+                at = due
+        return at
+
+    def _chat(self, step: Chat, encoder: Encoder, at: float) -> Generator[float, None, float]:
+        """Let the language model answer: each sentence is spoken once the next one has begun. Raises ChatFailure."""
+        session, settings, self._chat_at = self._session, self.response.settings, at
+        items = self.response.counts.context or session.conversation
+        instructions = "\n\n".join(filter(None, (self._instructions, step.instructions)))
+        said = messages(items, instructions, session.words())
+        tools, most = functions(settings.declared), settings.max_output_tokens
+        asked = session.requests.ask(lambda id: Complete(id, said, tools, choice(settings.tool_choice), most))
+        text, cut, over = "", False, False
+        try:
+            while not over and not self._must_end:
+                at, result = yield from asked.next(at)
+                complete: list[str] = []
+                called: Call | None = None
+                match result:
+                    case ChatText():
+                        complete, text = sentences(text + result.text)
+                    case ChatCall():
+                        complete, text, called = [text], "", Call(result.name, result.arguments)
+                    case ChatEnded():
+                        complete, text, cut, over = [text], "", result.cut, True
+                    case Failed():
+                        self._chat_at = at
+                        raise ChatFailure("The model could not answer.")
+                    case Transcribed() | ToolsOffered() | ToolReturned():
+                        raise AssertionError(result)
+                    case _:
+                        assert_never(result)
+                for each in filter(str.strip, complete):
+                    self._phase = "commentary" if called else "final_answer"
+                    at = yield from self._speak(Say(each.strip()), encoder, at, last=called is not None or over)
+                if called is not None:
+                    self._call(called, at)
+        finally:
+            session.requests.withdraw(asked)
+        if cut:
+            self.response.early_end = EarlyEnd("incomplete", "max_output_tokens")
+        return at
 
     def _say(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Iterator[float]:
         """Speak one text, the `last` of its message or not. Yields when each piece of output is due; the piece is sent
@@ -422,7 +498,7 @@ def _allowed(steps: Iterable[Step], choice: ToolChoice) -> Iterable[Step]:
             case Hosted():
                 fitting = choice.server == step.server and choice.name in ("", step.name)
                 return choice.kind == "server" and fitting
-            case Say() | Pause() | Fail():
+            case Say() | Pause() | Fail() | Chat():
                 return True
             case _:
                 assert_never(step)

@@ -62,13 +62,12 @@ from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
-from mockserver.session.asking import Requests
 from mockserver.session.ears import Ears, HeardTurn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
 from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
 from mockserver.session.mcp import listings
-from mockserver.session.pending_input import PendingInput
+from mockserver.session.pending_input import PendingInput, Question
 from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.response import RunningResponse, SessionContext
 from mockserver.session.resumption import Memory
@@ -133,12 +132,13 @@ class Session:
             emit=self._emit,
             closed=self._response_closed,
             ended=self._response_ended,
+            words=lambda: {turn.item_id: turn.words for turn in self.heard},
         )
         keep = hearing.listens or dialect.traits.items.keeps_audio
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
         self._pending = PendingInput()
         self._scheduler = Scheduler()
-        self._requests = Requests()
+        self._requests = self._context.requests
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
         self._items = Items(self._context, self._pending, self._hear_item)
         self._running: RunningResponse | None = None
@@ -541,7 +541,7 @@ class Session:
                     self._pushed.show_overtaken(turn, now)
             return self._context.steps(self._responder, question.turn())
 
-        self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question.heard)
+        self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question)
 
     def _respond_aside(self, command: Respond, now: float) -> None:
         """A response outside the conversation: it leaves no trace there, and runs beside other responses."""
@@ -554,7 +554,7 @@ class Session:
         context = dataclasses.replace(self._context, ended=lambda at: None, unfinished=[], awaiting_approval={})
         running = self._asides[response.id] = RunningResponse(context, response, self._pending.called)
         self._scheduler.start(
-            f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question.turn()), now)
+            f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question.turn()), now, question)
         )
 
     def _new_response(self, command: Respond, counts: ResponseCounts, now: float) -> Response:
@@ -585,13 +585,13 @@ class Session:
         running: RunningResponse,
         steps: Callable[[], Iterable[Step]],
         now: float,
-        heard: Sequence[Heard] = (),
+        question: Question | None = None,
     ) -> None:
         self._scheduler.drop(IDLE)
         if self._running_id and (self._pushed is None or RESPONSE in self._scheduler):
             self._cut("turn_detected", now)  # what speech stopped in a manual turn gets no end (clients' live checks)
         self._running = running
-        self._scheduler.start(RESPONSE, running.run(steps, now, heard))
+        self._scheduler.start(RESPONSE, running.run(steps, now, question))
 
     def _response_ended(self, now: float) -> None:
         """A response came to its end: a queued turn is answered, or the idle time begins."""

@@ -53,6 +53,8 @@ class MockServer(Observed):
         Default `off`, so that a test hears the same on every machine.
     hearing: what decides the words of a spoken turn. `auto`: a known clip, the transcriber, the scenario's `heard`, in
         this order; `script`: `heard` before all. Default: as the scenario says.
+    chat, chat_model, chat_key: the base URL of an OpenAI-compatible chat endpoint, the model that answers what no rule
+        does, and the key of that endpoint. Default: none.
     api_keys: the keys that are accepted. Without any, every non-empty key is.
     blocked_keys: keys of a team without credits.
     accounts: teams, their keys and limits: the path of an accounts file, or an `AccountsFile`.
@@ -88,6 +90,9 @@ class MockServer(Observed):
         vad: str = "energy",
         transcriber: str | Transcriber = "off",
         hearing: Literal["auto", "script"] | None = None,
+        chat: str | None = None,
+        chat_model: str | None = None,
+        chat_key: str | None = None,
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),
         accounts: AccountsFile | str | os.PathLike[str] | None = None,
@@ -116,6 +121,9 @@ class MockServer(Observed):
             vad=vad,
             transcriber=transcriber,
             hearing=hearing,
+            chat=chat,
+            chat_model=chat_model,
+            chat_key=chat_key,
             api_keys=tuple(api_keys),
             blocked_keys=tuple(blocked_keys),
             limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),

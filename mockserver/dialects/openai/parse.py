@@ -236,7 +236,7 @@ def _changes(requested: ResponseFields) -> Json:
         changes["tool_choice"] = session_object.tool_choice(requested.model_dump()["tool_choice"])
     if requested.tools is not None:
         tools = [tool.model_dump(exclude_unset=True) for tool in requested.tools]
-        changes |= {"tools": tools, "servers": tool_servers(tools, approvals=True)}
+        changes |= {"tools": tools, "servers": tool_servers(tools, approvals=True), "declared": tools}
     if requested.reasoning is not None:
         changes["effort"] = requested.reasoning.effort or ""
     output = requested.audio.output if requested.audio is not None else None

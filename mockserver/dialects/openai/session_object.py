@@ -190,6 +190,8 @@ def changes_of(session: Json) -> dict[str, object]:
     changes: dict[str, object] = {
         "turn_detection": _turn_detection(input["turn_detection"], session["type"]),
         "transcribe": input["transcription"] is not None,
+        "language": (input["transcription"] or {}).get("language"),
+        "transcription_prompt": (input["transcription"] or {}).get("prompt") or "",
         "input_format": wire_format(input["format"]),
     }
     if output is None:
@@ -202,6 +204,7 @@ def changes_of(session: Json) -> dict[str, object]:
         "speaks": session["output_modalities"] == ["audio"],
         "max_output_tokens": limit(session["max_output_tokens"]),
         "servers": tool_servers(session["tools"], approvals=True),
+        "declared": session["tools"],
         "tool_choice": tool_choice(session["tool_choice"]),
     }
 

@@ -141,7 +141,8 @@ def changes_of(session: SessionFields) -> dict[str, object]:
     if session.resumption is not None:
         changes["resumable"] = session.resumption.enabled
     if session.tools is not None:
-        changes["servers"] = tool_servers(tool.model_dump() for tool in session.tools)
+        tools = [tool.model_dump() for tool in session.tools]
+        changes |= {"servers": tool_servers(tools), "declared": tools}
     if session.audio is not None:
         changes |= _audio_changes(session.audio)
     return changes

@@ -115,7 +115,7 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
         ),
         (
             "sequence:\n- - say: a\n    call: {name: x}",
-            "booking.yaml:2: sequence[0][0]: a step is one of say, call, hosted, pause or fail, got say and call",
+            "booking.yaml:2: sequence[0][0]: a step is one of say, call, hosted, pause, fail or chat, got say and call",
         ),
         (
             "sequence:\n- - pause: {ms: 5}\n    voice: a",
@@ -238,7 +238,10 @@ def test_a_file_that_is_no_sound_is_refused_where_it_is_named(tmp_path: Path):
 def test_mistakes_in_python_are_found_when_the_scenario_is_made():
     bad: list[tuple[dict[str, object], str]] = [
         ({"turns": [Rule(Say("{{ a"))]}, r"^turns\[0\].reply\[0\].say: bad template"),
-        ({"turns": [Rule(["hi"])]}, r"^turns\[0\].reply\[0\]: expected Say, Call, Hosted, Pause or Fail, got str"),  # type: ignore[list-item]
+        (
+            {"turns": [Rule(["hi"])]},  # type: ignore[list-item]
+            r"^turns\[0\].reply\[0\]: expected Say, Call, Hosted, Pause, Fail or Chat, got str",
+        ),
         ({"turns": ["hi"]}, r"^turns\[0\]: expected a Rule, got str"),
         ({"turns": [Rule(Say("a"), "hi")]}, r"^turns\[0\].when: expected a When, got str"),  # type: ignore[arg-type]
         ({"turns": [Rule(Say("a"), times=0)]}, r"^turns\[0\].times: expected at least 1"),
