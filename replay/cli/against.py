@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,9 @@ import click
 
 from replay.cassette.json_text import Event
 from replay.cassette.recording import Line, Recording
+from replay.cli.compare import marks_of
 from replay.cli.files import read
+from replay.cli.formats import Format, show_as
 from replay.diff.basis import shared_basis
 from replay.diff.compare import Comparison, Difference, compared
 from replay.diff.milestones import without_later
@@ -21,15 +22,13 @@ WORST = 20
 """Kinds of differences that are shown as text."""
 
 
-def check_against(file: Path, against: Path, least: float, *, as_json: bool) -> None:
+def check_against(file: Path, against: Path, least: float, format: Format) -> None:
     """Print the score of `file`. Exit code 1 if it is below `least`."""
     actual, expected = read(file), read(against)
     basis = shared_basis(expected, actual)
     found = compared(expected.received(), _comparable(actual, expected), basis)
-    if as_json:
-        click.echo(json.dumps(_as_json(found, file, against, basis)))
-    else:
-        click.echo("\n".join(_as_text(found, file, against, basis)))
+    text = "\n".join(_as_text(found, file, against, basis))
+    show_as(format, text, _as_json(found, file, against, basis), marks_of(found.differences, file))
     if found.score < least:
         raise click.exceptions.Exit(1)
 

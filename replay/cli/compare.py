@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import click
 
 from replay.cassette.recording import Recording
 from replay.cli.files import FILE, read
-from replay.diff.compare import compare, report
+from replay.cli.formats import Format, format_options, show_as
+from replay.diff.compare import Difference, compare, report
+from replay.report.annotations import Annotation
 from replay.report.as_scenario import scenario as derived
 from replay.report.as_scenario import written
 from replay.report.summary import summary
@@ -22,8 +25,8 @@ from replay.report.summary import summary
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option("--words", is_flag=True, help="Also compare what was said and which tools were called.")
-@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
-def diff(a: Path, b: Path, words: bool, as_json: bool) -> None:
+@format_options
+def diff(a: Path, b: Path, words: bool, format: Format) -> None:
     """Compare the server events of two recordings.
 
     Events are aligned by meaning. Ids may differ but must refer to the same objects. Timing, audio, numbers, wording
@@ -35,12 +38,10 @@ def diff(a: Path, b: Path, words: bool, as_json: bool) -> None:
     found = [each for each in compare(left.received(), right.received()) if words or not each.is_wording]
     spoken = _wording(left, right) if words else []
     told = summary(left.received(), right.received(), found)
-    if as_json:
-        differences = [each.as_json() for each in found]
-        equal = not found and not spoken
-        click.echo(json.dumps({"equal": equal, "summary": told, "differences": differences, "words": spoken}))
-    else:
-        click.echo("\n".join([*told, report(found), *spoken]))
+    differences = [each.as_json() for each in found]
+    document = {"equal": not found and not spoken, "summary": told, "differences": differences, "words": spoken}
+    marks = [*marks_of(found, b), *(Annotation("error", str(b), "words", each) for each in spoken)]
+    show_as(format, "\n".join([*told, report(found), *spoken]), document, marks)
     if found or spoken:
         raise click.exceptions.Exit(1)
 
@@ -53,6 +54,11 @@ def scenario(file: Path) -> None:
     Exit code: 0, or 2 if the file cannot be read.
     """
     click.echo(written(read(file), sys.stdout.encoding), nl=False)
+
+
+def marks_of(differences: Sequence[Difference], file: Path) -> list[Annotation]:
+    """The differences of a file from another one, as results for other programs."""
+    return [Annotation("error", str(file), each.kind, f"{each.event}: {each}") for each in differences]
 
 
 def _wording(left: Recording, right: Recording) -> list[str]:

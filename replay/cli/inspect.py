@@ -16,7 +16,9 @@ from replay.cassette.records import Record
 from replay.cassette.scrub import Scrubber, known_keys
 from replay.cli.against import check_against
 from replay.cli.files import FILE, each_record, opened, write_page
+from replay.cli.formats import Format, format_options, show_as
 from replay.cli.usage import Unusable
+from replay.report.annotations import Annotation
 from replay.report.listing import Totals, faults, folded, line, stable
 
 
@@ -73,8 +75,8 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
     show_default=True,
     help="With --against: the lowest score that passes.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the faults by file, or the score.")
-def check(files: tuple[Path, ...], against: Path | None, least: float, as_json: bool) -> None:
+@format_options
+def check(files: tuple[Path, ...], against: Path | None, least: float, format: Format) -> None:
     """Verify cassettes: end mark, no secrets, a provable origin, nothing dropped, audio only within responses.
 
     The values of XAI_API_KEY and OPENAI_API_KEY count as secrets.
@@ -88,7 +90,7 @@ def check(files: tuple[Path, ...], against: Path | None, least: float, as_json: 
     if against is not None:
         if len(files) != 1:
             raise click.UsageError("--against scores one file; give one")
-        return check_against(files[0], against, least, as_json=as_json)
+        return check_against(files[0], against, least, format)
     found: dict[str, list[str]] = {}
     for file in files:
         with opened(file) as cassette:
@@ -96,11 +98,9 @@ def check(files: tuple[Path, ...], against: Path | None, least: float, as_json: 
                 found[str(file)] = faults(cassette, Scrubber(known_keys()))
             except BadCassette as problem:
                 found[str(file)] = [str(problem)]
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        for name, reasons in found.items():
-            click.echo("\n".join(f"{name}: {reason}" for reason in reasons) or f"{name}: fine")
+    text = [f"{name}: {reason}" for name, reasons in found.items() for reason in reasons or ["fine"]]
+    faulty = [Annotation("error", name, "cassette", reason) for name, reasons in found.items() for reason in reasons]
+    show_as(format, "\n".join(text), found, faulty)
     if any(found.values()):
         raise click.exceptions.Exit(1)
 

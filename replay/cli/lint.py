@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from replay.cli.files import FILE, read
+from replay.cli.formats import Format, format_options, show_as
 from replay.cli.usage import Unusable
 from replay.findings import LEVELS, Finding, Levels, counted, setting
 from replay.findings.lint import lint as find
+from replay.report.annotations import Annotation, Severity
 
 
 @click.command()
@@ -39,14 +40,14 @@ from replay.findings.lint import lint as find
 @click.option(
     "--claimed-seconds", type=float, help="Billable audio that the client counted, in seconds; only with one FILE."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@format_options
 def lint(
     files: tuple[Path, ...],
     named: tuple[str, ...],
     fail_on: str,
     write_tools: tuple[str, ...],
     claimed_seconds: float | None,
-    as_json: bool,
+    format: Format,
 ) -> None:
     """Report what a client did wrong in recorded conversations, and how to fix it.
 
@@ -61,15 +62,22 @@ def lint(
     except ValueError as problem:
         raise Unusable(str(problem)) from problem
     found = {str(file): find(read(file), levels, claimed_seconds) for file in files}
-    if as_json:
-        rows = [{"file": file, **finding.as_json()} for file, findings in found.items() for finding in findings]
-        click.echo(json.dumps({"findings": rows}))
-    else:
-        for file, findings in found.items():
-            click.echo("\n".join([*map(_described, findings), f"{file}: {counted(findings)}"]))
+    all_found = [(file, finding) for file, findings in found.items() for finding in findings]
+    text = [line for file, each in found.items() for line in (*map(_described, each), f"{file}: {counted(each)}")]
+    show_as(
+        format,
+        "\n".join(text),
+        {"findings": [{"file": file, **finding.as_json()} for file, finding in all_found]},
+        [_annotation(file, finding) for file, finding in all_found],
+    )
     failing = LEVELS[LEVELS.index(fail_on) :]
     if any(finding.level in failing for findings in found.values() for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _annotation(file: str, finding: Finding) -> Annotation:
+    severity: Severity = "error" if finding.level == "error" else "warning"
+    return Annotation(severity, file, finding.rule, f"{finding.message}. {finding.fix}")
 
 
 def _described(finding: Finding) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 import realtape
 from mockserver.testing.mock_server import MockServer
@@ -30,15 +30,21 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(realtape.main, list(map(str, arguments)))
 
 
+def until(ws: ClientConnection, kind: str) -> None:
+    while json.loads(ws.recv(timeout=10))["type"] != kind:
+        pass
+
+
 def recorded(out: Path, seed: int, pacing: str) -> Path:
     """A call to the mock, recorded with other ids and other times."""
     scenario = Scenario.parse("turns: [{reply: [{say: 'We open at eight. See you soon.'}]}]")
     with MockServer(scenario, seed=seed, pacing=pacing, voice="tone") as mock:
         with connect(f"{mock.ws_url}", additional_headers={"Authorization": f"Bearer {mock.api_key}"}) as ws:
+            until(ws, "conversation.created")
             ws.send(json.dumps(typed("Hours?")))
+            until(ws, "conversation.item.added")
             ws.send('{"type": "response.create"}')
-            while json.loads(ws.recv(timeout=10))["type"] != "response.done":
-                pass
+            until(ws, "response.done")
         return taped(out, mock.sessions[0])
 
 
