@@ -54,7 +54,7 @@ def interrupting(into_s: float) -> list[Cue]:
     return [Cue(After(0, 0.5), ASK), Cue(During(2, into_s), CHOOSE), Cue(After(4, 1.0))]
 
 
-@pytest.fixture(scope="module", params=[2.0, 0.5], ids=["sent whole before", "still being sent"])
+@pytest.fixture(scope="module", params=[2.4, 0.5], ids=["sent whole before", "still being sent"])
 def call(request) -> Called:
     return open_call(interrupting(request.param))
 
@@ -99,7 +99,7 @@ def test_the_service_is_told_what_was_heard_and_asked_to_cancel_nothing(call: Ca
     assert len(log.received("response.create")) == 2
 
 
-@pytest.mark.parametrize(("into_s", "status"), [(2.0, "completed"), (0.5, "cancelled")])
+@pytest.mark.parametrize(("into_s", "status"), [(2.4, "completed"), (0.5, "cancelled")])
 def test_an_answer_is_cut_at_the_service_only_while_it_is_still_sent(into_s: float, status: str):
     _, _, mock = open_call([*interrupting(into_s)[:2], Cue(After(2, 0.2))])
     log = mock.sessions[0]
