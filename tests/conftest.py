@@ -24,8 +24,8 @@ pytest_plugins = [] if entry_points(group="pytest11", name="realtape") else ["mo
 def dialects_are_watched() -> Iterator[None]:
     """Sessions, sockets and recordings that are acted again all speak through one method."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OpenAI, "render", served.judged("openai", OpenAI.render))
-        patch.setattr(Xai, "render", served.judged("xai", Xai.render))
+        patch.setattr(OpenAI, "render", served.judged(OpenAI.render))
+        patch.setattr(Xai, "render", served.judged(Xai.render))
         yield
 
 

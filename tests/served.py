@@ -44,15 +44,16 @@ def judge(service: str, event: dict[str, Any]) -> None:
             complaints.append(f"{event}: {error}")
 
 
-def judged(service: str, render: Render) -> Render:
+def judged(render: Render) -> Render:
     """The same rendering, with each of its events looked at."""
 
     def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame]:
         for frame in render(dialect, fact, at):
-            if (problem := complaint(frame, SERVICES[dialect.name].schema)) is not None:
+            name = dialect.name
+            if (problem := complaint(frame, SERVICES[name].schema)) is not None:
                 complaints.append(problem)
             if isinstance(frame, Text):
-                judge(service, orjson.loads(frame.data))
+                judge(name.partition("@")[0], orjson.loads(frame.data))
             yield frame
 
     return looked_at

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from mockserver.audio.vad.detector import TurnSettings
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.commands import Command, Settings
-from mockserver.protocol.facts import Fact, ResponseEnded, TranscriptCompleted
+from mockserver.protocol.facts import Fact, Response, ResponseEnded, TranscriptCompleted
 from mockserver.protocol.ids import Ids
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PacingPlan, Rhythm
@@ -88,6 +88,9 @@ class TurnTraits:
         None where it does.
     linked: what the link of a spoken turn names: the `item` before it, or the item of the `turn` before it.
     positions: what the positions of speech count: milliseconds of `audio`, or milliseconds since the `opening`.
+    idle_note: the text of the system message that the server adds before a silent turn. The silent turn is then the
+        audio that arrived during the idle time, and has an empty transcript. Without a note it lasts as long as the
+        timeout.
     """
 
     item_added: Literal["speech_start", "commit"]
@@ -102,6 +105,7 @@ class TurnTraits:
     linked: Literal["item", "turn"] = "item"
     positions: Literal["audio", "opening"] = "audio"
     commit_s: float = 0.0
+    idle_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class ItemTraits:
     """What a client may do with items, and what the server keeps of them.
 
     checks: `ids`: an item whose id is taken is refused. `references`: the item that a new item or a truncation names
-        must exist; an id that comes again moves its item.
+        must exist; an id that comes again moves its item. `both`: neither is accepted.
     truncation: which words a truncated message loses: the `unheard` ones, or `all`.
     keeps_audio: whether the audio of an item can be retrieved.
     mcp: how calls to MCP servers show: as `events` alone, or as `items` of the conversation. With `items` a call ends
@@ -117,7 +121,7 @@ class ItemTraits:
     cancelled: whether a message whose response the client cancelled is `kept` in the conversation, or `removed`.
     """
 
-    checks: Literal["ids", "references"]
+    checks: Literal["ids", "references", "both"]
     truncation: Literal["unheard", "all"]
     keeps_audio: bool
     mcp: Literal["events", "items"]
@@ -130,7 +134,7 @@ class ResponseTraits:
 
     output: `one_by_one`: a message opens with its step, and closes before the next item opens. `together`: a message
         opens with its first output, and all items close in a row at the end of the response.
-    phases: whether a message tells if a function call follows it.
+    phases: whether a message tells if something follows it, and a text after a text is a message of its own.
     counted_input: what usage counts as input: only what is `new` since the last response, or the `whole` context.
     rate_limits_after_s: seconds from a response's end to the report of the account's limits; None reports nothing.
     segments: cuts a text into the segments that are spoken one by one. Joined, they give the text.
@@ -139,6 +143,9 @@ class ResponseTraits:
     rhythm: the recorded pace, for the preset `live`.
     overlap: a request for a response during another one is `refused`, or `replaces` that one, which is cancelled.
     latency: whether the latency of a response counts from its `start`, or from the end of the `turn` that it answers.
+    breath_s: seconds between the start of a response and its first output, for the preset `burst`.
+    counted_output: the tokens of a response so far, and of further texts in further runs, as its usage counts them.
+        None counts its texts.
     """
 
     output: Literal["one_by_one", "together"]
@@ -151,6 +158,8 @@ class ResponseTraits:
     rhythm: Rhythm
     overlap: Literal["refused", "replaces"] = "refused"
     latency: Literal["start", "turn"] = "start"
+    breath_s: float = 0.0
+    counted_output: Callable[[Response, int, int], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

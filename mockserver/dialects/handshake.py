@@ -27,6 +27,8 @@ class Refusal:
     kind: the service's type of the error.
     close_code: if given, the handshake is accepted, the error is sent on the socket, and the socket is closed with it.
     advice: what the mock serves instead; for the log.
+    param: the path of the parameter that is wrong.
+    bare: the answer over HTTP has no body.
     """
 
     status: int
@@ -36,6 +38,8 @@ class Refusal:
     kind: str = ""
     close_code: int | None = None
     advice: str = ""
+    param: str | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,11 +117,28 @@ OPENAI: Mapping[str, Evidence] = {
     **dict.fromkeys(_CALLING, _CALLED),
 }
 
-EVIDENCE: Mapping[str, Mapping[str, Evidence]] = {"xai": XAI, "openai": OPENAI}
+_TWIN = Evidence("observed", "others' captures", "that the twin `content` comes after `part`")
+AZURE: Mapping[str, Evidence] = {
+    **OPENAI,
+    "response.content_part.added": _TWIN,
+    "response.content_part.done": _TWIN,
+}
+"""As OpenAI, of which the recordings are, where nothing else was seen."""
+
+EVIDENCE: Mapping[str, Mapping[str, Evidence]] = {"xai": XAI, "openai": OPENAI, "azure": AZURE}
 """By service and type of event."""
 
 _SIP = "calls over WebRTC and SIP are not served"
 _BETA = "sent by no recorded connection; an older form"
+_UNSERVED_OPENAI: Mapping[str, str] = {
+    "conversation.created": _BETA,
+    "conversation.item.created": _BETA,
+    "conversation.item.input_audio_transcription.segment": "speakers are not distinguished",
+    "input_audio_buffer.dtmf_event_received": _SIP,
+    "output_audio_buffer.started": _SIP,
+    "output_audio_buffer.stopped": _SIP,
+    "output_audio_buffer.cleared": _SIP,
+}
 UNSERVED: Mapping[str, Mapping[str, str]] = {
     "xai": {
         "conversation.item.created": "the guide names it for taken-up conversations; recorded ones bring `.added`",
@@ -132,14 +149,7 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
         "response.output_text.delta": "the service speaks whatever modality is requested",
         "input_audio_buffer.dtmf_event_received": _SIP,
     },
-    "openai": {
-        "conversation.created": _BETA,
-        "conversation.item.created": _BETA,
-        "conversation.item.input_audio_transcription.segment": "speakers are not distinguished",
-        "input_audio_buffer.dtmf_event_received": _SIP,
-        "output_audio_buffer.started": _SIP,
-        "output_audio_buffer.stopped": _SIP,
-        "output_audio_buffer.cleared": _SIP,
-    },
+    "openai": _UNSERVED_OPENAI,
+    "azure": _UNSERVED_OPENAI,
 }
 """Events that a client may know of and does not get, with the reason."""

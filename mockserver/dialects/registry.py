@@ -13,6 +13,7 @@ from mockserver.dialects.handshake import Handshake
 from mockserver.dialects.names import DIALECT_NAMES, DialectName
 from mockserver.dialects.openai import dialect as openai
 from mockserver.dialects.openai import schema as openai_schema
+from mockserver.dialects.openai.azure import AzureHandshake
 from mockserver.dialects.openai.handshake import OpenAIHandshake
 from mockserver.dialects.schema import Events
 from mockserver.dialects.xai import dates as xai
@@ -56,10 +57,17 @@ def _service(name: DialectName) -> DatedService:
         case "xai@2026-10":
             return _xai(xai.XAI_2026_10, xai_handshake.INVALID_ARGUMENT)
         case "openai@2026-08":
-            dialect = partial(openai.OpenAI, openai.OPENAI_2026_08)
-            return DatedService(dialect, OpenAIHandshake(), openai_schema.EVENTS, dialect_prices(name))
+            return _openai(openai.OPENAI_2026_08, OpenAIHandshake(), openai_schema.EVENTS)
+        case "openai@2026-10":
+            return _openai(openai.OPENAI_2026_10, OpenAIHandshake(), openai_schema.EVENTS)
+        case "azure@2026-10":
+            return _openai(openai.AZURE_2026_10, AzureHandshake(), openai_schema.AZURE_EVENTS)
         case _:
             assert_never(name)
+
+
+def _openai(date: openai.Date, handshake: Handshake, schema: Events) -> DatedService:
+    return DatedService(partial(openai.OpenAI, date), handshake, schema, dialect_prices(date.name))
 
 
 def _xai(date: xai.Date, handshake: Handshake) -> DatedService:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -17,17 +17,17 @@ _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
-    "literal_error": "true",
 }
 
 
 class Section(BaseModel):
     """A mapping of a file, typed as written: no text becomes a number. An unknown key names the nearest real one.
 
-    A key without a value is refused, so in a model `None` always means that the key was left out.
+    A key without a value is refused unless it is `nullable`: for other keys `None` means that the key was left out.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    nullable: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -36,7 +36,7 @@ class Section(BaseModel):
         for key, value in data.items() if isinstance(data, dict) else ():
             if key not in known:
                 raise refusal(f"unknown key {key!r}; {advice(key, known)}", key)
-            if value is None:
+            if value is None and key not in cls.nullable:
                 raise refusal("expected a value, got nothing; give it one or leave out the key", key)
         return data
 
@@ -70,6 +70,9 @@ def explain(error: ErrorDetails) -> str:
         quotable = error["type"] == "string_type" and isinstance(found, (bool, int, float))
         hint = "; put quotes around it" if quotable else ""
         return f"expected {_EXPECTED[error['type']]}, got {_kind(found)}{hint}"
+    if error["type"] == "literal_error":
+        expected = error.get("ctx", {}).get("expected", "")
+        return f"expected {'true' if expected == 'True' else expected}, got {_kind(found)}"
     if error["type"] == "refused":
         return error["msg"]
     return f"{error['msg'].replace('Input should be', 'expected a number')}, got {_kind(found)}"

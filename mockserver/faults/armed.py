@@ -27,6 +27,8 @@ class TrafficEvent:
     """Seconds since the connection opened."""
     response: str | None = None
     """The id of the response that the event names."""
+    event_id: str | None = None
+    """The id that the client gave it."""
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from typing_extensions import assert_never
 
 from mockserver.faults.armed import FaultWatch, TrafficEvent
 from mockserver.faults.kinds import EarlyEndFault, Fail, Incomplete
-from mockserver.protocol.facts import EarlyEnd, Fact, Response, ResponseEnded, ResponseFact, ResponseStarted
+from mockserver.protocol.facts import EarlyEnd, Fact, Failure, Response, ResponseEnded, ResponseFact, ResponseStarted
 from replay.cassette.frames import Frame, Text
 
 
@@ -69,7 +69,7 @@ class ResponseEnder:
 def _early_end(fault: EarlyEndFault) -> EarlyEnd:
     match fault:
         case Fail():
-            return EarlyEnd("failed", "failed", f"{fault.code}: {fault.message}")
+            return EarlyEnd("failed", "failed", Failure(fault.code, fault.message, fault.type))
         case Incomplete():
             return EarlyEnd("incomplete", fault.reason)
         case _:

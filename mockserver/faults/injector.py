@@ -39,6 +39,8 @@ from mockserver.faults.kinds import (
     Hang,
     Incomplete,
     Jitter,
+    Late,
+    Refuse,
     Reorder,
     Reset,
     Slow,
@@ -49,7 +51,7 @@ from mockserver.faults.kinds import (
     WrongRate,
 )
 from mockserver.protocol.commands import Rejected
-from mockserver.protocol.facts import Malformed
+from mockserver.protocol.facts import Fact, Malformed, Refused
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
 from mockserver.protocol.requests import Request, Result
 from replay.cassette import frames
@@ -72,6 +74,8 @@ class _Lane:
     queue: deque[Sent] = field(default_factory=deque)
     floor: float = 0.0
     """Nothing arrives before this instant."""
+    late: list[Sent] = field(default_factory=list)
+    """What others overtake, by the instant at which it arrives."""
     behind: list[Sent] = field(default_factory=list)
     """What waits to be overtaken, until `behind_due` at the latest."""
     behind_due: float = 0.0
@@ -82,8 +86,8 @@ class _Lane:
     @property
     def due(self) -> float | None:
         """When the next thing arrives."""
-        heads = [self.queue[0].at] if self.queue else []
-        return min([*heads, self.behind_due]) if self.behind else (heads[0] if heads else None)
+        heads = [each[0].at for each in (self.queue, self.late) if each]
+        return min([*heads, *([self.behind_due] if self.behind else [])], default=None)
 
     def put(self, pieces: Iterable[Sent]) -> None:
         """Send the pieces on their way, each at its instant or as soon after it as the lane allows."""
@@ -96,6 +100,12 @@ class _Lane:
             self.floor = at
             self.held += size
             self.queue.append(piece if at == piece.at else replace(piece, at=at))
+
+    def put_late(self, pieces: Iterable[Sent], seconds: float) -> None:
+        """Send the pieces so much later, without holding up what follows."""
+        self.late += [replace(piece, at=piece.at + seconds) for piece in pieces]
+        self.late.sort(key=lambda piece: piece.at)
+        self.held += sum(_size(piece.frame) for piece in pieces)
 
     def overtaken(self) -> None:
         """Put what waits: something has overtaken it."""
@@ -111,8 +121,9 @@ class _Lane:
         """What has arrived by `now`, each piece once."""
         if self.behind and self.behind_due <= now:
             self._give_up()
-        while self.queue and self.queue[0].at <= now:
-            piece = self.queue.popleft()
+        while (due := self.due) is not None and due <= now:
+            first_late = bool(self.late) and (not self.queue or self.late[0].at < self.queue[0].at)
+            piece = self.late.pop(0) if first_late else self.queue.popleft()
             self.held -= _size(piece.frame)
             yield piece
 
@@ -133,6 +144,8 @@ class FaultInjector:
         """Those that are due, and wait for the next event of the server."""
         self._stalled: Armed | None = None
         self._over = False
+        self._response = ""
+        """The id of the last response."""
         self._formats = {"input": PCM_24K, "output": PCM_24K}
         self._ender: ResponseEnder | None = None
 
@@ -259,6 +272,7 @@ class FaultInjector:
                 self._down.put([out])
             return
         event = _event("out", out.frame, out.at, self._learn_formats)
+        self._response = event.response or self._response
         hits = [watch for watch in self._watches if watch.matches(event)]
         hits += [watch for watch in self._next if watch.triggered(event)]
         self._next.clear()
@@ -271,7 +285,7 @@ class FaultInjector:
             if self._over:
                 return
             self._note(watch, event.name, out.at)
-            pieces = self._changed(watch, pieces, out.at, lane)
+            pieces = self._changed(watch, pieces, out.at, lane, event.event_id)
         if self._over or (lane is self._down and self._stalled is not None):
             return
         lane.put(pieces)
@@ -291,14 +305,17 @@ class FaultInjector:
 
     # What each fault does.
 
-    def _changed(self, watch: FaultWatch, pieces: list[Sent], at: float, lane: _Lane) -> list[Sent]:
-        """What a fault leaves of an event, which is `pieces`; at a time that list is empty."""
+    def _changed(
+        self, watch: FaultWatch, pieces: list[Sent], at: float, lane: _Lane, event_id: str | None = None
+    ) -> list[Sent]:
+        """What a fault leaves of an event, which is `pieces`; at a time that list is empty. `event_id` is that of a
+        client's event."""
         fault = watch.fault
         match fault:
             case Drop():
                 return []
             case Duplicate():
-                return pieces * 2
+                return [*pieces, *(_each(pieces, lambda frame: _again(frame, watch)) if fault.fresh else pieces)]
             case Reorder():
                 if lane.behind or not pieces:
                     return pieces
@@ -306,6 +323,9 @@ class FaultInjector:
                 return []
             case Delay():
                 lane.floor = max(lane.floor, at + fault.seconds)
+            case Late():
+                lane.put_late(pieces, fault.seconds)
+                return []
             case Jitter():
                 lane.floor = max(lane.floor, at + watch.rng.uniform(0, fault.seconds))
             case Bandwidth():
@@ -320,8 +340,16 @@ class FaultInjector:
             case Truncate():
                 return _each(pieces, _halved)
             case Error():
-                rejected = Rejected(fault.message, fault.type, fault.code)
-                self._down.put(Outgoing(at, each) for each in self._target.dialect.render(Malformed(rejected), at))
+                message = fault.message.replace("{response}", self._response)
+                self._tell(Malformed(Rejected(message, fault.type, fault.code, fault.param, event_id)), at)
+            case Refuse():
+                message = fault.message.replace("{response}", self._response)
+                if message or fault.code != "conversation_already_has_active_response":
+                    message = message or "The request is refused."
+                    self._tell(Malformed(Rejected(message, fault.type, fault.code, fault.param, event_id)), at)
+                else:
+                    self._tell(Refused("response_active", self._response, event_id), at)
+                return []
             case Close():
                 self._end(at, frames.Close(fault.code, fault.reason))
             case Reset():
@@ -343,6 +371,10 @@ class FaultInjector:
                 assert_never(fault)
         return pieces
 
+    def _tell(self, fact: Fact, at: float) -> None:
+        """Send what the service says of a fact."""
+        self._down.put(Outgoing(at, each) for each in self._target.dialect.render(fact, at))
+
     def _learn_formats(self, event: dict[str, Any]) -> None:
         session = event.get("session")
         if isinstance(session, dict):
@@ -352,11 +384,11 @@ class FaultInjector:
 def _needs_event(fault: Fault) -> bool:
     """Whether a fault that is due at a time waits for an event that it can change."""
     match fault:
-        case Drop() | Duplicate() | Reorder() | Delay() | Jitter() | Corrupt() | Truncate() | Tear():
+        case Drop() | Duplicate() | Reorder() | Delay() | Late() | Jitter() | Corrupt() | Truncate() | Tear():
             return True
         case Gap() | Clip() | WrongRate():
             return True
-        case Bandwidth() | Stall() | Error() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
+        case Bandwidth() | Stall() | Error() | Refuse() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
             return False
         case Status() | Hang() | Slow():
             return False
@@ -370,19 +402,25 @@ def _event(
     """The event that a message is. `session` is called with a server event about the session."""
     if isinstance(frame, Binary):
         return TrafficEvent(way, "binary", at)
-    try:
-        event = orjson.loads(frame.data)
-    except orjson.JSONDecodeError:
-        event = None
-    if not isinstance(event, dict) or not isinstance(type := event.get("type"), str):
+    event = _json(frame)
+    if event is None or not isinstance(type := event.get("type"), str):
         return TrafficEvent(way, "", at)
     if way == "in":
-        return TrafficEvent(way, type, at)
+        event_id = event.get("event_id")
+        return TrafficEvent(way, type, at, event_id=event_id if isinstance(event_id, str) else None)
     if type.startswith("session."):
         session(event)
     response = event.get("response")
     id = event.get("response_id") or (response.get("id") if isinstance(response, dict) else None)
     return TrafficEvent(way, type, at, id if isinstance(id, str) else None)
+
+
+def _json(frame: Message) -> dict[str, Any] | None:
+    try:
+        event = orjson.loads(frame.data)
+    except orjson.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _size(frame: object) -> int:
@@ -407,6 +445,15 @@ def _corrupted(frame: Message, watch: FaultWatch) -> Message:
     ends = [found.end() for found in _QUOTES.finditer(data)]
     end = watch.rng.choice(ends) if ends else len(data)
     return Text(data[: end - 1] + data[end:])
+
+
+def _again(frame: Message, watch: FaultWatch) -> Message:
+    """The same event under another id: the end of its id in another order."""
+    event = _json(frame)
+    if event is None or not isinstance(id := event.get("event_id"), str):
+        return frame
+    end = watch.rng.sample(id[-12:], len(id[-12:]))
+    return Text(orjson.dumps({**event, "event_id": id[:-12] + "".join(end)}))
 
 
 def _halved(frame: Message) -> Message:

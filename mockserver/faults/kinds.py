@@ -30,8 +30,9 @@ def _sendable(code: int) -> int:
     return code
 
 
-Layer = Literal["handshake", "socket", "anywhere", "audio"]
-"""Where a kind of fault is possible: at the handshake, on an open connection, at both, or at events with audio."""
+Layer = Literal["handshake", "socket", "anywhere", "audio", "client"]
+"""Where a kind of fault is possible: at the handshake, on an open connection, at both, at events with audio, or at
+client events."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -77,6 +78,8 @@ class FaultBase:
             raise refusal(f"`response` says nothing at {self.at!r}; leave it out", "response")
         if self.at.startswith(TIME) and self.nth is not None:
             raise refusal("`nth` says nothing at a time; leave it out", "nth")
+        if self.where == "client" and not self.at.startswith("<"):
+            raise refusal(f"{self.kind!r} needs a client event, such as <response.create", "at")
         if self.where == "audio" and not (self.at.endswith(_AUDIO) or self.at.startswith(TIME)):
             raise refusal(f"{self.kind!r} needs an event with audio, such as response.output_audio.delta", "at")
         return self
@@ -161,8 +164,9 @@ class Drop(FaultBase):
 
 @dataclass(frozen=True, config=_CONFIG)
 class Duplicate(FaultBase):
-    """The event comes twice, with the same bytes."""
+    """The event comes twice: with the same bytes or, if `fresh`, the second time under an `event_id` of its own."""
 
+    fresh: bool = False
     kind: ClassVar[str] = "duplicate"
 
 
@@ -179,6 +183,15 @@ class Delay(FaultBase):
 
     seconds: Seconds = 0.5
     kind: ClassVar[str] = "delay"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Late(FaultBase):
+    """The event comes `seconds` later (default 0.2), and what follows it overtakes it. At a client event the server is
+    late to obey: a response that is cancelled goes on, an item that is deleted is still there."""
+
+    seconds: Seconds = 0.2
+    kind: ClassVar[str] = "late"
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -213,22 +226,40 @@ class Truncate(FaultBase):
 
 @dataclass(frozen=True, config=_CONFIG)
 class Error(FaultBase):
-    """An `error` event in the service's form comes before the event."""
+    """An `error` event in the service's form comes before the event. At a client event it carries that event's id,
+    where the service's errors do. `{response}` in the message becomes the id of the last response."""
 
     type: Annotated[str, Field(min_length=1)] = "server_error"
     code: str | None = None
     message: str = "The server had an error while processing your request."
+    param: str | None = None
     kind: ClassVar[str] = "error"
     main: ClassVar[str] = "message"
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class Refuse(FaultBase):
+    """At a client event: the service refuses it with an `error` of this `code`, and it has no effect. The error carries
+    the event's id as in `Error`. Without a `message` the code `conversation_already_has_active_response` has the
+    service's words, with the id of the last response."""
+
+    code: str | None = "conversation_already_has_active_response"
+    type: Annotated[str, Field(min_length=1)] = "invalid_request_error"
+    message: str = ""
+    param: str | None = None
+    kind: ClassVar[str] = "refuse"
+    where: ClassVar[Layer] = "client"
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Fail(FaultBase):
     """After the event, its response ends as failed. If the event belongs to no response, the next one fails as soon as
-    it has begun. At `response.done` that event says so."""
+    it has begun. At `response.done` that event says so. Without a `type` it is the one that the service gives to the
+    `code`, which may be null."""
 
-    code: Annotated[str, Field(min_length=1)] = "server_error"
+    code: Annotated[str, Field(min_length=1)] | None = "server_error"
     message: str = "The server had an error while processing your request."
+    type: str = ""
     kind: ClassVar[str] = "fail"
     main: ClassVar[str] = "message"
 
@@ -286,11 +317,13 @@ Fault = (
     | Duplicate
     | Reorder
     | Delay
+    | Late
     | Jitter
     | Bandwidth
     | Corrupt
     | Truncate
     | Error
+    | Refuse
     | Fail
     | Incomplete
     | Gap

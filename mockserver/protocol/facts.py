@@ -45,19 +45,31 @@ class ResponseCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a response, or a transcript, failed. Without a `type` it has the one that the service gives to its `code`."""
+
+    code: str | None
+    message: str
+    type: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code or self.type}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
 class EarlyEnd:
     """How a response ends before it is complete."""
 
     status: Literal["failed", "incomplete"]
     reason: Reason
-    error: str = ""
+    error: Failure | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Response:
     """One response, from its creation to its end.
 
-    error: of a failed response: `code: message`.
+    error: of a failed response.
     settings: those of the session when it began, with its own changes.
     aside: it is not part of the conversation.
     tokens: its tokens, where the service bills them; known at its end.
@@ -68,7 +80,7 @@ class Response:
     metadata: Mapping[str, str] | None = None
     status: Status = "in_progress"
     reason: Reason = ""
-    error: str = ""
+    error: Failure | None = None
     interruptible: bool = True
     output: list[Item] = field(default_factory=list)
     counts: ResponseCounts = field(default_factory=ResponseCounts)
@@ -178,8 +190,7 @@ class TranscriptFailed:
     """A spoken turn was not transcribed. It is answered nonetheless."""
 
     item: Item
-    code: str
-    message: str
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)

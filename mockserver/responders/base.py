@@ -28,6 +28,9 @@ class Say:
     voice, speed: instead of the session's; speed 1.0 is normal.
     audio: path of a WAV file to play instead of synthesized speech.
     segments: parts of the text with their audio, played instead of synthesized speech.
+    item: whether it opens a `new` message or goes on in the `same` one as the text before. Empty leaves it to the
+        model: the second generation of OpenAI's models opens a message for each text.
+    phase: what the message says of itself, where messages have a phase. Empty leaves it to what follows.
     """
 
     text: str
@@ -35,6 +38,8 @@ class Say:
     speed: float | None = None
     audio: str | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
+    item: Literal["", "new", "same"] = ""
+    phase: Literal["", "commentary", "final_answer"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +81,11 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """End the response with status `failed`."""
+    """End the response with status `failed`. Without a `type` it has the one that the service gives to its `code`."""
 
-    code: str
+    code: str | None
     message: str
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +134,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class NotTranscribed:
-    """A spoken turn whose transcription fails. The model still hears it: it responds to `says`."""
+    """A spoken turn whose transcription fails. The model still hears it: it responds to `says`. Without a `type` the
+    error has the one that the service gives to its `code`."""
 
-    code: str
+    code: str | None
     message: str = ""
     says: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

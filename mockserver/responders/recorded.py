@@ -51,17 +51,19 @@ class RecordedResponder:
 
 
 def _steps(recorded: Sequence[Recorded]) -> Iterator[Step]:
+    spoke = False
     for step in recorded:
         match step:
             case Spoken():
                 if step.text:
-                    yield Say(step.text, segments=_segments(step))
+                    yield Say(step.text, segments=_segments(step), item="new" if spoke else "")
+                    spoke = True
             case Called(name, arguments):
                 yield Call(name, arguments)
             case Paused(ms):
                 yield Pause(ms)
-            case Failed(code, message):
-                yield Fail(code, message)
+            case Failed(code, message, kind):
+                yield Fail(code, message, kind)
 
 
 def _segments(spoken: Spoken) -> tuple[Segment, ...]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -133,8 +133,10 @@ class _Pause(Section):
 
 
 class _Fail(Section):
-    code: str
+    nullable: ClassVar[frozenset[str]] = frozenset({"code"})
+    code: str | None
     message: str = ""
+    type: str = Field(default="", min_length=1)
 
 
 class _Chat(Section):
@@ -176,6 +178,8 @@ class _Step(Section):
     voice: str | None = None
     speed: float | None = Field(default=None, gt=0, le=4)
     audio: str | None = None
+    item: Literal["new", "same"] | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
     call: _Call | None = None
     hosted: _Hosted | None = None
     pause: _Pause | None = None
@@ -193,7 +197,7 @@ class _Step(Section):
                 f"a step is one of say, call, hosted, pause, fail or chat, got {' and '.join(kinds) or 'none'}"
             )
         for key in data:
-            if key in ("voice", "speed", "audio") and kinds != ["say"]:
+            if key in ("voice", "speed", "audio", "item", "phase") and kinds != ["say"]:
                 raise refusal(f"{key!r} belongs to a say, not to a {kinds[0]}", key)
         return data
 
@@ -205,10 +209,12 @@ class _Step(Section):
         if self.pause is not None:
             return Pause(self.pause.ms)
         if self.fail is not None:
-            return Fail(self.fail.code, self.fail.message)
+            return Fail(self.fail.code, self.fail.message, self.fail.type)
         if self.chat is not None:
             return Chat(self.chat.instructions)
-        return Say(self.say or "", self.voice, self.speed, None if self.audio is None else str(base / self.audio))
+        audio = None if self.audio is None else str(base / self.audio)
+        item, phase = self.item or "", self.phase or ""
+        return Say(self.say or "", self.voice, self.speed, audio, item=item, phase=phase)
 
 
 class _When(Section):
@@ -278,7 +284,9 @@ _Heard = Annotated[
 def _heard(given: str | _Misheard | _Transcribed | None) -> HeardText | None:
     if isinstance(given, _Transcribed):
         return Transcript(given.says, given.overtakes)
-    return NotTranscribed(given.fail.code, given.fail.message, given.says) if isinstance(given, _Misheard) else given
+    if not isinstance(given, _Misheard):
+        return given
+    return NotTranscribed(given.fail.code, given.fail.message, given.says, given.fail.type)
 
 
 class _Entry(Section):

@@ -45,6 +45,8 @@ CLOSING_S = 0.25
 """How long clients may take to answer the close frame when the server stops."""
 HANG_S = 600.0
 """How long a handshake that is not answered hangs at most."""
+AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
+"""The path at which Azure has what OpenAI has at `/v1`, and the header in which it takes keys."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logging.getLogger(__name__)
 
@@ -81,8 +83,9 @@ class Server:
         """Serve on sockets that listen already."""
         self.service.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._service_errors])
-        app.router.add_get("/v1/realtime", self._answer_handshake)
-        app.router.add_post("/v1/realtime/client_secrets", self._client_secret)
+        for root in ("/v1", AZURE_ROOT):
+            app.router.add_get(f"{root}/realtime", self._answer_handshake)
+            app.router.add_post(f"{root}/realtime/client_secrets", self._client_secret)
         app.router.add_routes(control.routes(self.service))
         # No access log: a query may hold a key.
         self._runner = web.AppRunner(
@@ -147,9 +150,8 @@ class Server:
         if self.service.faults and (answer := await self._apply_faults(request, name)) is not None:
             return answer
         query, headers = tuple(request.query.items()), request.headers
-        asked = SERVICES[name].handshake.read(
-            headers.get(hdrs.AUTHORIZATION), _offered(request), query, headers.get("OpenAI-Beta")
-        )
+        authorization, beta = _authorization(request, name), headers.get("OpenAI-Beta")
+        asked = SERVICES[name].handshake.read(authorization, _offered(request), query, beta)
         if isinstance(asked, Refusal):
             return await self._refuse(request, name, asked)
         team = self.service.admit(name, asked, query)
@@ -250,8 +252,8 @@ class Server:
     # Requests over HTTP.
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
-        scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         name, handshake, service = self._dialect(request), self._handshake(request), self.service
+        scheme, _, key = (_authorization(request, name) or "").partition(" ")
         service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
         team = service.admit_secret_request(name, key.strip() if scheme.lower() == "bearer" else None)
         if isinstance(team, Refusal):
@@ -269,7 +271,7 @@ class Server:
             return await handler(request)
         except web.HTTPException as problem:
             handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
-            if problem.status == 404 and request.path.startswith("/v1/"):
+            if problem.status == 404 and request.path.startswith(("/v1/", f"{AZURE_ROOT}/")):
                 refusal = handshake.not_found(request.method, request.rel_url.raw_path)
             response = _refused(refusal, handshake)
             if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
@@ -286,7 +288,8 @@ class Server:
         if self.service.options.dialect != AUTO:
             return self.service.options.dialect
         _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
-        return dialect_for(request.query.get("model"), credential.strip(), _offered(request), dict(request.query))
+        query, azure = dict(request.query), request.path.startswith(AZURE_ROOT) or API_KEY in request.headers
+        return dialect_for(query.get("model"), credential.strip(), _offered(request), query, azure=azure)
 
     def _handshake(self, request: web.Request) -> Handshake:
         return SERVICES[self._dialect(request)].handshake
@@ -294,7 +297,7 @@ class Server:
 
 def _refused(refusal: Refusal, handshake: Handshake) -> web.Response:
     _log_advice(refusal)
-    response = as_json(handshake.body(refusal), refusal.status)
+    response = web.Response(status=refusal.status) if refusal.bare else as_json(handshake.body(refusal), refusal.status)
     if refusal.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
     if refusal.status == 426:
@@ -318,6 +321,12 @@ def _as_recorded(response: Response) -> web.Response:
     """A recorded refusal of a handshake, without the headers that belong to its transport."""
     headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_HEADERS]
     return web.Response(status=response.status, headers=headers, body=response.body)
+
+
+def _authorization(request: web.Request, dialect: str) -> str | None:
+    """The `Authorization` header. Azure's key has a header, or a parameter, of its own."""
+    key = request.headers.get(API_KEY) or request.query.get(API_KEY)
+    return f"Bearer {key}" if key and dialect.startswith("azure@") else request.headers.get(hdrs.AUTHORIZATION)
 
 
 def _offered(request: web.Request) -> str | None:

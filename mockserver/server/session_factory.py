@@ -148,6 +148,7 @@ class SessionFactory:
             snapshot_s=limits.snapshot_s,
             hearing=self._hearing,
             engine=self.engine,
+            breath_s=dialect.traits.responses.breath_s,
         )
         if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):
             _LOG.warning(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mockserver.audio.formats import Samples
 from mockserver.protocol.commands import Part, Settings
-from mockserver.protocol.facts import TranscriptCompleted, TranscriptFailed, TranscriptUpdated
+from mockserver.protocol.facts import Failure, TranscriptCompleted, TranscriptFailed, TranscriptUpdated
 from mockserver.protocol.requests import Transcribe, Transcribed
 from mockserver.responders.base import UNINTELLIGIBLE, HeardBy, HeardText
 from mockserver.session.asking import Requests
@@ -119,9 +119,10 @@ class Ears:
     def end_transcript(self, turn: SpokenTurn, now: float) -> None:
         """The final transcript, or that there is none."""
         if (failure := turn.heard.failure) is not None:
-            self._session.emit(TranscriptFailed(turn.item, failure.code, failure.message), now)
+            failed = Failure(failure.code, failure.message, failure.type)
+            self._session.emit(TranscriptFailed(turn.item, failed), now)
             return
-        said = turn.heard.words or UNINTELLIGIBLE
+        said = UNINTELLIGIBLE if turn.heard.words is None else turn.heard.words
         turn.item.parts = [Part("input_audio", said, is_audio=True)]
         heard = TranscriptCompleted(turn.item, said)
         self._session.dialect.charge(heard, self._session.ledger)

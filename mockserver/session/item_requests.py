@@ -22,8 +22,10 @@ def refusal_to_add(
     """Why an item cannot be put behind `after`; None if it can."""
     if conversation.full(item):
         return Refused("conversation_full", item.id, event_id)
+    if traits.checks != "references" and conversation.get(item.id) is not None:
+        return Refused("item_exists", item.id, event_id)
     if traits.checks == "ids":
-        return Refused("item_exists", item.id, event_id) if conversation.get(item.id) is not None else None
+        return None
     if after is not None and after != "root" and conversation.get(after) is None:
         return Refused("previous_unknown", after, event_id)
     if item.kind == "result" and not conversation.called(item.call_id):
@@ -34,7 +36,7 @@ def refusal_to_add(
 def refusal_to_truncate(item: Item | None, command: TruncateItem, traits: ItemTraits) -> Refused | None:
     """Why an item cannot be truncated; None if it can."""
     about = command.item_id, command.event_id
-    checked = traits.checks == "references"
+    checked = traits.checks != "ids"
     if item is None or not (item.spoken or checked):
         return Refused("truncate_unknown", *about)
     if not checked or item.spoken_ms >= max(1, command.audio_end_ms):

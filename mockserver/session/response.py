@@ -25,6 +25,7 @@ from mockserver.protocol.facts import (
     CallStarted,
     EarlyEnd,
     Fact,
+    Failure,
     HostedEnded,
     HostedStarted,
     MessageEnded,
@@ -83,6 +84,8 @@ class SessionContext:
     words: Callable[[], Mapping[str, str]] = dict
     """The words of spoken turns, by item id."""
     requests: Requests = field(default_factory=Requests)
+    breath_s: float = 0.0
+    """Seconds between the start of a response and its first step."""
     awaiting_approval: dict[str, list[Step]] = field(default_factory=dict)
     """Calls that wait for the client's approval, by the id of the request, each with the steps after it."""
 
@@ -118,6 +121,8 @@ class RunningResponse:
         self._in_text_run = False
         self._segments = 0
         self._phase = ""
+        self._full = False
+        """The next piece of output would exceed the limit of output tokens."""
         self._started_s = 0.0
         self._first_audio_s: float | None = None
         self._instructions = ""
@@ -163,21 +168,29 @@ class RunningResponse:
             self._instructions = question.instructions
             at = yield from known(question.heard, at)
         encoder = encoder_for(settings.output_format)
-        coming = _with_next(_joined(_allowed(steps(), settings.tool_choice)))
+        coming = _with_next(_joined(_allowed(steps(), settings.tool_choice), self._traits.phases))
+        if session.breath_s:
+            at += session.breath_s
+            yield at
+        before: Step | None = None
         for step, following in coming:
             if self._must_end:
                 break
+            before, previous = step, before
             match step:
                 case Say():
+                    if self._opens_message(previous, step):
+                        self._leave_message(at)
                     # A search has no item: texts around it belong to one message.
                     search = isinstance(following, Hosted) and not following.server
-                    last = not (isinstance(following, Say | Pause) or search)
-                    calls = isinstance(following, Call | Hosted) and last
-                    self._phase = "commentary" if calls else "final_answer"
+                    another = isinstance(following, Say) and self._opens_message(step, following)
+                    last = another or not (isinstance(following, Say | Pause) or search)
+                    goes_on = another or (isinstance(following, Call | Hosted) and last)
+                    self._phase = step.phase or ("commentary" if goes_on else "final_answer")
                     try:
                         at = yield from self._speak(step, encoder, at, last=last)
                     except Unspeakable as problem:
-                        self._fail("unspeakable", str(problem), at)
+                        self._fail(Failure("unspeakable", str(problem)), at)
                         return
                 case Pause():
                     at += step.ms / 1000
@@ -195,7 +208,7 @@ class RunningResponse:
                     try:
                         session.ledger.hosted(step.tool, step.calls)
                     except UnknownPrice as problem:
-                        self._fail("scenario_error", str(problem), at)
+                        self._fail(Failure("scenario_error", str(problem)), at)
                         return
                     item = self._host(step, at)
                     ends = step.server and session.dialect.traits.items.mcp == "items"
@@ -209,14 +222,14 @@ class RunningResponse:
                         session.ended(at)
                         return
                 case Fail():
-                    self._fail(step.code, step.message, at)
+                    self._fail(Failure(step.code, step.message, step.type), at)
                     return
                 case Chat():
                     try:
                         at = yield from self._chat(step, encoder, at)
                     except (Unspeakable, ChatFailure) as problem:
                         code = "unspeakable" if isinstance(problem, Unspeakable) else "server_error"
-                        self._fail(code, str(problem), self._chat_at)
+                        self._fail(Failure(code, str(problem)), self._chat_at)
                         return
                 case _:
                     assert_never(step)
@@ -236,8 +249,8 @@ class RunningResponse:
             for item in self.response.output:
                 self._session.conversation.remove(item.id)
 
-    def _fail(self, code: str, message: str, at: float) -> None:
-        self.response.error = f"{code}: {message}"
+    def _fail(self, failure: Failure, at: float) -> None:
+        self.response.error = failure
         self._end("failed", "failed", at)
         self._session.ended(at)
 
@@ -256,9 +269,33 @@ class RunningResponse:
 
     @property
     def _must_end(self) -> bool:
-        """Whether it ends early, or has sent as much text as it may."""
+        """Whether it ends early, or has sent as much as it may."""
         limit = self.response.settings.max_output_tokens
-        return self.response.early_end is not None or (limit is not None and self.response.counts.segments >= limit)
+        return self.response.early_end is not None or (limit is not None and (self._full or self._room(limit) <= 0))
+
+    def _room(self, limit: int, texts: int = 0, runs: int = 0) -> int:
+        """How many tokens it may still send after so many further texts in so many further runs."""
+        counted = self._traits.counted_output
+        counts = self.response.counts
+        return limit - (counts.segments + texts if counted is None else counted(self.response, texts, runs))
+
+    def _fitting(self, piece: PacedText | PacedAudio) -> PacedText | PacedAudio | None:
+        """As much of a piece as the limit of output tokens leaves room for; None if that is nothing."""
+        limit = self.response.settings.max_output_tokens
+        if limit is None:
+            return piece
+        if isinstance(piece, PacedText):
+            self._full = self._room(limit, 1, int(not self._in_text_run)) < 0
+            return None if self._full else piece
+        if self._traits.counted_output is None:
+            return piece
+        fits = self._room(limit) * self._traits.rhythm.unit  # a token of audio is a unit of it
+        self._full = fits < piece.stop - piece.start
+        return replace(piece, stop=piece.start + fits) if self._full else piece
+
+    def _opens_message(self, before: Step | None, step: Say) -> bool:
+        """Whether a text opens a message of its own: as its step says, else after a text where messages have phases."""
+        return step.item == "new" or (step.item == "" and self._traits.phases and isinstance(before, Say))
 
     def _speak(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Generator[float, None, float]:
         """Speak one text in its time; returns when it is over. Raises Unspeakable."""
@@ -342,7 +379,11 @@ class RunningResponse:
             yield at
             if self._must_end:
                 return
-            item = item or self._open_message(at)
+            if (fitting := self._fitting(piece)) is None:
+                return
+            piece = fitting
+            if item is None:
+                item = self._open_message(at)
             if first is None:
                 first = len(item.spoken)
                 if self._keeps_audio:
@@ -506,12 +547,14 @@ def _allowed(steps: Iterable[Step], choice: ToolChoice) -> Iterable[Step]:
     return steps if choice.kind == "any" else filter(fits, steps)
 
 
-def _joined(steps: Iterable[Step]) -> Iterator[Step]:
-    """The steps; texts that follow each other in one voice become one text."""
+def _joined(steps: Iterable[Step], separate: bool) -> Iterator[Step]:
+    """The steps; texts of one message that follow each other in one voice become one text. With `separate`, each text
+    is a message unless its step says otherwise."""
 
     def fit(one: Say, other: Say) -> bool:
         generated = one.audio is other.audio is None and not (one.segments or other.segments)
-        return generated and (one.voice, one.speed) == (other.voice, other.speed)
+        together = other.item == "same" or (other.item == "" and not separate)
+        return generated and together and (one.voice, one.speed) == (other.voice, other.speed)
 
     held: Say | None = None
     for step in steps:

@@ -55,7 +55,6 @@ from mockserver.protocol.facts import (
     ResponseCounts,
     SpeechStarted,
     SpeechStopped,
-    TimedOut,
     TranscriptUpdated,
 )
 from mockserver.protocol.ids import stream
@@ -63,6 +62,7 @@ from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.ears import Ears, HeardTurn
+from mockserver.session.idle import silent_turn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
 from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
@@ -93,6 +93,8 @@ class Session:
     snapshot_s: seconds after a response until a resuming connection gets its items.
     hearing: recognises what the user says.
     engine: detects speech at a sampling rate.
+    breath_s: with the pacing `burst`, seconds between the start of a response and its first output: what the client
+        sends in one breath then meets a response that goes on.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Session:
         snapshot_s: float = 0.0,
         hearing: Hearing = NOTHING,
         engine: EngineFactory = EnergyEngine,
+        breath_s: float = 0.0,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.defaults
@@ -133,6 +136,7 @@ class Session:
             closed=self._response_closed,
             ended=self._response_ended,
             words=lambda: {turn.item_id: turn.words for turn in self.heard},
+            breath_s=breath_s if pacing == "burst" else 0.0,
         )
         keep = hearing.listens or dialect.traits.items.keeps_audio
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
@@ -152,6 +156,7 @@ class Session:
         self._last_end_ms = 0
         self._last_spoken: str | None = None
         self._detection_chosen = False
+        self._vad_took_turn = False  # turn detection has committed a turn, and goes on
         self._answered_by_commit = False
         self._transcripts = Transcripts(
             self._context,
@@ -293,6 +298,7 @@ class Session:
             self._detection_chosen = True
             if self._pushed is not None and self._pushed.spoken is not None:
                 self._pushed.forget()
+            self._vad_took_turn &= self.settings.turn_detection is not None
         self._input.configure(self.settings.input_format, self._vad_settings)
         self._input.measures_sound = self._pushed is not None and self.settings.turn_detection is None
         if self._resumed is not None and self.settings.resumable:
@@ -394,13 +400,16 @@ class Session:
         detection = self.settings.turn_detection
         if detection is not None:
             self._end_turn(self._input.take(), detection.create_response, now)
+            self._vad_took_turn = True
 
     def _commit(self, command: Commit, now: float) -> None:
         traits = self._turn_traits
         answers = traits.commit == "answers"
         if self.settings.turn_detection is not None and answers:
             return
-        if (has_ms := self._input.buffered_ms) < traits.min_commit_ms:
+        # What turn detection leaves behind a turn is silence, and not in the buffer (clients' reports).
+        silent = self._vad_took_turn and self._turn is None
+        if (has_ms := 0.0 if silent else self._input.buffered_ms) < traits.min_commit_ms:
             self._emit(Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
             return
         taken = self._input.take()
@@ -468,18 +477,13 @@ class Session:
             self._emit(Refused("response_active", self._running_id), now)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
-        """The user says nothing after a response: the silent turn is committed and answered. Positions count the audio
-        that arrived; that the item is announced is a guess."""
-        played_s = self._running.played_s if self._running is not None else now
-        now = max(now, played_s) + timeout_ms / 1000
-        yield now
-        end_ms = max(timeout_ms, round(self._input.clock_ms))
-        item = self._new_item(now)
-        self._input.take()
-        self.conversation.add(item)
-        self._emit(TimedOut(item, end_ms - timeout_ms, end_ms), now)
-        self._emit(Committed(item, announced=False), now)
+        """The user says nothing after a response: the silent turn is committed and answered."""
+        wait = silent_turn(self._context, self._input, self._running, timeout_ms, now, new_item=self._new_item)
+        item, now = yield from wait
         self._start_response(now, silence=True)
+        if self._turn_traits.idle_note:
+            turn = SpokenTurn(item, heard=Heard(words=""), untranscribed=self.settings.transcribe)
+            self._transcripts.start(turn, now)
 
     # Responses.
 

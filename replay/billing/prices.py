@@ -148,9 +148,11 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 def price_table(service: str, on: date) -> PriceTable:
     """The prices of a service on a day: the latest table that had begun by then, else the first one.
 
-    `service`: `xai` or `openai`, or the name of a dialect of one. Raises UnknownPrice for another service.
+    `service`: `xai` or `openai`, or the name of a dialect of one. Azure's prices are taken to be OpenAI's, which is a
+    guess. Raises UnknownPrice for another service.
     """
-    tables = PRICES.get(service.partition("@")[0])
+    name = service.partition("@")[0]
+    tables = PRICES.get("openai" if name == "azure" else name)
     if tables is None:
         raise UnknownPrice(f"no prices are known of {service!r}; they are known of {', '.join(PRICES)}")
     return next((table for table in reversed(tables) if table.since <= on), tables[0])

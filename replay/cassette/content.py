@@ -81,8 +81,9 @@ class Paused:
 class Failed:
     """The response ended as failed."""
 
-    code: str
+    code: str | None
     message: str
+    type: str = ""
 
 
 ResponseStep = Spoken | Called | Paused | Failed
@@ -238,7 +239,8 @@ class _Reader:
             case "response.done" if text_at(event, "response", "status") == "failed":
                 error = value_at(event, "response", "status_details", "error")
                 if (failed := self._responses.get(text_at(event, "response", "id"))) is not None:
-                    failed.steps.append(Failed(text_at(error, "code") or "failed", text_at(error, "message")))
+                    code, kind = text_at(error, "code"), text_at(error, "type")
+                    failed.steps.append(Failed(code or (None if kind else "failed"), text_at(error, "message"), kind))
         if exchange is not None:
             self._last_s[response_id] = at_s
 

@@ -23,7 +23,7 @@ ACCEPTED = 101
 APPEND = "input_audio_buffer.append"
 COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
-_VENDORS: Mapping[str, Literal["xai", "openai"]] = {"xai": "xai", "openai": "openai"}
+_VENDORS: Mapping[str, Literal["xai", "openai"]] = {"xai": "xai", "openai": "openai", "azure": "openai"}
 """By the name of a service, without its date."""
 MOST = 500
 """Calls, items and texts kept, each. The oldest are dropped first."""

@@ -76,8 +76,8 @@ def _step(step: ResponseStep) -> dict[str, Any] | None:
             return {"call": {"name": name, "arguments": literal(editable(arguments))}}
         case Paused(ms):
             return {"pause": {"ms": ms}}
-        case Failed(code, message):
-            return {"fail": {"code": code, "message": message}}
+        case Failed(code, message, kind):
+            return {"fail": {"code": code, "message": message, **({"type": kind} if kind else {})}}
         case _:
             assert_never(step)
 

@@ -55,10 +55,16 @@ PROOFS: Mapping[str, Mapping[str, str]] = {
         "::test_idle_time_brings_an_empty_turn_and_an_answer",
         "error": "mockserver/dialects/test_openai_errors.py::test_an_update_with_one_bad_member_is_refused_whole",
     },
+    "azure": dict.fromkeys(
+        ("response.content_part.added", "response.content_part.done"),
+        "mockserver/dialects/test_azure.py::test_a_part_comes_twice_as_part_and_as_content",
+    ),
 }
 """What proves the others; a path below tests/ and a function."""
 
 _HOSTED = "mockserver/session/test_mcp.py::test"
+_AS_OPENAI = {"azure": "openai"}
+"""Services whose events are proved as those of another, but for what stands in PROOFS."""
 HOSTED: Mapping[str, Mapping[tuple[bool, bool], str]] = {
     "xai": {
         (False, False): f"{_HOSTED}_xai_tells_of_a_call_and_goes_on_to_speak",
@@ -78,6 +84,8 @@ HOSTED: Mapping[str, Mapping[tuple[bool, bool], str]] = {
 
 def proof(service: str, type: str) -> str:
     """The test that proves an event: a path below tests/, `::`, its name. Raises KeyError when nobody named one."""
+    if service in _AS_OPENAI and type not in PROOFS[service]:
+        return proof(_AS_OPENAI[service], type)
     if "mcp" in type:
         return HOSTED[service][type.endswith("failed"), type.startswith("mcp_list_tools")]
     if type not in PROOFS[service] and EVIDENCE[service][type].source == "recordings":
@@ -169,7 +177,8 @@ def section(service: str) -> Iterator[str]:
     yield f"## {ALIASES[service]}\n\n{len(EVIDENCE[service])} events: {counted}.\n"
     yield "| event | keys | evidence | guessed details | test |\n|---|---|---|---|---|"
     yield from (row(service, type, usual[type]) for type in EVIDENCE[service])
-    if dates := [name for name in DIALECT_NAMES if name.startswith(service) and name != ALIASES[service]]:
+    others = ("openai", "azure") if service == "openai" else (service,)
+    if dates := [name for name in DIALECT_NAMES if name.startswith(others) and name != ALIASES[service]]:
         yield "\n### Other dates\n"
         yield from (f"- `{name}`: {differences(name, usual)}." for name in dates)
     yield "\n### Sequences\n"

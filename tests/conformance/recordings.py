@@ -37,9 +37,8 @@ _LEAST_SOUND_BYTES = 480  # 10 ms of 24 kHz PCM16: no client sends less, a recor
 
 
 NOT_REPRODUCED: Mapping[str, str] = {
-    "openai/hang_up_http": "an exchange over HTTP, which has no events",
+    "openai/hang_up_http": "a WebRTC call is made and hung up over HTTP: no events, and the mock serves no calls",
     "openai/sideband_hang_up": "the sideband of a WebRTC call, which the mock does not serve",
-    "openai/typed_turn_2_1_mini": "gpt-realtime-2.1-mini: client ids, metadata, reasoning tokens",
     "xai/push_to_talk_2026_09": "grok-voice-think-fast-2.0: an item that is added twice",
     "xai/push_to_talk_three_turns_2026_09": "grok-voice-think-fast-2.0: an item that is added twice",
     "xai/typed_turn_2026_09": "grok-voice-think-fast-2.0: client ids, metadata",
@@ -143,10 +142,12 @@ def playable(path: Path) -> Conversation:
 
 
 def while_recorded(recording: Conversation, events: list[Any]) -> list[Any]:
-    """What came until the recorder of an OpenAI recording left: with the last `response.done`.
+    """What came until the recorder of an OpenAI recording left: most left with the last `response.done`.
 
     What was heard is transcribed beside the answer, so its events stay, however late they come here.
     """
+    if recording.received()[-1]["type"] != "response.done" and not recording.received()[-1]["type"].startswith(_HEARD):
+        return events
     last = max(at for at, event in enumerate(events) if event["type"] == "response.done")
     known = {event["type"] for event in recording.received() if event["type"].startswith(_HEARD)}
     return events[: last + 1] + [event for event in events[last + 1 :] if event["type"] in known]

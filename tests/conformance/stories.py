@@ -111,7 +111,7 @@ def idle(dialect: str) -> Talk:
 def looked_up(dialect: str) -> Talk:
     talk = Talk(dialect=dialect)
     item = talk.write("Hello.")[0]["item"]["id"]
-    if dialect.partition("@")[0] == "openai":
+    if not dialect.startswith("xai"):
         talk.send("conversation.item.retrieve", item_id=item)
     talk.send("conversation.item.delete", item_id=item)
     return talk
@@ -189,13 +189,15 @@ _BOTH: dict[str, Story] = {
     "Tools of an MCP server": hosted,
     "A refusal": refused,
 }
+_OPENAI: Mapping[str, Story] = {
+    **_BOTH,
+    "A call that needs approval": approved,
+    "A written answer": written,
+    "An answer beside the conversation": aside,
+}
 STORIES: Mapping[str, Mapping[str, Story]] = {
     "xai": {**_BOTH, "A message by force": announced, "A conversation taken up again": taken_up_again},
-    "openai": {
-        **_BOTH,
-        "A call that needs approval": approved,
-        "A written answer": written,
-        "An answer beside the conversation": aside,
-    },
+    "openai": _OPENAI,
+    "azure": _OPENAI,
 }
 """By service and title."""

@@ -72,6 +72,8 @@ class Talk:
     ) -> None:
         self.watch = watch
         """Sees all that is sent both ways."""
+        if model is None and not dialect.startswith("xai"):
+            model = "gpt-realtime"  # of which most recordings are
         opening = Opening(seed, 1_785_214_080.0, model=model)
         self.session = Session(
             SERVICES[dialect_name(dialect)].open(opening),

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from itertools import cycle, islice, repeat
+from itertools import chain, cycle, islice, repeat
 
 from mockserver.protocol.pacing import RATE, PacedAudio, PacedText, Rhythm, portions
 
@@ -19,7 +20,7 @@ _SENTENCE = re.compile(r".+?[.!?…]+[\"')”’]*(?=\s|$)|.+", re.DOTALL)
 
 RHYTHM = Rhythm(
     unit=1200,  # 50 ms, one audio token: the server's lengths are multiples of it
-    opening=(5,),  # 250 ms: the recorded mean; what single deltas hold is cut from the recordings
+    opening=(2, 3, 8, 8, 8, 5),  # gives the number of deltas of 10 of 10 recorded answers; single sizes are cut
     speedup=4.0,  # 6.8 s of audio left within two seconds, by the time in the recorded ids
     flush_s=0.005,
     segment_s=0.0,
@@ -28,6 +29,8 @@ RHYTHM = Rhythm(
     transcript_s=0.35,  # after the answer's first words and before its end, as recorded
     pads_end=True,
 )
+REASONING = replace(RHYTHM, opening=(8,), first_audio_s=(0.303,), transcript_s=0.564)
+"""The second generation: as recorded of gpt-realtime-2.1-mini."""
 PIECE_S = 0.007
 """Seconds between the pieces of a text (one capture: 5 to 10 ms)."""
 _PIECES_AT_A_TIME = (3, 4, 3)
@@ -74,9 +77,13 @@ def written(
 
 def _audio(rhythm: Rhythm, segments: int, length: Callable[[int], int]) -> Iterator[PacedAudio]:
     gap_s = 0.0
+    sizes = chain(rhythm.opening, repeat(rhythm.opening[-1]))
+    left = next(sizes) * rhythm.unit
     for segment in range(segments):
-        end = length(segment)
-        for start in range(0, end, rhythm.unit * rhythm.opening[0]):
-            stop = min(start + rhythm.unit * rhythm.opening[0], end)
+        end, start = length(segment), 0
+        while start < end:
+            stop = min(start + left, end)
             yield PacedAudio(gap_s, segment, start, stop)
             gap_s = (stop - start) / RATE / rhythm.speedup
+            left = next(sizes) * rhythm.unit
+            start = stop

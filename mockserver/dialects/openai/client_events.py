@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
-Id = Annotated[str, Field(max_length=32)]
-"""Ids of items; the longest ids of real clients have 32 characters."""
-CallId = Annotated[str, Field(max_length=32, pattern="^[a-zA-Z0-9_-]+$")]
+Id = Annotated[str, Field(max_length=32, pattern="^[a-zA-Z0-9_-]+$")]
+"""Ids of items and calls; the longest ids of real clients have 32 characters."""
 EventId = Annotated[str, Field(max_length=512)]
 
 
@@ -309,14 +308,14 @@ Message = Annotated[UserMessage | SystemMessage | AssistantMessage, Field(discri
 
 class FunctionCall(Entry):
     type: Literal["function_call"]
-    call_id: CallId | None = None
+    call_id: Id | None = None
     name: str
     arguments: str
 
 
 class FunctionCallOutput(Entry):
     type: Literal["function_call_output"]
-    call_id: CallId
+    call_id: Id
     output: str
 
 

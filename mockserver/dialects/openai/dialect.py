@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pybase64
 from typing_extensions import assert_never
 
-from mockserver.audio.vad.detector import FRAME_MS, OPENAI_TURNS
+from mockserver.audio.vad.detector import OPENAI_TURNS
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import ItemTraits, Opening, ResponseTraits, Traits, TurnTraits
 from mockserver.dialects.names import DialectName
@@ -26,10 +26,11 @@ from mockserver.dialects.openai.ids import OpenAIIds, drawn
 from mockserver.dialects.openai.objects import item_begun, item_retrieved, item_shown, part_shown, response_shown
 from mockserver.dialects.openai.parse import SessionState
 from mockserver.dialects.openai.refusals import refusal
-from mockserver.dialects.openai.session_object import STREAMING, Json, Model
+from mockserver.dialects.openai.session_object import Json, Model, streams
 from mockserver.dialects.openai.usage import (
     Reading,
     counts_tokens,
+    output_tokens,
     tokens_of,
     total,
     transcription_tokens,
@@ -80,16 +81,27 @@ from replay.cassette.frames import Close, Frame, Text
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """What differs between the dates of the service."""
+    """What differs between the dates of the service, and where it is hosted.
+
+    checks: `ItemTraits.checks`. An id that was taken was accepted in a live test of an older date.
+    update_named: how the refusal of an update for the other type of session names it.
+    hosted_by_azure: each part comes twice, as `part` and as `content`; a response that reasons tells so even if the
+        count is 0 (of a related service; a guess here).
+    """
 
     name: DialectName
+    checks: Literal["references", "both"] = "both"
+    update_named: str = "update"
+    hosted_by_azure: bool = False
 
 
-OPENAI_2026_08 = Date("openai@2026-08")
+OPENAI_2026_08 = Date("openai@2026-08", checks="references", update_named="update event")
+OPENAI_2026_10 = Date("openai@2026-10")
+AZURE_2026_10 = Date("azure@2026-10", hosted_by_azure=True)
 
 
 @lru_cache
-def traits_of(model: Model, kind: str) -> Traits:
+def traits_of(date: Date, model: Model, kind: str) -> Traits:
     """How sessions of a model behave; `kind` is `realtime` or `transcription`."""
     fresh = session_object.fresh(model, "", 0) if kind == "realtime" else session_object.fresh_transcription("", 0)
     return Traits(
@@ -103,8 +115,9 @@ def traits_of(model: Model, kind: str) -> Traits:
             min_commit_ms=100.0,
             manual=OPENAI_TURNS,
             manual_events=False,
+            idle_note=IDLE_NOTE,
         ),
-        items=ItemTraits(checks="references", truncation="all", keeps_audio=True, mcp="items"),
+        items=ItemTraits(checks=date.checks, truncation="all", keeps_audio=True, mcp="items"),
         responses=ResponseTraits(
             output="together",
             phases=model.reasons,
@@ -113,7 +126,9 @@ def traits_of(model: Model, kind: str) -> Traits:
             segments=chunking.sentences,
             spoken=chunking.plan,
             written=chunking.written,
-            rhythm=chunking.RHYTHM,
+            rhythm=chunking.REASONING if model.reasons else chunking.RHYTHM,
+            breath_s=0.01,
+            counted_output=lambda response, texts, runs: total(output_tokens(response, model, texts, runs)),
         ),
         max_frame_bytes=21 << 20,  # 15 MiB of audio in base64 and its envelope
         ping_s=20.26,
@@ -136,6 +151,7 @@ class OpenAI:
         transcribes = query.get("intent") == "transcription" or secret.get("type") == "transcription"
         self._model = Model(opening.model or secret.get("model") or DEFAULT_MODEL)
         self.name: str = date.name
+        self._date = date
         self.prices = prices
         listed = prices.resolved(self._model.name)
         # Guess: a model without a price costs what the default model costs.
@@ -148,19 +164,19 @@ class OpenAI:
             session = session_object.fresh(self._model, self.ids.session, expires_at)
         self._session = session_object.merged(session, secret, self._model)
         defaults = Settings(**session_object.changes_of(self._session))  # type: ignore[arg-type]
-        self.traits = replace(traits_of(self._model, self._session["type"]), defaults=defaults)
+        self.traits = replace(traits_of(date, self._model, self._session["type"]), defaults=defaults)
         self._obfuscation = stream(opening.seed, "obfuscation")
         self._logprob_values = stream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
         self._first_item_id: str | None = None
         self._has_spoken = False
         self._last_tokens = 0
-        self._reading = Reading()
+        self._reading = Reading(self._model)
         self._pieces_sent: dict[str, int] = {}
         """How many pieces of a spoken turn's transcript have left, by item id."""
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return parse.parse(data, SessionState(self._session, self._model, self._has_spoken))
+        return parse.parse(data, SessionState(self._session, self._model, self._has_spoken, self._date.update_named))
 
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         match fact:
@@ -177,8 +193,9 @@ class OpenAI:
                     ledger.used(self.prices.resolved(transcriber), counted)
                 else:
                     known = self.prices.resolved(transcriber)
-                    name = known if known in self.prices.per_transcribed_minute else STREAMING
-                    ledger.transcribed(name, Fraction(round(fact.item.heard_ms), 1000))
+                    name = known if known in self.prices.per_transcribed_minute else UNKNOWN_TRANSCRIBER
+                    heard_ms = round(fact.item.heard_ms) if fact.transcript else 0
+                    ledger.transcribed(name, Fraction(heard_ms, 1000))
             case _:
                 assert_never(fact)
 
@@ -226,7 +243,7 @@ class OpenAI:
             case Cleared():
                 yield self.event(at, "input_audio_buffer.cleared")
             case TranscriptUpdated():
-                if self._transcriber == STREAMING:
+                if streams(self._transcriber):
                     yield from self._transcript_deltas(fact.item, fact.transcript, at)
             case TranscriptCompleted():
                 if self._transcriber is not None:
@@ -235,9 +252,7 @@ class OpenAI:
             case TranscriptFailed():
                 yield self._transcript_failed(fact, at)
             case TimedOut():
-                end_ms = _on_grid(fact.end_ms)
-                start_ms = end_ms - _on_grid(fact.end_ms - fact.start_ms)
-                place = {"audio_start_ms": start_ms, "audio_end_ms": end_ms, "item_id": fact.item.id}
+                place = {"audio_start_ms": fact.start_ms, "audio_end_ms": fact.end_ms, "item_id": fact.item.id}
                 yield self.event(at, "input_audio_buffer.timeout_triggered", **place)
             case ResponseStarted():
                 yield self.event(at, "response.created", response=self._response(fact.response))
@@ -293,10 +308,13 @@ class OpenAI:
         return None if transcription is None else transcription.get("model") or DEFAULT_TRANSCRIBER
 
     def _pieces(self, transcript: str) -> tuple[str, ...]:
-        """A transcript as deltas. The streaming model's begin with a space; whisper-1 sends one delta (documented)."""
+        """A transcript as deltas. A streaming model's begin with a space (recordings of gpt-realtime-whisper), and
+        whisper-1 sends one delta (documented)."""
+        if not transcript:
+            return ()
         if self._transcriber == "whisper-1":
             return (transcript,)
-        return chunking.pieces(f" {transcript}" if self._transcriber == STREAMING else transcript)
+        return chunking.pieces(f" {transcript}" if streams(self._transcriber) else transcript)
 
     def _transcript_deltas(self, item: Item, transcript: str, at: float) -> Iterator[Frame]:
         pieces = self._pieces(transcript)
@@ -306,20 +324,24 @@ class OpenAI:
         self._pieces_sent[item.id] = len(pieces)
 
     def _transcript_completed(self, fact: TranscriptCompleted, at: float) -> Frame:
-        pieces = self._pieces_sent.pop(fact.item.id, 0)
+        pieces, heard_ms = self._pieces_sent.pop(fact.item.id, 0), fact.item.heard_ms if fact.transcript else 0
         return self.event(
             at,
             "conversation.item.input_audio_transcription.completed",
             item_id=fact.item.id,
             content_index=0,
             transcript=fact.transcript,
-            usage=transcription_usage(self._transcriber or "", fact.item.heard_ms, pieces),
+            usage=transcription_usage(self._transcriber or "", heard_ms, pieces),
             **self._logprobs(self._pieces(fact.transcript)),
         )
 
     def _transcript_failed(self, fact: TranscriptFailed, at: float) -> Frame:
-        """As the vendor documents it; a related service was seen to send the type `server_error`."""
-        error = {"type": "transcription_error", "code": fact.code, "message": fact.message, "param": None}
+        """Logs of clients show the type `server_error`; the vendor documents another for audio that is not understood.
+        What the message says beside the item's id is a guess."""
+        failure = fact.failure
+        documented = "transcription_error" if failure.code == "audio_unintelligible" else "server_error"
+        message = failure.message or f"Input transcription failed for item '{fact.item.id}'."
+        error = {"type": failure.type or documented, "code": failure.code, "message": message, "param": None}
         type = "conversation.item.input_audio_transcription.failed"
         return self.event(at, type, item_id=fact.item.id, content_index=0, error=error)
 
@@ -336,7 +358,7 @@ class OpenAI:
     # A response.
 
     def _response(self, response: Response) -> Json:
-        return response_shown(response, self._conversation_id)
+        return response_shown(response, self._conversation_id, zero=self._date.hosted_by_azure and self._model.reasons)
 
     def _delta(
         self, at: float, type: str, delta: str, more: Mapping[str, object] = MappingProxyType({}), **place: object
@@ -367,8 +389,8 @@ class OpenAI:
     def _message_started(self, fact: MessageStarted, at: float) -> Iterator[Frame]:
         response, item = fact.response, fact.item
         yield from self._begun(response, item, at)
-        part = part_shown(spoken=response.settings.speaks, text="")
-        yield self.event(at, "response.content_part.added", **_place(response, item), part=part)
+        part = self._part(response, "")
+        yield self.event(at, "response.content_part.added", **_place(response, item), **part)
 
     def _message_ended(self, fact: MessageEnded, at: float) -> Iterator[Frame]:
         # That a cut message closes in the same order is a guess.
@@ -379,9 +401,12 @@ class OpenAI:
             yield self.event(at, "response.output_audio_transcript.done", **place, transcript=item.text)
         else:
             yield self.event(at, "response.output_text.done", **place, text=item.text)
-        part = part_shown(spoken=response.settings.speaks, text=item.text)
-        yield self.event(at, "response.content_part.done", **place, part=part)
+        yield self.event(at, "response.content_part.done", **place, **self._part(response, item.text))
         yield from self._finished(response, item, at)
+
+    def _part(self, response: Response, text: str) -> Json:
+        part = part_shown(spoken=response.settings.speaks, text=text)
+        return {"part": part, "content": part} if self._date.hosted_by_azure else {"part": part}
 
     def _call_started(self, fact: CallStarted, at: float) -> Iterator[Frame]:
         yield from self._begun(fact.response, fact.item, at)
@@ -429,7 +454,7 @@ class OpenAI:
         """Not after a response that only called a function: none came in the one recording of it (gpt-realtime)."""
         if response.output and all(item.kind == "call" for item in response.output):
             return
-        used = 1046 if self._model.reasons else 650 if response.settings.speaks else 285
+        used = USED[self._model.reasons, response.settings.speaks]
         entry = {
             "name": "tokens",
             "limit": LIMIT,
@@ -461,16 +486,17 @@ def session_for(requested: Mapping[str, Any], seed: str) -> Json:
 EXPIRED = "Your session hit the maximum duration of {minutes:g} minutes."
 IDLE = "Your session was idle for {minutes:g} minutes."
 """The service keeps idle sessions open and has no such text: an idle limit is an option of the mock."""
-DEFAULT_MODEL = "gpt-realtime"
+IDLE_NOTE = "The user has said nothing for a while. Say something fitting, or ask whether they are still there."
+"""That there is such a message is recorded; its words are a guess."""
+DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_TRANSCRIBER = "gpt-4o-mini-transcribe"
+UNKNOWN_TRANSCRIBER = "gpt-realtime-whisper"
+"""The model at whose price an unknown transcription model is billed: the dearest of those by the minute."""
+USED = {(False, False): 285, (False, True): 650, (True, False): 1046, (True, True): 2270}
+"""Tokens that a response is counted as against the account's limit, by whether the model reasons and whether it speaks:
+about those recorded."""
 LIMIT = 15_000_000
 """Tokens a minute of the recorded account. What counts for a response is an estimate of the service's own."""
-
-
-def _on_grid(ms: int) -> int:
-    """Start, end and length of a silent turn are whole frames, rounded up (the vendor's captured example: 13216 to
-    19232 for 6000)."""
-    return -(-ms // FRAME_MS) * FRAME_MS
 
 
 def _place(response: Response, item: Item) -> Json:

@@ -124,20 +124,21 @@ def _member(details: ErrorDetails) -> str:
 def _path(loc: Sequence[int | str], sent: Any, above: Sequence[str], *, missing: bool) -> str:
     """A path such as `item.content[0].text`. The names of union members, which pydantic adds, are left out: the values
     that were sent show which steps are names."""
-    path, value, named = ".".join(above), sent, False
+    path, value = ".".join(above), sent
+    named = ""  # the tag before, if the step before was one
     for at, step in enumerate(loc):
         if isinstance(step, int):
             path += f"[{step}]"
-            value, named = value[step] if isinstance(value, list) and step < len(value) else None, False
+            value, named = value[step] if isinstance(value, list) and step < len(value) else None, ""
+        elif at == len(loc) - 1 and isinstance(value, dict) and (missing or step in value):
+            path += f".{shortened(step)}"
         elif step == "object" and isinstance(value, dict) and step not in value:
-            named = True  # of a value that may also be a name
-        elif not named and isinstance(value, dict) and step in (value.get("type"), value.get("role")):
-            named = True
+            named = step  # of a value that may also be a name
+        elif named in ("", "object") and isinstance(value, dict) and step in (value.get("type"), value.get("role")):
+            named = step
         elif isinstance(value, dict) and step in value:
             path += f".{shortened(step)}"
-            value, named = value[step], False
-        elif missing and at == len(loc) - 1:
-            path += f".{step}"
+            value, named = value[step], ""
     return path.lstrip(".")
 
 

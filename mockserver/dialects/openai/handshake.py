@@ -20,7 +20,7 @@ from mockserver.dialects.handshake import (
     Secret,
     bearer,
 )
-from mockserver.dialects.openai.dialect import session_for
+from mockserver.dialects.openai.dialect import DEFAULT_MODEL, session_for
 from mockserver.dialects.openai.parse import check_session
 from mockserver.protocol.limits import Limits
 
@@ -49,12 +49,16 @@ class OpenAIHandshake:
 
     def check(self, request: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         values = dict(query)
-        if "call_id" in values:  # what the service says of an unknown call was not seen
+        if "call_id" in values:  # an upgrade for an unknown call fails with an empty 404 (clients' reports)
             error = f"No call with the id {values['call_id'][:64]!r} is going on."
-            return replace(_wrong(404, "call_id_not_found", error), advice=SERVED)
-        kind = (secret or {}).get("type")
-        if request.model is None and (values.get("intent") == "transcription" or kind == "transcription"):
-            return None
+            return replace(_wrong(404, "call_id_not_found", error), close_code=None, bare=True, advice=SERVED)
+        if "transcription" in (values.get("intent"), (secret or {}).get("type")):
+            if request.model is None:
+                return None
+            error = "You must not provide a model parameter for transcription sessions."
+            if not _REALTIME_MODEL.match(request.model):
+                error = f'Model "{request.model[:64]}" is not supported in transcription mode.'
+            return _wrong(400, "invalid_model", error)
         model = request.model or (secret or {}).get("model")
         if model is None and secret is None:
             error = (
@@ -62,7 +66,7 @@ class OpenAIHandshake:
                 " wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
             )
             return _wrong(400, "missing_model", error)
-        if model is not None and (values.get("intent") == "transcription" or not _REALTIME_MODEL.match(model)):
+        if model is not None and not _REALTIME_MODEL.match(model):
             return _wrong(400, "invalid_model", f'Model "{model[:64]}" is not supported in realtime mode.')
         return None
 
@@ -97,14 +101,15 @@ class OpenAIHandshake:
             request = None
         if not isinstance(request, dict):
             return _wrong(400, "invalid_json", "We could not parse the JSON body of your request.")
-        if (session := request.get("session")) is not None and (rejected := check_session(session)) is not None:
-            return _wrong(400, rejected.code or "", rejected.message)
+        session = request.get("session")
+        if session is not None and (rejected := check_session(session, DEFAULT_MODEL)) is not None:
+            return replace(_wrong(400, rejected.code or "", rejected.message), param=rejected.param)
         expires_after = request.get("expires_after") or {}
         default, most = limits.secret_seconds, limits.secret_max_seconds or 0
         seconds = expires_after.get("seconds", default) if isinstance(expires_after, dict) else None
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= most:
             error = f"Invalid 'expires_after.seconds': expected an integer from 10 to {most}."
-            return _wrong(400, "invalid_value", error)
+            return replace(_wrong(400, "invalid_value", error), param="expires_after.seconds")
         return seconds
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
@@ -125,15 +130,19 @@ class OpenAIHandshake:
 
     def body(self, refusal: Refusal) -> Mapping[str, object]:
         code = refusal.code if refusal.close_code is not None else None  # others are not the service's words
-        return {
-            "error": {"message": refusal.error, "type": refusal.kind or _REQUEST, "param": None, "code": code or None}
+        error = {
+            "message": refusal.error,
+            "type": refusal.kind or _REQUEST,
+            "param": refusal.param,
+            "code": code or None,
         }
+        return {"error": error}
 
 
 _REQUEST = "invalid_request_error"
 
 
-_ELSEWHERE = re.compile(r"/v1/realtime/(?:calls|translations)(?:/|$)")
+_ELSEWHERE = re.compile(r"(?:/openai)?/v1/realtime/(?:calls|translations)(?:/|$)")
 """Routes that the service has and the mock has not. The beta's session routes are gone there too."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pybase64
 from typing_extensions import assert_never
 
@@ -95,8 +97,8 @@ def part_shown(*, spoken: bool, text: str) -> Json:
     return {"type": "audio", "transcript": text} if spoken else {"type": "text", "text": text}
 
 
-def response_shown(response: Response, conversation_id: str) -> Json:
-    """A response as `response.created` and `response.done` show it."""
+def response_shown(response: Response, conversation_id: str, *, zero: bool) -> Json:
+    """A response as `response.created` and `response.done` show it; with `zero`, also that it reasoned 0 tokens."""
     settings, form = response.settings, response.settings.output_format
     format = {"type": "audio/pcm", "rate": form.rate} if form.kind == "pcm" else {"type": f"audio/{form.kind}"}
     done = response.status != "in_progress"
@@ -111,9 +113,16 @@ def response_shown(response: Response, conversation_id: str) -> Json:
         "output_modalities": ["audio" if settings.speaks else "text"],
         "max_output_tokens": "inf" if settings.max_output_tokens is None else settings.max_output_tokens,
         "audio": {"output": {"format": format, "voice": voice}},
-        "usage": usage(response.tokens) if done else None,
+        "usage": usage(response.tokens, zero=zero) if done else None,
         "metadata": None if response.metadata is None else dict(response.metadata),
     }
+
+
+_FAILED_AS: Mapping[str | None, str] = {
+    "insufficient_quota": "insufficient_quota",
+    "rate_limit_exceeded": "invalid_request_error",
+}
+"""The types of failed responses by code, where they are not `server_error` (clients' logs)."""
 
 
 def _details(response: Response) -> Json | None:
@@ -121,9 +130,10 @@ def _details(response: Response) -> Json | None:
         case "cancelled" | "incomplete":
             return {"type": response.status, "reason": response.reason}
         case "failed":
+            assert response.error is not None
             # The specification has no message, but it was on the wire, and pipecat reads it.
-            code, _, message = response.error.partition(": ")
-            kind = code if code == "insufficient_quota" else "server_error"
+            code, message = response.error.code, response.error.message
+            kind = response.error.type or _FAILED_AS.get(code, "server_error")
             return {"type": "failed", "error": {"type": kind, "code": code, "message": message}}
         case _:
             return None

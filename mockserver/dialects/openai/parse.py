@@ -6,7 +6,7 @@ A session's update is checked as a whole: with one bad member nothing of it appl
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pybase64
@@ -18,6 +18,7 @@ from mockserver.dialects.openai import session_object
 from mockserver.dialects.openai.client_events import (
     EVENTS,
     SESSION,
+    Answering,
     ApprovalResponse,
     AssistantMessage,
     BufferAppend,
@@ -64,11 +65,13 @@ class SessionState:
 
     session: the session object as it is shown.
     spoke: whether the conversation has audio of the assistant.
+    update_named: how the service names an update in the refusal of one for the other type of session.
     """
 
     session: Json
     model: Model
     spoke: bool
+    update_named: str = "update"
 
 
 def parse(data: str | bytes, state: SessionState) -> Command:
@@ -84,13 +87,23 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     return _command(event, state)
 
 
-def check_session(session: object) -> Rejected | None:
+def check_session(session: object, default_model: str) -> Rejected | None:
     """Why `session` would be refused in a request for a client secret; None when it is fine."""
     try:
         requested = SESSION.validate_python(session)
     except ValidationError as error:
         return rejected(error, session, ("session",))
-    return _unanswerable(requested, "session")
+    if (refused := _unanswerable(requested, "session")) is not None:
+        return refused
+    model = Model((requested.model if isinstance(requested, RealtimeSession) else None) or default_model)
+    if (refused := _unreasoned(requested, model)) is not None:
+        return refused
+    asked = requested.model_dump(exclude_unset=True)
+    if isinstance(requested, RealtimeSession):
+        fresh = session_object.fresh(model, "", 0)
+    else:
+        fresh = session_object.fresh_transcription("", 0)
+    return _transcription_problem(asked, session_object.merged(fresh, asked, model))
 
 
 def _command(event: ClientEvent, state: SessionState) -> Command:
@@ -138,11 +151,12 @@ def _bad_audio(got: str, event_id: str | None) -> Rejected:
 def _configure(event: SessionUpdate, state: SessionState) -> Command:
     requested = event.session.model_dump(exclude_unset=True)
     if (problem := _session_problem(event.session, requested, state)) is not None:
-        code, message, param = problem
-        return Rejected(message, code=code, param=param, event_id=event.event_id)
+        return replace(problem, event_id=event.event_id if problem.param is not None else None)
+    if (unreasoned := _unreasoned(event.session, state.model)) is not None:
+        return unreasoned
     session = session_object.merged(state.session, requested, state.model)
-    if (unfit := _streaming_problem(requested, session)) is not None:
-        return Rejected(unfit.message, code=unfit.code, param=unfit.param, event_id=event.event_id)
+    if (unfit := _transcription_problem(requested, session)) is not None:
+        return replace(unfit, event_id=event.event_id)
     changes = session_object.changes_of(session)
     if (reasoning := requested.get("reasoning")) is not None:  # taken, and not shown (recordings)
         changes["effort"] = reasoning.get("effort") or ""
@@ -151,33 +165,44 @@ def _configure(event: SessionUpdate, state: SessionState) -> Command:
 
 def _session_problem(
     session: RealtimeSession | TranscriptionSession, requested: Json, state: SessionState
-) -> tuple[str, str, str | None] | None:
+) -> Rejected | None:
     if session.type != state.session["type"]:
-        kinds = f"a {session.type} session update event to a {state.session['type']} session"
-        return "invalid_parameter", f"Passing {kinds} is not allowed.", None  # recalled from a forum
+        passed = f"Passing a {session.type} session {state.update_named} to a {state.session['type']} session"
+        return Rejected(f"{passed} is not allowed.", code="invalid_parameter")  # the code is a guess
     if (refused := _unanswerable(session, "session")) is not None:
-        return refused.code or "", refused.message, refused.param
+        return refused
     tracing = state.session.get("tracing")
-    if tracing is not None and "tracing" in requested and requested["tracing"] != tracing:
-        return "invalid_value", "Cannot update tracing once it is enabled.", "session.tracing"  # documented; a guess
+    if tracing is not None and "tracing" in requested and requested["tracing"] != tracing:  # documented; a guess
+        return Rejected("Cannot update tracing once it is enabled.", code="invalid_value", param="session.tracing")
     voice = ((requested.get("audio") or {}).get("output") or {}).get("voice")
     if state.spoke and voice is not None and voice != state.session["audio"]["output"]["voice"]:
-        return "cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", None
+        problem = "Cannot update a conversation's voice if assistant audio is present."
+        return Rejected(problem, code="cannot_update_voice")
     return None
 
 
-def _streaming_problem(requested: Json, session: Json) -> Rejected | None:
-    """The streaming transcriber takes no prompt (a client's live check). In a transcription session it has no turn
-    detection (documented). The texts are guesses."""
-    touched = ((requested.get("audio") or {}).get("input") or {}).keys() & {"transcription", "turn_detection"}
-    heard = session["audio"]["input"]
-    if not touched or (heard["transcription"] or {}).get("model") != session_object.STREAMING:
+def _unreasoned(requested: Answering | TranscriptionSession, model: Model) -> Rejected | None:
+    """Why a model refuses `reasoning`: it is known not to reason. The service names neither the parameter nor the event
+    (a client's live check); the text is a guess."""
+    if getattr(requested, "reasoning", None) is None or model.row is None or model.reasons:
         return None
-    place, name = "session.audio.input", session_object.STREAMING
-    if heard["transcription"]["prompt"] is not None:
-        return bad_value(f"{place}.transcription.prompt", f"'{name}' does not take a prompt.")
-    if session["type"] == "transcription" and heard["turn_detection"] is not None:
-        return bad_value(f"{place}.turn_detection", f"Expected null with '{name}' in a transcription session.")
+    return Rejected(f"The model '{model.name}' does not support reasoning.", code="invalid_value")
+
+
+def _transcription_problem(requested: Json, session: Json) -> Rejected | None:
+    """What a transcription model does not take. A session that only transcribes has no turn detection with some models
+    (many clients' reports); the streaming model takes no prompt (a client's live check, the text is a guess)."""
+    asked = (requested.get("audio") or {}).get("input") or {}
+    heard = session["audio"]["input"]
+    name = (heard["transcription"] or {}).get("model")
+    if (known := session_object.transcription_row(name)) is None:
+        return None
+    detects = session["type"] == "realtime" or known.detects_turns
+    if not detects and asked.get("turn_detection") is not None:
+        problem = "Turn detection is not supported for this transcription model."
+        return Rejected(problem, code="invalid_value", param="session.audio.input.turn_detection")
+    if "transcription" in asked and name == "gpt-realtime-whisper" and heard["transcription"]["prompt"] is not None:
+        return bad_value("session.audio.input.transcription.prompt", f"'{name}' does not take a prompt.")
     return None
 
 
@@ -199,6 +224,8 @@ def _respond(event: ResponseCreate, state: SessionState) -> Command:
     requested = event.response or ResponseFields()
     if (problem := _unanswerable(requested, "response")) is not None:
         return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
+    if (unreasoned := _unreasoned(requested, state.model)) is not None:
+        return unreasoned
     if state.session["type"] == "transcription":  # the text is a guess
         problem_text = "A transcription session does not create responses."
         return Rejected(problem_text, code="invalid_parameter", event_id=event.event_id)

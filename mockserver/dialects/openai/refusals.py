@@ -2,6 +2,9 @@
 
 The texts were observed, or are known from clients. Guesses: all of an unknown approval, and the code and parameter of
 an unknown reference.
+
+What fails while the service works on the conversation does not name the client's event (clients' logs of truncations
+and tool results; a guess for other items and for commits). A refused response does.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from mockserver.protocol.facts import Refused
 def refusal(fact: Refused) -> Rejected:
     """The error of a refused request."""
     code, param, message = _words(fact)
-    return Rejected(message, code=code, param=param, event_id=fact.event_id)
+    named = fact.problem in ("response_active", "nothing_to_cancel") or param is not None
+    return Rejected(message, code=code, param=param, event_id=fact.event_id if named else None)
 
 
 def _words(fact: Refused) -> tuple[str, str | None, str]:
@@ -39,7 +43,8 @@ def _words(fact: Refused) -> tuple[str, str | None, str]:
         case "conversation_full":
             return "invalid_value", "item", "The conversation is full: no item can be added."
         case "item_exists":
-            return "invalid_value", "item.id", f"An item with the id '{id}' is already in the conversation."
+            message = f"Error adding item: an item with id '{id}' already exists."
+            return "item_create_duplicate_item_id", None, message
         case "previous_unknown":
             message = f"Error adding item: the previous item with id '{id}' does not exist."
             return "item_create_invalid_previous_item_id", None, message
@@ -62,6 +67,6 @@ def _words(fact: Refused) -> tuple[str, str | None, str]:
             return "unsupported_content_type", None, "Only model output audio messages can be truncated"
         case "truncate_beyond":
             message = f"Audio content of {fact.has_ms:.0f}ms is already shorter than {fact.requested_ms}ms"
-            return "invalid_value", "audio_end_ms", message
+            return "invalid_value", None, message
         case _:
             assert_never(fact.problem)

@@ -123,7 +123,7 @@ USAGE = {
 _DETAILS = (
     {"type": "cancelled", "reason": ("turn_detected", "client_cancelled")},
     {"type": "incomplete", "reason": str},
-    {"type": "failed", "error": {"type": str, "code": str, "message": str}},
+    {"type": "failed", "error": {"type": str, "code": TEXT, "message": str}},
     None,
 )
 RESPONSE = {
@@ -180,7 +180,7 @@ _AFTER_HEAD: Events = {
     },
     "conversation.item.input_audio_transcription.failed": {
         **_HEARD,
-        "error": {"type": str, "code": str, "message": str, "param": None},
+        "error": {"type": str, "code": TEXT, "message": str, "param": None},
     },
     "response.created": {"response": RESPONSE},
     "response.done": {"response": RESPONSE},
@@ -207,4 +207,7 @@ _AFTER_HEAD: Events = {
     "rate_limits.updated": {"rate_limits": [_LIMIT]},
     "error": {"error": _ERROR},
 }
+_TWINS = ("response.content_part.added", "response.content_part.done")
+"""Events that show a part a second time on Azure, as `content`."""
 EVENTS: Events = {type: {"type": type, "event_id": str, **rest} for type, rest in _AFTER_HEAD.items()}
+AZURE_EVENTS: Events = {**EVENTS, **{type: {**EVENTS[type], "content": PART} for type in _TWINS}}

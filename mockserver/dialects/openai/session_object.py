@@ -14,6 +14,7 @@ from mockserver.audio.formats import AudioFormat
 from mockserver.audio.vad.detector import OPENAI_TURNS, TurnSettings
 from mockserver.dialects.mcp_servers import tool_servers
 from mockserver.protocol.commands import ToolChoice, TurnDetection
+from replay.openai_models import REALTIME, TRANSCRIPTION, RealtimeModel, TranscriptionModel, row
 
 Json = dict[str, Any]
 
@@ -27,8 +28,6 @@ PERSONA = (
 """The instructions of a session without its own; empty instructions restore it (recordings)."""
 
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
-STREAMING = "gpt-realtime-whisper"
-"""The transcription model that sends deltas while the user speaks."""
 SESSION_S = 3600
 """`expires_at` is this long after the start (recordings)."""
 
@@ -44,9 +43,14 @@ class Model:
     """The name as the client gave it, which is how it is shown."""
 
     @property
+    def row(self) -> RealtimeModel | None:
+        """What is known of it; None for a name that no row of the table begins."""
+        return row(self.name, REALTIME)
+
+    @property
     def reasons(self) -> bool:
         """Whether it is of the second generation: messages have a `phase`, and reasoning tokens are counted."""
-        return self.name.startswith("gpt-realtime-2") and not self.name.startswith("gpt-realtime-2025")
+        return self.row is not None and self.row.reasons
 
     @property
     def voice(self) -> str:
@@ -55,6 +59,16 @@ class Model:
     @property
     def silence_ms(self) -> int:
         return 500 if self.reasons else 200
+
+
+def transcription_row(transcriber: str | None) -> TranscriptionModel | None:
+    """What is known of a transcription model; None for an unknown one."""
+    return None if transcriber is None else row(transcriber, TRANSCRIPTION)
+
+
+def streams(transcriber: str | None) -> bool:
+    """Whether a transcription model sends deltas while the user speaks."""
+    return (known := transcription_row(transcriber)) is not None and known.streams
 
 
 def fresh(model: Model, id: str, expires_at: int) -> Json:
@@ -137,6 +151,9 @@ def _merge_audio(session: Json, requested: Mapping[str, Any], model: Model) -> N
                 input[key] = value
             case _:
                 pass
+    transcriber = transcription_row((input["transcription"] or {}).get("model"))
+    if session["type"] == "transcription" and transcriber is not None and not transcriber.detects_turns:
+        input["turn_detection"] = None  # such a model has none; that the session shows it so is a guess
     for key, value in (requested.get("output") or {}).items():
         if value is not None:
             output[key] = shown_format(value) if key == "format" else float(value) if key == "speed" else value
@@ -187,11 +204,14 @@ def _tool(tool: Mapping[str, Any]) -> Json:
 def changes_of(session: Json) -> dict[str, object]:
     """The session as fields of `Settings`."""
     input, output = session["audio"]["input"], session["audio"].get("output")
+    transcription = input["transcription"]
+    hints = transcription or {}
     changes: dict[str, object] = {
         "turn_detection": _turn_detection(input["turn_detection"], session["type"]),
-        "transcribe": input["transcription"] is not None,
-        "language": (input["transcription"] or {}).get("language"),
-        "transcription_prompt": (input["transcription"] or {}).get("prompt") or "",
+        "transcribe": transcription is not None,
+        "language": hints.get("language") or next(iter(hints.get("languages") or ()), None),
+        "keyterms": tuple(hints.get("keywords") or ()),
+        "transcription_prompt": hints.get("prompt") or "",
         "input_format": wire_format(input["format"]),
     }
     if output is None:

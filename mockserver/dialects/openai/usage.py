@@ -18,64 +18,96 @@ from mockserver.dialects.openai.session_object import Model
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Response
 from replay.billing.prices import Tokens
+from replay.openai_models import REALTIME
 
-ITEM_TOKENS, SPOKEN_ITEM_TOKENS = 4, 8
-"""Tokens that a text or spoken item counts beside its content: exact for the two recorded first turns."""
-TOOLS_SHARE = 0.75
-"""The share of a schema's JSON that counts, about: the service has a shorter form of it."""
-PREAMBLE_TOKENS = 284
-"""Tokens that the second generation counts in addition, as in a recorded conversation."""
-CALL_TOKENS = 8
-"""Tokens that a function call counts beside its name and arguments (6 of 6 recorded)."""
-THOUGHT = {"low": 17, "medium": 64, "high": 192, "xhigh": 384}
-"""Reasoning tokens by effort. A guess: 17 was recorded once, and 0 in the other responses."""
+ITEM_TOKENS, SPOKEN_ITEM_TOKENS, RESULT_TOKENS = 4, 8, 8
+"""Tokens that a text item, a spoken item and a tool's result count beside their content: exact for the four recorded
+first turns, and for two of two recorded results."""
+TOOLS_SHARE = 0.77
+"""The share of a schema's JSON that counts, about: the service has a shorter form of it. Exact for the one tool that is
+recorded."""
+REASONING_TOKENS, REASONING_TOOLS_TOKENS = 7, 278
+"""Tokens that the second generation counts in addition, and those that it counts if the session has tools. Each is
+from one recorded conversation."""
+CALL_TOKENS, REASONED_CALL_TOKENS = 8, 14
+"""Tokens that a function call counts beside its name and arguments: 6 of 6 recorded of the first generation, one of one
+of the second."""
+THOUGHT = {"minimal": 0, "low": 17, "medium": 64, "high": 192, "xhigh": 384}
+"""Reasoning tokens by effort. A guess: 17 was recorded once of gpt-realtime-2.1, and none in its other responses."""
+THOUGHT_UNASKED = {"gpt-realtime-2.1-mini": 29}
+"""Reasoning tokens where no effort is set, by model: the mean of two recorded responses. Others have none."""
 CACHE_UNIT = 64
 CACHE_SLACK = 4
 """Recorded: 384 tokens of a prompt were cached after a response of 383 tokens."""
 
 
-CONTEXT_TOKENS = 28_224
-"""What gpt-realtime reads (documented): its window of 32k tokens without the longest response. A guess for others."""
+def input_room(model: Model) -> int:
+    """Tokens that a model reads: its context without its longest response."""
+    known = model.row or REALTIME["gpt-realtime"]
+    if known.context_tokens == 32_000:
+        return 28_224  # documented of gpt-realtime
+    return known.context_tokens - known.most_output_tokens  # a guess
 
 
 class Reading:
-    """The items that the model still reads: the oldest are dropped when the context has too many tokens."""
+    """What the model still reads of the conversation: the oldest items are dropped when the context has too many
+    tokens. A response counts in later ones as it counted itself (2 of 2 recorded), with what was reasoned (a guess).
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._room = input_room(model)
         self._dropped: set[Item] = set()
+        self._written: dict[Item, int] = {}
+        """Text tokens of the messages of responses."""
+
+    def wrote(self, response: Response, tokens: Tokens) -> None:
+        """Remember what a response's messages count: the first of them all that is not of another item."""
+        messages = [item for item in response.output if item.kind == "message"]
+        rest = tokens.text_out + tokens.thought
+        rest -= sum(_text_of(item, self._model) for item in response.output if item.kind == "call")
+        for item in messages:
+            self._written[item], rest = rest, 0
 
     def of(self, items: Sequence[Item], truncation: object, fixed: int) -> tuple[int, int]:
         """Text and audio tokens of the items that are left beside `fixed` tokens of instructions and tools, by the
         session's `truncation`. If that is `disabled`, nothing is dropped (a guess)."""
         kept = [item for item in items if item not in self._dropped] if self._dropped else items
-        text, audio = sum(map(_text_of, kept)), sum(map(_audio_of, kept))
+        text, audio = sum(map(self._text_of, kept)), sum(map(_audio_of, kept))
         rule = truncation if isinstance(truncation, dict) else {}
-        most = (rule.get("token_limits") or {}).get("post_instructions") or max(0, CONTEXT_TOKENS - fixed)
+        most = (rule.get("token_limits") or {}).get("post_instructions") or max(0, self._room - fixed)
         if truncation == "disabled" or text + audio <= most:
             return text, audio
         for item in kept:
             if text + audio <= most * rule.get("retention_ratio", 1):
                 break
             self._dropped.add(item)
-            text, audio = text - _text_of(item), audio - _audio_of(item)
+            text, audio = text - self._text_of(item), audio - _audio_of(item)
         return text, audio
+
+    def _text_of(self, item: Item) -> int:
+        written = None if item.truncated else self._written.get(item)
+        return _text_of(item, self._model) if written is None else written
 
 
 def tokens_of(response: Response, session: Mapping[str, Any], model: Model, before: int, reading: Reading) -> Tokens:
     """The tokens of a response. Up to `before` of them may be cached: the tokens of the last response, at first 0."""
-    if not response.output and response.status != "completed":
+    if not response.output and response.status in ("cancelled", "failed"):
         return Tokens()  # cut before any output (beta logs)
     settings = response.settings
-    fixed = _counted(settings.instructions) + (PREAMBLE_TOKENS if model.reasons else 0)
+    fixed = _counted(settings.instructions) + (REASONING_TOKENS if model.reasons else 0)
     if tools := session.get("tools") if settings.tools is None else settings.tools:
         fixed += round(_counted(orjson.dumps(tools).decode()) * TOOLS_SHARE)
+        fixed += REASONING_TOOLS_TOKENS if model.reasons else 0
     text, audio = reading.of(response.counts.context, session.get("truncation"), fixed)
     text += fixed
     within = min(text + audio, before + CACHE_SLACK if before else 0)
     cached_text = min(text, within) // CACHE_UNIT * CACHE_UNIT
     cached_audio = min(audio, within - cached_text) // CACHE_UNIT * CACHE_UNIT
+    made = output_tokens(response, model)
+    reading.wrote(response, made)
     return replace(
-        _output(response, model),
+        made,
         text=text - cached_text,
         cached_text=cached_text,
         audio=audio - cached_audio,
@@ -83,12 +115,12 @@ def tokens_of(response: Response, session: Mapping[str, Any], model: Model, befo
     )
 
 
-def usage(tokens: Tokens) -> dict[str, object]:
-    """The `usage` of a `response.done`, in wire order. `reasoning_tokens` is left out if it is 0."""
+def usage(tokens: Tokens, *, zero: bool) -> dict[str, object]:
+    """The `usage` of a `response.done`, in wire order. `reasoning_tokens` of 0 are left out without `zero`."""
     text, audio = tokens.text + tokens.cached_text, tokens.audio + tokens.cached_audio
     written = tokens.text_out + tokens.thought
     details: dict[str, object] = {"text_tokens": written, "audio_tokens": tokens.audio_out}
-    if tokens.thought:
+    if tokens.thought or zero:
         details["reasoning_tokens"] = tokens.thought
     return {
         "total_tokens": text + audio + written + tokens.audio_out,
@@ -122,34 +154,39 @@ def total(tokens: Tokens) -> int:
     )
 
 
-def _output(response: Response, model: Model) -> Tokens:
-    """Output tokens: pieces and a constant for each message, arguments, name and a constant for each call."""
-    counts, thought = response.counts, 0
+def output_tokens(response: Response, model: Model, segments: int = 0, runs: int = 0) -> Tokens:
+    """The output tokens of a response so far, and of `segments` further texts in `runs` further runs: pieces and a
+    constant for each message; arguments, name and a constant for each call."""
+    counts, settings = response.counts, response.settings
+    segments, runs = counts.segments + segments, counts.runs + runs
+    messages = max(1, sum(item.kind == "message" for item in response.output))  # that each counts so is a guess
     written = 0
-    if counts.segments and response.settings.speaks:
-        written += counts.segments + 2 * counts.runs + 4  # 11 of 11
-    elif counts.segments:
-        written += counts.segments + (4 if model.reasons else 2)  # 11 of 11 of gpt-realtime, 2 of 2 of gpt-realtime-2.1
-    written += sum(_call(item) for item in response.output if item.kind in ("call", "hosted", "request"))
+    if segments and settings.speaks:
+        written += segments + 2 * runs + 4 * messages  # 11 of 11 of gpt-realtime
+    elif segments:
+        written += segments + (4 if model.reasons else 2) * messages  # 11 of 11 of gpt-realtime, 2 of 2 of 2.1
+    written += sum(_call(item, model) for item in response.output if item.kind in ("call", "hosted", "request"))
+    thought = 0
     if model.reasons:
-        thought = THOUGHT.get(response.settings.effort, 0)
-    spoken_ms = sum(item.spoken_ms for item in response.output)
-    return Tokens(text_out=written, thought=thought, audio_out=round(spoken_ms) // 50)
+        unasked = next((count for name, count in THOUGHT_UNASKED.items() if model.name.startswith(name)), 0)
+        thought = THOUGHT.get(settings.effort, unasked)
+    return Tokens(text_out=written, thought=thought, audio_out=round(counts.audio_seconds * 1000) // 50)
 
 
-def _call(item: Item) -> int:
-    return _counted(item.arguments) + len(item.name.split("_")) + CALL_TOKENS
+def _call(item: Item, model: Model) -> int:
+    around = REASONED_CALL_TOKENS if model.reasons else CALL_TOKENS
+    return _counted(item.arguments) + len(item.name.split("_")) + around
 
 
-def _text_of(item: Item) -> int:
+def _text_of(item: Item, model: Model) -> int:
     if item.kind in ("call", "request"):
-        return _call(item)
+        return _call(item, model)
     if item.kind == "hosted":  # as a call and its result: a guess
-        return _call(item) + _counted(item.output or item.error) + ITEM_TOKENS
+        return _call(item, model) + _counted(item.output or item.error) + RESULT_TOKENS
     if item.kind == "listing":  # without the schemas, which are not known here
         return sum(map(_counted, item.tools)) + ITEM_TOKENS
     if item.kind == "result":
-        return _counted(item.output) + ITEM_TOKENS
+        return _counted(item.output) + RESULT_TOKENS
     spoken = item.role == "user" and any(part.is_audio for part in item.parts)
     return SPOKEN_ITEM_TOKENS if spoken else ITEM_TOKENS + _counted(item.text)
 
@@ -186,7 +223,7 @@ def transcription_tokens(heard_ms: float, pieces: int) -> Tokens:
 def transcription_usage(transcriber: str, heard_ms: float, pieces: int) -> dict[str, object]:
     """The `usage` of a transcript: tokens or whole seconds, by the model."""
     if not counts_tokens(transcriber):
-        # 2.796 and 2.668 s both counted 3: that it rounds up is a guess.
+        # 2.796 and 2.668 s both counted 3: that it rounds up is a guess. Silence counts 0 (recorded: of 5.12 s).
         return {"type": "duration", "seconds": -int(-heard_ms // 1000)}
     counted = transcription_tokens(heard_ms, pieces)
     return {

@@ -387,7 +387,7 @@ class Xai:
     def _response_ended(self, response: Response) -> Iterator[Frame]:
         if response.status == "failed":
             # Unrecorded: the vendor's schema has the error type, and no place in the response for a reason.
-            yield self._error("internal_error", response.error)
+            yield self._error("internal_error", str(response.error))
         by_audio = self.traits.turns.pushed is not None and response.settings.turn_detection is None
         counted = usage(response, connect_lead_s=self._date.connect_lead_s, by_audio=by_audio)
         yield self.event("response.done", response=self._response(response), response_id=response.id, usage=counted)

@@ -254,9 +254,29 @@ def test_client_items_come_back_as_they_are_known():
     assert talk.of("conversation.item.added")[2]["previous_item_id"] is None
 
 
-def test_an_id_may_come_twice_and_follows_itself():
-    talk = talk_to()
+def twice(dialect: str) -> Talk:
+    """An item comes under an id that is taken."""
+    talk = Talk(dialect=dialect)
     for text in ("one", "two"):
         content = [{"type": "input_text", "text": text}]
         talk.create("message", id="mine", role="user", content=content)
+    return talk
+
+
+def test_an_id_that_is_taken_is_refused_and_its_item_stays():
+    talk = twice("openai")
+    assert talk.error == {
+        "type": "invalid_request_error",
+        "code": "item_create_duplicate_item_id",
+        "message": "Error adding item: an item with id 'mine' already exists.",
+        "param": None,
+        "event_id": None,
+    }
+    shown = talk.send("conversation.item.retrieve", item_id="mine")[0]["item"]
+    assert [part["text"] for part in shown["content"]] == ["one"]
+    assert len(talk.of("conversation.item.added")) == 1
+
+
+def test_at_an_older_date_an_id_came_twice_and_followed_itself():
+    talk = twice("openai@2026-08")
     assert [event["previous_item_id"] for event in talk.of("conversation.item.added")] == [None, "mine"]

@@ -182,10 +182,13 @@ def test_a_frame_that_is_no_request_is_explained(talk: Talk, frame: Any, code: s
         ),
     ],
 )
-def test_a_request_that_cannot_be_met_keeps_the_client_s_event_id(talk: Talk, event: Any, code: str, words: str):
+def test_a_request_that_cannot_be_met_is_refused_in_the_service_s_words(talk: Talk, event: Any, code: str, words: str):
+    """A request that does not read names the client's event in its refusal, and so does one about a response. What
+    fails on the items, or on the buffer, names neither event nor parameter."""
     talk.send_raw(json.dumps({**event, "event_id": "mine"}))
     error = talk.error
-    assert (error["code"], error["event_id"]) == (code, "mine")
+    met = error["param"] is not None or event["type"].startswith("response.")
+    assert (error["code"], error["event_id"]) == (code, "mine" if met else None)
     assert words in error["message"]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mockserver.dialects.openai.usage import CONTEXT_TOKENS, Reading
+from mockserver.dialects.openai.session_object import Model
+from mockserver.dialects.openai.usage import Reading, input_room
 from mockserver.protocol.commands import Part
 from mockserver.protocol.conversation import AUDIO_BYTES, Conversation, Item
 from mockserver.responders.base import Say
@@ -113,31 +114,18 @@ def test_log_probabilities_come_where_they_are_asked_for_and_known(transcriber: 
         )
 
 
-def test_a_silent_turn_lasts_whole_frames():
-    update = {
-        "type": "realtime",
-        "audio": {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}},
-    }
-    talk = Talk(Script(), dialect="openai", update=update)
-    talk.say("Hello.")
-    talk.until("response.done")
-    talk.hush(19_210)
-    event = talk.until("input_audio_buffer.timeout_triggered")
-    assert (event["audio_start_ms"], event["audio_end_ms"]) == (13_216, 19_232)
-
-
 # How much of a long conversation is read.
 
 
 def read(truncation: object, count: int, *, turns: int = 1) -> list[int]:
     """How many thousand tokens each turn reads of `count` messages of about a thousand each, one more a turn."""
     items = [Item(str(n), "message", parts=[Part("input_text", "word " * 996)]) for n in range(count + turns)]
-    reading = Reading()
+    reading = Reading(Model("gpt-realtime"))
     return [sum(reading.of(items[: count + turn], truncation, 0)) // 1000 for turn in range(turns)]
 
 
 def test_what_is_too_much_is_dropped_from_the_beginning():
-    assert CONTEXT_TOKENS == 28_224
+    assert input_room(Model("gpt-realtime")) == 28_224
     assert read("auto", 3) == [read("disabled", 3)[0]]
     assert read("auto", 60)[0] in (27, 28)
     assert read("disabled", 60)[0] >= 60

@@ -18,6 +18,9 @@ def detecting(**flags: Any) -> dict[str, Any]:
     return {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad", **flags}}}}
 
 
+HEARING: dict[str, Any] = {"type": "realtime", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
+
+
 def test_a_cancelled_answer_closes_incomplete_with_what_was_said():
     talk = Talk(saying(10), dialect="openai")
     talk.say("Tell me.")
@@ -37,7 +40,7 @@ def test_a_cancelled_answer_closes_incomplete_with_what_was_said():
         {"type": "cancelled", "reason": "client_cancelled"},
     )
     assert response["output"][0]["status"] == "incomplete"
-    assert response["usage"]["output_token_details"]["audio_tokens"] == 15
+    assert response["usage"]["output_token_details"]["audio_tokens"] == 2 + 3 + 8
 
 
 def test_an_answer_cancelled_before_its_first_word_has_no_output_and_costs_nothing():
@@ -198,19 +201,81 @@ def test_an_item_is_shown_with_what_the_caller_said_and_goes_when_deleted():
 def test_an_answer_stops_at_its_most_tokens():
     talk = Talk(Script([Say("One two three four five six seven.")]), dialect="openai")
     talk.write("Count.")
-    talk.send("response.create", response={"max_output_tokens": 4})
+    talk.send("response.create", response={"max_output_tokens": 20})
     response = talk.until("response.done")["response"]
     assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
-    assert (response["max_output_tokens"], response["output"][0]["status"]) == (4, "incomplete")
+    assert (response["max_output_tokens"], response["output"][0]["status"]) == (20, "incomplete")
 
 
-def test_a_failure_carries_a_message():
-    talk = Talk(Script([Fail("rate_limit_exceeded", "Rate limit reached.")]), dialect="openai")
+@pytest.mark.parametrize("model", ["gpt-realtime", "gpt-realtime-2.1", "gpt-realtime-2.1-mini"])
+@pytest.mark.parametrize("most", [1, 9, 20, 33, 64, 100, 1000])
+@pytest.mark.parametrize("modality", ["audio", "text"])
+def test_a_limit_of_tokens_is_one_on_what_usage_counts_sound_included(model: str, most: int, modality: str):
+    said = "We are open from nine to six on every working day, except on public holidays."
+    talk = Talk(Script([Say(said)]), dialect="openai", model=model)
+    talk.write("When are you open?")
+    talk.send("response.create", response={"max_output_tokens": most, "output_modalities": [modality]})
+    response = talk.until("response.done")["response"]
+    assert response["status"] in ("completed", "incomplete") and (response["status"] == "completed") >= (most == 1000)
+    reasoned = response["usage"]["output_token_details"].get("reasoning_tokens", 0)
+    assert response["usage"]["output_tokens"] <= max(most, reasoned)
+    if response["status"] == "completed":
+        assert said in response["output"][0]["content"][0].values()
+    else:
+        assert response["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+
+
+def test_audio_is_cut_at_the_very_token_of_the_limit():
+    talk = Talk(Script([Say("One two three.")]), dialect="openai")
+    talk.write("Count.")
+    talk.send("response.create", response={"max_output_tokens": 20})
+    usage = talk.until("response.done")["response"]["usage"]
+    assert usage["output_tokens"] == 20
+    sent = sum(len(base64.b64decode(delta["delta"])) for delta in talk.of("response.output_audio.delta"))
+    assert sent == usage["output_token_details"]["audio_tokens"] * 50 * 48
+
+
+@pytest.mark.parametrize(
+    ("fail", "type"),
+    [
+        (Fail("rate_limit_exceeded", "Later."), "invalid_request_error"),
+        (Fail("insufficient_quota", "Pay."), "insufficient_quota"),
+        (Fail(None, "It broke."), "server_error"),
+        (Fail("overloaded", "Later.", "overloaded_error"), "overloaded_error"),
+    ],
+)
+def test_a_failure_has_a_message_and_the_type_of_its_code_unless_it_names_one(fail: Fail, type: str):
+    talk = Talk(Script([fail]), dialect="openai")
     talk.say("Hello.")
-    assert talk.until("response.done")["response"]["status_details"] == {
-        "type": "failed",
-        "error": {"type": "server_error", "code": "rate_limit_exceeded", "message": "Rate limit reached."},
-    }
+    details = talk.until("response.done")["response"]["status_details"]
+    assert details == {"type": "failed", "error": {"type": type, "code": fail.code, "message": fail.message}}
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (NotTranscribed("audio_unintelligible", "Too quiet."), ("transcription_error", "audio_unintelligible")),
+        (NotTranscribed("server_error", "It broke."), ("server_error", "server_error")),
+        (NotTranscribed(None, "It broke."), ("server_error", None)),
+        (NotTranscribed("model_not_found", "No such model.", type="invalid_request_error"), None),
+    ],
+)
+def test_a_failed_transcript_has_the_type_of_its_code_unless_it_names_one(
+    failure: NotTranscribed, error: tuple[str, str | None] | None
+):
+    talk = Talk(Script(heard=[failure]), dialect="openai", update=HEARING)
+    talk.speak()
+    talk.hush(400)
+    shown = talk.until("conversation.item.input_audio_transcription.failed")["error"]
+    assert (shown["type"], shown["code"]) == (error or ("invalid_request_error", "model_not_found"))
+
+
+def test_a_failed_transcript_without_words_names_its_item():
+    talk = Talk(Script(heard=[NotTranscribed(None)]), dialect="openai", update=HEARING)
+    talk.speak()
+    talk.hush(400)
+    failed = talk.until("conversation.item.input_audio_transcription.failed")
+    assert failed["item_id"] in failed["error"]["message"]
 
 
 def test_idle_time_brings_an_empty_turn_and_an_answer():

@@ -211,6 +211,9 @@ def plans(draw: st.DrawFn) -> list[Fault]:
             rule["nth"] = draw(st.sampled_from([None, 1, 2]))
         if KINDS[name].where == "audio" and at in ("a", "b", "<m"):
             rule["at"] = "*"
+        if KINDS[name].where == "client" and not at.startswith("<"):
+            rule["at"] = "<m"
+            rule["nth"] = None
         found += parse(json.dumps({key: value for key, value in rule.items() if value is not None})).faults
     return found
 

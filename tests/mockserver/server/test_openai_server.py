@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 from yarl import URL
 
 from mockserver.server import virtual_time as autojump
@@ -60,7 +60,6 @@ async def greeted(
             4000,
             "invalid_request_error.beta_api_shape_disabled",
         ),
-        ("?call_id=rtc_1", {}, 4000, "invalid_request_error.call_id_not_found"),
     ],
 )
 def test_a_refused_client_is_let_in_told_and_closed(query: str, options: Any, close: int, reason: str):
@@ -166,7 +165,9 @@ def test_a_transcription_session_hears_and_never_answers():
             await ws.send_json({"type": "session.update", "session": {"type": "realtime", "instructions": None}})
             assert (await first(ws))["error"]["code"] == "invalid_parameter"
             by_hand = {**streaming, "turn_detection": None}
-            for asked, answered in ((streaming, "error"), (by_hand, "session.updated")):
+            detected = {**streaming, "turn_detection": {"type": "server_vad"}}
+            updated = "session.updated"
+            for asked, answered in ((detected, "error"), (by_hand, updated), (streaming, updated)):
                 session = {"type": "transcription", "audio": {"input": asked}}
                 await ws.send_json({"type": "session.update", "session": session})
                 assert (await first(ws))["type"] == answered
@@ -239,8 +240,9 @@ def test_what_is_not_served_says_so_in_the_service_s_body_and_in_the_log(
 
 def test_whoever_asks_for_a_call_reads_in_the_log_what_is_served(caplog: pytest.LogCaptureFixture):
     async def tell(mock: MockServer, http: ClientSession) -> None:
-        _, code, _ = await greeted(http, mock.ws_url + "?call_id=rtc_1")
-        assert code == 4000
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await greeted(http, mock.ws_url + "?call_id=rtc_1")
+        assert refused.value.status == 404
 
     story(tell)
     assert "rtc_1" in caplog.text and "no calls over WebRTC or SIP" in caplog.text
