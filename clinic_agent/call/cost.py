@@ -41,7 +41,12 @@ class AudioPrices:
         return self.usd_per_minute.get(self.resolved(model))
 
 
-_FAST = {"grok-voice-think-fast-1.0": Fraction("0.05"), "grok-voice-think-fast-2.0": Fraction("0.08")}
+# grok-voice-fast-1.0 is the name of spring 2026; that it cost what its successor does is a guess.
+_FAST = {
+    "grok-voice-fast-1.0": Fraction("0.05"),
+    "grok-voice-think-fast-1.0": Fraction("0.05"),
+    "grok-voice-think-fast-2.0": Fraction("0.08"),
+}
 AUDIO_PRICES = (
     AudioPrices(date(2026, 7, 1), "grok-voice-think-fast-1.0", _FAST),
     AudioPrices(date(2026, 8, 5), "grok-voice-think-fast-2.0", _FAST),
