@@ -40,6 +40,7 @@ OPTIONAL = {
     "clients-all": "no such packages for this Python or no network; the tests of what is missing are skipped",
     "clients": "no such packages for this Python or no network; the tests of what is missing are skipped",
     "picture": "no Pillow for this platform or no network; the demo draws no picture",
+    "hearing": "no speech recognition for this platform or no network; unknown speech is not understood",
     "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
 }
 
@@ -52,10 +53,10 @@ COMMANDS = {
     "demo": (["speech", "picture"], ["-m", "realtape", "demo"]),
     "check": (["dev", "speech"], [*PYTEST, "-m", "not slow"]),
     "test": (["dev", "speech"], [*PYTEST, "-m", "not slow"]),
-    "serve": (["speech"], ["-m", "realtape", "serve"]),
-    "call": (["app", "speech"], ["-m", "realtape", "clinic", "call"]),
-    "app": (["app", "speech"], ["-m", "realtape", "clinic", "serve"]),
-    "ui": (["app", "speech"], ["-m", "realtape", "clinic", "ui"]),
+    "serve": (["speech", "hearing"], ["-m", "realtape", "serve"]),
+    "call": (["app", "speech", "hearing"], ["-m", "realtape", "clinic", "call"]),
+    "app": (["app", "speech", "hearing"], ["-m", "realtape", "clinic", "serve"]),
+    "ui": (["app", "speech", "hearing"], ["-m", "realtape", "clinic", "ui"]),
 }
 OWN = {"check": ["--no-tests"], "test": ["--all"]}
 """Words that are for run.py; others go to the program."""

@@ -1,4 +1,4 @@
-"""How well sound at a wrong speed is told from speech (audio/speech_evidence.py), and the fit of its weights.
+"""How well sound at a wrong speed is distinguished from speech (audio/speech_evidence.py), and the fit of its weights.
 
     python bench/speech_evidence.py [--fit]
 
@@ -92,8 +92,9 @@ def rows() -> Iterator[Row]:
             heard = samples if line is None else degraded(samples, rate, line, 3)
             yield name, "right", 0.0, features(resample(heard, rate, 24000), 24000)
         for real, declared in WRONG:
-            sound = resample(samples, rate, real)
-            yield name, f"{real} as {declared}", log(declared / real), features(sound, declared)
+            for heard in (samples, degraded(samples, rate, LINES[3] or Degradation(), 3)):
+                sound = resample(heard, rate, real)
+                yield name, f"{real} as {declared}", log(declared / real), features(sound, declared)
 
 
 def design(

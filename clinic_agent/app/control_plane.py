@@ -1,4 +1,4 @@
-"""Changes of scenario and faults through the control plane of an endpoint, over HTTP.
+"""The control plane of an endpoint, over HTTP: changes of scenario and faults, and how it hears.
 
 The live service has no control plane; this module is then not used.
 """
@@ -10,10 +10,29 @@ import urllib.error
 import urllib.request
 
 _TIMEOUT_S = 5.0
+INSTALL = "pip install 'realtape[hearing]'"
+HEARING = {
+    "recognised": "Spoken words are recognised on this machine.",
+    "clips": f"Only known clips are understood when spoken; other words are scripted. {INSTALL} brings recognition.",
+    "scripted": f"Spoken words are not recognised; the scenario has them. {INSTALL} brings recognition.",
+}
+"""What a page says about spoken words, by `words` of the control plane's health."""
 
 
 class NotChanged(Exception):
     """The control plane refused the change or did not answer; the message says why."""
+
+
+def hearing(control_url: str | None) -> str:
+    """How the endpoint finds the words of speech, as a sentence; empty without a control plane, or if it is silent."""
+    if control_url is None:
+        return ""
+    try:
+        with urllib.request.urlopen(f"{control_url}/health", timeout=_TIMEOUT_S) as answer:
+            health = json.loads(answer.read(65_536))
+    except (OSError, ValueError):
+        return ""
+    return HEARING.get(str(health.get("words")), "") if isinstance(health, dict) else ""
 
 
 def put(control_url: str, what: str, text: str) -> None:

@@ -168,6 +168,7 @@ def _sidebar(settings: AppSettings) -> tuple[str, ...]:
         st.subheader("Disable tools", anchor=False)
         chosen = st.selectbox("Tools", list(FAILING_TOOLS), key="broken", help="A disabled tool returns an error.")
         if settings.control_url is not None:
+            st.caption(control_plane.hearing(settings.control_url))
             _switches(settings.control_url, settings.scenarios)
     return FAILING_TOOLS[str(chosen)]
 

@@ -23,6 +23,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
+from clinic_agent.app import control_plane
 from clinic_agent.app import docs_page as app_docs
 from clinic_agent.app import problems as app_problems
 from clinic_agent.app import voice as app_voice
@@ -402,7 +403,8 @@ def page(state: State) -> HTMLResponse:
         "frame-ancestors": "'none'",
     }
     text = "; ".join(f"{name} {value}" for name, value in policy.items())
-    html = (WEB / "index.html").read_text(encoding="utf-8").replace("{{ notice }}", escape(state.log.notice))
+    notice = f"{state.log.notice} {control_plane.hearing(state.settings.control_url)}".strip()
+    html = (WEB / "index.html").read_text(encoding="utf-8").replace("{{ notice }}", escape(notice))
     return HTMLResponse(html, headers={"Content-Security-Policy": text})
 
 

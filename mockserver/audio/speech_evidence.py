@@ -27,9 +27,9 @@ from replay.findings.encodings import likely_encoding
 WEIGHTS = Path(__file__).with_name("speech_evidence.json")
 LONGEST_S = 10
 """Seconds of a sound that are looked at, around its loudest place."""
-MOST_OFF, MOST_OFF_SHORT = 0.55, 0.7
-"""|ln(speed)| above which a sound does not play as it was spoken: 1.73 times as fast or as slow, and twice for one of
-less than `SHORT_S` of speech, which shows it less clearly."""
+MOST_OFF, MOST_OFF_SHORT = 0.5, 0.6
+"""|ln(speed)| above which a sound does not play as it was spoken: 1.65 times as fast or as slow. For one of less than
+`SHORT_S` of speech, which shows it less clearly, 1.82 times."""
 SHORT_S, LEAST_S = 0.8, 0.1
 """Seconds of speech; less than the second shows nothing."""
 

@@ -2,7 +2,7 @@
 
 A session states a request; whoever hosts it does the work, and delivers each result like a client's message, with its
 instant. A session therefore stays a function of messages, results, their instants and its seed. Results of one request
-arrive in order, and the last one is `Transcribed`, `ChatEnded`, `ToolsOffered`, `ToolReturned` or `Failed`.
+arrive in order, and the last one is `Transcribed`, `ChatEnded` or `Failed`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.protocol.commands import ToolServer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,31 +47,13 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
-class ListTools:
-    """List the tools of an MCP server."""
-
-    id: str
-    server: ToolServer
-
-
-@dataclass(frozen=True, slots=True)
-class CallTool:
-    """Call a tool of an MCP server. `arguments` is JSON."""
-
-    id: str
-    server: ToolServer
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Nobody waits for the request of this id any more."""
 
     id: str
 
 
-Work = Transcribe | Complete | ListTools | CallTool
+Work = Transcribe | Complete
 """Requests that have a result."""
 Request = Work | Withdraw
 
@@ -112,32 +93,6 @@ class ChatEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class OfferedTool:
-    """A tool of an MCP server; `schema` is the JSON schema of its arguments."""
-
-    name: str
-    description: str = ""
-    schema: Mapping[str, object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ToolsOffered:
-    """The tools of an MCP server."""
-
-    id: str
-    tools: tuple[OfferedTool, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolReturned:
-    """What a tool of an MCP server returned; `failed`: the tool itself reports an error."""
-
-    id: str
-    output: str
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Failed:
     """A request could not be met; `message` says why, without any key."""
 
@@ -145,4 +100,4 @@ class Failed:
     message: str
 
 
-Result = Transcribed | ChatText | ChatCall | ChatEnded | ToolsOffered | ToolReturned | Failed
+Result = Transcribed | ChatText | ChatCall | ChatEnded | Failed

@@ -18,14 +18,12 @@ from typing_extensions import assert_never
 from mockserver.audio.asr import Transcriber
 from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.protocol.requests import (
-    CallTool,
+    ChatCall,
     ChatEnded,
+    ChatText,
     Complete,
     Failed,
-    ListTools,
     Result,
-    ToolReturned,
-    ToolsOffered,
     Transcribe,
     Transcribed,
     Work,
@@ -122,8 +120,6 @@ class RequestRunner:
                 return self._hearing
             case Complete():
                 return self._chatting
-            case ListTools() | CallTool():
-                raise NotImplementedError
             case _:
                 assert_never(work)
 
@@ -135,8 +131,6 @@ class RequestRunner:
                 if self._outside.chat is None:
                     raise NoModel("there is none; name one with --chat URL --chat-model NAME")
                 return self._outside.chat.answer(work)
-            case ListTools() | CallTool():
-                raise NotImplementedError
             case _:
                 assert_never(work)
 
@@ -159,10 +153,12 @@ def _transcribed(transcriber: Transcriber, work: Transcribe) -> Transcribed:
 
 def _is_last(result: Result) -> bool:
     match result:
-        case Transcribed() | ChatEnded() | ToolsOffered() | ToolReturned() | Failed():
+        case Transcribed() | ChatEnded() | Failed():
             return True
-        case _:
+        case ChatText() | ChatCall():
             return False
+        case _:
+            assert_never(result)
 
 
 def _named(work: Work) -> str:
@@ -171,7 +167,5 @@ def _named(work: Work) -> str:
             return "the transcriber"
         case Complete():
             return "the language model"
-        case ListTools() | CallTool():
-            return f"MCP server {work.server.label!r}"
         case _:
             assert_never(work)

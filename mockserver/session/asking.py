@@ -15,8 +15,6 @@ from mockserver.protocol.requests import (
     Failed,
     Request,
     Result,
-    ToolReturned,
-    ToolsOffered,
     Transcribed,
     Withdraw,
     Work,
@@ -80,7 +78,7 @@ class Requests:
         match result:
             case ChatText() | ChatCall():
                 pass
-            case Transcribed() | ChatEnded() | ToolsOffered() | ToolReturned() | Failed():
+            case Transcribed() | ChatEnded() | Failed():
                 asked.over = True
                 del self._open[result.id]
             case _:

@@ -44,8 +44,6 @@ from mockserver.protocol.requests import (
     ChatText,
     Complete,
     Failed,
-    ToolReturned,
-    ToolsOffered,
     Transcribed,
 )
 from mockserver.responders.base import Call, Chat, Fail, Hosted, Pause, Responder, Say, Step, Turn
@@ -329,7 +327,7 @@ class RunningResponse:
                     case Failed():
                         self._chat_at = at
                         raise ChatFailure("The model could not answer.")
-                    case Transcribed() | ToolsOffered() | ToolReturned():
+                    case Transcribed():
                         raise AssertionError(result)
                     case _:
                         assert_never(result)

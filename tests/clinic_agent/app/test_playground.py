@@ -134,6 +134,11 @@ def test_a_new_call_forgets_the_conversation_and_keeps_the_bookings(demo: AppTes
     assert len(demo.dataframe) == 1
 
 
+def test_the_page_says_how_spoken_words_are_found(demo: AppTest):
+    (said,) = [caption.value for caption in demo.caption if "Spoken words" in caption.value or "clips" in caption.value]
+    assert "pip install 'realtape[hearing]'" in said
+
+
 def test_without_a_control_plane_the_switches_are_absent_and_the_rest_is_the_same(
     demo: AppTest, monkeypatch: pytest.MonkeyPatch
 ):
