@@ -182,6 +182,12 @@ class LatestModel(Agent):
     model = "grok-voice-latest"
 
 
+class ModelEnds(Agent):
+    """Uses a model of OpenAI whose last day is announced."""
+
+    model = "gpt-realtime"
+
+
 class KeyInQuery(Agent):
     def __init__(self, url: str, key: str) -> None:
         super().__init__(url, key)

@@ -12,10 +12,18 @@ from bugs import BUGS
 CHOSEN = os.environ.get("AGENT_BUG", "")
 AGENTS = list(BUGS) if CHOSEN == "all" else [CHOSEN]
 BUSY = {"at": "handshake", "do": {"status": 429, "retry_after": 2}, "times": 1}
-LOUD = {"all": "error", "ignored-field": "error", "latest-model": "error", "session-cap": "error"}
+LOUD = {
+    "all": "error",
+    "ignored-field": "error",
+    "latest-model": "error",
+    "model-ends": "error",
+    "session-cap": "error",
+}
 """Levels: these findings of level `advice` are errors here as well."""
 
-pytestmark = pytest.mark.realtime(scenario="clinic.yaml", voice="tone", time="virtual", findings=LOUD, unused="off")
+pytestmark = pytest.mark.realtime(
+    dialect="auto", scenario="clinic.yaml", voice="tone", time="virtual", findings=LOUD, unused="off"
+)
 
 
 @pytest.mark.parametrize("bug", AGENTS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timezone
 
-from replay.cassette.json_values import object_at, text_at
+from replay.cassette.json_values import number_at, object_at, text_at
 from replay.findings.call import CLOSED, CallState, CallStep
 from replay.findings.fields import IGNORED, unknown_fields
 from replay.findings.finding import Found
+from replay.openai_models import ENDS_SOON_DAYS, REALTIME, TRANSCRIPTION, row
 
 CAPS_S = {"xai": 7_200.0, "openai": 3_600.0}
 NEAR = 0.95
@@ -97,3 +99,16 @@ def near_the_cap(call: CallState, step: CallStep) -> Iterator[Found]:
     cap_s = CAPS_S.get(call.service or "")
     if cap_s is not None and call.timed and step.at >= NEAR * cap_s:
         yield Found(f"the session has lasted {step.at / 60:.0f} minutes; the service ends it after {cap_s / 60:.0f}")
+
+
+def model_ends(call: CallState, step: CallStep) -> Iterator[Found]:
+    """A model of the session ends soon, or has ended, on the session's day."""
+    session = object_at(step.event, "session")
+    expires_at = number_at(session, "expires_at")
+    if call.service != "openai" or not expires_at:
+        return
+    today = datetime.fromtimestamp(expires_at - CAPS_S["openai"], timezone.utc).date()
+    for name in (text_at(session, "model"), text_at(session, "audio", "input", "transcription", "model")):
+        known = row(name, REALTIME) or row(name, TRANSCRIPTION)
+        if known is not None and known.ends is not None and (known.ends - today).days <= ENDS_SOON_DAYS:
+            yield Found(f"the service ends {name} on {known.ends}; {known.successor} takes its place", name)

@@ -231,6 +231,14 @@ RULES: tuple[Rule, ...] = (
         advice=True,
     ),
     Rule(
+        "model-ends",
+        "warn",
+        setup.model_ends,
+        ("received session.created", "received session.updated"),
+        "Change to the model that takes its place, and test with that one, before the day.",
+        advice=True,
+    ),
+    Rule(
         "key-in-query",
         "error",
         access.key_in_query,

@@ -1,0 +1,51 @@
+"""A model that ends soon is remarked, by the session's day: not by that of the machine."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import orjson
+import pytest
+
+from replay.cassette.frames import Text
+from replay.findings import Finding
+from replay.findings.call import Handshake
+from replay.findings.watch import Watcher
+
+
+def findings(model: str, day: str, transcriber: str | None = None, dialect: str = "openai") -> list[Finding]:
+    """What is found in a session that opens on a day."""
+    opened = datetime.fromisoformat(day).replace(tzinfo=timezone.utc).timestamp()
+    watcher = Watcher()
+    watch = watcher.open("s", dialect, Handshake())
+    heard = {"transcription": transcriber and {"model": transcriber}}
+    session = {"model": model, "expires_at": int(opened) + 3600, "audio": {"input": heard}}
+    for type in ("session.created", "session.updated"):
+        watch.received(0.1, Text(orjson.dumps({"type": type, "event_id": "event_1", "session": session})))
+    return list(watcher.findings)
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime", "gpt-realtime-2025-08-28", "gpt-realtime-mini"])
+@pytest.mark.parametrize(("day", "found"), [("2026-10-21", 0), ("2026-10-22", 1), ("2027-01-20", 1), ("2027-03-01", 1)])
+def test_ninety_days_before_its_end_a_model_is_remarked_once(model: str, day: str, found: int):
+    remarks = findings(model, day)
+    assert [remark.rule for remark in remarks] == ["model-ends"] * found
+    assert all(model in remark.message and "2027-01-20" in remark.message for remark in remarks)
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime-1.5", "gpt-realtime-2", "gpt-realtime-2.1-mini", "of-my-own"])
+def test_a_model_that_lives_on_or_is_unknown_is_fine(model: str):
+    assert findings(model, "2027-03-01") == []
+
+
+def test_a_transcription_model_is_remarked_as_well():
+    (remark,) = findings("gpt-realtime-2.1", "2026-12-01", "whisper-1")
+    assert "whisper-1" in remark.message and remark.level == "warn"
+    (sooner,) = findings("gpt-realtime-2.1", "2026-12-01", "gpt-4o-mini-transcribe-2025-03-20")
+    assert "2027-01-20" in sooner.message
+    assert findings("gpt-realtime-2.1", "2026-12-01", "gpt-transcribe") == []
+
+
+def test_azure_s_sessions_are_looked_at_and_xai_s_are_not():
+    assert findings("gpt-realtime", "2026-12-01", dialect="azure") != []
+    assert findings("gpt-realtime", "2026-12-01", dialect="xai") == []
