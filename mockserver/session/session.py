@@ -9,54 +9,16 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 
-from typing_extensions import assert_never
-
 from mockserver.audio.codecs import decoder_for, encode
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
-from mockserver.protocol.commands import (
-    AddCall,
-    AddMessage,
-    AddResult,
-    Announce,
-    Append,
-    Approve,
-    Cancel,
-    Clear,
-    Command,
-    Commit,
-    Configure,
-    DeleteItem,
-    Part,
-    Rejected,
-    Respond,
-    RetrieveItem,
-    Settings,
-    ToolServer,
-    TruncateItem,
-)
+from mockserver.protocol import commands, facts
+from mockserver.protocol.commands import Command, Part, Settings, ToolServer
 from mockserver.protocol.conversation import Conversation, Item
-from mockserver.protocol.facts import (
-    Cleared,
-    Committed,
-    Configured,
-    Fact,
-    ItemAdded,
-    KeptAlive,
-    LimitsUpdated,
-    Malformed,
-    Opened,
-    Reason,
-    Refused,
-    Response,
-    ResponseCounts,
-    SpeechStarted,
-    SpeechStopped,
-    TranscriptUpdated,
-)
+from mockserver.protocol.facts import Fact, Reason, Response, ResponseCounts
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.requests import Request, Result
@@ -69,6 +31,7 @@ from mockserver.session.items import Items
 from mockserver.session.mcp import listings
 from mockserver.session.pending_input import PendingInput, Question
 from mockserver.session.pushed_turns import PushedTurns
+from mockserver.session.rate_limits import RateLimitReports
 from mockserver.session.response import RunningResponse, SessionContext
 from mockserver.session.resumption import Memory
 from mockserver.session.scheduler import Run, Scheduler
@@ -76,7 +39,7 @@ from mockserver.session.transcription import NOTHING, Heard, Hearing
 from mockserver.session.transcripts import Transcripts
 from replay.cassette.frames import Outgoing
 
-RESPONSE, IDLE, LIMITS, KEEP_ALIVE = "response", "idle", "limits", "keep-alive"
+RESPONSE, IDLE, KEEP_ALIVE = "response", "idle", "keep-alive"
 """Names of the session's runs."""
 
 
@@ -144,13 +107,12 @@ class Session:
         self._scheduler = Scheduler()
         self._requests = self._context.requests
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
+        self._rate_limits = RateLimitReports(self._context, self._scheduler)
         self._items = Items(self._context, self._pending, self._hear_item)
         self._running: RunningResponse | None = None
         """The last response of the conversation, whether it goes on or not."""
         self._asides: dict[str, RunningResponse] = {}
         """Responses outside the conversation, by id."""
-        self._uncounted: list[Response] = []
-        """Responses that have yet to be counted against the account's limits."""
         self._turn: SpokenTurn | None = None  # that the user is speaking, or has not committed yet
         self._response_queued = False
         self._last_end_ms = 0
@@ -183,7 +145,7 @@ class Session:
             )
         )
         self._out: list[Outgoing] = []
-        self._emit(Opened(self.conversation.id), 0.0)
+        self._emit(facts.Opened(self.conversation.id), 0.0)
         if (interval_s := dialect.traits.keep_alive_s) is not None:
             self._scheduler.start(KEEP_ALIVE, self._keep_alive(interval_s))
         self._list_tools(self.settings.servers, (), 0.0)
@@ -193,14 +155,13 @@ class Session:
     def receive(self, data: str | bytes, now: float) -> None:
         """Take a client frame. What is due by `now` happens before it."""
         self._scheduler.advance(now)
-        if self._uncounted:
+        if self._rate_limits.due:
             # The way to a client and back takes longer than the count: whatever a client does upon a response's end
             # comes after it (recordings).
-            self._report_limits(now)
-        limit = self.dialect.traits.max_frame_bytes
-        if len(data) > limit:
+            self._rate_limits.report(now)
+        if len(data) > (limit := self.dialect.traits.max_frame_bytes):
             problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
-            self._obey(Rejected(problem), now)
+            self._obey(commands.Rejected(problem), now)
         else:
             self._obey(self.dialect.parse(data, self.settings), now)
 
@@ -242,7 +203,7 @@ class Session:
 
     def _emit(self, fact: Fact, at: float) -> None:
         observer = self.observer
-        keep_alive = isinstance(fact, KeptAlive)
+        keep_alive = isinstance(fact, facts.KeptAlive)
         if observer is None:
             self._out.extend([Outgoing(at, frame, keep_alive) for frame in self.dialect.render(fact, at)])
             return
@@ -253,36 +214,34 @@ class Session:
 
     def _obey(self, command: Command, now: float) -> None:
         match command:
-            case Append():
+            case commands.Append():
                 self._append(command.audio, now)
-            case Respond():
+            case commands.Respond():
                 self._respond(command, now)
-            case AddMessage() | AddResult() | AddCall() | Approve() | TruncateItem() | DeleteItem() | RetrieveItem():
-                self._answered_by_commit &= not self._items.obey(command, now)
-            case Configure():
+            case commands.Configure():
                 self._configure(command, now)
-            case Commit():
+            case commands.Commit():
                 self._commit(command, now)
-            case Clear():
+            case commands.Clear():
                 self._input.take()
                 self._turn = None
                 if self._pushed is not None:
                     self._pushed.forget()
                 self._answered_by_commit = False
-                self._emit(Cleared(), now)
-            case Cancel():
+                self._emit(facts.Cleared(), now)
+            case commands.Cancel():
                 self._cancel(command, now)
-            case Announce():
+            case commands.Announce():
                 self._announce(command, now)
-            case Rejected():
-                self._emit(Malformed(command), now)
+            case commands.Rejected():
+                self._emit(facts.Malformed(command), now)
             case _:
-                assert_never(command)
+                self._answered_by_commit &= not self._items.obey(command, now)
 
     def _keep_alive(self, interval_s: float) -> Run:
         for number in count(1):
             yield number * interval_s
-            self._emit(KeptAlive(), number * interval_s)
+            self._emit(facts.KeptAlive(), number * interval_s)
 
     # The session itself.
 
@@ -291,7 +250,7 @@ class Session:
         detection = self.settings.turn_detection
         return detection.turns if detection else self._turn_traits.manual
 
-    def _configure(self, command: Configure, now: float) -> None:
+    def _configure(self, command: commands.Configure, now: float) -> None:
         known, self.settings = self.settings.servers, _changed(self.settings, command.changes)
         if "turn_detection" in command.changes:
             self._scheduler.drop(IDLE)
@@ -304,7 +263,7 @@ class Session:
         if self._resumed is not None and self.settings.resumable:
             self._replay(self._resumed, now)
             self._resumed = None
-        self._emit(Configured(command.requested), now)
+        self._emit(facts.Configured(command.requested), now)
         self._list_tools(self.settings.servers, known, now)
 
     def _list_tools(self, servers: Iterable[ToolServer], known: Iterable[ToolServer], now: float) -> None:
@@ -320,10 +279,10 @@ class Session:
             if item.kind == "call":
                 self._pending.called(item.call_id, item.name)
             if item.kind == "message" and item.role == "assistant" and item.text:
-                parts = [Part("text", item.text)]
-                again = Item(self.dialect.ids.item(now), "message", "assistant", parts=parts, replayed=True)
+                said = [Part("text", item.text)]
+                again = Item(self.dialect.ids.item(now), "message", "assistant", parts=said, replayed=True)
                 self.conversation.add(again)
-                self._emit(ItemAdded(again), now)
+                self._emit(facts.ItemAdded(again), now)
 
     # The user's speech.
 
@@ -360,12 +319,12 @@ class Session:
         if announced and not resumed:
             self._enter(turn.item)
         position_ms = start_ms if self._turn_traits.positions == "audio" else round(now * 1000)
-        self._emit(SpeechStarted(turn.item, position_ms, shows_item=announced and not resumed), now)
+        self._emit(facts.SpeechStarted(turn.item, position_ms, shows_item=announced and not resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
         scripted = self._responder.hear(self._pending.turns_heard) if self._hearing.order == "script" else None
         said = None if isinstance(scripted, NotTranscribed) else words(scripted)
         if said and said != UNINTELLIGIBLE and not resumed:
-            self._emit(TranscriptUpdated(turn.item, said.split(" ")[0]), now)
+            self._emit(facts.TranscriptUpdated(turn.item, said.split(" ")[0]), now)
 
     def _take_stop_back(self) -> None:
         """The user only paused: the turn goes on. A response that was not heard yet is dropped without an end (clients'
@@ -396,13 +355,13 @@ class Session:
         self._last_end_ms = self._turn.end_ms = self._input.at_ms(border.at_ms)
         self._turn.stopped_s = now
         position_ms = self._last_end_ms if self._turn_traits.positions == "audio" else round(now * 1000)
-        self._emit(SpeechStopped(self._turn.item, position_ms), now)
+        self._emit(facts.SpeechStopped(self._turn.item, position_ms), now)
         detection = self.settings.turn_detection
         if detection is not None:
             self._end_turn(self._input.take(), detection.create_response, now)
             self._vad_took_turn = True
 
-    def _commit(self, command: Commit, now: float) -> None:
+    def _commit(self, command: commands.Commit, now: float) -> None:
         traits = self._turn_traits
         answers = traits.commit == "answers"
         if self.settings.turn_detection is not None and answers:
@@ -410,11 +369,11 @@ class Session:
         # What turn detection leaves behind a turn is silence, and not in the buffer (clients' reports).
         silent = self._vad_took_turn and self._turn is None
         if (has_ms := 0.0 if silent else self._input.buffered_ms) < traits.min_commit_ms:
-            self._emit(Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
+            self._emit(facts.Refused("buffer_empty", event_id=command.event_id, has_ms=has_ms), now)
             return
         taken = self._input.take()
         if not taken.ms:
-            self._emit(Refused("buffer_empty", event_id=command.event_id), now)
+            self._emit(facts.Refused("buffer_empty", event_id=command.event_id), now)
         elif self._pushed is not None:
             self._answered_by_commit |= self._pushed.commit(taken, self._transcripts.recognise, now)
         elif self._turn is not None or not answers:
@@ -434,7 +393,7 @@ class Session:
             self._enter(turn.item)
         turn.uncommitted = self._turn_traits.answered == "before_commit"
         if not turn.uncommitted:
-            self._emit(Committed(turn.item, turn.announced), now)
+            self._emit(facts.Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond = True, respond
         self._transcripts.recognise(turn, taken, turn.end_ms - turn.start_ms, now)
         turn.item.heard_ms = turn.end_ms - turn.start_ms
@@ -474,7 +433,7 @@ class Session:
         elif self._turn_traits.during_response == "queued":
             self._response_queued = True
         else:
-            self._emit(Refused("response_active", self._running_id), now)
+            self._emit(facts.Refused("response_active", self._running_id), now)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
         """The user says nothing after a response: the silent turn is committed and answered."""
@@ -492,7 +451,7 @@ class Session:
         """The id of the response that goes on; empty without one."""
         return self._running.response.id if self._running is not None and self._running.active else ""
 
-    def _respond(self, command: Respond, now: float) -> None:
+    def _respond(self, command: commands.Respond, now: float) -> None:
         if (refused := refusal_of_input(command.input, command.event_id, self.conversation)) is not None:
             self._emit(refused, now)
             return
@@ -512,7 +471,7 @@ class Session:
             self._replace(now)
             self._start_response(now, command, turn=turn)
         else:
-            self._emit(Refused("response_active", self._running_id, command.event_id), now)
+            self._emit(facts.Refused("response_active", self._running_id, command.event_id), now)
 
     def _replace(self, now: float) -> None:
         """Cancel the running response for another one, which answers its input if nothing is new."""
@@ -521,9 +480,14 @@ class Session:
             self._pending.restore()
 
     def _start_response(
-        self, now: float, command: Respond | None = None, *, turn: SpokenTurn | None = None, silence: bool = False
+        self,
+        now: float,
+        command: commands.Respond | None = None,
+        *,
+        turn: SpokenTurn | None = None,
+        silence: bool = False,
     ) -> None:
-        command = command or Respond()
+        command = command or commands.Respond()
         instructions = command.instructions or self.settings.instructions
         if command.input is None:
             question = self._pending.take(instructions, silence=silence)
@@ -547,7 +511,7 @@ class Session:
 
         self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question)
 
-    def _respond_aside(self, command: Respond, now: float) -> None:
+    def _respond_aside(self, command: commands.Respond, now: float) -> None:
         """A response outside the conversation: it leaves no trace there, and runs beside other responses."""
         if command.input is None:
             items = list(self.conversation)
@@ -561,7 +525,7 @@ class Session:
             f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question.turn()), now, question)
         )
 
-    def _new_response(self, command: Respond, counts: ResponseCounts, now: float) -> Response:
+    def _new_response(self, command: commands.Respond, counts: ResponseCounts, now: float) -> Response:
         if self.dialect.traits.responses.counted_input == "whole" and not counts.context:
             counts.context = tuple(self.conversation)
         settings = _changed(self.settings, command.changes)
@@ -569,14 +533,14 @@ class Session:
         response_id = self.dialect.ids.response(now)
         return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
-    def _announce(self, command: Announce, now: float) -> None:
+    def _announce(self, command: commands.Announce, now: float) -> None:
         if RESPONSE in self._scheduler and self.dialect.traits.responses.overlap == "replaces":
             self._replace(now)
         if RESPONSE in self._scheduler:
-            self._emit(Refused("response_active", self._running.response.id if self._running else ""), now)
+            self._emit(facts.Refused("response_active", self._running.response.id if self._running else ""), now)
             return
         if command.item_id is not None and self.conversation.get(command.item_id) is not None:
-            self._emit(Refused("item_exists", command.item_id), now)
+            self._emit(facts.Refused("item_exists", command.item_id), now)
             return
         self.ledger.text_items += 1
         response_id = self.dialect.ids.response(now)
@@ -607,34 +571,19 @@ class Session:
 
     def _response_closed(self, response: Response, now: float) -> None:
         """A response is over, however it ended."""
-
-        def report(due: float) -> Run:
-            yield due
-            self._report_limits(due)
-
         self._asides.pop(response.id, None)
         self.conversation.save(now + self._snapshot_s)
-        after_s = self.dialect.traits.responses.rate_limits_after_s
-        if after_s is not None:
-            self._uncounted.append(response)
-            self._scheduler.start(LIMITS, report(now + after_s))
+        self._rate_limits.closed(response, now)
 
-    def _report_limits(self, now: float) -> None:
-        responses, self._uncounted = self._uncounted, []
-        self._scheduler.drop(LIMITS)
-        for response in responses:
-            self._emit(LimitsUpdated(response), now)
-
-    def _cancel(self, command: Cancel, now: float) -> None:
+    def _cancel(self, command: commands.Cancel, now: float) -> None:
         if command.response_id in self._asides:
             self._scheduler.drop(f"{RESPONSE} {command.response_id}")
             self._asides[command.response_id].cut("client_cancelled", now)
             return
-        running_id = self._running_id or None
-        if running_id is None:
-            self._emit(Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
+        if (running_id := self._running_id or None) is None:
+            self._emit(facts.Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)
         elif command.response_id not in (None, running_id):
-            self._emit(Refused("cancel_of_another", command.response_id or "", command.event_id), now)
+            self._emit(facts.Refused("cancel_of_another", command.response_id or "", command.event_id), now)
         else:
             self._answered_by_commit &= self._pushed is None  # of September's service (clients' live checks)
             self._cut("client_cancelled", now)
