@@ -88,13 +88,15 @@ OPENAI: Mapping[str, Evidence] = {
     ),
     "conversation.item.input_audio_transcription.completed": _RECORDED,
     "conversation.item.input_audio_transcription.failed": Evidence(
-        "documented", "vendor's page", "that its type is always `transcription_error`"
+        "observed", "others' captures", "what its message says beside the item's id"
     ),
     "input_audio_buffer.speech_started": _RECORDED,
     "input_audio_buffer.speech_stopped": _RECORDED,
     "input_audio_buffer.committed": _RECORDED,
     "input_audio_buffer.cleared": Evidence("documented", "vendor's page"),
-    "input_audio_buffer.timeout_triggered": Evidence("documented", "vendor's page"),
+    "input_audio_buffer.timeout_triggered": Evidence(
+        "observed", "others' captures", "the words of the system message that follows it"
+    ),
     "response.created": _RECORDED,
     "response.output_item.added": _RECORDED,
     "response.content_part.added": _RECORDED,
