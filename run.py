@@ -70,7 +70,7 @@ CHECKS = (
 TIMES = {
     "check": "It takes up to two minutes.",
     "test": "The fast tests take about a minute on two cores; `test --all` runs the others too.",
-    "test --all": "All tests take about ten minutes on two cores.",
+    "test --all": "All tests take several times as long as the fast ones: see CONTRIBUTING.md.",
 }
 """What is said beforehand. CONTRIBUTING.md has the measured times."""
 CLIENTS = {

@@ -91,7 +91,7 @@ def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFi
     [
         (["test"], "a minute on two cores"),
         (["test", "-x"], "a minute on two cores"),
-        (["test", "--all"], "minutes on two cores"),
+        (["test", "--all"], "see CONTRIBUTING.md"),
         (["check"], "up to two minutes"),
         (["test", "--clients"], "in real time"),
     ],

@@ -58,7 +58,7 @@ def test_a_mock_that_is_told_to_stop_says_goodbye_in_mid_answer_and_ends_with_0(
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "the server is stopping")
         _, told = process.communicate(timeout=10)
-        assert (process.returncode, told.count("stopping: 1 open sessions are closed")) == (0, 1)
+        assert (process.returncode, told.count("stopping: 1 open session is closed")) == (0, 1)
 
 
 def mute(url: str) -> socket.socket:
