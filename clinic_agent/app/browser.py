@@ -30,6 +30,8 @@ MAX_CALLS = 100
 """Largest number of calls at the same time."""
 MAX_TOOL_CALLS = 60
 """Largest number of tool calls in one call."""
+MAX_SECRETS = 5
+"""Largest number of client secrets with which one call may be resumed."""
 _TIMEOUT_S = 10.0
 
 
@@ -76,6 +78,8 @@ class BrowserCall:
     until_s: float
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By call id: a page that repeats a request, because the answer was lost, gets the same result."""
+    secrets: int = 0
+    """Number of client secrets after the first one."""
     running: Lock = field(default_factory=Lock)
 
 
@@ -101,6 +105,14 @@ class BrowserCalls:
                 raise Problem(429, f"{MAX_CALLS} calls are in progress; end one, or try later", retry_after=str(wait_s))
             self._calls[_digest(token)] = BrowserCall(tools, lock, now_s + CALL_S)
         return token
+
+    def check(self, token: str) -> None:
+        """Count a request for another client secret. Raises Problem for an unknown token and for too many requests."""
+        call = self._find(token)
+        with call.running:
+            if call.secrets >= MAX_SECRETS:
+                raise Problem(429, f"this call has used its {MAX_SECRETS} further secrets; hang up and call again")
+            call.secrets += 1
 
     def run(
         self, token: str, call_id: str, name: str, arguments: str, transcript: Iterable[Line] = ()

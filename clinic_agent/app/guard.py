@@ -1,4 +1,4 @@
-"""Checks before each request: host name, origin and size; and the security headers of each answer.
+"""Checks before each request: host name, origin, size and number; and the security headers of each answer.
 
 There is no CORS: pages of other sites can neither read answers nor make requests that change something. A site whose
 host name points to this machine (DNS rebinding) is refused by its host name.
@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clinic_agent.app.problems import Problem
 
+MAX_REQUESTS = 100
+"""Largest number of requests at the same time; others are asked to come again."""
 MAX_BODY_BYTES = 32 << 20
 """Enough for ten minutes of speech."""
 
@@ -35,6 +37,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
         self._app = app
         self._hosts = frozenset(host.casefold() for host in hosts)
+        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -46,7 +49,15 @@ class Guard:
         if problem is not None:
             await problem.response()(scope, receive, _with_headers(send))
             return
-        await self._app(scope, _limited(receive), _with_headers(send))
+        if self._in_progress >= MAX_REQUESTS:
+            busy = Problem(429, f"{MAX_REQUESTS} requests are in progress; try again in a second", retry_after="1")
+            await busy.response()(scope, receive, _with_headers(send))
+            return
+        self._in_progress += 1
+        try:
+            await self._app(scope, _limited(receive), _with_headers(send))
+        finally:
+            self._in_progress -= 1
 
     def _refusal(self, method: str, headers: Headers) -> Problem | None:
         host = headers.get("host", "")

@@ -285,6 +285,15 @@ async def session(state: State) -> SessionAnswer:
     )
 
 
+class SecretAnswer(BaseModel):
+    """Another client secret for the same call."""
+
+    url: str
+    value: Annotated[str, Field(description="the client secret; it can open a connection until `expires_at`")]
+    expires_at: int
+    subprotocol: str
+
+
 def bearer(authorization: Annotated[str, Header()] = "") -> str:
     """The token of a browser's call. Raises Problem if there is none."""
     scheme, _, token = authorization.partition(" ")
@@ -294,6 +303,20 @@ def bearer(authorization: Annotated[str, Header()] = "") -> str:
 
 
 Token = Annotated[str, Depends(bearer)]
+
+
+@router.post("/session/secret")
+async def another_secret(token: Token, state: State) -> SecretAnswer:
+    """Create another client secret for a browser's call, with which the page resumes it after a lost connection."""
+    state.calls.check(token)
+    config = state.settings.config
+    secret = await mint(config)
+    return SecretAnswer(
+        url=config.session_url,
+        value=secret.value,
+        expires_at=secret.expires_at,
+        subprotocol=f"xai-client-secret.{secret.value}",
+    )
 
 
 class TranscriptLine(BaseModel):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,11 +16,14 @@ from clinic_agent.app.settings import AppSettings, settings_from
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import environment
 
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS = 900
+"""A bound on open connections, idle ones too, below the 1024 files that a process may usually open.
+
+Requests are bounded in guard.py, where they get an answer that says what to do."""
 
 
 def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted. `ready` is called with the URL when the server listens. Port 0 picks a free one.
+    """Serve until SIGINT or SIGTERM. `ready` is called with the URL when the server listens. Port 0 picks a free one.
 
     Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar, and
     Unavailable if other programs keep writing to it.
@@ -25,8 +31,22 @@ def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None
     listening = _listen(host, port)
     with listening, _calendar(settings) as schedule:
         name = f"[{host}]" if ":" in host else host
+        serving = server(create_app(settings, schedule))
+        _end_in_order(serving)
         ready(f"http://{name}:{listening.getsockname()[1]}/")
-        server(create_app(settings, schedule)).run(sockets=[listening])
+        serving.run(sockets=[listening])
+
+
+def _end_in_order(serving: uvicorn.Server) -> None:
+    """Let SIGINT and SIGTERM end the server with exit code 0. uvicorn raises them again after it has shut down."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        serving.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 def server(app: FastAPI) -> uvicorn.Server:

@@ -230,12 +230,15 @@ def _inside(folder: Path, name: str) -> Path:
     root = folder.resolve()
     try:
         path = (root / name).resolve()
-    except (OSError, ValueError, RuntimeError):  # a zero byte, a loop of links
-        path = root
+        there = path.is_file()
+    except OSError as error:  # a name that no file can have
+        raise Problem(400, f"audio_path: {name[:80]!r} cannot be a file ({error.strerror}); name a WAV file") from error
+    except (ValueError, RuntimeError):  # a zero byte, a loop of links
+        path, there = root, False
     if not path.is_relative_to(root) or path == root:
         raise Problem(422, "audio_path: name a file inside the folder, without leading / and without ..")
-    if not path.is_file():
-        raise Problem(404, f"audio_path: there is no file {name!r} in that folder")
+    if not there:
+        raise Problem(404, f"audio_path: there is no file {name[:80]!r} in that folder")
     return path
 
 

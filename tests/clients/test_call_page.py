@@ -100,7 +100,7 @@ def test_without_leave_to_use_the_microphone_one_is_told_and_may_type(data: Path
         browsing(url, tmp_path / "profile", *refusing) as page,
     ):
         page.click("#call")
-        page.until(shows("The browser may not use the microphone. Allow it"))
+        page.until(shows("The microphone is blocked. Allow it"))
         for words, answer in ((ASK, "I have half past nine, eleven o'clock"), (CHOOSE, "zero. See you then!")):
             page.run(f"document.querySelector('#words').value = {json.dumps(words)}")
             page.click("#typed button")
@@ -141,7 +141,7 @@ def test_who_hangs_up_before_the_call_is_answered_leaves_nothing_open(data: Path
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"blocked_keys": ["mock-api-key"]}, "HTTP 403: the key's team has no credit or no permission"),
+        ({"blocked_keys": ["mock-api-key"]}, "HTTP 403: the team of the key has no credit or no permission"),
         ({"requests_per_minute": 1}, "The service refused the call: the secret has expired, the service is busy"),
     ],
     ids=["no secret", "no socket"],
@@ -190,3 +190,34 @@ def test_sound_is_resampled_alike_however_it_comes(data: Path, tmp_path: Path):
     for of in found:
         assert of["alike"] and 0 <= of["missing"] < 60
         assert of["off"] < 0.002 and of["alias"] < 0.01
+
+
+@pytest.mark.parametrize("nth", [2, 5], ids=["early", "late"])
+@pytest.mark.parametrize("response", [1, 2])
+def test_a_connection_lost_in_an_answer_is_replaced_and_no_word_is_lost_or_said_twice(
+    response: int, nth: int, data: Path, tmp_path: Path
+):
+    def said(mock: MockServer, folder: str) -> tuple[list[str], int, str]:
+        heard = microphone(tmp_path / f"{folder}.wav", 1.0, "booking-1", 60.0)
+        with call_site(mock, data) as url, browsing(url, tmp_path / folder, *MICROPHONE, heard) as page:
+            page.click("#call")
+            done = "document.querySelector('#state').innerText === 'Listening'"
+            page.until(f"{shows('which one suits you')} && {done}".replace("which one", "Which one"))
+            lines = page.run(
+                "[...document.querySelectorAll('#transcript li')].map((line) => line.firstChild.textContent)"
+            )
+            alert = page.text("#alert")
+            hang_up(page)
+            assert page.errors == []
+        return lines, sum(session.ledger.audio_out_s for session in mock.sessions), alert
+
+    with MockServer(CLINIC, voice="tone", pacing="live") as mock:
+        lines, seconds, _ = said(mock, "whole")
+    lost = {"at": "response.output_audio.delta", "nth": nth, "response": response, "do": {"close": 1011}, "times": 1}
+    with MockServer(CLINIC, voice="tone", pacing="live", faults=[lost | {"session": 1}]) as mock:
+        again, longer, alert = said(mock, "lost")
+        assert len(mock.sessions) == 2
+        assert len({session.sent("conversation.created")[0]["conversation"]["id"] for session in mock.sessions}) == 1
+    assert again == lines
+    assert longer > seconds
+    assert "The call goes on where it was." in alert

@@ -5,6 +5,11 @@ import { Conversation } from "./conversation.js";
 import { Microphone, RATE, Speaker, fromBase64, toBase64 } from "./sound.js";
 
 const OPEN_TIMEOUT_MS = 15_000;
+const LOST = [1006, 1011, 1012, 1013, 1014]; // close codes of a connection that nobody meant to close
+const MAX_RESUMPTIONS = 3;
+const SETTLE_MS = 1500; // earlier, the service may have an older state of the conversation
+const QUIET_SAMPLES = 2 * RATE; // of silence that are kept, for the beginning of a word
+const MAX_KEPT_SAMPLES = 60 * RATE;
 const ENDED = "The call ended before the service answered.";
 
 export class Trouble extends Error {}
@@ -18,6 +23,9 @@ export class Call {
     this.received = 0;
     this.texts = 0;
     this.over = false;
+    this.online = false;
+    this.resumptions = 0;
+    this.kept = new Kept(); // audio that the service may not have understood yet
   }
 
   // The cost so far in USD; null if the price of the model is not known.
@@ -47,9 +55,10 @@ export class Call {
       });
       if (microphone) this.microphone = await Microphone.open((pcm) => this.hear(pcm));
       this.goOn(); // the person may have taken a while to allow the microphone
-      await this.connect();
+      await this.connect(this.session);
       this.goOn();
       this.began = Date.now();
+      this.online = true;
       this.show("state", { state: "listening" });
     } catch (error) {
       this.end();
@@ -90,14 +99,46 @@ export class Call {
     this.post("session/end", record, this.token, { keepalive: true }).catch(() => {}); // the call has ended in any case
   }
 
-  connect() {
-    const { url, subprotocol, session } = this.session;
-    this.socket = new WebSocket(url, subprotocol);
+  // Continues the call on a new connection. The caller may go on speaking meanwhile.
+  async resume(closed) {
+    this.online = false;
+    this.show("state", { state: "resuming" });
+    this.show("lost", {});
+    while (this.resumptions < MAX_RESUMPTIONS && !this.over) {
+      this.resumptions += 1;
+      await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+      if (this.over) return;
+      const known = this.conversationId;
+      try {
+        const secret = await this.post("session/secret", {}, this.token);
+        const url = new URL(secret.url);
+        url.searchParams.set("conversation_id", known);
+        await this.connect({ url, subprotocol: secret.subprotocol });
+      } catch (error) {
+        closed = error.message;
+        continue;
+      }
+      if (this.over) return;
+      if (this.conversationId !== known) return this.end("The service no longer knows the conversation. Call again.");
+      this.online = true;
+      this.conversation.resumed();
+      for (const pcm of this.kept.pieces) this.sendAudio(pcm);
+      this.show("resumed", {});
+      return;
+    }
+    this.end(`The connection was lost (${closed}) and could not be replaced. Call again.`);
+  }
+
+  connect({ url, subprotocol }) {
+    const { session } = this.session;
+    const socket = new WebSocket(url, subprotocol);
+    this.socket = socket;
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => reject(new Trouble("The service did not answer in 15 s. Call again.")), OPEN_TIMEOUT_MS);
-      this.socket.addEventListener("message", ({ data }) => {
+      socket.addEventListener("message", ({ data }) => {
         if (typeof data !== "string" || this.over) return;
         const event = JSON.parse(data);
+        this.kept.take(event);
         if (event.type === "session.created") this.send({ type: "session.update", session });
         if (event.type === "session.updated") resolve(clearTimeout(late));
         if (event.type === "conversation.created") this.conversationId = event.conversation.id;
@@ -105,14 +146,17 @@ export class Call {
         if (event.type === "error") reject(new Trouble(`The service reports: ${event.error?.message}`));
         this.received += this.conversation.take(event);
       });
-      this.socket.addEventListener("close", ({ code, reason }) => {
+      socket.addEventListener("close", ({ code, reason }) => {
         clearTimeout(late);
-        const opened = this.began !== undefined;
+        const opened = this.online && socket === this.socket;
         const refused =
           "The service refused the call: the secret has expired, the service is busy, or it cannot be reached. " +
           "Wait a minute and call again.";
         reject(new Trouble(this.over ? ENDED : refused));
-        if (opened) this.end(`The connection was lost (${[code, reason].join(" ").trim()}). Call again.`);
+        if (!opened || this.over) return;
+        const closed = [code, reason].join(" ").trim();
+        if (LOST.includes(code) && this.conversationId) this.resume(closed);
+        else this.end(`The service closed the connection (${closed}). Call again.`);
       });
     });
   }
@@ -124,6 +168,11 @@ export class Call {
   hear(pcm) {
     this.show("level", { level: loudness(pcm) });
     if (!this.began || this.over) return;
+    this.kept.add(pcm, this.conversation.callerSpeaks || !this.online);
+    if (this.online) this.sendAudio(pcm);
+  }
+
+  sendAudio(pcm) {
     this.sent += pcm.length;
     this.send({ type: "input_audio_buffer.append", audio: toBase64(pcm) });
   }
@@ -152,6 +201,32 @@ export class Call {
     const result = await answer.json();
     if (!answer.ok) throw new Trouble(result.detail ?? result.title ?? `The server answered ${answer.status}.`);
     return result;
+  }
+}
+
+// The caller's audio from the end of the last turn that the service has transcribed.
+class Kept {
+  constructor() {
+    this.pieces = [];
+    this.committed = 0; // pieces of turns that the service has, but has not transcribed
+  }
+
+  add(pcm, speech) {
+    this.pieces.push(pcm);
+    const most = speech || this.committed ? MAX_KEPT_SAMPLES : QUIET_SAMPLES;
+    let samples = this.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    while (samples > most) {
+      samples -= this.pieces.shift().length;
+      this.committed = Math.max(0, this.committed - 1);
+    }
+  }
+
+  take({ type, status = "completed" }) {
+    if (type === "input_audio_buffer.committed") this.committed = this.pieces.length;
+    const transcribed = type === "conversation.item.input_audio_transcription.completed" && status === "completed";
+    if (!transcribed && type !== "conversation.item.input_audio_transcription.failed") return;
+    this.pieces.splice(0, this.committed);
+    this.committed = 0;
   }
 }
 

@@ -9,6 +9,7 @@ const STATES = {
   listening: "Listening",
   hearing: "You are speaking",
   speaking: "Answering",
+  resuming: "Connecting again …",
   failed: "Call failed",
 };
 const SAYS = {
@@ -44,6 +45,15 @@ const shown = {
     if (!line) return;
     line.classList.add("interrupted");
     small(line, "cut", `interrupted after ${(heardMs / 1000).toFixed(1)} s`);
+  },
+  dropped: ({ item }) => {
+    lines.get(item)?.remove();
+    lines.delete(item);
+  },
+  lost: () => complain("The connection was lost. A new one is being made; you can go on speaking."),
+  resumed: () => {
+    complain("The connection was lost for a moment. The call goes on where it was.");
+    if (element("status").dataset.state === "resuming") shown.state({ state: "listening" });
   },
   tool: ({ name, arguments: args, result }) => {
     const line = add("tool", summary(name, result));

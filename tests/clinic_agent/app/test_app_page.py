@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from clinic_agent.app.browser import CALL_S, MAX_CALLS, MAX_TOOL_CALLS, BrowserCalls
+from clinic_agent.app.browser import CALL_S, MAX_CALLS, MAX_SECRETS, MAX_TOOL_CALLS, BrowserCalls
 from clinic_agent.app.guard import MAX_BODY_BYTES
 from clinic_agent.app.problems import Problem
 from clinic_agent.app.routes import WEB
@@ -163,6 +164,24 @@ async def test_other_sites_other_names_and_too_much_are_turned_away(
     assert "Access-Control-Allow-Origin" not in answer.headers
     if status != 200:
         assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_burst_of_requests_is_answered_by_this_server_with_when_to_come_again(tmp_path: Path):
+    async with clinic_server(tmp_path) as app_server:
+        answers = await asyncio.gather(*(app_server.say(text=ASK) for _ in range(200)))
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers if answer.status_code == 429)
+    assert sum(answer.status_code == 200 for answer in answers) >= 8
+
+
+async def test_a_call_gets_further_secrets_to_resume_it_and_not_any_number(tmp_path: Path):
+    async with clinic_server(tmp_path) as app_server:
+        token = (await a_session(app_server))["token"]
+        answers = [await app_server.post("/session/secret", headers=bearer(token)) for _ in range(MAX_SECRETS + 1)]
+        stranger = await app_server.post("/session/secret", headers=bearer("made-up"))
+    assert [answer.status_code for answer in answers] == [200] * MAX_SECRETS + [429]
+    assert len({answer.json()["value"] for answer in answers[:-1]}) == MAX_SECRETS
+    assert stranger.status_code == 401
 
 
 async def test_a_body_that_does_not_say_how_long_it_is_is_bounded_all_the_same(tmp_path: Path):

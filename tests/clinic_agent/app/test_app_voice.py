@@ -16,7 +16,7 @@ import pytest
 from clinic_agent.app.routes import MAX_CALLS, create_app
 from clinic_agent.app.settings import AppSettings
 from clinic_agent.app.voice import VoiceRequest, schema
-from clinic_agent.call.pcm import samples, wav_file
+from clinic_agent.call.pcm import samples, wav_file, wav_samples
 from clinic_agent.clinic.schedule import MemorySchedule
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from tests.clinic_agent.app_server import ASK, CHOOSE, SLOTS, VOICES, asking, clinic_server
@@ -150,6 +150,8 @@ async def test_a_tool_can_be_out_of_order_and_the_call_goes_on(requested: bool |
         ({"json": {"audio_path": "../scenarios/clinic.yaml"}}, 422, "without leading / and without .."),
         ({"json": {"audio_path": "/etc/passwd"}}, 422, "without leading / and without .."),
         ({"json": {"audio_path": "a\0b"}}, 422, "name a file inside the folder"),
+        ({"json": {"audio_path": "a" * 400}}, 400, "cannot be a file"),
+        ({"json": {"audio_path": "ä" * 200}}, 400, "cannot be a file"),
         ({"json": {"audio_path": "nobody.wav"}}, 404, "there is no file 'nobody.wav'"),
         ({"files": {"a": ("a.wav", b"no sound")}}, 422, "a.wav: not a PCM WAV file"),
         ({"files": {"a": ("a.wav", wav_file(b""))}}, 422, "a.wav: contains no audio"),
