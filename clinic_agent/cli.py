@@ -175,7 +175,7 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
 @click.option("--allow-host", "hosts", multiple=True, help="Another host name for requests; repeat for more.")
 @click.option("--audio", help="Folder of WAV files that requests may name.  [default: CLINIC_AUDIO, else none]")
-@click.option("--keep-audio", is_flag=True, help="Keep the audio of the answers.")
+@click.option("--keep-audio", is_flag=True, help="Keep the audio of the calls.")
 def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chosen: str | None) -> None:
     """Serve the call page and the HTTP API until interrupted. One line is printed when the server is ready.
 
@@ -208,7 +208,8 @@ def ui(host: str, port: int, **chosen: str | None) -> None:
         raise _without_app("streamlit")
     script = Path(__file__).with_name("app") / "playground.py"
     options = ["--server.address", host, "--server.port", str(port), "--browser.gatherUsageStats", "false"]
-    options += ["--client.toolbarMode", "viewer", "--theme.primaryColor", "#0f766e"]
+    options += ["--client.toolbarMode", "viewer"]
+    options += ["--theme.light.primaryColor", "#0f766e", "--theme.dark.primaryColor", "#2dd4bf"]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
     os.environ.update(_named(chosen))
     if os.name == "nt":

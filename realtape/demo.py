@@ -104,7 +104,7 @@ def _config(mock: MockServer) -> Config:
 
 async def _call(mock: MockServer, said: list[bytes]) -> CallReport:
     async with mock:
-        return await run_call(_config(mock), said, clinic_assistant(Clinic(DAY)), priced_on=DAY)
+        return await run_call(_config(mock), said, clinic_assistant(Clinic(DAY)), priced_on=DAY, plays=False)
 
 
 async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, CallRecording]:

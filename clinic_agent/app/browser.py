@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 
 from clinic_agent.app.problems import Problem, upstream_refused
+from clinic_agent.call.turn import FunctionCall, ToolRun, tool_run
 from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.tools import Tools
 from clinic_agent.config import Config
@@ -75,7 +76,12 @@ class BrowserCall:
 
     tools: Tools
     lock: CallLock
+    began_s: float
     until_s: float
+    id: str = field(default_factory=lambda: f"page-{secrets.token_hex(8)}")
+    """The id of its record; the token is no part of it."""
+    tool_runs: list[tuple[int, ToolRun]] = field(default_factory=list)
+    """The turn, counted from 0, and the tool."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By call id: a page that repeats a request, because the answer was lost, gets the same result."""
     secrets: int = 0
@@ -103,12 +109,12 @@ class BrowserCalls:
             if len(self._calls) >= MAX_CALLS:
                 wait_s = ceil(min(call.until_s for call in self._calls.values()) - now_s)
                 raise Problem(429, f"{MAX_CALLS} calls are in progress; end one, or try later", retry_after=str(wait_s))
-            self._calls[_digest(token)] = BrowserCall(tools, lock, now_s + CALL_S)
+            self._calls[_digest(token)] = BrowserCall(tools, lock, now_s, now_s + CALL_S)
         return token
 
     def check(self, token: str) -> None:
         """Count a request for another client secret. Raises Problem for an unknown token and for too many requests."""
-        call = self._find(token)
+        call = self.find(token)
         with call.running:
             if call.secrets >= MAX_SECRETS:
                 raise Problem(429, f"this call has used its {MAX_SECRETS} further secrets; hang up and call again")
@@ -121,23 +127,29 @@ class BrowserCalls:
 
         Raises Problem for an unknown token and for too many calls.
         """
-        call = self._find(token)
+        call = self.find(token)
         with call.running:
             if call_id not in call.results:
                 if len(call.results) >= MAX_TOOL_CALLS:
                     raise Problem(429, f"this call has used its {MAX_TOOL_CALLS} tool calls; hang up and call again")
-                call.lock.read(transcript)
-                call.results[call_id] = call.tools.call(name, arguments)
+                lines = list(transcript)
+                call.lock.read(lines)
+                began_s = self._clock()
+                result = call.results[call_id] = call.tools.call(name, arguments)
+                run = tool_run(FunctionCall(call_id, name, arguments), result, (self._clock() - began_s) * 1000)
+                turn = max(0, sum(line.role == "caller" for line in lines) - 1)
+                call.tool_runs.append((turn, run))
             return call.results[call_id]
 
-    def end(self, token: str) -> list[dict[str, Any]]:
-        """End a call; gives the results of its tools, in order. Raises Problem for an unknown token."""
-        call = self._find(token)
+    def end(self, token: str) -> BrowserCall:
+        """End a call; gives it. Raises Problem for an unknown token."""
+        call = self.find(token)
         with self._lock:
             self._calls.pop(_digest(token), None)
-        return list(call.results.values())
+        return call
 
-    def _find(self, token: str) -> BrowserCall:
+    def find(self, token: str) -> BrowserCall:
+        """The call of a token. Raises Problem for an unknown one."""
         # The lookup uses a hash, so its duration tells nothing about a nearly correct token.
         call = self._calls.get(_digest(token))
         if call is None or call.until_s <= self._clock():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,11 +16,12 @@ from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import streamlit as st
 
 from clinic_agent.app import control_plane
+from clinic_agent.app.call_store import CallStore, Frame, call_record
 from clinic_agent.app.control_plane import NotChanged
 from clinic_agent.app.held_calls import HeldCalls, NotContinued
 from clinic_agent.app.settings import AppSettings, settings_from, today
@@ -49,7 +51,9 @@ FAULTS = {
     "error instead of an answer": "faults: [{at: response.created, do: {error: {message: The model is overloaded.}}}]",
 }
 
+ICON = Path(__file__).parent / "web" / "icon.svg"
 DEFAULT = "default"
+File = TypeVar("File")
 _AUDIO_FILE = re.compile(r"""(\baudio:\s*)(["']?)([^\s"',{}]+\.wav)\2""")
 
 
@@ -59,6 +63,8 @@ class DemoCall:
 
     conversation_id: str | None = None
     turns: list[Turn] = field(default_factory=list)
+    spoken: list[bytes] = field(default_factory=list)
+    """What the caller said in each turn, as sent: PCM16 mono 24 kHz; empty for a typed turn."""
     costs: list[Cost] = field(default_factory=list)
     events: list[tuple[str, float, str, str]] = field(default_factory=list)
     """Turn, ms since its beginning, direction and type."""
@@ -99,18 +105,25 @@ def _call_thread(hold_s: float) -> CallThread:
     return CallThread(hold_s)
 
 
+def _store(settings: AppSettings) -> CallStore:
+    return CallStore(settings.data, keep_audio=settings.keep_audio, keep_days=settings.keep_days)
+
+
 def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing: tuple[str, ...]) -> None:
     """Run one turn and add its result to `talk`; a failure is added as well."""
     began_s, number = perf_counter(), str(len(talk.turns) + 1)
+    store, frames = _store(settings), list[Frame]()
+    began, kept = store.now(), store.watcher(frames)
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
         talk.events.append((number, (perf_counter() - began_s) * 1000, way, str(event["type"])))
+        kept(way, event)
 
     thread = _call_thread(settings.hold_s)
     talk.failure = None
+    talk.lock = talk.lock or CallLock(settings.day)
     try:
         with SqliteSchedule(settings.database) as schedule:
-            talk.lock = talk.lock or CallLock(settings.day)
             assistant = clinic_assistant(Clinic(settings.day, schedule), lock=talk.lock)
             assistant = replace(assistant, tools=assistant.tools.failing(failing))
             said = thread.held_calls.say(
@@ -122,18 +135,26 @@ def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing
         return
     talk.conversation_id = report.conversation_id
     talk.turns += report.turns
+    talk.spoken += [words if isinstance(words, bytes) else b""] * len(report.turns)
     talk.costs.append(report.cost)
     talk.failure = report.failure
+    if report.conversation_id is not None:
+        record = call_record(report, "playground", began, store.now(), talk.lock)
+        try:
+            store.add(record, frames)
+        except (OSError, sqlite3.Error) as error:
+            talk.failure = f"the call could not be written to {store.path}: {error}"
 
 
 def page() -> None:
     """The page. Streamlit runs it at each interaction."""
-    st.set_page_config(page_title=NAME, page_icon=":material/call:", layout="wide")
+    # An icon by name would be loaded from another site.
+    st.set_page_config(page_title=NAME, page_icon=str(ICON), layout="wide")
     settings = _settings()
     talk: DemoCall = st.session_state.setdefault("talk", DemoCall())
     failing = _sidebar(settings)
     st.title(NAME, anchor=False)
-    st.caption("The telephone assistant of the clinic, one turn at a time. Transcripts are kept in this window only.")
+    st.caption(f"The telephone assistant of the clinic, one turn at a time. {_store(settings).notice}")
     words = _words()
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -164,6 +185,7 @@ def _sidebar(settings: AppSettings) -> tuple[str, ...]:
         st.caption(f"The clinic's date is {settings.day:%A}, {settings.day}.")
         if st.button("New call", icon=":material/call_end:", width="stretch"):
             st.session_state.talk = DemoCall()
+            _forget_audio()
             st.rerun()
         st.subheader("Disable tools", anchor=False)
         chosen = st.selectbox("Tools", list(FAILING_TOOLS), key="broken", help="A disabled tool returns an error.")
@@ -209,28 +231,56 @@ def _switch(control_url: str, label: str, what: str, choices: Mapping[str, str])
 def _words() -> str | bytes | None:
     """The caller's turn: typed text, or the audio that was sent; None: neither."""
     typed = st.chat_input("Type the caller's words", key="typed", max_chars=2000)
+    # Widgets with new keys are empty: what was sent once is not sent again.
+    recorded, uploaded = (f"{name}-{st.session_state.setdefault('sent', 0)}" for name in ("recorded", "uploaded"))
     with st.expander("Speak instead", icon=":material/mic:"):
-        call_recording = st.audio_input("Record", sample_rate=SAMPLE_RATE_HZ, key="recorded")
-        uploaded = st.file_uploader("or upload a WAV file, 24 kHz mono 16-bit", type="wav", key="uploaded")
-        sent = st.button("Send", icon=":material/send:", key="send", disabled=not (call_recording or uploaded))
+        recording = st.audio_input(
+            "Record", sample_rate=SAMPLE_RATE_HZ, key=recorded, on_change=_newest, args=(recorded,)
+        )
+        upload = st.file_uploader(
+            "or upload a WAV file, 24 kHz mono 16-bit", type="wav", key=uploaded, on_change=_newest, args=(uploaded,)
+        )
+        file = newest(upload, recording, str(st.session_state.get("newest") or "").partition("-")[0])
+        if file is not None:
+            st.caption("This is sent:")
+            st.audio(file.getvalue(), format="audio/wav")
+        sent = st.button("Send", icon=":material/send:", key="send", disabled=file is None)
     if typed:
         return str(typed)
-    file = uploaded or call_recording
     if not sent or file is None:
         return None
     try:
-        return wav_samples(file.getvalue(), Path(file.name))
+        words = wav_samples(file.getvalue(), Path(file.name))
     except ValueError as problem:
         st.error(str(problem), icon=":material/error:")
         return None
+    _forget_audio()
+    return words
+
+
+def newest(upload: File | None, recording: File | None, last: str) -> File | None:
+    """The audio to send: that of the widget that changed last, `uploaded` or `recorded`, else the other one."""
+    return (upload or recording) if last == "uploaded" else (recording or upload)
+
+
+def _newest(key: str) -> None:
+    """Remember whether the caller recorded or uploaded last."""
+    st.session_state.newest = key
+
+
+def _forget_audio() -> None:
+    st.session_state.sent = st.session_state.get("sent", 0) + 1
+    st.session_state.newest = None
 
 
 def _conversation(talk: DemoCall) -> None:
     if not (talk.turns or talk.failure):
         st.info("For example: *I would like a dental cleaning on July sixth.*", icon=":material/lightbulb:")
-    for turn in talk.turns:
+    for turn, spoken in zip(talk.turns, talk.spoken, strict=True):
         with st.chat_message("user", avatar=":material/person:"):
             st.text(turn.heard or "…")  # not Markdown
+            if spoken:
+                st.audio(wav_file(spoken), format="audio/wav")
         with st.chat_message("assistant", avatar=":material/support_agent:"):
             for run in turn.tools:
                 icon = "error" if "error" in run.result else "check_circle"
@@ -251,10 +301,10 @@ def _figures(turn: Turn) -> str:
 
 def _state(settings: AppSettings, talk: DemoCall) -> None:
     """The state after this turn: cost, bookings, events."""
-    spoken, heard, cost = st.columns([3, 3, 4])
-    spoken.metric("Sent", f"{float(sum(each.input_s for each in talk.costs)):.1f} s")
-    heard.metric("Received", f"{float(sum(each.output_s for each in talk.costs)):.1f} s")
-    cost.metric("Cost so far", talk.usd, width="content")
+    with st.container(horizontal=True, gap="large"):  # figures that do not fit go to the next line
+        st.metric("Sent", f"{float(sum(each.input_s for each in talk.costs)):.1f} s", width="content")
+        st.metric("Received", f"{float(sum(each.output_s for each in talk.costs)):.1f} s", width="content")
+        st.metric("Cost so far", talk.usd, width="content")
     st.subheader("Bookings", anchor=False)
     with SqliteSchedule(settings.database) as schedule:
         rows = [_booking_row(booking) for booking in schedule.bookings()]

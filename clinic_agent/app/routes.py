@@ -10,9 +10,11 @@ import asyncio
 import logging
 import mimetypes
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from datetime import timedelta
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,31 +25,29 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
+from clinic_agent.app import calls as app_calls
 from clinic_agent.app import control_plane
 from clinic_agent.app import docs_page as app_docs
 from clinic_agent.app import problems as app_problems
 from clinic_agent.app import voice as app_voice
-from clinic_agent.app.browser import BrowserCalls, mint
-from clinic_agent.app.call_log import CallLog
+from clinic_agent.app.browser import BrowserCall, mint
+from clinic_agent.app.call_store import CallRecord, CallStore, Frame, call_record
 from clinic_agent.app.guard import Guard
 from clinic_agent.app.held_calls import HeldCalls, NotContinued
 from clinic_agent.app.problems import Problem, call_failed
 from clinic_agent.app.settings import AppSettings, today
+from clinic_agent.app.state import AppState, State
 from clinic_agent.app.voice import CallRequest, VoiceAnswer
-from clinic_agent.call.connection import CallFailed, Watcher, unwatched
+from clinic_agent.call.connection import CallFailed, Watcher, unwatched, watched_by
 from clinic_agent.call.cost import LATEST, USD_PER_TEXT_ITEM, audio_prices
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Event
-from clinic_agent.clinic.assistant import Assistant, clinic_assistant, open_mic_config
-from clinic_agent.clinic.clinic import NAME, Clinic
+from clinic_agent.clinic.assistant import open_mic_config
+from clinic_agent.clinic.clinic import NAME
 from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.schedule import Schedule
 
 WEB = Path(__file__).parent / "web"
-MAX_CALLS = 8
-"""Largest number of calls of programs at the same time."""
-MAX_LOCKS = 1000
-"""Largest number of conversations whose words are kept for their lock."""
 RETRY = RetryPolicy(attempts=1, turn_s=60.0)
 """One attempt: if the service is busy, the HTTP client gets the answer at once and can try again."""
 _log = logging.getLogger(__name__)
@@ -56,63 +56,6 @@ mimetypes.add_type("text/javascript", ".js")
 router = APIRouter()
 
 
-@dataclass(slots=True)
-class AppState:
-    """The state that all requests share."""
-
-    settings: AppSettings
-    schedule: Schedule
-    log: CallLog
-    held_calls: HeldCalls
-    calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))
-    locks: dict[str, CallLock] = field(default_factory=dict)
-    """By conversation."""
-    in_progress: int = 0
-    """Number of calls of programs."""
-
-    @contextmanager
-    def one_call(self) -> Iterator[None]:
-        """Count a call of a program. Raises Problem if MAX_CALLS are in progress."""
-        if self.in_progress >= MAX_CALLS:
-            raise Problem(429, f"{MAX_CALLS} calls are in progress; try again in some seconds", retry_after="5")
-        self.in_progress += 1
-        try:
-            yield
-        finally:
-            self.in_progress -= 1
-
-    def assistant(self, lock: CallLock) -> Assistant:
-        """The assistant of one call."""
-        return clinic_assistant(Clinic(self.settings.day, self.schedule), lock=lock)
-
-    def lock(self, conversation_id: str | None) -> CallLock:
-        """The lock of a conversation that was known before, or a new one."""
-        return self.locks.get(conversation_id or "") or CallLock(self.settings.day)
-
-    def keep(self, conversation_id: str | None, lock: CallLock) -> None:
-        """Keep the lock of a conversation; of more than MAX_LOCKS, the oldest is dropped."""
-        if conversation_id is not None:
-            self.locks.pop(conversation_id, None)
-            self.locks[conversation_id] = lock
-            while len(self.locks) > MAX_LOCKS:
-                del self.locks[next(iter(self.locks))]
-
-    def note(self, call: Mapping[str, Any], wav: bytes = b"") -> None:
-        """Write a call to the log. A full disk does not cost the caller the answer."""
-        try:
-            self.log.note(dict(call), wav)
-        except OSError as error:
-            _log.warning("a call could not be written to %s: %s", self.log.path, error)
-
-
-def state_of(request: Request) -> AppState:
-    """The state of the application."""
-    state = request.app.state.clinic
-    assert isinstance(state, AppState)
-    return state
-
-
-State = Annotated[AppState, Depends(state_of)]
 _VOICE: dict[str, Any] = {
     "openapi_extra": {
         "requestBody": {
@@ -205,7 +148,9 @@ async def _events(
 
 async def _answered(state: AppState, call_request: CallRequest, watch: Watcher = unwatched) -> VoiceAnswer:
     """Make the call and log it. Raises Problem, with the turns so far, if the call fails."""
-    lock = state.lock(call_request.conversation_id)
+    lock = await asyncio.to_thread(state.lock, call_request.conversation_id)
+    began, frames = state.store.now(), list[Frame]()
+    watch = watched_by(state.store.watcher(frames), watch)
     assistant = state.assistant(lock)
     assistant = replace(assistant, tools=assistant.tools.failing(call_request.failing))
     config, known, day = state.settings.config, call_request.conversation_id, today()
@@ -225,8 +170,10 @@ async def _answered(state: AppState, call_request: CallRequest, watch: Watcher =
     except NotContinued as problem:
         raise Problem(409 if problem.busy else 410, str(problem)) from problem
     state.keep(report.conversation_id, lock)
-    answer = app_voice.answer(report, state.log.notice)
-    state.note(app_voice.log_entry(report), b"".join(turn.audio for turn in report.turns))
+    answer = app_voice.answer(report, state.store.notice)
+    if report.conversation_id is not None:
+        record = call_record(report, "api", began, state.store.now(), lock)
+        await asyncio.to_thread(state.note, partial(state.store.add, record, frames))
     if report.failure is not None:
         raise Problem(502, report.failure, **answer.model_dump(exclude={"audio_wav_base64"}))
     return answer
@@ -281,7 +228,7 @@ async def session(state: State) -> SessionAnswer:
             usd_per_minute={name: str(float(prices.of(name) or 0)) for name in (*prices.usd_per_minute, LATEST)},
             usd_per_text_item=str(float(USD_PER_TEXT_ITEM)),
         ),
-        recording_notice=state.log.notice,
+        recording_notice=state.store.notice,
     )
 
 
@@ -360,7 +307,7 @@ class ToolAnswer(BaseModel):
 @router.post("/session/tools")
 def run_tool(request: ToolRequest, token: Token, state: State) -> ToolAnswer:
     """Run one of the clinic's tools for a browser's call. A repeated `call_id` returns the first result."""
-    return ToolAnswer(
+    answer = ToolAnswer(
         result=state.calls.run(
             token,
             request.call_id,
@@ -369,6 +316,12 @@ def run_tool(request: ToolRequest, token: Token, state: State) -> ToolAnswer:
             [Line(line.role, line.text) for line in request.transcript],
         )
     )
+    call = state.calls.find(token)
+    if call.lock.emergency is not None:  # so that a person sees the call while it lasts, and can release it
+        state.keep(call.id, call.lock)
+        so_far = EndRequest(transcript=request.transcript)
+        state.note(partial(state.store.put, _page_record(state, call, so_far)))
+    return answer
 
 
 class EndRequest(BaseModel):
@@ -388,9 +341,28 @@ class EndAnswer(BaseModel):
 @router.post("/session/end")
 def end(request: EndRequest, token: Token, state: State) -> EndAnswer:
     """End a browser's call: the token becomes invalid, and the transcript is kept."""
-    done = state.calls.end(token)
-    state.note({"by": "page", **request.model_dump(), "tools": done})
+    call = state.calls.end(token)
+    state.note(partial(state.store.put, _page_record(state, call, request)))
     return EndAnswer()
+
+
+def _page_record(state: AppState, call: BrowserCall, told: EndRequest) -> CallRecord:
+    """The record of a browser's call, as far as the page and the tools tell."""
+    turns: list[dict[str, Any]] = [{"heard": "", "said": "", "tools": []}]
+    for line in told.transcript:
+        if line.role == "caller":
+            turns.append({"heard": line.text, "said": "", "tools": []})
+        else:
+            turns[-1]["said"] = f"{turns[-1]['said']} {line.text}".strip()
+    if not turns[0]["said"] and len(turns) > 1:
+        del turns[0]
+    for number, run in call.tool_runs:
+        turns[min(number, len(turns) - 1)]["tools"].append(asdict(run))
+    ended = state.store.now()
+    began = ended - timedelta(seconds=time.monotonic() - call.began_s)
+    emergency, model = call.lock.emergency, state.settings.config.model
+    # An id that the page invents must not touch the record of another front end.
+    return CallRecord(call.id, told.conversation_id, began, ended, "page", model, told.usd, None, emergency, turns)
 
 
 class Health(BaseModel):
@@ -426,7 +398,7 @@ def page(state: State) -> HTMLResponse:
         "frame-ancestors": "'none'",
     }
     text = "; ".join(f"{name} {value}" for name, value in policy.items())
-    notice = f"{state.log.notice} {control_plane.hearing(state.settings.control_url)}".strip()
+    notice = f"{state.store.notice} {control_plane.hearing(state.settings.control_url)}".strip()
     html = (WEB / "index.html").read_text(encoding="utf-8").replace("{{ notice }}", escape(notice))
     return HTMLResponse(html, headers={"Content-Security-Policy": text})
 
@@ -439,8 +411,8 @@ def docs(request: Request) -> HTMLResponse:
 
 def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
     """The application on one calendar. When it ends it closes its calls, but not the calendar."""
-    log = CallLog(settings.data, keep_audio=settings.keep_audio)
-    state = AppState(settings, schedule, log, held_calls=HeldCalls(settings.hold_s))
+    store = CallStore(settings.data, keep_audio=settings.keep_audio, keep_days=settings.keep_days)
+    state = AppState(settings, schedule, store, held_calls=HeldCalls(settings.hold_s))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -457,6 +429,7 @@ def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
     )
     app.state.clinic = state
     app.include_router(router)
+    app.include_router(app_calls.router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     app.add_middleware(Guard, hosts=settings.hosts)
     app_problems.install(app)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from clinic_agent.app.call_store import KEEP_DAYS
 from clinic_agent.app.held_calls import HOLD_S
 from clinic_agent.config import Config, ConfigError, from_environment
 
 DATA = Path("clinic-data")
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+MIN_TOKEN_CHARS = 16
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -25,7 +27,11 @@ class AppSettings:
     audio: Path | None = None
     """Folder of the WAV files that requests may name; None: no file may be named."""
     keep_audio: bool = False
-    """Whether the audio of the answers is kept."""
+    """Whether the audio of the calls is kept."""
+    keep_days: int = KEEP_DAYS
+    """Days for which the record of a call is kept."""
+    token: str | None = field(default=None, repr=False)
+    """The login token for the records of the calls; None: nobody may look at them."""
     hosts: tuple[str, ...] = LOOPBACK_NAMES
     """Host names that requests may use."""
     hold_s: float = HOLD_S
@@ -54,8 +60,9 @@ def today() -> date:
 
 
 def settings_from(environ: Mapping[str, str]) -> AppSettings:
-    """Read the variables of `from_environment` and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_HOSTS (names
-    separated by commas), CLINIC_HOLD_S, CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
+    """Read the variables of `from_environment` and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_KEEP_DAYS,
+    CLINIC_TOKEN, CLINIC_HOSTS (names separated by commas), CLINIC_HOLD_S, CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL
+    and CLINIC_SCENARIOS.
 
     Raises ConfigError, saying what to do, for a missing or unusable value.
     """
@@ -69,6 +76,8 @@ def settings_from(environ: Mapping[str, str]) -> AppSettings:
         data=Path(given("CLINIC_DATA") or DATA),
         audio=_folder("CLINIC_AUDIO", given("CLINIC_AUDIO")),
         keep_audio=_switch("CLINIC_KEEP_AUDIO", given("CLINIC_KEEP_AUDIO")),
+        keep_days=_days(given("CLINIC_KEEP_DAYS")),
+        token=_token(given("CLINIC_TOKEN")),
         hosts=(*LOOPBACK_NAMES, *names),
         hold_s=_seconds("CLINIC_HOLD_S", given("CLINIC_HOLD_S"), HOLD_S),
         today=_date(given("CLINIC_TODAY")),
@@ -87,6 +96,18 @@ def _switch(name: str, text: str) -> bool:
     if text.lower() not in _TRUE + _FALSE:
         raise ConfigError(f"{name} is {text!r}; write 1 or 0")
     return text.lower() in _TRUE
+
+
+def _days(text: str) -> int:
+    if text and not (text.isdecimal() and 1 <= int(text) <= 3650):
+        raise ConfigError(f"CLINIC_KEEP_DAYS is {text!r}; write days, 1 to 3650")
+    return int(text) if text else KEEP_DAYS
+
+
+def _token(text: str) -> str | None:
+    if text and not (len(text) >= MIN_TOKEN_CHARS and text.isascii() and text.isprintable()):
+        raise ConfigError(f"CLINIC_TOKEN has to be {MIN_TOKEN_CHARS} or more plain characters; make one at random")
+    return text or None
 
 
 def _seconds(name: str, text: str, default: float) -> float:

@@ -332,17 +332,3 @@ def schema() -> dict[str, Any]:
     turn = whole.pop("$defs")["TurnRequest"]
     whole["properties"]["turns"]["anyOf"][0]["items"] = turn
     return whole
-
-
-def log_entry(report: CallReport) -> dict[str, Any]:
-    """A call as it is written to the log."""
-    as_json = report.as_json()
-    lines = [(role, text) for turn in report.turns for role, text in (("caller", turn.heard), ("assistant", turn.said))]
-    return {
-        "conversation_id": report.conversation_id,
-        "by": "api",
-        "transcript": [{"role": role, "text": text} for role, text in lines if text],
-        "tools": [tool for turn in as_json["turns"] for tool in turn["tools"]],
-        "usd": as_json["usd"],
-        "failure": report.failure,
-    }

@@ -96,6 +96,11 @@ class VoiceClient:
         """Add calls of hosted tools, by name, that no event reported."""
         self._connection.cost = self._connection.cost.plus(hosted_calls=hosted_calls)
 
+    async def heard(self) -> None:
+        """Wait until the last answer has been played to its end."""
+        if self._plays:
+            await asyncio.sleep(self._playback.ends_s - now_s())
+
     async def idle(self) -> None:
         """Take what the service sends between two turns, until cancelled. Raises ConnectionClosed and CallFailed.
 

@@ -116,6 +116,10 @@ class AgentCall:
         """Take over the voice and the telephony of `config`. Raises CallFailed if the service refuses it."""
         await self._client.reconfigure(session_config(config, assistant), telephony=config.telephony)
 
+    async def heard(self) -> None:
+        """Wait until the last answer has been played, unless the call is made without playback."""
+        await self._client.heard()
+
     async def idle(self) -> None:
         """Read the connection between two turns, until cancelled. Raises ConnectionClosed and CallFailed."""
         await self._client.idle()
@@ -181,6 +185,7 @@ async def run_call(
 ) -> CallReport:
     """Make one call: each of `words` is a turn, see `AgentCall.say`. Turns after the assistant hung up are left out.
 
+    With `plays`, each turn waits until the answer before it has been heard, and the call ends after the last answer.
     The report of a call that broke off has `failure` and the turns so far. Raises CallFailed if the call cannot start.
     """
     async with calling(config, assistant, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as call:
@@ -189,6 +194,7 @@ async def run_call(
                 break
             with suppress(CallFailed):  # the call keeps it as `failure`
                 await call.say(said)
+                await call.heard()
         return call.report()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clinic_agent.app.call_store import CallStore
 from mockserver.responders.scenario import Scenario
 from mockserver.testing.mock_server import MockServer
 from tests.clients.call_site import VOICES, call_site, microphone
@@ -67,9 +69,9 @@ def test_who_speaks_into_the_page_has_a_booking_in_the_end(data: Path, tmp_path:
     assert errors == []
     assert bookings(data) == [("dental cleaning", "2026-07-06", "09:30", "Maria Lopez")]
     assert [line for line in (ASK, CHOOSE) if line not in said] == []
-    kept = json.loads((data / "calls.jsonl").read_text(encoding="utf-8"))
-    assert [line["text"] for line in kept["transcript"] if line["role"] == "caller"] == [ASK, CHOOSE]
-    assert float(kept["usd"]) == pytest.approx(float(charged), abs=0.0002)  # a piece of sound may be on its way
+    (kept,) = CallStore(data).calls()
+    assert [turn["heard"] for turn in kept.turns] == [ASK, CHOOSE]
+    assert float(kept.usd or 0) == pytest.approx(float(charged), abs=0.0002)  # a piece of sound may be on its way
 
 
 def test_who_speaks_over_an_answer_is_heard_and_the_service_is_told_how_much_was(data: Path, tmp_path: Path):
@@ -197,7 +199,7 @@ def test_sound_is_resampled_alike_however_it_comes(data: Path, tmp_path: Path):
 def test_a_connection_lost_in_an_answer_is_replaced_and_no_word_is_lost_or_said_twice(
     response: int, nth: int, data: Path, tmp_path: Path
 ):
-    def said(mock: MockServer, folder: str) -> tuple[list[str], int, str]:
+    def said(mock: MockServer, folder: str) -> tuple[list[str], float, str]:
         heard = microphone(tmp_path / f"{folder}.wav", 1.0, "booking-1", 60.0)
         with call_site(mock, data) as url, browsing(url, tmp_path / folder, *MICROPHONE, heard) as page:
             page.click("#call")
@@ -209,7 +211,7 @@ def test_a_connection_lost_in_an_answer_is_replaced_and_no_word_is_lost_or_said_
             alert = page.text("#alert")
             hang_up(page)
             assert page.errors == []
-        return lines, sum(session.ledger.audio_out_s for session in mock.sessions), alert
+        return lines, float(sum((session.ledger.audio_out_s for session in mock.sessions), Fraction(0))), alert
 
     with MockServer(CLINIC, voice="tone", pacing="live") as mock:
         lines, seconds, _ = said(mock, "whole")

@@ -12,8 +12,9 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
-from clinic_agent.app.routes import AppState, create_app
+from clinic_agent.app.routes import create_app
 from clinic_agent.app.settings import AppSettings
+from clinic_agent.app.state import AppState
 from clinic_agent.clinic.schedule import MemorySchedule, Schedule
 from clinic_agent.config import Config
 from realtape import MockServer, Scenario

@@ -6,6 +6,7 @@ next week, which starts on Monday. In "7/6" the month is first, unless it is abo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -33,6 +34,10 @@ _NOT_A_DAY = frozenset(
     "one ones time times slot slots appointment option thing floor visit available free opening of available half of"
     " patient person street avenue try attempt call name tooth".split()
 )
+
+
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SLASHED = re.compile(r"[0-9]{1,2}/[0-9]{1,2}(?:/[0-9]{1,4})?")
 
 
 def date_in(words: Sequence[str], today: date) -> date | None:
@@ -68,9 +73,9 @@ def _at(words: Sequence[str], start: int, today: date) -> Mention[date] | None:
 def _in_figures(words: Sequence[str], start: int, today: date) -> Mention[date] | None:
     """ "2026-07-06", "7/6", "6 July", "the 6th"."""
     word = words[start]
-    if len(word) == 10 and word[4] == "-":
+    if _ISO.fullmatch(word):
         return _mention(_day(int(word[:4]), int(word[5:7]), int(word[8:])), start, start + 1)
-    if "/" in word:
+    if _SLASHED.fullmatch(word):
         month, day, *full = map(int, word.split("/"))
         if month > 12:
             month, day = day, month

@@ -99,9 +99,11 @@ async def test_after_hanging_up_the_token_is_worth_nothing_and_the_words_are_kep
         ended = await app_server.post("/session/end", json={"transcript": said}, headers=bearer(token))
         late = await app_server.post("/session/tools", json=LOOK_UP, headers=bearer(token))
     assert (ended.status_code, late.status_code) == (200, 401)
-    kept = json.loads((tmp_path / "calls.jsonl").read_text(encoding="utf-8"))
-    assert (kept["by"], kept["transcript"], kept["tools"]) == ("page", said, [SLOTS])
-    assert token not in json.dumps(kept)
+    (kept,) = app_server.state.store.calls()
+    (turn,) = kept.turns
+    assert (kept.front, turn["heard"]) == ("page", "A cleaning, please.")
+    assert [tool["result"] for tool in turn["tools"]] == [SLOTS]
+    assert token not in repr(kept)
 
 
 def test_a_call_s_tools_are_bounded_in_time_and_number_and_so_are_the_calls():

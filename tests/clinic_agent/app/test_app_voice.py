@@ -13,10 +13,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from clinic_agent.app.routes import MAX_CALLS, create_app
+from clinic_agent.app.routes import create_app
 from clinic_agent.app.settings import AppSettings
+from clinic_agent.app.state import MAX_CALLS
 from clinic_agent.app.voice import VoiceRequest, schema
-from clinic_agent.call.pcm import samples, wav_file, wav_samples
+from clinic_agent.call.pcm import samples, wav_file
 from clinic_agent.clinic.schedule import MemorySchedule
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from tests.clinic_agent.app_server import ASK, CHOOSE, SLOTS, VOICES, asking, clinic_server
@@ -284,26 +285,6 @@ async def test_when_all_lines_are_in_use_one_is_told_when_to_come_back(tmp_path:
         app_server.state.in_progress = MAX_CALLS
         answers = [await app_server.post(f"/appointments/voice{end}", json={"text": ASK}) for end in ("", "/stream")]
     assert [(answer.status_code, answer.headers["Retry-After"]) for answer in answers] == [(429, "5")] * 2
-
-
-async def test_words_are_kept_and_sound_only_where_that_is_asked_for(tmp_path: Path):
-    for keep in (False, True):
-        async with clinic_server(tmp_path, keep_audio=keep) as app_server:
-            await app_server.say(text=ASK)
-    plain, with_sound = map(json.loads, (tmp_path / "calls.jsonl").read_text(encoding="utf-8").splitlines())
-    assert plain["transcript"][0] == {"role": "caller", "text": ASK}
-    assert [call["name"] for call in plain["tools"]] == ["check_availability"]
-    assert "audio" not in plain
-    assert [path.name for path in (tmp_path / "audio").iterdir()] == [with_sound["audio"]]
-    if os.name == "posix":
-        assert (tmp_path / "calls.jsonl").stat().st_mode & 0o077 == 0
-
-
-async def test_a_log_that_cannot_be_written_costs_nobody_the_answer(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    async with clinic_server(tmp_path / "nowhere") as app_server:
-        answer = await app_server.say(text=ASK)
-    assert answer.status_code == 200
-    assert "could not be written" in caplog.text
 
 
 def test_every_example_of_the_description_is_a_request():

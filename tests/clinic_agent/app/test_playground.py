@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from clinic_agent.app import playground as app_streamlit
+from clinic_agent.app.call_store import CallStore
 from realtape import MockServer
 from tests.clinic_agent.app_server import ASK, CASSETTES, CHOOSE, SCENARIO, VOICES
 
@@ -153,3 +154,19 @@ def test_without_a_key_the_page_says_so_and_stops(demo: AppTest, monkeypatch: py
     ill = AppTest.from_file(app_streamlit.__file__, default_timeout=30).run()
     assert "XAI_API_KEY is not set" in ill.error[0].value
     assert len(ill.chat_input) == 0
+
+
+def test_a_recording_after_an_upload_is_what_is_sent_and_once_sent_neither_comes_again(tmp_path: Path):
+    newest = app_streamlit.newest
+    assert newest(None, None, "") is None
+    assert newest("upload", None, "") == "upload"
+    assert newest("upload", "recording", "recorded") == "recording"
+    assert newest("upload", "recording", "uploaded") == "upload"
+    assert newest(None, "recording", "uploaded") == "recording"
+
+
+def test_each_turn_leaves_a_record(demo: AppTest, tmp_path: Path):
+    say(say(demo, ASK), CHOOSE)
+    (kept,) = CallStore(tmp_path).calls()
+    assert (kept.front, [turn["heard"] for turn in kept.turns]) == ("playground", [ASK, CHOOSE])
+    assert "This call is recorded" in shown(demo)

@@ -335,3 +335,8 @@ def test_nothing_of_it_is_loaded_before_something_is_captured():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout == "False\n"
+
+
+@pytest.mark.parametrize("text", ["</script>", "1/", "/2", "and/or", "1234-ab-cd", "9999-99-99", "99/99", "²/³"])
+def test_figures_that_are_no_date_are_none(text: str):
+    assert read(text, "date") is None
