@@ -39,7 +39,7 @@ _CALLING = (
 XAI: Mapping[str, Evidence] = {
     "session.created": _RECORDED,
     "conversation.created": _RECORDED,
-    "ping": Evidence("observed", "recordings", "one a connection; the interval of further ones is unknown"),
+    "ping": Evidence("observed", "recordings", "before September 2026, one a connection"),
     "session.updated": Evidence("observed", "recordings", "the place of `replace`; hosted tools as they were sent"),
     "conversation.item.added": _RECORDED,
     "conversation.item.deleted": Evidence(
@@ -52,8 +52,10 @@ XAI: Mapping[str, Evidence] = {
     ),
     "input_audio_buffer.speech_started": _RECORDED,
     "input_audio_buffer.speech_stopped": _RECORDED,
-    "input_audio_buffer.committed": Evidence("observed", "recordings", "the order of manual turns"),
-    "input_audio_buffer.cleared": Evidence("documented", "vendor's page", "the null link at its end"),
+    "input_audio_buffer.committed": Evidence(
+        "observed", "recordings", "its place in manual turns before September 2026, and under turn detection since"
+    ),
+    "input_audio_buffer.cleared": _RECORDED,
     "input_audio_buffer.timeout_triggered": Evidence(
         "documented", "vendor's page", "what surrounds it: the events of a committed turn"
     ),

@@ -39,9 +39,6 @@ _LEAST_SOUND_BYTES = 480  # 10 ms of 24 kHz PCM16: no client sends less, a recor
 NOT_REPRODUCED: Mapping[str, str] = {
     "openai/hang_up_http": "a WebRTC call is made and hung up over HTTP: no events, and the mock serves no calls",
     "openai/sideband_hang_up": "the sideband of a WebRTC call, which the mock does not serve",
-    "xai/push_to_talk_2026_09": "grok-voice-think-fast-2.0: an item that is added twice",
-    "xai/push_to_talk_three_turns_2026_09": "grok-voice-think-fast-2.0: an item that is added twice",
-    "xai/typed_turn_2026_09": "grok-voice-think-fast-2.0: client ids, metadata",
 }
 """What the mock does not do yet, by recording (`dialect/stem`). No other test plays these.
 

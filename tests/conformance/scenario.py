@@ -1,7 +1,8 @@
 """A recording as a scenario: what its service heard, said and called, so that the mock can do the same.
 
 By rule: each response becomes an entry of `sequence`, its transcripts a `say`, its function calls a `call`, in the
-order they came; the transcript of a spoken turn becomes `heard` of the response that answers it.
+order they came; the transcript of a spoken turn becomes `heard` of the response that answers it. If its item is shown
+after the commit, `heard` tells whether the final transcript overtakes the interim one.
 """
 
 from __future__ import annotations
@@ -24,23 +25,32 @@ def scenario_from(recording: Conversation) -> dict[str, Any]:
     answered: dict[str, str] = {}  # spoken item -> the response that answers it
     heard: dict[str, str] = {}
     waiting: list[str] = []
+    staged: set[str] = set()  # spoken items whose transcripts tell whether they are final
+    shown: dict[str, str] = {}  # spoken item -> its status when it was first shown, if that was after its commit
     for event in recording.received():
         match event["type"]:
             case "input_audio_buffer.committed":
                 waiting.append(event["item_id"])
+                shown.setdefault(event["item_id"], "")
+            case "conversation.item.added" if shown.get(event["item"]["id"]) == "":
+                shown[event["item"]["id"]] = event["item"].get("status", "")
             case "response.created":
                 replies[event["response"]["id"]] = []
                 answered |= dict.fromkeys(waiting, event["response"]["id"])
                 waiting = []
             case kind if kind == _HEARD and event.get("status", "completed") == "completed":
                 heard[event["item_id"]] = event["transcript"]
+                staged |= {event["item_id"]} if "status" in event else set()
             case _:
                 if (step := _step(event)) is not None:
                     _add(replies[event["response_id"]], step)
-    entries = [
-        {"heard": " ".join(heard[item] for item in heard if answered.get(item) == response), "reply": reply}
-        for response, reply in replies.items()
-    ]
+    entries: list[dict[str, Any]] = []
+    for response, reply in replies.items():
+        items = [item for item in heard if answered.get(item) == response]
+        says: Any = " ".join(heard[item] for item in items)
+        if says and len(items) == 1 and shown.get(items[0]) and items[0] in staged:
+            says = {"says": says, "overtakes": shown[items[0]] == "completed"}
+        entries.append({"heard": says, "reply": reply})
     return {
         "name": recording.name,
         "sequence": [{key: part for key, part in entry.items() if part or key == "reply"} for entry in entries],

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from realtape import MockServer, Scenario
+from realtape import MockServer, Scenario, virtual_time
 from replay.cassette.conversation import Conversation, Message
 from replay.diff.compare import compare, report
 from tests.conformance.driver import drive
 from tests.conformance.golden import COMMAND, written, written_frames
+from tests.conformance.play import dialect_of
 from tests.conformance.recordings import (
     FRAMES,
     GOLDEN_FRAMES,
@@ -96,10 +97,12 @@ def test_a_skeleton_names_its_source_and_has_no_sound_and_no_words(path: Path):
 
 
 @pytest.mark.parametrize("path", [speed(path) for path in GOLDEN])
+@virtual_time
 async def test_the_mock_says_what_a_skeleton_says(path: Path):
     recording = playable(path)
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
-    async with MockServer(scenario, dialect=path.parent.name, pacing="burst", voice="tone") as mock:
+    dialect = dialect_of(recording, path.parent.name)
+    async with MockServer(scenario, dialect=dialect, pacing="burst", voice="tone") as mock:
         driven = await drive(recording, mock.ws_url, mock.api_key)
     received = while_recorded(recording, driven.received) if path.parent.name == "openai" else driven.received
     found = compare(recording.received(), received)

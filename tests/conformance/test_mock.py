@@ -15,22 +15,26 @@ from typing import Any
 import pytest
 import yaml
 
-from realtape import MockServer, Scenario
+from realtape import MockServer, Scenario, virtual_time
 from replay.cassette.conversation import Conversation, Message
 from replay.diff.compare import compare, report
 from tests.conformance.driver import Drive, drive
-from tests.conformance.manual import with_manual_turns
+from tests.conformance.manual import COMMIT, with_manual_turns
+from tests.conformance.play import dialect_of
 from tests.conformance.recordings import is_spoken, playable, read, recordings
 from tests.conformance.scenario import scenario_from
 
 XAI = recordings("xai")
 TYPED = [path for path in XAI if not is_spoken(read(path))]
 SPOKEN = [path for path in XAI if is_spoken(read(path))]
+DETECTED = [path for path in SPOKEN if COMMIT["type"] not in {event["type"] for event in read(path).sent()}]
+"""Those whose turns the server has ended."""
 
 
 async def on_mock(recording: Conversation, **settings: Any) -> Drive:
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
-    async with MockServer(scenario, **{"pacing": "burst", **settings}) as mock:
+    defaults = {"pacing": "burst", "dialect": dialect_of(recording, "xai")}
+    async with MockServer(scenario, **{**defaults, **settings}) as mock:
         return await drive(recording, mock.ws_url, mock.api_key)
 
 
@@ -43,6 +47,7 @@ def assert_same(recording: Conversation, driven: Drive) -> None:
 
 
 @pytest.mark.parametrize("path", TYPED, ids=lambda path: path.stem)
+@virtual_time
 async def test_a_typed_conversation_goes_as_recorded(path):
     recording = read(path)
     assert_same(recording, await on_mock(recording))
@@ -50,13 +55,15 @@ async def test_a_typed_conversation_goes_as_recorded(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SPOKEN, ids=lambda path: path.stem)
+@virtual_time
 async def test_a_spoken_turn_goes_as_recorded(path):
     recording = playable(path)
     assert_same(recording, await on_mock(recording))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", SPOKEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", DETECTED, ids=lambda path: path.stem)
+@virtual_time
 async def test_a_spoken_turn_that_the_client_ends_itself_goes_as_recorded(path):
     recording = with_manual_turns(playable(path))
     assert_same(recording, await on_mock(recording))
@@ -64,6 +71,7 @@ async def test_a_spoken_turn_that_the_client_ends_itself_goes_as_recorded(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", XAI, ids=lambda path: path.stem)
+@virtual_time
 async def test_the_rhythm_of_the_live_service_changes_nothing(path):
     recording = playable(path)
     assert_same(recording, await on_mock(recording, pacing="live"))
@@ -71,6 +79,7 @@ async def test_the_rhythm_of_the_live_service_changes_nothing(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", XAI, ids=lambda path: path.stem)
+@virtual_time
 async def test_the_sound_of_an_answer_is_as_long_as_its_events_say(path):
     recording = playable(path)
     for events in (recording.received(), (driven := await on_mock(recording)).received):
@@ -86,7 +95,8 @@ async def test_the_command_serves_what_the_library_serves(tmp_path):
     recording = min(map(read, TYPED), key=lambda each: len(each.steps))
     file = tmp_path / "scenario.yaml"
     file.write_text(yaml.safe_dump(scenario_from(recording), allow_unicode=True), encoding="utf-8")
-    command = "-m", "realtape", "serve", "--port", "0", "--json", "--scenario", str(file)
+    serve = "serve", "--port", "0", "--json", "--dialect", dialect_of(recording, "xai")
+    command = "-m", "realtape", *serve, "--scenario", str(file)
     server = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
     try:
         assert server.stdout is not None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mockserver.dialects.names import ALIASES
-from mockserver.testing.mock_server import MockServer
+from realtape import MockServer, virtual_time
 from replay.cassette.conversation import Conversation, Message
 from replay.cassette.file import Writer
 from replay.cassette.frames import Close
@@ -19,6 +19,7 @@ from replay.diff.compare import compare, report
 from replay.playback.verbatim import ALLOWED
 from replay.report.as_scenario import scenario, written
 from tests.conformance.driver import Drive, drive
+from tests.conformance.play import dialect_of
 from tests.conformance.recordings import playable, recordings
 from tests.replay.recordings import HEADER
 
@@ -61,14 +62,17 @@ def assert_same(recording: Conversation, driven: Drive) -> None:
 
 
 @pytest.mark.parametrize("path", ALL, ids=name)
+@virtual_time
 async def test_a_recording_is_re_enacted_without_a_difference(path: Path, tmp_path: Path):
     recording = playable(path)
-    driven = await on_mock(recording, cassette=cassette(recording, path.parent.name, tmp_path / "a.tape"))
+    tape = cassette(recording, path.parent.name, tmp_path / "a.tape")
+    driven = await on_mock(recording, cassette=tape, dialect=dialect_of(recording, path.parent.name))
     assert_same(recording, driven)
     assert driven.received[0]["event_id"] != recording.received()[0]["event_id"]
 
 
 @pytest.mark.parametrize("path", ALL, ids=name)
+@virtual_time
 async def test_a_recording_is_played_frame_by_frame(path: Path, tmp_path: Path):
     recording = playable(path)
     tape = cassette(recording, path.parent.name, tmp_path / "a.tape")
@@ -77,11 +81,12 @@ async def test_a_recording_is_played_frame_by_frame(path: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("path", ALL, ids=name)
+@virtual_time
 async def test_the_derived_scenario_gives_the_conversation_back(path: Path, tmp_path: Path):
     recording = playable(path)
     file = tmp_path / "scenario.yaml"
     file.write_text(written(Recording.of(recording)), encoding="utf-8")
-    driven = await on_mock(recording, scenario=file, dialect=path.parent.name)
+    driven = await on_mock(recording, scenario=file, dialect=dialect_of(recording, path.parent.name))
     assert_same(recording, driven)
     live = Conversation(recording.name, tuple(Message("received", event) for event in driven.received))
     assert _answers(Recording.of(live)) == _answers(Recording.of(recording))

@@ -84,10 +84,10 @@ def test_positions_are_milliseconds_since_the_connection_opened():
     talk = talk_of("Yes.")
     talk.wait(5.0)
     talk.speak("Yes.")
-    talk.wait(0.06)
+    talk.wait(0.07)
     assert talk.of(STARTED) == []
-    (started, *_) = talk.wait(0.02)
-    assert started["audio_start_ms"] == 5070
+    (started, *_) = talk.wait(0.01)
+    assert started["audio_start_ms"] == 5080
     talk.send(COMMIT)
     stopped = talk.until(ENDED[0])
     assert stopped["audio_end_ms"] == round(talk.now * 1000) == 5180
