@@ -53,6 +53,7 @@ def scenario_from(recording: Conversation) -> dict[str, Any]:
         entries.append({"heard": says, "reply": reply})
     return {
         "name": recording.name,
+        "hearing": "script",  # the recording tells what the service heard
         "sequence": [{key: part for key, part in entry.items() if part or key == "reply"} for entry in entries],
     }
 

@@ -86,7 +86,9 @@ async def test_the_derived_scenario_gives_the_conversation_back(path: Path, tmp_
     recording = playable(path)
     file = tmp_path / "scenario.yaml"
     file.write_text(written(Recording.of(recording)), encoding="utf-8")
-    driven = await on_mock(recording, scenario=file, dialect=dialect_of(recording, path.parent.name))
+    # The recording tells what the service heard, whatever other audio stands for the user's here.
+    dialect = dialect_of(recording, path.parent.name)
+    driven = await on_mock(recording, scenario=file, dialect=dialect, hearing="script")
     assert_same(recording, driven)
     live = Conversation(recording.name, tuple(Message("received", event) for event in driven.received))
     assert _answers(Recording.of(live)) == _answers(Recording.of(recording))
