@@ -194,7 +194,7 @@ def test_sound_is_resampled_alike_however_it_comes(data: Path, tmp_path: Path):
         assert of["off"] < 0.002 and of["alias"] < 0.01
 
 
-@pytest.mark.parametrize("nth", [2, 5], ids=["early", "late"])
+@pytest.mark.parametrize("nth", [1, 3], ids=["early", "late"])
 @pytest.mark.parametrize("response", [1, 2])
 def test_a_connection_lost_in_an_answer_is_replaced_and_no_word_is_lost_or_said_twice(
     response: int, nth: int, data: Path, tmp_path: Path
