@@ -173,9 +173,9 @@ def test_call(realtime_mock):
             ask(realtime_mock, "hello", url)
 """
     with MockServer(dialect="openai", pacing="burst", voice="tone") as upstream:
-        run = suite(source, "--realtime-upstream", upstream.ws_url, "--realtime-budget", "0.001")
+        run = suite(source, "--realtime-upstream", upstream.ws_url, "--realtime-budget", "0.004")
         run.assert_outcomes(passed=1, errors=1)
-        run.stdout.fnmatch_lines(["realtape: the budget of 0.001 USD is spent; calls of this test were ended"])
+        run.stdout.fnmatch_lines(["realtape: the limit of 0.004 USD is reached; calls of this test were ended"])
 
 
 @pytest.mark.parametrize(
