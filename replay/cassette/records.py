@@ -128,6 +128,19 @@ def kind_of(content: Content) -> Kind:
             assert_never(content)
 
 
+def bytes_of(content: Content) -> int:
+    """Bytes of the message or body that a record holds; 0 for a record without one."""
+    match content:
+        case Text(data) | Binary(data):
+            return len(data)
+        case Request(body=body) | Response(body=body):
+            return len(body)
+        case Close() | Reset() | StrippedMessage() | Dropped():
+            return 0
+        case _:
+            assert_never(content)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One thing that crossed the wire.

@@ -30,6 +30,7 @@ from replay.cassette.records import (
     Response,
     StrippedAudio,
     StrippedMessage,
+    bytes_of,
     kind_of,
 )
 
@@ -426,13 +427,4 @@ def _minted(body: bytes) -> Iterator[str]:
 
 
 def _dropped(content: Content, reason: str) -> Dropped:
-    match content:
-        case Text(data) | Binary(data):
-            size = len(data)
-        case Request(body=body) | Response(body=body):
-            size = len(body)
-        case Close() | Reset() | StrippedMessage() | Dropped():
-            size = 0
-        case _:
-            assert_never(content)
-    return Dropped(kind_of(content), size, reason)
+    return Dropped(kind_of(content), bytes_of(content), reason)

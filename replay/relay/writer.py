@@ -11,11 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from typing_extensions import assert_never
-
 from replay.cassette.file import CannotRecord, Writer
-from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedMessage
+from replay.cassette.frames import Binary, Text
+from replay.cassette.records import Header, Record, bytes_of
 from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
 
@@ -53,7 +51,7 @@ class BackgroundWriter:
         if self.failure is not None:
             return
         self._put += 1
-        self._put_bytes += _weight(record.content)
+        self._put_bytes += bytes_of(record.content)
         waiting, waiting_bytes = self._put - self._taken, self._put_bytes - self._taken_bytes
         if waiting > QUEUE_RECORDS or waiting_bytes > QUEUE_BYTES:
             self._stop(f"{self._path}: writing does not keep up ({waiting_bytes >> 20} MiB wait); choose a faster disk")
@@ -106,16 +104,4 @@ class BackgroundWriter:
                         content = strip_audio(content, encoding)
                     writer.write(replace(record, content=content))
                     self._taken += 1
-                    self._taken_bytes += _weight(record.content)
-
-
-def _weight(content: Content) -> int:
-    match content:
-        case Text(data) | Binary(data):
-            return len(data)
-        case Request(body=body) | Response(body=body):
-            return len(body)
-        case Close() | Reset() | StrippedMessage() | Dropped():
-            return 0
-        case _:
-            assert_never(content)
+                    self._taken_bytes += bytes_of(record.content)
