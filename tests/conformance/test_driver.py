@@ -86,6 +86,7 @@ async def test_what_never_comes_is_told_and_the_client_goes_on(monkeypatch):
 def test_a_recording_becomes_a_scenario_by_rule():
     assert scenario_from(TALK) == {
         "name": "talk",
+        "hearing": "script",
         "sequence": [
             {
                 "heard": "Find a room, please.",
