@@ -6,6 +6,7 @@ The rest of the agent does not know which endpoint it uses.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,10 @@ class Config:
     model: str = DEFAULT_MODEL
     voice: str = DEFAULT_VOICE
     telephony: bool = False
+    language_hint: str | None = None
+    """The language that the service expects to hear, as a BCP-47 tag such as `en-GB`; None: the service finds out."""
+    collections: tuple[str, ...] = ()
+    """Identifiers of the account's collections that the service searches for the assistant."""
 
     @property
     def session_url(self) -> str:
@@ -77,10 +82,11 @@ def environment(folder: Path = Path()) -> dict[str, str]:
 
 
 def from_environment(environ: Mapping[str, str]) -> Config:
-    """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL and CLINIC_VOICE.
+    """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL, CLINIC_VOICE, CLINIC_LANGUAGE_HINT and
+    CLINIC_COLLECTIONS (identifiers separated by commas).
 
     XAI_HTTP_URL is the base of the HTTP API (`https://api.x.ai/v1`); by default it follows from XAI_REALTIME_URL.
-    Raises ConfigError for a missing key or an unusable URL.
+    Raises ConfigError for a missing key, an unusable URL and a language hint that is no BCP-47 tag.
     """
     url = environ.get("XAI_REALTIME_URL", "").strip() or LIVE_URL
     return Config(
@@ -89,6 +95,8 @@ def from_environment(environ: Mapping[str, str]) -> Config:
         key=_key(environ.get("XAI_API_KEY", "").strip()),
         model=environ.get("CLINIC_MODEL", "").strip() or DEFAULT_MODEL,
         voice=environ.get("CLINIC_VOICE", "").strip() or DEFAULT_VOICE,
+        language_hint=_language(environ.get("CLINIC_LANGUAGE_HINT", "").strip()),
+        collections=tuple(each.strip() for each in environ.get("CLINIC_COLLECTIONS", "").split(",") if each.strip()),
     )
 
 
@@ -101,6 +109,12 @@ def _key(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ConfigError("XAI_API_KEY has characters that no key has, such as a line break; copy it again")
     return text
+
+
+def _language(tag: str) -> str | None:
+    if tag and not (len(tag) <= 35 and re.fullmatch(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*", tag)):
+        raise ConfigError(f"CLINIC_LANGUAGE_HINT is {tag[:40]!r}; write a language tag like en or en-GB")
+    return tag or None
 
 
 def _http_url(url: str, chosen: str) -> str:

@@ -25,26 +25,34 @@ from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.turn import Turn
 from clinic_agent.clinic.clinic import NAME, Clinic
 from clinic_agent.clinic.safety import CallLock
-from clinic_agent.clinic.tools import Tools, clinic_tools
+from clinic_agent.clinic.tools import FIND_INFORMATION, Tools, clinic_tools
 from clinic_agent.config import Config
 
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
 
 
-def instructions(today: date) -> str:
+def instructions(clinic: Clinic) -> str:
     """The prompt. It contains today's date, which the model needs to understand "July sixth"."""
+    today, told = clinic.today, clinic.information
     return textwrap.dedent(f"""\
         You answer the telephone of {NAME}. Today is {today:%A}, {today.isoformat()}.
-        You book, move and cancel appointments, and nothing else. Speak in short sentences, one question at a time.
+        You book, move and cancel appointments and answer questions about the clinic, and nothing else.
+        Speak in short sentences, one question at a time.
+        {told.text("Services")}
+        {told.text("Opening hours")}
+        Look up prices, payment, address and preparation before you answer; never invent them.
         Look up free times with check_availability before you offer any; never invent one.
+        Before you book, move or cancel, be sure of every detail: read out what the caller did not say plainly, and wait
+        for a yes. A booking needs service, day, time and full name; a change needs the reference and the name.
         Book with book_appointment once the caller has chosen a time and given a full name, then read out the reference.
-        To move or cancel an appointment ask for its reference and the name, and do it only after the caller said yes.
+        What you hear may have small errors in times, names and services. Take the word that makes sense here, such as
+        "nine thirty" for "nine dirty", and read it back before you act on it.
+        If you could not understand the caller, ask for the words once more; do not say your last sentence again.
         If a tool answers with an error, say in plain words what is wrong and offer another way.
         Give no medical advice. If anything sounds like an emergency, such as chest pain, trouble breathing or heavy
         bleeding, book nothing: tell the caller to dial the emergency number and call transfer_to_human at once.
-        Call it too when the caller asks for a person.
-        If you did not understand, ask the caller to repeat it. If asked about other things, lead back to appointments.
-        When all is done, call end_call and say goodbye.
+        Call it too when the caller asks for a person, or speaks another language than English.
+        If asked about other things, lead back to appointments. When all is done, call end_call and say goodbye.
         """)
 
 
@@ -63,19 +71,30 @@ def clinic_assistant(clinic: Clinic, *, call_key: str | None = None, lock: CallL
     `lock` continues a call that was known before; by default, the call is a new one.
     """
     lock = CallLock(clinic.today) if lock is None else lock
-    return Assistant(instructions(clinic.today), replace(clinic_tools(clinic, call_key), guard=lock), lock.see)
+    return Assistant(instructions(clinic), replace(clinic_tools(clinic, call_key), guard=lock), lock.see)
 
 
 def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
-    """The body of `session.update`: manual turns, PCM16 24 kHz in both directions, transcription of the caller."""
+    """The body of `session.update`: manual turns, PCM16 24 kHz in both directions, transcription of the caller.
+
+    With collections in `config`, the service searches them itself, in place of the tool `find_information`.
+    """
+    prompt, tools = assistant.instructions, assistant.tools.schemas()
+    if config.collections:
+        prompt += "Look things up with file_search.\n"
+        tools = [tool for tool in tools if tool["name"] != FIND_INFORMATION]
+        tools.append({"type": "file_search", "vector_store_ids": list(config.collections)})
+    transcription = {"model": "grok-transcribe"}
+    if config.language_hint is not None:
+        transcription["language_hint"] = config.language_hint
     return {
-        "instructions": assistant.instructions,
+        "instructions": prompt,
         "voice": config.voice,
         "turn_detection": None,
         "resumption": {"enabled": True},  # has to be requested on each connection, the first one included
-        "tools": assistant.tools.schemas(),
+        "tools": tools,
         "audio": {
-            "input": {"format": _PCM, "transcription": {"model": "grok-transcribe"}},
+            "input": {"format": _PCM, "transcription": transcription},
             "output": {"format": _PCM},
         },
     }

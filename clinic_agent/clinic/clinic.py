@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from clinic_agent.call.tool import ToolRefused
+from clinic_agent.clinic.information import Information, information
 from clinic_agent.clinic.schedule import Booking, MemorySchedule, NotBooked, Schedule, SlotTaken
 
 NAME = "Maple Street Clinic"
@@ -52,6 +53,7 @@ class Clinic:
 
     today: date
     schedule: Schedule = field(default_factory=MemorySchedule)
+    information: Information = field(default_factory=information)
 
     def free(self, service: str, day: date) -> list[time]:
         """Free start times on a day, earliest first; empty if the clinic is closed or fully booked.

@@ -14,6 +14,8 @@ from clinic_agent.call.turn import END_CALL
 from clinic_agent.clinic.clinic import Clinic, ServiceName
 from clinic_agent.clinic.schedule import Booking
 
+FIND_INFORMATION = "find_information"
+
 Time = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="start time, 24-hour HH:MM")]
 Name = Annotated[
     str,
@@ -25,6 +27,19 @@ Reference = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=40),
     Field(description="reference of the appointment, such as DC-0706-0930"),
 ]
+
+
+Question = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    Field(description="what the caller wants to know, in English, such as: price of a dental cleaning"),
+]
+
+
+class FindInformation(Arguments):
+    """Search what the clinic tells about itself: prices, payment, address, parking, what to bring, how to prepare."""
+
+    question: Question
 
 
 class CheckAvailability(Arguments):
@@ -72,6 +87,11 @@ class EndCall(Arguments):
 def clinic_tools(clinic: Clinic, call_key: str | None = None) -> Tools:
     """The clinic's tools for one phone call. Without `call_key`, a random one is used."""
 
+    def find_information(request: FindInformation, _: str) -> Result:
+        found = clinic.information.search(request.question)
+        result: Result = {"found": [{"title": section.title, "text": section.text} for section in found]}
+        return result if found else {**result, "titles": clinic.information.titles}
+
     def check_availability(request: CheckAvailability, _: str) -> Result:
         slots = [f"{start:%H:%M}" for start in clinic.free(request.service, request.date)]
         found: Result = {"service": request.service, "date": request.date.isoformat(), "slots": slots}
@@ -105,6 +125,7 @@ def clinic_tools(clinic: Clinic, call_key: str | None = None) -> Tools:
         Tool("book_appointment", BookAppointment, book_appointment),
         Tool("reschedule_appointment", RescheduleAppointment, reschedule_appointment),
         Tool("cancel_appointment", CancelAppointment, cancel_appointment),
+        Tool(FIND_INFORMATION, FindInformation, find_information, reads=True),
         Tool("transfer_to_human", TransferToHuman, transfer_to_human),
         Tool(END_CALL, EndCall, end_call, reads=True),
     )

@@ -30,6 +30,21 @@ def test_model_voice_and_http_origin_are_taken_from_the_environment():
     assert (config.model, config.voice, config.http_url) == ("grok-voice-latest", "eve", "http://localhost:1")
 
 
+def test_the_language_of_the_callers_and_the_collections_are_taken_from_the_environment():
+    config = from_environment(
+        {**KEY, "CLINIC_LANGUAGE_HINT": " en-GB ", "CLINIC_COLLECTIONS": "collection_1, collection_2,"}
+    )
+    assert (config.language_hint, config.collections) == ("en-GB", ("collection_1", "collection_2"))
+    without = from_environment({**KEY, "CLINIC_LANGUAGE_HINT": "", "CLINIC_COLLECTIONS": " "})
+    assert (without.language_hint, without.collections) == (None, ())
+
+
+@pytest.mark.parametrize("tag", ["English, please", "e", "en_GB", "en-" + "x" * 40])
+def test_a_language_hint_that_is_no_tag_is_refused(tag):
+    with pytest.raises(ConfigError, match=r"CLINIC_LANGUAGE_HINT is .*; write a language tag like en or en-GB"):
+        from_environment({**KEY, "CLINIC_LANGUAGE_HINT": tag})
+
+
 def test_the_model_replaces_one_in_the_url_and_other_query_keys_stay():
     config = from_environment({**KEY, "XAI_REALTIME_URL": "ws://h/v1/realtime?model=x&reasoning.effort=none"})
     assert config.session_url == "ws://h/v1/realtime?reasoning.effort=none&model=grok-voice-think-fast-1.0"

@@ -13,6 +13,7 @@ const STATES = {
   failed: "Call failed",
 };
 const SAYS = {
+  find_information: "looked it up",
   check_availability: "looked up free times",
   book_appointment: "booked",
   reschedule_appointment: "moved",

@@ -43,7 +43,7 @@ async def run_command(config: Config, *arguments: str) -> Result:
 
 
 def test_the_prompt_names_the_day_and_the_way_out_in_an_emergency():
-    prompt = instructions(TODAY)
+    prompt = instructions(Clinic(TODAY))
     assert "Wednesday, 2026-07-01" in prompt
     assert "transfer_to_human" in prompt
 
@@ -69,6 +69,7 @@ async def test_the_session_is_manual_pcm_with_transcription_and_all_tools(servin
         "book_appointment",
         "reschedule_appointment",
         "cancel_appointment",
+        "find_information",
         "transfer_to_human",
         "end_call",
     ]
