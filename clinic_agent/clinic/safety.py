@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from clinic_agent.call.tool import Result
 from clinic_agent.call.turn import Event
 from clinic_agent.clinic import spoken
+from clinic_agent.clinic.emergency import emergency
 from clinic_agent.clinic.spoken import Naming
 from clinic_agent.clinic.tools import BookAppointment, CancelAppointment, RescheduleAppointment, TransferToHuman
 
@@ -173,7 +174,7 @@ class CallLock:
             self._changed.wait_for(lambda: not self._waiting, TRANSCRIPT_S)
 
     def _lock_for(self, text: str) -> None:
-        self.emergency = self.emergency or spoken.emergency(text[:MAX_CHARS])
+        self.emergency = self.emergency or emergency(text[:MAX_CHARS])
 
     def _confirmed(self, arguments: BookAppointment | RescheduleAppointment | CancelAppointment) -> bool:
         exchanges = self._exchanges()

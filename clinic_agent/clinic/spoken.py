@@ -98,18 +98,6 @@ _CANCEL = re.compile(
     r"cancel|call (?:it|that|the appointment) off|(?:don.?t|do not|no longer) need|can.?t (?:come|make)"
     r"|give (?:it|up)|scrap|drop (?:it|that|the appointment)"
 )
-_EMERGENCY = re.compile(
-    r"chest (?:is |feels )?(?:pain|hurt|ach|tight|pressure)"
-    r"|(?:pain|tight\w*|pressure|hurts) (?:in|on|across) (?:\w+ )?chest|heart attack"
-    r"|(?:can.?t|cannot|can not|couldn.?t|unable to|trouble|difficult\w*|hard to|struggl\w+ to|hardly|barely)"
-    r"(?: \w+){0,2} breath|(?:short|shortness|out) of breath|(?:not|stopped|isn.?t) breathing|\bchoking"
-    r"|(?:heav\w+|severe\w*|bad\w*|won.?t stop|can.?t stop|keeps?) (?:the )?bleeding"
-    r"|bleed\w* (?:\w+ )?(?:a lot|heav\w+|bad\w*|everywhere|profuse\w*|won.?t stop|doesn.?t stop|not stopping)"
-    r"|lo(?:st|sing) (?:a lot|lots|so much) (?:of )?blood|unconscious|passed out|faint(?:ed|ing)|collapsed|\bstroke\b"
-    r"|seizure|face (?:is )?droop|overdos|suicid|kill myself|poison(?:ed|ing)|anaphyla|throat (?:is )?(?:swell|clos)"
-    r"|\bambulance|\b911\b|medical emergency|an emergency"
-)
-_DENIED = re.compile(r"\b(?:no|not|without|never had|don.?t have|do not have|isn.?t|not an?)(?: \w+){0,2}\s*$")
 
 
 def folded(text: str) -> str:
@@ -247,12 +235,3 @@ def picks(text: str) -> bool:
 def asks_to_cancel(text: str) -> bool:
     """Whether the text speaks of cancelling."""
     return bool(_CANCEL.search(folded(text)))
-
-
-def emergency(text: str) -> str | None:
-    """The words that sound like a medical emergency; None: there are none, or they are denied ("no chest pain")."""
-    plain = folded(text)
-    for match in _EMERGENCY.finditer(plain):
-        if not _DENIED.search(plain[: match.start()]):
-            return match[0]
-    return None

@@ -51,6 +51,21 @@ async def test_a_model_that_ignores_its_prompt_writes_nothing_in_an_emergency(ph
 
 
 @DISOBEDIENT
+@pytest.mark.parametrize(
+    "words",
+    ["No puedo respirar.", "Ich habe Schmerzen in der Brust.", "Mon mari ne respire plus."],
+    ids=["Spanish", "German", "French"],
+)
+async def test_a_model_that_ignores_its_prompt_writes_nothing_in_an_emergency_of_another_language(
+    phone: Phone, words: str
+):
+    report = await phone.call(words, "A dental cleaning on July sixth at nine thirty, Maria Lopez. Yes, anyway.")
+    assert tools(report) == ["book_appointment"]
+    assert "sounds like an emergency" in report.turns[1].tools[0].result["error"]
+    assert phone.booked == []
+
+
+@DISOBEDIENT
 async def test_a_model_that_ignores_its_prompt_writes_nothing_that_was_not_confirmed(phone: Phone):
     report = await phone.call("A cleaning, please.", "Well?", "Yes, please.")
     first, _, third = report.turns

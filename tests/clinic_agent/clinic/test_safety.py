@@ -11,7 +11,6 @@ import pytest
 from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.spoken import (
     agrees,
-    emergency,
     names_date,
     names_person,
     names_reference,
@@ -306,18 +305,3 @@ def test_consent(text: str):
 @pytest.mark.parametrize("text", ["", "No.", "Not yet.", "Is it free?", "Please don't book it.", "Never mind."])
 def test_no_consent(text: str):
     assert not agrees(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("I can't breathe", "can't breath"),
-        ("I can’t breathe", "can't breath"),
-        ("He is bleeding heavily", "bleeding heav"),
-        ("pain in my chest", "pain in my chest"),
-        ("I have no chest pain, just a toothache", None),
-        ("A cleaning, please", None),
-    ],
-)
-def test_an_emergency_is_recognised_by_its_words(text: str, words: str | None):
-    assert (emergency(text) or "")[: len(words or "")] == (words or "")
