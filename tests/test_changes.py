@@ -118,19 +118,19 @@ def test_a_wire_field(copy: Copy):
         assert copy.pytest(SPOKEN) is None
 
 
-NAME = Edit("mockserver/dialects/names.py", '"xai@2026-09", "openai', '"xai@2026-09", "xai@2026-10", "openai')
+NAME = Edit("mockserver/dialects/names.py", '    "openai@2026-08",\n', '    "xai@2026-12",\n    "openai@2026-08",\n')
 ITS_SERVICE = Edit(
     "mockserver/dialects/registry.py",
-    'case "xai@2026-09":',
-    'case "xai@2026-09" | "xai@2026-10":',
+    'case "xai@2026-10":',
+    'case "xai@2026-10" | "xai@2026-12":',
 )
-HANDSHAKE = f"{TALK}\nassert 'session.created' in asyncio.run(events('response.done', dialect='xai@2026-10'))"
+HANDSHAKE = f"{TALK}\nassert 'session.created' in asyncio.run(events('response.done', dialect='xai@2026-12'))"
 
 
 def test_a_dated_service(copy: Copy):
     with copy.changed(NAME):
-        assert "xai@2026-10" in (copy.mypy() or "")
-        assert "xai@2026-10" in (copy.run("-c", "import mockserver.dialects.registry") or "")
+        assert "xai@2026-12" in (copy.mypy() or "")
+        assert "xai@2026-12" in (copy.run("-c", "import mockserver.dialects.registry") or "")
     with copy.changed(NAME, ITS_SERVICE):
         assert copy.mypy() is None
         assert copy.run("-c", HANDSHAKE) is None
@@ -213,19 +213,19 @@ STEP = [
     ),
     Edit(
         "mockserver/responders/base.py",
-        "Step = Say | Call | Hosted | Pause | Fail",
-        "Step = Say | Call | Hosted | Pause | Wait | Fail",
+        "Step = Say | Call | Hosted | Pause | Fail | Chat",
+        "Step = Say | Call | Hosted | Pause | Wait | Fail | Chat",
     ),
 ]
 ITS_CASES = [
     Edit(
         "mockserver/responders/compiler.py",
-        "NotTranscribed, Pause, Say, Step\n",
-        "NotTranscribed, Pause, Say, Step, Wait\n",
+        "Hosted, Pause, Say, Step\n",
+        "Hosted, Pause, Say, Step, Wait\n",
     ),
-    Edit("mockserver/responders/compiler.py", "case Pause() | Fail():", "case Pause() | Wait() | Fail():"),
+    Edit("mockserver/responders/compiler.py", "case Pause() | Fail()", "case Pause() | Wait() | Fail()"),
     Edit("mockserver/session/response.py", "Say, Step, Turn\n", "Say, Step, Turn, Wait\n"),
-    Edit("mockserver/session/response.py", "case Say() | Pause() | Fail():", "case Say() | Pause() | Wait() | Fail():"),
+    Edit("mockserver/session/response.py", "case Say() | Pause() | Fail()", "case Say() | Pause() | Wait() | Fail()"),
     Edit(
         "mockserver/session/response.py",
         "                case Call():\n                    self._call(step, at)\n",

@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from mockserver.dialects.names import ALIASES, dialect_name
+from mockserver.dialects.names import ALIASES
 from mockserver.dialects.provenance import EVIDENCE
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.schema import complaint, mismatch
 from replay.cassette.frames import Binary, Close, Text
+from tests.conformance.play import dialect_of
 from tests.conformance.recordings import read, recordings
 
 SHAPE = {"type": "t", "id": str, "count?": int, "rest": [({"type": "a", "n": int}, {"type": "b"}, None)]}
@@ -55,8 +56,7 @@ def test_every_event_of_a_dialect_has_a_shape(dialect: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [path for name in ALIASES for path in recordings(name)], ids=lambda path: path.stem)
 def test_what_the_live_services_sent_fits(path: Any):
-    events = read(path).received()
-    problems = [
-        complaint(Text(orjson.dumps(event)), SERVICES[dialect_name(path.parent.name)].schema) for event in events
-    ]
+    recording = read(path)
+    schema = SERVICES[dialect_of(recording, path.parent.name)].schema
+    problems = [complaint(Text(orjson.dumps(event)), schema) for event in recording.received()]
     assert [problem for problem in problems if problem is not None] == []
