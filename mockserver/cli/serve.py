@@ -20,15 +20,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mockserver.audio.names import DETECTORS, SYNTHESIZERS
+from mockserver.cli.console import (
+    Console,
+    ConsoleHandler,
+    Lines,
+    LogFormat,
+    Start,
+    coloured,
+    has_colours,
+    plain,
+)
 from mockserver.cli.sections import SectionedCommand, SectionedOption
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
-from mockserver.server.clock import rate_named
+from mockserver.server.clock import rate_named, wall_clock
 from mockserver.server.listening import listen
 from mockserver.server.options import Options
 from replay.cli.usage import LOOPBACK, Unusable
 from replay.findings import counted, setting
 from replay.stopping import stop_signal
+from replay.version import tool_version
 
 if TYPE_CHECKING:
     from mockserver.server.app import Server
@@ -180,6 +191,14 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     help="Bearer token required for /_mock/.  [default: none, loopback only]",
 )
 @_serving("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
+@_serving("--quiet", is_flag=True, help="On stderr, say nothing but errors of the mock and what ends it.")
+@_serving(
+    "--log-format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="What stderr gets: lines to read, or one JSON object a line.",
+)
 def serve(
     host: str,
     port: int,
@@ -192,9 +211,15 @@ def serve(
     faults: Path | None,
     accounts: Path | None,
     as_json: bool,
+    quiet: bool,
+    log_format: LogFormat,
     **settings: Any,
 ) -> None:
     """Serve a mock of a realtime voice API until interrupted. One line on stdout tells when it is ready.
+
+    On stderr it tells what goes on: each call and turn, each client mistake with its fix, each error sent, each refused
+    request with its likely cause, and at the end what of the scenario no client used. Colours are for terminals, and
+    off with NO_COLOR.
 
     SIGINT and SIGTERM close open sessions (1001) within two seconds and end with exit code 0; a second signal ends the
     process at once.
@@ -209,10 +234,6 @@ def serve(
       realtape serve --scenario booking.yaml --pacing burst
       realtape serve --cassette call.tape --verbatim
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("realtape.findings").setLevel(logging.INFO)
-    if host not in LOOPBACK:
-        click.echo(f"warning: listening on {host}: others on the network can use this mock", err=True)
     _check_usage(cassette, verbatim, speed, allow, scenario)
     options = _options(dialect, settings)
     assemble = partial(
@@ -231,12 +252,19 @@ def serve(
         options.voice != "auto" or options.vad != "energy" or options.transcriber not in ("auto", "off")
     )
     early = assemble() if may_be_refused else None  # before it says that it is ready
+    content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
+    talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
     loop = _new_loop()
     try:
-        server = loop.run_until_complete(_serve(lambda: early or assemble(), host, port, as_json))
+        if host not in LOOPBACK:
+            talk.note("warning", f"listening on {host}: others on the network can use this mock")
+        server = loop.run_until_complete(_serve(lambda: early or assemble(), host, port, as_json, talk))
+        problems = _report(server, talk, check=options.check)
     finally:
+        talk.close()
         loop.close()
-    _report(server, check=options.check)
+    if problems:
+        raise click.exceptions.Exit(1)
 
 
 def _check_usage(
@@ -290,7 +318,48 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: bool) -> Server:
+class _Talk:
+    """What the command says on stderr. `what`: dialect and content, for the banner."""
+
+    def __init__(self, quiet: bool, form: LogFormat, what: str) -> None:
+        stream = sys.stderr
+        paint = coloured if form == "text" and has_colours(stream, dict(os.environ)) else plain
+        self._console = Console(Lines(paint, form), stream)
+        self._quiet = quiet
+        self._banner = form == "json" or stream.isatty()
+        self._dialect, _, self._content = what.partition(" · ")
+        self._now: Callable[[], float] = wall_clock
+        self._handler = ConsoleHandler(self._console, wall_clock)
+        self._handler.setLevel(logging.ERROR if quiet else logging.WARNING)
+        logging.getLogger().addHandler(self._handler)
+
+    def begin(self, host: str, port: int) -> None:
+        """The server listens."""
+        if self._banner and not self._quiet:
+            origin = f"http://{_authority(host, port)}"
+            ws = f"ws://{_authority(host, port)}/v1/realtime"
+            start = Start(tool_version(), self._dialect, self._content, ws, f"{origin}/v1", f"{origin}/_mock/")
+            self._console.put(self._console.lines.started(start, self._now()))
+
+    def follow(self, server: Server) -> None:
+        """Tell what happens at this server, by its clock."""
+        if not self._quiet:
+            service, console = server.service, self._console
+            self._now = now = service.clock.unix
+            service.tell = lambda notice: console.put(console.lines.of(notice, now()))
+
+    def note(self, level: str, text: str) -> None:
+        """A line of the server about itself."""
+        if level == "error" or not self._quiet:
+            self._console.put(self._console.lines.note(level, text, self._now()))
+
+    def close(self) -> None:
+        """Write what is left."""
+        logging.getLogger().removeHandler(self._handler)
+        self._console.close()
+
+
+async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: bool, talk: _Talk) -> Server:
     try:
         sockets = listen(host, port)
     except OSError as problem:
@@ -299,8 +368,10 @@ async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: 
     with stop_signal() as stop:
         click.echo(_ready(host, sockets[0].getsockname()[1], as_json))
         sys.stdout.flush()
+        talk.begin(host, sockets[0].getsockname()[1])
         server = assemble()
         await server.serve(sockets)
+        talk.follow(server)
         if (missing := server.service.factory.deaf) is not None:
             _LOG.warning("%s", missing)
         warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
@@ -315,25 +386,30 @@ async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: 
     return server
 
 
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _ready(host: str, port: int, as_json: bool) -> str:
-    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    authority = _authority(host, port)
     ws = f"ws://{authority}/v1/realtime"
     if as_json:
         return json.dumps({"ws": ws, "http": f"http://{authority}/v1", "pid": os.getpid()})
     return f"ready {ws}"
 
 
-def _report(server: Server, check: bool) -> None:
-    """What is to be said at the end, on stderr; exit code 1 if a promise was broken."""
+def _report(server: Server, talk: _Talk, check: bool) -> bool:
+    """What is to be said at the end; whether a promise was broken."""
     service = server.service
-    for unused in service.faults.unused():
-        click.echo(unused, err=True)
+    verbatim = service.factory.verbatim
+    problems = [] if verbatim is None else verbatim.report()
+    for unused in service.unused() if verbatim is None else service.faults.unused():
+        talk.note("unused", unused)
     if service.watcher.findings:
-        click.echo(f"findings: {counted(service.watcher.findings)}", err=True)
-    problems = [] if service.factory.verbatim is None else service.factory.verbatim.report()
+        talk.note("findings", counted(service.watcher.findings))
     if check and service.errors:
         bugs = "1 bug of the mock" if len(service.errors) == 1 else f"{len(service.errors)} bugs of the mock, the first"
         problems.append(f"{bugs}: {service.errors[0]}")
-    if problems:
-        click.echo("\n".join(problems), err=True)
-        raise click.exceptions.Exit(1)
+    for problem in problems:
+        talk.note("error", problem)
+    return bool(problems)

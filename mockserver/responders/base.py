@@ -160,8 +160,20 @@ def words(heard: HeardText | None) -> str | None:
     return heard if heard is None or isinstance(heard, str) else heard.says
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What gave a response. `place`: in words, such as `booking.yaml:3: turns[0]`; empty if there is no more to say.
+    `unmatched`: why no rule of the scenario answers; empty if one does."""
+
+    place: str = ""
+    unmatched: str = ""
+
+
 class Responder(Protocol):
     """Responds on one connection, and may keep state."""
+
+    source: Source
+    """What gave the last response."""
 
     def hear(self, turn_number: int) -> HeardText | None:
         """The transcript of the spoken turn of that number (from 0); None if the responder does not know it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mockserver.responders.base import Say, Step, Turn
+from mockserver.responders.base import Say, Source, Step, Turn
 
 MOST_CHARACTERS = 2_000
 """Characters that are repeated, about two minutes of speech."""
@@ -12,6 +12,8 @@ MOST_CHARACTERS = 2_000
 
 class EchoResponder:
     """Repeats the user's words, or the tool's result."""
+
+    source = Source("echo")
 
     def hear(self, turn_number: int) -> str | None:
         return None

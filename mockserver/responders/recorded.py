@@ -11,7 +11,7 @@ import numpy as np
 
 from mockserver.audio.codecs import audio_format, decoder_for, resample
 from mockserver.protocol.pacing import RATE
-from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Step, Turn
+from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Source, Step, Turn
 from replay.cassette.content import Called, Failed, Paused, Piece, RecordedConversation, Spoken
 from replay.cassette.content import ResponseStep as Recorded
 
@@ -25,6 +25,7 @@ class RecordedResponder:
     def __init__(self, chapter: RecordedConversation) -> None:
         self.given = 0
         """Responses given so far, over all connections of the conversation."""
+        self.source = Source()
         self._chapter = chapter
 
     @property
@@ -45,6 +46,7 @@ class RecordedResponder:
     def reply(self, turn: Turn) -> Iterable[Step]:
         """The next recorded response; its audio is decoded step by step."""
         number, self.given = self.given, self.given + 1
+        self.source = Source(f"recorded response {number + 1} of {len(self._chapter.exchanges)}")
         if number >= len(self._chapter.exchanges):
             return [Say(NO_FURTHER_RESPONSE)]
         return _steps(self._chapter.exchanges[number].steps)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from mockserver.responders.base import Call, Chat, Fail, HeardText, Hosted, Say, Step, Turn
+from mockserver.responders.base import Call, Chat, Fail, HeardText, Hosted, Say, Source, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
 from mockserver.responders.conditions import Scene
 from mockserver.responders.templates import TemplateError, filled
@@ -63,6 +63,7 @@ class ScenarioResponder:
         self.uses = [0] * len(script.rules)
         """How often each rule has answered in this connection, in file order."""
         self.tally = tally or ScenarioUsage(script)
+        self.source = Source()
         self._script = script
         self._results: dict[str, object] = {}
         self._calls: dict[str, object] = {}
@@ -84,11 +85,14 @@ class ScenarioResponder:
         self._memory |= scene.said(self._script.captures)
         chosen = self._chosen(scene)
         if chosen is None and self._chats:
+            self.source = Source("the language model")
             return [Chat()]
         if chosen is None:
+            self.source = Source("no rule", self._why_unmatched(turn))
             if len(self.tally.unmatched) < MAX_UNMATCHED:
-                self.tally.unmatched.append(f"response {turn.number + 1}: {self._why_unmatched(turn)}")
+                self.tally.unmatched.append(f"response {turn.number + 1}: {self.source.unmatched}")
             return [Say(UNMATCHED)]
+        self.source = Source(chosen.place)
         self.uses[chosen.index] += 1
         self.tally.uses[chosen.index] += 1
         return self._play(chosen, self._variables(chosen, scene))

@@ -19,13 +19,14 @@ from mockserver.dialects.names import AUTO, DIALECT_NAMES, dialect_for
 from mockserver.dialects.registry import SERVICES
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
-from mockserver.server import control
+from mockserver.server import causes, control
 from mockserver.server.accounts import Team
 from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
 from mockserver.server.idle_connections import IdleConnections
 from mockserver.server.journal import SessionLog
 from mockserver.server.listening import BACKLOG, listen
+from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused, TlsRefused
 from mockserver.server.options import Options
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
@@ -93,7 +94,9 @@ class Server:
         )
         await self._runner.setup()
         assert self._runner.server is not None
-        self._idle = IdleConnections(self._runner.server)
+        self._idle = IdleConnections(
+            self._runner.server, lambda: self.service.told(TlsRefused(f"127.0.0.1:{self.port}/v1/realtime"))
+        )
         loop = asyncio.get_running_loop()
         self._listeners = [await loop.create_server(self._idle, sock=each, backlog=BACKLOG) for each in sockets]
         self.port = sockets[0].getsockname()[1]
@@ -145,6 +148,7 @@ class Server:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
+            self._told_route(request, NOT_HTTP.status)
             return _refused(NOT_HTTP, self._handshake(request))
         name = self._dialect(request)
         if self.service.faults and (answer := await self._apply_faults(request, name)) is not None:
@@ -153,10 +157,10 @@ class Server:
         authorization, beta = _authorization(request, name), headers.get("OpenAI-Beta")
         asked = SERVICES[name].handshake.read(authorization, _offered(request), query, beta)
         if isinstance(asked, Refusal):
-            return await self._refuse(request, name, asked)
+            return await self._refuse(request, name, asked, credential=authorization is not None)
         team = self.service.admit(name, asked, query)
         if isinstance(team, Refusal):
-            return await self._refuse(request, name, team)
+            return await self._refuse(request, name, team, credential=asked.credential is not None)
         try:
             verbatim = self.service.factory.verbatim
             if verbatim is not None and (recorded := verbatim.refusal()) is not None:
@@ -171,7 +175,7 @@ class Server:
             match fault:
                 case Status():
                     refusal = SERVICES[name].handshake.outage(fault.status, fault.retry_after)
-                    return await self._refuse(request, name, refusal)
+                    return await self._refuse(request, name, refusal, fault=True)
                 case Slow():
                     if not await self._wait(fault.seconds):
                         return _reset(request)
@@ -196,8 +200,13 @@ class Server:
             self._held_handshakes.discard(held)
             alarm.cancel()
 
-    async def _refuse(self, request: web.Request, name: str, refusal: Refusal) -> web.StreamResponse:
+    async def _refuse(
+        self, request: web.Request, name: str, refusal: Refusal, *, credential: bool = True, fault: bool = False
+    ) -> web.StreamResponse:
         """Refuse a handshake: over HTTP, or on a socket that is opened to send the refusal."""
+        keys = bool(self.service.options.api_keys or self.service.options.accounts)
+        cause = causes.of_handshake(refusal.status, credential=credential, keys=keys, fault=fault)
+        self.service.told(HandshakeRefused(refusal.status, refusal.error, cause))
         if refusal.close_code is None:
             return _refused(refusal, SERVICES[name].handshake)
         _log_advice(refusal)
@@ -221,6 +230,10 @@ class Server:
             return ws
         service = self.service
         log, target = service.begin(served)
+        if served.session is not None or service.factory.verbatim is not None:
+            query, client = request.query, request.headers.get(hdrs.USER_AGENT, "")
+            model, resumes = served.ledger.model, query.get("conversation_id", "")
+            service.narrate(log, served, CallOpened(log.id, served.dialect.name, model, client, resumes))
         if not service.watcher.levels.silent:
             asked = handshake_read(request.query.items(), request.headers.items())
             log.watch = service.watcher.open(log.id, served.dialect.name, asked, now=service.clock.now())
@@ -266,13 +279,14 @@ class Server:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Give aiohttp's own refusals the form of the service's; keep what fails inside the mock."""
-        self._idle.has_asked(request.protocol)
+        self._idle.has_asked(request.transport)
         try:
             return await handler(request)
         except web.HTTPException as problem:
             handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and request.path.startswith(("/v1/", f"{AZURE_ROOT}/")):
                 refusal = handshake.not_found(request.method, request.rel_url.raw_path)
+            self._told_route(request, refusal.status)
             response = _refused(refusal, handshake)
             if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = allowed
@@ -282,6 +296,10 @@ class Server:
             self.service.errors.append(error)
             refusal = Refusal(500, "Internal error", "The mock failed; see its log.")
             return _refused(refusal, self._handshake(request))
+
+    def _told_route(self, request: web.Request, status: int) -> None:
+        path, authority = request.rel_url.raw_path, f"127.0.0.1:{self.port}"
+        self.service.told(RouteRefused(request.method, path, status, causes.of_route(request.method, path, authority)))
 
     def _dialect(self, request: web.Request) -> str:
         """The dialect that answers a request."""

@@ -17,6 +17,11 @@ _SETTLE_TURNS = 16
 MAX_ADVANCE_S = 30 * 24 * 3600.0
 
 
+def wall_clock() -> float:
+    """The Unix second of this computer, for lines of a log before a server's own clock runs."""
+    return time.time()
+
+
 class WakeUp(Protocol):
     """A scheduled callback."""
 

@@ -296,7 +296,7 @@ class Connection:
     def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
         at: list[float] = []
         parts: list[bytes] = []
-        watch = self._log.watch
+        watch, narration = self._log.watch, self._log.narration
         for each in outgoing:
             frame = each.frame
             if isinstance(frame, Text):
@@ -314,6 +314,8 @@ class Connection:
             at.append(each.at)
             if watch is not None:
                 watch.received(each.at, frame)
+            if narration is not None:
+                narration.received(each.at, frame)
         self._send(at, parts)
 
     def _finish(self, at: float, how: Close | Reset | Torn | Mute) -> None:

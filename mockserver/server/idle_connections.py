@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import cast
 
 from aiohttp.web_protocol import RequestHandler
 
@@ -16,37 +17,58 @@ MOST_IDLE = 1_000
 """Idle connections at the same time. One more, and the oldest is dropped."""
 FIRST_REQUEST_S = 10.0
 """How long a connection may take to send its first request."""
+_TLS = b"\x16"
+"""The first byte of a TLS handshake (RFC 8446 section 5.1)."""
 _LOG = logging.getLogger(__name__)
 
 
 class IdleConnections:
-    """Makes the protocol of each new connection, for `loop.create_server`, and drops it if no request comes in time."""
+    """Makes the protocol of each new connection, for `loop.create_server`, and drops it if no request comes in time.
+    `tls` is called for each client that speaks TLS here: the port is plain."""
 
-    def __init__(self, protocol: Callable[[], RequestHandler]) -> None:
+    def __init__(self, protocol: Callable[[], RequestHandler], tls: Callable[[], None] = lambda: None) -> None:
         self._protocol = protocol
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._idle: OrderedDict[RequestHandler, float] = OrderedDict()
+        self._idle: OrderedDict[asyncio.Transport, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._overflowed = 0
 
-    def __call__(self) -> RequestHandler:
-        handler = self._protocol()
-        self._idle[handler] = self._loop.time() + FIRST_REQUEST_S
-        if len(self._idle) > MOST_IDLE:
-            self._overflowed += _dropped(self._idle.popitem(last=False)[0])
-        if self._timer is None:
-            self._set_timer()
-        return handler
+    def __call__(self) -> asyncio.Protocol:
+        return _FirstBytes(self)
 
     def __len__(self) -> int:
         return len(self._idle)
 
-    def has_asked(self, handler: object) -> None:
+    def connected(self, transport: asyncio.Transport) -> None:
+        """A connection is open. Only for its protocol."""
+        self._idle[transport] = self._loop.time() + FIRST_REQUEST_S
+        if len(self._idle) > MOST_IDLE:
+            self._overflowed += _dropped(self._idle.popitem(last=False)[0])
+        if self._timer is None:
+            self._set_timer()
+
+    def began(self, transport: asyncio.Transport, data: bytes) -> None:
+        """The first bytes of a connection came. Only for its protocol."""
+        if data[:1] == _TLS:
+            self._tls()
+            transport.close()
+            return
+        handler = self._protocol()
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        handler.data_received(data)
+
+    def has_asked(self, transport: asyncio.Transport | None) -> None:
         """A connection has sent a request: it is no longer idle."""
-        self._idle.pop(handler, None)  # type: ignore[call-overload]
+        if transport is not None:
+            self._idle.pop(transport, None)
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching, and drop the connections that have sent nothing."""
+        for transport in self._idle:
+            if isinstance(transport.get_protocol(), _FirstBytes):
+                transport.close()
         self._idle.clear()
         if self._timer is not None:
             self._timer.cancel()
@@ -69,11 +91,27 @@ class IdleConnections:
         self._set_timer()
 
 
-def _dropped(handler: RequestHandler) -> int:
+class _FirstBytes(asyncio.Protocol):
+    """A connection until its first bytes, which show whether it speaks HTTP."""
+
+    def __init__(self, connections: IdleConnections) -> None:
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.connected(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._connections.began(self._transport, data)
+
+
+def _dropped(transport: asyncio.Transport) -> int:
     """Drop a connection. How many that were: 0 if it was closed already."""
-    if handler.transport is None or handler.transport.is_closing():
+    if transport.is_closing():
         return 0
-    handler.transport.abort()
+    transport.abort()
     return 1
 
 

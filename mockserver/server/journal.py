@@ -17,6 +17,7 @@ import orjson
 
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import FaultNote
+from mockserver.server.narration import Narration
 from mockserver.server.session_recorder import SessionRecording
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
@@ -143,6 +144,8 @@ class SessionLog:
         self.close_code: int | None = None
         """1005 if the client sent no code, 1006 if the connection was lost without a close frame."""
         self.close_reason = ""
+        self.by_client = False
+        """The client closed the connection, or lost it."""
         self.messages_in = self.messages_out = 0
         """Text and binary messages so far, including those that the journal has dropped."""
         self.dropped = 0
@@ -151,6 +154,8 @@ class SessionLog:
         """Looks for the client's mistakes; None if all findings are off."""
         self.recording: SessionRecording | None = None
         """The cassette that the session is written to; None if it is not recorded."""
+        self.narration: Narration | None = None
+        """Tells what goes on in the session; None if nobody listens."""
         self.heard: Sequence[HeardTurn] = ()
         """What the last spoken turns were taken to say, and what decided that."""
         self._journal = journal
@@ -185,6 +190,8 @@ class SessionLog:
             self.messages_in += 1
             if self.watch is not None:
                 self.watch.sent(at, data)
+            if self.narration is not None:
+                self.narration.sent(data)
             if len(data) > (most := self._journal.max_bytes // 8):
                 data = _beginning(data, most)
         self._keep(JournalEntry(at, "in", data))
@@ -210,6 +217,7 @@ class SessionLog:
 
     def hung_up(self) -> None:
         """The client closes first."""
+        self.by_client = True
         if self.watch is not None:
             self.watch.hung_up()
 
@@ -218,6 +226,8 @@ class SessionLog:
         self.closed_s, self.close_code, self.close_reason = at, code, reason
         if self.watch is not None:
             self.watch.closed(at)
+        if self.narration is not None:
+            self.narration.closed(at, code, reason, self.by_client or (code, reason) == (1006, "connection lost"))
         if self.recording is not None:
             self.recording.ended(at, code, reason)
 

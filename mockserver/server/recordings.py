@@ -17,7 +17,7 @@ from mockserver.dialects.base import Dialect
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
-from mockserver.responders.base import HeardText, Responder, Step, Turn
+from mockserver.responders.base import HeardText, Responder, Source, Step, Turn
 from mockserver.responders.recorded import RecordedResponder
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
@@ -103,6 +103,7 @@ class NearestRecording:
         """What the client has sent so far; see `with_client_messages`."""
         self._choices = choices
         self._chosen: RecordedResponder | None = None
+        self.source = Source()
 
     def hear(self, turn_number: int) -> HeardText | None:
         """The transcript in the nearest recording."""
@@ -115,7 +116,9 @@ class NearestRecording:
             chosen, *rivals = self._nearest()
             _warn_of_rivals(chosen.name, [rival.name for rival in rivals])
             self._chosen = chosen.responder
-        return self._chosen.reply(turn)
+        steps = self._chosen.reply(turn)
+        self.source = self._chosen.source
+        return steps
 
     def _nearest(self) -> list[RecordingChoice]:
         return [self._choices[at] for at in nearest([choice.begins for choice in self._choices], self.live)]

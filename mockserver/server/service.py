@@ -19,9 +19,12 @@ from mockserver.faults.fault_set import FaultSet
 from mockserver.faults.kinds import Fault
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.peer import Peer
+from mockserver.responders.base import Source
 from mockserver.server.accounts import Accounts, Team
 from mockserver.server.clock import Clock
 from mockserver.server.journal import Journal, SessionLog
+from mockserver.server.narration import Narration
+from mockserver.server.notices import CallOpened, MistakeFound, Notice
 from mockserver.server.options import Options
 from mockserver.server.requests import RequestRunner
 from mockserver.server.session_factory import Served, SessionFactory
@@ -75,7 +78,7 @@ class MockService:
             keys=options.api_keys, blocked=options.blocked_keys, file=options.accounts, seed=options.seed
         )
         self.journal = Journal(options.journal_bytes, log_type=log_type)
-        self.watcher = Watcher(Levels(options.findings, options.write_tools), _log_finding)
+        self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
         self.recorder = None if options.record is None else SessionRecorder(options.record, options.api_keys)
         self.errors: list[Exception] = []
@@ -86,7 +89,22 @@ class MockService:
         self.clock: Clock
         self.requests: RequestRunner
         """Does what sessions ask for."""
+        self.tell: Callable[[Notice], None] | None = None
+        """Who is told what goes on; see notices.py."""
         self._connections = 0
+
+    def told(self, notice: Notice) -> None:
+        """Tell whoever listens."""
+        if self.tell is not None:
+            self.tell(notice)
+
+    def narrate(self, log: SessionLog, served: Served, opened: CallOpened) -> None:
+        """Follow a connection that was accepted, if somebody listens."""
+        if self.tell is not None:
+            session = served.session
+            heard = () if session is None else session.heard
+            source = Source if session is None else lambda: session.memory.responder.source
+            log.narration = Narration(opened, self.tell, served.ledger, heard, source)
 
     def start(self) -> None:
         """Start the clock."""
@@ -240,7 +258,7 @@ class MockService:
             self.factory.verbatim.rewind()
         self.errors.clear()
 
-
-def _log_finding(finding: Finding, rule: Rule) -> None:
-    severity = logging.INFO if rule.advice else _SEVERITY[finding.level]
-    _FINDINGS.log(severity, "%s: %s", f"session {finding.session}" if finding.session else "no session", finding)
+    def _found(self, finding: Finding, rule: Rule) -> None:
+        severity = logging.INFO if rule.advice else _SEVERITY[finding.level]
+        _FINDINGS.log(severity, "%s: %s", f"session {finding.session}" if finding.session else "no session", finding)
+        self.told(MistakeFound(finding, rule.advice))

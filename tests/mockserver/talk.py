@@ -19,7 +19,7 @@ from mockserver.dialects.base import Opening
 from mockserver.dialects.names import dialect_name
 from mockserver.dialects.registry import SERVICES
 from mockserver.protocol.requests import Request, Result
-from mockserver.responders.base import HeardText, Responder, Say, Step, Turn
+from mockserver.responders.base import HeardText, Responder, Say, Source, Step, Turn
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import NOTHING, Hearing
@@ -32,6 +32,8 @@ TONE = synthesizer_named("tone")
 
 class Script:
     """A responder with prepared replies, one per response, and prepared ears."""
+
+    source = Source()
 
     def __init__(self, *replies: Iterable[Step], heard: Iterable[HeardText] = ()) -> None:
         self.replies = list(replies)

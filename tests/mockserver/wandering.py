@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mockserver.audio.tts import CachedSynthesizer, synthesizer_named
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
-from mockserver.responders.base import Call, Fail, Pause, Say, Step, Turn
+from mockserver.responders.base import Call, Fail, Pause, Say, Source, Step, Turn
 from mockserver.session.session import Session
 from replay.cassette.frames import Outgoing, Text
 
@@ -61,6 +61,8 @@ Event = dict[str, Any]
 
 class Fickle:
     """A responder that answers every response in another way."""
+
+    source = Source()
 
     def hear(self, turn_number: int) -> str | None:
         return "Good morning." if turn_number % 2 else None

@@ -66,10 +66,12 @@ def test_a_taken_port_ends_with_2_and_names_the_way_out():
 def test_it_says_that_it_is_ready_and_stops_in_peace(number: int, capsys: pytest.CaptureFixture[str]):
     async def main() -> int:
         server = Server(Options(voice="tone"))
-        running = asyncio.get_running_loop().create_task(cli._serve(lambda: server, "127.0.0.1", 0, as_json=False))
+        talk = cli._Talk(True, "text", "xai · echo")
+        running = asyncio.get_running_loop().create_task(cli._serve(lambda: server, "127.0.0.1", 0, False, talk))
         await asyncio.sleep(1)
         os.kill(os.getpid(), number)
         await running
+        talk.close()
         return server.port
 
     port = autojump.run(main())

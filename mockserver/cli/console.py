@@ -1,0 +1,261 @@
+"""The console of `serve`: notices in, lines out. Pure but for `Console`, which writes them.
+
+Colours mark what somebody looks for: red what is wrong with a client, yellow what is refused, green a turn.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal, TextIO
+
+from typing_extensions import assert_never
+
+from mockserver.server.notices import (
+    CallClosed,
+    CallOpened,
+    ErrorSent,
+    HandshakeRefused,
+    MistakeFound,
+    Notice,
+    RouteRefused,
+    TlsRefused,
+    TurnAnswered,
+)
+
+LogFormat = Literal["text", "json"]
+WAITING = 2_000
+"""Lines that wait for a slow reader. Further ones are dropped and counted: a full pipe must not stop the server."""
+_SHORT, _LONG = 90, 300
+"""Characters of a text, and of an error, that a line shows."""
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+_NAMES: dict[type[Notice], str] = {
+    CallOpened: "opened",
+    TurnAnswered: "turn",
+    ErrorSent: "error",
+    MistakeFound: "finding",
+    HandshakeRefused: "handshake_refused",
+    RouteRefused: "route_refused",
+    TlsRefused: "tls_refused",
+    CallClosed: "closed",
+}
+
+Paint = Callable[[str, str], str]
+"""A text in a colour; or the text, where there are no colours."""
+
+
+def coloured(text: str, colour: str) -> str:
+    """A text in a colour of the terminal."""
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def plain(text: str, colour: str) -> str:
+    """The text alone."""
+    return text
+
+
+def has_colours(stream: TextIO, environment: dict[str, str]) -> bool:
+    """Whether lines may be coloured: on a terminal, unless NO_COLOR is set or TERM is `dumb`."""
+    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a server begins with."""
+
+    version: str
+    dialect: str
+    content: str
+    ws: str
+    http: str
+    inspector: str
+
+
+def banner(start: Start, paint: Paint) -> list[str]:
+    """The first lines: what is served, where, and how a client gets here."""
+    return [
+        f"{paint('realtape', 'bold')} {start.version} · {start.dialect} · {start.content}",
+        f"  {'clients':<10} {paint(start.ws, 'cyan')}",
+        f"  {'requests':<10} {paint(start.http, 'cyan')}",
+        f"  {'inspector':<10} {paint(start.inspector, 'cyan')}",
+        "  point a client here, for example",
+        *(f"    {line}" for line in _client(start)),
+        "",
+    ]
+
+
+def _client(start: Start) -> list[str]:
+    if start.dialect.startswith("xai"):
+        return [
+            'export XAI_API_KEY="any"   # every key is accepted, unless --api-key names some',
+            f"export XAI_REALTIME_URL={start.ws}",
+            f'websockets.connect("{start.ws}", additional_headers={{"Authorization": "Bearer any"}})',
+        ]
+    return [
+        'export OPENAI_API_KEY="any"   # every key is accepted, unless --api-key names some',
+        f"export OPENAI_BASE_URL={start.http}",
+        'openai.AsyncOpenAI().realtime.connect(model="gpt-realtime")',
+    ]
+
+
+class Lines:
+    """Notices as lines. It knows by which number a call was announced."""
+
+    def __init__(self, paint: Paint = plain, form: LogFormat = "text") -> None:
+        self._paint = paint
+        self._form = form
+        self._calls: dict[str, int] = {}
+        self._last = 0
+
+    def of(self, notice: Notice, at: float) -> list[str]:
+        """The lines of a notice at Unix second `at`."""
+        if isinstance(notice, CallOpened):
+            self._last += 1
+            self._calls[notice.session] = self._last
+        session = notice.finding.session if isinstance(notice, MistakeFound) else getattr(notice, "session", "")
+        number = self._calls.get(session, 0)
+        if isinstance(notice, CallClosed):
+            self._calls.pop(notice.session, None)
+        if self._form == "json":
+            return [_json(_NAMES[type(notice)], at, {"call": number or None, **asdict(notice)})]
+        who = self._paint(f"call {number}", "dim") if number else self._paint("server", "dim")
+        first, *more = self._told(notice)
+        return [f"{who}  {first}", *(f"        {line}" for line in more)]
+
+    def note(self, level: str, text: str, at: float) -> list[str]:
+        """A line of the log, or of the server about itself."""
+        if self._form == "json":
+            return [_json("log", at, {"level": level, "message": text})]
+        colour = {"error": "red", "warning": "yellow"}.get(level)
+        head = self._paint(f"{level}:", colour) if colour else f"{level}:"
+        return [f"{head} {text}"]
+
+    def started(self, start: Start, at: float) -> list[str]:
+        """The banner."""
+        return [_json("started", at, asdict(start))] if self._form == "json" else banner(start, self._paint)
+
+    def _told(self, notice: Notice) -> Iterator[str]:
+        paint = self._paint
+        match notice:
+            case CallOpened():
+                client = f" by {_cut(notice.client, 60)}" if notice.client else ""
+                resumed = f", resumes {notice.resumes}" if notice.resumes else ""
+                yield f"opened{client} · {notice.dialect} {notice.model}{resumed}"
+            case TurnAnswered():
+                yield from self._turn(notice)
+            case ErrorSent(code=code, message=message):
+                yield (
+                    f"{paint('error sent', 'red')}  {code}: {_cut(message, _LONG)}"
+                    if code
+                    else (f"{paint('error sent', 'red')}  {_cut(message, _LONG)}")
+                )
+            case MistakeFound(finding=finding, advice=advice):
+                colour = "red" if finding.level == "error" and not advice else "yellow"
+                yield f"{paint(finding.rule, colour)}  {finding.level}: {_cut(finding.message, _LONG)}"
+                yield from textwrap.wrap(f"fix: {finding.fix}", 110)
+            case HandshakeRefused():
+                yield f"{paint('refused', 'yellow')}  handshake with {notice.status}: {_cut(notice.error, _LONG)}"
+                yield f"likely: {notice.cause}"
+            case RouteRefused():
+                route = f"{notice.method} {_cut(notice.path, 100)}"
+                yield f"{paint('refused', 'yellow')}  {route} with {notice.status}"
+                yield f"likely: {notice.cause}"
+            case TlsRefused(address=address):
+                yield f"{paint('refused', 'yellow')}  a client spoke TLS to this plain port"
+                yield f"likely: the address is wss:// or https://; use ws://{address}, or start with --tls"
+            case CallClosed():
+                who = "by the client" if notice.by_client else "by the server"
+                reason = f" ({_cut(notice.reason, 80)})" if notice.reason else ""
+                count = "1 turn" if notice.turns == 1 else f"{notice.turns} turns"
+                cost = f", {notice.usd} USD" if notice.usd else ""
+                yield f"closed {notice.code}{reason} {who} after {notice.seconds:.1f} s: {count}{cost}"
+            case _:
+                assert_never(notice)
+
+    def _turn(self, turn: TurnAnswered) -> Iterator[str]:
+        asked = " + ".join(each if each.startswith("the result of") else _quoted(each) for each in turn.asked)
+        by = f" heard by {turn.heard_by}" if turn.heard_by else ""
+        source = f", answered by {turn.source}" if turn.source else ""
+        yield f"{self._paint(f'turn {turn.number}', 'green')}  {asked or '(no input)'}{by}{source}"
+        parts = [_quoted(turn.says)] if turn.says else []
+        parts += [self._paint(_cut(call, _SHORT), "cyan") for call in turn.calls]
+        if turn.first_audio_s is not None:
+            parts += [f"first audio {turn.first_audio_s:.2f} s", f"{turn.audio_s:.1f} s of audio"]
+        parts += [f"{turn.usd} USD"] if turn.usd else []
+        if turn.status != "completed":
+            ended = turn.status + (f": {_cut(turn.reason, _LONG)}" if turn.reason else "")
+            parts.insert(0, self._paint(ended, "red" if turn.status == "failed" else "yellow"))
+        yield " · ".join(parts)
+
+
+def _cut(text: str, most: int) -> str:
+    """One line of at most that many characters, with nothing that moves a cursor."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def _quoted(text: str) -> str:
+    return f'"{_cut(text, _SHORT)}"'
+
+
+def _json(event: str, at: float, values: dict[str, object]) -> str:
+    return json.dumps({"event": event, "at": round(at, 3), **values}, ensure_ascii=True, default=str)
+
+
+class Console:
+    """Writes lines to a stream in a thread of its own, so that a reader that stops reading stops nothing else."""
+
+    def __init__(self, lines: Lines, stream: TextIO | None = None) -> None:
+        self.lines = lines
+        self._stream = stream or sys.stderr
+        self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="console", daemon=True)
+        self._thread.start()
+
+    def put(self, lines: Iterable[str]) -> None:
+        """Write these lines, when the stream takes them."""
+        for line in lines:
+            try:
+                self._queue.put_nowait(line)
+            except queue.Full:
+                self._dropped += 1
+
+    def close(self, wait_s: float = 2.0) -> None:
+        """Write what is left, for at most that long."""
+        if self._dropped:
+            self.put(self.lines.note("warning", f"{self._dropped} lines were dropped: nobody read them", 0.0))
+        try:
+            self._queue.put(None, timeout=wait_s)
+        except queue.Full:
+            return
+        self._thread.join(wait_s)
+
+    def _write(self) -> None:
+        while (line := self._queue.get()) is not None:
+            try:
+                self._stream.write(line + "\n")
+                if self._queue.empty():
+                    self._stream.flush()
+            except (OSError, ValueError):  # closed
+                return
+
+
+class ConsoleHandler(logging.Handler):
+    """Log records as lines of the console. Findings have lines of their own."""
+
+    def __init__(self, console: Console, now: Callable[[], float]) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+        self._now = now
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != "realtape.findings":
+            text = self.format(record)
+            self._console.put(self._console.lines.note(record.levelname.lower(), text, self._now()))

@@ -1,0 +1,177 @@
+"""Follows the frames of one connection, and tells its turns, its errors and its end.
+
+Cheap where much goes by: of a frame only the type is read, at its front, until it is one of the few that count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import orjson
+
+from mockserver.billing.ledger import Ledger
+from mockserver.responders.base import Source
+from mockserver.server.notices import CallClosed, CallOpened, ErrorSent, Notice, TurnAnswered
+from mockserver.session.ears import HeardTurn
+from replay.billing.prices import UnknownPrice, dollars
+from replay.cassette.frames import Binary, Text
+from replay.cassette.json_text import Event
+from replay.cassette.json_values import object_at, text_at
+from replay.findings.call import APPEND, DELTA, said_in
+
+_FRONT = 128
+_LONGEST = 2_000
+"""Characters of a text that are kept."""
+_MOST = 20
+"""Inputs, and calls, of one turn that are kept."""
+_DELTA = DELTA.encode()
+_WANTED = frozenset(
+    kind.encode()
+    for kind in (
+        "response.created",
+        "response.done",
+        "response.output_item.done",
+        "response.output_audio_transcript.done",
+        "response.output_text.done",
+        "error",
+    )
+)
+
+
+class Narration:
+    """One connection, told to `tell`. Times are seconds since it opened."""
+
+    def __init__(
+        self,
+        opened: CallOpened,
+        tell: Callable[[Notice], None],
+        ledger: Ledger,
+        heard: Sequence[HeardTurn] = (),
+        source: Callable[[], Source] = Source,
+    ) -> None:
+        self._session = opened.session
+        self._tell = tell
+        self._ledger = ledger
+        self._heard = heard
+        self._source = source
+        self._last_heard: HeardTurn | None = None
+        self._asked: list[str] = []
+        self._names: dict[str, str] = {}
+        self._paid = self._audio_s = Fraction(0)
+        self._turns = 0
+        self._begin(0.0)
+        tell(opened)
+
+    def _begin(self, at: float) -> None:
+        """Of the response that goes on."""
+        self._began = at
+        self._first_audio: float | None = None
+        self._says: list[str] = []
+        self._calls: list[str] = []
+
+    def sent(self, data: str | bytes) -> None:
+        """The client sent a message."""
+        if isinstance(data, bytes) or APPEND in data[:_FRONT] or APPEND in data[-_FRONT:]:
+            return
+        event = _read(data)
+        if text_at(event, "type") != "conversation.item.create" or len(self._asked) >= _MOST:
+            return
+        item = object_at(event, "item")
+        if item.get("type") == "function_call_output":
+            name = self._names.get(text_at(item, "call_id"), "an unknown call")
+            self._asked.append(f"the result of {name}")
+        elif item.get("role") == "user" and (said := said_in(item)):
+            self._asked.append(said[:_LONGEST])
+
+    def received(self, at: float, frame: Text | Binary) -> None:
+        """The server sent a message."""
+        data = frame.data
+        if isinstance(frame, Binary):
+            self._first_audio = at if self._first_audio is None else self._first_audio
+            return
+        if data.startswith(b'{"type":"'):
+            kind = data[9 : data.find(b'"', 9)]
+            if kind == _DELTA:
+                self._first_audio = at if self._first_audio is None else self._first_audio
+            if kind not in _WANTED:
+                return
+        event = _read(data)
+        match text_at(event, "type"):
+            case "response.created":
+                self._begin(at)
+            case "response.output_audio_transcript.done":
+                self._says.append(text_at(event, "transcript"))
+            case "response.output_text.done":
+                self._says.append(text_at(event, "text"))
+            case "response.output_item.done" if object_at(event, "item").get("type") == "function_call":
+                item = object_at(event, "item")
+                if len(self._calls) < _MOST:
+                    self._names[text_at(item, "call_id")] = text_at(item, "name")
+                    self._calls.append(f"{text_at(item, 'name')} {text_at(item, 'arguments')}"[:_LONGEST])
+            case "response.done":
+                self._answered(object_at(event, "response"))
+            case "error":
+                error = object_at(event, "error")
+                code = text_at(error, "code") or text_at(error, "type")
+                self._tell(ErrorSent(self._session, code, text_at(error, "message")[:_LONGEST]))
+            case _:
+                pass
+
+    def closed(self, at: float, code: int, reason: str, by_client: bool) -> None:
+        """The connection is over."""
+        self._tell(CallClosed(self._session, code, reason, by_client, at, self._turns, self._cost(Fraction(0))))
+
+    def _answered(self, response: Event) -> None:
+        self._turns += 1
+        spoken = self._newly_heard()
+        details = object_at(response, "status_details")
+        error = object_at(details, "error")
+        why = (text_at(error, "code"), text_at(error, "message"), text_at(details, "reason"))
+        self._tell(
+            TurnAnswered(
+                self._session,
+                self._turns,
+                (*self._asked, *(turn.words[:_LONGEST] for turn in spoken)),
+                spoken[-1].heard_by if spoken else "",
+                self._source().place,
+                " ".join(filter(None, self._says))[:_LONGEST],
+                tuple(self._calls),
+                None if self._first_audio is None else self._first_audio - self._began,
+                float(self._ledger.audio_out_s - self._audio_s),
+                self._cost(self._paid),
+                text_at(response, "status"),
+                ": ".join(dict.fromkeys(filter(None, why))),
+            )
+        )
+        self._asked.clear()
+        self._paid, self._audio_s = self._total() or Fraction(0), self._ledger.audio_out_s
+        self._names = dict(list(self._names.items())[-_MOST:])
+
+    def _newly_heard(self) -> list[HeardTurn]:
+        """The spoken turns since the last response, oldest first."""
+        fresh: list[HeardTurn] = []
+        for turn in reversed(tuple(self._heard)):
+            if turn is self._last_heard or len(fresh) >= _MOST:
+                break
+            fresh.append(turn)
+        self._last_heard = fresh[0] if fresh else self._last_heard
+        return fresh[::-1]
+
+    def _total(self) -> Fraction | None:
+        try:
+            return Fraction(self._ledger.exact_usd)
+        except UnknownPrice:
+            return None
+
+    def _cost(self, before: Fraction) -> str:
+        total = self._total()
+        return "" if total is None else str(dollars(total - before))
+
+
+def _read(data: str | bytes) -> Event:
+    try:
+        event = orjson.loads(data)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}

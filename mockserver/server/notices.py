@@ -1,0 +1,109 @@
+"""What a server tells whoever runs it: values alone. mockserver/cli/console.py makes lines of them.
+
+This module loads nothing else of the server, so that the console can be there before the server is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replay.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened:
+    """A client was accepted. `client`: its User-Agent. `resumes`: the conversation that it continues."""
+
+    session: str
+    dialect: str
+    model: str
+    client: str = ""
+    resumes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAnswered:
+    """A response is over.
+
+    asked: what it answers, one text for each input: what was typed, heard, or returned by a tool.
+    heard_by: what decided the words of a spoken turn; empty without one.
+    source: what gave the response, such as `booking.yaml:3: turns[0]`.
+    says: its text. calls: its function calls as `name {"argument": 1}`.
+    first_audio_s: seconds from its creation to its first audio; None without audio. audio_s: seconds of audio.
+    usd: what it cost; empty if no price is known.
+    status: `completed`, or how else it ended. reason: why it did.
+    """
+
+    session: str
+    number: int
+    asked: tuple[str, ...] = ()
+    heard_by: str = ""
+    source: str = ""
+    says: str = ""
+    calls: tuple[str, ...] = ()
+    first_audio_s: float | None = None
+    audio_s: float = 0.0
+    usd: str = ""
+    status: str = "completed"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSent:
+    """The server sent an `error` event."""
+
+    session: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class MistakeFound:
+    """A finding. `advice`: it harms no call by itself."""
+
+    finding: Finding
+    advice: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRefused:
+    """A client was not let in. `cause`: the likely reason, and what to do."""
+
+    status: int
+    error: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRefused:
+    """A request came for what is not served. `cause`: the likely reason, and what to do."""
+
+    method: str
+    path: str
+    status: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRefused:
+    """A client spoke TLS to the plain port."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed:
+    """A connection is over. `by_client`: the client closed it. `usd`: what it cost; empty if no price is known."""
+
+    session: str
+    code: int
+    reason: str
+    by_client: bool
+    seconds: float
+    turns: int
+    usd: str = ""
+
+
+Notice = (
+    CallOpened | TurnAnswered | ErrorSent | MistakeFound | HandshakeRefused | RouteRefused | TlsRefused | CallClosed
+)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from mockserver.cli.console import Console, Lines, Start, banner, coloured, has_colours, plain
+from mockserver.server import causes
+from mockserver.server.notices import (
+    CallClosed,
+    CallOpened,
+    ErrorSent,
+    HandshakeRefused,
+    MistakeFound,
+    Notice,
+    RouteRefused,
+    TlsRefused,
+    TurnAnswered,
+)
+from replay.findings import Finding
+
+OPENED = CallOpened("sess_1", "xai@2026-09", "grok-voice-latest", "websockets/17.4")
+TURN = TurnAnswered(
+    "sess_1",
+    2,
+    ("I would like a dental cleaning", "the result of check"),
+    "clip",
+    "booking.yaml:3: turns[0]",
+    "Let me check\nthat.",
+    ('book {"day": "2026-07-06"}',),
+    0.523,
+    3.14,
+    "0.002600",
+)
+FINDING = Finding("repeated-write", "error", 1.0, 7, "book was carried out again", "Make it idempotent.", "sess_1")
+NOTICES: dict[Notice, list[str]] = {
+    OPENED: ["call 1  opened by websockets/17.4 · xai@2026-09 grok-voice-latest"],
+    TURN: [
+        'call 1  turn 2  "I would like a dental cleaning" + the result of check heard by clip,'
+        " answered by booking.yaml:3: turns[0]",
+        '        "Let me check that." · book {"day": "2026-07-06"} · first audio 0.52 s · 3.1 s of audio'
+        " · 0.002600 USD",
+    ],
+    ErrorSent("sess_1", "invalid_event", "no\x1b[2Jsuch"): ["call 1  error sent  invalid_event: no [2Jsuch"],
+    MistakeFound(FINDING): [
+        "call 1  repeated-write  error: book was carried out again",
+        "        fix: Make it idempotent.",
+    ],
+    HandshakeRefused(401, "No key.", "send one"): [
+        "server  refused  handshake with 401: No key.",
+        "        likely: send one",
+    ],
+    RouteRefused("GET", "/realtime", 404, "the base URL lacks /v1"): [
+        "server  refused  GET /realtime with 404",
+        "        likely: the base URL lacks /v1",
+    ],
+    TlsRefused("127.0.0.1:8765/v1/realtime"): [
+        "server  refused  a client spoke TLS to this plain port",
+        "        likely: the address is wss:// or https://; use ws://127.0.0.1:8765/v1/realtime, or start with --tls",
+    ],
+    CallClosed("sess_1", 1000, "", True, 12.34, 1, "0.01"): [
+        "call 1  closed 1000 by the client after 12.3 s: 1 turn, 0.01 USD"
+    ],
+}
+
+
+@pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: type(notice).__name__)
+def test_each_notice_has_its_lines(notice: Notice):
+    lines = Lines()
+    lines.of(OPENED, 0.0)
+    if notice is not OPENED:
+        assert lines.of(notice, 1.0) == NOTICES[notice]
+    else:
+        assert Lines().of(OPENED, 0.0) == NOTICES[OPENED]
+
+
+@pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: type(notice).__name__)
+def test_each_notice_is_one_json_object_a_line(notice: Notice):
+    (line,) = Lines(form="json").of(notice, 1_800_000_000.12345)
+    told = json.loads(line)
+    assert told["at"] == 1_800_000_000.123
+    assert isinstance(told["event"], str)
+
+
+def test_a_failed_turn_says_why_and_colours_mark_it():
+    turn = TurnAnswered("s", 1, status="failed", reason="scenario_error: 'nme' is undefined", usd="0.004")
+    assert Lines().of(turn, 0.0)[1] == "        failed: scenario_error: 'nme' is undefined · 0.004 USD"
+    assert "\x1b[31mfailed" in Lines(coloured).of(turn, 0.0)[1]
+
+
+def test_colours_are_for_terminals_and_off_with_no_color():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert has_colours(Terminal(), {})
+    assert not has_colours(Terminal(), {"NO_COLOR": "1"})
+    assert not has_colours(Terminal(), {"TERM": "dumb"})
+    assert not has_colours(io.StringIO(), {})
+
+
+@pytest.mark.parametrize(
+    ("dialect", "variable"), [("xai@2026-09", "XAI_API_KEY"), ("openai@2026-10", "OPENAI_API_KEY")]
+)
+def test_the_banner_names_addresses_and_points_a_client_here(dialect: str, variable: str):
+    ws, http = "ws://127.0.0.1:1/v1/realtime", "http://127.0.0.1:1/v1"
+    text = "\n".join(banner(Start("0.1", dialect, "booking.yaml", ws, http, "http://127.0.0.1:1/_mock/"), plain))
+    for part in (dialect, "booking.yaml", ws, http, "/_mock/", variable):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/realtime", "lacks /v1"),
+        ("/realtime/client_secrets", "lacks /v1"),
+        ("/v1/realtime", "connect to ws://"),
+        ("/v1/v1/realtime", "part of the path already"),
+        ("/v1/realtime/realtime", "part of the path already"),
+        ("/v1/realtime/sessions", "beta"),
+        ("/v1/realtime/nothing", "not served"),
+        ("/v1/chat/completions", "belongs to the service itself"),
+        ("/_mock/nothing", "openapi.json"),
+        ("/", "inspector"),
+    ],
+)
+def test_a_refused_route_names_the_likely_cause(path: str, said: str):
+    assert said in causes.of_route("GET", path, "127.0.0.1:1")
+
+
+def test_a_refused_handshake_names_the_likely_cause():
+    assert "any KEY" in causes.of_handshake(401, credential=False, keys=False)
+    assert "--api-key" in causes.of_handshake(401, credential=True, keys=True)
+    assert "--blocked-key" in causes.of_handshake(403, credential=True, keys=False)
+    assert "--max-sessions" in causes.of_handshake(429, credential=True, keys=False)
+    assert "fault" in causes.of_handshake(429, credential=True, keys=False, fault=True)
+
+
+def test_a_reader_that_stops_reading_stops_nothing_and_lines_are_counted(monkeypatch: pytest.MonkeyPatch):
+    class Stuck(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("nobody reads")
+
+    monkeypatch.setattr("mockserver.cli.console.WAITING", 3)
+    console = Console(Lines(), Stuck())
+    console.put(f"line {number}" for number in range(100))
+    console.close(0.1)
+    out = io.StringIO()
+    console = Console(Lines(), out)
+    console.put(["a", "b"])
+    console.close()
+    assert out.getvalue() == "a\nb\n"
