@@ -1,7 +1,8 @@
 """How many paraphrased booking calls end in the right booking: the clinic's rules alone, called by the clinic's agent.
 
 `paraphrased(seed, count)` makes the calls, of phrases that are combined at random. Some are typed in small letters and
-without punctuation, some change their mind, some say all at once and some one thing a turn.
+without punctuation, some change their mind, some say all at once and some one thing a turn. If the assistant reads the
+details back and asks whether to book, the caller agrees: a wrong read-back ends in a wrong booking.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from pathlib import Path
 
-from clinic_agent.clinic.assistant import clinic_assistant, run_call
+from clinic_agent.clinic.assistant import calling, clinic_assistant
 from clinic_agent.clinic.clinic import SERVICES, Clinic
 from clinic_agent.config import Config
 from mockserver.testing.mock_server import MockServer
@@ -66,6 +67,7 @@ _CHANGED_DAY = [
     "Hmm, could we do {day} instead?",
 ]  # fmt: skip
 _CORRECTED_TIME = ["{wrong}, no, sorry, {time}", "Not {wrong}, {time} please", "{time} instead of {wrong}"]
+_AGREEMENTS = ["Yes", "Yes, please", "Sure", "That's right", "Yeah, go ahead", "Please do", "OK", "Perfect", "Correct"]
 _NAMES = [
     "Maria Lopez", "John Smith", "Anna Schmidt", "Jean-Luc Picard", "Siobhan O'Neill", "Li Wei", "Aisha Khan",
     "Peter van Dyke", "José García", "Emily Brown", "Noah Williams", "Priya Patel", "Tom Baker", "Olga Petrova",
@@ -77,6 +79,7 @@ class BookingCall:
     """What a caller says, turn by turn, and the booking that they mean."""
 
     turns: tuple[str, ...]
+    agreement: str
     service: str
     day: date
     start: time
@@ -120,7 +123,7 @@ def _call(rng: random.Random, today: date) -> BookingCall:
     if rng.random() < 0.25:
         turns = ["".join(sign for sign in turn.lower() if sign not in ".,!?") for turn in turns]
         name = " ".join(part.lower() for part in name.split())
-    return BookingCall(tuple(turns), service, day, start, name)
+    return BookingCall(tuple(turns), rng.choice(_AGREEMENTS), service, day, start, name)
 
 
 def _on(day: str) -> str:
@@ -169,14 +172,17 @@ async def booked(mock: MockServer, call: BookingCall) -> list[str]:
     """What is in the calendar after a call, and the assistant's words where it is not what was meant."""
     clinic = Clinic(TODAY)
     config = Config(mock.ws_url, mock.http_url, mock.api_key)
-    report = await run_call(config, call.turns, clinic_assistant(clinic), priced_on=TODAY, plays=False)
+    said: list[str] = []
+    async with calling(config, clinic_assistant(clinic), priced_on=TODAY, plays=False) as line:
+        left = list(reversed(call.turns))
+        while left and not line.over:
+            answer = await line.say(words := left.pop())
+            said += [f"  caller     {words}", f"  assistant  {answer.said}"]
+            if "hall I book" in answer.said and words != call.agreement:
+                left.append(call.agreement)
     found = [(each.service, each.date, each.time, each.name.casefold()) for each in clinic.schedule.bookings()]
     if found == [(call.service, call.day, call.start, call.name.casefold())]:
         return []
-    said = [
-        f"  caller     {turn}\n  assistant  {answer.said}"
-        for turn, answer in zip(call.turns, report.turns, strict=False)
-    ]
     return [f"meant {call.service}, {call.day}, {call.start:%H:%M}, {call.name}; booked {found or 'nothing'}", *said]
 
 

@@ -125,6 +125,7 @@ class ScenarioResponder:
         if chosen.condition is not None:
             self._memory |= chosen.condition.said(scene)
         variables: dict[str, object] = {"turn": turn, "results": self._results, "calls": self._calls}
+        variables["today"] = self._day(turn).isoformat()
         variables |= self._script.absent | self._memory
         if turn.says is not None:
             variables["says"] = turn.says

@@ -16,7 +16,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from mockserver.documents.reader import Keys, Where
-from mockserver.responders.captures.spoken import spelled, spoken_date, spoken_list, spoken_time
+from mockserver.responders.captures.spoken import days_later, spelled, spoken_date, spoken_list, spoken_time
 
 Variables = Mapping[str, object]
 
@@ -70,6 +70,7 @@ def _as_it_is(context: Context, value: object) -> object:
 # are printed, unless `finalize` needs a context.
 _SANDBOX = _Sandbox(undefined=_Undefined, keep_trailing_newline=True, optimized=False, finalize=_as_it_is)
 _SANDBOX.filters |= {
+    "days_later": days_later,
     "spoken_date": spoken_date,
     "spoken_time": spoken_time,
     "spoken_list": spoken_list,

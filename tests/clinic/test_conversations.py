@@ -35,7 +35,7 @@ BOOKINGS: list[tuple[tuple[str, ...], tuple[str, str, str, str]]] = [
         ("dental cleaning", "2026-07-06", "09:30", "Maria Lopez"),
     ),
     (
-        ("A flu shot on the tenth of July at ten o'clock for John Smith, please.",),
+        ("A flu shot on the tenth of July at ten o'clock for John Smith, please.", "yes"),
         ("vaccination", "2026-07-10", "10:00", "John Smith"),
     ),
     (
@@ -74,6 +74,58 @@ BOOKINGS: list[tuple[tuple[str, ...], tuple[str, str, str, str]]] = [
         ("I would like a consultation on July 8 at 9", "nine twenty", "Maria Lopez"),
         ("general consultation", "2026-07-08", "09:20", "Maria Lopez"),
     ),
+    (
+        ("Hi, I'd like the next available appointment for a teeth cleaning", "the first one is fine", "Carl Jensen"),
+        ("dental cleaning", "2026-07-02", "09:30", "Carl Jensen"),
+    ),
+    (
+        ("I need to see someone as soon as possible", "a doctor", "the earliest you have", "Rosa Diaz"),
+        ("general consultation", "2026-07-02", "09:20", "Rosa Diaz"),
+    ),
+    (
+        ("Book me a cleaning for Friday at 11, name's Carl Jensen", "no, 2:30"),
+        ("dental cleaning", "2026-07-03", "14:30", "Carl Jensen"),
+    ),
+    (
+        ("A check-up tomorrow at nine am for Ana Silva", "no", "make it ten thirty"),
+        ("dental check-up", "2026-07-02", "10:30", "Ana Silva"),
+    ),
+    (
+        ("A check-up on the 8th at 4pm under Dana White?", "then three o'clock"),
+        ("dental check-up", "2026-07-08", "15:00", "Dana White"),
+    ),
+    (
+        ("Book a dental cleaning on July 6 at 9:30 for Maria Lopez", "hold on, make it the 7th", "yes"),
+        ("dental cleaning", "2026-07-07", "09:30", "Maria Lopez"),
+    ),
+    (
+        ("Book a dental cleaning on July 6 at 9:30 for Maria Lopez", "no, for Mario Lopez", "yes"),
+        ("dental cleaning", "2026-07-06", "09:30", "Mario Lopez"),
+    ),
+    (
+        ("cleaning, july 6th, nine-thirty, maria lopez", "yes"),
+        ("dental cleaning", "2026-07-06", "09:30", "Maria Lopez"),
+    ),
+    (
+        ("I have a terrible toothache", "tomorrow", "9", "Noel Park"),
+        ("dental check-up", "2026-07-02", "09:00", "Noel Park"),
+    ),
+    (
+        ("A cleaning next Tuesday in the morning", "the later one", "Greg Moss"),
+        ("dental cleaning", "2026-07-07", "11:00", "Greg Moss"),
+    ),
+    (
+        ("What services do you have?", "the second one", "can i come on sunday", "yes", "nine, Pat Kim"),
+        ("dental check-up", "2026-07-06", "09:00", "Pat Kim"),
+    ),
+    (
+        ("My gums bleed a little and I have no chest pain, a cleaning on Monday", "9:30 Tom Baker"),
+        ("dental cleaning", "2026-07-06", "09:30", "Tom Baker"),
+    ),
+    (
+        ("a cleaning on Monday at 11", "Pat Kim", "Actually could we do Wednesday?", "yes"),
+        ("dental cleaning", "2026-07-08", "11:00", "Pat Kim"),
+    ),
 ]
 
 
@@ -81,6 +133,46 @@ BOOKINGS: list[tuple[tuple[str, ...], tuple[str, str, str, str]]] = [
 async def test_a_booking_comes_about_in_whatever_order_it_is_told(phone, words, meant):
     await held(phone, *words)
     assert booked(phone) == [meant]
+
+
+async def test_what_was_said_all_at_once_is_read_back_before_it_is_booked(phone):
+    report = await held(phone, "A check-up on Jul 8 at 3 in the afternoon. Tom Baker is my name")
+    assert report.turns[0].said.endswith("Shall I book the dental check-up for Tom Baker?")
+    assert tools(report) == ["check_availability"]
+    assert booked(phone) == []
+
+
+async def test_what_the_agent_does_not_take_for_confirmed_is_asked_once_more(phone):
+    report = await held(phone, ASK, "Twenty to twelve, no, half nine. My name is Tom Baker", "that's right")
+    assert booked(phone) == [("dental cleaning", "2026-07-06", "09:30", "Tom Baker")]
+    report = await held(phone, ASK, "eleven. Tom Baker", "I changed my mind, I don't want it anymore", "yes")
+    assert report.turns[2].said.endswith(
+        "Shall I cancel the appointment D, C; zero, seven, zero, six; one, one, zero, zero of Tom Baker?"
+    )
+    assert booked(phone) == [("dental cleaning", "2026-07-06", "09:30", "Tom Baker")]
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("Are you open on Saturdays?", "on Saturday from nine to noon"),
+        ("How much is it?", "What else can I do for you?"),
+        ("Is it wheelchair accessible?", "Shall I get you a person who does?"),
+        ("do you do root canals", "I can only book dental cleanings"),
+        ("hablas español?", "I only speak English"),
+        ("What's your name?", "This is the assistant of Maple Street Clinic"),
+        ("I can't make it on Monday", "Shall I move your appointment or cancel it?"),
+        ("Who won the game?", "I can only help you with appointments"),
+        ("asdf", "I did not understand that"),
+    ],
+)
+async def test_a_question_off_the_book_has_an_answer_and_a_way_on(phone, words, answer):
+    assert answer in said(await held(phone, words))
+
+
+async def test_who_has_no_reference_is_put_through(phone):
+    report = await held(phone, "I want to cancel my appointment", "I don't have the reference", "yes please")
+    assert tools(report) == ["transfer_to_human"]
 
 
 async def test_one_call_books_moves_books_again_and_cancels(phone):
@@ -172,6 +264,10 @@ async def test_a_move_to_a_time_that_is_taken_offers_the_others(phone):
         "this is an emergency",
         "my throat is swelling",
         "he is choking",
+        "there's blood everywhere",
+        "I took too many pills",
+        "my face is numb and I can't move my arm",
+        "no, no chest pain, but I can't breathe",
         "Actually, eleven, no wait, I'm short of breath",
     ],
 )

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterator
 from mockserver.responders.captures.utterance import MAX_TEXT
 
 MOST_WORDS = 4
-_WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*|[^\w\s]|\d+")
+_IN_FIGURES = r"\S*\d\S*"
+_WORD = re.compile(rf"{_IN_FIGURES}|[^\W\d_]+(?:['-][^\W\d_]+)*|[^\w\s]")
 _SURE = re.compile(
     r"\b(?:(?:full |first |last )?name(?: is|'s| would be|:)|(?:the|a) name of|under the name(?! of)|call me"
-    r"|my name(?! is|'s| would))\s",
+    r"|(?-i:name(?= [A-Z]))|my name(?! is|'s| would))\s",
     re.IGNORECASE,
 )
 _UNSURE = re.compile(
@@ -24,7 +25,17 @@ _UNSURE = re.compile(
 _AFTER = re.compile(r"(?:,? (?:speaking|here)\b|,? is (?:my|the|her|his) (?:full )?name\b)", re.IGNORECASE)
 _TITLES = frozenset("mr mrs ms miss mister missus dr doctor".split())
 _PARTICLES = frozenset("de da di del della dos van von der den la le bin al el ter".split())
-_FILLERS = frozenset("yes yeah yep sure ok okay well um uh er hi hello it's its please oh right and thanks".split())
+_FILLERS = frozenset(
+    "yes yeah yep sure ok okay well um uh er hi hello it's its please oh right and thanks then".split()
+)
+_OF_TIMES = frozenset(
+    "am pm a.m. p.m. at on in the of to past half quarter o'clock oclock noon midday morning afternoon evening"
+    " next this slot one monday tuesday wednesday thursday friday saturday sunday today tomorrow january february"
+    " march april june july august september october november december two three four five six seven eight nine"
+    " ten eleven twelve fifteen twenty thirty forty fifty first second third fourth fifth sixth seventh eighth"
+    " ninth tenth eleventh twelfth".split()
+)
+"""Words that an utterance of dates, times and a name has around the name."""
 _NO_NAME = frozenset(
     # Words of sentences about appointments; a name contains none of these.
     "a about absolutely after afternoon again all already also always am an and another any anybody anyone"
@@ -47,8 +58,17 @@ _NO_NAME = frozenset(
     " think thinking third thirty this those three thursday time to today tomorrow tonight too town trying tuesday"
     " twelfth twelve twenty two unable under up urgent us used very visit visiting waiting want wanted wanting was"
     " way we we're wednesday week weeks well were what when where which who whole why wife will wish with without"
-    " won't wondering work works would yeah year years yes yesterday yet you you're your zero".split()
+    " won't wondering work works would yeah year years yes yesterday yet you you're your zero"
+    # Answers, greetings and farewells, and words around a place.
+    " alright avenue awesome brilliant bye cheers clear cool day days down excellent fair forty goodnight greetings"
+    " hang hey hm hmm huh hurry increase indeed instead keep listen lovely nah naw nope oops ouch pardon perfect plan"
+    " road scrap short shorter sir skip slots sounds street suits super ta terrific the thirty thursday today tough"
+    " twentieth understood unfortunately wait wonderful wow yup done correct confirm confirmed deal definitely"
+    " certainly gladly earlier sooner whatever whichever whenever either both forget stop leave add drop next".split()
 )
+
+_ALSO_NAMES = frozenset("april august best day fine good june little long march may will".split())
+"""Words of `_NO_NAME` that are names too, if they are capitalized and other words show it."""
 
 
 def name_in(text: str, *, bare: bool = False, others: Collection[str] = ()) -> str | None:
@@ -66,8 +86,11 @@ def name_in(text: str, *, bare: bool = False, others: Collection[str] = ()) -> s
     for match in _AFTER.finditer(text):
         if name := _name_before(text[max(0, match.start() - 80) : match.start()], cased, no_name):
             return name
-    for part in reversed(re.split(r"[.,;!?]", text)):
-        if (cased or bare) and (name := _whole(part, cased, no_name)) and (bare or " " in name):
+    for part in reversed(re.split(rf"{_IN_FIGURES}|[.,;!?]", text)):
+        name = _whole(part, cased, no_name) if cased or bare else None
+        if name is None and bare and " " in (rest := _after_times(part)):
+            name = _whole(rest, cased, no_name)
+        if name and (" " in name or (bare and (len(name) > 2 or part == text))):
             return name
     return None
 
@@ -82,7 +105,8 @@ def _name(text: str, cased: bool, no_name: Collection[str], *, sure: bool) -> st
         capital = word[:1].isupper() or lower in _PARTICLES
         if not found and sure and not capital:
             cased = False  # "My name is maria lopez": the rest of the text has capitals, the name has none
-        if not lower[:1].isalpha() or lower in no_name or (cased and not capital):
+        named = cased and word.istitle() and lower in _ALSO_NAMES and (found or sure)
+        if not _is_word(word) or (lower in no_name and not named) or (cased and not capital):
             break
         found.append(word)
         if len(found) == MOST_WORDS:
@@ -100,7 +124,7 @@ def _name_before(text: str, cased: bool, no_name: Collection[str]) -> str | None
     for word in reversed(list(_words(text))):
         lower = word.lower()
         particle = lower in _PARTICLES
-        if not word[0].isalpha() or lower in no_name or (cased and not word[0].isupper() and not particle):
+        if not _is_word(word) or lower in no_name or (cased and not word[0].isupper() and not particle):
             break
         if len(found) == MOST_WORDS or (not cased and not particle and sum(w not in _PARTICLES for w in found) == 2):
             break
@@ -111,19 +135,32 @@ def _name_before(text: str, cased: bool, no_name: Collection[str]) -> str | None
 
 
 def _whole(text: str, cased: bool, no_name: Collection[str]) -> str | None:
-    """The text as a name, without a leading "yes" or "it's" and a trailing "please"; None if it is none."""
-    words = [word for word in _words(text) if word != "."]
-    while words and words[0].lower() in _FILLERS | _TITLES:
+    """The text as a name, without "yes", "please", dates, times and codes around it; None if it is none."""
+    words = [word for word in _words(text) if word[0].isalnum()]
+    around = _FILLERS | _OF_TIMES
+    while words and words[0].lower() in around | _TITLES:
         del words[0]
-    while words and words[-1].lower() in _FILLERS:
+    while words and words[-1].lower() in around:
         words.pop()
     if not 1 <= len(words) <= MOST_WORDS:
         return None
-    for word in words:
+    for index, word in enumerate(words):
         capital = word[:1].isupper() or word.lower() in _PARTICLES
-        if not word[0].isalpha() or word.lower() in no_name or (cased and not capital):
+        named = cased and word.istitle() and word.lower() not in _OF_TIMES and index > 0
+        if not _is_word(word) or (word.lower() in no_name and not named) or (cased and not capital):
             return None
     return _written(words, cased) if len("".join(words)) > 1 else None
+
+
+def _after_times(text: str) -> str:
+    """The words after the last date or time: "could we do ten o'clock maria lopez"."""
+    words = list(_words(text))
+    last = max((index for index, word in enumerate(words) if word.lower() in _OF_TIMES), default=len(words))
+    return " ".join(words[last + 1 :])
+
+
+def _is_word(word: str) -> bool:
+    return word[0].isalpha() and not any(sign.isdigit() for sign in word)
 
 
 def _words(text: str) -> Iterator[str]:

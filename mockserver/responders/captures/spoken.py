@@ -6,7 +6,7 @@ The captures read these words as the same value.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, time
+from datetime import date, time, timedelta
 
 _MONTHS = "January February March April May June July August September October November December".split()
 _WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
@@ -31,6 +31,11 @@ def spoken_date(value: str, weekday: bool = False) -> str:
         ordinal = "thirtieth" if of_month == 30 else f"{_TENS[of_month // 10]}-{_ORDINALS[of_month % 10]}"
     said = f"{_MONTHS[day.month - 1]} {ordinal}"
     return f"{_WEEKDAYS[day.weekday()]}, {said}" if weekday else said
+
+
+def days_later(value: str, days: int) -> str:
+    """The date that many days after one, both as 2026-07-06. Raises ValueError for an invalid date."""
+    return (date.fromisoformat(value) + timedelta(days=days)).isoformat()
 
 
 def spoken_time(value: str) -> str:

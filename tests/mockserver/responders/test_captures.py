@@ -169,12 +169,20 @@ NAMES = {
         "Mrs Maria Lopez",
         "Maria Lopez, L O P E Z",
         "I am not John Smith. My name is Maria Lopez.",
+        "9:30 Maria Lopez",
+        "half past nine, Maria Lopez",
+        "it's DC-0706-0930, Maria Lopez",
+        "cancel DC-0706-0930 Maria Lopez",
+        "It's DC-0706-0930, name Maria Lopez",
+        "Nine thirty in the morning Maria Lopez, please",
     ],
     "John O'Neill": ["it's for John O'Neill at nine", "my name is john o'neill"],
     "Anna de la Cruz": ["Anna de la Cruz speaking", "my name is anna de la cruz"],
     "Jean-Luc Picard": ["name's Jean-Luc Picard, thanks", "My name is Jean-Luc Picard"],
     "José García": ["José García is my name", "My name is José García"],
     "Maria": ["My name is Maria", "I am Maria."],
+    "Eve Long": ["nine thirty, Eve Long", "My name is Eve Long"],
+    "Will Smith": ["My name is Will Smith"],
 }
 NO_NAMES = [
     "I'm looking for an appointment",
@@ -186,6 +194,9 @@ NO_NAMES = [
     "Dental Cleaning",
     "Good morning!",
     "Monday",
+    "it's DC-0706-0930",
+    "Half past nine on Friday the third",
+    "Dental Cleaning At Nine",
     "",
 ]
 NUMBERS = {
@@ -231,7 +242,10 @@ def test_what_is_no_name_is_none(text: str):
 
 def test_a_bare_name_may_be_all_that_is_said_in_small_letters():
     assert read("maria lopez", "bare name") == "Maria Lopez"
-    assert read("yes, please", "bare name") is None
+    assert read("then 4:20 pm maria lopez", "bare name") == "Maria Lopez"
+    assert read("could we do ten o'clock maria lopez", "bare name") == "Maria Lopez"
+    for text in ("yes, please", "half past nine sounds good", "ten works", "hm ok, bye", "DC 0706 0930", "no 9:30"):
+        assert read(text, "bare name") is None
     assert Reading("root canal", TODAY).value("bare name", others=["root", "canal"]) is None
 
 

@@ -65,6 +65,13 @@ def test_what_was_said_is_remembered_in_any_order_and_the_last_word_counts():
     assert answer(rules, "My name is Maria Lopez") == [Call("book", booked)]
 
 
+def test_a_template_knows_today_and_counts_days_from_it():
+    rules = talk('turns: [{reply: [{say: "{{ today }} {{ today | days_later(30) }}"}]}]')
+    assert said(rules, "hi") == "2026-07-01 2026-07-31"
+    rules = talk('turns: [{remember: {today: rain}, reply: [{say: "{{ today }}"}]}]')
+    assert said(rules, "hi") == "rain"
+
+
 def test_each_connection_remembers_for_itself():
     scenario = Scenario.parse(BOOKING)
     first, second = scenario.responder(today=TODAY), scenario.responder(today=TODAY)
