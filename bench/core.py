@@ -187,7 +187,7 @@ def _hash(said: hashlib._Hash, session: Session, now: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dialect", default="xai", type=dialect_name)
+    parser.add_argument("--dialect", default="xai@2026-07", type=dialect_name)
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--digest", action="store_true")
     asked = parser.parse_args()

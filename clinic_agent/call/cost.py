@@ -41,21 +41,19 @@ class AudioPrices:
         return self.usd_per_minute.get(self.resolved(model))
 
 
-# grok-voice-fast-1.0 is the name of spring 2026; that it cost what its successor does is a guess.
-_FAST = {
+# grok-voice-fast-1.0 is the name of spring 2026; that it cost what its successor does is a guess. The pages of October
+# do not list the think-fast names; that their prices stayed is a guess.
+_MODELS = {
     "grok-voice-fast-1.0": Fraction("0.05"),
     "grok-voice-think-fast-1.0": Fraction("0.05"),
     "grok-voice-think-fast-2.0": Fraction("0.08"),
+    "grok-voice-2.0": Fraction("0.08"),
+    "grok-voice-3.0": Fraction("0.08"),
 }
 AUDIO_PRICES = (
-    AudioPrices(date(2026, 7, 1), "grok-voice-think-fast-1.0", _FAST),
-    AudioPrices(date(2026, 8, 5), "grok-voice-think-fast-2.0", _FAST),
-    # The pages of October do not list the think-fast names; that their prices stayed is a guess.
-    AudioPrices(
-        date(2026, 10, 14),
-        "grok-voice-3.0",
-        {**_FAST, "grok-voice-2.0": Fraction("0.08"), "grok-voice-3.0": Fraction("0.08")},
-    ),
+    AudioPrices(date(2026, 7, 1), "grok-voice-think-fast-1.0", _MODELS),
+    AudioPrices(date(2026, 8, 5), "grok-voice-think-fast-2.0", _MODELS),
+    AudioPrices(date(2026, 10, 14), "grok-voice-3.0", _MODELS),
 )
 """Oldest first. The first one also holds before its day."""
 

@@ -5,7 +5,11 @@ Names alone: they are needed before the first connection, and what they stand fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Literal, get_args
+
+from replay.xai_models import VOICE
 
 DialectName = Literal[
     "xai@2026-04",
@@ -21,8 +25,19 @@ DialectName = Literal[
 Vendor = Literal["xai", "openai", "azure"]
 
 DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
-ALIASES: dict[str, DialectName] = {"xai": "xai@2026-07", "openai": "openai@2026-10", "azure": "azure@2026-10"}
-"""The dialect that a name without a date stands for."""
+ALIASES: dict[str, DialectName] = {"xai": "xai@2026-10", "openai": "openai@2026-10", "azure": "azure@2026-10"}
+"""The newest dialect of each service."""
+BEGINS: Mapping[DialectName, date] = {
+    "xai@2026-04": date(2026, 4, 1),
+    "xai@2026-07": date(2026, 7, 1),
+    "xai@2026-08": date(2026, 8, 5),
+    "xai@2026-09": date(2026, 9, 1),
+    "xai@2026-10": date(2026, 10, 14),
+    "openai@2026-08": date(2026, 8, 1),
+    "openai@2026-10": date(2026, 10, 1),
+    "azure@2026-10": date(2026, 10, 1),
+}
+"""The first day of each dialect. Where only the month is known, its first day is a guess."""
 AUTO = "auto"
 """The option by which each connection chooses its dialect: see `dialect_for`."""
 
@@ -48,20 +63,35 @@ def dialect_name(name: str) -> str:
     raise ValueError(f"unknown dialect {name!r}; known are {', '.join([*ALIASES, AUTO, *DIALECT_NAMES])}")
 
 
+def dialect_on(service: str, day: date) -> DialectName:
+    """The dialect that a service spoke on a day; for a day before all of them, the oldest one."""
+    dated = [name for name in DIALECT_NAMES if name.partition("@")[0] == service]
+    return max((name for name in dated if BEGINS[name] <= day), key=BEGINS.__getitem__, default=dated[0])
+
+
+def dialect_of(service: str, model: str | None) -> DialectName:
+    """The dialect of a name without a date, if a connection asks for a model: the newest, or the last one at which
+    the model was the service's default, if another has replaced it."""
+    known = VOICE.get(model or "") if service == "xai" else None
+    if known is None or known.replaced is None:
+        return ALIASES[service]
+    return dialect_on(service, known.replaced - timedelta(days=1))
+
+
 def dialect_for(
     model: str | None, credential: str | None, subprotocols: str | None, query: dict[str, str], *, azure: bool = False
 ) -> str:
     """The dialect that a connection chooses by its model's name, else its key, else its subprotocols, else a parameter
     that one service alone has in its query. Without any of these it is that of `xai`. `azure`: the path or a header is
-    one that only Azure has."""
+    one that only Azure has. The date is that of `dialect_of`."""
     if azure:
-        return ALIASES["azure"]
+        return dialect_of("azure", model)
     for value in (model or "", credential or ""):
         for prefix, name in _MODEL_OR_KEY:
             if value.startswith(prefix):
-                return ALIASES[name]
+                return dialect_of(name, model)
     for offered in (subprotocols or "").split(","):
         for prefix, name in _SUBPROTOCOLS:
             if offered.strip().startswith(prefix):
-                return ALIASES[name]
-    return ALIASES["openai" if "intent" in query or "call_id" in query else "xai"]
+                return dialect_of(name, model)
+    return dialect_of("openai" if "intent" in query or "call_id" in query else "xai", model)

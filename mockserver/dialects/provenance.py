@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from mockserver.dialects.names import DIALECT_NAMES, DialectName
+
+Source = Literal["recordings", "others' captures", "others' measurements", "vendor's page", "clients"]
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -19,7 +23,7 @@ class Evidence:
     """
 
     mark: Literal["observed", "documented", "guessed"]
-    source: Literal["recordings", "others' captures", "vendor's page", "clients"]
+    source: Source
     """`recordings` are those that the conformance tests play."""
     guess: str = ""
 
@@ -131,6 +135,70 @@ AZURE: Mapping[str, Evidence] = {
 
 EVIDENCE: Mapping[str, Mapping[str, Evidence]] = {"xai": XAI, "openai": OPENAI, "azure": AZURE}
 """By service and type of event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """How an event is known as of one date of a service.
+
+    grade: `observed` on the wire, `documented` by the vendor, or `reported` by those who measured it without frames.
+    seen: the day or month of the source, as ISO 8601.
+    """
+
+    grade: Literal["observed", "documented", "reported"]
+    source: Source
+    seen: str
+
+
+def _types(service: str, source: Source) -> tuple[str, ...]:
+    return tuple(type for type, known in EVIDENCE[service].items() if known.source == source)
+
+
+_JULY, _SEPTEMBER = Dated("observed", "recordings", "2026-07-28"), Dated("observed", "recordings", "2026-09-29")
+_PAGE = Dated("documented", "vendor's page", "2026-07")
+_MEASURED = Dated("reported", "others' measurements", "2026-09-29")
+_CAPTURED = Dated("observed", "others' captures", "2026-07")
+_NOT_IN_JULY = "input_audio_buffer.cleared"
+_TYPED = ("conversation.item.", "rate_limits.", "response.", "session.")
+_NOT_TYPED = ("conversation.item.input_audio", "response.function_call", "response.output_text")
+DATED: Mapping[DialectName, Mapping[str, Dated]] = {
+    "xai@2026-04": {
+        "conversation.created": Dated("reported", "clients", "2026-04"),
+        "session.updated": Dated("reported", "clients", "2026-02"),
+    },
+    "xai@2026-07": dict.fromkeys(_types("xai", "vendor's page"), _PAGE)
+    | dict.fromkeys(_types("xai", "recordings"), _JULY)
+    | {_NOT_IN_JULY: _PAGE},
+    "xai@2026-08": dict.fromkeys(
+        ("session.created", "session.updated"), Dated("observed", "others' captures", "2026-08")
+    )
+    | {"response.done": Dated("observed", "others' captures", "2026-08-04")},
+    "xai@2026-09": dict.fromkeys(_types("xai", "recordings"), _SEPTEMBER)
+    | dict.fromkeys(("conversation.item.truncated", "error"), _MEASURED),
+    "xai@2026-10": {},
+    "openai@2026-08": dict.fromkeys(_types("openai", "vendor's page"), _PAGE)
+    | dict.fromkeys(_types("openai", "others' captures"), _CAPTURED)
+    | {
+        type: _SEPTEMBER if type.startswith(_TYPED) and not type.startswith(_NOT_TYPED) else _JULY
+        for type in _types("openai", "recordings")
+    }
+    | {"input_audio_buffer.timeout_triggered": Dated("observed", "others' captures", "2026-09-29")},
+    "openai@2026-10": {"error": Dated("observed", "others' captures", "2026-11-30")},
+    "azure@2026-10": dict.fromkeys(("response.content_part.added", "response.content_part.done"), _CAPTURED),
+}
+"""What is known of each date itself. A new date has only what was seen of it; the rest is as of the date before."""
+
+
+def as_of(dialect: DialectName, type: str) -> tuple[DialectName, Dated]:
+    """The date from which an event of a dialect is known, and how: the date itself, else the nearest before it, else
+    the nearest after it. Azure's is OpenAI's where nothing else was seen."""
+    service = dialect.partition("@")[0]
+    dated = [name for name in DIALECT_NAMES if name.startswith(f"{service}@")]
+    at = dated.index(dialect)
+    others = [name for name in reversed(DIALECT_NAMES) if service == "azure" and name.startswith("openai@")]
+    name = next(name for name in (*dated[at::-1], *others, *dated[at:]) if type in DATED[name])
+    return name, DATED[name][type]
+
 
 _SIP = "calls over WebRTC and SIP are not served"
 _BETA = "sent by no recorded connection; an older form"

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from typing_extensions import assert_never
 
 from mockserver.dialects.handshake import NOT_HTTP, Handshake, Refusal, http_refusal
-from mockserver.dialects.names import AUTO, DIALECT_NAMES, dialect_for
+from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES, dialect_for, dialect_name, dialect_of
 from mockserver.dialects.registry import SERVICES
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
@@ -126,7 +126,7 @@ class Server:
     def warm_up(self) -> None:
         """Prepare what the first session needs, so that it does not wait for it."""
         dialect = self.service.options.dialect
-        for name in DIALECT_NAMES if dialect == AUTO else [dialect]:
+        for name in DIALECT_NAMES if dialect == AUTO else [dialect_name(dialect)]:
             self.service.factory.traits(name)
         _ = self.service.factory.voice
         try:
@@ -303,8 +303,11 @@ class Server:
 
     def _dialect(self, request: web.Request) -> str:
         """The dialect that answers a request."""
-        if self.service.options.dialect != AUTO:
-            return self.service.options.dialect
+        choice = self.service.options.dialect
+        if choice in ALIASES:
+            return dialect_of(choice, request.query.get("model"))
+        if choice != AUTO:
+            return choice
         _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
         query, azure = dict(request.query), request.path.startswith(AZURE_ROOT) or API_KEY in request.headers
         return dialect_for(query.get("model"), credential.strip(), _offered(request), query, azure=azure)

@@ -44,6 +44,7 @@ class AccountsFile:
 class Options:
     """The options of a mock server; MockServer describes those that it shares.
 
+    dialect: a dated name, `auto`, or a service: its newest date, or the one that the model of a connection belongs to.
     limits: limits of every team; a field that is None leaves it to the service.
     accounts: teams known beforehand. The limits of the file override `limits`.
     clock_rate: seconds of the server's clock per second; 0 is a manual clock.
@@ -81,7 +82,7 @@ class Options:
     chat_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dialect", dialect_name(self.dialect))
+        dialect_name(self.dialect)
         if self.pacing not in PRESETS:
             raise ValueError(f"unknown pacing {self.pacing!r}; use {', '.join(PRESETS)}")
         Levels(self.findings)

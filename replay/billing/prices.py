@@ -186,12 +186,12 @@ CHECKED = date(2026, 11, 30)
 _FAST_1, _FAST_2 = Decimal("0.05"), Decimal("0.08")
 
 
-def _xai(since: date, latest: str, models: Mapping[str, Decimal]) -> PriceTable:
+def _xai(since: date, latest: str) -> PriceTable:
     return PriceTable(
         service="xai",
         since=since,
         source="docs.x.ai/developers/models, one page a model, and /developers/pricing",
-        per_audio_minute=models,
+        per_audio_minute=_GROK,
         per_text_item=Decimal("0.004"),
         per_telephony_minute=Decimal("0.01"),
         per_thousand_calls={
@@ -207,14 +207,16 @@ def _xai(since: date, latest: str, models: Mapping[str, Decimal]) -> PriceTable:
 
 
 # grok-voice-fast-1.0 is the name that sessions of spring 2026 had; that it cost what its successor does is a guess.
-_GROK_2 = {
+# The pages call the second model grok-voice-2.0, the wire grok-voice-think-fast-2.0. The pages of October list neither
+# think-fast name any more: that their prices stayed is a guess. Each table lists each model: a session in virtual time
+# may lie before the first day of its model.
+_GROK = {
     "grok-voice-fast-1.0": _FAST_1,
     "grok-voice-think-fast-1.0": _FAST_1,
     "grok-voice-think-fast-2.0": _FAST_2,
+    "grok-voice-2.0": _FAST_2,
+    "grok-voice-3.0": _FAST_2,
 }
-# The pages call the second model grok-voice-2.0, the wire grok-voice-think-fast-2.0. The pages of October list neither
-# think-fast name any more: that their prices stayed is a guess.
-_GROK_3 = {**_GROK_2, "grok-voice-2.0": _FAST_2, "grok-voice-3.0": _FAST_2}
 
 
 def _per_million(text: str, cached: str, out: str, audio: str, cached_audio: str, audio_out: str) -> TokenPrices:
@@ -227,9 +229,9 @@ _MINI = TokenPrices(*map(Decimal, ("0.60", "0.06", "10", "0.30", "2.40", "20", "
 
 PRICES: Mapping[str, tuple[PriceTable, ...]] = {
     "xai": (
-        _xai(date(2026, 7, 1), "grok-voice-think-fast-1.0", _GROK_2),
-        _xai(date(2026, 8, 5), "grok-voice-think-fast-2.0", _GROK_2),
-        _xai(date(2026, 10, 14), "grok-voice-3.0", _GROK_3),
+        _xai(date(2026, 7, 1), "grok-voice-think-fast-1.0"),
+        _xai(date(2026, 8, 5), "grok-voice-think-fast-2.0"),
+        _xai(date(2026, 10, 14), "grok-voice-3.0"),
     ),
     "openai": (
         PriceTable(

@@ -158,7 +158,11 @@ class CallState:
         timed: bool = True,
         write_tools: tuple[str, ...] | None = None,
     ) -> None:
-        self.service = _VENDORS.get((service or "").partition("@")[0])
+        name, _, self.month = (service or "").partition("@")
+        """The month of a dated dialect, as in `2026-09`; empty if the dialect has no date."""
+        self.service = _VENDORS.get(name)
+        self.model = handshake.query.get("model", "")
+        """The model that the client asked for, else the one that the server named."""
         self.handshake = handshake
         self.timed = timed
         # Configuration.
@@ -271,14 +275,16 @@ def shortened(call_id: str) -> str:
 
 def _created(call: CallState, step: CallStep) -> None:
     _effective(call, step)
+    call.model = call.model or text_at(step.event, "session", "model")
     call.service = call.service or ("openai" if text_at(step.event, "event_id").startswith("event_") else "xai")
 
 
 def _effective(call: CallState, step: CallStep) -> None:
     session = object_at(step.event, "session")
-    detection = session.get(
-        "turn_detection", object_at(session, "audio", "input").get("turn_detection", call.detection)
-    )
+    # xAI leaves the key out if the client set it to null (recordings of September 2026).
+    asked = object_at(call.update.event, "session") if call.update is not None else NOTHING
+    kept = asked.get("turn_detection", call.detection)
+    detection = session.get("turn_detection", object_at(session, "audio", "input").get("turn_detection", kept))
     call.detection = detection if isinstance(detection, dict) else NOTHING
     call.vad = bool(text_at(call.detection, "type"))
     call.audio.configure(object_at(session, "audio"))

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mockserver.dialects.names import ALIASES, DIALECT_NAMES
-from mockserver.dialects.provenance import EVIDENCE, UNSERVED
+from mockserver.dialects.names import ALIASES, BEGINS, DIALECT_NAMES, DialectName
+from mockserver.dialects.provenance import EVIDENCE, UNSERVED, as_of
 from tests.conformance.stories import STORIES
 from tests.mockserver.talk import Event, Talk
 
@@ -160,7 +160,42 @@ def differences(dialect: str, usual: Mapping[str, list[Event]]) -> str:
     odd = [f"no `{type}`" for type in usual if type not in other]
     odd += [f"`{type}`" for type in other if type not in usual]
     odd += [f"`{type}`: {fields(other[type])}" for type in other if fields(other[type]) != fields(usual.get(type, []))]
-    return "; ".join(odd) or "same events and keys"
+    return "; ".join(odd) or "no difference is known"
+
+
+def grades(dialect: DialectName) -> dict[str, int]:
+    """The number of a dialect's events by how they are known of its own date; `as before` are those of another date."""
+    known = [as_of(dialect, type) for type in EVIDENCE[dialect.partition("@")[0]]]
+    counted = Counter(how.grade if name == dialect else "as before" for name, how in known)
+    return {grade: counted[grade] for grade in ("observed", "documented", "reported", "as before")}
+
+
+def counts() -> Iterator[str]:
+    """The table at the top of the page: per date, its events by grade."""
+    yield "| date | from | events | observed | documented | reported | as of another date |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in DIALECT_NAMES:
+        counted = grades(name)
+        numbers = " | ".join(map(str, (sum(counted.values()), *counted.values())))
+        yield f"| `{name}` | {BEGINS[name]} | {numbers} |"
+
+
+def dated(dialect: DialectName, type: str) -> str:
+    """How an event of a date is known, as a cell: the date's own evidence, or the date that it is taken from."""
+    name, how = as_of(dialect, type)
+    if name == dialect:
+        return f"{how.grade}, {how.source}, {how.seen}"
+    when = "before" if DIALECT_NAMES.index(name) < DIALECT_NAMES.index(dialect) else "after"
+    other = name if name.partition("@")[0] != dialect.partition("@")[0] else name.partition("@")[2]
+    return f"as of the date {when}: {other}"
+
+
+def by_date(service: str) -> Iterator[str]:
+    """Per event, how it is known of each date of a service."""
+    names = [name for name in DIALECT_NAMES if name.startswith(f"{service}@")]
+    yield f"| event | {' | '.join(f'`{name}`' for name in names)} |\n|---|{'---|' * len(names)}"
+    for type in EVIDENCE[service]:
+        yield f"| `{type}` | {' | '.join(dated(name, type) for name in names)} |"
 
 
 def row(service: str, type: str, events: Sequence[Event]) -> str:
@@ -179,8 +214,13 @@ def section(service: str) -> Iterator[str]:
     yield from (row(service, type, usual[type]) for type in EVIDENCE[service])
     others = ("openai", "azure") if service == "openai" else (service,)
     if dates := [name for name in DIALECT_NAMES if name.startswith(others) and name != ALIASES[service]]:
-        yield "\n### Other dates\n"
+        yield f"\n### Other dates\n\nTypes and keys that differ from `{ALIASES[service]}`:\n"
         yield from (f"- `{name}`: {differences(name, usual)}." for name in dates)
+    yield "\n### Evidence by date\n"
+    yield from by_date(service)
+    if service == "openai":
+        yield ""
+        yield from by_date("azure")
     yield "\n### Sequences\n"
     for title, tell in STORIES[service].items():
         yield f"{title}:\n\n```text\n{course(tell(ALIASES[service]))}\n```\n"
@@ -198,7 +238,12 @@ This page lists each server event of the mock: its keys, its evidence, and the t
 - **observed**: seen on the wire of the service, in recordings that the conformance tests play, or in captures of
   others.
 - **documented**: on the vendor's page, and in no recording.
-- **guessed**: neither.
+- **reported**: others say what they measured, and show no frames of it.
+- **guessed**: none of these. Guesses are details of events; each has a comment in the code.
+- **as of another date**: of that date itself nothing is known, so the mock does what it does at the nearest date before
+  it. Without one before, it does what it does at the date after it. Whether the service changed is not known.
+
+{chr(10).join(counts())}
 
 Keys are in wire order. `?` marks a key that only some events have; braces contain the keys of an object. In sequences,
 `>` marks what the client sends, and repeated events are shown once.

@@ -6,10 +6,12 @@ import ast
 
 import pytest
 
-from mockserver.dialects.names import ALIASES
-from mockserver.dialects.provenance import EVIDENCE, UNSERVED
+from mockserver.dialects.names import ALIASES, BEGINS, DIALECT_NAMES, DialectName
+from mockserver.dialects.provenance import DATED, EVIDENCE, UNSERVED, as_of
 from mockserver.dialects.registry import SERVICES
-from tests.conformance.fidelity import COMMAND, PAGE, ROOT, page, proof, sent
+from tests.conformance.fidelity import COMMAND, PAGE, ROOT, dated, grades, page, proof, sent
+from tests.conformance.golden import date_of
+from tests.conformance.play import dialect_of
 from tests.conformance.recordings import read, recordings
 
 VENDORS = list(EVIDENCE)
@@ -24,6 +26,47 @@ def test_the_page_is_what_its_command_writes():
 def test_no_event_is_sent_that_has_no_row(dialect: str):
     service = dialect.split("@")[0]
     assert set(sent(dialect)) - set(EVIDENCE[service]) == set()
+
+
+@pytest.mark.parametrize("dialect", DIALECT_NAMES)
+def test_each_date_has_a_grade_and_a_source_for_each_event(dialect: DialectName):
+    events = EVIDENCE[dialect.partition("@")[0]]
+    assert set(DATED[dialect]) <= set(events)
+    for type in events:
+        name, how = as_of(dialect, type)
+        assert how.seen.startswith("20")
+        if type in DATED[dialect]:
+            assert (name, dated(dialect, type)) == (dialect, f"{how.grade}, {how.source}, {how.seen}")
+        else:
+            assert name != dialect and dated(dialect, type).startswith("as of the date ")
+    assert sum(grades(dialect).values()) == len(events)
+    assert grades(dialect)["as before"] == len(set(events) - set(DATED[dialect]))
+
+
+def test_no_evidence_is_of_a_later_date_than_the_next_one_of_its_service():
+    for dialect, events in DATED.items():
+        later = [BEGINS[name] for name in DATED if name.partition("@")[0] == dialect.partition("@")[0]]
+        end = min((day for day in later if day > BEGINS[dialect]), default=None)
+        assert [type for type, how in events.items() if end and how.seen > end.isoformat()] == []
+
+
+@pytest.mark.parametrize("service", VENDORS)
+def test_a_date_observes_in_recordings_what_the_recordings_of_its_time_have(service: str):
+    days: dict[tuple[str, str], str] = {}
+    for path in recordings(service):
+        recording = read(path)
+        dialect, day = dialect_of(recording, service), f"{date_of(recording):.10}"
+        for event in recording.received():
+            days[dialect, event["type"]] = max(day, days.get((dialect, event["type"]), ""))
+    if not days:
+        pytest.skip("no recordings here")
+    claimed = {
+        (name, type): how.seen
+        for name, events in DATED.items()
+        for type, how in events.items()
+        if name.startswith(f"{service}@") and how.source == "recordings"
+    }
+    assert {key: day[:7] for key, day in days.items()} == {key: day[:7] for key, day in claimed.items()}
 
 
 @pytest.mark.parametrize("service", VENDORS)

@@ -63,7 +63,7 @@ class Talk:
         self,
         responder: Responder | None = None,
         *,
-        dialect: str = "xai",
+        dialect: str = "xai@2026-07",
         pacing: str = "live",
         resumed: Memory | None = None,
         seed: str = "7/0",

@@ -10,6 +10,7 @@ from replay.findings.call import CLOSED, CallState, CallStep
 from replay.findings.fields import IGNORED, unknown_fields
 from replay.findings.finding import Found
 from replay.openai_models import ENDS_SOON_DAYS, REALTIME, TRANSCRIPTION, row
+from replay.xai_models import VOICE
 
 CAPS_S = {"xai": 7_200.0, "openai": 3_600.0}
 NEAR = 0.95
@@ -102,7 +103,10 @@ def near_the_cap(call: CallState, step: CallStep) -> Iterator[Found]:
 
 
 def model_ends(call: CallState, step: CallStep) -> Iterator[Found]:
-    """A model of the session ends soon, or has ended, on the session's day."""
+    """A model of the session ends soon, or has ended, or is deprecated, on the session's day."""
+    if step.type == "ping":
+        yield from _deprecated(call, step)
+        return
     session = object_at(step.event, "session")
     expires_at = number_at(session, "expires_at")
     if call.service != "openai" or not expires_at:
@@ -112,3 +116,13 @@ def model_ends(call: CallState, step: CallStep) -> Iterator[Found]:
         known = row(name, REALTIME) or row(name, TRANSCRIPTION)
         if known is not None and known.ends is not None and (known.ends - today).days <= ENDS_SOON_DAYS:
             yield Found(f"the service ends {name} on {known.ends}; {known.successor} takes its place", name)
+
+
+def _deprecated(call: CallState, step: CallStep) -> Iterator[Found]:
+    """The model of an xAI session is deprecated. The day is that of the server's clock."""
+    known, unix_ms = VOICE.get(call.model), number_at(step.event, "timestamp")
+    if known is None or known.deprecated is None or not unix_ms:
+        return
+    if datetime.fromtimestamp(unix_ms / 1000, timezone.utc).date() >= known.deprecated:
+        message = f"the service deprecated {call.model} on {known.deprecated}; {known.successor} takes its place"
+        yield Found(message, call.model)

@@ -14,6 +14,8 @@ SHORT_MS = 500
 RESUMED_MS = 1_000
 STILL_S = 3.0
 """Seconds. A microphone that sends nothing for this long during speech is off."""
+_REPLACES_SINCE = "2026-09"
+"""The month from which xAI is known to replace a running response. Clients of before report a refusal."""
 _TOLERANCE_S = 0.3
 _CUT_S = 0.02
 """Seconds. Shorter deltas were cut by the recorder."""
@@ -26,9 +28,9 @@ def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
         return
     if call.active is not None:
         since = f", which began {step.at - call.active_since:.1f} s ago" if call.timed else ""
-        yield Found(
-            f"response.create was sent while a response is in progress{since}: the service refuses it", "active"
-        )
+        replaces = call.service == "xai" and (not call.month or call.month >= _REPLACES_SINCE)
+        what = "ends that one as cancelled, bills it, and starts another" if replaces else "refuses it"
+        yield Found(f"response.create was sent while a response is in progress{since}: the service {what}", "active")
     elif call.requested is not None and not call.new_inputs and not request.get("instructions"):
         yield Found(
             "response.create was sent again before the first one was answered, with nothing new to answer", "twice"

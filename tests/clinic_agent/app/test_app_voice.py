@@ -199,7 +199,7 @@ async def test_without_a_folder_no_path_may_be_named(tmp_path: Path):
 @pytest.mark.parametrize(
     ("key", "mock", "status", "upstream"),
     [
-        ("not-the-key", {"api_keys": ["right"]}, 502, 401),
+        ("not-the-key", {"api_keys": ["right"], "dialect": "xai@2026-07"}, 502, 401),
         ("not-the-key", {"api_keys": ["right"], "dialect": "xai@2026-09"}, 502, 400),
         ("poor", {"blocked_keys": ["poor"]}, 502, 403),
         ("eager", {"requests_per_minute": 1}, 429, 429),

@@ -69,7 +69,8 @@ def test_the_name_latest_changed_its_price_on_the_fifth_of_august(day, usd):
 def test_a_model_without_a_known_price_has_no_cost_and_says_so():
     cost = Cost("grok-voice-9", JULY, input_samples=MINUTE)
     assert (cost.usd, cost.rounded_usd) == (None, None)
-    assert cost.shown == f"no price known for 'grok-voice-9'; prices are known for grok-voice-fast-1.0, {ONE}, {TWO}"
+    known = f"grok-voice-fast-1.0, {ONE}, {TWO}, grok-voice-2.0, grok-voice-3.0"
+    assert cost.shown == f"no price known for 'grok-voice-9'; prices are known for {known}"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_hosted_tools_are_priced_by_the_thousand(tool: str, usd: str):
 
 
 def test_an_unknown_price_names_what_is_known_and_of_when():
-    with pytest.raises(UnknownPrice, match=r"'grok-9' in the table of 2026-07-01; it has grok-voice-fast-1.0"):
+    with pytest.raises(UnknownPrice, match=r"'grok-9' in the table of 2026-07-01; it has grok-voice-2.0"):
         JULY.minute("grok-9")
     with pytest.raises(UnknownPrice, match="hosted tool 'teleport'"):
         JULY.thousand_calls("teleport")

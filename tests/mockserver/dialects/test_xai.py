@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from mockserver.dialects.names import dialect_name
 from mockserver.responders.base import Call, Say, Step
 from tests.mockserver.talk import Event, Script, Talk
 
@@ -192,12 +191,6 @@ def test_each_date_greets_with_its_model_and_voice(dialect: str, asked: str | No
     assert list(created) == "id object instructions voice modalities turn_detection tools model".split()
     assert (created["model"], created["voice"], created["turn_detection"]) == (model, voice, {"type": None})
     assert updated["model"] == model
-
-
-def test_the_short_name_is_the_recorded_date():
-    assert dialect_name("xai") == "xai@2026-07"
-    with pytest.raises(ValueError, match="xai@2026-09"):
-        dialect_name("xai@1999")
 
 
 # What is documented and was never recorded.

@@ -15,7 +15,10 @@ SCENARIO = {"turns": [{"reply": [{"say": "From the new scenario."}]}]}
 
 def story(tell: Callable[[MockServer, ClientSession], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        async with MockServer(voice="tone", **settings) as mock, ClientSession() as http:
+        async with (
+            MockServer(**{"dialect": "xai@2026-07", "voice": "tone", **settings}) as mock,
+            ClientSession() as http,
+        ):
             return await tell(mock, http)
 
     return autojump.run(main())

@@ -107,7 +107,7 @@ def run(faults: str | None) -> Seen:
 
     async def main() -> None:
         given = parse(faults).faults if faults else ()
-        async with MockServer(voice="tone", faults=list(given)) as mock, ClientSession() as http:
+        async with MockServer(dialect="xai@2026-07", voice="tone", faults=list(given)) as mock, ClientSession() as http:
             await converse(mock, http, seen)
             assert [armed.fired > 0 for armed in mock.faults] == [True] * len(given)
 

@@ -23,7 +23,7 @@ OPT_IN = {"type": "session.update", "session": {"resumption": {"enabled": True}}
 
 def story(tell: Callable[[MockServer, ClientSession], Awaitable[Any]], **settings: Any) -> Any:
     async def main() -> Any:
-        async with MockServer(**{"voice": "tone", **settings}) as mock, _client() as http:
+        async with MockServer(**{"dialect": "xai@2026-07", "voice": "tone", **settings}) as mock, _client() as http:
             return await tell(mock, http)
 
     return autojump.run(main())

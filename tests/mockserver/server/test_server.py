@@ -20,7 +20,10 @@ Story = Callable[[MockServer, ClientSession], Awaitable[Any]]
 
 def story(tell: Story, **settings: Any) -> Any:
     async def main() -> Any:
-        async with MockServer(voice="tone", **settings) as mock, ClientSession() as http:
+        async with (
+            MockServer(**{"dialect": "xai@2026-07", "voice": "tone", **settings}) as mock,
+            ClientSession() as http,
+        ):
             return await tell(mock, http)
 
     return autojump.run(main())

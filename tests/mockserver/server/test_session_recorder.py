@@ -48,7 +48,7 @@ def bearer() -> dict[str, str]:
 
 def recorded(folder: Path, **settings: object) -> list[Path]:
     async def main() -> list[Path]:
-        async with MockServer(record=folder, voice="tone", pacing="burst", **settings) as mock:  # type: ignore[arg-type]
+        async with MockServer(record=folder, dialect="xai@2026-07", voice="tone", pacing="burst", **settings) as mock:  # type: ignore[arg-type]
             await talk(mock, turns=2)
             await talk(mock, end=None)
         return mock.cassettes

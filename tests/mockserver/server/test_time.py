@@ -24,7 +24,7 @@ async def test_an_async_test_that_sleeps_for_hours_is_a_plain_one_with_fixtures(
 @virtual_time
 async def test_a_call_of_two_hours_is_ended():
     """As in docs/time.md, with the websockets client and its own timers."""
-    async with MockServer() as mock:
+    async with MockServer(dialect="xai@2026-07") as mock:
         key = {"Authorization": f"Bearer {mock.api_key}"}
         async with connect_async(mock.ws_url, additional_headers=key) as service:
             await asyncio.sleep(2 * 60 * 60)
@@ -33,7 +33,7 @@ async def test_a_call_of_two_hours_is_ended():
 
 
 async def test_a_mock_in_a_thread_may_be_used_from_an_async_test_as_well():
-    with MockServer(voice="tone", clock="manual") as mock:
+    with MockServer(dialect="xai@2026-07", voice="tone", clock="manual") as mock:
         mock.advance(minutes=1)
 
 
@@ -60,7 +60,7 @@ def until(service: ClientConnection, type: str) -> dict[str, object]:
 
 
 def test_a_plain_test_moves_the_mock_by_hand():
-    with MockServer(voice="tone", clock="manual") as mock, calling(mock) as service:
+    with MockServer(dialect="xai@2026-07", voice="tone", clock="manual") as mock, calling(mock) as service:
         until(service, "ping")
         service.send('{"type": "response.create"}')
         until(service, "response.created")  # in time that stands still
@@ -71,7 +71,7 @@ def test_a_plain_test_moves_the_mock_by_hand():
 
 
 def test_any_other_client_moves_it_over_http():
-    with MockServer(voice="tone", clock="manual") as mock, calling(mock) as service:
+    with MockServer(dialect="xai@2026-07", voice="tone", clock="manual") as mock, calling(mock) as service:
         request = Request(mock.control_url + "/clock/advance", b'{"ms": 7200000}', method="POST")
         with urlopen(request, timeout=5) as response:
             assert json.load(response) == {"now": 7200.0, "unix": 1_767_225_600.0 + 7200}

@@ -20,7 +20,10 @@ def listening(dialect: str = "xai", *, heard: str | None = None) -> tuple[Talk, 
     script = Script([Say("Yes?")], heard=[heard] if heard else [])
     xai = {"turn_detection": VAD, "audio": {"input": {"transcription": HEARS}}}
     talk = Talk(
-        script, dialect=dialect, update=xai if dialect == "xai" else OPENAI_VAD, hearing=Hearing(transcribes=True)
+        script,
+        dialect=dialect,
+        update=xai if dialect.startswith("xai") else OPENAI_VAD,
+        hearing=Hearing(transcribes=True),
     )
     return talk, script
 
@@ -51,7 +54,7 @@ def test_the_turn_is_asked_about_with_what_the_client_told():
 
 
 def test_the_answer_waits_for_the_words_and_is_about_them():
-    talk, script = spoken()
+    talk, script = spoken("xai@2026-07")
     assert talk.of("response.created") == []
     talk.wait(1.3)
     talk.deliver(Transcribed(asked(talk).id, "Is the doctor in?"))
@@ -64,8 +67,9 @@ def test_the_answer_waits_for_the_words_and_is_about_them():
     talk.rest()
 
 
-def test_openai_starts_the_response_at_once_and_fills_it_when_the_words_come():
-    talk, script = spoken("openai")
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_the_response_starts_at_once_and_is_filled_when_the_words_come(dialect: str):
+    talk, script = spoken(dialect)
     created = talk.of("response.created")
     assert len(created) == 1
     assert talk.of("response.output_item.added") == []

@@ -264,7 +264,8 @@ def test_a_mock_speaks_of_all_its_sessions_in_the_order_of_time():
 
 def test_a_call_that_is_cut_by_a_client_keeps_all_promises():
     async def main() -> None:
-        async with MockServer(Scenario(sequence=[Say("One, two, three, four, five. " * 3)]), voice="tone") as mock:
+        scenario = Scenario(sequence=[Say("One, two, three, four, five. " * 3)])
+        async with MockServer(scenario, dialect="xai@2026-07", voice="tone") as mock:
             key = {"Authorization": f"Bearer {mock.api_key}"}
             async with connect(mock.ws_url, additional_headers=key, ping_interval=None) as service:
                 await service.send('{"type": "response.create"}')

@@ -166,7 +166,7 @@ def test_in_a_thread_of_its_own_it_serves_a_client_that_blocks_and_its_clock_can
     with MockServer(voice="tone", clock="manual") as mock:
         with connect(mock.ws_url, additional_headers=KEY, compression=None) as ws:
             ws.send('{"type": "response.create"}')
-            while '"response.content_part.added"' not in str(ws.recv()):
+            while '"response.created"' not in str(ws.recv()):
                 pass
             mock.advance(seconds=30)
             while '"response.done"' not in str(ws.recv()):

@@ -32,10 +32,10 @@ class WatchedCall(Talk):
         responder: Responder | None = None,
     ) -> None:
         self.watcher = Watcher(Levels(levels, write_tools))
-        asked = handshake([("model", MODELS[dialect])], [("authorization", "Bearer key")])
+        asked = handshake([("model", MODELS[dialect.partition("@")[0]])], [("authorization", "Bearer key")])
         watch = self.watcher.open("s", dialect_name(dialect), asked)
         script = responder or Script(*replies, heard=heard)
-        super().__init__(script, dialect=dialect, pacing=pacing, model=MODELS[dialect], watch=watch)
+        super().__init__(script, dialect=dialect, pacing=pacing, model=MODELS[dialect.partition("@")[0]], watch=watch)
         self.dialect = dialect
         if update is not None:
             self.configure(**update)

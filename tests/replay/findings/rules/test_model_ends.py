@@ -46,6 +46,32 @@ def test_a_transcription_model_is_remarked_as_well():
     assert findings("gpt-realtime-2.1", "2026-12-01", "gpt-transcribe") == []
 
 
-def test_azure_s_sessions_are_looked_at_and_xai_s_are_not():
+def test_azure_s_sessions_are_looked_at():
     assert findings("gpt-realtime", "2026-12-01", dialect="azure") != []
     assert findings("gpt-realtime", "2026-12-01", dialect="xai") == []
+
+
+def deprecated(asked: str | None, told: str, day: str) -> list[Finding]:
+    """What is found in a session of xAI on a day."""
+    unix_ms = datetime.fromisoformat(day).replace(tzinfo=timezone.utc).timestamp() * 1000
+    watcher = Watcher()
+    watch = watcher.open("s", "xai@2026-10", Handshake({"model": asked} if asked else {}))
+    created = {"type": "session.created", "event_id": "e", "session": {"model": told, "turn_detection": {"type": None}}}
+    for event in (created, *({"type": "ping", "event_id": "e", "timestamp": int(unix_ms)} for _ in range(2))):
+        watch.received(0.1, Text(orjson.dumps(event)))
+    return list(watcher.findings)
+
+
+@pytest.mark.parametrize(("day", "found"), [("2026-10-13", 0), ("2026-10-14", 1), ("2026-12-01", 1)])
+def test_a_deprecated_model_of_xai_is_remarked_once(day: str, found: int):
+    remarks = deprecated("grok-voice-think-fast-2.0", "grok-voice-think-fast-2.0", day)
+    assert [(remark.rule, remark.level) for remark in remarks] == [("model-ends", "warn")] * found
+    assert all("2026-10-14" in remark.message and "grok-voice-3.0" in remark.message for remark in remarks)
+
+
+def test_an_alias_or_a_model_without_an_announced_end_is_fine():
+    assert deprecated("grok-voice-latest", "grok-voice-think-fast-2.0", "2026-12-01")[1:] == []  # latest-model alone
+    assert deprecated("grok-voice-3.0", "grok-voice-3.0", "2026-12-01") == []
+    assert deprecated("grok-voice-think-fast-1.0", "grok-voice-think-fast-1.0", "2026-12-01") == []
+    (found,) = deprecated(None, "grok-voice-think-fast-2.0", "2026-12-01")
+    assert found.rule == "model-ends"

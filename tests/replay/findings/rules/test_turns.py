@@ -30,6 +30,31 @@ def test_a_second_reply_while_one_is_given_is_found(dialect: str):
     assert (found.rule, found.level) == ("overlapping-replies", "error")
     assert found.at == pytest.approx(0.2)
     assert "0.2 s ago" in found.message
+    assert ("refuses it" if dialect == "openai" else "cancelled") in found.message
+
+
+def test_what_a_second_reply_meets_is_told_as_of_the_date():
+    with watched_call("xai@2026-07", LONG) as call:
+        call.say("Hello.")
+        call.wait(0.2)
+        call.send("response.create")
+        call.of("error")
+        call.rest()
+    (found,) = call.findings
+    assert "refuses it" in found.message
+
+
+def test_turn_detection_is_as_the_client_left_it_where_the_answer_omits_it():
+    with watched_call("xai", update=VAD) as call:
+        watched = call.watch
+        assert watched is not None and watched.call.vad
+        call.configure(instructions="Be brief.")
+        assert watched.call.vad
+        call.configure(turn_detection=None)
+        assert "turn_detection" not in call.of("session.updated")[-1]["session"]
+        assert not watched.call.vad
+        call.configure(instructions="Be kind.")
+        assert not watched.call.vad
 
 
 @both
