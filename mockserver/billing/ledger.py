@@ -21,7 +21,8 @@ class Ledger:
         self.model = model
         self.text_items = 0
         self.hosted_calls: Counter[str] = Counter()
-        self.telephony_s = Fraction(0)
+        self.telephone = False
+        """Whether the session is a call over a telephone number of the service, which has a surcharge."""
         self.tokens: dict[str, Tokens] = {}
         """By model."""
         self.transcribed_s: dict[str, Fraction] = {}
@@ -59,6 +60,11 @@ class Ledger:
     def audio_out_s(self) -> Fraction:
         """Seconds of output audio sent."""
         return _seconds(self._samples_out)
+
+    @property
+    def telephony_s(self) -> Fraction:
+        """Seconds of audio with the surcharge of telephony: both directions of a telephone call."""
+        return self.audio_in_s + self.audio_out_s if self.telephone else Fraction(0)
 
     @property
     def exact_usd(self) -> Fraction:

@@ -179,6 +179,11 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     is_flag=True,
     help="Validate each event that is sent against the schema of the service. Exit code 1 if one is invalid.",
 )
+@_diagnostics(
+    "--telephony",
+    is_flag=True,
+    help="Each session is a call over a telephone number of the service, whose surcharge the ledger adds.",
+)
 @_diagnostics("--record", type=click.Path(path_type=Path), help="Folder to write each session to, as a cassette.")
 @_serving("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @_serving(

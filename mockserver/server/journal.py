@@ -375,6 +375,7 @@ class UsageTotals:
         self.audio_out_s = Fraction(0)
         self.text_items = 0
         self.hosted_calls: Counter[str] = Counter()
+        self.telephony_s = Fraction(0)
         self.exact_usd = Fraction(0)
 
     def count(self, ledger: Ledger) -> None:
@@ -393,6 +394,7 @@ class UsageTotals:
         self.audio_out_s += part.audio_out_s
         self.text_items += part.text_items
         self.hosted_calls.update(part.hosted_calls)
+        self.telephony_s += part.telephony_s
         self.exact_usd += part.exact_usd
 
     @property
@@ -408,5 +410,6 @@ class UsageTotals:
             "audio_out_s": float(self.audio_out_s),
             "text_items": self.text_items,
             "hosted_calls": dict(self.hosted_calls),
+            "telephony_s": float(self.telephony_s),
             "usd": str(self.total_usd),
         }

@@ -53,6 +53,7 @@ class Options:
     hearing: what decides the words of spoken turns, instead of what the scenario says; see `Scenario.hearing`.
     transcriber: `off`, `auto` (the extra `hearing`, where it is installed), a model of faster-whisper by name or
         folder, or a transcriber.
+    telephony: each session is a call over a telephone number of the service. Frames do not show it.
     chat: the base URL of an OpenAI-compatible chat endpoint, whose `chat_model` answers what no rule does; `chat_key`
         is its key.
 
@@ -77,6 +78,7 @@ class Options:
     write_tools: tuple[str, ...] | None = None
     hearing: Literal["auto", "script"] | None = None
     transcriber: str | Transcriber = "off"
+    telephony: bool = False
     chat: str | None = None
     chat_model: str | None = None
     chat_key: str | None = field(default=None, repr=False)

@@ -150,6 +150,7 @@ class SessionFactory:
             engine=self.engine,
             breath_s=dialect.traits.responses.breath_s,
         )
+        session.ledger.telephone = self.options.telephony
         if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):
             _LOG.warning(
                 "conversation %s resumes from a stale snapshot: the client reconnected within %g ms",

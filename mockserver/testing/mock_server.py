@@ -53,6 +53,8 @@ class MockServer(Observed):
         Default `off`, so that a test hears the same on every machine.
     hearing: what decides the words of a spoken turn. `auto`: a known clip, the transcriber, the scenario's `heard`, in
         this order; `script`: `heard` before all. Default: as the scenario says.
+    telephony: each session is a call over a telephone number of the service, whose surcharge the ledger adds. Frames
+        do not show it: audio at 8 kHz may come from another company's number, which has none. Default: False.
     chat, chat_model, chat_key: the base URL of an OpenAI-compatible chat endpoint, the model that answers what no rule
         does, and the key of that endpoint. Default: none.
     api_keys: the keys that are accepted. Without any, every non-empty key is.
@@ -90,6 +92,7 @@ class MockServer(Observed):
         vad: str = "energy",
         transcriber: str | Transcriber = "off",
         hearing: Literal["auto", "script"] | None = None,
+        telephony: bool = False,
         chat: str | None = None,
         chat_model: str | None = None,
         chat_key: str | None = None,
@@ -121,6 +124,7 @@ class MockServer(Observed):
             vad=vad,
             transcriber=transcriber,
             hearing=hearing,
+            telephony=telephony,
             chat=chat,
             chat_model=chat_model,
             chat_key=chat_key,

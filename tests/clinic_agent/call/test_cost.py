@@ -122,7 +122,7 @@ def test_the_service_s_own_tools_and_its_telephone_line_cost_what_the_mock_s_led
     cost = replace(cost, telephony=True)
     ledger = Ledger(price_table("xai", date(2026, 7, 1)), cost.model)
     ledger.heard(24_000, 24_000)
-    ledger.text_items, ledger.telephony_s = 2, Fraction(1)
+    ledger.text_items, ledger.telephone = 2, True
     ledger.hosted("web_search", 2)
     ledger.hosted("file_search", 1)
     assert cost.exact_usd == ledger.exact_usd

@@ -31,9 +31,17 @@ def test_a_minute_in_and_a_minute_out_are_both_paid():
 def test_every_meter_adds_to_the_bill():
     used = ledger()
     used.text_items = 3
-    used.telephony_s = Fraction(90)
     used.hosted_calls.update(["web_search", "web_search", "file_search"])
-    assert used.total_usd == Decimal("0.012") + Decimal("0.015") + Decimal("0.0125")
+    assert used.total_usd == Decimal("0.012") + Decimal("0.0125")
+
+
+def test_a_telephone_call_pays_for_its_audio_in_both_directions_once_more():
+    used = ledger()
+    used.heard(24000 * 60, 24000)
+    used.spoke(8000 * 30, 8000)
+    assert (used.telephony_s, used.total_usd) == (Fraction(0), Decimal("0.075"))
+    used.telephone = True
+    assert (used.telephony_s, used.total_usd) == (Fraction(90), Decimal("0.09"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.sampled_from([8000, 11025, 24000, 44100])), max_size=20))
