@@ -37,6 +37,7 @@ from replay.cli.usage import Unusable
 from replay.formats.tape import Tape, write
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import PATH, BadUpstream, Upstream
+from replay.secrets.named import Secrets
 from replay.version import tool_version
 
 DAY = date(2026, 7, 1)
@@ -160,7 +161,8 @@ async def _recorded(
 ) -> Fraction:
     """Record one conversation; gives its cost in USD. Raises NotRecorded and leaves `path` unchanged if that fails."""
     part = path.with_name(f".{path.name}.part")
-    settings = Settings(part, at, f"realtape {tool_version()}", overwrite=True, max_usd=left, secrets=(key,))
+    secrets = Secrets((key,))
+    settings = Settings(part, at, f"realtape {tool_version()}", overwrite=True, max_usd=left, secrets=secrets)
     try:
         relay = Relay(upstream, settings)
         await relay.start()
@@ -172,7 +174,7 @@ async def _recorded(
             await relay.stop()
         if relay.failure or relay.limit:
             raise NotRecorded(f"{scripted.name}: {relay.failure or relay.limit}")
-        write(_reproducible(part), path, secrets=(key,), overwrite=True)
+        write(_reproducible(part), path, secrets=secrets, overwrite=True)
         usd = bill(Recording.read(path), at.date()).usd
         return Fraction(usd)
     except (CannotRecord, ValueError, OSError) as problem:

@@ -36,6 +36,7 @@ from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named, wall_clock
 from mockserver.server.listening import listen
 from mockserver.server.options import Options
+from replay.cli.secrets import secret_options
 from replay.cli.usage import LOOPBACK, Unusable
 from replay.findings import counted, setting
 from replay.stopping import stop_signal
@@ -185,6 +186,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     help="Each session is a call over a telephone number of the service, whose surcharge the ledger adds.",
 )
 @_diagnostics("--record", type=click.Path(path_type=Path), help="Folder to write each session to, as a cassette.")
+@secret_options(_diagnostics)
 @_serving("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @_serving(
     "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 picks one."

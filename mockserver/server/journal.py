@@ -22,8 +22,10 @@ from mockserver.server.session_recorder import SessionRecording
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
+from replay.cassette.scrub import Scrubber
 from replay.findings import Finding
 from replay.findings.watch import Watch
+from replay.secrets import names
 
 Way = Literal["in", "out"]
 Event = dict[str, Any]
@@ -32,9 +34,9 @@ _ENTRY_BYTES = 200  # of an entry besides its payload, roughly
 _TEXT = 0x81
 _DEEPEST_SHOWN = 100  # events have fewer levels, and JSON encoders have limits
 _CUT = 1000  # of a message that is too long to keep, this much is kept
+_CLEAN = Scrubber()
 _LONGEST_SHOWN = 64  # characters of audio in a shortened event
 _TRANSCRIPTS = (".input_audio_transcription.completed", ".input_audio_transcription.failed")
-_SECRET = frozenset({"authorization", "api_key", "headers"})
 
 
 class JournalEntry(NamedTuple):
@@ -116,7 +118,7 @@ def _size(kept: JournalEntry | JournalWrite) -> int:
 def _presentable(value: object, audio: Collection[str], name: str = "", depth: int = 0) -> object:
     """A copy with credentials hidden and the strings under the names in `audio` shortened."""
     match value:
-        case _ if name in _SECRET and value:
+        case _ if value and (name == "headers" or (isinstance(value, str) and names.tells(name, value))):
             return "(hidden)"
         case dict() | list() if depth == _DEEPEST_SHOWN:
             return "(nested too deeply to show)"
@@ -126,6 +128,8 @@ def _presentable(value: object, audio: Collection[str], name: str = "", depth: i
             return [_presentable(each, audio, name, depth + 1) for each in value]
         case str() if name in audio and len(value) > _LONGEST_SHOWN:
             return f"{value[:_LONGEST_SHOWN]}… ({len(value)} characters)"
+        case str() if name not in audio:
+            return _CLEAN.text(value)
         case _:
             return value
 

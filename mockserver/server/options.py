@@ -11,6 +11,7 @@ from mockserver.dialects.names import dialect_name
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from replay.findings import Levels, Setting
+from replay.secrets.named import Secrets
 
 if TYPE_CHECKING:
     from mockserver.audio.asr import Transcriber  # loads numpy
@@ -50,6 +51,7 @@ class Options:
     clock_rate: seconds of the server's clock per second; 0 is a manual clock.
     journal_bytes: the size at which the journal drops its oldest frames.
     record: the folder to which each session is written, as a cassette.
+    secrets: what is looked for besides known forms, in cassettes and in what the control plane shows.
     hearing: what decides the words of spoken turns, instead of what the scenario says; see `Scenario.hearing`.
     transcriber: `off`, `auto` (the extra `hearing`, where it is installed), a model of faster-whisper by name or
         folder, or a transcriber.
@@ -74,6 +76,7 @@ class Options:
     journal_bytes: int = 256 << 20
     check: bool = False
     record: Path | None = None
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
     findings: Setting = None
     write_tools: tuple[str, ...] | None = None
     hearing: Literal["auto", "script"] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -80,7 +80,8 @@ class MockService:
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
-        self.recorder = None if options.record is None else SessionRecorder(options.record, options.api_keys)
+        secrets = replace(options.secrets, values=(*options.secrets.values, *options.api_keys))
+        self.recorder = None if options.record is None else SessionRecorder(options.record, secrets)
         self.errors: list[Exception] = []
         """Failures inside the mock, oldest first."""
         self.open_sessions: dict[str, OpenSession] = {}

@@ -16,6 +16,7 @@ from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import Content, Header, Record, Request, Response, Way
 from replay.relay.writer import BackgroundWriter
+from replay.secrets.named import Secrets
 from replay.version import tool_version
 
 _LOG = logging.getLogger(__name__)
@@ -24,14 +25,14 @@ _LOG = logging.getLogger(__name__)
 class SessionRecorder:
     """Records each session into a folder. Raises OSError if the folder cannot be made or written to."""
 
-    def __init__(self, folder: str | os.PathLike[str], secrets: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: str | os.PathLike[str], secrets: Secrets | None = None) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         if not os.access(self.folder, os.W_OK):
             raise PermissionError(13, os.strerror(13), str(self.folder))
         self.written: list[Path] = []
         """The cassettes that were begun, oldest first."""
-        self._secrets = secrets
+        self._secrets = secrets or Secrets()
         self._ending: set[asyncio.Future[None]] = set()
 
     def open(

@@ -19,8 +19,9 @@ from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Moment
 from replay.cassette.records import Record, Way
-from replay.cassette.scrub import Scrubber, known_keys
+from replay.cassette.scrub import Scrubber
 from replay.report.listing import line
+from replay.secrets.named import known_keys
 
 MOST_ROWS = 120
 """Lines of one session; those left out in the middle are counted."""

@@ -42,23 +42,36 @@ def values(text: str) -> Iterator[Value]:
     """Every string of a JSON text in order. Keys come too, with no keys of their own; numbers only as values of
     a key.
     """
-    stack: list[str] = []
+    stack: list[tuple[str, tuple[str, ...]]] = []
+    path: tuple[str, ...] = ()
     key, done = "", 0
-    for found in _STRING.finditer(text):
+    for found in strings(text):
         for nesting in _NESTING.findall(text, done, found.start()):
             if nesting in "{[":
-                stack.append(key)
+                stack.append((key, path))
+                path = (*path, key) if key else path
                 key = ""
             elif stack:
-                key = stack.pop() if nesting == "]" else (stack.pop(), "")[1]
+                outer, path = stack.pop()
+                key = outer if nesting == "]" else ""
         done = found.end()
         if found[2]:
             key = found[1]
             yield Value(*found.span(1), ())
             if number := _NUMBER.match(text, done):
-                yield Value(*number.span(1), (*filter(None, stack), key), number=True)
+                yield Value(*number.span(1), (*path, key), number=True)
         else:
-            yield Value(*found.span(1), tuple(filter(None, (*stack, key))))
+            yield Value(*found.span(1), (*path, key) if key else path)
+
+
+def strings(text: str) -> Iterator[re.Match[str]]:
+    """Each string of a JSON text: its raw text is group 1, and group 2 the colon after a key. Ends at one that is cut
+    off, so that no text is searched twice.
+    """
+    at = text.find('"')
+    while at >= 0 and (found := _STRING.match(text, at)) is not None:
+        yield found
+        at = text.find('"', found.end())
 
 
 def normalized_json(value: object) -> object:

@@ -16,10 +16,12 @@ from replay.billing.prices import UnknownPrice
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import CannotRecord
 from replay.cassette.records import ORIGINS, Origin
-from replay.cassette.scrub import known_keys
+from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.files import FILE, each_record, opened, read, write, write_page
+from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.formats import detect, har, jsonl, tape, wav
+from replay.secrets.named import Secrets
 from replay.version import tool_version
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -34,7 +36,8 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
     help="Origin label. State `live` only if you know that a live service answered.  [default: what the file proves]",
 )
 @click.option("--source", metavar="TEXT", help="Where the recording comes from, such as a URL; the cassette keeps it.")
-def import_(file: Path, out: Path, origin: Origin | None, source: str | None) -> None:
+@secret_options()
+def import_(file: Path, out: Path, origin: Origin | None, source: str | None, secrets: Secrets) -> None:
     """Turn another tool's recording into a cassette: a HAR, the YAML of pydantic-ai's tests, or JSON lines.
 
     The format is detected from the content. Keys, cookies and tokens are not written. The origin is `live` by itself
@@ -46,7 +49,7 @@ def import_(file: Path, out: Path, origin: Origin | None, source: str | None) ->
     at = datetime.now(timezone.utc)  # noqa: TID251  # the date of a file that has none
     try:
         found = detect.read(file, origin=origin, source=source, imported_at=at, tool=f"realtape {tool_version()}")
-        records = tape.write(found, out, secrets=known_keys())
+        records = tape.write(found, out, secrets=secrets)
     except (UnreadableRecording, CannotRecord) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:
@@ -56,27 +59,31 @@ def import_(file: Path, out: Path, origin: Origin | None, source: str | None) ->
     click.echo(f"{out}: {records} records, origin {header.origin}{whence}, dialect {header.dialect}")
 
 
-def _har(file: Path, out: Path) -> None:
+def _har(file: Path, out: Path, scrubber: Scrubber) -> None:
     with opened(file, whole=True) as cassette:
-        write(out, [har.dumps(har.document(cassette.header, each_record(cassette), tool_version()))])
+        header, records = scrubber.header(cassette.header), cleaned(each_record(cassette), scrubber)
+        write(out, [har.dumps(har.document(header, records, tool_version()))])
 
 
-def _jsonl(file: Path, out: Path) -> None:
+def _jsonl(file: Path, out: Path, scrubber: Scrubber) -> None:
     with opened(file, whole=True) as cassette:
-        write(out, jsonl.lines(cassette.header, each_record(cassette), cassette.last_us))
+        header, records = scrubber.header(cassette.header), cleaned(each_record(cassette), scrubber)
+        write(out, jsonl.lines(header, records, cassette.last_us))
 
 
-def _wav(file: Path, out: Path) -> None:
+def _wav(file: Path, out: Path, _: Scrubber) -> None:
     for path in wav.write(read(file), out):
         click.echo(str(path))
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A form that `export` writes: the help of its option, and the function that writes FILE to the option's path."""
+    """A form that `export` writes: the help of its option, and the function that writes FILE, without secrets,
+    to the option's path.
+    """
 
     help: str
-    write: Callable[[Path, Path], None]
+    write: Callable[[Path, Path, Scrubber], None]
     folder: bool = False
 
 
@@ -99,8 +106,9 @@ def _export_options(command: _Command) -> _Command:
 @click.command()
 @click.argument("file", type=FILE)
 @_export_options
-def export(file: Path, **outputs: Path | None) -> None:
-    """Write a cassette in other forms: HAR, JSON lines, WAV files, an HTML page.
+@secret_options()
+def export(file: Path, secrets: Secrets, **outputs: Path | None) -> None:
+    """Write a cassette in other forms: HAR, JSON lines, WAV files, an HTML page. Secrets are removed, as by `scrub`.
 
     Exit code: 0, or 2 if the cassette cannot be read or an output cannot be written.
     """
@@ -109,7 +117,7 @@ def export(file: Path, **outputs: Path | None) -> None:
     try:
         for name, form in EXPORTS.items():
             if (out := outputs[name]) is not None:
-                form.write(file, out)
+                form.write(file, out, Scrubber(secrets))
     except (OSError, ValueError) as problem:
         raise Unusable(str(problem)) from problem
 

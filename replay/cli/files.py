@@ -9,8 +9,9 @@ import click
 
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette, Cassette
-from replay.cassette.recording import Recording
+from replay.cassette.recording import Recording, connections
 from replay.cassette.records import Record
+from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.usage import Unusable
 from replay.formats import page
 from replay.formats.detect import read_recording
@@ -54,11 +55,13 @@ def write(path: Path, lines: Iterable[str]) -> None:
     click.echo(str(path))
 
 
-def write_page(file: Path, out: Path) -> None:
-    """Write a cassette as one HTML page and print its path. Raises Unusable."""
+def write_page(file: Path, out: Path, scrubber: Scrubber) -> None:
+    """Write a cassette, without secrets, as one HTML page and print its path. Raises Unusable."""
     with opened(file, whole=True) as cassette:
-        header = cassette.header
+        header = scrubber.header(cassette.header)
+        lines = connections(cleaned(each_record(cassette), scrubber))
+    recording = Recording(file.stem, header.dialect, header.origin, lines)
     try:
-        write(out, [page.render(header, read(file), title=file.stem)])
+        write(out, [page.render(header, recording, title=file.stem)])
     except OSError as problem:
         raise Unusable(f"{out}: {problem.strerror}; choose another path") from problem

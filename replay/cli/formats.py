@@ -9,7 +9,9 @@ from typing import Literal, TypeVar
 import click
 from typing_extensions import assert_never
 
+from replay.cassette.scrub import Scrubber
 from replay.report.annotations import Annotation, github, sarif
+from replay.secrets.named import known_keys
 from replay.version import tool_version
 
 Format = Literal["text", "json", "github", "sarif"]
@@ -25,16 +27,17 @@ def format_options(command: _Command) -> _Command:
 
 
 def show_as(format: Format, text: str, document: object, annotations: Sequence[Annotation]) -> None:
-    """Print the result in one of its forms."""
+    """Print the result, without secrets, in one of its forms."""
+    clean = Scrubber(known_keys()).text
     match format:
         case "text":
-            click.echo(text)
+            click.echo(clean(text))
         case "json":
-            click.echo(json.dumps(document))
+            click.echo(clean(json.dumps(document)))
         case "github":
             if annotations:
-                click.echo(github(annotations))
+                click.echo(clean(github(annotations)))
         case "sarif":
-            click.echo(json.dumps(sarif(annotations, tool_version())))
+            click.echo(clean(json.dumps(sarif(annotations, tool_version()))))
         case _:
             assert_never(format)

@@ -13,13 +13,15 @@ import click
 from replay.anonymize import without_voice, without_words
 from replay.cassette.file import BadCassette, CannotRecord, Writer
 from replay.cassette.records import Record
-from replay.cassette.scrub import Scrubber, known_keys
+from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.against import check_against
 from replay.cli.files import FILE, each_record, opened, write_page
 from replay.cli.formats import Format, format_options, show_as
+from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.report.annotations import Annotation
 from replay.report.listing import Totals, faults, folded, line, stable
+from replay.secrets.named import Secrets, known_keys
 
 
 @click.command()
@@ -37,14 +39,14 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
     Exit code: 0, or 2 if the file cannot be read.
     """
     if html is not None:
-        return write_page(file, html)
+        return write_page(file, html, Scrubber(known_keys()))
     with opened(file) as cassette:
-        totals = Totals()
+        totals, scrubber = Totals(), Scrubber(known_keys())
         lines = []
-        for record in each_record(cassette):
+        for record in cleaned(each_record(cassette), scrubber):
             lines.append(line(record))
             totals.count(lines[-1])
-        header = {"version": cassette.version, **asdict(cassette.header)}
+        header = {"version": cassette.version, **asdict(scrubber.header(cassette.header))}
         seconds = cassette.last_us / 1e6
         if as_json:
             listing = {"header": header, "records": list(map(asdict, lines)), "totals": asdict(totals)}
@@ -75,8 +77,9 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
     show_default=True,
     help="With --against: the lowest score that passes.",
 )
+@secret_options()
 @format_options
-def check(files: tuple[Path, ...], against: Path | None, least: float, format: Format) -> None:
+def check(files: tuple[Path, ...], against: Path | None, least: float, format: Format, secrets: Secrets) -> None:
     """Verify cassettes: end mark, no secrets, a provable origin, nothing dropped, audio only within responses.
 
     The values of XAI_API_KEY and OPENAI_API_KEY count as secrets.
@@ -95,7 +98,7 @@ def check(files: tuple[Path, ...], against: Path | None, least: float, format: F
     for file in files:
         with opened(file) as cassette:
             try:
-                found[str(file)] = faults(cassette, Scrubber(known_keys()))
+                found[str(file)] = faults(cassette, Scrubber(secrets))
             except BadCassette as problem:
                 found[str(file)] = [str(problem)]
     text = [f"{name}: {reason}" for name, reasons in found.items() for reason in reasons or ["fine"]]
@@ -111,7 +114,8 @@ def check(files: tuple[Path, ...], against: Path | None, least: float, format: F
 @click.option("--voice", is_flag=True, help="Anonymize speech: replace the user's voice, equally long and loud.")
 @click.option("--text", is_flag=True, help="Anonymize text: replace letters by x and digits by 0.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was removed as JSON.")
-def scrub(file: Path, out: Path | None, voice: bool, text: bool, as_json: bool) -> None:
+@secret_options()
+def scrub(file: Path, out: Path | None, voice: bool, text: bool, as_json: bool, secrets: Secrets) -> None:
     """Remove secrets from a cassette. --voice and --text also anonymize speech and text.
 
     The values of XAI_API_KEY and OPENAI_API_KEY count as secrets. Without --out the result replaces FILE once it is
@@ -121,7 +125,7 @@ def scrub(file: Path, out: Path | None, voice: bool, text: bool, as_json: bool) 
     """
     if out is not None and out.exists():
         raise Unusable(f"{out} is there already; choose another name")
-    removed = _scrubbed(file, out or file, voice=voice, text=text)
+    removed = _scrubbed(file, out or file, secrets, voice=voice, text=text)
     if as_json:
         click.echo(json.dumps({"out": str(out or file), "scrubbed": removed}))
     else:
@@ -130,16 +134,19 @@ def scrub(file: Path, out: Path | None, voice: bool, text: bool, as_json: bool) 
         click.echo(f"{out or file}: {', '.join(done) or 'nothing to remove'}")
 
 
-def _scrubbed(file: Path, out: Path, *, voice: bool, text: bool) -> dict[str, int]:
+def _scrubbed(file: Path, out: Path, secrets: Secrets, *, voice: bool, text: bool) -> dict[str, int]:
     """Write the clean cassette. Gives the number of removed secrets by kind."""
     target = out.resolve()  # the file that a link points to, not the link
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     removed: dict[str, int] = {}
     try:
         with opened(file) as cassette:
-            writer = Writer(part, cassette.header)
+            scrubber = Scrubber(secrets)
+            header = scrubber.header(cassette.header)
+            if header != cassette.header:
+                removed["header"] = 1
+            writer = Writer(part, header)
             try:
-                scrubber = Scrubber(known_keys())
                 records: Iterator[Record] = each_record(cassette)
                 records = without_voice(records) if voice else records
                 records = without_words(records) if text else records

@@ -14,11 +14,12 @@ import click
 from typing_extensions import assert_never
 
 from replay.cassette.records import Audio, Origin
-from replay.cassette.scrub import known_keys
 from replay.cli.files import FILE
+from replay.cli.secrets import secret_options
 from replay.cli.usage import LOOPBACK, Unusable
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
+from replay.secrets.named import Secrets
 from replay.stopping import stop_signal
 from replay.version import tool_version
 
@@ -59,6 +60,7 @@ SWITCH_S = 0.0002
     "--origin", type=click.Choice(["mock", "hand"]), help="Override the origin label (it can only be lowered)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
+@secret_options()
 def record(
     upstream: str,
     out: Path,
@@ -70,6 +72,7 @@ def record(
     mode: Mode | None,
     origin: Origin | None,
     as_json: bool,
+    secrets: Secrets,
 ) -> None:
     """Run a recording proxy: forward every frame in both directions and write it to a cassette.
 
@@ -91,7 +94,7 @@ def record(
         origin=origin,
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
         max_seconds=max_seconds,
-        secrets=known_keys(),
+        secrets=secrets,
     )
     sys.setswitchinterval(SWITCH_S)
     if not asyncio.run(_record(upstream, settings, host, port, as_json)):

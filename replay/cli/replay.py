@@ -17,11 +17,12 @@ from replay.billing.prices import UnknownPrice, price_table
 from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, provable_origin, public_address
-from replay.cassette.scrub import Scrubber, known_keys
+from replay.cassette.scrub import Scrubber
 from replay.cli.files import FILE, read
 from replay.cli.usage import LOOPBACK, Unusable
 from replay.diff.compare import report
 from replay.playback.client_driver import CannotReplay, ClientDriver, Limits, Outcome, records_into
+from replay.secrets.named import known_keys
 from replay.version import tool_version
 
 _KEYS = {"api.x.ai": "XAI_API_KEY", "api.openai.com": "OPENAI_API_KEY"}

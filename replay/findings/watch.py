@@ -16,6 +16,7 @@ import orjson
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import NOTHING, text_at
+from replay.cassette.scrub import Scrubber
 from replay.findings.call import APPEND, CLOSED, DELTA, OPENED, READ, TICK, Attempt, CallState, CallStep, Handshake
 from replay.findings.finding import Finding, Found, Level
 from replay.findings.levels import Levels
@@ -40,6 +41,8 @@ _TICK_S = 0.5
 _AFTER_S = 0.01
 _DELTA = DELTA.encode()
 _LOG = logging.getLogger(__name__)
+CLEAN = Scrubber()
+"""Messages quote what the client sent."""
 
 
 class Watch:
@@ -205,7 +208,7 @@ class Watch:
             at += self.attempt.at
         place = step.number if found.frame is None else found.frame
         frame = None if step.type == OPENED else place
-        finding = Finding(rule.id, level, at, frame, found.message, rule.fix, self.session)
+        finding = Finding(rule.id, level, at, frame, CLEAN.text(found.message), rule.fix, self.session)
         self.findings.append(finding)
         self._watcher.note(finding, rule)
 

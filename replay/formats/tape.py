@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.records import Header, Record
-from replay.cassette.scrub import Scrubber
+from replay.cassette.scrub import Scrubber, cleaned
+from replay.secrets.named import Secrets
 
 MOST_BYTES = 256 << 20
 """Bytes of a file to import."""
@@ -25,19 +25,18 @@ class Tape:
     end_us: int
 
 
-def write(tape: Tape, path: Path, *, secrets: Iterable[str] = (), overwrite: bool = False) -> int:
+def write(tape: Tape, path: Path, *, secrets: Secrets | None = None, overwrite: bool = False) -> int:
     """Write a cassette. Returns the number of records. Raises CannotRecord; `path` is then unchanged."""
     if path.exists() and not overwrite:
         raise CannotRecord(f"{path} is there already; choose another name")
     target = path.resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    scrubber = Scrubber(secrets)
+    scrubber = Scrubber(secrets or Secrets())
     try:
-        writer = Writer(part, tape.header)
+        writer = Writer(part, scrubber.header(tape.header))
         try:
-            for record in tape.records:
-                content = scrubber.clean(record.content)
-                writer.write(Record(record.at_us, record.connection, record.way, content))
+            for record in cleaned(tape.records, scrubber):
+                writer.write(record)
             writer.end(tape.end_us)
         finally:
             writer.close()

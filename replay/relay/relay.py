@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from replay.cassette.records import Audio, Content, Header, Headers, Origin, Rec
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.upstream import PATH, Upstream
 from replay.relay.writer import BackgroundWriter
+from replay.secrets.named import Secrets
 
 MAX_MESSAGE = 64 << 20
 MAX_BODY = 4 << 20
@@ -60,7 +61,7 @@ class Settings:
     origin: Origin | None = None
     max_usd: Fraction | None = None
     max_seconds: float | None = None
-    secrets: tuple[str, ...] = ()
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -207,7 +208,7 @@ class Relay:
                 settings.out,
                 Header(origin, self.upstream.url, self.upstream.dialect, model, at, settings.tool, settings.audio),
                 overwrite=settings.overwrite,
-                secrets=(*settings.secrets, *settings.keys.values()),
+                secrets=replace(settings.secrets, values=(*settings.secrets.values, *settings.keys.values())),
                 failed=self._failed_from_thread,
             )
         if settings.max_seconds is not None:

@@ -6,7 +6,7 @@ A full or slow disk, or a file that was deleted, stops the recording and nothing
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,6 +16,7 @@ from replay.cassette.frames import Binary, Text
 from replay.cassette.records import Header, Record, bytes_of
 from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
+from replay.secrets.named import Secrets
 
 QUEUE_BYTES = 64 << 20
 """Bytes that may wait to be written: two minutes of a busy call."""
@@ -33,7 +34,7 @@ class BackgroundWriter:
     """
 
     def __init__(
-        self, path: Path, header: Header, *, overwrite: bool, secrets: Iterable[str], failed: Callable[[str], None]
+        self, path: Path, header: Header, *, overwrite: bool, secrets: Secrets, failed: Callable[[str], None]
     ) -> None:
         self.failure: str | None = None
         self._path = path
@@ -78,7 +79,7 @@ class BackgroundWriter:
 
     def _write_all(self) -> None:
         try:
-            writer = Writer(self._path, self._header, overwrite=self._overwrite)
+            writer = Writer(self._path, self._scrubber.header(self._header), overwrite=self._overwrite)
             try:
                 self._append(writer)
             finally:

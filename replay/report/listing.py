@@ -185,6 +185,8 @@ def _shortened(text: str) -> str:
 def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
     """What is wrong with a cassette, one sentence each with its place. Empty if nothing is."""
     found = _header_faults(cassette.header)
+    if scrubber.header(cassette.header) != cassette.header:
+        found.append("the header holds a secret; run `realtape scrub`")
     if cassette.end_us is None:
         found.append(cassette.cut.removeprefix(f"{cassette.path}: "))
     order = _Order()

@@ -23,6 +23,7 @@ from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
+from replay.secrets.named import Secrets
 from tests.clinic.phone import ASK, CASSETTES, CHOOSE
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,9 @@ async def test_the_sealed_agent_makes_the_same_call_whatever_is_at_the_other_end
     ]
     at = datetime(2026, 7, 1, tzinfo=timezone.utc)
     async with mocks[0] as one, mocks[1] as other:
-        relay = Relay(await Upstream.find(other.ws_url), Settings(tmp_path / "call.tape", at, "test", secrets=KEYS))
+        relay = Relay(
+            await Upstream.find(other.ws_url), Settings(tmp_path / "call.tape", at, "test", secrets=Secrets(KEYS))
+        )
         await relay.start()
         try:
             relayed_url = f"ws://127.0.0.1:{relay.port}/v1/realtime"

@@ -206,7 +206,7 @@ def test_a_failure_of_the_check_lets_nothing_through(monkeypatch: pytest.MonkeyP
     def broken(*_: object) -> None:
         raise RuntimeError(PLAIN)
 
-    monkeypatch.setattr("replay.cassette.scrub._assigned", broken)
+    monkeypatch.setattr("replay.secrets.text.find", broken)
     assert Scrubber().clean(Text(PLAIN.encode())) == Dropped("text", len(PLAIN), "the check failed with RuntimeError")
 
 

@@ -135,6 +135,61 @@ def test_scrub_takes_secrets_out_in_place_and_leaves_the_rest(tmp_path: Path):
     assert [each.name for each in tmp_path.iterdir()] == ["a.tape"]
 
 
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        (["--secret-env", "OF_OURS"], b"zebra crossing"),
+        (["--secret-pattern", r"case (\d+-\d+)"], b"2026-117"),
+        (["--secret-path", "session.metadata.patient"], b"Anna"),
+        (["--secret-path", "$.session.metadata[*].*"], b"Anna"),
+    ],
+)
+def test_secrets_that_the_user_names_are_found_and_removed(
+    options: list[str], gone: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OF_OURS", "zebra crossing")
+    metadata = b'{"patient":["Anna"],"note":"the zebra crossing, case 2026-117"}'
+    path = tape(
+        tmp_path / "a.tape",
+        [*OPEN, ("sent", Text(b'{"type":"session.update","session":{"metadata":' + metadata + b"}}")), *END],
+    )
+    assert realtape_("check", path).exit_code == 0
+    assert realtape_("check", path, *options).exit_code == 1
+    assert realtape_("export", path, "--jsonl", tmp_path / "a.jsonl", *options).exit_code == 0
+    assert realtape_("scrub", path, *options).exit_code == 0
+    assert realtape_("check", path, *options).exit_code == 0
+    assert gone not in path.read_bytes() + (tmp_path / "a.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--secret-env", "NOT_SET_HERE"], "NOT_SET_HERE is not set"),
+        (["--secret-pattern", "("], "is not a regular expression"),
+        (["--secret-pattern", "a*"], "would match everywhere"),
+        (["--secret-path", "a..b"], "keys separated by dots"),
+    ],
+)
+def test_a_secret_that_cannot_be_looked_for_is_refused(options: list[str], says: str, tmp_path: Path):
+    path = tape(tmp_path / "a.tape", [*OPEN, *END])
+    result = realtape_("check", path, *options)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_a_key_in_the_header_is_found_and_removed(tmp_path: Path):
+    path = tmp_path / "a.tape"
+    writer = Writer(path, Header("mock", "ws://x/v1/realtime", "xai", KEY, "2026-07-10T09:00:00+00:00", "test"))
+    writer.end(0)
+    assert "the header holds a secret" in realtape_("check", path).output
+    for out in (tmp_path / "a.jsonl", tmp_path / "a.har", tmp_path / "a.html"):
+        assert realtape_("export", path, f"--{out.suffix[1:]}", out).exit_code == 0
+        assert KEY not in out.read_text(encoding="utf-8")
+    assert realtape_("scrub", path).exit_code == 0
+    assert realtape_("check", path).exit_code == 0
+    assert KEY.encode() not in path.read_bytes()
+
+
 def test_scrub_elsewhere_leaves_the_file_and_a_cut_one_stays_cut(tmp_path: Path):
     path = tape(tmp_path / "a.tape", [*OPEN, ("sent", Binary(b"\x00" + KEY.encode()))], ended=False)
     before = path.read_bytes()

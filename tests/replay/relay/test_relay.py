@@ -40,6 +40,7 @@ from replay.cassette.records import (
 from replay.relay.relay import Relay, Settings, whether_to_record
 from replay.relay.upstream import BadUpstream, Upstream
 from replay.relay.writer import BackgroundWriter
+from replay.secrets.named import Secrets
 
 KEY = "a-key-without-any-form"
 AT = datetime(2026, 7, 10, 9, tzinfo=timezone.utc)
@@ -389,7 +390,7 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording_not_the_call(tmp_path: 
     monkeypatch.setattr("replay.relay.writer.QUEUE_RECORDS", 2)
     reasons: list[str] = []
     header = Header("mock", "ws://x/v1/realtime", "unknown", None, AT.isoformat(timespec="seconds"), "t", "keep")
-    writer = BackgroundWriter(tmp_path / "a.tape", header, overwrite=False, secrets=(), failed=reasons.append)
+    writer = BackgroundWriter(tmp_path / "a.tape", header, overwrite=False, secrets=Secrets(), failed=reasons.append)
     for _ in range(10_000):
         writer.put(Record(0, 0, "sent", Text(b'{"a":"' + b"x" * 5000 + b'"}')), "pcm")
     writer.finish(1)

@@ -1,0 +1,397 @@
+"""Finds the secrets in a message: in text, in JSON and the strings within it, and in base64.
+
+JSON is walked, not parsed: positions are those of the raw text, and what is not quite JSON (cut off, with NaN) is
+walked as far as it goes, and searched as text too. Sound and images are left alone (replay/secrets/media.py). Each part
+of a message is looked at a bounded number of times, so that the time is in proportion to its size.
+
+Works on text with one character per byte (latin-1), so that positions are byte offsets, and on any other str.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, quote_plus
+
+from replay.cassette import json_text
+from replay.secrets import media, names, shapes, text, values
+from replay.secrets.named import LEAST, Secrets
+
+DEEPEST = 5
+"""Strings within strings, and base64 within base64, that are looked into."""
+DEEPEST_JSON = 1000
+"""Objects and arrays within each other."""
+MOST_KNOWN = 1000
+"""Values to look for. The oldest that was learned on the way is forgotten first."""
+
+PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_URLSAFE = str.maketrans("-_", "+/")
+_SHORT_RUN = 4096
+"""Longest run of base64 characters that may begin elsewhere than at its start, in characters."""
+_LEAST_IN_BYTES = 16
+"""Shortest secret that is looked for among bytes that are no text, in characters: shorter ones are chance."""
+_NUMBER = re.compile(r"\s*(-?\d[\d.eE+-]*)")
+_NESTING = re.compile(r"[][{}]")
+_GAP = re.compile(r"(?:[\s\[\]{}:,]|-?\d[\d.eE+-]*|true|false|null)*")
+_LONG_GAP = re.compile(r"[\s\[\]{}:,\d.eE+truefalsn-]*")
+_LEAST_TEXT = 4
+"""Shortest text that may hold a secret, in characters."""
+_LONGEST_GAP = 64 << 10
+_SCHEMA_VALUES = ("default", "const", "enum", "example", "examples")
+_NAMING = ("name", "key", "header", "field", "variable", "env")
+_NAMED = ("value", "val", "secret")
+
+
+class Uncheckable(Exception):
+    """Why something cannot be checked. The message never quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """`text[start:end]` is a secret. With `instead` it holds an encoded one, and `instead` is its replacement."""
+
+    start: int
+    end: int
+    kind: str
+    instead: str | None = None
+
+
+@dataclass(slots=True)
+class _Level:
+    """An object or array that is open: what is known of it so far."""
+
+    is_object: bool
+    key: str = ""
+    """The key that the next value belongs to; in an array, the array's own."""
+    around: str = ""
+    """The nearest name around it that tells of a secret."""
+    kind: str | None = None
+    """Set if each string within is a secret."""
+    described: bool = False
+    """Below `properties`: a name is a parameter's, and its object describes the parameter."""
+    type: str = ""
+    naming: str = ""
+    """The telling name in `name` of `{"name": …, "value": …}`."""
+    valued: list[tuple[int, int]] = field(default_factory=list)
+    media: list[tuple[str, int, int]] = field(default_factory=list)
+    """Strings that are sound or an image if the type of the object says so."""
+    before: str = ""
+    """The string before, in an array."""
+
+
+class Scanner:
+    """Finds secrets. `secrets`: what to look for besides known names and forms."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._known: dict[str, None] = {}
+        for value in secrets.values:
+            self.learn(value)
+        self._named = len(self._known)
+
+    def learn(self, secret: str) -> None:
+        """Look for this value from now on: as it is, URL-encoded and in base64. Values under 8 characters are
+        ignored.
+        """
+        secret = secret.strip()
+        if len(secret) >= LEAST and not PLACEHOLDER.fullmatch(secret):
+            # Text is searched with one character per byte, so the key has that form too.
+            plain = secret.encode("utf-8", "surrogateescape").decode("latin-1")
+            self._known.update(
+                dict.fromkeys((plain, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace")))
+            )
+            if len(self._known) > MOST_KNOWN + 3:
+                learned = list(self._known)[self._named :]
+                for value in learned[: len(self._known) - MOST_KNOWN]:
+                    del self._known[value]
+
+    def hits(self, message: str, depth: int = DEEPEST) -> Iterator[Hit]:
+        """Every secret in a text. Some may overlap. Raises Uncheckable."""
+        if depth == 0:
+            raise Uncheckable("it is nested too deep to be checked")
+        if message.lstrip()[:1] in ("{", "[", '"'):
+            yield from _Walk(self, message, depth).hits()
+        else:
+            yield from self._in_text(message, depth)
+
+    def in_bytes(self, data: str, depth: int = DEEPEST) -> Iterator[Hit]:
+        """Every secret among bytes that may be sound: keys by their form, and known values. `data` has one character
+        per byte.
+        """
+        if _readable(data):
+            yield from self.hits(data, depth)
+            return
+        for found in shapes.find(data):
+            if found.end - found.start >= _LEAST_IN_BYTES:
+                yield Hit(found.start, found.end, found.kind)
+        for hit in self.exact(data):
+            if hit.end - hit.start >= _LEAST_IN_BYTES or hit.kind == "named":
+                yield hit
+
+    def exact(self, message: str) -> Iterator[Hit]:
+        """The known values in a text, and the user's patterns."""
+        for known in self._known:
+            at = message.find(known)
+            while at >= 0:
+                yield Hit(at, at + len(known), "key")
+                at = message.find(known, at + len(known))
+        for pattern in self._secrets.patterns:
+            for found in pattern.finditer(message):
+                group = 1 if pattern.groups else 0
+                if found.end(group) > found.start(group) >= 0:
+                    yield Hit(*found.span(group), "named")
+
+    def named_path(self, keys: tuple[str, ...]) -> bool:
+        """Whether the user named this place in JSON."""
+        return bool(self._secrets.paths) and self._secrets.covers(keys)
+
+    @property
+    def has_paths(self) -> bool:
+        """Whether the user named places in JSON."""
+        return bool(self._secrets.paths)
+
+    def _in_text(self, message: str, depth: int) -> Iterator[Hit]:
+        for found in shapes.find(message):
+            yield Hit(found.start, found.end, found.kind)
+        yield from self.exact(message)
+        yield from self._in_base64(message, depth)
+        for found in text.find(message):
+            put = PLACEHOLDER.match(message, found.start)
+            if put is None or put.end() < found.end:
+                yield Hit(found.start, found.end, found.kind)
+
+    def in_string(self, raw: str, depth: int) -> Iterator[Hit]:
+        """The secrets in the raw text of a JSON string; positions are those of the raw text."""
+        if "\\" in raw:
+            plain, places = json_text.unescaped(raw)
+            for hit in self.hits(plain, depth - 1):
+                yield replace(hit, start=places[hit.start], end=places[hit.end])
+        elif len(raw) >= _LEAST_TEXT:
+            yield from self._in_text(raw, depth)
+
+    def _in_base64(self, message: str, depth: int) -> Iterator[Hit]:
+        if len(message) < 16:
+            return
+        for run in _RUN.finditer(message):
+            for skip in range(4 if run.end() - run.start() <= _SHORT_RUN else 1):
+                start = run.start() + skip
+                chars = run[0][skip:].rstrip("=")
+                chars = chars[: len(chars) - (len(chars) % 4 == 1)]
+                plain = b64decode(chars.translate(_URLSAFE) + "==").decode("latin-1")
+                if not self._suspicious(plain):
+                    continue
+                if depth == 1:
+                    raise Uncheckable("it is nested too deep to be checked")
+                found = self.hits(plain, depth - 1) if plain.isascii() else self.in_bytes(plain, depth - 1)
+                if hits := list(found):
+                    coded = b64encode(without(plain, hits, True).encode("latin-1")).decode().rstrip("=")
+                    if "-" in chars or "_" in chars:
+                        coded = coded.replace("+", "-").replace("/", "_")
+                    yield Hit(start, start + len(chars), "encoded", coded)
+                    break
+
+    def _suspicious(self, plain: str) -> bool:
+        """Whether decoded bytes need a closer look. Nearly all of them are sound or ids."""
+        return (
+            plain.isascii()
+            or any(begin in plain for begin in shapes.BEGINNINGS)
+            or any(known in plain for known in self._known)
+            or any(pattern.search(plain) for pattern in self._secrets.patterns)
+        )
+
+
+class _Walk:
+    """One pass over a text that begins like JSON."""
+
+    def __init__(self, scanner: Scanner, message: str, depth: int) -> None:
+        self._scanner = scanner
+        self._message = message
+        self._depth = depth
+        self._stack = [_Level(False)]
+
+    def hits(self) -> Iterator[Hit]:
+        """Every secret in it."""
+        message, done, is_json = self._message, 0, True
+        for token in json_text.strings(message):
+            yield from self._gap(done, token.start())
+            is_json = is_json and self._is_gap(done, token.start())
+            done = token.end()
+            if token[2]:
+                yield from self._take_key(token)
+                if number := _NUMBER.match(message, done):
+                    yield from self._take_number(number)
+            else:
+                yield from self._take_string(*token.span(1))
+        yield from self._gap(done, len(message))
+        while len(self._stack) > 1:
+            yield from self._close()
+        if not is_json or not self._is_gap(done, len(message)):
+            yield from self._scanner._in_text(message, self._depth)  # one class in two parts
+
+    def _is_gap(self, start: int, end: int) -> bool:
+        form = _GAP if end - start <= _LONGEST_GAP else _LONG_GAP
+        return form.fullmatch(self._message, start, end) is not None
+
+    def _gap(self, start: int, end: int) -> Iterator[Hit]:
+        """What is between two strings: brackets open and close, and numbers may be known values."""
+        if end - start > _LEAST_TEXT:
+            for hit in self._scanner.exact(self._message[start:end]):
+                yield Hit(start + hit.start, start + hit.end, hit.kind, "0" * (hit.end - hit.start))
+        for nesting in _NESTING.finditer(self._message, start, end):
+            if nesting[0] in "{[":
+                self._open(nesting[0] == "{")
+            elif len(self._stack) > 1:
+                yield from self._close()
+
+    def _open(self, is_object: bool) -> None:
+        if len(self._stack) > DEEPEST_JSON:
+            raise Uncheckable("it is nested too deep to be checked")
+        outer = self._stack[-1]
+        inner = _Level(is_object, around=outer.around, kind=outer.kind, described=outer.described)
+        inner.key = "" if is_object else outer.key
+        if outer.is_object and outer.key:
+            key = outer.key
+            if names.internal(key):
+                inner.kind = "internal"
+            elif key.lower() == "properties":
+                inner.described = True
+            elif key.lower() == "headers" and not outer.described:
+                inner.kind = inner.kind or "header"
+            elif names.strength(key) is not None:
+                inner.around = key
+                inner.described = outer.described
+        self._stack.append(inner)
+
+    def _close(self) -> Iterator[Hit]:
+        level = self._stack.pop()
+        for key, start, end in level.media:
+            if not media.holds(key, level.type):
+                yield from self._in_value(start, end)
+
+    def _take_key(self, token: re.Match[str]) -> Iterator[Hit]:
+        level = self._stack[-1]
+        raw = token[1]
+        level.key = json_text.unescaped(raw)[0] if "\\" in raw else raw
+        if PLACEHOLDER.search(raw):
+            level.key = ""  # it names a secret, and is none
+        for found in shapes.find(raw):
+            yield Hit(token.start(1) + found.start, token.start(1) + found.end, found.kind)
+        for hit in self._scanner.exact(raw):
+            yield replace(hit, start=token.start(1) + hit.start, end=token.start(1) + hit.end)
+
+    def _take_number(self, number: re.Match[str]) -> Iterator[Hit]:
+        level = self._stack[-1]
+        kind = "internal" if level.kind == "internal" or names.internal(level.key) else None
+        if kind is None and names.strength(level.key) == "secret" and not level.described:
+            kind = names.kind(level.key)
+        if kind is None and self._is_named(level.key):
+            kind = "named"
+        if kind is not None and number[1] != "0":
+            yield Hit(*number.span(1), kind, "0")
+
+    def _take_string(self, start: int, end: int) -> Iterator[Hit]:
+        level = self._stack[-1]
+        raw = self._message[start:end]
+        before, level.before = level.before, raw if not level.is_object else ""
+        if raw == "" or PLACEHOLDER.fullmatch(raw):
+            return
+        if level.is_object and level.key == "type":
+            level.type = raw
+        if level.is_object and media.may_hold(level.key) and media.is_base64(raw) and not _is_key(raw):
+            level.media.append((level.key, start, end))
+            return
+        if media.is_media(level.key, raw):
+            return
+        if (kind := self._by_name(level, raw, before)) is not None:
+            yield Hit(start, end, kind)
+            return
+        if level.is_object and level.key.lower() in _NAMING and names.strength(raw) is not None:
+            level.naming = raw
+            for at, to in level.valued:
+                if names.tells(raw, self._message[at:to]):
+                    yield Hit(at, to, names.kind(raw))
+        if level.is_object and level.key.lower() in _NAMED:
+            if level.naming and names.tells(level.naming, raw):
+                yield Hit(start, end, names.kind(level.naming))
+                return
+            level.valued.append((start, end))
+        yield from self._in_value(start, end)
+
+    def _in_value(self, start: int, end: int) -> Iterator[Hit]:
+        for hit in self._scanner.in_string(self._message[start:end], self._depth):
+            yield replace(hit, start=start + hit.start, end=start + hit.end)
+
+    def _by_name(self, level: _Level, raw: str, before: str) -> str | None:
+        """The kind of secret that a string is, judged by the names around it."""
+        key = level.key
+        if level.kind is not None or names.internal(key):
+            return level.kind or "internal"
+        if key.lower() == "headers" and level.is_object and not level.described:
+            return "header"
+        if self._is_named(key):
+            return "named"
+        if level.is_object or level.key:
+            # Below `properties`, a parameter may have a secret as its default.
+            if not level.described and names.tells(key, raw):
+                return names.kind(key)
+            if level.around and (not level.described or key in _SCHEMA_VALUES) and names.tells(level.around, raw):
+                return names.kind(level.around)
+        if before and (names.tells(before, raw) if before.startswith("-") else values.random(raw)):
+            if names.strength(before) is not None and (not values.ordinary(raw) or values.random(raw)):
+                return names.kind(before)
+        return None
+
+    def _is_named(self, key: str) -> bool:
+        if not self._scanner.has_paths:
+            return False
+        keys = [level.key for level in self._stack if level.is_object]
+        return self._scanner.named_path((*filter(None, keys),))
+
+
+def _is_key(raw: str) -> bool:
+    """Whether a short string is a key from its first character to its last."""
+    return len(raw) < 200 and any(found.start == 0 and found.end == len(raw) for found in shapes.find(raw))
+
+
+def _readable(data: str) -> bool:
+    """Whether bytes are text: ASCII, or UTF-8 without control characters. Sound is not."""
+    if data.isascii():
+        return data[:4096].replace("\n", "").replace("\r", "").replace("\t", "").isprintable()
+    try:
+        return data.encode("latin-1").decode()[:4096].translate({9: None, 10: None, 13: None}).isprintable()
+    except UnicodeError:
+        return False
+
+
+def placeholder(kind: str) -> str:
+    """What is written in the place of a secret."""
+    return f"<scrubbed:{kind}>"
+
+
+def without(message: str, hits: Iterable[Hit], same_length: bool) -> str:
+    """The text with each hit replaced. Overlapping hits are replaced together."""
+    parts: list[str] = []
+    done = 0
+    for hit in _apart(hits):
+        put = placeholder(hit.kind) if hit.instead is None else hit.instead
+        if same_length:
+            put = put[: hit.end - hit.start].ljust(hit.end - hit.start, ".")
+        parts += (message[done : hit.start], put)
+        done = hit.end
+    return "".join((*parts, message[done:]))
+
+
+def _apart(hits: Iterable[Hit]) -> list[Hit]:
+    apart: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: (hit.start, -hit.end, hit.instead is not None)):
+        if apart and hit.start < apart[-1].end:
+            last = apart[-1]
+            if hit.instead is None or hit.end > last.end:
+                named = hit.kind if last.instead is not None else last.kind
+                apart[-1] = Hit(last.start, max(last.end, hit.end), named)
+        else:
+            apart.append(hit)
+    return apart
