@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import click
 
+from clinic_agent.app.call_store import CallStore, Frame, call_record
 from clinic_agent.app.settings import AppSettings, settings_from
-from clinic_agent.call.connection import CallFailed
+from clinic_agent.call.connection import CallFailed, Watcher
 from clinic_agent.call.microphone import NoMicrophone, person
 from clinic_agent.call.pcm import read_wav, write_wav
 from clinic_agent.call.report import CallReport
@@ -25,9 +27,10 @@ from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.tool import Unavailable
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
+from clinic_agent.clinic.safety import CallLock
 from clinic_agent.clinic.schedule import MemorySchedule, Schedule
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
-from clinic_agent.config import Config, environment, from_environment
+from clinic_agent.config import Config, environment
 
 
 class NoCall(click.ClickException):
@@ -70,6 +73,7 @@ def clinic() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite file that keeps the bookings.  [default: none, the bookings are lost after the call]",
 )
+@click.option("--data", help="Folder for the record of the call.  [default: CLINIC_DATA, else clinic-data]")
 @click.option(
     "--today",
     envvar="CLINIC_TODAY",
@@ -94,11 +98,14 @@ def call(
     out: Path | None,
     as_json: bool,
     database: Path | None,
+    data: str | None,
     today: datetime | None,
     timeout_s: float,
     fast: bool,
 ) -> None:
     """Make one call to the clinic agent, and print transcript, tool calls, latency and cost.
+
+    The call leaves a record, as those of `realtape clinic serve` do.
 
     The key is read from XAI_API_KEY. With the extra `app` installed, variables are also read from the file .env in the
     current folder.
@@ -111,19 +118,23 @@ def call(
         )
     this_day = date.today()  # noqa: TID251 - the one place where the command reads the date
     try:
-        chosen = {"XAI_REALTIME_URL": url, "CLINIC_MODEL": model}
-        config = from_environment({**environment(), **{name: value for name, value in chosen.items() if value}})
+        settings = settings_from({**environment(), **_named({"url": url, "model": model, "data": data})})
         words: list[str | bytes] = [*map(read_wav, wavs), *texts]
         if out:  # before the call, which costs money
             out.mkdir(parents=True, exist_ok=True)
         with _schedule(database) as schedule:
-            assistant = clinic_assistant(Clinic(today.date() if today else this_day, schedule))
-            retry = RetryPolicy(turn_s=timeout_s)
+            clinic_day = today.date() if today else this_day
+            record = _Record(settings.store(), CallLock(clinic_day))
+            assistant = clinic_assistant(Clinic(clinic_day, schedule), lock=record.lock)
+            retry, watch = RetryPolicy(turn_s=timeout_s), record.watcher
             if mic:
-                running = _microphone_call(config, assistant, this_day, retry)
+                running = _microphone_call(settings.config, assistant, this_day, retry, watch)
             else:
-                running = run_call(config, words, assistant, priced_on=this_day, retry=retry, plays=not fast)
+                running = run_call(
+                    settings.config, words, assistant, priced_on=this_day, retry=retry, plays=not fast, watch=watch
+                )
             report = asyncio.run(running)
+            record.write(report)
     except (CallFailed, NoMicrophone, Unavailable, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())
@@ -135,14 +146,37 @@ def call(
         raise BrokeOff(report.failure)
 
 
-async def _microphone_call(config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy) -> CallReport:
+class _Record:
+    """The record of one call, written when the call is over."""
+
+    def __init__(self, store: CallStore, lock: CallLock) -> None:
+        self.lock = lock
+        self._store = store
+        self._frames: list[Frame] = []
+        self._began = store.now()
+        self.watcher = store.watcher(self._frames)
+
+    def write(self, report: CallReport) -> None:
+        """Add the call to the records; a full disk costs no more than a warning."""
+        if report.conversation_id is None:
+            return
+        record = call_record(report, "command", self._began, self._store.now(), self.lock)
+        try:
+            self._store.add(record, self._frames)
+        except (OSError, sqlite3.Error) as error:
+            click.echo(f"warning: the call could not be written to {self._store.path}: {error}", err=True)
+
+
+async def _microphone_call(
+    config: Config, assistant: Assistant, priced_on: date, retry: RetryPolicy, watch: Watcher
+) -> CallReport:
     """A call with the microphone of this machine, until the person or the assistant hangs up."""
     hang_up = asyncio.Event()
     caller = person(hang_up)
     with suppress(NotImplementedError):  # on Windows Ctrl-C ends the program
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, hang_up.set)
     click.echo("Speak; Ctrl-C hangs up.", err=True)
-    report, _ = await run_open_call(config, caller, assistant, priced_on=priced_on, retry=retry)
+    report, _ = await run_open_call(config, caller, assistant, priced_on=priced_on, retry=retry, watch=watch)
     return report
 
 

@@ -246,7 +246,10 @@ def test_a_mock_that_does_not_start_is_told_of(said: str):
 
 
 @pytest.mark.slow
-def test_an_agent_books_at_a_mock_of_its_own_which_ends_with_it(capfd: pytest.CaptureFixture[str]):
+def test_an_agent_books_at_a_mock_of_its_own_which_ends_with_it(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLINIC_DATA", str(tmp_path))
     ask, choose = "A dental cleaning on July sixth.", "Nine thirty. My name is Maria Lopez."
     words = ["-m", "realtape", "clinic", "call", "--json", "--text", ask, "--text", choose]
     assert run.call_a_mock(Path(sys.executable), words) == 0

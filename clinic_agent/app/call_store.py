@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS by_call ON frames (call, at_s);
 CREATE INDEX IF NOT EXISTS by_end ON calls (ended);
 """
 
-Front = Literal["api", "page", "playground"]
+Front = Literal["api", "page", "playground", "command"]
 """The front end that made a call."""
 
 

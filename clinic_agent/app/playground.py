@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 import streamlit as st
 
 from clinic_agent.app import control_plane
-from clinic_agent.app.call_store import CallStore, Frame, call_record
+from clinic_agent.app.call_store import Frame, call_record
 from clinic_agent.app.control_plane import NotChanged
 from clinic_agent.app.held_calls import HeldCalls, NotContinued
 from clinic_agent.app.settings import AppSettings, settings_from, today
@@ -105,14 +105,10 @@ def _call_thread(hold_s: float) -> CallThread:
     return CallThread(hold_s)
 
 
-def _store(settings: AppSettings) -> CallStore:
-    return CallStore(settings.data, keep_audio=settings.keep_audio, keep_days=settings.keep_days)
-
-
 def take_turn(settings: AppSettings, talk: DemoCall, words: str | bytes, failing: tuple[str, ...]) -> None:
     """Run one turn and add its result to `talk`; a failure is added as well."""
     began_s, number = perf_counter(), str(len(talk.turns) + 1)
-    store, frames = _store(settings), list[Frame]()
+    store, frames = settings.store(), list[Frame]()
     began, kept = store.now(), store.watcher(frames)
 
     def watch(way: Literal["sent", "received"], event: Event) -> None:
@@ -154,7 +150,7 @@ def page() -> None:
     talk: DemoCall = st.session_state.setdefault("talk", DemoCall())
     failing = _sidebar(settings)
     st.title(NAME, anchor=False)
-    st.caption(f"The telephone assistant of the clinic, one turn at a time. {_store(settings).notice}")
+    st.caption(f"The telephone assistant of the clinic, one turn at a time. {settings.store().notice}")
     words = _words()
     left, right = st.columns([3, 2], gap="large")
     with left:

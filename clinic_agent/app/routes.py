@@ -31,7 +31,7 @@ from clinic_agent.app import docs_page as app_docs
 from clinic_agent.app import problems as app_problems
 from clinic_agent.app import voice as app_voice
 from clinic_agent.app.browser import BrowserCall, mint
-from clinic_agent.app.call_store import CallRecord, CallStore, Frame, call_record
+from clinic_agent.app.call_store import CallRecord, Frame, call_record
 from clinic_agent.app.guard import Guard
 from clinic_agent.app.held_calls import HeldCalls, NotContinued
 from clinic_agent.app.problems import Problem, call_failed
@@ -411,8 +411,7 @@ def docs(request: Request) -> HTMLResponse:
 
 def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
     """The application on one calendar. When it ends it closes its calls, but not the calendar."""
-    store = CallStore(settings.data, keep_audio=settings.keep_audio, keep_days=settings.keep_days)
-    state = AppState(settings, schedule, store, held_calls=HeldCalls(settings.hold_s))
+    state = AppState(settings, schedule, settings.store(), held_calls=HeldCalls(settings.hold_s))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

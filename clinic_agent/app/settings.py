@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from clinic_agent.app.call_store import KEEP_DAYS
+from clinic_agent.app.call_store import KEEP_DAYS, CallStore
 from clinic_agent.app.held_calls import HOLD_S
 from clinic_agent.config import Config, ConfigError, from_environment
 
@@ -47,6 +47,11 @@ class AppSettings:
     def database(self) -> Path:
         """The SQLite file of the schedule."""
         return self.data / "clinic.sqlite3"
+
+    def store(self) -> CallStore:
+        """The records of the calls in `data`, which is made if it is missing."""
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return CallStore(self.data, keep_audio=self.keep_audio, keep_days=self.keep_days)
 
     @property
     def day(self) -> date:

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import date
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,13 @@ def serving() -> Serving:
             raise broken[0]
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the records, of a command too."""
+    monkeypatch.setenv("CLINIC_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
 
 
 @asynccontextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import date
+from datetime import date, timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from clinic_agent.app.call_store import CallRecord, CallStore, utc_now
 from clinic_agent.call.pcm import read_wav, write_wav
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.cli import clinic
@@ -116,6 +118,50 @@ async def test_the_command_prints_both_turns_and_the_sum(serving):
     assert 'tool          check_availability({"service": "dental cleaning", "date": "2026-07-06"}) ->' in result.output
     assert "said          Done." in result.output
     assert "call  0.00 s    2.00 s                  $0.0097" in result.output
+
+
+async def test_the_command_leaves_a_record_as_a_server_does(serving, data):
+    old = CallStore(made(data), now=lambda: utc_now() - timedelta(days=40))
+    began = old.now()
+    old.add(CallRecord("old", "old", began, began, "api", "m", None, None, None, []))
+    async with serving(booking) as config:
+        await run_command(config, "--text", "Cleaning on July sixth?", "--text", "Nine thirty. Maria Lopez.")
+    store = CallStore(data)
+    (record,) = store.calls()  # the old one is deleted after 30 days
+    assert (record.front, record.usd, record.failure) == ("command", "0.009667", None)
+    assert [turn["heard"] for turn in record.turns] == ["Cleaning on July sixth?", "Nine thirty. Maria Lopez."]
+    assert [tool["name"] for turn in record.turns for tool in turn["tools"]] == [
+        "check_availability",
+        "book_appointment",
+    ]
+    assert "response.done" in [event["type"] for _, _, event in store.frames(record.id)]
+    assert "AAAA" not in json.dumps(store.frames(record.id))  # no sound, unless it was asked for
+
+
+async def test_a_call_of_the_command_that_breaks_off_leaves_a_record_too(serving, tmp_path):
+    async def service(side):
+        await side.greet()
+        await side.until("response.create")
+        await side.socket.close(1001, "bye")
+
+    async with serving(service) as config:
+        result = await run_command(config, "--text", "I have chest pain.", "--data", str(tmp_path / "else"))
+    (record,) = CallStore(tmp_path / "else").calls()
+    assert record.failure is not None and record.failure in result.output
+    assert record.emergency == "chest pain"
+
+
+async def test_a_record_that_cannot_be_written_costs_no_more_than_a_warning(serving, data):
+    (made(data) / "calls.sqlite3").write_text("this is no database, but a text of more than a few bytes" * 20)
+    async with serving(booking) as config:
+        result = await run_command(config, "--text", "Cleaning on July sixth?", "--text", "Nine thirty. Maria Lopez.")
+    assert result.exit_code == 0
+    assert "warning: the call could not be written to" in result.stderr
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 async def test_the_command_sends_speech_writes_the_answers_and_prints_json(serving, tmp_path):
