@@ -39,7 +39,7 @@ def caller(pause_s: float = 0.5) -> bytes:
 class Agent:
     """One call. Its results are in `bookings`, `words` (transcripts of the caller) and `billable_s`."""
 
-    model = "grok-voice-think-fast-2.0"
+    model = "grok-voice-3.0"
     query = ""
     silence_ms = 600
     give_up_s = 30.0
@@ -125,7 +125,7 @@ class Agent:
                     self.item, self.received = event["item"]["id"], 0
                 case "response.output_audio.delta":
                     await self.play(len(base64.b64decode(event["delta"])))
-                case "response.function_call_arguments.done":
+                case "response.function_call_arguments.done" if self.is_mine(event["name"]):
                     self.calls.append(event)
                 case "response.done":
                     self.bill(event["usage"]["billable_audio_seconds"])
@@ -147,6 +147,10 @@ class Agent:
         for each in calls:
             await self.result(each)
         await self.ask()
+
+    def is_mine(self, tool: str) -> bool:
+        """Whether this agent runs a tool. The service runs its searches itself, and may show them as calls."""
+        return tool == TOOL["name"]
 
     async def result(self, call: dict[str, Any]) -> None:
         output = self.book(json.loads(call["arguments"]))

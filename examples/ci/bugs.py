@@ -47,6 +47,14 @@ class RepeatedWrite(Agent):
         return json.dumps({"booking": number})
 
 
+class HostedCallAnswered(Agent):
+    def is_mine(self, tool: str) -> bool:
+        return True
+
+    def book(self, arguments: dict[str, Any]) -> str:
+        return super().book(arguments) if arguments else "unknown tool"
+
+
 class OverlappingReplies(Agent):
     async def hang_up(self) -> None:
         await self.ask()
@@ -163,9 +171,12 @@ class SessionCap(Agent):
     give_up_s = 8_000.0
 
     async def hang_up(self) -> None:
-        """The connection stays open for two hours."""
+        """The connection stays open for two hours: the service sends an event every ten seconds, and stays in use."""
         self.over = True
-        await asyncio.sleep(116 * 60)
+        for number in range(700):
+            await self.next()
+            if number % 60 == 0:
+                await self.send("input_audio_buffer.clear")
 
 
 class AppendedTranscripts(Agent):

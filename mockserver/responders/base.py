@@ -52,10 +52,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """The service runs a tool of its own; the client sends no result. A search appears only in the bill.
+    """The service runs a tool of its own; the client sends no result. A search appears only in the bill, unless its
+    `events` say otherwise.
 
     `tool` is one of HOSTED_TOOLS and billed as `calls` calls. Of `mcp`, `server` is the server's label and `name` the
-    tool's; `error` instead of `result` makes the call fail.
+    tool's; `error` instead of `result` makes the call fail. `events`: `function_call` shows a search of xAI as a call
+    of a function, named `name` or as the tool, as the authors of two clients report. OpenAI has no such events.
     """
 
     tool: str
@@ -65,6 +67,7 @@ class Hosted:
     calls: int = 1
     server: str = ""
     name: str = ""
+    events: Literal["", "function_call"] = ""
     request_id: str = ""
     """The id of the approval request, once the client has approved it."""
 

@@ -181,8 +181,12 @@ def _prepare_hosted(step: Hosted, keys: Keys, where: Where) -> StepMaker:
         raise ScenarioError(f"{where((*keys, 'tool'))}: expected one of {', '.join(HOSTED_TOOLS)}, got {step.tool!r}")
     if step.tool == "mcp" and not (step.server and step.name):
         raise ScenarioError(f"{where(keys)}: mcp needs `server`, the label of the server, and `name`, that of its tool")
-    if step.tool != "mcp" and (step.server or step.name or step.error is not None):
-        raise ScenarioError(f"{where(keys)}: `server`, `name` and `error` belong to mcp, not to {step.tool}")
+    if step.tool == "mcp" and step.events:
+        raise ScenarioError(f"{where((*keys, 'events'))}: `events` belongs to the other tools; mcp always has its own")
+    if step.tool != "mcp" and (step.server or (step.name and not step.events) or step.error is not None):
+        raise ScenarioError(
+            f"{where(keys)}: `server`, `name` and `error` belong to mcp, not to {step.tool}; `name` also to `events`"
+        )
     if step.error is not None and step.result is not None:
         raise ScenarioError(f"{where(keys)}: a call has a `result` or an `error`, not both")
     if step.calls < 0:

@@ -165,9 +165,11 @@ class _Hosted(_Arguments):
     calls: int = Field(default=1, ge=0, le=1000)
     server: str = ""
     name: str = ""
+    events: Literal["function_call"] | None = None
 
     def step(self) -> Hosted:
-        return Hosted(self.tool, self.arguments, self.result, self.error, self.calls, self.server, self.name)
+        shown = self.events or ""
+        return Hosted(self.tool, self.arguments, self.result, self.error, self.calls, self.server, self.name, shown)
 
 
 _KINDS = ("say", "call", "hosted", "pause", "fail", "chat")

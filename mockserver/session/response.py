@@ -179,8 +179,8 @@ class RunningResponse:
                 case Say():
                     if self._opens_message(previous, step):
                         self._leave_message(at)
-                    # A search has no item: texts around it belong to one message.
-                    search = isinstance(following, Hosted) and not following.server
+                    # A search has no item as a rule: texts around it belong to one message.
+                    search = isinstance(following, Hosted) and not (following.server or self._shows(following))
                     another = isinstance(following, Say) and self._opens_message(step, following)
                     last = another or not (isinstance(following, Say | Pause) or search)
                     goes_on = another or (isinstance(following, Call | Hosted) and last)
@@ -483,20 +483,31 @@ class RunningResponse:
             self._session.emit(ended(self.response, item), at)
 
     def _call(self, step: Call, at: float) -> None:
-        self._leave_message(at)
-        ids, arguments = self._session.dialect.ids, _as_text(step.arguments)
-        item = Item(ids.item(at), "call", status="in_progress", call_id=ids.call(self._calls), name=step.name)
-        self._calls += 1
+        item = self._start_call("call", step.name, _as_text(step.arguments), at)
         self._called(item.call_id, item.name)
+
+    def _start_call(self, kind: Literal["call", "hosted"], name: str, arguments: str, at: float) -> Item:
+        """A call of a function as an item of the output, whole at once: the client's to answer, or `hosted`."""
+        self._leave_message(at)
+        ids = self._session.dialect.ids
+        item = Item(ids.item(at), kind, status="in_progress", call_id=ids.call(self._calls), name=name)
+        self._calls += 1
         self._put_out(item)
         self._open.append(item)
         self._session.emit(CallStarted(self.response, item, arguments), at)
         item.arguments = arguments
         self._leave_message(at)
+        return item
+
+    def _shows(self, step: Hosted) -> bool:
+        """Whether a hosted tool shows as a call of a function. OpenAI has items of its own for its tools."""
+        return bool(step.events) and self._session.dialect.traits.items.mcp == "events"
 
     def _host(self, step: Hosted, at: float) -> Item:
-        """Start a call that the service makes itself. Only a call to an MCP server has an item in the output."""
+        """Start a call that the service makes itself. Searches have no item, unless they show as calls of functions."""
         arguments = _as_text(step.arguments)
+        if self._shows(step):
+            return self._start_call("hosted", step.name or step.tool, arguments, at)
         if not step.server:
             item = Item("", "hosted", status="in_progress", name=step.tool)
         else:

@@ -25,6 +25,17 @@ COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
 _VENDORS: Mapping[str, Literal["xai", "openai"]] = {"xai": "xai", "openai": "openai", "azure": "openai"}
 """By the name of a service, without its date."""
+HOSTED_FUNCTIONS = (
+    "web_search",
+    "browse_page",
+    "x_keyword_search",
+    "x_semantic_search",
+    "x_user_search",
+    "x_thread_fetch",
+    "collections_search",
+    "file_search",
+)
+"""Names of functions that xAI runs itself, as others found them; two clients report calls of them on the wire."""
 MOST = 500
 """Calls, items and texts kept, each. The oldest are dropped first."""
 
@@ -69,9 +80,10 @@ class Handshake:
 class ToolCall:
     """A function call that the model made, or that the client put into the history.
 
-    `awaited`: the model waits for the result, because the client did not create the call and its response was not cut
-    off. `response`: the number of the response that made the call, from 1. `at` and `answered_at` are seconds since the
-    connection opened, `number` and `answered_number` are frames.
+    `awaited`: the model waits for the result, because the client did not create the call, its response was not cut off,
+    and the service does not run the tool itself, which is `hosted`. `response`: the number of the response that made
+    the call, from 1. `at` and `answered_at` are seconds since the connection opened, `number` and `answered_number` are
+    frames.
     """
 
     id: str
@@ -80,6 +92,7 @@ class ToolCall:
     at: float
     number: int
     awaited: bool = True
+    hosted: bool = False
     output: str | None = None
     answered_at: float = 0.0
     answered_number: int = 0
@@ -176,6 +189,8 @@ class CallState:
         """The server detects turns."""
         self.audio = InputAudio()
         # Tools.
+        self.functions: frozenset[str] = frozenset()
+        """The names of the functions that the client declared."""
         self.write_tools = write_tools
         """Patterns of tools with side effects; None guesses them."""
         self.calls: dict[str, ToolCall] = {}
@@ -288,6 +303,9 @@ def _effective(call: CallState, step: CallStep) -> None:
     call.detection = detection if isinstance(detection, dict) else NOTHING
     call.vad = bool(text_at(call.detection, "type"))
     call.audio.configure(object_at(session, "audio"))
+    if "tools" in session:
+        tools = objects(session["tools"])
+        call.functions = frozenset(text_at(tool, "name") or text_at(tool, "function", "name") for tool in tools)
 
 
 def _update(call: CallState, step: CallStep) -> None:
@@ -337,7 +355,9 @@ def _called(call: CallState, step: CallStep, item: Event | None = None, awaited:
     if known is not None:
         known.name, known.arguments = known.name or text_at(item, "name"), known.arguments or arguments
     elif call_id:
-        made = ToolCall(call_id, text_at(item, "name"), arguments, step.at, step.number, awaited)
+        name = text_at(item, "name")
+        hosted = awaited and call.service == "xai" and name in HOSTED_FUNCTIONS and name not in call.functions
+        made = ToolCall(call_id, name, arguments, step.at, step.number, awaited and not hosted, hosted)
         made.response = call.responses
         remember(call.calls, call_id, made)
 

@@ -452,7 +452,7 @@ def _tool(tool: Json) -> Json:
 
 
 def _head(item: Item, role: str) -> Json:
-    kind = {"message": "message", "call": "function_call", "result": "function_call_output"}[item.kind]
+    kind = {"message": "message", "result": "function_call_output"}.get(item.kind, "function_call")
     return {"id": item.id, "object": "realtime.item", "type": kind, "status": item.status, "role": role}
 
 
@@ -475,6 +475,6 @@ def _part(kind: str, text: str, is_audio: bool) -> Json:
 
 
 def _output(item: Item) -> Json:
-    if item.kind == "call":
+    if item.kind in ("call", "hosted"):  # a hosted tool that shows as a call of a function is reported by clients
         return _call(item, "user")
     return {**_head(item, "assistant"), "content": [_part("audio", item.text, True)]}

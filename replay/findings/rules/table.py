@@ -108,6 +108,13 @@ RULES: tuple[Rule, ...] = (
         "Send the call_id of the call that is answered, not the id of its item.",
     ),
     Rule(
+        "hosted-call-answered",
+        "warn",
+        tools.hosted_answered,
+        (_ITEM,),
+        "Answer only the functions that the session declares; ignore calls of other names.",
+    ),
+    Rule(
         "repeated-write",
         "error",
         tools.write_repeated,

@@ -90,6 +90,15 @@ def result_unknown(call: CallState, step: CallStep) -> Iterator[Found]:
         yield Found(f"a result for call_id {call_id[:64]!r} was sent; the calls so far: {made}", call_id)
 
 
+def hosted_answered(call: CallState, step: CallStep) -> Iterator[Found]:
+    """The client answers a call that the service runs itself."""
+    if step.item.get("type") != "function_call_output":
+        return
+    known = call.call_of(text_at(step.item, "call_id"))
+    if known is not None and known.hosted:
+        yield Found(f"a result of {known.name} was sent, a tool that the service runs itself", known.id)
+
+
 def write_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
     """The model requests a write twice, and the client executes it twice."""
     if step.item.get("type") != "function_call_output":

@@ -49,6 +49,60 @@ def test_a_search_is_heard_of_only_in_what_is_said(service: dict[str, str]):
     assert kinds(apart) == kinds(asked(service, Say("One moment."), Pause(0), Say("It rains.")))
 
 
+SHOWN = Hosted("x_search", {"query": "fog"}, "thick", calls=2, name="x_keyword_search", events="function_call")
+CALLED = [
+    "response.output_item.added",
+    "conversation.item.added",
+    *(f"response.function_call_arguments.{end}" for end in ("delta", "done")),
+    "response.output_item.done",
+]
+
+
+def test_a_search_of_xai_can_show_as_a_call_of_a_function():
+    events = asked(XAI, Say("One moment."), SHOWN, Say("It is foggy."))
+    types = [event["type"] for event in events]
+    at = types.index("response.function_call_arguments.delta")
+    assert types[at - 2 : at + 3] == CALLED
+    call = events[at - 2]["item"]
+    assert (call["type"], call["name"], call["role"]) == ("function_call", "x_keyword_search", "user")
+    assert events[at + 1]["arguments"] == '{"query":"fog"}'
+    done = events[-1]["response"]["output"]
+    assert [item["type"] for item in done] == ["message", "function_call", "message"]
+    assert done[1]["call_id"] == events[at]["call_id"] and done[1]["status"] == "completed"
+    unnamed = asked(XAI, Hosted("web_search", events="function_call"))
+    assert [event["name"] for event in unnamed if event["type"] == "response.function_call_arguments.done"] == [
+        "web_search"
+    ]
+
+
+def test_a_search_that_shows_is_billed_and_needs_no_result():
+    talk = hosting(XAI, [SHOWN, Say("It is foggy.")], [Say("Anything else?")])
+    talk.say("Is it foggy?")
+    talk.rest()
+    assert talk.session.ledger.hosted_calls == {"x_search": 2}
+    talk.say("Thanks.")
+    talk.rest()
+    assert talk.of("response.done")[-1]["response"]["status"] == "completed"
+
+
+def test_openai_has_no_such_events():
+    search = Hosted("web_search", {"query": "fog"}, "thick", events="function_call")
+    assert kinds(asked(OPENAI, Say("One moment."), search, Say("It is foggy."))) == kinds(
+        asked(OPENAI, Say("One moment."), SEARCH, Say("It is foggy."))
+    )
+
+
+def test_only_a_search_can_show_as_a_call_of_a_function():
+    Scenario.parse("turns: [{reply: [{hosted: {tool: x_search, name: x_user_search, events: function_call}}]}]")
+    for bad, told in (
+        ("tool: mcp, server: a, name: b, events: function_call", "events"),
+        ("tool: x_search, name: x_user_search", "name"),
+        ("tool: x_search, events: all", "function_call"),
+    ):
+        with pytest.raises(ScenarioError, match=told):
+            Scenario.parse(f"turns: [{{reply: [{{hosted: {{{bad}}}}}]}}]")
+
+
 def test_searches_are_billed_by_the_thousand_calls_to_the_cent():
     for service, tools, usd in (
         (XAI, ("web_search", "x_search", "code_interpreter"), "7.50"),

@@ -60,7 +60,7 @@ def test_in_virtual_time_a_call_of_two_hours_takes_no_time(suite: Suite):
 import asyncio, time
 from websockets.asyncio.client import connect
 
-@pytest.mark.realtime(time="virtual")
+@pytest.mark.realtime(dialect="xai@2026-07", time="virtual")
 class TestLong:
     async def test_call(self, realtime_mock):
         began = time.monotonic()

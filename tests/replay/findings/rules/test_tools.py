@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from mockserver.responders.base import Call, Say, Step
+from mockserver.responders.base import Call, Hosted, Say, Step
 from replay.findings.rules.tools import writes
 from tests.replay.findings.watched_calls import DIALECTS, calling, watched_call
 
@@ -214,4 +214,32 @@ def test_a_result_that_comes_after_its_response_was_cancelled_is_fine():
         call.send("response.cancel")
         call.answer(call_id)
         call.wait(5.0)
+    assert call.rules == []
+
+
+SEARCHED: list[Step] = [Hosted("x_search", name="x_keyword_search", events="function_call"), Say("It is foggy.")]
+
+
+def test_a_search_that_the_service_runs_needs_no_answer_and_an_answer_is_found():
+    with watched_call("xai", SEARCHED, SEARCHED, update={"tools": [{"type": "x_search"}]}) as call:
+        call.say("Is it foggy?")
+        call.called()
+        call.wait(60.0)
+        assert call.rules == []
+        call.say("And now?")
+        call.answer(call.called(), "unknown tool")
+        call.wait(60.0)
+    (found,) = call.findings
+    assert (found.rule, found.level) == ("hosted-call-answered", "warn")
+    assert "x_keyword_search" in found.message
+
+
+def test_a_function_of_the_client_s_own_may_have_such_a_name():
+    search = {"type": "function", "name": "web_search", "parameters": {}}
+    with watched_call("xai", [Call("web_search", {})], update={"tools": [search]}) as call:
+        call.say("Is it foggy?")
+        call.answer(call.called())
+        call.send("response.create")
+        call.rest()
+        call.wait(60.0)
     assert call.rules == []
