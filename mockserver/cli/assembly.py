@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mockserver.audio.asr import AUTO, OFF
-from mockserver.documents.reader import DocumentError
+from mockserver.documents.problems import DocumentError
 from mockserver.faults import files as fault_files
 from mockserver.faults.files import FaultError
 from mockserver.responders.scenario import Scenario, ScenarioError

@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
+
+from mockserver.documents.problems import DocumentError, Keys, Problem, dotted, in_file, quoted
+from mockserver.documents.syntax import repaired, template_problem
 
 MAX_BYTES = 2_000_000
 MAX_VALUES = 200_000
@@ -23,11 +26,23 @@ MAX_VALUES = 200_000
 MAX_DEPTH = 50
 _TOO_DEEP = f"nested too deep; at most {MAX_DEPTH} levels are read"
 
-Keys = tuple[str | int, ...]
-"""The way to a value: ("turns", 0, "reply")."""
+MAX_REPAIRS = 20
+"""Mistakes of syntax after which reading goes on, to tell all of them at once."""
+REPAIRED_BYTES = 200_000
+"""Length of a text that is read again after such a mistake."""
 Where = Callable[[Keys], str]
 """Names a place in error messages."""
-Lines = dict[tuple[int, str | int], int]
+
+
+class Mark(NamedTuple):
+    """The line and column of a key, from 1, and the column of its value if that begins in the same line."""
+
+    line: int
+    column: int
+    value_column: int
+
+
+Lines = dict[tuple[int, str | int], Mark]
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -35,17 +50,17 @@ _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _SURROGATES = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 
-class DocumentError(ValueError):
-    """One line: where, what was expected, what was found."""
-
-
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Plain data (mappings with text keys, lists, texts, numbers, booleans, None) and the line of each value."""
+    """Plain data (mappings with text keys, lists, texts, numbers, booleans, None) and the place of each value.
+
+    `problems` were found while reading. Whoever uses the data calls `refuse` with those that it finds itself.
+    """
 
     data: object
     source: str
     lines: Lines
+    problems: tuple[Problem, ...] = ()
 
     def where(self, keys: Keys) -> str:
         """The place of a value as `booking.yaml:12: turns[0].reply[1].say`; keys that lead nowhere are left out."""
@@ -58,10 +73,31 @@ class Document:
         for key in keys:
             if not _has(at, key):
                 continue
-            line = self.lines[id(at), key]
+            line = self.lines[id(at), key].line
             at = at[key]  # type: ignore[index]
             found.append(key)
         return tuple(found), line
+
+    def located(self, problem: Problem) -> Problem:
+        """The problem with its line and column."""
+        found, at, mark = [], self.data, Mark(1, 1, 1)
+        for key in problem.keys:
+            if _has(at, key):
+                mark = self.lines[id(at), key]
+                at = at[key]  # type: ignore[index]
+                found.append(key)
+        column = mark.column if problem.at_key else mark.value_column
+        return in_file(problem, self.source, mark.line, column, tuple(found))
+
+    def rename(self, mapping: dict[str, object], key: str, name: str) -> None:
+        """Give the value of a key a second name, with its place."""
+        mapping[name] = mapping[key]
+        self.lines[id(mapping), name] = self.lines[id(mapping), key]
+
+    def refuse(self, problems: Iterable[Problem], error: type[DocumentError] = DocumentError) -> None:
+        """Raise this error if reading found problems, or if these are any."""
+        if found := [*self.problems, *map(self.located, problems)]:
+            raise error.of(found)
 
 
 def read_text(path: Path) -> str:
@@ -80,35 +116,42 @@ def read_text(path: Path) -> str:
 
 
 def read_document(text: str, source: str) -> Document:
-    """Read YAML or JSON. Raises `DocumentError`: bad syntax, a key given twice, a tag, or beyond the limits."""
+    """Read YAML or JSON. Raises `DocumentError` for a text that cannot be read or is beyond the limits.
+
+    Mistakes after which reading goes on (a key given twice, a tag, missing quotes) are `problems` of the document.
+    """
     if len(text) > MAX_BYTES:
         raise DocumentError(f"{source}: too long, at most {MAX_BYTES} bytes are read")
     if text.lstrip().startswith("{"):
         text = _SURROGATES.sub(_join_surrogates, text)
-    reader = _Reader(source)
-    try:
-        return Document(reader.read(yaml.parse(text, Loader=_Loader)), source, reader.lines)
-    except yaml.MarkedYAMLError as bad:
-        line = next((mark.line for mark in (bad.problem_mark, bad.context_mark) if mark is not None), 0) + 1
-        problem = str(bad.problem or bad.context)
-        if "nesting depth" in problem:  # newer parsers have a lower limit of their own
-            problem = _TOO_DEEP
-        raise DocumentError(f"{source}:{line}: {problem}") from None
-    except (yaml.YAMLError, UnicodeError) as bad:
-        raise DocumentError(f"{source}: not a text that YAML allows: {getattr(bad, 'reason', bad)}") from None
-
-
-def dotted(keys: Keys) -> str:
-    """Keys as people write them: `turns[0].reply[1].say`."""
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    problems: list[Problem] = []
+    for _ in range(MAX_REPAIRS):
+        reader = _Reader(source, text)
+        try:
+            data = reader.read(yaml.parse(text, Loader=_Loader))
+            return Document(data, source, reader.lines, (*problems, *reader.problems))
+        except yaml.MarkedYAMLError as bad:
+            message = str(bad.problem or bad.context)
+            if "nesting depth" in message:  # newer parsers have a lower limit of their own
+                message = _TOO_DEEP
+            repair = repaired(text, source, bad, message)
+            problems += repair.problems
+            if repair.text is None or repair.text == text or len(text) > REPAIRED_BYTES:
+                break
+            text = repair.text
+        except (yaml.YAMLError, UnicodeError) as bad:
+            raise DocumentError(f"{source}: not a text that YAML allows: {getattr(bad, 'reason', bad)}") from None
+    raise DocumentError.of(problems)
 
 
 class _Reader:
     """Builds the data from the parser's events, and counts values."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, text: str) -> None:
         self.lines: Lines = {}
+        self.problems: list[Problem] = []
         self._source = source
+        self._text = text
         self._values = 0
         self._anchors: dict[str, tuple[object, int]] = {}
 
@@ -132,7 +175,7 @@ class _Reader:
             self._count(event, size)
             return data
         if event.tag is not None:
-            raise self._error(event, f"the tag {event.tag!r} is not used here; for a text, put quotes around it")
+            self._note(event, f"the tag '{event.tag}' is not used here; for a text, put quotes around it")
         before = self._values
         self._count(event, 1)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -148,33 +191,60 @@ class _Reader:
     def _sequence(self, events: Iterator[Any], depth: int) -> list[object]:
         data: list[object] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            self.lines[id(data), len(data)] = _line(event)
+            line, column = _place(event)
+            self.lines[id(data), len(data)] = Mark(line, column, column)
             data.append(self._value(event, events, depth))
         return data
 
-    def _mapping(self, events: Iterator[Any], depth: int) -> dict[str, object]:
+    def _mapping(self, events: Iterator[Any], depth: int) -> object:
         data: dict[str, object] = {}
+        is_template = False
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._error(event, "expected a text as key")
-            key = event.value
+                is_template |= isinstance(event, yaml.MappingStartEvent) and bool(event.flow_style)
+                self._skip_pair(event, events, depth)
+                continue
+            key, (line, column) = event.value, _place(event)
+            value = next(events)
+            at = _place(value)
+            mark = Mark(line, column, at[1] if at[0] == line else column)
             if key in data:
-                raise self._error(event, f"the key {key!r} is given twice, first in line {self.lines[id(data), key]}")
-            self.lines[id(data), key] = _line(event)
-            data[key] = self._value(next(events), events, depth)
-        return data
+                first = self.lines[id(data), key].line
+                self._note(event, f"the key {quoted(key)} is given twice, first in line {first}; leave out one of them")
+                self._value(value, events, depth)
+                continue
+            self.lines[id(data), key] = mark
+            data[key] = self._value(value, events, depth)
+        return "a template" if is_template else data
+
+    def _skip_pair(self, event: Any, events: Iterator[Any], depth: int) -> None:
+        """Pass over a key that is no text, and its value."""
+        line, column = _place(event)
+        if isinstance(event, yaml.MappingStartEvent) and event.flow_style:
+            self.problems.append(template_problem(self._text, self._source, line, column - 1))
+        else:
+            self._note(event, "expected a text as key")
+        known = len(self.problems)
+        self._value(event, events, depth)
+        self._value(next(events), events, depth)
+        del self.problems[known:]
 
     def _count(self, event: Any, more: int) -> None:
         self._values += more
         if self._values > MAX_VALUES:
             raise self._error(event, f"too many values; at most {MAX_VALUES} are read, aliases followed")
 
+    def _note(self, event: Any, message: str) -> None:
+        line, column = _place(event)
+        self.problems.append(Problem((), message, source=self._source, line=line, column=column))
+
     def _error(self, event: Any, message: str) -> DocumentError:
-        return DocumentError(f"{self._source}:{_line(event)}: {message}")
+        self._note(event, message)
+        return DocumentError.of(self.problems)
 
 
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
+def _place(event: Any) -> tuple[int, int]:
+    return int(event.start_mark.line) + 1, int(event.start_mark.column) + 1
 
 
 def _plain(word: str) -> object:

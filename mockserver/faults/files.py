@@ -5,27 +5,51 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
-from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read_document, read_text
-from mockserver.documents.validation import advice, explain
+from mockserver.documents.durations import seconds_of
+from mockserver.documents.problems import DocumentError, Keys, Problems, advice, described, quoted
+from mockserver.documents.reader import read_document, read_text
+from mockserver.documents.validation import explain, flow
 from mockserver.faults.kinds import KINDS, Fault, FaultBase, own_fields
 
 FaultSource = Mapping[str, Any] | Sequence[Fault | Mapping[str, Any]] | str | os.PathLike[str]
 """Faults as a program may give them: a file's path, its content as a mapping, or a list of faults."""
-_SHARED = tuple(FaultBase.__dataclass_fields__)
+_SHARED = tuple(each.name for each in fields(FaultBase))
 _DO = ", ".join(KINDS)
+_MEANT = {
+    **dict.fromkeys(("code", "http", "http_status", "statuscode", "status_code"), "status"),
+    **dict.fromkeys(("disconnect", "kill", "abort", "rst"), "reset"),
+    **dict.fromkeys(("sleep", "wait", "latency", "pause", "lag"), "delay"),
+    **dict.fromkeys(("lose", "skip", "discard", "omit", "remove"), "drop"),
+    **dict.fromkeys(("freeze", "block", "stop"), "stall"),
+    **dict.fromkeys(("dup", "repeat", "double", "twice"), "duplicate"),
+    **dict.fromkeys(("timeout", "no_answer"), "hang"),
+    **dict.fromkeys(("swap", "shuffle"), "reorder"),
+    **dict.fromkeys(("mangle", "garble", "invalid"), "corrupt"),
+    **dict.fromkeys(("cut", "shorten"), "truncate"),
+}
+"""Words that people write for a kind of fault."""
+_KEYS = {
+    **dict.fromkeys(("on", "event", "when", "where", "point"), "at"),
+    **dict.fromkeys(("count", "limit", "max"), "times"),
+    **dict.fromkeys(("chance", "p", "rate", "odds"), "probability"),
+    **dict.fromkeys(("action", "fault", "type", "kind", "then"), "do"),
+    **dict.fromkeys(("n", "index", "occurrence"), "nth"),
+}
+"""Words that people write for a key of a fault."""
 _AT_TIME = re.compile(r"(\bat:\s+)(time:\s*[0-9.]+\s*[a-z]*)")
 """`at: time: 5s` is not YAML: a text with a colon in it needs quotes, which are added."""
 
 
-class FaultError(ValueError):
-    """A fault that cannot be used: one line with the place, what was expected and what was found."""
+class FaultError(DocumentError):
+    """Faults that cannot be used: their problems, each with its place, what was expected and what was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> FaultFile:
     try:
         return parse(read_text(Path(path)), str(path))
     except DocumentError as bad:
-        raise FaultError(str(bad)) from None
+        raise FaultError.of(bad.problems) from None
 
 
 def parse(text: str, source: str = "<text>") -> FaultFile:
@@ -49,8 +73,11 @@ def parse(text: str, source: str = "<text>") -> FaultFile:
     try:
         document = read_document(_AT_TIME.sub(r'\1"\2"', text), source)
     except DocumentError as bad:
-        raise FaultError(str(bad)) from None
-    return _file(document.data, document.where)
+        raise FaultError.of(bad.problems) from None
+    problems = Problems()
+    file = _file(document.data, problems)
+    document.refuse(problems.found, FaultError)
+    return file
 
 
 def faults_from(faults: FaultSource) -> FaultFile:
@@ -59,7 +86,10 @@ def faults_from(faults: FaultSource) -> FaultFile:
         return load(faults)
     if isinstance(faults, Fault):
         return FaultFile((faults,))
-    return _file(faults, dotted)
+    problems = Problems()
+    file = _file(faults, problems)
+    problems.settle(FaultError)
+    return file
 
 
 def as_line(fault: Fault) -> str:
@@ -94,47 +124,99 @@ def _formatted(name: str, value: Any) -> Any:
     return f"{value:g}s" if value >= 1 or not value else f"{value * 1000:g}ms"
 
 
-def _file(data: object, where: Where) -> FaultFile:
+def _file(data: object, problems: Problems) -> FaultFile:
     if isinstance(data, list | tuple):
-        return FaultFile(tuple(_fault(each, (i,), where) for i, each in enumerate(data)))
+        return FaultFile(_faults(data, (), problems))
     if not isinstance(data, Mapping):
-        raise _wrong(where, (), "expected `faults`, a list of faults")
+        said = f"expected `faults`, a list of faults, got {described(data)}"
+        problems.add((), said, "faults:", "  - {at: response.done, do: drop}")
+        return FaultFile(())
     if "at" in data or "do" in data:
-        return FaultFile((_fault(data, (), where),))
+        return FaultFile(_faults([data], None, problems))
     for key in data:
         if key not in ("seed", "faults"):
-            raise _wrong(where, (key,), f"unknown key {key!r}; {advice(key, ['seed', 'faults'])}")
+            hint = advice(str(key), ["seed", "faults"])
+            problems.add((key,), f"unknown key {quoted(str(key))}; {hint}", at_key=True)
     seed, faults = data.get("seed"), data.get("faults")
-    if not isinstance(faults, list | tuple):
-        raise _wrong(where, ("faults",), "expected `faults`, a list of faults")
     if "seed" in data and (not isinstance(seed, int | str) or isinstance(seed, bool)):
-        raise _wrong(where, ("seed",), "expected a whole number or a text")
-    found = tuple(_fault(each, ("faults", i), where) for i, each in enumerate(faults))
-    return FaultFile(found, None if seed is None else str(seed))
+        problems.add(("seed",), f"expected a whole number or a text, got {described(seed)}", "seed: 7")
+    if not isinstance(faults, list | tuple):
+        if "faults" in data or not problems.found:
+            right = f"  - {flow(faults)}" if isinstance(faults, Mapping) else "  - {at: response.done, do: drop}"
+            said = f"expected `faults`, a list of faults, got {described(faults)}"
+            problems.add(("faults",), said, "faults:", right)
+        faults = ()
+    return FaultFile(_faults(faults, ("faults",), problems), None if seed is None else str(seed))
 
 
-def _fault(data: object, keys: Keys, where: Where) -> Fault:
+def _faults(data: Sequence[object], keys: Keys | None, problems: Problems) -> tuple[Fault, ...]:
+    """The usable ones of these faults. `keys` is the place of their list; None if one fault is the whole file."""
+    found = (_fault(each, () if keys is None else (*keys, i), problems) for i, each in enumerate(data))
+    return tuple(fault for fault in found if fault is not None)
+
+
+def _fault(data: object, keys: Keys, problems: Problems) -> Fault | None:
     if isinstance(data, Fault):
         return data
     if not isinstance(data, Mapping):
-        raise _wrong(where, keys, "expected a fault, such as {at: response.done, do: drop}")
+        said = f"expected a fault, got {described(data)}"
+        problems.add(keys, said, "- {at: response.done, do: drop}")
+        return None
+    shared = {}
     for key, value in data.items():
         if key not in (*_SHARED, "do"):
-            raise _wrong(where, (*keys, key), f"unknown key {key!r}; {advice(str(key), [*_SHARED, 'do'])}")
-        if value is None:
-            raise _wrong(where, (*keys, key), "expected a value, got nothing; give it one or leave out the key")
+            meant = _meant_key(str(key), value)
+            said = f"did you mean {quoted(meant)}?" if meant else advice(str(key), [*_SHARED, "do"])
+            fix = _fix(meant, value)
+            problems.add((*keys, key), f"unknown key {quoted(str(key))}; {said}", *fix, at_key=True)
+        elif value is None:
+            problems.add((*keys, key), "expected a value, got nothing; give it one or leave out the key", at_key=True)
+        elif key != "do":
+            shared[key] = value
     if "do" not in data:
-        raise _wrong(where, keys, f"`do` is missing; one of {_DO}")
-    kind, own = _do(data["do"], (*keys, "do"), where)
-    if "at" not in data and not kind.__dataclass_fields__["at"].default == "handshake":
-        raise _wrong(where, keys, "`at` is missing: handshake, an event's type, <a client event's, or time: 5s")
+        if not any(_meant_key(str(key), value) == "do" for key, value in data.items()):
+            problems.add(keys, f"`do` is missing; one of {_DO}")
+        return None
+    found = None if data["do"] is None else _do(data["do"], (*keys, "do"), problems)
+    if found is None:
+        return None
+    kind, own = found
+    if "at" not in data and kind.__dataclass_fields__["at"].default != "handshake":
+        if not any(_meant_key(str(key), value) == "at" for key, value in data.items()):
+            said = "`at` is missing: handshake, an event's type, <a client event's, or time: 5s"
+            problems.add(keys, said, "at: response.done")
+        shared = {"at": "*"} | shared  # so that the rest is checked, too
     try:
-        return kind(**{key: value for key, value in data.items() if key != "do"}, **own)
+        return kind(**shared, **own)
     except ValidationError as bad:
-        error = bad.errors(include_url=False)[0]
-        name = str(error.get("ctx", {}).get("key") or (error["loc"] or ("",))[0])
-        at = (*keys, name) if name in _SHARED else _own_place(data["do"], name, kind, (*keys, "do"))
-        raise _wrong(where, at, explain(error)) from None
+        for error in bad.errors(include_url=False):
+            context = error.get("ctx", {})
+            name = str(context.get("key") or (error["loc"] or ("",))[0])
+            place = (*keys, name) if name in _SHARED else _own_place(data["do"], name, kind, (*keys, "do"))
+            problems.add(place, explain(error), *context.get("fix", ()), *_code_fix(kind, name, error["input"]))
+    return None
+
+
+def _code_fix(kind: type[Fault], name: str, given: object) -> tuple[str, ...]:
+    """The line that would be right for a close code where an HTTP status is, or the other way round."""
+    if not isinstance(given, int) or isinstance(given, bool):
+        return ()
+    if kind is KINDS["close"] and name == "code" and 400 <= given <= 599:
+        return (f"{{at: handshake, do: {{status: {given}}}}}",)
+    if kind is KINDS["status"] and name == "status" and 1000 <= given <= 4999:
+        return (f"{{at: response.done, do: {{close: {given}}}}}",)
+    return ()
+
+
+def _meant_key(key: str, value: object) -> str:
+    if key in KINDS or key in _MEANT:
+        return "do"
+    return _KEYS.get(key, "")
+
+
+def _fix(meant: str, value: object) -> tuple[str, ...]:
+    """The line that would be right, for a key that is one of a fault."""
+    return (f"{meant}: {flow(value)}",) if meant in _SHARED else ()
 
 
 def _own_place(do: object, name: str, kind: type[Fault], keys: Keys) -> Keys:
@@ -146,15 +228,20 @@ def _own_place(do: object, name: str, kind: type[Fault], keys: Keys) -> Keys:
     return (*keys, kind.kind, name) if isinstance(inner, Mapping) and name in inner else (*keys, kind.kind)
 
 
-def _do(do: object, keys: Keys, where: Where) -> tuple[type[Fault], dict[str, Any]]:
+def _do(do: object, keys: Keys, problems: Problems) -> tuple[type[Fault], dict[str, Any]] | None:
     """The kind of a fault and its own fields. The value beside the kind is its main field, or a mapping of fields."""
     if isinstance(do, str):
-        name, colon, value = do.partition(":")
-        do = {name.strip(): read_document(value, "do").data} if colon else {do.strip(): True}
+        name, colon, rest = do.partition(":")
+        do = {name.strip(): read_document(rest, "do").data} if colon else {do.strip(): True}
     names = [key for key in do if key in KINDS] if isinstance(do, Mapping) else []
     if not isinstance(do, Mapping) or not do or not names:
         found = next(iter(do), "nothing") if isinstance(do, Mapping) else do
-        raise _wrong(where, keys, f"unknown fault {found!r}; {advice(str(found), list(KINDS))}")
+        meant = _MEANT.get(str(found), "")
+        value = do.get(found) if isinstance(do, Mapping) else None
+        hint = f"did you mean {quoted(meant)}?" if meant else advice(str(found), list(KINDS))
+        fix = _kind_fix(meant or hint.split("'")[1] if hint.startswith("did") else "", value)
+        problems.add(keys, f"unknown fault {quoted(str(found))}; {hint}", *fix)
+        return None
     kind, value = KINDS[names[0]], do[names[0]]
     own = {key: each for key, each in do.items() if key != names[0]}
     known = own_fields(kind)
@@ -163,17 +250,40 @@ def _do(do: object, keys: Keys, where: Where) -> tuple[type[Fault], dict[str, An
     elif value is None or value is True:
         pass
     elif not known:
-        raise _wrong(where, (*keys, names[0]), f"{names[0]!r} takes no value; write `do: {names[0]}`")
+        said = f"{quoted(names[0])} takes no value; write `do: {names[0]}`"
+        problems.add((*keys, names[0]), said, f"do: {names[0]}")
+        return kind, {}
     else:
         own[kind.main or known[0]] = value
-    for key in own:
-        if key not in known:
-            hint = advice(str(key), known) if known else "it takes nothing more"
-            place = (*keys, names[0], key) if isinstance(value, Mapping) and key in value else (*keys, key)
-            raise _wrong(where, place, f"{names[0]!r} has no {key!r}; {hint}")
+        if (kind.main or known[0]) == "seconds" and not isinstance(value, str):
+            own["seconds"] = _timed(value, names[0], (*keys, names[0]), problems)
+    for unit, scale in (("ms", 0.001), ("s", 1.0)):
+        number = own.get(unit)
+        if "seconds" in known and isinstance(number, int | float) and not isinstance(number, bool):
+            own["seconds"] = own.pop(unit) * scale
+    for key in [key for key in own if key not in known]:
+        hint = advice(str(key), known) if known else "it takes nothing more"
+        place = (*keys, names[0], key) if isinstance(value, Mapping) and key in value else (*keys, key)
+        problems.add(place, f"{quoted(names[0])} has no {quoted(str(key))}; {hint}", at_key=True)
+        del own[key]
     return kind, own
 
 
-def _wrong(where: Where, keys: Iterable[str | int], message: str) -> FaultError:
-    place = where(tuple(keys))
-    return FaultError(f"{place}: {message}" if place else message)
+def _timed(value: object, name: str, keys: Keys, problems: Problems) -> float:
+    """A number without a unit is a problem: 500 of what?"""
+    try:
+        return seconds_of(value, f"do: {{{name}")
+    except PydanticCustomError as bad:
+        context = bad.context or {}
+        problems.add(keys, bad.message(), *(f"{line}}}" for line in context.get("fix", ())))
+        return 0.0
+
+
+def _kind_fix(kind: str, value: object) -> tuple[str, ...]:
+    """The line that would be right, for a kind of fault with this value."""
+    if not kind:
+        return ()
+    if KINDS[kind].__dataclass_fields__.get("seconds") and isinstance(value, int | float) and value is not True:
+        return (f"do: {{{kind}: {value}ms}}", f"do: {{{kind}: {value}s}}")
+    bare = value is None or value is True or not own_fields(KINDS[kind])
+    return (f"do: {kind}",) if bare else (f"do: {{{kind}: {flow(value)}}}",)

@@ -6,6 +6,8 @@ import re
 from difflib import get_close_matches
 
 from mockserver.dialects.provenance import EVIDENCE, UNSERVED
+from mockserver.documents.durations import seconds_of
+from mockserver.documents.problems import described, quoted
 from mockserver.documents.validation import refusal
 
 HANDSHAKE = "handshake"
@@ -26,8 +28,6 @@ CLIENT_EVENTS = (
 _SERVER_EVENTS = sorted({type for known in (*EVIDENCE.values(), *UNSERVED.values()) for type in known})
 _TYPE = re.compile(r"<?[a-z0-9_*.?]+")
 _TIME = re.compile(r"time\s*:?\s*(\S+)")
-_SECONDS = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(ms|s|m|min|)")
-_UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "min": 60.0}
 _EXPECTED = (
     "expected `handshake`, a server event such as response.done, a client event such as <response.create, or time: 5s"
 )
@@ -37,11 +37,7 @@ _NEAR = 0.9
 
 def seconds(value: object) -> object:
     """Seconds from a text such as `500ms`, `2s`, `5m`; other values are returned as they are."""
-    if not isinstance(value, str):
-        return value
-    if (found := _SECONDS.fullmatch(value.strip())) is None:
-        raise refusal(f"expected a time such as 500ms, 2s or 5m, got the text {value[:40]!r}")
-    return float(found[1]) * _UNITS[found[2]]
+    return seconds_of(value, "seconds") if isinstance(value, str) else value
 
 
 def injection_point(value: object) -> object:
@@ -49,7 +45,7 @@ def injection_point(value: object) -> object:
     if isinstance(value, dict) and list(value) == ["time"]:
         return _at_time(value["time"])
     if not isinstance(value, str):
-        raise refusal(_EXPECTED)
+        raise refusal(f"{_EXPECTED}, got {described(value)}")
     text = value.strip()
     if text == HANDSHAKE:
         return text
@@ -57,14 +53,14 @@ def injection_point(value: object) -> object:
         return _at_time(found[1])
     text = re.sub(r"^<\s+", "<", text)
     if not _TYPE.fullmatch(text):
-        raise refusal(f"{_EXPECTED}; got {value[:40]!r}")
+        raise refusal(f"{_EXPECTED}; got {quoted(value)}")
     _check_spelling(text)
     return text
 
 
 def _at_time(value: object) -> str:
-    at = seconds(value)
-    if not isinstance(at, int | float) or isinstance(at, bool) or not 0 <= at <= 86_400:
+    at = seconds_of(value, "at: time")
+    if not 0 <= at <= 86_400:
         raise refusal("expected a time up to 24 hours, such as time: 5s or time: 500ms")
     return f"{TIME}{at:g}s"
 
@@ -79,4 +75,4 @@ def _check_spelling(text: str) -> None:
     if sign and name in _SERVER_EVENTS:
         raise refusal(f"{name} is a server event; write it without <")
     if near := get_close_matches(name, known, n=1, cutoff=_NEAR):
-        raise refusal(f"unknown event {text!r}; did you mean {sign + near[0]!r}?")
+        raise refusal(f"unknown event {quoted(text)}; did you mean {quoted(sign + near[0])}?")

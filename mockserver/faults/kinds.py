@@ -70,18 +70,18 @@ class FaultBase:
         at_handshake = self.at == HANDSHAKE
         if at_handshake and self.where not in ("handshake", "anywhere"):
             raise refusal(
-                f"{self.kind!r} needs an open connection; at the handshake: status, hang, reset or slow", "at"
+                f"'{self.kind}' needs an open connection; at the handshake: status, hang, reset or slow", "at"
             )
         if not at_handshake and self.where == "handshake":
-            raise refusal(f"{self.kind!r} happens at the handshake, and nowhere else", "at")
+            raise refusal(f"'{self.kind}' happens at the handshake, and nowhere else", "at")
         if (at_handshake or self.at.startswith(TIME)) and self.response is not None:
-            raise refusal(f"`response` says nothing at {self.at!r}; leave it out", "response")
+            raise refusal(f"`response` says nothing at '{self.at}'; leave it out", "response")
         if self.at.startswith(TIME) and self.nth is not None:
             raise refusal("`nth` says nothing at a time; leave it out", "nth")
         if self.where == "client" and not self.at.startswith("<"):
-            raise refusal(f"{self.kind!r} needs a client event, such as <response.create", "at")
+            raise refusal(f"'{self.kind}' needs a client event, such as <response.create", "at")
         if self.where == "audio" and not (self.at.endswith(_AUDIO) or self.at.startswith(TIME)):
-            raise refusal(f"{self.kind!r} needs an event with audio, such as response.output_audio.delta", "at")
+            raise refusal(f"'{self.kind}' needs an event with audio, such as response.output_audio.delta", "at")
         return self
 
 

@@ -13,7 +13,8 @@ from itertools import chain
 
 from typing_extensions import assert_never
 
-from mockserver.documents.reader import Keys, Where
+from mockserver.documents.problems import Keys, Problems, advice, quoted
+from mockserver.documents.reader import Where
 from mockserver.responders.base import HOSTED_TOOLS, Call, Chat, Fail, HeardText, Hosted, Pause, Say, Step
 from mockserver.responders.captures.kinds import Kind
 from mockserver.responders.conditions import (
@@ -86,26 +87,33 @@ class CompiledScenario:
         captures: Mapping[str, object],
         today: date | str | None,
     ) -> None:
-        """Compile rules. `root` is the key of their list: `turns` or `sequence`. Raises `ScenarioError`.
+        """Compile rules. `root` is the key of their list: `turns` or `sequence`. Raises `ScenarioError` about all
+        problems, whose places are keys. `where` names a place for reports.
 
         `today` is a day, or a pattern whose first group matches the day in the instructions.
         """
         self.in_sequence = root == "sequence"
-        self.captures = kinds(captures, ("captures",), where)
+        problems = Problems()
+        self.captures = kinds(captures, ("captures",), problems)
         """Kinds by name: the values that are read from every turn."""
-        self.today = pattern(today, where(("today",))) if isinstance(today, str) else today
+        self.today = pattern(today, ("today",), problems) if isinstance(today, str) else today
         if isinstance(self.today, re.Pattern) and self.today.groups < 1:
-            raise ScenarioError(
-                f"{where(('today',))}: expected a pattern with the date in a group, such as (\\d{{4}}-\\d\\d-\\d\\d)"
-            )
+            said = "expected a pattern with the date in a group, such as (\\d{4}-\\d\\d-\\d\\d)"
+            problems.add(("today",), said)
         for i, rule in enumerate(rules):
             if not isinstance(rule, Rule):
-                raise ScenarioError(f"{where((root, i))}: expected a Rule, got {_name(rule)}")
+                problems.add((root, i), f"expected a Rule, got {_name(rule)}")
+        if not all(isinstance(rule, Rule) for rule in rules):
+            problems.settle(ScenarioError)
         captured = (capture_names(rule.when) for rule in rules)
         known = frozenset(chain(self.captures, *captured, *(rule.remember for rule in rules)))
         self.absent = {name: absent(name) for name in known}
         """Template variables for values that are not remembered yet."""
-        self.rules = tuple(_prepare(i, rule, (root, i), where, self.captures, known) for i, rule in enumerate(rules))
+        self.rules = tuple(
+            _prepare(i, rule, (root, i), _Context(where, problems, self.captures, known))
+            for i, rule in enumerate(rules)
+        )
+        problems.settle(ScenarioError)
         conditions = [prepared.condition for prepared in self.rules if prepared.condition is not None]
         self.choice_words = words_of_choices(
             chain(self.captures.values(), *(condition.kinds() for condition in conditions))
@@ -115,57 +123,71 @@ class CompiledScenario:
         self.heard = tuple(rule.heard for rule in rules if rule.heard is not None)
 
 
-def _prepare(
-    index: int, rule: Rule, keys: Keys, where: Where, captures: Mapping[str, Kind], known: frozenset[str]
-) -> CompiledRule:
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What compiling a rule needs to know, and where it reports problems."""
+
+    where: Where
+    problems: Problems
+    captures: Mapping[str, Kind]
+    known: frozenset[str]
+
+    def tree(self, value: object, keys: Keys) -> object:
+        """JSON data with its templates compiled."""
+        return compiled(value, keys, self.where, self.problems)
+
+
+def _prepare(index: int, rule: Rule, keys: Keys, context: _Context) -> CompiledRule:
+    problems = context.problems
     if keys[0] == "sequence" and (rule.when is not None or rule.times is not None):
-        raise ScenarioError(f"{where(keys)}: a sequence answers in order, once each; for conditions write `turns`")
+        problems.add(keys, "a sequence answers in order, once each; for conditions write `turns`")
     if rule.times is not None and rule.times < 1:
-        raise ScenarioError(f"{where((*keys, 'times'))}: expected at least 1, got {rule.times}")
+        problems.add((*keys, "times"), f"expected at least 1, got {rule.times}")
     condition = None
     if rule.when is not None:
-        condition = prepared(rule.when, (*keys, "when"), where, captures, known)
+        condition = prepared(rule.when, (*keys, "when"), problems, context.captures, context.known)
     for name in rule.remember:
-        check_name(name, where((*keys, "remember", name)))
+        check_name(name, (*keys, "remember", name), problems)
     for i, name in enumerate(rule.forget):
-        if name not in known:
-            raise ScenarioError(f"{where((*keys, 'forget', i))}: nothing remembers {name!r}")
+        if name not in context.known:
+            near = advice(name, sorted(context.known)) if context.known else ""
+            hint = f"; {near}" if near.startswith("did") else ""
+            problems.add((*keys, "forget", i), f"nothing remembers {quoted(name)}{hint}")
     reply = (rule.reply,) if isinstance(rule.reply, Step) else tuple(rule.reply)
-    try:
-        steps = tuple(_prepare_step(step, (*keys, "reply", i), where) for i, step in enumerate(reply))
-        remember = {name: compiled(value, (*keys, "remember", name), where) for name, value in rule.remember.items()}
-    except TemplateError as bad:
-        raise ScenarioError(str(bad)) from None
-    return CompiledRule(index, where(keys), replace(rule, reply=reply), condition, steps, remember)
+    steps = tuple(_prepare_step(step, (*keys, "reply", i), context) for i, step in enumerate(reply))
+    remember = {name: context.tree(value, (*keys, "remember", name)) for name, value in rule.remember.items()}
+    return CompiledRule(index, context.where(keys), replace(rule, reply=reply), condition, steps, remember)
 
 
-def _prepare_step(step: Step, keys: Keys, where: Where) -> Step | StepMaker:
+def _prepare_step(step: Step, keys: Keys, context: _Context) -> Step | StepMaker:
     if not isinstance(step, Step):
-        raise ScenarioError(f"{where(keys)}: expected Say, Call, Hosted, Pause, Fail or Chat, got {_name(step)}")
+        context.problems.add(keys, f"expected Say, Call, Hosted, Pause, Fail or Chat, got {_name(step)}")
+        return step
     match step:
         case Say():
-            return _prepare_say(step, where((*keys, "say")))
+            return _prepare_say(step, (*keys, "say"), context)
         case Call():
-            return _prepare_call(step, (*keys, "call", "arguments"), where)
+            return _prepare_call(step, (*keys, "call", "arguments"), context)
         case Hosted():
-            return _prepare_hosted(step, (*keys, "hosted"), where)
+            return _prepare_hosted(step, (*keys, "hosted"), context)
         case Pause() | Fail() | Chat():
             return step
         case _:
             assert_never(step)
 
 
-def _prepare_say(step: Say, place: str) -> Step | StepMaker:
+def _prepare_say(step: Say, keys: Keys, context: _Context) -> Step | StepMaker:
     if not isinstance(step.text, str):
-        raise ScenarioError(f"{place}: expected a text, got {_name(step.text)}")
+        context.problems.add(keys, f"expected a text, got {_name(step.text)}")
+        return step
     if not is_template(step.text):
         return step
-    template = Template(step.text, place)
-    return lambda variables: replace(step, text=template.text(variables))
+    template = context.tree(step.text, keys)
+    return lambda variables: replace(step, text=template.text(variables) if isinstance(template, Template) else "")
 
 
-def _prepare_call(step: Call, keys: Keys, where: Where) -> Callable[[Variables], Call]:
-    place, tree = where(keys), compiled(step.arguments, keys, where)
+def _prepare_call(step: Call, keys: Keys, context: _Context) -> Callable[[Variables], Call]:
+    place, tree = context.where(keys), context.tree(step.arguments, keys)
 
     def make(variables: Variables) -> Call:
         arguments = filled(tree, variables)
@@ -176,24 +198,27 @@ def _prepare_call(step: Call, keys: Keys, where: Where) -> Callable[[Variables],
     return make
 
 
-def _prepare_hosted(step: Hosted, keys: Keys, where: Where) -> StepMaker:
+def _prepare_hosted(step: Hosted, keys: Keys, context: _Context) -> StepMaker:
+    problems = context.problems
     if step.tool not in HOSTED_TOOLS:
-        raise ScenarioError(f"{where((*keys, 'tool'))}: expected one of {', '.join(HOSTED_TOOLS)}, got {step.tool!r}")
-    if step.tool == "mcp" and not (step.server and step.name):
-        raise ScenarioError(f"{where(keys)}: mcp needs `server`, the label of the server, and `name`, that of its tool")
-    if step.tool == "mcp" and step.events:
-        raise ScenarioError(f"{where((*keys, 'events'))}: `events` belongs to the other tools; mcp always has its own")
-    if step.tool != "mcp" and (step.server or (step.name and not step.events) or step.error is not None):
-        raise ScenarioError(
-            f"{where(keys)}: `server`, `name` and `error` belong to mcp, not to {step.tool}; `name` also to `events`"
-        )
+        near = advice(step.tool, HOSTED_TOOLS)
+        hint = f"; {near}" if near.startswith("did") else ""
+        expected = f"expected one of {', '.join(HOSTED_TOOLS)}, got {quoted(step.tool)}{hint}"
+        problems.add((*keys, "tool"), expected)
+    elif step.tool == "mcp" and not (step.server and step.name):
+        problems.add(keys, "mcp needs `server`, the label of the server, and `name`, that of its tool")
+    elif step.tool == "mcp" and step.events:
+        problems.add((*keys, "events"), "`events` belongs to the other tools; mcp always has its own")
+    elif step.tool != "mcp" and (step.server or (step.name and not step.events) or step.error is not None):
+        said = f"`server`, `name` and `error` belong to mcp, not to {step.tool}; `name` also to `events`"
+        problems.add(keys, said)
     if step.error is not None and step.result is not None:
-        raise ScenarioError(f"{where(keys)}: a call has a `result` or an `error`, not both")
+        problems.add(keys, "a call has a `result` or an `error`, not both")
     if step.calls < 0:
-        raise ScenarioError(f"{where((*keys, 'calls'))}: expected 0 or more, got {step.calls}")
-    call = _prepare_call(Call(step.name, step.arguments), (*keys, "arguments"), where)
-    result = compiled(step.result, (*keys, "result"), where)
-    error = compiled(step.error, (*keys, "error"), where)
+        problems.add((*keys, "calls"), f"expected 0 or more, got {step.calls}")
+    call = _prepare_call(Call(step.name, step.arguments), (*keys, "arguments"), context)
+    result = context.tree(step.result, (*keys, "result"))
+    error = context.tree(step.error, (*keys, "error"))
 
     def make(variables: Variables) -> Hosted:
         failed = filled(error, variables)

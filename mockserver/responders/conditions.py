@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from mockserver.documents.reader import Keys, Where
+from mockserver.documents.problems import DocumentError, Keys, Problems, advice, quoted
 from mockserver.responders.base import Turn
 from mockserver.responders.captures.kinds import Choice, Kind, Reading, kind_of
 
@@ -18,8 +18,8 @@ VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls
 """Variables of every template, besides the named groups of the rule's pattern, captures and remembered values."""
 
 
-class ScenarioError(ValueError):
-    """A scenario that cannot be used: one line with the place, the expected and the found value."""
+class ScenarioError(DocumentError):
+    """A scenario that cannot be used: its problems, each with its place, the expected and the found value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,69 +146,96 @@ ANYTHING = object()
 """The required value of a `known` name without one."""
 
 
-def prepared(when: When, keys: Keys, where: Where, captures: Mapping[str, Kind], known: frozenset[str]) -> Condition:
-    """Compile a condition. `captures` are the scenario's, `known` the names that captures and rules remember.
-
-    Raises ScenarioError.
-    """
+def prepared(
+    when: When, keys: Keys, problems: Problems, captures: Mapping[str, Kind], known: frozenset[str]
+) -> Condition:
+    """Compile a condition. `captures` are the scenario's, `known` the names that captures and rules remember."""
     if not isinstance(when, When):
-        raise ScenarioError(f"{where(keys)}: expected a When, got {type(when).__name__}")
+        problems.add(keys, f"expected a When, got {type(when).__name__}")
+        return Condition(When())
     given = (when.says, when.tool, when.silence or None, when.failed, when.instructions, when.unless)
     more = [each for each in (when.captures, when.known, when.any) if each]
     has = bool(more) or any(each is not None for each in given)
     if when.always and has:
-        raise ScenarioError(f"{where(keys)}: `always` stands alone; leave out it or the rest")
+        problems.add(keys, "`always` stands alone; leave out it or the rest")
     if not when.always and not has:
-        raise ScenarioError(
-            f"{where(keys)}: expected says, tool, silence, captures, known, instructions, not, any or always; "
-            "to answer anything leave out `when`"
+        problems.add(
+            keys,
+            "expected says, tool, silence, captures, known, instructions, not, any or always; "
+            "to answer anything leave out `when`",
         )
     if when.failed is not None and when.tool is None:
-        raise ScenarioError(f"{where((*keys, 'failed'))}: whose result? Give `tool` beside it")
+        problems.add((*keys, "failed"), "whose result? Give `tool` beside it")
+    says, failed, instructions = when.says, when.failed, when.instructions
     return Condition(
         when,
-        None if when.says is None else pattern(when.says, where((*keys, "says"))),
-        pattern(when.failed, where((*keys, "failed"))) if isinstance(when.failed, str) else when.failed,
-        _captures(when.captures, (*keys, "captures"), where, captures),
-        _known(when.known, (*keys, "known"), where, known),
-        None if when.instructions is None else pattern(when.instructions, where((*keys, "instructions"))),
-        None if when.unless is None else prepared(when.unless, (*keys, "not"), where, captures, known),
-        tuple(prepared(each, (*keys, "any", i), where, captures, known) for i, each in enumerate(when.any)),
+        None if says is None else pattern(says, (*keys, "says"), problems),
+        pattern(failed, (*keys, "failed"), problems) if isinstance(failed, str) else failed,
+        _captures(when.captures, (*keys, "captures"), problems, captures),
+        _known(when.known, (*keys, "known"), problems, known),
+        None if instructions is None else pattern(instructions, (*keys, "instructions"), problems),
+        None if when.unless is None else prepared(when.unless, (*keys, "not"), problems, captures, known),
+        tuple(prepared(each, (*keys, "any", i), problems, captures, known) for i, each in enumerate(when.any)),
     )
 
 
-def pattern(text: str, place: str) -> re.Pattern[str]:
-    """Compile a regular expression that ignores case. Raises ScenarioError if it is invalid."""
+_JAVASCRIPT_GROUP = re.compile(r"\(\?<(?![=!])")
+_UNKNOWN_ESCAPE = re.compile(r"bad escape (\\.)")
+
+
+def pattern(text: str, keys: Keys, problems: Problems) -> re.Pattern[str] | None:
+    """Compile a regular expression that ignores case; None if it is invalid."""
+    key = str(keys[-1]) if keys else "says"
+    if "\b" in text:
+        line = f"{key}: '{text.replace(chr(8), chr(92) + 'b')}'"
+        problems.add(keys, "\\b in double quotes is a backspace, not the edge of a word; use single quotes", line)
+        return None
     try:
         compiled = re.compile(text, re.IGNORECASE)
     except re.error as bad:
         at = "" if bad.pos is None else f" at character {bad.pos + 1}"
-        raise ScenarioError(f"{place}: bad pattern{at}: {bad.msg}") from None
+        if _JAVASCRIPT_GROUP.search(text):
+            said = "(?<name>...) is JavaScript; Python writes a named group (?P<name>...)"
+            problems.add(keys, f"bad pattern{at}: {said}", f"{key}: '{_JAVASCRIPT_GROUP.sub('(?P<', text)}'")
+        else:
+            problems.add(keys, f"bad pattern{at}: {bad.msg}{_hint(bad.msg)}")
+        return None
     except (OverflowError, RecursionError, Warning) as bad:
-        raise ScenarioError(f"{place}: bad pattern: {bad}") from None
+        problems.add(keys, f"bad pattern: {bad}")
+        return None
     if taken := VARIABLES & set(compiled.groupindex):
-        raise ScenarioError(f"{place}: the group name {min(taken)!r} is a variable already; choose another")
+        problems.add(keys, f"the group name {quoted(min(taken))} is a variable already; choose another")
     return compiled
 
 
-def kinds(given: Mapping[str, object], keys: Keys, where: Where) -> dict[str, Kind]:
-    """Captures as kinds, by name. Raises ScenarioError."""
+def _hint(message: str) -> str:
+    if "nothing to repeat" in message or "multiple repeat" in message:
+        return "; to match the sign itself, write a backslash before it, such as '\\?' in single quotes"
+    if "unterminated" in message or "missing )" in message or "unbalanced" in message:
+        return "; to match a bracket itself, write a backslash before it, such as '\\(' in single quotes"
+    if _UNKNOWN_ESCAPE.search(message):
+        return "; Python's patterns do not know this escape"
+    return ""
+
+
+def kinds(given: Mapping[str, object], keys: Keys, problems: Problems) -> dict[str, Kind]:
+    """Captures as kinds, by name."""
     found: dict[str, Kind] = {}
     for name, kind in given.items():
-        check_name(name, where((*keys, name)))
+        check_name(name, (*keys, name), problems)
         try:
             found[name] = kind_of(kind)
         except ValueError as bad:
-            raise ScenarioError(f"{where((*keys, name))}: {bad}") from None
+            problems.add((*keys, name), str(bad))
     return found
 
 
-def check_name(name: str, place: str) -> None:
-    """Raise ScenarioError if a name cannot be a template variable, or is one already."""
+def check_name(name: str, keys: Keys, problems: Problems) -> None:
+    """Report a name that cannot be a template variable, or is one already."""
     if not name.isidentifier():
-        raise ScenarioError(f"{place}: expected a name of letters, figures and _, got {name!r}")
-    if name in VARIABLES:
-        raise ScenarioError(f"{place}: {name!r} is a variable already; choose another")
+        problems.add(keys, f"expected a name of letters, figures and _, got {quoted(name)}", at_key=True)
+    elif name in VARIABLES:
+        problems.add(keys, f"{quoted(name)} is a variable already; choose another", at_key=True)
 
 
 def capture_names(when: When | None) -> Iterator[str]:
@@ -220,28 +247,30 @@ def capture_names(when: When | None) -> Iterator[str]:
 
 
 def _captures(
-    given: Mapping[str, object] | Sequence[str], keys: Keys, where: Where, captures: Mapping[str, Kind]
+    given: Mapping[str, object] | Sequence[str], keys: Keys, problems: Problems, captures: Mapping[str, Kind]
 ) -> dict[str, Kind]:
     if isinstance(given, Mapping):
-        return kinds(given, keys, where)
+        return kinds(given, keys, problems)
     found: dict[str, Kind] = {}
     for i, name in enumerate(given):
-        if name not in captures:
-            there = f"the scenario captures {', '.join(captures)}" if captures else "the scenario has no `captures`"
-            raise ScenarioError(f"{where((*keys, i))}: nothing captures {name!r}; {there}; or give it a kind here")
-        found[name] = captures[name]
+        if name in captures:
+            found[name] = captures[name]
+            continue
+        there = f"the scenario captures {', '.join(captures)}" if captures else "the scenario has no `captures`"
+        problems.add((*keys, i), f"nothing captures {quoted(name)}; {there}; or give it a kind here")
     return found
 
 
 def _known(
-    given: Mapping[str, object] | Sequence[str], keys: Keys, where: Where, known: frozenset[str]
+    given: Mapping[str, object] | Sequence[str], keys: Keys, problems: Problems, known: frozenset[str]
 ) -> dict[str, object]:
     wanted = dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, ANYTHING)
     for i, name in enumerate(wanted):
         if name not in known:
             there = f"remembered here: {', '.join(sorted(known))}" if known else "give it to `captures` or `remember`"
-            place = where((*keys, name if isinstance(given, Mapping) else i))
-            raise ScenarioError(f"{place}: nothing remembers {name!r}; {there}")
+            place = (*keys, name if isinstance(given, Mapping) else i)
+            near = advice(name, sorted(known)) if known else ""
+            problems.add(place, f"nothing remembers {quoted(name)}; {near if near.startswith('did') else there}")
     return wanted
 
 

@@ -1,35 +1,24 @@
-"""Scenario files: YAML or JSON to rules, and the same in Python. The models here define what a file may contain."""
+"""Scenarios: YAML or JSON files to rules, and the same in Python. What a file may contain: scenario_file.py."""
 
 from __future__ import annotations
 
-import os.path
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
-
-from mockserver.audio.wav import read_wav
-from mockserver.documents.reader import DocumentError, Keys, Where, dotted, read_document, read_text
-from mockserver.documents.validation import Section, check, refusal
+from mockserver.documents.problems import DocumentError, Keys, Problem, Problems, dotted
+from mockserver.documents.reader import Document, Where, read_document, read_text
+from mockserver.documents.validation import validated
 from mockserver.responders.base import (
-    Call,
-    Chat,
-    Fail,
-    HeardText,
-    Hosted,
-    NotTranscribed,
-    Pause,
-    Say,
     Step,
-    Transcript,
 )
 from mockserver.responders.compiler import CompiledScenario, Rule
-from mockserver.responders.conditions import ScenarioError, When
+from mockserver.responders.conditions import ScenarioError, When, pattern
+from mockserver.responders.scenario_file import ScenarioFile, bad_audio
 from mockserver.responders.scripted import FIRST_DAY, ScenarioResponder, ScenarioUsage
+from mockserver.responders.templates import compiled
 
 __all__ = ["Clip", "Rule", "Scenario", "ScenarioError", "When"]
 
@@ -114,267 +103,49 @@ class Scenario:
         """Read YAML or JSON. `source` names it in errors, `base` holds its audio files. Raises `ScenarioError`."""
         try:
             document = read_document(text, source)
-            file = check(document, _File)
         except DocumentError as bad:
-            raise ScenarioError(str(bad)) from None
-        for keys, audio in _audio(file):
-            path = Path(base) / audio
-            if not os.path.isfile(path):
-                raise ScenarioError(f"{document.where(keys)}: there is no file {str(path)!r}")
-            try:
-                read_wav(path)
-            except (OSError, ValueError) as problem:
-                raise ScenarioError(f"{document.where(keys)}: {problem}") from problem
-        return file.scenario(document.where, Path(base))
-
-
-class _Pause(Section):
-    ms: int = Field(ge=0, le=600_000)
-
-
-class _Fail(Section):
-    nullable: ClassVar[frozenset[str]] = frozenset({"code"})
-    code: str | None
-    message: str = ""
-    type: str = Field(default="", min_length=1)
-
-
-class _Chat(Section):
-    instructions: str = ""
-
-
-class _Arguments(Section):
-    arguments: Any = Field(default_factory=dict)
-
-    @field_validator("arguments")
-    @classmethod
-    def _object_or_text(cls, value: object) -> object:
-        if not isinstance(value, (dict, str)):
-            raise refusal("expected a mapping, or a text to be sent as it is")
-        return value
-
-
-class _Call(_Arguments):
-    name: str = Field(min_length=1)
-
-
-class _Hosted(_Arguments):
-    tool: str
-    result: Any = None
-    error: str | None = None
-    calls: int = Field(default=1, ge=0, le=1000)
-    server: str = ""
-    name: str = ""
-    events: Literal["function_call"] | None = None
-
-    def step(self) -> Hosted:
-        shown = self.events or ""
-        return Hosted(self.tool, self.arguments, self.result, self.error, self.calls, self.server, self.name, shown)
-
-
-_KINDS = ("say", "call", "hosted", "pause", "fail", "chat")
-
-
-class _Step(Section):
-    say: str | None = None
-    voice: str | None = None
-    speed: float | None = Field(default=None, gt=0, le=4)
-    audio: str | None = None
-    item: Literal["new", "same"] | None = None
-    phase: Literal["commentary", "final_answer"] | None = None
-    call: _Call | None = None
-    hosted: _Hosted | None = None
-    pause: _Pause | None = None
-    fail: _Fail | None = None
-    chat: _Chat | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_kind(cls, data: object) -> object:
-        if not isinstance(data, dict) or not set(data) <= set(cls.model_fields):
-            return data
-        kinds = [kind for kind in _KINDS if kind in data]
-        if len(kinds) != 1:
-            raise refusal(
-                f"a step is one of say, call, hosted, pause, fail or chat, got {' and '.join(kinds) or 'none'}"
+            raise ScenarioError.of(bad.problems) from None
+        file, problems = validated(document, ScenarioFile)
+        if file is None:
+            document.refuse([*problems, *_scanned(document)], ScenarioError)
+        assert file is not None
+        scenario = None
+        problems = list(bad_audio(file, Path(base)))
+        try:
+            scenario = cls(
+                file.rules(Path(base)),
+                file.entries(Path(base)),
+                [Clip(str(Path(base) / clip.audio), clip.text) for clip in file.hears],
+                file.name,
+                captures=file.captures,
+                today=file.today,
+                hearing=file.hearing,
+                where=document.where,
             )
-        for key in data:
-            if key in ("voice", "speed", "audio", "item", "phase") and kinds != ["say"]:
-                raise refusal(f"{key!r} belongs to a say, not to a {kinds[0]}", key)
-        return data
-
-    def step(self, base: Path) -> Step:
-        if self.call is not None:
-            return Call(self.call.name, self.call.arguments)
-        if self.hosted is not None:
-            return self.hosted.step()
-        if self.pause is not None:
-            return Pause(self.pause.ms)
-        if self.fail is not None:
-            return Fail(self.fail.code, self.fail.message, self.fail.type)
-        if self.chat is not None:
-            return Chat(self.chat.instructions)
-        audio = None if self.audio is None else str(base / self.audio)
-        item, phase = self.item or "", self.phase or ""
-        return Say(self.say or "", self.voice, self.speed, audio, item=item, phase=phase)
+        except ScenarioError as bad:
+            problems += bad.problems
+        document.refuse(problems, ScenarioError)
+        assert scenario is not None
+        return scenario
 
 
-class _When(Section):
-    says: str | None = None
-    tool: str | None = Field(default=None, min_length=1)
-    silence: Literal[True] | None = None
-    always: Literal[True] | None = None
-    failed: Any = None
-    captures: Any = ()
-    known: Any = ()
-    instructions: str | None = None
-    unless: _When | None = Field(default=None, alias="not")
-    any: list[_When] = Field(default_factory=list)
+def _scanned(document: Document) -> list[Problem]:
+    """The bad patterns and templates of a file whose form is wrong, so that they are told at once with that."""
+    problems = Problems()
 
-    @field_validator("failed")
-    @classmethod
-    def _error(cls, value: object) -> object:
-        if not isinstance(value, (bool, str)):
-            raise refusal("expected true, false or a pattern that the error's text has")
-        return value
+    def scan(value: object, keys: Keys, part: str) -> None:
+        if isinstance(value, dict):
+            for key, each in value.items():
+                is_rule = key in ("when", "reply", "remember") and part in ("", "reply")
+                scan(each, (*keys, key), key if is_rule and len(keys) < 3 else part)
+        elif isinstance(value, list):
+            for i, each in enumerate(value):
+                scan(each, (*keys, i), part or ("reply" if isinstance(each, list) and keys == ("sequence",) else ""))
+        elif isinstance(value, str):
+            if part == "when" and keys[-1] in ("says", "instructions", "failed"):
+                pattern(value, keys, problems)
+            elif part in ("reply", "remember"):
+                compiled(value, keys, document.where, problems)
 
-    @field_validator("captures", "known")
-    @classmethod
-    def _named(cls, value: object, info: ValidationInfo) -> object:
-        if isinstance(value, dict) or (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-            return value
-        rest = "what each is, such as {day: date}" if info.field_name == "captures" else "their values"
-        raise refusal(f"expected a list of names, or a mapping of names to {rest}")
-
-    def condition(self) -> When:
-        return When(
-            self.says,
-            self.tool,
-            bool(self.silence),
-            bool(self.always),
-            self.failed,
-            self.captures,
-            self.known,
-            self.instructions,
-            None if self.unless is None else self.unless.condition(),
-            tuple(each.condition() for each in self.any),
-        )
-
-
-class _Misheard(Section):
-    fail: _Fail
-    says: str = ""
-
-
-class _Transcribed(Section):
-    says: str
-    overtakes: bool
-
-
-def _form(heard: object) -> str:
-    if isinstance(heard, _Transcribed) or (isinstance(heard, dict) and "overtakes" in heard):
-        return "course"
-    return "failure" if isinstance(heard, (dict, _Misheard)) else "text"
-
-
-_Heard = Annotated[
-    Annotated[str, Tag("text")] | Annotated[_Misheard, Tag("failure")] | Annotated[_Transcribed, Tag("course")],
-    Discriminator(_form),
-]
-
-
-def _heard(given: str | _Misheard | _Transcribed | None) -> HeardText | None:
-    if isinstance(given, _Transcribed):
-        return Transcript(given.says, given.overtakes)
-    if not isinstance(given, _Misheard):
-        return given
-    return NotTranscribed(given.fail.code, given.fail.message, given.says, given.fail.type)
-
-
-class _Entry(Section):
-    heard: _Heard | None = None
-    reply: list[_Step]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_steps(cls, data: object) -> object:
-        if isinstance(data, dict) and not data.keys().isdisjoint(_KINDS):
-            raise refusal("expected a list of steps, or a mapping with `reply`; put the step into a list")
-        return {"reply": data} if isinstance(data, list) else data
-
-    def rule(self, base: Path) -> Rule:
-        return Rule([step.step(base) for step in self.reply], heard=_heard(self.heard))
-
-
-class _Rule(Section):
-    when: _When | None = None
-    heard: _Heard | None = None
-    reply: list[_Step]
-    times: int | None = Field(default=None, ge=1)
-    remember: dict[str, Any] = Field(default_factory=dict)
-    forget: list[str] = Field(default_factory=list)
-
-    def rule(self, base: Path) -> Rule:
-        when = None if self.when is None else self.when.condition()
-        steps = [step.step(base) for step in self.reply]
-        return Rule(steps, when, _heard(self.heard), self.times, self.remember, tuple(self.forget))
-
-
-class _Clip(Section):
-    audio: str
-    text: str
-
-
-class _File(Section):
-    name: str = ""
-    turns: list[_Rule] | None = None
-    sequence: list[_Entry] | None = None
-    hears: list[_Clip] = Field(default_factory=list)
-    hearing: Literal["auto", "script"] = "auto"
-    captures: dict[str, Any] = Field(default_factory=dict)
-    today: Any = None
-
-    @field_validator("today")
-    @classmethod
-    def _a_day(cls, value: object) -> object:
-        match value:
-            case {"instructions": str(pattern), **rest} if not rest:
-                return pattern
-            case str():
-                with suppress(ValueError):
-                    return date.fromisoformat(value)
-            case _:
-                pass
-        raise refusal("expected a date such as 2026-07-01, or {instructions: PATTERN} with the date in its first group")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> _File:
-        if (self.turns is None) == (self.sequence is None):
-            raise refusal("expected either `turns` or `sequence`")
-        return self
-
-    def scenario(self, where: Where, base: Path) -> Scenario:
-        turns = [rule.rule(base) for rule in self.turns or ()]
-        sequence = [entry.rule(base) for entry in self.sequence or ()]
-        hears = [Clip(str(base / clip.audio), clip.text) for clip in self.hears]
-        return Scenario(
-            turns,
-            sequence,
-            hears,
-            self.name,
-            captures=self.captures,
-            today=self.today,
-            hearing=self.hearing,
-            where=where,
-        )
-
-
-def _audio(file: _File) -> Iterator[tuple[Keys, str]]:
-    for i, clip in enumerate(file.hears):
-        yield ("hears", i, "audio"), clip.audio
-    replies = [("turns", i, rule.reply) for i, rule in enumerate(file.turns or ())]
-    replies += [("sequence", i, entry.reply) for i, entry in enumerate(file.sequence or ())]
-    for root, i, reply in replies:
-        for j, step in enumerate(reply):
-            if step.audio is not None:
-                yield (root, i, "reply", j, "audio"), step.audio
+    scan(document.data, (), "")
+    return problems.found

@@ -15,7 +15,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-from mockserver.documents.reader import Keys, Where
+from mockserver.documents.problems import Keys, Problems, advice
+from mockserver.documents.reader import Where
 from mockserver.responders.captures.spoken import days_later, spelled, spoken_date, spoken_list, spoken_time
 
 Variables = Mapping[str, object]
@@ -79,7 +80,7 @@ _SANDBOX.filters |= {
 
 
 class Template:
-    """One compiled text. Raises `TemplateError` when it does not parse, and when filling it fails."""
+    """One compiled text. Raises `TemplateError`: when it does not parse, without its place, and when filling fails."""
 
     __slots__ = ("_expression", "_place", "_template")
 
@@ -90,9 +91,9 @@ class Template:
             expression = _single_expression(text)
             self._expression = expression and _SANDBOX.compile_expression(expression, undefined_to_none=False)
         except TemplateSyntaxError as bad:
-            raise TemplateError(f"{place}: bad template: {bad.message}") from None
+            raise TemplateError(f"bad template: {_plainer(bad.message or '')}") from None
         except Exception as bad:  # Jinja2 lets errors of Python's own compiler through
-            raise TemplateError(f"{place}: bad template: {_reason(bad)}") from None
+            raise TemplateError(f"bad template: {_reason(bad)}") from None
 
     def text(self, variables: Variables) -> str:
         """The filled template as text."""
@@ -121,21 +122,31 @@ def is_template(text: str) -> bool:
     return _MARK.search(text) is not None
 
 
-def compiled(value: object, keys: Keys, where: Where) -> object:
-    """JSON data, copied, with every template in it compiled; mapping keys stay as they are. Raises `TemplateError`."""
+def compiled(value: object, keys: Keys, where: Where, problems: Problems) -> object:
+    """JSON data, copied, with every template in it compiled; mapping keys stay as they are.
+
+    What cannot be compiled is a problem, and stays as it is. `where` names a place for errors at run time.
+    """
     match value:
         case str():
-            return Template(value, where(keys)) if is_template(value) else value
+            if not is_template(value):
+                return value
+            try:
+                return Template(value, where(keys))
+            except TemplateError as bad:
+                problems.add(keys, str(bad))
+                return value
         case Mapping():
-            return {str(key): compiled(item, (*keys, str(key)), where) for key, item in value.items()}
+            return {str(key): compiled(item, (*keys, str(key)), where, problems) for key, item in value.items()}
         case list() | tuple():
-            return [compiled(item, (*keys, i), where) for i, item in enumerate(value)]
+            return [compiled(item, (*keys, i), where, problems) for i, item in enumerate(value)]
         case _:
             pass
     try:
         return plain(value)
     except TypeError as bad:
-        raise TemplateError(f"{where(keys)}: {bad}") from None
+        problems.add(keys, str(bad))
+        return value
 
 
 def filled(value: object, variables: Variables) -> object:
@@ -179,6 +190,14 @@ def _single_expression(text: str) -> str | None:
         case _:
             pass
     return None
+
+
+def _plainer(message: str) -> str:
+    """A message of Jinja2, with the nearest name for one that it does not know."""
+    if (found := re.fullmatch(r"No filter named '(\w+)'\.?", message)) is None:
+        return message
+    near = advice(found[1], sorted(map(str, _SANDBOX.filters)))
+    return f"there is no filter '{found[1]}'" + (f"; {near}" if near.startswith("did") else "")
 
 
 def _reason(bad: Exception) -> str:

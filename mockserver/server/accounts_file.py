@@ -6,12 +6,14 @@ An error names places in the file, and no key.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 from pydantic import Field, GetCoreSchemaHandler, create_model, field_validator, model_validator
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
+from typing_extensions import Self
 
 from mockserver.documents.reader import read_document, read_text
 from mockserver.documents.validation import Section, check, refusal
@@ -26,7 +28,7 @@ def load(path: str | os.PathLike[str]) -> AccountsFile:
 
 def parse(text: str, source: str = "<text>") -> AccountsFile:
     """Read a text. `source` names it in errors. Raises DocumentError."""
-    file = check(read_document(text, source), _File)
+    file = check(read_document(text, source), AccountsSection, quotes=False)
     accounts = tuple(Account(tuple(team.keys), team.name, team.blocked, team.limits) for team in file.teams)
     return AccountsFile(accounts, file.limits)
 
@@ -55,9 +57,10 @@ _Limits = Annotated[Limits, _AsSection()]
 
 
 class _Team(Section):
-    keys: list[str]
-    name: str = ""
-    blocked: bool = False
+    synonyms: ClassVar[Mapping[str, str]] = {"key": "keys", "api_keys": "keys", "api_key": "keys"}
+    keys: list[str] = Field(examples=[["xai-one"]], description="API keys of the team.")
+    name: str = Field(default="", description="A name for reports.")
+    blocked: bool = Field(default=False, description="Whether the team has no credits left.")
     limits: _Limits = Field(default_factory=Limits)
 
     @field_validator("keys", mode="before")
@@ -69,12 +72,15 @@ class _Team(Section):
         return keys
 
 
-class _File(Section):
-    teams: list[_Team] = Field(default_factory=list)
-    limits: _Limits = Field(default_factory=Limits)
+class AccountsSection(Section):
+    """What an accounts file may contain."""
+
+    synonyms: ClassVar[Mapping[str, str]] = {"accounts": "teams", "organizations": "teams"}
+    teams: list[_Team] = Field(default_factory=list, description="Teams, each with keys and limits of its own.")
+    limits: _Limits = Field(default_factory=Limits, description="Limits of teams that have none of their own.")
 
     @model_validator(mode="after")
-    def _check_owners(self) -> _File:
+    def _check_owners(self) -> Self:
         owners: dict[str, int] = {}
         for number, team in enumerate(self.teams):
             for key in team.keys:

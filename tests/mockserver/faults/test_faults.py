@@ -13,6 +13,7 @@ from mockserver.faults.files import FaultError
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
 from realtape import faults
+from tests.mockserver.refusals import first_problem
 
 Story = Callable[[MockServer, ClientSession], Awaitable[Any]]
 KEY = {"Authorization": "Bearer k"}
@@ -106,7 +107,7 @@ def test_a_bad_fault_file_is_refused_with_its_line(text: str, told: str):
     async def tell(mock: MockServer, http: ClientSession) -> None:
         async with http.put(f"{mock.control_url}/faults", data=text) as answer:
             assert answer.status == 400
-            assert (await answer.json())["error"].startswith(told)
+            assert first_problem((await answer.json())["error"]).startswith(told)
 
     story(tell)
 

@@ -15,6 +15,7 @@ from mockserver.audio.wav import write_wav
 from mockserver.responders.base import Call, Fail, NotTranscribed, Pause, Say, Step, Turn
 from mockserver.responders.conditions import VARIABLES
 from mockserver.responders.scenario import Clip, Rule, Scenario, ScenarioError, When
+from tests.mockserver.refusals import first_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
@@ -23,7 +24,7 @@ PAGE = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
 def refusal(text: str) -> str:
     with pytest.raises(ScenarioError) as refused:
         Scenario.parse(text, source="booking.yaml")
-    return str(refused.value)
+    return first_problem(str(refused.value))
 
 
 def only_step(step: str) -> object:
@@ -127,11 +128,13 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
         ),
         (
             "sequence: [[{call: {name: x, arguments: [1]}}]]",
-            "booking.yaml:1: sequence[0][0].call.arguments: expected a mapping, or a text to be sent as it is",
+            "booking.yaml:1: sequence[0][0].call.arguments: expected a mapping, or a text to be sent as it is, "
+            "got a list",
         ),
         (
             "turns:\n- reply: []\n  when:\n    says: '(a'",
-            "booking.yaml:4: turns[0].when.says: bad pattern at character 1: missing ), unterminated subpattern",
+            "booking.yaml:4: turns[0].when.says: bad pattern at character 1: missing ), unterminated subpattern; "
+            "to match a bracket itself, write a backslash before it, such as '\\(' in single quotes",
         ),
         (
             "turns: [{reply: [], when: {says: '(?P<result>a)'}}]",
@@ -153,7 +156,7 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
         ),
         (
             "sequence: [[{say: '{{ a | shout }}'}]]",
-            "booking.yaml:1: sequence[0][0].say: bad template: No filter named 'shout'.",
+            "booking.yaml:1: sequence[0][0].say: bad template: there is no filter 'shout'; did you mean 'sort'?",
         ),
         (
             "sequence:\n- - say: a\n    audio: gone.wav",
@@ -163,7 +166,10 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
             "turns: []\nhears:\n- {audio: gone.wav, text: a}",
             "booking.yaml:3: hears[0].audio: there is no file 'gone.wav'",
         ),
-        ("name: a\nname: b", "booking.yaml:2: the key 'name' is given twice, first in line 1"),
+        (
+            "turns: []\nname: a\nname: b",
+            "booking.yaml:3: the key 'name' is given twice, first in line 2; leave out one of them",
+        ),
         ("name: &a [*a]", "booking.yaml:1: the alias *a has no finished anchor before it"),
         ("[a]: b", "booking.yaml:1: expected a text as key"),
         ("name: a\n---\nname: b", "booking.yaml:2: a second document starts here; one file holds one"),
@@ -231,7 +237,7 @@ def test_audio_is_found_beside_the_file_that_names_it(tmp_path: Path):
 
 def test_a_file_that_is_no_sound_is_refused_where_it_is_named(tmp_path: Path):
     (tmp_path / "hi.wav").write_bytes(b"RIFF but not much more")
-    with pytest.raises(ScenarioError, match=r"^<text>:2: .*hi\.wav"):
+    with pytest.raises(ScenarioError, match=r"^<text>:2:30: .*hi\.wav"):
         Scenario.parse("name: x\nsequence: [[{say: hi, audio: hi.wav}]]", base=tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -12,6 +11,7 @@ import pytest
 from mockserver.responders.base import Hosted, Pause, Say, Step
 from mockserver.responders.scenario import Rule, Scenario, ScenarioError, When
 from replay.billing.prices import UnknownPrice
+from tests.mockserver.refusals import first_problem
 from tests.mockserver.talk import Event, Script, Talk, kinds
 
 SEARCH = Hosted("web_search", {"query": "weather"}, "rain", calls=3)
@@ -358,8 +358,9 @@ def test_the_steps_that_are_left_know_the_result():
     ],
 )
 def test_a_bad_step_is_refused_with_its_place(step: str, complaint: str):
-    with pytest.raises(ScenarioError, match=f"^{re.escape(complaint)}"):
+    with pytest.raises(ScenarioError) as refused:
         Scenario.parse(f"sequence:\n  - [{{hosted: {step}}}]\n", source="s")
+    assert first_problem(str(refused.value)).startswith(complaint)
 
 
 def test_python_is_held_to_the_same():

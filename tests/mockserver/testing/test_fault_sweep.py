@@ -148,4 +148,4 @@ def test_a_fault_file_is_checked_from_the_command_line(tmp_path: Path):
     path.write_text("faults:\n  - {at: response.done, do: dorp}\n", encoding="utf-8")
     result = CliRunner().invoke(faults, ["check", str(path)])
     assert result.exit_code == 2
-    assert "faults.yaml:2: faults[0].do: unknown fault 'dorp'; did you mean 'drop'?" in result.output
+    assert "faults.yaml:2:29: faults[0].do: unknown fault 'dorp'; did you mean 'drop'?" in result.output
