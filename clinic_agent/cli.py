@@ -25,6 +25,7 @@ from clinic_agent.call.pcm import read_wav, write_wav
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.call.tool import Unavailable
+from clinic_agent.call.tracing import export_spans
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.safety import CallLock
@@ -119,6 +120,7 @@ def call(
     this_day = date.today()  # noqa: TID251 - the one place where the command reads the date
     try:
         settings = settings_from({**environment(), **_named({"url": url, "model": model, "data": data})})
+        export_spans()
         words: list[str | bytes] = [*map(read_wav, wavs), *texts]
         if out:  # before the call, which costs money
             out.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,13 @@ LAZY: Mapping[str, set[str]] = {
     "clinic_agent.call.microphone": {"sounddevice"},  # the extra `mic`
     "clinic_agent.cli": {"clinic_agent.app.server"},  # the extra `app`
     "clinic_agent.config": {"dotenv"},  # the extra `app`
+    "clinic_agent.call.tracing": {  # the extra `otel`
+        "opentelemetry",
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.sdk.resources",
+        "opentelemetry.sdk.trace",
+        "opentelemetry.sdk.trace.export",
+    },
     "mockserver.testing.pytest_plugin": {"mockserver.testing.pytest_fixture"},  # the boundary of the plugin
     "mockserver.responders.captures.utterance": {"text_to_num"},  # costs 10 ms, and only some scenarios capture
     "mockserver.cli.serve": {

@@ -30,6 +30,7 @@ from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, wav_file, wav_samples
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.tool import Unavailable
+from clinic_agent.call.tracing import export_spans
 from clinic_agent.call.turn import Event, Turn
 from clinic_agent.clinic.assistant import clinic_assistant
 from clinic_agent.clinic.clinic import NAME, Clinic
@@ -102,6 +103,7 @@ class CallThread:
 
 @st.cache_resource(show_spinner=False)
 def _call_thread(hold_s: float) -> CallThread:
+    export_spans()
     return CallThread(hold_s)
 
 

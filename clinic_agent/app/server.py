@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from clinic_agent.app.routes import create_app
 from clinic_agent.app.settings import AppSettings, settings_from
+from clinic_agent.call.tracing import export_spans
 from clinic_agent.clinic.schedule_sqlite import SqliteSchedule
 from clinic_agent.config import environment
 
@@ -25,9 +26,10 @@ Requests are bounded in guard.py, where they get an answer that says what to do.
 def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called with the URL when the server listens. Port 0 picks a free one.
 
-    Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar, and
-    Unavailable if other programs keep writing to it.
+    Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar,
+    Unavailable if other programs keep writing to it, and ValueError as `export_spans` does.
     """
+    export_spans()
     listening = _listen(host, port)
     with listening, _calendar(settings) as schedule:
         name = f"[{host}]" if ":" in host else host
@@ -67,9 +69,10 @@ def server(app: FastAPI) -> uvicorn.Server:
 def from_environment() -> FastAPI:
     """The application with the settings of the environment, as `clinic_agent.app:app` has it.
 
-    Raises ConfigError, BadDatabase, Unavailable and OSError as `run` does.
+    Raises ConfigError, BadDatabase, Unavailable, ValueError and OSError as `run` does.
     """
     settings = settings_from(environment())
+    export_spans()
     return create_app(settings, _calendar(settings))
 
 

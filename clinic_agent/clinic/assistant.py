@@ -22,6 +22,7 @@ from clinic_agent.call.playback import Playback
 from clinic_agent.call.recording import CallRecording
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.retry import RetryPolicy
+from clinic_agent.call.tracing import CallTrace, traced
 from clinic_agent.call.turn import Turn
 from clinic_agent.clinic.clinic import NAME, Clinic
 from clinic_agent.clinic.safety import CallLock
@@ -108,13 +109,14 @@ def open_mic_config(config: Config, assistant: Assistant) -> dict[str, Any]:
 class AgentCall:
     """A call in progress, turn by turn. See `calling`."""
 
-    def __init__(self, client: VoiceClient, tools: Tools) -> None:
+    def __init__(self, client: VoiceClient, tools: Tools, trace: CallTrace) -> None:
         self.turns: list[Turn] = []
         self.failure: str | None = None
         """Why the call broke off and what to do; None: it did not break off."""
         self.tools = tools
         """The tools that are run. The model was given those of the beginning; others need the same names."""
         self._client = client
+        self._trace = trace
 
     @property
     def conversation_id(self) -> str | None:
@@ -154,7 +156,7 @@ class AgentCall:
         """
         if self.over:
             raise CallFailed("the call is over; make another one")
-        client, call_tool = self._client, self.tools.call
+        client, call_tool = self._client, self._trace.tools(self.tools.call)
         try:
             said = client.type(words, call_tool) if isinstance(words, str) else client.speak(words, call_tool)
             turn = await said
@@ -186,10 +188,15 @@ async def calling(
     False if the audio goes to a file. `watch` is called with each frame that is sent or received. Raises CallFailed if
     the call cannot start.
     """
-    watch = watched_by(assistant.watch, watch)
-    async with connect(config, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as client:
-        await client.configure(session_config(config, assistant))
-        yield AgentCall(client, assistant.tools)
+    with traced(config) as trace:
+        watch = watched_by(assistant.watch, trace.watch, watch)
+        async with connect(config, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as client:
+            await client.configure(session_config(config, assistant))
+            call = AgentCall(client, assistant.tools, trace)
+            try:
+                yield call
+            finally:
+                trace.result(call.cost, call.failure)
 
 
 async def run_call(
@@ -231,14 +238,16 @@ async def run_open_call(
 
     The report of a call that broke off has `failure` and the turns so far. Raises CallFailed if the call cannot start.
     """
-    watch = watched_by(assistant.watch, watch)
-    async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
-        await connection.configure(open_mic_config(config, assistant))
-        call, failure = OpenCall(connection, assistant.tools.call), None
-        try:
-            await call.talk(caller(call.playback), retry.call_s)
-        except CallFailed as failed:
-            failure = str(failed)
-        return CallReport(
-            connection.conversation_id, connection.model, call.turns(), connection.cost, failure
-        ), call.recording()
+    with traced(config) as trace:
+        watch = watched_by(assistant.watch, trace.watch, watch)
+        async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
+            await connection.configure(open_mic_config(config, assistant))
+            call, failure = OpenCall(connection, trace.tools(assistant.tools.call)), None
+            try:
+                await call.talk(caller(call.playback), retry.call_s)
+            except CallFailed as failed:
+                failure = str(failed)
+            trace.result(connection.cost, failure)
+            return CallReport(
+                connection.conversation_id, connection.model, call.turns(), connection.cost, failure
+            ), call.recording()
