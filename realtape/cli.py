@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import click
 
+from replay.cli.usage import SuggestingGroup
+
 
 class LazyCommand(NamedTuple):
     """A command: the module that defines it, and its line in `realtape --help`, of at most 45 characters.
@@ -30,12 +32,12 @@ SECTIONS = {
         "replay": LazyCommand("replay.cli.replay", "Send a recorded client side to an endpoint."),
         "import": LazyCommand("replay.cli.convert", "Make a cassette from another tool's file."),
         "export": LazyCommand("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
-        "scenario": LazyCommand("replay.cli.compare", "Turn a cassette into a scenario file."),
+        "scenario": LazyCommand("mockserver.cli.scenario", "Make or check a scenario file."),
         "scrub": LazyCommand("replay.cli.inspect", "Remove secrets from a cassette."),
     },
     "Inspect": {
         "show": LazyCommand("replay.cli.inspect", "List the records of a cassette."),
-        "check": LazyCommand("replay.cli.inspect", "Verify cassettes: complete, without secrets."),
+        "check": LazyCommand("mockserver.cli.check", "Verify cassettes and scenario files."),
         "diff": LazyCommand("replay.cli.compare", "Compare the server events of two cassettes."),
         "lint": LazyCommand("replay.cli.lint", "Explain the client's mistakes in a cassette."),
         "bill": LazyCommand("replay.cli.convert", "Price the calls in a cassette."),
@@ -56,7 +58,7 @@ SECTIONS = {
 COMMANDS = {name: entry for commands in SECTIONS.values() for name, entry in commands.items()}
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(SuggestingGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

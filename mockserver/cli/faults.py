@@ -23,10 +23,10 @@ from mockserver.testing.fault_sweep import (
     random_plan,
     single_faults,
 )
-from replay.cli.usage import Unusable
+from replay.cli.usage import SuggestingGroup, Unusable
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def faults() -> None:
     """Check a fault file, or find out which faults a client survives."""
 

@@ -37,7 +37,7 @@ from mockserver.server.clock import rate_named, wall_clock
 from mockserver.server.listening import listen
 from mockserver.server.options import Options
 from replay.cli.secrets import secret_options
-from replay.cli.usage import LOOPBACK, Unusable
+from replay.cli.usage import LOOPBACK, SuggestingChoice, Unusable
 from replay.findings import counted, setting
 from replay.stopping import stop_signal
 from replay.version import tool_version
@@ -60,7 +60,11 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 
 
 @click.command(cls=SectionedCommand)
-@_content("--scenario", type=click.Path(path_type=Path), help="Scenario file.  [default: echo the user's words]")
+@_content(
+    "--scenario",
+    type=click.Path(path_type=Path),
+    help="Scenario file, or a packaged scenario by its name, such as clinic.  [default: echo the user's words]",
+)
 @_content(
     "--cassette", type=click.Path(path_type=Path), help="Recording to replay, or a folder of recordings to choose from."
 )
@@ -80,14 +84,14 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 )
 @_content(
     "--voice",
-    type=click.Choice(SYNTHESIZERS),
+    type=SuggestingChoice(SYNTHESIZERS),
     default="auto",
     show_default=True,
     help="Speech synthesizer. auto: the first of hibari, espeak and tone that is installed.",
 )
 @_content(
     "--vad",
-    type=click.Choice(DETECTORS),
+    type=SuggestingChoice(DETECTORS),
     default="energy",
     show_default=True,
     help="Voice activity detector.",
@@ -121,7 +125,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 )
 @_timing(
     "--pacing",
-    type=click.Choice(PRESETS),
+    type=SuggestingChoice(PRESETS),
     default="live",
     show_default=True,
     help="live: as fast as the service was recorded; realtime: as fast as audio plays; burst: at once.",

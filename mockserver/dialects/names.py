@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from difflib import get_close_matches
 from typing import Literal, get_args
 
 from replay.xai_models import VOICE
@@ -60,7 +61,9 @@ def dialect_name(name: str) -> str:
     full = ALIASES.get(name, name)
     if full in (*DIALECT_NAMES, AUTO):
         return full
-    raise ValueError(f"unknown dialect {name!r}; known are {', '.join([*ALIASES, AUTO, *DIALECT_NAMES])}")
+    near = get_close_matches(name, [*ALIASES, AUTO, *DIALECT_NAMES], 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown dialect {name!r}; {hint}known are {', '.join([*ALIASES, AUTO, *DIALECT_NAMES])}")
 
 
 def dialect_on(service: str, day: date) -> DialectName:

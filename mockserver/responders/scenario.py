@@ -16,6 +16,7 @@ from mockserver.responders.base import (
 )
 from mockserver.responders.compiler import CompiledScenario, Rule
 from mockserver.responders.conditions import ScenarioError, When, pattern
+from mockserver.responders.packaged import find
 from mockserver.responders.scenario_file import ScenarioFile, bad_audio
 from mockserver.responders.scripted import FIRST_DAY, ScenarioResponder, ScenarioUsage
 from mockserver.responders.templates import compiled
@@ -91,11 +92,15 @@ class Scenario:
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
-        """Read a file. Audio files are named relative to it. Raises `ScenarioError` reading `booking.yaml:12: …`."""
+        """Read a file, or a packaged scenario by its name, such as `clinic`. A path that exists wins.
+
+        Audio files are named relative to the file. Raises `ScenarioError` with lines such as `booking.yaml:12:9: …`.
+        """
+        path = find(path)
         try:
             text = read_text(Path(path))
         except DocumentError as bad:
-            raise ScenarioError(str(bad)) from None
+            raise ScenarioError.of(bad.problems) from None
         return cls.parse(text, source=str(path), base=Path(path).parent)
 
     @classmethod

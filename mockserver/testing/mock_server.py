@@ -33,8 +33,8 @@ ANY_KEY = "mock-api-key"
 class MockServer(Observed):
     """A realtime voice service for one test or program: `async with MockServer(...) as mock:`, or `with`.
 
-    scenario: the rules for what to answer: a `Scenario`, or the path of a scenario file (YAML or JSON). Without one,
-        and without `cassette`, the mock repeats the user's words.
+    scenario: the rules for what to answer: a `Scenario`, the path of a scenario file (YAML or JSON), or the name of a
+        packaged one, such as `clinic`. Without one, and without `cassette`, the mock repeats the user's words.
     cassette: a recording to replay instead, or a folder of recordings, of which each connection gets the one that
         begins as it does. The content is the recording's; ids, timing and usage are the mock's.
     verbatim: replay the cassette frame by frame. The client must send what was recorded; see `report`.

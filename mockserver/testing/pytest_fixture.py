@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from mockserver.responders.conditions import ScenarioError
+from mockserver.responders.packaged import find, is_name
 from mockserver.server import virtual_time
 from mockserver.testing import pytest_live
 from mockserver.testing.live_service import LiveService
@@ -170,7 +172,7 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
     options.setdefault("seed", node.nodeid)
     if severity := node.config.getini("realtime_findings"):
         options.setdefault("findings", severity)
-    return {name: _found(node, value) if name in _FILES else value for name, value in options.items()}
+    return {name: _found(node, name, value) if name in _FILES else value for name, value in options.items()}
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -185,12 +187,18 @@ def _check(options: dict[str, Any]) -> None:
             pytest.fail(wrong, pytrace=False)
 
 
-def _found(node: pytest.Item, value: object) -> object:
-    """The path of a file that a marker names: beside the test, else relative to the root folder."""
+def _found(node: pytest.Item, option: str, value: object) -> object:
+    """The path of a file that a marker names: beside the test, else relative to the root folder; or a packaged
+    scenario."""
     if not isinstance(value, str | Path):
         return value
     places = list(dict.fromkeys((node.path.parent / value, node.config.rootpath / value)))
     for path in places:
         if path.exists():
             return path
+    if option == "scenario" and is_name(value):
+        try:
+            return find(value)
+        except ScenarioError as unknown:
+            pytest.fail(f"@pytest.mark.realtime: {unknown}", pytrace=False)
     pytest.fail(f"@pytest.mark.realtime: there is no {', nor '.join(map(str, places))}", pytrace=False)

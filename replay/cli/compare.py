@@ -1,9 +1,8 @@
-"""The commands `diff` and `scenario`."""
+"""The command `diff`."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -17,7 +16,6 @@ from replay.cli.formats import Format, format_options, show_as
 from replay.diff.compare import Difference, compare, report
 from replay.report.annotations import Annotation
 from replay.report.as_scenario import scenario as derived
-from replay.report.as_scenario import written
 from replay.report.summary import summary
 
 
@@ -44,16 +42,6 @@ def diff(a: Path, b: Path, words: bool, format: Format) -> None:
     show_as(format, "\n".join([*told, report(found), *spoken]), document, marks)
     if found or spoken:
         raise click.exceptions.Exit(1)
-
-
-@click.command()
-@click.argument("file", type=FILE)
-def scenario(file: Path) -> None:
-    """Print a recording as a scenario file, to edit and to play with `realtape serve --scenario`.
-
-    Exit code: 0, or 2 if the file cannot be read.
-    """
-    click.echo(written(read(file), sys.stdout.encoding), nl=False)
 
 
 def marks_of(differences: Sequence[Difference], file: Path) -> list[Annotation]:

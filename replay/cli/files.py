@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal, cast
 
 import click
 
@@ -19,12 +22,53 @@ from replay.formats.detect import read_recording
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+_TOP_KEYS = re.compile(r"""^\s*["']?(\w+)["']?\s*:""")
+_KINDS = {
+    **dict.fromkeys(("turns", "sequence", "hears", "captures", "rules"), "scenario"),
+    **dict.fromkeys(("faults", "at", "do"), "fault"),
+    **dict.fromkeys(("teams", "limits"), "accounts"),
+}
+DocumentKind = Literal["scenario", "fault", "accounts"]
+_READ = 200_000
+"""Bytes that are looked at."""
+
+
+def document_kind(file: Path) -> DocumentKind | None:
+    """Whether a file holds a scenario, faults or accounts, by its keys; None for all else, cassettes among it.
+
+    The file may have mistakes. A YAML file whose keys tell nothing and that has a `name` counts as a scenario.
+    """
+    try:
+        with file.open("rb") as binary:
+            data = binary.read(_READ)
+            text = data.decode("utf-8-sig", errors="ignore" if binary.read(1) else "strict")
+    except (OSError, UnicodeDecodeError):
+        return None
+    lines = [line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    if not lines or "\0" in text:
+        return None
+    keys: list[str] = []
+    if lines[0].lstrip().startswith("{"):
+        keys = re.findall(r'["{\s,]"?(\w+)"?\s*:', text[:2000])[:3]
+    elif lines[0].startswith(("-", "[")):
+        if found := re.match(r"[-\[\s]*\{?\s*\"?(at|do)\"?\s*:", lines[0]):
+            keys = [found[1]]
+    else:
+        keys = [found[1] for line in lines if not line[0].isspace() and (found := _TOP_KEYS.match(line))]
+    for key in keys:
+        if key in _KINDS:
+            return cast(DocumentKind, _KINDS[key])
+        if near := get_close_matches(key, ("turns", "sequence", "faults", "teams"), 1):
+            return cast(DocumentKind, _KINDS[near[0]])
+    return "scenario" if file.suffix in (".yaml", ".yml") and keys[:1] == ["name"] else None
+
+
 def opened(file: Path, *, whole: bool = False) -> Cassette:
     """A cassette to read. `whole` refuses one without an end mark. Raises Unusable."""
     try:
         return Cassette.open(file) if whole else Cassette.so_far(file)
     except BadCassette as problem:
-        raise Unusable(str(problem)) from problem
+        raise Unusable(_no_recording(file) or str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a cassette") from problem
 
@@ -42,9 +86,16 @@ def read(file: Path) -> Recording:
     try:
         return read_recording(file)
     except (BadCassette, UnreadableRecording) as problem:
-        raise Unusable(str(problem)) from problem
+        raise Unusable(_no_recording(file) or str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a recording") from problem
+
+
+def _no_recording(file: Path) -> str | None:
+    if (kind := document_kind(file)) is None:
+        return None
+    name = {"scenario": "a scenario", "fault": "a fault file", "accounts": "an accounts file"}[kind]
+    return f"{file}: this is {name}, not a recording; check it with: realtape check {file}"
 
 
 def write(path: Path, lines: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The commands `show`, `check` and `scrub`."""
+"""The commands `show` and `scrub`, and the verification of cassettes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from replay.anonymize import without_voice, without_words
 from replay.cassette.file import BadCassette, CannotRecord, Writer
 from replay.cassette.records import Record
 from replay.cassette.scrub import Scrubber, cleaned
-from replay.cli.against import check_against
 from replay.cli.files import FILE, each_record, opened, write_page
-from replay.cli.formats import Format, format_options, show_as
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
-from replay.report.annotations import Annotation
 from replay.report.listing import Totals, faults, folded, line, stable
 from replay.secrets.named import Secrets, known_keys
 
@@ -67,45 +64,13 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
             click.echo(cassette.cut)
 
 
-@click.command()
-@click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--against", type=FILE, metavar="TAPE", help="Score one file on how far it agrees with this recording.")
-@click.option(
-    "--least",
-    type=click.FloatRange(0, 1),
-    default=1.0,
-    show_default=True,
-    help="With --against: the lowest score that passes.",
-)
-@secret_options()
-@format_options
-def check(files: tuple[Path, ...], against: Path | None, least: float, format: Format, secrets: Secrets) -> None:
-    """Verify cassettes: end mark, no secrets, a provable origin, nothing dropped, audio only within responses.
-
-    The values of XAI_API_KEY and OPENAI_API_KEY count as secrets.
-
-    With --against, compare the server events of one recording with those of another, numbers included. The score is the
-    share of values that agree; 1.000 means no difference.
-
-    Exit code: 0 all files passed, 1 at least one file failed verification or the score is too low, 2 a file cannot be
-    read.
-    """
-    if against is not None:
-        if len(files) != 1:
-            raise click.UsageError("--against scores one file; give one")
-        return check_against(files[0], against, least, format)
-    found: dict[str, list[str]] = {}
-    for file in files:
-        with opened(file) as cassette:
-            try:
-                found[str(file)] = faults(cassette, Scrubber(secrets))
-            except BadCassette as problem:
-                found[str(file)] = [str(problem)]
-    text = [f"{name}: {reason}" for name, reasons in found.items() for reason in reasons or ["fine"]]
-    faulty = [Annotation("error", name, "cassette", reason) for name, reasons in found.items() for reason in reasons]
-    show_as(format, "\n".join(text), found, faulty)
-    if any(found.values()):
-        raise click.exceptions.Exit(1)
+def reasons(file: Path, secrets: Secrets) -> list[str]:
+    """Why a cassette fails verification; nothing if it passes. Raises Unusable."""
+    with opened(file) as cassette:
+        try:
+            return faults(cassette, Scrubber(secrets))
+        except BadCassette as problem:
+            return [str(problem)]
 
 
 @click.command()
