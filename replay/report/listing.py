@@ -29,6 +29,7 @@ from replay.cassette.records import (
     provable_origin,
 )
 from replay.cassette.scrub import Scrubber
+from replay.report.sounds import SoundCheck
 
 _BRIEF = 80
 _KEY_FIELDS = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
@@ -189,17 +190,19 @@ def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
         found.append("the header holds a secret; run `realtape scrub`")
     if cassette.end_us is None:
         found.append(cassette.cut.removeprefix(f"{cassette.path}: "))
-    order = _Order()
+    order, sounds = _Order(), SoundCheck()
     last_us: dict[tuple[int, str], int] = {}
     for number, record in enumerate(cassette):
         where = f"record {number} at {record.at_us / 1e6:.3f} s"
         found += [f"{where}: holds a secret ({kind}); run `realtape scrub`" for kind in scrubber.kinds(record.content)]
         found += [f"{where}: {problem}" for problem in order.take(record)]
+        found += sounds.take(where, record)
         # Each direction is in order. The two may overlap if a socket is slow, because a message is noted once sent.
         side = (record.connection, record.way)
         if record.at_us < last_us.get(side, 0):
             found.append(f"{where}: earlier than the record before it")
         last_us[side] = record.at_us
+    found += sounds.ended()
     if cassette.end_us is not None:
         found += order.ended()
     return found

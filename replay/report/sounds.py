@@ -1,0 +1,103 @@
+"""Whether the sound on a cassette is whole: each piece decodes, and is as long as the events around it say.
+
+A recording may have been shortened on purpose, by whoever published it: what no piece of a cassette keeps is not
+expected of the others.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator
+from fractions import Fraction
+
+from replay.billing.meter import AUDIO_TOKENS_PER_S, Meter, tokens_of
+from replay.cassette.frames import Binary, Text
+from replay.cassette.json_text import event_in, event_type
+from replay.cassette.json_values import text_at
+from replay.cassette.records import Record
+
+_FIELDS = {
+    "input_audio_buffer.append": "audio",
+    "response.output_audio.delta": "delta",
+    "response.audio.delta": "delta",
+}
+"""By type of event: the field with its sound."""
+_ROUNDED_MS = 1
+"""A length in milliseconds may be rounded by so much."""
+_ROUNDED_TOKENS = 2
+"""The tokens of a response may be rounded by so much, and by a hundredth."""
+
+
+class SoundCheck:
+    """Takes the records of one cassette in order."""
+
+    def __init__(self) -> None:
+        self._meters: dict[int, Meter] = {}
+        self._kept: set[str] = set()
+        """The claims that at least one piece of sound keeps."""
+        self._broken: list[tuple[str, str]] = []
+        """Claim and sentence of each piece that does not keep one."""
+        self._seconds: dict[tuple[int, str], Fraction] = {}
+        """By connection and response: its sound so far."""
+
+    def take(self, where: str, record: Record) -> Iterator[str]:
+        """What is wrong with the sound of this record by itself. `where` names its place."""
+        content = record.content
+        if not isinstance(content, Text | Binary):
+            return
+        meter = self._meters.setdefault(record.connection, Meter(None))
+        before = meter.audio_s[record.way]
+        meter.count(record.way, content)
+        if isinstance(content, Binary):
+            return
+        kind = event_type(content.data)
+        if kind == "response.done" and record.way == "received":
+            self._response(where, record.connection, content.data)
+        if kind not in _FIELDS or (event := event_in(content.data)) is None:
+            return
+        coded = text_at(event, _FIELDS[kind])
+        try:
+            data = b64decode(coded, validate=True)
+        except ValueError:
+            if "<scrubbed:" in coded:
+                yield f"{where}: its sound is damaged: letters of it were taken for a key and replaced; record it again"
+            elif record.way == "received":  # a client's mistake is no damage: the service answered it
+                yield f"{where}: its sound does not decode (no base64); record it again"
+            return
+        if record.way == "sent":
+            return
+        seconds = meter.audio_s[record.way] - before
+        response = record.connection, text_at(event, "response_id")
+        self._seconds[response] = self._seconds.get(response, Fraction(0)) + seconds
+        if meter.encoding("received") == "pcm":
+            self._claim("samples", len(data) % 2 == 0, f"{where}: its sound ends within a sample ({len(data)} bytes)")
+        told = event.get("audio_duration_ms")
+        if isinstance(told, int | float) and not isinstance(told, bool):
+            long = float(seconds * 1000)
+            self._claim(
+                "ms", abs(long - told) <= _ROUNDED_MS, f"{where}: {long:g} ms of sound, and it says {told:g} ms"
+            )
+
+    def ended(self) -> Iterator[str]:
+        """Each claim that some pieces keep, and one does not."""
+        for claim, sentence in self._broken:
+            if claim in self._kept:
+                yield f"{sentence}; a part of it is missing"
+
+    def _response(self, where: str, connection: int, data: bytes) -> None:
+        event = event_in(data) or {}
+        response = event.get("response")
+        seconds = self._seconds.pop((connection, text_at(response, "id")), None)
+        tokens = tokens_of(event).audio_out
+        if seconds is None or not tokens or text_at(response, "status") != "completed":
+            return
+        counted = float(seconds * AUDIO_TOKENS_PER_S["received"])
+        near = abs(counted - tokens) <= max(_ROUNDED_TOKENS, tokens / 100)
+        told = f"{float(seconds):.2f} s of sound, and its usage tells {tokens / AUDIO_TOKENS_PER_S['received']:.2f} s"
+        self._claim("tokens", near, f"{where}: {told}")
+
+    def _claim(self, claim: str, kept: bool, sentence: str) -> None:
+        if kept:
+            self._kept.add(claim)
+        else:
+            self._broken.append((claim, sentence))
