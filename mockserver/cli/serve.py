@@ -421,6 +421,10 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
     if check and service.errors:
         bugs = "1 bug of the mock" if len(service.errors) == 1 else f"{len(service.errors)} bugs of the mock, the first"
         problems.append(f"{bugs}: {service.errors[0]}")
+    if service.recorder is not None and service.recorder.failures:
+        count = service.recorder.failures
+        sessions = "1 session is" if count == 1 else f"{count} sessions are"
+        problems.append(f"{sessions} not recorded to the end; see above why")
     for problem in problems:
         talk.note("error", problem)
     return bool(problems)

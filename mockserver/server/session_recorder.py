@@ -33,6 +33,8 @@ class SessionRecorder:
         self.written: list[Path] = []
         """The cassettes that were begun, oldest first."""
         self._secrets = secrets or Secrets()
+        self.failures = 0
+        """Sessions that are not recorded to their end."""
         self._ending: set[asyncio.Future[None]] = set()
 
     def open(
@@ -52,11 +54,10 @@ class SessionRecorder:
         self.written.append(path)
 
         def failed(why: str) -> None:
+            self.failures += 1
             _LOG.warning("session %s is not recorded any further: %s", session, why)
 
-        recording = SessionRecording(
-            BackgroundWriter(path, header, overwrite=False, secrets=self._secrets, failed=failed), self
-        )
+        recording = SessionRecording(BackgroundWriter(path, header, secrets=self._secrets, failed=failed), self)
         recording.put(0.0, "sent", asked)
         recording.put(0.0, "received", answered)
         return recording

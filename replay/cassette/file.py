@@ -16,6 +16,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -127,18 +128,21 @@ class Writer:
     """Appends to a new cassette. Each record is in the file when `write` returns: a kill loses only the record in
     flight.
 
-    Raises CannotRecord if the file exists (unless `overwrite`) or cannot be created.
+    Raises CannotRecord if the file exists (unless `overwrite`) or cannot be created. `file`: an empty file that is open
+    already; `path` then only names it in messages.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: Header, *, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], header: Header, *, overwrite: bool = False, file: FileIO | None = None
+    ) -> None:
         self.path = Path(path)
         self.records = 0
         if header.origin not in ORIGINS:
             raise ValueError(f"origin is one of {', '.join(ORIGINS)}, not {header.origin!r}")
         try:
-            if overwrite and self.path.is_file():
+            if overwrite and file is None and self.path.is_file():
                 self.path.unlink()  # a reader of the old file keeps it
-            self._file = self.path.open("wb" if overwrite else "xb", buffering=0)
+            self._file = file or self.path.open("wb" if overwrite else "xb", buffering=0)
         except FileExistsError as problem:
             raise CannotRecord(f"{self.path} is there already; choose another name or overwrite it") from problem
         except OSError as problem:
@@ -167,11 +171,14 @@ class Writer:
 
     def _append(self, data: bytes) -> None:
         try:
+            there = os.fstat(self._file.fileno())
+            if there.st_nlink == 0:
+                raise CannotRecord(f"{self.path} was deleted while it was written; its records are lost")
+            if there.st_size < self._size:
+                raise CannotRecord(f"{self.path} was cut while it was written; what is in it can be read")
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
-            if os.fstat(self._file.fileno()).st_nlink == 0:
-                raise CannotRecord(f"{self.path} was deleted while it was written; its records are lost")
         except (OSError, ValueError) as problem:  # ValueError: the file is closed
             # Remove the incomplete record. If the disk refuses this too, readers see a damaged end.
             with contextlib.suppress(OSError, ValueError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from typing_extensions import assert_never
 
+from replay.cassette.file import CannotRecord
 from replay.cassette.records import Audio, Origin
 from replay.cli.files import FILE
 from replay.cli.secrets import secret_options
@@ -56,6 +57,7 @@ SWITCH_S = 0.0002
     type=click.Choice(["none", "once", "all"]),
     help="Never record; record if the cassette is missing; replace it.  [default: refuse to replace it]",
 )
+@click.option("--keep-refused", is_flag=True, help="Also keep a recording in which the service accepted no call.")
 @click.option(
     "--origin", type=click.Choice(["mock", "hand"]), help="Override the origin label (it can only be lowered)."
 )
@@ -70,6 +72,7 @@ def record(
     max_seconds: float | None,
     audio: Audio,
     mode: Mode | None,
+    keep_refused: bool,
     origin: Origin | None,
     as_json: bool,
     secrets: Secrets,
@@ -91,6 +94,7 @@ def record(
         tool=f"realtape {tool_version()}",
         audio=audio,
         overwrite=mode == "all",
+        keep_refused=keep_refused,
         origin=origin,
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
         max_seconds=max_seconds,
@@ -102,7 +106,7 @@ def record(
 
 
 def _may_record(out: Path, mode: Mode | None) -> bool:
-    decision = whether_to_record(out.exists(), mode)
+    decision = whether_to_record(os.path.exists(out), mode)
     match decision:
         case "keep":
             click.echo(f"{out} is there already; nothing is recorded")
@@ -113,7 +117,7 @@ def _may_record(out: Path, mode: Mode | None) -> bool:
         case "refuse":
             raise Unusable(f"{out} is there already; choose another name, or give --mode all to replace it")
         case "record" | "overwrite":
-            if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+            if not os.path.isdir(out.parent) or not os.access(out.parent, os.W_OK):
                 raise Unusable(f"{out.parent} is not a folder that may be written to; make it, or choose another")
             return True
         case _:
@@ -126,7 +130,7 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
         found = await Upstream.find(upstream)
         relay = Relay(found, settings, lambda text: click.echo(f"warning: {text}", err=True))
         await relay.start(host, port)
-    except (BadUpstream, ValueError) as problem:
+    except (BadUpstream, CannotRecord, ValueError) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:
         reason = problem.strerror or str(problem)
@@ -136,9 +140,9 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
     authority = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
     ready = {"ws": f"ws://{authority}{PATH}", "http": f"http://{authority}/v1"}
     facts = {**ready, "upstream": found.url, "out": str(settings.out), "pid": os.getpid()}
-    click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {found.url}")
-    sys.stdout.flush()
     with stop_signal() as interrupted:
+        click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {found.url}")
+        sys.stdout.flush()
         limited = asyncio.get_running_loop().create_task(relay.until_limit())
         try:
             await asyncio.wait([interrupted, limited], return_when=asyncio.FIRST_COMPLETED)
@@ -154,6 +158,12 @@ def _reported(relay: Relay, out: Path | None) -> bool:
         click.echo(relay.limit, err=True)
     if relay.failure is not None:
         click.echo(f"not everything was recorded: {relay.failure}", err=True)
+        return False
+    if relay.connections and not relay.kept:
+        stays = f"; {out} stays as it was" if out is not None and os.path.exists(out) else f"; {out} was not written"
+        click.echo(
+            f"nothing was recorded: the service accepted no call{stays} (--keep-refused keeps refusals)", err=True
+        )
         return False
     if relay.connections:
         click.echo(f"recorded {out}: {relay.connections} connection{'s'[: relay.connections > 1]}", err=True)

@@ -24,6 +24,7 @@ from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
+from replay.relay.destination import Destination
 from replay.relay.upstream import PATH, Upstream
 from replay.relay.writer import BackgroundWriter
 from replay.secrets.named import Secrets
@@ -47,7 +48,8 @@ class Settings:
 
     `out`: the cassette; None writes none, and the proxy only forwards, counts and calls its observer. `recorded_at`:
     the date of the recording. `tool`: the name and version of what records. `audio`: `outline` strips the audio.
-    `overwrite`: replace an existing cassette. `origin`: an origin label, which can only lower what the upstream proves.
+    `overwrite`: replace an existing cassette, once the new one is complete. `keep_refused`: also keep a recording in
+    which the service accepted no call. `origin`: an origin label, which can only lower what the upstream proves.
     `max_usd`: end all calls at this cost, in USD; needs a service whose prices are known, else Relay raises ValueError.
     `max_seconds`: end all calls this long after the first one opened. `secrets`: values that are never written. `keys`:
     by the key that a client sends, the key that the service gets instead.
@@ -58,6 +60,7 @@ class Settings:
     tool: str
     audio: Audio = "keep"
     overwrite: bool = False
+    keep_refused: bool = False
     origin: Origin | None = None
     max_usd: Fraction | None = None
     max_seconds: float | None = None
@@ -108,6 +111,7 @@ class Relay:
         self._warn = warn
         self._observer = observer
         self._writer: BackgroundWriter | None = None
+        self._destination: Destination | None = None
         self._calls: set[RelayedCall] = set()
         self._spent = Fraction(0)
         self._prices = _prices(upstream, settings)
@@ -119,7 +123,21 @@ class Relay:
         self._opened_s = 0.0
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen. Port 0 picks a free one. Raises OSError if the address cannot be used."""
+        """Listen. Port 0 picks a free one. Raises OSError if the address cannot be used. Raises CannotRecord if the
+        cassette cannot be written.
+        """
+        out = self.settings.out
+        self._destination = None if out is None else Destination(out, replaces=self.settings.overwrite)
+        if self._destination is not None and self._destination.rescued is not None:
+            self._warn(f"a recording of {out} was not ended; what it had is in {self._destination.rescued}")
+        try:
+            await self._listen(host, port)
+        except BaseException:
+            if self._destination is not None:
+                self._destination.give_up()
+            raise
+
+    async def _listen(self, host: str, port: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = self._loop.create_future()
         app = web.Application(client_max_size=MAX_BODY)
@@ -162,6 +180,10 @@ class Relay:
         if self._writer is not None:
             await self._loop.run_in_executor(None, self._writer.finish, self.now_us())
             self.failure = self._writer.failure
+            if self.failure is not None and self._destination is not None and self._destination.rescued is not None:
+                self.failure += f"; what was recorded is in {self._destination.rescued}"
+        elif self._destination is not None:
+            self._destination.give_up()
 
     def now_us(self) -> int:
         """Microseconds since the first connection."""
@@ -173,6 +195,11 @@ class Relay:
         self._observer(record)
         if self._writer is not None:
             self._writer.put(record, encoding)
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a cassette: the service accepted a call, or refused ones are kept too."""
+        return self._writer is not None and self._writer.kept
 
     @property
     def spent_usd(self) -> Fraction:
@@ -207,7 +234,8 @@ class Relay:
             self._writer = BackgroundWriter(
                 settings.out,
                 Header(origin, self.upstream.url, self.upstream.dialect, model, at, settings.tool, settings.audio),
-                overwrite=settings.overwrite,
+                to=self._destination,
+                keep_refused=settings.keep_refused,
                 secrets=replace(settings.secrets, values=(*settings.secrets.values, *settings.keys.values())),
                 failed=self._failed_from_thread,
             )

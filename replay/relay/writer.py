@@ -13,9 +13,10 @@ from queue import SimpleQueue
 
 from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.frames import Binary, Text
-from replay.cassette.records import Header, Record, bytes_of
+from replay.cassette.records import Header, Record, Response, bytes_of
 from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
+from replay.relay.destination import Destination
 from replay.secrets.named import Secrets
 
 QUEUE_BYTES = 64 << 20
@@ -29,17 +30,27 @@ _Item = tuple[Record, str]
 class BackgroundWriter:
     """Writes one recording in a thread.
 
-    `path`, `header`, `overwrite`: see cassette.file.Writer. `secrets`: values that are never written. `failed`: called
+    `path`, `header`: see cassette.file.Writer. `to`: where it is written; None for `path` itself, which must be new. A
+    recording without a call is not kept then, unless `keep_refused`. `secrets`: what is never written. `failed`: called
     once, from the thread or from `put`, with the reason why the recording stopped; the file stays.
     """
 
     def __init__(
-        self, path: Path, header: Header, *, overwrite: bool, secrets: Secrets, failed: Callable[[str], None]
+        self,
+        path: Path,
+        header: Header,
+        *,
+        secrets: Secrets,
+        failed: Callable[[str], None],
+        to: Destination | None = None,
+        keep_refused: bool = False,
     ) -> None:
         self.failure: str | None = None
         self._path = path
         self._header = header
-        self._overwrite = overwrite
+        self._to = to
+        self.kept = to is None or keep_refused
+        """Whether there is something to keep: a call that the service accepted, or all that was asked for."""
         self._failed = failed
         self._scrubber = Scrubber(secrets)
         self._queue: SimpleQueue[_Item | int | None] = SimpleQueue()
@@ -79,30 +90,52 @@ class BackgroundWriter:
 
     def _write_all(self) -> None:
         try:
-            writer = Writer(self._path, self._scrubber.header(self._header), overwrite=self._overwrite)
+            header = self._scrubber.header(self._header)
+            writer = Writer(self._path, header, file=None if self._to is None else self._to.file)
+            complete = False
             try:
-                self._append(writer)
+                complete = self._append(writer)
             finally:
                 writer.close()
+                if self._to is not None:
+                    self._to.finish(keep=self.kept, complete=complete)
         except CannotRecord as problem:
             self._stop(str(problem))
         except Exception as problem:  # a bug here must not look like a complete recording, nor print its content
             self._stop(f"{self._path}: the recording failed with {type(problem).__name__}")
 
-    def _append(self, writer: Writer) -> None:
+    def _append(self, writer: Writer) -> bool:
+        """Gives whether the recording has its end mark."""
         while True:
             item = self._queue.get()
             match item:
                 case None:
-                    return
+                    return False
                 case int(at_us):
                     if self.failure is None:
                         writer.end(at_us)
-                    return
+                    return self.failure is None
                 case record, encoding:
                     content = self._scrubber.clean(record.content)
                     if self._header.audio == "outline" and isinstance(content, Text | Binary):
                         content = strip_audio(content, encoding)
                     writer.write(replace(record, content=content))
+                    if not self.kept and _of_a_call(record, self._to is not None and self._to.replaces):
+                        self.kept = True
+                    if self.kept and self._to is not None:
+                        self._to.publish()
                     self._taken += 1
                     self._taken_bytes += bytes_of(record.content)
+
+
+def _of_a_call(record: Record, replaces: bool) -> bool:
+    """Whether the service did something worth keeping: it accepted a connection, or answered a plain request. To
+    replace a cassette it must have sent a message.
+    """
+    match record.content:
+        case Text() | Binary():
+            return record.way == "received"
+        case Response(status):
+            return 200 <= status < 300 or (status == 101 and not replaces)
+        case _:
+            return False

@@ -288,7 +288,7 @@ def test_a_refused_handshake_passes_with_its_body_and_is_recorded(status: int, t
         return web.Response(status=status, body=body, headers=headers, content_type="application/json")
 
     async def tell() -> None:
-        async with service(refuse) as url, tap(url, tmp_path / "a.tape") as through:
+        async with service(refuse) as url, tap(url, tmp_path / "a.tape", keep_refused=True) as through:
             async with aiohttp.ClientSession() as http:
                 upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Authorization": f"Bearer {KEY}"}
                 upgrade |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
@@ -390,7 +390,7 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording_not_the_call(tmp_path: 
     monkeypatch.setattr("replay.relay.writer.QUEUE_RECORDS", 2)
     reasons: list[str] = []
     header = Header("mock", "ws://x/v1/realtime", "unknown", None, AT.isoformat(timespec="seconds"), "t", "keep")
-    writer = BackgroundWriter(tmp_path / "a.tape", header, overwrite=False, secrets=Secrets(), failed=reasons.append)
+    writer = BackgroundWriter(tmp_path / "a.tape", header, secrets=Secrets(), failed=reasons.append)
     for _ in range(10_000):
         writer.put(Record(0, 0, "sent", Text(b'{"a":"' + b"x" * 5000 + b'"}')), "pcm")
     writer.finish(1)
@@ -450,7 +450,7 @@ def test_a_service_whose_prices_are_unknown_takes_no_spending_limit():
 
 def test_a_service_that_cannot_be_reached_is_told_and_recorded(tmp_path: Path):
     async def tell() -> None:
-        async with tap("ws://127.0.0.1:9/v1/realtime", tmp_path / "a.tape") as through:
+        async with tap("ws://127.0.0.1:9/v1/realtime", tmp_path / "a.tape", keep_refused=True) as through:
             with pytest.raises(InvalidStatus, match="502"):
                 await through.dial()
             (warning,) = through.warnings
