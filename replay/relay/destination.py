@@ -46,7 +46,7 @@ class Destination:
             self.file = FileIO(os.open(self.beside, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+")
         except OSError as problem:
             raise CannotRecord(f"{path}: {problem.strerror}; choose a folder that may be written to") from problem
-        if not _locked(self.file):
+        if not _locked(self.file.fileno()):
             self.file.close()
             raise CannotRecord(f"{path} is being written by another recording; choose another name, or end that one")
         self.rescued = self._rescue()
@@ -54,7 +54,7 @@ class Destination:
         if self.rescued is not None:
             self.file.close()
             self.file = FileIO(os.open(self.beside, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+")
-            _locked(self.file)
+            _locked(self.file.fileno())
         self.file.truncate(0)
 
     def _check(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class Destination:
         if not self.replaces:
             raise CannotRecord(f"{path} is there already; choose another name or overwrite it")
         with contextlib.suppress(OSError), self._target.open("rb") as old:
-            if not _locked(old):
+            if not _locked(old.fileno()):
                 raise CannotRecord(f"{path} is being written by another recording; end that one, or choose another")
 
     def publish(self) -> None:
@@ -131,12 +131,12 @@ class Destination:
         self.published = True
 
 
-def _locked(file: FileIO) -> bool:
-    """Lock the file for this process, until it is closed. False: another one has it."""
+def _locked(file: int) -> bool:
+    """Lock an open file for this process, until it is closed. False: another one has it."""
     if sys.platform == "win32":
         return True  # an open file cannot be opened for writing a second time by the writer's own share mode
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
