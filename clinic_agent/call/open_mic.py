@@ -17,6 +17,7 @@ from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, samples
 from clinic_agent.call.playback import Playback
 from clinic_agent.call.recording import CallRecording, TimelineEntry, call_recording
+from clinic_agent.call.repeated_answer import Answer, Repetition
 from clinic_agent.call.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun, Turn, TurnInProgress, typed
 
 TURN_DETECTION: dict[str, Any] = {
@@ -50,6 +51,11 @@ class OpenMic:
         self._tool_turn = self.turns[0]
         self._unanswered: list[Event] = []
         """Tool results that were sent and whose answer has not come."""
+        self._answer = Answer()
+        """The response in progress, or the last one."""
+        self._repetition: Repetition | None = None
+        self._continues: dict[str, str] = {}
+        """Items of a repeated answer, by the item that each continues."""
 
     @property
     def received_samples(self) -> int:
@@ -88,12 +94,21 @@ class OpenMic:
                 self._note(at_s, RESPONSES, "response.created")
                 self._create_s = None
                 self._turn_of[event["response"]["id"]] = turn
+                self._answer = Answer()
+                if self._repetition is not None and self._repetition.decided:
+                    self._repetition = None
                 # A response that begins while the caller speaks was requested before the service heard the caller.
                 self._audible = "" if self._caller_speaks else event["response"]["id"]
             case "response.output_audio.delta":
                 self._turn_of[event["item_id"]] = turn
+                pcm = bytes(turn.audio[known:])
                 if event["response_id"] == self._audible:
-                    self.playback.queue(event["item_id"], bytes(turn.audio[known:]), at_s)
+                    self._answer.add(event["item_id"], pcm=pcm)
+                    self._play(event["item_id"], pcm, at_s)
+            case "response.output_audio_transcript.delta":
+                if event.get("response_id") == self._audible:
+                    self._answer.add(event["item_id"], text=event["delta"])
+                    self._compare(turn, at_s)
             case "response.done":
                 return self._response_done(turn, at_s)
             case _:
@@ -103,8 +118,8 @@ class OpenMic:
     def resumed(self, at_s: float) -> list[Event]:
         """Continue after the conversation was resumed on a new connection; gives the events to send at once.
 
-        The received part of an answer plays on; the rest does not come, so the answer is requested again. The caller's
-        words are sent again as text, if they were transcribed.
+        The received part of an answer plays on; the rest does not come, so the answer is requested again, and what is
+        new in it is played. The caller's words are sent again as text, if they were transcribed.
         """
         self._note(at_s, AGENT, "resumed")
         self._caller_item, self._caller_speaks, self._audible, self._create_s = "", False, "", None
@@ -113,17 +128,55 @@ class OpenMic:
         again = list(self._unanswered)
         if not again and turn.heard and turn.status == "in_progress":
             again = [typed(turn.heard)]
+        if not again or self._answer.over:
+            self._repetition = None
+        elif self._repetition is not None:
+            self._repetition = self._repetition.cut_off(self._answer)
+        elif self._answer.samples:
+            self._repetition = Repetition(self._answer)
         if again:
-            self._create_s = max(at_s, self.playback.ends_s)
+            self._create_s = at_s if self._repetition is not None else max(at_s, self.playback.ends_s)
         return again
+
+    def _play(self, item_id: str, pcm: bytes, at_s: float) -> None:
+        again = self._repetition
+        if again is None:
+            self.playback.queue(item_id, pcm, at_s)
+        elif not again.decided:
+            again.held.append((item_id, pcm))
+        elif rest := again.rest(pcm):
+            self.playback.queue(item_id, rest, at_s)
+
+    def _compare(self, turn: TurnInProgress, at_s: float, *, ended: bool = False) -> None:
+        """Play what a repeated answer has that the caller has not heard, as soon as its words tell."""
+        again = self._repetition
+        if again is None or again.decided:
+            return
+        again.compare(self._answer, ended=ended)
+        if not again.decided:
+            return
+        if again.same:
+            self._continues |= dict(zip(again.before.items, self._answer.items, strict=False))
+            for item in (*again.unheard, *again.before.items):
+                turn.said.pop(item, None)  # the repetition has all of its words
+        held, again.held = again.held, []
+        for item_id, pcm in held:
+            self._play(item_id, pcm, at_s)
 
     def assistant_utterances(self) -> list[TimelineEntry]:
         """The assistant's utterances, each at the time when its audio began to play."""
         entries: dict[str, TimelineEntry] = {}
         for segment in self.playback.segments:
-            text = self._turn_of[segment.item_id].said.get(segment.item_id, "").strip()
-            entries.setdefault(segment.item_id, TimelineEntry(segment.start_s, ASSISTANT, text))
+            item = self._continued_by(segment.item_id)
+            text = self._turn_of[item].said.get(item, "").strip()
+            entries.setdefault(item, TimelineEntry(segment.start_s, ASSISTANT, text))
         return list(entries.values())
+
+    def _continued_by(self, item_id: str) -> str:
+        """The last item that repeats this one, or the item itself."""
+        while item_id in self._continues:
+            item_id = self._continues[item_id]
+        return item_id
 
     def caller_utterances(self) -> list[TimelineEntry]:
         """The caller's turns, each at the time when the service detected it."""
@@ -142,6 +195,7 @@ class OpenMic:
         """Stop playback at once. The service ends its response itself; a response.cancel could hit the next one."""
         self._note(at_s, TURNS, "speech_started")
         self._caller_speaks, self._audible, self._create_s = True, "", None
+        self._answer, self._repetition = Answer(), None
         self.ends_s = None  # a caller who interrupts the goodbye has not finished
         cuts = self.playback.cut(at_s)
         if cuts:
@@ -158,18 +212,27 @@ class OpenMic:
             self._caller_item, self._rounds = item_id, 0
             self.turns.append(TurnInProgress(began_s=at_s, requested_s=at_s))
             self._turn_of[item_id] = self.turns[-1]
+        # Of an answer that was repeated after a lost connection, the service knows the repetition.
+        names = dict.fromkeys(self._continued_by(cut.item_id) for cut in cuts)
         # A spoken item has one part. Older dates of the service may refuse a truncate; connection.py ignores that.
         return [
             {
                 "type": "conversation.item.truncate",
-                "item_id": cut.item_id,
+                "item_id": name,
                 "content_index": 0,
-                "audio_end_ms": cut.heard_ms,
+                "audio_end_ms": self._heard_ms(name, at_s),
             }
-            for cut in cuts
+            for name in names
         ]
 
+    def _heard_ms(self, item_id: str, at_s: float) -> int:
+        """The length of an item that was heard, in ms; that of an item which it repeats is part of it."""
+        repeated = (old for old, new in self._continues.items() if new == item_id)
+        return self.playback.heard_ms(item_id, at_s) + sum(self._heard_ms(old, at_s) for old in repeated)
+
     def _response_done(self, turn: TurnInProgress, at_s: float) -> list[Event]:
+        self._compare(turn, at_s, ended=True)
+        self._answer.over = turn.status == "completed"
         self._note(at_s, RESPONSES, f"response.done {turn.status}")
         if turn.status == "failed":
             raise CallFailed("the service failed to answer; call again")

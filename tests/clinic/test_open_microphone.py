@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,9 @@ async def test_a_line_that_breaks_while_the_assistant_speaks_is_replaced_and_the
     )
     assert report.failure is None
     assert [booking.reference for booking in phone.booked] == ["DC-0706-0930"]
+    sentences = re.findall(r"[^.?!]+[.?!]", said(report))
+    assert len(sentences) == len(set(sentences))  # nothing is repeated
+    assert "Let me check that for you" in said(report) and "Your reference is" in said(report)  # and nothing lost
     named = [session.sent("conversation.created")[0]["conversation"]["id"] for session in realtime_mock.sessions]
     assert named == [report.conversation_id] * 2
 

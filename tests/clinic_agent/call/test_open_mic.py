@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from datetime import date
 from typing import Any
 
 import pytest
 
 from clinic_agent.call.connection import CallFailed
+from clinic_agent.call.cost import Cost
 from clinic_agent.call.open_mic import OpenMic
 from clinic_agent.call.turn import MAX_TOOL_ROUNDS, tool_run
 
@@ -37,6 +39,19 @@ class Service:
     def speaks(self, at_s: float, response: str, ms: int, item: str = "") -> None:
         item, sound = item or f"{response}-item", b64encode(b"\1\0" * 24 * ms).decode()
         self.event(at_s, "response.output_audio.delta", response_id=response, item_id=item, delta=sound)
+
+    def says(self, at_s: float, response: str, text: str, item: str = "") -> None:
+        item = item or f"{response}-item"
+        self.event(at_s, "response.output_audio_transcript.delta", response_id=response, item_id=item, delta=text)
+
+    def hears(self, at_s: float, text: str, item: str = "user-1") -> None:
+        kind = "conversation.item.input_audio_transcription.completed"
+        self.event(at_s, kind, item_id=item, transcript=text)
+
+    def resumed(self, at_s: float) -> None:
+        """The line was lost, and the conversation resumed on another one."""
+        self.sent += self.mic.resumed(at_s)
+        self.sent += self.mic.due(at_s)
 
     def calls(self, at_s: float, response: str, name: str) -> None:
         type = "response.function_call_arguments.done"
@@ -190,3 +205,89 @@ def test_what_was_said_stands_where_it_was_heard(service):
         (0.0, "Hello?"),
         (2.0, "Yes?"),
     ]
+
+
+def cut_off(service: Service) -> None:
+    """The answer breaks off after 2 s and four words; the line is back 1.5 s later."""
+    service.hears(1.4, "What is free?")
+    service.speaks(1.6, "r1", 2000)
+    service.says(1.6, "r1", "I have nine thirty,")
+    service.resumed(3.1)
+
+
+def heard(service: Service) -> list[Any]:
+    return [(each.item_id, each.start_s, each.end_s) for each in service.mic.playback.segments]
+
+
+def said(service: Service) -> str:
+    return service.mic.turns[-1].finish(99.0, Cost("m", date(2026, 7, 1))).said
+
+
+def test_of_an_answer_that_is_given_again_only_the_rest_is_played(service):
+    cut_off(service)
+    assert service.kinds == ["conversation.item.create", "response.create"]  # at once: the rest is to follow
+    service.begins(3.3, "r2")
+    service.speaks(3.4, "r2", 1500)
+    service.says(3.4, "r2", "I have nine ")
+    service.speaks(3.5, "r2", 2500)
+    assert heard(service) == [("r1-item", 1.6, 3.6)]  # not known yet whether it is the same
+    service.says(3.5, "r2", "thirty, eleven and half past two.")
+    service.done(3.6, "r2")
+    assert heard(service) == [("r1-item", 1.6, 3.6), ("r2-item", 3.6, pytest.approx(5.6))]
+    assert said(service) == "I have nine thirty, eleven and half past two."
+    assert [(each.at_s, each.label) for each in service.mic.assistant_utterances()] == [(1.6, said(service))]
+
+
+def test_another_answer_is_played_whole(service):
+    cut_off(service)
+    service.begins(3.3, "r2")
+    service.speaks(3.4, "r2", 1500)
+    service.says(3.4, "r2", "Nothing is free.")
+    service.done(3.5, "r2")
+    assert heard(service) == [("r1-item", 1.6, 3.6), ("r2-item", 3.6, pytest.approx(5.1))]
+    assert said(service) == "I have nine thirty, Nothing is free."
+
+
+def test_an_answer_without_words_is_played_when_it_has_ended(service):
+    cut_off(service)
+    service.begins(3.3, "r2")
+    service.speaks(3.4, "r2", 1500)
+    service.done(3.5, "r2")
+    assert heard(service) == [("r1-item", 1.6, 3.6), ("r2-item", 3.6, pytest.approx(5.1))]
+
+
+def test_a_line_that_is_lost_in_the_repetition_too_repeats_nothing_that_was_heard(service):
+    cut_off(service)
+    service.begins(3.3, "r2")
+    service.speaks(3.4, "r2", 1000)
+    service.says(3.4, "r2", "I have nine")
+    service.resumed(5.0)
+    service.begins(5.2, "r3")
+    service.speaks(5.3, "r3", 3000)
+    service.says(5.3, "r3", "I have nine thirty, and eleven.")
+    service.done(5.4, "r3")
+    assert heard(service) == [("r1-item", 1.6, 3.6), ("r3-item", 5.3, pytest.approx(6.3))]
+    assert said(service) == "I have nine thirty, and eleven."
+
+
+def test_a_caller_who_interrupts_a_repeated_answer_has_heard_both_parts_of_it(service):
+    cut_off(service)
+    service.begins(3.3, "r2")
+    service.speaks(3.4, "r2", 4000)
+    service.says(3.4, "r2", "I have nine thirty, eleven and half past two.")
+    service.caller(4.1, item="user-2")
+    (truncate,) = [event for event in service.sent if event["type"] == "conversation.item.truncate"]
+    assert (truncate["item_id"], truncate["audio_end_ms"]) == ("r2-item", 2500)
+
+
+def test_an_answer_that_the_caller_interrupted_is_not_taken_for_the_beginning_of_the_next(service):
+    service.speaks(1.6, "r1", 2000)
+    service.says(1.6, "r1", "I have nine thirty,")
+    service.caller(2.0, 3.0, item="user-2")
+    service.done(3.1, "r1", "cancelled")
+    service.hears(3.2, "Say it again, please.", item="user-2")
+    service.resumed(5.0)
+    service.begins(5.2, "r2")
+    service.speaks(5.3, "r2", 3000)
+    service.says(5.3, "r2", "I have nine thirty, and eleven.")
+    assert heard(service)[-1] == ("r2-item", 5.3, pytest.approx(8.3))
