@@ -5,14 +5,18 @@ This module loads everything that sessions need. `serve` loads it late: see ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mockserver.audio.asr import AUTO, OFF
+from mockserver.cli.watch import Reload
 from mockserver.documents.problems import DocumentError
 from mockserver.faults import files as fault_files
+from mockserver.faults.fault_set import FaultSet
 from mockserver.faults.files import FaultError
+from mockserver.responders import packaged
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import accounts_file
 from mockserver.server.app import Server
@@ -62,6 +66,31 @@ def assembled(
         except (ImportError, RuntimeError, FileNotFoundError) as missing:
             raise Unusable(str(missing)) from missing
     return server
+
+
+def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[Path, Reload]:
+    """What reads a changed scenario or fault file again, by its path, for new connections."""
+    service = server.service
+
+    def read_scenario() -> Callable[[], None]:
+        assert scenario is not None
+        return partial(service.factory.play, Scenario.load(scenario))
+
+    def read_faults() -> Callable[[], None]:
+        assert faults is not None
+        file = fault_files.load(faults)
+
+        def apply() -> None:
+            service.faults = FaultSet(file.faults, file.seed or service.faults.seed)
+
+        return apply
+
+    found: dict[Path, Reload] = {}
+    if scenario is not None:
+        found[packaged.find(scenario)] = read_scenario
+    if faults is not None:
+        found[faults] = read_faults
+    return found
 
 
 def _recordings(cassette: Path, verbatim: bool, speed: float, allow: Iterable[str]) -> AdaptiveReplay | VerbatimReplay:

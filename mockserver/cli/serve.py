@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ from mockserver.cli.console import (
     plain,
 )
 from mockserver.cli.sections import SectionedCommand, SectionedOption
+from mockserver.cli.watch import Reload
+from mockserver.cli.watch import watch as watch_files
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named, wall_clock
@@ -201,6 +203,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     show_envvar=True,
     help="Bearer token required for /_mock/.  [default: none, loopback only]",
 )
+@_serving("--watch", is_flag=True, help="Read the scenario and fault files again when they change.")
 @_serving("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @_serving("--quiet", is_flag=True, help="On stderr, say nothing but errors of the mock and what ends it.")
 @_serving(
@@ -221,6 +224,7 @@ def serve(
     allow: tuple[str, ...],
     faults: Path | None,
     accounts: Path | None,
+    watch: bool,
     as_json: bool,
     quiet: bool,
     log_format: LogFormat,
@@ -245,7 +249,7 @@ def serve(
       realtape serve --scenario booking.yaml --pacing burst
       realtape serve --cassette call.tape --verbatim
     """
-    _check_usage(cassette, verbatim, speed, allow, scenario)
+    _check_usage(cassette, verbatim, speed, allow, scenario, faults, watch)
     options = _options(dialect, settings)
     assemble = partial(
         _assembled,
@@ -258,13 +262,14 @@ def serve(
         allow=allow,
         faults=faults,
         accounts=accounts,
+        watched=watch,
     )
     may_be_refused = {scenario, cassette, faults, accounts, options.record} != {None} or (
         options.voice != "auto" or options.vad != "energy" or options.transcriber not in ("auto", "off")
     )
     early = assemble() if may_be_refused else None  # before it says that it is ready
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
-    talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
+    talk = _Talk(quiet, log_format, f"{early[0].service.options.dialect if early else options.dialect} · {content}")
     loop = _new_loop()
     try:
         if host not in LOOPBACK:
@@ -279,7 +284,13 @@ def serve(
 
 
 def _check_usage(
-    cassette: Path | None, verbatim: bool, speed: float, allow: tuple[str, ...], scenario: Path | None
+    cassette: Path | None,
+    verbatim: bool,
+    speed: float,
+    allow: tuple[str, ...],
+    scenario: Path | None,
+    faults: Path | None,
+    watch: bool,
 ) -> None:
     if cassette is None and verbatim:
         raise Unusable("--verbatim replays a cassette; name it with --cassette FILE")
@@ -287,6 +298,8 @@ def _check_usage(
         raise Unusable("--speed belongs to --verbatim; the pace of a session is --pacing")
     if cassette is not None and allow and not verbatim:
         raise Unusable("--allow belongs to --verbatim; a session has no recorded events to leave unsent")
+    if watch and scenario is None and faults is None:
+        raise Unusable("--watch reads files again; name one with --scenario or --faults")
     if cassette is not None and scenario is not None:
         raise Unusable("--scenario and --cassette both set the content; leave out one of them")
 
@@ -313,11 +326,17 @@ def _options(dialect: str | None, settings: dict[str, Any]) -> Options:
         raise Unusable(str(problem)) from problem
 
 
-def _assembled(options: Options, **content: Any) -> Server:
-    """The lazy boundary: everything that sessions need is loaded here, and nowhere else in a function."""
-    from mockserver.cli.assembly import assembled
+def _assembled(
+    options: Options, *, watched: bool, scenario: Path | None, faults: Path | None, **content: Any
+) -> tuple[Server, Mapping[Path, Reload]]:
+    """The server, and what reads its watched files again.
 
-    return assembled(options, **content)
+    The lazy boundary: everything that sessions need is loaded here, and nowhere else in a function.
+    """
+    from mockserver.cli.assembly import assembled, reloads
+
+    server = assembled(options, scenario=scenario, faults=faults, **content)
+    return server, reloads(server, scenario, faults) if watched else {}
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -370,7 +389,9 @@ class _Talk:
         self._console.close()
 
 
-async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: bool, talk: _Talk) -> Server:
+async def _serve(
+    assemble: Callable[[], tuple[Server, Mapping[Path, Reload]]], host: str, port: int, as_json: bool, talk: _Talk
+) -> Server:
     try:
         sockets = listen(host, port)
     except OSError as problem:
@@ -380,13 +401,15 @@ async def _serve(assemble: Callable[[], Server], host: str, port: int, as_json: 
         click.echo(_ready(host, sockets[0].getsockname()[1], as_json))
         sys.stdout.flush()
         talk.begin(host, sockets[0].getsockname()[1])
-        server = assemble()
+        server, files = assemble()
         await server.serve(sockets)
         talk.follow(server)
         if (missing := server.service.factory.deaf) is not None:
             _LOG.warning("%s", missing)
         warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
         try:
+            if files:
+                await watch_files(files, talk.note, stop)
             await stop
         finally:
             warming.cancel()
