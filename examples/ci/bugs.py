@@ -91,6 +91,21 @@ class MicrophoneStops(Agent):
         return chunks(caller())
 
 
+class SpeechUncommitted(Agent):
+    def session(self) -> dict[str, Any]:
+        return {key: value for key, value in super().session().items() if key != "turn_detection"}
+
+
+class LeftOpen(Agent):
+    give_up_s = 200.0
+
+    async def hang_up(self) -> None:
+        """The microphone stops, and the connection stays open."""
+        self.over = True
+        for _ in range(8):
+            await self.next()
+
+
 class TruncateBeyond(Agent):
     async def hang_up(self) -> None:
         """The caller hangs up; all received audio is reported as heard, although it was not played yet."""

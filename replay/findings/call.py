@@ -187,6 +187,8 @@ class CallState:
         self.detection: Event = NOTHING
         self.vad = False
         """The server detects turns."""
+        self.manual = False
+        """The client set turn detection to null, so that it ends turns itself."""
         self.audio = InputAudio()
         # Tools.
         self.functions: frozenset[str] = frozenset()
@@ -214,6 +216,8 @@ class CallState:
         """Inputs since the last response was requested or began."""
         self.committed = False
         """The last input is a manual commit."""
+        self.taken = 0
+        """Commits of the input buffer by either side, and clears by the client."""
         # Audio.
         self.plays_until = 0.0
         self.spoken: dict[str, AssistantAudio] = {}
@@ -222,6 +226,8 @@ class CallState:
         """When the user began to speak, by the server's events."""
         self.stopped: tuple[float, float] | None = None
         """The last end of speech: the time of the event, in seconds, and its position in the audio, in milliseconds."""
+        self.sent_at = 0.0
+        """When the client last sent anything but audio."""
         # Items and errors.
         self.errors: dict[str, int] = {}
         self.transcripts: dict[str, list[str]] = {}
@@ -259,6 +265,8 @@ class CallState:
 
     def take(self, step: CallStep) -> None:
         """Update the state. The rules have seen the step before."""
+        if step.way == "sent":
+            self.sent_at = step.at
         if (fold := _FOLDS[step.way].get(step.type)) is not None:
             fold(self, step)
 
@@ -299,6 +307,9 @@ def _effective(call: CallState, step: CallStep) -> None:
     # xAI leaves the key out if the client set it to null (recordings of September 2026).
     asked = object_at(call.update.event, "session") if call.update is not None else NOTHING
     kept = asked.get("turn_detection", call.detection)
+    wished = asked if "turn_detection" in asked else object_at(asked, "audio", "input")
+    if "turn_detection" in wished:
+        call.manual = not text_at(wished, "turn_detection", "type")
     detection = session.get("turn_detection", object_at(session, "audio", "input").get("turn_detection", kept))
     call.detection = detection if isinstance(detection, dict) else NOTHING
     call.vad = bool(text_at(call.detection, "type"))
@@ -412,6 +423,7 @@ def _silenced(call: CallState, step: CallStep) -> None:
 def _buffer_taken(call: CallState, step: CallStep) -> None:
     call.new_inputs += 1
     call.committed = call.committed or step.type in COMMITS
+    call.taken += 1
     call.audio.taken()
 
 

@@ -192,6 +192,20 @@ RULES: tuple[Rule, ...] = (
         "Keep sending while nobody speaks: silence is what ends a turn.",
     ),
     Rule(
+        "speech-uncommitted",
+        "warn",
+        turns.speech_uncommitted,
+        _LATER,
+        "Set turn_detection to server_vad, or commit the audio at the end of each turn.",
+    ),
+    Rule(
+        "left-open",
+        "warn",
+        turns.left_open,
+        (*_LATER, _ERROR),
+        "Close the connection to the service when the caller's line ends, by hanging up or by a lost connection.",
+    ),
+    Rule(
         "truncate-beyond",
         "error",
         turns.truncate_beyond,

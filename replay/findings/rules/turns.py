@@ -14,6 +14,8 @@ SHORT_MS = 500
 RESUMED_MS = 1_000
 STILL_S = 3.0
 """Seconds. A microphone that sends nothing for this long during speech is off."""
+LEFT_S = 60.0
+"""Seconds without anything from a client with an open microphone. Its caller is gone."""
 _REPLACES_SINCE = "2026-09"
 """The month from which xAI is known to replace a running response. Clients of before report a refusal."""
 _TOLERANCE_S = 0.3
@@ -104,6 +106,30 @@ def microphone_stops(call: CallState, step: CallStep) -> Iterator[Found]:
             " after the speech, and does not respond",
             at=last,
         )
+
+
+def speech_uncommitted(call: CallState, step: CallStep) -> Iterator[Found]:
+    """Without turn detection, speech is answered after a commit only."""
+    spoke_at = call.speech_at
+    if call.vad or call.taken or call.responses or not call.updates or spoke_at is None:
+        return
+    # A client that ends turns itself may let its user speak for long.
+    if step.type != CLOSED and (call.manual or not call.timed or step.at - spoke_at < STILL_S):
+        return
+    why = "is null" if call.manual else "was not set, which the service takes for none"
+    message = f"the user spoke while no turns are detected, and nothing was committed: turn_detection {why}"
+    yield Found(message, at=spoke_at)
+
+
+def left_open(call: CallState, step: CallStep) -> Iterator[Found]:
+    """The caller is gone, and the client keeps its session, which counts among those of its team."""
+    last = max(call.audio.last_at or 0.0, call.sent_at)
+    idle = step.at - last
+    if step.way == "received":
+        if object_at(step.event, "error").get("type") == "timeout":
+            yield Found(f"the client sent nothing for {idle:.0f} s, until the service ended the session", at=last)
+    elif call.microphone and call.active is None and idle >= LEFT_S and step.at >= call.plays_until + LEFT_S:
+        yield Found(f"the microphone fell silent {idle:.0f} s ago, and the session is still open", at=last)
 
 
 def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:

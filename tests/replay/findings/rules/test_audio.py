@@ -18,10 +18,11 @@ MANUAL: dict[str, object] = {"turn_detection": None}
 
 
 def sent(call: WatchedCall, data: bytes, size: int = 4800, every: float = 0.1) -> None:
-    """Bytes as a microphone sends them."""
+    """Bytes as a microphone sends them, which are not meant to be answered."""
     for at in range(0, len(data), size):
         call.send("input_audio_buffer.append", audio=pybase64.b64encode_as_string(data[at : at + size]))
         call.wait(every)
+    call.send("input_audio_buffer.clear")
 
 
 def mu_law(samples: np.ndarray) -> bytes:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from mockserver.responders.base import Say
+from replay.cassette.frames import Text
 from replay.findings.handshake import handshake
 from tests.mockserver.talk import TONE
 from tests.replay.findings.watched_calls import DIALECTS, LONG, calling, watched_call
@@ -251,3 +254,51 @@ def test_a_truncation_to_what_was_heard_is_fine(dialect: str):
         heard_ms = int((call.now - first) * 1000)
         call.send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=heard_ms)
     assert call.rules == []
+
+
+def test_speech_without_turn_detection_is_found_while_it_waits_for_an_answer():
+    with watched_call("xai", update={"instructions": "Be brief."}) as call:
+        call.speak_in_time(np.concatenate([VOICE, silence(4.0)]))
+        (found,) = call.findings
+    assert (found.rule, found.level) == ("speech-uncommitted", "warn")
+    assert "turn_detection was not set" in found.message
+
+
+def test_a_client_that_ends_turns_itself_may_take_its_time_until_the_call_ends():
+    with watched_call("xai", update=MANUAL) as call:
+        call.speak_in_time(np.concatenate([VOICE, silence(8.0)]))
+        assert call.rules == []
+    (found,) = call.findings
+    assert found.rule == "speech-uncommitted" and "turn_detection is null" in found.message
+
+
+def test_committed_speech_and_silence_are_fine_without_turn_detection():
+    with watched_call("xai", update=MANUAL) as call:
+        call.speak_in_time(VOICE)
+        call.send("input_audio_buffer.commit")
+        call.rest()
+        call.speak_in_time(VOICE)  # and hangs up amid the next turn
+    assert call.rules == []
+    with watched_call("xai", update={"instructions": "Be brief."}) as call:
+        call.say("Hello.")
+        call.rest()
+        call.wait(60.0)
+    assert call.rules == []
+
+
+@pytest.mark.parametrize("seconds", [50.0, 80.0])
+def test_a_microphone_that_stays_silent_while_the_session_stays_open_is_found(seconds: float):
+    with watched_call("xai", update=VAD) as call:
+        call.speak_in_time(np.concatenate([VOICE, silence(3.0)]))
+        call.wait(seconds)
+    assert call.rules == (["left-open"] if seconds > 60 else [])
+
+
+def test_a_session_that_the_service_ends_for_inactivity_was_left_open():
+    with watched_call("xai", update=VAD) as call:
+        watch = call.watch
+        assert watch is not None
+        error = {"type": "error", "event_id": "e", "error": {"type": "timeout", "message": "inactivity"}}
+        watch.received(900.0, Text(json.dumps(error).encode()))
+    (found,) = call.findings
+    assert found.rule == "left-open" and "900 s" in found.message
