@@ -120,6 +120,14 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 @_content("--chat-model", metavar="NAME", help="With --chat: the model's name.")
 @_content("--chat-key-env", metavar="NAME", help="With --chat: environment variable with the endpoint's key.")
 @_content(
+    "--mcp",
+    type=click.Choice(("scripted", "live")),
+    default="scripted",
+    show_default=True,
+    help="MCP servers of a session. scripted: none is contacted; live: their tools are listed and "
+    "called (extra 'mcp').",
+)
+@_content(
     "--seed",
     default="0",
     show_default=True,
@@ -265,7 +273,10 @@ def serve(
         watched=watch,
     )
     may_be_refused = {scenario, cassette, faults, accounts, options.record} != {None} or (
-        options.voice != "auto" or options.vad != "energy" or options.transcriber not in ("auto", "off")
+        options.voice != "auto"
+        or options.vad != "energy"
+        or options.transcriber not in ("auto", "off")
+        or options.mcp == "live"
     )
     early = assemble() if may_be_refused else None  # before it says that it is ready
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"

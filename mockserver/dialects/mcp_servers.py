@@ -15,7 +15,9 @@ def tool_servers(tools: Iterable[Mapping[str, object]], *, approvals: bool = Fal
             _text(tool.get("server_label")),
             _text(tool.get("server_url")),
             _names(tool.get("allowed_tools")),
-            *(_approval(tool.get("require_approval")) if approvals else ()),
+            *(_approval(tool.get("require_approval")) if approvals else (False, ())),
+            authorization=_text(tool.get("authorization")),
+            headers=_headers(tool.get("headers")),
         )
         for tool in tools
         if tool.get("type") == "mcp"
@@ -36,6 +38,12 @@ def _names(listed: object) -> tuple[str, ...]:
     """Names as a list, or as `tool_names` of an object."""
     names = listed.get("tool_names") if isinstance(listed, Mapping) else listed
     return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+
+
+def _headers(named: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(named, Mapping):
+        return ()
+    return tuple((str(name), value) for name, value in named.items() if isinstance(value, str))
 
 
 def _text(value: object) -> str:

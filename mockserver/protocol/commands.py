@@ -30,7 +30,8 @@ class TurnDetection:
 class ToolServer:
     """An MCP server whose tools the service calls itself.
 
-    tools: the tools that the client allows by name.
+    tools: the tools that the client allows by name; without any, all are allowed.
+    authorization, headers: the client's credential at the server, and further headers of each request to it.
     approval: whether a call waits for the client's approval, except for the tools in `exceptions`, where the opposite
         holds.
     """
@@ -40,10 +41,22 @@ class ToolServer:
     tools: tuple[str, ...] = ()
     approval: bool = False
     exceptions: tuple[str, ...] = ()
+    authorization: str = field(default="", repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def needs_approval(self, tool: str) -> bool:
         """Whether a call to that tool waits for the client's approval."""
         return self.approval != (tool in self.exceptions)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServerTool:
+    """A tool of an MCP server. `schema` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str = ""
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "object"})
+    annotations: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mockserver.protocol.commands import Part, Role
+from mockserver.protocol.commands import Part, Role, ServerTool
 
 Kind = Literal["message", "call", "result", "hosted", "listing", "request", "approval"]
 """`hosted` is a call that the service makes itself, `listing` the tools of an MCP server. A `request` asks the client
 to approve a call, and an `approval` answers that."""
 Status = Literal["in_progress", "completed", "incomplete"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolError:
+    """Why an MCP server gave no list, or no result. `code` is the HTTP status or that of the protocol."""
+
+    message: str
+    type: Literal["tool_execution_error", "protocol_error", "http_error", "connection_error"] = "tool_execution_error"
+    code: int | None = None
 
 
 MOST_ITEMS = 100_000
@@ -36,7 +45,7 @@ class Item:
     name, call_id, arguments, output: of calls and their results.
     error: why a hosted call, or a listing, failed.
     server: the label of the MCP server; empty for a tool of the service itself.
-    tools: of a listing, the names of the tools.
+    tools: of a listing, the tools of the server.
     request_id: of an approval, and of a hosted call that needed one: the id of the request.
     approved: of an approval; its `output` is the reason.
     previous: the id of the item before it, at the time at which it was added.
@@ -61,9 +70,9 @@ class Item:
     name: str = ""
     arguments: str = ""
     output: str = ""
-    error: str = ""
+    error: ToolError | None = None
     server: str = ""
-    tools: tuple[str, ...] = ()
+    tools: tuple[ServerTool, ...] = ()
     request_id: str = ""
     approved: bool = False
     previous: str | None = None
@@ -139,6 +148,11 @@ class Conversation:
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of its last item; None without one."""
+        return self._last
 
     def called(self, call_id: str) -> bool:
         """Whether it has a call of that id."""

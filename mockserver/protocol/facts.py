@@ -296,8 +296,15 @@ class ApprovalRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ListingStarted:
+    """A newly declared MCP server is asked for its tools; `item` gets them."""
+
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
 class ToolsListed:
-    """The tools of a newly declared MCP server: `item` names them, or has an error."""
+    """The tools of an MCP server: `item` has them, or an error."""
 
     item: Item
 
@@ -382,6 +389,7 @@ SessionFact = (
     | TranscriptCompleted
     | TranscriptFailed
     | TimedOut
+    | ListingStarted
     | ToolsListed
     | Expired
     | Refused

@@ -2,7 +2,7 @@
 
 A session states a request; whoever hosts it does the work, and delivers each result like a client's message, with its
 instant. A session therefore stays a function of messages, results, their instants and its seed. Results of one request
-arrive in order, and the last one is `Transcribed`, `ChatEnded` or `Failed`.
+arrive in order; the last one is none of `ChatText` and `ChatCall`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mockserver.audio.formats import AudioFormat, Samples
+from mockserver.protocol.commands import ServerTool, ToolServer
+from mockserver.protocol.conversation import ToolError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +49,31 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
+class ListTools:
+    """Ask an MCP server for its tools."""
+
+    id: str
+    server: ToolServer
+
+
+@dataclass(frozen=True, slots=True)
+class CallTool:
+    """Call a tool of an MCP server. `arguments` is a JSON object, as the caller wrote it."""
+
+    id: str
+    server: ToolServer
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Nobody waits for the request of this id any more."""
 
     id: str
 
 
-Work = Transcribe | Complete
+Work = Transcribe | Complete | ListTools | CallTool
 """Requests that have a result."""
 Request = Work | Withdraw
 
@@ -93,6 +113,24 @@ class ChatEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsFound:
+    """The tools of an MCP server; none if it has an error."""
+
+    id: str
+    tools: tuple[ServerTool, ...] = ()
+    error: ToolError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswered:
+    """What a tool of an MCP server gave: its output as text, or an error."""
+
+    id: str
+    output: str = ""
+    error: ToolError | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """A request could not be met; `message` says why, without any key."""
 
@@ -100,4 +138,4 @@ class Failed:
     message: str
 
 
-Result = Transcribed | ChatText | ChatCall | ChatEnded | Failed
+Result = Transcribed | ChatText | ChatCall | ChatEnded | ToolsFound | ToolAnswered | Failed

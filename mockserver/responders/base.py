@@ -6,7 +6,7 @@ repeats the user's words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -70,6 +70,8 @@ class Hosted:
     events: Literal["", "function_call"] = ""
     request_id: str = ""
     """The id of the approval request, once the client has approved it."""
+    answered: Callable[[object], None] | None = field(default=None, repr=False, compare=False)
+    """Takes the result once it is there: a text, a value, or `{"error": …}`."""
 
 
 HOSTED_TOOLS = ("web_search", "x_search", "file_search", "code_interpreter", "collections_search", "mcp")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from mockserver.responders.base import Call, Chat, Fail, HeardText, Hosted, Say, Source, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
@@ -159,7 +161,14 @@ class ScenarioResponder:
                 self._calls[step.name] = _parsed(step.arguments)
             elif isinstance(step, Hosted):
                 self._results[step.name or step.tool] = step.result
+                step = replace(step, answered=partial(self._take, step, variables))
             yield step
+
+    def _take(self, step: Hosted, variables: dict[str, object], output: object) -> None:
+        """Let the templates of later steps know the result of a call that the service makes."""
+        result = self._results[step.name or step.tool] = _parsed(output)
+        if step.tool == "mcp":
+            variables["result"] = result
 
     def _remember(self, chosen: CompiledRule, variables: dict[str, object]) -> None:
         """Apply `remember` and `forget` of a rule. A value of None deletes the name."""

@@ -58,6 +58,7 @@ class Options:
     telephony: each session is a call over a telephone number of the service. Frames do not show it.
     chat: the base URL of an OpenAI-compatible chat endpoint, whose `chat_model` answers what no rule does; `chat_key`
         is its key.
+    mcp: whether the MCP servers of a session are really asked (`live`, extra `mcp`), or only shown (`scripted`).
 
     Raises ValueError for an unknown value.
     """
@@ -85,6 +86,7 @@ class Options:
     chat: str | None = None
     chat_model: str | None = None
     chat_key: str | None = field(default=None, repr=False)
+    mcp: Literal["scripted", "live"] = "scripted"
 
     def __post_init__(self) -> None:
         dialect_name(self.dialect)
@@ -97,5 +99,7 @@ class Options:
             raise ValueError(
                 f"{self.chat!r} is no address of a chat endpoint; use one such as http://127.0.0.1:11434/v1"
             )
+        if self.mcp not in ("scripted", "live"):
+            raise ValueError(f"unknown mcp {self.mcp!r}; use scripted or live")
         if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
             raise ValueError("a key or token is empty; leave it out or give it a value")

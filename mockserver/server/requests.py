@@ -18,12 +18,16 @@ from typing_extensions import assert_never
 from mockserver.audio.asr import Transcriber
 from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.protocol.requests import (
+    CallTool,
     ChatCall,
     ChatEnded,
     ChatText,
     Complete,
     Failed,
+    ListTools,
     Result,
+    ToolAnswered,
+    ToolsFound,
     Transcribe,
     Transcribed,
     Work,
@@ -34,12 +38,23 @@ from mockserver.server.clock import Clock
 _LOG = logging.getLogger(__name__)
 
 
+class AsksServers(Protocol):
+    """Asks MCP servers; see mcp_client.py."""
+
+    async def list(self, work: ListTools) -> ToolsFound:
+        """The tools of a server, or why there are none."""
+
+    async def call(self, work: CallTool) -> ToolAnswered:
+        """The result of a tool, or why there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What a server can do for its sessions; None for what is off."""
 
     transcriber: Transcriber | None = None
     chat: ChatEndpoint | None = None
+    servers: AsksServers | None = None
 
 
 class NoModel(Exception):
@@ -77,6 +92,7 @@ class RequestRunner:
         self._threads = ThreadPoolExecutor(1, "transcriber")
         self._hearing = _Lane(at_once=1, waiting=32)
         self._chatting = _Lane(at_once=16, waiting=64)
+        self._asking_servers = _Lane(at_once=16, waiting=64)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Work, deliver: Callable[[Result, bool], None]) -> Started:
@@ -120,6 +136,8 @@ class RequestRunner:
                 return self._hearing
             case Complete():
                 return self._chatting
+            case ListTools() | CallTool():
+                return self._asking_servers
             case _:
                 assert_never(work)
 
@@ -131,8 +149,18 @@ class RequestRunner:
                 if self._outside.chat is None:
                     raise NoModel("there is none; name one with --chat URL --chat-model NAME")
                 return self._outside.chat.answer(work)
+            case ListTools() | CallTool():
+                return self._from_server(work)
             case _:
                 assert_never(work)
+
+    async def _from_server(self, work: ListTools | CallTool) -> AsyncIterator[Result]:
+        servers = self._outside.servers
+        assert servers is not None
+        found = await (servers.list(work) if isinstance(work, ListTools) else servers.call(work))
+        if found.error is not None:
+            _LOG.warning("%s: %s", _named(work), found.error.message)
+        yield found
 
     async def _transcription(self, work: Transcribe) -> AsyncIterator[Result]:
         transcriber = self._outside.transcriber
@@ -153,7 +181,7 @@ def _transcribed(transcriber: Transcriber, work: Transcribe) -> Transcribed:
 
 def _is_last(result: Result) -> bool:
     match result:
-        case Transcribed() | ChatEnded() | Failed():
+        case Transcribed() | ChatEnded() | ToolsFound() | ToolAnswered() | Failed():
             return True
         case ChatText() | ChatCall():
             return False
@@ -167,5 +195,9 @@ def _named(work: Work) -> str:
             return "the transcriber"
         case Complete():
             return "the language model"
+        case ListTools():
+            return "a list of tools"
+        case CallTool():
+            return f"the tool {work.name!r:.80}"
         case _:
             assert_never(work)

@@ -32,7 +32,7 @@ from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server.chat import ChatEndpoint
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_client_messages
-from mockserver.server.requests import Outside
+from mockserver.server.requests import AsksServers, Outside
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
@@ -70,6 +70,7 @@ class SessionFactory:
         self.outside = Outside(
             transcriber_named(chosen) if isinstance(chosen, str) else chosen,
             ChatEndpoint(options.chat, options.chat_model or "", options.chat_key) if options.chat else None,
+            _mcp_client() if options.mcp == "live" else None,
         )
         """What can be done for sessions."""
         self._hearing = Hearing(transcribes=self._transcribes)
@@ -149,6 +150,7 @@ class SessionFactory:
             hearing=self._hearing,
             engine=self.engine,
             breath_s=dialect.traits.responses.breath_s,
+            asks_servers=self.outside.servers is not None,
         )
         session.ledger.telephone = self.options.telephony
         if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):
@@ -205,3 +207,12 @@ class SessionFactory:
         seed = f"{self.options.seed}/{self._opened}"
         self._opened += 1
         return seed
+
+
+def _mcp_client() -> AsksServers:
+    """Raises ImportError, saying what to install."""
+    try:
+        from mockserver.server.mcp_client import McpClient  # an extra
+    except ImportError as missing:
+        raise ImportError(f"--mcp live needs {missing.name}; install it with: pip install 'realtape[mcp]'") from missing
+    return McpClient()

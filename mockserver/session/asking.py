@@ -15,6 +15,8 @@ from mockserver.protocol.requests import (
     Failed,
     Request,
     Result,
+    ToolAnswered,
+    ToolsFound,
     Transcribed,
     Withdraw,
     Work,
@@ -78,7 +80,7 @@ class Requests:
         match result:
             case ChatText() | ChatCall():
                 pass
-            case Transcribed() | ChatEnded() | Failed():
+            case Transcribed() | ChatEnded() | ToolsFound() | ToolAnswered() | Failed():
                 asked.over = True
                 del self._open[result.id]
             case _:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from mockserver.protocol.commands import ToolChoice
 from mockserver.protocol.conversation import Item
 from mockserver.responders.base import UNINTELLIGIBLE
+from mockserver.session.tool_servers import Offered
 
 Json = dict[str, object]
 _BORDER = re.compile(r"[.!?…。！？][\"'”’)]*\s+(?=\S)|\n+\s*(?=\S)")
@@ -36,7 +37,7 @@ def messages(items: Iterable[Item], instructions: str, words: Mapping[str, str])
                 if item.name and item.call_id:
                     _add_call(found, item)
                 if item.kind == "hosted" and item.call_id and item.status != "in_progress":
-                    found.append(_result(item.call_id, item.error or item.output))
+                    found.append(_result(item.call_id, item.error.message if item.error else item.output))
             case "result":
                 found.append(_result(item.call_id, item.output))
             case "listing" | "request" | "approval":
@@ -80,12 +81,25 @@ def functions(declared: Iterable[Mapping[str, object]]) -> list[Json]:
     return found
 
 
-def choice(allowed: ToolChoice) -> object:
-    """Which functions the model may call; None leaves it to the model."""
+def with_servers(own: list[Json], offered: Mapping[str, Offered], allowed: ToolChoice) -> list[Json]:
+    """The client's functions and the tools of MCP servers as functions; these alone if the client requires them."""
+    described = (
+        {"name": name, "description": each.tool.description, "parameters": each.tool.schema}
+        for name, each in offered.items()
+    )
+    tools: list[Json] = [{"type": "function", "function": each} for each in described]
+    return tools if tools and allowed.kind == "server" else [*own, *tools]
+
+
+def choice(allowed: ToolChoice, offered: Mapping[str, Offered], number: int) -> object:
+    """Which functions the model may call in its answer of that number, from 1, to a response. None leaves it to the
+    model: so does a call to an MCP server that is required, once it was made."""
     match allowed.kind:
         case "none":
             return "none"
         case "function":
             return {"type": "function", "function": {"name": allowed.name}}
-        case "any" | "server":
+        case "server":
+            return "required" if offered and number == 1 else None
+        case "any":
             return None

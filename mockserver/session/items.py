@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 
 import orjson
 from typing_extensions import assert_never
@@ -19,7 +20,6 @@ from mockserver.protocol.commands import (
 )
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import ItemAdded, ItemDeleted, ItemRetrieved, ItemTruncated, Refused
-from mockserver.responders.base import Hosted
 from mockserver.session.item_requests import refusal_to_add, refusal_to_truncate
 from mockserver.session.pending_input import PendingInput
 from mockserver.session.response import SessionContext
@@ -119,10 +119,9 @@ class Items:
         item.request_id, item.approved = request_id, command.approve
         if not self._add(item, command, now):
             return False
-        call, *then = session.awaiting_approval.pop(request_id)
-        assert isinstance(call, Hosted)
+        call, then = session.awaiting_approval.pop(request_id)
         if command.approve:
-            session.unfinished.extend([replace(call, request_id=request_id), *then])
+            session.unfinished.append(chain([replace(call, request_id=request_id)], then))
         else:
             refusal = {"approved": False, "reason": command.reason}
             self._pending.declined(call.name, orjson.dumps(refusal).decode())

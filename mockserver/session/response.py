@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Literal
 
 import orjson
@@ -16,8 +17,8 @@ from mockserver.audio.formats import Payload
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
-from mockserver.protocol.commands import Part, ToolChoice
-from mockserver.protocol.conversation import Conversation, Item, SpokenSegment
+from mockserver.protocol.commands import Part
+from mockserver.protocol.conversation import Conversation, Item, SpokenSegment, ToolError
 from mockserver.protocol.facts import (
     ApprovalRequested,
     AudioSent,
@@ -44,17 +45,24 @@ from mockserver.protocol.requests import (
     ChatText,
     Complete,
     Failed,
+    ToolAnswered,
+    ToolsFound,
     Transcribed,
 )
 from mockserver.responders.base import Call, Chat, Fail, Hosted, Pause, Responder, Say, Step, Turn
 from mockserver.session.asking import Requests
-from mockserver.session.chat import choice, functions, messages, sentences
+from mockserver.session.chat import choice, functions, messages, sentences, with_servers
 from mockserver.session.input_audio import SpokenTurn
 from mockserver.session.output_audio import Speech, Unspeakable, audio_of
 from mockserver.session.pending_input import Question
 from mockserver.session.scheduler import Run
+from mockserver.session.steps import Agenda, allowed, joined
+from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import known
 from replay.billing.prices import UnknownPrice
+
+MOST_ROUNDS = 8
+"""Answers of the language model in one response: more than one if it calls tools of MCP servers."""
 
 
 class ChatFailure(Exception):
@@ -77,21 +85,23 @@ class SessionContext:
     """Called when a response is over, however it ended."""
     ended: Callable[[float], None]
     """Called when a response was not cut, but came to its own end."""
-    unfinished: list[Step] = field(default_factory=list)
-    """What a response that ended with a call to an MCP server has yet to do."""
+    requests: Requests
+    servers: ToolServers
+    """The MCP servers of the session, and the calls to them."""
+    unfinished: list[Iterator[Step]] = field(default_factory=list)
+    """What responses that ended with a call to an MCP server have yet to do."""
     words: Callable[[], Mapping[str, str]] = dict
     """The words of spoken turns, by item id."""
-    requests: Requests = field(default_factory=Requests)
     breath_s: float = 0.0
     """Seconds between the start of a response and its first step."""
-    awaiting_approval: dict[str, list[Step]] = field(default_factory=dict)
+    awaiting_approval: dict[str, tuple[Hosted, Iterator[Step]]] = field(default_factory=dict)
     """Calls that wait for the client's approval, by the id of the request, each with the steps after it."""
 
     def steps(self, responder: Responder, turn: Turn) -> Iterable[Step]:
         """The steps of a response: the unfinished ones if the turn brings nothing new, else the responder's."""
-        unfinished = list(self.unfinished)
+        unfinished = Agenda(chain.from_iterable(list(self.unfinished)))
         self.unfinished.clear()
-        return unfinished if unfinished and turn.empty else responder.reply(turn)
+        return unfinished if turn.empty and unfinished.following() is not None else responder.reply(turn)
 
 
 class RunningResponse:
@@ -124,6 +134,7 @@ class RunningResponse:
         self._started_s = 0.0
         self._first_audio_s: float | None = None
         self._instructions = ""
+        self._rounds = 0
         self._chat_at = 0.0
         self._keeps_audio = session.dialect.traits.items.keeps_audio and not response.aside
 
@@ -166,12 +177,14 @@ class RunningResponse:
             self._instructions = question.instructions
             at = yield from known(question.heard, at)
         encoder = encoder_for(settings.output_format)
-        coming = _with_next(_joined(_allowed(steps(), settings.tool_choice), self._traits.phases))
+        if not self.response.aside:
+            at = yield from session.servers.settled(at)
+        coming = Agenda(joined(allowed(steps(), settings.tool_choice), self._traits.phases))
         if session.breath_s:
             at += session.breath_s
             yield at
         before: Step | None = None
-        for step, following in coming:
+        for step in coming:
             if self._must_end:
                 break
             before, previous = step, before
@@ -180,6 +193,7 @@ class RunningResponse:
                     if self._opens_message(previous, step):
                         self._leave_message(at)
                     # A search has no item as a rule: texts around it belong to one message.
+                    following = coming.following()
                     search = isinstance(following, Hosted) and not (following.server or self._shows(following))
                     another = isinstance(following, Say) and self._opens_message(step, following)
                     last = another or not (isinstance(following, Say | Pause) or search)
@@ -200,7 +214,7 @@ class RunningResponse:
                 case Hosted():
                     server = next((each for each in settings.servers if each.label == step.server), None)
                     if step.server and server and server.needs_approval(step.name) and not step.request_id:
-                        self._request_approval(step, [each for each, _ in coming], at)
+                        self._request_approval(step, coming, at)
                         session.ended(at)
                         return
                     try:
@@ -209,26 +223,24 @@ class RunningResponse:
                         self._fail(Failure("scenario_error", str(problem)), at)
                         return
                     item = self._host(step, at)
-                    ends = step.server and session.dialect.traits.items.mcp == "items"
-                    if ends:
-                        session.unfinished.extend(each for each, _ in coming)
+                    if step.server and session.dialect.traits.items.mcp == "items":
+                        session.unfinished.append(coming)
                         self._end("completed", "", at)
-                    item.status = "incomplete" if step.error else "completed"
-                    item.output, item.error = "" if step.result is None else _as_text(step.result), step.error or ""
-                    session.emit(HostedEnded(self.response, item), at)
-                    if ends:
+                        session.servers.finish_later(item, self._answer(step, item, at))
                         session.ended(at)
                         return
+                    at = yield from self._answer(step, item, at)
                 case Fail():
                     self._fail(Failure(step.code, step.message, step.type), at)
                     return
                 case Chat():
                     try:
-                        at = yield from self._chat(step, encoder, at)
+                        at, then = yield from self._chat(step, encoder, at)
                     except (Unspeakable, ChatFailure) as problem:
                         code = "unspeakable" if isinstance(problem, Unspeakable) else "server_error"
                         self._fail(Failure(code, str(problem)), self._chat_at)
                         return
+                    coming.put_first(then)
                 case _:
                     assert_never(step)
         if (early := self.response.early_end) is not None:
@@ -303,15 +315,23 @@ class RunningResponse:
                 at = due
         return at
 
-    def _chat(self, step: Chat, encoder: Encoder, at: float) -> Generator[float, None, float]:
-        """Let the language model answer: each sentence is spoken once the next one has begun. Raises ChatFailure."""
+    def _chat(self, step: Chat, encoder: Encoder, at: float) -> Generator[float, None, tuple[float, list[Step]]]:
+        """Let the language model answer: each sentence is spoken once the next one has begun. Returns the instant at
+        which it is over, and the steps that follow: its calls to MCP servers, then the model again. Raises
+        ChatFailure."""
         session, settings, self._chat_at = self._session, self.response.settings, at
-        items = self.response.counts.context or session.conversation
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            raise ChatFailure(f"The model called tools in {MOST_ROUNDS} answers on end.")
+        items = session.servers.with_calls(self.response.counts.context or session.conversation)
         instructions = "\n\n".join(filter(None, (self._instructions, step.instructions)))
         said = messages(items, instructions, session.words())
-        tools, most = functions(settings.declared), settings.max_output_tokens
-        asked = session.requests.ask(lambda id: Complete(id, said, tools, choice(settings.tool_choice), most))
-        text, cut, over = "", False, False
+        own, allows = functions(settings.declared), settings.tool_choice
+        offered = session.servers.offered(settings.servers, allows, own)
+        chosen, tools = choice(allows, offered, self._rounds), with_servers(own, offered, allows)
+        asked = session.requests.ask(lambda id: Complete(id, said, tools, chosen, settings.max_output_tokens))
+        then: list[Step] = []
+        text, cut, over, calls = "", False, False, self._calls
         try:
             while not over and not self._must_end:
                 at, result = yield from asked.next(at)
@@ -320,6 +340,9 @@ class RunningResponse:
                 match result:
                     case ChatText():
                         complete, text = sentences(text + result.text)
+                    case ChatCall() if (tool := offered.get(result.name)) is not None:
+                        complete, text = [text], ""
+                        then.append(Hosted("mcp", result.arguments, server=tool.server, name=tool.tool.name))
                     case ChatCall():
                         complete, text, called = [text], "", Call(result.name, result.arguments)
                     case ChatEnded():
@@ -327,12 +350,12 @@ class RunningResponse:
                     case Failed():
                         self._chat_at = at
                         raise ChatFailure("The model could not answer.")
-                    case Transcribed():
+                    case Transcribed() | ToolsFound() | ToolAnswered():
                         raise AssertionError(result)
                     case _:
                         assert_never(result)
                 for each in filter(str.strip, complete):
-                    self._phase = "commentary" if called else "final_answer"
+                    self._phase = "commentary" if called or then else "final_answer"
                     at = yield from self._speak(Say(each.strip()), encoder, at, last=called is not None or over)
                 if called is not None:
                     self._call(called, at)
@@ -340,7 +363,8 @@ class RunningResponse:
             session.requests.withdraw(asked)
         if cut:
             self.response.early_end = EarlyEnd("incomplete", "max_output_tokens")
-        return at
+        # The result of a function comes before a later response: then the model goes on there.
+        return at, [*then, step] if then and self._calls == calls else then
 
     def _say(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Iterator[float]:
         """Speak one text, the `last` of its message or not. Yields when each piece of output is due; the piece is sent
@@ -518,71 +542,38 @@ class RunningResponse:
             self._calls += 1
             if self._session.dialect.traits.items.mcp == "items":
                 self._put_out(item)
+            else:
+                self._session.servers.keep(item)
         self._session.emit(HostedStarted(self.response, item, arguments), at)
         item.arguments = arguments
         return item
 
-    def _request_approval(self, step: Hosted, then: list[Step], at: float) -> None:
+    def _answer(self, step: Hosted, item: Item, at: float) -> Generator[float, None, float]:
+        """Complete a call that the service makes itself: with what a server answers, or with what the step says."""
+        session = self._session
+        if step.server and session.servers.live:
+            at, answer = yield from session.servers.call(item, self.response.settings.servers, at)
+            item.output, item.error = answer.output, answer.error
+        else:
+            item.output = "" if step.result is None else _as_text(step.result)
+            item.error = ToolError(step.error) if step.error else None
+        item.status = "incomplete" if item.error else "completed"
+        if step.answered is not None:
+            step.answered({"error": item.error.message} if item.error else item.output)
+        session.emit(HostedEnded(self.response, item), at)
+        return at
+
+    def _request_approval(self, step: Hosted, then: Iterator[Step], at: float) -> None:
         """End the response with the question whether a call may be made."""
         self._message = None
         item = Item(self._session.dialect.ids.item(at), "request", name=step.name, server=step.server)
         item.arguments = _as_text(step.arguments)
         self._put_out(item)
         self._session.emit(ApprovalRequested(self.response, item), at)
-        self._session.awaiting_approval[item.id] = [step, *then]
+        self._session.awaiting_approval[item.id] = (step, then)
         self._end("completed", "", at)
 
 
 def _as_text(value: object) -> str:
     """A text as it is, anything else as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _allowed(steps: Iterable[Step], choice: ToolChoice) -> Iterable[Step]:
-    """The steps without the calls that the client does not allow. A call that it requires is not made up."""
-
-    def fits(step: Step) -> bool:
-        match step:
-            case Call():
-                return choice.kind == "function" and choice.name == step.name
-            case Hosted():
-                fitting = choice.server == step.server and choice.name in ("", step.name)
-                return choice.kind == "server" and fitting
-            case Say() | Pause() | Fail() | Chat():
-                return True
-            case _:
-                assert_never(step)
-
-    return steps if choice.kind == "any" else filter(fits, steps)
-
-
-def _joined(steps: Iterable[Step], separate: bool) -> Iterator[Step]:
-    """The steps; texts of one message that follow each other in one voice become one text. With `separate`, each text
-    is a message unless its step says otherwise."""
-
-    def fit(one: Say, other: Say) -> bool:
-        generated = one.audio is other.audio is None and not (one.segments or other.segments)
-        together = other.item == "same" or (other.item == "" and not separate)
-        return generated and together and (one.voice, one.speed) == (other.voice, other.speed)
-
-    held: Say | None = None
-    for step in steps:
-        if isinstance(step, Say) and held is not None and fit(held, step):
-            held = replace(held, text=f"{held.text.rstrip()} {step.text.lstrip()}")
-            continue
-        if held is not None:
-            yield held
-        held = step if isinstance(step, Say) else None
-        if held is None:
-            yield step
-    if held is not None:
-        yield held
-
-
-def _with_next(steps: Iterator[Step]) -> Iterator[tuple[Step, Step | None]]:
-    """Each step with the one that follows it."""
-    step = next(steps, None)
-    while step is not None:
-        following = next(steps, None)
-        yield step, following
-        step = following

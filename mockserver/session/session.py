@@ -16,25 +16,26 @@ from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
 from mockserver.protocol import commands, facts
-from mockserver.protocol.commands import Command, Part, Settings, ToolServer
+from mockserver.protocol.commands import Command, Part, Settings
 from mockserver.protocol.conversation import Conversation, Item
 from mockserver.protocol.facts import Fact, Reason, Response, ResponseCounts
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
+from mockserver.session.asking import Requests
 from mockserver.session.ears import Ears, HeardTurn
 from mockserver.session.idle import silent_turn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
 from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
-from mockserver.session.mcp import listings
 from mockserver.session.pending_input import PendingInput, Question
 from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.rate_limits import RateLimitReports
 from mockserver.session.response import RunningResponse, SessionContext
 from mockserver.session.resumption import Memory
 from mockserver.session.scheduler import Run, Scheduler
+from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import NOTHING, Heard, Hearing
 from mockserver.session.transcripts import Transcripts
 from replay.cassette.frames import Outgoing
@@ -58,6 +59,7 @@ class Session:
     engine: detects speech at a sampling rate.
     breath_s: with the pacing `burst`, seconds between the start of a response and its first output: what the client
         sends in one breath then meets a response that goes on.
+    asks_servers: MCP servers that the client declares are really asked.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Session:
         hearing: Hearing = NOTHING,
         engine: EngineFactory = EnergyEngine,
         breath_s: float = 0.0,
+        asks_servers: bool = False,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.defaults
@@ -88,6 +91,9 @@ class Session:
         self._history = resumed.history(opened) if resumed else []
         self._opened = opened
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
+        self._scheduler = Scheduler()
+        self._requests = Requests()
+        servers = ToolServers(dialect, self.conversation, self._requests, self._scheduler, self._emit, asks_servers)
         self._context = SessionContext(
             dialect,
             self.conversation,
@@ -98,14 +104,14 @@ class Session:
             emit=self._emit,
             closed=self._response_closed,
             ended=self._response_ended,
+            requests=self._requests,
+            servers=servers,
             words=lambda: {turn.item_id: turn.words for turn in self.heard},
             breath_s=breath_s if pacing == "burst" else 0.0,
         )
         keep = hearing.listens or dialect.traits.items.keeps_audio
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
         self._pending = PendingInput()
-        self._scheduler = Scheduler()
-        self._requests = self._context.requests
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
         self._rate_limits = RateLimitReports(self._context, self._scheduler)
         self._items = Items(self._context, self._pending, self._hear_item)
@@ -148,7 +154,7 @@ class Session:
         self._emit(facts.Opened(self.conversation.id), 0.0)
         if (interval_s := dialect.traits.keep_alive_s) is not None:
             self._scheduler.start(KEEP_ALIVE, self._keep_alive(interval_s))
-        self._list_tools(self.settings.servers, (), 0.0)
+        self._context.servers.list(self.settings.servers, (), 0.0)
 
     # The methods of a peer.
 
@@ -264,11 +270,7 @@ class Session:
             self._replay(self._resumed, now)
             self._resumed = None
         self._emit(facts.Configured(command.requested), now)
-        self._list_tools(self.settings.servers, known, now)
-
-    def _list_tools(self, servers: Iterable[ToolServer], known: Iterable[ToolServer], now: float) -> None:
-        for listed in listings(servers, known, self.conversation, self.dialect, now):
-            self._emit(listed, now)
+        self._context.servers.list(self.settings.servers, known, now)
 
     def _replay(self, remembered: Memory, now: float) -> None:
         """Bring back the conversation, but not the session's settings. Only the assistant's messages show as events,
@@ -497,10 +499,8 @@ class Session:
         response = self._new_response(command, question.counts, now)
         self._response_queued = False
         if turn is not None and self._pushed is not None and self.settings.turn_detection is None:
-            question.counts.typed, question.counts.pushed = (
-                [],
-                True,
-            )  # what was typed meanwhile is not counted (recordings)
+            # What was typed meanwhile is not counted (recordings).
+            question.counts.typed, question.counts.pushed = [], True
 
         def steps() -> Iterable[Step]:
             if turn is not None:
@@ -529,7 +529,7 @@ class Session:
         if self.dialect.traits.responses.counted_input == "whole" and not counts.context:
             counts.context = tuple(self.conversation)
         settings = _changed(self.settings, command.changes)
-        self._list_tools(settings.servers, self.settings.servers, now)
+        self._context.servers.list(settings.servers, self.settings.servers, now)
         response_id = self.dialect.ids.response(now)
         return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 

@@ -57,6 +57,7 @@ class MockServer(Observed):
         do not show it: audio at 8 kHz may come from another company's number, which has none. Default: False.
     chat, chat_model, chat_key: the base URL of an OpenAI-compatible chat endpoint, the model that answers what no rule
         does, and the key of that endpoint. Default: none.
+    mcp: `live` asks the MCP servers that a session declares (extra `mcp`); `scripted`, the default, asks none.
     api_keys: the keys that are accepted. Without any, every non-empty key is.
     blocked_keys: keys of a team without credits.
     accounts: teams, their keys and limits: the path of an accounts file, or an `AccountsFile`.
@@ -96,6 +97,7 @@ class MockServer(Observed):
         chat: str | None = None,
         chat_model: str | None = None,
         chat_key: str | None = None,
+        mcp: Literal["scripted", "live"] = "scripted",
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),
         accounts: AccountsFile | str | os.PathLike[str] | None = None,
@@ -128,6 +130,7 @@ class MockServer(Observed):
             chat=chat,
             chat_model=chat_model,
             chat_key=chat_key,
+            mcp=mcp,
             api_keys=tuple(api_keys),
             blocked_keys=tuple(blocked_keys),
             limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),

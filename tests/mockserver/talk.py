@@ -71,6 +71,7 @@ class Talk:
         update: Mapping[str, object] | None = None,
         watch: Watch | None = None,
         hearing: Hearing = NOTHING,
+        asks_servers: bool = False,
     ) -> None:
         self.watch = watch
         """Sees all that is sent both ways."""
@@ -85,6 +86,7 @@ class Talk:
             pacing=pacing,
             resumed=resumed,
             hearing=hearing,
+            asks_servers=asks_servers,
         )
         self.asked: list[Request] = []
         """What the session has asked of the world around it."""

@@ -56,6 +56,7 @@ from mockserver.protocol.facts import (
     ItemTruncated,
     KeptAlive,
     LimitsUpdated,
+    ListingStarted,
     Malformed,
     MessageEnded,
     MessageStarted,
@@ -264,6 +265,8 @@ class OpenAI:
                 yield from self._call_started(fact, at)
             case CallEnded():
                 yield from self._call_ended(fact, at)
+            case ListingStarted():
+                yield from self._listing_started(fact.item, at)
             case ToolsListed():
                 yield from self._tools_listed(fact.item, at)
             case ApprovalRequested():
@@ -439,15 +442,17 @@ class OpenAI:
         yield self.event(at, f"response.mcp_call.{end}", output_index=response.output.index(item), item_id=item.id)
         yield from self._finished(response, item, at)  # that the item closes after it is a guess
 
-    def _tools_listed(self, item: Item, at: float) -> Iterator[Frame]:
+    def _listing_started(self, item: Item, at: float) -> Iterator[Frame]:
         if item.previous is None:
             self._first_item_id = item.id
-        link = {"previous_item_id": item.previous}
         # That the item comes empty, and is not closed when the listing fails, is a guess.
-        yield self.event(at, "conversation.item.added", **link, item=item_shown(replace(item, tools=())))
+        yield self.event(at, "conversation.item.added", previous_item_id=item.previous, item=item_shown(item))
         yield self.event(at, "mcp_list_tools.in_progress", item_id=item.id)
+
+    def _tools_listed(self, item: Item, at: float) -> Iterator[Frame]:
         yield self.event(at, f"mcp_list_tools.{'failed' if item.error else 'completed'}", item_id=item.id)
         if not item.error:
+            link = {"previous_item_id": item.previous}
             yield self.event(at, "conversation.item.done", **link, item=item_shown(item))
 
     def _limits(self, response: Response, at: float) -> Iterator[Frame]:

@@ -9,8 +9,8 @@ from typing_extensions import assert_never
 
 from mockserver.dialects.openai.session_object import VOICES, Json
 from mockserver.dialects.openai.usage import usage
-from mockserver.protocol.commands import Part
-from mockserver.protocol.conversation import Item
+from mockserver.protocol.commands import Part, ServerTool
+from mockserver.protocol.conversation import Item, ToolError
 from mockserver.protocol.facts import Response
 
 
@@ -52,7 +52,6 @@ def _with_content(item: Item, content: list[Json]) -> Json:
         case "result":
             return {"id": item.id, "type": "function_call_output", "call_id": item.call_id, "output": item.output}
         case "hosted":
-            error = {"type": "tool_execution_error", "message": item.error} if item.error else None
             return {
                 "id": item.id,
                 "type": "mcp_call",
@@ -61,7 +60,7 @@ def _with_content(item: Item, content: list[Json]) -> Json:
                 "arguments": item.arguments,
                 "approval_request_id": item.request_id or None,
                 "output": item.output if item.status == "completed" else None,
-                "error": error,
+                "error": _tool_error(item.error),
             }
         case "request":
             call = {"server_label": item.server, "name": item.name, "arguments": item.arguments}
@@ -69,8 +68,8 @@ def _with_content(item: Item, content: list[Json]) -> Json:
         case "approval":
             answer = {"approval_request_id": item.request_id, "approve": item.approved, "reason": item.output or None}
             return {"id": item.id, "type": "mcp_approval_response", **answer}
-        case "listing":  # a server's descriptions and schemas are not known here
-            tools = [{"name": name, "input_schema": {"type": "object"}, "annotations": None} for name in item.tools]
+        case "listing":
+            tools = [_tool(tool) for tool in item.tools]
             return {"id": item.id, "type": "mcp_list_tools", "server_label": item.server, "tools": tools}
         case "message":
             status = item.status if item.role == "assistant" else "completed"
@@ -78,6 +77,21 @@ def _with_content(item: Item, content: list[Json]) -> Json:
             return {**shown, "phase": item.phase} if item.phase else shown
         case _:
             assert_never(item.kind)
+
+
+def _tool(tool: ServerTool) -> Json:
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "input_schema": tool.schema, "annotations": tool.annotations}
+
+
+def _tool_error(error: ToolError | None) -> Json | None:
+    """The documented types; a server that cannot be reached is none of them: that it is an `http_error` is a guess."""
+    if error is None:
+        return None
+    if error.type == "tool_execution_error":
+        return {"type": error.type, "message": error.message}
+    kind = "http_error" if error.type == "connection_error" else error.type
+    return {"type": kind, "code": error.code or 0, "message": error.message}
 
 
 def _content(item: Item, part: Part) -> Json:

@@ -80,7 +80,6 @@ _RETRIEVED = [
         {"type": "output_audio", "transcript": str, "audio?": str},
     )
 ]
-_FAILED = ({"type": str, "message": str, "code?": object}, None)
 _OTHERS: tuple[Schema, ...] = (
     {"id": str, "type": "function_call", "status": str, "name": str, "call_id": str, "arguments": str},
     {"id": str, "type": "function_call_output", "call_id": str, "output": str},
@@ -92,13 +91,13 @@ _OTHERS: tuple[Schema, ...] = (
         "arguments": str,
         "approval_request_id": TEXT,
         "output": TEXT,
-        "error": _FAILED,
+        "error": ({"type": str, "code?": int, "message": str}, None),
     },
     {
         "id": str,
         "type": "mcp_list_tools",
         "server_label": str,
-        "tools": [{"name": str, "input_schema": dict, "annotations": (dict, None)}],
+        "tools": [{"name": str, "description?": str, "input_schema": dict, "annotations": (dict, None)}],
     },
     {"id": str, "type": "mcp_approval_request", "server_label": str, "name": str, "arguments": str},
     {"id": str, "type": "mcp_approval_response", "approval_request_id": str, "approve": bool, "reason": TEXT},

@@ -182,9 +182,9 @@ def _text_of(item: Item, model: Model) -> int:
     if item.kind in ("call", "request"):
         return _call(item, model)
     if item.kind == "hosted":  # as a call and its result: a guess
-        return _call(item, model) + _counted(item.output or item.error) + RESULT_TOKENS
-    if item.kind == "listing":  # without the schemas, which are not known here
-        return sum(map(_counted, item.tools)) + ITEM_TOKENS
+        return _call(item, model) + _counted(item.error.message if item.error else item.output) + RESULT_TOKENS
+    if item.kind == "listing":  # the names alone: what descriptions and schemas count is unknown
+        return sum(_counted(tool.name) for tool in item.tools) + ITEM_TOKENS
     if item.kind == "result":
         return _counted(item.output) + RESULT_TOKENS
     spoken = item.role == "user" and any(part.is_audio for part in item.parts)

@@ -39,6 +39,7 @@ from mockserver.protocol.facts import (
     ItemTruncated,
     KeptAlive,
     LimitsUpdated,
+    ListingStarted,
     Malformed,
     MessageEnded,
     MessageStarted,
@@ -174,7 +175,7 @@ class Xai:
                 yield self._item_added(_call(fact.item, "tool"), None)
             case CallEnded():
                 yield from self._call_ended(fact)
-            case HostedStarted() | HostedEnded() | ToolsListed():
+            case HostedStarted() | HostedEnded() | ListingStarted() | ToolsListed():
                 for type, fields in hosted_events(fact):
                     yield self.event(type, **fields)
             case ResponseEnded():

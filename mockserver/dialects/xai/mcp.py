@@ -10,19 +10,20 @@ from collections.abc import Iterator
 
 from typing_extensions import assert_never
 
-from mockserver.protocol.facts import HostedEnded, HostedStarted, ToolsListed
+from mockserver.protocol.facts import HostedEnded, HostedStarted, ListingStarted, ToolsListed
 
 Event = tuple[str, dict[str, object]]
 
 
-def hosted_events(fact: HostedStarted | HostedEnded | ToolsListed) -> Iterator[Event]:
+def hosted_events(fact: HostedStarted | HostedEnded | ListingStarted | ToolsListed) -> Iterator[Event]:
     """Types and fields of events. A tool that is not on an MCP server has none."""
     item = fact.item
     match fact:
-        case ToolsListed():
+        case ListingStarted():
             yield "mcp_list_tools.in_progress", {"item_id": item.id}
+        case ToolsListed():
             if item.error:
-                error = {"type": "connection_error", "message": item.error}
+                error = {"type": item.error.type, "message": item.error.message}
                 yield "mcp_list_tools.failed", {"item_id": item.id, "error": error}
             else:
                 yield "mcp_list_tools.completed", {"item_id": item.id}
@@ -39,7 +40,7 @@ def hosted_events(fact: HostedStarted | HostedEnded | ToolsListed) -> Iterator[E
                 return
             place: dict[str, object] = {"item_id": item.id, "output_index": 0}
             if item.error:
-                error = {"type": "tool_execution_error", "message": item.error}
+                error = {"type": item.error.type, "message": item.error.message}
                 yield "response.mcp_call.failed", {**place, "error": error}
             else:
                 yield "response.mcp_call.completed", place
