@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from mockserver.audio.asr import Transcriber
+from mockserver.audio.asr import AUTO, OFF, Transcriber
 from mockserver.faults.armed import Armed
 from mockserver.faults.files import FaultSource, faults_from
 from mockserver.protocol.limits import Limits
@@ -74,7 +74,8 @@ class MockServer(Observed):
 
     Raises ValueError for an unknown value; of these, DocumentError for an accounts file, ScenarioError for a scenario,
     FaultError for faults, and BadCassette, UnreadableRecording or EmptyLibrary for a recording that cannot be used.
-    Raises OSError if it cannot listen or record. An error inside the mock is raised at the end of the `with`; the
+    Raises OSError if it cannot listen or record; for a named transcriber, ImportError without faster-whisper and
+    FileNotFoundError without the model. An error inside the mock is raised at the end of the `with`; the
     client only sees close code 1011.
     """
 
@@ -147,6 +148,8 @@ class MockServer(Observed):
         self._server = Server(options, scenario, log_type=TestedSession)
         self._service = self._server.service
         super().__init__(self._service.journal)
+        if options.transcriber not in (AUTO, OFF):
+            self._service.factory.load_transcriber()
         if recordings is not None:
             self._service.factory.play_recordings(recordings)
         if faults is not None:

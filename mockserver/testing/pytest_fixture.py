@@ -126,6 +126,7 @@ class FixtureRun:
         try:
             return MockServer(**self._options)
         except (
+            ImportError,
             ValueError,
             OSError,
         ) as refused:  # what it raises for its options

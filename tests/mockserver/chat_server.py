@@ -22,6 +22,10 @@ class Answer:
     body: str = ""
     breaks_off: bool = False
     """The stream ends without an end."""
+    error: str = ""
+    """After the pieces it reports this."""
+    resets: bool = False
+    """After the pieces the connection breaks."""
     waits: asyncio.Event | None = None
     """After the first piece it waits for this."""
     finish: str = "stop"
@@ -67,7 +71,12 @@ async def chat_server(*answers: Answer) -> AsyncIterator[ChatServer]:
                 text = json.dumps(arguments)
                 for part in (text[:5], text[5:]):
                     await send({"tool_calls": [{"index": index, "function": {"arguments": part}}]})
-            if not answer.breaks_off:
+            if answer.error:
+                problem = {"error": {"message": answer.error}}
+                await response.write(f"data: {json.dumps(problem)}\n\n".encode())
+            if answer.resets and request.transport is not None:
+                request.transport.abort()
+            elif not answer.breaks_off:
                 await send({}, "tool_calls" if answer.calls else answer.finish)
                 await response.write(b"data: [DONE]\n\n")
         except (ConnectionError, asyncio.CancelledError):

@@ -10,16 +10,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pybase64
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
 from mockserver.responders.base import Chat, Say
 from mockserver.responders.scenario import Rule, Scenario, When
+from mockserver.server.chat import SILENCE_S
 from mockserver.server.options import Options
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.mock_server import MockServer
 from tests.mockserver.chat_server import Answer, ChatServer, chat_server
-from tests.mockserver.session.test_heard_in_calls import event
+from tests.mockserver.server.test_requests import Writes
+from tests.mockserver.session.test_heard_in_calls import OTHER, VAD, event, turn
 
 KEY = "sk-of-the-model"
 TOOL = {
@@ -29,6 +32,8 @@ TOOL = {
     "parameters": {"type": "object", "properties": {"day": {"type": "string"}}},
 }
 SAID = "response.output_audio_transcript.done"
+SPOKEN = ("First comes this. Then", " comes that.")
+"""The first sentence is spoken once the second one has begun."""
 
 
 @asynccontextmanager
@@ -44,6 +49,10 @@ async def talking(
                 session = {**kind, "instructions": "Be brief.", "tools": [TOOL]}
                 await ws.send_json({"type": "session.update", "session": session})
                 yield ws, model, mock
+
+
+def said_in(item: dict[str, Any]) -> str:
+    return "".join(part["transcript"] for part in item["content"])
 
 
 async def ask(ws: ClientWebSocketResponse[bool], text: str) -> None:
@@ -123,22 +132,72 @@ async def test_a_cancelled_response_cancels_the_models_request():
     [
         (Answer(status=503, body=f"loading, {KEY}"), "answered 503: loading, (key)"),
         (Answer(("First", " and"), breaks_off=True), "the stream ended before the answer did"),
+        (Answer(SPOKEN, error="out of memory"), 'the model reports an error: {"message": "out of memory"}'),
+        (Answer(SPOKEN, resets=True), "/v1/chat/completions: "),
     ],
-    ids=["refused", "broken off"],
+    ids=["refused", "broken off", "an error in the stream", "reset"],
 )
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
 async def test_a_model_that_fails_ends_the_response_and_says_why(
-    answer: Answer, reason: str, caplog: pytest.LogCaptureFixture
+    answer: Answer, reason: str, dialect: str, caplog: pytest.LogCaptureFixture
 ):
-    async with talking(answer, Answer(("Better now.",))) as (ws, _, mock):
+    async with talking(answer, Answer(("Better now.",)), dialect=dialect) as (ws, _, mock):
         await ask(ws, "Tell me.")
         done = (await event(ws, "response.done"))["response"]
         assert done["status"] == "failed"
+        assert [said_in(item) for item in done["output"]] == (["First comes this."] if answer.pieces == SPOKEN else [])
         assert KEY not in json.dumps(done)
         await ask(ws, "Again?")
         assert (await event(ws, SAID))["transcript"] == "Better now."
         assert mock.errors == []
     assert reason in caplog.text
     assert KEY not in caplog.text
+
+
+@virtual_time
+async def test_speech_over_the_answer_cancels_the_models_request():
+    answers = Answer(SPOKEN, waits=asyncio.Event()), Answer(("Yes.",))
+    async with talking(*answers, transcriber=Writes(OTHER)) as (ws, model, mock):
+        await ws.send_json({"type": "session.update", "session": {"turn_detection": VAD}})
+        await ask(ws, "Tell me.")
+        await event(ws, "response.output_audio.delta")
+        data = turn(OTHER).tobytes()
+        for at in range(0, len(data), 9600):
+            audio = pybase64.b64encode_as_string(data[at : at + 9600])
+            await ws.send_json({"type": "input_audio_buffer.append", "audio": audio})
+        assert (await event(ws, "response.done"))["response"]["status"] == "cancelled"
+        assert (await event(ws, SAID, transcript="Yes."))["transcript"] == "Yes."
+        assert model.dropped == 1
+        roles = [(message["role"], message["content"]) for message in model.asked[1]["messages"][1:]]
+        assert roles == [("user", "Tell me."), ("assistant", "First comes this."), ("user", OTHER)]
+        assert mock.errors == []
+
+
+@virtual_time
+async def test_a_model_that_says_nothing_for_long_fails_the_response(caplog: pytest.LogCaptureFixture):
+    async with talking(Answer(SPOKEN, waits=asyncio.Event()), Answer(("Better now.",))) as (ws, _, mock):
+        await ask(ws, "Tell me.")
+        began = asyncio.get_running_loop().time()
+        assert (await event(ws, "response.done"))["response"]["status"] == "failed"
+        assert SILENCE_S <= asyncio.get_running_loop().time() - began < SILENCE_S + 10
+        await ask(ws, "Again?")
+        assert (await event(ws, SAID, transcript="Better now."))["transcript"] == "Better now."
+        assert mock.errors == []
+    assert "the language model: ChatFailed: " in caplog.text
+
+
+@virtual_time
+async def test_a_slow_model_holds_up_no_other_session():
+    release = asyncio.Event()
+    async with talking(Answer(SPOKEN, waits=release), Answer(("Quick.",))) as (slow, _, mock):
+        await ask(slow, "Tell me.")
+        await event(slow, "response.output_audio.delta")
+        async with ClientSession() as http:
+            async with http.ws_connect(mock.ws_url, headers={"Authorization": "Bearer k"}) as ws:
+                await ask(ws, "And you?")
+                assert (await event(ws, SAID))["transcript"] == "Quick."
+        release.set()
+        assert (await event(slow, SAID))["transcript"] == "".join(SPOKEN)
 
 
 @virtual_time
@@ -190,15 +249,28 @@ async def test_a_step_without_a_model_fails_and_says_what_is_missing(caplog: pyt
     assert "name one with --chat URL --chat-model NAME" in caplog.text
 
 
+async def book(ws: ClientWebSocketResponse[bool]) -> list[tuple[str, str]]:
+    """A call with a function: what is said and called."""
+    await ask(ws, "Is Monday free?")
+    called = await event(ws, "response.function_call_arguments.done")
+    await event(ws, "response.done")
+    output = {"type": "function_call_output", "call_id": called["call_id"], "output": '["9:00"]'}
+    await ws.send_json({"type": "conversation.item.create", "item": output})
+    await ws.send_json({"type": "response.create"})
+    return [(called["name"], called["arguments"]), ("", (await event(ws, SAID))["transcript"])]
+
+
 @virtual_time
-async def test_a_recorded_session_replays_without_the_model(tmp_path: Path):
-    async with talking(Answer(("We open at nine.",)), record=tmp_path) as (ws, _, mock):
-        await ask(ws, "When do you open?")
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+async def test_a_recorded_session_replays_without_the_model(dialect: str, tmp_path: Path):
+    answers = Answer(("Let me look.",), calls=[("find_slots", {"day": "Monday"})]), Answer(("At nine.",))
+    async with talking(*answers, dialect=dialect, record=tmp_path) as (ws, _, mock):
+        live = await book(ws)
         await event(ws, "response.done")
     async with MockServer(cassette=mock.cassettes[0]) as replayed, ClientSession() as http:
-        async with http.ws_connect(replayed.ws_url, headers={"Authorization": "Bearer k"}) as ws:
-            await ask(ws, "When do you open?")
-            assert (await event(ws, SAID))["transcript"] == "We open at nine."
+        query = "?model=gpt-realtime" if dialect == "openai" else ""
+        async with http.ws_connect(replayed.ws_url + query, headers={"Authorization": "Bearer k"}) as ws:
+            assert await book(ws) == live
     assert KEY.encode() not in mock.cassettes[0].read_bytes()
 
 

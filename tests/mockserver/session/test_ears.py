@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from mockserver.protocol.requests import Failed, Transcribe, Transcribed, Withdraw
@@ -10,6 +12,7 @@ from mockserver.session.transcription import Hearing
 from tests.mockserver.talk import TONE, Script, Talk
 
 XAI_COMPLETED = "conversation.item.input_audio_transcription.completed"
+XAI_UPDATED = "conversation.item.input_audio_transcription.updated"
 VAD = {"type": "server_vad", "threshold": 0.5}
 OPENAI_VAD = {"type": "realtime", "audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
 HEARS = {"model": "grok-transcribe", "language_hint": "en-US", "keyterms": ["Chen"]}
@@ -51,6 +54,36 @@ def test_the_turn_is_asked_about_with_what_the_client_told():
     request = asked(talk)
     assert (request.form.rate, request.language, request.keyterms) == (24_000, "en-US", ("Chen",))
     assert len(request.samples) / 24_000 == pytest.approx(len(TONE.speak(BOOKING).samples) / 24_000, abs=1.6)
+
+
+def test_openais_language_prompt_and_keywords_are_passed_on():
+    talk, _ = listening("openai")
+    told = {"model": "gpt-transcribe", "language": "de", "prompt": "A clinic.", "keywords": ["Rosenweg", "Chen"]}
+    talk.send("session.update", session={"type": "realtime", "audio": {"input": {"transcription": told}}})
+    talk.speak(f"{BOOKING} {BOOKING}")
+    talk.hush(1500)
+    talk.rest()
+    request = asked(talk)
+    assert (request.language, request.prompt, request.keyterms) == ("de", "A clinic.", ("Rosenweg", "Chen"))
+
+
+def test_a_transcript_grows_with_the_sound_and_starts_from_its_beginning():
+    talk, _ = listening()
+    heard = []
+    for number in range(1, 4):
+        talk.speak(BOOKING)
+        request = [each for each in talk.asked if isinstance(each, Transcribe)][-1]
+        assert request.so_far
+        heard.append(request.samples)
+        talk.deliver(Transcribed(request.id, " ".join(["I would"] * number)))
+    for shorter, longer in itertools.pairwise(heard):
+        assert len(longer) > len(shorter)
+        assert (longer[: len(shorter)] == shorter).all()
+    shown = [event["transcript"] for event in talk.of(XAI_UPDATED)]
+    assert shown == ["I would", "I would I would", "I would I would I would"]
+    talk.hush(1500)
+    talk.rest()
+    assert len(asked(talk).samples) > len(heard[-1])
 
 
 def test_the_answer_waits_for_the_words_and_is_about_them():

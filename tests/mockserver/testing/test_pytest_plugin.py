@@ -33,6 +33,81 @@ def test_call(realtime_mock):
     run.assert_outcomes(passed=1)
 
 
+STAND_IN = """
+import base64
+
+class Writes:
+    def __init__(self, text):
+        self.text = text
+
+    def transcribe(self, samples, rate, language, keyterms, prompt=""):
+        return self.text
+
+def speak(mock):
+    from mockserver.audio.tts import synthesizer_named
+    from mockserver.audio.codecs import resample
+    sound = synthesizer_named("tone").speak("One, two and three.")
+    data = resample(sound.samples, sound.rate, 24000).astype("<i2").tobytes()
+    bearer = {"Authorization": f"Bearer {mock.api_key}"}
+    with connect(mock.ws_url, additional_headers=bearer, compression=None) as service:
+        send = lambda **event: service.send(json.dumps(event))
+        send(type="session.update", session={"turn_detection": None})
+        send(type="input_audio_buffer.append", audio=base64.b64encode(data).decode())
+        send(type="input_audio_buffer.commit")
+        send(type="response.create")
+        said = ""
+        while (event := json.loads(service.recv()))["type"] != "response.done":
+            said += event["delta"] if event["type"].endswith("transcript.delta") else ""
+        return said
+"""
+INSTALLED = """
+import mockserver.server.session_factory as factory
+from client import Writes
+
+named = factory.transcriber_named
+factory.transcriber_named = lambda name: Writes("A dental cleaning.") if name == "auto" else named(name)
+"""
+
+
+def test_the_marker_chooses_a_transcriber(pytester: pytest.Pytester, suite: Suite):
+    with pytester.path.joinpath("client.py").open("a", encoding="utf-8") as client:
+        client.write(STAND_IN)
+    pytester.makeconftest(INSTALLED)
+    run = suite(
+        """
+from client import Writes, speak
+
+@pytest.mark.realtime("clinic.yaml", transcriber=Writes("I have pain."), pacing="burst", unused="off")
+def test_one_of_the_tests_own(realtime_mock):
+    assert speak(realtime_mock) == "Call an ambulance."
+    assert [turn["heard_by"] for turn in realtime_mock.sessions[0].summary()["heard"]] == ["transcriber"]
+
+@pytest.mark.realtime("clinic.yaml", transcriber="auto", pacing="burst", unused="off")
+def test_the_installed_one(realtime_mock):
+    assert speak(realtime_mock) == "Let me see."
+
+@pytest.mark.realtime("clinic.yaml", pacing="burst", unused="off")
+def test_none_by_itself(realtime_mock):
+    assert speak(realtime_mock) == "Pardon?"
+"""
+    )
+    run.assert_outcomes(passed=3)
+
+
+def test_an_unknown_transcriber_fails_the_test_and_says_why(suite: Suite):
+    run = suite(
+        """
+@pytest.mark.realtime("clinic.yaml", transcriber="huge")
+def test_call(realtime_mock):
+    pass
+"""
+    )
+    run.assert_outcomes(errors=1)
+    assert "@pytest.mark.realtime: the transcriber needs faster_whisper; install it" in run.stdout.str() or (
+        "@pytest.mark.realtime: no speech model 'huge'" in run.stdout.str()
+    )
+
+
 @pytest.mark.parametrize("plugin", ["auto", "anyio"])
 def test_an_async_test_gets_one_as_well(suite: Suite, plugin: str):
     mark = "@pytest.mark.anyio\n" if plugin == "anyio" else ""
