@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from mockserver.dialects.names import dialect_name
 from mockserver.responders.base import Call, Say
 from mockserver.responders.scenario import Scenario
 from mockserver.server import control
@@ -98,7 +99,7 @@ def test_a_browser_shows_a_call_and_runs_nothing_that_was_said_in_it(tmp_path: P
     assert "<title>realtape</title>" in shown
     assert html.escape(HOSTILE, quote=False) in shown and "<img src" not in shown
     for told in (
-        "xai@2026-07",
+        dialect_name("xai"),
         "findings",
         "cost in USD",
         "session.created",
