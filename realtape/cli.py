@@ -40,6 +40,7 @@ SECTIONS = {
         "check": LazyCommand("mockserver.cli.check", "Verify cassettes and scenario files."),
         "diff": LazyCommand("replay.cli.compare", "Compare the server events of two cassettes."),
         "lint": LazyCommand("replay.cli.lint", "Explain the client's mistakes in a cassette."),
+        "schema": LazyCommand("mockserver.cli.schema", "Print the JSON Schemas of YAML files."),
         "bill": LazyCommand("replay.cli.convert", "Price the calls in a cassette."),
     },
     "Test": {
