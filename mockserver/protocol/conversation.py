@@ -26,6 +26,8 @@ class ToolError:
 
 
 MOST_ITEMS = 100_000
+_EMPTY_ITEM = 500
+"""Bytes of an item without content, about."""
 MOST_BYTES = 64 << 20
 """Bytes of text and audio of all items."""
 
@@ -146,6 +148,12 @@ class Conversation:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def size(self) -> int:
+        """Bytes of text and audio of its items, about, those of earlier connections included."""
+        earlier = sum(item.size for item in self.earlier)
+        return self._size + self._audio_bytes + earlier + _EMPTY_ITEM * (len(self._items) + len(self.earlier))
+
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
 
@@ -172,6 +180,14 @@ class Conversation:
         """The items that a connection that resumes at that instant gets; None is after everything was saved."""
         own = [item for item in self if not item.replayed]
         return self.earlier + [item for item in own if at is None or (item.saved_s is not None and item.saved_s <= at)]
+
+    def release(self) -> None:
+        """Let go of all items: nobody comes back. What still refers to the conversation may live on for a while."""
+        self.earlier = []
+        self._items.clear()
+        self._unsaved.clear()
+        self._with_audio.clear()
+        self._size = self._audio_bytes = 0
 
     def get(self, item_id: str) -> Item | None:
         """The item of that id, or None."""

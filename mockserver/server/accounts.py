@@ -21,7 +21,9 @@ from mockserver.server.options import Account, AccountsFile
 from mockserver.session.resumption import Memory
 
 MAX_REMEMBERED = 10_000
-"""Teams, client secrets, and conversations of a team that are kept; the oldest are dropped first."""
+"""Teams, client secrets, and conversations of all teams that are kept; the oldest are dropped first."""
+RESUMABLE_BYTES = 64 << 20
+"""Text and audio of the conversations that are kept, of all teams together. The newest is kept in any case."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -37,8 +39,16 @@ class Team:
     """Sessions that are open now."""
     recent: deque[float] = field(default_factory=deque)
     """Unix times of the requests in the last minute."""
-    conversations: OrderedDict[str, tuple[Memory, float]] = field(default_factory=OrderedDict)
-    """Conversations that can be resumed, each with the Unix time of its last use."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resumable:
+    """A conversation that can be resumed: the Unix times of its last use and of its end, and its size in bytes."""
+
+    memory: Memory
+    used: float
+    expires: float
+    size: int
 
 
 class Accounts:
@@ -65,6 +75,10 @@ class Accounts:
         self._open = all(team.blocked for _, team in self._known)
         self._teams: OrderedDict[bytes, Team] = OrderedDict()
         self._secrets: OrderedDict[bytes, tuple[Team, Secret]] = OrderedDict()
+        self._resumable: OrderedDict[tuple[Team, str], _Resumable] = OrderedDict()
+        """By team and id, in the order of their last use."""
+        self.resumable_bytes = 0
+        """Text and audio of the conversations that are kept."""
         self._rng = stream(seed, "client secrets")
 
     def owner(self, key: str | None) -> Team | Denied:
@@ -131,18 +145,38 @@ class Accounts:
         """A session of the team is over."""
         team.sessions -= 1
 
-    def remember(self, team: Team, memory: Memory, now: float) -> None:
-        """Keep a conversation for its team to resume."""
-        key = memory.conversation.id
-        team.conversations[key] = (memory, now)
-        team.conversations.move_to_end(key)
-        while len(team.conversations) > MAX_REMEMBERED:
-            team.conversations.popitem(last=False)
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many conversations, client secrets and teams are kept."""
+        return {"resumable": len(self._resumable), "secrets": len(self._secrets), "teams": len(self._teams)}
+
+    def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
+        """Keep a conversation for its team to resume, for `kept_s` seconds at most."""
+        key = team, memory.conversation.id
+        if (known := self._resumable.pop(key, None)) is not None:
+            self.resumable_bytes -= known.size
+        kept = _Resumable(memory, now, now + kept_s, memory.conversation.size)
+        self._resumable[key] = kept
+        self.resumable_bytes += kept.size
+        while len(self._resumable) > 1:
+            oldest = next(iter(self._resumable))
+            full = self.resumable_bytes > RESUMABLE_BYTES or len(self._resumable) > MAX_REMEMBERED
+            if not full and self._resumable[oldest].expires > now:
+                break
+            self._forget(oldest)
 
     def recall(self, team: Team, conversation_id: str, now: float, kept_s: float) -> Memory | None:
         """The conversation of that id; None for another team's, or if its last use is `kept_s` seconds ago."""
-        memory, used = team.conversations.get(conversation_id, (None, now))
-        return memory if now - used < kept_s else None
+        kept = self._resumable.get((team, conversation_id))
+        if kept is not None and now - kept.used >= kept_s:
+            self._forget((team, conversation_id))
+            return None
+        return None if kept is None else kept.memory
+
+    def _forget(self, key: tuple[Team, str]) -> None:
+        if (kept := self._resumable.pop(key, None)) is not None:
+            self.resumable_bytes -= kept.size
+            kept.memory.conversation.release()
 
     def _known_by(self, digest: bytes) -> Team | None:
         """Compares with every known key, so that the time does not depend on which one it is. The last match counts."""

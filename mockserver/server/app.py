@@ -293,7 +293,7 @@ class Server:
             return response
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
-            self.service.errors.append(error)
+            self.service.failed(error)
             refusal = Refusal(500, "Internal error", "The mock failed; see its log.")
             return _refused(refusal, self._handshake(request))
 

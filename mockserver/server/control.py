@@ -76,6 +76,7 @@ class _Plane:
             "dialect": service.options.dialect,
             "open_sessions": len(service.open_sessions),
             "errors": len(service.errors),
+            "memory": service.memory(),
             "words": service.factory.understands,
             "clock": {"rate": service.clock.rate, "now": service.clock.now(), "unix": service.clock.unix()},
         }

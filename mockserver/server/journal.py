@@ -345,6 +345,11 @@ class Journal:
             self._forget(self.sessions.popleft())
         return log
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the frames that are kept, about."""
+        return self._bytes
+
     def find(self, id: str) -> SessionLog | None:
         """The session of that id, or None."""
         return next((log for log in self.sessions if log.id == id), None)

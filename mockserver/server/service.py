@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from mockserver.audio.tts import CLIP_BYTES
 from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.schema import SchemaMismatch
@@ -20,7 +21,7 @@ from mockserver.faults.kinds import Fault
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.peer import Peer
 from mockserver.responders.base import Source
-from mockserver.server.accounts import Accounts, Team
+from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
 from mockserver.server.clock import Clock
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
@@ -32,7 +33,7 @@ from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from replay.findings import Finding, Levels, Rule
-from replay.findings.watch import Watcher
+from replay.findings.watch import PER_WATCHER, Watcher
 
 MOST_ERRORS = 1000
 """Schema mismatches that are kept; each event may bring one."""
@@ -196,8 +197,7 @@ class MockService:
 
         def report(problem: SchemaMismatch) -> None:
             _LOG.error("session %s: a bug of the mock: %s", target.session_id, problem)
-            if len(self.errors) < MOST_ERRORS:
-                self.errors.append(problem)
+            self.failed(problem)
 
         return self.faults.fit(self.factory.checked(served, report), 0.0, target)
 
@@ -205,9 +205,17 @@ class MockService:
         """A connection is over: keep its conversation if it can be resumed, and its error."""
         closed = self.open_sessions.pop(session_id)
         if closed.session is not None and closed.session.settings.resumable:
-            self.accounts.remember(closed.team, closed.session.memory, self.clock.unix())
+            kept_s = self.limits(closed.team, closed.target.dialect.name).resumption_s
+            self.accounts.remember(closed.team, closed.session.memory, self.clock.unix(), kept_s)
+        elif closed.session is not None:
+            closed.session.conversation.release()  # the parts of a session refer to each other, so it lives on a while
         if closed.connection.error is not None:
-            self.errors.append(closed.connection.error)
+            self.failed(closed.connection.error)
+
+    def failed(self, error: Exception) -> None:
+        """Keep an error of the mock: the first 1,000 of them."""
+        if len(self.errors) < MOST_ERRORS:
+            self.errors.append(error)
 
     def _resumed(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
         """The conversation to resume. Its connection may be lost without the server having noticed."""
@@ -228,6 +236,23 @@ class MockService:
         for open_session in list(self.open_sessions.values()):
             open_session.connection.find_overdue()
         return list(self.watcher.findings)
+
+    def memory(self) -> dict[str, dict[str, int]]:
+        """What is kept between connections: how much, and how much at most."""
+        counts = self.accounts.counts
+        return {
+            "journal": {"bytes": self.journal.held_bytes, "most_bytes": self.journal.max_bytes},
+            "resumable": {
+                "count": counts["resumable"],
+                "bytes": self.accounts.resumable_bytes,
+                "most_bytes": RESUMABLE_BYTES,
+            },
+            "clips": {"bytes": self.factory.clip_bytes, "most_bytes": CLIP_BYTES},
+            "secrets": {"count": counts["secrets"], "most": MAX_REMEMBERED},
+            "teams": {"count": counts["teams"], "most": MAX_REMEMBERED},
+            "findings": {"count": len(self.watcher.findings), "most": PER_WATCHER},
+            "errors": {"count": len(self.errors), "most": MOST_ERRORS},
+        }
 
     def unused(self) -> list[str]:
         """Content that no client has used so far, and faults that were certain to trigger and did not, a line each."""

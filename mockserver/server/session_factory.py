@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from mockserver.audio.asr import AUTO, MISSING, Deferred, transcriber_named
-from mockserver.audio.tts import shared, synthesizer_named
+from mockserver.audio.tts import CachedSynthesizer, shared, synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, engine_named
 from mockserver.billing.ledger import Ledger
@@ -114,6 +114,12 @@ class SessionFactory:
     def voice(self) -> Synthesizer:
         """The synthesizer that all sessions share. Raises RuntimeError, saying what to install, if it cannot speak."""
         return shared(synthesizer_named(self.options.voice))
+
+    @property
+    def clip_bytes(self) -> int:
+        """Bytes of the spoken clips that are kept."""
+        voice = self.__dict__.get("voice")  # not to make one for a look
+        return voice.held_bytes if isinstance(voice, CachedSynthesizer) else 0
 
     @cached_property
     def engine(self) -> EngineFactory:

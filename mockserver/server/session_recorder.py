@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import deque
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from replay.relay.writer import BackgroundWriter
 from replay.secrets.named import Secrets
 from replay.version import tool_version
 
+MOST_NAMED = 10_000
+"""Cassettes whose paths are kept."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -30,8 +33,8 @@ class SessionRecorder:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not os.access(self.folder, os.W_OK):
             raise PermissionError(13, os.strerror(13), str(self.folder))
-        self.written: list[Path] = []
-        """The cassettes that were begun, oldest first."""
+        self.written: deque[Path] = deque(maxlen=MOST_NAMED)
+        """The latest cassettes that were begun, oldest first."""
         self._secrets = secrets or Secrets()
         self.failures = 0
         """Sessions that are not recorded to their end."""

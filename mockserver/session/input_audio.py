@@ -169,13 +169,17 @@ class InputBuffer:
     def take(self) -> Buffered:
         """Empty the buffer; returns what was in it."""
         taken = Buffered(self._buffered_ms, self.so_far(), self._form.rate, self._sounding_ms(), self.speaking)
+        self.clear()
+        return taken
+
+    def clear(self) -> None:
+        """Empty the buffer."""
         self._kept.clear()
         self._buffered_ms = self._kept_ms = 0.0
         self._in_speech = self._has_speech = False
         self._sound = None
         if self._vad is not None:
             self._vad.clear()
-        return taken
 
     def _sounding_ms(self) -> float:
         """`Buffered.sounding_ms` of what is in the buffer."""

@@ -112,3 +112,8 @@ class PendingInput:
         self._typed, self._heard, self._results = typed + self._typed, heard[:-1] + self._heard, results + self._results
         self._turns -= 1
         self.turns_heard -= 1
+
+    def clear(self) -> None:
+        """Forget what waits, and what the last response took."""
+        self._typed, self._heard, self._results = [], [], []
+        self._taken = ([], [], [])

@@ -175,6 +175,8 @@ class Session:
         """The client is gone: nothing goes on."""
         self._scheduler.advance(now)
         self._scheduler.clear()
+        self._input.clear()
+        self._pending.clear()
         self.conversation.save(now + self._snapshot_s)
 
     def next_due(self, *, keep_alive: bool = True) -> float | None:
@@ -208,11 +210,9 @@ class Session:
         return Memory(self.conversation, self._responder, self._pending.turns_heard, self._opened)
 
     def _emit(self, fact: Fact, at: float) -> None:
-        observer = self.observer
         keep_alive = isinstance(fact, facts.KeptAlive)
-        if observer is None:
-            self._out.extend([Outgoing(at, frame, keep_alive) for frame in self.dialect.render(fact, at)])
-            return
+        if (observer := self.observer) is None:
+            return self._out.extend([Outgoing(at, frame, keep_alive) for frame in self.dialect.render(fact, at)])
         observer.before(fact, at)
         for frame in self.dialect.render(fact, at):
             self._out.append(Outgoing(at, frame, keep_alive))

@@ -23,6 +23,8 @@ _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 # Pairs of plain strings may come before the type; a nested type is never taken for the event's own.
 _TYPE = re.compile(rb'\s*\{\s*(?:"[^"\\]*"\s*:\s*"[^"\\]*"\s*,\s*){0,8}?"type"\s*:\s*"([^"\\]*)"')
 
+_LONGEST_TYPE = 200
+"""Bytes of a type that is decoded once. Those of the services are shorter."""
 _FIRST = b'{"type":"'
 
 
@@ -133,8 +135,12 @@ def event_type(data: bytes) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-@lru_cache(maxsize=512)
 def _text(data: bytes) -> str:
+    return _short_text(data) if len(data) <= _LONGEST_TYPE else data.decode(errors="replace")
+
+
+@lru_cache(maxsize=512)
+def _short_text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 

@@ -46,18 +46,25 @@ _INTERNAL = re.compile(
 _LONGEST = 100
 
 
-@lru_cache(maxsize=4096)
 def normal(name: str) -> str:
     """`apiKey`, `API-Key` and `api_key` are one name. Only the last 100 characters are looked at."""
-    return "_".join(
-        word.lower() for word in _WORDS.findall(name[-_LONGEST:].replace("ñ", "n").replace("\xc3\xb1", "n"))
-    )
+    return _normal(name[-_LONGEST:])
 
 
 @lru_cache(maxsize=4096)
+def _normal(name: str) -> str:
+    plain = name.replace("\xf1", "n").replace("\xc3\xb1", "n")  # ñ, also as the bytes of UTF-8
+    return "_".join(word.lower() for word in _WORDS.findall(plain))
+
+
 def strength(name: str) -> Strength | None:
     """What this name tells; None for one that tells nothing."""
-    plain = normal(name)
+    return _strength(name[-_LONGEST:])
+
+
+@lru_cache(maxsize=4096)
+def _strength(name: str) -> Strength | None:
+    plain = _normal(name)
     short = _SUFFIX.sub("", plain)
     if _SECRET.search(short) or _GLUED.search(short.rpartition("_")[2]):
         return "secret"

@@ -40,6 +40,10 @@ def synthesizer_named(name: str = "auto") -> Synthesizer:
             assert_never(known)
 
 
+CLIP_BYTES = 64 << 20
+"""Spoken clips that a server keeps for their next use."""
+
+
 def shared(voice: Synthesizer) -> CachedSynthesizer:
     """A synthesizer for all sessions of a server: cached, and except for `tone` with a thread that prepares clips."""
     return CachedSynthesizer(voice, ahead=None if voice.name == "tone" else _beside())
@@ -60,7 +64,7 @@ class CachedSynthesizer:
 
     MOST_COMING = 32
 
-    def __init__(self, voice: Synthesizer, max_bytes: int = 64 * 2**20, ahead: Executor | None = None) -> None:
+    def __init__(self, voice: Synthesizer, max_bytes: int = CLIP_BYTES, ahead: Executor | None = None) -> None:
         self.name = voice.name
         self.held_bytes = 0
         self._voice = voice

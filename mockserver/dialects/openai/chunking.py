@@ -33,13 +33,19 @@ REASONING = replace(RHYTHM, opening=(8,), first_audio_s=(0.303,), transcript_s=0
 """The second generation: as recorded of gpt-realtime-2.1-mini."""
 PIECE_S = 0.007
 """Seconds between the pieces of a text (one capture: 5 to 10 ms)."""
+_LONGEST_KEPT = 1000
+"""Characters of a text whose pieces are kept for its next use."""
 _PIECES_AT_A_TIME = (3, 4, 3)
 _AUDIO_AT_A_TIME = (2, 1, 3)
 
 
-@lru_cache(maxsize=4096)
 def pieces(text: str) -> tuple[str, ...]:
     """The deltas of a text. Joined, they give the text."""
+    return _pieces(text) if len(text) <= _LONGEST_KEPT else tuple(_PIECE.findall(text))
+
+
+@lru_cache(maxsize=4096)
+def _pieces(text: str) -> tuple[str, ...]:
     return tuple(_PIECE.findall(text))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -95,9 +94,9 @@ def tokens_of(response: Response, session: Mapping[str, Any], model: Model, befo
     if not response.output and response.status in ("cancelled", "failed"):
         return Tokens()  # cut before any output (beta logs)
     settings = response.settings
-    fixed = _counted(settings.instructions) + (REASONING_TOKENS if model.reasons else 0)
+    fixed = tokens(settings.instructions) + (REASONING_TOKENS if model.reasons else 0)
     if tools := session.get("tools") if settings.tools is None else settings.tools:
-        fixed += round(_counted(orjson.dumps(tools).decode()) * TOOLS_SHARE)
+        fixed += round(tokens(orjson.dumps(tools).decode()) * TOOLS_SHARE)
         fixed += REASONING_TOOLS_TOKENS if model.reasons else 0
     text, audio = reading.of(response.counts.context, session.get("truncation"), fixed)
     text += fixed
@@ -175,20 +174,20 @@ def output_tokens(response: Response, model: Model, segments: int = 0, runs: int
 
 def _call(item: Item, model: Model) -> int:
     around = REASONED_CALL_TOKENS if model.reasons else CALL_TOKENS
-    return _counted(item.arguments) + len(item.name.split("_")) + around
+    return tokens(item.arguments) + len(item.name.split("_")) + around
 
 
 def _text_of(item: Item, model: Model) -> int:
     if item.kind in ("call", "request"):
         return _call(item, model)
     if item.kind == "hosted":  # as a call and its result: a guess
-        return _call(item, model) + _counted(item.error.message if item.error else item.output) + RESULT_TOKENS
+        return _call(item, model) + tokens(item.error.message if item.error else item.output) + RESULT_TOKENS
     if item.kind == "listing":  # the names alone: what descriptions and schemas count is unknown
-        return sum(_counted(tool.name) for tool in item.tools) + ITEM_TOKENS
+        return sum(tokens(tool.name) for tool in item.tools) + ITEM_TOKENS
     if item.kind == "result":
-        return _counted(item.output) + RESULT_TOKENS
+        return tokens(item.output) + RESULT_TOKENS
     spoken = item.role == "user" and any(part.is_audio for part in item.parts)
-    return SPOKEN_ITEM_TOKENS if spoken else ITEM_TOKENS + _counted(item.text)
+    return SPOKEN_ITEM_TOKENS if spoken else ITEM_TOKENS + tokens(item.text)
 
 
 def _audio_of(item: Item) -> int:
@@ -199,11 +198,6 @@ def _audio_of(item: Item) -> int:
 def audio_tokens(heard_ms: float) -> int:
     """Audio tokens of a spoken turn of that many milliseconds."""
     return int(heard_ms) // 100
-
-
-@lru_cache(maxsize=4096)
-def _counted(text: str) -> int:
-    return tokens(text)
 
 
 TRANSCRIBED_BY_TOKENS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")

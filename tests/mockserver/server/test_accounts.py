@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from mockserver.dialects.handshake import Denied, Secret
-from mockserver.protocol.conversation import Conversation
+from mockserver.protocol.commands import Part
+from mockserver.protocol.conversation import Conversation, Item
 from mockserver.responders.echo import EchoResponder
 from mockserver.server import accounts
 from mockserver.server.accounts import Accounts, Team
@@ -95,11 +96,31 @@ def test_a_conversation_is_remembered_for_half_an_hour_by_its_own_team():
     books = Accounts(seed="0")
     team, other = team_of(books, "a"), team_of(books, "b")
     memory = Memory(Conversation("c-1"), EchoResponder(), 0)
-    books.remember(team, memory, NOON)
+    books.remember(team, memory, NOON, HALF_HOUR)
     assert books.recall(team, "c-1", NOON + 1799, HALF_HOUR) is memory
     assert books.recall(team, "c-1", NOON + 1800, HALF_HOUR) is None
     assert books.recall(other, "c-1", NOON, HALF_HOUR) is None
     assert books.recall(team, "c-2", NOON, HALF_HOUR) is None
+
+
+def test_conversations_are_bounded_by_their_bytes_and_the_newest_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(accounts, "RESUMABLE_BYTES", 5000)
+    books = Accounts(seed="0")
+    for n in range(4):
+        conversation = Conversation(f"c-{n}")
+        conversation.add(Item("i", "message", parts=[Part("input_text", "x" * (1000 if n < 3 else 9000))]))
+        books.remember(team_of(books, f"{n % 2}"), Memory(conversation, EchoResponder(), 0), NOON, HALF_HOUR)
+        assert books.resumable_bytes == (n + 1) * 1500 if n < 3 else books.resumable_bytes == 9500
+    assert books.counts["resumable"] == 1
+    assert books.recall(team_of(books, "1"), "c-3", NOON, HALF_HOUR) is not None
+
+
+def test_expired_conversations_are_forgotten():
+    books = Accounts(seed="0")
+    team = team_of(books, "a")
+    books.remember(team, Memory(Conversation("c-0"), EchoResponder(), 0), NOON, HALF_HOUR)
+    books.remember(team, Memory(Conversation("c-1"), EchoResponder(), 0), NOON + HALF_HOUR, HALF_HOUR)
+    assert books.counts["resumable"] == 1
 
 
 def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch):
@@ -107,7 +128,7 @@ def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyP
     books = Accounts(seed="0")
     team = team_of(books, "a")
     for n in range(4):
-        books.remember(team, Memory(Conversation(f"c-{n}"), EchoResponder(), 0), NOON)
+        books.remember(team, Memory(Conversation(f"c-{n}"), EchoResponder(), 0), NOON, HALF_HOUR)
     assert books.recall(team, "c-0", NOON, HALF_HOUR) is None
     assert books.recall(team, "c-3", NOON, HALF_HOUR) is not None
     secrets = [minted(books, "a") for _ in range(4)]
