@@ -143,6 +143,8 @@ class SessionLog:
         self.opened = opened
         """Unix time in seconds."""
         self._ledger = ledger
+        self.dialect = ""
+        """The dated dialect of the connection."""
         self.closed_s: float | None = None
         """Seconds after it opened; None while it is open."""
         self.close_code: int | None = None
@@ -253,6 +255,7 @@ class SessionLog:
         return {
             "id": self.id,
             "conversation_id": self.conversation_id,
+            "dialect": self.dialect,
             "opened": self.opened,
             "open": self.closed_s is None,
             "closed_s": None if self.closed_s is None else round(self.closed_s, 6),

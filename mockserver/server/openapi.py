@@ -41,6 +41,7 @@ LATER: Json = {
 SUMMARY = {
     "id": TEXT,
     "conversation_id": TEXT,
+    "dialect": TEXT,
     "opened": NUMBER,
     "open": {"type": "boolean"},
     "closed_s": LATER,

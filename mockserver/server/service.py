@@ -188,6 +188,7 @@ class MockService:
         conversation_id = served.session.conversation.id if served.session else ids.conversation
         self._connections += 1
         log = self.journal.open(ids.session, conversation_id, self.clock.unix(), served.ledger)
+        log.dialect = served.dialect.name
         if served.session is not None:
             log.heard = served.session.heard
         return log, FaultTarget(self._connections, log.id, served.dialect, served.session)

@@ -98,7 +98,7 @@ def test_a_browser_shows_a_call_and_runs_nothing_that_was_said_in_it(tmp_path: P
     assert "<title>realtape</title>" in shown
     assert html.escape(HOSTILE, quote=False) in shown and "<img src" not in shown
     for told in (
-        "xai · ",
+        "xai@2026-10",
         "findings",
         "cost in USD",
         "session.created",
