@@ -17,7 +17,7 @@ from replay.cassette.json_text import Event
 from replay.diff.align import Pair, align
 from replay.diff.audio_runs import Normal
 from replay.diff.normal_form import normalize
-from replay.diff.numbers import Basis, differ
+from replay.diff.numbers import SECONDS, SPOKEN_TOKENS, Basis, differ, spoken_tokens
 from replay.diff.placeholders import ABSENT, Placeholder, form, json_type
 
 Kind = Literal["added", "missing", "reordered", "type", "value", "number", "keys", "order"]
@@ -116,6 +116,8 @@ def compared(expected: Sequence[Event], actual: Sequence[Event], shared: frozens
                 if shared is not None and right.part != "rest":  # of later deltas one shape stands for all
                     numbers = _numbers(left.place[0], left.event, right.event, "", shared)
                     found += [replace(each, at=right.at) for each in numbers]
+                    if "speech" not in shared and left.place[0] == "response.done":
+                        found += [replace(each, at=right.at) for each in _other_speech(left.event, right.event)]
             case Normal() as left, None:
                 found.append(Difference("missing", left.place[0], "", left.event, ABSENT, left.at))
             case None, Normal() as right:
@@ -241,6 +243,23 @@ def _numbers(event: str, left: Any, right: Any, path: str, shared: frozenset[Bas
                 yield from _numbers(event, one, other, f"{path}[{index}]", shared)
         case _:
             pass
+
+
+def _other_speech(left: Any, right: Any) -> Iterator[Difference]:
+    """Tokens that do not fit the length of the speech, of two responses that spoke for different lengths of time."""
+    ours_s, theirs_s = _number(left, SECONDS), _number(right, SECONDS)
+    ours, theirs = _number(left, SPOKEN_TOKENS), _number(right, SPOKEN_TOKENS)
+    if ours_s is None or theirs_s is None or ours is None or theirs is None:
+        return
+    fitting = spoken_tokens(ours, ours_s, theirs_s)
+    if differ("response.done", SPOKEN_TOKENS, fitting, theirs, frozenset({"speech"})):
+        yield Difference("number", "response.done", SPOKEN_TOKENS, round(fitting), theirs, 0)
+
+
+def _number(value: Any, path: str) -> float | None:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value.value if isinstance(value, Placeholder) else None
 
 
 def _objects(

@@ -72,6 +72,17 @@ TOLERANCES: tuple[Tolerance, ...] = (
 )
 
 
+SECONDS, SPOKEN_TOKENS = "usage.output_audio_seconds", "usage.output_token_details.audio_tokens"
+"""Of a response.done of xAI: the length of the speech, and the tokens that it counts."""
+TOKENS_PER_SPOKEN_S = 50
+"""Of xAI (35 of 36 recorded responses, with a constant and a quarter for each further segment)."""
+
+
+def spoken_tokens(expected: float, expected_s: float, actual_s: float) -> float:
+    """The tokens of a response of xAI, if it had spoken as long as another one."""
+    return expected + TOKENS_PER_SPOKEN_S * (actual_s - expected_s)
+
+
 @lru_cache(maxsize=4096)
 def tolerance(event: str, path: str, shared: frozenset[Basis]) -> Tolerance | None:
     """The row of a number, if it counts. `shared`: what both conversations have in common."""

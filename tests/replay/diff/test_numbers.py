@@ -44,6 +44,10 @@ def test_a_number_may_differ_by_its_tolerance(actual: dict[str, Any], paths: lis
 def test_a_number_counts_only_where_what_it_depends_on_is_the_same():
     longer = done(audio_tokens=176, seconds=3.5, billable=4)
     assert compare([done()], [longer], frozenset({"words"})) == []
+    miscounted = done(audio_tokens=171, seconds=3.5, billable=4)
+    (wrong,) = compare([done()], [miscounted], frozenset({"words"}))
+    assert (wrong.kind, wrong.path) == ("number", "usage.output_token_details.audio_tokens")
+    assert (wrong.expected, wrong.actual) == (176, 171)
     without_clock = compare([done()], [done(billable=6)], EVERYTHING - {"clock"})
     assert without_clock == []
     assert [each.kind for each in compare([done()], [done(billable=7)], EVERYTHING - {"clock"})] == ["number"]
