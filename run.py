@@ -41,8 +41,11 @@ OPTIONAL = {
     "clients": "no such packages for this Python or no network; the tests of what is missing are skipped",
     "picture": "no Pillow for this platform or no network; the demo draws no picture",
     "hearing": "no speech recognition for this platform or no network; unknown speech is not understood",
-    "speech": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
+    "speech": "no natural voice for this platform or no network; eSpeak speaks instead",
+    "espeak": "no speech synthesiser for this platform or no network; the mock speaks in tones instead",
 }
+INSTEAD = {"speech": "espeak"}
+"""The extra that is tried when another one cannot be installed."""
 
 CLIENT_PYTEST = ["-m", "pytest", "--timeout", "300"]
 PYTEST = [*CLIENT_PYTEST, "-n", "auto", "--dist", "loadgroup", "-rs", "--ignore", "tests/clients"]
@@ -184,7 +187,8 @@ def make(venv: Path, run: Run) -> None:
 def install(root: Path, venv: Path, extras: Sequence[str], run: Run) -> None:
     """Installs the project with `extras` into `venv`, unless its stamp says that this was done. Raises Unusable.
 
-    An extra named in OPTIONAL may fail: the rest is installed without it, and one line says what that means.
+    An extra named in OPTIONAL may fail: the rest is installed without it, or with what INSTEAD names, and one line says
+    what that means.
     """
     stamp = read_stamp(venv)
     fresh = stamp.get("project") == f"{root} {project_hash(root)}"
@@ -199,12 +203,17 @@ def install(root: Path, venv: Path, extras: Sequence[str], run: Run) -> None:
         while not pip(root, venv, wanted - lack, run):
             if not spare:
                 raise Unusable("the installation failed; pip says why above. Without a network, try again with one.")
-            lack.add(spare.pop(0))
+            given_up = spare.pop(0)
+            lack.add(given_up)
+            if given_up in INSTEAD:
+                wanted.add(INSTEAD[given_up])
+                spare.append(INSTEAD[given_up])
         have = wanted - lack
         project = f"{root} {project_hash(root)}"
         write_stamp(venv, {"python": python_name(), "project": project, "extras": sorted(have), "lack": sorted(lack)})
     for extra in sorted(lack & set(extras)):
-        print(f"Going on without `{extra}`: {OPTIONAL[extra]}.", flush=True)
+        instead = INSTEAD.get(extra)
+        print(f"Going on without `{extra}`: {OPTIONAL[instead if instead in lack else extra]}.", flush=True)
 
 
 def pip(root: Path, venv: Path, extras: set[str], run: Run) -> bool:

@@ -151,14 +151,31 @@ def test_an_environment_of_another_python_is_made_anew(checkout: Checkout):
     assert (machine.made, machine.extras) == (2, ["speech", "speech"])
 
 
-def test_without_the_speech_extra_the_demo_goes_on_and_says_so_every_time(
-    checkout: Checkout, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("broken", "asked", "told"),
+    [
+        (["speech"], ["hearing,speech", "speech", "espeak"], "eSpeak speaks instead."),
+        (["speech", "espeak"], ["hearing,speech", "speech", "espeak", ""], "the mock speaks in tones instead."),
+    ],
+)
+def test_without_the_speech_extra_the_mock_speaks_in_another_way_and_says_so_every_time(
+    broken: list[str], asked: list[str], told: str, checkout: Checkout, capsys: pytest.CaptureFixture[str]
 ):
-    machine = Machine(broken=["speech"])
+    machine = Machine(broken=broken)
     for _ in range(2):
-        checkout.prepare(machine, ["speech"])
-        assert capsys.readouterr().out.splitlines()[-1].startswith("Going on without `speech`: ")
-    assert machine.extras == ["speech", ""]
+        checkout.prepare(machine, ["speech", "hearing"])
+        hearing, speech = capsys.readouterr().out.splitlines()[-2:]
+        assert hearing.endswith("unknown speech is not understood.")
+        assert speech.startswith("Going on without `speech`: ")
+        assert speech.endswith(told)
+    assert machine.extras == asked
+
+
+def test_without_the_hearing_extra_the_voice_is_kept(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
+    machine = Machine(broken=["hearing"])
+    checkout.prepare(machine, ["speech", "hearing"])
+    assert machine.extras == ["hearing,speech", "speech"]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Going on without `hearing`: ")
 
 
 def test_without_the_large_clients_the_others_are_installed(checkout: Checkout, capsys: pytest.CaptureFixture[str]):
