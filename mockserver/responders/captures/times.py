@@ -2,6 +2,9 @@
 
 Without "a.m.", "p.m." or a part of the day, 1 to 6 is the afternoon and 7 to 12 the hour itself, as usual for
 appointments. A leading zero or an hour above 12 means a 24-hour clock.
+
+Transcribers write times as they hear them: "420 works for me", "the 231" (the two thirty one), "10-30 in the morning",
+"for 20 in the afternoon", "half pass 3". These are times too, where nothing contradicts it.
 """
 
 from __future__ import annotations
@@ -10,11 +13,11 @@ import re
 from collections.abc import Sequence
 from datetime import time
 
-from mockserver.responders.captures.utterance import Mention, at, meant, number
+from mockserver.responders.captures.utterance import PUNCTUATION, Mention, at, meant, number
 
 _CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})")
 _NAMED = {"noon": time(12), "midday": time(12), "midnight": time(0)}
-_PAST, _TO = ("past", "after"), ("to", "before", "til", "till", "until")
+_PAST, _TO = ("past", "after", "pass", "passed"), ("to", "before", "til", "till", "until")
 _PARTS = {"morning": "am", "afternoon": "pm", "evening": "pm", "tonight": "pm", "am": "am", "pm": "pm"}
 _UNITS = frozenset(
     "day days week weeks month months year years minute minutes min mins hour hours people persons kids children times"
@@ -22,6 +25,9 @@ _UNITS = frozenset(
     " person question questions last first slots".split()
 )
 _NOT_BEFORE = frozenset("number room floor page version be the this that no any every some which had have".split())
+_NOT_BEFORE_FIGURES = frozenset("order reference code call phone building house suite form flight".split())
+_AFTER_THE_ONE = frozenset(("", "please", "then", "works", "sounds", "suits", "slot", "appointment"))
+_SOUNDS_LIKE = {"for": 4, "to": 2}
 
 
 def time_in(words: Sequence[str], taken: Sequence[range] = ()) -> time | None:
@@ -106,6 +112,8 @@ def _hour(words: Sequence[str], start: int, value: int, part: str, dated: set[in
         end, minutes = _minutes(words, start + 1)
         if end > start + 1 and number(at(words, end)) is None and (minutes or said_at or number(before) is None):
             return _made(words, start, end, value, minutes, part, word[0] == "0")
+    if (as_heard := _as_heard(words, start, value, part, marked)) is not None:
+        return as_heard
     if len(word) in (3, 4) and (said_at or marked or word[0] == "0" or after in ("h", "hours")):
         return _made(
             words, start, start + 1 + (after in ("h", "hours")), value // 100, value % 100, part, word[0] == "0"
@@ -121,6 +129,27 @@ def _hour(words: Sequence[str], start: int, value: int, part: str, dated: set[in
     if not weak or number(before) is not None or (before in _NOT_BEFORE and after not in ("slot", "appointment")):
         return None
     mention = _made(words, start, start + 1, value, 0, part)
+    return mention and Mention(mention.value, mention.start, mention.end, weak=True)
+
+
+def _as_heard(words: Sequence[str], start: int, value: int, part: str, marked: bool) -> Mention[time] | None:
+    """A time in the spelling of a transcriber."""
+    word, before, after, second = words[start], at(words, start - 1), at(words, start + 1), at(words, start + 2)
+    counted = number(at(words, start - 2)) is not None
+    if before in _SOUNDS_LIKE and marked and not counted and 15 <= value <= 55 and value % 5 == 0:
+        return _made(words, start, start + 1, _SOUNDS_LIKE[before], value, part)
+    if after == "-" and value <= 12 and len(second) == 2 and (number(second) or 1) % 5 == 0:
+        end = start + 3
+        if at(words, end) in ("am", "pm") or (at(words, end) == "in" and at(words, end + 2) in _PARTS):
+            return _made(words, start, end, value, int(second), part)
+    hour, minutes = divmod(value, 100)
+    if len(word) not in (3, 4) or word[0] == "0" or not 1 <= hour <= 12 or after in _UNITS or minutes < 10:
+        return None
+    if before == "the" and minutes % 10 == 1 and (after in PUNCTUATION or after in _AFTER_THE_ONE):
+        return _made(words, start, start + 1, hour, minutes - 1, part)
+    if minutes % 5 or minutes > 55 or before in _NOT_BEFORE or before in _NOT_BEFORE_FIGURES:
+        return None
+    mention = _made(words, start, start + 1, hour, minutes, part)
     return mention and Mention(mention.value, mention.start, mention.end, weak=True)
 
 
