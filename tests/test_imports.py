@@ -30,6 +30,7 @@ LAZY: Mapping[str, set[str]] = {
     "mockserver.responders.captures.utterance": {"text_to_num"},  # costs 10 ms, and only some scenarios capture
     "mockserver.cli.serve": {
         "mockserver.cli.assembly",  # the boundary: everything that only sessions need
+        "mockserver.server.certificates",  # the extra `tls`
         "uvloop",  # not on every platform
     },
     "replay.report.picture": {"PIL"},  # the extra `picture`

@@ -10,12 +10,13 @@ import asyncio
 import json
 import logging
 import os
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -36,6 +37,7 @@ from mockserver.cli.watch import watch as watch_files
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named, wall_clock
+from mockserver.server.hosts import SERVICE_HOSTS
 from mockserver.server.listening import listen
 from mockserver.server.options import Options
 from replay.cli.secrets import secret_options
@@ -211,6 +213,16 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     show_envvar=True,
     help="Bearer token required for /_mock/.  [default: none, loopback only]",
 )
+@_serving(
+    "--tls",
+    is_flag=True,
+    help="Also speak TLS under the services' host names, with a CA of this machine, and take CONNECT as a proxy.",
+)
+@_serving(
+    "--tls-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --tls: folder of the CA.  [default: one of this user]",
+)
 @_serving("--watch", is_flag=True, help="Read the scenario and fault files again when they change.")
 @_serving("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @_serving("--quiet", is_flag=True, help="On stderr, say nothing but errors of the mock and what ends it.")
@@ -233,6 +245,8 @@ def serve(
     faults: Path | None,
     accounts: Path | None,
     watch: bool,
+    tls: bool,
+    tls_dir: Path | None,
     as_json: bool,
     quiet: bool,
     log_format: LogFormat,
@@ -259,6 +273,7 @@ def serve(
     """
     _check_usage(cassette, verbatim, speed, allow, scenario, faults, watch)
     options = _options(dialect, settings)
+    secure = _secure(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
     assemble = partial(
         _assembled,
         options,
@@ -281,11 +296,11 @@ def serve(
     early = assemble() if may_be_refused else None  # before it says that it is ready
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
     talk = _Talk(quiet, log_format, f"{early[0].service.options.dialect if early else options.dialect} · {content}")
-    loop = _new_loop()
+    loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
         if host not in LOOPBACK:
             talk.note("warning", f"listening on {host}: others on the network can use this mock")
-        server = loop.run_until_complete(_serve(lambda: early or assemble(), host, port, as_json, talk))
+        server = loop.run_until_complete(_serve(lambda: early or assemble(), host, port, as_json, talk, secure))
         problems = _report(server, talk, check=options.check)
     finally:
         talk.close()
@@ -350,6 +365,40 @@ def _assembled(
     return server, reloads(server, scenario, faults) if watched else {}
 
 
+class Secure(NamedTuple):
+    """What `--tls` serves with, and the path of the CA that clients have to trust."""
+
+    context: ssl.SSLContext
+    authority: Path
+
+
+def _secure(folder: Path) -> Secure:
+    try:
+        from mockserver.server import certificates  # an extra
+    except ImportError as missing:
+        raise Unusable(f"--tls needs {missing.name}; install it with: pip install 'realtape[tls]'") from missing
+    try:
+        return Secure(certificates.context(folder, wall_clock()), folder / certificates.AUTHORITY)
+    except (OSError, ValueError) as problem:
+        raise Unusable(f"--tls: {folder} cannot be used ({problem}); name another folder with --tls-dir") from problem
+
+
+def trust(authority: Path, port: int) -> str:
+    """How clients come to trust the CA, and how they get here."""
+    hosts = " ".join(SERVICE_HOSTS[:2])
+    return "\n".join(
+        (
+            f"the services' host names, by the CA {authority}; the system's store is untouched. Trust it:",
+            f"  Python  export SSL_CERT_FILE={authority}   (requests: REQUESTS_CA_BUNDLE)",
+            f"  Node    export NODE_EXTRA_CA_CERTS={authority}",
+            f"  Go      export SSL_CERT_FILE={authority}",
+            "and gets here, without a change to its address, with one of:",
+            f"  proxy   export HTTPS_PROXY=http://127.0.0.1:{port}   (Node 24: also NODE_USE_ENV_PROXY=1)",
+            f"  hosts   127.0.0.1 {hosts}   in /etc/hosts, and --port 443",
+        )
+    )
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     """uvloop if it is installed; it is about a tenth faster."""
     try:
@@ -401,7 +450,12 @@ class _Talk:
 
 
 async def _serve(
-    assemble: Callable[[], tuple[Server, Mapping[Path, Reload]]], host: str, port: int, as_json: bool, talk: _Talk
+    assemble: Callable[[], tuple[Server, Mapping[Path, Reload]]],
+    host: str,
+    port: int,
+    as_json: bool,
+    talk: _Talk,
+    secure: Secure | None = None,
 ) -> Server:
     try:
         sockets = listen(host, port)
@@ -409,11 +463,14 @@ async def _serve(
         reason = problem.strerror or str(problem)
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
     with stop_signal() as stop:
-        click.echo(_ready(host, sockets[0].getsockname()[1], as_json))
+        port = sockets[0].getsockname()[1]
+        click.echo(_ready(host, port, as_json, secure))
         sys.stdout.flush()
-        talk.begin(host, sockets[0].getsockname()[1])
+        talk.begin(host, port)
+        if secure is not None:
+            talk.note("tls", trust(secure.authority, port))
         server, files = assemble()
-        await server.serve(sockets)
+        await server.serve(sockets, secure.context if secure else None)
         talk.follow(server)
         if (missing := server.service.factory.deaf) is not None:
             _LOG.warning("%s", missing)
@@ -435,11 +492,12 @@ def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _ready(host: str, port: int, as_json: bool) -> str:
-    authority = _authority(host, port)
-    ws = f"ws://{authority}/v1/realtime"
+def _ready(host: str, port: int, as_json: bool, secure: Secure | None = None) -> str:
+    authority, s = _authority(host, port), "" if secure is None else "s"
+    ws = f"ws{s}://{authority}/v1/realtime"
     if as_json:
-        return json.dumps({"ws": ws, "http": f"http://{authority}/v1", "pid": os.getpid()})
+        more = {} if secure is None else {"ca": str(secure.authority), "proxy": f"http://{authority}"}
+        return json.dumps({"ws": ws, "http": f"http{s}://{authority}/v1", **more, "pid": os.getpid()})
     return f"ready {ws}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused
 from mockserver.server.options import Options
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
+from mockserver.server.tls import TlsPort
 from replay.cassette.records import Request, Response
 from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
@@ -74,14 +76,15 @@ class Server:
         self._held_handshakes: set[asyncio.Future[bool]] = set()
         """Handshakes that a fault delays."""
         self._listeners: list[asyncio.Server] = []
+        self._tls_port: TlsPort | None = None
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen and serve. Port 0 picks a free one. Raises OSError if it cannot listen."""
         await self.serve(listen(host, port))
 
-    async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Serve on sockets that listen already."""
+    async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._service_errors])
         for root in ("/v1", AZURE_ROOT):
@@ -98,7 +101,11 @@ class Server:
             self._runner.server, lambda: self.service.told(TlsRefused(f"127.0.0.1:{self.port}/v1/realtime"))
         )
         loop = asyncio.get_running_loop()
-        self._listeners = [await loop.create_server(self._idle, sock=each, backlog=BACKLOG) for each in sockets]
+        if tls is None:
+            self._listeners = [await loop.create_server(self._idle, sock=each, backlog=BACKLOG) for each in sockets]
+        else:
+            self._tls_port = TlsPort(self._idle, tls)
+            self._tls_port.start(sockets)
         self.port = sockets[0].getsockname()[1]
 
     async def stop(self, closing_s: float = CLOSING_S) -> None:
@@ -108,6 +115,8 @@ class Server:
             return
         for listener in self._listeners:
             listener.close()
+        if self._tls_port is not None:
+            self._tls_port.close()
         self._idle.close()
         tasks = [task for _, task in self._open.values() if task is not None]
         for held in self._held_handshakes:
