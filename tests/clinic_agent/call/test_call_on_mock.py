@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from clinic_agent.clinic.assistant import clinic_assistant, run_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
 from mockserver.server import virtual_time as autojump
+from mockserver.server.journal import JournalEntry
 from realtape import MockServer, Scenario
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
@@ -74,6 +76,34 @@ def test_the_time_to_the_first_sound_is_the_service_s_own_and_not_the_machine_s(
     first, second = autojump.run(main())
     assert first is not None and 400 <= first <= 1200
     assert second is not None and 400 <= second <= 1200
+
+
+@pytest.mark.parametrize("words", [WORDS, SPEECH], ids=["typed", "spoken"])
+@pytest.mark.parametrize("plays", [True, False], ids=["played", "fast"])
+def test_a_turn_given_in_advance_waits_until_the_answer_has_been_heard_unless_nothing_is_played(words, plays: bool):
+    async def main() -> tuple[list[JournalEntry], float]:
+        async with clinic_mock(pacing="live") as mock:
+            config = Config(mock.ws_url, mock.http_url, mock.api_key)
+            await run_call(config, words, clinic_assistant(Clinic(TODAY)), priced_on=TODAY, plays=plays)
+            ended_s = mock.sessions[0].closed_s or 0.0
+        return list(mock.sessions[0].entries), ended_s
+
+    entries, ended_s = autojump.run(main())
+    heard_s, waited = 0.0, []
+    for entry in entries:
+        match entry.event:
+            case {"type": "response.output_audio.delta", "delta": delta}:
+                heard_s = max(heard_s, entry.at) + len(b64decode(delta)) / 48_000
+            case {"type": "conversation.item.create", "item": {"type": "message"}} if entry.way == "in" and heard_s:
+                waited.append(entry.at - heard_s)
+            case {"type": "input_audio_buffer.append"} if entry.way == "in" and heard_s and not waited:
+                waited.append(entry.at - heard_s)
+    waited.append(ended_s - heard_s)
+    assert len(waited) == 2  # before the second turn, and before the end of the call
+    if plays:
+        assert all(-0.001 <= wait_s < 0.1 for wait_s in waited)
+    else:
+        assert all(wait_s < -1 for wait_s in waited)
 
 
 async def test_the_command_makes_the_call_and_leaves_its_sound_in_files(tmp_path):
