@@ -18,7 +18,7 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _LANES = ("caller", "assistant", "tools")
-_WIDTH, _LANE = 1000, 26
+_LANE_PX = 26
 Frames = Sequence[tuple[float, str, Event]]
 
 
@@ -57,7 +57,8 @@ def _row(record: CallRecord) -> str:
     told = record.summary()
     first = next((turn["heard"] for turn in record.turns if turn.get("heard")), "")
     flags = "".join(f'<span class="flag">{escape(flag)}</span>' for flag in _flags(record))
-    return f"""<tr><td><a href="calls/{escape(record.id)}">{record.began:%Y-%m-%d %H:%M:%S}</a></td>
+    began = f"{record.began:%Y-%m-%d} <span>{record.began:%H:%M:%S}</span>"
+    return f"""<tr><td><a href="calls/{escape(record.id)}">{began}</a></td>
 <td>{_length(told["seconds"])}</td><td class="said">{escape(first[:120])}{flags}</td>
 <td class="ran">{escape(", ".join(told["tools"]))}</td><td>{_usd(record)}</td></tr>"""
 
@@ -122,19 +123,17 @@ def _timeline(shown: list[Bar]) -> str:
     if not shown:
         return ""
     end_s = max(bar.end_s for bar in shown) or 1.0
-    rows = [f'<text class="lane" x="0" y="{number * _LANE + 17}">{lane}</text>' for number, lane in enumerate(_LANES)]
-    for bar in shown:
-        x, width = (90 + (_WIDTH - 90) * part / end_s for part in (bar.start_s, bar.end_s - bar.start_s))
-        y = _LANES.index(bar.lane) * _LANE + 4
+    rows = []
+    for bar in shown:  # in percent, so that a narrow screen shrinks the bars and not the words
+        x, width = (100 * part / end_s for part in (bar.start_s, bar.end_s - bar.start_s))
+        y = _LANES.index(bar.lane) * _LANE_PX + 4
         rows.append(
-            f'<rect class="{bar.lane}" x="{x:.1f}" y="{y}" width="{max(3.0, width - 90):.1f}" height="18" rx="3">'
+            f'<rect class="{bar.lane}" x="{x:.2f}%" y="{y}" width="{max(0.3, width):.2f}%" height="18" rx="2">'
             f"<title>{escape(bar.label)}: {bar.start_s:.2f} to {bar.end_s:.2f} s</title></rect>"
         )
-    height = _LANE * len(_LANES)
-    return (
-        f'<svg class="timeline" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Timeline of {end_s:.1f} s">'
-        f"{''.join(rows)}</svg>"
-    )
+    lanes = "".join(f"<span>{lane}</span>" for lane in _LANES)
+    picture = f'<svg role="img" aria-label="Timeline of {end_s:.1f} s">{"".join(rows)}</svg>'
+    return f'<div class="timeline"><p>{lanes}</p>{picture}</div>'
 
 
 def _turn(turn: dict[str, Any]) -> str:

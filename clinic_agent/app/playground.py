@@ -299,7 +299,7 @@ def _figures(turn: Turn) -> str:
 
 def _state(settings: AppSettings, talk: DemoCall) -> None:
     """The state after this turn: cost, bookings, events."""
-    with st.container(horizontal=True, gap="large"):  # figures that do not fit go to the next line
+    with st.container(horizontal=True, gap="small"):  # figures that do not fit go to the next line
         st.metric("Sent", f"{float(sum(each.input_s for each in talk.costs)):.1f} s", width="content")
         st.metric("Received", f"{float(sum(each.output_s for each in talk.costs)):.1f} s", width="content")
         st.metric("Cost so far", talk.usd, width="content")
