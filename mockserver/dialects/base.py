@@ -50,6 +50,7 @@ class PushedTurnTraits:
     start_s: from speech in the buffer to `speech_started`, whether the client has committed it or not.
     interim_s: from speech in the buffer until the item and its interim transcript are shown before a commit.
     stop_s: from the commit to `speech_stopped` and `committed`.
+    spoken_s: the least time from `speech_started` to `speech_stopped`.
     item_s: from there to the item and its interim transcript.
     final_s: from there to the final transcript, which the response follows.
     overtaking_s: from `committed` to a final transcript that overtakes the interim one.
@@ -61,6 +62,7 @@ class PushedTurnTraits:
     start_s: float
     interim_s: float
     stop_s: float
+    spoken_s: float
     item_s: float
     final_s: float
     overtaking_s: float

@@ -57,7 +57,7 @@ class SpokenTurn:
     asked_ms: milliseconds of its audio that a transcriber was last asked about; shown: what came of that.
     uncommitted: whether it is answered before its commit is reported.
     heard_s, stopped_s: instants at which its speech was in the buffer, and at which its end was reported.
-    started: whether its start was reported.
+    started_s: when its start was reported; None if it was not.
     overtaking: whether the final transcript overtakes the interim one, if that is decided; `overtaken` is then the item
         as the interim one shows it.
     """
@@ -75,7 +75,7 @@ class SpokenTurn:
     uncommitted: bool = False
     heard_s: float = 0.0
     stopped_s: float | None = None
-    started: bool = False
+    started_s: float | None = None
     overtaking: bool | None = None
     overtaken: Item | None = None
 

@@ -110,7 +110,7 @@ class PushedTurns:
         self._show(turn, turn.item, said, now)
 
     def _start(self, turn: SpokenTurn, now: float) -> None:
-        turn.started = True
+        turn.started_s = now
         self._session.emit(SpeechStarted(turn.item, round(now * 1000), shows_item=False), now)
         self._begins(now)
 
@@ -123,10 +123,11 @@ class PushedTurns:
 
     def _end(self, turn: SpokenTurn, now: float, *, speaking: bool) -> Run:
         traits, item, committed_s = self._traits, turn.item, now
-        if not turn.started:
+        if turn.started_s is None:
             now = yield from self._until(turn.heard_s + traits.start_s, now)
             self._start(turn, now)
-        now = yield from self._until(committed_s + traits.stop_s, now)
+        spoke_s = now if turn.started_s is None else turn.started_s
+        now = yield from self._until(max(committed_s + traits.stop_s, spoke_s + traits.spoken_s), now)
         turn.stopped_s = now
         self._session.emit(SpeechStopped(item, round(now * 1000)), now)
         if not turn.announced:

@@ -84,13 +84,22 @@ def test_positions_are_milliseconds_since_the_connection_opened():
     talk = talk_of("Yes.")
     talk.wait(5.0)
     talk.speak("Yes.")
-    talk.wait(0.07)
+    talk.wait(0.06)
     assert talk.of(STARTED) == []
-    (started, *_) = talk.wait(0.01)
-    assert started["audio_start_ms"] == 5080
+    (started, *_) = talk.wait(0.02)
+    assert started["audio_start_ms"] == 5070
     talk.send(COMMIT)
     stopped = talk.until(ENDED[0])
     assert stopped["audio_end_ms"] == round(talk.now * 1000) == 5180
+
+
+def test_speech_that_is_committed_at_once_stops_100_ms_after_it_started():
+    talk = talk_of("Yes.")
+    talk.wait(5.0)
+    talk.speak("Yes.")
+    talk.send(COMMIT)
+    talk.rest()
+    assert (talk.of(STARTED)[0]["audio_start_ms"], talk.of(ENDED[0])[0]["audio_end_ms"]) == (5070, 5170)
 
 
 def test_spoken_turns_are_linked_to_each_other_whatever_lies_between():
