@@ -34,8 +34,8 @@ STALL_S = 300.0
 """How long a client may read nothing before the connection is reset."""
 CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
-BATCH = 32
-"""Messages that are read in a row before other connections have their turn."""
+BATCH, BATCH_S = 32, 0.002
+"""Messages, and seconds, for which a connection is read in a row before others have their turn."""
 FLOOD = 10_000
 """Messages within a second from which a line is logged. They are served, but no microphone sends that many."""
 LARGE = 8 << 20
@@ -180,15 +180,16 @@ class Connection:
         )
 
     async def _read(self) -> None:
-        number = 0
+        number, turn_s = 0, self._loop.time()
         while True:
             message = await self._ws.receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     self._receive(message.data)
-                    if (number := number + 1) % BATCH == 0:
+                    if (number := number + 1) % BATCH == 0 or self._loop.time() - turn_s > BATCH_S:
                         self._log_flood(number)
                         await asyncio.sleep(0)
+                        turn_s = self._loop.time()
                 case WSMsgType.CLOSE:
                     self._client_closed(message.data or 1005, message.extra or "")
                     return

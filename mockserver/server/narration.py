@@ -16,9 +16,10 @@ from mockserver.server.notices import CallClosed, CallOpened, ErrorSent, Notice,
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import UnknownPrice, dollars
 from replay.cassette.frames import Binary, Text
-from replay.cassette.json_text import Event
+from replay.cassette.json_text import Event, too_intricate
 from replay.cassette.json_values import object_at, text_at
 from replay.findings.call import APPEND, DELTA, said_in
+from replay.findings.watch import LONGEST_WATCHED
 
 _FRONT = 128
 _LONGEST = 2_000
@@ -170,6 +171,8 @@ class Narration:
 
 
 def _read(data: str | bytes) -> Event:
+    if isinstance(data, str) and (len(data) > LONGEST_WATCHED or too_intricate(data)):
+        return {}
     try:
         event = orjson.loads(data)
     except ValueError:

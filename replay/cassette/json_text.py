@@ -76,6 +76,30 @@ def strings(text: str) -> Iterator[re.Match[str]]:
         at = text.find('"', found.end())
 
 
+MOST_VALUES = 10_000
+"""Values in one message, about: commas outside of strings. 128 tools with ten parameters each have 4,000."""
+MOST_ESCAPES = 200_000
+"""Backslashes in a message with more commas than that. A text of a megabyte has a tenth of them."""
+
+
+def too_intricate(text: str, most: int = MOST_VALUES) -> bool:
+    """Whether a JSON text has too many values to be read at once, while others wait. Commas in strings do not count.
+    Depth is the parser's business.
+    """
+    if text.count(",") <= most:
+        return False
+    escapes = text.count("\\")
+    if escapes > MOST_ESCAPES or text.count('"') > 4 * most + 2 * escapes:
+        return True  # more strings than any message needs, or the search for their ends would take too long
+    count, done = 0, 0
+    for found in strings(text):
+        count += text.count(",", done, found.start())
+        done = found.end()
+        if count > most:
+            return True
+    return count + text.count(",", done) > most
+
+
 def normalized_json(value: object) -> object:
     """A text that holds JSON in one formatting: spaces, escapes, order of keys, 90 for 90.0. Any other value is
     returned as it is.

@@ -76,6 +76,11 @@ IGNORED: Mapping[str, tuple[tuple[str, tuple[object, ...], str], ...]] = {
 pages."""
 
 
+_MOST_NEAR = 100
+"""Fields of one object that are compared with the known ones."""
+_LONGEST = 64
+
+
 def unknown_fields(service: str | None, session: Tree) -> Iterator[tuple[str, str]]:
     """The path of each unknown field, and the path of the known field with the nearest name, or an empty text."""
     if service is not None and service in KNOWN:
@@ -83,10 +88,10 @@ def unknown_fields(service: str | None, session: Tree) -> Iterator[tuple[str, st
 
 
 def _unknown(given: Tree, known: Tree, path: str) -> Iterator[tuple[str, str]]:
-    for name, value in given.items():
+    for number, (name, value) in enumerate(given.items()):
         below = known.get(name)
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
+            near = difflib.get_close_matches(name[:_LONGEST], known, 1) if number < _MOST_NEAR else []
             yield f"{path}.{name}", f"{path}.{near[0]}" if near else ""
         elif isinstance(below, Mapping) and isinstance(value, Mapping):
             yield from _unknown(value, below, f"{path}.{name}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from replay.cassette.frames import Binary, Text
-from replay.cassette.json_text import Event
+from replay.cassette.json_text import Event, too_intricate
 from replay.cassette.json_values import NOTHING, text_at
 from replay.cassette.scrub import Scrubber
 from replay.findings.call import APPEND, CLOSED, DELTA, OPENED, READ, TICK, Attempt, CallState, CallStep, Handshake
@@ -35,6 +35,10 @@ from replay.findings.rules.turns import STILL_S
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept per session, and in all. Further ones are counted."""
 MAX_ATTEMPTS = 200
+LONGEST_MESSAGE = 1_000
+"""Characters of a finding's message."""
+LONGEST_WATCHED = 1 << 20
+"""Characters of a client's message that rules look at, besides sound: reading more would keep others waiting."""
 _FRONT = 128
 """Characters at either end of a message in which its type is looked for."""
 _TICK_S = 0.5
@@ -208,7 +212,9 @@ class Watch:
             at += self.attempt.at
         place = step.number if found.frame is None else found.frame
         frame = None if step.type == OPENED else place
-        finding = Finding(rule.id, level, at, frame, CLEAN.text(found.message), rule.fix, self.session)
+        finding = Finding(
+            rule.id, level, at, frame, CLEAN.text(found.message[:LONGEST_MESSAGE]), rule.fix, self.session
+        )
         self.findings.append(finding)
         self._watcher.note(finding, rule)
 
@@ -333,6 +339,8 @@ def _sound_at(data: str) -> int:
 
 def _read(data: str | bytes) -> tuple[str, Event]:
     """Type and event of a message; an empty type for what is no event."""
+    if isinstance(data, str) and (len(data) > LONGEST_WATCHED or too_intricate(data)):
+        return "", {}
     try:
         event = orjson.loads(data)
     except ValueError:

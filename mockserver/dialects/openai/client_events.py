@@ -10,6 +10,9 @@ Id = Annotated[str, Field(max_length=32, pattern="^[a-zA-Z0-9_-]+$")]
 """Ids of items and calls; the longest ids of real clients have 32 characters."""
 EventId = Annotated[str, Field(max_length=512)]
 
+Instructions = Annotated[str, Field(max_length=1_000_000)]
+"""The bound is a guess: the services bound instructions and tools by their tokens."""
+
 
 class Strict(BaseModel):
     """No coercion, no unknown keys."""
@@ -221,7 +224,7 @@ class Answering(Strict):
     """What a session and a single response have in common."""
 
     output_modalities: Modalities | None = None
-    instructions: str | None = None
+    instructions: Instructions | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxTokens | None = None

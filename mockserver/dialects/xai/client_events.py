@@ -15,6 +15,9 @@ from mockserver.protocol.commands import Part
 Foreign = Annotated[Any, Field(default=None, description="accepted and not applied")]
 """A field of other services that xAI takes without applying it."""
 
+Instructions = Annotated[str, Field(max_length=1_000_000)]
+"""The bound is a guess: the services bound instructions and tools by their tokens."""
+
 
 class Strict(BaseModel):
     """No coercion, no unknown keys."""
@@ -137,7 +140,7 @@ Tool = Annotated[
 class SessionFields(Strict):
     """`session` of a `session.update`, and of a request for a client secret. Null leaves a field as it is."""
 
-    instructions: str | None = None
+    instructions: Instructions | None = None
     model: str | None = None
     voice: str | None = None
     reasoning: Reasoning | None = None
@@ -262,7 +265,7 @@ Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_l
 
 
 class ResponseFields(Loose):
-    instructions: str | None = None
+    instructions: Instructions | None = None
     metadata: Annotated[Metadata, Field(max_length=16)] | None = None
 
 

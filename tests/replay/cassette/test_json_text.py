@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.json_text import event_type, normalized_json, unescaped, values
+from replay.cassette.json_text import event_type, normalized_json, too_intricate, unescaped, values
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,21 @@ def test_values_know_the_keys_around_them():
 )
 def test_json_in_two_spellings_is_the_same_and_other_text_is_as_it_is(one: str, other: str, same: bool):
     assert (normalized_json(one) == normalized_json(other)) is same
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        (json.dumps({f"k{n}": n for n in range(9_000)}), False),
+        (json.dumps({f"k{n}": n for n in range(11_000)}), True),
+        ('{"a":[' + "{}," * 11_000 + "{}]}", True),
+        ('{"a":"' + ",:[{" * 50_000 + '"}', False),
+        (json.dumps({"text": 'one, "two", three\n' * 5_000}), False),
+        (json.dumps({"text": "one, two\n" * 250_000}), True),
+        ('{"a":"' + '\\",' * 50_000 + '"}', False),
+        ("," * 20_000, True),
+        ("x" * 1_000_000, False),
+    ],
+)
+def test_a_message_of_too_many_values_is_told_from_one_of_long_texts(message: str, refused: bool):
+    assert too_intricate(message) is refused
