@@ -43,6 +43,10 @@ class Agent:
     query = ""
     silence_ms = 600
     give_up_s = 30.0
+    scenario = "clinic.yaml"
+    """The mock's side of the call."""
+    months = 0
+    """Months of 30 days from 2026-01-01 to the day of the call."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url, self.key = url, key
@@ -146,6 +150,7 @@ class Agent:
             return
         for each in calls:
             await self.result(each)
+        await self.played()
         await self.ask()
 
     def is_mine(self, tool: str) -> bool:
@@ -162,8 +167,12 @@ class Agent:
 
     async def hang_up(self) -> None:
         """Hang up after the last audio has been played."""
-        await asyncio.sleep(max(0.0, self.plays_until - asyncio.get_running_loop().time()))
+        await self.played()
         self.over = True
+
+    async def played(self) -> None:
+        """Wait until all received audio has been played."""
+        await asyncio.sleep(max(0.0, self.plays_until - asyncio.get_running_loop().time()))
 
     # Results.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
 
-from agent import CHUNK, Agent, Refused, caller
+from agent import CHUNK, TOOL, Agent, Refused, caller
 
 QUIET = bytes(CHUNK)
 
@@ -55,10 +55,141 @@ class HostedCallAnswered(Agent):
         return super().book(arguments) if arguments else "unknown tool"
 
 
+class CancelledCallAnswered(Agent):
+    """Cancels a response, and answers the call in it half a second later."""
+
+    scenario = "interrupted.yaml"
+
+    async def next(self) -> dict[str, Any]:
+        event = await super().next()
+        if event["type"] == "response.function_call_arguments.done":
+            await self.send("response.cancel")
+        return event
+
+    async def played(self) -> None:
+        """The caller interrupted: nothing is played."""
+
+    async def result(self, call: dict[str, Any]) -> None:
+        await asyncio.sleep(0.5)
+        await super().result(call)
+
+
+class NestedTool(Agent):
+    """Declares its tool as chat completions do."""
+
+    def session(self) -> dict[str, Any]:
+        inner = {name: value for name, value in TOOL.items() if name != "type"}
+        return {**super().session(), "tools": [{"type": "function", "function": inner}]}
+
+
 class OverlappingReplies(Agent):
     async def hang_up(self) -> None:
         await self.ask()
         await super().hang_up()
+
+
+class ReplyOverPreamble(Agent):
+    async def played(self) -> None:
+        """The next response is requested at once."""
+
+
+class UnansweredItem(Agent):
+    async def talk(self) -> None:
+        await self.configure()
+        part = {"type": "input_text", "text": "An appointment on Monday, please."}
+        await self.send("conversation.item.create", item={"type": "message", "role": "user", "content": [part]})
+        await self.listen()
+
+
+class NothingAsked(Agent):
+    """Waits for the service to speak first."""
+
+    give_up_s = 40.0
+
+    async def talk(self) -> None:
+        await self.configure()
+        await self.listen()
+
+
+class RepeatedItemId(Agent):
+    async def configure(self) -> None:
+        await super().configure()
+        for words in ("I am Ada.", "I am at home."):
+            item = {
+                "type": "message",
+                "id": "item_1",
+                "role": "user",
+                "content": [{"type": "input_text", "text": words}],
+            }
+            await self.send("conversation.item.create", item=item)
+
+
+class StaleResponseId(Agent):
+    """Cancels the first response while the second one goes on."""
+
+    first = ""
+
+    async def next(self) -> dict[str, Any]:
+        event = await super().next()
+        if event["type"] == "response.created":
+            if self.first:
+                await self.send("response.cancel", response_id=self.first)
+            self.first = event["response"]["id"]
+        return event
+
+    def failed(self, message: str) -> None:
+        """The error is ignored."""
+
+
+class UntoldInterruption(Agent):
+    """The caller speaks over the last reply, and the service does not hear how much was played."""
+
+    interrupts = False
+
+    def sound(self) -> Iterator[bytes]:
+        for chunk in super().sound():
+            yield chunk
+            if self.interrupts:
+                yield from chunks(caller())
+                self.interrupts = False
+
+    async def hang_up(self) -> None:
+        self.interrupts = True
+        await asyncio.sleep(5.0)
+        self.over = True
+
+
+class UnknownModel(Agent):
+    model = "grok-3-fast-voice"
+
+
+class UndeclaredCall(Agent):
+    """Declares no tool; the scenario calls one all the same."""
+
+    def session(self) -> dict[str, Any]:
+        return {**super().session(), "tools": []}
+
+
+class ScenarioError(Agent):
+    """No mistake of the agent: a template of the scenario has an undefined variable."""
+
+    scenario = "mistaken.yaml"
+
+    def failed(self, message: str) -> None:
+        """The scenario is to blame."""
+
+
+class UnmatchedTurn(ScenarioError):
+    """No mistake of the agent: no rule of the scenario answers its second turn."""
+
+    async def answered(self) -> None:
+        await self.ask()
+        await asyncio.sleep(2.0)
+        self.over = True
+
+
+class UnreachableRule(ScenarioError):
+    """No mistake of the agent: a rule of the scenario waits for a tool that no step calls."""
 
 
 class CommitUnderVad(Agent):
@@ -212,6 +343,7 @@ class ModelEnds(Agent):
     """Uses a model of OpenAI whose last day is announced."""
 
     model = "gpt-realtime"
+    months = 10
 
 
 class KeyInQuery(Agent):
@@ -266,4 +398,4 @@ def named(bug: type[Agent]) -> str:
     return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in bug.__name__)[1:]
 
 
-BUGS = {named(bug): bug for bug in Agent.__subclasses__()}
+BUGS = {named(bug): bug for bug in (*Agent.__subclasses__(), *ScenarioError.__subclasses__())}

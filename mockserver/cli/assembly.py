@@ -49,7 +49,7 @@ def assembled(
             options = replace(options, dialect=recordings.dialect)
         server = _server(options)
         if scenario is not None:
-            server.service.factory.play(Scenario.load(scenario))
+            server.service.play(Scenario.load(scenario))
         if recordings is not None:
             server.service.factory.play_recordings(recordings)
         if faults is not None:
@@ -74,7 +74,7 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
 
     def read_scenario() -> Callable[[], None]:
         assert scenario is not None
-        return partial(service.factory.play, Scenario.load(scenario))
+        return partial(service.play, Scenario.load(scenario))
 
     def read_faults() -> Callable[[], None]:
         assert faults is not None

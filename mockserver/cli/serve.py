@@ -39,6 +39,7 @@ from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named, wall_clock
 from mockserver.server.hosts import SERVICE_HOSTS
 from mockserver.server.listening import listen
+from mockserver.server.notices import MistakeFound
 from mockserver.server.options import Options
 from replay.cli.secrets import secret_options
 from replay.cli.usage import LOOPBACK, SuggestingChoice, Unusable
@@ -436,6 +437,8 @@ class _Talk:
         if not self._quiet:
             service, console = server.service, self._console
             self._now = now = service.clock.unix
+            for finding in service.watcher.findings:  # of the scenario, while it was loaded
+                console.put(console.lines.of(MistakeFound(finding, advice=True), now()))
             service.tell = lambda notice: console.put(console.lines.of(notice, now()))
 
     def note(self, level: str, text: str) -> None:

@@ -17,6 +17,7 @@ from mockserver.responders.base import (
 from mockserver.responders.compiler import CompiledScenario, Rule
 from mockserver.responders.conditions import ScenarioError, When, pattern
 from mockserver.responders.packaged import find
+from mockserver.responders.reach import unreachable
 from mockserver.responders.scenario_file import ScenarioFile, bad_audio
 from mockserver.responders.scripted import FIRST_DAY, ScenarioResponder, ScenarioUsage
 from mockserver.responders.templates import compiled
@@ -84,6 +85,10 @@ class Scenario:
     def tally(self) -> ScenarioUsage:
         """A count of what the clients of a server use."""
         return ScenarioUsage(self._script)
+
+    def unreachable(self, *, chats: bool = False) -> list[str]:
+        """The rules that no turn can reach, a line each. `chats`: a language model answers what no rule does."""
+        return list(unreachable(self._script, chats=chats))
 
     def unheard(self, recognised: Collection[str]) -> list[str]:
         """The clips whose text is not in `recognised`, a line each."""

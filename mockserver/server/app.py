@@ -69,7 +69,7 @@ class Server:
     ) -> None:
         self.service = MockService(options, log_type)
         if scenario is not None:
-            self.service.factory.play(scenario)
+            self.service.play(scenario)
         self.port = 0
         """The port that it listens on; 0 before `start`."""
         self._open: dict[str, tuple[Connection, asyncio.Task[Any] | None]] = {}
@@ -245,7 +245,10 @@ class Server:
             service.narrate(log, served, CallOpened(log.id, served.dialect.name, model, client, resumes))
         if not service.watcher.levels.silent:
             asked = handshake_read(request.query.items(), request.headers.items())
-            log.watch = service.watcher.open(log.id, served.dialect.name, asked, now=service.clock.now())
+            session = served.session
+            unmatched = None if session is None else lambda: session.memory.responder.source.unmatched
+            now = service.clock.now()
+            log.watch = service.watcher.open(log.id, served.dialect.name, asked, now=now, unmatched=unmatched)
         if service.recorder is not None:
             address = transport.get_extra_info("sockname") or ("127.0.0.1", 0)
             log.recording = service.recorder.open(

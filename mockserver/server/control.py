@@ -115,7 +115,7 @@ class _Plane:
     async def scenario(self, request: web.Request) -> object:
         """Replaces the scenario for new connections. Open connections keep theirs."""
         try:
-            self._service.factory.play(Scenario.parse((await body_of(request)).decode()))
+            self._service.play(Scenario.parse((await body_of(request)).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise _Problem(400, str(problem)) from problem
         return {"status": "ok", "applies_to": "new connections"}

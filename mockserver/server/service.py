@@ -21,6 +21,7 @@ from mockserver.faults.kinds import Fault
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.peer import Peer
 from mockserver.responders.base import Source
+from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
 from mockserver.server.clock import Clock
 from mockserver.server.journal import Journal, SessionLog
@@ -33,6 +34,8 @@ from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from replay.findings import Finding, Levels, Rule
+from replay.findings.finding import Found
+from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.findings.watch import PER_WATCHER, Watcher
 
 MOST_ERRORS = 1000
@@ -119,6 +122,12 @@ class MockService:
         if self.recorder is not None:
             await self.recorder.finished()
         self.watcher.ended()
+
+    def play(self, scenario: Scenario) -> None:
+        """Answer new connections by this scenario; a rule that no turn can reach is a finding. Raises ScenarioError."""
+        self.factory.play(scenario)
+        for line in scenario.unreachable(chats=self.factory.outside.chat is not None):
+            self.watcher.remark(UNREACHABLE_RULE, Found(line, line))
 
     # Admission.
 

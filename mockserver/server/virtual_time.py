@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import selectors
 import sys
@@ -52,6 +53,9 @@ class AutoJumpLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         """Move time on. Only the selector calls this."""
         self._virtual_s += seconds
+        # After months of virtual time a second has fewer digits left than asyncio's resolution of a nanosecond, and a
+        # timer would never be due.
+        self._clock_resolution = max(1e-9, 4 * math.ulp(self._virtual_s))
 
     @property
     def away(self) -> bool:

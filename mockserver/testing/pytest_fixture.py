@@ -47,6 +47,8 @@ class FixtureRun:
         self.service: Service | None = None
         self.virtual: MockServer | None = None
         """The mock, if the test runs in virtual time."""
+        self._failed: set[str] = set()
+        """What the test has failed for already."""
         self._node = node
         self._live = live
         options = _marked(node)
@@ -133,22 +135,40 @@ class FixtureRun:
             problem = refused
         pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
+    def check(self) -> None:
+        """Fail a test whose function has passed: for findings of severity `error`, if the marker or the configuration
+        sets severities, and for unused content, if the marker wants that."""
+        if self.service is None:
+            return
+        failures = [each for each in self._failures(self.service) if each not in self._failed]
+        self._failed.update(failures)
+        if failures:
+            pytest.fail("\n".join(failures), pytrace=False)
+
+    def blames(self, message: str) -> bool:
+        """Whether a failure is one of `check`."""
+        return any(message.startswith(f"Failed: {each}") for each in self._failed)
+
+    def _failures(self, service: Service) -> list[str]:
+        severity_is_set = self._options.get("findings") is not None
+        wrong = [str(each) for each in service.findings if each.level == "error" and severity_is_set]
+        left = self._unused(service) if self._unused_level == "error" and not self._live else []
+        return [*wrong, *(f"not used: {line}" for line in left)]
+
+    @property
+    def _unused_level(self) -> str:
+        return str(self._own.get("unused") or self._node.config.getini("realtime_unused"))
+
     def _judge(self, service: Service) -> None:
-        """Note the findings and unused content of a test that passed. Findings fail it if the marker or the
-        configuration sets their severity; otherwise they are listed at the end of the run."""
-        level = self._own.get("unused") or self._node.config.getini("realtime_unused")
+        """Note the findings and unused content of a test that passed, for the end of the run, and fail it for what has
+        shown since its function ended, when the last connections were closed."""
         left, findings = self._unused(service), service.findings if self.passed else []
         played = self._short(str(self._options.get("scenario", "")))
+        level = self._unused_level
         self.note = {"played": played, "unused": left, "level": level, "passed": self.passed, "findings": []}
         if not self.passed:
             return
-        wrong = [str(each) for each in findings if each.level == "error"]
-        severity_is_set = self._options.get("findings") is not None
-        failures = ["the test passed, but its client made mistakes:", *wrong] if wrong and severity_is_set else []
-        if left and level == "error":
-            failures += ["the test passed, but not all was used:", *left]
-        if failures:
-            pytest.fail("\n".join(failures), pytrace=False)
+        self.check()
         self.note["findings"] = [str(each) for each in findings]
 
     def _unused(self, service: Service) -> list[str]:

@@ -108,12 +108,24 @@ class _VirtualTime:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test whose client made mistakes fails, as by an assertion at its end."""
+    result = yield
+    if (run := pyfuncitem.stash.get(_RUN, None)) is not None:
+        run.check()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     run = item.stash.get(_RUN, None)
     if run is not None and run.service is not None:
         if report.when == "call":
             run.passed = report.passed
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None and run.blames(crash.message):
+            crash.message = crash.message.removeprefix("Failed: ")  # the rule comes first in pytest's short summary
         if report.failed and not run.reported:
             run.reported = True
             report.sections += run.sections()

@@ -43,11 +43,14 @@ class TimelineRow:
     count: int = 1
     last_s: float = 0.0
     sound_s: Fraction = Fraction(0)
+    rules: tuple[str, ...] = ()
+    """The rules whose findings point here."""
 
     def __str__(self) -> str:
         kind = self.type if self.count == 1 else f"{self.type} ×{self.count}, until {self.last_s:.3f} s"
         detail = f"{float(self.sound_s):.2f} s of audio" if self.sound_s else self.text
-        return f"{self.at_s:10.3f} s  {_WHO[self.way]}  {kind:45}  {detail}".rstrip()
+        arrow = f"  <-- {', '.join(self.rules)}" if self.rules else ""
+        return f"{self.at_s:10.3f} s  {_WHO[self.way]}  {kind:45}  {detail}".rstrip() + arrow
 
 
 def moments(log: SessionLog) -> list[Moment]:
@@ -91,10 +94,25 @@ def _moment(entry: JournalEntry) -> Moment:
 
 def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[TimelineRow]:
     meter, scrubber = Meter(None), Scrubber(known_keys())
-    rows = (_row(number, moment, opened_s, meter, scrubber) for moment in moments(log))
+    rules = _rules_at(log)
+    found = sorted(enumerate(map(_moment, log.entries)), key=lambda numbered: numbered[1].at_s)
+    rows = (
+        replace(_row(number, moment, opened_s, meter, scrubber), rules=tuple(rules.get(place, ())))
+        for place, moment in found
+    )
     for mergeable, group in groupby(rows, key=lambda row: row.type in _SOUND or row.type.endswith(".delta")):
         run = list(group)
         yield from _merged(run, scrubber) if mergeable else run
+
+
+def _rules_at(log: SessionLog) -> dict[int, list[str]]:
+    """The rules of the findings at each entry of the journal. A finding counts frames, and those that are dropped."""
+    frames = [place for place, entry in enumerate(log.entries) if not isinstance(entry.data, FaultNote)]
+    rules: dict[int, list[str]] = {}
+    for finding in log.findings:
+        if finding.frame is not None and 0 <= (at := finding.frame - log.dropped) < len(frames):
+            rules.setdefault(frames[at], []).append(finding.rule)
+    return rules
 
 
 def _row(number: int, moment: Moment, opened_s: float, meter: Meter, scrubber: Scrubber) -> TimelineRow:
@@ -127,6 +145,7 @@ def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[Timelin
             first.count += 1
             first.last_s = row.at_s
             first.sound_s += row.sound_s
+            first.rules = tuple(dict.fromkeys(first.rules + row.rules))
             first.text = (first.text + row.text)[: 10 * MOST_WORDS]
     for row in found.values():
         clean = scrubber.clean(Text(" ".join(row.text.split()).encode(errors="replace")))
@@ -135,11 +154,12 @@ def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[Timelin
 
 
 def _ends(rows: Sequence[TimelineRow], most: int) -> list[str]:
-    """The beginning and, twice as long, the end."""
+    """The beginning and, twice as long, the end; between them only what findings point to."""
     if len(rows) <= most:
         return [str(row) for row in rows]
-    head, tail = rows[: most // 3], rows[len(rows) - (most - most // 3) :]
-    return [*map(str, head), f"    … {len(rows) - most} more …", *map(str, tail)]
+    head, middle, tail = most // 3, rows[most // 3 : len(rows) - (most - most // 3)], rows[most // 3 - most :]
+    marked = [str(row) for row in middle if row.rules]
+    return [*map(str, rows[:head]), f"    … {len(middle) - len(marked)} more …", *marked, *map(str, tail)]
 
 
 def _near(rows: Sequence[TimelineRow], at_s: float, most: int) -> list[str]:

@@ -36,6 +36,8 @@ HOSTED_FUNCTIONS = (
     "file_search",
 )
 """Names of functions that xAI runs itself, as others found them; two clients report calls of them on the wire."""
+INTERRUPTED_S = 1.0
+"""Seconds of unplayed audio from which an interruption counts."""
 MOST = 500
 """Calls, items and texts kept, each. The oldest are dropped first."""
 
@@ -83,7 +85,7 @@ class ToolCall:
     `awaited`: the model waits for the result, because the client did not create the call, its response was not cut off,
     and the service does not run the tool itself, which is `hosted`. `response`: the number of the response that made
     the call, from 1. `at` and `answered_at` are seconds since the connection opened, `number` and `answered_number` are
-    frames.
+    frames. `cut_at`: when its response was cancelled.
     """
 
     id: str
@@ -97,6 +99,7 @@ class ToolCall:
     answered_at: float = 0.0
     answered_number: int = 0
     response: int = 0
+    cut_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -118,6 +121,25 @@ class Pending:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """The user spoke at second `at`, frame `number`, over `seconds` of audio that was still to play."""
+
+    at: float
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOut:
+    """A call that the client answered, at a second of the clock that all connections share."""
+
+    name: str
+    arguments: str
+    output: str
+    at: float
+
+
 def remember(kept: dict[str, Any], key: str, value: object) -> None:
     """Keep a value; the oldest one is dropped when there are more than MOST."""
     kept[key] = value
@@ -130,7 +152,7 @@ class Attempt:
     """One attempt to connect, and what became of it. Times are seconds on the clock that all connections share.
 
     `turns`: the user's turns that got a response. `hung_up`: the client closed the connection while it waited for
-    nothing.
+    nothing. `left`: the client closed the connection. `carried_out`: the calls that the client answered.
     """
 
     handshake: Handshake
@@ -141,6 +163,8 @@ class Attempt:
     closed_at: float | None = None
     turns: int = 0
     hung_up: bool = False
+    left: bool = False
+    carried_out: list[CarriedOut] = field(default_factory=list)
 
     @property
     def rate_limited(self) -> bool:
@@ -150,6 +174,7 @@ class Attempt:
     def end(self, at: float, call: CallState) -> None:
         """The connection ended, `at` seconds after it opened."""
         self.closed_at, self.turns = self.at + at, call.turns
+        self.left = self.hung_up
         self.hung_up = self.hung_up and call.active is None and call.requested is None
         self.conversation = call.conversation or self.conversation
         if not call.responses and call.last_error.get("code") == "rate_limit_exceeded":
@@ -196,6 +221,8 @@ class CallState:
         self.write_tools = write_tools
         """Patterns of tools with side effects; None guesses them."""
         self.calls: dict[str, ToolCall] = {}
+        self.declared: frozenset[str] | None = None
+        """The functions that the client declared; None while that is not known."""
         self.results: list[ToolCall] = []
         """Calls answered since the last response began or was requested."""
         self.continues = False
@@ -218,6 +245,12 @@ class CallState:
         """The last input is a manual commit."""
         self.taken = 0
         """Commits of the input buffer by either side, and clears by the client."""
+        self.over: dict[str, str] = {}
+        """How each response ended, by id."""
+        self.asked = False
+        """The client has sent an event besides audio and session.update."""
+        self.unmatched: Callable[[], str] = str
+        """Why no rule of the scenario answered the last turn; empty if one did, or if nobody knows."""
         # Audio.
         self.plays_until = 0.0
         self.spoken: dict[str, AssistantAudio] = {}
@@ -228,7 +261,16 @@ class CallState:
         """The last end of speech: the time of the event, in seconds, and its position in the audio, in milliseconds."""
         self.sent_at = 0.0
         """When the client last sent anything but audio."""
+        self.interrupted: Interruption | None = None
+        """The last interruption, until the client says what was heard."""
         # Items and errors.
+        self.item_ids: dict[str, bool] = {}
+        self.unanswered: Pending | None = None
+        """The last message of the user, until a response is requested or begins."""
+        self.item_sent: Pending | None = None
+        """The last item without an answer so far."""
+        self.item_refused: Pending | None = None
+        """The last item that was refused, until another input follows."""
         self.errors: dict[str, int] = {}
         self.transcripts: dict[str, list[str]] = {}
         """Successive transcripts of the user's audio, by item."""
@@ -242,6 +284,9 @@ class CallState:
         self.opened_at = 0.0
         """Seconds on the clock that all connections share."""
         self.earlier_attempts: tuple[Attempt, ...] = ()
+        self.carried_out_before: tuple[CarriedOut, ...] = ()
+        """What the client carried out in connections that this one continues."""
+        self.carried_out: list[CarriedOut] = []
 
     @property
     def resumed(self) -> bool:
@@ -267,6 +312,7 @@ class CallState:
         """Update the state. The rules have seen the step before."""
         if step.way == "sent":
             self.sent_at = step.at
+        self.asked = self.asked or (step.way == "sent" and step.type != "session.update")
         if (fold := _FOLDS[step.way].get(step.type)) is not None:
             fold(self, step)
 
@@ -275,6 +321,8 @@ class CallState:
         self.calls.clear()
         self.spoken.clear()
         self.errors.clear()
+        self.item_ids.clear()
+        self.over.clear()
         self.results, self.speaking, self.requested, self.update = [], None, None, None
         self.audio = InputAudio()
 
@@ -317,6 +365,7 @@ def _effective(call: CallState, step: CallStep) -> None:
     if "tools" in session:
         tools = objects(session["tools"])
         call.functions = frozenset(text_at(tool, "name") or text_at(tool, "function", "name") for tool in tools)
+        call.declared = frozenset(text_at(tool, "name") for tool in tools)
 
 
 def _update(call: CallState, step: CallStep) -> None:
@@ -327,12 +376,18 @@ def _update(call: CallState, step: CallStep) -> None:
 
 def _updated(call: CallState, step: CallStep) -> None:
     _effective(call, step)
+    asked = object_at(call.update.event, "session").get("tools") if call.update is not None else None
+    if isinstance(asked, list):
+        call.declared = frozenset(text_at(tool, "name") for tool in objects(asked))
     call.update = call.update_refused = None
     call.configured_at = step.at if call.configured_at is None else call.configured_at
 
 
 def _item_sent(call: CallState, step: CallStep) -> None:
-    item = step.item
+    item, call.item_refused = step.item, None
+    call.item_sent = Pending(step.at, step.number, step.event)
+    if item_id := text_at(item, "id"):
+        remember(call.item_ids, item_id, True)
     match item.get("type"):
         case "function_call_output":
             known = call.call_of(text_at(item, "call_id"))
@@ -340,6 +395,9 @@ def _item_sent(call: CallState, step: CallStep) -> None:
                 known.output, known.answered_at, known.answered_number = text_at(item, "output"), step.at, step.number
                 if known.awaited:
                     call.results = [*call.results[-MOST:], known]
+                    if len(call.carried_out) < MOST:
+                        at = call.opened_at + step.at
+                        call.carried_out.append(CarriedOut(known.name, known.arguments, known.output, at))
             call.new_inputs += 1
             call.continues = True
         case "function_call":
@@ -349,6 +407,8 @@ def _item_sent(call: CallState, step: CallStep) -> None:
         case _ if item.get("role") != "assistant":
             call.new_inputs += 1
             call.committed = False
+            if item.get("role") == "user":
+                call.unanswered = Pending(step.at, step.number, step.event)
 
 
 def said_in(item: Event) -> str:
@@ -380,7 +440,17 @@ def _output_added(call: CallState, step: CallStep) -> None:
         remember(call.spoken, call.speaking.id, call.speaking)
 
 
+def _item_shown(call: CallState, step: CallStep) -> None:
+    call.item_sent = None
+    if item_id := text_at(step.item, "id"):
+        remember(call.item_ids, item_id, True)
+
+
 def _response_requested(call: CallState, step: CallStep) -> None:
+    call.unanswered = None
+    tools = object_at(step.event, "response").get("tools")
+    if isinstance(tools, list):
+        call.declared = (call.declared or frozenset()) | {text_at(tool, "name") for tool in objects(tools)}
     if object_at(step.event, "response").get("conversation") != "none":
         call.requested, call.new_inputs, call.committed = Pending(step.at, step.number, step.event), 0, False
         call.continued = call.continues
@@ -392,6 +462,7 @@ def _begun(call: CallState, step: CallStep) -> None:
     if call.service == "openai" and response.get("conversation_id", "") is None:
         return
     call.active, call.active_since, call.requested = text_at(response, "id"), step.at, None
+    call.unanswered = call.interrupted = None
     call.responses += 1
     call.turns += not (call.continued or call.continues)
     call.continued = False
@@ -408,6 +479,9 @@ def _done(call: CallState, step: CallStep) -> None:
         for known in call.calls.values():  # the model no longer awaits their results
             if known.response == call.responses and known.output is None:
                 known.awaited = False
+                known.cut_at = step.at if response.get("status") == "cancelled" else None
+    if response_id := text_at(response, "id"):
+        remember(call.over, response_id, text_at(response, "status") or "over")
     if call.active == text_at(response, "id"):
         call.active, call.done_at = None, step.at
     seconds = number_at(step.event, "usage", "billable_audio_seconds")
@@ -417,11 +491,17 @@ def _done(call: CallState, step: CallStep) -> None:
 
 def _silenced(call: CallState, step: CallStep) -> None:
     """The client stops playback."""
+    call.interrupted = None
     call.plays_until = min(call.plays_until, step.at)
+
+
+def _item_deleted(call: CallState, step: CallStep) -> None:
+    call.item_ids.pop(text_at(step.event, "item_id"), None)
 
 
 def _buffer_taken(call: CallState, step: CallStep) -> None:
     call.new_inputs += 1
+    call.item_refused = None
     call.committed = call.committed or step.type in COMMITS
     call.taken += 1
     call.audio.taken()
@@ -430,6 +510,8 @@ def _buffer_taken(call: CallState, step: CallStep) -> None:
 def _speech(call: CallState, step: CallStep) -> None:
     if step.type == "input_audio_buffer.speech_started":
         call.speech_at = step.at
+        if (left := call.playing(step.at)) >= INTERRUPTED_S:
+            call.interrupted = Interruption(step.at, step.number, left)
         call.plays_until = min(call.plays_until, step.at)
     else:
         call.speech_at = None
@@ -448,6 +530,11 @@ def _error(call: CallState, step: CallStep) -> None:
     request_id, update = text_at(error, "event_id"), call.update
     if update is not None and (call.service == "xai" or request_id in ("", text_at(update.event, "event_id"))):
         call.update, call.update_refused = None, Pending(step.at, step.number, step.event)
+    elif (sent := call.item_sent) is not None and (
+        call.service == "xai" or request_id in ("", text_at(sent.event, "event_id"))
+    ):
+        call.item_sent, call.item_refused = None, Pending(step.at, step.number, step.event)
+        call.item_ids.pop(text_at(sent.event, "item", "id"), None)
     call.requested = None
     message = text_at(error, "message")
     remember(call.errors, message, call.errors.get(message, 0) + 1)
@@ -465,6 +552,7 @@ _SENT: dict[str, Fold] = {
     "response.create": _response_requested,
     "response.cancel": _silenced,
     "conversation.item.truncate": _silenced,
+    "conversation.item.delete": _item_deleted,
     **dict.fromkeys(COMMITS, _buffer_taken),
     "input_audio_buffer.clear": _buffer_taken,
 }
@@ -474,6 +562,7 @@ _RECEIVED: dict[str, Fold] = {
     "conversation.created": _conversation,
     "response.function_call_arguments.done": _called,
     "response.output_item.added": _output_added,
+    "conversation.item.added": _item_shown,
     "response.created": _begun,
     "response.done": _done,
     "input_audio_buffer.speech_started": _speech,

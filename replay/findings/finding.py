@@ -32,7 +32,8 @@ class Finding:
     session: str = ""
 
     def __str__(self) -> str:
-        return f"{self.rule} at {self.at:.2f} s: {self.message}. {self.fix}"
+        frame = "" if self.frame is None else f", frame {self.frame}"
+        return f"{self.rule}: {self.message} (at {self.at:.2f} s{frame}). {self.fix}"
 
     def as_json(self) -> dict[str, object]:
         """The finding as the control plane and `lint --json` show it."""

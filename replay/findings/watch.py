@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -17,10 +17,24 @@ from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, too_intricate
 from replay.cassette.json_values import NOTHING, text_at
 from replay.cassette.scrub import Scrubber
-from replay.findings.call import APPEND, CLOSED, DELTA, OPENED, READ, TICK, Attempt, CallState, CallStep, Handshake
+from replay.findings.call import (
+    ACCEPTED,
+    APPEND,
+    CLOSED,
+    DELTA,
+    OPENED,
+    READ,
+    TICK,
+    Attempt,
+    CallState,
+    CallStep,
+    CarriedOut,
+    Handshake,
+)
 from replay.findings.finding import Finding, Found, Level
 from replay.findings.levels import Levels
-from replay.findings.rules.access import given_up, key_in_browser
+from replay.findings.rules.access import SOON_S, given_up, key_in_browser
+from replay.findings.rules.items import NOTHING_S, TOLD_S, UNANSWERED_S
 from replay.findings.rules.running_totals import doubled, summed
 from replay.findings.rules.table import (
     APPENDED_TRANSCRIPTS,
@@ -192,15 +206,16 @@ class Watch:
         levels = self._watcher.levels
         for rule in (levels.sent if step.way == "sent" else levels.received).get(step.type, ()):
             for found in rule.check(self.call, step):
-                self._report(rule, levels[rule.id], found, step)
+                self.report(rule, levels[rule.id], found, step)
 
     def judge(self, rule: Rule, found: Iterable[Found]) -> None:
         """Report what a rule found that looks at no step."""
         if (level := self._watcher.levels[rule.id]) != "off":
             for each in found:
-                self._report(rule, level, each, CallStep(self._looked, "sent", CLOSED, number=max(0, self._frames - 1)))
+                self.report(rule, level, each, CallStep(self._looked, "sent", CLOSED, number=max(0, self._frames - 1)))
 
-    def _report(self, rule: Rule, level: Level, found: Found, step: CallStep) -> None:
+    def report(self, rule: Rule, level: Level, found: Found, step: CallStep) -> None:
+        """Keep what a rule found at a step, once for each cause."""
         if (rule.id, found.cause) in self._reported:
             return
         if len(self.findings) >= PER_SESSION:
@@ -231,7 +246,7 @@ class Watcher:
     log: Callable[[Finding, Rule], None] | None = None
     findings: deque[Finding] = field(default_factory=lambda: deque(maxlen=PER_WATCHER))
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=MAX_ATTEMPTS))
-    _advised: set[str] = field(default_factory=set)
+    _advised: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.wanted = frozenset(kind.encode() for kind in (*READ, *self.levels.received))
@@ -246,11 +261,16 @@ class Watcher:
         now: float = 0.0,
         timed: bool = True,
         conversation: str = "",
+        unmatched: Callable[[], str] | None = None,
     ) -> Watch:
-        """Begin to watch a connection that was accepted at `now`, in seconds on a clock that all connections share."""
+        """Begin to watch a connection that was accepted at `now`, in seconds on a clock that all connections share.
+        `unmatched` says why no rule of a scenario answered the last turn."""
         call = CallState(service, handshake, timed=timed, write_tools=self.levels.write_tools)
         call.earlier_attempts = tuple(self.attempts)
-        attempt = Attempt(handshake, now, conversation=conversation)
+        call.carried_out_before = carried_out_before(call.earlier_attempts, handshake, now)
+        if unmatched is not None:
+            call.unmatched = unmatched
+        attempt = Attempt(handshake, now, conversation=conversation, carried_out=call.carried_out)
         self.attempts.append(attempt)
         watch = Watch(self, session, call, attempt)
         call.opened_at = now
@@ -279,6 +299,12 @@ class Watcher:
         watch = Watch(self, "", CallState(None, Handshake()), Attempt(Handshake(), 0.0))
         watch.judge(NO_RETRY, given_up(tuple(self.attempts)))
 
+    def remark(self, rule: Rule, found: Found) -> None:
+        """Report what belongs to no connection."""
+        watch = Watch(self, "", CallState(None, Handshake()), Attempt(Handshake(), 0.0))
+        if (level := self.levels[rule.id]) != "off":
+            watch.report(rule, level, found, CallStep(0.0, "sent", OPENED))
+
     def claim(
         self, watches: list[Watch], *, transcript: str | None = None, billable_audio_seconds: float | None = None
     ) -> list[Finding]:
@@ -302,12 +328,13 @@ class Watcher:
         self._advised.clear()
 
     def note(self, finding: Finding, rule: Rule) -> None:
-        """Keep a finding and log it. An advisory rule is logged once, not for each connection."""
+        """Keep a finding and log it. The same words of an advisory rule are logged once, not for each connection."""
         self.findings.append(finding)
-        if self.log is not None and rule.id not in self._advised:
+        told = (rule.id, finding.message)
+        if self.log is not None and told not in self._advised:
             self.log(finding, rule)
-        if rule.advice:
-            self._advised.add(rule.id)
+        if rule.advice and len(self._advised) < PER_WATCHER:
+            self._advised.add(told)
 
 
 def overdue(call: CallState, now: float) -> float | None:
@@ -316,15 +343,33 @@ def overdue(call: CallState, now: float) -> float | None:
 
     Services answer most mistakes with silence, so a call must be checked again when nothing happens.
     """
-    if not call.results and call.speech_at is None:  # most of the time
-        return None
-    instants = []
+    instants = [] if call.asked or call.audio.appends or call.responses else [NOTHING_S + _AFTER_S]
+    if call.unanswered is not None and call.active is None:
+        instants.append(max(call.unanswered.at, call.done_at) + UNANSWERED_S + _AFTER_S)
+    if call.interrupted is not None:
+        instants.append(call.interrupted.at + TOLD_S + _AFTER_S)
     if call.results and call.active is None:
         since = max(call.results[-1].answered_at, call.done_at, call.plays_until)
         instants.append(since + GRACE_S + _AFTER_S)
     if call.speech_at is not None and call.audio.last_at is not None:
         instants.append(max(call.speech_at, call.audio.last_at) + STILL_S + _AFTER_S)
     return min((each for each in instants if each > now), default=None)
+
+
+def carried_out_before(earlier: Sequence[Attempt], handshake: Handshake, now: float) -> tuple[CarriedOut, ...]:
+    """What the client carried out in the connections that a new one continues: those of the same conversation, and a
+    chain of connections that were lost, each a short time before the next."""
+    done: list[CarriedOut] = []
+    resumed, opened_at = handshake.query.get("conversation_id"), now
+    for attempt in reversed(earlier):
+        if attempt.handshake.who != handshake.who or attempt.status != ACCEPTED:
+            continue
+        lost = attempt.closed_at is not None and not attempt.left and opened_at - attempt.closed_at <= SOON_S
+        if lost:
+            opened_at = attempt.at
+        if lost or (resumed and attempt.conversation == resumed):
+            done += attempt.carried_out
+    return tuple(done)
 
 
 def _sound_at(data: str) -> int:

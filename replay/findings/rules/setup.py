@@ -72,6 +72,15 @@ def ignored_field(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def ignored_error(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client continues as if a refused update had been applied."""
+    item = call.item_refused
+    if item is not None and step.type == "response.create" and (not call.timed or step.at - item.at >= 0.05):
+        message = text_at(item.event, "error", "message")[:160]
+        yield Found(
+            f"an item was refused ({message}), and the client requested a response without it",
+            f"item {item.number}",
+            item.at,
+            item.number,
+        )
     refused = call.update_refused
     if refused is None or step.at < refused.at or (call.timed and step.at - refused.at < 0.05):
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from replay.findings.call import CLOSED, COMMITS, OPENED, TICK, CallState, CallStep
 from replay.findings.finding import Found, Level
-from replay.findings.rules import access, audio, running_totals, setup, tools, turns
+from replay.findings.rules import access, audio, items, running_totals, scenario, setup, tools, turns
 
 Check = Callable[[CallState, CallStep], Iterator[Found]]
 """A rule's function. It sees each step before the CallState does."""
@@ -69,6 +69,14 @@ KEY_IN_BROWSER = Rule(
     (OPENED,),
     "Have your server ask POST /v1/realtime/client_secrets for a short-lived secret, and give the page that.",
 )
+UNREACHABLE_RULE = Rule(
+    "unreachable-rule",
+    "warn",
+    _never,
+    (),
+    "Move the rule up, narrow the rule before it, or correct the name of its tool.",
+    advice=True,
+)
 NO_RETRY = Rule(
     "no-retry",
     "warn",
@@ -122,11 +130,70 @@ RULES: tuple[Rule, ...] = (
         "Make tools that change something idempotent: answer the same arguments with the first result.",
     ),
     Rule(
+        "cancelled-call-answered",
+        "warn",
+        tools.cancelled_call_answered,
+        (_ITEM,),
+        "Drop the call when its response is cancelled, or undo what it did.",
+    ),
+    Rule(
+        "nested-tool",
+        "error",
+        items.nested_tool,
+        (_UPDATE,),
+        'Put name, description and parameters beside type, without "function".',
+    ),
+    Rule(
         "overlapping-replies",
         "error",
         turns.overlapping_replies,
         (_RESPOND,),
         "Send one response.create per turn; cancel or wait until the last reply has been played before the next.",
+    ),
+    Rule(
+        "reply-over-preamble",
+        "warn",
+        turns.reply_over_preamble,
+        (_RESPOND,),
+        "Wait until the words before the call have been played, or queue the audio of the next reply behind them.",
+        advice=True,
+    ),
+    Rule(
+        "unanswered-item",
+        "warn",
+        items.item_unanswered,
+        _LATER,
+        "Send response.create after the message; only speech under turn detection is answered without it.",
+    ),
+    Rule(
+        "nothing-asked",
+        "warn",
+        items.nothing_asked,
+        _LATER,
+        "Send audio, a message, or a response.create: the service waits for the client.",
+        advice=True,
+    ),
+    Rule(
+        "repeated-item-id",
+        "warn",
+        items.item_id_repeated,
+        (_ITEM,),
+        "Give each item an id of its own, or none: then the service makes one.",
+    ),
+    Rule(
+        "stale-response-id",
+        "warn",
+        items.response_id_gone,
+        ("sent response.cancel",),
+        "Take the id of the last response.created, and cancel only until its response.done.",
+    ),
+    Rule(
+        "untold-interruption",
+        "warn",
+        items.interruption_untold,
+        (TICK, "received response.created"),
+        "On speech_started stop playback, and send conversation.item.truncate with the milliseconds that were played.",
+        advice=True,
     ),
     Rule(
         "commit-under-vad",
@@ -252,6 +319,13 @@ RULES: tuple[Rule, ...] = (
         advice=True,
     ),
     Rule(
+        "unknown-model",
+        "error",
+        items.unknown_model,
+        ("received session.created", "received session.updated"),
+        "Name a model of this service.",
+    ),
+    Rule(
         "model-ends",
         "warn",
         setup.model_ends,
@@ -298,4 +372,29 @@ RULES: tuple[Rule, ...] = (
         "End the call, or open a new session and take the conversation along, before the service does.",
         advice=True,
     ),
+    Rule(
+        "undeclared-call",
+        "warn",
+        scenario.undeclared_call,
+        ("received response.function_call_arguments.done",),
+        "Correct the name in the scenario, or declare the function in session.update: a live model calls nothing else.",
+        advice=True,
+    ),
+    Rule(
+        "scenario-error",
+        "warn",
+        scenario.scenario_error,
+        (_ERROR, "received response.done"),
+        "Correct the step in the scenario.",
+        advice=True,
+    ),
+    Rule(
+        "unmatched-turn",
+        "warn",
+        scenario.unmatched_turn,
+        ("received response.done",),
+        "Add a rule for it to the scenario, or a last rule without `when`.",
+        advice=True,
+    ),
+    UNREACHABLE_RULE,
 )

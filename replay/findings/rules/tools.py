@@ -17,6 +17,8 @@ GRACE_S = 1.0
 HANGING_UP_S = 0.5
 """Seconds. A call that ends so soon after a result was meant to end."""
 SLOW_TOOL_S = 30.0
+RACE_S = 0.2
+"""Seconds in which a result and the end of its response may cross on the way."""
 _LEFT_S = 3.0
 _WRITES = frozenset(
     "add append approve assign book buy cancel charge close commit confirm create delete deliver enrol enroll execute"
@@ -116,6 +118,27 @@ def write_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
             )
             yield Found(message, again.name + first.id)
             return
+    for done in call.carried_out_before:
+        if done.name != again.name or _failed(done.output) or not _same(done.arguments, again.arguments):
+            continue
+        if done.output != step.item.get("output"):
+            since = call.opened_at + step.at - done.at
+            yield Found(
+                f"{again.name}({again.arguments.strip()[:120]}) was carried out again over a new connection,"
+                f" {since:.1f} s after the first time, and gave another result",
+                again.name + done.output[:64],
+            )
+            return
+
+
+def cancelled_call_answered(call: CallState, step: CallStep) -> Iterator[Found]:
+    """The response that made the call was cancelled: nobody waits for the result."""
+    if step.item.get("type") != "function_call_output":
+        return
+    known = call.call_of(text_at(step.item, "call_id"))
+    if known is not None and known.cut_at is not None and step.at - known.cut_at >= RACE_S:
+        since = f" {step.at - known.cut_at:.1f} s ago" if call.timed else ""
+        yield Found(f"a result of {known.name or known.id} was sent, whose response was cancelled{since}", known.id)
 
 
 def _writes(call: CallState, name: str) -> bool:

@@ -48,6 +48,17 @@ def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
             yield Found(f"response.create was sent with {rest:.1f} s of the last reply still to play", "over")
 
 
+def reply_over_preamble(call: CallState, step: CallStep) -> Iterator[Found]:
+    """The client goes on after a tool's result while what was said before the call still plays."""
+    request = object_at(step.event, "response")
+    rest = call.playing(step.at)
+    if call.continues and call.microphone and rest > OVERLAP_S and request.get("conversation") != "none":
+        yield Found(
+            f"response.create followed a tool's result with {rest:.1f} s of the words before the call still to play:"
+            " both play at once, unless the client plays them one after the other"
+        )
+
+
 def commit_under_vad(call: CallState, step: CallStep) -> Iterator[Found]:
     """The server detects turns by itself."""
     if call.vad:

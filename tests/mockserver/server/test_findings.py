@@ -36,6 +36,10 @@ def silenced(**settings: object) -> tuple[MockServer, list[str]]:
     """A mock that was told nothing after a tool's result, and what the control plane shows then."""
     shown: list[str] = []
 
+    given = settings.pop("findings", {})
+    levels = {"all": given} if isinstance(given, str) else given
+    settings["findings"] = {"undeclared-call": "off", **levels}  # type: ignore[dict-item]
+
     async def main() -> MockServer:
         async with MockServer(SCENARIO, voice="tone", **settings) as mock, ClientSession() as http:  # type: ignore[arg-type]
             async with http.ws_connect(mock.ws_url + PINNED, headers=KEY) as ws:
@@ -76,7 +80,7 @@ def test_what_happened_outside_of_any_session_is_told_as_such(caplog: pytest.Log
         with urlopen(f"{mock.control_url}/findings") as answer:
             assert [(row["rule"], row["session"]) for row in json.load(answer)] == [("no-backoff", None)]
     told = [record.getMessage() for record in caplog.records if record.name == "realtape.findings"]
-    assert [line.partition(" at ")[0] for line in told] == ["no session: no-backoff", "no session: no-retry"]
+    assert [line.split(": ")[:2] for line in told] == [["no session", "no-backoff"], ["no session", "no-retry"]]
 
 
 def test_the_journal_shows_a_finding_at_its_frame():

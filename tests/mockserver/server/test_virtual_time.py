@@ -18,6 +18,17 @@ def test_an_hour_of_sleep_passes_at_once_and_is_counted_in_full():
     assert time.perf_counter() - began < 1
 
 
+def test_timers_are_due_after_years_too():
+    async def main() -> int:
+        for _ in range(100):
+            await asyncio.sleep(30 * 24 * 3600)
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+        return 50
+
+    assert autojump.run(main()) == 50
+
+
 def test_timers_fire_in_the_order_of_their_times():
     async def main() -> list[str]:
         order: list[str] = []

@@ -30,10 +30,15 @@ class WatchedCall(Talk):
         write_tools: tuple[str, ...] | None = None,
         heard: tuple[str, ...] = (),
         responder: Responder | None = None,
+        watcher: Watcher | None = None,
+        opened_s: float = 0.0,
+        query: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        self.watcher = Watcher(Levels(levels, write_tools))
-        asked = handshake([("model", MODELS[dialect.partition("@")[0]])], [("authorization", "Bearer key")])
-        watch = self.watcher.open("s", dialect_name(dialect), asked)
+        # The prepared replies call tools that no test declares.
+        given = {"all": levels} if isinstance(levels, str) else dict(levels or {})
+        self.watcher = watcher or Watcher(Levels({"undeclared-call": "off", **given}, write_tools))
+        asked = handshake([("model", MODELS[dialect.partition("@")[0]]), *query], [("authorization", "Bearer key")])
+        watch = self.watcher.open("s", dialect_name(dialect), asked, now=opened_s)
         script = responder or Script(*replies, heard=heard)
         super().__init__(script, dialect=dialect, pacing=pacing, model=MODELS[dialect.partition("@")[0]], watch=watch)
         self.dialect = dialect

@@ -162,6 +162,7 @@ def test_a_cancel_that_comes_too_late_is_no_mistake():
 @pytest.mark.parametrize(("dialect", "minutes"), [("xai", 115), ("openai", 58)])
 def test_a_session_that_nears_its_end_is_remarked(dialect: str, minutes: int):
     with watched_call(dialect) as call:
+        call.send("input_audio_buffer.clear")
         call.wait(60.0 * (minutes - 5))
         assert call.rules == []
         call.wait(300.0)

@@ -5,8 +5,10 @@ import hashlib
 import pytest
 
 from mockserver.responders.base import Call, Hosted, Say, Step
+from replay.findings import Levels
 from replay.findings.rules.tools import writes
-from tests.replay.findings.watched_calls import DIALECTS, calling, watched_call
+from replay.findings.watch import Watcher
+from tests.replay.findings.watched_calls import DIALECTS, LONG, WatchedCall, calling, watched_call
 
 both = pytest.mark.parametrize("dialect", DIALECTS)
 
@@ -144,6 +146,68 @@ def test_booking_twice_is_found(dialect: str):
     (found,) = call.findings
     assert found.rule == "repeated-write"
     assert 'book_appointment({"date"' in found.message.replace('{"date": ', '{"date"')
+
+
+def booked(watcher: Watcher, dialect: str, opened_s: float, output: str, *, left: bool, **query: str) -> str:
+    """A connection in which the client books; `left`: it then hangs up. Gives the conversation's id."""
+    one = WatchedCall(
+        dialect, calling("book_appointment"), watcher=watcher, opened_s=opened_s, query=tuple(query.items())
+    )
+    one.say("Book it.")
+    one.answer(one.called(), output)
+    one.send("response.create")
+    one.rest()
+    assert one.watch is not None
+    conversation = one.watch.attempt.conversation = one.watch.call.conversation or "conv_1"
+    if left:
+        one.watch.hung_up()
+    one.end()
+    return conversation
+
+
+@both
+def test_booking_again_over_a_new_connection_soon_after_a_loss_is_found(dialect: str):
+    watcher = Watcher(Levels({"undeclared-call": "off"}))
+    booked(watcher, dialect, 0.0, '{"booking": 1}', left=False)
+    booked(watcher, dialect, 20.0, '{"booking": 2}', left=True)
+    (found,) = watcher.findings
+    assert (found.rule, found.level) == ("repeated-write", "error")
+    assert "over a new connection" in found.message
+
+
+@both
+def test_booking_again_in_the_same_conversation_is_found(dialect: str):
+    watcher = Watcher(Levels({"all": "off", "repeated-write": "error"}))
+    conversation = booked(watcher, dialect, 0.0, '{"booking": 1}', left=True)
+    booked(watcher, dialect, 600.0, '{"booking": 2}', left=True, conversation_id=conversation)
+    assert [finding.rule for finding in watcher.findings] == ["repeated-write"]
+
+
+@pytest.mark.parametrize(("left", "opened_s", "output"), [(True, 20.0, "2"), (False, 60.0, "2"), (False, 20.0, "1")])
+def test_another_call_a_later_one_and_the_first_result_again_are_no_second_booking(
+    left: bool, opened_s: float, output: str
+):
+    watcher = Watcher(Levels({"undeclared-call": "off"}))
+    booked(watcher, "xai", 0.0, '{"booking": 1}', left=left)
+    booked(watcher, "xai", opened_s, f'{{"booking": {output}}}', left=True)
+    assert list(watcher.findings) == []
+
+
+@both
+def test_the_result_of_a_cancelled_call_is_found(dialect: str):
+    with watched_call(dialect, [*calling("look"), *LONG]) as call:
+        call.say("Monday?")
+        call.until("response.output_audio.delta")
+        call_id = call.of("response.output_item.added")[0]["item"]["call_id"]
+        call.send("response.cancel")
+        call.wait(1.0)
+        call.answer(call_id)
+        call.of("error")
+        call.say("And now?")
+        call.rest()
+    (found,) = [each for each in call.findings if each.rule != "tool-result-unknown"]
+    assert found.rule == "cancelled-call-answered"
+    assert "1.0 s ago" in found.message
 
 
 @pytest.mark.parametrize(
