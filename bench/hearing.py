@@ -69,7 +69,11 @@ async def speak(http: ClientSession, url: str, took: list[float]) -> None:
 
 async def main(transcriber: str) -> None:
     rules = Scenario([Rule(Say(LONG), When(says="go on")), Rule(Say("Yes."))])
-    async with MockServer(rules, pacing="realtime", transcriber=transcriber) as mock, ClientSession() as http:
+    most = LISTENERS + SPEAKERS
+    async with (
+        MockServer(rules, pacing="realtime", transcriber=transcriber, max_sessions=most, findings="off") as mock,
+        ClientSession() as http,
+    ):
         began = perf_counter()
         await asyncio.get_running_loop().run_in_executor(None, mock._server.warm_up)
         print(f"warm-up {perf_counter() - began:.1f} s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")

