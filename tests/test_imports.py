@@ -33,6 +33,7 @@ LAZY: Mapping[str, set[str]] = {
         "mockserver.server.certificates",  # the extra `tls`
         "uvloop",  # not on every platform
     },
+    "replay.findings.input_audio": {"replay.findings.speed"},  # loads numpy, and only sound needs it
     "replay.report.picture": {"PIL"},  # the extra `picture`
 }
 """What may be imported in a function, by importing module."""

@@ -7,11 +7,15 @@ nothing but silence has come, and at the whole first second of loud audio, once 
 from __future__ import annotations
 
 import binascii
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replay.cassette import g711
 from replay.findings.encodings import likely_encoding
+
+if TYPE_CHECKING:
+    from replay.findings.speed import Speed  # loads numpy
 
 LOUD = 200
 """Of 32767. The noise of a quiet room stays below, a voice is far above."""
@@ -19,6 +23,14 @@ QUIET = 8
 """Of 32767. Dither and the offset of a muted source stay below."""
 JUDGED_S = 1.0
 """Seconds of loud audio from which the encoding is guessed."""
+SPEED_AT_S = (1.0, 2.0)
+"""Seconds of audio, from the first loud message on, at which its speed is estimated; the last estimate counts."""
+SOON_S = 1.8
+"""Seconds of an unbroken stream after which its pace counts, if the sound agrees."""
+NEAR = 0.25
+"""Distance of ln(rate) below which a rate is about the one that the sound shows."""
+LIKELY = 0.8
+"""How certain a wrong speed is, at least, to agree with the pace."""
 _SLIVER = 88
 """Characters of base64: 33 samples of PCM16."""
 _SHORTEST = 128
@@ -27,6 +39,7 @@ _GAP_S = 0.5
 """Seconds. A longer pause ends a stream."""
 _STREAM_S = 3.0
 _RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+_COMMON = (8_000, 16_000, 24_000, 44_100, 48_000)
 _WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
 
 
@@ -35,6 +48,7 @@ class InputAudio:
 
     __slots__ = (
         "_loud",
+        "_sound",
         "_stream_audio_s",
         "_stream_from",
         "_window",
@@ -50,6 +64,7 @@ class InputAudio:
         "rate",
         "seconds",
         "since_taken",
+        "speed",
         "streamed_s",
         "verdict",
         "wav",
@@ -81,12 +96,17 @@ class InputAudio:
         self._loud = 0
         self._window: bytearray | None = bytearray()
         """Loud audio for the guess; None once the guess was made."""
+        self.speed: Speed | None = None
+        """How fast the audio plays; None if it is not known yet, or not PCM16."""
+        self._sound: bytearray | None = bytearray()
+        """Audio from the first loud message on, for the speed; None once that is known."""
 
     def configure(self, audio: Mapping[str, Any]) -> None:
         """Take the formats of a session's `audio`."""
         encoding, rate = _form(audio.get("input"), self.encoding, self.rate)
         if (encoding, rate) != (self.encoding, self.rate):
             self.encoding, self.rate, self._window, self.verdict = encoding, rate, bytearray(), ""
+            self._sound, self.speed = bytearray() if encoding == "audio/pcm" else None, None
             self.bytes_per_s = rate * _WIDTHS.get(encoding, 2)
         encoding, rate = _form(audio.get("output"), "audio/pcm", 24_000) if audio.get("output") else ("", 0)
         if encoding:
@@ -109,6 +129,9 @@ class InputAudio:
             sliver = _decoded(data[middle : min(end, middle + _SLIVER)])
             if self._peak(sliver) > LOUD and self._window is not None:
                 self._judge(_decoded(data[start:end]))
+                return
+        if self._sound:
+            self._listen(_decoded(data[start:end]))
 
     def packet(self, at: float, data: bytes) -> None:
         """A binary message."""
@@ -119,6 +142,8 @@ class InputAudio:
             and self._window is not None
         ):
             self._judge(data)
+        elif self._sound:
+            self._listen(data)
 
     def _count(self, at: float, size: int) -> None:
         seconds = size / self.bytes_per_s if self.encoding in _WIDTHS else 0.0
@@ -153,6 +178,33 @@ class InputAudio:
                 return rate
         return None
 
+    def judged(self, at: float) -> bool:
+        """Whether speed and pace are known at second `at` as well as they will be."""
+        streams = self.last_at is not None and at - self.last_at < _GAP_S and self.last_at - self._stream_from < SOON_S
+        return self.speed is not None and self._sound is None and not (streams and not self.paces)
+
+    @property
+    def rates_by_sound(self) -> list[int]:
+        """The sample rates, in Hz, at which the sound would play about as it was spoken, without the declared one."""
+        if self.speed is None or not self.speed.speech or self.verdict:
+            return []
+        off = {rate: abs(math.log(rate * self.speed.times / self.rate)) for rate in _COMMON}
+        nearest = min(off, key=lambda rate: off[rate])
+        if nearest == self.rate:
+            return []
+        return [rate for rate in _COMMON if rate != self.rate and off[rate] <= max(NEAR, off[nearest])]
+
+    @property
+    def rate_by_both(self) -> int | None:
+        """The sample rate that pace and sound agree on, in Hz, if it is not the declared one."""
+        if self.speed is None or not self.speed.speech or self.verdict or self.speed.certainty < LIKELY:
+            return None
+        elapsed = (self.last_at or 0.0) - self._stream_from
+        pace = self._stream_audio_s / elapsed if elapsed >= SOON_S else self.paces[-1] if self.paces else 1.0
+        near = (rate for rate in _RATES if abs(pace * self.rate / rate - 1) < 0.04)
+        rate = next(near, self.rate)
+        return rate if rate != self.rate and (self.speed.times > 1) == (rate < self.rate) else None
+
     def _peak(self, data: bytes) -> int:
         if self.encoding == "audio/opus":
             self.heard_any = self.audible_since_taken = True
@@ -169,6 +221,22 @@ class InputAudio:
         self._window += data
         if len(self._window) >= self.bytes_per_s * JUDGED_S:
             self.verdict, self._window = likely_encoding(bytes(self._window), self.encoding), None
+        self._listen(data)
+
+    def _listen(self, data: bytes) -> None:
+        """Estimate the speed of PCM16 once there is enough of it."""
+        if self._sound is None:
+            return
+        before, now = (len(self._sound) / self.bytes_per_s, (len(self._sound) + len(data)) / self.bytes_per_s)
+        self._sound += data
+        if not any(before < enough <= now for enough in SPEED_AT_S):
+            return
+        from replay.findings.speed import speed_of  # loads numpy
+
+        whole = bytes(self._sound[: len(self._sound) // 2 * 2])
+        self.speed = speed_of(whole, self.rate)
+        if now >= SPEED_AT_S[-1]:
+            self._sound = None
 
 
 def _form(side: object, encoding: str, rate: int) -> tuple[str, int]:

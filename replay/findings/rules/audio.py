@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.findings.call import CallState, CallStep
+from replay.findings.call import CLOSED, CallState, CallStep
 from replay.findings.encodings import DECLARED
 from replay.findings.finding import Found
+
+ALONE = 0.995
+"""How certain a wrong speed is, at least, to count without the pace of the stream."""
 
 
 def mislabelled(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -33,6 +36,25 @@ def wrong_pace(call: CallState, step: CallStep) -> Iterator[Found]:
             f"{sound.rate} Hz are declared, and {pace:.2f} s of that came every second: it is recorded at {rate} Hz"
             f"{twice} or not sent as it is recorded",
             str(rate),
+        )
+
+
+def wrong_speed(call: CallState, step: CallStep) -> Iterator[Found]:
+    """Speech shows by its pitch, rhythm and spectrum whether it plays as it was spoken."""
+    sound, speed = call.audio, call.audio.speed
+    if (
+        speed is None
+        or not (sound.judged(step.at) or step.type == CLOSED)
+        or (call.timed and sound.likely_rate is not None)
+    ):
+        return
+    both = sound.rate_by_both if call.timed else None
+    rates = [both] if both else sound.rates_by_sound if speed.certainty >= ALONE else []
+    if rates:
+        agrees = ", and the pace of the stream agrees" if both else ""
+        yield Found(
+            f"{sound.rate} Hz are declared, but the voice plays about {speed.times:.1f} times as fast as people speak"
+            f"{agrees}: it seems to be recorded at {' or '.join(map(str, rates))} Hz (certainty {speed.certainty:.1%})"
         )
 
 

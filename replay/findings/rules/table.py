@@ -231,6 +231,13 @@ RULES: tuple[Rule, ...] = (
         "Resample to the declared rate, or declare the rate of the microphone; send sound as fast as it is recorded.",
     ),
     Rule(
+        "audio-speed",
+        "warn",
+        audio.wrong_speed,
+        _LATER,
+        "Resample to the declared rate, or declare the rate of the recording.",
+    ),
+    Rule(
         "odd-audio-bytes",
         "error",
         audio.odd_bytes,

@@ -54,6 +54,30 @@ def test_three_times_too_fast_never_is(real: AudioFormat, declared: AudioFormat)
 
 
 @pytest.mark.parametrize(
+    ("real", "declared"), [(PCM48, PCM24), (AudioFormat("pcm", 44_100), PCM24)], ids=["48 as 24", "44.1 as 24"]
+)
+def test_half_as_fast_hardly_ever_is(real: AudioFormat, declared: AudioFormat):
+    taken = [name for name in CLIPS if sent(name, real, declared)]
+    assert len(taken) <= 1, taken
+
+
+def test_half_as_fast_again_hardly_ever_is():
+    taken = [name for name in CLIPS if sent(name, PCM16, PCM24)]
+    assert len(taken) <= 2, taken
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 24_000, 48_000])
+def test_swapped_bytes_and_two_channels_never_are(rate: int):
+    taken = []
+    for name in CLIPS:
+        samples, own = clip(name)
+        sound = resample(samples, own, rate)
+        taken += [f"{name}, swapped"] * could_be_speech(sound.byteswap(), AudioFormat("pcm", rate))
+        taken += [f"{name}, stereo"] * could_be_speech(np.repeat(sound, 2), AudioFormat("pcm", rate))
+    assert taken == []
+
+
+@pytest.mark.parametrize(
     "how",
     [Degradation(telephone=True), Degradation(snr_db=8), Degradation(clip_db=10), Degradation(speed=1.25)],
     ids=["telephone", "noisy", "clipped", "fast"],

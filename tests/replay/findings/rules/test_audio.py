@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pybase64
 import pytest
 
+from mockserver.audio.codecs import resample
+from mockserver.audio.wav import read_wav
 from replay.cassette import g711
 from replay.cassette.records import StrippedAudio
 from replay.cassette.strip_audio import tone
@@ -163,3 +168,63 @@ def test_sound_is_measured_however_the_client_writes_its_json(form: str, slash: 
 def test_the_tones_of_a_recording_without_its_sound_are_as_declared(encoding: str, peak: int):
     tones = (tone(StrippedAudio(4800, bytes([pitch]) * 32, encoding, peak)) for pitch in range(16))
     assert [likely_encoding(each * 10, f"audio/{encoding}") for each in tones] == [""] * 16
+
+
+CLIPS = sorted((Path(__file__).resolve().parents[4] / "cassettes" / "voices").glob("*.wav"))
+CALLER = next(path for path in CLIPS if path.stem == "booking-2")
+
+
+def recorded(path: Path, rate: int) -> bytes:
+    """A clip as a microphone of that rate records it."""
+    samples, own = read_wav(path)
+    return resample(samples, own, rate).astype("<i2").tobytes()
+
+
+def speeds(call: WatchedCall) -> list[str]:
+    return [each.message for each in call.findings if each.rule == "audio-speed"]
+
+
+@both
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_three_seconds_of_a_voice_at_another_rate_are_known_by_sound_and_pace(dialect: str, rate: int):
+    with watched_call(dialect, update=MANUAL) as call:
+        sent(call, recorded(CALLER, rate)[: 2 * 3 * rate], size=rate // 5)
+    (told,) = speeds(call)
+    assert f"it seems to be recorded at {rate} Hz" in told
+    assert "24000 Hz are declared" in told and "and the pace of the stream agrees" in told
+    assert re.search(r"\(certainty 9\d\.\d%\)$", told)
+
+
+@pytest.mark.parametrize("rate", [8_000, 48_000])
+def test_a_file_at_another_rate_is_known_by_its_sound_alone(rate: int):
+    with watched_call("xai", update=MANUAL) as call:
+        sent(call, recorded(CALLER, rate), every=0.0)
+    (told,) = speeds(call)
+    assert re.search(rf"recorded at ([0-9]+ or )?{rate} Hz", told) and "pace" not in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("every", [0.1, 0.0], ids=["live", "at once"])
+@pytest.mark.parametrize("declared", [8_000, 16_000, 24_000, 48_000])
+def test_a_voice_at_the_declared_rate_is_fine(declared: int, every: float):
+    told = {}
+    for path in CLIPS:
+        form = {"input": {"format": {"type": "audio/pcm", "rate": declared}}}
+        with watched_call("xai", update={"audio": form, **MANUAL}) as call:
+            sent(call, recorded(path, declared), size=declared // 5, every=every)
+        told[path.stem] = speeds(call)
+    assert told == {path.stem: [] for path in CLIPS}
+
+
+@pytest.mark.parametrize("kind", ["noise", "tone", "hum", "clicks"])
+def test_the_speed_of_what_is_no_voice_is_not_judged(kind: str):
+    seconds = np.arange(72_000) / 24_000
+    sound = {
+        "noise": np.random.default_rng(1).normal(0, 3000, 72_000),
+        "tone": 8000 * np.sin(2 * np.pi * 440 * seconds),
+        "hum": 6000 * sum(np.sin(2 * np.pi * 100 * n * seconds) / n for n in range(1, 8)),
+        "clicks": np.where(np.arange(72_000) % 6000 < 40, 20_000, 0),
+    }[kind]
+    with watched_call("xai", update=MANUAL) as call:
+        sent(call, np.asarray(sound).clip(-32768, 32767).astype("<i2").tobytes())
+    assert speeds(call) == []
