@@ -26,6 +26,7 @@ class LazyCommand(NamedTuple):
 SECTIONS = {
     "Serve": {
         "serve": LazyCommand("mockserver.cli.serve", "Run the mock server."),
+        "init": LazyCommand("realtape.init", "Write an agent, its test and a scenario."),
     },
     "Record and replay": {
         "record": LazyCommand("replay.cli.record", "Record calls to a service through a proxy."),

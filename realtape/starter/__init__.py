@@ -1,0 +1,1 @@
+"""The agents that `realtape init` writes, one for each client and service."""
