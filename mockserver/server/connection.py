@@ -22,7 +22,7 @@ from mockserver.protocol.requests import Result, Withdraw
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.journal import SessionLog
 from mockserver.server.requests import RequestRunner, Started
-from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text
+from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text, may_be_sent
 
 HIGH_WATER = 256 << 10
 """Unsent bytes above which nothing more is taken from the peer until the socket has caught up."""
@@ -229,9 +229,10 @@ class Connection:
     def _client_closed(self, code: int, reason: str) -> None:
         self._log.inbound(self._now(), Close(code, reason))
         if self._over is None:
-            self._over = Close(code, reason)
+            lawful = code == 1005 or may_be_sent(code)  # 1005: the frame has no code
+            self._over = Close(code, reason) if lawful else Close(1002, f"{code} is no close code")
             self._log.hung_up()
-            self._transport.write(closing(code))
+            self._transport.write(closing(self._over.code))
         self._transport.close()
 
     def _flush_soon(self) -> None:

@@ -16,10 +16,11 @@ import struct
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
+from datetime import date
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 import msgpack
 from typing_extensions import assert_never
@@ -27,9 +28,11 @@ from typing_extensions import assert_never
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
     ORIGINS,
+    Audio,
     Content,
     Dropped,
     Header,
+    Headers,
     Record,
     Request,
     Response,
@@ -45,6 +48,10 @@ SUFFIX = ".tape"
 MAX_PAYLOAD = 128 << 20
 """Bytes. A longer payload means that the file is damaged."""
 MAX_HEADER = 64 << 10
+MAX_SOUND = 64 << 20
+"""Bytes of left-out sound in one message. The services take 15 MiB."""
+MAX_US = 400 * 24 * 3600 * 1_000_000
+"""Microseconds that a recording may last: 400 days."""
 
 
 class BadCassette(Exception):
@@ -98,30 +105,62 @@ def _content(kind: int, payload: bytes) -> Content:
             return Text(payload)
         case 1:
             return Binary(payload)
-        case 2:
-            return Close(*msgpack.unpackb(payload))
         case 3:
             return Reset()
-        case 4:
-            method, target, headers, body = msgpack.unpackb(payload)
-            return Request(method, target, tuple((name, value) for name, value in headers), body)
-        case 5:
-            status, headers, body = msgpack.unpackb(payload)
-            return Response(status, tuple((name, value) for name, value in headers), body)
-        case 6:
-            of, parts = msgpack.unpackb(payload)
-            return StrippedMessage(
-                of, tuple(part if isinstance(part, bytes) else StrippedAudio(*part) for part in parts)
-            )
-        case 7:
-            return Dropped(*msgpack.unpackb(payload))
+        case _:
+            return _packed_content(kind, msgpack.unpackb(payload))
+
+
+def _packed_content(kind: int, fields: object) -> Content:
+    match kind, fields:
+        case 2, [int(code), str(reason)] if 0 <= code <= 0xFFFF:
+            return Close(code, reason)
+        case 4, [str(method), str(target), list(headers), bytes(body)]:
+            return Request(method, target, _headers(headers), body)
+        case 5, [int(status), list(headers), bytes(body)] if 0 <= status <= 999:
+            return Response(status, _headers(headers), body)
+        case 6, ["text" | "binary" as of, list(parts)]:
+            return StrippedMessage(of, tuple(part if isinstance(part, bytes) else _sound(part) for part in parts))
+        case 7, [str(what), int(size), str(reason)]:
+            return Dropped(what, size, reason)
+        case 2 | 4 | 5 | 6 | 7, _:
+            raise ValueError("a field is missing, or of another type")
         case _:
             raise ValueError(f"kind {kind} is unknown")
+
+
+def _headers(pairs: list[Any]) -> Headers:
+    if not all(
+        isinstance(each, list) and len(each) == 2 and all(isinstance(text, str) for text in each) for each in pairs
+    ):
+        raise ValueError("a header is not a name and a value")
+    return tuple((name, value) for name, value in pairs)
+
+
+def _sound(part: object) -> StrippedAudio:
+    match part:
+        case [int(length), bytes(digest), str(encoding), int(peak)] if 0 <= peak <= 32767:
+            if not 0 <= length <= MAX_SOUND:
+                raise ValueError(f"{length} bytes of sound in one message; at most {MAX_SOUND} are read")
+            return StrippedAudio(length, digest, encoding, peak)
+        case _:
+            raise ValueError("the place of a sound is not its length, hash, encoding and peak")
 
 
 def _raw(at_us: int, connection: int, way: int, kind: int, payload: bytes) -> bytes:
     head = _HEAD.pack(_ARRAY5, _UINT64, at_us, _UINT16, connection, way, kind, _BIN32, len(payload))
     return head + payload
+
+
+def _checked(header: Header) -> Header:
+    """The header, if its fields have their types. Raises TypeError and ValueError."""
+    for name, value in header_fields(header).items():
+        if not isinstance(value, str) and not (name in ("model", "source") and value is None):
+            raise TypeError(f"{name} is not a text")
+    if header.audio not in get_args(Audio):
+        raise ValueError(f"audio is one of {', '.join(get_args(Audio))}")
+    date.fromisoformat(header.recorded_at[:10])
+    return header
 
 
 class Writer:
@@ -245,10 +284,10 @@ class Cassette:
         return len(self._places)
 
     def __getitem__(self, index: int) -> Record:
-        return self._record(self._places[index])
+        return self._record(range(len(self._places))[index])
 
     def __iter__(self) -> Iterator[Record]:
-        return map(self._record, self._places)
+        return map(self._record, range(len(self._places)))
 
     def __enter__(self) -> Cassette:
         return self
@@ -303,8 +342,8 @@ class Cassette:
         if header.get("origin") not in ORIGINS:
             raise BadCassette(f"{self.path}: no origin (one of {', '.join(ORIGINS)}); record it again")
         try:
-            self.header = Header(**header)
-        except TypeError as problem:
+            self.header = _checked(Header(**header))
+        except (TypeError, ValueError) as problem:
             raise BadCassette(f"{self.path}: its header is not that of version {self._today} ({problem})") from problem
         self._read_to = unpacker.tell()
 
@@ -325,6 +364,11 @@ class Cassette:
                 raise BadCassette(f"{self.path}: byte {at} does not begin a record; the file is damaged")
             if at + head + length > size:
                 break
+            if at_us > MAX_US:
+                raise BadCassette(
+                    f"{self.path}: record {len(self._places)} is {at_us / 8.64e10:.0f} days after the start; "
+                    "the file is damaged"
+                )
             if kind == _END:
                 self.end_us = at_us
             else:
@@ -334,7 +378,8 @@ class Cassette:
         if self.end_us is not None and at != size:
             raise BadCassette(f"{self.path}: {size - at} bytes after the end mark; the file is damaged")
 
-    def _record(self, place: int) -> Record:
+    def _record(self, number: int) -> Record:
+        place = self._places[number]
         _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._bytes, place)
         begin = place + _HEAD.size
         payload = self._bytes[begin : begin + length]
@@ -346,5 +391,5 @@ class Cassette:
                 at_us, connection, way, kind, payload = raw
             content = Text(payload) if kind == 0 else _content(kind, payload)
             return Record(at_us, connection, _WAYS[way], content)
-        except (ValueError, TypeError, msgpack.UnpackException) as problem:
-            raise BadCassette(f"{self.path}: the record at byte {place} is damaged ({problem})") from problem
+        except (ValueError, TypeError, IndexError, RecursionError, msgpack.UnpackException) as problem:
+            raise BadCassette(f"{self.path}: record {number} at byte {place} is damaged ({problem})") from problem

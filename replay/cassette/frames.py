@@ -30,6 +30,11 @@ class Close:
     reason: str = ""
 
 
+def may_be_sent(code: int) -> bool:
+    """Whether a close frame may hold this code (RFC 6455, section 7.4, and the registry of IANA)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
 @dataclass(frozen=True, slots=True)
 class Reset:
     """The TCP connection was lost without a close frame."""

@@ -10,14 +10,16 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from replay.cassette.conversation import Closed, Conversation, Message
+from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in
-from replay.cassette.records import Record, Request, Response, StrippedMessage, Way
+from replay.cassette.records import Record, Request, Response, StrippedAudio, StrippedMessage, Way
 from replay.cassette.strip_audio import restore_audio
 
 _UPGRADED = 101
+MOST_RESTORED = 1 << 30
+"""Bytes of sound of one recording that a tone replaces: six hours of a call in PCM."""
 UNTIMED_US = 1000
 """Microseconds between two messages of a recording without times, of which only the order is known."""
 
@@ -108,7 +110,12 @@ def message(data: str | bytes, at_s: float) -> Moment:
 def connections(records: Iterable[Record]) -> tuple[Line, ...]:
     """The WebSocket connections in a list of records. Plain HTTP requests are left out."""
     by_connection: dict[int, list[Record]] = {}
-    for record in records:
+    restored = 0
+    for number, record in enumerate(records):
+        if isinstance(record.content, StrippedMessage):
+            restored += sum(part.length for part in record.content.parts if isinstance(part, StrippedAudio))
+            if restored > MOST_RESTORED:
+                raise UnreadableRecording(f"record {number}: more than {MOST_RESTORED >> 20} MiB of left-out sound")
         by_connection.setdefault(record.connection, []).append(record)
     return tuple(line for _, records in sorted(by_connection.items()) if (line := _line(records)) is not None)
 

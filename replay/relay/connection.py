@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.frames import Binary, Close, Reset, Text, may_be_sent
 from replay.cassette.records import Content, Way
 
 CLOSE_WAIT_S = 5.0
@@ -105,6 +105,8 @@ class RelayedCall:
                     if self._hanging_up is None:
                         self._note(at_us, "sent", Close(code, reason))
                     self._closing = True
+                    if code != 1005 and not may_be_sent(code):
+                        code, reason = 1002, f"{code} is no close code"
                     await self._close_upstream(code, reason)
                     return
                 case _:  # lost

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,9 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.file import VERSION, BadCassette, CannotRecord, Cassette, Writer
+from replay.cassette.file import MAX_SOUND, MAX_US, VERSION, BadCassette, CannotRecord, Cassette, Writer
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedAudio, StrippedMessage
+from replay.cassette.records import (
+    Content,
+    Dropped,
+    Header,
+    Record,
+    Request,
+    Response,
+    StrippedAudio,
+    StrippedMessage,
+    header_fields,
+)
 
 HERE = Path(__file__).resolve().parent.parent
 HEADER = Header("mock", "ws://127.0.0.1:8765/v1/realtime", "xai@2026-07", "grok", "2026-07-01T09:00:00+00:00", "t 1")
@@ -43,7 +54,7 @@ TALK = [
 
 headers = st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=3).map(tuple)
 sounds = st.builds(
-    StrippedAudio, st.integers(0, 2**32), st.binary(min_size=32, max_size=32), st.just("pcm"), st.integers(0, 32767)
+    StrippedAudio, st.integers(0, MAX_SOUND), st.binary(min_size=32, max_size=32), st.just("pcm"), st.integers(0, 32767)
 )
 contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(Text, st.binary(max_size=200)),
@@ -58,7 +69,7 @@ contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(Dropped, st.text(max_size=5), st.integers(0, 2**40), st.text(max_size=20)),
 )
 records = st.builds(
-    Record, st.integers(0, 2**63), st.integers(0, 65535), st.sampled_from(["sent", "received"]), contents
+    Record, st.integers(0, MAX_US), st.integers(0, 65535), st.sampled_from(["sent", "received"]), contents
 )
 
 
@@ -283,4 +294,54 @@ def test_bytes_after_the_end_mark_are_damage(tmp_path: Path):
     path = written(tmp_path / "a.tape", TALK)
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(BadCassette, match="4 bytes after the end mark"):
+        Cassette.so_far(path)
+
+
+def packed(at_us: int, kind: int, payload: bytes) -> bytes:
+    return struct.pack(">BBQBHBBBI", 0x95, 0xCF, at_us, 0xCD, 0, 0, kind, 0xC6, len(payload)) + payload
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (2, [70_000, ""]),
+        (2, [1000]),
+        (2, 5),
+        (2, None),
+        (4, [None, None, [], None]),
+        (4, ["GET", "/", [["a"]], b""]),
+        (4, ["GET", "/", [["a", 1]], b""]),
+        (5, ["200", [], b""]),
+        (5, [-1, [], b""]),
+        (6, ["sound", []]),
+        (6, ["text", [5]]),
+        (6, ["text", [[2**40, b"", "pcm", 0]]]),
+        (6, ["text", [[-1, b"", "pcm", 0]]]),
+        (6, ["text", [[1, b"", "pcm", 40_000]]]),
+        (7, [1, 2, 3]),
+        (8, []),
+    ],
+)
+def test_a_record_of_the_wrong_shape_is_refused_with_its_number(kind: int, fields: object, tmp_path: Path):
+    path = tmp_path / "a.tape"
+    start = msgpack.packb({"realtape": VERSION, **header_fields(HEADER)})
+    path.write_bytes(start + packed(1, 0, b"{}") + packed(2, kind, msgpack.packb(fields)) + packed(3, 15, b"\x02"))
+    with Cassette.open(path) as cassette, pytest.raises(BadCassette, match=r"record 1 at byte \d+ is damaged"):
+        list(cassette)
+
+
+def test_a_time_without_end_is_refused(tmp_path: Path):
+    path = tmp_path / "a.tape"
+    path.write_bytes(msgpack.packb({"realtape": VERSION, **header_fields(HEADER)}) + packed(2**64 - 1, 0, b"{}"))
+    with pytest.raises(BadCassette, match="record 0 is 213503982 days after the start"):
+        Cassette.so_far(path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"url": 5}, {"model": []}, {"recorded_at": "soon"}, {"audio": "loud"}, {"tool": None}, {"more": 1}]
+)
+def test_a_header_of_the_wrong_shape_is_refused(wrong: dict[str, object], tmp_path: Path):
+    path = tmp_path / "a.tape"
+    path.write_bytes(msgpack.packb({"realtape": VERSION, **header_fields(HEADER), **wrong}))
+    with pytest.raises(BadCassette, match="its header is not that of version"):
         Cassette.so_far(path)
