@@ -159,6 +159,8 @@ def page() -> None:
         if words is not None:
             with st.spinner("Waiting for the answer …"):
                 take_turn(settings, talk, words, failing)
+            if isinstance(words, bytes):
+                st.rerun()  # with empty widgets, so that the page does not offer to send the same audio again
         _conversation(talk)
     with right:
         _state(settings, talk)

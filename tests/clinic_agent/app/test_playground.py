@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import urllib.request
+import wave
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -133,6 +134,32 @@ def test_a_new_call_forgets_the_conversation_and_keeps_the_bookings(demo: AppTes
     next(button for button in demo.button if button.label == "New call").click().run()
     assert [metric.value for metric in demo.metric][-1] == "$0.0000"
     assert len(demo.dataframe) == 1
+
+
+def test_after_an_upload_and_a_new_call_the_old_recording_is_not_sent_again(demo: AppTest, mock: MockServer):
+    demo.file_uploader[0].upload("booking-1.wav", (VOICES / "booking-1.wav").read_bytes(), "audio/wav").run()
+    assert not demo.button(key="send").disabled
+    next(button for button in demo.button if button.label == "New call").click().run()
+    assert demo.button(key="send").disabled
+    assert "This is sent:" not in shown(demo)
+    demo.file_uploader[0].upload("booking-2.wav", (VOICES / "booking-2.wav").read_bytes(), "audio/wav").run()
+    demo.button(key="send").click().run()
+    assert mock.ledger.audio_in_s == pytest.approx(wave_s("booking-2"), abs=0.01)
+    assert demo.button(key="send").disabled  # what was sent once is not sent again
+
+
+def test_a_new_call_begins_empty(demo: AppTest):
+    say(demo, ASK)
+    next(button for button in demo.button if button.label == "New call").click().run()
+    assert len(demo.chat_message) == 0
+    assert len(demo.dataframe) == 0
+    assert [metric.value for metric in demo.metric] == ["0.0 s", "0.0 s", "$0.0000"]
+
+
+def wave_s(name: str) -> float:
+    """The length of a clip, in s."""
+    with wave.open(str(VOICES / f"{name}.wav")) as clip:
+        return float(clip.getnframes() / clip.getframerate())
 
 
 def test_the_page_says_how_spoken_words_are_found(demo: AppTest):
