@@ -89,19 +89,22 @@ class Bill:
         cells.append(("total", f"prices as of {self.table.as_of}", f"{self.usd} USD"))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         rows = [f"{a:{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in cells]
+        if self.table.regional:
+            rows.append("The prices include the surcharge for processing in one region.")
         if self.server_vad:
             rows.append(f"Under server VAD the service may bill the duration instead: {self.lasted_s:.1f} s.")
         return "\n".join(rows)
 
 
-def bill(recording: Recording, on: date) -> Bill:
-    """The bill of a recording made on a day. Raises UnknownPrice, which names what has no price."""
+def bill(recording: Recording, on: date, url: str = "") -> Bill:
+    """The bill of a recording made on a day, with the service at `url`. Raises UnknownPrice, which names what has no
+    price."""
     service = recording.dialect.partition("@")[0]
     if service == "unknown":
         service = _service(recording)
     if service == "unknown":
         raise UnknownPrice("no prices are known: the recording does not show which service it is of")
-    table = price_table(service, on)
+    table = price_table(service, on, url)
     entries: list[Entry] = []
     server_vad = False
     for line in recording.lines:

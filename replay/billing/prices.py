@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -54,6 +54,10 @@ class TokenPrices:
     image: Decimal = Decimal(0)
     cached_image: Decimal = Decimal(0)
 
+    def times(self, factor: Decimal) -> TokenPrices:
+        """Each price times a factor."""
+        return TokenPrices(*(price * factor for price in astuple(self)))
+
     def of(self, tokens: Tokens) -> Fraction:
         """What they cost, exactly."""
         usd = Fraction(self.text) * tokens.text + Fraction(self.cached_text) * tokens.cached_text
@@ -84,7 +88,9 @@ class PriceTable:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Names that stand for a model as long as this table holds."""
     regional_factor: Decimal = Decimal(1)
-    """The factor on every price if the client has its data processed in one region."""
+    """The factor on prices of tokens and transcription if the client has its data processed in one region."""
+    regional: bool = False
+    """Whether the prices include that factor."""
 
     @property
     def as_of(self) -> str:
@@ -95,6 +101,17 @@ class PriceTable:
         """The name under which a model is listed: its own, the model of an alias, or the model of a dated snapshot."""
         name = self.aliases.get(model, model)
         return name if name in self.per_million_tokens else _SNAPSHOT.sub("", name)
+
+    def in_region(self) -> PriceTable:
+        """These prices for a client that has its data processed in one region."""
+        factor = self.regional_factor
+        return replace(
+            self,
+            per_million_tokens={name: prices.times(factor) for name, prices in self.per_million_tokens.items()},
+            per_transcribed_minute={name: price * factor for name, price in self.per_transcribed_minute.items()},
+            regional_factor=Decimal(1),
+            regional=factor != 1,
+        )
 
     def minute(self, model: str) -> Decimal:
         """USD per minute of audio. Raises UnknownPrice."""
@@ -141,13 +158,15 @@ class PriceTable:
         return table[known]
 
 
+_REGION = re.compile(r"wss://[\w-]+\.api\.openai\.com[:/]")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 """The date at the end of the name of a model's snapshot, as in gpt-realtime-2025-08-28."""
 
 
-def price_table(service: str, on: date) -> PriceTable:
+def price_table(service: str, on: date, url: str = "") -> PriceTable:
     """The prices of a service on a day: the latest table that had begun by then, else the first one.
 
+    `url`: the address of the service; `REGION.api.openai.com` has the prices of processing in one region.
     `service`: `xai` or `openai`, or the name of a dialect of one. Azure's prices are taken to be OpenAI's, which is a
     guess. Raises UnknownPrice for another service.
     """
@@ -155,7 +174,8 @@ def price_table(service: str, on: date) -> PriceTable:
     tables = PRICES.get("openai" if name == "azure" else name)
     if tables is None:
         raise UnknownPrice(f"no prices are known of {service!r}; they are known of {', '.join(PRICES)}")
-    return next((table for table in reversed(tables) if table.since <= on), tables[0])
+    table = next((table for table in reversed(tables) if table.since <= on), tables[0])
+    return table.in_region() if _REGION.match(url) else table
 
 
 def dialect_prices(dialect: str) -> PriceTable:

@@ -129,14 +129,15 @@ def bill(file: Path, as_json: bool) -> None:
     """Compute the cost of a recorded conversation from its frames.
 
     realtape uses its price table for the day of the recording: the latest one that had begun by then, else the first.
-    The total names that table. A warning says when the day is before the first table, or after the last check.
+    Recordings of `REGION.api.openai.com` have the surcharge of that region. The total names the table. A warning says
+    when the day is before the first table, or after the last check.
 
     Exit code: 0, or 2 if the file cannot be read or the price of something in it is not known.
     """
     with opened(file, whole=True) as cassette:
-        on = date.fromisoformat(cassette.header.recorded_at[:10])
+        on, url = date.fromisoformat(cassette.header.recorded_at[:10]), cassette.header.url
     try:
-        found = billing.bill(read(file), on)
+        found = billing.bill(read(file), on, url)
     except UnknownPrice as problem:
         raise Unusable(f"{file}: {problem}") from problem
     if found.doubt is not None:

@@ -204,7 +204,7 @@ def _call(call: CalledTool) -> str:
 def _bill(header: Header, recording: Recording) -> Bill | str:
     """The bill, or why there is none."""
     try:
-        return bill(recording, date.fromisoformat(header.recorded_at[:10]))
+        return bill(recording, date.fromisoformat(header.recorded_at[:10]), header.url)
     except (UnknownPrice, ValueError) as unknown:
         return str(unknown)
 

@@ -372,7 +372,7 @@ def _prices(upstream: Upstream, settings: Settings) -> PriceTable | None:
     if settings.max_usd is None:
         return None
     try:
-        return price_table(upstream.dialect, settings.recorded_at.date())
+        return price_table(upstream.dialect, settings.recorded_at.date(), upstream.url)
     except UnknownPrice as problem:
         if upstream.unreachable is not None:
             raise ValueError(

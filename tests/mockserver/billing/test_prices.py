@@ -15,6 +15,7 @@ from mockserver.dialects.xai.dates import XAI_2026_04, XAI_2026_07, XAI_2026_08,
 from replay.billing.prices import (
     CHECKED,
     PRICES,
+    Tokens,
     UnknownPrice,
     dialect_prices,
     dollars,
@@ -119,3 +120,15 @@ def test_a_day_outside_the_tables_is_in_doubt():
     latest = PRICES["xai"][-1]
     assert doubt(latest, CHECKED) is None
     assert f"last checked on {CHECKED}" in str(doubt(latest, date(2027, 1, 1)))
+
+
+def test_processing_in_one_region_has_a_surcharge():
+    day = date(2026, 11, 30)
+    addresses = (f"wss://{host}/v1/realtime" for host in ("api.openai.com", "eu.api.openai.com"))
+    plain, regional = (price_table("openai", day, address) for address in addresses)
+    assert (plain.regional, regional.regional) == (False, True)
+    tokens = Tokens(text=1000, audio=500, audio_out=700)
+    assert regional.tokens("gpt-realtime").of(tokens) == plain.tokens("gpt-realtime").of(tokens) * Fraction(11, 10)
+    assert regional.transcribed_minute("whisper-1") == Decimal("0.0066")
+    assert regional.in_region().transcribed_minute("whisper-1") == Decimal("0.0066")
+    assert price_table("xai", day, "wss://eu-west-1.api.x.ai/v1/realtime") is price_table("xai", day)
