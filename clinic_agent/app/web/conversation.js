@@ -116,6 +116,7 @@ export class Conversation {
     this.callerSpeaks = true;
     this.interrupt();
     this.request = this.again = null;
+    this.answer.over = true; // what was received of it is no beginning of the next answer
     this.heardText = "";
     this.owed = true;
     this.ran = false;
