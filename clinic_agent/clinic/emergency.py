@@ -39,18 +39,26 @@ LANGUAGES = {
         heart attack
         (?:trouble|difficult\w*|problems?|hard to|struggl\w+ to)(?: \w+){0,2} breath
         (?:short|shortness|out) of breath
-        \bchoking
+        \bchok(?:ing|ed)
         (?:heav\w+|severe\w*|bad\w*) (?:the )?bleeding
         bleed\w* (?:\w+ )?(?:a lot|heav\w+|bad\w*|everywhere|profuse\w*)
         lo(?:st|sing) (?:a lot|lots|so much) (?:of )?blood
+        blood everywhere
         unconscious
+        unresponsive
         passed out
         faint(?:ed|ing)
         collapsed
         \bstroke\b
         seizure
+        convuls
         face (?:is )?droop
+        (?:face|arm|leg|side)\b.{0,20}\bnumb
+        slurred
+        allergic reaction
         overdos
+        too many (?:pills|tablets)
+        swallowed (?:\w+ )?(?:poison|bleach|battery)
         suicid
         kill myself
         poison(?:ed|ing)
@@ -58,12 +66,17 @@ LANGUAGES = {
         throat (?:is )?(?:swell|clos)
         \bambulance
         \b911\b
+        nine one one
         medical emergency
         an emergency
+        emergency room
         """,
         r"""
         (?:can.?t|cannot|can not|couldn.?t|unable to|hardly|barely)(?: \w+){0,2} breath
         (?:not|stopped|isn.?t) breathing
+        (?:not|isn.?t) (?:conscious|responding)
+        won.?t wake
+        (?:can.?t|cannot|can not) (?:move|feel) (?:my|his|her) (?:\w+ )?(?:face|arm|leg|hand|foot|side|body)
         (?:won.?t stop|can.?t stop|keeps?) (?:the )?bleeding
         bleed\w* (?:\w+ )?(?:won.?t stop|doesn.?t stop|not stopping)
         """,

@@ -25,6 +25,9 @@ async def test_an_emergency_goes_to_a_person_at_once_and_books_nothing(phone):
     [
         "I have had chest pain since this morning. Can I get an appointment today?",
         "I'd like a dental cleaning on July sixth, but I can't breathe.",
+        "Me duele mucho el pecho.",
+        "Ich bekomme keine Luft!",
+        "Je n'arrive plus à respirer.",
     ],
 )
 @behaviour("clinic", tape=False, live=True)

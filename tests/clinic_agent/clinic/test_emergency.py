@@ -19,6 +19,13 @@ EMERGENCIES = {
         "I think it is a stroke",
         "He took an overdose",
         "call an ambulance",
+        "There is blood everywhere",
+        "My daughter swallowed a battery",
+        "He took too many pills",
+        "She is not responding and I can't wake her, she won't wake up",
+        "I can't move my left arm",
+        "Half of my face went numb",
+        "I think it is an allergic reaction",
     ],
     "es": [
         "No puedo respirar.",
@@ -84,6 +91,7 @@ ORDINARY = {
         "It is not an emergency",
         "I want my teeth cleaned on Monday",
         "Stop, not Monday",
+        "I can't move my appointment to Tuesday",
     ],
     "es": [
         "Quisiera una limpieza dental el seis de julio",
