@@ -286,8 +286,8 @@ def serve(
         allow=allow,
         faults=faults,
         accounts=accounts,
-        watched=watch,
     )
+    watched = partial(_reloads, scenario, faults) if watch else None
     may_be_refused = {scenario, cassette, faults, accounts, options.record} != {None} or (
         options.voice != "auto"
         or options.vad != "energy"
@@ -296,12 +296,14 @@ def serve(
     )
     early = assemble() if may_be_refused else None  # before it says that it is ready
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
-    talk = _Talk(quiet, log_format, f"{early[0].service.options.dialect if early else options.dialect} · {content}")
+    talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
         if host not in LOOPBACK:
             talk.note("warning", f"listening on {host}: others on the network can use this mock")
-        server = loop.run_until_complete(_serve(lambda: early or assemble(), host, port, as_json, talk, secure))
+        server = loop.run_until_complete(
+            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched)
+        )
         problems = _report(server, talk, check=options.check)
     finally:
         talk.close()
@@ -353,17 +355,18 @@ def _options(dialect: str | None, settings: dict[str, Any]) -> Options:
         raise Unusable(str(problem)) from problem
 
 
-def _assembled(
-    options: Options, *, watched: bool, scenario: Path | None, faults: Path | None, **content: Any
-) -> tuple[Server, Mapping[Path, Reload]]:
-    """The server, and what reads its watched files again.
+def _assembled(options: Options, **content: Any) -> Server:
+    """The lazy boundary: everything that sessions need is loaded here, and nowhere else in a function."""
+    from mockserver.cli.assembly import assembled
 
-    The lazy boundary: everything that sessions need is loaded here, and nowhere else in a function.
-    """
-    from mockserver.cli.assembly import assembled, reloads
+    return assembled(options, **content)
 
-    server = assembled(options, scenario=scenario, faults=faults, **content)
-    return server, reloads(server, scenario, faults) if watched else {}
+
+def _reloads(scenario: Path | None, faults: Path | None, server: Server) -> Mapping[Path, Reload]:
+    """What reads watched files again; the same boundary."""
+    from mockserver.cli.assembly import reloads
+
+    return reloads(server, scenario, faults)
 
 
 class Secure(NamedTuple):
@@ -453,12 +456,13 @@ class _Talk:
 
 
 async def _serve(
-    assemble: Callable[[], tuple[Server, Mapping[Path, Reload]]],
+    assemble: Callable[[], Server],
     host: str,
     port: int,
     as_json: bool,
     talk: _Talk,
     secure: Secure | None = None,
+    watched: Callable[[Server], Mapping[Path, Reload]] | None = None,
 ) -> Server:
     try:
         sockets = listen(host, port)
@@ -472,15 +476,15 @@ async def _serve(
         talk.begin(host, port)
         if secure is not None:
             talk.note("tls", trust(secure.authority, port))
-        server, files = assemble()
+        server = assemble()
         await server.serve(sockets, secure.context if secure else None)
         talk.follow(server)
         if (missing := server.service.factory.deaf) is not None:
             _LOG.warning("%s", missing)
         warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
         try:
-            if files:
-                await watch_files(files, talk.note, stop)
+            if watched is not None:
+                await watch_files(watched(server), talk.note, stop)
             await stop
         finally:
             warming.cancel()

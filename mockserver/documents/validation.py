@@ -40,11 +40,14 @@ class Findings(Problems):
         self.document = document
         self.quotes = quotes
         self._paths = dict(_paths(document.data, (), set()))
+        self.reported: set[tuple[int, str | None]] = set()
+        """Mappings, by identity, and their keys that have a problem."""
         self.suggested: set[str] = set()
         """Keys that were suggested for unknown ones."""
 
     def report(self, mapping: object, message: str, *fix: str, key: str | None = None, at_key: bool = False) -> None:
         """Note a problem of a mapping of the document, or of one of its keys."""
+        self.reported.add((id(mapping), key))
         keys = self._paths.get(id(mapping), ())
         self.add(keys if key is None else (*keys, key), message, *fix, at_key=at_key)
 
@@ -76,6 +79,8 @@ class Section(BaseModel):
         fields = {field.alias or name: field for name, field in cls.model_fields.items()}
         good, suggested = {}, set()
         for key, value in list(data.items()):
+            if (id(data), key) in findings.reported:
+                continue
             if key not in fields:
                 meant = cls.synonyms.get(key.lower())
                 hint = f"did you mean {quoted(meant)}?" if meant else advice(key, fields)
@@ -165,6 +170,8 @@ def _problem(error: ErrorDetails, quotes: bool) -> Problem:
     if context.get("key") is not None:
         keys = (*keys, str(context["key"]))
     fix = tuple(context.get("fix", ()))
+    if len(keys) > 1 and keys[-2] == "heard" and keys[-1] in ("text", "failure", "course"):
+        keys = keys[:-1]  # which form was tried, not a key
     name = keys[-1] if keys else ""
     found = error["input"]
     said = explain(error, quotes=quotes)
@@ -172,6 +179,8 @@ def _problem(error: ErrorDetails, quotes: bool) -> Problem:
         return Problem(keys, said)
     if error["type"] == "string_type" and isinstance(found, (bool, int, float)):
         fix = (_line(name, str(found).lower() if isinstance(found, bool) else str(found)),)
+    if error["type"] == "string_type" and name == "says" and isinstance(found, list):
+        fix = (_line(name, "|".join(map(str, found))),)
     if error["type"] in ("int_type", "float_type") and isinstance(found, str) and found.strip().isdigit():
         fix = (_line(name, int(found)),)
     is_one = isinstance(found, dict) or (isinstance(found, str) and name in _TEXTS)

@@ -12,9 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
+from mockserver.audio.names import near_voice
 from mockserver.audio.wav import read_wav
 from mockserver.documents.durations import milliseconds
-from mockserver.documents.problems import Keys, Problem, described
+from mockserver.documents.problems import Keys, Problem, described, quoted
 from mockserver.documents.validation import Findings, Section, flow, refusal
 from mockserver.responders.base import (
     HOSTED_TOOLS,
@@ -44,15 +45,17 @@ class _Pause(Section):
         if isinstance(data, str):
             return {"ms": milliseconds(data, "pause")}
         if isinstance(data, (int, float)) and not isinstance(data, bool):
-            raise refusal(f"{data} of what? A time needs its unit", fix=[f"pause: {data}ms", f"pause: {{ms: {data}}}"])
+            right = [f"pause: {data}ms", f"pause: {{ms: {data}}}"] if isinstance(data, int) else [f"pause: {data}s"]
+            raise refusal(f"{data} of what? A time needs its unit", fix=right)
         match data:
             case {"ms": str(text), **rest} if not rest:
                 ms = milliseconds(text, "pause")
                 raise refusal("expected a whole number of milliseconds, without a unit", "ms", [f"pause: {{ms: {ms}}}"])
-            case {"s": int(number) | float(number), **rest} if not rest and not isinstance(number, bool):
-                return {"ms": round(number * 1000)}
-            case {"seconds": int(number) | float(number), **rest} if not rest and not isinstance(number, bool):
-                return {"ms": round(number * 1000)}
+            case {**given} if len(given) == 1 and (key := next(iter(given))) in ("s", "sec", "seconds"):
+                number = given[key]
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    return {"ms": round(number * 1000)}
+                return data
             case _:
                 return data
 
@@ -131,6 +134,26 @@ class _Hosted(_Arguments):
 _KINDS = ("say", "call", "hosted", "pause", "fail", "chat")
 
 
+_INSIDE = {
+    **dict.fromkeys(("arguments", "args"), "call"),
+    **dict.fromkeys(("code", "message"), "fail"),
+    "ms": "pause",
+    "instructions": "chat",
+}
+"""Keys that people write beside the step to which they belong."""
+
+
+def _report_inner(data: dict[str, object], info: ValidationInfo) -> None:
+    """Report the keys beside a step that belong into it."""
+    assert isinstance(info.context, Findings)
+    for key, value in data.items():
+        if (kind := _INSIDE.get(key, "")) in data:
+            inside = data[kind] if isinstance(data[kind], dict) else {"name": data[kind]} if kind == "call" else {}
+            assert isinstance(inside, dict)
+            right = f"{kind}: {flow({**inside, key: value})}"
+            info.context.report(data, f"{quoted(key)} belongs into `{kind}`", right, key=key, at_key=True)
+
+
 class _Step(Section):
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("speak", "text", "message", "respond", "answer", "reply", "content"), "say"),
@@ -161,13 +184,19 @@ class _Step(Section):
     @model_validator(mode="before")
     @classmethod
     def _one_kind(cls, data: object, info: ValidationInfo) -> object:
-        if not isinstance(data, dict) or not set(data) <= set(cls.model_fields):
+        if not isinstance(data, dict):
+            return data
+        if not set(data) <= set(cls.model_fields):
+            _report_inner(data, info)
             return data
         kinds = [kind for kind in _KINDS if kind in data]
         if len(kinds) != 1:
             said = f"a step is one of say, call, hosted, pause, fail or chat, got {' and '.join(kinds) or 'none'}"
             raise refusal(said, fix=[f"- {kind}: {flow(data[kind])}" for kind in kinds])
         assert isinstance(info.context, Findings)
+        if isinstance(voice := data.get("voice"), str) and (near := near_voice(voice)):
+            said = f"unknown voice {quoted(voice)}; did you mean {quoted(near)}?"
+            info.context.report(data, said, f"voice: {near}", key="voice")
         for key in data:
             if key in ("voice", "speed", "audio", "item", "phase") and kinds != ["say"]:
                 info.context.report(data, f"'{key}' belongs to a say, not to a {kinds[0]}", key=key, at_key=True)
@@ -217,6 +246,8 @@ class _When(Section):
     @classmethod
     def instead(cls, given: object) -> Sequence[str]:
         match given:
+            case "silence" | "always":
+                return (f"when: {{{given}: true}}",)
             case str():
                 return (f"when: {{says: {flow(given)}}}",)
             case True:
@@ -361,7 +392,8 @@ class _Rule(Section):
             condition = {key: data[key] for key in short}
             said = f"'{short[0]}' is a condition, and belongs into `when`"
             info.context.report(data, said, f"when: {flow(condition)}", key=short[0], at_key=True)
-            return {key: value for key, value in data.items() if key not in short}
+            for key in short[1:]:
+                info.context.reported.add((id(data), key))
         return data
 
     def rule(self, base: Path) -> Rule:

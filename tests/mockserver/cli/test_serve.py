@@ -67,7 +67,7 @@ def test_it_says_that_it_is_ready_and_stops_in_peace(number: int, capsys: pytest
     async def main() -> int:
         server = Server(Options(voice="tone"))
         talk = cli._Talk(True, "text", "xai · echo")
-        running = asyncio.get_running_loop().create_task(cli._serve(lambda: (server, {}), "127.0.0.1", 0, False, talk))
+        running = asyncio.get_running_loop().create_task(cli._serve(lambda: server, "127.0.0.1", 0, False, talk))
         await asyncio.sleep(1)
         os.kill(os.getpid(), number)
         await running

@@ -99,6 +99,11 @@ def test_a_mistake_is_told_with_the_lines_that_would_be_right(line: int, told: s
         ("turns:\n- reply:\n  - say: 'It's me'", (3, 10), "apostrophe", None),
         ("turns: {reply: []}", (1, 8), "expected a list, got a mapping", ("turns:", "  - {reply: []}")),
         ("turns: [{reply: [{hosted: {tool: websearch}}]}]", (1, 34), "did you mean 'web_search'?", None),
+        ("turns: [{reply: [], when: silence}]", (1, 27), "a mapping", ("when: {silence: true}",)),
+        ("turns: [{reply: [], when: {says: [hello, hi]}}]", (1, 34), "a text", ('says: "hello|hi"',)),
+        ("turns: [{heard: 5, reply: []}]", (1, 17), "expected a text", ('heard: "5"',)),
+        ("turns: [{reply: [{say: hi, voice: shimer}]}]", (1, 35), "did you mean 'shimmer'?", ("voice: shimmer",)),
+        ("turns: [{reply: [{pause: 1.5}]}]", (1, 26), "1.5 of what?", ("pause: 1.5s",)),
     ],
 )
 def test_a_usual_mistake_is_recognised(text: str, place: tuple[int, int], told: str, fix: tuple[str, ...] | None):
@@ -149,3 +154,15 @@ faults:
 def test_an_error_without_lines_is_still_a_document_error():
     error = DocumentError("gone.yaml: cannot be read")
     assert str(error.problems[0]) == "gone.yaml: cannot be read"
+
+
+def test_a_key_beside_its_step_is_shown_inside():
+    found = refused("turns: [{reply: [{call: book, arguments: {a: 1}}]}]")
+    assert (
+        "turns[0].reply[0].arguments: 'arguments' belongs into `call`",
+        ('call: {name: "book", arguments: {a: 1}}',),
+    ) in [(head, fix) for _, _, head, fix in found]
+
+
+def test_a_voice_of_a_user_is_no_mistake():
+    assert Scenario.parse("turns: [{reply: [{say: hi, voice: ara2}, {say: hi, voice: Sage}]}]").turns
