@@ -203,6 +203,14 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     help="Each session is a call over a telephone number of the service, whose surcharge the ledger adds.",
 )
 @_diagnostics("--record", type=click.Path(path_type=Path), help="Folder to write each session to, as a cassette.")
+@_accounts(
+    "--allow-origin",
+    "allow_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin of web pages that may open sessions as any client may; * is all. Repeatable.  "
+    "[default: pages of this machine]",
+)
 @secret_options(_diagnostics)
 @_serving("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @_serving(

@@ -24,17 +24,18 @@ from mockserver.server import causes, control
 from mockserver.server.accounts import Team
 from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
-from mockserver.server.idle_connections import IdleConnections
 from mockserver.server.journal import SessionLog
 from mockserver.server.listening import BACKLOG, listen
 from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused, TlsRefused
 from mockserver.server.options import Options
+from mockserver.server.origins import is_foreign
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
 from mockserver.server.tls import TlsPort
 from replay.cassette.records import Request, Response
 from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
+from replay.idle_connections import IdleConnections
 
 MAX_MESSAGE = 64 << 20
 """Bytes of the largest WebSocket message that is read. The dialect's own bound is lower, and gets an `error` event."""
@@ -164,6 +165,10 @@ class Server:
             return answer
         query, headers = tuple(request.query.items()), request.headers
         authorization, beta = _authorization(request, name), headers.get("OpenAI-Beta")
+        if is_foreign(headers.get(hdrs.ORIGIN), request.host, self.service.options.allow_origins):
+            if _offered(request) is None:
+                return await self._refuse(request, name, CROSS_SITE)
+            authorization = None  # no browser sends it
         asked = SERVICES[name].handshake.read(authorization, _offered(request), query, beta)
         if isinstance(asked, Refusal):
             return await self._refuse(request, name, asked, credential=authorization is not None)
@@ -326,6 +331,16 @@ class Server:
 
     def _handshake(self, request: web.Request) -> Handshake:
         return SERVICES[self._dialect(request)].handshake
+
+
+CROSS_SITE = Refusal(
+    403,
+    "",
+    "A page of another origin opens a session with a secret in the subprotocol.",
+    kind="invalid_request_error",
+    advice="Other pages are allowed with --allow-origin.",
+)
+"""That the services answer so is a guess: browsers send no other credential."""
 
 
 def _refused(refusal: Refusal, handshake: Handshake) -> web.Response:

@@ -7,9 +7,7 @@ Only loopback clients are served, and only under a loopback name, so that a web 
 from __future__ import annotations
 
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, Iterable
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import hdrs, web
@@ -21,6 +19,7 @@ from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
 from mockserver.server.openapi import description
+from mockserver.server.origins import is_loopback, names_loopback
 from mockserver.server.service import MockService
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -213,26 +212,9 @@ def _refusal(request: web.Request, token: str | None) -> str | None:
         if hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode()):
             return None
         return "send the admin token: Authorization: Bearer <token>"
-    if not _is_loopback(request.remote or ""):
+    if not is_loopback(request.remote or ""):
         return "the control plane serves this machine only; start the server with --admin-token to open it"
     origin = request.headers.get(hdrs.ORIGIN)
-    if not _names_loopback(f"//{request.host}") or (origin is not None and not _names_loopback(origin)):
+    if not names_loopback(f"//{request.host}") or (origin is not None and not names_loopback(origin)):
         return "use a loopback name: 127.0.0.1, localhost or [::1]"
     return None
-
-
-def _names_loopback(url: str) -> bool:
-    try:
-        name = urlsplit(url).hostname or ""
-    except ValueError:
-        return False
-    return name == "localhost" or _is_loopback(name)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_loopback

@@ -50,6 +50,7 @@ class Options:
     accounts: teams known beforehand. The limits of the file override `limits`.
     clock_rate: seconds of the server's clock per second; 0 is a manual clock.
     journal_bytes: the size at which the journal drops its oldest frames.
+    allow_origins: origins of web pages, such as `https://shop.example`, that may do what any client may; `*` is all.
     record: the folder to which each session is written, as a cassette.
     secrets: what is looked for besides known forms, in cassettes and in what the control plane shows.
     hearing: what decides the words of spoken turns, instead of what the scenario says; see `Scenario.hearing`.
@@ -76,6 +77,7 @@ class Options:
     admin_token: str | None = None
     journal_bytes: int = 256 << 20
     check: bool = False
+    allow_origins: tuple[str, ...] = ()
     record: Path | None = None
     secrets: Secrets = field(default_factory=Secrets, repr=False)
     findings: Setting = None

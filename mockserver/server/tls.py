@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Sequence
 
 from mockserver.server.hosts import SERVICE_HOSTS, is_served
-from mockserver.server.idle_connections import FIRST_REQUEST_S, MOST_IDLE
+from replay.idle_connections import FIRST_REQUEST_S, MOST_IDLE
 
 _TLS = b"\x16"
 """The first byte of a TLS handshake (RFC 8446 section 5.1)."""

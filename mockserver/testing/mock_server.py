@@ -67,6 +67,7 @@ class MockServer(Observed):
     findings: severity of client diagnostics: `off`, `warn` or `error` for all, or a mapping of rules (and `all`) to
         these. They are reported in `findings`, never raised.
     write_tools: tools with side effects, by name or pattern (`book_*`). Default: guessed from the tool's name.
+    allow_origins: origins of web pages that may open sessions as any client may; see `realtape serve --allow-origin`.
     record: a folder that each session is written to, as a cassette; see `cassettes`.
     check: validate each event that is sent against the service's schema. What does not fit is among the `errors`.
     admin_token: the bearer token that `/_mock/` requires. Default: none, loopback only.
@@ -111,6 +112,7 @@ class MockServer(Observed):
         record: str | os.PathLike[str] | None = None,
         check: bool = False,
         admin_token: str | None = None,
+        allow_origins: tuple[str, ...] | list[str] = (),
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
@@ -142,6 +144,7 @@ class MockServer(Observed):
             record=None if record is None else Path(record),
             check=check,
             admin_token=admin_token,
+            allow_origins=tuple(allow_origins),
         )
         if isinstance(scenario, str | os.PathLike):
             scenario = Scenario.load(Path(scenario))

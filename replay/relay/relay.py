@@ -7,7 +7,7 @@ unchanged. The proxy's own close frames, at a limit or at its end, have a reason
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -23,6 +23,7 @@ from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
+from replay.idle_connections import IdleConnections
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
 from replay.relay.upstream import PATH, Upstream
@@ -31,6 +32,8 @@ from replay.secrets.named import Secrets
 
 MAX_MESSAGE = 64 << 20
 MAX_BODY = 4 << 20
+BACKLOG = 1024
+"""Connections that the kernel keeps until the proxy takes them."""
 OPEN_TIMEOUT_S = 30.0
 
 Mode = Literal["none", "once", "all"]
@@ -140,7 +143,7 @@ class Relay:
     async def _listen(self, host: str, port: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = self._loop.create_future()
-        app = web.Application(client_max_size=MAX_BODY)
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._noticed])
         app.router.add_route("*", PATH + "{rest:(/.*)?}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.25)  # a query may hold a key
         await self._runner.setup()
@@ -152,12 +155,14 @@ class Relay:
             trust_env=True,
         )
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            assert self._runner.server is not None
+            self._idle = IdleConnections(self._runner.server)
+            self._listener = await self._loop.create_server(self._idle, host, port, backlog=BACKLOG)
         except OSError:
             await self._http.close()
             await self._runner.cleanup()
             raise
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def until_limit(self) -> None:
         """Returns once a limit is reached. Without limits it waits until it is cancelled."""
@@ -168,8 +173,8 @@ class Relay:
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
-        for site in list(runner.sites):
-            await site.stop()
+        self._listener.close()
+        self._idle.close()
         if self._timer is not None:
             self._timer.cancel()
         calls = [call.hang_up(1001, reason) for call in self._calls]
@@ -213,6 +218,13 @@ class Relay:
         most = self.settings.max_usd
         if most is not None and self.limit is None and self.spent_usd >= most:
             self.end_calls(f"realtape: the limit of {float(most):g} USD is reached")
+
+    @web.middleware
+    async def _noticed(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        self._idle.has_asked(request.transport)
+        return await handler(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.limit is not None:

@@ -16,10 +16,11 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
 
 from mockserver.protocol import conversation
-from mockserver.server import connection, idle_connections
+from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
 from mockserver.server.journal import JournalEntry
 from mockserver.testing.mock_server import MockServer
+from replay import idle_connections
 
 T = TypeVar("T")
 KEY = {"Authorization": "Bearer k"}
@@ -359,7 +360,7 @@ def test_connections_that_ask_for_nothing_are_hung_up_on_after_a_while(
 
 
 def test_no_more_than_some_may_wait_to_ask(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    monkeypatch.setattr(idle_connections, "MOST_IDLE", 20)
+    monkeypatch.setattr(idle_connections, "most_idle", lambda: 20)
 
     async def main() -> None:
         async with MockServer(voice="tone") as mock, ClientSession() as http:

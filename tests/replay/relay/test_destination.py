@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
+from replay import idle_connections
 from replay.cassette.file import CannotRecord, Cassette, Writer
 from replay.cassette.frames import Text
 from replay.cassette.records import Header, Record
@@ -102,3 +104,21 @@ def test_a_cassette_that_is_cut_while_it_is_written_ends_the_recording(tmp_path:
     writer.close()
     with Cassette.so_far(path) as cassette:
         assert len(cassette) == 2
+
+
+def test_the_proxy_bounds_silent_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(idle_connections, "most_idle", lambda: 5)
+
+    async def tell() -> None:
+        async with mock() as service, tap(service.ws_url, tmp_path / "a.tape") as through:
+            crowd = [await asyncio.open_connection("127.0.0.1", through.relay.port) for _ in range(20)]
+            async with through.dial() as ws:
+                await typed_turn(ws)
+            dropped = 0
+            for reader, _ in crowd:
+                dropped += reader.at_eof() or reader.exception() is not None
+            assert dropped >= 14
+            for _, writer in crowd:
+                writer.close()
+
+    story(tell)

@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import cast
 
 from aiohttp.web_protocol import RequestHandler
 
+if sys.platform != "win32":
+    import resource
+
 MOST_IDLE = 1_000
-"""Idle connections at the same time. One more, and the oldest is dropped."""
+"""Idle connections at the same time, at most. One more, and the oldest is dropped."""
 FIRST_REQUEST_S = 10.0
 """How long a connection may take to send its first request."""
 _TLS = b"\x16"
 """The first byte of a TLS handshake (RFC 8446 section 5.1)."""
 _LOG = logging.getLogger(__name__)
+
+
+def most_idle() -> int:
+    """Idle connections at the same time: a quarter of the descriptors that the process may open, 1,000 at most."""
+    if sys.platform == "win32":
+        return MOST_IDLE
+    return min(MOST_IDLE, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
 
 
 class IdleConnections:
@@ -33,6 +44,7 @@ class IdleConnections:
         self._idle: OrderedDict[asyncio.Transport, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._overflowed = 0
+        self._most = most_idle()
 
     def __call__(self) -> asyncio.Protocol:
         return _FirstBytes(self)
@@ -43,7 +55,7 @@ class IdleConnections:
     def connected(self, transport: asyncio.Transport) -> None:
         """A connection is open. Only for its protocol."""
         self._idle[transport] = self._loop.time() + FIRST_REQUEST_S
-        if len(self._idle) > MOST_IDLE:
+        if len(self._idle) > self._most:
             self._overflowed += _dropped(self._idle.popitem(last=False)[0])
         if self._timer is None:
             self._set_timer()
@@ -86,7 +98,7 @@ class IdleConnections:
         if slow:
             _LOG.warning("%s dropped: no complete request within %g s", _counted(slow), FIRST_REQUEST_S)
         if self._overflowed:
-            _LOG.warning("%s dropped: more than %d were idle", _counted(self._overflowed), MOST_IDLE)
+            _LOG.warning("%s dropped: more than %d were idle", _counted(self._overflowed), self._most)
             self._overflowed = 0
         self._set_timer()
 
