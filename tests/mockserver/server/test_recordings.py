@@ -251,8 +251,8 @@ async def test_the_command_ends_with_1_and_says_why_when_a_client_did_something_
 ):
     await recorded(tmp_path / "a.tape", booking())
 
-    async def one_client(assemble: Callable[[], tuple[Server, object]], host: str, *_: object) -> Server:
-        server = assemble()[0]
+    async def one_client(assemble: Callable[[], Server], host: str, *_: object) -> Server:
+        server = assemble()
         await server.start(host, 0)
         if answered:
             await booking()(f"ws://{host}:{server.port}/v1/realtime")
