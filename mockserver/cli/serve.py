@@ -512,7 +512,9 @@ def _ready(host: str, port: int, as_json: bool, secure: Secure | None = None) ->
     ws = f"ws{s}://{authority}/v1/realtime"
     if as_json:
         more = {} if secure is None else {"ca": str(secure.authority), "proxy": f"http://{authority}"}
-        return json.dumps({"ws": ws, "http": f"http{s}://{authority}/v1", **more, "pid": os.getpid()})
+        origin = f"http{s}://{authority}"
+        places = {"ws": ws, "http": f"{origin}/v1", "origin": origin, "control": f"{origin}/_mock"}
+        return json.dumps({**places, **more, "pid": os.getpid()})
     return f"ready {ws}"
 
 

@@ -80,7 +80,9 @@ def test_it_says_that_it_is_ready_and_stops_in_peace(number: int, capsys: pytest
 
 def test_the_ready_line_for_machines_holds_both_addresses_and_the_process():
     ready = json.loads(cli._ready("::1", 8765, as_json=True))
-    assert ready == {"ws": "ws://[::1]:8765/v1/realtime", "http": "http://[::1]:8765/v1", "pid": os.getpid()}
+    origin = "http://[::1]:8765"
+    places = {"ws": "ws://[::1]:8765/v1/realtime", "http": f"{origin}/v1", "origin": origin}
+    assert ready == {**places, "control": f"{origin}/_mock", "pid": os.getpid()}
 
 
 def spoken(*arguments: str) -> Result:
