@@ -11,9 +11,11 @@ import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property, partial
 
 from mockserver.dialects.base import Dialect
+from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
@@ -21,6 +23,7 @@ from mockserver.responders.base import HeardText, Responder, Source, Step, Turn
 from mockserver.responders.recorded import RecordedResponder
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
+from replay.cassette.json_values import number_at
 from replay.cassette.recording import Line, Recording, message
 from replay.cassette.records import Response
 from replay.playback.library import Beginning, Candidate, Chooser, EmptyLibrary, beginning, nearest, recordings
@@ -28,6 +31,8 @@ from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
+_FAR_MS = 4e12
+"""Milliseconds since 1970, in the year 2096."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,7 +54,7 @@ class AdaptiveReplay:
     @property
     def dialect(self) -> str | None:
         """The dialect of the recorded service, if it is known."""
-        return self._recordings[0].service
+        return _dialect_of(self._recordings[0])
 
     def responder(self) -> Responder:
         """The responder of a new connection."""
@@ -159,7 +164,7 @@ class VerbatimReplay:
         if not speed > 0:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
         found = recordings(path)
-        self.dialect = found[0].service
+        self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
         self._chooses = len(found) > 1
         self._connections = [
@@ -252,3 +257,16 @@ def _warn_of_rivals(chosen: str, rivals: Sequence[str]) -> None:
 
 def _connection_name(recording: Recording, number: int) -> str:
     return recording.name if len(recording.lines) == 1 else f"{recording.name}, connection {number + 1}"
+
+
+def _dialect_of(recording: Recording) -> str | None:
+    """The dialect of a recording: what it says, else its service. A session of xAI that no mock made has that of its
+    day."""
+    service = recording.service
+    if service != "xai" or recording.origin == "mock":
+        return service
+    instants = (number_at(event, "timestamp") for event in recording.received() if event.get("type") == "ping")
+    unix_ms = next((each for each in instants if each is not None and 0 < each < _FAR_MS), None)
+    if unix_ms is None:
+        return service
+    return dialect_on("xai", datetime.fromtimestamp(unix_ms / 1000, timezone.utc).date())

@@ -20,7 +20,7 @@ from mockserver.cli import serve as cli
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
 from mockserver.server.app import Server
-from mockserver.server.recordings import VerbatimReplay
+from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
@@ -316,3 +316,26 @@ def test_what_may_be_left_over_is_the_users_to_say():
     assert "session.updated" in left[()]
     assert "session.updated" not in left["session.updated",]
     assert "response.done" in left["session.updated",]
+
+
+@pytest.mark.parametrize(
+    ("origin", "dialect", "unix_s", "played"),
+    [
+        ("live", "xai", 1_785_214_080, "xai@2026-07"),
+        ("live", "xai", 1_790_640_000, "xai@2026-09"),
+        ("live", "xai@2026-08", 1_790_640_000, "xai@2026-08"),
+        ("live", "xai", 10**20, "xai"),
+        ("mock", "xai", 1_785_214_080, "xai"),
+        ("live", "openai", 1_785_214_080, "openai"),
+    ],
+)
+def test_a_live_session_of_xai_is_played_as_of_its_day(
+    origin: Any, dialect: str, unix_s: int, played: str, tmp_path: Path
+):
+    file = tmp_path / "a.tape"
+    url = "wss://api.x.ai/v1/realtime" if origin == "live" else HEADER.url
+    writer = Writer(file, replace(HEADER, origin=origin, url=url, dialect=dialect))
+    ping = {"type": "ping", "event_id": "e", "timestamp": unix_s * 1000, "previous_item_id": None}
+    writer.write(Record(0, 0, "received", Text(json.dumps(ping).encode())))
+    writer.end(1000)
+    assert AdaptiveReplay(file).dialect == VerbatimReplay(file).dialect == played
