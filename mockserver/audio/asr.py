@@ -8,9 +8,7 @@ the work is done in a process of its own (asr_process.py).
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -32,33 +30,6 @@ class Transcriber(Protocol):
         and topic. "" for no speech."""
 
 
-class Deferred:
-    """A transcriber that is loaded when it is first needed, or by `load`; safe in threads."""
-
-    def __init__(self, make: Callable[[], Transcriber]) -> None:
-        self._make = make
-        self._made: Transcriber | None = None
-        self._turn = threading.Lock()
-
-    def load(self) -> Transcriber:
-        """The transcriber itself. Raises what making it raises."""
-        with self._turn:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
-
-    def transcribe(
-        self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str], prompt: str = ""
-    ) -> str:
-        """See `Transcriber`."""
-        return self.load().transcribe(samples, rate, language, keyterms, prompt)
-
-    def close(self) -> None:
-        """End its process, if it has one."""
-        if isinstance(self._made, TranscribingProcess):
-            self._made.close()
-
-
 def installed(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether there is a transcriber by itself: the packages of the extra `hearing`, or faster-whisper and a model that
     REALTAPE_ASR_MODEL names."""
@@ -75,4 +46,4 @@ def transcriber_named(name: str, environment: Mapping[str, str] = os.environ) ->
     if find_spec("faster_whisper") is None:
         raise ImportError(f"the transcriber needs faster_whisper; install it with: {INSTALL}")
     chosen = environment.get(MODEL_VARIABLE, "").strip() or None if name == AUTO else name
-    return Deferred(partial(TranscribingProcess, chosen))
+    return TranscribingProcess(chosen)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 import msgpack
@@ -32,18 +32,27 @@ _ENDS_S = 5.0
 class TranscribingProcess:
     """A transcriber that runs FasterWhisper in a process of its own. Safe in threads, one request at a time.
 
-    Making it loads the model. Raises ImportError and FileNotFoundError as FasterWhisper does.
+    The process is started when it is first needed, or by `load`.
     """
 
     def __init__(self, model: str | None = None) -> None:
         self._model = model
         self._turn = threading.Lock()
-        self._process = self._started()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._end: Callable[[], object] = lambda: None
+        self._closed = False
+
+    def load(self) -> None:
+        """Load the model, unless it was closed. Raises ImportError and FileNotFoundError as FasterWhisper does, and
+        RuntimeError if the process ends."""
+        with self._turn:
+            if not self._closed:
+                self._ready()
 
     def transcribe(
         self, samples: Samples, rate: int, language: str | None, keyterms: Sequence[str], prompt: str = ""
     ) -> str:
-        """See `Transcriber`. Raises RuntimeError if the transcription fails, or its process ends."""
+        """See `Transcriber`. Raises what `load` raises, and RuntimeError if the transcription fails."""
         asked = {
             "samples": samples.astype("<i2").tobytes(),
             "rate": rate,
@@ -52,20 +61,23 @@ class TranscribingProcess:
             "prompt": prompt,
         }
         with self._turn:
-            if self._process.poll() is not None:
-                self._process = self._started()
-            answer = _exchanged(self._process, asked)
+            answer = _exchanged(self._ready(), asked)
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return str(answer["text"])
 
     def close(self) -> None:
-        """End the process, even in the middle of a transcription."""
-        self._process.kill()
+        """End the process for good, even while it loads or transcribes."""
+        self._closed = True
+        if self._process is not None:
+            self._process.kill()
         self._end()
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+    def _ready(self) -> subprocess.Popen[bytes]:
+        """The process, with its model loaded."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._process = process = subprocess.Popen(
             [sys.executable, "-c", f"from {__name__} import main; main()", self._model or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -73,11 +85,13 @@ class TranscribingProcess:
             creationflags=_BELOW_NORMAL if sys.platform == "win32" else 0,
         )
         self._end = weakref.finalize(self, _end, process)
+        if self._closed:  # meanwhile
+            process.kill()
         loaded = _exchanged(process, None)
-        if "error" not in loaded:
-            return process
-        self._end()
-        raise (ImportError if loaded["kind"] == "ImportError" else FileNotFoundError)(loaded["error"])
+        if "error" in loaded:
+            self._end()
+            raise (ImportError if loaded["kind"] == "ImportError" else FileNotFoundError)(loaded["error"])
+        return process
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -141,7 +141,7 @@ class Server:
         _ = self.service.factory.voice
         try:
             self.service.factory.load_transcriber()
-        except (ImportError, FileNotFoundError) as missing:
+        except (ImportError, FileNotFoundError, RuntimeError) as missing:
             _LOG.warning("the transcriber cannot be used: %s", missing)
 
     # The handshake.

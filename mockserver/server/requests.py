@@ -15,7 +15,8 @@ from typing import Protocol
 
 from typing_extensions import assert_never
 
-from mockserver.audio.asr import Deferred, Transcriber
+from mockserver.audio.asr import Transcriber
+from mockserver.audio.asr_process import TranscribingProcess
 from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.protocol.requests import (
     CallTool,
@@ -110,7 +111,7 @@ class RequestRunner:
             await asyncio.wait(self._tasks)
         if self._outside.chat is not None:
             await self._outside.chat.close()
-        if isinstance(self._outside.transcriber, Deferred):
+        if isinstance(self._outside.transcriber, TranscribingProcess):
             self._outside.transcriber.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 

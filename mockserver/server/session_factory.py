@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, Literal
 
-from mockserver.audio.asr import AUTO, MISSING, Deferred, transcriber_named
+from mockserver.audio.asr import AUTO, MISSING, transcriber_named
+from mockserver.audio.asr_process import TranscribingProcess
 from mockserver.audio.tts import CachedSynthesizer, shared, synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, engine_named
@@ -205,8 +206,8 @@ class SessionFactory:
         return "clips" if self._hearing.clips is not None else "scripted"
 
     def load_transcriber(self) -> None:
-        """Load the transcriber before a session needs it. Raises ImportError and FileNotFoundError."""
-        if isinstance(self.outside.transcriber, Deferred):
+        """Load the transcriber before a session needs it. Raises ImportError, FileNotFoundError and RuntimeError."""
+        if isinstance(self.outside.transcriber, TranscribingProcess):
             self.outside.transcriber.load()
 
     def _next_seed(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mockserver.audio.asr import Deferred, transcriber_named
+from mockserver.audio.asr import transcriber_named
 from mockserver.audio.asr_process import NICENESS, TranscribingProcess
 
 PACKAGE = """
@@ -57,7 +58,7 @@ def process(model: str) -> Iterator[TranscribingProcess]:
     made.close()
 
 
-def asked(process: TranscribingProcess | Deferred, language: str | None = "en", prompt: str = "") -> dict[str, object]:
+def asked(process: TranscribingProcess, language: str | None = "en", prompt: str = "") -> dict[str, object]:
     found: dict[str, object] = json.loads(process.transcribe(SOUND, 24_000, language, ["Chen"], prompt))
     return found
 
@@ -86,7 +87,7 @@ def test_a_process_that_dies_is_an_error_and_the_next_turn_gets_another(process:
 
 def test_a_name_is_loaded_in_the_process_and_closed_with_the_server(model: str):
     named = transcriber_named(model)
-    assert isinstance(named, Deferred)
+    assert isinstance(named, TranscribingProcess)
     pid = asked(named)["pid"]
     assert isinstance(pid, int)
     named.close()
@@ -98,7 +99,7 @@ def test_a_name_is_loaded_in_the_process_and_closed_with_the_server(model: str):
 @pytest.mark.usefixtures("model")
 def test_a_model_that_is_not_there_is_an_error_when_it_is_loaded():
     made = transcriber_named("huge", {})
-    assert isinstance(made, Deferred)
+    assert isinstance(made, TranscribingProcess)
     with pytest.raises(FileNotFoundError, match=r"no speech model 'huge'.*--local-dir.*REALTAPE_ASR_MODEL="):
         made.load()
 
@@ -106,4 +107,19 @@ def test_a_model_that_is_not_there_is_an_error_when_it_is_loaded():
 def test_a_package_that_cannot_be_imported_is_an_error(model: str, tmp_path: Path):
     (tmp_path / "faster_whisper.py").write_text("import nowhere_to_be_found")
     with pytest.raises(ImportError, match=r"needs nowhere_to_be_found; install it with: pip install"):
-        TranscribingProcess(model)
+        TranscribingProcess(model).load()
+
+
+def test_a_process_that_is_closed_while_it_loads_ends_at_once(model: str, tmp_path: Path):
+    began = tmp_path / "began"
+    (tmp_path / "faster_whisper.py").write_text(f"import time; open({str(began)!r}, 'w'); time.sleep(60)")
+    process = TranscribingProcess(model)
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(process.load)
+        while not began.exists() and not loading.done():
+            pass
+        process.close()
+        with pytest.raises(RuntimeError, match="the process of the transcriber ended"):
+            loading.result(10)
+    process.load()
+    assert process._process is not None and process._process.poll() is not None

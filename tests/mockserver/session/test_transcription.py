@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mockserver.audio.asr import Deferred, installed, transcriber_named
+from mockserver.audio.asr import installed, transcriber_named
+from mockserver.audio.asr_process import TranscribingProcess
 from mockserver.audio.formats import PCM_24K, Samples
 from mockserver.audio.tts.tone import Tone
 from mockserver.audio.wav import write_wav
@@ -261,13 +262,13 @@ def test_another_file_than_the_expected_one_is_refused(weights: Path, name: str)
 
 @pytest.mark.usefixtures("package")
 def test_a_named_model_and_the_package_make_a_transcriber(model: Path):
-    assert isinstance(transcriber_named("auto", {"REALTAPE_ASR_MODEL": str(model)}), Deferred)
+    assert isinstance(transcriber_named("auto", {"REALTAPE_ASR_MODEL": str(model)}), TranscribingProcess)
 
 
 @pytest.mark.usefixtures("package", "weights")
 def test_the_packages_of_the_extra_are_enough():
     assert installed({})
-    assert isinstance(transcriber_named("auto", {}), Deferred)
+    assert isinstance(transcriber_named("auto", {}), TranscribingProcess)
 
 
 @pytest.mark.usefixtures("package")
