@@ -44,7 +44,8 @@ _KEYS = {
     **dict.fromkeys(("n", "index", "occurrence"), "nth"),
 }
 """Words that people write for a key of a fault."""
-_AT_TIME = re.compile(r"(\bat:\s+)(time:\s*[0-9.]+\s*[a-z]*)")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|%|)$")
+_AT_TIME = re.compile(r"(\bat:[ \t]+)(time:[ \t]*[0-9.]+[ \t]*[a-z]*)")
 """`at: time: 5s` is not YAML: a text with a colon in it needs quotes, which are added."""
 
 
@@ -167,7 +168,7 @@ def _fault(data: object, keys: Keys, problems: Problems) -> Fault | None:
         if key not in (*_SHARED, "do"):
             meant = _meant_key(str(key), value)
             said = f"did you mean {quoted(meant)}?" if meant else advice(str(key), [*_SHARED, "do"])
-            fix = _fix(meant, value)
+            fix = _fix(str(key), meant, value)
             problems.add((*keys, key), f"unknown key {quoted(str(key))}; {said}", *fix, at_key=True)
         elif value is None:
             problems.add((*keys, key), "expected a value, got nothing; give it one or leave out the key", at_key=True)
@@ -199,6 +200,9 @@ def _fault(data: object, keys: Keys, problems: Problems) -> Fault | None:
 
 def _code_fix(kind: type[Fault], name: str, given: object) -> tuple[str, ...]:
     """The line that would be right for a close code where an HTTP status is, or the other way round."""
+    if isinstance(given, str) and (number := _NUMBER.match(given)):
+        share = float(number[1]) / 100 if number[2] == "%" else number[1]
+        return (f"{name}: {share}",) if number[2] in ("", "s", "%") else ()
     if not isinstance(given, int) or isinstance(given, bool):
         return ()
     if kind is KINDS["close"] and name == "code" and 400 <= given <= 599:
@@ -208,15 +212,25 @@ def _code_fix(kind: type[Fault], name: str, given: object) -> tuple[str, ...]:
     return ()
 
 
+def _bare_fix(do: object) -> tuple[str, ...]:
+    """The lines that would be right for a number or a list instead of a fault."""
+    if isinstance(do, int) and not isinstance(do, bool):
+        return (f"do: {{{'status' if do < 1000 else 'close'}: {do}}}",)
+    if isinstance(do, list) and do:
+        return tuple(f"- {{at: response.done, do: {each if isinstance(each, str) else flow(each)}}}" for each in do[:3])
+    return ()
+
+
 def _meant_key(key: str, value: object) -> str:
     if key in KINDS or key in _MEANT:
         return "do"
     return _KEYS.get(key, "")
 
 
-def _fix(meant: str, value: object) -> tuple[str, ...]:
-    """The line that would be right, for a key that is one of a fault."""
-    return (f"{meant}: {flow(value)}",) if meant in _SHARED else ()
+def _fix(key: str, meant: str, value: object) -> tuple[str, ...]:
+    """The line that would be right, for a key that is one of a fault, or the kind of one."""
+    kind = key if key in KINDS else _MEANT.get(key, "")
+    return _kind_fix(kind, value) if kind else (f"{meant}: {flow(value)}",) if meant in _SHARED else ()
 
 
 def _own_place(do: object, name: str, kind: type[Fault], keys: Keys) -> Keys:
@@ -233,11 +247,15 @@ def _do(do: object, keys: Keys, problems: Problems) -> tuple[type[Fault], dict[s
     if isinstance(do, str):
         name, colon, rest = do.partition(":")
         do = {name.strip(): read_document(rest, "do").data} if colon else {do.strip(): True}
-    names = [key for key in do if key in KINDS] if isinstance(do, Mapping) else []
-    if not isinstance(do, Mapping) or not do or not names:
-        found = next(iter(do), "nothing") if isinstance(do, Mapping) else do
-        meant = _MEANT.get(str(found), "")
-        value = do.get(found) if isinstance(do, Mapping) else None
+    if not isinstance(do, Mapping):
+        problems.add(keys, f"expected one fault, such as drop or {{close: 1011}}, got {described(do)}", *_bare_fix(do))
+        return None
+    names = [key for key in do if key in KINDS]
+    if not names:
+        found = next(iter(do), "nothing")
+        kind_name, _, text = str(found).partition(" ")
+        meant = kind_name if kind_name in KINDS else _MEANT.get(str(found), "")
+        value = text or do.get(found)
         hint = f"did you mean {quoted(meant)}?" if meant else advice(str(found), list(KINDS))
         fix = _kind_fix(meant or hint.split("'")[1] if hint.startswith("did") else "", value)
         problems.add(keys, f"unknown fault {quoted(str(found))}; {hint}", *fix)
@@ -262,7 +280,11 @@ def _do(do: object, keys: Keys, problems: Problems) -> tuple[type[Fault], dict[s
         if "seconds" in known and isinstance(number, int | float) and not isinstance(number, bool):
             own["seconds"] = own.pop(unit) * scale
     for key in [key for key in own if key not in known]:
-        hint = advice(str(key), known) if known else "it takes nothing more"
+        hint = (
+            advice(str(key), [*known, *(("ms", "s") if "seconds" in known else ())])
+            if known
+            else "it takes nothing more"
+        )
         place = (*keys, names[0], key) if isinstance(value, Mapping) and key in value else (*keys, key)
         problems.add(place, f"{quoted(names[0])} has no {quoted(str(key))}; {hint}", at_key=True)
         del own[key]

@@ -151,6 +151,30 @@ faults:
         assert line in told
 
 
+@pytest.mark.parametrize(
+    ("fault", "told", "fix"),
+    [
+        ("{at: response.done, delay: 500ms}", "did you mean 'do'?", 'do: {delay: "500ms"}'),
+        ("{at: handshake, status: 503}", "did you mean 'do'?", "do: {status: 503}"),
+        ("{at: response.done, do: delay 500ms}", "did you mean 'delay'?", 'do: {delay: "500ms"}'),
+        ("{at: handshake, do: 503}", "expected one fault", "do: {status: 503}"),
+        ("{at: response.done, do: [drop, reset]}", "expected one fault", "- {at: response.done, do: drop}"),
+        ("{at: handshake, do: {status: '503'}}", "expected a whole number", "status: 503"),
+        ("{at: handshake, do: {status: 503, retry_after: 2s}}", "expected a whole number", "retry_after: 2"),
+        ("{at: response.done, do: drop, probability: 10%}", "expected a number", "probability: 0.1"),
+        ("{at: response.done, do: {delay: {msec: 5}}}", "did you mean 'ms'?", ""),
+        ("{at: time: 5000, do: drop}", "5000 of what?", "at: time: 5000ms"),
+    ],
+)
+def test_a_usual_mistake_of_a_fault_is_recognised(fault: str, told: str, fix: str):
+    with pytest.raises(files.FaultError) as caught:
+        files.parse(f"faults:\n  - {fault}\n", "f.yaml")
+    (problem,) = caught.value.problems
+    assert told in problem.message
+    assert (problem.fix[0] if problem.fix else "") == fix
+    assert problem.line == 2
+
+
 def test_an_error_without_lines_is_still_a_document_error():
     error = DocumentError("gone.yaml: cannot be read")
     assert str(error.problems[0]) == "gone.yaml: cannot be read"
