@@ -41,7 +41,8 @@ class MockServer(Observed):
     speed: with `verbatim`, how many times as fast as recorded; `math.inf` sends at once. Above 0, default 1.
     faults: failures to inject: the path of a fault file, its content as a mapping, or a list of `realtape.faults` and
         mappings.
-    dialect: `xai`, `openai`, `auto` (by what the client sends), or a dated name such as `xai@2026-09`. Default: the
+    dialect: `xai`, `openai`, `azure`, `auto` (by what the client sends), or a dated name such as `xai@2026-09`.
+        Without a date, xAI is as of the date of the requested model, and the others as of their newest. Default: the
         cassette's, else `xai`.
     pacing: `live` sends as fast as the service was recorded, `realtime` as fast as audio plays, `burst` at once.
     seed: the same seed and the same messages give the same identifiers, text and audio.
