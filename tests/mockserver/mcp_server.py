@@ -63,7 +63,8 @@ def _tools(seen: RunningServer) -> MCPServer:
 def mcp_server() -> Iterator[RunningServer]:
     """Serve from a thread. Every request needs TOKEN."""
     seen = RunningServer()
-    inner = _tools(seen).streamable_http_app()
+    server_of_tools = _tools(seen)
+    newer, older = server_of_tools.streamable_http_app(), server_of_tools.sse_app()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -73,6 +74,7 @@ def mcp_server() -> Iterator[RunningServer]:
                 await send({"type": "http.response.start", "status": 401, "headers": []})
                 await send({"type": "http.response.body", "body": b""})
                 return
+        inner = older if scope.get("path", "").startswith(("/sse", "/messages")) else newer
         await inner(scope, receive, send)
 
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1)

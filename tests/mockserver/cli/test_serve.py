@@ -138,3 +138,16 @@ def test_the_command_serves_real_clients_warns_of_the_network_and_ends_with_0():
             out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "")
     assert err.startswith("warning: listening on 0.0.0.0")
+
+
+def test_without_the_package_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.delitem(sys.modules, "mockserver.server.mcp_client", raising=False)
+    result = served("--mcp", "live", "--port", "0")
+    assert result.exit_code == 2
+    assert "--mcp live needs mcp; install it with: pip install 'realtape[mcp]'" in result.output
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="unknown mcp 'dead'; use scripted or live"):
+        Options(mcp="dead")  # type: ignore[arg-type]

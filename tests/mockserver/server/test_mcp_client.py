@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
-from click.testing import CliRunner
 
-from mockserver.cli.serve import serve
 from mockserver.protocol.commands import ToolServer
 from mockserver.protocol.conversation import ToolError
 from mockserver.protocol.requests import CallTool, ListTools
 from mockserver.responders.scenario import Scenario
-from mockserver.server.options import Options
 from mockserver.testing.mock_server import MockServer
 from replay.formats import detect
 from tests.mockserver.chat_server import Answer, chat_server
@@ -125,6 +121,16 @@ async def test_the_client_chooses_the_headers_but_not_those_of_the_protocol(bill
     assert {each["host"] for each in billing.headers} == {billing.url.split("/")[2]}
 
 
+async def test_the_older_transport_is_spoken_where_the_address_says_so(billing: RunningServer):
+    url = billing.url.replace("/mcp", "/sse")
+    found = await McpClient().list(ListTools("1", at(billing, url=url)))
+    assert [tool.name for tool in found.tools][:1] == ["find_invoice"]
+    assert json.loads(str(await called(billing, "find_invoice", '{"number": 3}', url=url))) == {
+        "number": 3,
+        "usd": 12.5,
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "error"),
     [
@@ -166,16 +172,3 @@ async def test_a_server_that_cannot_be_asked_is_an_error(
 async def test_a_server_that_does_not_answer_in_time_is_an_error(billing: RunningServer):
     answer = await McpClient(timeout_s=0.1).call(CallTool("1", at(billing), "wait", "{}"))
     assert answer.error == ToolError("MCP server 'billing': no answer within 0.1 s", "connection_error")
-
-
-def test_without_the_package_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "mcp", None)
-    monkeypatch.delitem(sys.modules, "mockserver.server.mcp_client")
-    result = CliRunner().invoke(serve, ["--mcp", "live", "--port", "0"])
-    assert result.exit_code == 2
-    assert "--mcp live needs mcp; install it with: pip install 'realtape[mcp]'" in result.output
-
-
-def test_an_unknown_mode_is_refused():
-    with pytest.raises(ValueError, match="unknown mcp 'dead'; use scripted or live"):
-        Options(mcp="dead")  # type: ignore[arg-type]
