@@ -20,6 +20,11 @@ DEFAULT_VOICE = "ara"
 _HTTP_SCHEME = {"ws": "http", "wss": "https"}
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine; no proxy of the environment is used for it then."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
 class ConfigError(ValueError):
     """A setting is missing or unusable; the message has its name and says what to do."""
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
+from inspect import signature
 from itertools import count
 from random import Random
 from typing import Any, Literal
@@ -23,12 +24,14 @@ from clinic_agent.call.cost import Cost, hosted_call
 from clinic_agent.call.pcm import samples
 from clinic_agent.call.retry import RetryPolicy, retry_after_s
 from clinic_agent.call.turn import Event, FunctionCall, ToolRun, Turn, tool_run
-from clinic_agent.config import Config
+from clinic_agent.config import Config, is_loopback
 
 MAX_FRAME_BYTES = 4 * 2**20  # over a minute of audio in one frame; recorded frames hold about a second
 
 DEFAULT_RETRY = RetryPolicy()
 
+_DIRECT: Mapping[str, Any] = {"proxy": None} if "proxy" in signature(connect).parameters else {}
+"""Argument by which no proxy of the environment is used; releases of websockets before 15 use none."""
 _LOST = (1006, 1011, 1012, 1013, 1014)
 """Close codes of a connection that nobody meant to close: it broke, the service failed, or pings were not answered."""
 
@@ -89,6 +92,7 @@ async def open_socket(config: Config, retry: RetryPolicy) -> ClientConnection:
                 open_timeout=retry.open_s,
                 close_timeout=2,
                 max_size=MAX_FRAME_BYTES,
+                **(_DIRECT if is_loopback(config.url) else {}),
             )
         except (OSError, WebSocketException, asyncio.TimeoutError) as error:
             wait_s = retry.wait_s(attempt, _retry_after_s(error), random) if _may_pass(error) else None

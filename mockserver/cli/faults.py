@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mockserver.testing.fault_sweep import (
     single_faults,
 )
 from replay.cli.usage import SuggestingGroup, Unusable
+from replay.findings import LEVELS
 
 
 @click.group(cls=SuggestingGroup)
@@ -56,6 +58,11 @@ def check(file: Path) -> None:
 @click.option(
     "--pacing", type=click.Choice(PRESETS), default="live", show_default=True, help="Pace of the mock's responses."
 )
+@click.option(
+    "--findings",
+    type=click.Choice(LEVELS),
+    help="Severity of client mistakes; with error, any mistake fails a run.  [default: only a repeated write does]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the output of the runs that failed.")
 def sweep(
     scenario: Path,
@@ -67,6 +74,7 @@ def sweep(
     jobs: int,
     plan: Path | None,
     randoms: int | None,
+    findings: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -74,7 +82,8 @@ def sweep(
 
     Write `--` before COMMAND. Each run has a fresh mock of SCENARIO (or of a cassette), whose address and key are in
     the environment: XAI_REALTIME_URL, XAI_HTTP_URL, XAI_API_KEY, OPENAI_BASE_URL, OPENAI_WEBSOCKET_BASE_URL,
-    OPENAI_API_KEY. A fault is triggered once. COMMAND survives it if its exit code is 0.
+    OPENAI_API_KEY. A fault is triggered once. COMMAND survives it if its exit code is 0 and it made no mistake of
+    severity error: with --findings any, without it a write that was carried out twice ("booked twice").
 
     With --faults or --random, several faults are tried together. A failing plan is minimized to the smallest failing
     subset, which is printed as a fault file.
@@ -89,7 +98,8 @@ def sweep(
     if shutil.which(command[0]) is None:
         raise Unusable(f"there is no command {command[0]!r}; give one that can be run")
     file = None if plan is None else _read(plan)
-    runner = SweepRunner(command, timeout, {**content_option(scenario), **options}, file.seed if file else None)
+    settings = {**content_option(scenario), **options}
+    runner = SweepRunner(command, timeout, settings, file.seed if file else None, findings)
     asyncio.run(_sweep(runner, do, at, limit, jobs, file, randoms, str(options["seed"]), as_json))
 
 
@@ -128,12 +138,12 @@ async def _sweep(
 
 
 async def _try_each(runner: SweepRunner, tried: Sequence[tuple[str, str, Fault]], jobs: int, as_json: bool) -> None:
-    free_jobs = asyncio.Semaphore(jobs)
+    free_jobs, done = asyncio.Semaphore(jobs), count(1)
 
     async def one(point: str, what: str, fault: Fault) -> tuple[str, str, SweepOutcome]:
         async with free_jobs:
             outcome = await runner.run([fault])
-        click.echo(f"{point}: {what}: {outcome.word}", err=True)
+        click.echo(f"{next(done)} of {len(tried)}: {point}: {what}: {outcome.word}", err=True)
         return point, what, outcome
 
     outcomes = await asyncio.gather(*(one(*each) for each in tried))

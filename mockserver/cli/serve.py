@@ -41,8 +41,9 @@ from mockserver.server.hosts import SERVICE_HOSTS
 from mockserver.server.listening import listen
 from mockserver.server.notices import MistakeFound
 from mockserver.server.options import Options
+from replay.addresses import LOOPBACK
 from replay.cli.secrets import secret_options
-from replay.cli.usage import LOOPBACK, SuggestingChoice, Unusable
+from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
 from replay.stopping import stop_signal
 from replay.version import tool_version

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from mockserver.protocol.requests import ChatCall, ChatEnded, ChatText, Complete
-from replay.cli.usage import LOOPBACK
+from replay.addresses import LOOPBACK
 
 CONNECT_S, SILENCE_S = 10.0, 120.0
 """How long a connection may take, and how long the model may send nothing."""

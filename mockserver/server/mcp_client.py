@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from mockserver.protocol.commands import ServerTool, ToolServer
 from mockserver.protocol.conversation import ToolError
 from mockserver.protocol.requests import CallTool, ListTools, ToolAnswered, ToolsFound
-from replay.cli.usage import LOOPBACK
+from replay.addresses import LOOPBACK
 
 TIMEOUT_S, CONNECT_S = 30.0, 10.0
 """How long one listing or call may take in all, and a connection."""

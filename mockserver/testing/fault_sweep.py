@@ -22,6 +22,8 @@ from mockserver.faults.kinds import Fault
 from mockserver.protocol.ids import stream
 from mockserver.server.journal import SessionLog
 from mockserver.testing.mock_server import MockServer
+from replay.addresses import LOOPBACK
+from replay.findings import Finding, Setting
 
 AT_HANDSHAKE = ("{status: 429, retry_after: 1}", "{status: 503}", "reset")
 ON_THE_SOCKET = ("{close: 1011}", "reset", "drop", "duplicate")
@@ -52,29 +54,46 @@ class SweepOutcome:
     triggered: bool
     """Whether any of the faults was triggered."""
     output: str = ""
+    findings: tuple[Finding, ...] = ()
+    """Mistakes of severity `error`."""
 
     @property
     def survived(self) -> bool:
-        return self.code == 0
+        return self.code == 0 and not self.findings
 
     @property
     def word(self) -> str:
         if not self.triggered and self.survived:
             return "-"
+        if self.code == 0 and self.findings:
+            worst = next((each for each in self.findings if each.rule == "repeated-write"), self.findings[0])
+            if worst.rule != "repeated-write":
+                return worst.rule
+            return "booked twice" if worst.message.startswith("book") else "wrote twice"
         return "ok" if self.survived else "timeout" if self.code is None else f"exit {self.code}"
 
     def as_json(self) -> dict[str, Any]:
         """With the end of the command's output, if it failed."""
-        shown = {"faults": [as_line(fault) for fault in self.faults], "outcome": self.word, "exit_code": self.code}
+        lines = [as_line(fault) for fault in self.faults]
+        shown: dict[str, Any] = {"faults": lines, "outcome": self.word, "exit_code": self.code}
+        if self.findings:
+            shown["findings"] = [each.as_json() for each in self.findings]
         return shown if self.survived else {**shown, "output": self.output}
 
 
 class SweepRunner:
-    """Runs a command against a fresh mock. `settings` are MockServer's, `timeout_s` is for one run."""
+    """Runs a command against a fresh mock. `options` are MockServer's, `timeout_s` is for one run. `findings` is the
+    severity of client mistakes; those of severity `error` fail a run. By default that is only a repeated write."""
 
     def __init__(
-        self, command: Sequence[str], timeout_s: float, options: Mapping[str, Any], fault_seed: str | None = None
+        self,
+        command: Sequence[str],
+        timeout_s: float,
+        options: Mapping[str, Any],
+        fault_seed: str | None = None,
+        findings: Setting = None,
     ) -> None:
+        self._findings: Setting = {"all": "off", "repeated-write": "error"} if findings is None else findings
         self._command = command
         self._seed = {} if fault_seed is None else {"seed": fault_seed}
         self._timeout_s = timeout_s
@@ -91,10 +110,13 @@ class SweepRunner:
 
     async def _run(self, faults: Sequence[Fault]) -> tuple[SweepOutcome, list[SessionLog]]:
         plan = {"faults": list(faults), **self._seed}
-        async with MockServer(faults=plan, findings="off", **self._options) as mock:
-            code, output = await self._call({**os.environ, **mock.environment})
+        async with MockServer(faults=plan, findings=self._findings, **self._options) as mock:
+            here = ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), *LOOPBACK)))
+            direct = {"NO_PROXY": here, "no_proxy": here}  # a proxy of the environment does not reach the mock
+            code, output = await self._call({**os.environ, **direct, **mock.environment})
             triggered = any(armed.fired for armed in mock.faults)
-            return SweepOutcome(tuple(faults), code, triggered, output), [*mock.sessions]
+            wrong = tuple(each for each in mock.findings if each.level == "error")
+            return SweepOutcome(tuple(faults), code, triggered, output, wrong), [*mock.sessions]
 
     async def _call(self, environment: Mapping[str, str]) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(

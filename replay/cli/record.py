@@ -13,11 +13,12 @@ from pathlib import Path
 import click
 from typing_extensions import assert_never
 
+from replay.addresses import LOOPBACK
 from replay.cassette.file import CannotRecord
 from replay.cassette.records import Audio, Origin
 from replay.cli.files import FILE
 from replay.cli.secrets import secret_options
-from replay.cli.usage import LOOPBACK, Unusable
+from replay.cli.usage import Unusable
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets

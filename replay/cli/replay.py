@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 import click
 
+from replay.addresses import LOOPBACK
 from replay.billing.prices import UnknownPrice, price_table
 from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, provable_origin, public_address
 from replay.cassette.scrub import Scrubber
 from replay.cli.files import FILE, read
-from replay.cli.usage import LOOPBACK, Unusable
+from replay.cli.usage import Unusable
 from replay.diff.compare import report
 from replay.playback.client_driver import CannotReplay, ClientDriver, Limits, Outcome, records_into
 from replay.secrets.named import known_keys
@@ -39,10 +40,12 @@ _SHOWN = 40
 @click.option("--out", type=FILE, help="Record the new conversation in this cassette.")
 @click.option("--max-usd", type=click.FloatRange(min=0, min_open=True), help="Stop when it costs this, in USD.")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this many seconds.")
+@click.option("--key-env", metavar="NAME", help="Environment variable with the API key for this address.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def replay(
     file: Path,
     url: str,
+    key_env: str | None,
     speed: float,
     out: Path | None,
     max_usd: float | None,
@@ -51,13 +54,14 @@ def replay(
 ) -> None:
     """Send the client frames of a recording to a server and compare its events with the recorded ones.
 
-    The API key comes from XAI_API_KEY or OPENAI_API_KEY, depending on the host of the URL. A server on this machine
-    gets REALTAPE_API_KEY, or a placeholder.
+    The API key comes from the variable that --key-env names, else from XAI_API_KEY or OPENAI_API_KEY, depending on the
+    host of the URL. A server on this machine gets REALTAPE_API_KEY, else the key of the recorded service, else a
+    placeholder.
 
     Exit code: 0 no difference, 1 a difference, a missing event or a limit reached, 2 the replay could not start.
     """
-    key = _key(url)
     recording = read(file)
+    key = _key(url, key_env, recording.service)
     if out is not None and out.exists():
         raise Unusable(f"{out} is there already; choose another name")
     limits = _limits(recording, url, max_usd, max_seconds)
@@ -112,8 +116,9 @@ def _header(recording: Recording, url: str, at: datetime) -> Header:
     )
 
 
-def _key(url: str) -> str:
-    """The API key for an address. A service's key is sent to that service's host alone."""
+def _key(url: str, named: str | None, service: str | None) -> str:
+    """The API key for an address: that of the variable `named`, else that of the host, else on this machine that of
+    the recorded service. No key leaves this machine unencrypted."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -123,13 +128,18 @@ def _key(url: str) -> str:
         raise Unusable("--to is not a WebSocket address; give one like wss://api.x.ai/v1/realtime")
     if parts.username is not None:
         raise Unusable("leave user and password out of --to; the key comes from the environment")
-    name = next((name for known, name in _KEYS.items() if host == known or host.endswith(f".{known}")), None)
-    if name is None:
-        if host not in LOOPBACK:
-            raise Unusable(f"there is no key for {host}; replay to {', '.join(_KEYS)}, or to a mock on this machine")
-        return os.environ.get("REALTAPE_API_KEY") or "any-text"
-    if parts.scheme != "wss":
+    local = host in LOOPBACK
+    name = named or next((name for known, name in _KEYS.items() if host == known or host.endswith(f".{known}")), None)
+    if name is None and not local:
+        known = ", ".join(_KEYS)
+        raise Unusable(f"there is no key for {host}; name its variable with --key-env, or replay to {known} or a mock")
+    if not local and parts.scheme != "wss":
         raise Unusable(f"realtape sends no key unencrypted; write wss://{host}")
+    if name is None:
+        vendor = (service or "").partition("@")[0]
+        usual = "OPENAI_API_KEY" if vendor in ("openai", "azure") else "XAI_API_KEY"
+        found = (os.environ.get(each, "").strip() for each in ("REALTAPE_API_KEY", usual))
+        return next(filter(None, found), "any-text")
     if not (key := os.environ.get(name, "").strip()):
         raise Unusable(f"{name} is not set; export the key of {host}")
     return key

@@ -1,12 +1,10 @@
-"""Bad usage, as every command reports it, and the addresses that only this machine reaches."""
+"""Bad usage, as every command reports it."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 
 import click
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Unusable(click.ClickException):

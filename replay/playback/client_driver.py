@@ -29,6 +29,7 @@ from replay.cassette.json_text import Event, event_in
 from replay.cassette.json_values import object_at, text_at
 from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Content, Record, Request, Response, Way, public_address
+from replay.dialing import direct
 from replay.diff.compare import Difference, compare
 from replay.playback.id_map import IdMap
 
@@ -159,6 +160,7 @@ class ClientDriver:
                 compression=None,
                 max_size=MAX_MESSAGE,
                 close_timeout=CLOSE_WAIT_S,
+                **direct(url),
             )
         except InvalidStatus as refused:
             status = refused.response.status_code

@@ -6,6 +6,7 @@ consistently. verbatim.py plays the recording.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ FREE: tuple[tuple[str, str], ...] = (
     ("conversation.item.truncate", "audio_end_ms"),  # the client's playback position
 )
 """Fields that may differ, by event and path."""
+_SCRUBBED = re.compile(r"<scrubbed:[a-z-]+>")
+"""What a recording has in the place of a secret: a client may send any value there."""
 _JSON = ("arguments", "output")
 """Fields whose text is usually JSON, in the formatting of the client's library."""
 _SHOWN = 60
@@ -133,12 +136,29 @@ def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iter
         for index in range(max(len(recorded), len(live))):
             ours, theirs = (side[index] if index < len(side) else ABSENT for side in (recorded, live))
             yield from _walk(ours, theirs, f"{path}[{index}]", key, ids)
+    elif isinstance(recorded, str) and isinstance(live, str) and _SCRUBBED.search(recorded):
+        if not _fits(recorded, live):
+            yield FieldDifference(path, recorded, live)
     elif isinstance(recorded, str) and isinstance(live, str) and is_id(key):
         if not ids.may_be(recorded, live):
             yield FieldDifference(path, recorded, live)
     elif recorded != live or isinstance(recorded, bool) is not isinstance(live, bool):
         if key not in _JSON or normalized_json(recorded) != normalized_json(live):
             yield FieldDifference(path, recorded, live)
+
+
+def _fits(recorded: str, live: str) -> bool:
+    """Whether a text is as recorded, with any text in the place of each secret that was scrubbed."""
+    first, *rest = _SCRUBBED.split(recorded)
+    *middle, last = rest
+    if not live.startswith(first):
+        return False
+    at = len(first)
+    for part in middle:
+        if (found := live.find(part, at + 1)) < 0:
+            return False
+        at = found + len(part)
+    return live.endswith(last) and len(live) - len(last) > at
 
 
 _BYTES_PER_S = {"audio/pcmu": 8000, "audio/pcma": 8000, "g711_ulaw": 8000, "g711_alaw": 8000}

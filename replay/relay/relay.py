@@ -19,10 +19,12 @@ from aiohttp import hdrs, web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from replay.addresses import is_loopback
 from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
+from replay.dialing import direct
 from replay.idle_connections import IdleConnections
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
@@ -152,7 +154,7 @@ class Relay:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             timeout=aiohttp.ClientTimeout(total=OPEN_TIMEOUT_S),
-            trust_env=True,
+            trust_env=not is_loopback(self.upstream.url),
         )
         try:
             assert self._runner.server is not None
@@ -300,6 +302,7 @@ class Relay:
             ping_interval=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_WAIT_S,
+            **direct(self.upstream.url),
         )
 
     async def _serve(self, request: web.Request, upstream: ClientConnection, connection: int) -> web.StreamResponse:

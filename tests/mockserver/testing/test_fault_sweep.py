@@ -116,6 +116,51 @@ def test_a_command_is_run_under_each_fault_and_its_end_is_told(command: list[str
     assert [run["outcome"] for run in told["runs"]] == ["ok", "exit 3"]
 
 
+RETRIES_BLINDLY = """
+import json, os
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+bookings = 0
+for _ in range(3):
+    try:
+        key = {"Authorization": "Bearer " + os.environ["XAI_API_KEY"]}
+        with connect(os.environ["XAI_REALTIME_URL"], additional_headers=key) as service:
+            service.send('{"type": "response.create"}')
+            for message in service:
+                event = json.loads(message)
+                if event["type"] == "response.function_call_arguments.done":
+                    bookings += 1
+                    output = json.dumps({"booking": bookings})
+                    item = {"type": "function_call_output", "call_id": event["call_id"], "output": output}
+                    service.send(json.dumps({"type": "conversation.item.create", "item": item}))
+                elif event["type"] == "response.done" and event["response"]["output"][0]["type"] == "function_call":
+                    service.send('{"type": "response.create"}')
+                elif event["type"] == "response.done":
+                    raise SystemExit(0)
+    except ConnectionClosed:
+        pass
+raise SystemExit(3)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("findings", "word"), [([], "booked twice"), (["--findings", "off"], "ok")])
+def test_a_client_that_books_again_over_a_new_connection_does_not_survive(
+    findings: list[str], word: str, tmp_path: Path
+):
+    scenario = "sequence: [[{call: {name: book_room, arguments: {day: 6}}}], [{say: Booked.}]]"
+    (tmp_path / "scenario.yaml").write_text(scenario, encoding="utf-8")
+    (tmp_path / "client.py").write_text(RETRIES_BLINDLY, encoding="utf-8")
+    choice = ["--do", "close: 1011", "--at", "response.content_part.added", "--pacing", "burst", "--json", *findings]
+    command = [str(tmp_path / "scenario.yaml"), "--", sys.executable, str(tmp_path / "client.py")]
+    result = CliRunner().invoke(faults, ["sweep", *choice, *command])
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert [run["outcome"] for run in told["runs"]] == [word], result.output
+    assert result.exit_code == (word != "ok")
+    assert "1 of 1: " in result.stderr
+
+
 @pytest.mark.slow
 def test_a_plan_that_is_not_survived_is_printed_at_its_smallest(command: list[str], tmp_path: Path):
     plan = tmp_path / "plan.yaml"

@@ -26,6 +26,8 @@ from mockserver.testing.mock_server import MockServer
 from replay.billing.prices import price_table
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
+from replay.cli.replay import _key
+from replay.cli.usage import Unusable
 from replay.playback.client_driver import ClientDriver, Limits, Outcome
 from replay.playback.id_map import IdMap
 from replay.relay.relay import Relay, Settings
@@ -180,6 +182,32 @@ def test_a_key_goes_nowhere_but_to_its_service(url, told, monkeypatch):
     result = CliRunner().invoke(realtape.main, ["replay", str(CASSETTES / "booking.tape"), "--to", url])
     assert result.exit_code == 2
     assert told in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "named", "url", "service", "sent"),
+    [
+        ({}, None, "ws://127.0.0.1:1/v1/realtime", "xai@2026-09", "any-text"),
+        ({"XAI_API_KEY": "x"}, None, "ws://localhost:1/v1/realtime", "xai@2026-09", "x"),
+        ({"XAI_API_KEY": "x", "OPENAI_API_KEY": "o"}, None, "ws://127.0.0.1:1/", "openai@2026-10", "o"),
+        ({"XAI_API_KEY": "x", "REALTAPE_API_KEY": "r"}, None, "ws://127.0.0.1:1/", None, "r"),
+        ({"XAI_API_KEY": "x", "MINE": "m"}, "MINE", "ws://127.0.0.1:1/", "xai@2026-09", "m"),
+        ({"XAI_API_KEY": "x", "MINE": "m"}, "MINE", "wss://voice.example/v1/realtime", "xai@2026-09", "m"),
+        ({"XAI_API_KEY": "x"}, None, "wss://api.x.ai/v1/realtime", "openai@2026-10", "x"),
+    ],
+)
+def test_the_key_of_the_environment_is_sent_where_it_is_meant(environment, named, url, service, sent, monkeypatch):
+    for name in ("XAI_API_KEY", "OPENAI_API_KEY", "REALTAPE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert _key(url, named, service) == sent
+
+
+def test_no_key_leaves_this_machine_unencrypted(monkeypatch):
+    monkeypatch.setenv("MINE", "m")
+    with pytest.raises(Unusable, match="unencrypted"):
+        _key("ws://voice.example/v1/realtime", "MINE", None)
 
 
 @pytest.mark.slow
