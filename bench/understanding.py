@@ -5,10 +5,12 @@ without punctuation, some change their mind, some say all at once and some one t
 details back and asks whether to book, the caller agrees: a wrong read-back ends in a wrong booking. A caller who has
 said everything answers what the assistant asks, at most four times.
 
-With `--spoken`, `hibari` or `espeak` speaks the calls with the voices of xAI in turn, and the transcriber of the extra
-`hearing` hears them. Dates and times are then worded as people say them, and the names are ones whose spelling follows
-from their sound. `--names all` has the typed calls' names, of which a recognizer spells some in another way; so the
-bench also counts the calls that are right but for the name. What was not understood is said once more, slower.
+With `--spoken`, `hibari` or `espeak` speaks the calls with the voices of xAI in turn, and the transcriber of the
+extra `hearing` hears them. Dates and times are then worded as people say them, and the names are ones whose spelling
+follows from their sound. `--names all` has the typed calls' names, of which a recognizer spells some in another way;
+so the bench also counts the calls that are right but for the name. What was not understood is said once more, slower.
+`--snr` and `--telephone` degrade the speech, as `realtape degrade` does. `--clips` plays the shipped clips instead,
+one to a call, and prints what the clinic makes of each.
 """
 
 from __future__ import annotations
@@ -22,20 +24,24 @@ from datetime import date, time, timedelta
 from itertools import cycle
 from pathlib import Path
 
+from clinic_agent.call.connection import CallFailed
 from clinic_agent.call.retry import RetryPolicy
 from clinic_agent.clinic.assistant import calling, clinic_assistant
 from clinic_agent.clinic.clinic import SERVICES, Clinic
 from clinic_agent.config import Config
 from mockserver.audio.asr import MISSING, installed
 from mockserver.audio.codecs import resample
+from mockserver.audio.degrade import degrade
+from mockserver.audio.formats import Samples
 from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
+from mockserver.audio.wav import read_wav
 from mockserver.testing.mock_server import MockServer
 
 SCENARIO = Path(__file__).parents[1] / "cassettes" / "scenarios" / "clinic.yaml"
 TODAY = date(2026, 7, 1)
-PATIENT = RetryPolicy(silence_s=300.0, turn_s=300.0)
-"""A busy machine takes long to transcribe a turn."""
+PATIENT = RetryPolicy(silence_s=60.0, turn_s=120.0)
+"""A busy machine takes long to transcribe a turn. A turn in which the server finds no speech gets no answer at all."""
 Speak = Callable[[str, float], bytes]
 
 _SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()
@@ -150,6 +156,7 @@ def _call(rng: random.Random, today: date, spoken: bool, names: Sequence[str]) -
         name = " ".join(part.lower() for part in name.split())
     answers = {
         "Which service": f"{wish} {_on(said_day)}",
+        "would you like to book": f"{wish} {_on(said_day)}",
         "n which day": said_day,
         "Which one suits you": said_time,
         "Which time suits you": said_time,
@@ -224,7 +231,11 @@ async def outcome(mock: MockServer, call: BookingCall, speak: Speak | None = Non
         left, answers, again = list(reversed(call.turns)), MOST_ANSWERS, False
         while left and not line.over:
             words = left.pop()
-            answer = await line.say(words if speak is None else speak(words, SLOWER if again else 1.0))
+            try:
+                answer = await line.say(words if speak is None else speak(words, SLOWER if again else 1.0))
+            except CallFailed as failed:
+                said += [f"  caller     {words}", f"  {failed}"]
+                break
             heard = "" if speak is None else f"\n  heard      {answer.heard}"
             said += [f"  caller     {words}{heard}", f"  assistant  {answer.said}"]
             again = speak is not None and not again and "say it again" in answer.said
@@ -241,24 +252,50 @@ async def outcome(mock: MockServer, call: BookingCall, speak: Speak | None = Non
     return Outcome(found == [meant], len(found) == 1 and found[0][:3] == meant[:3], tuple(said))
 
 
-def speaker(synthesizer: Synthesizer, voice: str) -> Speak:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How the callers are heard: the synthesizer, the signal-to-noise ratio in dB, and whether by telephone."""
+
+    synthesizer: Synthesizer
+    snr_db: float | None
+    telephone: bool
+
+    def pcm(self, samples: Samples, rate: int) -> bytes:
+        """Samples as they arrive: PCM16, 24 kHz, mono."""
+        heard = degrade(samples, rate, snr_db=self.snr_db, telephone=self.telephone)
+        return resample(heard, rate, 24_000).astype("<i2").tobytes()
+
+
+def speaker(line: Line, voice: str) -> Speak:
     """A function that speaks a text at a speed as PCM16, 24 kHz, mono."""
 
     def speak(text: str, speed: float) -> bytes:
-        clip = synthesizer.speak(text, voice=voice, speed=speed)
-        return resample(clip.samples, clip.rate, 24_000).astype("<i2").tobytes()
+        clip = line.synthesizer.speak(text, voice=voice, speed=speed)
+        return line.pcm(clip.samples, clip.rate)
 
     return speak
 
 
-async def run(calls: Sequence[BookingCall], show: bool, engine: str | None) -> tuple[int, int]:
+async def clips() -> None:
+    """Print what the clinic makes of each shipped clip, as the rows of a table."""
+    print("| clip | heard | the clinic |\n|---|---|---|")
+    async with MockServer(SCENARIO, pacing="burst", voice="tone", findings="off", transcriber="auto") as mock:
+        for clip in sorted((SCENARIO.parents[1] / "voices").glob("*.wav")):
+            samples, rate = read_wav(clip)
+            config = Config(mock.ws_url, mock.http_url, mock.api_key)
+            assistant = clinic_assistant(Clinic(TODAY))
+            async with calling(config, assistant, priced_on=TODAY, retry=PATIENT, plays=False) as line:
+                turn = await line.say(resample(samples, rate, 24_000).astype("<i2").tobytes())
+            print(f"| `{clip.name}` | {turn.heard} | {turn.said} |", flush=True)
+
+
+async def run(calls: Sequence[BookingCall], show: bool, spoken: Line | None) -> tuple[int, int]:
     """Make all calls: how many ended in the right booking, and how many in one that is right but for the name."""
     right = nearly = 0
-    synthesizer = None if engine is None else synthesizer_named(engine)
-    heard = "off" if engine is None else "auto"
+    heard = "off" if spoken is None else "auto"
     async with MockServer(SCENARIO, pacing="burst", voice="tone", findings="off", transcriber=heard) as mock:
         for call, voice in zip(calls, cycle(("ara", "eve", "leo", "rex", "sal")), strict=False):
-            ended = await outcome(mock, call, None if synthesizer is None else speaker(synthesizer, voice))
+            ended = await outcome(mock, call, None if spoken is None else speaker(spoken, voice))
             right += ended.right
             nearly += ended.but_for_the_name
             if show and not ended.right:
@@ -272,13 +309,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the paraphrases (default 1)")
     parser.add_argument("--spoken", choices=("hibari", "espeak"), help="speak the calls instead of typing them")
     parser.add_argument("--names", choices=("common", "all"), default="common", help="of spoken calls (default common)")
+    parser.add_argument("--snr", type=float, metavar="DB", help="noise below spoken calls")
+    parser.add_argument("--telephone", action="store_true", help="spoken calls come by telephone")
+    parser.add_argument("--clips", action="store_true", help="play the shipped clips instead")
     parser.add_argument("--show", action="store_true", help="print the calls that ended in another booking or in none")
     asked = parser.parse_args()
-    if asked.spoken and not installed():
+    if (asked.spoken or asked.clips) and not installed():
         parser.error(MISSING)
+    if asked.clips:
+        asyncio.run(clips())
+        return
     names = _COMMON_NAMES if asked.spoken and asked.names == "common" else _NAMES
     calls = paraphrased(asked.seed, asked.calls, spoken=bool(asked.spoken), names=names)
-    right, nearly = asyncio.run(run(calls, asked.show, asked.spoken))
+    spoken = Line(synthesizer_named(asked.spoken), asked.snr, asked.telephone) if asked.spoken else None
+    right, nearly = asyncio.run(run(calls, asked.show, spoken))
     way = f"spoken by {asked.spoken}" if asked.spoken else "typed"
     print(f"{way}, rules alone: {right} of {asked.calls} calls end in the right booking ({right / asked.calls:.1%})")
     if asked.spoken:

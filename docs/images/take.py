@@ -1,12 +1,13 @@
-"""Takes the pictures in this folder: the call page in a call, and the Streamlit demo with a booking, on the mock.
+"""Takes the pictures in this folder, and that of the inspector beside it: all on the mock.
 
     python docs/images/take.py
 
-Needs Chromium, and the extras `app`, `picture` and `speech`.
+Needs Chromium, and the extras `app`, `picture`, `speech` and `hearing`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from clinic_agent.clinic.assistant import clinic_assistant, run_call  # noqa: E402
+from clinic_agent.clinic.clinic import Clinic  # noqa: E402
+from clinic_agent.config import Config  # noqa: E402
 from mockserver.testing.mock_server import MockServer  # noqa: E402
-from tests.clients.call_site import TODAY, call_site, microphone  # noqa: E402
+from tests.clients.call_site import TODAY, call_site, clip, microphone  # noqa: E402
 from tests.clients.devtools import MICROPHONE, Page, browsing  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -39,13 +43,15 @@ def take(page: Page, name: str) -> None:
 
 def call_page(data: Path) -> None:
     """A caller books, by voice; then the same page as a telephone shows it, in the dark, interrupted."""
-    heard = microphone(data / "mic.wav", 1.0, "booking-1", 10.0, "booking-2", 60.0)
+    heard = microphone(data / "mic.wav", 1.0, "booking-1", 14.0, "booking-2", 60.0)
     with MockServer(SCENARIO) as mock, call_site(mock, data) as url:
         with browsing(url, data / "one", *MICROPHONE, heard, size=(1180, 740)) as page:
             page.click("#call")
-            page.until("document.querySelector('.booking') && document.body.innerText.includes('DC-0706-0930. See')")
+            page.until("document.querySelector('.booking') && document.body.innerText.includes('zero. See you then!')")
             take(page, "call.png")
-        heard = microphone(data / "mic.wav", 1.0, "booking-1", 5.5, "booking-2", 60.0)
+    heard = microphone(data / "mic.wav", 1.0, "booking-1", 5.5, "booking-2", 60.0)
+    (data / "evening").mkdir()
+    with MockServer(SCENARIO) as mock, call_site(mock, data / "evening") as url:
         with browsing(url, data / "two", *MICROPHONE, heard, size=(420, 860), dark=True) as page:
             page.click("#call")
             page.until("document.querySelector('.cut') && document.body.innerText.includes('One moment')")
@@ -55,7 +61,7 @@ def call_page(data: Path) -> None:
 def streamlit_demo(data: Path) -> None:
     """Two typed turns and what came of them."""
     url = f"http://127.0.0.1:{STREAMLIT_PORT}/"
-    with MockServer(SCENARIO) as mock:
+    with MockServer(SCENARIO, transcriber="auto") as mock:
         settings = {
             "XAI_API_KEY": mock.api_key,
             "XAI_REALTIME_URL": mock.ws_url,
@@ -65,7 +71,7 @@ def streamlit_demo(data: Path) -> None:
             "CLINIC_SCENARIOS": str(SCENARIO.parent),
             "PYTHONPATH": str(ROOT),
         }
-        script = ROOT / "clinic_agent" / "app_streamlit.py"
+        script = ROOT / "clinic_agent" / "app" / "playground.py"
         options = ["--server.port", str(STREAMLIT_PORT), "--server.headless", "true", "--server.address", "127.0.0.1"]
         options += ["--client.toolbarMode", "viewer", "--theme.primaryColor", "#0f766e"]
         command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
@@ -93,11 +99,24 @@ def streamlit_demo(data: Path) -> None:
                 server.kill()
 
 
+def inspector(data: Path) -> None:
+    """A spoken call with a fault, after its end."""
+    fault = {"at": "response.output_audio.delta", "nth": 9, "do": {"delay": "200ms"}}
+    with MockServer(SCENARIO, faults=[fault], voice="auto") as mock:
+        config = Config(mock.ws_url, mock.http_url, mock.api_key, model="grok-voice-latest")
+        assistant = clinic_assistant(Clinic(TODAY))
+        asyncio.run(run_call(config, [clip("booking-1")], assistant, priced_on=TODAY, plays=False))
+        url = f"{mock.http_url.removesuffix('/v1')}/_mock/"
+        with browsing(url, data / "four", size=(1240, 1060)) as page:
+            page.until("state.sound && document.body.innerText.includes('check_availability')")
+            take(page, "../inspector.png")
+
+
 def main() -> None:
     """All of them."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        call_page(Path(folder))
-        streamlit_demo(Path(folder))
+        for picture in (call_page, streamlit_demo, inspector):
+            picture(Path(folder))
 
 
 if __name__ == "__main__":

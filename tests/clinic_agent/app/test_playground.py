@@ -85,6 +85,14 @@ def test_an_uploaded_recording_is_a_turn(demo: AppTest):
     assert next(metric.value for metric in demo.metric) == "2.2 s"  # the clip's length
 
 
+def test_one_recording_follows_another(demo: AppTest):
+    for name in ("booking-1", "booking-2"):
+        demo.file_uploader[0].upload(f"{name}.wav", (VOICES / f"{name}.wav").read_bytes(), "audio/wav").run()
+        demo.button(key="send").click().run()
+    assert ASK in shown(demo)
+    assert CHOOSE in shown(demo)
+
+
 def test_a_recording_in_another_form_is_answered_with_the_way_out(demo: AppTest):
     demo.file_uploader[0].upload("mine.wav", b"no sound", "audio/wav").run()
     demo.button(key="send").click().run()
