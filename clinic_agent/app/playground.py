@@ -184,15 +184,32 @@ def _sidebar(settings: AppSettings) -> tuple[str, ...]:
         st.markdown(f"`{settings.config.shown_url}`  \n{settings.config.model}")
         st.caption(f"The clinic's date is {settings.day:%A}, {settings.day}.")
         if st.button("New call", icon=":material/call_end:", width="stretch"):
+            ended: DemoCall = st.session_state.talk
+            if ended.turns:
+                st.session_state.setdefault("ended", []).append(ended)
             st.session_state.talk = DemoCall()
             _forget_audio()
             st.rerun()
+        _ended(st.session_state.get("ended", []))
         st.subheader("Disable tools", anchor=False)
         chosen = st.selectbox("Tools", list(FAILING_TOOLS), key="broken", help="A disabled tool returns an error.")
         if settings.control_url is not None:
             st.caption(control_plane.hearing(settings.control_url))
             _switches(settings.control_url, settings.scenarios)
     return FAILING_TOOLS[str(chosen)]
+
+
+def _ended(calls: list[DemoCall]) -> None:
+    """The calls that were ended in this browser window, the last one first. All calls are in the records."""
+    if not calls:
+        return
+    st.subheader("Ended calls", anchor=False)
+    for call in reversed(calls):
+        with st.expander(f"{call.conversation_id or 'no id'}", icon=":material/call_end:"):
+            for turn in call.turns:
+                st.text(f"Caller: {turn.heard or '…'}\nAssistant: {turn.said or '…'}")
+            turns = f"{len(call.turns)} turns" if len(call.turns) > 1 else "1 turn"
+            st.caption(f"{turns} · {call.usd}".replace("$", r"\$"))
 
 
 def _switches(control_url: str, scenarios: Path | None) -> None:

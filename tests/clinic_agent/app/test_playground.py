@@ -164,6 +164,16 @@ def test_a_new_call_begins_empty(demo: AppTest):
     assert [metric.value for metric in demo.metric] == ["0.0 s", "0.0 s", "$0.0000"]
 
 
+def test_ended_calls_are_listed(demo: AppTest):
+    for words in (ASK, "What are your opening hours?"):
+        say(demo, words)
+        next(button for button in demo.button if button.label == "New call").click().run()
+    last, first = (text.value for text in demo.text)
+    assert last.startswith("Caller: What are your opening hours?\nAssistant: We are open")
+    assert first.startswith(f"Caller: {ASK}\nAssistant: Let me check")
+    assert len([caption for caption in demo.caption if caption.value.startswith("1 turn · ")]) == 2
+
+
 def wave_s(name: str) -> float:
     """The length of a clip, in s."""
     with wave.open(str(VOICES / f"{name}.wav")) as clip:
