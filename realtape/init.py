@@ -132,7 +132,7 @@ def init(folder: Path, client: Client, service: Service) -> None:
         f"\ntest it:   python -m pytest {folder}\n"
         f"serve it:  realtape serve --watch --dialect {service} --scenario {folder / 'scenario.yaml'}\n"
         f"           {_ENVIRONMENT[service]}\n"
-        f"           python {folder / 'agent.py'} Where is order 1043?"
+        f'           python {folder / "agent.py"} "Where is order 1043?"'
     )
 
 
