@@ -30,11 +30,11 @@ def refusal(fact: Refused) -> tuple[str, str | None] | None:
         case "item_exists":
             return f"An item with the id '{id}' is already in the conversation.", None
         case "delete_unknown":
-            # A report of livekit/agents quotes the first words. Its authors had found no reply at all; a client that
-            # waits for either is better off with the error.
+            # Reports of livekit/agents quote the first words, after interruptions. Its authors had found no reply to a
+            # deletion at all; a client that waits for either is better off with the error.
             return f"Item not found: {id}", None
         case "truncate_unknown":
-            return f"Error truncating item: no spoken message with the id '{id}' in the conversation.", None
+            return f"Error truncating item: Item not found: {id}", None  # a guess; pipecat looks for "truncat"
         case "conversation_full":
             return "The conversation is full: no item can be added.", None
         case "previous_unknown" | "call_unknown" | "reference_unknown" | "truncate_unspoken" | "truncate_beyond":
