@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import logging
 import queue
+import re
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TextIO
 
@@ -45,6 +46,10 @@ _NAMES: dict[type[Notice], str] = {
     TlsRefused: "tls_refused",
     CallClosed: "closed",
 }
+
+MOST_UNUSED = 6
+"""Lines about what no client used, of each kind."""
+_LINE = re.compile(r"[^:]*(?::\\[^:]*)?:(\d+): ")
 
 Paint = Callable[[str, str], str]
 """A text in a colour; or the text, where there are no colours."""
@@ -192,6 +197,23 @@ class Lines:
             ended = turn.status + (f": {_cut(turn.reason, _LONG)}" if turn.reason else "")
             parts.insert(0, self._paint(ended, "red" if turn.status == "failed" else "yellow"))
         yield " · ".join(parts)
+
+
+def shortened(unused: Sequence[str], first: Iterable[str] = (), most: int = MOST_UNUSED) -> list[str]:
+    """Lines about what no client used, at most `most` of a kind; of the rest the number and some of the lines of the
+    file. Places in `first` come first: there is something wrong with them."""
+    wrong = tuple(first)
+    kinds: dict[str, list[str]] = {}
+    for line in sorted(unused, key=lambda each: not each.startswith(wrong) if wrong else True):
+        kinds.setdefault(" ".join(line.split()[-2:]), []).append(line)
+    shown: list[str] = []
+    for kind, lines in kinds.items():
+        shown += lines[:most]
+        if rest := lines[most:]:
+            places = [found[1] for line in rest if (found := _LINE.match(line))]
+            named = f" (lines {', '.join(places[:3])}{', …' if len(places) > 3 else ''})" if places else ""
+            shown.append(f"and {len(rest)} more {kind}{named}; --log-format json lists all")
+    return shown
 
 
 def _cut(text: str, most: int) -> str:

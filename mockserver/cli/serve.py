@@ -30,6 +30,7 @@ from mockserver.cli.console import (
     coloured,
     has_colours,
     plain,
+    shortened,
 )
 from mockserver.cli.sections import SectionedCommand, SectionedOption
 from mockserver.cli.watch import Reload
@@ -45,6 +46,7 @@ from replay.addresses import LOOPBACK
 from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
+from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.stopping import stop_signal
 from replay.version import tool_version
 
@@ -429,6 +431,7 @@ class _Talk:
         paint = coloured if form == "text" and has_colours(stream, dict(os.environ)) else plain
         self._console = Console(Lines(paint, form), stream)
         self._quiet = quiet
+        self.for_machines = form == "json"
         self._banner = form == "json" or stream.isatty()
         self._dialect, _, self._content = what.partition(" · ")
         self._now: Callable[[], float] = wall_clock
@@ -524,8 +527,11 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
     service = server.service
     verbatim = service.factory.verbatim
     problems = [] if verbatim is None else verbatim.report()
-    for unused in service.unused() if verbatim is None else service.faults.unused():
-        talk.note("unused", unused)
+    wrong = [each.message for each in service.watcher.findings if each.rule == UNREACHABLE_RULE.id]
+    places = [message.partition(": no turn")[0] for message in wrong]
+    unused = service.unused() if verbatim is None else service.faults.unused()
+    for line in unused if talk.for_machines else shortened(unused, places):
+        talk.note("unused", line)
     if service.watcher.findings:
         talk.note("findings", counted(service.watcher.findings))
     if check and service.errors:

@@ -36,6 +36,7 @@ def routes(service: MockService) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/journal", plane.journal),
         (hdrs.METH_GET, "/ledger", plane.ledger),
         (hdrs.METH_GET, "/findings", plane.findings),
+        (hdrs.METH_GET, "/unused", plane.unused),
         (hdrs.METH_PUT, "/scenario", plane.scenario),
         (hdrs.METH_GET, "/faults", plane.faults),
         (hdrs.METH_PUT, "/faults", plane.replace_faults),
@@ -110,6 +111,10 @@ class _Plane:
         if (session_id := request.query.get("session")) is not None:
             found = self._find(session_id).findings
         return [finding.as_json() for finding in found]
+
+    async def unused(self, request: web.Request) -> object:
+        """What no client has used so far of the scenario, the recordings and the faults, a line each."""
+        return self._service.unused()
 
     async def scenario(self, request: web.Request) -> object:
         """Replaces the scenario for new connections. Open connections keep theirs."""

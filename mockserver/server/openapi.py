@@ -174,6 +174,7 @@ PATHS: Mapping[str, Mapping[str, Json]] = {
         "get": _route("Every frame, in both directions", _list(_ref("Entry")), 404, parameters=[SESSION, AUDIO])
     },
     "/_mock/ledger": {"get": _route("Usage and cost", _ref("Ledger"), 404, parameters=[SESSION])},
+    "/_mock/unused": {"get": _route("What no client has used", _list(TEXT))},
     "/_mock/findings": {"get": _route("Findings", _list(_ref("Finding")), 404, parameters=[SESSION])},
     "/_mock/scenario": {"put": _route("Replace the scenario, for new connections", OK, *(408, 413), requestBody=FILE)},
     "/_mock/faults": {

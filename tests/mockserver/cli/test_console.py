@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mockserver.cli.console import Console, Lines, Start, banner, coloured, has_colours, plain
+from mockserver.cli.console import Console, Lines, Start, banner, coloured, has_colours, plain, shortened
 from mockserver.server import causes
 from mockserver.server.notices import (
     CallClosed,
@@ -135,6 +135,17 @@ def test_a_refused_handshake_names_the_likely_cause():
     assert "--blocked-key" in causes.of_handshake(403, credential=True, keys=False)
     assert "--max-sessions" in causes.of_handshake(429, credential=True, keys=False)
     assert "fault" in causes.of_handshake(429, credential=True, keys=False, fault=True)
+
+
+def test_what_nobody_used_is_shortened_with_what_is_wrong_first():
+    lines = [f"a.yaml:{n}: turns[{n}] never answered" for n in range(1, 13)] + ["hears[0] ('x') was never heard"]
+    assert shortened(lines, ["a.yaml:9: turns[9]"], most=2) == [
+        "a.yaml:9: turns[9] never answered",
+        "a.yaml:1: turns[1] never answered",
+        "and 10 more never answered (lines 2, 3, 4, …); --log-format json lists all",
+        "hears[0] ('x') was never heard",
+    ]
+    assert shortened(lines[:2]) == lines[:2]
 
 
 def test_a_reader_that_stops_reading_stops_nothing_and_lines_are_counted(monkeypatch: pytest.MonkeyPatch):
