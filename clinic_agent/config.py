@@ -71,11 +71,15 @@ class Config:
 def environment(folder: Path = Path()) -> dict[str, str]:
     """The environment of the process, and the variables of `.env` in `folder` that are not set (needs python-dotenv).
 
-    Raises ConfigError for a `.env` that cannot be read.
+    Raises ConfigError for a `.env` that cannot be read, also for want of python-dotenv if XAI_API_KEY is not set.
     """
     try:
         from dotenv import dotenv_values
     except ImportError:
+        if (folder / ".env").is_file() and not os.environ.get("XAI_API_KEY"):
+            raise ConfigError(
+                f"{folder / '.env'} cannot be read without python-dotenv; install it, or export XAI_API_KEY"
+            ) from None
         return dict(os.environ)
     try:
         from_file = dotenv_values(folder / ".env")

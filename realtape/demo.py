@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
+from clinic_agent.call.connection import Watcher, unwatched
 from clinic_agent.call.open_mic import ASSISTANT, CALLER, microphone
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, read_wav, write_stereo_wav, write_wav
 from clinic_agent.call.playback import Playback
 from clinic_agent.call.recording import CallRecording
 from clinic_agent.call.report import CallReport
 from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller
+from clinic_agent.call.turn import Event
 from clinic_agent.clinic.assistant import clinic_assistant, run_call, run_open_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config, from_environment
@@ -59,8 +62,8 @@ Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 def demo(runner: Runner | None, out: Path, voice: str, vad: bool, as_json: bool) -> None:
     """Book an appointment by voice, offline.
 
-    The clinic agent calls a mock. The demo prints transcript, tool calls, latency and cost, and keeps both sides of the
-    call as WAV files.
+    The clinic agent calls a mock. On a terminal each line of the call shows while it goes on. At its end the demo
+    prints transcript, tool calls, latency and cost, and keeps both sides of the call as WAV files.
 
     With --vad the demo takes half a minute. It adds the whole call as a stereo file, call.wav (left: the caller, right:
     the audio that the caller heard), and as a picture, call.png.
@@ -73,14 +76,15 @@ def demo(runner: Runner | None, out: Path, voice: str, vad: bool, as_json: bool)
         mock = MockServer(cassettes() / "scenarios" / "clinic.yaml", voice=voice)
     except (OSError, ValueError, RuntimeError) as error:
         raise Unusable(str(error)) from error
+    watch = _live if sys.stderr.isatty() and not as_json else unwatched
     run = runner or asyncio.run  # a program that embeds the command may bring another loop, such as one in virtual time
     if vad:
         if not as_json:
             click.echo("The call runs in real time and takes half a minute.\n", err=True)
-        report, recording = run(_open_call(mock, said))
+        report, recording = run(_open_call(mock, said, watch))
         notes = _write_call(out, report, recording)
     else:
-        report, notes = run(_call(mock, said)), []
+        report, notes = run(_call(mock, said, watch)), []
     for number, (spoken, turn) in enumerate(zip(said, report.turns, strict=False), start=1):
         write_wav(out / f"turn-{number}-caller.wav", spoken)
         write_wav(out / f"turn-{number}-assistant.wav", turn.audio)
@@ -102,12 +106,37 @@ def _config(mock: MockServer) -> Config:
     return from_environment({"XAI_API_KEY": mock.api_key, "XAI_REALTIME_URL": mock.ws_url})
 
 
-async def _call(mock: MockServer, said: list[bytes]) -> CallReport:
+def live_line(way: str, event: Event) -> str | None:
+    """What a person follows of a call while it goes on: the words of both sides, the tools and their results."""
+    match event:
+        case {"type": "conversation.item.input_audio_transcription.completed", "transcript": str(words)} if (
+            event.get("status") != "in_progress"
+        ):
+            return f"caller     {words}"
+        case {"type": "response.output_audio_transcript.done", "transcript": str(words)}:
+            return f"assistant  {words}"
+        case {"type": "response.function_call_arguments.done", "name": str(name), "arguments": str(arguments)}:
+            return f"tool       {name} {arguments}"
+        case {"type": "conversation.item.create", "item": {"type": "function_call_output", "output": str(output)}} if (
+            way == "sent"
+        ):
+            return f"result     {output}"
+        case _:
+            return None
+
+
+def _live(way: Literal["sent", "received"], event: Event) -> None:
+    if (line := live_line(way, event)) is not None:
+        click.echo(line if len(line) <= 120 else f"{line[:117]}...", err=True)
+
+
+async def _call(mock: MockServer, said: list[bytes], watch: Watcher) -> CallReport:
+    assistant = clinic_assistant(Clinic(DAY))
     async with mock:
-        return await run_call(_config(mock), said, clinic_assistant(Clinic(DAY)), priced_on=DAY, plays=False)
+        return await run_call(_config(mock), said, assistant, priced_on=DAY, plays=False, watch=watch)
 
 
-async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, CallRecording]:
+async def _open_call(mock: MockServer, said: list[bytes], watch: Watcher) -> tuple[CallReport, CallRecording]:
     def caller(hearing: Playback) -> AsyncIterator[bytes]:
         ask, choose = said
         # The caller hears four utterances: a word while the agent looks up times, the offer, a word while it books, and
@@ -116,7 +145,7 @@ async def _open_call(mock: MockServer, said: list[bytes]) -> tuple[CallReport, C
         return microphone(ScriptedCaller(cues, hearing).speak)
 
     async with mock:
-        return await run_open_call(_config(mock), caller, clinic_assistant(Clinic(DAY)), priced_on=DAY)
+        return await run_open_call(_config(mock), caller, clinic_assistant(Clinic(DAY)), priced_on=DAY, watch=watch)
 
 
 def _write_call(out: Path, report: CallReport, recording: CallRecording) -> list[str]:

@@ -160,7 +160,13 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 @_accounts("--blocked-key", "blocked_keys", multiple=True, help="Key of a team without credits. Repeatable.")
 @_accounts("--accounts", type=click.Path(path_type=Path), help="Accounts file: teams, their keys and limits.")
 @_accounts("--max-sessions", type=int, help="Open sessions per team.  [default: the service's limit]")
-@_accounts("--rate", type=int, help="Requests per minute and team.  [default: unlimited]")
+@_accounts(
+    "--requests-per-minute",
+    "--rate",
+    "requests_per_minute",
+    type=int,
+    help="Requests per minute and team; --rate is the older name.  [default: unlimited]",
+)
 @_accounts("--session-minutes", type=float, help="Longest session, in minutes.  [default: the service's limit]")
 @_accounts(
     "--idle-minutes", type=float, help="Minutes without any message before a session is closed.  [default: unlimited]"
@@ -345,7 +351,6 @@ def _check_usage(
 
 
 def _options(dialect: str | None, settings: dict[str, Any]) -> Options:
-    settings["requests_per_minute"] = settings.pop("rate")
     if (name := settings.pop("chat_key_env")) is not None:
         settings["chat_key"] = os.environ.get(name)
         if not settings["chat_key"]:

@@ -152,6 +152,11 @@ class MockServer(Observed):
         self._server = Server(options, scenario, log_type=TestedSession)
         self._service = self._server.service
         super().__init__(self._service.journal)
+        if options.voice != AUTO:
+            try:
+                _ = self._service.factory.voice
+            except (ImportError, RuntimeError, FileNotFoundError) as missing:
+                raise ValueError(f"voice={options.voice!r}: {missing}") from missing
         if options.transcriber not in (AUTO, OFF):
             self._service.factory.load_transcriber()
         if recordings is not None:

@@ -100,9 +100,13 @@ def test_a_file_named_env_that_is_no_text_is_named(tmp_path):
 
 def test_without_python_dotenv_the_environment_is_all_there_is(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dotenv", None)
-    (tmp_path / ".env").write_text("CLINIC_MODEL=from-the-file\n", encoding="utf-8")
     monkeypatch.delenv("CLINIC_MODEL", raising=False)
+    monkeypatch.setenv("XAI_API_KEY", "k")
+    (tmp_path / ".env").write_text("CLINIC_MODEL=from-the-file\n", encoding="utf-8")
     assert "CLINIC_MODEL" not in environment(tmp_path)
+    monkeypatch.delenv("XAI_API_KEY")
+    with pytest.raises(ConfigError, match="without python-dotenv"):
+        environment(tmp_path)
 
 
 def test_a_conversation_is_asked_for_in_the_query_and_only_the_last_one():

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import realtape
 from mockserver.server import virtual_time as autojump
+from realtape.demo import live_line
 
 
 def demo(out: Path, *options: str) -> Result:
@@ -76,3 +77,16 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_call(tmp_path: Path):
     result = demo(tmp_path / "file" / "demo")
     assert result.exit_code == 2
     assert "Error: " in result.output
+
+
+def test_the_lines_of_a_call_that_goes_on():
+    heard = {"type": "conversation.item.input_audio_transcription.completed", "transcript": "Hello."}
+    assert live_line("received", heard) == "caller     Hello."
+    assert live_line("received", heard | {"status": "in_progress"}) is None
+    said = {"type": "response.output_audio_transcript.done", "transcript": "Hi."}
+    assert live_line("received", said) == "assistant  Hi."
+    called = {"type": "response.function_call_arguments.done", "name": "look", "arguments": "{}"}
+    assert live_line("received", called) == "tool       look {}"
+    item = {"type": "function_call_output", "output": "9:00"}
+    assert live_line("sent", {"type": "conversation.item.create", "item": item}) == "result     9:00"
+    assert live_line("received", {"type": "ping"}) is None

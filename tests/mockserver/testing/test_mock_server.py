@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,9 @@ def test_an_error_in_the_thread_is_raised_at_the_end_too(monkeypatch: pytest.Mon
 async def test_a_mock_in_a_thread_ends_where_another_loop_runs():
     with MockServer() as mock, connect(mock.ws_url, additional_headers=KEY):
         assert len(mock.sessions) == 1
+
+
+def test_a_voice_that_is_not_installed_is_refused_before_anybody_connects(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(ValueError, match=r"voice='espeak'.*pip install"):
+        MockServer(voice="espeak")
