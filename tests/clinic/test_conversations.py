@@ -205,7 +205,9 @@ async def test_an_appointment_of_another_call_is_moved_and_cancelled_by_its_refe
         "half past two",
     )
     assert booked(phone) == [("dental cleaning", "2026-07-07", "14:30", "Maria Lopez")]
-    report = await held(phone, "Please cancel DC-0707-1430", "My name is maria lopez.")
+    await held(phone, "Maria Lopez here, please move DC-0707-1430 to Thursday afternoon", "half past two")
+    assert booked(phone) == [("dental cleaning", "2026-07-02", "14:30", "Maria Lopez")]
+    report = await held(phone, "Please cancel DC-0702-1430", "My name is maria lopez.")
     assert tools(report) == ["cancel_appointment"]
     assert booked(phone) == []
 

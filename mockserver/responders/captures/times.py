@@ -112,6 +112,8 @@ def _hour(words: Sequence[str], start: int, value: int, part: str, dated: set[in
         end, minutes = _minutes(words, start + 1)
         if end > start + 1 and number(at(words, end)) is None and (minutes or said_at or number(before) is None):
             return _made(words, start, end, value, minutes, part, word[0] == "0")
+    if _in_a_code(words, start):
+        return None
     if (as_heard := _as_heard(words, start, value, part, marked)) is not None:
         return as_heard
     if len(word) in (3, 4) and (said_at or marked or word[0] == "0" or after in ("h", "hours")):
@@ -130,6 +132,12 @@ def _hour(words: Sequence[str], start: int, value: int, part: str, dated: set[in
         return None
     mention = _made(words, start, start + 1, value, 0, part)
     return mention and Mention(mention.value, mention.start, mention.end, weak=True)
+
+
+def _in_a_code(words: Sequence[str], index: int) -> bool:
+    """Whether four figures stand beside four others, as in the reference "DC-0706-0930"."""
+    beside = [at(words, index + (2 * way if at(words, index + way) == "-" else way)) for way in (-1, 1)]
+    return len(words[index]) == 4 and any(len(each) == 4 and number(each) is not None for each in beside)
 
 
 def _as_heard(words: Sequence[str], start: int, value: int, part: str, marked: bool) -> Mention[time] | None:

@@ -160,6 +160,8 @@ NO_TIMES = [
     "room nine",
     "order 1045",
     "the 231 bus",
+    "it is DC-0706-0930",
+    "DC 0706 0930 on Thursday afternoon",
     "120 dollars",
     "call 911",
     "the next ten days",
