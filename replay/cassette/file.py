@@ -111,6 +111,11 @@ def _content(kind: int, payload: bytes) -> Content:
             return _packed_content(kind, msgpack.unpackb(payload))
 
 
+def verified(content: Content) -> Content:
+    """The content as a cassette would give it back. Raises ValueError or TypeError for a field of the wrong type."""
+    return _content(*_packed(content))
+
+
 def _packed_content(kind: int, fields: object) -> Content:
     match kind, fields:
         case 2, [int(code), str(reason)] if 0 <= code <= 0xFFFF:

@@ -73,7 +73,7 @@ def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]
         raise UnreadableRecording(f"{source}: expected `log.entries`, a list; export the HAR again")
     try:
         sockets = [_Entry(entry) for entry in entries if _is_socket(entry)]
-    except (KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
         raise UnreadableRecording(
             f"{source}: an entry of a socket lacks a field that HAR requires ({problem!r})"
         ) from problem
@@ -89,7 +89,7 @@ def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]
         offset_us = round((socket.opened - sockets[0].opened).total_seconds() * 1e6)
         try:
             records += socket.records(connection, offset_us)
-        except (KeyError, TypeError, ValueError) as problem:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
             raise UnreadableRecording(f"{source}: {socket.url}: {problem}; export the HAR again") from problem
         if len(records) > MOST_RECORDS:
             raise UnreadableRecording(f"{source}: more than {MOST_RECORDS} messages; export fewer entries")

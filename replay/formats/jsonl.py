@@ -16,7 +16,7 @@ from typing import Any
 from typing_extensions import assert_never
 
 from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import VERSION
+from replay.cassette.file import MAX_US, VERSION, verified
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
     ORIGINS,
@@ -75,7 +75,7 @@ def parse(data: bytes, source: str) -> Tape:
             return Tape(header, tuple(records), _microseconds(row, "at_us", source, number))
         try:
             records.append(_record(row))
-        except (KeyError, TypeError, ValueError) as problem:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as problem:
             raise UnreadableRecording(f"{source}:{number}: not a record ({problem}); export it again") from problem
     raise UnreadableRecording(f"{source}: cut off after {len(records)} records, no line of kind `end`; export it again")
 
@@ -179,9 +179,9 @@ def _part(part: bytes | StrippedAudio) -> dict[str, Any]:
 
 def _record(row: dict[str, Any]) -> Record:
     way: Way = {"sent": "sent", "received": "received"}[row["way"]]  # type: ignore[assignment]
-    if not 0 <= row["at_us"] < 1 << 63 or not 0 <= row["connection"] < 1 << 16:
+    if not 0 <= row["at_us"] <= MAX_US or not 0 <= row["connection"] < 1 << 16:
         raise ValueError("at_us or connection is out of range")
-    return Record(row["at_us"], row["connection"], way, _content(row))
+    return Record(row["at_us"], row["connection"], way, verified(_content(row)))
 
 
 def _content(row: dict[str, Any]) -> Content:
@@ -226,12 +226,14 @@ def _bytes(name: str, data: bytes) -> dict[str, str]:
 def _raw(name: str, row: dict[str, Any]) -> bytes:
     if "base64" in row:
         return b64decode(row["base64"], validate=True)
-    text: str = row[name]
+    text = row[name]
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is not a text")
     return text.encode()
 
 
 def _microseconds(row: dict[str, Any], name: str, source: str, number: int) -> int:
     value = row.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_US:
         raise UnreadableRecording(f"{source}:{number}: expected `{name}`, a whole number of microseconds")
     return value
