@@ -66,6 +66,7 @@ _TEXTS = (b"null", b"true", b"[]", b"{}", b'""', b"-1", b"1e999", b"NaN", b'"\\u
 def corpus(folder: Path) -> list[tuple[str, bytes, tuple[Command, ...]]]:
     """Suffix, bytes and commands of each kind of file. The exports are made from the first cassette."""
     found: list[tuple[str, bytes, tuple[Command, ...]]] = []
+    short = folder
     for path in sorted((ROOT / "cassettes").glob("*.tape"))[:2]:
         short = folder / path.name
         with Cassette.open(path) as cassette:
@@ -125,7 +126,7 @@ def _number(data: bytes, rng: random.Random) -> bytes:
 
 def _added(data: bytes, rng: random.Random) -> bytes:
     """A record of a random kind and shape before the end."""
-    shape = rng.choice(
+    shape: object = rng.choice(
         (
             None,
             [],
