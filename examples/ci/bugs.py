@@ -268,6 +268,14 @@ class AudioRate(Agent):
         return chain(repeat(QUIET[:3200], 70), chunks(fewer, 3200), repeat(QUIET[:3200]))
 
 
+class AudioSpeed(Agent):
+    """Sends a recording of 8 kHz as one of 24 kHz."""
+
+    def sound(self) -> Iterator[bytes]:
+        faster = array.array("h", array.array("h", caller())[::3]).tobytes()
+        return chain(chunks(6 * faster), repeat(QUIET))
+
+
 class OddAudioBytes(Agent):
     def sound(self) -> Iterator[bytes]:
         return chain(chunks(caller(), CHUNK + 1), repeat(QUIET))
