@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -126,9 +127,10 @@ def record_suite(upstream: str | None, out: Path, max_usd: float, only: tuple[st
     """
     out.mkdir(parents=True, exist_ok=True)
     left = Fraction(str(max_usd))
-    for scripted in SUITE:
-        if only and scripted.name not in only:
-            continue
+    chosen = [scripted for scripted in SUITE if not only or scripted.name in only]
+    for number, scripted in enumerate(chosen, start=1):
+        if sys.stderr.isatty():
+            click.echo(f"{number} of {len(chosen)}: {scripted.name}", err=True)
         path = out / f"{scripted.name}.tape"
         if upstream is None:
             spent = virtual_time.run(_from_mock(scripted, path, left))

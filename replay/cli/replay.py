@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timezone
 from fractions import Fraction
@@ -83,7 +84,14 @@ async def _replayed(
     def now_us() -> int:
         return round((loop.time() - start_s) * 1e6)
 
+    total = sum(len(line.moments) for line in recording.lines)
+    done = 0
+
     def write(record: Record) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty() and done <= total and done % max(1, total // 10) == 0:
+            click.echo(f"{done} of {total} frames", err=True)
         if writer is not None:
             clean = scrubber.clean(record.content)
             writer.write(Record(record.at_us, record.connection, record.way, clean))
