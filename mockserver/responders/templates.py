@@ -1,7 +1,7 @@
 """Texts with `{{ … }}`: Jinja2 in its immutable sandbox, compiled once, filled often. No files, no includes.
 
-The sandbox lets a template read nothing but its variables, and change nothing. It does not bound time or memory: a
-scenario is trusted like a program of its author.
+The sandbox lets a template read nothing but its variables, and change nothing. The text that it makes is bounded, and
+so are repetitions and powers; a loop that makes no text is not: a scenario is trusted like a program of its author.
 """
 
 from __future__ import annotations
@@ -29,7 +29,24 @@ class TemplateError(ValueError):
     """One line: the place of a template and why it does not parse or could not be filled."""
 
 
+MOST_TEXT = 1_000_000
+"""Characters that one template may make."""
+_MOST_POWER = 64
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Repetitions and powers within bounds: `'a' * 1000000000` takes a gigabyte."""
+        for given, times in ((left, right), (right, left)):
+            if operator == "*" and isinstance(given, str | list | tuple) and isinstance(times, int):
+                if len(given) * times > MOST_TEXT:
+                    raise ValueError(f"a repetition makes more than {MOST_TEXT} characters; make it shorter")
+        if operator == "**" and isinstance(right, int | float) and abs(right) > _MOST_POWER:
+            raise ValueError(f"a power above {_MOST_POWER}; make it smaller")
+        return super().call_binop(context, operator, left, right)
+
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A key before a method, so that `result.items` is the tool's answer and not dict.items."""
         if isinstance(obj, dict) and attribute in obj:
@@ -98,7 +115,12 @@ class Template:
     def text(self, variables: Variables) -> str:
         """The filled template as text."""
         try:
-            return self._template.render(variables)
+            parts, size = [], 0
+            for part in self._template.generate(variables):
+                parts.append(part)
+                if (size := size + len(part)) > MOST_TEXT:
+                    raise ValueError(f"it makes more than {MOST_TEXT} characters; make its loops shorter")
+            return "".join(parts)
         except Exception as bad:  # an expression can fail in every way Python can
             raise TemplateError(f"{self._place}: {_reason(bad)}") from None
 
