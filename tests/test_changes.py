@@ -191,7 +191,8 @@ ITS_SECTION = Edit(
     "### session-cap\n",
     "### shouted\n\nLevel `warn`. Write in small letters.\n\n```jsonl\n"
     '{"t": 0.0, "dir": "client", "ev": {"type": "conversation.item.create", "item": {"type": "message", "role": "user",'
-    ' "content": [{"type": "input_text", "text": "HELLO"}]}}}\n```\n\n### session-cap\n',
+    ' "content": [{"type": "input_text", "text": "HELLO"}]}}}\n'
+    '{"t": 0.1, "dir": "client", "ev": {"type": "response.create"}}\n```\n\n### session-cap\n',
 )
 PAGE = "tests/replay/findings/test_page.py"
 
@@ -225,7 +226,8 @@ ITS_CASES = [
     ),
     Edit("mockserver/responders/compiler.py", "case Pause() | Fail()", "case Pause() | Wait() | Fail()"),
     Edit("mockserver/session/response.py", "Say, Step, Turn\n", "Say, Step, Turn, Wait\n"),
-    Edit("mockserver/session/response.py", "case Say() | Pause() | Fail()", "case Say() | Pause() | Wait() | Fail()"),
+    Edit("mockserver/session/steps.py", "Hosted, Pause, Say, Step\n", "Hosted, Pause, Say, Step, Wait\n"),
+    Edit("mockserver/session/steps.py", "case Say() | Pause() | Fail()", "case Say() | Pause() | Wait() | Fail()"),
     Edit(
         "mockserver/session/response.py",
         "                case Call():\n                    self._call(step, at)\n",
@@ -244,7 +246,7 @@ assert "response.output_audio.delta" in came, came
 def test_a_scenario_step(copy: Copy):
     with copy.changed(*STEP):
         problem = copy.mypy() or ""
-        assert all(f"mockserver/{file}" in problem for file in ("responders/compiler.py", "session/response.py"))
+        assert all(f"mockserver/{file}" in problem for file in ("responders/compiler.py", "session/steps.py"))
     with copy.changed(*STEP, *ITS_CASES):
         assert copy.mypy() is None
         assert copy.run("-c", WAITED) is None
