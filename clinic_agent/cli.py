@@ -268,4 +268,5 @@ def _named(chosen: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _without_app(what: object) -> NoCall:
-    return NoCall(f"{what}: this command needs the extra `app`: pip install 'realtape[app]'")
+    command = "pip install 'realtape[app]', in a checkout pip install -e '.[app]'"
+    return NoCall(f"{what}: this command needs the extra `app`: {command}")

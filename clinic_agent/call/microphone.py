@@ -67,7 +67,8 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except ImportError as error:
-        raise NoMicrophone("a microphone needs sounddevice: pip install 'realtape[mic]'") from error
+        command = "pip install 'realtape[mic]', in a checkout pip install -e '.[mic]'"
+        raise NoMicrophone(f"a microphone needs sounddevice: {command}") from error
     except OSError as error:
         raise NoMicrophone(
             f"sounddevice finds no audio system ({error}); on Debian and Ubuntu, install libportaudio2"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mockserver.audio.formats import Payload, Samples
+from replay.version import install_command
 
 RATE = 24_000  # Hz
 FRAME = 480
@@ -23,7 +24,7 @@ def _pyav() -> Any:
     try:
         return import_module("av")
     except ImportError as missing:
-        raise ImportError('audio/opus needs PyAV; install it with: pip install "realtape[opus]"') from missing
+        raise ImportError(f"audio/opus needs PyAV; install it with: {install_command('opus')}") from missing
 
 
 def unavailable() -> ImportError | None:

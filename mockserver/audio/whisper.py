@@ -13,9 +13,10 @@ import numpy as np
 
 from mockserver.audio.codecs import resample
 from mockserver.audio.formats import Samples
+from replay.version import install_command
 
 MODEL_VARIABLE = "REALTAPE_ASR_MODEL"
-INSTALL = "pip install 'realtape[hearing]'"
+INSTALL = install_command("hearing")
 PLACE_A_MODEL = (
     "get one where there is a network: hf download Systran/faster-whisper-tiny.en --local-dir tiny.en; "
     f"put the folder here, and name it: {MODEL_VARIABLE}=path/to/tiny.en"

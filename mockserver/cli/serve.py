@@ -48,7 +48,7 @@ from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.stopping import stop_signal
-from replay.version import tool_version
+from replay.version import install_command, tool_version
 
 if TYPE_CHECKING:
     from mockserver.server.app import Server
@@ -396,7 +396,7 @@ def _secure(folder: Path) -> Secure:
     try:
         from mockserver.server import certificates  # an extra
     except ImportError as missing:
-        raise Unusable(f"--tls needs {missing.name}; install it with: pip install 'realtape[tls]'") from missing
+        raise Unusable(f"--tls needs {missing.name}; install it with: {install_command('tls')}") from missing
     try:
         return Secure(certificates.context(folder, wall_clock()), folder / certificates.AUTHORITY)
     except (OSError, ValueError) as problem:

@@ -38,6 +38,7 @@ from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
 from replay.cassette.frames import Close, Frame
+from replay.version import install_command
 
 _LOG = logging.getLogger(__name__)
 
@@ -221,5 +222,5 @@ def _mcp_client() -> AsksServers:
     try:
         from mockserver.server.mcp_client import McpClient  # an extra
     except ImportError as missing:
-        raise ImportError(f"--mcp live needs {missing.name}; install it with: pip install 'realtape[mcp]'") from missing
+        raise ImportError(f"--mcp live needs {missing.name}; install it with: {install_command('mcp')}") from missing
     return McpClient()

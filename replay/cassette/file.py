@@ -54,6 +54,11 @@ MAX_US = 400 * 24 * 3600 * 1_000_000
 """Microseconds that a recording may last: 400 days."""
 
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""The first bytes of what Git LFS leaves in a checkout in place of a file that it did not load."""
+IS_LFS_POINTER = "a Git LFS pointer, not the file itself; run `git lfs pull`"
+
+
 class BadCassette(Exception):
     """The file cannot be read as a complete cassette. The message names it and says what to do."""
 
@@ -353,6 +358,8 @@ class Cassette:
         self._read_to = unpacker.tell()
 
     def _no_cassette(self) -> BadCassette:
+        if self._bytes[:64].startswith(LFS_POINTER):
+            return BadCassette(f"{self.path}: {IS_LFS_POINTER}")
         return BadCassette(f"{self.path}: not a cassette; other tools' recordings become one with `realtape import`")
 
     def _index(self, size: int) -> None:

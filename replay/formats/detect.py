@@ -25,7 +25,7 @@ from replay.cassette.conversation import (
     Message,
     UnreadableRecording,
 )
-from replay.cassette.file import SUFFIX
+from replay.cassette.file import IS_LFS_POINTER, LFS_POINTER, SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import event_in
 from replay.cassette.recording import UNTIMED_US, Recording, connections
@@ -38,6 +38,7 @@ PATH = "/v1/realtime"
 UNKNOWN_URL = "ws://unknown.invalid/v1/realtime"
 _MAGIC = b"\xa8realtape"
 """The first key of a cassette's header."""
+_HAR = re.compile(rb'\{\s*"log"\s*:')
 _CALL_SESSION = re.compile(r"sess_u\d_\w+")
 _HOUR_S = 3600
 _LATEST_UNIX_S = 1e10
@@ -103,6 +104,8 @@ def _format(text: bytes, source: str) -> Format:
     if not text:
         raise UnreadableRecording(f"{source}: it is empty; give {_KINDS}")
     if text[:1] != b"{":
+        if text.startswith(LFS_POINTER):
+            raise UnreadableRecording(f"{source}: {IS_LFS_POINTER}")
         if b"interactions" in text:
             return "pydantic-ai"
         problem = "a cassette already" if _MAGIC in text[:64] else "not a recording that realtape knows"
@@ -112,6 +115,8 @@ def _format(text: bytes, source: str) -> Format:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
+        if _HAR.match(text):
+            raise UnreadableRecording(f"{source}: a HAR that is cut off or damaged; export it again") from None
         return "lines"
     return "har" if isinstance(document, dict) and "log" in document else "lines"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replay.cassette import g711
+from replay.version import install_command
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -78,7 +79,7 @@ def draw(path: Path, title: str, subtitle: str, tracks: Sequence[Track], marks: 
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
-        raise NoPillow("No picture: Pillow is not installed; pip install 'realtape[picture]'") from error
+        raise NoPillow(f"No picture: Pillow is not installed; {install_command('picture')}") from error
     end_s = _end_s(tracks, marks, rate)
     if end_s > LONGEST_S:
         raise ValueError(f"{end_s:.0f} s is too long for a picture; draw at most {LONGEST_S:.0f} s")

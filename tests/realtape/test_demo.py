@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 import realtape
 from mockserver.server import virtual_time as autojump
 from realtape.demo import live_line
+from replay.version import install_command
 
 
 def demo(out: Path, *options: str) -> Result:
@@ -67,7 +68,7 @@ def test_without_pillow_the_sound_is_kept_and_one_line_says_how_to_get_the_pictu
     monkeypatch.setitem(sys.modules, "PIL", None)
     result = demo(tmp_path, "--vad")
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1] == "No picture: Pillow is not installed; pip install 'realtape[picture]'"
+    assert result.output.splitlines()[-1] == f"No picture: Pillow is not installed; {install_command('picture')}"
     assert (tmp_path / "call.wav").exists()
     assert not (tmp_path / "call.png").exists()
 

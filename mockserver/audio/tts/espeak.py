@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from mockserver.audio.codecs import resample
 from mockserver.audio.tts.base import LONGEST_CLIP_S, SpeechClip, checked, too_long
+from replay.version import install_command
 
 RATE = 24000  # Hz
 PEAK = 0.5  # of full scale: -6 dBFS, as the tone voice
-INSTALL = 'pip install "realtape[speech]"'
+INSTALL = install_command("espeak")
 
 # From speak_lib.h, the library's public header.
 SYNCHRONOUS = 2

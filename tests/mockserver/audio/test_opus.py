@@ -19,6 +19,7 @@ from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.opus import FRAME, OpusDecoder, OpusEncoder
 from mockserver.dialects.xai.traits import RHYTHM_1
 from mockserver.responders.base import Pause, Say
+from replay.version import install_command
 from tests.mockserver.talk import TONE, Script, Talk, saying
 
 SPEECH = TONE.speak("I would like a dental cleaning, please.").samples
@@ -158,7 +159,7 @@ def test_without_the_extra_opus_is_static_and_the_log_says_what_to_install(
     with caplog.at_level(logging.WARNING):
         talk = Talk(update=OPUS_OUT)
     (line,) = caplog.messages
-    assert 'pip install "realtape[opus]"' in line
+    assert install_command("opus") in line
     assert talk.of("session.updated")[0]["session"]["audio"]["output"]["format"]["type"] == "audio/opus"
     talk.say("Are you open?")
     assert talk.until("response.done")["response"]["status"] == "completed"
@@ -169,7 +170,7 @@ def test_without_the_extra_opus_is_static_and_the_log_says_what_to_install(
 def test_without_the_extra_a_stream_that_is_made_all_the_same_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "av", None)
     for make in (decoder_for, encoder_for):
-        with pytest.raises(ImportError, match=r"realtape\[opus\]"):
+        with pytest.raises(ImportError, match=r"\[opus\]"):
             make(AudioFormat("opus"))
 
 

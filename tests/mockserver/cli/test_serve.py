@@ -19,6 +19,7 @@ from mockserver.cli.say import say
 from mockserver.server import virtual_time as autojump
 from mockserver.server.app import Server
 from mockserver.server.options import Options
+from replay.version import install_command
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -145,7 +146,7 @@ def test_without_the_package_the_command_says_what_to_install(monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "mockserver.server.mcp_client", raising=False)
     result = served("--mcp", "live", "--port", "0")
     assert result.exit_code == 2
-    assert "--mcp live needs mcp; install it with: pip install 'realtape[mcp]'" in result.output
+    assert f"--mcp live needs mcp; install it with: {install_command('mcp')}" in result.output
 
 
 def test_an_unknown_mode_is_refused():

@@ -191,6 +191,8 @@ def test_a_connection_whose_end_nobody_exported_ends_in_a_close_that_says_so(tmp
         ("hello", "not a recording that realtape knows"),
         ('{"log": {"entries": []}}', "holds no WebSocket messages"),
         ('{"log": {}}', "expected `log.entries`"),
+        ('{"log": {"version": "1.2", "entries": [{"req', "a HAR that is cut off or damaged; export it again"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "run `git lfs pull`"),
         (
             '{"dir": "in", "t": 0, "ev": {}}\n{"dir": "up?", "t": 1, "ev": {}}',
             "a.jsonl:2: not a recording: JSON lines need `dir`",
