@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A command, and where it serves."""
     command = [sys.executable, "-m", "realtape", *arguments, "--port", "0", "--json"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, json.loads(process.stdout.readline())["ws"]
@@ -123,3 +124,39 @@ def test_a_recording_that_is_told_to_stop_in_mid_answer_has_its_end_mark(tmp_pat
             _, told = process.communicate(timeout=10)
             assert process.returncode == 0, told
     assert checked(tape) == 0
+
+
+def test_a_server_with_its_parent_ends_orderly_when_its_standard_input_is_closed(tmp_path: Path):
+    with (
+        running("serve", "--voice", "tone", "--with-parent", "--record", str(tmp_path)) as (process, url),
+        calling(url) as ws,
+    ):
+        asked(ws)
+        assert process.poll() is None and process.stdin is not None
+        process.stdin.close()
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                ws.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+        assert process.wait(timeout=10) == 0
+        assert process.stderr is not None and "--with-parent): standard input was closed" in process.stderr.read()
+    assert checked(*tmp_path.iterdir()) == 0
+
+
+PARENT = """
+import subprocess, sys, time
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sys.stderr)
+server.stdout.readline()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_server_with_its_parent_ends_when_its_parent_is_killed():
+    serve = [sys.executable, "-m", "realtape", "serve", "--port", "0", "--with-parent"]
+    command = [sys.executable, "-c", PARENT, *serve]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None and parent.stdout.readline() == "ready\n"
+        parent.kill()
+        _, told = parent.communicate(timeout=20)  # to the end of the server, which holds stderr
+    assert "--with-parent): the parent process ended" in told

@@ -47,7 +47,7 @@ from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
-from replay.stopping import stop_signal
+from replay.stopping import parent_end, stop_signal
 from replay.version import install_command, tool_version
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     help="With --tls: folder of the CA.  [default: one of this user]",
 )
 @_serving("--watch", is_flag=True, help="Read the scenario and fault files again when they change.")
+@_serving("--with-parent", is_flag=True, help="Stop when standard input is closed or the parent process ends.")
 @_serving("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @_serving("--quiet", is_flag=True, help="On stderr, say nothing but errors of the mock and what ends it.")
 @_serving(
@@ -265,6 +266,7 @@ def serve(
     watch: bool,
     tls: bool,
     tls_dir: Path | None,
+    with_parent: bool,
     as_json: bool,
     quiet: bool,
     log_format: LogFormat,
@@ -289,6 +291,7 @@ def serve(
       realtape serve --scenario booking.yaml --pacing burst
       realtape serve --cassette call.tape --verbatim
     """
+    parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
     _check_usage(cassette, verbatim, speed, allow, scenario, faults, watch)
     options = _options(dialect, settings)
     secure = _secure(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
@@ -319,7 +322,7 @@ def serve(
         if host not in LOOPBACK:
             talk.note("warning", f"listening on {host}: others on the network can use this mock")
         server = loop.run_until_complete(
-            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched)
+            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched, parent)
         )
         problems = _report(server, talk, check=options.check)
     finally:
@@ -480,6 +483,7 @@ async def _serve(
     talk: _Talk,
     secure: Secure | None = None,
     watched: Callable[[Server], Mapping[Path, Reload]] | None = None,
+    parent: int | None = None,
 ) -> Server:
     try:
         sockets = listen(host, port)
@@ -499,17 +503,29 @@ async def _serve(
         if (missing := server.service.factory.deaf) is not None:
             _LOG.warning("%s", missing)
         warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
+        following: asyncio.Task[None] | None = None
+        if parent is not None:
+            following = asyncio.create_task(_stop_with(parent, stop, talk))  # noqa: TID251  # held, and only waits
         try:
             if watched is not None:
                 await watch_files(watched(server), talk.note, stop)
             await stop
         finally:
             warming.cancel()
+            if following is not None:
+                following.cancel()
             if count := len(server.service.open_sessions):
                 closed = "1 open session is" if count == 1 else f"{count} open sessions are"
                 _LOG.warning("stopping: %s closed; another signal ends the process at once", closed)
             await server.stop(CLOSING_S)
     return server
+
+
+async def _stop_with(parent: int, stop: asyncio.Future[None], talk: _Talk) -> None:
+    reason = await parent_end(parent)
+    talk.note("warning", f"stopping with the parent process (--with-parent): {reason}")
+    if not stop.done():
+        stop.set_result(None)
 
 
 def _authority(host: str, port: int) -> str:
