@@ -38,7 +38,7 @@ class TrafficEvent:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A fault was triggered: in which session (empty at a handshake), at which second and event."""
+    """A fault was triggered: in which session (empty at a handshake or request), at which second and event."""
 
     session: str
     at: float

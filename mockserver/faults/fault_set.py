@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
-from mockserver.faults.injection_points import HANDSHAKE
+from mockserver.faults.injection_points import REQUESTS
 from mockserver.faults.injector import FaultInjector
-from mockserver.faults.kinds import Fault, HandshakeFault
+from mockserver.faults.kinds import Fault, RequestFault
 from mockserver.protocol.ids import stream
 from mockserver.protocol.peer import Peer
 
@@ -26,7 +26,7 @@ class FaultSet:
     def __init__(self, faults: Iterable[Fault] = (), seed: str = "0") -> None:
         self.armed: list[Armed] = []
         self.seed = seed
-        self._handshakes = 0
+        self._requests = dict.fromkeys(REQUESTS, 0)
         self._added = 0
         for fault in faults:
             self.add(fault)
@@ -58,7 +58,7 @@ class FaultSet:
 
     def forget(self) -> None:
         """Forget all triggers, so that equal traffic meets equal faults, as after a start."""
-        self._handshakes = 0
+        self._requests = dict.fromkeys(REQUESTS, 0)
         for armed in self.armed:
             armed.forget()
 
@@ -70,16 +70,16 @@ class FaultSet:
             if not armed.fired and armed.fault.probability == 1
         ]
 
-    def at_handshake(self, at: float) -> list[HandshakeFault]:
-        """The faults that a handshake triggers, in order; `at` is the server's time in seconds."""
-        self._handshakes += 1
-        number, triggered = self._handshakes, []
+    def at_request(self, point: str, at: float) -> list[RequestFault]:
+        """The faults that a request triggers, in order. `point` is one of REQUESTS, `at` the server's time in s."""
+        self._requests[point] += 1
+        number, triggered = self._requests[point], []
         for armed in self.armed:
             fault = armed.fault
-            if fault.at != HANDSHAKE or fault.nth not in (None, number) or fault.session not in (None, number):
+            if fault.at != point or fault.nth not in (None, number) or fault.session not in (None, number):
                 continue
-            unlucky = fault.probability < 1 and stream(armed.seed, f"handshake/{number}").random() >= fault.probability
-            if not unlucky and isinstance(fault, HandshakeFault) and armed.trigger("", at, HANDSHAKE):
+            unlucky = fault.probability < 1 and stream(armed.seed, f"{point}/{number}").random() >= fault.probability
+            if not unlucky and isinstance(fault, RequestFault) and armed.trigger("", at, point):
                 triggered.append(fault)
         return triggered
 

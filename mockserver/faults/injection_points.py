@@ -1,4 +1,5 @@
-"""Where a fault is injected, as text: `handshake`, an event's type, `<` and a client event's type, `time: 5s`."""
+"""Where a fault is injected, as text: `handshake`, `client_secrets`, an event's type, `<` and a client event's type, or
+`time: 5s`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from mockserver.documents.durations import seconds_of
 from mockserver.documents.problems import described, quoted
 from mockserver.documents.validation import refusal
 
-HANDSHAKE = "handshake"
+HANDSHAKE, CLIENT_SECRETS = "handshake", "client_secrets"
+REQUESTS = (HANDSHAKE, CLIENT_SECRETS)
+"""HTTP requests: the upgrade to a WebSocket, and `POST /v1/realtime/client_secrets`."""
 TIME = "time: "
 CLIENT_EVENTS = (
     "session.update",
@@ -29,7 +32,8 @@ _SERVER_EVENTS = sorted({type for known in (*EVIDENCE.values(), *UNSERVED.values
 _TYPE = re.compile(r"<?[a-z0-9_*.?]+")
 _TIME = re.compile(r"time\s*:?\s*(\S+)")
 _EXPECTED = (
-    "expected `handshake`, a server event such as response.done, a client event such as <response.create, or time: 5s"
+    "expected `handshake`, `client_secrets`, a server event such as response.done, a client event such as"
+    " <response.create, or time: 5s"
 )
 _NEAR = 0.9
 """Similarity from which an unknown type counts as a misspelling; other unknown types are allowed."""
@@ -47,7 +51,7 @@ def injection_point(value: object) -> object:
     if not isinstance(value, str):
         raise refusal(f"{_EXPECTED}, got {described(value)}")
     text = value.strip()
-    if text == HANDSHAKE:
+    if text in REQUESTS:
         return text
     if (found := _TIME.fullmatch(text)) is not None:
         return _at_time(found[1])
@@ -67,7 +71,7 @@ def _at_time(value: object) -> str:
 
 def _check_spelling(text: str) -> None:
     sign, name = ("<", text[1:]) if text.startswith("<") else ("", text)
-    known = [*CLIENT_EVENTS, "binary"] if sign else [*_SERVER_EVENTS, "binary", HANDSHAKE]
+    known = [*CLIENT_EVENTS, "binary"] if sign else [*_SERVER_EVENTS, "binary", *REQUESTS]
     if "*" in name or name in known:
         return
     if not sign and name in CLIENT_EVENTS:

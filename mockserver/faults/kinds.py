@@ -1,8 +1,8 @@
 """What can go wrong: one dataclass for each fault, and the union `Fault` of all of them.
 
 Data alone. What a fault does to a connection is its case in injector.py, to a response in early_end.py, to a handshake
-in mockserver/server. When it is triggered: armed.py. How files write it: files.py. A fault that is missing in the union
-or in one of these places fails type checking.
+or another request in mockserver/server. When it is triggered: armed.py. How files write it: files.py. A fault that is
+missing in the union or in one of these places fails type checking.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from mockserver.documents.validation import refusal
-from mockserver.faults.injection_points import HANDSHAKE, TIME, injection_point, seconds
+from mockserver.faults.injection_points import HANDSHAKE, REQUESTS, TIME, injection_point, seconds
 
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 _AUDIO = ("audio.delta", "append", "*", "binary")
@@ -30,22 +30,22 @@ def _sendable(code: int) -> int:
     return code
 
 
-Layer = Literal["handshake", "socket", "anywhere", "audio", "client"]
-"""Where a kind of fault is possible: at the handshake, on an open connection, at both, at events with audio, or at
-client events."""
+Layer = Literal["request", "socket", "anywhere", "audio", "client"]
+"""Where a kind of fault is possible: at the handshake and requests for client secrets, on an open connection, at both,
+at events with audio, or at client events."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class FaultBase:
     """When and how often a fault is triggered: the fields that all faults share. Raises pydantic's ValueError.
 
-    at: `handshake`, a server event's type, a client event's type after `<`, or `time: 5s`. Seconds count from the
-        connection's opening, or from when the fault was added to an open connection. `*` stands for any characters:
-        `response.*`, `<*`. Binary messages have the type `binary`. At a time, a fault that changes an event changes the
-        next one that the server sends.
+    at: `handshake`, `client_secrets` (the request for a client secret), a server event's type, a client event's type
+        after `<`, or `time: 5s`. Seconds count from the connection's opening, or from when the fault was
+        added to an open connection. `*` stands for any characters: `response.*`, `<*`. Binary messages have the type
+        `binary`. At a time, a fault that changes an event changes the next one that the server sends.
     nth: which event of that type, from 1; None is each of them. Events count within `response`, else in the session.
     response: which response of the session, from 1, in the order in which they begin; None is any.
-    session: which connection, or handshake, of the server, from 1; None is any.
+    session: which connection, handshake or request of the server, from 1; None is any.
     times: how often it is triggered at most, over all sessions; None is without limit.
     probability: the chance, from 0 to 1, that it is triggered where it could be. The default is 1.
     name: a name by which it can be removed.
@@ -67,14 +67,13 @@ class FaultBase:
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        at_handshake = self.at == HANDSHAKE
-        if at_handshake and self.where not in ("handshake", "anywhere"):
-            raise refusal(
-                f"'{self.kind}' needs an open connection; at the handshake: status, hang, reset or slow", "at"
-            )
-        if not at_handshake and self.where == "handshake":
-            raise refusal(f"'{self.kind}' happens at the handshake, and nowhere else", "at")
-        if (at_handshake or self.at.startswith(TIME)) and self.response is not None:
+        at_request = self.at in REQUESTS
+        if at_request and self.where not in ("request", "anywhere"):
+            where = "the handshake" if self.at == HANDSHAKE else self.at
+            raise refusal(f"'{self.kind}' needs an open connection; at {where}: status, hang, reset or slow", "at")
+        if not at_request and self.where == "request":
+            raise refusal(f"'{self.kind}' happens at `handshake` or `client_secrets`, and nowhere else", "at")
+        if (at_request or self.at.startswith(TIME)) and self.response is not None:
             raise refusal(f"`response` says nothing at '{self.at}'; leave it out", "response")
         if self.at.startswith(TIME) and self.nth is not None:
             raise refusal("`nth` says nothing at a time; leave it out", "nth")
@@ -86,14 +85,14 @@ class FaultBase:
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
-class _HandshakeFault(FaultBase):
+class _RequestFault(FaultBase):
     at: Annotated[str, BeforeValidator(injection_point)] = HANDSHAKE
-    where: ClassVar[Layer] = "handshake"
+    where: ClassVar[Layer] = "request"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Status(_HandshakeFault):
-    """The handshake is refused with the HTTP `status` in the service's form. `retry_after` is in seconds."""
+class Status(_RequestFault):
+    """The handshake or request is refused with the HTTP `status` in the service's form. `retry_after` is in seconds."""
 
     status: Annotated[int, Field(ge=400, le=599)] = 503
     retry_after: Annotated[int | None, Field(ge=0)] = None
@@ -101,16 +100,17 @@ class Status(_HandshakeFault):
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Hang(_HandshakeFault):
-    """The handshake is not answered. After `seconds` the connection is reset; with None it waits for the client."""
+class Hang(_RequestFault):
+    """The handshake or request is not answered. After `seconds` the connection is reset; with None it waits for the
+    client."""
 
     seconds: Seconds | None = None
     kind: ClassVar[str] = "hang"
 
 
 @dataclass(frozen=True, config=_CONFIG)
-class Slow(_HandshakeFault):
-    """The handshake is answered `seconds` later (default 2)."""
+class Slow(_RequestFault):
+    """The handshake or request is answered `seconds` later (default 2)."""
 
     seconds: Seconds = 2.0
     kind: ClassVar[str] = "slow"
@@ -300,8 +300,8 @@ class WrongRate(_AudioFault):
     kind: ClassVar[str] = "wrong_rate"
 
 
-HandshakeFault = Status | Hang | Slow | Reset
-"""Faults that are possible at a handshake."""
+RequestFault = Status | Hang | Slow | Reset
+"""Faults that are possible at a handshake or a request for a client secret."""
 EarlyEndFault = Fail | Incomplete
 AudioFault = Gap | Clip | WrongRate
 Fault = (

@@ -18,6 +18,7 @@ from typing_extensions import assert_never
 from mockserver.dialects.handshake import NOT_HTTP, Handshake, Refusal, http_refusal
 from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES, dialect_for, dialect_name, dialect_of
 from mockserver.dialects.registry import SERVICES
+from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
 from mockserver.server import causes, control
@@ -48,7 +49,7 @@ KEEP_ALIVE_S = 30.0
 CLOSING_S = 0.25
 """How long clients may take to answer the close frame when the server stops."""
 HANG_S = 600.0
-"""How long a handshake that is not answered hangs at most."""
+"""How long a request that is not answered hangs at most."""
 AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
 """The path at which Azure has what OpenAI has at `/v1`, and the header in which it takes keys."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
@@ -74,8 +75,8 @@ class Server:
         self.port = 0
         """The port that it listens on; 0 before `start`."""
         self._open: dict[str, tuple[Connection, asyncio.Task[Any] | None]] = {}
-        self._held_handshakes: set[asyncio.Future[bool]] = set()
-        """Handshakes that a fault delays."""
+        self._held_requests: set[asyncio.Future[bool]] = set()
+        """Handshakes and other requests that a fault delays."""
         self._listeners: list[asyncio.Server] = []
         self._tls_port: TlsPort | None = None
         self._runner: web.AppRunner | None = None
@@ -120,7 +121,7 @@ class Server:
             self._tls_port.close()
         self._idle.close()
         tasks = [task for _, task in self._open.values() if task is not None]
-        for held in self._held_handshakes:
+        for held in self._held_requests:
             if not held.done():
                 held.set_result(False)
         for connection, _ in self._open.values():
@@ -161,8 +162,11 @@ class Server:
             self._told_route(request, NOT_HTTP.status)
             return _refused(NOT_HTTP, self._handshake(request))
         name = self._dialect(request)
-        if self.service.faults and (answer := await self._apply_faults(request, name)) is not None:
-            return answer
+        outage = await self._apply_faults(request, name, HANDSHAKE)
+        if isinstance(outage, Refusal):
+            return await self._refuse(request, name, outage, fault=True)
+        if outage is not None:
+            return outage
         query, headers = tuple(request.query.items()), request.headers
         authorization, beta = _authorization(request, name), headers.get("OpenAI-Beta")
         if is_foreign(headers.get(hdrs.ORIGIN), request.host, self.service.options.allow_origins):
@@ -183,13 +187,13 @@ class Server:
         finally:
             self.service.accounts.end_session(team)
 
-    async def _apply_faults(self, request: web.Request, name: str) -> web.StreamResponse | None:
-        """Apply the faults of this handshake; None if it goes on."""
-        for fault in self.service.faults.at_handshake(self.service.clock.now()):
+    async def _apply_faults(self, request: web.Request, name: str, point: str) -> Refusal | web.StreamResponse | None:
+        """Apply the faults of this handshake or request; None if it goes on."""
+        faults = self.service.faults
+        for fault in faults.at_request(point, self.service.clock.now()) if faults else ():
             match fault:
                 case Status():
-                    refusal = SERVICES[name].handshake.outage(fault.status, fault.retry_after)
-                    return await self._refuse(request, name, refusal, fault=True)
+                    return SERVICES[name].handshake.outage(fault.status, fault.retry_after)
                 case Slow():
                     if not await self._wait(fault.seconds):
                         return _reset(request)
@@ -207,11 +211,11 @@ class Server:
         held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         clock = self.service.clock
         alarm = clock.call_at(clock.now() + seconds, lambda: held.set_result(True))
-        self._held_handshakes.add(held)
+        self._held_requests.add(held)
         try:
             return await held
         finally:
-            self._held_handshakes.discard(held)
+            self._held_requests.discard(held)
             alarm.cancel()
 
     async def _refuse(
@@ -283,6 +287,12 @@ class Server:
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
         name, handshake, service = self._dialect(request), self._handshake(request), self.service
+        outage = await self._apply_faults(request, name, CLIENT_SECRETS)
+        if isinstance(outage, Refusal):
+            service.told(RouteRefused(request.method, request.rel_url.raw_path, outage.status, causes.FAULT))
+            return _refused(outage, handshake)
+        if outage is not None:
+            return outage
         scheme, _, key = (_authorization(request, name) or "").partition(" ")
         service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
         team = service.admit_secret_request(name, key.strip() if scheme.lower() == "bearer" else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+FAULT = "a fault of this server's fault file"
 _REALTIME = ("/realtime", "/realtime/client_secrets")
 
 
@@ -31,7 +32,7 @@ def of_handshake(status: int, *, credential: bool, keys: bool, fault: bool = Fal
     """Why a client was not let in, and what to do. `credential`: it sent a key. `keys`: only some keys are accepted.
     `fault`: a fault file asks for the refusal."""
     if fault:
-        return "a fault of this server's fault file"
+        return FAULT
     if not credential:
         return "no key came: send the header Authorization: Bearer KEY; this server accepts " + (
             "the keys of --api-key" if keys else "any KEY"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
+from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType
 
 from mockserver.faults.files import FaultError
 from mockserver.server import virtual_time as autojump
@@ -68,6 +69,44 @@ def test_a_fault_that_is_spent_leaves_later_sessions_alone():
             assert (await turn(ws))[-1] == "response.done"
 
     story(tell, faults=[{"at": "handshake", "do": {"status": 429, "retry_after": 2}, "times": 1}])
+
+
+@pytest.mark.parametrize("dialect", ["xai", "openai", "azure"])
+def test_requests_for_client_secrets_have_faults_of_their_own(dialect: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        http._retry_connection = False  # aiohttp's clients would try a second time
+        loop, url = asyncio.get_running_loop(), mock.http_url + "/realtime/client_secrets"
+        async with http.post(url, json={}, headers=KEY) as refused:
+            assert (refused.status, refused.headers["Retry-After"]) == (429, "2")
+            assert (await refused.json())["error"]
+        began = loop.time()
+        async with http.post(url, json={}, headers=KEY) as slow:
+            assert slow.status == 200
+        assert loop.time() - began >= 3
+        began = loop.time()
+        with pytest.raises(ClientError):
+            await http.post(url, json={}, headers=KEY)
+        assert loop.time() - began >= 5
+        began = loop.time()
+        with pytest.raises(ClientError):
+            await http.post(url, json={}, headers=KEY)
+        assert loop.time() - began < 1
+        model = "gpt-realtime" if dialect != "xai" else "grok-voice-think-fast-1.0"
+        async with http.ws_connect(f"{mock.ws_url}?model={model}", headers=KEY) as ws:
+            assert (await turn(ws))[-1] == "response.done"  # no handshake has these faults
+        assert [armed.fired for armed in mock.faults] == [1, 1, 1, 1]
+        assert mock.faults[0].triggers[0].event == "client_secrets"
+
+    story(
+        tell,
+        dialect=dialect,
+        faults=[
+            {"at": "client_secrets", "session": 1, "do": {"status": 429, "retry_after": 2}},
+            {"at": "client_secrets", "session": 2, "do": {"slow": "3s"}},
+            {"at": "client_secrets", "session": 3, "do": {"hang": "5s"}},
+            {"at": "client_secrets", "session": 4, "do": "reset"},
+        ],
+    )
 
 
 def test_faults_come_and_go_while_a_connection_is_open():
