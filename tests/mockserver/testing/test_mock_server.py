@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession, WSMsgType
 from websockets.sync.client import connect
 
+from mockserver.audio.tts import espeak
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import virtual_time as autojump
@@ -197,5 +198,6 @@ async def test_a_mock_in_a_thread_ends_where_another_loop_runs():
 
 def test_a_voice_that_is_not_installed_is_refused_before_anybody_connects(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    monkeypatch.setattr(espeak, "_library", espeak._library.__wrapped__)  # another test may have loaded it
     with pytest.raises(ValueError, match=r"voice='espeak'.*pip install"):
         MockServer(voice="espeak")
