@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from mockserver.server.clock import RealTime
+
 T = TypeVar("T")
 
 _TURNS = 20
@@ -15,10 +17,12 @@ _TURNS = 20
 
 
 class LoopThread:
-    """Runs from its creation until `end`."""
+    """Runs from its creation until `end`, in real time: also while a test freezes the clock of its own thread."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        if isinstance(self._loop, asyncio.BaseEventLoop):  # others have a clock of their own
+            self._loop.time = RealTime.monotonic  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,17 @@ def test_each_connection_begins_the_scenario_anew():
             return [await first_word(mock) for _ in range(2)]
 
     assert autojump.run(main()) == ["First.", "First."]
+
+
+def test_a_mock_in_its_thread_answers_while_a_test_freezes_the_clock(monkeypatch: pytest.MonkeyPatch):
+    with MockServer(Scenario(sequence=[Say("Welcome.")])) as mock:
+        still = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: still)
+        with connect(mock.ws_url, additional_headers=KEY, proxy=None) as ws:
+            ws.send('{"type": "response.create"}')
+            while json.loads(ws.recv(timeout=20))["type"] != "response.done":
+                pass
+        monkeypatch.undo()
 
 
 def test_addresses_and_keys_are_ready_for_any_client():
