@@ -13,9 +13,15 @@ from datetime import date
 from mockserver.documents.problems import DocumentError, Keys, Problems, advice, quoted
 from mockserver.responders.base import Turn
 from mockserver.responders.captures.kinds import Choice, Kind, Reading, kind_of
+from mockserver.responders.slow_patterns import slow_part
 
 VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls", "turn"})
 """Variables of every template, besides the named groups of the rule's pattern, captures and remembered values."""
+
+MATCHED_CHARACTERS = 1_000
+"""Patterns match this many first characters of what was said, or of a result's error. This bounds the time."""
+MATCHED_INSTRUCTIONS = 6_000
+"""Likewise of the instructions."""
 
 
 class ScenarioError(DocumentError):
@@ -103,7 +109,7 @@ class Condition:
     def holds(self, scene: Scene) -> bool:
         """Whether all parts hold in a turn."""
         turn, when = scene.turn, self.when
-        if self.says is not None and (turn.says is None or self.says.search(turn.says) is None):
+        if self.says is not None and (turn.says is None or self.says.search(turn.says[:MATCHED_CHARACTERS]) is None):
             return False
         if when.tool is not None and all(result.name != when.tool for result in turn.results):
             return False
@@ -111,7 +117,8 @@ class Condition:
             return False
         if self.failed is not None and not _failed(self.failed, scene.results.get(when.tool or "")):
             return False
-        if self.instructions is not None and self.instructions.search(turn.instructions) is None:
+        instructions = turn.instructions[:MATCHED_INSTRUCTIONS]
+        if self.instructions is not None and self.instructions.search(instructions) is None:
             return False
         for name, value in self.known.items():
             if name not in scene.memory or (value is not ANYTHING and scene.memory[name] != value):
@@ -131,7 +138,7 @@ class Condition:
     def match(self, scene: Scene) -> re.Match[str] | None:
         """The match of its pattern, or that of the first condition of `any` that holds."""
         if self.says is not None and scene.turn.says is not None:
-            return self.says.search(scene.turn.says)
+            return self.says.search(scene.turn.says[:MATCHED_CHARACTERS])
         chosen = next((each for each in self.any if each.holds(scene)), None)
         return None if chosen is None else chosen.match(scene)
 
@@ -184,7 +191,7 @@ _UNKNOWN_ESCAPE = re.compile(r"bad escape (\\.)")
 
 
 def pattern(text: str, keys: Keys, problems: Problems) -> re.Pattern[str] | None:
-    """Compile a regular expression that ignores case; None if it is invalid."""
+    """Compile a regular expression that ignores case; None if it is invalid, or slow on some texts."""
     key = str(keys[-1]) if keys else "says"
     if "\b" in text:
         line = f"{key}: '{text.replace(chr(8), chr(92) + 'b')}'"
@@ -205,6 +212,10 @@ def pattern(text: str, keys: Keys, problems: Problems) -> re.Pattern[str] | None
         return None
     if taken := VARIABLES & set(compiled.groupindex):
         problems.add(keys, f"the group name {quoted(min(taken))} is a variable already; choose another")
+    characters = MATCHED_INSTRUCTIONS if key in ("instructions", "today") else MATCHED_CHARACTERS
+    if (slow := slow_part(text, characters)) is not None:
+        problems.add(keys, f"slow pattern: {slow}")
+        return None
     return compiled
 
 
@@ -279,7 +290,7 @@ def _failed(wanted: re.Pattern[str] | bool, result: object) -> bool:
     error = result.get("error") if isinstance(result, Mapping) else None
     if isinstance(wanted, bool):
         return bool(error) is wanted
-    return bool(error) and wanted.search(str(error)) is not None
+    return bool(error) and wanted.search(str(error)[:MATCHED_CHARACTERS]) is not None
 
 
 def words_of_choices(given: Iterator[Kind]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from functools import partial
 
 from mockserver.responders.base import Call, Chat, Fail, HeardText, Hosted, Say, Source, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
-from mockserver.responders.conditions import Scene
+from mockserver.responders.conditions import MATCHED_INSTRUCTIONS, Scene
 from mockserver.responders.templates import TemplateError, filled
 
 UNMATCHED = "I have no answer to that."
@@ -104,7 +104,7 @@ class ScenarioResponder:
         today = self._script.today
         if isinstance(today, date):
             return today
-        found = None if today is None else today.search(turn.instructions)
+        found = None if today is None else today.search(turn.instructions[:MATCHED_INSTRUCTIONS])
         try:
             return self._today if found is None else date.fromisoformat(found[1])
         except ValueError:
