@@ -37,6 +37,7 @@ def assembled(
     verbatim: bool,
     speed: float,
     allow: Iterable[str],
+    ignore: Iterable[str],
     faults: Path | None,
     accounts: Path | None,
 ) -> Server:
@@ -44,7 +45,7 @@ def assembled(
     try:
         if accounts is not None:
             options = replace(options, accounts=accounts_file.load(accounts))
-        recordings = None if cassette is None else _recordings(cassette, verbatim, speed, allow)
+        recordings = None if cassette is None else _recordings(cassette, verbatim, speed, allow, ignore)
         if recordings is not None and recordings.dialect is not None and dialect is None:
             options = replace(options, dialect=recordings.dialect)
         server = _server(options)
@@ -93,9 +94,11 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
     return found
 
 
-def _recordings(cassette: Path, verbatim: bool, speed: float, allow: Iterable[str]) -> AdaptiveReplay | VerbatimReplay:
+def _recordings(
+    cassette: Path, verbatim: bool, speed: float, allow: Iterable[str], ignore: Iterable[str]
+) -> AdaptiveReplay | VerbatimReplay:
     try:
-        return VerbatimReplay(cassette, speed, allow) if verbatim else AdaptiveReplay(cassette)
+        return VerbatimReplay(cassette, speed, allow, ignore) if verbatim else AdaptiveReplay(cassette)
     except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:

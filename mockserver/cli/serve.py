@@ -86,6 +86,13 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     help="With --verbatim: type of server events that may remain unsent. Repeatable.",
 )
 @_content(
+    "--ignore",
+    multiple=True,
+    metavar="WHAT",
+    help="With --verbatim: what may differ in the client's messages: a path such as session.instructions, date, time,"
+    " id, or /PATTERN/. Repeatable.",
+)
+@_content(
     "--dialect",
     metavar="NAME",
     help="xai, openai, auto, or a dated name such as xai@2026-09.  [default: the cassette's, else xai]",
@@ -261,6 +268,7 @@ def serve(
     verbatim: bool,
     speed: float,
     allow: tuple[str, ...],
+    ignore: tuple[str, ...],
     faults: Path | None,
     accounts: Path | None,
     watch: bool,
@@ -292,7 +300,7 @@ def serve(
       realtape serve --cassette call.tape --verbatim
     """
     parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
-    _check_usage(cassette, verbatim, speed, allow, scenario, faults, watch)
+    _check_usage(cassette, verbatim, speed, allow, ignore, scenario, faults, watch)
     options = _options(dialect, settings)
     secure = _secure(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
     assemble = partial(
@@ -304,6 +312,7 @@ def serve(
         verbatim=verbatim,
         speed=speed,
         allow=allow,
+        ignore=ignore,
         faults=faults,
         accounts=accounts,
     )
@@ -337,6 +346,7 @@ def _check_usage(
     verbatim: bool,
     speed: float,
     allow: tuple[str, ...],
+    ignore: tuple[str, ...],
     scenario: Path | None,
     faults: Path | None,
     watch: bool,
@@ -347,6 +357,8 @@ def _check_usage(
         raise Unusable("--speed belongs to --verbatim; the pace of a session is --pacing")
     if cassette is not None and allow and not verbatim:
         raise Unusable("--allow belongs to --verbatim; a session has no recorded events to leave unsent")
+    if ignore and not verbatim:
+        raise Unusable("--ignore belongs to --verbatim; otherwise, messages need not be as recorded")
     if watch and scenario is None and faults is None:
         raise Unusable("--watch reads files again; name one with --scenario or --faults")
     if cassette is not None and scenario is not None:

@@ -27,6 +27,7 @@ from replay.cassette.json_values import number_at
 from replay.cassette.recording import Line, Recording, message
 from replay.cassette.records import Response
 from replay.playback.library import Beginning, Candidate, Chooser, EmptyLibrary, beginning, nearest, recordings
+from replay.playback.matching import ignored
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 
 MOST_PLAYINGS = 1_000
@@ -157,10 +158,17 @@ class VerbatimReplay:
 
     The n-th connection gets the n-th recorded connection, after the last the first again; with a folder, the one that
     begins as it does. speed: above 0; 1 is as recorded. allow: types of server events that may remain unsent without a
-    line in the report. Raises ValueError for the speed, EmptyLibrary, BadCassette, UnreadableRecording and OSError.
+    line in the report. ignore: what may differ in messages; see `ignored`. Raises ValueError for
+    the speed or ignore, EmptyLibrary, BadCassette, UnreadableRecording and OSError.
     """
 
-    def __init__(self, path: str | os.PathLike[str], speed: float = 1.0, allow: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        speed: float = 1.0,
+        allow: Iterable[str] = (),
+        ignore: Iterable[str] = (),
+    ) -> None:
         if not speed > 0:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
         found = recordings(path)
@@ -175,6 +183,7 @@ class VerbatimReplay:
             if not self._connections:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         self._speed = speed
+        self._ignored = ignored(ignore)
         self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
 
@@ -199,7 +208,7 @@ class VerbatimReplay:
             return dialect.render(Malformed(rejected), mismatch.at_s)
 
         def player(part: _VerbatimConnection) -> Player:
-            return Player(part.name, part.track, error_event, speed=self._speed)
+            return Player(part.name, part.track, error_event, speed=self._speed, ignored=self._ignored)
 
         if self._chooses:
             candidates = [Candidate(each.name, each.begins, partial(player, each)) for each in self._connections]

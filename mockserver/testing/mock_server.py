@@ -39,6 +39,8 @@ class MockServer(Observed):
         begins as it does. The content is the recording's; ids, timing and usage are the mock's.
     verbatim: replay the cassette frame by frame. The client must send what was recorded; see `report`.
     speed: with `verbatim`, how many times as fast as recorded; `math.inf` sends at once. Above 0, default 1.
+    ignore: with `verbatim`, what may differ in the client's messages: paths such as `session.instructions`, `date`,
+        `time`, `id`, or a regular expression between slashes. Default: nothing.
     faults: failures to inject: the path of a fault file, its content as a mapping, or a list of `realtape.faults` and
         mappings.
     dialect: `xai`, `openai`, `azure`, `auto` (by what the client sends), or a dated name such as `xai@2026-09`.
@@ -88,6 +90,7 @@ class MockServer(Observed):
         cassette: str | os.PathLike[str] | None = None,
         verbatim: bool = False,
         speed: float = 1.0,
+        ignore: Iterable[str] = (),
         faults: FaultSource | None = None,
         dialect: str | None = None,
         pacing: str = "live",
@@ -119,9 +122,11 @@ class MockServer(Observed):
     ) -> None:
         if cassette is not None and scenario is not None:
             raise ValueError("scenario and cassette both say what to answer; leave out one of them")
+        if ignore and not verbatim:
+            raise ValueError("ignore belongs to verbatim=True; otherwise, messages need not be as recorded")
         recordings: AdaptiveReplay | VerbatimReplay | None = None
         if cassette is not None:
-            recordings = VerbatimReplay(cassette, speed) if verbatim else AdaptiveReplay(cassette)
+            recordings = VerbatimReplay(cassette, speed, ignore=ignore) if verbatim else AdaptiveReplay(cassette)
         options = Options(
             dialect=dialect or (recordings and recordings.dialect) or "xai",
             pacing=pacing,

@@ -17,7 +17,17 @@ from typing_extensions import Never
 
 from replay.cassette.frames import Close, Frame, Outgoing, Reset
 from replay.cassette.recording import Line, Moment, message
-from replay.playback.matching import FREE, ClientIds, FieldDifference, SoundClock, field_differences, ids_in, is_sound
+from replay.playback.matching import (
+    FREE,
+    NOTHING,
+    ClientIds,
+    FieldDifference,
+    Ignored,
+    SoundClock,
+    field_differences,
+    ids_in,
+    is_sound,
+)
 
 ALLOWED = ("ping", "rate_limits.updated")
 """Server events that are not reported if they were left over."""
@@ -144,6 +154,7 @@ class Player:
 
     `name`: its name in reports. `track`: the recorded connection. `make_error`: see MakeError. `speed`: 1.0 is as
     recorded, 2.0 twice as fast, infinity without waiting; ValueError unless above 0. `free`: fields that may differ.
+    `ignored`: what else may.
     """
 
     def __init__(
@@ -154,6 +165,7 @@ class Player:
         *,
         speed: float = 1.0,
         free: Sequence[tuple[str, str]] = FREE,
+        ignored: Ignored = NOTHING,
     ) -> None:
         if not speed > 0:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
@@ -164,6 +176,7 @@ class Player:
         self._make_error = make_error
         self._speed = speed
         self._free = free
+        self._ignored = ignored
         self._ids = ClientIds(track.service_ids)
         self._matched = 0
         self._armed = 0
@@ -276,7 +289,7 @@ class Player:
         if wanted.message.event is None or received.event is None:
             same = wanted.message.frame == received.frame
             return None if same else FieldDifference("", wanted.message.type, received.type)
-        found = field_differences(wanted.message.event, received.event, self._ids, self._free)
+        found = field_differences(wanted.message.event, received.event, self._ids, self._free, self._ignored)
         if found:
             return found[0]
         if received.type == _ENDS_TURN and wanted.sound_ms > self._clock.ms + TOLERANCE_MS:
@@ -297,7 +310,7 @@ class Player:
             return ""
         ranked = [
             (
-                len(field_differences(wanted.message.event, received.event, self._ids, self._free)),
+                len(field_differences(wanted.message.event, received.event, self._ids, self._free, self._ignored)),
                 abs(index - self._matched),
                 index,
             )

@@ -85,6 +85,24 @@ async def test_verbatim_the_same_client_gets_the_same_frames(tmp_path: Path):
     assert mock.report == []
 
 
+@pytest.mark.parametrize("ignore", [["session.instructions"], ["date"], "date"])
+async def test_verbatim_what_is_ignored_may_differ(tmp_path: Path, ignore: list[str]):
+    then, now = (
+        {"type": "session.update", "session": {"instructions": f"Today is {day}."}}
+        for day in ("2026-11-29", "2026-11-30")
+    )
+    got = await recorded(tmp_path / "a.tape", booking(settings=then))
+    async with MockServer(cassette=tmp_path / "a.tape", verbatim=True, ignore=ignore) as mock:
+        assert await booking(settings=now)(mock.ws_url) == got
+        assert (await booking("On Tuesday.", settings=now)(mock.ws_url))[-1]["type"] == "error"
+    assert len([line for line in mock.report if "expected" in line]) >= 1
+
+
+def test_only_verbatim_replay_ignores(tmp_path: Path):
+    with pytest.raises(ValueError, match="ignore belongs to verbatim=True"):
+        MockServer(cassette=tmp_path / "a.tape", ignore=["date"])
+
+
 async def test_verbatim_a_client_that_says_something_else_is_told_in_the_services_own_shape(tmp_path: Path):
     await recorded(tmp_path / "a.tape", booking())
     async with MockServer(cassette=tmp_path / "a.tape", verbatim=True) as mock:
