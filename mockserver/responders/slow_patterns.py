@@ -134,11 +134,12 @@ def _loops(nodes: Sequence[Node]) -> Iterator[Node]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A part as an automaton: the positions that can be first and last, and whether it matches nothing at all."""
+    """A part as an automaton: the positions that can be first and last, as often as there are ways to them, and the
+    ways to match nothing at all, counted up to 2."""
 
     first: tuple[int, ...] = ()
     last: tuple[int, ...] = ()
-    empty: bool = True
+    empty: int = 1
 
 
 class _Automaton:
@@ -158,7 +159,7 @@ class _Automaton:
         if (characters := _characters(node)) is not None:
             self.characters.append(characters)
             here = (len(self.characters) - 1,)
-            return _Shape(here, here, False)
+            return _Shape(here, here, 0)
         name, value = str(node[0]), node[1]
         if name in ("MAX_REPEAT", "MIN_REPEAT"):
             return self._repeated(*value)
@@ -166,7 +167,7 @@ class _Automaton:
             shapes = [self.sequence(body) for body in _bodies(node)]
             first = tuple(each for shape in shapes for each in shape.first)
             last = tuple(each for shape in shapes for each in shape.last)
-            return _Shape(first, last, any(shape.empty for shape in shapes))
+            return _Shape(first, last, min(2, sum(shape.empty for shape in shapes)))
         if name in ("SUBPATTERN", "ATOMIC_GROUP", "POSSESSIVE_REPEAT"):
             return self.sequence(_bodies(node)[0])
         return _Shape()  # an edge, a look-around or a back-reference
@@ -178,13 +179,13 @@ class _Automaton:
                 shape = self._then(shape, self.sequence(nodes))
         elif most > 1:
             self.ways.update((last, first) for last in shape.last for first in shape.first)
-        return replace(shape, empty=shape.empty or least == 0)
+        return replace(shape, empty=min(2, shape.empty * min(most, 2) + (least == 0)))
 
     def _then(self, one: _Shape, two: _Shape) -> _Shape:
         self.ways.update((last, first) for last in one.last for first in two.first)
-        first = one.first + two.first if one.empty else one.first
-        last = two.last + one.last if two.empty else two.last
-        return _Shape(first, last, one.empty and two.empty)
+        first = one.first + two.first * one.empty
+        last = two.last + one.last * two.empty
+        return _Shape(first, last, min(2, one.empty * two.empty))
 
     def is_ambiguous(self) -> bool:
         """Whether a text leads from some position back to it in two ways."""
@@ -286,6 +287,18 @@ class _Open:
         return not any(later.characters.isdisjoint(each) for each in (self.characters, *self.after))
 
 
+def _together(choices: Sequence[_Open]) -> float:
+    """The ways of choices together. Those that need different words share the text among them."""
+    *earlier, last = choices
+    counted = [each for i, each in enumerate(earlier) if any(map(each.multiplies, choices[i + 1 :]))]
+    differ = all(
+        any(a.isdisjoint(b) for a, b in zip(one.after, two.after, strict=False))
+        for one, two in combinations(counted, 2)
+    )
+    n = 1 + sum(each.ways > MANY for each in counted)
+    return last.ways * prod(each.count() for each in counted) / (n**n if differ and n > 2 else factorial(n))
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
     """The choices that are open at one place of a pattern, and the most steps at any place so far."""
@@ -294,17 +307,8 @@ class _Search:
     worst: float = 1.0
 
     def ways(self) -> float:
-        """The ways of all open choices together. Choices that need different words share the text among them."""
-        if not self.open:
-            return 1.0
-        *earlier, last = self.open
-        counted = [each for i, each in enumerate(earlier) if any(map(each.multiplies, self.open[i + 1 :]))]
-        differ = all(
-            any(a.isdisjoint(b) for a, b in zip(one.after, two.after, strict=False))
-            for one, two in combinations(counted, 2)
-        )
-        n = len(counted) + 1
-        return last.ways * prod(each.count() for each in counted) / (n**n if differ and n > 2 else factorial(n))
+        """The most ways of choices that match one another's text, up to any of them."""
+        return max((_together(self.open[:i]) for i in range(1, len(self.open) + 1)), default=1.0)
 
     def required(self, characters: Characters) -> _Search:
         """A character that must follow: choices that cannot match it are settled. It may fail."""
@@ -349,7 +353,7 @@ def _past(node: Node, search: _Search, n: int) -> _Search:
             automaton.sequence(body)
             union = frozenset[str]().union(*automaton.characters)
             opened = [each for each in search.open if not least or not each.characters.isdisjoint(union)]
-            return _Search((*opened, _Open(union, min(most - least, n))), max(search.worst, inside.worst))
+            return _Search((*opened, _Open(union, min(most - least + 1, n))), max(search.worst, inside.worst))
         case "ASSERT" | "ASSERT_NOT" | "ATOMIC_GROUP" | "POSSESSIVE_REPEAT":
             (body,) = _bodies(node)
             return replace(search, worst=max(search.worst, _through(body, search, n).worst))
