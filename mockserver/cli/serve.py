@@ -323,7 +323,8 @@ def serve(
         or options.transcriber not in ("auto", "off")
         or options.mcp == "live"
     )
-    early = assemble() if may_be_refused else None  # before it says that it is ready
+    # Before it says that it is ready. While it loads, it could not notice the end of its parent.
+    early = assemble() if may_be_refused or with_parent else None
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
     talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
