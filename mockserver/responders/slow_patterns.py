@@ -2,7 +2,8 @@
 
 Python's `re` backtracks. It tries each way to split a text among repetitions, before it says that nothing matches.
 Two kinds are refused: loops in which one text has several ways through, where the ways double with each character;
-and rows of repetitions that match one another's text, where they multiply. It does not find slow back-references.
+and rows of repetitions that match one another's text, where they multiply. The steps of the second kind are an
+estimate. Rows behind several alternatives, and slow back-references, can pass.
 """
 
 from __future__ import annotations
@@ -370,4 +371,4 @@ def _past(node: Node, search: _Search, n: int) -> _Search:
 
 def _worse(one: _Search, two: _Search) -> _Search:
     worst = max(one.worst, two.worst)
-    return replace(one if one.ways() > two.ways() else two, worst=worst)
+    return replace(one if one.ways() >= two.ways() else two, worst=worst)
