@@ -71,8 +71,8 @@ CHECKS = (
 )
 """What `check` runs before the tests: a name, what Python is given, what helps."""
 TIMES = {
-    "check": "It takes up to two minutes.",
-    "test": "The fast tests take about a minute on two cores; `test --all` runs the others too.",
+    "check": "It takes up to three minutes.",
+    "test": "The fast tests take about two minutes on two cores; `test --all` runs the others too.",
     "test --all": "All tests take several times as long as the fast ones: see CONTRIBUTING.md.",
 }
 """What is said beforehand. CONTRIBUTING.md has the measured times."""

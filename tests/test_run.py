@@ -89,10 +89,10 @@ def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["test"], "a minute on two cores"),
-        (["test", "-x"], "a minute on two cores"),
+        (["test"], "two minutes on two cores"),
+        (["test", "-x"], "two minutes on two cores"),
         (["test", "--all"], "see CONTRIBUTING.md"),
-        (["check"], "up to two minutes"),
+        (["check"], "up to three minutes"),
         (["test", "--clients"], "in real time"),
     ],
 )
