@@ -79,11 +79,12 @@ def app(tmp_path: Path) -> Iterator[App]:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        told = re.search(r"ws://(\S+?)/v1", process.stderr.readline())
-        url = process.stdout.readline().split()[1]
-        assert told is not None
         try:
-            yield App(url, f"http://{told[1]}/_mock", tmp_path / "data" / "clinic.sqlite3")
+            # The mock may warn first that no transcriber is installed.
+            lines = (re.search(r"ws://(\S+?)/v1", line) for line in process.stderr)
+            mock = next(found[1] for found in lines if found)
+            url = process.stdout.readline().split()[1]
+            yield App(url, f"http://{mock}/_mock", tmp_path / "data" / "clinic.sqlite3")
         finally:
             process.terminate()
 
