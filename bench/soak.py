@@ -1,10 +1,13 @@
 """Many sessions for a long time, with faults: is any frame lost, and does memory stay where it is?
 
-    python bench/soak.py [--sessions 1000] [--virtual-minutes 10] [--real-minutes 2] [--no-faults] [--seed N]
+    python bench/soak.py [--sessions 1000] [--virtual-minutes 10] [--real-minutes 2] [--call-minutes 0] [--no-faults]
 
-Server and clients share a process, so that one can be held against the other: what each client counted, message by
-message, must be what the journal counted for its session. Clients type, speak and interrupt; one whose connection a
-fault ends connects again. First in virtual time, then in real time. Exit code 1: a message is not accounted for.
+Server and clients share a process: what each client counted, message by message, is compared with what the journal
+counted for its session. Clients type, speak and interrupt. They hang up after `--call-minutes`, more or less, and call
+again; so does a client whose connection a fault ended. First in virtual time, then in real time.
+
+Exit code 1: a message is not accounted for, a file or a task is left over, or memory moved by more than 2 % after
+minute 10 of real time.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import gc
 import logging
 import os
 import random
@@ -32,11 +36,17 @@ from mockserver.faults import kinds as faults
 from mockserver.protocol.limits import Limits
 from mockserver.server import virtual_time as autojump
 from mockserver.server.app import Server
+from mockserver.server.journal import SessionLog
 from mockserver.server.options import Options
 
 TURN_S = 60.0
 """A client begins a turn so often, give or take a half of it."""
 MIB = 1 << 20
+SETTLED_MINUTES = 10
+"""From here on memory must stay where it is."""
+FLAT = 0.02
+SETTLING_S = 5.0
+"""A connection is compared with the journal so long after its end, when both sides have noticed it."""
 FAULTS: tuple[faults.Fault, ...] = (
     faults.Drop(at="response.output_audio.delta", probability=0.01),
     faults.Duplicate(at="response.output_audio_transcript.delta", probability=0.02),
@@ -76,12 +86,35 @@ def _frames() -> dict[str, list[bytes]]:
 
 @dataclass
 class Tally:
-    """What the clients saw."""
+    """Sums over the connections that are over: what the clients counted, compared with the journal."""
 
-    finished: list[Client] = field(default_factory=list)
-    """Connections that are over."""
+    connections: int = 0
+    sent: int = 0
+    received: int = 0
+    bytes: int = 0
+    on_the_way: int = 0
+    """Messages that a reset destroyed."""
+    unheard: int = 0
+    """Messages sent after the server had ended the connection."""
+    wrong: int = 0
+    """Connections with any other difference."""
+    ended: Counter[str] = field(default_factory=Counter)
     turns: Counter[str] = field(default_factory=Counter)
-    refused: int = 0
+
+    def count(self, client: Client, log: SessionLog | None) -> None:
+        self.connections += 1
+        self.ended[client.ended] += 1
+        self.sent, self.received = self.sent + client.sent, self.received + client.received
+        self.bytes += client.bytes
+        if log is None:
+            self.wrong += 1
+            return
+        missing, unread = log.messages_out - client.received, client.sent - log.messages_in
+        # A reset destroys what is on its way, and what comes after a server's goodbye is heard by nobody.
+        lost = missing < 0 or (missing and client.ended != "by a reset")
+        unsaid = unread < 0 or (unread and client.ended == "by the client")
+        self.wrong += bool(lost or unsaid)
+        self.on_the_way, self.unheard = self.on_the_way + missing, self.unheard + unread
 
 
 class Client(asyncio.Protocol):
@@ -90,7 +123,6 @@ class Client(asyncio.Protocol):
     def __init__(self, key: str, over: Callable[[Client], None]) -> None:
         self.session = ""
         self.sent = self.received = self.bytes = 0
-        self.kinds: Counter[int] = Counter()
         self.ended = ""
         self._key = key
         self._over = over
@@ -160,28 +192,31 @@ class Client(asyncio.Protocol):
 class Caller:
     """One caller for the whole time, over as many connections as it takes."""
 
-    def __init__(self, number: int, port: int, tally: Tally, frames: dict[str, list[bytes]], seed: str) -> None:
+    def __init__(
+        self, number: int, server: Server, tally: Tally, frames: dict[str, list[bytes]], seed: str, call_s: float
+    ) -> None:
         self._name = f"caller-{number}"
         self._rng = random.Random(f"{seed}/{number}")
-        self._port = port
+        self._server = server
         self._tally = tally
         self._frames = frames
+        self._call_s = call_s
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle] = []
         self._done = False
         self._client: Client
 
     async def connect(self) -> None:
         _, self._client = await self._loop.create_connection(
-            lambda: Client(self._name, self._lost), "127.0.0.1", self._port
+            lambda: Client(self._name, self._lost), "127.0.0.1", self._server.port
         )
         self._client.say(self._frames["open"])
-        self._timer = self._loop.call_later(self._rng.uniform(0, TURN_S), self._turn)
+        self._timers = [self._loop.call_later(self._rng.uniform(0, TURN_S), self._turn)]
+        if self._call_s:
+            self._timers.append(self._loop.call_later(self._call_s * self._rng.uniform(0.5, 1.5), self._client.hang_up))
 
     def hang_up(self) -> None:
         self._done = True
-        if self._timer is not None:
-            self._timer.cancel()
         self._client.hang_up()
 
     def _turn(self) -> None:
@@ -190,14 +225,17 @@ class Caller:
         self._client.say(self._frames["type" if deed == "interrupt" else deed])
         if deed == "interrupt":
             self._loop.call_later(self._rng.uniform(0.5, 2.0), self._client.say, self._frames["cancel"])
-        self._timer = self._loop.call_later(TURN_S * self._rng.uniform(0.5, 1.5), self._turn)
+        self._timers[0] = self._loop.call_later(TURN_S * self._rng.uniform(0.5, 1.5), self._turn)
 
     def _lost(self, client: Client) -> None:
-        self._tally.finished.append(client)
+        for timer in self._timers:
+            timer.cancel()
+        self._loop.call_later(SETTLING_S, self._account, client)
         if not self._done:
-            if self._timer is not None:
-                self._timer.cancel()
             self._again = self._loop.create_task(self.connect())
+
+    def _account(self, client: Client) -> None:
+        self._tally.count(client, self._server.service.journal.find(client.session))
 
 
 def _rss() -> int:
@@ -208,62 +246,64 @@ def _rss() -> int:
         return 0
 
 
-async def soak(sessions: int, minutes: float, seed: str, with_faults: bool) -> bool:
-    """Whether every message is accounted for."""
+def _files() -> int:
+    """Open files and sockets of this process; 0 where that cannot be read."""
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0
+
+
+async def soak(sessions: int, minutes: float, seed: str, with_faults: bool, call_minutes: float, real: bool) -> bool:
+    """Whether every message is accounted for, nothing is left over, and memory stays where it is."""
+    files, tasks = _files(), len(asyncio.all_tasks())
     limits = Limits(max_sessions=sessions)
     server = Server(Options(voice="tone", seed=seed, journal_bytes=32 * MIB, limits=limits))
-    server.service.journal.max_sessions = 100_000  # a row each, so that every connection can be looked up at the end
+    server.service.journal.max_sessions = 2 * sessions  # a connection is looked up when it is over
     await server.start()
     if with_faults:
         server.service.set_faults(FAULTS, seed)
     tally, frames = Tally(), _frames()
-    callers = [Caller(number, server.port, tally, frames, seed) for number in range(sessions)]
+    callers = [Caller(number, server, tally, frames, seed, call_minutes * 60) for number in range(sessions)]
     began = perf_counter()
     for caller in callers:
         await caller.connect()
     memory = [_rss()]
-    for _ in range(4):
-        await asyncio.sleep(minutes * 60 / 4)
+    parts = max(4, int(minutes)) if real else 4
+    for _ in range(parts):
+        await asyncio.sleep(minutes * 60 / parts)
+        gc.collect()
         memory.append(_rss())
     for caller in callers:
         caller.hang_up()
-    await asyncio.sleep(10)
+    await asyncio.sleep(2 * SETTLING_S)
     took = perf_counter() - began
+    left_sessions, errors, fired = len(server.service.open_sessions), len(server.service.errors), server.service.faults
     await server.stop()
-    fine = _account(server, tally, sessions)
-    told = ", ".join(f"{each / MIB:.0f}" for each in memory)
-    print(f"  {took:.0f} s of real time; {sum(tally.turns.values())} turns: {dict(tally.turns)}")
-    print(f"  memory at the start and after each quarter: {told} MiB")
-    return fine and not server.service.errors
-
-
-def _account(server: Server, tally: Tally, sessions: int) -> bool:
-    """Hold what the clients counted against the journal, session by session, and tell."""
-    logs = {log.id: log for log in server.service.journal.sessions}
-    lost = [client for client in tally.finished if client.session not in logs]
-    ended: Counter[str] = Counter(client.ended for client in tally.finished)
-    received = sum(client.received for client in tally.finished)
-    sent = sum(client.sent for client in tally.finished)
-    wrong, on_the_way, unheard = list(lost), 0, 0
-    for client in tally.finished:
-        if (log := logs.get(client.session)) is None:
-            continue
-        missing, unread = log.messages_out - client.received, client.sent - log.messages_in
-        # A reset destroys what is on its way, and what comes after a server's goodbye is heard by nobody.
-        if missing < 0 or (missing and client.ended != "by a reset"):
-            wrong.append(client)
-        if unread < 0 or (unread and client.ended == "by the client"):
-            wrong.append(client)
-        on_the_way, unheard = on_the_way + missing, unheard + unread
-    print(f"  {sessions} callers, {len(tally.finished)} connections, ended {dict(ended)}")
+    await asyncio.sleep(SETTLING_S)
+    print(f"  {sessions} callers, {tally.connections} connections, ended {dict(tally.ended)}")
+    print(f"  the clients received {tally.received} messages and sent {tally.sent}, {tally.bytes} bytes came")
     print(
-        f"  the clients received {received} messages and sent {sent}, {sum(c.bytes for c in tally.finished)} bytes came"
+        f"  the journal has {tally.received + tally.on_the_way} out and {tally.sent - tally.unheard} in; on their way"
     )
-    print(f"  the journal has {received + on_the_way} out and {sent - unheard} in; on their way when a connection was")
-    print(f"  reset: {on_the_way}; sent after the server had ended it: {unheard}; with any other: {len(wrong)}")
-    fired = sum(armed.fired for armed in server.service.faults.armed)
-    print(f"  {fired} faults struck; errors inside: {len(server.service.errors)}")
-    return not wrong
+    print(f"  when a connection was reset: {tally.on_the_way}; sent after the server had ended it: {tally.unheard};")
+    print(f"  with any other: {tally.wrong}")
+    print(f"  {sum(armed.fired for armed in fired.armed)} faults struck; errors inside: {errors}")
+    print(f"  {took:.0f} s of real time; {sum(tally.turns.values())} turns: {dict(tally.turns)}")
+    print(f"  memory at the start and after each {minutes / parts:g} minutes: {_mib(memory)} MiB")
+    left_files, left_tasks = _files() - files, len(asyncio.all_tasks()) - tasks
+    print(f"  left at the end: {left_sessions} sessions, {left_files} files, {left_tasks} tasks")
+    fine = not (tally.wrong or errors or left_sessions or left_files > 0 or left_tasks > 0)
+    settled = memory[SETTLED_MINUTES:]
+    if real and minutes > SETTLED_MINUTES:
+        moved = (max(settled) - min(settled)) / min(settled)
+        print(f"  memory moved by {moved:.1%} from minute {SETTLED_MINUTES} on")
+        fine &= moved <= FLAT
+    return fine
+
+
+def _mib(sizes: list[int]) -> str:
+    return ", ".join(f"{each / MIB:.1f}" for each in sizes)
 
 
 def main() -> None:
@@ -271,6 +311,7 @@ def main() -> None:
     options.add_argument("--sessions", type=int, default=1000)
     options.add_argument("--virtual-minutes", type=float, default=10.0)
     options.add_argument("--real-minutes", type=float, default=2.0)
+    options.add_argument("--call-minutes", type=float, default=0.0, help="a call's length; 0: as long as the soak")
     options.add_argument("--seed", default="7")
     options.add_argument("--no-faults", action="store_true")
     asked = options.parse_args()
@@ -282,7 +323,8 @@ def main() -> None:
     ):
         if minutes:
             print(f"{asked.sessions} sessions for {minutes:g} minutes of {kind} time, {os.cpu_count()} processors")
-            fine &= run(soak(asked.sessions, minutes, asked.seed, not asked.no_faults))
+            real, struck = kind == "real", not asked.no_faults
+            fine &= run(soak(asked.sessions, minutes, asked.seed, struck, asked.call_minutes, real))
     sys.exit(0 if fine else 1)
 
 

@@ -10,6 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -34,9 +35,9 @@ from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
 from mockserver.server.tls import TlsPort
 from replay.cassette.records import Request, Response
+from replay.connections import Connections
 from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
-from replay.idle_connections import IdleConnections
 
 MAX_MESSAGE = 64 << 20
 """Bytes of the largest WebSocket message that is read. The dialect's own bound is lower, and gets an `error` event."""
@@ -48,6 +49,8 @@ KEEP_ALIVE_S = 30.0
 """How long an HTTP connection may stay open for another request."""
 CLOSING_S = 0.25
 """How long clients may take to answer the close frame when the server stops."""
+CROWD_RETRY_S = 1
+"""`Retry-After` of what is refused because the server has no file descriptors for it, in seconds."""
 HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
 AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
@@ -99,14 +102,17 @@ class Server:
         )
         await self._runner.setup()
         assert self._runner.server is not None
-        self._idle = IdleConnections(
-            self._runner.server, lambda: self.service.told(TlsRefused(f"127.0.0.1:{self.port}/v1/realtime"))
+        self._tcp = Connections(
+            self._runner.server,
+            1 if self.service.recorder is None else 2,  # the socket, and the cassette of the session
+            lambda: self.service.told(TlsRefused(f"127.0.0.1:{self.port}/v1/realtime")),
         )
+        self.service.most_open = self._tcp.most_sessions
         loop = asyncio.get_running_loop()
         if tls is None:
-            self._listeners = [await loop.create_server(self._idle, sock=each, backlog=BACKLOG) for each in sockets]
+            self._listeners = [await loop.create_server(self._tcp, sock=each, backlog=BACKLOG) for each in sockets]
         else:
-            self._tls_port = TlsPort(self._idle, tls)
+            self._tls_port = TlsPort(self._tcp, tls)
             self._tls_port.start(sockets)
         self.port = sockets[0].getsockname()[1]
 
@@ -119,7 +125,7 @@ class Server:
             listener.close()
         if self._tls_port is not None:
             self._tls_port.close()
-        self._idle.close()
+        self._tcp.close()
         tasks = [task for _, task in self._open.values() if task is not None]
         for held in self._held_requests:
             if not held.done():
@@ -306,9 +312,10 @@ class Server:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Give aiohttp's own refusals the form of the service's; keep what fails inside the mock."""
-        self._idle.has_asked(request.transport)
+        session = "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
         try:
-            return await handler(request)
+            with self._tcp.answering(request.transport, session=session) as room:
+                return await handler(request) if room else await self._refuse_crowd(request, session)
         except web.HTTPException as problem:
             handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and request.path.startswith(("/v1/", f"{AZURE_ROOT}/")):
@@ -324,9 +331,21 @@ class Server:
             refusal = Refusal(500, "Internal error", "The mock failed; see its log.")
             return _refused(refusal, self._handshake(request))
 
+    async def _refuse_crowd(self, request: web.Request, session: bool) -> web.StreamResponse:
+        """Refuse what the process has no file descriptors for."""
+        name = self._dialect(request)
+        refusal = replace(SERVICES[name].handshake.outage(503, CROWD_RETRY_S), advice=causes.CROWD)
+        if session:
+            return await self._refuse(request, name, refusal)
+        self._told_route(request, refusal.status)
+        response = _refused(refusal, SERVICES[name].handshake)
+        response.force_close()
+        return response
+
     def _told_route(self, request: web.Request, status: int) -> None:
         path, authority = request.rel_url.raw_path, f"127.0.0.1:{self.port}"
-        self.service.told(RouteRefused(request.method, path, status, causes.of_route(request.method, path, authority)))
+        cause = causes.CROWD if status == 503 else causes.of_route(request.method, path, authority)
+        self.service.told(RouteRefused(request.method, path, status, cause))
 
     def _dialect(self, request: web.Request) -> str:
         """The dialect that answers a request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 FAULT = "a fault of this server's fault file"
+CROWD = "this process may open no more files: raise `ulimit -n` for more sessions at the same time"
 _REALTIME = ("/realtime", "/realtime/client_secrets")
 
 
@@ -33,6 +34,8 @@ def of_handshake(status: int, *, credential: bool, keys: bool, fault: bool = Fal
     `fault`: a fault file asks for the refusal."""
     if fault:
         return FAULT
+    if status == 503:
+        return CROWD
     if not credential:
         return "no key came: send the header Authorization: Bearer KEY; this server accepts " + (
             "the keys of --api-key" if keys else "any KEY"

@@ -64,6 +64,7 @@ SCHEMAS: Mapping[str, Json] = {
         open_sessions=COUNT,
         errors=COUNT,
         memory=_object(
+            sessions=_object(count=COUNT, most=COUNT),
             journal=_object(bytes=COUNT, most_bytes=COUNT),
             resumable=_object(count=COUNT, bytes=COUNT, most_bytes=COUNT),
             clips=_object(bytes=COUNT, most_bytes=COUNT),

@@ -90,6 +90,8 @@ class MockService:
         """Failures inside the mock, oldest first."""
         self.open_sessions: dict[str, OpenSession] = {}
         """By session id."""
+        self.most_open = 0
+        """How many sessions may be open at the same time, of all teams; 0 before the server listens."""
         self.faults = FaultSet(seed=options.seed)
         self.clock: Clock
         self.requests: RequestRunner
@@ -248,9 +250,10 @@ class MockService:
         return list(self.watcher.findings)
 
     def memory(self) -> dict[str, dict[str, int]]:
-        """What is kept between connections: how much, and how much at most."""
+        """What is open or kept between connections: how much, and how much at most."""
         counts = self.accounts.counts
         return {
+            "sessions": {"count": len(self.open_sessions), "most": self.most_open},
             "journal": {"bytes": self.journal.held_bytes, "most_bytes": self.journal.max_bytes},
             "resumable": {
                 "count": counts["resumable"],

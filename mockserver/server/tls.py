@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Sequence
 
 from mockserver.server.hosts import SERVICE_HOSTS, is_served
-from replay.idle_connections import FIRST_REQUEST_S, MOST_IDLE
+from replay.connections import FIRST_REQUEST_S, most_idle
 
 _TLS = b"\x16"
 """The first byte of a TLS handshake (RFC 8446 section 5.1)."""
@@ -36,6 +36,7 @@ class TlsPort:
         self._loop = asyncio.get_running_loop()
         self._listeners: Sequence[socket.socket] = ()
         self._opening: set[asyncio.Task[None]] = set()
+        self._most = most_idle()
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
         """Take connections from now on."""
@@ -57,7 +58,7 @@ class TlsPort:
         except OSError:
             return
         connection.setblocking(False)
-        if len(self._opening) >= MOST_IDLE:
+        if len(self._opening) >= self._most:
             connection.close()
             return
         task = self._loop.create_task(self._open(connection))

@@ -24,8 +24,8 @@ from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
+from replay.connections import Connections, most_requests
 from replay.dialing import direct
-from replay.idle_connections import IdleConnections
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
 from replay.relay.upstream import PATH, Upstream
@@ -151,6 +151,7 @@ class Relay:
         await self._runner.setup()
         self._http = aiohttp.ClientSession(  # it adds no headers and keeps no cookies
             auto_decompress=False,
+            connector=aiohttp.TCPConnector(limit=most_requests()),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             timeout=aiohttp.ClientTimeout(total=OPEN_TIMEOUT_S),
@@ -158,8 +159,8 @@ class Relay:
         )
         try:
             assert self._runner.server is not None
-            self._idle = IdleConnections(self._runner.server)
-            self._listener = await self._loop.create_server(self._idle, host, port, backlog=BACKLOG)
+            self._tcp = Connections(self._runner.server, descriptors=2)  # a socket on each side
+            self._listener = await self._loop.create_server(self._tcp, host, port, backlog=BACKLOG)
         except OSError:
             await self._http.close()
             await self._runner.cleanup()
@@ -176,7 +177,7 @@ class Relay:
             return
         runner, self._runner = self._runner, None
         self._listener.close()
-        self._idle.close()
+        self._tcp.close()
         if self._timer is not None:
             self._timer.cancel()
         calls = [call.hang_up(1001, reason) for call in self._calls]
@@ -225,8 +226,18 @@ class Relay:
     async def _noticed(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        self._idle.has_asked(request.transport)
-        return await handler(request)
+        session = "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
+        with self._tcp.answering(request.transport, session=session) as room:
+            return await handler(request) if room else self._crowded(session)
+
+    def _crowded(self, session: bool) -> web.Response:
+        """A refusal of the proxy's own: the process has no file descriptors for one more call."""
+        what = f"{self._tcp.most_sessions} calls" if session else "too many requests"
+        self._warn(f"a client was refused: {what} are open at the same time; raise `ulimit -n` for more")
+        error = {"error": "realtape: this proxy may open no more files"}
+        response = web.json_response(error, status=503, headers={hdrs.RETRY_AFTER: "1"})
+        response.force_close()
+        return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.limit is not None:

@@ -20,7 +20,7 @@ from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
 from mockserver.server.journal import JournalEntry
 from mockserver.testing.mock_server import MockServer
-from replay import idle_connections
+from replay import connections
 
 T = TypeVar("T")
 KEY = {"Authorization": "Bearer k"}
@@ -360,7 +360,7 @@ def test_connections_that_ask_for_nothing_are_hung_up_on_after_a_while(
 
 
 def test_no_more_than_some_may_wait_to_ask(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    monkeypatch.setattr(idle_connections, "most_idle", lambda: 20)
+    monkeypatch.setattr(connections, "most_idle", lambda: 20)
 
     async def main() -> None:
         async with MockServer(voice="tone") as mock, ClientSession() as http:
@@ -397,7 +397,7 @@ def test_thousands_of_sockets_come_and_go_and_leave_nothing_behind():
                 for raw in raws:
                     raw.hang_up()
             await asyncio.sleep(20)
-            assert len(mock._server._idle) == 0
+            assert len(mock._server._tcp) == 0
             assert mock.errors == []
 
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)

@@ -11,7 +11,7 @@ from websockets.typing import Origin, Subprotocol
 
 from mockserver.server.origins import is_foreign
 from mockserver.testing.mock_server import MockServer
-from replay import idle_connections
+from replay import connections
 
 EVIL = Origin("https://shop.example")
 
@@ -67,13 +67,13 @@ def test_a_page_of_another_origin_opens_sessions_with_a_secret_in_the_subprotoco
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_silent_connections_are_bounded_by_the_descriptors_of_the_process(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 1024))
-    assert idle_connections.most_idle() == 256
+    assert connections.most_idle() == 256
     monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 20, 1 << 20))
-    assert idle_connections.most_idle() == 1000
+    assert connections.most_idle() == 1000
 
 
 def test_a_server_takes_sessions_beside_a_crowd_of_silent_connections(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(idle_connections, "most_idle", lambda: 20)
+    monkeypatch.setattr(connections, "most_idle", lambda: 20)
 
     async def tell() -> None:
         async with MockServer() as mock:

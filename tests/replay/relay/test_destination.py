@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from websockets.exceptions import InvalidStatus
 
-from replay import idle_connections
+from replay import connections
 from replay.cassette.file import CannotRecord, Cassette, Writer
 from replay.cassette.frames import Text
 from replay.cassette.records import Header, Record
@@ -107,7 +107,7 @@ def test_a_cassette_that_is_cut_while_it_is_written_ends_the_recording(tmp_path:
 
 
 def test_the_proxy_bounds_silent_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(idle_connections, "most_idle", lambda: 5)
+    monkeypatch.setattr(connections, "most_idle", lambda: 5)
 
     async def tell() -> None:
         async with mock() as service, tap(service.ws_url, tmp_path / "a.tape") as through:

@@ -1,6 +1,7 @@
-"""TCP connections that have not sent a request yet. Their number and their time are limited.
+"""Limits on the TCP connections of one server, from the file descriptors that its process may open.
 
-A client that connects and stays silent, or sends a request that never ends, is disconnected.
+A client that connects and stays silent, or sends a request that never ends, is disconnected. So is the client whose
+connection waits longest for its next request, if too many wait.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import asyncio
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from aiohttp.web_protocol import RequestHandler
@@ -19,6 +21,10 @@ if sys.platform != "win32":
 
 MOST_IDLE = 1_000
 """Idle connections at the same time, at most. One more, and the oldest is dropped."""
+MOST_SESSIONS = 10_000
+"""Sessions at the same time, at most."""
+MOST_REQUESTS = 1_000
+"""HTTP requests that are answered at the same time, and connections that wait for another request, at most."""
 FIRST_REQUEST_S = 10.0
 """How long a connection may take to send its first request."""
 _TLS = b"\x16"
@@ -28,16 +34,45 @@ _LOG = logging.getLogger(__name__)
 
 def most_idle() -> int:
     """Idle connections at the same time: a quarter of the descriptors that the process may open, 1,000 at most."""
+    return _share(4, 8, MOST_IDLE)
+
+
+def most_sessions(descriptors: int) -> int:
+    """Sessions at the same time: half of the descriptors that the process may open, 10,000 sessions at most.
+    `descriptors`: how many one session needs.
+    """
+    return _share(2 * descriptors, 4, MOST_SESSIONS)
+
+
+def most_requests() -> int:
+    """HTTP requests at the same time: a sixteenth of the descriptors, 1,000 at most. As many connections may wait for
+    another request.
+    """
+    return _share(16, 4, MOST_REQUESTS)
+
+
+def _share(parts: int, least: int, most: int) -> int:
+    """One of so many parts of the descriptors that the process may open."""
     if sys.platform == "win32":
-        return MOST_IDLE
-    return min(MOST_IDLE, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        return most
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return most if limit == resource.RLIM_INFINITY else min(most, max(least, limit // parts))
 
 
-class IdleConnections:
+class Connections:
     """Makes the protocol of each new connection, for `loop.create_server`, and drops it if no request comes in time.
-    `tls` is called for each client that speaks TLS here: the port is plain."""
 
-    def __init__(self, protocol: Callable[[], RequestHandler], tls: Callable[[], None] = lambda: None) -> None:
+    `descriptors`: how many a session needs. `tls` is called for each client that speaks TLS here: the port is plain.
+    """
+
+    def __init__(
+        self, protocol: Callable[[], RequestHandler], descriptors: int = 1, tls: Callable[[], None] = lambda: None
+    ) -> None:
+        self.sessions = 0
+        """Sessions that are open, and handshakes that are being answered."""
+        self.most_sessions = most_sessions(descriptors)
+        self._requests = 0
+        self._most_requests = most_requests()
         self._protocol = protocol
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -45,6 +80,8 @@ class IdleConnections:
         self._timer: asyncio.TimerHandle | None = None
         self._overflowed = 0
         self._most = most_idle()
+        self._waiting: OrderedDict[asyncio.Transport, None] = OrderedDict()
+        """Connections that may send another request, in the order of their last one."""
 
     def __call__(self) -> asyncio.Protocol:
         return _FirstBytes(self)
@@ -71,10 +108,33 @@ class IdleConnections:
         handler.connection_made(transport)
         handler.data_received(data)
 
-    def has_asked(self, transport: asyncio.Transport | None) -> None:
-        """A connection has sent a request: it is no longer idle."""
+    @contextmanager
+    def answering(self, transport: asyncio.Transport | None, *, session: bool) -> Iterator[bool]:
+        """While a request is answered, which for a session lasts as long as it is open: whether there is room for it.
+        Without room, refuse it.
+        """
         if transport is not None:
             self._idle.pop(transport, None)
+            self._waiting.pop(transport, None)
+        room = self.sessions < self.most_sessions if session else self._requests < self._most_requests
+        self.sessions += session
+        self._requests += not session
+        try:
+            yield room
+        finally:
+            self.sessions -= session
+            self._requests -= not session
+            if transport is not None and not transport.is_closing():
+                self._wait(transport)
+
+    def _wait(self, transport: asyncio.Transport) -> None:
+        """A request was answered, and its connection may send another one."""
+        self._waiting[transport] = None
+        if len(self._waiting) > self._most_requests:
+            for gone in [each for each in self._waiting if each.is_closing()]:
+                del self._waiting[gone]
+        if len(self._waiting) > self._most_requests:
+            self._waiting.popitem(last=False)[0].close()
 
     def close(self) -> None:
         """Stop watching, and drop the connections that have sent nothing."""
@@ -82,6 +142,7 @@ class IdleConnections:
             if isinstance(transport.get_protocol(), _FirstBytes):
                 transport.close()
         self._idle.clear()
+        self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -106,7 +167,7 @@ class IdleConnections:
 class _FirstBytes(asyncio.Protocol):
     """A connection until its first bytes, which show whether it speaks HTTP."""
 
-    def __init__(self, connections: IdleConnections) -> None:
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._transport: asyncio.Transport | None = None
 
