@@ -10,6 +10,8 @@ from mockserver.responders.base import Call, Chat, Hosted, Step
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
 from mockserver.responders.conditions import When
 
+_ALWAYS = replace(When(), always=True)
+
 
 def unreachable(script: CompiledScenario, *, chats: bool) -> Iterator[str]:
     """A line for each rule that no turn can reach. `chats`: a language model answers what no rule does, and may call
@@ -37,4 +39,4 @@ def _answers_all_of(earlier: CompiledRule, later: CompiledRule) -> bool:
     if earlier.rule.times is not None:
         return False
     when = earlier.rule.when
-    return when is None or when == replace(When(), always=True) or when == later.rule.when
+    return when is None or when == _ALWAYS or when == later.rule.when

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+import jinja2
 from jinja2 import StrictUndefined, TemplateSyntaxError, Undefined, nodes, pass_context
+from jinja2.environment import TemplateExpression
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
@@ -104,9 +107,7 @@ class Template:
     def __init__(self, text: str, place: str) -> None:
         self._place = place
         try:
-            self._template = _SANDBOX.from_string(text)
-            expression = _single_expression(text)
-            self._expression = expression and _SANDBOX.compile_expression(expression, undefined_to_none=False)
+            self._template, self._expression = _code(text)
         except TemplateSyntaxError as bad:
             raise TemplateError(f"bad template: {_plainer(bad.message or '')}") from None
         except Exception as bad:  # Jinja2 lets errors of Python's own compiler through
@@ -126,7 +127,7 @@ class Template:
 
     def value(self, variables: Variables) -> object:
         """The filled template; a template that is a single expression keeps the expression's JSON type."""
-        if not callable(self._expression):
+        if self._expression is None:
             return self.text(variables)
         try:
             return plain(self._expression(variables))
@@ -199,6 +200,17 @@ def plain(value: object) -> object:
         case _:
             pass
     raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+@lru_cache(maxsize=2048)
+def _code(text: str) -> tuple[jinja2.Template, TemplateExpression | None]:
+    """The code of a template, and that of its expression if it is nothing else.
+
+    Kept, since compiling is most of the time of loading a scenario, and tests load the same one again and again.
+    """
+    expression = _single_expression(text)
+    value = None if expression is None else _SANDBOX.compile_expression(expression, undefined_to_none=False)
+    return _SANDBOX.from_string(text), value
 
 
 def _single_expression(text: str) -> str | None:
