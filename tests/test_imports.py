@@ -112,6 +112,7 @@ def in_functions(parsed: Mapping[str, ast.AST], known: Mapping[str, Path]) -> di
     return {module: names for module, names in found.items() if names}
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_over_others():
     found = circles(graph(trees(), KNOWN))
     assert found == [], "\n".join(" -> ".join(circle) for circle in found)

@@ -29,6 +29,7 @@ async def test_a_booking_in_writing_costs_its_words_and_comes_out_the_same(phone
 
 
 @behaviour("resumed-booking", live=True)
+@pytest.mark.slow
 async def test_a_lost_line_between_two_turns_is_taken_up_again_with_the_conversation(phone):
     phone.lost_after = 1
     report = await phone.call(clip("booking-1"), clip("booking-2"))

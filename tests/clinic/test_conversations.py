@@ -225,6 +225,7 @@ async def test_an_appointment_of_another_call_is_moved_and_cancelled_by_its_refe
         ("a vaccination yesterday", "a vaccination in 400 days", "on Sunday", "no", "on Monday"),
     ],
 )
+@pytest.mark.slow
 async def test_no_order_of_words_ends_in_an_error(phone, words):
     report = await held(phone, *words)
     assert all(turn.said for turn in report.turns)

@@ -68,6 +68,7 @@ async def interrupted_call(config: Config, day: date) -> Cost:
 
 
 @pytest.mark.parametrize(("dialect", "day"), DATES.items(), ids=list(DATES))
+@pytest.mark.slow
 def test_agent_ledger_and_bill_agree_about_the_model_whose_price_moved(dialect: str, day: date, tmp_path: Path):
     agree(dialect, day, LATEST, dialect == "xai@2026-08", 8, tmp_path)
 

@@ -23,6 +23,7 @@ def paced(pacing: str, request: pytest.FixtureRequest) -> None:
     request.node.add_marker(pytest.mark.realtime(pacing=pacing), append=False)
 
 
+@pytest.mark.slow
 async def test_a_caller_who_speaks_over_the_offer_is_heard_and_the_service_told_what_was_missed(
     phone: Phone, realtime_mock: MockServer
 ):
@@ -57,6 +58,7 @@ async def test_an_emergency_is_answered_over_an_open_line_as_well(phone: Phone):
     [(1, (3, 5)), (2, (3, 5)), (4, (2, 5))],
     ids=["before the tool", "in the offer", "in the confirmation"],
 )
+@pytest.mark.slow
 async def test_a_line_that_breaks_while_the_assistant_speaks_is_replaced_and_the_answer_given_again(
     phone: Phone, realtime_mock: MockServer, response: int, utterances: tuple[int, int]
 ):

@@ -18,6 +18,7 @@ VENDORS = list(EVIDENCE)
 ROWS = [(service, type) for service, rows in EVIDENCE.items() for type in rows]
 
 
+@pytest.mark.slow
 def test_the_page_is_what_its_command_writes():
     assert PAGE.read_text(encoding="utf-8") == page(), f"run {COMMAND}"
 

@@ -51,6 +51,7 @@ def test_with_an_open_microphone_the_caller_interrupts_and_the_call_is_kept_in_s
     assert (tmp_path / "turn-2-assistant.wav").exists()
 
 
+@pytest.mark.slow
 def test_as_json_it_is_one_object_with_both_bills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     result = demo(tmp_path, "--vad", "--json")

@@ -168,6 +168,7 @@ async def test_other_sites_other_names_and_too_much_are_turned_away(
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.slow
 async def test_a_burst_of_requests_is_answered_by_this_server_with_when_to_come_again(tmp_path: Path):
     async with clinic_server(tmp_path) as app_server:
         answers = await asyncio.gather(*(app_server.say(text=ASK) for _ in range(200)))

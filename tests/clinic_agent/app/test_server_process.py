@@ -17,6 +17,7 @@ ENVIRON = {"XAI_API_KEY": "not-a-key", "XAI_REALTIME_URL": "ws://127.0.0.1:1/v1/
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGTERM")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.slow
 def test_a_signal_ends_the_server_in_order(number: signal.Signals, tmp_path: Path):
     command = [sys.executable, "-m", "realtape", "clinic", "serve", "--port", "0", "--data", str(tmp_path / "data")]
     with subprocess.Popen(

@@ -65,6 +65,7 @@ def cut_response(log: SessionLog) -> str:
     return next(str(delta["response_id"]) for delta in deltas if delta["item_id"] == truncate["item_id"])
 
 
+@pytest.mark.slow
 def test_a_caller_who_interrupts_the_offer_gets_the_appointment(call: Called):
     report, _, mock = call
     assert report.failure is None
@@ -134,6 +135,7 @@ def test_the_words_stand_at_the_sound_they_belong_to(call: Called):
     assert said[0].label == "Let me check that for you."
 
 
+@pytest.mark.slow
 def test_a_call_that_lasts_too_long_is_ended_and_reported_with_what_was_said():
     report, _, mock = open_call(interrupting(2.0), retry=RetryPolicy(call_s=6.0))
     assert report.failure == "the call lasted over 6 s and was ended; allow more time for longer calls"

@@ -125,6 +125,7 @@ async def test_without_the_extra_a_call_has_no_spans(serving, monkeypatch):
     assert report.failure is None
 
 
+@pytest.mark.slow
 def test_the_agent_imports_nothing_of_opentelemetry():
     code = (
         "import sys; import clinic_agent.cli; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"

@@ -125,6 +125,7 @@ NEARLY_RIGHT = st.fixed_dictionaries(
     name=st.sampled_from(["check_availability", "book_appointment", "transfer_to_human"]) | ANY_TEXT,
     arguments=ANY_TEXT | ANY_JSON.map(json.dumps) | NEARLY_RIGHT.map(json.dumps) | st.just("[" * 9_000),
 )
+@pytest.mark.slow
 def test_whatever_the_model_asks_for_a_tool_answers_and_never_raises(name, arguments):
     logging.disable(logging.CRITICAL)
     try:

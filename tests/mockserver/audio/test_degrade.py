@@ -65,6 +65,7 @@ def test_a_telephone_lets_the_voice_band_through_and_nothing_else() -> None:
     assert band_db(made, 300, 3400) > -0.3
 
 
+@pytest.mark.slow
 def test_a_telephone_keeps_the_words_in_their_place() -> None:
     made = degrade(SPOKEN, RATE, telephone=True).astype(np.float64)
     likeness = np.correlate(made, SPOKEN[500:-500].astype(np.float64), "valid")
@@ -186,6 +187,7 @@ def test_a_file_that_is_no_wav_says_how_to_make_one(tmp_path: Path) -> None:
     assert "ffmpeg" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_accent_is_espeak_s(tmp_path: Path) -> None:
     result = run(say, "Hello.", "--out", tmp_path / "x.wav", "--engine", "tone", "--accent", "scottish")
     assert result.exit_code == 2

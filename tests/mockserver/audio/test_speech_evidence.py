@@ -32,6 +32,7 @@ def sent(name: str, real: AudioFormat, declared: AudioFormat) -> bool:
 
 
 @pytest.mark.parametrize("form", [PCM8, PCM16, PCM24, PCM48, PCMU, PCMA], ids=lambda form: f"{form.kind}{form.rate}")
+@pytest.mark.slow
 def test_a_caller_in_the_declared_format_could_be_speech(form: AudioFormat):
     assert [name for name in CLIPS if not sent(name, form, form)] == []
 
@@ -56,6 +57,7 @@ def test_three_times_too_fast_never_is(real: AudioFormat, declared: AudioFormat)
 @pytest.mark.parametrize(
     ("real", "declared"), [(PCM48, PCM24), (AudioFormat("pcm", 44_100), PCM24)], ids=["48 as 24", "44.1 as 24"]
 )
+@pytest.mark.slow
 def test_half_as_fast_hardly_ever_is(real: AudioFormat, declared: AudioFormat):
     taken = [name for name in CLIPS if sent(name, real, declared)]
     assert len(taken) <= 1, taken

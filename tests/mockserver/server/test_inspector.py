@@ -92,6 +92,7 @@ HOSTILE = "<img src=x onerror=\"document.title='undone'\"><script>document.title
 
 @pytest.mark.clients
 @pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+@pytest.mark.slow
 def test_a_browser_shows_a_call_and_runs_nothing_that_was_said_in_it(tmp_path: Path):
     shown = dumped(tmp_path, [Say(f"Hello. {HOSTILE}"), Call("look", {"city": "<b>London</b>"})])
     text = html.unescape(re.sub(r"<script>.*?</script>|<style>.*?</style>", "", shown, flags=re.DOTALL))

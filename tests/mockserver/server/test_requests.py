@@ -130,6 +130,7 @@ class Runs:
 
 
 @virtual_time
+@pytest.mark.slow
 async def test_what_does_not_fit_the_queue_fails_at_once(caplog: pytest.LogCaptureFixture):
     runs = Runs()
     for number in range(35):

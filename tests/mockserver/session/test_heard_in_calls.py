@@ -119,6 +119,7 @@ def test_what_is_no_known_clip_can_be_asked_for_again(known):
     assert call(clinic(known), turn(OTHER)) == ("(unintelligible)", "Could you say that again?")
 
 
+@pytest.mark.slow
 def test_a_known_clip_goes_before_the_script_unless_the_scenario_wants_it_otherwise(known):
     scripted = clinic(known, heard="Never mind.")
     assert call(scripted, turn(BOOKING)) == (BOOKING, "A cleaning, then.")

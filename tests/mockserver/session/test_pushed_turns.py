@@ -136,6 +136,7 @@ def test_the_final_text_may_overtake_and_the_item_comes_twice(pacing: str):
     assert (second["item"]["status"], second["item"]["content"][0]["transcript"]) == ("in_progress", "")
 
 
+@pytest.mark.slow
 def test_it_overtakes_where_the_sound_ends_in_silence_and_else_one_time_in_six():
     silent = talk_of("Hello there.", pacing="burst")
     silent.speak("Hello there.")

@@ -74,6 +74,7 @@ def test_appends_that_follow_one_another_are_one_line(tmp_path: Path):
 
 
 @pytest.mark.parametrize("command", ["show", "scenario", "diff"])
+@pytest.mark.slow
 def test_output_survives_an_encoding_that_lacks_its_characters(command: str, tmp_path: Path):
     path = tmp_path / "tooth.tape"
     writer = Writer(path, HEADER)

@@ -81,6 +81,7 @@ records = st.builds(
 
 
 @given(st.lists(records, max_size=8))
+@pytest.mark.slow
 def test_lines_give_back_exactly_the_records_that_were_written(kept):
     lines = "\n".join(jsonl.lines(HEADER, kept, 77))
     tape = jsonl.parse(lines.encode(), "test")

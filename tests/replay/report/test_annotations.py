@@ -35,6 +35,7 @@ def test_a_sarif_log_names_each_rule_once():
     "arguments",
     [("diff", BOOKING, OTHER), ("check", OTHER, "--against", BOOKING), ("check", str(CASSETTES / "README.md"))],
 )
+@pytest.mark.slow
 def test_each_form_has_the_same_exit_code(arguments: tuple[str, ...]):
     codes = {format: run(*arguments, "--format", format).exit_code for format in ("text", "json", "github", "sarif")}
     assert len(set(codes.values())) == 1
