@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 Tree = Mapping[str, Any]
@@ -76,22 +77,24 @@ IGNORED: Mapping[str, tuple[tuple[str, tuple[object, ...], str], ...]] = {
 pages."""
 
 
-_MOST_NEAR = 100
-"""Fields of one object that are compared with the known ones."""
+MOST_UNKNOWN = 20
+"""Unknown fields of one update that are told: each is compared with the known ones."""
 _LONGEST = 64
 
 
 def unknown_fields(service: str | None, session: Tree) -> Iterator[tuple[str, str]]:
-    """The path of each unknown field, and the path of the known field with the nearest name, or an empty text."""
+    """The path of each unknown field, and the path of the known field with the nearest name, or an empty text. The
+    first `MOST_UNKNOWN` of them.
+    """
     if service is not None and service in KNOWN:
-        yield from _unknown(session, KNOWN[service], "session")
+        yield from islice(_unknown(session, KNOWN[service], "session"), MOST_UNKNOWN)
 
 
 def _unknown(given: Tree, known: Tree, path: str) -> Iterator[tuple[str, str]]:
-    for number, (name, value) in enumerate(given.items()):
+    for name, value in given.items():
         below = known.get(name)
         if name not in known:
-            near = difflib.get_close_matches(name[:_LONGEST], known, 1) if number < _MOST_NEAR else []
+            near = difflib.get_close_matches(name[:_LONGEST], known, 1)
             yield f"{path}.{name}", f"{path}.{near[0]}" if near else ""
         elif isinstance(below, Mapping) and isinstance(value, Mapping):
             yield from _unknown(value, below, f"{path}.{name}")

@@ -23,6 +23,8 @@ QUIET = 8
 """Of 32767. Dither and the offset of a muted source stay below."""
 JUDGED_S = 1.0
 """Seconds of loud audio from which the encoding is guessed."""
+MOST_JUDGED_S = 1.0
+"""Seconds of one message that are listened to."""
 SPEED_AT_S = (1.0, 2.0)
 """Seconds of audio, from the first loud message on, at which its speed is estimated; the last estimate counts."""
 SOON_S = 1.8
@@ -117,7 +119,11 @@ class InputAudio:
         self.since_taken, self.audible_since_taken = 0, False
 
     def append(self, at: float, data: str, start: int, end: int, listen: bool) -> None:
-        """A message whose base64 is `data[start:end]`. `listen`: check for silence even after audible audio."""
+        """A message whose base64 is `data[start:end]`. `listen`: check for silence even after audible audio.
+
+        Of a message of more than `MOST_JUDGED_S`, only that much from the middle on is listened to: the guesses need
+        no more, and the server's other clients wait for them.
+        """
         size = (end - start) * 3 // 4
         if size and data[end - 1] == "=":
             size -= 2 if data[end - 2] == "=" else 1
@@ -128,10 +134,17 @@ class InputAudio:
             middle = start + max(0, (end - start) // 8 * 4 - _SLIVER // 2)
             sliver = _decoded(data[middle : min(end, middle + _SLIVER)])
             if self._peak(sliver) > LOUD and self._window is not None:
-                self._judge(_decoded(data[start:end]))
+                self._judge(_decoded(data[self._part(start, end, coded=True)]))
                 return
         if self._sound:
-            self._listen(_decoded(data[start:end]))
+            self._listen(_decoded(data[self._part(start, end, coded=True)]))
+
+    def _part(self, start: int, end: int, *, coded: bool = False) -> slice:
+        """The part of a message that is listened to, in bytes, or in characters of base64."""
+        most = int(MOST_JUDGED_S * self.bytes_per_s)
+        most = -(-most // 3) * 4 if coded else most
+        first = start + max(0, end - start - most) // 32 * 16  # whole samples, also of two channels
+        return slice(first, min(end, first + most))
 
     def packet(self, at: float, data: bytes) -> None:
         """A binary message."""
@@ -141,9 +154,9 @@ class InputAudio:
             and self._peak(data[:66]) > LOUD
             and self._window is not None
         ):
-            self._judge(data)
+            self._judge(data[self._part(0, len(data))])
         elif self._sound:
-            self._listen(data)
+            self._listen(data[self._part(0, len(data))])
 
     def _count(self, at: float, size: int) -> None:
         seconds = size / self.bytes_per_s if self.encoding in _WIDTHS else 0.0

@@ -12,6 +12,7 @@ from mockserver.audio.wav import read_wav
 from replay.cassette import g711
 from replay.cassette.records import StrippedAudio
 from replay.cassette.strip_audio import tone
+from replay.findings import input_audio
 from replay.findings.encodings import likely_encoding
 from tests.mockserver.talk import TONE
 from tests.replay.findings.watched_calls import DIALECTS, WatchedCall, watched_call
@@ -228,3 +229,23 @@ def test_the_speed_of_what_is_no_voice_is_not_judged(kind: str):
     with watched_call("xai", update=MANUAL) as call:
         sent(call, np.asarray(sound).clip(-32768, 32767).astype("<i2").tobytes())
     assert speeds(call) == []
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_of_a_long_message_one_second_is_listened_to(monkeypatch: pytest.MonkeyPatch, binary: bool):
+    heard: list[bytes] = []
+
+    def encoding(data: bytes, declared: str) -> str:
+        heard.append(data)
+        return ""
+
+    monkeypatch.setattr(input_audio, "likely_encoding", encoding)
+    sound = np.random.default_rng(0).integers(-9000, 9000, 30 * 24_000).astype("<i2").tobytes()
+    audio = input_audio.InputAudio()
+    if binary:
+        audio.packet(0.0, sound)
+    else:
+        coded = pybase64.b64encode_as_string(sound)
+        audio.append(0.0, coded, 0, len(coded), True)
+    assert [len(each) for each in heard] == [48_000]
+    assert any(heard[0] == sound[at : at + 48_000] for at in range(0, len(sound), 4))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from replay.findings.fields import MOST_UNKNOWN
 from tests.mockserver.talk import TONE
 from tests.replay.findings.watched_calls import DIALECTS, calling, watched_call
 
@@ -66,6 +67,15 @@ def test_an_unknown_field_is_found_with_the_nearest_name(
     (found,) = call.findings
     assert found.rule == "unknown-field"
     assert path in found.message and near in found.message
+
+
+@both
+def test_of_many_unknown_fields_the_first_are_told(dialect: str):
+    with watched_call(dialect, update={f"field{number}": number for number in range(500)}) as call:
+        call.of("error")
+    assert [each.message.split()[2] for each in call.findings] == [
+        f"session.field{number}," for number in range(MOST_UNKNOWN)
+    ]
 
 
 @both
