@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 
 SOURCES = Path(__file__).resolve().parent / "node"
+MADE = ("node_modules", "dist", "build")
+"""Folders that npm and the compiler make."""
 
 
-def installed(config: pytest.Config, name: str, options: Sequence[str] = ()) -> Path:
+def installed(config: pytest.Config, name: str, options: Sequence[str] = (), sources: Path = SOURCES) -> Path:
     """A folder in pytest's cache with the programs and the packages they import. Skips without Node or a network."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("Node and npm are not installed")
     assert config.cache is not None
     folder = config.cache.mkdir(f"clients-{name}")
-    for source in SOURCES.iterdir():
-        shutil.copy(source, folder)
+    shutil.copytree(sources, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*MADE))
     quietly = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--fetch-retries=0"]
     try:
         done = subprocess.run([npm, "ci", *quietly, *options], cwd=folder, capture_output=True, text=True, timeout=120)

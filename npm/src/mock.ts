@@ -1,0 +1,223 @@
+// A running mock server, as a test sees it.
+
+import { rmSync } from "node:fs";
+import process from "node:process";
+import { Control } from "./control.js";
+import { RealtapeError, WaitTimeoutError } from "./errors.js";
+import type { Fault, FaultFile } from "./generated/faults.js";
+import type { Scenario } from "./generated/scenario.js";
+import { containerArguments, findLauncher, freePort } from "./launch.js";
+import { absolute, flagged, serveArguments, temporaryFolder, type StartOptions } from "./options.js";
+import { Program, type Exit } from "./program.js";
+import type { ClientEvents, ClientSecret, Dialect, Finding, Instant, JournalEntry, Ledger, ServerEvents, Session, Struck } from "./types.js";
+
+/** The key of a server that accepts any. */
+const ANY_KEY = "sk-realtape-any-key";
+const POLL_MS = 20;
+
+export interface WaitOptions {
+  /** Longest time to wait, in ms. Default: 5,000. */
+  timeoutMs?: number;
+  /** The id of a session; default: any. */
+  session?: string;
+}
+
+export interface SecretOptions {
+  /** The lifetime, in s. Default: the server's, 600. */
+  seconds?: number;
+  /** The session that the secret is bound to, as in the service's request. */
+  session?: Record<string, unknown>;
+}
+
+/**
+ * A mock server that `start()` started. `await using` stops it at the end of the block; otherwise call `stop()`.
+ * It also stops when this process ends, however it ends.
+ */
+export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
+  /** `http://127.0.0.1:PORT`. */
+  readonly origin: string;
+  /** `http://127.0.0.1:PORT/v1`, the base of the REST routes. */
+  readonly httpUrl: string;
+  /** `http://127.0.0.1:PORT/_mock`, the base of the control plane; in a browser, the inspector. */
+  readonly controlUrl: string;
+  /** The variables that point clients of both services at this server: `XAI_REALTIME_URL`, `OPENAI_BASE_URL`, … */
+  readonly env: Readonly<Record<string, string>>;
+  /** The server's process id; undefined in a container. */
+  readonly pid: number | undefined;
+  readonly #control: Control;
+  readonly #end: () => Promise<Exit>;
+  readonly #cwd: string;
+
+  /** Use `start()`. */
+  constructor(
+    /** `ws://127.0.0.1:PORT/v1/realtime`: a client adds `?model=…`. */
+    readonly url: string,
+    /** A key that the server accepts. */
+    readonly apiKey: string,
+    control: Control,
+    cwd: string,
+    pid: number | undefined,
+    end: () => Promise<Exit>,
+  ) {
+    this.origin = new URL(control.base).origin;
+    this.httpUrl = `${this.origin}/v1`;
+    this.controlUrl = control.base;
+    this.env = {
+      XAI_REALTIME_URL: url,
+      XAI_HTTP_URL: this.httpUrl,
+      XAI_API_KEY: apiKey,
+      OPENAI_BASE_URL: this.httpUrl,
+      OPENAI_WEBSOCKET_BASE_URL: url.replace(/\/realtime$/, ""),
+      OPENAI_API_KEY: apiKey,
+    };
+    this.pid = pid;
+    this.#control = control;
+    this.#cwd = cwd;
+    this.#end = end;
+  }
+
+  /** Replaces the scenario, for new connections. */
+  async scenario(scenario: Scenario): Promise<void> {
+    await this.#control.ask("PUT", "/scenario", absolute(scenario, this.#cwd));
+  }
+
+  /** Replaces all faults, for open connections too; without arguments, removes them. */
+  async faults(...faults: Fault[]): Promise<Struck[]> {
+    return (await this.#control.ask<{ faults: Struck[] }>("PUT", "/faults", { faults } satisfies FaultFile)).faults;
+  }
+
+  /** The active faults, and where each was triggered. */
+  async struck(): Promise<Struck[]> {
+    return (await this.#control.ask<{ faults: Struck[] }>("GET", "/faults")).faults;
+  }
+
+  /** Mistakes of clients, oldest first. */
+  findings(session?: string): Promise<Finding[]> {
+    return this.#control.ask("GET", `/findings${query({ session })}`);
+  }
+
+  /** Seconds of audio, text items and cost: of one session, or of all. */
+  ledger(session?: string): Promise<Ledger> {
+    return this.#control.ask("GET", `/ledger${query({ session })}`);
+  }
+
+  /** Past and present sessions, oldest first. */
+  sessions(): Promise<Session[]> {
+    return this.#control.ask("GET", "/sessions");
+  }
+
+  /** All frames in both directions, session by session. Audio is cut to 64 characters, unless `audio` is `full`. */
+  async journal(options: { session?: string; audio?: "full" } = {}): Promise<JournalEntry[]> {
+    const entries = await this.#control.ask<JournalEntry[]>("GET", `/journal${query(options)}`);
+    return options.session === undefined ? entries : entries.map((entry) => ({ ...entry, session: options.session! }));
+  }
+
+  /** The client's events of a type, oldest first. */
+  received<T extends keyof ClientEvents<D> & string>(type: T, session?: string): Promise<Array<ClientEvents<D>[T]>>;
+  received(type: string, session?: string): Promise<Array<Record<string, unknown>>>;
+  async received(type: string, session?: string): Promise<unknown[]> {
+    return this.#frames("in", type, session);
+  }
+
+  /** The server's events of a type, oldest first. */
+  sent<T extends keyof ServerEvents<D> & string>(type: T, session?: string): Promise<Array<ServerEvents<D>[T]>>;
+  sent(type: string, session?: string): Promise<Array<Record<string, unknown>>>;
+  async sent(type: string, session?: string): Promise<unknown[]> {
+    return this.#frames("out", type, session);
+  }
+
+  /** The first entry of a type, of either side, as soon as it is there. Throws WaitTimeoutError. */
+  async waitFor(type: string, options: WaitOptions = {}): Promise<JournalEntry> {
+    const { timeoutMs = 5_000, session } = options;
+    const end = Date.now() + timeoutMs;
+    for (;;) {
+      const entries = await this.journal({ session });
+      const found = entries.find((entry) => entry.type === type);
+      if (found) return found;
+      if (Date.now() >= end) throw new WaitTimeoutError(`no ${type} within ${timeoutMs} ms; there were: ${typesOf(entries)}`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** What no client has used of the scenario, the recordings and the faults, a line each. */
+  unused(): Promise<string[]> {
+    return this.#control.ask("GET", "/unused");
+  }
+
+  /** With `clock: "manual"`: moves the clock by `ms`. Resolves once all that is due by then has happened. */
+  advance(ms: number): Promise<Instant> {
+    return this.#control.ask("POST", "/clock/advance", { ms });
+  }
+
+  /** Forgets sessions, journal, ledger and findings, and rewinds a cassette. */
+  async reset(): Promise<void> {
+    await this.#control.ask("POST", "/reset");
+  }
+
+  /** A short-lived credential for a page in a browser, from the route of the services. */
+  async clientSecret(options: SecretOptions = {}): Promise<ClientSecret> {
+    const service = new Control(this.#control.program, this.httpUrl, { authorization: `Bearer ${this.apiKey}` });
+    const expires_after = options.seconds === undefined ? undefined : { anchor: "created_at", seconds: options.seconds };
+    return service.ask("POST", "/realtime/client_secrets", { expires_after, session: options.session });
+  }
+
+  /** Ends the server. Its exit code is 1 if, with `verbatim`, a client did not send what was recorded. */
+  stop(): Promise<Exit> {
+    return this.#end();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #frames(way: "in" | "out", type: string, session: string | undefined): Promise<unknown[]> {
+    const entries = await this.journal({ session });
+    return entries.filter((entry) => entry.way === way && entry.type === type).map((entry) => entry.frame);
+  }
+}
+
+/** Starts a mock server of its own on a free port of 127.0.0.1. Resolves when it is ready. */
+export async function start<const D extends Dialect = Dialect>(options: StartOptions<D> = {}): Promise<Mock<D>> {
+  const launcher = findLauncher(options);
+  let folder: string | undefined;
+  const clean = (): void => {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  };
+  process.once("exit", clean);
+  try {
+    const served = serveArguments(options, launcher.cwd, () => (folder ??= temporaryFolder()));
+    const token = options.adminToken ?? (launcher.container ? crypto.randomUUID() : undefined);
+    if (token !== undefined) launcher.env = { ...launcher.env, REALTAPE_ADMIN_TOKEN: token };
+    const port = options.port ?? (launcher.container ? await freePort() : 0);
+    const wrapped = launcher.container ? containerArguments(launcher, port, folder === undefined ? [] : [folder]) : [];
+    const host = launcher.container ? "0.0.0.0" : "127.0.0.1";
+    const args = [...wrapped, "serve", "--host", host, ...flagged("--port", port), "--json", "--with-parent", ...served];
+    const program = new Program(launcher, args, options);
+    const ready = await program.ready();
+    const origin = launcher.container ? `http://127.0.0.1:${port}` : ready?.origin;
+    if (typeof origin !== "string") {
+      await program.stop();
+      throw new RealtapeError("The realtape server is too old for this package: install a newer one.");
+    }
+    const control = new Control(program, `${origin}/_mock`, token === undefined ? {} : { authorization: `Bearer ${token}` });
+    const pid = launcher.container ? undefined : (ready?.pid as number);
+    const end = async (): Promise<Exit> => {
+      const exit = await program.stop();
+      process.off("exit", clean);
+      clean();
+      return exit;
+    };
+    return new Mock<D>(`${origin.replace(/^http/, "ws")}/v1/realtime`, options.apiKeys?.[0] ?? ANY_KEY, control, launcher.cwd, pid, end);
+  } catch (problem) {
+    process.off("exit", clean);
+    clean();
+    throw problem;
+  }
+}
+
+function query(parameters: Record<string, string | undefined>): string {
+  const given = Object.entries(parameters).filter((each): each is [string, string] => each[1] !== undefined);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+const typesOf = (entries: readonly JournalEntry[]): string => entries.map((entry) => entry.type ?? "(text)").join(", ") || "nothing";

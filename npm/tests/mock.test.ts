@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { after, before, describe, test } from "node:test";
+import { ControlError, ServerExitError, start, WaitTimeoutError, type Mock, type Scenario } from "realtape";
+import { Caller } from "./caller.js";
+
+const booking: Scenario = {
+  turns: [
+    { when: { says: "open" }, reply: [{ say: "At nine." }] },
+    { when: { says: "cleaning" }, reply: [{ call: { name: "check", arguments: { service: "cleaning" } } }] },
+    { reply: [{ say: "Pardon?" }] },
+  ],
+};
+
+describe("a mock", () => {
+  let mock: Mock<"xai">;
+  before(async () => {
+    mock = await start({ dialect: "xai", scenario: booking, pacing: "burst", faults: [{ at: "handshake", do: { status: 503 }, session: 1 }] });
+  });
+  after(async () => {
+    assert.equal((await mock.stop()).code, 0);
+  });
+
+  test("injects the faults that it was started with, and counts them", async () => {
+    await assert.rejects(Caller.dial(mock), /503/);
+    const [struck] = await mock.struck();
+    assert.equal(struck?.fired, 1);
+    assert.deepEqual(await mock.faults(), []);
+  });
+
+  test("answers from its scenario, and shows what it received, sent and cost", async () => {
+    await mock.reset();
+    const caller = await Caller.dial(mock);
+    assert.equal(await caller.ask("When do you open?"), "At nine.");
+    await caller.close();
+    const [item] = await mock.received("conversation.item.create");
+    assert.equal(item?.item.type, "message");
+    const [done] = await mock.sent("response.done");
+    assert.equal(done?.response.status, "completed");
+    const [session, ...others] = await mock.sessions();
+    assert.equal(others.length, 0);
+    assert.deepEqual((await mock.journal()).map((entry) => entry.session), Array(session!.frames).fill(session!.id));
+    assert.deepEqual(await mock.journal({ session: session!.id }), await mock.journal());
+    const ledger = await mock.ledger();
+    assert.ok(ledger.audio_out_s > 0 && Number(ledger.usd) > 0);
+    assert.equal((await mock.ledger(session!.id)).usd, ledger.usd);
+    assert.deepEqual(await mock.findings(), []);
+    assert.match((await mock.unused()).join("\n"), /scenario\.json:\d+: turns\[1\] never answered$/);
+  });
+
+  test("waits for an event of either side, and says what there was instead", async () => {
+    await mock.reset();
+    const waiting = mock.waitFor("response.create");
+    const caller = await Caller.dial(mock);
+    await caller.ask("Hello?");
+    assert.equal((await waiting).way, "in");
+    await assert.rejects(mock.waitFor("response.cancel", { timeoutMs: 10 }), (problem) => {
+      assert.ok(problem instanceof WaitTimeoutError);
+      assert.match(problem.message, /^no response\.cancel within 10 ms; there were: session\.created, /);
+      return true;
+    });
+    await caller.close();
+  });
+
+  test("finds mistakes of the client", async () => {
+    await mock.reset();
+    const caller = await Caller.dial(mock);
+    caller.send({ type: "conversation.item.create", item: { type: "function_call_output", call_id: "call_none", output: "{}" } });
+    caller.send({ type: "response.create" });
+    await caller.next("response.done");
+    await caller.close();
+    const rules = (await mock.findings()).map(({ rule, level }) => [rule, level]);
+    assert.deepEqual(rules, [["tool-result-unknown", "error"]]);
+  });
+
+  test("takes another scenario for new connections, and refuses one with mistakes in the server's words", async () => {
+    await mock.scenario({ turns: [{ reply: [{ say: "Closed." }] }] });
+    const caller = await Caller.dial(mock);
+    assert.equal(await caller.ask("When do you open?"), "Closed.");
+    await caller.close();
+    await assert.rejects(mock.scenario({ turns: [{ reply: [{ sya: "Closed." }] }] } as never), (problem) => {
+      assert.ok(problem instanceof ControlError);
+      assert.match(problem.message, /^PUT \/_mock\/scenario: [^]*sya/);
+      assert.equal(problem.status, 400);
+      return true;
+    });
+  });
+
+  test("gives a client secret that opens a connection once", async () => {
+    const secret = await mock.clientSecret({ seconds: 60 });
+    const caller = await Caller.dial({ url: mock.url, apiKey: secret.value });
+    await caller.close();
+  });
+
+  test("gives the variables of both services' clients", () => {
+    assert.deepEqual(Object.keys(mock.env).sort(), [
+      "OPENAI_API_KEY",
+      "OPENAI_BASE_URL",
+      "OPENAI_WEBSOCKET_BASE_URL",
+      "XAI_API_KEY",
+      "XAI_HTTP_URL",
+      "XAI_REALTIME_URL",
+    ]);
+    assert.equal(mock.env.XAI_REALTIME_URL, mock.url);
+    assert.ok(mock.url.startsWith(mock.origin.replace("http", "ws")));
+  });
+});
+
+test("a manual clock stands still until it is moved", async () => {
+  await using mock = await start({ clock: "manual" });
+  const { now } = await mock.advance(0);
+  assert.equal((await mock.advance(60_000)).now, now + 60);
+});
+
+test("a clock that runs by itself cannot be moved, and the error says what to do", async () => {
+  await using mock = await start();
+  await assert.rejects(mock.advance(1), /start the server with --clock manual/);
+});
+
+test("a scenario with mistakes does not start, and the error shows what the server wrote", async () => {
+  const wrong = { turns: [{ reply: "Hello" }] } as never;
+  await assert.rejects(start({ scenario: wrong }), (problem) => {
+    assert.ok(problem instanceof ServerExitError);
+    assert.equal(problem.code, 2);
+    assert.match(problem.message, /^realtape ended with exit code 2[^]*scenario\.json[^]*reply/);
+    return true;
+  });
+});
+
+test("a server that dies is named in the next call, with what it wrote", async () => {
+  const mock = await start({ args: ["--dialect", "xai"] });
+  const { pid } = mock;
+  process.kill(pid!, "SIGKILL");
+  await assert.rejects(mock.findings(), (problem) => {
+    assert.ok(problem instanceof ServerExitError);
+    assert.match(problem.message, /^realtape was ended by SIGKILL/);
+    return true;
+  });
+  assert.equal((await mock.stop()).signal, "SIGKILL");
+});
+
+const PROGRAM = `
+  import { start } from "realtape";
+  const mock = await start();
+  console.log(mock.pid);
+`;
+
+test("a program that forgets to stop the mock ends all the same, and the server with it", async () => {
+  const pid = Number(execFileSync(process.execPath, ["--input-type=module", "-e", PROGRAM], { cwd: import.meta.dirname, timeout: 30_000 }));
+  await gone(pid);
+});
+
+test("a program that is killed leaves no server behind", async () => {
+  const program = spawn(process.execPath, ["--input-type=module", "-e", `${PROGRAM}; setInterval(() => {}, 1000);`], {
+    cwd: import.meta.dirname,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = (await once(program.stdout.setEncoding("utf8"), "data")) as [string];
+  program.kill("SIGKILL");
+  await gone(Number(line));
+});
+
+/** Resolves once there is no such process; otherwise the test's own limit ends it. */
+async function gone(pid: number): Promise<void> {
+  assert.ok(pid > 0);
+  for (;;) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
