@@ -45,6 +45,7 @@ from mockserver.server.options import Options
 from replay.addresses import LOOPBACK
 from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
+from replay.collector import settle
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.stopping import parent_end, stop_signal
@@ -515,7 +516,7 @@ async def _serve(
         talk.follow(server)
         if (missing := server.service.factory.deaf) is not None:
             _LOG.warning("%s", missing)
-        warming = asyncio.get_running_loop().run_in_executor(None, server.warm_up)
+        warming = asyncio.get_running_loop().run_in_executor(None, _warm_up, server)
         following: asyncio.Task[None] | None = None
         if parent is not None:
             following = asyncio.create_task(_stop_with(parent, stop, talk))  # noqa: TID251  # held, and only waits
@@ -532,6 +533,11 @@ async def _serve(
                 _LOG.warning("stopping: %s closed; another signal ends the process at once", closed)
             await server.stop(CLOSING_S)
     return server
+
+
+def _warm_up(server: Server) -> None:
+    server.warm_up()
+    settle()
 
 
 async def _stop_with(parent: int, stop: asyncio.Future[None], talk: _Talk) -> None:

@@ -25,7 +25,9 @@ class ToolError:
     code: int | None = None
 
 
-MOST_ITEMS = 100_000
+MOST_ITEMS = 20_000
+"""Items of a conversation, a guess: one every third of a second of the longest session. Each is several objects, and a
+full garbage collection looks at all of them."""
 _EMPTY_ITEM = 500
 """Bytes of an item without content, about."""
 MOST_BYTES = 64 << 20
@@ -168,7 +170,7 @@ class Conversation:
 
     def full(self, item: Item) -> bool:
         """Whether it would be too large with that item: above `MOST_ITEMS` or `MOST_BYTES`, which bound memory."""
-        return len(self._items) >= MOST_ITEMS or self._size + _size(item) > MOST_BYTES
+        return len(self._items) + len(self.earlier) >= MOST_ITEMS or self._size + _size(item) > MOST_BYTES
 
     def save(self, at: float) -> None:
         """Let connections that resume from `at` on get what was added since the last call."""

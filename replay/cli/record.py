@@ -19,6 +19,7 @@ from replay.cassette.records import Audio, Origin
 from replay.cli.files import FILE
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
+from replay.collector import settle
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets
@@ -141,6 +142,7 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
     authority = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
     ready = {"ws": f"ws://{authority}{PATH}", "http": f"http://{authority}/v1"}
     facts = {**ready, "upstream": found.url, "out": str(settings.out), "pid": os.getpid()}
+    settle()
     with stop_signal() as interrupted:
         click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {found.url}")
         sys.stdout.flush()

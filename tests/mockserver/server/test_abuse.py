@@ -342,6 +342,15 @@ def test_a_conversation_has_an_end(monkeypatch: pytest.MonkeyPatch):
         assert "conversation is full" in talk.error["message"]
 
 
+def test_items_of_earlier_connections_count_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conversation, "MOST_ITEMS", 2)
+    resumed = conversation.Conversation("c")
+    resumed.earlier = [conversation.Item("i0", "message")]
+    assert not resumed.full(conversation.Item("i1", "message"))
+    resumed.add(conversation.Item("i1", "message"))
+    assert resumed.full(conversation.Item("i2", "message"))
+
+
 def test_connections_that_ask_for_nothing_are_hung_up_on_after_a_while(
     undisturbed: Check, caplog: pytest.LogCaptureFixture
 ):
