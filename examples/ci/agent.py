@@ -45,6 +45,8 @@ class Agent:
     give_up_s = 30.0
     scenario = "clinic.yaml"
     """The mock's side of the call."""
+    cassette = ""
+    """A recording instead."""
     months = 0
     """Months of 30 days from 2026-01-01 to the day of the call."""
 

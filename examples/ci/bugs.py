@@ -192,6 +192,13 @@ class UnreachableRule(ScenarioError):
     """No mistake of the agent: a rule of the scenario waits for a tool that no step calls."""
 
 
+class UnrecordedTurn(Agent):
+    """No mistake of the agent: the mock plays the recording of a caller who says something else."""
+
+    scenario = ""
+    cassette = "call.tape"
+
+
 class CommitUnderVad(Agent):
     def sound(self) -> Iterator[bytes]:
         self.commit = True

@@ -23,13 +23,14 @@ LOUD = {
     "undeclared-call": "error",
     "unmatched-turn": "error",
     "unreachable-rule": "error",
+    "unrecorded-turn": "error",
     "untold-interruption": "error",
 }
 """Levels: these findings of level `advice` are errors here as well."""
 
 AGENTS = [
-    pytest.param(bug, marks=pytest.mark.realtime(scenario=BUGS.get(bug, Agent).scenario))
-    for bug in (BUGS if CHOSEN == "all" else [CHOSEN])
+    pytest.param(bug, marks=pytest.mark.realtime(scenario=agent.scenario or None, cassette=agent.cassette or None))
+    for bug, agent in (BUGS.items() if CHOSEN == "all" else [(CHOSEN, BUGS.get(CHOSEN, Agent))])
 ]
 
 pytestmark = pytest.mark.realtime(dialect="auto", voice="tone", time="virtual", findings=LOUD, unused="off")

@@ -572,6 +572,9 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
     unused = service.unused() if verbatim is None else service.faults.unused()
     for line in unused if talk.for_machines else shortened(unused, places):
         talk.note("unused", line)
+    if verbatim is None and service.factory.recordings is not None:
+        for line in service.factory.recordings.report():
+            talk.note("unrecorded", line)
     if service.watcher.findings:
         talk.note("findings", counted(service.watcher.findings))
     if check and service.errors:

@@ -168,10 +168,12 @@ def words(heard: HeardText | None) -> str | None:
 @dataclass(frozen=True, slots=True)
 class Source:
     """What gave a response. `place`: in words, such as `booking.yaml:3: turns[0]`; empty if there is no more to say.
-    `unmatched`: why no rule of the scenario answers; empty if one does."""
+    `unmatched`: why no rule of the scenario answers; empty if one does. `unrecorded`: how the client left the recorded
+    words; empty if it did not."""
 
     place: str = ""
     unmatched: str = ""
+    unrecorded: str = ""
 
 
 class Responder(Protocol):

@@ -1,22 +1,34 @@
-"""A responder that plays a recorded conversation: its texts, calls, pauses and audio, in the recorded order.
+"""Responders that play a recorded conversation: its texts, calls, pauses and audio, in the recorded order.
 
 The frames are the session's, with new ids: the client may cancel, interrupt, or be slower than the recorded one.
+RecordedResponder plays one conversation, RecordedSession the one of several that its client is following.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 
 from mockserver.audio.codecs import audio_format, decoder_for, resample
 from mockserver.protocol.pacing import RATE
-from mockserver.responders.base import Call, Fail, Pause, Say, Segment, Source, Step, Turn
+from mockserver.responders.base import Call, Fail, HeardText, Pause, Say, Segment, Source, Step, Turn
 from replay.cassette.content import Called, Failed, Paused, Piece, RecordedConversation, Spoken
 from replay.cassette.content import ResponseStep as Recorded
+from replay.cassette.recording import Moment
+from replay.playback.library import Narrowing, Plays, Script
+from replay.playback.sound import Utterance
+from replay.playback.words import Said, said_apart
 
 NO_FURTHER_RESPONSE = "The recording has no further answer."
 """Said beyond the recorded responses, since a live model always says something."""
+
+UNLIKE = 0.35
+"""Speech that is this far from the recorded one, of 1, is reported as other speech. A guess: two takes of one sentence
+differ by less than two sentences do, and no threshold separates them all."""
+_QUOTED = 80
 
 
 class RecordedResponder:
@@ -50,6 +62,114 @@ class RecordedResponder:
         if number >= len(self._chapter.exchanges):
             return [Say(NO_FURTHER_RESPONSE)]
         return _steps(self._chapter.exchanges[number].steps)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChoice:
+    """A recorded conversation that a session may get."""
+
+    name: str
+    conversation: RecordedConversation
+    script: Script
+
+
+class RecordedSession:
+    """Responds from the recorded conversation that the client is following.
+
+    Conversations that begin in the same way stay in question. Responses come from one of them until the client says
+    what only others have. `tied` is called after the first turn if others are as near as the one in use, with its name
+    and theirs.
+    """
+
+    def __init__(self, choices: Sequence[RecordedChoice], plays: Plays, tied: Callable[[str, list[str]], None]) -> None:
+        self.source = Source()
+        self.left: list[str] = []
+        """Where the client left the recorded words, a line each."""
+        self._choices = choices
+        self._plays = plays
+        self._tied = tied
+        self._narrowing = Narrowing([each.script for each in choices])
+        self._at: int | None = None
+        """The conversation in use; None before the first response."""
+        self._responder = RecordedResponder(choices[0].conversation)
+
+    def take(self, sent: Moment) -> None:
+        """A client's message."""
+        self._narrowing.take(sent)
+
+    def next_connection(self) -> None:
+        """The client resumes its conversation on another connection."""
+        self._narrowing.live.next_connection()
+
+    def hear(self, turn_number: int) -> HeardText | None:
+        """The recorded transcript of the spoken turn of that number."""
+        conversation = self._choices[self._nearest(self._narrowing.near_speech())].conversation
+        return RecordedResponder(conversation).hear(turn_number)
+
+    def reply(self, turn: Turn) -> Iterable[Step]:
+        """The next recorded response; its audio is decoded step by step."""
+        live, first = self._narrowing.live, self._at is None
+        live.heard(silence=turn.spoken)
+        self._narrowing.narrow()
+        at = self._nearest(self._narrowing.near)
+        if at != self._at:
+            if self._at is not None:
+                self._plays.drop(self._at)
+            self._plays.begin(at)
+            self._at, given = at, self._responder.given
+            self._responder = RecordedResponder(self._choices[at].conversation)
+            self._responder.given = given
+        if first and (rivals := [self._choices[each].name for each in self._narrowing.near if each != at]):
+            self._tied(self._choices[at].name, rivals)
+        number, said = self._responder.given, live.response()
+        steps = self._responder.reply(turn)
+        left = self._left(self._choices[at], number, said)
+        self.left += [left] if left else []
+        self.source = replace(self._responder.source, unrecorded=left)
+        return steps
+
+    def unused(self) -> Iterator[str]:
+        """Recorded responses that were not requested, and requests that had no recorded response."""
+        if self._at is None:
+            return
+        choice, played = self._choices[self._at], self._responder
+        if played.unserved:
+            answered = choice.script.words.answering(played.given)
+            what = f", from that to {_quoted(answered[-1])} on" if answered else ""
+            recorded = played.given + played.unserved
+            yield f"{choice.name}: {played.unserved} of {recorded} recorded responses were never requested{what}"
+        if played.unmatched:
+            yield f"{choice.name}: {played.unmatched} more responses were requested than recorded"
+
+    def _nearest(self, near: Sequence[int]) -> int:
+        return self._at if self._at is not None and self._at in near else self._plays.next(near)
+
+    def _left(self, choice: RecordedChoice, number: int, said: Sequence[Said]) -> str:
+        """How the client left the recorded words before its response of that number; empty if it did not."""
+        words, ignored = choice.script.words, choice.script.ignored
+        recorded = len(choice.conversation.exchanges)
+        if number >= recorded:
+            return f"{choice.name} has {recorded} responses; the client asked for response {number + 1}"
+        pairs = zip_longest(_audible(words.answering(number)), _audible(said))
+        for there, here in pairs:
+            if here is not None and there is not None:
+                apart = said_apart(there, here, ignored)
+                if apart == 0.0 or (isinstance(there, Utterance) and apart < UNLIKE):
+                    continue
+            expected, got = ("nothing" if each is None else _quoted(each) for each in (there, here))
+            where = f"before response {number + 1} of {recorded} in {choice.name}"
+            return f"the client said {got}, recorded is {expected} {where}"
+        return ""
+
+
+def _audible(said: Iterable[Said]) -> list[Said]:
+    """Without speech that cannot be compared: silence, and Opus."""
+    return [each for each in said if isinstance(each, str) or each.peaks]
+
+
+def _quoted(said: Said) -> str:
+    text = repr(said) if isinstance(said, str) else str(said)
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 2]}…'"
 
 
 def _steps(recorded: Sequence[Recorded]) -> Iterator[Step]:

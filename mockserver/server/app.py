@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -261,9 +262,15 @@ class Server:
         if not service.watcher.levels.silent:
             asked = handshake_read(request.query.items(), request.headers.items())
             session = served.session
-            unmatched = None if session is None else lambda: session.memory.responder.source.unmatched
-            now = service.clock.now()
-            log.watch = service.watcher.open(log.id, served.dialect.name, asked, now=now, unmatched=unmatched)
+            watch = partial(service.watcher.open, log.id, served.dialect.name, asked, now=service.clock.now())
+            log.watch = (
+                watch()
+                if session is None
+                else watch(
+                    unmatched=lambda: session.memory.responder.source.unmatched,
+                    unrecorded=lambda: session.memory.responder.source.unrecorded,
+                )
+            )
         if service.recorder is not None:
             address = transport.get_extra_info("sockname") or ("127.0.0.1", 0)
             log.recording = service.recorder.open(

@@ -1,6 +1,6 @@
 """Recordings as a server's content: replayed adaptively, by a session with recorded content, or verbatim.
 
-replay/playback/library.py chooses the recording that begins as a connection does; responders/recorded.py and
+replay/playback/library.py chooses the recording whose client says the same; responders/recorded.py and
 replay/playback/verbatim.py play it.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from functools import cached_property, partial
 
@@ -19,16 +18,18 @@ from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer
-from mockserver.responders.base import HeardText, Responder, Source, Step, Turn
-from mockserver.responders.recorded import RecordedResponder
+from mockserver.responders.base import Responder
+from mockserver.responders.recorded import RecordedChoice, RecordedSession
+from mockserver.session.session import Session
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
 from replay.cassette.json_values import number_at
 from replay.cassette.recording import Line, Recording, message
 from replay.cassette.records import Response
-from replay.playback.library import Beginning, Candidate, Chooser, EmptyLibrary, beginning, nearest, recordings
-from replay.playback.matching import ignored
+from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
+from replay.playback.matching import Ignored, ignored
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
+from replay.playback.words import Words, recorded_words
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
@@ -40,126 +41,89 @@ _LOG = logging.getLogger(__name__)
 class AdaptiveReplay:
     """The recordings of a file or folder, as content of sessions.
 
-    Each new connection gets the next conversation of a recording; with a folder, the recording that begins as the
-    connection does. Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError.
+    Each session gets the recorded conversation whose client says what its own client says. Of equals, it gets the one
+    that was played least so far, and of these the first. ignore: what may differ in texts and settings; see `ignored`.
+    Raises ValueError for ignore, EmptyLibrary, BadCassette, UnreadableRecording and OSError.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._recordings = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
-        if not self._recordings:
+    def __init__(self, path: str | os.PathLike[str], ignore: Iterable[str] = ()) -> None:
+        found = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
+        if not found:
             raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
-        self._conversations = [recorded_conversations(recording) for recording in self._recordings]
-        self._begun = 0
-        self._responders: deque[tuple[str, RecordedResponder]] = deque(maxlen=MOST_PLAYINGS)
-
-    @property
-    def dialect(self) -> str | None:
+        self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
-        return _dialect_of(self._recordings[0])
+        self._is_folder = len(found) > 1
+        may_differ = ignored(ignore)
+        self._choices = [each for recording in found for each in _choices(recording, may_differ)]
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Forget which conversations were played."""
+        self._plays = Plays()
+        self._sessions: deque[RecordedSession] = deque(maxlen=MOST_PLAYINGS)
 
     def responder(self) -> Responder:
-        """The responder of a new connection."""
-        if len(self._recordings) > 1:
-            return NearestRecording([self._choice(index) for index in range(len(self._recordings))])
-        own = self._conversations[0]
-        number, self._begun = self._begun % len(own), self._begun + 1
-        return self._counted(self._name(number), RecordedResponder(own[number]))
+        """The responder of a new session."""
+        tied = _warn_of_rivals if self._is_folder else _tie
+        self._sessions.append(RecordedSession(self._choices, self._plays, tied))
+        return self._sessions[-1]
+
+    def report(self) -> list[str]:
+        """Where clients left the recorded words, a line each."""
+        return [line for session in self._sessions for line in session.left]
 
     def unused(self) -> list[str]:
-        """Recorded responses that were not requested, and requests that had no recorded response, a line each."""
-        if len(self._recordings) > 1:
-            return [line for name, played in self._responders if played.given for line in _unused(name, played)]
-        begun = [line for name, played in self._responders for line in _unused(name, played)]
-        return begun + [
-            f"{self._name(number)} never began" for number in range(self._begun, len(self._conversations[0]))
-        ]
-
-    def _name(self, number: int) -> str:
-        name = self._recordings[0].name
-        return name if len(self._conversations[0]) == 1 else f"{name}, conversation {number + 1}"
-
-    def _counted(self, name: str, responder: RecordedResponder) -> RecordedResponder:
-        self._responders.append((name, responder))
-        return responder
-
-    def _choice(self, index: int) -> RecordingChoice:
-        recording = self._recordings[index]
-        line = next(line for line in recording.lines if not line.refused)
-        return RecordingChoice(
-            recording.name,
-            beginning(line),
-            self._counted(recording.name, RecordedResponder(self._conversations[index][0])),
-        )
+        """Recorded responses that were not requested, requests that had no recorded response, and of a file the
+        conversations that never began, a line each."""
+        lines = [line for session in self._sessions for line in session.unused()]
+        if self._is_folder:
+            return lines
+        return lines + [f"{each.name} never began" for n, each in enumerate(self._choices) if not self._plays.counts[n]]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingChoice:
-    """A recording that a connection may get."""
-
-    name: str
-    begins: Beginning
-    responder: RecordedResponder
+def _choices(recording: Recording, may_differ: Ignored) -> Iterator[RecordedChoice]:
+    conversations = recorded_conversations(recording)
+    for number, each in enumerate(conversations, start=1):
+        name = recording.name if len(conversations) == 1 else f"{recording.name}, conversation {number}"
+        yield RecordedChoice(name, each, Script(recorded_words(each.lines), may_differ))
 
 
-class NearestRecording:
-    """Responds from the recording whose beginning is nearest to the connection's. The first response settles which."""
-
-    def __init__(self, choices: Sequence[RecordingChoice]) -> None:
-        self.live = Beginning()
-        """What the client has sent so far; see `with_client_messages`."""
-        self._choices = choices
-        self._chosen: RecordedResponder | None = None
-        self.source = Source()
-
-    def hear(self, turn_number: int) -> HeardText | None:
-        """The transcript in the nearest recording."""
-        return (self._chosen or self._nearest()[0].responder).hear(turn_number)
-
-    def reply(self, turn: Turn) -> Iterable[Step]:
-        """The next recorded response."""
-        if self._chosen is None:
-            self.live.over = True
-            chosen, *rivals = self._nearest()
-            _warn_of_rivals(chosen.name, [rival.name for rival in rivals])
-            self._chosen = chosen.responder
-        steps = self._chosen.reply(turn)
-        self.source = self._chosen.source
-        return steps
-
-    def _nearest(self) -> list[RecordingChoice]:
-        return [self._choices[at] for at in nearest([choice.begins for choice in self._choices], self.live)]
+def with_client_messages(session: Session) -> Peer:
+    """The session as a peer; if a recording answers it, the recording sees the client's messages first."""
+    return _ObservedSession(session) if isinstance(session.memory.responder, RecordedSession) else session
 
 
-def with_client_messages(peer: Peer, responder: Responder) -> Peer:
-    """The peer; if the responder chooses among recordings, it sees the client's messages first."""
-    return _ObservedPeer(peer, responder) if isinstance(responder, NearestRecording) else peer
+class _ObservedSession:
+    """A session whose client's messages its RecordedSession sees first. A session that resumes a conversation has
+    another one from then on."""
 
-
-class _ObservedPeer:
-    """A Peer whose client's messages a NearestRecording sees before the peer does."""
-
-    def __init__(self, peer: Peer, responder: NearestRecording) -> None:
-        self._peer = peer
-        self._responder = responder
-        self.lost = peer.lost
-        self.next_due = peer.next_due
-        self.take_output = peer.take_output
-        self.take_requests = peer.take_requests
-        self.deliver = peer.deliver
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.lost = session.lost
+        self.next_due = session.next_due
+        self.take_output = session.take_output
+        self.take_requests = session.take_requests
+        self.deliver = session.deliver
 
     def receive(self, data: str | bytes, now: float) -> None:
-        if not self._responder.live.over:
-            self._responder.live.take(message(data, now))
-        self._peer.receive(data, now)
+        sent, before = message(data, now), self._session.memory.responder
+        if isinstance(before, RecordedSession):
+            before.take(sent)
+        self._session.receive(data, now)
+        after = self._session.memory.responder
+        if after is not before and isinstance(after, RecordedSession):
+            after.next_connection()
+            after.take(sent)
 
 
 class VerbatimReplay:
     """The recordings of a file or folder, replayed frame by frame.
 
-    The n-th connection gets the n-th recorded connection, after the last the first again; with a folder, the one that
-    begins as it does. speed: above 0; 1 is as recorded. allow: types of server events that may remain unsent without a
-    line in the report. ignore: what may differ in messages; see `ignored`. Raises ValueError for
-    the speed or ignore, EmptyLibrary, BadCassette, UnreadableRecording and OSError.
+    Each connection gets the recorded one whose client says what its own client says. Of equals, it gets the one that
+    was played least so far, and of these the first. In a file, a refused handshake is refused again when it is next in
+    that order. speed: above 0; 1 is as recorded. allow: types of server events that may remain unsent without a line in
+    the report. ignore: what may differ in messages; see `ignored`. Raises ValueError for the speed or ignore,
+    EmptyLibrary, BadCassette, UnreadableRecording and OSError.
     """
 
     def __init__(
@@ -174,11 +138,11 @@ class VerbatimReplay:
         found = recordings(path)
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
-        self._chooses = len(found) > 1
+        self._is_folder = len(found) > 1
         self._connections = [
             _VerbatimConnection(_connection_name(each, n), line) for each in found for n, line in enumerate(each.lines)
         ]
-        if self._chooses:
+        if self._is_folder:
             self._connections = [each for each in self._connections if not each.line.refused]
             if not self._connections:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
@@ -188,17 +152,17 @@ class VerbatimReplay:
         self.rewind()
 
     def rewind(self) -> None:
-        """Begin with the first connection again, and with an empty report."""
-        self._opened = 0
-        self._playings: deque[Player | Chooser] = deque(maxlen=MOST_PLAYINGS)
+        """Forget which connections were played, and begin an empty report."""
+        self._plays = Plays()
+        self._playings: deque[Chooser] = deque(maxlen=MOST_PLAYINGS)
 
     def refusal(self) -> Response | None:
-        """The recorded answer, if the next connection was refused. With a folder there is no next connection: None."""
-        if self._chooses or not self._next.line.refused:
+        """The recorded answer, if the next connection was refused."""
+        at = self._plays.next(range(len(self._connections)))
+        if not (line := self._connections[at].line).refused:
             return None
-        refused = self._next.line.response
-        self._opened += 1
-        return refused
+        self._plays.begin(at)
+        return line.response
 
     def peer(self, dialect: Dialect) -> Peer:
         """The peer of a new connection. `dialect` renders the `error` events that report a mismatch to the client."""
@@ -210,24 +174,34 @@ class VerbatimReplay:
         def player(part: _VerbatimConnection) -> Player:
             return Player(part.name, part.track, error_event, speed=self._speed, ignored=self._ignored)
 
-        if self._chooses:
-            candidates = [Candidate(each.name, each.begins, partial(player, each)) for each in self._connections]
-            self._playings.append(Chooser(candidates, _warn_of_rivals))
-        else:
-            self._playings.append(player(self._next))
-            self._opened += 1
+        accepted = [(at, each) for at, each in enumerate(self._connections) if not each.line.refused]
+        candidates = [
+            # A single one is not compared with anything.
+            Candidate(
+                at,
+                each.name,
+                Script(each.words if len(accepted) > 1 else Words(), self._ignored),
+                partial(player, each),
+            )
+            for at, each in accepted
+        ]
+        self._playings.append(Chooser(candidates, self._plays, _warn_of_rivals if self._is_folder else _tie))
         return self._playings[-1]
 
     def report(self) -> list[str]:
         """What differed from the recording, over all connections so far, a line each; empty if nothing did."""
-        players = [each.player if isinstance(each, Chooser) else each for each in self._playings]
+        players = [each.player for each in self._playings]
         lines = [f"{player.name}: {line}" for player in players for line in player.report(self._allowed).lines()]
-        unopened = [] if self._chooses else self._connections[self._opened :]
-        return lines + [f"{each.name}: never opened by the client" for each in unopened]
+        return lines if self._is_folder else [*lines, *self._miscounted()]
 
-    @property
-    def _next(self) -> _VerbatimConnection:
-        return self._connections[self._opened % len(self._connections)]
+    def _miscounted(self) -> Iterator[str]:
+        """The recorded connections that were never opened, or more than once, as by a client that reconnects."""
+        for at, each in enumerate(self._connections):
+            times = self._plays.counts[at]
+            if not times:
+                yield f"{each.name}: never opened by the client"
+            elif times > 1:
+                yield f"{each.name}: opened {times} times by the client, recorded once"
 
 
 class _VerbatimConnection:
@@ -242,16 +216,12 @@ class _VerbatimConnection:
         return track(self.line)
 
     @cached_property
-    def begins(self) -> Beginning:
-        return beginning(self.line)
+    def words(self) -> Words:
+        return recorded_words([self.line])
 
 
-def _unused(name: str, responder: RecordedResponder) -> Iterable[str]:
-    if responder.unserved:
-        recorded = responder.given + responder.unserved
-        yield f"{name}: {responder.unserved} of {recorded} recorded responses were never requested"
-    if responder.unmatched:
-        yield f"{name}: {responder.unmatched} more responses were requested than recorded"
+def _tie(chosen: str, rivals: Sequence[str]) -> None:
+    """Within a file, equal connections are played in their order."""
 
 
 def _warn_of_rivals(chosen: str, rivals: Sequence[str]) -> None:

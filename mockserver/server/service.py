@@ -293,8 +293,8 @@ class MockService:
         if not self.open_sessions:
             self.factory.restart()
             self._connections = 0
-        if self.factory.verbatim is not None:
-            self.factory.verbatim.rewind()
+        if self.factory.recordings is not None:
+            self.factory.recordings.rewind()
         self.errors.clear()
 
     def _found(self, finding: Finding, rule: Rule) -> None:

@@ -66,6 +66,8 @@ class SessionFactory:
         """The recordings that are played frame by frame instead of sessions."""
         self.unused: Callable[[], list[str]] = list
         """Rules, clips and recorded responses that no client has used so far, a line each."""
+        self.recordings: AdaptiveReplay | VerbatimReplay | None = None
+        """The recordings that are played, in either way."""
         self._responder: Callable[[float], Responder] = lambda now: ChatResponder() if options.chat else EchoResponder()
         """Of a connection that opens at that Unix second."""
         chosen = options.transcriber
@@ -90,11 +92,12 @@ class SessionFactory:
         self._responder = lambda now: scenario.responder(
             tally, datetime.fromtimestamp(now, timezone.utc).date(), chats=chats
         )
-        self._hearing, self.verbatim = hearing, None
+        self._hearing, self.verbatim, self.recordings = hearing, None, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 
     def play_recordings(self, recordings: AdaptiveReplay | VerbatimReplay) -> None:
         """Answer new connections with what was recorded."""
+        self.recordings = recordings
         if isinstance(recordings, AdaptiveReplay):
             self._responder = lambda now: recordings.responder()
             self.verbatim, self.unused = None, recordings.unused
@@ -171,7 +174,7 @@ class SessionFactory:
         def last_frames(at: float, idle: bool) -> Iterable[Frame]:
             return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
 
-        peer = ExpiringPeer(with_client_messages(session, responder), limits.session_s, limits.idle_s, last_frames)
+        peer = ExpiringPeer(with_client_messages(session), limits.session_s, limits.idle_s, last_frames)
         return Served(dialect, peer, session.ledger, session)
 
     def refusing(self, dialect_name: str, refusal: Refusal, close_code: int, now: float) -> Served:

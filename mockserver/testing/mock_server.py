@@ -212,9 +212,10 @@ class MockServer(Observed):
 
     @property
     def report(self) -> list[str]:
-        """With `verbatim`: what differed from the recording so far, a line each; empty if nothing did."""
-        verbatim = self._service.factory.verbatim
-        return verbatim.report() if verbatim is not None else []
+        """With `cassette`: where clients left the recorded words so far, and with `verbatim` all that differed from the
+        recording, a line each; empty if nothing did."""
+        recordings = self._service.factory.recordings
+        return recordings.report() if recordings is not None else []
 
     @property
     def errors(self) -> list[Exception]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from replay.cassette.frames import Binary
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import text_at, value_at
-from replay.cassette.recording import Moment, Recording
+from replay.cassette.recording import Line, Moment, Recording
 
 LEAST_PAUSE_S = 0.1
 """Shorter gaps between two steps of a response come from the network, not from the model. Seconds."""
@@ -112,11 +112,12 @@ class Exchange:
 @dataclass(slots=True)
 class RecordedConversation:
     """The responses of one conversation, over all connections that resumed it. `heard`: transcripts of its spoken
-    turns.
+    turns. `lines`: these connections.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
     heard: list[str | None] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
 
 
 def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
@@ -130,6 +131,7 @@ def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
         if name not in found:
             found[name] = RecordedConversation()
             order.append(found[name])
+        found[name].lines.append(line)
         _Reader(found[name]).read(line.moments)
     return order
 

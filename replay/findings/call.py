@@ -251,6 +251,8 @@ class CallState:
         """The client has sent an event besides audio and session.update."""
         self.unmatched: Callable[[], str] = str
         """Why no rule of the scenario answered the last turn; empty if one did, or if nobody knows."""
+        self.unrecorded: Callable[[], str] = str
+        """How the client left the words of the recording that answers it, in the last turn; empty if it did not."""
         # Audio.
         self.plays_until = 0.0
         self.spoken: dict[str, AssistantAudio] = {}

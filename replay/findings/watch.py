@@ -262,14 +262,18 @@ class Watcher:
         timed: bool = True,
         conversation: str = "",
         unmatched: Callable[[], str] | None = None,
+        unrecorded: Callable[[], str] | None = None,
     ) -> Watch:
         """Begin to watch a connection that was accepted at `now`, in seconds on a clock that all connections share.
-        `unmatched` says why no rule of a scenario answered the last turn."""
+        `unmatched` says why no rule of a scenario answered the last turn, `unrecorded` how that turn left the recorded
+        words."""
         call = CallState(service, handshake, timed=timed, write_tools=self.levels.write_tools)
         call.earlier_attempts = tuple(self.attempts)
         call.carried_out_before = carried_out_before(call.earlier_attempts, handshake, now)
         if unmatched is not None:
             call.unmatched = unmatched
+        if unrecorded is not None:
+            call.unrecorded = unrecorded
         attempt = Attempt(handshake, now, conversation=conversation, carried_out=call.carried_out)
         self.attempts.append(attempt)
         watch = Watch(self, session, call, attempt)

@@ -1,32 +1,36 @@
-"""A folder of recordings, and the choice among them: the one whose beginning is most similar to the client's.
+"""Recordings, and the choice among them: the one whose client says what the client at hand says.
 
-A beginning is the first `session.update` and the first turn: what was typed, or how long the user spoke. verbatim.py
-plays one recording.
+Recordings that begin in the same way stay in question until the client says something that only some of them have.
+verbatim.py plays one recording.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import Never
 
 from replay.cassette.file import SUFFIX
-from replay.cassette.frames import Close, Outgoing, Reset
-from replay.cassette.json_values import objects, text_at, value_at
-from replay.cassette.recording import Line, Moment, Recording, message
+from replay.cassette.frames import Outgoing, Text
+from replay.cassette.json_text import Event, event_in
+from replay.cassette.recording import Moment, Recording, message
 from replay.formats import detect
-from replay.playback.matching import ClientIds, SoundClock, field_differences, is_sound
+from replay.playback.id_map import IdMap
+from replay.playback.matching import NOTHING, Ignored
+from replay.playback.sound import Utterance, is_sound
 from replay.playback.verbatim import Player
+from replay.playback.words import Said, Words, said_apart, settings_apart
 
 PATIENCE_S = 1.0
-"""Seconds without audio after which the first turn counts as ended."""
-_COMMITTED = "input_audio_buffer.committed"
-_COMPARED = 2_000  # characters of a typed text
+"""Seconds without audio, or of silence, after which a spoken turn counts as ended."""
+
+MOST_TAKEN = 100_000
+"""Messages of a client that are kept for a later choice; then the one in use is final."""
 
 
 class EmptyLibrary(Exception):
@@ -46,129 +50,166 @@ def recordings(path: str | os.PathLike[str]) -> list[Recording]:
     return found
 
 
-class Beginning:
-    """How a conversation began: `session` of the first session.update, then the first turn. `typed`: its text, None if
-    spoken.
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the client of a recording said, and what may differ."""
+
+    words: Words
+    ignored: Ignored = NOTHING
+
+
+class Narrowing:
+    """Which of several recordings a client may be following. `near`: their indices, in order; never empty.
+
+    Each settings and each turn leave those that have the nearest settings or turn in the same place. `live` is what the
+    client said so far.
     """
+
+    def __init__(self, scripts: Sequence[Script]) -> None:
+        self.live = Words()
+        self.near = list(range(len(scripts)))
+        self._scripts = scripts
+        self._compared = [0, 0]
+
+    def take(self, sent: Moment) -> None:
+        """A client's message."""
+        self.live.take(sent)
+        self.narrow()
+
+    def narrow(self) -> None:
+        """Look at what was said since the last time."""
+        live = self.live
+        for at in range(self._compared[0], len(live.settings)):
+            self._keep(partial(_settings_at, at=at, live=live.settings[at]))
+        for at in range(self._compared[1], len(live.said)):
+            self._keep(partial(_said_at, at=at, live=live.said[at]))
+        self._compared = [len(live.settings), len(live.said)]
+
+    def near_speech(self) -> list[int]:
+        """As `near`, if the spoken turn that goes on were over."""
+        speech, turn = self.live.speech, len(self.live.said)
+        if len(self.near) == 1 or not speech.loud:
+            return self.near
+        so_far = speech.so_far()
+        distances = {at: _said_at(self._scripts[at], turn, so_far) for at in self.near}
+        return [at for at in self.near if distances[at] == min(distances.values())]
+
+    def longest_ms(self) -> float:
+        """How long the next turn is in the recordings, in milliseconds of speech; 0 if nobody speaks in it."""
+        turn = len(self.live.said)
+        following = (each.said[turn] for each in self._near_words() if turn < len(each.said))
+        return max((each.ms for each in following if isinstance(each, Utterance)), default=0.0)
+
+    def settle(self, at: int) -> None:
+        """Leave only this one, if nothing that may follow distinguishes the others from it."""
+        live = self.live
+        if all(
+            len(each.said) <= len(live.said) and len(each.settings) <= len(live.settings) for each in self._near_words()
+        ):
+            self.near = [at]
+
+    def _near_words(self) -> list[Words]:
+        return [self._scripts[at].words for at in self.near]
+
+    def _keep(self, distance: Callable[[Script], float]) -> None:
+        if len(self.near) > 1:
+            distances = {at: distance(self._scripts[at]) for at in self.near}
+            self.near = [at for at in self.near if distances[at] == min(distances.values())]
+
+
+def _settings_at(script: Script, at: int, live: object) -> float:
+    recorded = script.words.settings
+    return settings_apart(recorded[at] if at < len(recorded) else None, live, script.ignored)
+
+
+def _said_at(script: Script, at: int, live: Said) -> float:
+    recorded = script.words.said
+    return said_apart(recorded[at] if at < len(recorded) else None, live, script.ignored)
+
+
+class Plays:
+    """How often each of several recordings is being played or was. Of equals, the one that was played least is next."""
 
     def __init__(self) -> None:
-        self.session: Any = None
-        self.typed: str | None = None
-        self.over = False
-        """The first turn has ended, as far as the client's messages show it."""
-        self._clock = SoundClock()
+        self.counts: Counter[int] = Counter()
 
-    @property
-    def sound_ms(self) -> float:
-        """Milliseconds of audio that the client sent in its first turn."""
-        return self._clock.ms
+    def next(self, near: Iterable[int]) -> int:
+        """The one to play of these: among those that were played least, the first."""
+        return min(near, key=lambda at: (self.counts[at], at))
 
-    def take(self, moment: Moment) -> None:
-        """A client's message."""
-        if self.over:
-            return
-        self._clock.take(moment)
-        if moment.type == "session.update":
-            self.session = self.session or (moment.event or {}).get("session")
-        elif not is_sound(moment):
-            texts = [text_at(part, "text") for part in objects(value_at(moment.event, "item", "content"))]
-            self.typed = ("".join(texts) or None) if not self.sound_ms else None
-            self.over = True
+    def begin(self, at: int) -> None:
+        """A connection plays it."""
+        self.counts[at] += 1
 
-
-def beginning(line: Line) -> Beginning:
-    """The beginning of a recorded connection."""
-    found = Beginning()
-    for moment in line.moments:
-        if moment.way == "sent" and not isinstance(moment.frame, Close | Reset):
-            found.take(moment)
-        elif moment.type == _COMMITTED:
-            found.over = True
-    return found
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Distance:
-    """Distance of two beginnings: the number of differing settings, then the distance of the first turns from 0
-    to 2.
-    """
-
-    settings: int
-    turn: float
-
-
-def distance(recorded: Beginning, live: Beginning) -> Distance:
-    """Smaller is nearer. What the client has not sent yet does not count."""
-    settings = 0
-    if live.session is not None:
-        theirs, ours = ({"type": "", "session": each.session} for each in (recorded, live))
-        settings = len(field_differences(theirs, ours, ClientIds(())))
-    return Distance(settings, round(_between_turns(recorded, live), 2))
-
-
-def _between_turns(recorded: Beginning, live: Beginning) -> float:
-    if not live.over and not live.sound_ms:
-        return 0.0
-    if recorded.typed is not None and live.typed is not None:
-        ours, theirs = recorded.typed[:_COMPARED], live.typed[:_COMPARED]
-        return 1 - SequenceMatcher(None, ours, theirs, autojunk=False).ratio()
-    if recorded.typed is not None or live.typed is not None:
-        return 2.0
-    return abs(recorded.sound_ms - live.sound_ms) / max(recorded.sound_ms, live.sound_ms, 1.0)
-
-
-def nearest(recorded: Sequence[Beginning], live: Beginning) -> list[int]:
-    """The indices of all nearest beginnings, in order. More than one means that they cannot be distinguished so far."""
-    distances = [distance(each, live) for each in recorded]
-    return [index for index, each in enumerate(distances) if each == min(distances)]
+    def drop(self, at: int) -> None:
+        """The connection turned out to follow another one."""
+        self.counts[at] -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A recorded connection to choose from. `player` makes a new player for it."""
+    """A recorded connection to choose from: its `number` among all. `player` makes a new player for it."""
 
+    number: int
     name: str
-    begins: Beginning
+    script: Script
     player: Callable[[], Player]
 
 
 class Chooser:
-    """A Peer that chooses among several recorded connections and plays the chosen one.
+    """A Peer that plays the recorded connection that its client is following.
 
-    Until the choice is clear it plays the first of the nearest. Frames sent by then, at least the greeting, come from
-    that one. Audio is held back until the first turn has ended, because its length distinguishes recordings of speech.
-    `chosen` is called with the name of the choice, and with the names of others that were as near.
+    Until that is clear it plays one of those in question. If another one turns out to be right, that one goes on; what
+    the client has already got, such as its greeting, keeps its ids. Speech is held back until it can be compared: until
+    the user is silent for a second, or has spoken longer than in any recording. `tied` is called after the first turn
+    if others are as near as the one in use, with its name and theirs.
     """
 
-    def __init__(self, candidates: Sequence[Candidate], chosen: Callable[[str, list[str]], None]) -> None:
+    def __init__(
+        self, candidates: Sequence[Candidate], plays: Plays, tied: Callable[[str, list[str]], None] = lambda *_: None
+    ) -> None:
         self._candidates = candidates
-        self._chosen = chosen
-        self._live = Beginning()
+        self._plays = plays
+        self._tied = tied
+        self._narrowing = Narrowing([each.script for each in candidates])
         self._taken: list[tuple[str | bytes, float]] = []
         self._held: list[tuple[str | bytes, float]] = []
-        self._sent = 0
-        self._at = 0
-        self._decided = False
-        self.player = candidates[0].player()
+        self._seen: list[Event] = []
+        """Events that the client has got while the choice was open."""
+        self._inward: IdMap | None = None
+        """Ids that the client got from another recording, to those of the one in use."""
+        self._outward: IdMap | None = None
+        """The other way round."""
+        self._spoke = False
+        self._at = self._next()
+        plays.begin(candidates[self._at].number)
+        self.player = candidates[self._at].player()
         """The player in use."""
 
     def receive(self, data: str | bytes, now: float) -> None:
         """Take a client's message."""
         if self._decided:
-            self.player.receive(data, now)
+            self._pass_on(data, now)
             return
-        self._live.take(message(data, now))
+        sent = message(data, now)
         self._held.append((data, now))
-        longest_ms = max(candidate.begins.sound_ms for candidate in self._candidates)
-        if self._live.over or not self._live.sound_ms or self._live.sound_ms > longest_ms:
-            self._go_on()
+        if not is_sound(sent):
+            self._narrowing.take(sent)
+        else:
+            speech, longest_ms = self._narrowing.live.speech, self._narrowing.longest_ms()
+            speech.take(sent)
+            if longest_ms and speech.loud:
+                if speech.loud_ms <= longest_ms and speech.silent_ms < 1000 * PATIENCE_S:
+                    return
+                self._turn_over()
+        self._go_on()
 
     def lost(self, now: float) -> None:
         """The client has disconnected."""
         self.player.lost(now)
 
     def next_due(self) -> float | None:
-        """When the next frame leaves, or the first turn counts as ended."""
+        """When the next frame leaves, or a spoken turn counts as ended."""
         patience = [self._held[-1][1] + PATIENCE_S] if self._held else []
         due = self.player.next_due()
         return min(patience if due is None else [*patience, due], default=None)
@@ -183,23 +224,67 @@ class Chooser:
     def take_output(self, now: float) -> list[Outgoing]:
         """All frames up to and including `now`."""
         if self._held and now >= self._held[-1][1] + PATIENCE_S:
-            self._live.over = True
+            self._turn_over()
             self._go_on()
         out = self.player.take_output(now)
-        self._sent += len(out)
+        if (ids := self._outward) is not None:
+            out = [
+                Outgoing(each.at, Text(ids.rewritten(each.frame.data))) if isinstance(each.frame, Text) else each
+                for each in out
+            ]
+        if not self._decided:
+            events = (event_in(each.frame.data) for each in out if isinstance(each.frame, Text))
+            self._seen += [event for event in events if event is not None]
         return out
 
+    @property
+    def _decided(self) -> bool:
+        return len(self._narrowing.near) == 1 and not self._held
+
+    def _next(self) -> int:
+        near = {self._candidates[at].number: at for at in self._narrowing.near}
+        return near[self._plays.next(near)]
+
+    def _turn_over(self) -> None:
+        self._narrowing.live.heard()
+        self._narrowing.narrow()
+
     def _go_on(self) -> None:
-        """Pass on what was held back, to the recording that is nearest by now."""
-        near = nearest([candidate.begins for candidate in self._candidates], self._live)
-        if self._at not in near:
-            self._at, self.player = near[0], self._candidates[near[0]].player()
-            for data, now in self._taken:
-                self.player.receive(data, now)
-            self.player.skip(self._sent)  # the client has these frames already
+        """Pass on what was held back, to a recording that the client may be following."""
+        if self._at not in self._narrowing.near:
+            self._switch(self._next())
         for data, now in self._held:
-            self.player.receive(data, now)
+            self._pass_on(data, now)
         self._taken, self._held = [*self._taken, *self._held], []
-        if self._live.over or self._live.sound_ms:
-            self._decided = True
-            self._chosen(self.player.name, [self._candidates[at].name for at in near if at != self._at])
+        rivals = [self._candidates[at].name for at in self._narrowing.near if at != self._at]
+        if self._narrowing.live.said and not self._spoke:
+            self._spoke = True
+            if rivals:
+                self._tied(self.player.name, rivals)
+        if len(self._taken) > MOST_TAKEN:
+            self._narrowing.near = [self._at]
+        self._narrowing.settle(self._at)
+        if self._decided:
+            self._taken = []
+
+    def _pass_on(self, data: str | bytes, now: float) -> None:
+        if self._inward is not None and isinstance(data, str) and event_in(data) is not None:
+            data = self._inward.rewritten(data.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+        self.player.receive(data, now)
+
+    def _switch(self, at: int) -> None:
+        """Go on with another recording, as if it had been played from the beginning."""
+        unsent = self.player.due_frames
+        self._plays.drop(self._candidates[self._at].number)
+        self._plays.begin(self._candidates[at].number)
+        self._at, self.player = at, self._candidates[at].player()
+        self._inward, self._outward = IdMap(), IdMap()
+        for event in self.player.events(len(self._taken)):
+            self._outward.recorded(event)
+            self._inward.received(event)
+        for event in self._seen:
+            self._outward.received(event)
+            self._inward.recorded(event)
+        for data, now in self._taken:
+            self._pass_on(data, now)
+        self.player.skip(self.player.due_frames - unsent)

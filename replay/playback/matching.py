@@ -1,24 +1,19 @@
 """Compares a client's message with the recorded one: first its type, then its fields, apart from those in FREE.
 
-Also measures the audio that a client has sent. Ids that the client makes itself may differ, if they are used
-consistently. verbatim.py plays the recording.
+Ids that the client makes itself may differ, if they are used consistently. verbatim.py plays the recording.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from replay.cassette.json_text import Event, normalized_json
-from replay.cassette.json_values import path_pattern, text_at, value_at
-from replay.cassette.opus import packet_ms
-from replay.cassette.recording import Moment
-
-APPEND = "input_audio_buffer.append"
+from replay.cassette.json_values import path_pattern
+from replay.playback.sound import APPEND
 
 FREE: tuple[tuple[str, str], ...] = (
     # event, path in it (`*` is anything)
@@ -28,7 +23,7 @@ FREE: tuple[tuple[str, str], ...] = (
     ("conversation.item.truncate", "audio_end_ms"),  # the client's playback position
 )
 """Fields that may differ, by event and path."""
-_SCRUBBED = re.compile(r"<scrubbed:[a-z-]+>")
+SCRUBBED = re.compile(r"<scrubbed:[a-z-]+>")
 """What a recording has in the place of a secret: a client may send any value there."""
 _JSON = ("arguments", "output")
 """Fields whose text is usually JSON, in the formatting of the client's library."""
@@ -85,9 +80,13 @@ class Ignored:
             return True
         if not (self.texts and isinstance(expected, str) and isinstance(received, str)):
             return False
+        return self.without(expected) == self.without(received)
+
+    def without(self, text: str) -> str:
+        """The text without the parts that may differ."""
         for each in self.texts:
-            expected, received = each.sub("<ignored>", expected), each.sub("<ignored>", received)
-        return expected == received
+            text = each.sub("<ignored>", text)
+        return text
 
 
 NOTHING = Ignored()
@@ -119,11 +118,6 @@ def _shown(value: object) -> str:
     """A value in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-
-
-def is_sound(message: Moment) -> bool:
-    """Whether a message is input audio, which is counted in milliseconds and not as a message."""
-    return message.type in (APPEND, "(binary)")
 
 
 class ClientIds:
@@ -194,8 +188,8 @@ def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iter
         for index in range(max(len(recorded), len(live))):
             ours, theirs = (side[index] if index < len(side) else ABSENT for side in (recorded, live))
             yield from _walk(ours, theirs, f"{path}[{index}]", key, ids)
-    elif isinstance(recorded, str) and isinstance(live, str) and _SCRUBBED.search(recorded):
-        if not _fits(recorded, live):
+    elif isinstance(recorded, str) and isinstance(live, str) and SCRUBBED.search(recorded):
+        if not fits(recorded, live):
             yield FieldDifference(path, recorded, live)
     elif isinstance(recorded, str) and isinstance(live, str) and is_id(key):
         if not ids.may_be(recorded, live):
@@ -205,9 +199,9 @@ def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iter
             yield FieldDifference(path, recorded, live)
 
 
-def _fits(recorded: str, live: str) -> bool:
+def fits(recorded: str, live: str) -> bool:
     """Whether a text is as recorded, with any text in the place of each secret that was scrubbed."""
-    first, *rest = _SCRUBBED.split(recorded)
+    first, *rest = SCRUBBED.split(recorded)
     *middle, last = rest
     if not live.startswith(first):
         return False
@@ -217,45 +211,3 @@ def _fits(recorded: str, live: str) -> bool:
             return False
         at = found + len(part)
     return live.endswith(last) and len(live) - len(last) > at
-
-
-_BYTES_PER_S = {"audio/pcmu": 8000, "audio/pcma": 8000, "g711_ulaw": 8000, "g711_alaw": 8000}
-
-
-class SoundClock:
-    """Milliseconds of input audio that a client has sent, in the format that it requested."""
-
-    def __init__(self) -> None:
-        self.ms = 0.0
-        self._opus = False
-        self._bytes_per_s = 48_000
-
-    def take(self, message: Moment) -> None:
-        """Count a client's message. A `session.update` may change the format."""
-        if message.type == "session.update":
-            session = value_at(message.event, "session")
-            form = value_at(session, "audio", "input", "format") or value_at(session, "input_audio_format")
-            if form is None:
-                return
-            kind = str(value_at(form, "type") or form).lower()
-            rate = value_at(form, "rate")
-            self._opus = kind == "audio/opus"
-            self._bytes_per_s = _BYTES_PER_S.get(kind, 2 * rate if isinstance(rate, int) and rate > 0 else 48_000)
-        elif is_sound(message):
-            self.ms += packet_ms(_head(message)) if self._opus else _sound_bytes(message) * 1000 / self._bytes_per_s
-
-
-def _sound_bytes(message: Moment) -> int:
-    if message.event is None:
-        return len(getattr(message.frame, "data", b""))
-    text = text_at(message.event, "audio")
-    return len(text) * 3 // 4 - text[-2:].count("=")
-
-
-def _head(message: Moment) -> bytes:
-    if message.event is None:
-        return bytes(getattr(message.frame, "data", b"")[:2])
-    try:
-        return b64decode(text_at(message.event, "audio")[:4])[:2]
-    except ValueError:
-        return b""

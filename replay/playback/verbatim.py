@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from typing_extensions import Never
 
-from replay.cassette.frames import Close, Frame, Outgoing, Reset
+from replay.cassette.frames import Close, Frame, Outgoing, Reset, Text
+from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Line, Moment, message
 from replay.playback.matching import (
     FREE,
@@ -23,11 +24,10 @@ from replay.playback.matching import (
     ClientIds,
     FieldDifference,
     Ignored,
-    SoundClock,
     field_differences,
     ids_in,
-    is_sound,
 )
+from replay.playback.sound import SoundClock, is_sound
 
 ALLOWED = ("ping", "rate_limits.updated")
 """Server events that are not reported if they were left over."""
@@ -223,14 +223,26 @@ class Player:
         out, self._out = self._out, []
         return out
 
+    @property
+    def due_frames(self) -> int:
+        """Frames that the client has got itself and that did not leave yet."""
+        return len(self._out) + len(self._pending)
+
+    def events(self, messages: int) -> list[Event]:
+        """The recorded server events up to where the client has sent so many messages."""
+        frames = (cue.frame for cue in self._track.cues if cue.messages <= messages)
+        events = (event_in(frame.data) for frame in frames if isinstance(frame, Text))
+        return [event for event in events if event is not None]
+
     def skip(self, frames: int) -> None:
-        """Skip this many frames: the client got the same ones from another recording."""
-        left = frames - len(self._out)
-        self._out = self._out[frames:]
-        while left > 0 and self._pending:
-            self._pending.popleft()
-            self._sent += 1
-            left -= 1
+        """Skip this many of the due frames: the client got them from another recording."""
+        while frames > 0 and self.due_frames:
+            if self._out:
+                del self._out[0]
+            else:
+                self._pending.popleft()
+                self._sent += 1
+            frames -= 1
 
     def report(self, allowed: Collection[str] = ALLOWED) -> Report:
         """How it went so far. `allowed`: types of server events that may be left over."""

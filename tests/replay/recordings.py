@@ -13,7 +13,8 @@ from replay.cassette.file import Writer
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import event_in
 from replay.cassette.recording import Line, Moment
-from replay.cassette.records import Content, Header, Record, Way
+from replay.cassette.records import Content, Header, Record, StrippedAudio, Way
+from replay.cassette.strip_audio import tone
 
 Told = tuple[str, float, Any]
 """`>` from the client or `<` from the service, seconds, and an event (a type is enough)."""
@@ -35,6 +36,12 @@ def _moment(arrow: str, at_s: float, what: Any) -> Moment:
 def sound(ms: float) -> dict[str, str]:
     """A client's message with so much silence at 24 kHz."""
     return {"type": "input_audio_buffer.append", "audio": b64encode(bytes(int(48 * ms))).decode()}
+
+
+def spoken(*ms: float) -> dict[str, str]:
+    """A client's message with a tone at 24 kHz, silence, a tone, and so on, of so many milliseconds each."""
+    parts = (tone(StrippedAudio(int(24 * each) * 2, b"", "pcm", 8000 * (at % 2 == 0))) for at, each in enumerate(ms))
+    return {"type": "input_audio_buffer.append", "audio": b64encode(b"".join(parts)).decode()}
 
 
 def typed(text: str, **fields: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Rules on what answers the client: the scenario of a mock, or a proxy, does what no live service would do.
+"""Rules on what answers the client: the scenario of a mock, a recording, or a proxy does what no live service would do.
 
-The mistake is the author's, not the client's. Whether a rule of a scenario can be reached, and whether one answered, is
-not on the wire: who plays the scenario says so.
+The mistake is the author's, not the client's. Whether a rule of a scenario can be reached, whether one answered, and
+whether a recording fits are not on the wire: who plays the content says so.
 """
 
 from __future__ import annotations
@@ -40,4 +40,10 @@ def scenario_error(call: CallState, step: CallStep) -> Iterator[Found]:
 def unmatched_turn(call: CallState, step: CallStep) -> Iterator[Found]:
     """No rule answers the turn, so the mock gave its fallback."""
     if why := call.unmatched():
+        yield Found(why[:300], why[:300])
+
+
+def unrecorded_turn(call: CallState, step: CallStep) -> Iterator[Found]:
+    """The client says something else than was recorded, and gets the recorded response."""
+    if why := call.unrecorded():
         yield Found(why[:300], why[:300])

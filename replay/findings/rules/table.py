@@ -404,4 +404,12 @@ RULES: tuple[Rule, ...] = (
         advice=True,
     ),
     UNREACHABLE_RULE,
+    Rule(
+        "unrecorded-turn",
+        "warn",
+        scenario.unrecorded_turn,
+        ("received response.done",),
+        "Say what was recorded, or record the call again.",
+        advice=True,
+    ),
 )

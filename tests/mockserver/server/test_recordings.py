@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from click.testing import CliRunner
 from websockets.asyncio.client import ClientConnection, connect
@@ -20,6 +21,7 @@ from mockserver.cli import serve as cli
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
 from mockserver.server.app import Server
+from mockserver.server.journal import SessionLog
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
@@ -285,6 +287,22 @@ async def test_the_command_ends_with_1_and_says_why_when_a_client_did_something_
     assert ("error: a: never opened by the client\n" in result.stderr) is not answered
 
 
+async def test_the_command_says_where_a_client_left_the_recorded_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    await recorded(tmp_path / "a.tape", booking("Hours?"), HOURS)
+
+    async def one_client(assemble: Callable[[], Server], host: str, *_: object) -> Server:
+        server = assemble()
+        await server.start(host, 0)
+        await booking("Cancel it.")(f"ws://{host}:{server.port}/v1/realtime")
+        await server.stop()
+        return server
+
+    monkeypatch.setattr(cli, "_serve", one_client)
+    result = await asyncio.to_thread(CliRunner().invoke, cli.serve, ["--cassette", str(tmp_path / "a.tape")])
+    assert result.exit_code == 0
+    assert "the client said 'Cancel it.', recorded is 'Hours?' before response 1 of 1 in a" in result.stderr
+
+
 async def test_sound_that_was_left_out_comes_back_as_long_as_it_was(tmp_path: Path):
     got = await recorded(tmp_path / "a.tape", booking())
     writer = Writer(tmp_path / "b.tape", HEADER)
@@ -357,3 +375,121 @@ def test_a_live_session_of_xai_is_played_as_of_its_day(
     writer.write(Record(0, 0, "received", Text(json.dumps(ping).encode())))
     writer.end(1000)
     assert AdaptiveReplay(file).dialect == VerbatimReplay(file).dialect == played
+
+
+HOURS, CANCEL = Scenario(sequence=[Say("We open at eight.")]), Scenario(sequence=[Say("It is cancelled.")])
+
+
+async def side_by_side(path: Path, *clients: tuple[Client, Scenario]) -> Path:
+    """A cassette with a connection of each client."""
+    sessions: list[SessionLog] = []
+    for client, scenario in clients:
+        async with MockServer(scenario, pacing="burst", seed=len(sessions)) as mock:
+            await client(mock.ws_url)
+        sessions += mock.sessions
+    return taped(path, *sessions)
+
+
+async def opened(url: str) -> tuple[ClientConnection, list[Event]]:
+    socket = await connect(url, additional_headers={"Authorization": "Bearer any"})
+    return socket, []
+
+
+@pytest.mark.parametrize("options", [{"pacing": "burst"}, {"verbatim": True, "speed": math.inf}])
+async def test_parallel_sessions_of_a_cassette_are_matched_by_what_they_say(options: Any, tmp_path: Path):
+    tape = await side_by_side(tmp_path / "a.tape", (booking("Hours?"), HOURS), (booking("Cancel it."), CANCEL))
+    async with MockServer(cassette=tape, **options) as mock:
+        (second, seconds), (first, firsts) = await opened(mock.ws_url), await opened(mock.ws_url)
+        await ask(second, seconds, SETTINGS, typed("Cancel it."), {"type": "response.create"})
+        await ask(first, firsts, SETTINGS, typed("Hours?"), {"type": "response.create"})
+        await second.close()
+        await first.close()
+    assert transcripts(seconds) == ["It is cancelled."]
+    assert transcripts(firsts) == ["We open at eight."]
+    assert mock.report == mock.unused == []
+
+
+@pytest.mark.parametrize("options", [{"pacing": "burst"}, {"verbatim": True, "speed": math.inf}])
+async def test_sessions_that_begin_in_the_same_way_part_where_the_clients_do(options: Any, tmp_path: Path):
+    async def hold(url: str, *texts: str) -> list[Event]:
+        socket, got = await opened(url)
+        for text in texts:
+            await ask(socket, got, typed(text), {"type": "response.create"})
+        await socket.close()
+        return got
+
+    talks = [("Hello.", each) for each in ("Hours?", "Cancel it.", "Where?")]
+    answers = [Scenario(sequence=[Say("Hello."), Say(f"To {each}")]) for _, each in talks]
+
+    def holding(*talk: str) -> Client:
+        return lambda url: hold(url, *talk)
+
+    clients = [(holding(*talk), answer) for talk, answer in zip(talks, answers, strict=True)]
+    tape = await side_by_side(tmp_path / "a.tape", *clients)
+    async with MockServer(cassette=tape, **options) as mock:
+        for talk in reversed(talks):
+            got = await hold(mock.ws_url, *talk)
+            assert transcripts(got) == ["Hello.", f"To {talk[1]}"]
+            assert len({event["session"]["id"] for event in got if event["type"].startswith("session.")}) == 1
+    assert mock.report == mock.unused == []
+
+
+async def test_re_enacted_a_client_that_leaves_the_recorded_words_is_a_finding(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking("Today is the 3rd."), HOURS)
+    async with MockServer(cassette=tmp_path / "a.tape", pacing="burst") as mock:
+        await booking("today is the 3rd")(mock.ws_url)
+        assert (mock.findings, mock.report) == ([], [])
+        await booking("Tomorrow is the 4th.")(mock.ws_url)
+    (finding,) = mock.findings
+    assert finding.rule == "unrecorded-turn"
+    assert finding.message == mock.report[0]
+    assert mock.report == [
+        "the client said 'Tomorrow is the 4th.', recorded is 'Today is the 3rd.' before response 1 of 1 in a"
+    ]
+
+
+async def test_re_enacted_more_responses_than_recorded_are_a_finding(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking(), HOURS)
+    async with MockServer(cassette=tmp_path / "a.tape", pacing="burst") as mock:
+        socket, got = await opened(mock.ws_url)
+        await ask(socket, got, typed("A slot on Monday, please."), {"type": "response.create"})
+        await ask(socket, got, typed("And on Tuesday?"), {"type": "response.create"})
+        await socket.close()
+    assert [each.message for each in mock.findings] == mock.report
+    assert mock.report == ["a has 1 responses; the client asked for response 2"]
+
+
+async def test_responses_that_nobody_asked_for_are_named_by_what_they_answer(tmp_path: Path):
+    async def two(url: str) -> list[Event]:
+        socket, got = await opened(url)
+        for text in ("Hours?", "Cancel it."):
+            await ask(socket, got, typed(text), {"type": "response.create"})
+        await socket.close()
+        return got
+
+    await recorded(tmp_path / "a.tape", two, Scenario(sequence=[Say("Eight."), Say("Done.")]))
+    async with MockServer(cassette=tmp_path / "a.tape", pacing="burst") as mock:
+        socket, got = await opened(mock.ws_url)
+        await ask(socket, got, typed("Hours?"), {"type": "response.create"})
+        await socket.close()
+    assert mock.unused == ["a: 1 of 2 recorded responses were never requested, from that to 'Cancel it.' on"]
+
+
+async def test_verbatim_a_reconnect_that_was_never_recorded_is_reported(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking())
+    async with MockServer(cassette=tmp_path / "a.tape", verbatim=True) as mock:
+        await booking()(mock.ws_url)
+        assert mock.report == []
+        await booking()(mock.ws_url)
+    assert mock.report == ["a: opened 2 times by the client, recorded once"]
+
+
+async def test_a_reset_forgets_what_was_played(tmp_path: Path):
+    tape = await side_by_side(tmp_path / "a.tape", (booking("Hi."), HOURS), (booking("Hi."), CANCEL))
+    async with MockServer(cassette=tape, pacing="burst") as mock:
+        said = []
+        for _ in range(2):
+            said += [transcripts(await booking("Hi.")(mock.ws_url)) for _ in range(2)]
+            async with aiohttp.ClientSession() as http, http.post(f"{mock.control_url}/reset") as reset:
+                assert reset.ok
+    assert said == 2 * [["We open at eight."], ["It is cancelled."]]

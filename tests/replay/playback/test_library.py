@@ -1,4 +1,4 @@
-"""Of several recordings the one that begins in the same way is found, and played as soon as that is clear."""
+"""Of several recordings the one whose client says the same is found, and played as soon as that is clear."""
 
 from __future__ import annotations
 
@@ -10,129 +10,187 @@ import pytest
 
 from replay.cassette.frames import Text
 from replay.cassette.recording import Line, message
-from replay.playback.library import PATIENCE_S, Beginning, Candidate, Chooser, Distance, beginning, distance, nearest
+from replay.playback.library import PATIENCE_S, Candidate, Chooser, Narrowing, Plays, Script
 from replay.playback.verbatim import Player, track
-from tests.replay.recordings import Told, line, sound, typed
+from replay.playback.words import Words, recorded_words
+from tests.replay.recordings import Told, line, spoken, typed
 
 
 def update(text: str) -> dict[str, Any]:
     return {"type": "session.update", "session": {"instructions": text}}
 
 
-def began(*events: Any) -> Beginning:
-    found = Beginning()
+def said(*events: Any) -> Words:
+    words = Words()
     for event in events:
-        found.take(message(json.dumps(event), 0.0))
-    return found
+        words.take(message(json.dumps(event), 0.0))
+    words.heard()
+    return words
 
 
-def tape(name: str, *first_turn: Any, settings: str = "Be kind.") -> Line:
-    asked: list[Told] = [(">", 0.2, event) for event in first_turn]
-    return line(
-        ("<", 0.0, {"type": "session.created", "of": name}),
+def near(live: list[Any], *recorded: list[Any]) -> list[int]:
+    narrowing = Narrowing([Script(said(*each)) for each in recorded])
+    for event in live:
+        narrowing.take(message(json.dumps(event), 0.0))
+    narrowing.live.heard()
+    narrowing.narrow()
+    return narrowing.near
+
+
+def tape(name: str, *turns: Any, settings: str = "Be kind.", says: str = "") -> Line:
+    told: list[Told] = [
+        ("<", 0.0, {"type": "session.created", "of": name, "session": {"id": f"session {name}"}}),
         (">", 0.1, update(settings)),
-        ("<", 0.1, {"type": "session.updated", "of": name}),
-        *asked,
-        ("<", 0.3, {"type": "input_audio_buffer.committed", "of": name}),
-        (">", 0.4, sound(500)),
-        ("<", 0.5, {"type": "response.done", "of": name}),
-    )
+        ("<", 0.1, {"type": "session.updated", "of": name, "session": {"id": f"session {name}"}}),
+    ]
+    for number, turn in enumerate(turns):
+        response = f"response {name}{number}"
+        told += [(">", 1.0 + number, event) for event in (turn if isinstance(turn, list) else [turn])]
+        told += [
+            ("<", 1.5 + number, {"type": "input_audio_buffer.committed", "of": name}),
+            ("<", 1.5 + number, {"type": "response.done", "of": name, "response": {"id": response}}),
+        ]
+    return line(*told)
 
 
-def choosing(told: list[tuple[str, list[str]]], **tapes: Line) -> Chooser:
-    def candidate(name: str, of: Line) -> Candidate:
-        return Candidate(name, beginning(of), lambda: Player(name, track(of), lambda _: (), speed=math.inf))
+def choosing(*tapes: tuple[str, Line], plays: Plays | None = None, tied: Any = lambda *_: None) -> Chooser:
+    def candidate(number: int, name: str, of: Line) -> Candidate:
+        script = Script(recorded_words([of]))
+        return Candidate(number, name, script, lambda: Player(name, track(of), lambda _: (), speed=math.inf))
 
-    return Chooser(
-        [candidate(name, of) for name, of in tapes.items()], lambda name, rivals: told.append((name, rivals))
-    )
+    candidates = [candidate(number, *each) for number, each in enumerate(tapes)]
+    return Chooser(candidates, plays or Plays(), tied)
+
+
+def events(chooser: Chooser, now: float) -> list[Any]:
+    return [json.loads(each.frame.data) for each in chooser.take_output(now) if isinstance(each.frame, Text)]
 
 
 def played(chooser: Chooser, now: float) -> list[tuple[str, str]]:
-    events = [json.loads(each.frame.data) for each in chooser.take_output(now) if isinstance(each.frame, Text)]
-    return [(event["type"].rpartition(".")[2], event["of"]) for event in events]
+    return [(event["type"].rpartition(".")[2], event["of"]) for event in events(chooser, now)]
 
 
-def test_a_beginning_is_the_first_settings_and_the_first_turn():
-    spoken = beginning(tape("a", sound(700), sound(300)))
-    assert (spoken.session, spoken.typed, spoken.sound_ms) == ({"instructions": "Be kind."}, None, 1000)
-    assert began(update("A"), update("B"), typed("Hi"), typed("there"), sound(100)).typed == "Hi"
+def tell(chooser: Chooser, now: float, *said: Any) -> list[tuple[str, str]]:
+    for each in said:
+        chooser.receive(json.dumps(each), now)
+    return played(chooser, now)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "live", "apart"),
+    ("live", "expected"),
     [
-        ([update("A"), typed("Hi")], [update("A"), typed("Hi")], Distance(0, 0)),
-        ([update("A"), typed("Hi")], [update("B"), typed("Hi")], Distance(1, 0)),
-        ([update("A"), typed("Hi")], [update("A")], Distance(0, 0)),
-        ([update("A"), typed("Hi")], [update("A"), sound(100)], Distance(0, 2)),
-        ([update("A"), sound(1000)], [update("A"), sound(900)], Distance(0, 0.1)),
+        ([update("A")], [0, 1]),
+        ([update("B")], [2]),
+        ([typed("Where do I park?")], [0, 2]),
+        ([typed("where do i park")], [0, 2]),
+        ([typed("Where can I park?")], [0, 2]),
+        ([typed("I cancel.")], [1]),
+        ([spoken(800)], [0, 1, 2]),
+        ([update("A"), typed("Where do I park?")], [0]),
     ],
 )
-def test_settings_count_more_than_the_turn_and_what_is_not_known_yet_does_not(
-    recorded: list[Any], live: list[Any], apart: Distance
-):
-    assert distance(began(*recorded), began(*live)) == apart
+def test_those_remain_that_have_the_nearest_settings_and_the_nearest_words(live: list[Any], expected: list[int]):
+    park, cancel = typed("Where do I park?"), typed("I cancel.")
+    assert near(live, [update("A"), park], [update("A"), cancel], [update("B"), park]) == expected
 
 
-def test_those_that_are_as_near_are_all_given():
-    one = [update("A"), typed("Where is it?")]
-    assert nearest([began(*one), began(update("A"), typed("No.")), began(*one)], began(*one)) == [0, 2]
+def test_the_first_turn_that_differs_decides_and_later_ones_do_not_change_it():
+    recorded = [[typed("Hello"), typed("One"), typed("Bye")], [typed("Hello"), typed("Two"), typed("Later")]]
+    assert near([typed("Hello")], *recorded) == [0, 1]
+    assert near([typed("Hello"), typed("Two"), typed("Bye")], *recorded) == [1]
+    assert near([typed("Hello"), typed("Two")], [typed("Hello")], recorded[1]) == [1]
 
 
-def test_the_first_words_settle_it_and_what_was_sent_is_not_sent_again():
-    told: list[tuple[str, list[str]]] = []
-    chooser = choosing(told, a=tape("a", typed("Good morning")), b=tape("b", typed("Where do I park?")))
+def test_speech_is_compared_by_its_loudness_and_length():
+    one, other = [spoken(900, 0, 600)], [spoken(300, 600, 600)]
+    assert near([spoken(900, 0, 600)], one, other) == [0]
+    assert near([spoken(300, 600, 600)], one, other) == [1]
+    assert near([spoken(0, 200), spoken(300, 600), spoken(600, 400)], one, other) == [1]
+
+
+def test_the_first_words_decide_and_what_was_sent_is_not_sent_again():
+    chooser = choosing(("a", tape("a", typed("Good morning"))), ("b", tape("b", typed("Where do I park?"))))
     assert played(chooser, 0.0) == [("created", "a")]
-    chooser.receive(json.dumps(update("Be kind.")), 0.1)
-    assert played(chooser, 0.1) == [("updated", "a")]
-    chooser.receive(json.dumps(typed("Where do I park?")), 0.2)
-    assert (played(chooser, 0.2), told) == ([("committed", "b")], [("b", [])])
-    chooser.receive(json.dumps(sound(500)), 0.4)
-    assert played(chooser, 0.4) == [("done", "b")]
+    assert tell(chooser, 0.1, update("Be kind.")) == [("updated", "a")]
+    assert tell(chooser, 0.2, typed("Where do I park?")) == [("committed", "b"), ("done", "b")]
     assert chooser.player.report().clean
 
 
-def test_settings_settle_it_before_the_first_words():
-    told: list[tuple[str, list[str]]] = []
-    chooser = choosing(told, a=tape("a", typed("Hi")), b=tape("b", typed("Hi"), settings="Be rude."))
-    played(chooser, 0.0)
+def test_settings_decide_before_the_first_words():
+    chooser = choosing(("a", tape("a", typed("Hi"))), ("b", tape("b", typed("Hi"), settings="Be rude.")))
+    assert played(chooser, 0.0) == [("created", "a")]
+    assert tell(chooser, 0.1, update("Be rude.")) == [("updated", "b")]
+
+
+def test_the_ids_of_a_greeting_remain_those_that_the_client_got():
+    chooser = choosing(("a", tape("a", typed("Hi"))), ("b", tape("b", typed("Hi"), settings="Be rude.")))
+    (created,) = events(chooser, 0.0)
     chooser.receive(json.dumps(update("Be rude.")), 0.1)
-    assert played(chooser, 0.1) == [("updated", "b")]
-    chooser.receive(json.dumps(typed("Hi")), 0.2)
-    assert told == [("b", [])]
+    (updated,) = events(chooser, 0.1)
+    assert updated["of"] == "b"
+    assert updated["session"]["id"] == created["session"]["id"] == "session a"
 
 
-def test_speech_is_told_apart_by_its_length_once_the_caller_is_silent():
-    told: list[tuple[str, list[str]]] = []
-    chooser = choosing(told, long=tape("long", sound(3000)), short=tape("short", sound(1000)))
-    played(chooser, 0.0)
-    chooser.receive(json.dumps(update("Be kind.")), 0.1)
-    played(chooser, 0.1)
-    for at in range(11):
-        chooser.receive(json.dumps(sound(100)), at / 10)
-        assert played(chooser, at / 10) == []
-    assert chooser.next_due() == 1.0 + PATIENCE_S
-    assert played(chooser, 2.0) == [("committed", "short")]
-    assert told == [("short", [])]
+def test_the_clients_messages_name_ids_of_either_recording():
+    cancel = {"type": "response.cancel", "response_id": "response b0"}
+    chooser = choosing(
+        ("a", tape("a", typed("Hi"), typed("One"))), ("b", tape("b", typed("Hi"), [typed("Two"), cancel]))
+    )
+    tell(chooser, 0.0, update("Be kind."))
+    assert tell(chooser, 0.1, typed("Hi")) == [("committed", "a"), ("done", "a")]
+    assert tell(chooser, 0.2, typed("Two"), {**cancel, "response_id": "response a0"})[-1] == ("done", "b")
+    assert chooser.player.report().clean
 
 
-def test_what_is_due_still_leaves_while_a_caller_is_listened_to():
-    late = line(("<", 0.5, {"type": "session.created", "of": "late"}), (">", 0.6, sound(1000)))
-    told: list[tuple[str, list[str]]] = []
+def test_equal_turns_stay_open_until_the_client_says_what_only_one_has():
+    chooser = choosing(*((name, tape(name, typed("Hi"), typed(name))) for name in ("one", "two")))
+    assert tell(chooser, 0.1, update("Be kind."), typed("Hi"))[-1] == ("done", "one")
+    assert tell(chooser, 0.2, typed("two")) == [("committed", "two"), ("done", "two")]
+    assert chooser.player.report().clean
 
-    def player() -> Player:
-        return Player("late", track(late), lambda _: ())
 
-    chooser = Chooser([Candidate("late", beginning(late), player)] * 2, lambda *chosen: told.append(chosen))
-    chooser.receive(json.dumps(sound(100)), 0.1)
+def test_of_equals_each_connection_gets_the_one_that_was_played_least():
+    plays, tapes = Plays(), [(name, tape(name, typed("Hi"), typed(name))) for name in ("one", "two")]
+    first, second = (choosing(*tapes, plays=plays) for _ in range(2))
+    assert [played(each, 0.0)[0][1] for each in (first, second)] == ["one", "two"]
+    for each, name in ((second, "one"), (first, "two")):
+        assert tell(each, 0.2, update("Be kind."), typed("Hi"), typed(name))[-1] == ("done", name)
+    assert dict(plays.counts) == {0: 1, 1: 1}
+
+
+def test_speech_is_held_back_until_the_user_is_silent():
+    long, short = spoken(3000), spoken(1000)
+    chooser = choosing(("long", tape("long", long)), ("short", tape("short", short)))
+    tell(chooser, 0.1, update("Be kind."))
+    for at in range(10):
+        assert tell(chooser, at / 10, spoken(100)) == []
+    assert chooser.next_due() == 0.9 + PATIENCE_S
+    assert played(chooser, 2.0) == [("committed", "short"), ("done", "short")]
+
+
+def test_a_microphone_that_goes_on_in_silence_is_not_waited_for():
+    chooser = choosing(("long", tape("long", spoken(3000))), ("short", tape("short", spoken(1000))))
+    tell(chooser, 0.1, update("Be kind."))
+    got = [each for at in range(30) for each in tell(chooser, at / 10, spoken(100) if at < 10 else spoken(0, 100))]
+    assert got == [("committed", "short"), ("done", "short")]
+
+
+def test_what_is_due_still_leaves_while_a_user_is_listened_to():
+    late = line(("<", 0.5, {"type": "session.created", "of": "late"}), (">", 0.6, spoken(1000)))
+    script = Script(recorded_words([Line(0.0, None, None, late.moments)]))
+    script.words.heard()
+    candidates = [Candidate(n, "late", script, lambda: Player("late", track(late), lambda _: ())) for n in range(2)]
+    chooser = Chooser(candidates, Plays())
+    chooser.receive(json.dumps(spoken(100)), 0.1)
     assert chooser.next_due() == 0.5
     assert played(chooser, 0.5) == [("created", "late")]
-    assert (chooser.next_due(), told) == (0.1 + PATIENCE_S, [])
+    assert chooser.next_due() == 0.1 + PATIENCE_S
 
 
-def test_speech_longer_than_any_recorded_does_not_wait():
-    told: list[tuple[str, list[str]]] = []
-    chooser = choosing(told, a=tape("a", sound(400)), b=tape("b", sound(400)))
-    chooser.receive(json.dumps(sound(500)), 0.1)
-    assert told == [("a", ["b"])]
+def test_others_that_are_as_near_are_told_once():
+    ties: list[Any] = []
+    chooser = choosing(
+        *((name, tape(name, typed("Hi"), typed("Bye"))) for name in "abc"), tied=lambda *tie: ties.append(tie)
+    )
+    tell(chooser, 0.1, update("Be kind."), typed("Hi"), typed("Bye"))
+    assert ties == [("a", ["b", "c"])]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 from replay.cassette.recording import Line, Recording, message
 from replay.formats import pydantic_ai
-from replay.playback.matching import SoundClock
+from replay.playback.sound import SoundClock
 from replay.playback.verbatim import Mismatch, Player, track
 from tests.replay.recordings import line, sound, typed
 

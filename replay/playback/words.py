@@ -1,0 +1,141 @@
+"""What a client says on a connection: the settings of its session, and what it types and speaks, in order.
+
+It distinguishes recordings, and shows when a client leaves the recorded words. Messages that say nothing, such as
+`response.create` or the result of a tool, do not count here; matching.py compares every message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+from typing import Any
+
+from replay.cassette.frames import Close, Reset
+from replay.cassette.json_values import objects, text_at, value_at
+from replay.cassette.recording import Line, Moment
+from replay.playback.matching import NOTHING, SCRUBBED, ClientIds, Ignored, field_differences, fits
+from replay.playback.sound import APPEND, SoundClock, Speech, Utterance, is_sound
+
+Said = str | Utterance
+"""A typed text, or a stretch of speech."""
+OTHER_KIND, NOTHING_SAID = 2.0, 3.0
+"""Distances of a text from speech, and of anything from a conversation that is over."""
+_COMPARED = 2_000
+"""Characters of a text."""
+_ITEM = "conversation.item.create"
+COMMIT = "input_audio_buffer.commit"
+_MARKS = re.compile(r"[\W_]+")
+
+
+class Words:
+    """What was said so far: `settings` of each `session.update`, and `said`. `answered`: by response, how many of
+    `said` came before it."""
+
+    def __init__(self) -> None:
+        self.settings: list[Any] = []
+        self.said: list[Said] = []
+        self.answered: list[int] = []
+        self.speech: Speech
+        """Audio that is not part of `said` yet."""
+        self.next_connection()
+
+    def next_connection(self) -> None:
+        """A resumed conversation goes on in another connection, with an audio format of its own."""
+        self._clock = SoundClock()
+        self.speech = Speech(self._clock)
+
+    def take(self, sent: Moment) -> None:
+        """A client's message."""
+        if is_sound(sent):
+            self.speech.take(sent)
+            return
+        self._clock.take(sent)
+        if sent.type == "session.update":
+            self.settings.append(value_at(sent.event, "session"))
+        elif sent.type == _ITEM:
+            self._item(sent)
+        elif sent.type in (COMMIT, "response.create"):
+            self.heard(silence=sent.type == COMMIT)
+        elif sent.type == "input_audio_buffer.clear":
+            self.speech.clear()
+
+    def _item(self, sent: Moment) -> None:
+        parts = objects(value_at(sent.event, "item", "content"))
+        texts = "".join(text_at(part, "text") for part in parts)
+        if texts:
+            self.heard(silence=False)
+            self.said.append(texts)
+        for part in parts:
+            if text_at(part, "audio"):
+                self.speech.take(Moment(sent.at_s, "sent", sent.frame, {"type": APPEND, "audio": part["audio"]}))
+                self.heard()
+
+    def heard(self, *, silence: bool = True) -> None:
+        """A spoken turn is over. `silence`: a turn without any speech counts too."""
+        if self.speech.loud or (silence and self.speech.ms):
+            self.said.append(self.speech.end())
+        else:
+            self.speech.clear()
+
+    def answering(self, number: int) -> list[Said]:
+        """What the response of that number, from 0, answers."""
+        start = self.answered[number - 1] if 0 < number <= len(self.answered) else 0
+        return self.said[start : self.answered[number]] if number < len(self.answered) else []
+
+    def response(self) -> list[Said]:
+        """A response begins. What it answers."""
+        before = self.answered[-1] if self.answered else 0
+        self.answered.append(len(self.said))
+        return self.said[before:]
+
+
+def recorded_words(lines: Iterable[Line]) -> Words:
+    """What the client of a recording said on these connections."""
+    words, announced, commits = Words(), 0, 0
+    for line in lines:
+        words.next_connection()
+        for moment in line.moments:
+            if moment.way == "sent":
+                if not isinstance(moment.frame, Close | Reset):
+                    words.take(moment)
+                    announced += text_at(moment.event, "item", "type") == "force_message"
+                    commits += moment.type == COMMIT
+            elif moment.type == "input_audio_buffer.committed":
+                if commits:
+                    commits -= 1  # the client ended the turn, and goes on sending audio
+                else:
+                    words.heard()
+            elif moment.type == "response.created":
+                if announced:
+                    announced -= 1  # the client's own text, not a response of the model
+                else:
+                    words.response()
+    return words
+
+
+def settings_apart(recorded: Any, live: Any, ignored: Ignored = NOTHING) -> int:
+    """The number of settings that differ."""
+    theirs, ours = ({"type": "", "session": {} if each is None else each} for each in (recorded, live))
+    return len(field_differences(theirs, ours, ClientIds(()), ignored=ignored))
+
+
+def said_apart(recorded: Said | None, live: Said, ignored: Ignored = NOTHING) -> float:
+    """From 0, the same, to 1; above, what cannot be compared. Letters and digits of a text count, and their order."""
+    if recorded is None:
+        return NOTHING_SAID
+    if isinstance(recorded, Utterance) and isinstance(live, Utterance):
+        return recorded.distance(live)
+    if not (isinstance(recorded, str) and isinstance(live, str)):
+        return OTHER_KIND
+    if SCRUBBED.search(recorded) and fits(recorded, live):
+        return 0.0
+    one, other = (_plain(each, ignored) for each in (recorded, live))
+    if one == other and (one or recorded == live):
+        return 0.0
+    ratio = SequenceMatcher(None, one[:_COMPARED], other[:_COMPARED], autojunk=False).ratio()
+    return max(0.01, round(1 - ratio, 2))
+
+
+def _plain(text: str, ignored: Ignored) -> str:
+    return _MARKS.sub(" ", ignored.without(text).casefold()).strip()
