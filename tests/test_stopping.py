@@ -126,6 +126,22 @@ def test_a_recording_that_is_told_to_stop_in_mid_answer_has_its_end_mark(tmp_pat
     assert checked(tape) == 0
 
 
+def test_a_recording_with_its_parent_has_its_end_mark_when_standard_input_is_closed(tmp_path: Path):
+    tape = tmp_path / "call.tape"
+    record = ("record", "--with-parent", "--upstream")
+    with MockServer(voice="tone") as mock:
+        with running(*record, mock.ws_url, "--out", str(tape)) as (process, url), calling(url) as ws:
+            asked(ws)
+            assert process.poll() is None and process.stdin is not None
+            process.stdin.close()
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    ws.recv()
+            assert process.wait(timeout=10) == 0
+            assert process.stderr is not None and "--with-parent): standard input was closed" in process.stderr.read()
+    assert checked(tape) == 0
+
+
 def test_a_server_with_its_parent_ends_orderly_when_its_standard_input_is_closed(tmp_path: Path):
     with (
         running("serve", "--voice", "tone", "--with-parent", "--record", str(tmp_path)) as (process, url),

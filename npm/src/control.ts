@@ -13,6 +13,11 @@ export class Control {
     readonly headers: Readonly<Record<string, string>>,
   ) {}
 
+  /** The same server at another base. */
+  at(base: string, headers = this.headers): Control {
+    return new Control(this.program, base, headers);
+  }
+
   /** The JSON that a route answers. Throws ControlError, or ServerExitError if the server has ended. */
   async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     const route = `${method} ${new URL(this.base + path).pathname}`;

@@ -1,13 +1,14 @@
 // A running mock server, as a test sees it.
 
 import { rmSync } from "node:fs";
+import { resolve } from "node:path";
 import process from "node:process";
 import { Control } from "./control.js";
 import { RealtapeError, WaitTimeoutError } from "./errors.js";
 import type { Fault, FaultFile } from "./generated/faults.js";
 import type { Scenario } from "./generated/scenario.js";
 import { containerArguments, findLauncher, freePort } from "./launch.js";
-import { absolute, flagged, serveArguments, temporaryFolder, type StartOptions } from "./options.js";
+import { absolute, flagged, serveArguments, temporaryFolder, type ServeOptions, type StartOptions } from "./options.js";
 import { Program, type Exit } from "./program.js";
 import type { ClientEvents, ClientSecret, Dialect, Finding, Instant, JournalEntry, Ledger, ServerEvents, Session, Struck } from "./types.js";
 
@@ -29,56 +30,99 @@ export interface SecretOptions {
   session?: Record<string, unknown>;
 }
 
+/** What an isolated mock has of its own; the rest is as at the server's start. */
+export type IsolateOptions<D extends Dialect = Dialect> = Pick<
+  ServeOptions<D>,
+  "dialect" | "cassette" | "verbatim" | "speed" | "allow" | "ignore" | "pacing" | "seed" | "clock" | "findings" | "writeTools"
+> & {
+  /** A scenario, or the name of a packaged one. */
+  scenario?: Scenario | string;
+  /** Faults, or a fault file's content; `[]` for none. */
+  faults?: readonly Fault[] | FaultFile;
+};
+
+/** What `POST /_mock/namespaces` answers, as far as it is used. */
+interface Namespace {
+  ws: string;
+  http: string;
+  control: string;
+  api_key: string;
+  environment: Record<string, string>;
+}
+
+/** Where a mock is, and how it ends. */
+interface Place {
+  url: string;
+  httpUrl: string;
+  apiKey: string;
+  env: Record<string, string>;
+  pid: number | undefined;
+  control: Control;
+  cwd: string;
+  end: () => Promise<Exit | undefined>;
+}
+
 /**
  * A mock server that `start()` started. `await using` stops it at the end of the block; otherwise call `stop()`.
  * It also stops when this process ends, however it ends.
  */
 export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
+  /** `ws://127.0.0.1:PORT/v1/realtime`: a client adds `?model=…`. */
+  readonly url: string;
   /** `http://127.0.0.1:PORT`. */
   readonly origin: string;
   /** `http://127.0.0.1:PORT/v1`, the base of the REST routes. */
   readonly httpUrl: string;
   /** `http://127.0.0.1:PORT/_mock`, the base of the control plane; in a browser, the inspector. */
   readonly controlUrl: string;
+  /** A key that the server accepts. */
+  readonly apiKey: string;
   /** The variables that point clients of both services at this server: `XAI_REALTIME_URL`, `OPENAI_BASE_URL`, … */
   readonly env: Readonly<Record<string, string>>;
   /** The server's process id; undefined in a container. */
   readonly pid: number | undefined;
+  readonly #place: Place;
   readonly #control: Control;
-  readonly #end: () => Promise<Exit>;
-  readonly #cwd: string;
+  #stopped: Promise<Exit | undefined> | undefined;
 
-  /** Use `start()`. */
-  constructor(
-    /** `ws://127.0.0.1:PORT/v1/realtime`: a client adds `?model=…`. */
-    readonly url: string,
-    /** A key that the server accepts. */
-    readonly apiKey: string,
-    control: Control,
-    cwd: string,
-    pid: number | undefined,
-    end: () => Promise<Exit>,
-  ) {
-    this.origin = new URL(control.base).origin;
-    this.httpUrl = `${this.origin}/v1`;
-    this.controlUrl = control.base;
-    this.env = {
-      XAI_REALTIME_URL: url,
-      XAI_HTTP_URL: this.httpUrl,
-      XAI_API_KEY: apiKey,
-      OPENAI_BASE_URL: this.httpUrl,
-      OPENAI_WEBSOCKET_BASE_URL: url.replace(/\/realtime$/, ""),
-      OPENAI_API_KEY: apiKey,
-    };
-    this.pid = pid;
-    this.#control = control;
-    this.#cwd = cwd;
-    this.#end = end;
+  /** @internal `start()` and `isolate()` make mocks. */
+  constructor(place: Place) {
+    this.#place = place;
+    this.#control = place.control;
+    this.url = place.url;
+    this.origin = new URL(place.control.base).origin;
+    this.httpUrl = place.httpUrl;
+    this.controlUrl = place.control.base;
+    this.apiKey = place.apiKey;
+    this.env = place.env;
+    this.pid = place.pid;
+  }
+
+  /**
+   * A mock on the same server that shares nothing with this one: an address and a key, a scenario, faults, sessions,
+   * journal, ledger and clock of its own. It starts in milliseconds, so each of many concurrent tests can have one.
+   * Its `stop()` closes its connections; the server goes on.
+   */
+  async isolate<const E extends Dialect = D>(options: IsolateOptions<E> = {}): Promise<Mock<E>> {
+    const { control, cwd, pid } = this.#place;
+    const { scenario, faults, cassette, writeTools, speed, ...same } = options;
+    const root = control.at(`${this.origin}/_mock`);
+    const made = await root.ask<Namespace>("POST", "/namespaces", {
+      ...same,
+      ...(scenario === undefined ? {} : { scenario: typeof scenario === "string" ? scenario : absolute(scenario, cwd) }),
+      ...(faults === undefined ? {} : { faults }),
+      ...(cassette === undefined ? {} : { cassette: resolve(cwd, cassette) }),
+      ...(speed === undefined ? {} : { speed: speed === Infinity ? "inf" : speed }),
+      ...(writeTools === undefined ? {} : { write_tools: writeTools }),
+    });
+    const own = control.at(made.control);
+    const end = async (): Promise<undefined> => void (await own.ask("DELETE", ""));
+    return new Mock<E>({ url: made.ws, httpUrl: made.http, apiKey: made.api_key, env: made.environment, pid, control: own, cwd, end });
   }
 
   /** Replaces the scenario, for new connections. */
   async scenario(scenario: Scenario): Promise<void> {
-    await this.#control.ask("PUT", "/scenario", absolute(scenario, this.#cwd));
+    await this.#control.ask("PUT", "/scenario", absolute(scenario, this.#place.cwd));
   }
 
   /** Replaces all faults, for open connections too; without arguments, removes them. */
@@ -135,7 +179,7 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
       const found = entries.find((entry) => entry.type === type);
       if (found) return found;
       if (Date.now() >= end) throw new WaitTimeoutError(`no ${type} within ${timeoutMs} ms; there were: ${typesOf(entries)}`);
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await new Promise((done) => setTimeout(done, POLL_MS));
     }
   }
 
@@ -156,14 +200,17 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
 
   /** A short-lived credential for a page in a browser, from the route of the services. */
   async clientSecret(options: SecretOptions = {}): Promise<ClientSecret> {
-    const service = new Control(this.#control.program, this.httpUrl, { authorization: `Bearer ${this.apiKey}` });
+    const service = this.#control.at(this.httpUrl, { authorization: `Bearer ${this.apiKey}` });
     const expires_after = options.seconds === undefined ? undefined : { anchor: "created_at", seconds: options.seconds };
     return service.ask("POST", "/realtime/client_secrets", { expires_after, session: options.session });
   }
 
-  /** Ends the server. Its exit code is 1 if, with `verbatim`, a client did not send what was recorded. */
-  stop(): Promise<Exit> {
-    return this.#end();
+  /**
+   * Ends the server, or for an isolated mock its connections. Resolves with how the server ended: its exit code is 1 if,
+   * with `verbatim`, a client did not send what was recorded.
+   */
+  stop(): Promise<Exit | undefined> {
+    return (this.#stopped ??= this.#place.end());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -207,13 +254,24 @@ export async function start<const D extends Dialect = Dialect>(options: StartOpt
       clean();
       return exit;
     };
-    return new Mock<D>(`${origin.replace(/^http/, "ws")}/v1/realtime`, options.apiKeys?.[0] ?? ANY_KEY, control, launcher.cwd, pid, end);
+    const [url, httpUrl, apiKey] = [`${origin.replace(/^http/, "ws")}/v1/realtime`, `${origin}/v1`, options.apiKeys?.[0] ?? ANY_KEY];
+    return new Mock<D>({ url, httpUrl, apiKey, env: variables(url, httpUrl, apiKey), pid, control, cwd: launcher.cwd, end });
   } catch (problem) {
     process.off("exit", clean);
     clean();
     throw problem;
   }
 }
+
+/** The variables by which clients of both services find their service. */
+export const variables = (url: string, httpUrl: string, apiKey: string): Record<string, string> => ({
+  XAI_REALTIME_URL: url,
+  XAI_HTTP_URL: httpUrl,
+  XAI_API_KEY: apiKey,
+  OPENAI_BASE_URL: httpUrl,
+  OPENAI_WEBSOCKET_BASE_URL: url.replace(/\/realtime$/, ""),
+  OPENAI_API_KEY: apiKey,
+});
 
 function query(parameters: Record<string, string | undefined>): string {
   const given = Object.entries(parameters).filter((each): each is [string, string] => each[1] !== undefined);

@@ -51,6 +51,11 @@ export class Caller {
     return String(transcript);
   }
 
+  /** A mistake: the result of a call that there was not. */
+  answerNothing(): void {
+    this.send({ type: "conversation.item.create", item: { type: "function_call_output", call_id: "call_none", output: "{}" } });
+  }
+
   async close(): Promise<void> {
     this.socket.close();
     await once(this.socket, "close");

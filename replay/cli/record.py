@@ -23,7 +23,7 @@ from replay.collector import settle
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets
-from replay.stopping import stop_signal
+from replay.stopping import parent_end, stop_signal
 from replay.version import tool_version
 
 SWITCH_S = 0.0002
@@ -63,6 +63,7 @@ SWITCH_S = 0.0002
 @click.option(
     "--origin", type=click.Choice(["mock", "hand"]), help="Override the origin label (it can only be lowered)."
 )
+@click.option("--with-parent", is_flag=True, help="Stop when standard input is closed or the parent process ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @secret_options()
 def record(
@@ -76,6 +77,7 @@ def record(
     mode: Mode | None,
     keep_refused: bool,
     origin: Origin | None,
+    with_parent: bool,
     as_json: bool,
     secrets: Secrets,
 ) -> None:
@@ -86,6 +88,7 @@ def record(
 
     Exit code: 0 everything was recorded, 1 something was not, 2 the proxy could not start.
     """
+    parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
     if not _may_record(out, mode):
         return
     if host not in LOOPBACK:
@@ -103,7 +106,7 @@ def record(
         secrets=secrets,
     )
     sys.setswitchinterval(SWITCH_S)
-    if not asyncio.run(_record(upstream, settings, host, port, as_json)):
+    if not asyncio.run(_record(upstream, settings, host, port, as_json, parent)):
         raise click.exceptions.Exit(1)
 
 
@@ -126,8 +129,9 @@ def _may_record(out: Path, mode: Mode | None) -> bool:
             assert_never(decision)
 
 
-async def _record(upstream: str, settings: Settings, host: str, port: int, as_json: bool) -> bool:
-    """Record until a signal or a limit. Gives whether everything that was forwarded is in the cassette."""
+async def _record(upstream: str, settings: Settings, host: str, port: int, as_json: bool, parent: int | None) -> bool:
+    """Record until a signal, a limit or the parent's end. Gives whether everything that was forwarded is in the
+    cassette."""
     try:
         found = await Upstream.find(upstream)
         relay = Relay(found, settings, lambda text: click.echo(f"warning: {text}", err=True))
@@ -146,13 +150,21 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
     with stop_signal() as interrupted:
         click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {found.url}")
         sys.stdout.flush()
-        limited = asyncio.get_running_loop().create_task(relay.until_limit())
+        loop = asyncio.get_running_loop()
+        ends = [loop.create_task(relay.until_limit())]
+        if parent is not None:
+            ends.append(loop.create_task(_parent_end(parent)))
         try:
-            await asyncio.wait([interrupted, limited], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([interrupted, *ends], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            limited.cancel()
+            for each in ends:
+                each.cancel()
             await relay.stop()
     return _reported(relay, settings.out)
+
+
+async def _parent_end(parent: int) -> None:
+    click.echo(f"stopping with the parent process (--with-parent): {await parent_end(parent)}", err=True)
 
 
 def _reported(relay: Relay, out: Path | None) -> bool:
