@@ -32,7 +32,8 @@ from mockserver.dialects.xai.client_events import EVENTS as XAI_EVENTS
 from mockserver.faults.files import parse as parse_faults
 from mockserver.protocol.limits import Limits
 from mockserver.responders.scenario import Scenario
-from mockserver.testing.mock_server import MockServer, environment
+from mockserver.server.addresses import environment
+from mockserver.testing.mock_server import MockServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -52,7 +52,7 @@ def assembled(
         if scenario is not None:
             server.service.play(Scenario.load(scenario))
         if recordings is not None:
-            server.service.factory.play_recordings(recordings)
+            server.service.play(recordings)
         if faults is not None:
             file = fault_files.load(faults)
             server.service.set_faults(file.faults, file.seed)
@@ -61,9 +61,9 @@ def assembled(
     named = options.transcriber not in (AUTO, OFF)
     if options.voice != "auto" or options.vad != "energy" or named:
         try:
-            _ = server.service.factory.voice, server.service.factory.engine
+            _ = server.service.factory.equipment.voice, server.service.factory.equipment.engine
             if named:
-                server.service.factory.load_transcriber()
+                server.service.factory.equipment.load_transcriber()
         except (ImportError, RuntimeError, FileNotFoundError) as missing:
             raise Unusable(str(missing)) from missing
     return server

@@ -514,7 +514,7 @@ async def _serve(
         server = assemble()
         await server.serve(sockets, secure.context if secure else None)
         talk.follow(server)
-        if (missing := server.service.factory.deaf) is not None:
+        if (missing := server.service.factory.equipment.deaf) is not None:
             _LOG.warning("%s", missing)
         warming = asyncio.get_running_loop().run_in_executor(None, _warm_up, server)
         following: asyncio.Task[None] | None = None

@@ -1,4 +1,4 @@
-"""The accounts of one server: API keys and their teams, client secrets, limits, conversations that can be resumed.
+"""The accounts of one namespace: API keys and their teams, client secrets, limits, conversations that can be resumed.
 
 In memory and bounded. There is no clock: `now` is an argument, in Unix seconds. How a refusal looks is up to the
 dialect's handshake.
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import math
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from mockserver.session.resumption import Memory
 MAX_REMEMBERED = 10_000
 """Teams, client secrets, and conversations of all teams that are kept; the oldest are dropped first."""
 RESUMABLE_BYTES = 64 << 20
-"""Text and audio of the conversations that are kept, of all teams together. The newest is kept in any case."""
+"""Text and audio of the conversations that the root keeps, of all teams together. The newest is kept in any case."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -52,7 +52,7 @@ class _Resumable:
 
 
 class Accounts:
-    """The accounts of one server. If no key is known, or only blocked ones, every non-empty key has its own team.
+    """The accounts of one namespace. If no key is known, or only blocked ones, every non-empty key has its own team.
 
     Credentials are kept as SHA-256 digests, so that looking one up tells nothing about another by its timing.
     """
@@ -64,19 +64,22 @@ class Accounts:
         blocked: Iterable[str] = (),
         file: AccountsFile | None = None,
         seed: str,
+        resumable_bytes: int = RESUMABLE_BYTES,
     ) -> None:
         single = [Account((key,)) for key in keys] + [Account((key,), blocked=True) for key in blocked]
         self._known = [
-            (_digest(key), team)
+            (digest(key), team)
             for account in [*(file.accounts if file else ()), *single]
             for team in [Team(account.name, account.blocked, account.limits)]
             for key in account.keys
         ]
-        self._open = all(team.blocked for _, team in self._known)
+        self.open = all(team.blocked for _, team in self._known)
+        """Whether every non-empty key is accepted."""
         self._teams: OrderedDict[bytes, Team] = OrderedDict()
         self._secrets: OrderedDict[bytes, tuple[Team, Secret]] = OrderedDict()
         self._resumable: OrderedDict[tuple[Team, str], _Resumable] = OrderedDict()
         """By team and id, in the order of their last use."""
+        self.most_resumable_bytes = resumable_bytes
         self.resumable_bytes = 0
         """Text and audio of the conversations that are kept."""
         self._rng = stream(seed, "client secrets")
@@ -85,15 +88,14 @@ class Accounts:
         """The team of an API key."""
         if not key:
             return Denied("missing")
-        digest = _digest(key)
-        if (team := self._known_by(digest)) is not None:
+        kept = digest(key)
+        if (team := self._known_by(kept)) is not None:
             return Denied("blocked") if team.blocked else team
-        return self._team(digest) if self._open else Denied("wrong")
+        return self._team(kept) if self.open else Denied("wrong")
 
     def bearer(self, credential: str | None, now: float) -> Team | Denied:
         """The team of an API key, or of a client secret that has not expired."""
-        digest = _digest(credential or "")
-        if (known := self._secrets.get(digest)) is not None:
+        if (known := self._secrets.get(digest(credential or ""))) is not None:
             team, secret = known
             return team if now < secret.expires_at else Denied("wrong")
         return self.owner(credential)
@@ -113,14 +115,19 @@ class Accounts:
         count, alphabet = digits
         value = prefix + "".join(self._rng.choices(alphabet, k=count))
         secret = Secret(value, int(now) + seconds, session)
-        self._secrets[_digest(value)] = (team, replace(secret, value=""))
+        self._secrets[digest(value)] = (team, replace(secret, value=""))
         while len(self._secrets) > MAX_REMEMBERED:
             self._secrets.popitem(last=False)
         return secret
 
+    @property
+    def secrets(self) -> KeysView[bytes]:
+        """The digests of the client secrets that are kept."""
+        return self._secrets.keys()
+
     def session_of(self, credential: str | None) -> Mapping[str, Any] | None:
         """The session configuration that a client secret was made for."""
-        _, secret = self._secrets.get(_digest(credential or ""), (None, None))
+        _, secret = self._secrets.get(digest(credential or ""), (None, None))
         return secret.session if secret is not None else None
 
     def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
@@ -160,7 +167,7 @@ class Accounts:
         self.resumable_bytes += kept.size
         while len(self._resumable) > 1:
             oldest = next(iter(self._resumable))
-            full = self.resumable_bytes > RESUMABLE_BYTES or len(self._resumable) > MAX_REMEMBERED
+            full = self.resumable_bytes > self.most_resumable_bytes or len(self._resumable) > MAX_REMEMBERED
             if not full and self._resumable[oldest].expires > now:
                 break
             self._forget(oldest)
@@ -178,18 +185,19 @@ class Accounts:
             self.resumable_bytes -= kept.size
             kept.memory.conversation.release()
 
-    def _known_by(self, digest: bytes) -> Team | None:
+    def _known_by(self, kept: bytes) -> Team | None:
         """Compares with every known key, so that the time does not depend on which one it is. The last match counts."""
-        found = [team for known, team in self._known if hmac.compare_digest(digest, known)]
+        found = [team for known, team in self._known if hmac.compare_digest(kept, known)]
         return found[-1] if found else None
 
-    def _team(self, digest: bytes) -> Team:
-        team = self._teams.setdefault(digest, Team())
-        self._teams.move_to_end(digest)
+    def _team(self, kept: bytes) -> Team:
+        team = self._teams.setdefault(kept, Team())
+        self._teams.move_to_end(kept)
         if len(self._teams) > MAX_REMEMBERED:
             self._teams.popitem(last=False)
         return team
 
 
-def _digest(credential: str) -> bytes:
+def digest(credential: str) -> bytes:
+    """What is kept of a credential."""
     return hashlib.sha256(credential.encode(errors="surrogateescape")).digest()  # headers may hold any byte

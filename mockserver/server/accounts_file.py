@@ -53,7 +53,8 @@ class _AsSection:
             raise refusal(str(problem), str(problem).split(" ", 1)[0]) from problem
 
 
-_Limits = Annotated[Limits, _AsSection()]
+TeamLimits = Annotated[Limits, _AsSection()]
+"""Limits as a mapping of a file has them."""
 
 
 class _Team(Section):
@@ -61,7 +62,7 @@ class _Team(Section):
     keys: list[str] = Field(examples=[["xai-one"]], description="API keys of the team.")
     name: str = Field(default="", description="A name for reports.")
     blocked: bool = Field(default=False, description="Whether the team has no credits left.")
-    limits: _Limits = Field(default_factory=Limits)
+    limits: TeamLimits = Field(default_factory=Limits)
 
     @field_validator("keys", mode="before")
     @classmethod
@@ -77,7 +78,7 @@ class AccountsSection(Section):
 
     synonyms: ClassVar[Mapping[str, str]] = {"accounts": "teams", "organizations": "teams"}
     teams: list[_Team] = Field(default_factory=list, description="Teams, each with keys and limits of its own.")
-    limits: _Limits = Field(default_factory=Limits, description="Limits of teams that have none of their own.")
+    limits: TeamLimits = Field(default_factory=Limits, description="Limits of teams that have none of their own.")
 
     @model_validator(mode="after")
     def _check_owners(self) -> Self:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
@@ -29,6 +29,7 @@ from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
 from mockserver.server.listening import BACKLOG, listen
+from mockserver.server.namespaces import ID, NamespaceEnded, Namespaces
 from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused, TlsRefused
 from mockserver.server.options import Options
 from mockserver.server.origins import is_foreign
@@ -56,6 +57,8 @@ HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
 AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
 """The path at which Azure has what OpenAI has at `/v1`, and the header in which it takes keys."""
+_NAMESPACE = re.compile(f"^/{ID}(?=/)")
+"""The part of a path that names a namespace."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logging.getLogger(__name__)
 
@@ -74,11 +77,12 @@ class Server:
         self, options: Options, scenario: Scenario | None = None, *, log_type: type[SessionLog] = SessionLog
     ) -> None:
         self.service = MockService(options, log_type)
+        """The root namespace."""
+        self.namespaces = Namespaces(self.service)
         if scenario is not None:
             self.service.play(scenario)
         self.port = 0
         """The port that it listens on; 0 before `start`."""
-        self._open: dict[str, tuple[Connection, asyncio.Task[Any] | None]] = {}
         self._held_requests: set[asyncio.Future[bool]] = set()
         """Handshakes and other requests that a fault delays."""
         self._listeners: list[asyncio.Server] = []
@@ -93,10 +97,11 @@ class Server:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._service_errors])
-        for root in ("/v1", AZURE_ROOT):
-            app.router.add_get(f"{root}/realtime", self._answer_handshake)
-            app.router.add_post(f"{root}/realtime/client_secrets", self._client_secret)
-        app.router.add_routes(control.routes(self.service))
+        for namespace in ("", f"/{{namespace:{ID}}}"):
+            for root in ("/v1", AZURE_ROOT):
+                app.router.add_get(f"{namespace}{root}/realtime", self._answer_handshake)
+                app.router.add_post(f"{namespace}{root}/realtime/client_secrets", self._client_secret)
+        app.router.add_routes(control.routes(self.namespaces))
         # No access log: a query may hold a key.
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=CLOSING_S, keepalive_timeout=KEEP_ALIVE_S, max_field_size=MAX_FIELD
@@ -127,85 +132,84 @@ class Server:
         if self._tls_port is not None:
             self._tls_port.close()
         self._tcp.close()
-        tasks = [task for _, task in self._open.values() if task is not None]
         for held in self._held_requests:
             if not held.done():
                 held.set_result(False)
-        for connection, _ in self._open.values():
-            connection.close(1001, "the server is stopping")
-        if tasks:
-            await asyncio.wait(tasks, timeout=closing_s)
-        for connection, _ in list(self._open.values()):
-            connection.reset("the server stopped")
+        await asyncio.gather(*(each.stop("the server is stopping", closing_s) for each in self.namespaces.services))
         await self._runner.cleanup()
         self._runner = None
-        await self.service.stop()
+        await self.service.factory.equipment.outside.close()
 
     def warm_up(self) -> None:
         """Prepare what the first session needs, so that it does not wait for it."""
         dialect = self.service.options.dialect
         for name in DIALECT_NAMES if dialect == AUTO else [dialect_name(dialect)]:
             self.service.factory.traits(name)
-        _ = self.service.factory.voice
+        _ = self.service.factory.equipment.voice
         try:
-            self.service.factory.load_transcriber()
+            self.service.factory.equipment.load_transcriber()
         except (ImportError, FileNotFoundError, RuntimeError) as missing:
             _LOG.warning("the transcriber cannot be used: %s", missing)
 
     # The handshake.
 
     async def _answer_handshake(self, request: web.Request) -> web.StreamResponse:
-        response = await self._connect(request)
+        service = self._service(request)
+        response = await self._connect(request, service)
         if response.status != 101:
             after = response.headers.get(hdrs.RETRY_AFTER, "")
             asked = handshake_read(request.query.items(), request.headers.items())
             retry_s = float(after) if after.isdigit() else None
-            service = self.service
-            service.watcher.refused(self._dialect(request), asked, service.clock.now(), response.status, retry_s)
+            name = _dialect(request, service)
+            service.watcher.refused(name, asked, service.clock.now(), response.status, retry_s)
         return response
 
-    async def _connect(self, request: web.Request) -> web.StreamResponse:
+    async def _connect(self, request: web.Request, service: MockService) -> web.StreamResponse:
+        name = _dialect(request, service)
+        handshake = SERVICES[name].handshake
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
             self._told_route(request, NOT_HTTP.status)
-            return _refused(NOT_HTTP, self._handshake(request))
-        name = self._dialect(request)
-        outage = await self._apply_faults(request, name, HANDSHAKE)
+            return _refused(NOT_HTTP, handshake)
+        outage = await self._apply_faults(request, service, name, HANDSHAKE)
         if isinstance(outage, Refusal):
-            return await self._refuse(request, name, outage, fault=True)
+            return await self._refuse(request, service, name, outage, fault=True)
         if outage is not None:
             return outage
         query, headers = tuple(request.query.items()), request.headers
         authorization, beta = _authorization(request, name), headers.get("OpenAI-Beta")
-        if is_foreign(headers.get(hdrs.ORIGIN), request.host, self.service.options.allow_origins):
+        if is_foreign(headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
             if _offered(request) is None:
-                return await self._refuse(request, name, CROSS_SITE)
+                return await self._refuse(request, service, name, CROSS_SITE)
             authorization = None  # no browser sends it
-        asked = SERVICES[name].handshake.read(authorization, _offered(request), query, beta)
+        asked = handshake.read(authorization, _offered(request), query, beta)
         if isinstance(asked, Refusal):
-            return await self._refuse(request, name, asked, credential=authorization is not None)
-        team = self.service.admit(name, asked, query)
+            return await self._refuse(request, service, name, asked, credential=authorization is not None)
+        team = service.admit(name, asked, query)
         if isinstance(team, Refusal):
-            return await self._refuse(request, name, team, credential=asked.credential is not None)
+            return await self._refuse(request, service, name, team, credential=asked.credential is not None)
         try:
-            verbatim = self.service.factory.verbatim
+            verbatim = service.factory.verbatim
             if verbatim is not None and (recorded := verbatim.refusal()) is not None:
                 return _as_recorded(recorded)
-            return await self._serve(request, asked.subprotocol, self.service.open(name, asked, team, query), team)
+            served = service.open(name, asked, team, query)
+            return await self._serve(request, service, asked.subprotocol, served, team)
         finally:
-            self.service.accounts.end_session(team)
+            service.accounts.end_session(team)
 
-    async def _apply_faults(self, request: web.Request, name: str, point: str) -> Refusal | web.StreamResponse | None:
+    async def _apply_faults(
+        self, request: web.Request, service: MockService, name: str, point: str
+    ) -> Refusal | web.StreamResponse | None:
         """Apply the faults of this handshake or request; None if it goes on."""
-        faults = self.service.faults
-        for fault in faults.at_request(point, self.service.clock.now()) if faults else ():
+        faults = service.faults
+        for fault in faults.at_request(point, service.clock.now()) if faults else ():
             match fault:
                 case Status():
                     return SERVICES[name].handshake.outage(fault.status, fault.retry_after)
                 case Slow():
-                    if not await self._wait(fault.seconds):
+                    if not await self._wait(service, fault.seconds):
                         return _reset(request)
                 case Hang(seconds=seconds):
-                    await self._wait(HANG_S if seconds is None else seconds)
+                    await self._wait(service, HANG_S if seconds is None else seconds)
                     return _reset(request)
                 case Reset():
                     return _reset(request)
@@ -213,10 +217,10 @@ class Server:
                     assert_never(fault)
         return None
 
-    async def _wait(self, seconds: float) -> bool:
-        """Wait by the server's clock; False if the server stops before."""
+    async def _wait(self, service: MockService, seconds: float) -> bool:
+        """Wait by the namespace's clock; False if the server stops before."""
         held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        clock = self.service.clock
+        clock = service.clock
         alarm = clock.call_at(clock.now() + seconds, lambda: held.set_result(True))
         self._held_requests.add(held)
         try:
@@ -226,21 +230,28 @@ class Server:
             alarm.cancel()
 
     async def _refuse(
-        self, request: web.Request, name: str, refusal: Refusal, *, credential: bool = True, fault: bool = False
+        self,
+        request: web.Request,
+        service: MockService,
+        name: str,
+        refusal: Refusal,
+        *,
+        credential: bool = True,
+        fault: bool = False,
     ) -> web.StreamResponse:
         """Refuse a handshake: over HTTP, or on a socket that is opened to send the refusal."""
-        keys = bool(self.service.options.api_keys or self.service.options.accounts)
+        keys = bool(service.options.api_keys or service.options.accounts)
         cause = causes.of_handshake(refusal.status, credential=credential, keys=keys, fault=fault)
-        self.service.told(HandshakeRefused(refusal.status, refusal.error, cause))
+        service.told(HandshakeRefused(refusal.status, refusal.error, cause))
         if refusal.close_code is None:
             return _refused(refusal, SERVICES[name].handshake)
         _log_advice(refusal)
-        served = self.service.factory.refusing(name, refusal, refusal.close_code, self.service.clock.unix())
+        served = service.factory.refusing(name, refusal, refusal.close_code, service.clock.unix())
         subprotocol = "realtime" if "realtime" in (_offered(request) or "").replace(" ", "").split(",") else None
-        return await self._serve(request, subprotocol, served, Team())
+        return await self._serve(request, service, subprotocol, served, Team())
 
     async def _serve(
-        self, request: web.Request, subprotocol: str | None, served: Served, team: Team
+        self, request: web.Request, service: MockService, subprotocol: str | None, served: Served, team: Team
     ) -> web.StreamResponse:
         """Open the socket, and serve it until it is closed."""
         ws = web.WebSocketResponse(
@@ -253,7 +264,6 @@ class Server:
         transport = request.transport
         if transport is None:
             return ws
-        service = self.service
         log, target = service.begin(served)
         if served.session is not None or service.factory.verbatim is not None:
             query, client = request.query, request.headers.get(hdrs.USER_AGENT, "")
@@ -276,31 +286,31 @@ class Server:
             log.recording = service.recorder.open(
                 log.id,
                 served.dialect.name,
-                f"ws://127.0.0.1:{address[1]}{request.path}",
+                f"ws://127.0.0.1:{address[1]}{_NAMESPACE.sub('', request.path)}",
                 request.query.get("model"),
-                Request(request.method, request.raw_path, tuple(request.headers.items())),
+                Request(request.method, _NAMESPACE.sub("", request.raw_path), tuple(request.headers.items())),
                 Response(101, tuple(ws.headers.items())),
                 service.clock.unix(),
             )
         connection = Connection(
             service.peer(served, target), ws, writer, transport, service.clock, log, service.requests
         )
-        service.open_sessions[log.id] = OpenSession(team, served.session, connection, target)
-        self._open[log.id] = connection, asyncio.current_task()
+        service.open_sessions[log.id] = OpenSession(team, served.session, connection, target, asyncio.current_task())
         if (ping_s := served.dialect.traits.ping_s) is not None:
             connection.keep_alive(ping_s)
         try:
             await connection.pump()
         finally:
-            del self._open[log.id]
             service.end(log.id)
         return ws
 
     # Requests over HTTP.
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
-        name, handshake, service = self._dialect(request), self._handshake(request), self.service
-        outage = await self._apply_faults(request, name, CLIENT_SECRETS)
+        service = self._service(request)
+        name = _dialect(request, service)
+        handshake = SERVICES[name].handshake
+        outage = await self._apply_faults(request, service, name, CLIENT_SECRETS)
         if isinstance(outage, Refusal):
             service.told(RouteRefused(request.method, request.rel_url.raw_path, outage.status, causes.FAULT))
             return _refused(outage, handshake)
@@ -324,14 +334,20 @@ class Server:
             with self._tcp.answering(request.transport, session=session) as room:
                 return await handler(request) if room else await self._refuse_crowd(request, session)
         except web.HTTPException as problem:
-            handshake, refusal = self._handshake(request), http_refusal(problem.status, problem.text or problem.reason)
-            if problem.status == 404 and request.path.startswith(("/v1/", f"{AZURE_ROOT}/")):
-                refusal = handshake.not_found(request.method, request.rel_url.raw_path)
+            handshake = self._handshake(request)
+            refusal = http_refusal(problem.status, problem.text or problem.reason)
+            path = _NAMESPACE.sub("", request.rel_url.raw_path)
+            if problem.status == 404 and path.startswith(("/v1/", f"{AZURE_ROOT}/")):
+                refusal = handshake.not_found(request.method, path)
             self._told_route(request, refusal.status)
             response = _refused(refusal, handshake)
             if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = allowed
             return response
+        except NamespaceEnded as ended:
+            refusal = http_refusal(404, str(ended))
+            self.service.told(RouteRefused(request.method, request.rel_url.raw_path, refusal.status, str(ended)))
+            return _refused(refusal, self._handshake(request))
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             self.service.failed(error)
@@ -340,10 +356,11 @@ class Server:
 
     async def _refuse_crowd(self, request: web.Request, session: bool) -> web.StreamResponse:
         """Refuse what the process has no file descriptors for."""
-        name = self._dialect(request)
+        service = self._service(request)
+        name = _dialect(request, service)
         refusal = replace(SERVICES[name].handshake.outage(503, CROWD_RETRY_S), advice=causes.CROWD)
         if session:
-            return await self._refuse(request, name, refusal)
+            return await self._refuse(request, service, name, refusal)
         self._told_route(request, refusal.status)
         response = _refused(refusal, SERVICES[name].handshake)
         response.force_close()
@@ -354,19 +371,13 @@ class Server:
         cause = causes.CROWD if status == 503 else causes.of_route(request.method, path, authority)
         self.service.told(RouteRefused(request.method, path, status, cause))
 
-    def _dialect(self, request: web.Request) -> str:
-        """The dialect that answers a request."""
-        choice = self.service.options.dialect
-        if choice in ALIASES:
-            return dialect_of(choice, request.query.get("model"))
-        if choice != AUTO:
-            return choice
-        _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
-        query, azure = dict(request.query), request.path.startswith(AZURE_ROOT) or API_KEY in request.headers
-        return dialect_for(query.get("model"), credential.strip(), _offered(request), query, azure=azure)
+    def _service(self, request: web.Request) -> MockService:
+        """What serves a request: the root, or another namespace. Raises NamespaceEnded."""
+        return self.namespaces.of(request.match_info.get("namespace"), _credentials(request))
 
     def _handshake(self, request: web.Request) -> Handshake:
-        return SERVICES[self._dialect(request)].handshake
+        """How a request is refused that nothing serves."""
+        return SERVICES[_dialect(request, self.service)].handshake
 
 
 CROSS_SITE = Refusal(
@@ -411,6 +422,27 @@ def _authorization(request: web.Request, dialect: str) -> str | None:
     """The `Authorization` header. Azure's key has a header, or a parameter, of its own."""
     key = request.headers.get(API_KEY) or request.query.get(API_KEY)
     return f"Bearer {key}" if key and dialect.startswith("azure@") else request.headers.get(hdrs.AUTHORIZATION)
+
+
+def _credentials(request: web.Request) -> Iterator[str]:
+    """All that may be a key or a client secret, wherever a service takes one."""
+    yield request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")[2].strip()
+    yield request.headers.get(API_KEY) or request.query.get(API_KEY, "")
+    for offered in (_offered(request) or "").split(","):
+        yield offered.partition(".")[2].strip()
+
+
+def _dialect(request: web.Request, service: MockService) -> str:
+    """The dialect that answers a request."""
+    choice = service.options.dialect
+    if choice in ALIASES:
+        return dialect_of(choice, request.query.get("model"))
+    if choice != AUTO:
+        return choice
+    _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
+    azure = _NAMESPACE.sub("", request.path).startswith(AZURE_ROOT) or API_KEY in request.headers
+    query = dict(request.query)
+    return dialect_for(query.get("model"), credential.strip(), _offered(request), query, azure=azure)
 
 
 def _offered(request: web.Request) -> str | None:

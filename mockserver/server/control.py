@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 
 import orjson
 from aiohttp import hdrs, web
@@ -15,40 +16,57 @@ from aiohttp import hdrs, web
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import inspector
+from mockserver.server.addresses import Addresses, environment
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.http import as_json, body_of
+from mockserver.server.isolated_file import parse as parse_isolated
 from mockserver.server.journal import SessionLog
+from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
 from mockserver.server.openapi import description
 from mockserver.server.origins import is_loopback, names_loopback
 from mockserver.server.service import MockService
+from replay.cassette.conversation import UnreadableRecording
+from replay.cassette.file import BadCassette
+from replay.playback.library import EmptyLibrary
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CLOSING_S = 0.25
+"""How long clients may take to answer the close frame when their namespace ends."""
 
 
-def routes(service: MockService) -> Iterable[web.RouteDef]:
-    """Every route of the control plane, guarded."""
-    plane = _Plane(service)
+def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
+    """Every route of the control plane, guarded: those of the server, and those that each namespace has."""
+    token = namespaces.root.options.admin_token
+    server = _Server(namespaces)
     for method, path, answer in (
-        (hdrs.METH_GET, "/openapi.json", plane.openapi),
-        (hdrs.METH_GET, "/health", plane.health),
-        (hdrs.METH_GET, "/sessions", plane.sessions),
-        (hdrs.METH_GET, "/sessions/{id}", plane.session),
-        (hdrs.METH_GET, "/journal", plane.journal),
-        (hdrs.METH_GET, "/ledger", plane.ledger),
-        (hdrs.METH_GET, "/findings", plane.findings),
-        (hdrs.METH_GET, "/unused", plane.unused),
-        (hdrs.METH_PUT, "/scenario", plane.scenario),
-        (hdrs.METH_GET, "/faults", plane.faults),
-        (hdrs.METH_PUT, "/faults", plane.replace_faults),
-        (hdrs.METH_POST, "/faults", plane.add_faults),
-        (hdrs.METH_DELETE, "/faults", plane.remove_faults),
-        (hdrs.METH_DELETE, "/faults/{which}", plane.remove_faults),
-        (hdrs.METH_POST, "/clock/advance", plane.advance),
-        (hdrs.METH_POST, "/reset", plane.reset),
+        (hdrs.METH_GET, "/openapi.json", server.openapi),
+        (hdrs.METH_GET, "/namespaces", server.list),
+        (hdrs.METH_POST, "/namespaces", server.open),
+        (hdrs.METH_DELETE, f"/namespaces/{{namespace:{ID}}}", server.end),
     ):
-        yield web.route(method, f"/_mock{path}", _guarded(answer, service.options.admin_token))
+        yield web.route(method, f"/_mock{path}", _guarded(answer, token))
+    for method, path, ask in (
+        (hdrs.METH_GET, "/health", _Plane.health),
+        (hdrs.METH_GET, "/sessions", _Plane.sessions),
+        (hdrs.METH_GET, "/sessions/{id}", _Plane.session),
+        (hdrs.METH_GET, "/journal", _Plane.journal),
+        (hdrs.METH_GET, "/ledger", _Plane.ledger),
+        (hdrs.METH_GET, "/findings", _Plane.findings),
+        (hdrs.METH_GET, "/unused", _Plane.unused),
+        (hdrs.METH_PUT, "/scenario", _Plane.scenario),
+        (hdrs.METH_GET, "/faults", _Plane.faults),
+        (hdrs.METH_PUT, "/faults", _Plane.replace_faults),
+        (hdrs.METH_POST, "/faults", _Plane.add_faults),
+        (hdrs.METH_DELETE, "/faults", _Plane.remove_faults),
+        (hdrs.METH_DELETE, "/faults/{which}", _Plane.remove_faults),
+        (hdrs.METH_POST, "/clock/advance", _Plane.advance),
+        (hdrs.METH_POST, "/reset", _Plane.reset),
+    ):
+        answer = partial(server.ask, ask)
+        for prefix in ("", f"/namespaces/{{namespace:{ID}}}"):
+            yield web.route(method, f"/_mock{prefix}{path}", _guarded(answer, token))
     for path in ("/_mock", "/_mock/"):
-        yield web.get(path, _page_guarded(service.options.admin_token))
+        yield web.get(path, _page_guarded(token))
 
 
 class _Problem(Exception):
@@ -59,15 +77,71 @@ class _Problem(Exception):
         self.status = status
 
 
-class _Plane:
-    """One method for each route, from a request to JSON."""
+class _Server:
+    """One method for each route of the whole server, from a request to JSON."""
 
-    def __init__(self, service: MockService) -> None:
-        self._service = service
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
 
     async def openapi(self, request: web.Request) -> object:
         """The OpenAPI description of these routes."""
-        return description(self._service.options.admin_token is not None)
+        return description(self._namespaces.root.options.admin_token is not None)
+
+    async def list(self, request: web.Request) -> object:
+        """The namespaces besides the root, oldest first."""
+        return [_shown(request, each) for each in self._namespaces]
+
+    async def open(self, request: web.Request) -> object:
+        """Makes a namespace."""
+        try:
+            isolated = parse_isolated((await body_of(request)).decode())
+            made = await self._namespaces.open(isolated)
+        except (ValueError, OSError, UnreadableRecording, BadCassette, EmptyLibrary) as problem:
+            raise _Problem(400, str(problem)) from problem
+        except TooManyNamespaces as problem:
+            raise _Problem(429, str(problem)) from problem
+        places = _addresses(request, made.id)
+        variables = environment(places.ws, places.http, made.keys["xai"], made.keys["openai"])
+        return {**_shown(request, made), "api_key": made.api_key, "api_keys": made.keys, "environment": variables}
+
+    async def end(self, request: web.Request) -> object:
+        """Ends a namespace; its open sessions are closed (1001)."""
+        await self._namespaces.end(self._find(request.match_info["namespace"]), CLOSING_S)
+        return {"status": "ok"}
+
+    async def ask(self, ask: Callable[[_Plane, web.Request], Awaitable[object]], request: web.Request) -> object:
+        """The answer of the root or of a namespace."""
+        id = request.match_info.get("namespace")
+        return await ask(_Plane(self._namespaces.root if id is None else self._find(id).service), request)
+
+    def _find(self, id: str) -> Namespace:
+        if (found := self._namespaces.find(id)) is None:
+            raise _Problem(404, "there is no namespace of that id; GET /_mock/namespaces lists them")
+        return found
+
+
+def _addresses(request: web.Request, id: str) -> Addresses:
+    return Addresses(request.host, id, request.secure)
+
+
+def _shown(request: web.Request, namespace: Namespace) -> dict[str, object]:
+    service, places = namespace.service, _addresses(request, namespace.id)
+    return {
+        "id": namespace.id,
+        "ws": places.ws,
+        "http": places.http,
+        "control": places.control,
+        "dialect": service.options.dialect,
+        "sessions": len(service.journal.sessions) + service.journal.dropped_sessions,
+        "open_sessions": len(service.open_sessions),
+    }
+
+
+class _Plane:
+    """One method for each route of a namespace, from a request to JSON."""
+
+    def __init__(self, service: MockService) -> None:
+        self._service = service
 
     async def health(self, request: web.Request) -> object:
         service = self._service

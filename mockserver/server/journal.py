@@ -317,14 +317,14 @@ def _frames(kept: JournalEntry | JournalWrite) -> int:
 
 
 class Journal:
-    """The sessions of one server, oldest first."""
+    """The sessions of one namespace, oldest first."""
 
     def __init__(
         self, max_bytes: int = 256 << 20, max_sessions: int = 10_000, *, log_type: type[SessionLog] = SessionLog
     ) -> None:
         self.max_bytes = max_bytes
         self.max_sessions = max_sessions
-        self._log_type = log_type
+        self.log_type = log_type
         self.reset()
 
     def reset(self) -> None:
@@ -342,7 +342,7 @@ class Journal:
 
     def open(self, id: str, conversation_id: str, opened: float, ledger: Ledger) -> SessionLog:
         """Begin a session's log. `opened` is Unix time in seconds."""
-        log = self._log_type(self, id, conversation_id, opened, ledger)
+        log = self.log_type(self, id, conversation_id, opened, ledger)
         self.sessions.append(log)
         while len(self.sessions) > self.max_sessions:
             self._forget(self.sessions.popleft())

@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from datetime import datetime, timezone
 from functools import cached_property, partial
 
@@ -61,6 +62,12 @@ class AdaptiveReplay:
         """Forget which conversations were played."""
         self._plays = Plays()
         self._sessions: deque[RecordedSession] = deque(maxlen=MOST_PLAYINGS)
+
+    def afresh(self) -> AdaptiveReplay:
+        """The same recordings, of which nothing has been played."""
+        fresh = copy(self)
+        fresh.rewind()
+        return fresh
 
     def responder(self) -> Responder:
         """The responder of a new session."""
@@ -155,6 +162,12 @@ class VerbatimReplay:
         """Forget which connections were played, and begin an empty report."""
         self._plays = Plays()
         self._playings: deque[Chooser] = deque(maxlen=MOST_PLAYINGS)
+
+    def afresh(self) -> VerbatimReplay:
+        """The same recordings, from the first connection on, with an empty report of their own."""
+        fresh = copy(self)
+        fresh.rewind()
+        return fresh
 
     def refusal(self) -> Response | None:
         """The recorded answer, if the next connection was refused."""

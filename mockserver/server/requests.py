@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from typing_extensions import assert_never
@@ -49,15 +49,6 @@ class AsksServers(Protocol):
         """The result of a tool, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What a server can do for its sessions; None for what is off."""
-
-    transcriber: Transcriber | None = None
-    chat: ChatEndpoint | None = None
-    servers: AsksServers | None = None
-
-
 class NoModel(Exception):
     """A step wants a language model, and the server has none."""
 
@@ -75,6 +66,44 @@ class _Lane:
         return self.begun >= self._most
 
 
+class Lanes:
+    """The bounds of a whole server: so much of each kind of work at once, whoever asks for it."""
+
+    def __init__(self) -> None:
+        self.hearing = _Lane(at_once=1, waiting=32)
+        self.chatting = _Lane(at_once=16, waiting=64)
+        self.asking_servers = _Lane(at_once=16, waiting=64)
+        self.threads = _one_thread()
+
+    def close(self) -> None:
+        """End the threads once they are through with what they do; new work gets new ones."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.threads = _one_thread()
+
+
+def _one_thread() -> ThreadPoolExecutor:
+    # One at a time: a recogniser uses the processor's cores itself, and pacing needs one of them.
+    return ThreadPoolExecutor(1, "transcriber")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a server can do for its sessions; None for what is off."""
+
+    transcriber: Transcriber | None = None
+    chat: ChatEndpoint | None = None
+    servers: AsksServers | None = None
+    lanes: Lanes = field(default_factory=Lanes)
+
+    async def close(self) -> None:
+        """End what was begun outside, and the threads once they are through with what they do."""
+        if self.chat is not None:
+            await self.chat.close()
+        if isinstance(self.transcriber, TranscribingProcess):
+            self.transcriber.close()
+        self.lanes.close()
+
+
 class Started(Protocol):
     """Work that has begun."""
 
@@ -83,17 +112,12 @@ class Started(Protocol):
 
 
 class RequestRunner:
-    """Runs the work of all sessions of a server, on the running loop."""
+    """Runs the work of all sessions of a namespace, on the running loop."""
 
     def __init__(self, outside: Outside, clock: Clock) -> None:
         self._outside = outside
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        # One at a time: a recogniser uses the processor's cores itself, and pacing needs one of them.
-        self._threads = ThreadPoolExecutor(1, "transcriber")
-        self._hearing = _Lane(at_once=1, waiting=32)
-        self._chatting = _Lane(at_once=16, waiting=64)
-        self._asking_servers = _Lane(at_once=16, waiting=64)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, work: Work, deliver: Callable[[Result, bool], None]) -> Started:
@@ -104,16 +128,11 @@ class RequestRunner:
         return task
 
     async def stop(self) -> None:
-        """Cancel everything, and end the threads once they are through with what they do."""
+        """Cancel everything."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._outside.chat is not None:
-            await self._outside.chat.close()
-        if isinstance(self._outside.transcriber, TranscribingProcess):
-            self._outside.transcriber.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Work, deliver: Callable[[Result, bool], None]) -> None:
         lane = self._lane(work)
@@ -136,11 +155,11 @@ class RequestRunner:
     def _lane(self, work: Work) -> _Lane:
         match work:
             case Transcribe():
-                return self._hearing
+                return self._outside.lanes.hearing
             case Complete():
-                return self._chatting
+                return self._outside.lanes.chatting
             case ListTools() | CallTool():
-                return self._asking_servers
+                return self._outside.lanes.asking_servers
             case _:
                 assert_never(work)
 
@@ -170,7 +189,7 @@ class RequestRunner:
         assert transcriber is not None
         self._clock.hold()
         try:
-            yield await self._loop.run_in_executor(self._threads, _transcribed, transcriber, work)
+            yield await self._loop.run_in_executor(self._outside.lanes.threads, _transcribed, transcriber, work)
         finally:
             self._clock.release()
 

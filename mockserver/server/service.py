@@ -1,15 +1,17 @@
-"""What the mock serves, without HTTP: who is admitted, open sessions, journal, findings, faults.
+"""What one namespace of a server serves, without HTTP: who is admitted, open sessions, journal, findings, faults.
 
-app.py takes requests and asks here; session_factory.py makes what answers a connection.
+A server has one namespace, the root, and those that namespaces.py makes while it runs. app.py takes requests and asks
+here; session_factory.py makes what answers a connection.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from mockserver.audio.tts import CLIP_BYTES
 from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal
@@ -24,12 +26,13 @@ from mockserver.responders.base import Source
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
 from mockserver.server.clock import Clock
+from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
 from mockserver.server.notices import CallOpened, MistakeFound, Notice
 from mockserver.server.options import Options
 from mockserver.server.requests import RequestRunner
-from mockserver.server.session_factory import Served, SessionFactory
+from mockserver.server.session_factory import Content, Served, SessionFactory, afresh
 from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
@@ -56,6 +59,12 @@ class OpenConnection(Protocol):
     def refit(self, fit: Callable[[Peer, float], Peer]) -> None:
         """Replace the peer by what `fit` makes of it and of the connection's time."""
 
+    def close(self, code: int, reason: str = "") -> None:
+        """Send a close frame, and abort the connection unless the client answers in time."""
+
+    def reset(self, reason: str) -> None:
+        """Reset the TCP connection. Unsent bytes are lost."""
+
 
 @dataclass(slots=True, eq=False)
 class OpenSession:
@@ -66,38 +75,70 @@ class OpenSession:
     """None if the connection is refused, or if a recording is played verbatim."""
     connection: OpenConnection
     target: FaultTarget
+    task: asyncio.Task[Any] | None = None
+    """What serves the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtStart:
+    """What a namespace played when it started."""
+
+    content: Content = None
+    faults: tuple[Fault, ...] = ()
+    faults_seed: str = ""
 
 
 class MockService:
-    """One mock service. `start` must be called on the event loop that serves, before any other method."""
+    """One namespace. `start` must be called on the event loop that serves, before any other method but `play` and
+    `set_faults`."""
 
-    def __init__(self, options: Options, log_type: type[SessionLog] = SessionLog) -> None:
-        """`log_type` is what the journal keeps of each session.
+    def __init__(
+        self,
+        options: Options,
+        log_type: type[SessionLog] = SessionLog,
+        *,
+        root: MockService | None = None,
+        name: str = "",
+        resumable_bytes: int = RESUMABLE_BYTES,
+    ) -> None:
+        """`log_type` is what the journal keeps of each session. `root`: the namespace whose equipment and folder of
+        recordings it shares, if this is not the root itself; then it has a `name`.
 
         Raises OSError if the folder for recordings cannot be written to.
         """
         self.options = options
-        self.factory = SessionFactory(options)
+        self.name = name
+        equipment: Equipment = Equipment(options) if root is None else root.factory.equipment
+        self.factory: SessionFactory = SessionFactory(options, equipment)
         self.accounts = Accounts(
-            keys=options.api_keys, blocked=options.blocked_keys, file=options.accounts, seed=options.seed
+            keys=options.api_keys,
+            blocked=options.blocked_keys,
+            file=options.accounts,
+            seed=f"{options.seed}/{name}" if name else options.seed,  # a client secret belongs to one namespace
+            resumable_bytes=resumable_bytes,
         )
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
         secrets = replace(options.secrets, values=(*options.secrets.values, *options.api_keys))
-        self.recorder = None if options.record is None else SessionRecorder(options.record, secrets)
+        self.recorder: SessionRecorder | None = None
+        if root is not None:
+            self.recorder = None if root.recorder is None else root.recorder.beside()
+        elif options.record is not None:
+            self.recorder = SessionRecorder(options.record, secrets)
         self.errors: list[Exception] = []
         """Failures inside the mock, oldest first."""
         self.open_sessions: dict[str, OpenSession] = {}
         """By session id."""
-        self.most_open = 0
+        self.most_open: int = 0 if root is None else root.most_open
         """How many sessions may be open at the same time, of all teams; 0 before the server listens."""
         self.faults = FaultSet(seed=options.seed)
         self.clock: Clock
         self.requests: RequestRunner
         """Does what sessions ask for."""
-        self.tell: Callable[[Notice], None] | None = None
+        self.tell: Callable[[Notice], None] | None = None if root is None else root.tell
         """Who is told what goes on; see notices.py."""
+        self.at_start = AtStart()
         self._connections = 0
 
     def told(self, notice: Notice) -> None:
@@ -116,20 +157,39 @@ class MockService:
     def start(self) -> None:
         """Start the clock."""
         self.clock = Clock(self.options.clock_rate)
-        self.requests = RequestRunner(self.factory.outside, self.clock)
+        self.requests = RequestRunner(self.factory.equipment.outside, self.clock)
+        faults = tuple(armed.fault for armed in self.faults.armed)
+        self.at_start = AtStart(self.factory.content, faults, self.faults.seed)
 
-    async def stop(self) -> None:
-        """Finish the recordings and the search for findings; all connections must be closed."""
+    async def stop(self, reason: str, closing_s: float) -> None:
+        """Close the connections that are open (1001), then finish the recordings and the search for findings. Frames
+        that are on their way to a client are sent before the close frame, if the client reads them in `closing_s`."""
+        tasks = [each.task for each in self.open_sessions.values() if each.task is not None]
+        for each in self.open_sessions.values():
+            each.connection.close(1001, reason)
+        if tasks:
+            await asyncio.wait(tasks, timeout=closing_s)
+        for each in list(self.open_sessions.values()):
+            each.connection.reset(reason)
+        left = [task for task in tasks if not task.done()]
+        if left:
+            await asyncio.wait(left, timeout=closing_s)
         await self.requests.stop()
         if self.recorder is not None:
             await self.recorder.finished()
         self.watcher.ended()
 
-    def play(self, scenario: Scenario) -> None:
-        """Answer new connections by this scenario; a rule that no turn can reach is a finding. Raises ScenarioError."""
-        self.factory.play(scenario)
-        for line in scenario.unreachable(chats=self.factory.outside.chat is not None):
-            self.watcher.remark(UNREACHABLE_RULE, Found(line, line))
+    def play(self, content: Content) -> None:
+        """Answer new connections by this content; a rule that no turn can reach is a finding. Raises ScenarioError."""
+        self.factory.play(content)
+        if isinstance(content, Scenario):
+            for line in content.unreachable(chats=self.factory.equipment.outside.chat is not None):
+                self.watcher.remark(UNREACHABLE_RULE, Found(line, line))
+
+    def play_as_at_start(self) -> None:
+        """Answer new connections by what the namespace started with, as if no client had used it; with its faults."""
+        self.play(afresh(self.at_start.content))
+        self.set_faults(self.at_start.faults, self.at_start.faults_seed)
 
     # Admission.
 
@@ -258,9 +318,9 @@ class MockService:
             "resumable": {
                 "count": counts["resumable"],
                 "bytes": self.accounts.resumable_bytes,
-                "most_bytes": RESUMABLE_BYTES,
+                "most_bytes": self.accounts.most_resumable_bytes,
             },
-            "clips": {"bytes": self.factory.clip_bytes, "most_bytes": CLIP_BYTES},
+            "clips": {"bytes": self.factory.equipment.clip_bytes, "most_bytes": CLIP_BYTES},
             "secrets": {"count": counts["secrets"], "most": MAX_REMEMBERED},
             "teams": {"count": counts["teams"], "most": MAX_REMEMBERED},
             "findings": {"count": len(self.watcher.findings), "most": PER_WATCHER},

@@ -9,14 +9,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
 from typing import Any, Literal
 
-from mockserver.audio.asr import AUTO, MISSING, transcriber_named
-from mockserver.audio.asr_process import TranscribingProcess
-from mockserver.audio.tts import CachedSynthesizer, shared, synthesizer_named
-from mockserver.audio.tts.base import Synthesizer
-from mockserver.audio.vad.detector import EngineFactory, engine_named
+from typing_extensions import assert_never
+
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect, Opening, Traits
 from mockserver.dialects.handshake import Refusal
@@ -30,20 +26,25 @@ from mockserver.responders.base import Responder
 from mockserver.responders.chat import ChatResponder
 from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario, ScenarioError
-from mockserver.server.chat import ChatEndpoint
+from mockserver.server.equipment import Equipment
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_client_messages
-from mockserver.server.requests import AsksServers, Outside
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
 from replay.cassette.frames import Close, Frame
-from replay.version import install_command
 
 _LOG = logging.getLogger(__name__)
 
 
 Understands = Literal["recognised", "clips", "scripted"]
+Content = Scenario | AdaptiveReplay | VerbatimReplay | None
+"""What decides the answers; without any, sessions repeat the user's words, or a language model answers."""
+
+
+def afresh(content: Content) -> Content:
+    """The same content as if no client had used it."""
+    return content if content is None or isinstance(content, Scenario) else content.afresh()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,50 +61,57 @@ class Served:
 class SessionFactory:
     """Makes what answers new connections: without content set, sessions that repeat the user's words."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, equipment: Equipment) -> None:
         self.options = options
+        self.equipment = equipment
+        self.content: Content = None
+        """What answers new connections."""
         self.verbatim: VerbatimReplay | None = None
         """The recordings that are played frame by frame instead of sessions."""
-        self.unused: Callable[[], list[str]] = list
+        self.unused: Callable[[], list[str]]
         """Rules, clips and recorded responses that no client has used so far, a line each."""
-        self.recordings: AdaptiveReplay | VerbatimReplay | None = None
-        """The recordings that are played, in either way."""
-        self._responder: Callable[[float], Responder] = lambda now: ChatResponder() if options.chat else EchoResponder()
+        self._responder: Callable[[float], Responder]
         """Of a connection that opens at that Unix second."""
-        chosen = options.transcriber
-        self.outside = Outside(
-            transcriber_named(chosen) if isinstance(chosen, str) else chosen,
-            ChatEndpoint(options.chat, options.chat_model or "", options.chat_key) if options.chat else None,
-            _mcp_client() if options.mcp == "live" else None,
-        )
-        """What can be done for sessions."""
-        self._hearing = Hearing(transcribes=self._transcribes)
+        self._hearing: Hearing
+        self.play(None)
         self._traits: dict[str, Traits] = {}
         self._opened = 0
 
-    def play(self, scenario: Scenario) -> None:
-        """Answer new connections by this scenario. Raises ScenarioError for a known clip that cannot be used."""
+    def play(self, content: Content) -> None:
+        """Answer new connections by this content. Raises ScenarioError for a known clip that cannot be used."""
+        match content:
+            case None:
+                self._responder = lambda now: ChatResponder() if self.options.chat else EchoResponder()
+                self._hearing, self.verbatim, self.unused = Hearing(transcribes=self.equipment.transcribes), None, list
+            case Scenario():
+                self._play_scenario(content)
+            case AdaptiveReplay():
+                self._responder = lambda now: content.responder()
+                self.verbatim, self.unused = None, content.unused
+                self._hearing = Hearing(order="script")
+            case VerbatimReplay():
+                self.verbatim, self.unused = content, content.report
+            case _:
+                assert_never(content)
+        self.content = content
+
+    def _play_scenario(self, scenario: Scenario) -> None:
         try:
-            hearing = Hearing.of(scenario, transcribes=self._transcribes, order=self.options.hearing)
+            hearing = Hearing.of(scenario, transcribes=self.equipment.transcribes, order=self.options.hearing)
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
         tally = scenario.tally()
-        chats = self.outside.chat is not None
+        chats = self.equipment.outside.chat is not None
         self._responder = lambda now: scenario.responder(
             tally, datetime.fromtimestamp(now, timezone.utc).date(), chats=chats
         )
-        self._hearing, self.verbatim, self.recordings = hearing, None, None
+        self._hearing, self.verbatim = hearing, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
 
-    def play_recordings(self, recordings: AdaptiveReplay | VerbatimReplay) -> None:
-        """Answer new connections with what was recorded."""
-        self.recordings = recordings
-        if isinstance(recordings, AdaptiveReplay):
-            self._responder = lambda now: recordings.responder()
-            self.verbatim, self.unused = None, recordings.unused
-            self._hearing = Hearing(order="script")
-        else:
-            self.verbatim, self.unused = recordings, recordings.report
+    @property
+    def recordings(self) -> AdaptiveReplay | VerbatimReplay | None:
+        """The recordings that are played, in either way."""
+        return self.content if isinstance(self.content, AdaptiveReplay | VerbatimReplay) else None
 
     def restart(self) -> None:
         """Number connections from the first again, so that they get the same ids and random choices again."""
@@ -114,22 +122,6 @@ class SessionFactory:
         if dialect not in self._traits:
             self._traits[dialect] = SERVICES[dialect].open(Opening(seed="", epoch=0.0)).traits
         return self._traits[dialect]
-
-    @cached_property
-    def voice(self) -> Synthesizer:
-        """The synthesizer that all sessions share. Raises RuntimeError, saying what to install, if it cannot speak."""
-        return shared(synthesizer_named(self.options.voice))
-
-    @property
-    def clip_bytes(self) -> int:
-        """Bytes of the spoken clips that are kept."""
-        voice = self.__dict__.get("voice")  # not to make one for a look
-        return voice.held_bytes if isinstance(voice, CachedSynthesizer) else 0
-
-    @cached_property
-    def engine(self) -> EngineFactory:
-        """The voice activity detector of all sessions. Raises ImportError, saying what to install."""
-        return engine_named(self.options.vad)
 
     def open(
         self,
@@ -152,16 +144,16 @@ class SessionFactory:
         session = Session(
             dialect,
             responder,
-            self.voice,
+            self.equipment.voice,
             seed=seed,
             pacing=self.options.pacing,
             resumed=resumed,
             opened=now,
             snapshot_s=limits.snapshot_s,
             hearing=self._hearing,
-            engine=self.engine,
+            engine=self.equipment.engine,
             breath_s=dialect.traits.responses.breath_s,
-            asks_servers=self.outside.servers is not None,
+            asks_servers=self.equipment.outside.servers is not None,
         )
         session.ledger.telephone = self.options.telephony
         if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):
@@ -194,36 +186,13 @@ class SessionFactory:
         return Checked(served.peer, schema, lambda problem: report(SchemaMismatch(problem)))
 
     @property
-    def _transcribes(self) -> bool:
-        return self.outside.transcriber is not None
-
-    @property
-    def deaf(self) -> str | None:
-        """That a transcriber was looked for and none is installed, with the command that brings one; else None."""
-        return MISSING if self.options.transcriber == AUTO and not self._transcribes else None
-
-    @property
     def understands(self) -> Understands:
         """How spoken words are found: `recognised` by a transcriber, as known `clips`, or `scripted` alone."""
-        if self._transcribes:
+        if self.equipment.transcribes:
             return "recognised"
         return "clips" if self._hearing.clips is not None else "scripted"
-
-    def load_transcriber(self) -> None:
-        """Load the transcriber before a session needs it. Raises ImportError, FileNotFoundError and RuntimeError."""
-        if isinstance(self.outside.transcriber, TranscribingProcess):
-            self.outside.transcriber.load()
 
     def _next_seed(self) -> str:
         seed = f"{self.options.seed}/{self._opened}"
         self._opened += 1
         return seed
-
-
-def _mcp_client() -> AsksServers:
-    """Raises ImportError, saying what to install."""
-    try:
-        from mockserver.server.mcp_client import McpClient  # an extra
-    except ImportError as missing:
-        raise ImportError(f"--mcp live needs {missing.name}; install it with: {install_command('mcp')}") from missing
-    return McpClient()

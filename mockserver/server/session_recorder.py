@@ -35,10 +35,17 @@ class SessionRecorder:
             raise PermissionError(13, os.strerror(13), str(self.folder))
         self.written: deque[Path] = deque(maxlen=MOST_NAMED)
         """The latest cassettes that were begun, oldest first."""
+        self._taken: deque[Path] = deque(maxlen=MOST_NAMED)
         self._secrets = secrets or Secrets()
         self.failures = 0
         """Sessions that are not recorded to their end."""
         self._ending: set[asyncio.Future[None]] = set()
+
+    def beside(self) -> SessionRecorder:
+        """A recorder of other sessions into the same folder. No file of one is overwritten by the other."""
+        other = SessionRecorder(self.folder, self._secrets)
+        other._taken = self._taken
+        return other
 
     def open(
         self,
@@ -55,6 +62,7 @@ class SessionRecorder:
         path = self._free(f"{at:%Y%m%dT%H%M%S}-{session}")
         header = Header("mock", url, dialect, model, at.isoformat(timespec="seconds"), f"realtape {tool_version()}")
         self.written.append(path)
+        self._taken.append(path)
 
         def failed(why: str) -> None:
             self.failures += 1
@@ -68,7 +76,7 @@ class SessionRecorder:
     def _free(self, name: str) -> Path:
         """A path that does not exist: the same seed gives sessions the same names, and no file is overwritten."""
         path, number = self.folder / f"{name}{SUFFIX}", 1
-        while path.exists() or path in self.written:
+        while path.exists() or path in self._taken:
             number += 1
             path = self.folder / f"{name}-{number}{SUFFIX}"
         return path

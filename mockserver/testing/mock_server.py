@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Generator, Iterable
 from pathlib import Path
@@ -17,10 +18,13 @@ from mockserver.faults.files import FaultSource, faults_from
 from mockserver.protocol.limits import Limits
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts_file import load
-from mockserver.server.app import Server
+from mockserver.server.addresses import Addresses, environment
+from mockserver.server.app import CLOSING_S, Server
 from mockserver.server.clock import rate_named
+from mockserver.server.namespaces import Isolated, Namespace
 from mockserver.server.options import AccountsFile, Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
+from mockserver.server.session_factory import Content
 from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.observed import Observed
 from mockserver.testing.sessions import TestedSession
@@ -120,15 +124,12 @@ class MockServer(Observed):
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        if cassette is not None and scenario is not None:
-            raise ValueError("scenario and cassette both say what to answer; leave out one of them")
-        if ignore and not verbatim:
-            raise ValueError("ignore belongs to verbatim=True; otherwise, messages need not be as recorded")
-        recordings: AdaptiveReplay | VerbatimReplay | None = None
-        if cassette is not None:
-            recordings = VerbatimReplay(cassette, speed, ignore=ignore) if verbatim else AdaptiveReplay(cassette)
+        if isinstance(scenario, str | os.PathLike):
+            scenario = Scenario.load(Path(scenario))
+        content = _content(scenario, cassette, verbatim, speed, ignore)
+        recorded = content.dialect if isinstance(content, AdaptiveReplay | VerbatimReplay) else None
         options = Options(
-            dialect=dialect or (recordings and recordings.dialect) or "xai",
+            dialect=dialect or recorded or "xai",
             pacing=pacing,
             seed=str(seed),
             voice=voice,
@@ -152,20 +153,17 @@ class MockServer(Observed):
             admin_token=admin_token,
             allow_origins=tuple(allow_origins),
         )
-        if isinstance(scenario, str | os.PathLike):
-            scenario = Scenario.load(Path(scenario))
-        self._server = Server(options, scenario, log_type=TestedSession)
+        self._server = Server(options, log_type=TestedSession)
         self._service = self._server.service
         super().__init__(self._service.journal)
+        self._service.play(content)
         if options.voice != AUTO:
             try:
-                _ = self._service.factory.voice
+                _ = self._service.factory.equipment.voice
             except (ImportError, RuntimeError, FileNotFoundError) as missing:
                 raise ValueError(f"voice={options.voice!r}: {missing}") from missing
         if options.transcriber not in (AUTO, OFF):
-            self._service.factory.load_transcriber()
-        if recordings is not None:
-            self._service.factory.play_recordings(recordings)
+            self._service.factory.equipment.load_transcriber()
         if faults is not None:
             file = faults_from(faults)
             self._service.set_faults(file.faults, file.seed)
@@ -246,6 +244,46 @@ class MockServer(Observed):
         else:  # the server runs in a thread of its own
             self._thread.ask(lambda: self._service.set_faults(file.faults, file.seed))
 
+    def isolate(
+        self,
+        scenario: Scenario | str | os.PathLike[str] | None = None,
+        *,
+        cassette: str | os.PathLike[str] | None = None,
+        verbatim: bool = False,
+        speed: float = 1.0,
+        ignore: Iterable[str] = (),
+        faults: FaultSource | None = None,
+        dialect: str | None = None,
+        pacing: str | None = None,
+        seed: int | str | None = None,
+        limits: Limits | None = None,
+        clock: str | None = None,
+        findings: Setting = None,
+        write_tools: Iterable[str] | None = None,
+    ) -> IsolatedMock:
+        """A namespace of this mock: `with mock.isolate(...) as own:`, or `async with`.
+
+        It has a key, a scenario, faults, accounts, sessions, a journal, findings, a ledger and a clock of its own, for
+        as long as the `with` lasts. Clients are in it by `own.ws_url` or by `own.api_key`. The options are those of
+        MockServer; what is left out is as at the mock's start. Raises as MockServer does; entering raises
+        TooManyNamespaces beyond 100.
+        """
+        if isinstance(scenario, str | os.PathLike):
+            scenario = Scenario.load(Path(scenario))
+        isolated = Isolated(
+            content=_content(scenario, cassette, verbatim, speed, ignore),
+            faults=None if faults is None else faults_from(faults),
+            dialect=dialect,
+            pacing=pacing,
+            seed=None if seed is None else str(seed),
+            limits=limits,
+            clock=clock,
+            findings=findings,
+            write_tools=None if write_tools is None else tuple(write_tools),
+        )
+        isolated.over(self._service.options)  # raises ValueError for an unknown value
+        return IsolatedMock(self, isolated)
+
     def advance(self, *, minutes: float = 0, seconds: float = 0, ms: float = 0) -> Awaitable[None]:
         """Move the server's time ahead. It stops at everything that is due on the way.
 
@@ -300,21 +338,100 @@ class MockServer(Observed):
         return f"{host}:{self._server.port}"
 
 
+class IsolatedMock(MockServer):
+    """A namespace of a mock, with the members of a MockServer; see `MockServer.isolate`."""
+
+    def __init__(self, mock: MockServer, isolated: Isolated) -> None:
+        self._mock = mock
+        self._isolated = isolated
+        self._server, self._host, self._thread = mock._server, mock._host, None
+        self._namespace: Namespace | None = None
+
+    @property
+    def ws_url(self) -> str:
+        """Where clients of this namespace connect: `ws://127.0.0.1:PORT/ns-1/v1/realtime`."""
+        return self._addresses.ws
+
+    @property
+    def http_url(self) -> str:
+        """The base of the REST routes for this namespace: `http://127.0.0.1:PORT/ns-1/v1`."""
+        return self._addresses.http
+
+    @property
+    def control_url(self) -> str:
+        """The base of this namespace's control plane: `http://127.0.0.1:PORT/_mock/namespaces/ns-1`."""
+        return self._addresses.control
+
+    @property
+    def api_key(self) -> str:
+        """The key of this namespace, in the form of its service's keys. It also works at the mock's own address."""
+        return self._opened.api_key
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which clients find this namespace."""
+        return environment(self.ws_url, self.http_url, self._opened.keys["xai"], self._opened.keys["openai"])
+
+    async def __aenter__(self) -> IsolatedMock:
+        thread = self._mock._thread
+        opening = self._server.namespaces.open(self._isolated, held=True)
+        return self._entered(await opening if thread is None else await asyncio.to_thread(thread.call, opening))
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        ending = self._server.namespaces.end(self._opened, CLOSING_S)
+        await (ending if self._thread is None else asyncio.to_thread(self._thread.call, ending))
+        self._raise_unless(error)
+
+    def __enter__(self) -> IsolatedMock:
+        thread = self._mock._thread
+        if thread is None:
+            raise RuntimeError("this mock was entered with `async with`; enter its namespaces likewise")
+        return self._entered(thread.call(self._server.namespaces.open(self._isolated, held=True)))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._thread is not None
+        self._thread.call(self._server.namespaces.end(self._opened, CLOSING_S))
+        self._raise_unless(error)
+
+    def _entered(self, namespace: Namespace) -> IsolatedMock:
+        self._namespace, self._service, self._thread = namespace, namespace.service, self._mock._thread
+        self._journal = namespace.service.journal
+        return self
+
+    @property
+    def _opened(self) -> Namespace:
+        if self._namespace is None:
+            raise RuntimeError("the namespace is not open; use it inside `with mock.isolate(...) as own:`")
+        return self._namespace
+
+    @property
+    def _addresses(self) -> Addresses:
+        return Addresses(self._authority, self._opened.id)
+
+
+def _content(
+    scenario: Scenario | None,
+    cassette: str | os.PathLike[str] | None,
+    verbatim: bool,
+    speed: float,
+    ignore: Iterable[str],
+) -> Content:
+    if cassette is not None and scenario is not None:
+        raise ValueError("scenario and cassette both say what to answer; leave out one of them")
+    if ignore and not verbatim:
+        raise ValueError("ignore belongs to verbatim=True; otherwise, messages need not be as recorded")
+    if cassette is None:
+        return scenario
+    return VerbatimReplay(cassette, speed, ignore=ignore) if verbatim else AdaptiveReplay(cassette)
+
+
 class _Done:
     """An awaitable that is done."""
 
     def __await__(self) -> Generator[None, None, None]:
         return
         yield
-
-
-def environment(ws_url: str, http_url: str, api_key: str) -> dict[str, str]:
-    """The environment variables by which clients find their service: the clinic agent's and the openai packages'."""
-    return {
-        "XAI_REALTIME_URL": ws_url,
-        "XAI_HTTP_URL": http_url,
-        "XAI_API_KEY": api_key,
-        "OPENAI_BASE_URL": http_url,
-        "OPENAI_WEBSOCKET_BASE_URL": ws_url.removesuffix("/realtime"),
-        "OPENAI_API_KEY": api_key,
-    }

@@ -17,9 +17,10 @@ import pytest
 from mockserver.responders.conditions import ScenarioError
 from mockserver.responders.packaged import find, is_name
 from mockserver.server import virtual_time
+from mockserver.server.addresses import environment
 from mockserver.testing import pytest_live
 from mockserver.testing.live_service import LiveService
-from mockserver.testing.mock_server import MockServer, environment
+from mockserver.testing.mock_server import MockServer
 from mockserver.testing.timeline import conversation_text
 from replay.diff.compare import compare, report
 from replay.formats import detect

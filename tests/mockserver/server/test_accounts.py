@@ -103,9 +103,8 @@ def test_a_conversation_is_remembered_for_half_an_hour_by_its_own_team():
     assert books.recall(team, "c-2", NOON, HALF_HOUR) is None
 
 
-def test_conversations_are_bounded_by_their_bytes_and_the_newest_stays(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(accounts, "RESUMABLE_BYTES", 5000)
-    books = Accounts(seed="0")
+def test_conversations_are_bounded_by_their_bytes_and_the_newest_stays():
+    books = Accounts(seed="0", resumable_bytes=5000)
     for n in range(4):
         conversation = Conversation(f"c-{n}")
         conversation.add(Item("i", "message", parts=[Part("input_text", "x" * (1000 if n < 3 else 9000))]))
@@ -132,7 +131,7 @@ def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyP
     assert books.recall(team, "c-0", NOON, HALF_HOUR) is None
     assert books.recall(team, "c-3", NOON, HALF_HOUR) is not None
     secrets = [minted(books, "a") for _ in range(4)]
-    assert [secret.value for secret in secrets if books._secrets.get(accounts._digest(secret.value))] == [
+    assert [secret.value for secret in secrets if books._secrets.get(accounts.digest(secret.value))] == [
         secret.value for secret in secrets[1:]
     ]
     for n in range(4):

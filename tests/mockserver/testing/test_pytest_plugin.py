@@ -61,7 +61,7 @@ def speak(mock):
         return said
 """
 INSTALLED = """
-import mockserver.server.session_factory as factory
+import mockserver.server.equipment as factory
 from client import Writes
 
 named = factory.transcriber_named
