@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -162,7 +162,12 @@ def _brief(data: bytes) -> str:
         event = json.loads(data)
     except (ValueError, RecursionError):
         return _shortened(data.decode(errors="replace"))
-    return _shortened(next(_key_texts(event), "")) if isinstance(event, dict) else ""
+    return brief(event) if isinstance(event, dict) else ""
+
+
+def brief(event: Mapping[str, Any]) -> str:
+    """The most telling text of an event, at most 80 characters; empty if it has none."""
+    return _shortened(next(_key_texts(event), ""))
 
 
 def _key_texts(value: Any, depth: int = 6) -> Iterator[str]:

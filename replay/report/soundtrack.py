@@ -16,7 +16,7 @@ from replay.billing.meter import Meter
 from replay.cassette import g711
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_values import number_at
-from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.recording import Moment, Recording
 from replay.cassette.records import Way
 
 RATE = 24_000
@@ -72,7 +72,7 @@ def soundtrack(recording: Recording) -> Soundtrack:
     """The audio of a recording. Messages without readable audio are skipped."""
     found = Soundtrack()
     for line in recording.lines:
-        audio = _ConnectionAudio(found, line)
+        audio = ConnectionAudio(found, line.opened_s)
         for moment in line.moments:
             audio.take(moment)
     found.turns.sort(key=lambda turn: turn.start_s)
@@ -107,10 +107,10 @@ def _between(samples: array[int], place: int, to: int, last: int) -> int:
     return here + (after - here) * rest // to
 
 
-class _ConnectionAudio:
+class ConnectionAudio:
     """One connection: where each side's audio ends, and which part of the user's audio belongs to which turn."""
 
-    def __init__(self, found: Soundtrack, line: Line) -> None:
+    def __init__(self, found: Soundtrack, opened_s: float) -> None:
         self._found = found
         self._meter = Meter(None)
         self._said: list[Piece] = []
@@ -119,16 +119,17 @@ class _ConnectionAudio:
         """Milliseconds of user audio before those."""
         self._began_ms = 0.0
         self._answer = ""
-        self._ends = {"sent": line.opened_s, "received": line.opened_s}
+        self.ends = {"sent": opened_s, "received": opened_s}
+        """By side: where its audio ends, in seconds."""
 
-    def take(self, moment: Moment) -> None:
+    def take(self, moment: Moment) -> Piece | None:
+        """Read one frame. Returns its audio on the time axis; None if it has none."""
         if not isinstance(moment.frame, Text | Binary):
-            return
+            return None
         before = self._meter.audio_s[moment.way]
         self._meter.count(moment.way, moment.frame)
         if data := sound_in(moment):
-            self._sound(moment, data, float(self._meter.audio_s[moment.way] - before))
-            return
+            return self._sound(moment, data, float(self._meter.audio_s[moment.way] - before))
         event = moment.event or {}
         match moment.way, moment.type:
             case "sent", "input_audio_buffer.commit" | "conversation.item.commit":
@@ -143,18 +144,19 @@ class _ConnectionAudio:
                 self._turn(self._began_ms, (number_at(event, "audio_end_ms") or 0.0))
             case "sent", kind if kind in _INTERRUPTS:
                 self._cut(moment.at_s)
+        return None
 
-    def _sound(self, moment: Moment, data: bytes, seconds: float) -> None:
+    def _sound(self, moment: Moment, data: bytes, seconds: float) -> Piece | None:
         samples, rate = self._decoded(moment.way, data, seconds)
         if not samples:
-            return
-        start_s = max(moment.at_s, self._ends[moment.way])
+            return None
+        start_s = max(moment.at_s, self.ends[moment.way])
         chunk = Piece(moment.way, start_s, rate, samples)
-        self._ends[moment.way] = chunk.end_s
+        self.ends[moment.way] = chunk.end_s
         _join(self._found.pieces, chunk)
         if moment.way == "sent":
             self._said.append(chunk)
-            return
+            return chunk
         response = str((moment.event or {}).get("response_id", ""))
         whole = next((turn for turn in reversed(self._found.turns) if turn.side == "received"), None)
         if whole is None or response != self._answer or whole.rate != rate:
@@ -162,6 +164,7 @@ class _ConnectionAudio:
             self._found.turns.append(Piece("received", start_s, rate, array("h", samples)))
         else:
             whole.samples += samples
+        return chunk
 
     def _decoded(self, way: Way, data: bytes, seconds: float) -> tuple[array[int], int]:
         """The samples and their rate, in Hz, as the meter counted it."""
@@ -195,9 +198,9 @@ class _ConnectionAudio:
 
     def _cut(self, at_s: float) -> None:
         """Drop the service's audio that nobody can have heard yet."""
-        if self._ends["received"] <= at_s:
+        if self.ends["received"] <= at_s:
             return
-        self._ends["received"] = at_s
+        self.ends["received"] = at_s
         for piece in self._found.pieces:
             if piece.side == "received" and piece.end_s > at_s:
                 del piece.samples[max(0, round((at_s - piece.start_s) * piece.rate)) :]

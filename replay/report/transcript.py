@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from replay.cassette.frames import Close, Reset
+from replay.cassette.json_values import text_at
 from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Request
 
@@ -19,30 +20,39 @@ Who = Literal["caller", "service"]
 
 @dataclass(slots=True)
 class Utterance:
-    """Text and when it began, in seconds. `typed`: it was text input. `cut`: it was interrupted."""
+    """Text and when it began, in seconds. `typed`: it was text input. `cut`: it was interrupted. `frame`: the number
+    of the frame that it began with. `item_id`: empty for an item that the client did not name.
+    """
 
     at_s: float
     who: Who
     text: str
     typed: bool = False
     cut: bool = False
+    frame: int = 0
+    item_id: str = ""
 
 
 @dataclass(slots=True)
 class CalledTool:
-    """A tool call. `result` and `took_s` (seconds) are None without a result."""
+    """A tool call. `result` and `took_s` (seconds) are None without a result. `frame`, `result_frame`: the numbers of
+    the frames with its arguments and its result.
+    """
 
     at_s: float
     name: str
     arguments: str
     result: str | None = None
     took_s: float | None = None
+    frame: int = 0
+    result_frame: int | None = None
+    call_id: str = ""
 
 
 @dataclass(slots=True)
 class ResponseTiming:
-    """One response, in seconds: when it was requested (None: not seen), created, first heard and ended; and its final
-    status.
+    """One response, in seconds: when it was requested (None: not seen), created, first heard and ended; its final
+    status; and the numbers of the frames that created it and had its first audio.
     """
 
     requested_s: float | None
@@ -50,18 +60,22 @@ class ResponseTiming:
     first_s: float | None = None
     ended_s: float | None = None
     status: str = "in_progress"
+    response_id: str = ""
+    frame: int = 0
+    first_frame: int | None = None
 
 
 @dataclass(slots=True)
 class Note:
     """Something that happened to the connection or the turn. `alarm`: somebody should look at it. `begins`: a new
-    connection.
+    connection. `frame`: the number of its frame; None for a handshake.
     """
 
     at_s: float
     text: str
     alarm: bool = False
     begins: bool = False
+    frame: int | None = None
 
 
 @dataclass(slots=True)
@@ -77,22 +91,25 @@ class Transcript:
 
 def transcript_of(recording: Recording) -> Transcript:
     """The transcript of a recording. Events that cannot be read are skipped."""
-    transcript = Transcript()
+    transcript, frame = Transcript(), 0
     for number, line in enumerate(recording.lines):
-        reader = _TranscriptReader(transcript, line, number)
+        transcript.notes.append(opened(line, number))
+        reader = TranscriptReader(transcript)
         for moment in line.moments:
-            reader.take(moment)
+            reader.take(moment, frame)
+            frame += 1
         transcript.seconds = max([transcript.seconds, line.opened_s, *(moment.at_s for moment in line.moments[-1:])])
     for kind in (transcript.utterances, transcript.tool_calls, transcript.notes):
         kind.sort(key=lambda each: each.at_s)
     return transcript
 
 
-class _TranscriptReader:
-    """Reads one connection."""
+class TranscriptReader:
+    """Reads one connection into a transcript, frame by frame."""
 
-    def __init__(self, transcript: Transcript, line: Line, number: int) -> None:
+    def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
+        self._frame = 0
         self._said: dict[str, Utterance] = {}
         """By item."""
         self._began: dict[str, float] = {}
@@ -102,9 +119,10 @@ class _TranscriptReader:
         self._response: ResponseTiming | None = None
         self._turn_s: float | None = None
         self._closed = False
-        transcript.notes.append(_opened(line, number))
 
-    def take(self, moment: Moment) -> None:
+    def take(self, moment: Moment, frame: int) -> None:
+        """Read one frame. `frame`: its number. A frame that lacks what its type promises is skipped."""
+        self._frame = frame
         match moment.frame:
             case Close(code, reason) if not self._closed:
                 self._closed = True
@@ -146,11 +164,14 @@ class _TranscriptReader:
             case {"type": "function_call_output", "call_id": str(call_id)}:
                 if (call := self._calls.get(call_id)) is not None:
                     call.result, call.took_s = str(item.get("output", "")), moment.at_s - call.at_s
+                    call.result_frame = self._frame
             case {"type": "message", "content": list(content)}:
                 words = " ".join(str(part["text"]) for part in content if isinstance(part, dict) and "text" in part)
                 if words:
                     who: Who = "service" if item.get("role") == "assistant" else "caller"
-                    self._transcript.utterances.append(Utterance(moment.at_s, who, words, typed=True))
+                    item_id = str(item.get("id", ""))
+                    typed = Utterance(moment.at_s, who, words, typed=True, frame=self._frame, item_id=item_id)
+                    self._transcript.utterances.append(typed)
             case _:
                 pass
 
@@ -165,8 +186,10 @@ class _TranscriptReader:
                 self._turn_s = None
             case "conversation.item.input_audio_transcription.completed":
                 if event.get("status", "completed") == "completed":
-                    began_s = self._began.get(event["item_id"], moment.at_s)
-                    self._transcript.utterances.append(Utterance(began_s, "caller", event["transcript"]))
+                    item_id = event["item_id"]
+                    began_s = self._began.get(item_id, moment.at_s)
+                    spoken = Utterance(began_s, "caller", event["transcript"], frame=self._frame, item_id=item_id)
+                    self._transcript.utterances.append(spoken)
             case "error":
                 self._note(moment, f"error: {event['error'].get('message', '')}", alarm=True)
             case _:
@@ -175,12 +198,15 @@ class _TranscriptReader:
     def _response_event(self, moment: Moment, event: Mapping[str, Any]) -> None:
         match moment.type:
             case "response.created":
-                self._response = ResponseTiming(self._requested_s, moment.at_s)
+                response_id = text_at(event, "response", "id")
+                self._response = ResponseTiming(
+                    self._requested_s, moment.at_s, response_id=response_id, frame=self._frame
+                )
                 self._requested_s = None
                 self._transcript.responses.append(self._response)
             case "response.output_audio.delta" | "response.audio.delta":
                 if self._response is not None and self._response.first_s is None:
-                    self._response.first_s = moment.at_s
+                    self._response.first_s, self._response.first_frame = moment.at_s, self._frame
                 self._words(moment, event["item_id"])
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 self._words(moment, event["item_id"]).text += event["delta"]
@@ -189,17 +215,27 @@ class _TranscriptReader:
             case "response.output_text.done":
                 self._words(moment, event["item_id"]).text = event["text"]
             case "response.function_call_arguments.done":
-                call = CalledTool(moment.at_s, str(event.get("name", "")), str(event["arguments"]))
-                self._calls[event["call_id"]] = call
-                self._transcript.tool_calls.append(call)
+                self._call(moment, event, event["call_id"])
+            case "response.mcp_call_arguments.done":
+                self._call(moment, event, event["item_id"])
+            case "response.output_item.done" if event["item"].get("type") == "mcp_call":
+                call = self._calls[event["item"]["id"]]
+                call.name = call.name or str(event["item"].get("name", ""))
+                call.result = str(event["item"].get("output") or event["item"].get("error") or "")
+                call.took_s, call.result_frame = moment.at_s - call.at_s, self._frame
             case "response.done":
                 self._done(moment, event["response"])
             case _:
                 pass
 
+    def _call(self, moment: Moment, event: Mapping[str, Any], call_id: str) -> None:
+        name, arguments = str(event.get("name", "")), str(event["arguments"])
+        self._calls[call_id] = CalledTool(moment.at_s, name, arguments, frame=self._frame, call_id=call_id)
+        self._transcript.tool_calls.append(self._calls[call_id])
+
     def _words(self, moment: Moment, item_id: str) -> Utterance:
         if item_id not in self._said:
-            self._said[item_id] = Utterance(moment.at_s, "service", "")
+            self._said[item_id] = Utterance(moment.at_s, "service", "", frame=self._frame, item_id=item_id)
             self._transcript.utterances.append(self._said[item_id])
         return self._said[item_id]
 
@@ -213,10 +249,11 @@ class _TranscriptReader:
             self._note(moment, f"the response ended as {status}", alarm=status == "failed")
 
     def _note(self, moment: Moment, text: str, *, alarm: bool = False) -> None:
-        self._transcript.notes.append(Note(moment.at_s, text, alarm))
+        self._transcript.notes.append(Note(moment.at_s, text, alarm, frame=self._frame))
 
 
-def _opened(line: Line, number: int) -> Note:
+def opened(line: Line, number: int) -> Note:
+    """The handshake of a connection, as a note."""
     if line.refused:
         status = line.response.status if line.response is not None else 0
         return Note(line.opened_s, f"connection {number} was refused with HTTP {status}", alarm=True)

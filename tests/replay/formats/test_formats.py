@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import realtape
+from mockserver.responders.scenario import Scenario
 from replay.billing.bill import bill
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import Cassette, Writer
@@ -25,6 +26,7 @@ from replay.cassette.records import Dropped, Header, Record, Request, Response, 
 from replay.formats import detect, har, jsonl, page, wav
 from replay.formats.tape import write
 from replay.report.soundtrack import soundtrack
+from replay.viewer import assets
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
 AT = datetime(2026, 7, 28, 9, 0, 0, tzinfo=timezone.utc)
@@ -265,15 +267,26 @@ def test_what_the_caller_spoke_over_is_not_heard_in_the_call_but_whole_in_its_tu
     assert [len(turn.samples) for turn in sound.turns] == [96_000]
 
 
-def test_the_page_is_one_file_without_scripts_or_addresses(tmp_path):
+def shown(html: str) -> str:
+    """The page without its own script and style."""
+    return html.replace(assets.script("page"), "").replace(assets.style(), "")
+
+
+def test_the_page_is_one_file_that_asks_nobody_and_holds_the_call(tmp_path):
     with Cassette.open(CASSETTES / "booking.tape") as cassette:
         recording = Recording.read(CASSETTES / "booking.tape")
-        html = page.render(cassette.header, recording, title="booking")
+        html = page.render(cassette.header, recording, title="booking", tape=b"tape")
     cost = f"${bill(recording, date(2026, 7, 1)).usd:.4f}"
-    assert "default-src 'none'" in html
-    assert not re.search(r"<script|\bsrc=|href=|url\(|style=\"|@import", html)
+    assert "default-src 'none'" in html and "connect-src" not in html
+    assert not re.search(r"\bsrc=|href=|url\(|style=\"|@import", shown(html))
     for told in ("Maria Lopez", "check_availability", "DC-0706-0930", cost, "grok-voice-think-fast-1.0"):
-        assert told in html
+        assert told in shown(html)
+    files = json.loads(re.findall(r'id="files">(.*?)</script>', html)[0])
+    assert [(each["name"], each.get("base64")) for each in files] == [
+        ("booking.tape", "dGFwZQ=="),
+        ("booking.yaml", None),
+    ]
+    assert Scenario.parse(files[1]["text"]) is not None
 
 
 def test_what_was_said_cannot_become_part_of_the_page(tmp_path):
@@ -288,5 +301,5 @@ def test_what_was_said_cannot_become_part_of_the_page(tmp_path):
         (0.2, "received", error),
     )
     html = page.render(HEADER, recording, title=nasty)
-    assert "<script" not in html
-    assert html.count("&lt;script&gt;") >= 4
+    assert [tag for tag in re.findall(r"<script[^>]*>", shown(html)) if "application/json" not in tag] == ["<script>"]
+    assert "alert(1)</" not in html and html.count("\\u003cscript\\u003ealert(1)") >= 4

@@ -1,0 +1,112 @@
+"""The viewer's JavaScript modules and style as one HTML page without a request, and the policy that the page gets.
+
+The modules in web/ are plain ES modules. A page from disk cannot import modules, so `script` joins them: each becomes
+a function that returns what it exports. Two forms are understood: `import { a, b } from "./name.js";` at the beginning
+of a line, and `export` before `function`, `class` or `const`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+
+WEB = Path(__file__).with_name("web")
+_IMPORT = re.compile(r'^import \{\s([^}]*?),?\s\} from "\./([\w-]+)\.js";$', re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.MULTILINE)
+_LEFT = re.compile(r"^(?:import|export)\b.*$", re.MULTILINE)
+
+
+class NotAModule(ValueError):
+    """A module that cannot be joined with others. The message names it and the line."""
+
+
+def script(entry: str, folders: Sequence[Path] = (WEB,)) -> str:
+    """The module `entry` with all that it imports, as one script. Modules are looked for in `folders`, in order.
+
+    Raises NotAModule and OSError.
+    """
+    joined: dict[str, str] = {}
+    _join(entry, folders, joined, ())
+    return '"use strict";\n' + "\n".join(joined.values())
+
+
+def _join(name: str, folders: Sequence[Path], joined: dict[str, str], importing: tuple[str, ...]) -> None:
+    if name in importing:
+        raise NotAModule(f"{name}.js imports itself over {', '.join(importing)}")
+    if name in joined:
+        return
+    file = next((path for folder in folders if (path := folder / f"{name}.js").is_file()), folders[0] / f"{name}.js")
+    text = file.read_text(encoding="utf-8")
+    for _, other in _IMPORT.findall(text):
+        _join(other, folders, joined, (*importing, name))
+    exported = [found[1] for found in _EXPORT.findall(text)]
+    text = _IMPORT.sub(lambda found: f"const {{ {found[1]} }} = {_variable(found[2])};", text)
+    text = _EXPORT.sub(r"\1 \2", text)
+    if left := _LEFT.search(text):
+        raise NotAModule(f"{name}.js: this cannot be joined: {left[0]}")
+    joined[name] = f"const {_variable(name)} = (() => {{\n{text}return {{ {', '.join(exported)} }};\n}})();"
+
+
+def _variable(name: str) -> str:
+    return f"module_{name.replace('-', '_')}"
+
+
+def style(extra: Iterable[Path] = ()) -> str:
+    """The viewer's style sheet, and more files after it."""
+    return "".join(path.read_text(encoding="utf-8") for path in (WEB / "viewer.css", *extra))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An HTML page and its Content-Security-Policy, which the page names itself too."""
+
+    html: str
+    policy: str
+
+
+def page(title: str, code: str, sheet: str, data: Mapping[str, object], *, connect: bool = False) -> Page:
+    """The page. `data`: values that the script reads as JSON, by the id of their element. `connect`: it may ask its
+    own server.
+    """
+    rules = [
+        "default-src 'none'",
+        f"script-src '{_digest(code)}'",
+        f"style-src '{_digest(sheet)}'",
+        "media-src blob:",
+        *(["connect-src 'self'"] if connect else []),
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    policy = "; ".join(rules)
+    blocks = "".join(
+        f'<script type="application/json" id="{name}">{_json(value)}</script>\n' for name, value in data.items()
+    )
+    html = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title><style>{sheet}</style></head><body>
+<noscript><p>This page needs JavaScript. <code>realtape show FILE</code> lists a recording as text.</p></noscript>
+{blocks}<script>{code}</script>
+</body></html>
+"""
+    return Page(html, policy)
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the element that it is in."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_HARMLESS)
+
+
+_HARMLESS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()

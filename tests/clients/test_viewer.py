@@ -1,0 +1,200 @@
+"""The viewer in headless Chromium, in the page of `show --html`: a click plays an item, and what was said is text."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import realtape
+from replay.cassette.file import Writer
+from replay.cassette.records import Header, Record
+from tests.clients.devtools import BROWSER, Page, browsing
+from tests.replay.recordings import line, typed
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+CASSETTES = Path(__file__).parents[2] / "cassettes"
+HOSTILE = "<img src=x onerror=\"document.title='undone'\"></script><script>document.title='undone'</script>"
+AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+
+def page_of(tape: Path, folder: Path) -> str:
+    """The address of the page of a cassette."""
+    done = CliRunner().invoke(realtape.main, ["show", str(tape), "--html", str(folder / "call.html")])
+    assert done.exit_code == 0, done.output
+    return (folder / "call.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def booking(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return page_of(CASSETTES / "booking.tape", tmp_path_factory.mktemp("page"))
+
+
+def taped(path: Path, *told: Any) -> Path:
+    """A cassette of hand-made frames."""
+    header = Header("mock", "ws://127.0.0.1/v1/realtime", "xai", "m", "2026-07-28T09:00:00+00:00", "test")
+    writer = Writer(path, header)
+    for moment in line(*told).moments:
+        writer.write(Record(round(moment.at_s * 1e6), 0, moment.way, moment.frame))
+    writer.end(10**8)
+    return path
+
+
+def press(page: Page, key: str, **more: Any) -> None:
+    event = json.dumps({"key": key, "bubbles": True, "cancelable": True, **more})
+    page.run(f"document.body.dispatchEvent(new KeyboardEvent('keydown', {event}))")
+
+
+def playing(page: Page) -> float:
+    """Where the audio element is."""
+    return float(page.run("document.querySelector('audio').currentTime"))
+
+
+def test_a_click_on_an_item_plays_it_where_it_stands_and_stops_at_its_end(booking: str, tmp_path: Path):
+    with browsing(booking, tmp_path / "profile") as page:
+        call = json.loads(page.run("document.getElementById('call').textContent"))
+        item = next(each for each in call["items"] if each["kind"] == "said" and "Maria" in each["text"])
+        page.click(f"[data-item='{item['id']}'] .play")
+        page.until(f"document.querySelector('audio').currentTime > {item['start_s'] + 0.05}")
+        assert item["start_s"] < playing(page) < item["end_s"]
+        assert page.run("document.querySelector('.item.sounds').dataset.item") == str(item["id"])
+        page.until("document.querySelector('audio').paused")
+        assert playing(page) == pytest.approx(item["end_s"], abs=0.5)
+        assert f"turn={item['turn']}" in page.run("location.hash")
+        assert page.text(".frame-detail b") == call["frames"][item["frame"]]["type"]
+        assert page.errors == []
+
+
+def test_one_side_can_be_heard_alone_from_where_it_was(booking: str, tmp_path: Path):
+    with browsing(booking, tmp_path / "profile") as page:
+        page.click("[data-item='4'] .play")
+        page.until("document.querySelector('audio').currentTime > 3")
+        both = page.run("document.querySelector('audio').src")
+        page.click("[data-mode=caller]")
+        page.until(
+            f"document.querySelector('audio').src !== {json.dumps(both)}"
+            " && document.querySelector('audio').currentTime > 3.1"
+        )
+        assert page.run("document.querySelector('[data-mode=caller]').getAttribute('aria-pressed')") == "true"
+        assert page.errors == []
+
+
+def test_the_wav_of_the_page_is_that_of_the_export(booking: str, tmp_path: Path):
+    exported = CliRunner().invoke(
+        realtape.main, ["export", str(CASSETTES / "booking.tape"), "--wav", str(tmp_path / "wav")]
+    )
+    assert exported.exit_code == 0
+    with browsing(booking, tmp_path / "profile") as page:
+        page.run(
+            "{ const made = URL.createObjectURL;"
+            " URL.createObjectURL = (it) => { window.saved = it; return made(it); }; }"
+        )
+        page.run("[...document.querySelectorAll('.actions button')].find((it) => it.innerText === 'WAV').click()")
+        page.until("window.saved")
+        data = page.run("""saved.arrayBuffer().then((it) => {
+          let text = ""; for (const byte of new Uint8Array(it)) text += String.fromCharCode(byte); return btoa(text);
+        })""")
+    assert b64decode(data) == (tmp_path / "wav" / "call.wav").read_bytes()
+
+
+def test_the_address_names_a_turn_or_a_frame(booking: str, tmp_path: Path):
+    with browsing(f"{booking}#frame=52", tmp_path / "profile") as page:
+        assert page.text(".frame-detail b") == "response.function_call_arguments.done"
+        assert "check_availability" in page.text(".item.picked")
+        page.run("location.hash = 'turn=4'")
+        page.until("document.querySelector('.item.picked').innerText.includes('nine thirty slot')")
+
+
+def test_searching_leaves_what_fits_and_escape_all(booking: str, tmp_path: Path):
+    with browsing(booking, tmp_path / "profile") as page:
+        search = (
+            "{{ const box = document.querySelector('input'); box.value = {}; box.dispatchEvent(new Event('input')); }}"
+        )
+        page.run(search.format("'Maria'"))
+        shown = page.run("[...document.querySelectorAll('.item')].filter((it) => !it.hidden).map((it) => it.innerText)")
+        assert shown and all("Maria" in text for text in shown)
+        count = re.match(r"(\d+) of 185 frames", page.text(".count"))
+        assert count is not None and 0 < int(count[1]) < 30
+        press(page, "Escape")
+        assert page.text(".count") == "185 frames"
+        page.run(search.format("'no such words'"))
+        assert "Nothing here fits" in page.text(".talk-pane")
+
+
+def test_the_keyboard_moves_selects_zooms_and_explains_itself(booking: str, tmp_path: Path):
+    with browsing(booking, tmp_path / "profile") as page:
+        for key in "jj":
+            press(page, key)
+        assert "Let me check that" in page.text(".item.picked")
+        press(page, "ArrowDown")
+        chosen = page.run("document.querySelector('.frame[aria-selected=true]').id")
+        press(page, "ArrowDown")
+        assert page.run("document.querySelector('.frame[aria-selected=true]').id") != chosen
+        press(page, "ArrowRight", shiftKey=True)
+        slider = "document.querySelector('[role=slider]').getAttribute('aria-valuenow')"
+        page.until(f"{slider} === '5.00'")
+        press(page, "?")
+        assert "next or previous frame" in page.text("dialog[open]")
+        press(page, "?")
+        assert page.run("document.querySelector('dialog[open]')") is None
+        press(page, " ")
+        page.until("!document.querySelector('audio').paused")
+        assert page.errors == []
+
+
+def test_only_frames_in_view_are_elements_however_many_there_are(tmp_path: Path):
+    many = [("<", 0.01 * n, {"type": f"event.{n % 7}", "text": f"number {n}"}) for n in range(20_000)]
+    with browsing(page_of(taped(tmp_path / "many.tape", *many), tmp_path), tmp_path / "profile") as page:
+        assert page.run("document.querySelectorAll('.frame').length") < 80
+        page.run("document.querySelector('.frame-list').scrollTop = 1e9")
+        page.until("document.querySelector('#frame-19999')")
+        assert page.run("document.querySelectorAll('.frame').length") < 80
+
+
+def test_nothing_that_was_said_acts(tmp_path: Path):
+    call = {"type": "response.function_call_arguments.done", "call_id": "c", "name": HOSTILE, "arguments": HOSTILE}
+    said = {"type": "response.output_audio_transcript.delta", "item_id": "a", "delta": HOSTILE}
+    error = {"type": "error", "error": {"message": HOSTILE}}
+    frames = (
+        (">", 0.0, typed(HOSTILE)),
+        ("<", 0.1, said),
+        ("<", 0.2, call),
+        ("<", 0.3, error),
+        ("<", 0.4, {"type": HOSTILE}),
+    )
+    with browsing(page_of(taped(tmp_path / "bad.tape", *frames), tmp_path), tmp_path / "profile") as page:
+        for _ in range(6):
+            press(page, "j")
+            press(page, "ArrowDown")
+        assert HOSTILE in page.text(".talk")
+        assert page.run("[document.title, document.querySelectorAll('img').length]") == ["bad", 0]
+        assert page.errors == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_axe_finds_nothing_serious(width: int, dark: bool, booking: str, node_folder: Path, tmp_path: Path):
+    axe = (node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    with browsing(booking, tmp_path / "profile", size=(width, 900), dark=dark) as page:
+        press(page, "j")
+        found = violations(page, axe)
+        press(page, "?")
+        assert (found, violations(page, axe)) == ([], [])
+        assert page.run("document.documentElement.scrollWidth") <= width
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """The serious and critical violations that axe-core finds on the page."""
+    page.run(f"{axe}; 0")
+    found = page.run(f"axe.run({{runOnly: {json.dumps(AXE)}}}).then((it) => JSON.stringify(it.violations))")
+    return [
+        f"{each['id']}: {node['html'][:120]}"
+        for each in json.loads(found)
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
