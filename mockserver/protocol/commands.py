@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mockserver.audio.formats import PCM_24K, AudioFormat
@@ -112,6 +112,10 @@ class Settings:
     tool_choice: ToolChoice = ToolChoice()
     tools: Sequence[Mapping[str, object]] | None = None
     declared: Sequence[Mapping[str, object]] = ()
+
+    def changed(self, changes: Mapping[str, object]) -> Settings:
+        """The settings with changes by field."""
+        return replace(self, **changes) if changes else self  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

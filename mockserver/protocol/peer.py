@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,14 +38,22 @@ class Act:
     frame: Torn | Mute | FaultNote
 
 
+Rest = Generator[None, None, None]
+"""What is left to do of a long message. It does a step each time that it is resumed."""
+
+
 class Peer(Protocol):
     """One end of one connection, driven from outside. `now` is seconds since the connection opened.
 
     What is due at `now` happens before a message that arrives at `now`.
     """
 
-    def receive(self, data: str | bytes, now: float) -> None:
-        """A text (`str`) or binary (`bytes`) message arrived. Raises nothing for a client's mistake."""
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
+        """A text (`str`) or binary (`bytes`) message arrived. Raises nothing for a client's mistake.
+
+        Returns what is left to do of a long one. The caller may do it in steps, so that others have their turn between
+        them; otherwise the next call of any method does it first.
+        """
 
     def lost(self, now: float) -> None:
         """The client is gone; no more output is taken."""
@@ -77,10 +85,11 @@ class ExpiringPeer:
         self._end_s = min(end_s, idle_s)
         self._over = False
 
-    def receive(self, data: str | bytes, now: float) -> None:
-        if now < self._end_s:
-            self._alive(now)
-            self._peer.receive(data, now)
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
+        if now >= self._end_s:
+            return None
+        self._alive(now)
+        return self._peer.receive(data, now)
 
     def _alive(self, now: float) -> None:
         self._end_s = min(self._cap_s, now + self._idle_s)

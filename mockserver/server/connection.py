@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
-from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
+from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Rest, Torn
 from mockserver.protocol.requests import Result, Withdraw
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.journal import SessionLog
@@ -107,6 +107,8 @@ class Connection:
         self._due: float | None = None
         self._flushing = False
         self._received = False
+        self._rest: Rest | None = None
+        """What is left to do of a long message. Nothing is read, written or delivered before it is done."""
         self._drain: asyncio.Task[None] | None = None
         self._mute = False
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -186,6 +188,9 @@ class Connection:
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     self._receive(message.data)
+                    while self._rest is not None:
+                        await asyncio.sleep(0)
+                        self._go_on(self._rest)
                     if (number := number + 1) % BATCH == 0 or self._loop.time() - turn_s > BATCH_S:
                         self._log_flood(number)
                         await asyncio.sleep(0)
@@ -220,10 +225,20 @@ class Connection:
         now = self._now()
         self._log.inbound(now, data)
         try:
-            self._peer.receive(data, now)
+            self._rest = self._peer.receive(data, now)
         except Exception as error:
             self._fail(error)
         self._received = True
+        self._flush_soon()
+
+    def _go_on(self, rest: Rest) -> None:
+        """Do a step of a long message; once it is done, write what it caused."""
+        try:
+            if self._over is None and next(rest, True) is None:
+                return
+        except Exception as error:
+            self._fail(error)
+        self._rest = None
         self._flush_soon()
 
     def _client_closed(self, code: int, reason: str) -> None:
@@ -243,6 +258,8 @@ class Connection:
 
     def _flush(self) -> None:
         self._flushing = False
+        if self._rest is not None:
+            return
         if self._over is not None or self._mute or self._ws.closed or self._transport.is_closing():
             return
         try:
@@ -262,6 +279,9 @@ class Connection:
                 self._started[request.id] = self._requests.start(request, self._deliver)
 
     def _deliver(self, result: Result, last: bool) -> None:
+        if self._rest is not None:
+            self._loop.call_soon(self._deliver, result, last)
+            return
         if last:
             self._started.pop(result.id, None)
         if self._over is not None:

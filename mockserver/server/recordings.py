@@ -18,7 +18,7 @@ from mockserver.dialects.base import Dialect
 from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
-from mockserver.protocol.peer import Peer
+from mockserver.protocol.peer import Peer, Rest
 from mockserver.responders.base import Responder
 from mockserver.responders.recorded import RecordedChoice, RecordedSession
 from mockserver.session.session import Session
@@ -112,15 +112,16 @@ class _ObservedSession:
         self.take_requests = session.take_requests
         self.deliver = session.deliver
 
-    def receive(self, data: str | bytes, now: float) -> None:
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
         sent, before = message(data, now), self._session.memory.responder
         if isinstance(before, RecordedSession):
             before.take(sent)
-        self._session.receive(data, now)
+        rest = self._session.receive(data, now)
         after = self._session.memory.responder
         if after is not before and isinstance(after, RecordedSession):
             after.next_connection()
             after.take(sent)
+        return rest
 
 
 class VerbatimReplay:

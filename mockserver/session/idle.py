@@ -1,15 +1,24 @@
-"""The silent turn: what becomes of a user who says nothing for the idle time after a response."""
+"""What happens while nothing is said: keep-alive events, and the silent turn after the idle time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from itertools import count
 
 from mockserver.audio.vad.detector import FRAME_MS
 from mockserver.protocol.commands import Part
 from mockserver.protocol.conversation import Item
-from mockserver.protocol.facts import Committed, ItemAdded, TimedOut
+from mockserver.protocol.facts import Committed, Fact, ItemAdded, KeptAlive, TimedOut
 from mockserver.session.input_audio import InputBuffer
 from mockserver.session.response import RunningResponse, SessionContext
+from mockserver.session.scheduler import Run
+
+
+def keep_alive(interval_s: float, emit: Callable[[Fact, float], None]) -> Run:
+    """Emit a keep-alive event every so many seconds of the connection."""
+    for number in count(1):
+        yield number * interval_s
+        emit(KeptAlive(), number * interval_s)
 
 
 def silent_turn(

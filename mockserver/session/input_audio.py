@@ -21,6 +21,8 @@ SILENCE = 4
 """The loudest sample of silence: -78 dBFS, below the noise of any microphone."""
 SOUND_FRAME_MS = 80
 """Sound is counted in frames of this length: xAI's audio tokens come in fours, 50 a second."""
+PIECE_S = 4
+"""Seconds of audio after which the others have their turn while a long message is taken: at most 5 ms of work."""
 LEAD_MS = 1000
 """Milliseconds that are kept from before speech: it is detected after it began."""
 
@@ -121,6 +123,13 @@ class InputBuffer:
     def _new_vad(self) -> TurnDetector:
         return TurnDetector(self._form.rate, self._turns, self._engine(self._form.rate))
 
+    def pieces(self, data: bytes) -> list[bytes]:
+        """The audio of a message in pieces for `append`: one, if it has at most `PIECE_S`. Opus is one packet."""
+        if self._form.kind == "opus":
+            return [data]
+        size = PIECE_S * self._form.rate * self._form.bytes_per_sample
+        return [data] if len(data) <= size else [data[at : at + size] for at in range(0, len(data), size)]
+
     def append(self, data: bytes) -> tuple[int, list[TurnBegan | TurnEnded]]:
         """Take one message of encoded audio; returns its number of samples and the borders of speech in it."""
         samples = self._decoder.push(data)
@@ -140,7 +149,11 @@ class InputBuffer:
             self._kept.append(samples)
             self._kept_ms += ms
             while not self.speaking and not self._has_speech and self._kept_ms > LEAD_MS:
-                self._kept_ms -= len(self._kept.popleft()) * 1000 / self._form.rate
+                first = self._kept.popleft()
+                self._kept_ms -= len(first) * 1000 / self._form.rate
+                if not self._kept:  # longer than that by itself
+                    self._kept.append(first[-(LEAD_MS * self._form.rate // 1000) :])
+                    self._kept_ms = LEAD_MS
         return len(samples), borders
 
     def at_ms(self, border_ms: int) -> int:

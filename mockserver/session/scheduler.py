@@ -6,9 +6,12 @@ continues. Dropping it cuts it: a ten-minute response is one generator and one p
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import inf
+
+from mockserver.protocol.peer import Rest
 
 Run = Generator[float, None, None]
 """Yields the instants (seconds since the connection opened) at which it continues, or `NEVER`."""
@@ -29,6 +32,16 @@ class Scheduler:
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
         self._started = 0
+        self._rest: Rest = (None for _ in ())
+
+    def begin(self, work: Rest) -> Rest | None:
+        """Begin the work of a message; returns what is left of it. `advance` and `next_due` do that first."""
+        self._rest = work
+        return None if next(work, True) else work
+
+    def abandon(self) -> None:
+        """Leave undone what is left of the last message."""
+        self._rest.close()
 
     def start(self, name: str, run: Run) -> None:
         """Start a run; its first part happens before this returns. A pending run of that name is cut."""
@@ -60,6 +73,7 @@ class Scheduler:
 
     def next_due(self, besides: str = "") -> float | None:
         """The earliest instant at which a run continues, `besides` the run of that name. None if no clock brings it."""
+        self._finish()
         due = min((pending.due for name, pending in self._pending.items() if name != besides), default=NEVER)
         return None if due == NEVER else due
 
@@ -72,12 +86,17 @@ class Scheduler:
 
     def advance(self, now: float) -> None:
         """Continue the runs that are due up to and including `now`, in order."""
+        self._finish()
         while self._pending:
             name, pending = min(self._pending.items(), key=lambda entry: (entry[1].due, entry[1].number))
             if pending.due > now:
                 return
             del self._pending[name]
             self._resume(name, pending)
+
+    def _finish(self) -> None:
+        if not self._rest.gi_running:  # type: ignore[attr-defined]  # it may itself wake what waits
+            deque(self._rest, maxlen=0)
 
     def _resume(self, name: str, pending: _Pending) -> None:
         due = next(pending.run, None)

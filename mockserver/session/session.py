@@ -6,8 +6,7 @@ No sockets, no clock, no unseeded randomness, and no dialect by name.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
 
 from mockserver.audio.codecs import decoder_for, encode
 from mockserver.audio.tts.base import Synthesizer
@@ -16,16 +15,17 @@ from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
 from mockserver.protocol import commands, facts
-from mockserver.protocol.commands import Command, Part, Settings
+from mockserver.protocol.commands import Command, Part
 from mockserver.protocol.conversation import Conversation, Item
 from mockserver.protocol.facts import Fact, Reason, Response, ResponseCounts
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
+from mockserver.protocol.peer import Rest
 from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.asking import Requests
 from mockserver.session.ears import Ears, HeardTurn
-from mockserver.session.idle import silent_turn
+from mockserver.session.idle import keep_alive, silent_turn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
 from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
@@ -153,12 +153,12 @@ class Session:
         self._out: list[Outgoing] = []
         self._emit(facts.Opened(self.conversation.id), 0.0)
         if (interval_s := dialect.traits.keep_alive_s) is not None:
-            self._scheduler.start(KEEP_ALIVE, self._keep_alive(interval_s))
+            self._scheduler.start(KEEP_ALIVE, keep_alive(interval_s, self._emit))
         self._context.servers.list(self.settings.servers, (), 0.0)
 
     # The methods of a peer.
 
-    def receive(self, data: str | bytes, now: float) -> None:
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
         """Take a client frame. What is due by `now` happens before it."""
         self._scheduler.advance(now)
         if self._rate_limits.due:
@@ -167,12 +167,12 @@ class Session:
             self._rate_limits.report(now)
         if len(data) > (limit := self.dialect.traits.max_frame_bytes):
             problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
-            self._obey(commands.Rejected(problem), now)
-        else:
-            self._obey(self.dialect.parse(data, self.settings), now)
+            return self._scheduler.begin(self._obey(commands.Rejected(problem), now))
+        return self._scheduler.begin(self._obey(self.dialect.parse(data, self.settings), now))
 
     def lost(self, now: float) -> None:
         """The client is gone: nothing goes on."""
+        self._scheduler.abandon()
         self._scheduler.advance(now)
         self._scheduler.clear()
         self._input.clear()
@@ -218,10 +218,10 @@ class Session:
             self._out.append(Outgoing(at, frame, keep_alive))
             observer.after(fact, frame, at)
 
-    def _obey(self, command: Command, now: float) -> None:
+    def _obey(self, command: Command, now: float) -> Rest:
         match command:
             case commands.Append():
-                self._append(command.audio, now)
+                yield from self._append(command.audio, now)
             case commands.Respond():
                 self._respond(command, now)
             case commands.Configure():
@@ -244,11 +244,6 @@ class Session:
             case _:
                 self._answered_by_commit &= not self._items.obey(command, now)
 
-    def _keep_alive(self, interval_s: float) -> Run:
-        for number in count(1):
-            yield number * interval_s
-            self._emit(facts.KeptAlive(), number * interval_s)
-
     # The session itself.
 
     @property
@@ -257,7 +252,7 @@ class Session:
         return detection.turns if detection else self._turn_traits.manual
 
     def _configure(self, command: commands.Configure, now: float) -> None:
-        known, self.settings = self.settings.servers, _changed(self.settings, command.changes)
+        known, self.settings = self.settings.servers, self.settings.changed(command.changes)
         if "turn_detection" in command.changes:
             self._scheduler.drop(IDLE)
             self._detection_chosen = True
@@ -288,9 +283,14 @@ class Session:
 
     # The user's speech.
 
-    def _append(self, audio: bytes, now: float) -> None:
-        samples, borders = self._input.append(audio)
-        self.ledger.heard(samples, self.settings.input_format.rate)
+    def _append(self, audio: bytes, now: float) -> Rest:
+        pieces, borders = self._input.pieces(audio), list[TurnBegan | TurnEnded]()
+        for number, piece in enumerate(pieces, 1):
+            samples, found = self._input.append(piece)
+            self.ledger.heard(samples, self.settings.input_format.rate)
+            borders += found
+            if number < len(pieces):
+                yield
         if self._turn is None and self._running is not None and self._running.blocks_speech(now):
             self._input.take()
             return
@@ -305,6 +305,8 @@ class Session:
                 self._speech_began(border, now)
             else:
                 self._speech_ended(border, now)
+            if len(pieces) > 1:
+                yield
         if self._turn is not None:
             self._ears.hear_so_far(self._turn, self._input, self.settings, now)
 
@@ -528,7 +530,7 @@ class Session:
     def _new_response(self, command: commands.Respond, counts: ResponseCounts, now: float) -> Response:
         if self.dialect.traits.responses.counted_input == "whole" and not counts.context:
             counts.context = tuple(self.conversation)
-        settings = _changed(self.settings, command.changes)
+        settings = self.settings.changed(command.changes)
         self._context.servers.list(settings.servers, self.settings.servers, now)
         response_id = self.dialect.ids.response(now)
         return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
@@ -594,7 +596,3 @@ class Session:
         self._scheduler.drop(RESPONSE)
         if self._running is not None:
             self._running.cut(reason, now)
-
-
-def _changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
-    return dataclasses.replace(settings, **changes) if changes else settings  # type: ignore[arg-type]

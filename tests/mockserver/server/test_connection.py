@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
+from itertools import pairwise
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, web
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
-from mockserver.protocol.peer import Peer
+from mockserver.protocol.peer import Peer, Rest
 from mockserver.protocol.requests import Request, Result
 from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
@@ -34,9 +35,10 @@ class Script:
         self.lost_at: float | None = None
         self.out: list[Outgoing] = []
 
-    def receive(self, data: str | bytes, now: float) -> None:
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
         self.heard.append((now, data))
         self.out += [Outgoing(now, frame) for frame in self.answers]
+        return None
 
     def lost(self, now: float) -> None:
         self.lost_at = now
@@ -68,6 +70,23 @@ class Stuck(Script):
 
     def take_output(self, now: float) -> list[Outgoing]:
         return []
+
+
+class Slow(Script):
+    """It answers each message in three steps."""
+
+    def __init__(self, steps: list[str]) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
+        return self._work(str(data), now)
+
+    def _work(self, data: str, now: float) -> Rest:
+        for number in range(3):
+            self.steps.append(f"{data}{number}")
+            yield
+        self.out.append(Outgoing(now, Text(data.encode())))
 
 
 class Hosted:
@@ -344,3 +363,49 @@ def test_a_reason_too_long_for_a_close_frame_is_cut_between_characters():
     frame = connection.closing(1000, "ä" * 100)
     assert frame[1] == len(frame) - 2 <= 125
     assert frame[4:].decode() == "ä" * 61
+
+
+def test_others_have_their_turn_between_the_steps_of_a_long_message():
+    steps: list[str] = []
+
+    async def tell(hosted: Hosted) -> None:
+        def other() -> None:
+            steps.append("other")
+            if len(steps) < 30:
+                asyncio.get_running_loop().call_soon(other)
+
+        await hosted.client.send_str("a")
+        await hosted.client.send_str("b")
+        other()
+        assert [await hosted.client.receive_str() for _ in range(2)] == ["a", "b"]
+
+    story(Slow(steps), tell)
+    mine = [each for each in steps if each != "other"]
+    assert mine == ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert all("other" in steps[steps.index(one) : steps.index(two)] for one, two in pairwise(mine[:3]))
+
+
+def test_a_long_message_whose_client_leaves_is_not_read_to_its_end():
+    class Endless(Script):
+        left = 0
+
+        def receive(self, data: str | bytes, now: float) -> Rest | None:
+            return self._work()
+
+        def _work(self) -> Rest:
+            begun.set()
+            while True:
+                yield
+
+        def lost(self, now: float) -> None:
+            self.left += 1
+
+    begun, peer = asyncio.Event(), Endless()
+
+    async def tell(hosted: Hosted) -> None:
+        await hosted.client.send_str("a")
+        await begun.wait()
+        hosted.connection.reset("enough")
+
+    story(peer, tell)
+    assert peer.left == 1

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 
+import numpy as np
 import pytest
 
-from mockserver.audio.formats import RATES
+from mockserver.audio.formats import PCM_24K, RATES
+from mockserver.audio.vad.detector import OPENAI_TURNS
 from mockserver.responders.base import Say
+from mockserver.session.input_audio import LEAD_MS, PIECE_S, InputBuffer
 from mockserver.session.resumption import Memory
 from tests.mockserver.talk import TONE, Event, Script, Talk, kinds
 
 DELTA = "response.output_audio.delta"
+DETECTS: dict[str, dict[str, object]] = {
+    "xai": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 300}},
+    "openai": {"type": "realtime"},
+}
 TRIPLE = [Say("One. Two. Three.")]
 
 
@@ -243,3 +251,54 @@ def test_a_second_resumption_replays_every_message_once():
     talk.rest()
     twice = resumed(resumed(talk.session.memory).session.memory)
     assert len(twice.of("conversation.item.added")) == 1
+
+
+def turns(seconds: float) -> str:
+    """A message of speech and pauses, in base64."""
+    turn = np.concatenate([TONE.speak("Hello, is Doctor Chen there?").samples, np.zeros(24_000, np.int16)])
+    samples = np.resize(turn, round(seconds * 24_000))
+    return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(samples.tobytes()).decode()})
+
+
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_a_long_message_of_sound_is_taken_in_steps_to_the_same_end(dialect: str):
+    stepped, whole = (Talk(dialect=dialect, update=DETECTS[dialect]) for _ in range(2))
+    long = turns(10.5 * PIECE_S)
+    rest = stepped.session.receive(long, stepped.now)
+    assert rest is not None
+    assert stepped.session.ledger.audio_in_s == PIECE_S
+    assert sum(1 for _ in rest) > 10  # a piece, or a border of speech, each
+    stepped.hush(1000)
+    whole.send_raw(long)
+    whole.hush(1000)
+    for each in (stepped, whole):
+        each.rest()
+    assert len(whole.of("input_audio_buffer.speech_stopped")) > 5
+    assert stepped.events == whole.events
+    assert stepped.session.ledger.audio_in_s == whole.session.ledger.audio_in_s == 10.5 * PIECE_S + 1
+
+
+def test_a_short_message_of_sound_is_taken_at_once():
+    talk = Talk(update=DETECTS["xai"])
+    assert talk.session.receive(turns(PIECE_S), talk.now) is None
+
+
+def test_what_is_left_of_a_message_is_done_before_the_next():
+    talk = Talk(update=DETECTS["xai"])
+    assert talk.session.receive(turns(3 * PIECE_S), talk.now) is not None
+    talk.hush(1000)
+    assert talk.session.ledger.audio_in_s == 3 * PIECE_S + 1
+
+
+def test_a_client_that_leaves_is_not_heard_to_the_end():
+    talk = Talk(update=DETECTS["xai"])
+    talk.session.receive(turns(3 * PIECE_S), talk.now)
+    talk.session.lost(talk.now)
+    assert talk.session.ledger.audio_in_s == PIECE_S
+
+
+def test_of_a_long_silence_the_second_before_speech_is_kept():
+    buffer = InputBuffer(PCM_24K, OPENAI_TURNS, keep=True)
+    for piece in buffer.pieces(bytes(48_000 * 3 * PIECE_S)):
+        buffer.append(piece)
+    assert (buffer.kept_ms, len(buffer.so_far())) == (LEAD_MS, 24 * LEAD_MS)
