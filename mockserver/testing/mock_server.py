@@ -182,11 +182,6 @@ class MockServer(Observed):
         return next(iter((*options.api_keys, *(options.accounts.open_keys if options.accounts else ()))), ANY_KEY)
 
     @property
-    def environment(self) -> dict[str, str]:
-        """The environment variables by which clients find this mock."""
-        return environment(self.ws_url, self.http_url, self.api_key)
-
-    @property
     def cassettes(self) -> list[Path]:
         """With `record`: the files of the sessions so far, oldest first. After the `with`, all have their end marks."""
         return list(self._service.recorder.written) if self._service.recorder is not None else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mockserver.server.addresses import environment
 from mockserver.server.journal import Journal, UsageTotals
 from mockserver.testing.assertions import Assertions
 from mockserver.testing.loop_thread import LoopThread
@@ -30,6 +31,21 @@ class Observed(Assertions):
     def http_url(self) -> str:
         """The base of the REST routes: `http://127.0.0.1:PORT/v1`."""
         return f"http://{self._authority}/v1"
+
+    @property
+    def origin(self) -> str:
+        """The address without a path: `http://127.0.0.1:PORT`."""
+        return f"http://{self._authority}"
+
+    @property
+    def api_key(self) -> str:
+        """A key that is accepted."""
+        raise NotImplementedError
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which clients find the service."""
+        return environment(self.ws_url, self.http_url, self.api_key)
 
     @property
     def journal(self) -> Journal:

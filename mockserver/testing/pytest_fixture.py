@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import assert_never
 
 from mockserver.responders.conditions import ScenarioError
 from mockserver.responders.packaged import find, is_name
 from mockserver.server import virtual_time
-from mockserver.server.addresses import environment
 from mockserver.testing import pytest_live
 from mockserver.testing.live_service import LiveService
 from mockserver.testing.mock_server import MockServer
+from mockserver.testing.pytest_tapes import Tape, orphans
+from mockserver.testing.tapes import Plan, calls
 from mockserver.testing.timeline import conversation_text
 from replay.diff.compare import compare, report
 from replay.formats import detect
@@ -32,9 +34,9 @@ UNUSED = ("off", "warn", "error")
 CONVERSATION = "realtime conversation"
 LEFT_OVER = "realtime: not used"
 FINDINGS = "realtime: findings"
-_MARKER_ONLY = {"unused", "time", "env", "live"}
+_MARKER_ONLY = {"unused", "time", "env", "live", "max_age"}
 """Options of the marker that are not MockServer's."""
-_FILES = ("scenario", "cassette", "faults", "accounts")
+_FILES = ("scenario", "faults", "accounts")
 
 
 class FixtureRun:
@@ -55,11 +57,19 @@ class FixtureRun:
         options = _marked(node)
         self._own = {name: options.pop(name) for name in _MARKER_ONLY & options.keys()}
         self._options = options
+        self._tape = Tape(node, named) if (named := options.pop("cassette", None)) else None
+        self._plan: Plan = "play"
+        self._recorded: LiveService | None = None
 
     @staticmethod
-    def check_live(config: pytest.Config) -> None:
-        """Raises UsageError for options and environments that allow no live run."""
-        pytest_live.check(config)
+    def check_live(config: pytest.Config, *, records: bool) -> None:
+        """Raises UsageError for options and environments that allow no live run, or no recording."""
+        pytest_live.check(config, records=records)
+
+    @staticmethod
+    def orphans(config: pytest.Config, items: Iterable[pytest.Item]) -> list[str]:
+        """The paths of tapes that no test names."""
+        return orphans(config, items)
 
     @staticmethod
     def spent(reports: Iterable[pytest.TestReport], config: pytest.Config) -> str:
@@ -69,19 +79,50 @@ class FixtureRun:
     def serve(self, request: pytest.FixtureRequest) -> Iterator[Service]:
         """The service, for as long as the test runs; then what the test made of it is judged."""
         if self._live:
+            self._own["unused"] = "off"
             with pytest_live.service(self._node, self._options, self._own) as live:
                 yield self._started(live, request)
             pytest_live.settle(self._node, live, self.passed)
-            self._own["unused"] = "off"
             self._judge(live)
-        elif self._own.get("time") == "virtual":
+            return
+        if self._tape is not None:
+            self._plan = self._tape.plan(self._options, self._own)
+        match self._plan:
+            case "record" | "add":
+                self._own["unused"] = "off"
+                yield from self._recording(request, None)
+            case "extend":
+                with self._mock() as mock:
+                    yield from self._recording(request, mock)
+            case "play" | "refuse":  # `Tape.plan` has failed a test that is refused
+                yield from self._playing(request)
+            case _:
+                assert_never(self._plan)
+
+    def keep(self) -> None:
+        """Write the tape of a test that has passed, once its other fixtures are done as well. Fails the test if it
+        cannot be kept."""
+        if self._recorded is not None and self._tape is not None and self.passed:
+            verbatim = bool(self._options.get("verbatim"))
+            self.note["recorded"] = self._tape.keep(self._recorded, self._plan, verbatim=verbatim)
+
+    def _playing(self, request: pytest.FixtureRequest) -> Iterator[Service]:
+        if self._own.get("time") == "virtual":
             self.service = self.virtual = mock = self._mock()  # `run_in_virtual_time` serves it
             yield mock
-            self._judge(mock)
         else:
             with self._mock() as mock:
                 yield self._started(mock, request)
-            self._judge(mock)
+        self._judge(mock)
+
+    def _recording(self, request: pytest.FixtureRequest, mock: MockServer | None) -> Iterator[Service]:
+        """Through the relay. With a mock, which plays the tape, only what is not on the tape reaches the service."""
+        played = None if mock is None or self._tape is None else (mock, calls(self._tape.path))
+        with pytest_live.recorder(self._node, self._options, played) as recorded:
+            self._recorded = recorded
+            yield self._started(recorded, request)
+        pytest_live.settle(self._node, recorded, self.passed)
+        self._judge(recorded)
 
     def run_in_virtual_time(self, test: pytest.Function, mock: MockServer) -> None:
         """Run an async test and its mock on a loop whose time jumps."""
@@ -115,7 +156,7 @@ class FixtureRun:
     def environment(self) -> dict[str, str]:
         """The environment variables by which clients find the service."""
         assert self.service is not None
-        return environment(self.service.ws_url, self.service.http_url, self.service.api_key)
+        return self.service.environment
 
     def _started(self, service: Service, request: pytest.FixtureRequest) -> Service:
         self.service = service
@@ -126,6 +167,10 @@ class FixtureRun:
         return service
 
     def _mock(self) -> MockServer:
+        if self._tape is not None:
+            old = self._tape.renewed(self._own, self._options)
+            self._options["cassette"] = self._tape.path
+            self.note["old"] = old
         try:
             return MockServer(**self._options)
         except (
@@ -153,7 +198,7 @@ class FixtureRun:
     def _failures(self, service: Service) -> list[str]:
         severity_is_set = self._options.get("findings") is not None
         wrong = [str(each) for each in service.findings if each.level == "error" and severity_is_set]
-        left = self._unused(service) if self._unused_level == "error" and not self._live else []
+        left = self._unused(service) if self._unused_level == "error" else []
         return [*wrong, *(f"not used: {line}" for line in left)]
 
     @property
@@ -166,7 +211,7 @@ class FixtureRun:
         left, findings = self._unused(service), service.findings if self.passed else []
         played = self._short(str(self._options.get("scenario", "")))
         level = self._unused_level
-        self.note = {"played": played, "unused": left, "level": level, "passed": self.passed, "findings": []}
+        self.note |= {"played": played, "unused": left, "level": level, "passed": self.passed, "findings": []}
         if not self.passed:
             return
         self.check()

@@ -1,4 +1,5 @@
-"""The plugin's `--realtime-live`: which tests can run against the live service, with which key and budget."""
+"""The plugin's `--realtime-live` and `--realtime-record`: which tests can reach the live service, with which key and
+budget."""
 
 from __future__ import annotations
 
@@ -11,27 +12,42 @@ from typing import Any
 import pytest
 
 from mockserver.testing.live_service import LIVE_ENDPOINTS, LiveService
+from mockserver.testing.mock_server import MockServer
+from replay.addresses import is_loopback
 from replay.billing.prices import dollars
 from replay.findings import Levels
 from replay.relay.upstream import BadUpstream, checked
 
 PROPERTY = "realtime_usd"
 """The property of each test's report, and so of JUnit's XML, that holds its cost in USD."""
-_EITHER = {"scenario", "cassette", "dialect", "pacing", "seed", "voice", "vad", "findings", "write_tools"}
+UPSTREAM = "REALTAPE_UPSTREAM"
+"""The environment variable that names the service to record, if no option does."""
+_EITHER = {
+    *("scenario", "cassette", "verbatim", "speed", "ignore", "dialect", "pacing", "seed", "voice", "vad"),
+    *("findings", "write_tools"),
+}
 """Options of the marker that have no effect live. With any other, a test needs the mock."""
 _SPENT = pytest.StashKey[Fraction]()
 
 
-def check(config: pytest.Config) -> None:
-    """Raises UsageError for options and environments that allow no live run."""
+def check(config: pytest.Config, *, records: bool) -> None:
+    """Raises UsageError for options and environments that allow no live run, or no recording."""
     _budget(config)
+    if records and config.getoption("--realtime-live"):
+        raise pytest.UsageError("--realtime-live plays no tape and records none; leave out --realtime-record")
+    option, named = _named(config) if records else ("--realtime-upstream", config.getoption("--realtime-upstream"))
     try:
-        checked(config.getoption("--realtime-upstream") or LIVE_ENDPOINTS["xai"][0])
+        checked(named or LIVE_ENDPOINTS["xai"][0])
     except BadUpstream as problem:
-        raise pytest.UsageError(f"--realtime-upstream: {problem}") from None
-    if not any(os.environ.get(variable) for _, variable in LIVE_ENDPOINTS.values()):
+        raise pytest.UsageError(f"{option}: {problem}") from None
+    if not records and not any(os.environ.get(variable) for _, variable in LIVE_ENDPOINTS.values()):
         names = " or ".join(variable for _, variable in LIVE_ENDPOINTS.values())
         raise pytest.UsageError(f"--realtime-live needs a key: set {names}")
+
+
+def needs_mock(options: dict[str, Any], own: dict[str, Any]) -> str:
+    """The options of a test that only the mock has, as a list; empty if there are none."""
+    return ", ".join(sorted(options.keys() - _EITHER) + ["time"] * (own.get("time") == "virtual"))
 
 
 def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> LiveService:
@@ -39,12 +55,49 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
     is spent."""
     if own.get("live") is False:
         pytest.skip("live=False: this test is for the mock")
-    if needs := sorted(options.keys() - _EITHER) + ["time"] * (own.get("time") == "virtual"):
-        pytest.skip(f"only the mock has {', '.join(needs)}")
+    if needs := needs_mock(options, own):
+        pytest.skip(f"only the mock has {needs}")
     name = _service_name(options.get("dialect"))
     url, variable = LIVE_ENDPOINTS[name]
     if not (key := os.environ.get(variable)):
         pytest.skip(f"{variable} is not set")
+    return _relayed(node, options, name, node.config.getoption("--realtime-upstream") or url, key)
+
+
+def recorder(node: pytest.Item, options: dict[str, Any], played: tuple[MockServer, int] | None) -> LiveService:
+    """The service for a test that is recorded, with the rest of the budget. played: see LiveService. Fails the test if
+    the budget is spent, or if the service takes no call without a key and there is none."""
+    dialect = options.get("dialect")
+    url, variable = LIVE_ENDPOINTS[_service_name(dialect)]
+    _, named = _named(node.config)
+    key = os.environ.get(variable, "")
+    if not key and played is None and not is_loopback(named or url):
+        advice = f"set {variable}, or name another service with --realtime-upstream or {UPSTREAM}"
+        pytest.fail(f"{named or url} cannot be recorded without a key; {advice}", pytrace=False)
+    service = None if named and dialect is None else _service_name(dialect)
+    return _relayed(node, options, service, named or url, key, played)
+
+
+def key_variable(options: dict[str, Any]) -> str:
+    """The environment variable that holds the key of a test's service."""
+    return LIVE_ENDPOINTS[_service_name(options.get("dialect"))][1]
+
+
+def _named(config: pytest.Config) -> tuple[str, str | None]:
+    """Which option or variable names the service to record, and its address."""
+    if given := config.getoption("--realtime-upstream"):
+        return "--realtime-upstream", given
+    return UPSTREAM, os.environ.get(UPSTREAM)
+
+
+def _relayed(
+    node: pytest.Item,
+    options: dict[str, Any],
+    name: str | None,
+    url: str,
+    key: str,
+    played: tuple[MockServer, int] | None = None,
+) -> LiveService:
     left = _budget(node.config) - node.config.stash.get(_SPENT, Fraction(0))
     if left <= 0:
         pytest.fail("the tests before this one have spent the budget; raise --realtime-budget", pytrace=False)
@@ -54,7 +107,7 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
     except ValueError as refused:
         problem = str(refused)
     else:
-        return LiveService(name, node.config.getoption("--realtime-upstream") or url, key, left, now, levels)
+        return LiveService(name, url, key, left, now, levels, played)
     pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
@@ -77,7 +130,8 @@ def spent(reports: Iterable[pytest.TestReport], config: pytest.Config) -> str:
         if name == PROPERTY
     ]
     most = config.getoption("--realtime-budget")
-    return f"{len(costs)} tests ran live and cost {dollars(sum(costs, Fraction(0)))} of {most} USD"
+    how = "were recorded" if config.getoption("--realtime-record") != "none" else "ran live"
+    return f"{len(costs)} tests {how} and cost {dollars(sum(costs, Fraction(0)))} of {most} USD"
 
 
 def _service_name(dialect: str | None) -> str:

@@ -6,6 +6,7 @@ Each test gets a server of its own, on a free port and with its own seed: tests 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ _SEVERITIES = ("off", "warn", "error")
 _MARKER = (
     "realtime(scenario=None, *, cassette=None, dialect=None, unused='warn', time='wall', env=False, ...): how the "
     "fixture realtime_mock plays the service; takes every option of MockServer. Files are looked up beside the test, "
-    "then in the root folder. time='virtual' runs an async test without waiting; env=True sets its environment "
-    "variables; live=False skips the test with --realtime-live."
+    "then in the root folder. cassette=True is the test's own tape, see --realtime-record; max_age=DAYS is its longest "
+    "age. time='virtual' runs an async test without waiting; env=True sets its environment variables; live=False skips "
+    "the test with --realtime-live."
 )
+_MODES = ("none", "once", "new_episodes", "all", "rewrite")
 _RUN = pytest.StashKey["FixtureRun"]()
+_ORPHANS = pytest.StashKey["list[str]"]()
 
 
 def _fixture_run() -> type[FixtureRun]:
@@ -39,14 +43,38 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the tests against the live service: XAI_API_KEY or OPENAI_API_KEY from the environment",
     )
     group.addoption(
-        "--realtime-upstream", metavar="URL", help="run the tests against another service, such as another mock"
+        "--realtime-record",
+        choices=_MODES,
+        default="none",
+        help="what to do with the tapes of tests marked with cassette=: play them (none, the default); record missing "
+        "ones (once); also add connections that are not on them (new_episodes); play none and add all connections "
+        "(all); record all from scratch (rewrite). A tape is written only if its test has passed",
+    )
+    group.addoption(
+        "--realtime-upstream",
+        metavar="URL",
+        help="run the tests against another service, such as another mock; with --realtime-record, record that one "
+        "(default there: REALTAPE_UPSTREAM, else the live service)",
     )
     group.addoption(
         "--realtime-budget",
+        "--realtime-max-usd",
         metavar="USD",
         default="0.25",
         help="amount that all tests together may spend live; calls are ended once it is spent (default: 0.25)",
     )
+    group.addoption(
+        "--realtime-orphans",
+        action="store_true",
+        help="list the tapes in folders named `cassettes` that no test names, and exit: with 1 if there are any",
+    )
+    parser.addini("realtime_max_age", "default of the realtime marker's `max_age`, in days", default="")
+    for name, what in (
+        ("env", "environment variables whose values are secrets"),
+        ("pattern", "regular expressions of secrets"),
+        ("path", "places of secrets in JSON, such as session.metadata.patient"),
+    ):
+        parser.addini(f"realtime_secret_{name}", f"{what}, one a line; no tape has them", type="linelist")
     parser.addini(
         "realtime_findings", f"default of the realtime marker's `findings`: {', '.join(_SEVERITIES)}", default=""
     )
@@ -61,20 +89,49 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"realtime_findings is {severity!r}; use {', '.join(_SEVERITIES)}")
     if (severity := config.getini("realtime_unused")) not in _SEVERITIES:
         raise pytest.UsageError(f"realtime_unused is {severity!r}; use {', '.join(_SEVERITIES)}")
-    if _is_live(config):
-        _fixture_run().check_live(config)
+    if _is_live(config) or _records(config):
+        _fixture_run().check_live(config, records=_records(config))
     config.pluginmanager.register(_VirtualTime(), "realtime: virtual time")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    if not _is_live(config):
+    if not _is_live(config) and not _records(config):
         return None
-    where = config.getoption("--realtime-upstream") or "the live service"
-    return f"realtime: {where}, for at most {config.getoption('--realtime-budget')} USD"
+    where = config.getoption("--realtime-upstream") or (_records(config) and os.environ.get("REALTAPE_UPSTREAM"))
+    record = f"record {config.getoption('--realtime-record')} from " * _records(config)
+    return f"realtime: {record}{where or 'the live service'}, for at most {config.getoption('--realtime-budget')} USD"
 
 
 def _is_live(config: pytest.Config) -> bool:
-    return bool(config.getoption("--realtime-live") or config.getoption("--realtime-upstream"))
+    """With --realtime-record, the upstream is what is recorded, and only tests with a tape reach it."""
+    live = config.getoption("--realtime-live") or config.getoption("--realtime-upstream")
+    return bool(live) and not _records(config)
+
+
+def _records(config: pytest.Config) -> bool:
+    return bool(config.getoption("--realtime-record") != "none")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Orphans are looked for in this process: as long as nothing is to be run, pytest-xdist starts no workers."""
+    if config.getoption("--realtime-orphans"):
+        if any("::" in argument for argument in config.args):
+            raise pytest.UsageError("--realtime-orphans needs whole files or folders: other tests may name a tape")
+        config.option.collectonly = True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before -k and -m deselect tests: these name their tapes as well. So do files that could not be collected."""
+    if config.getoption("--realtime-orphans") and not session.testsfailed:
+        config.stash[_ORPHANS] = _fixture_run().orphans(config, items)
+        items.clear()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if session.config.stash.get(_ORPHANS, None) is not None:
+        session.exitstatus = pytest.ExitCode(bool(session.config.stash[_ORPHANS]))
 
 
 @pytest.fixture
@@ -117,6 +174,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """The tape of a test is kept once all its fixtures are done without an error."""
+    result = yield
+    if (run := item.stash.get(_RUN, None)) is not None:
+        run.keep()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     run = item.stash.get(_RUN, None)
@@ -136,13 +202,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Lists the findings and unused content of tests that passed, and the costs of a live run."""
+    if (orphans := config.stash.get(_ORPHANS, None)) is not None:
+        terminalreporter.section("realtime: tapes that no test names")
+        terminalreporter.write_line("\n".join(orphans) or "none")
     reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
     noted = [(each.nodeid, each.realtime) for each in reports if getattr(each, "realtime", None)]
-    if _is_live(config):
+    if _is_live(config) or _records(config):
         terminalreporter.section("realtime")
         terminalreporter.write_line(_fixture_run().spent(reports, config))
-    findings = [(nodeid, note["findings"]) for nodeid, note in noted if note["findings"]]
-    for title, parts in (("realtime: findings", findings), ("realtime: not used", _left_over(noted))):
+    for what, title in (("recorded", "recorded"), ("old", "old tapes")):
+        if lines := [line for _, note in noted if (line := note.get(what))]:
+            terminalreporter.section(f"realtime: {title}")
+            terminalreporter.write_line("\n".join(lines))
+    judged = [(nodeid, note) for nodeid, note in noted if "unused" in note]
+    findings = [(nodeid, note["findings"]) for nodeid, note in judged if note["findings"]]
+    for title, parts in (("realtime: findings", findings), ("realtime: not used", _left_over(judged))):
         if parts:
             terminalreporter.section(title)
         for heading, lines in parts:

@@ -45,6 +45,8 @@ class RelayedCall:
         transport: asyncio.BaseTransport,
         upstream: ClientConnection,
         meter: Meter,
+        *,
+        billed: bool = True,
     ) -> None:
         self._recorder = recorder
         self._connection = connection
@@ -53,6 +55,7 @@ class RelayedCall:
         self._client = transport
         self._upstream = upstream
         self._meter = meter
+        self._billed = billed
         self._loop = asyncio.get_running_loop()
         self._opened_s = self._loop.time()
         self._closing = False
@@ -77,8 +80,8 @@ class RelayedCall:
             self._done.set_result(None)
 
     def usd(self, table: PriceTable) -> Fraction:
-        """The cost of the call so far, in USD."""
-        return self._meter.usd(table, self._loop.time() - self._opened_s)
+        """The cost of the call so far, in USD; 0 for a call that nobody bills."""
+        return self._meter.usd(table, self._loop.time() - self._opened_s) if self._billed else Fraction(0)
 
     def hang_up(self, code: int, reason: str) -> asyncio.Future[None]:
         """Close both sides. The future is done once they are closed."""

@@ -94,7 +94,9 @@ class Relay:
     """A proxy for the length of one recording. All connections to it go into the same cassette.
 
     `upstream`: the service. `settings`: see Settings. `warn`: called with a line of text for the user. `observer`:
-    called with every record before it is cleaned and written.
+    called with every record before it is cleaned and written. `instead`: called with the number of a connection, and
+    whether it is a WebSocket. It returns where the connection goes instead of the upstream, with the client's own key
+    and free of charge, or None.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Relay:
         settings: Settings,
         warn: Callable[[str], None] = lambda _: None,
         observer: Callable[[Record], None] = lambda _: None,
+        instead: Callable[[int, bool], Upstream | None] = lambda _, __: None,
     ) -> None:
         self.upstream = upstream
         self.settings = settings
@@ -115,6 +118,7 @@ class Relay:
         """The limit that ended the recording, or None."""
         self._warn = warn
         self._observer = observer
+        self._instead = instead
         self._writer: BackgroundWriter | None = None
         self._destination: Destination | None = None
         self._calls: set[RelayedCall] = set()
@@ -287,8 +291,9 @@ class Relay:
     async def _relay_call(self, request: web.Request, connection: int) -> web.StreamResponse:
         noted = Request(request.method, request.raw_path, _pairs(request.headers))
         self.note(self.now_us(), connection, "sent", noted)
+        instead = self._instead(connection, True)
         try:
-            upstream = await self._dial(request)
+            upstream = await self._dial(request, instead)
         except InvalidStatus as refused:
             answer = refused.response
             headers = tuple(answer.headers.raw_items())
@@ -299,24 +304,31 @@ class Relay:
         except (OSError, WebSocketException, asyncio.TimeoutError, ValueError) as problem:
             self.note(self.now_us(), connection, "received", Reset())
             return self._unreachable(problem)
-        return await self._serve(request, upstream, connection)
+        return await self._serve(request, upstream, connection, billed=instead is None)
 
-    async def _dial(self, request: web.Request) -> ClientConnection:
+    async def _dial(self, request: web.Request, instead: Upstream | None) -> ClientConnection:
         offered = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
+        names = [name.strip() for name in ",".join(offered).split(",")] if offered else None
+        headers = _passed_on(_pairs(request.headers))
+        if instead is None:
+            headers, names = self._with_key(headers), names and [self._real(name) for name in names]
+        upstream = instead or self.upstream
         return await _Dial(
-            self.upstream.target(request.raw_path),
-            additional_headers=self._with_key(_passed_on(_pairs(request.headers))),
-            subprotocols=[self._real(name.strip()) for name in ",".join(offered).split(",")] if offered else None,  # type: ignore[misc]
+            upstream.target(request.raw_path),
+            additional_headers=headers,
+            subprotocols=names,  # type: ignore[arg-type]
             user_agent_header=None,
             compression=None,
             max_size=MAX_MESSAGE,
             ping_interval=None,
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=CLOSE_WAIT_S,
-            **direct(self.upstream.url),
+            **direct(upstream.url),
         )
 
-    async def _serve(self, request: web.Request, upstream: ClientConnection, connection: int) -> web.StreamResponse:
+    async def _serve(
+        self, request: web.Request, upstream: ClientConnection, connection: int, *, billed: bool
+    ) -> web.StreamResponse:
         answer = upstream.response
         assert answer is not None
         headers = tuple(answer.headers.raw_items())
@@ -333,7 +345,7 @@ class Relay:
             upstream.transport.abort()
             self.note(self.now_us(), connection, "sent", Reset())
             return ws
-        call = RelayedCall(self, connection, ws, transport, upstream, Meter(request.query.get("model")))
+        call = RelayedCall(self, connection, ws, transport, upstream, Meter(request.query.get("model")), billed=billed)
         self._calls.add(call)
         try:
             await call.run()
@@ -347,12 +359,13 @@ class Relay:
         body = await request.read()
         headers = _pairs(request.headers)
         self.note(self.now_us(), connection, "sent", Request(request.method, request.raw_path, headers, body))
-        url = self.upstream.target(request.raw_path).replace("ws", "http", 1)
+        instead = self._instead(connection, False)
+        url = (instead or self.upstream).target(request.raw_path).replace("ws", "http", 1)
         try:
             async with self._http.request(
                 request.method,
                 url,
-                headers=self._with_key(_passed_on(headers)),
+                headers=_passed_on(headers) if instead else self._with_key(_passed_on(headers)),
                 data=body or None,
                 allow_redirects=False,
             ) as answer:

@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from mockserver.testing.mock_server import MockServer
 from tests.mockserver.suites import ROOT, Suite
 
 pytest_plugins = ["pytester"]
@@ -32,6 +33,15 @@ def test_the_ini_of_the_page_is_understood(pytester: pytest.Pytester, suite: Sui
         "def test_nothing(): ...", *[part for line in settings.splitlines() for part in ("-o", line.replace(" ", ""))]
     )
     run.assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_the_recorded_test_of_the_page_records_its_tape_and_plays_it(pytester: pytest.Pytester, suite: Suite):
+    for name in ("booking.yaml", "agent.py", "test_recorded.py"):
+        pytester.path.joinpath(name).write_text(FILES[name], encoding="utf-8")
+    with MockServer(pytester.path / "booking.yaml", pacing="burst") as service:
+        suite("", "--realtime-record=once", "--realtime-upstream", service.ws_url).assert_outcomes(passed=1)
+    suite("").assert_outcomes(passed=1)
 
 
 def test_the_workflow_of_the_page_is_yaml_with_its_two_jobs():

@@ -1,0 +1,124 @@
+"""The cassettes of tests: where they are, what a record mode does with them, and how they grow.
+
+The record modes have the names and meanings of pytest-recording. What is recorded is a connection, with all its turns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from replay.cassette.file import SUFFIX, CannotRecord, Cassette
+from replay.cassette.records import Origin, Request
+from replay.cassette.scrub import Scrubber
+from replay.formats import tape
+from replay.formats.tape import Tape
+from replay.secrets.named import Secrets
+
+RecordMode = Literal["none", "once", "new_episodes", "all", "rewrite"]
+Plan = Literal["play", "extend", "add", "record", "refuse"]
+"""Play the tape; play it and add what is not on it; add to it and play nothing; record a new one; refuse the test."""
+FOLDER = "cassettes"
+"""The folder beside a test file that its tapes are in, in a folder of the file's name."""
+_PLANS: dict[RecordMode, tuple[Plan, Plan]] = {
+    # by mode: with a tape, without one
+    "none": ("play", "refuse"),
+    "once": ("play", "record"),
+    "new_episodes": ("extend", "record"),
+    "all": ("add", "record"),
+    "rewrite": ("record", "record"),
+}
+_LONGEST = 100
+"""Characters of a file name without its suffix: file systems take 255 bytes."""
+_UNSAFE = re.compile(r"[^\w.\[\]+=,@-]", re.ASCII)
+_ORIGINS: tuple[Origin, ...] = ("hand", "mock", "live")
+_DAY_S = 24 * 3600
+
+
+class SecretInName(ValueError):
+    """A test's name holds a secret, and would be the name of a file. The message does not quote it."""
+
+
+def plan(mode: RecordMode, exists: bool) -> Plan:
+    """What a mode does about a test, by whether its tape exists."""
+    return _PLANS[mode][not exists]
+
+
+def default_path(module: Path, test: str, cls: str | None, secrets: Secrets) -> Path:
+    """The tape of a test: `cassettes/MODULE/TEST.tape` beside its module, `CLASS.TEST.tape` for a method.
+
+    test: its name with the id of its parameters. Characters that a file system may refuse become `-`. Such a name, one
+    that is too long, and one whose parameters have capitals, end with a hash: no two tests have the same tape, on file
+    systems that ignore case neither. Raises SecretInName.
+    """
+    name = test if cls is None else f"{cls}.{test}"
+    if Scrubber(secrets).text(name) != name:
+        raise SecretInName(
+            "the test's name holds a secret, which would name its tape; give the parameters ids: pytest.param(…, id=…)"
+        )
+    safe = _UNSAFE.sub("-", name)
+    parameters = safe.partition("[")[2]
+    if safe != name or len(safe) > _LONGEST or parameters != parameters.lower():
+        safe = f"{safe[:_LONGEST]}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    return module.parent / FOLDER / module.stem / f"{safe}{SUFFIX}"
+
+
+def command(mode: RecordMode, nodeid: str, key: str) -> str:
+    """The command that records a test's tape. key: the environment variable of the service's key."""
+    return f"{key}=… pytest --realtime-record={mode} {shlex.quote(nodeid)}"
+
+
+def calls(path: Path) -> int:
+    """WebSocket connections on a tape. Raises BadCassette and OSError."""
+    with Cassette.open(path) as cassette:
+        return sum(
+            isinstance(record.content, Request) and record.content.method == "GET"
+            for record in cassette
+            if record.way == "sent"
+        )
+
+
+def days_old(path: Path, now: datetime) -> int:
+    """Whole days since a tape was recorded. Raises BadCassette, OSError, and ValueError for a header without a date."""
+    with Cassette.so_far(path) as cassette:
+        recorded = datetime.fromisoformat(cassette.header.recorded_at)
+    if recorded.tzinfo is None:
+        recorded = recorded.replace(tzinfo=timezone.utc)
+    return int((now - recorded).total_seconds() // _DAY_S)
+
+
+def save(recorded: Tape, path: Path, secrets: Secrets, *, after: bool) -> None:
+    """Write a tape beside its place, without secrets, and swap it in when it is complete.
+
+    after: keep what the tape at that place has, and append to it. Raises BadCassette, CannotRecord and OSError. The old
+    tape then stays as it was.
+    """
+    if after:
+        recorded = _joined(path, recorded)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tape.write(recorded, path, secrets=secrets, overwrite=True)
+
+
+def _joined(path: Path, new: Tape) -> Tape:
+    """What the file has, and then what is new, with the times and numbers of its connections after those."""
+    with Cassette.open(path) as old:
+        header, records, end_us = old.header, list(old), old.last_us
+    if header.audio == "outline":
+        raise CannotRecord(f"{path} has no audio, so nothing is added to it; record it again with rewrite")
+    first = 1 + max((record.connection for record in records), default=-1)
+    added = (replace(each, at_us=each.at_us + end_us, connection=each.connection + first) for each in new.records)
+    origin = min(header.origin, new.header.origin, key=_ORIGINS.index)
+    return Tape(replace(header, origin=origin), (*records, *added), end_us + new.end_us)
+
+
+def orphans(folders: Iterable[Path], named: Iterable[Path]) -> list[Path]:
+    """The tapes in the cassette folders below these folders that no test names, in order."""
+    kept = {path.resolve() for path in named}
+    found = {path.resolve() for folder in folders for path in folder.rglob(f"{FOLDER}/**/*{SUFFIX}")}
+    return sorted(path for path in found if path not in kept and not kept.intersection(path.parents))
