@@ -89,6 +89,7 @@ def banner(start: Start, paint: Paint) -> list[str]:
         f"  {'clients':<10} {paint(start.ws, 'cyan')}",
         f"  {'requests':<10} {paint(start.http, 'cyan')}",
         f"  {'inspector':<10} {paint(start.inspector, 'cyan')}",
+        f"  {'workbench':<10} {paint(start.inspector + 'workbench', 'cyan')}",
         "  point a client here, for example",
         *(f"    {line}" for line in _client(start)),
         "",

@@ -36,6 +36,7 @@ from mockserver.server.origins import is_foreign
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
 from mockserver.server.tls import TlsPort
+from mockserver.server.workbench import routes as workbench
 from replay.cassette.records import Request, Response
 from replay.connections import Connections
 from replay.findings.handshake import browser_call
@@ -102,6 +103,7 @@ class Server:
                 app.router.add_get(f"{namespace}{root}/realtime", self._answer_handshake)
                 app.router.add_post(f"{namespace}{root}/realtime/client_secrets", self._client_secret)
         app.router.add_routes(control.routes(self.namespaces))
+        app.router.add_routes(workbench.routes(self.namespaces))
         # No access log: a query may hold a key.
         self._runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=CLOSING_S, keepalive_timeout=KEEP_ALIVE_S, max_field_size=MAX_FIELD

@@ -1,12 +1,10 @@
 """The control plane under /_mock/: read sessions, journal and ledger; replace scenario and faults; move the clock.
 
-Only loopback clients are served, and only under a loopback name, so that a web page which rebinds its own name to
-127.0.0.1 is refused. With an admin token, every client needs it instead.
+Who may use it: guard.py.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -18,18 +16,17 @@ from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import inspector
 from mockserver.server.addresses import Addresses, environment
 from mockserver.server.clock import MAX_ADVANCE_S
-from mockserver.server.http import as_json, body_of
+from mockserver.server.guard import Problem, guarded, page_guarded
+from mockserver.server.http import body_of
 from mockserver.server.isolated_file import parse as parse_isolated
 from mockserver.server.journal import SessionLog
 from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
 from mockserver.server.openapi import description
-from mockserver.server.origins import is_loopback, names_loopback
 from mockserver.server.service import MockService
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.playback.library import EmptyLibrary
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CLOSING_S = 0.25
 """How long clients may take to answer the close frame when their namespace ends."""
 
@@ -44,7 +41,7 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_POST, "/namespaces", server.open),
         (hdrs.METH_DELETE, f"/namespaces/{{namespace:{ID}}}", server.end),
     ):
-        yield web.route(method, f"/_mock{path}", _guarded(answer, token))
+        yield web.route(method, f"/_mock{path}", guarded(answer, token))
     for method, path, ask in (
         (hdrs.METH_GET, "/health", _Plane.health),
         (hdrs.METH_GET, "/sessions", _Plane.sessions),
@@ -64,17 +61,9 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
     ):
         answer = partial(server.ask, ask)
         for prefix in ("", f"/namespaces/{{namespace:{ID}}}"):
-            yield web.route(method, f"/_mock{prefix}{path}", _guarded(answer, token))
+            yield web.route(method, f"/_mock{prefix}{path}", guarded(answer, token))
     for path in ("/_mock", "/_mock/"):
-        yield web.get(path, _page_guarded(token))
-
-
-class _Problem(Exception):
-    """An answer other than 200: its status, and a sentence that says what to do."""
-
-    def __init__(self, status: int, error: str) -> None:
-        super().__init__(error)
-        self.status = status
+        yield web.get(path, page_guarded(lambda request: inspector.answer(), token))
 
 
 class _Server:
@@ -97,9 +86,9 @@ class _Server:
             isolated = parse_isolated((await body_of(request)).decode())
             made = await self._namespaces.open(isolated)
         except (ValueError, OSError, UnreadableRecording, BadCassette, EmptyLibrary) as problem:
-            raise _Problem(400, str(problem)) from problem
+            raise Problem(400, str(problem)) from problem
         except TooManyNamespaces as problem:
-            raise _Problem(429, str(problem)) from problem
+            raise Problem(429, str(problem)) from problem
         places = _addresses(request, made.id)
         variables = environment(places.ws, places.http, made.keys["xai"], made.keys["openai"])
         return {**_shown(request, made), "api_key": made.api_key, "api_keys": made.keys, "environment": variables}
@@ -116,7 +105,7 @@ class _Server:
 
     def _find(self, id: str) -> Namespace:
         if (found := self._namespaces.find(id)) is None:
-            raise _Problem(404, "there is no namespace of that id; GET /_mock/namespaces lists them")
+            raise Problem(404, "there is no namespace of that id; GET /_mock/namespaces lists them")
         return found
 
 
@@ -167,7 +156,7 @@ class _Plane:
         `?since=N` leaves out the session's first N frames."""
         whole, since = request.query.get("audio") == "full", request.query.get("since", "0")
         if not since.isdecimal():
-            raise _Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
+            raise Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
         if (session_id := request.query.get("session")) is not None:
             return self._find(session_id).shown(whole, int(since))
         logs = self._service.journal.sessions
@@ -195,7 +184,7 @@ class _Plane:
         try:
             self._service.play(Scenario.parse((await body_of(request)).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
-            raise _Problem(400, str(problem)) from problem
+            raise Problem(400, str(problem)) from problem
         return {"status": "ok", "applies_to": "new connections"}
 
     async def faults(self, request: web.Request) -> object:
@@ -220,7 +209,7 @@ class _Plane:
         """Removes all faults, or those of an id or name."""
         which = request.match_info.get("which")
         if not self._service.faults.remove(which) and which is not None:
-            raise _Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
+            raise Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
         self._service.refit()
         return await self.faults(request)
 
@@ -228,7 +217,7 @@ class _Plane:
         """Moves the clock by `{"ms": N}`. Answers once everything that is due by then has happened."""
         clock = self._service.clock
         if not clock.manual:
-            raise _Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
+            raise Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
         await clock.advance(ms=await _milliseconds(request))
         return {"now": clock.now(), "unix": clock.unix()}
 
@@ -239,7 +228,7 @@ class _Plane:
 
     def _find(self, id: str) -> SessionLog:
         if (log := self._service.journal.find(id)) is None:
-            raise _Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
+            raise Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
         return log
 
 
@@ -247,7 +236,7 @@ async def _fault_file(request: web.Request) -> FaultFile:
     try:
         return parse((await body_of(request)).decode())
     except (FaultError, UnicodeDecodeError) as problem:
-        raise _Problem(400, str(problem)) from problem
+        raise Problem(400, str(problem)) from problem
 
 
 async def _milliseconds(request: web.Request) -> float:
@@ -257,43 +246,5 @@ async def _milliseconds(request: web.Request) -> float:
         body = None
     ms = body.get("ms") if isinstance(body, dict) else None
     if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= MAX_ADVANCE_S * 1000:
-        raise _Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_ADVANCE_S * 1000:.0f}')
+        raise Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_ADVANCE_S * 1000:.0f}')
     return ms
-
-
-def _guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | None) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if (refusal := _refusal(request, token)) is not None:
-            return as_json({"error": refusal}, 403)
-        try:
-            return as_json(await answer(request))
-        except _Problem as problem:
-            return as_json({"error": str(problem)}, problem.status)
-
-    return handle
-
-
-def _page_guarded(token: str | None) -> Handler:
-    """The inspector page holds no data and asks for the token itself. With a token, every client may load it."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if token is None and (refusal := _refusal(request, None)) is not None:
-            return as_json({"error": refusal}, 403)
-        return inspector.answer()
-
-    return handle
-
-
-def _refusal(request: web.Request, token: str | None) -> str | None:
-    """Why the client is refused; None if it is not."""
-    if token is not None:
-        given = request.headers.get(hdrs.AUTHORIZATION, "")
-        if hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode()):
-            return None
-        return "send the admin token: Authorization: Bearer <token>"
-    if not is_loopback(request.remote or ""):
-        return "the control plane serves this machine only; start the server with --admin-token to open it"
-    origin = request.headers.get(hdrs.ORIGIN)
-    if not names_loopback(f"//{request.host}") or (origin is not None and not names_loopback(origin)):
-        return "use a loopback name: 127.0.0.1, localhost or [::1]"
-    return None

@@ -115,6 +115,7 @@ def shown(said: str) -> str:
     "line",
     [
         r"inspector +http://127.0.0.1:\d+/_mock/",
+        r"workbench +http://127.0.0.1:\d+/_mock/workbench",
         r"'nme' is undefined",  # a template's variable
         r"no rule answers 'xyz'",
         r"story.yaml:5: turns\[1\] never answered",  # `tool: hang_upp`

@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 
 from mockserver.responders.base import Call, Say
 from mockserver.responders.scenario import Scenario
-from mockserver.server import control
+from mockserver.server import guard
 from mockserver.server.inspector import PAGE
 from mockserver.testing.mock_server import MockServer
 from tests.mockserver.server.test_control import KEY, story, turn
@@ -55,7 +55,7 @@ def test_the_page_fetches_nothing_from_elsewhere_and_makes_no_markup_of_what_was
 def test_others_than_this_machine_do_not_get_it(monkeypatch: pytest.MonkeyPatch):
     status, _, page = story(lambda mock, http: fetched(mock, http, Host="evil.example"))
     assert status == 403 and "<html" not in page
-    monkeypatch.setattr(control, "is_loopback", lambda address: False)
+    monkeypatch.setattr(guard, "is_loopback", lambda address: False)
     assert story(lambda mock, http: fetched(mock, http))[0] == 403
 
 

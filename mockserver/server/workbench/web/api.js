@@ -1,0 +1,45 @@
+// Requests to this server. If it wants its admin token, the page asks for it once.
+
+const ROOT = "/_mock/workbench";
+let token = "";
+let asking = null; // resolves once the user gave the token
+
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+// `ask()` resolves to the admin token.
+export function tokenFrom(ask) {
+  asking = ask;
+}
+
+async function request(url, options) {
+  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  let answer;
+  try {
+    answer = await fetch(url, { ...options, headers });
+  } catch {
+    throw new Refused(0, "The server does not answer. Is `realtape serve` still running?");
+  }
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  const message = typeof said.error === "string" ? said.error : `The server answered ${answer.status}.`;
+  if (answer.status === 403 && message.includes("admin token") && asking) {
+    token = await asking();
+    return request(url, options);
+  }
+  throw new Refused(answer.status, message);
+}
+
+export const get = async (path) => (await request(ROOT + path, {})).json();
+
+export const post = async (path, body) => {
+  const text = typeof body === "string" || body instanceof Blob ? body : JSON.stringify(body);
+  return (await request(ROOT + path, { method: "POST", body: text })).json();
+};
+
+// A part of the control plane, by its whole address.
+export const control = async (url, options = {}) => (await request(url, options)).json();

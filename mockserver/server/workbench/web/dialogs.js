@@ -1,0 +1,31 @@
+// The dialogs of the page.
+
+import { byId, el } from "./dom.js";
+
+// A modal dialog with a title. Returns {dialog, close}. `closed()` is called once it is gone.
+export function dialog(title, content, closed = () => {}) {
+  const name = `dialog-${title.toLowerCase().replace(/\W+/g, "-")}`;
+  const made = el("dialog", { "aria-labelledby": name, onclose: () => {
+    made.remove();
+    closed();
+  } },
+  el("div", { class: "head" }, el("h2", { id: name }, title), el("button", { type: "button", class: "quiet", onclick: () => made.close() }, "Close")),
+  ...content);
+  byId("dialogs").append(made);
+  made.showModal();
+  return made;
+}
+
+// Resolves to the admin token that the user types.
+export function askToken() {
+  return new Promise((resolve) => {
+    const word = el("input", { type: "password", autocomplete: "off", id: "admin-token", required: true });
+    const form = el("form", { class: "row", onsubmit: (event) => {
+      event.preventDefault();
+      resolve(word.value);
+      shown.close();
+    } }, el("label", { for: "admin-token" }, "This server was started with --admin-token."), word, el("button", { type: "submit" }, "Use it"));
+    const shown = dialog("Admin token", [form], () => resolve(word.value));
+    word.focus();
+  });
+}

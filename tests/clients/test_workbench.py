@@ -1,0 +1,88 @@
+"""The workbench in Chromium: a call is described, talked to, and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver.testing.mock_server import MockServer
+from tests.clients.devtools import BROWSER, Page, browsing
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+
+
+@pytest.fixture
+def mock() -> Iterator[MockServer]:
+    with MockServer(voice="tone") as mock:
+        yield mock
+
+
+@contextmanager
+def bench(mock: MockServer, folder: Path, *flags: str, **look: Any) -> Iterator[Page]:
+    with browsing(f"{mock.control_url}/workbench", folder / "profile", *flags, **look) as page:
+        page.until("document.body.dataset.ready")
+        yield page
+        assert page.errors == []
+
+
+def write_scenario(page: Page, text: str) -> None:
+    page.run(f"workbench.scenario.take({json.dumps(text)}); workbench.scenario.check()")
+
+
+def type_words(page: Page, words: str) -> None:
+    page.run(f"document.querySelector('#words').value = {json.dumps(words)}")
+    page.run("document.querySelector('#typed').requestSubmit()")
+
+
+def shows(selector: str, text: str) -> str:
+    return f"document.querySelector({json.dumps(selector)}).innerText.includes({json.dumps(text)})"
+
+
+def test_a_described_call_is_typed_to_and_shows_tools_latency_events_and_cost(mock: MockServer, tmp_path: Path):
+    with bench(mock, tmp_path) as page:
+        type_words(page, "Where is order 1043?")
+        page.until(shows("#conversation", "It is being packed."))
+        page.until("document.querySelector('#cost').textContent !== '$0.0000'")
+        said = page.text("#conversation")
+        assert "look_up" in said and '{"number":"1043"}' in said and "to first audio" in said
+        assert "response.function_call_arguments.done" in page.text("#log")
+        assert "tool look_up" in page.text("#latency")
+        page.click("#call")
+        page.until(shows("#state", "has ended"))
+    assert mock.sessions == []
+
+
+def test_mistakes_of_the_scenario_are_marked_while_one_writes(mock: MockServer, tmp_path: Path):
+    with bench(mock, tmp_path) as page:
+        write_scenario(page, "turns:\n  - reply:\n      - sya: Hello.\n")
+        page.until(shows(".problems", "did you mean 'say'?"))
+        assert "3:9" in page.text(".problems")
+        marked = "document.querySelector('#scenario-editor').shadowRoot.querySelectorAll('.cm-lintRange-error').length"
+        page.until(f"{marked} === 1")
+        type_words(page, "Hello?")
+        page.until(shows("#alert", "The scenario has mistakes"))
+        write_scenario(page, "turns:\n  - reply:\n      - say: Hello.\n")
+        page.until(shows(".verdict", "1 rule, no mistake"))
+        type_words(page, "Hello?")
+        page.until(shows("#conversation", "Hello."))
+
+
+HOSTILE = "<img src=x onerror=document.title='ran'><script>document.title='ran'</script>"
+
+
+def test_nothing_that_is_said_or_described_runs_as_markup(mock: MockServer, tmp_path: Path):
+    with bench(mock, tmp_path) as page:
+        call = {"call": {"name": "look_up", "arguments": {"number": HOSTILE}}}
+        rules = [{"when": {"tool": "look_up"}, "reply": [{"say": HOSTILE}]}, {"reply": [call]}]
+        write_scenario(page, json.dumps({"name": HOSTILE, "turns": rules}))
+        page.run(f"workbench.draft.value.tools[0].result = {json.dumps(HOSTILE)}; workbench.draft.changed('all')")
+        type_words(page, HOSTILE)
+        page.until("document.querySelectorAll('#conversation .assistant').length === 1")
+        page.until(shows("#conversation", HOSTILE))
+        assert page.run("document.querySelectorAll('main img, main script').length") == 0
+        assert page.run("document.title") == "realtape workbench"
