@@ -51,6 +51,15 @@ SUMMARY = {
     "dropped": COUNT,
     "heard": _list(_object(item_id=TEXT, at=NUMBER, words=TEXT, heard_by={"enum": list(get_args(HeardBy))})),
 }
+NAMESPACE = {
+    "id": TEXT,
+    "ws": TEXT,
+    "http": TEXT,
+    "control": TEXT,
+    "dialect": TEXT,
+    "sessions": COUNT,
+    "open_sessions": COUNT,
+}
 SCHEMAS: Mapping[str, Json] = {
     "Error": {
         "type": "object",
@@ -90,6 +99,13 @@ SCHEMAS: Mapping[str, Json] = {
         "required": ["rule", "at", "message", "fix"],
     },
     "Faults": _object(seed=TEXT, faults=_list({"type": "object"})),
+    "Namespace": _object(**NAMESPACE),
+    "NamespaceMade": _object(
+        **NAMESPACE,
+        api_key=TEXT,
+        api_keys=_object(xai=TEXT, openai=TEXT),
+        environment={"type": "object", "additionalProperties": TEXT},
+    ),
     "Instant": _object(now=NUMBER, unix=NUMBER),
     "Secret": {
         **_object(value=TEXT, expires_at=COUNT),
@@ -130,7 +146,7 @@ _WHY = {
     400: "The request is invalid; with xAI's newest date also: the key is wrong.",
     401: "The key is missing or wrong.",
     403: "The client is not allowed to use this route.",
-    404: "There is no such session, fault or route.",
+    404: "There is no such session, fault, namespace or route.",
     405: "The route has no such method.",
     408: "The body did not arrive in time.",
     409: "The clock is not manual.",
@@ -140,7 +156,7 @@ _WHY = {
 }
 _EVERYWHERE = (400, 403)
 
-PATHS: Mapping[str, Mapping[str, Json]] = {
+_SERVER: Mapping[str, Mapping[str, Json]] = {
     "/v1/realtime/client_secrets": {
         "post": _route(
             "Create a client secret, as at the service",
@@ -166,6 +182,17 @@ PATHS: Mapping[str, Mapping[str, Json]] = {
         )
     },
     "/_mock/openapi.json": {"get": _route("This description", {"type": "object"})},
+    "/_mock/namespaces": {
+        "get": _route("Namespaces", _list(_ref("Namespace"))),
+        "post": _route(
+            "Make a namespace", _ref("NamespaceMade"), *(408, 413, 429), requestBody={**FILE, "required": False}
+        ),
+    },
+    "/_mock/namespaces/{namespace}": {"delete": _route("End a namespace", OK, 404, parameters=[_in_path("namespace")])},
+}
+"""Routes of the whole server."""
+
+_NAMESPACED: Mapping[str, Mapping[str, Json]] = {
     "/_mock/health": {"get": _route("State of the server", _ref("Health"))},
     "/_mock/sessions": {"get": _route("Sessions past and present", _list(_ref("Session")))},
     "/_mock/sessions/{id}": {
@@ -203,6 +230,30 @@ PATHS: Mapping[str, Mapping[str, Json]] = {
         )
     },
     "/_mock/reset": {"post": _route("Forget sessions, journal, ledgers and findings", OK)},
+}
+"""Routes of the root, which each namespace has too."""
+
+
+def _of_namespace(methods: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The same operations, of a namespace."""
+    parameters = [_in_path("namespace")]
+    return {
+        method: {
+            **route,
+            "parameters": [*parameters, *route.get("parameters", ())],
+            "responses": {**route["responses"], "404": _answer(_WHY[404], _ref("Error"))},
+        }
+        for method, route in methods.items()
+    }
+
+
+PATHS: Mapping[str, Mapping[str, Json]] = {
+    **_SERVER,
+    **_NAMESPACED,
+    **{
+        path.replace("/_mock/", "/_mock/namespaces/{namespace}/"): _of_namespace(methods)
+        for path, methods in _NAMESPACED.items()
+    },
 }
 
 
