@@ -34,6 +34,7 @@ SECTIONS = {
         "import": LazyCommand("replay.cli.convert", "Make a cassette from another tool's file."),
         "export": LazyCommand("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
         "scenario": LazyCommand("mockserver.cli.scenario", "Make or check a scenario file."),
+        "ignore": LazyCommand("replay.cli.ignore", "Say what may differ from a cassette."),
         "scrub": LazyCommand("replay.cli.inspect", "Remove secrets from a cassette."),
     },
     "Inspect": {

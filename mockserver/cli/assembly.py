@@ -98,7 +98,7 @@ def _recordings(
     cassette: Path, verbatim: bool, speed: float, allow: Iterable[str], ignore: Iterable[str]
 ) -> AdaptiveReplay | VerbatimReplay:
     try:
-        return VerbatimReplay(cassette, speed, allow, ignore) if verbatim else AdaptiveReplay(cassette)
+        return VerbatimReplay(cassette, speed, allow, ignore) if verbatim else AdaptiveReplay(cassette, ignore)
     except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
         raise Unusable(str(problem)) from problem
     except OSError as problem:

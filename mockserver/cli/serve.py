@@ -90,8 +90,8 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     "--ignore",
     multiple=True,
     metavar="WHAT",
-    help="With --verbatim: what may differ in the client's messages: a path such as session.instructions, date, time,"
-    " id, or /PATTERN/. Repeatable.",
+    help="With --cassette: what may differ from it in the client's messages: a path such as session.instructions, date,"
+    " time, id, or /PATTERN/. Repeatable.",
 )
 @_content(
     "--dialect",
@@ -359,8 +359,8 @@ def _check_usage(
         raise Unusable("--speed belongs to --verbatim; the pace of a session is --pacing")
     if cassette is not None and allow and not verbatim:
         raise Unusable("--allow belongs to --verbatim; a session has no recorded events to leave unsent")
-    if ignore and not verbatim:
-        raise Unusable("--ignore belongs to --verbatim; otherwise, messages need not be as recorded")
+    if ignore and cassette is None:
+        raise Unusable("--ignore belongs to --cassette; without one, there is nothing to differ from")
     if watch and scenario is None and faults is None:
         raise Unusable("--watch reads files again; name one with --scenario or --faults")
     if cassette is not None and scenario is not None:

@@ -35,7 +35,7 @@ class IsolatedSection(Section):
     verbatim: bool = Field(default=False, description="With `cassette`: play it frame by frame.")
     speed: float = Field(default=1.0, description="With `verbatim`: how many times as fast as recorded.")
     allow: list[str] = Field(default_factory=list, description="With `verbatim`: types that may remain unsent.")
-    ignore: list[str] = Field(default_factory=list, description="With `verbatim`: what may differ in messages.")
+    ignore: list[str] = Field(default_factory=list, description="With `cassette`: what may differ in messages.")
     dialect: str | None = Field(default=None, examples=["openai"], description="The dialect, as for `realtape serve`.")
     pacing: Literal["live", "realtime", "burst"] | None = Field(default=None, description="When audio is sent.")
     seed: int | str | None = Field(default=None, description="The seed of identifiers and random choices.")
@@ -57,8 +57,10 @@ def parse(text: str) -> Isolated:
         raise ValueError("scenario and cassette both say what to answer; leave out one of them")
     if asked.cassette is None and asked.verbatim:
         raise ValueError("verbatim plays a cassette; name it with cassette")
-    if not asked.verbatim and (asked.ignore or asked.allow or asked.speed != 1.0):
-        raise ValueError("speed, allow and ignore belong to verbatim")
+    if not asked.verbatim and (asked.allow or asked.speed != 1.0):
+        raise ValueError("speed and allow belong to verbatim")
+    if asked.cassette is None and asked.ignore:
+        raise ValueError("ignore belongs to cassette; without one, there is nothing to differ from")
     return Isolated(
         content=_content(asked),
         faults=None if asked.faults is None else fault_files.parse(_text(asked.faults)),
@@ -76,7 +78,7 @@ def _content(asked: IsolatedSection) -> Content:
     if asked.cassette is not None:
         if asked.verbatim:
             return VerbatimReplay(asked.cassette, asked.speed, asked.allow, asked.ignore)
-        return AdaptiveReplay(asked.cassette)
+        return AdaptiveReplay(asked.cassette, asked.ignore)
     if asked.scenario is None:
         return None
     if isinstance(asked.scenario, str) and _NAME.fullmatch(asked.scenario):

@@ -20,15 +20,17 @@ from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer, Rest
 from mockserver.responders.base import Responder
+from mockserver.responders.conditions import MATCHED_INSTRUCTIONS
 from mockserver.responders.recorded import RecordedChoice, RecordedSession
+from mockserver.responders.slow_patterns import slow_part
 from mockserver.session.session import Session
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
 from replay.cassette.json_values import number_at
+from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Line, Recording, message
 from replay.cassette.records import Response
 from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
-from replay.playback.matching import Ignored, ignored
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 from replay.playback.words import Words, recorded_words
 
@@ -54,8 +56,8 @@ class AdaptiveReplay:
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
         self._is_folder = len(found) > 1
-        may_differ = ignored(ignore)
-        self._choices = [each for recording in found for each in _choices(recording, may_differ)]
+        ignore = [ignore] if isinstance(ignore, str) else list(ignore)
+        self._choices = [each for recording in found for each in _choices(recording, _may_differ(recording, ignore))]
         self.rewind()
 
     def rewind(self) -> None:
@@ -147,15 +149,17 @@ class VerbatimReplay:
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
         self._is_folder = len(found) > 1
+        ignore = [ignore] if isinstance(ignore, str) else list(ignore)
         self._connections = [
-            _VerbatimConnection(_connection_name(each, n), line) for each in found for n, line in enumerate(each.lines)
+            _VerbatimConnection(_connection_name(each, n), line, _may_differ(each, ignore))
+            for each in found
+            for n, line in enumerate(each.lines)
         ]
         if self._is_folder:
             self._connections = [each for each in self._connections if not each.line.refused]
             if not self._connections:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         self._speed = speed
-        self._ignored = ignored(ignore)
         self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
 
@@ -186,7 +190,7 @@ class VerbatimReplay:
             return dialect.render(Malformed(rejected), mismatch.at_s)
 
         def player(part: _VerbatimConnection) -> Player:
-            return Player(part.name, part.track, error_event, speed=self._speed, ignored=self._ignored)
+            return Player(part.name, part.track, error_event, speed=self._speed, ignored=part.ignored)
 
         accepted = [(at, each) for at, each in enumerate(self._connections) if not each.line.refused]
         candidates = [
@@ -194,7 +198,7 @@ class VerbatimReplay:
             Candidate(
                 at,
                 each.name,
-                Script(each.words if len(accepted) > 1 else Words(), self._ignored),
+                Script(each.words if len(accepted) > 1 else Words(), each.ignored),
                 partial(player, each),
             )
             for at, each in accepted
@@ -221,9 +225,10 @@ class VerbatimReplay:
 class _VerbatimConnection:
     """A recorded connection, prepared when it is first needed."""
 
-    def __init__(self, name: str, line: Line) -> None:
+    def __init__(self, name: str, line: Line, may_differ: Ignored) -> None:
         self.name = name
         self.line = line
+        self.ignored = may_differ
 
     @cached_property
     def track(self) -> Track:
@@ -232,6 +237,18 @@ class _VerbatimConnection:
     @cached_property
     def words(self) -> Words:
         return recorded_words([self.line])
+
+
+def _may_differ(recording: Recording, ignore: Iterable[str]) -> Ignored:
+    """What may differ from a recording: by its header, and by the user. Raises ValueError."""
+    try:
+        found = ignored(recording.ignore).and_(ignored(ignore))
+    except ValueError as problem:
+        raise ValueError(f"{recording.name}: {problem}" if recording.ignore else str(problem)) from problem
+    for name in (*recording.ignore, *ignore):
+        if name.startswith("/") and (slow := slow_part(name[1:-1], MATCHED_INSTRUCTIONS)) is not None:
+            raise ValueError(f"ignore: {name} is a slow pattern: {slow}")
+    return found
 
 
 def _tie(chosen: str, rivals: Sequence[str]) -> None:

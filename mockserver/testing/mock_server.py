@@ -43,8 +43,8 @@ class MockServer(Observed):
         begins as it does. The content is the recording's; ids, timing and usage are the mock's.
     verbatim: replay the cassette frame by frame. The client must send what was recorded; see `report`.
     speed: with `verbatim`, how many times as fast as recorded; `math.inf` sends at once. Above 0, default 1.
-    ignore: with `verbatim`, what may differ in the client's messages: paths such as `session.instructions`, `date`,
-        `time`, `id`, or a regular expression between slashes. Default: nothing.
+    ignore: with `cassette`, what may differ from it in the client's messages, besides what its header names: paths such
+        as `session.instructions`, `date`, `time`, `id`, or a regular expression between slashes. Default: nothing.
     faults: failures to inject: the path of a fault file, its content as a mapping, or a list of `realtape.faults` and
         mappings.
     dialect: `xai`, `openai`, `azure`, `auto` (by what the client sends), or a dated name such as `xai@2026-09`.
@@ -417,11 +417,11 @@ def _content(
 ) -> Content:
     if cassette is not None and scenario is not None:
         raise ValueError("scenario and cassette both say what to answer; leave out one of them")
-    if ignore and not verbatim:
-        raise ValueError("ignore belongs to verbatim=True; otherwise, messages need not be as recorded")
+    if ignore and cassette is None:
+        raise ValueError("ignore belongs to cassette; without one, there is nothing to differ from")
     if cassette is None:
         return scenario
-    return VerbatimReplay(cassette, speed, ignore=ignore) if verbatim else AdaptiveReplay(cassette)
+    return VerbatimReplay(cassette, speed, ignore=ignore) if verbatim else AdaptiveReplay(cassette, ignore)
 
 
 class _Done:

@@ -12,15 +12,15 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import shutil
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from datetime import date
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
 import msgpack
 from typing_extensions import assert_never
@@ -28,7 +28,6 @@ from typing_extensions import assert_never
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
     ORIGINS,
-    Audio,
     Content,
     Dropped,
     Header,
@@ -40,6 +39,7 @@ from replay.cassette.records import (
     StrippedMessage,
     Way,
     header_fields,
+    header_from,
 )
 
 VERSION = 1
@@ -162,17 +162,6 @@ def _raw(at_us: int, connection: int, way: int, kind: int, payload: bytes) -> by
     return head + payload
 
 
-def _checked(header: Header) -> Header:
-    """The header, if its fields have their types. Raises TypeError and ValueError."""
-    for name, value in header_fields(header).items():
-        if not isinstance(value, str) and not (name in ("model", "source") and value is None):
-            raise TypeError(f"{name} is not a text")
-    if header.audio not in get_args(Audio):
-        raise ValueError(f"audio is one of {', '.join(get_args(Audio))}")
-    date.fromisoformat(header.recorded_at[:10])
-    return header
-
-
 class Writer:
     """Appends to a new cassette. Each record is in the file when `write` returns: a kill loses only the record in
     flight.
@@ -252,6 +241,8 @@ class Cassette:
         """The version of the file. Records are upgraded to the current one as they are read."""
         self.end_us: int | None = None
         """When the recording ended, in microseconds; None without an end mark."""
+        self.body_at: int
+        """Where the records begin, in bytes."""
         self._places = array("Q")
         self._upgrades = upgrades
         self._today = version
@@ -352,10 +343,10 @@ class Cassette:
         if header.get("origin") not in ORIGINS:
             raise BadCassette(f"{self.path}: no origin (one of {', '.join(ORIGINS)}); record it again")
         try:
-            self.header = _checked(Header(**header))
+            self.header = header_from(header)
         except (TypeError, ValueError) as problem:
             raise BadCassette(f"{self.path}: its header is not that of version {self._today} ({problem})") from problem
-        self._read_to = unpacker.tell()
+        self._read_to = self.body_at = unpacker.tell()
 
     def _no_cassette(self) -> BadCassette:
         if self._bytes[:64].startswith(LFS_POINTER):
@@ -405,3 +396,23 @@ class Cassette:
             return Record(at_us, connection, _WAYS[way], content)
         except (ValueError, TypeError, IndexError, RecursionError, msgpack.UnpackException) as problem:
             raise BadCassette(f"{self.path}: record {number} at byte {place} is damaged ({problem})") from problem
+
+
+def rewrite_header(path: str | os.PathLike[str], header: Header) -> None:
+    """Replace the header of a cassette; its records stay as they are, byte for byte.
+
+    Raises BadCassette, OSError, and CannotRecord for a cassette of an older version.
+    """
+    target = Path(path).resolve()  # the file that a link points to, not the link
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    with Cassette.so_far(path) as cassette:
+        if cassette.version != VERSION:
+            raise CannotRecord(f"{path}: of version {cassette.version}; `realtape scrub` writes it as one of {VERSION}")
+        try:
+            with part.open("wb") as out, target.open("rb") as file:
+                out.write(msgpack.packb({_VERSION_KEY: VERSION, **header_fields(header)}))
+                file.seek(cassette.body_at)
+                shutil.copyfileobj(file, out)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)

@@ -60,12 +60,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording: its connections in the order in which they opened. `dialect` is what the file says, or `unknown`."""
+    """A recording: its connections in the order in which they opened. `dialect` is what the file says, or `unknown`.
+    `ignore`: what may differ when a client plays it, as the file says.
+    """
 
     name: str
     dialect: str
     origin: str
     lines: tuple[Line, ...]
+    ignore: tuple[str, ...] = ()
 
     @property
     def service(self) -> str | None:
@@ -82,7 +85,7 @@ class Recording:
         """The recording in a cassette. Raises BadCassette and OSError. formats/detect.py reads other files too."""
         with Cassette.open(path) as cassette:
             header = cassette.header
-            return cls(cassette.path.stem, header.dialect, header.origin, connections(cassette))
+            return cls(cassette.path.stem, header.dialect, header.origin, connections(cassette), header.ignore)
 
     @classmethod
     def of(cls, conversation: Conversation) -> Recording:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from datetime import date
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from typing_extensions import assert_never
@@ -28,7 +30,7 @@ class Header:
     as `xai@2026-09`, or `unknown`. `model`: the model that the first connection requested; `session.created` says which
     model answered. `recorded_at`: ISO 8601 in UTC, the instant at which `at_us` is 0. `tool`: what wrote the cassette,
     with its version: `realtape 0.1.0`. `audio`: see Audio. `source`: where an imported recording comes from, as its
-    importer said, or as the file itself shows.
+    importer said, or as the file itself shows. `ignore`: what may differ when a client plays it; see may_differ.py.
     """
 
     origin: Origin
@@ -39,6 +41,7 @@ class Header:
     tool: str
     audio: Audio = "keep"
     source: str | None = None
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +159,26 @@ class Record:
 
 
 def header_fields(header: Header) -> dict[str, object]:
-    """The header as a map. A header without a source has no such key, as those of older versions."""
-    fields = asdict(header)
-    return {name: value for name, value in fields.items() if name != "source" or value is not None}
+    """The header as a map. Without a source, or without anything to ignore, it has no such key, as those of older
+    versions."""
+    fields = {**asdict(header), "ignore": list(header.ignore)}
+    return {name: value for name, value in fields.items() if value or name not in ("source", "ignore")}
+
+
+def header_from(fields: Mapping[str, Any]) -> Header:
+    """The header that such a map holds. Raises TypeError and ValueError."""
+    ignore = fields.get("ignore", ())
+    if not isinstance(ignore, list | tuple):
+        raise TypeError("ignore is not a list")
+    header = Header(**{**fields, "ignore": tuple(ignore)})
+    for name, value in header_fields(header).items():
+        for text in header.ignore if name == "ignore" else [value]:
+            if not isinstance(text, str) and not (name in ("model", "source") and text is None):
+                raise TypeError(f"{name} is not a text")
+    if header.audio not in get_args(Audio):
+        raise ValueError(f"audio is one of {', '.join(get_args(Audio))}")
+    date.fromisoformat(header.recorded_at[:10])
+    return header
 
 
 def provable_origin(url: str) -> Origin:

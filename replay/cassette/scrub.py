@@ -70,6 +70,7 @@ class Scrubber:
             model=None if header.model is None else self.text(header.model),
             tool=self.text(header.tool),
             source=None if header.source is None else self.text(header.source),
+            ignore=tuple(map(self.text, header.ignore)),
         )
 
     def text(self, text: str) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
+from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Recording
 from replay.cli.files import FILE, read
 from replay.cli.formats import Format, format_options, show_as
-from replay.diff.compare import Difference, compare, report
+from replay.cli.ignore import checked_ignore
+from replay.diff.compare import Difference, compare, report, unless
 from replay.report.annotations import Annotation
 from replay.report.as_scenario import scenario as derived
 from replay.report.summary import summary
@@ -23,21 +25,32 @@ from replay.report.summary import summary
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option("--words", is_flag=True, help="Also compare what was said and which tools were called.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="WHAT",
+    help="What may differ, besides what either header names: a path such as session.instructions, date, time, id, or"
+    " /PATTERN/. Repeatable.",
+)
 @format_options
-def diff(a: Path, b: Path, words: bool, format: Format) -> None:
+def diff(a: Path, b: Path, words: bool, ignore: tuple[str, ...], format: Format) -> None:
     """Compare the server events of two recordings.
 
     Events are aligned by meaning. Ids may differ but must refer to the same objects. Timing, audio, numbers, wording
-    and the boundaries of deltas are ignored. The first lines say in words what differs.
+    and the boundaries of deltas are ignored, and what --ignore and the headers of the cassettes name. The first lines
+    say in words what differs.
 
     Exit code: 0 no difference, 1 at least one difference, 2 a file cannot be read.
     """
     left, right = read(a), read(b)
-    found = [each for each in compare(left.received(), right.received()) if words or not each.is_wording]
-    spoken = _wording(left, right) if words else []
+    checked_ignore((*left.ignore, *right.ignore, *ignore))
+    may_differ = ignored((*left.ignore, *right.ignore, *ignore))
+    differences = unless(compare(left.received(), right.received()), may_differ)
+    found = [each for each in differences if words or not each.is_wording]
+    spoken = _wording(left, right, may_differ) if words else []
     told = summary(left.received(), right.received(), found)
-    differences = [each.as_json() for each in found]
-    document = {"equal": not found and not spoken, "summary": told, "differences": differences, "words": spoken}
+    as_json = [each.as_json() for each in found]
+    document = {"equal": not found and not spoken, "summary": told, "differences": as_json, "words": spoken}
     marks = [*marks_of(found, b), *(Annotation("error", str(b), "words", each) for each in spoken)]
     show_as(format, "\n".join([*told, report(found), *spoken]), document, marks)
     if found or spoken:
@@ -49,13 +62,13 @@ def marks_of(differences: Sequence[Difference], file: Path) -> list[Annotation]:
     return [Annotation("error", str(file), each.kind, f"{each.event}: {each}") for each in differences]
 
 
-def _wording(left: Recording, right: Recording) -> list[str]:
+def _wording(left: Recording, right: Recording, may_differ: Ignored) -> list[str]:
     """The responses that say or call something else, or that answer something else."""
     pairs = enumerate(zip_longest(_entries(left), _entries(right), fillvalue="none"), start=1)
     return [
         f"response {number}: expected {_plain(one)}, got {_plain(other)}"
         for number, (one, other) in pairs
-        if one != other
+        if may_differ.without(_plain(one)) != may_differ.without(_plain(other))
     ]
 
 

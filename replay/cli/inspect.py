@@ -44,13 +44,15 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
             lines.append(line(record))
             totals.count(lines[-1])
         header = {"version": cassette.version, **asdict(scrubber.header(cassette.header))}
+        header["ignore"] = ", ".join(header["ignore"]) or None
         seconds = cassette.last_us / 1e6
         if as_json:
+            header["ignore"] = cassette.header.ignore
             listing = {"header": header, "records": list(map(asdict, lines)), "totals": asdict(totals)}
             click.echo(json.dumps({**listing, "seconds": seconds, "complete": cassette.end_us is not None}))
             return
         if is_stable:
-            shown = ("version", "origin", "dialect", "model", "audio", "source")
+            shown = ("version", "origin", "dialect", "model", "audio", "source", "ignore")
             click.echo("  ".join(f"{name}: {header[name]}" for name in shown if header.get(name) is not None))
             click.echo("\n".join(stable(lines)))
             return

@@ -17,6 +17,7 @@ from replay.addresses import LOOPBACK
 from replay.cassette.file import CannotRecord
 from replay.cassette.records import Audio, Origin
 from replay.cli.files import FILE
+from replay.cli.ignore import checked_ignore
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.collector import settle
@@ -59,6 +60,13 @@ SWITCH_S = 0.0002
     type=click.Choice(["none", "once", "all"]),
     help="Never record; record if the cassette is missing; replace it.  [default: refuse to replace it]",
 )
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="WHAT",
+    help="Note in the cassette what may differ when it is replayed: a path such as session.instructions, date, time,"
+    " id, or /PATTERN/. Repeatable.",
+)
 @click.option("--keep-refused", is_flag=True, help="Also keep a recording in which the service accepted no call.")
 @click.option(
     "--origin", type=click.Choice(["mock", "hand"]), help="Override the origin label (it can only be lowered)."
@@ -75,6 +83,7 @@ def record(
     max_seconds: float | None,
     audio: Audio,
     mode: Mode | None,
+    ignore: tuple[str, ...],
     keep_refused: bool,
     origin: Origin | None,
     with_parent: bool,
@@ -89,6 +98,7 @@ def record(
     Exit code: 0 everything was recorded, 1 something was not, 2 the proxy could not start.
     """
     parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
+    checked_ignore(ignore)
     if not _may_record(out, mode):
         return
     if host not in LOOPBACK:
@@ -100,6 +110,7 @@ def record(
         audio=audio,
         overwrite=mode == "all",
         keep_refused=keep_refused,
+        ignore=ignore,
         origin=origin,
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
         max_seconds=max_seconds,

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from replay.cassette.json_text import Event
+from replay.cassette.may_differ import Ignored
 from replay.diff.align import Pair, align
 from replay.diff.audio_runs import Normal
 from replay.diff.normal_form import normalize
@@ -84,6 +85,11 @@ class Comparison:
     def shown_score(self) -> str:
         """The score with three decimals, rounded down, so that 1.000 means no difference."""
         return f"{int(self.score * 1000) / 1000:.3f}"
+
+
+def unless(differences: Sequence[Difference], may_differ: Ignored) -> list[Difference]:
+    """The differences but for what may differ."""
+    return [each for each in differences if not may_differ.covers(each.path, each.expected, each.actual)]
 
 
 def compare(

@@ -60,7 +60,7 @@ def read_recording(path: str | os.PathLike[str]) -> Recording:
     if path.suffix == SUFFIX or _is_cassette(path):
         return Recording.read(path)
     tape = read(path, imported_at=_NO_DATE, tool="")
-    return Recording(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records))
+    return Recording(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records), tape.header.ignore)
 
 
 def read(

@@ -31,6 +31,7 @@ from replay.cassette.records import (
     StrippedMessage,
     Way,
     header_fields,
+    header_from,
 )
 from replay.formats.tape import MOST_RECORDS, Tape
 
@@ -144,8 +145,8 @@ def _header(row: dict[str, Any], source: str) -> Header:
     if row.get("origin") not in ORIGINS:
         raise UnreadableRecording(f"{source}:1: no origin (one of {', '.join(ORIGINS)}); export it again")
     try:
-        return Header(**{key: value for key, value in row.items() if key != MARK})
-    except TypeError as problem:
+        return header_from({key: value for key, value in row.items() if key != MARK})
+    except (TypeError, ValueError) as problem:
         raise UnreadableRecording(f"{source}:1: not a cassette's header ({problem}); export it again") from problem
 
 

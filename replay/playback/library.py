@@ -18,10 +18,10 @@ from typing_extensions import Never
 from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Outgoing, Text
 from replay.cassette.json_text import Event, event_in
+from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Moment, Recording, message
 from replay.formats import detect
 from replay.playback.id_map import IdMap
-from replay.playback.matching import NOTHING, Ignored
 from replay.playback.sound import Utterance, is_sound
 from replay.playback.verbatim import Player
 from replay.playback.words import Said, Words, said_apart, settings_apart

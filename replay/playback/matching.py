@@ -6,13 +6,14 @@ Ids that the client makes itself may differ, if they are used consistently. verb
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
 from replay.cassette.json_text import Event, normalized_json
 from replay.cassette.json_values import path_pattern
+from replay.cassette.may_differ import NOTHING, Ignored
 from replay.playback.sound import APPEND
 
 FREE: tuple[tuple[str, str], ...] = (
@@ -55,63 +56,6 @@ class FieldDifference:
             if shared >= _SHOWN // 3:  # leave out most of a long common beginning
                 expected, received = f"...{expected[shared:]}", f"...{received[shared:]}"
         return f"{self.path}: expected {_shown(expected)}, got {_shown(received)}"
-
-
-_KINDS = {
-    "date": r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)",
-    "time": r"(?<!\d)\d{1,2}:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?(?!\d)",
-    "id": r"(?<!\w)([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]+_(?=[a-zA-Z]*\d)\w{8,})(?!\w)",
-}
-"""Parts of texts that have a name: ISO dates, times of day, UUIDs and ids such as `item_0a1b2c3d`."""
-_PATH = re.compile(r"[\w*-]+(\.[\w*-]+|\[(\d+|\*)\])*")
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """What may differ besides FREE: `paths` of fields, with all that is in them, and parts of `texts`."""
-
-    paths: tuple[re.Pattern[str], ...] = ()
-    texts: tuple[re.Pattern[str], ...] = ()
-
-    def covers(self, difference: FieldDifference) -> bool:
-        """Whether the fields differ in nothing else."""
-        path, expected, received = difference.path, difference.expected, difference.received
-        if any(each.fullmatch(path) for each in self.paths):
-            return True
-        if not (self.texts and isinstance(expected, str) and isinstance(received, str)):
-            return False
-        return self.without(expected) == self.without(received)
-
-    def without(self, text: str) -> str:
-        """The text without the parts that may differ."""
-        for each in self.texts:
-            text = each.sub("<ignored>", text)
-        return text
-
-
-NOTHING = Ignored()
-
-
-def ignored(names: Iterable[str]) -> Ignored:
-    """What these names stand for: `date`, `time` or `id`, a regular expression between slashes, or a field's path, in
-    which `*` is any text. Raises ValueError for anything else.
-    """
-    paths, texts = [], []
-    for name in [names] if isinstance(names, str) else names:
-        if (kind := _KINDS.get(name)) is not None:
-            texts.append(re.compile(kind))
-        elif len(name) > 2 and name.startswith("/") and name.endswith("/"):
-            try:
-                texts.append(re.compile(name[1:-1]))
-            except re.error as problem:
-                raise ValueError(f"ignore: {name} is no regular expression: {problem}") from problem
-        elif _PATH.fullmatch(name):
-            paths.append(re.compile(rf"{path_pattern(name).pattern}([.\[].*)?", re.DOTALL))
-        else:
-            raise ValueError(
-                f"ignore: {name!r} is none of date, time, id, /PATTERN/ and a path such as session.instructions"
-            )
-    return Ignored(tuple(paths), tuple(texts))
 
 
 def _shown(value: object) -> str:
@@ -176,7 +120,7 @@ def field_differences(
     places = [path_pattern(place) for event, place in free if path_pattern(event).fullmatch(str(kind))]
     differences = _walk(recorded, live, "", "", ids)
     differing = (each for each in differences if not any(place.fullmatch(each.path) for place in places))
-    return [each for each in differing if not ignored.covers(each)]
+    return [each for each in differing if not ignored.covers(each.path, each.expected, each.received)]
 
 
 def _walk(recorded: Any, live: Any, path: str, key: str, ids: ClientIds) -> Iterator[FieldDifference]:

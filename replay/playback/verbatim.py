@@ -17,13 +17,12 @@ from typing_extensions import Never
 
 from replay.cassette.frames import Close, Frame, Outgoing, Reset, Text
 from replay.cassette.json_text import Event, event_in
+from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Line, Moment, message
 from replay.playback.matching import (
     FREE,
-    NOTHING,
     ClientIds,
     FieldDifference,
-    Ignored,
     field_differences,
     ids_in,
 )

@@ -13,8 +13,9 @@ from typing import Any
 
 from replay.cassette.frames import Close, Reset
 from replay.cassette.json_values import objects, text_at, value_at
+from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Line, Moment
-from replay.playback.matching import NOTHING, SCRUBBED, ClientIds, Ignored, field_differences, fits
+from replay.playback.matching import SCRUBBED, ClientIds, field_differences, fits
 from replay.playback.sound import APPEND, SoundClock, Speech, Utterance, is_sound
 
 Said = str | Utterance
@@ -24,6 +25,7 @@ OTHER_KIND, NOTHING_SAID = 2.0, 3.0
 _COMPARED = 2_000
 """Characters of a text."""
 _ITEM = "conversation.item.create"
+_TEXT = "item.content[0].text"
 COMMIT = "input_audio_buffer.commit"
 _MARKS = re.compile(r"[\W_]+")
 
@@ -128,7 +130,7 @@ def said_apart(recorded: Said | None, live: Said, ignored: Ignored = NOTHING) ->
         return recorded.distance(live)
     if not (isinstance(recorded, str) and isinstance(live, str)):
         return OTHER_KIND
-    if SCRUBBED.search(recorded) and fits(recorded, live):
+    if (SCRUBBED.search(recorded) and fits(recorded, live)) or ignored.covers(_TEXT, recorded, live):
         return 0.0
     one, other = (_plain(each, ignored) for each in (recorded, live))
     if one == other and (one or recorded == live):

@@ -22,6 +22,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from replay.addresses import is_loopback
 from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable, UnknownPrice, price_table
+from replay.cassette.file import BadCassette, Cassette
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.connections import Connections, most_requests
@@ -55,6 +56,8 @@ class Settings:
     the date of the recording. `tool`: the name and version of what records. `audio`: `outline` strips the audio.
     `overwrite`: replace an existing cassette, once the new one is complete. `keep_refused`: also keep a recording in
     which the service accepted no call. `origin`: an origin label, which can only lower what the upstream proves.
+    `ignore`: what may differ when a client plays the cassette, for its header, besides what
+    the header of a replaced one names.
     `max_usd`: end all calls at this cost, in USD; needs a service whose prices are known, else Relay raises ValueError.
     `max_seconds`: end all calls this long after the first one opened. `secrets`: values that are never written. `keys`:
     by the key that a client sends, the key that the service gets instead.
@@ -69,8 +72,20 @@ class Settings:
     origin: Origin | None = None
     max_usd: Fraction | None = None
     max_seconds: float | None = None
+    ignore: tuple[str, ...] = ()
     secrets: Secrets = field(default_factory=Secrets, repr=False)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def _ignored_before(settings: Settings) -> tuple[str, ...]:
+    """What may differ by the cassette that is replaced."""
+    if settings.out is None or not settings.overwrite:
+        return ()
+    try:
+        with Cassette.so_far(settings.out) as replaced:
+            return replaced.header.ignore
+    except (BadCassette, OSError):
+        return ()
 
 
 def whether_to_record(exists: bool, mode: Mode | None) -> Literal["record", "overwrite", "keep", "refuse", "missing"]:
@@ -262,7 +277,16 @@ class Relay:
             at = settings.recorded_at.isoformat(timespec="seconds")
             self._writer = BackgroundWriter(
                 settings.out,
-                Header(origin, self.upstream.url, self.upstream.dialect, model, at, settings.tool, settings.audio),
+                Header(
+                    origin,
+                    self.upstream.url,
+                    self.upstream.dialect,
+                    model,
+                    at,
+                    settings.tool,
+                    settings.audio,
+                    ignore=tuple(dict.fromkeys((*_ignored_before(settings), *settings.ignore))),
+                ),
                 to=self._destination,
                 keep_refused=settings.keep_refused,
                 secrets=replace(settings.secrets, values=(*settings.secrets.values, *settings.keys.values())),

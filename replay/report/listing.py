@@ -16,6 +16,7 @@ from typing_extensions import assert_never
 from replay.cassette import json_text
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.may_differ import ignored
 from replay.cassette.records import (
     Content,
     Dropped,
@@ -214,6 +215,10 @@ def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
 
 
 def _header_faults(header: Header) -> list[str]:
+    try:
+        ignored(header.ignore)
+    except ValueError as problem:
+        return [f"{problem}; remove it with `realtape ignore --remove`"]
     if header.origin == "live" and provable_origin(header.url) != "live":
         return [f"labelled live, but {header.url} is not a live service"]
     return []

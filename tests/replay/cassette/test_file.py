@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.file import MAX_SOUND, MAX_US, VERSION, BadCassette, CannotRecord, Cassette, Writer
+from replay.cassette.file import MAX_SOUND, MAX_US, VERSION, BadCassette, CannotRecord, Cassette, Writer, rewrite_header
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
     Content,
@@ -338,10 +338,37 @@ def test_a_time_without_end_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"url": 5}, {"model": []}, {"recorded_at": "soon"}, {"audio": "loud"}, {"tool": None}, {"more": 1}]
+    "wrong",
+    [
+        {"url": 5},
+        {"model": []},
+        {"recorded_at": "soon"},
+        {"audio": "loud"},
+        {"tool": None},
+        {"more": 1},
+        {"ignore": "date"},
+        {"ignore": [1]},
+    ],
 )
 def test_a_header_of_the_wrong_shape_is_refused(wrong: dict[str, object], tmp_path: Path):
     path = tmp_path / "a.tape"
     path.write_bytes(msgpack.packb({"realtape": VERSION, **header_fields(HEADER), **wrong}))
     with pytest.raises(BadCassette, match="its header is not that of version"):
         Cassette.so_far(path)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_header_is_rewritten_and_the_records_stay_byte_for_byte(ended: bool, tmp_path: Path):
+    path = tmp_path / "a.tape"
+    writer = Writer(path, HEADER)
+    writer.write(Record(1, 0, "sent", Text(b'{"type": "x"}')))
+    writer.end(2) if ended else writer.close()
+    before = path.read_bytes()
+    rewrite_header(path, replace(HEADER, ignore=("date", "session.instructions")))
+    with Cassette.so_far(path) as cassette:
+        assert cassette.header == replace(HEADER, ignore=("date", "session.instructions"))
+        assert [each.content for each in cassette] == [Text(b'{"type": "x"}')]
+        assert (cassette.end_us is not None) is ended
+    rewrite_header(path, HEADER)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

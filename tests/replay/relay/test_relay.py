@@ -153,6 +153,20 @@ def test_a_call_through_the_relay_is_the_call_and_the_cassette_has_its_bytes(tmp
     story(tell)
 
 
+def test_the_header_has_what_may_differ_and_what_the_replaced_one_had(tmp_path: Path):
+    out = tmp_path / "a.tape"
+
+    async def tell() -> None:
+        async with mock() as server:
+            for ignore in (("date",), ("session.voice", "date"), ()):
+                async with tap(server.ws_url, out, ignore=ignore, overwrite=True) as through, through.dial() as ws:
+                    await typed_turn(ws)
+
+    story(tell)
+    with Cassette.open(out) as cassette:
+        assert cassette.header.ignore == ("date", "session.voice")
+
+
 def test_time_counts_in_microseconds_from_the_first_connection(tmp_path: Path):
     async def slow(request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse()
