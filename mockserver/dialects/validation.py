@@ -10,9 +10,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from mockserver.protocol.commands import Rejected
-from replay.cassette.json_text import MOST_VALUES
+from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES
 
 TOO_INTRICATE = f"The message has too many fields and values; send at most {MOST_VALUES} in one message"
+TOO_LONG = f"The message has more than {MOST_CHARACTERS} characters, and neither audio nor images"
 """The services have limits of this kind; their number and wording are guesses."""
 Tagged = Collection[tuple[str, ...]]
 """Paths at which pydantic adds the name of a union's member to an error's path; `*` is any position in a list."""

@@ -10,8 +10,8 @@ Id = Annotated[str, Field(max_length=32, pattern="^[a-zA-Z0-9_-]+$")]
 """Ids of items and calls; the longest ids of real clients have 32 characters."""
 EventId = Annotated[str, Field(max_length=512)]
 
-Instructions = Annotated[str, Field(max_length=1_000_000)]
-"""The bound is a guess: the services bound instructions and tools by their tokens."""
+Text = Annotated[str, Field(max_length=1_000_000)]
+"""Text for the model. The bound is a guess: the services bound texts by their tokens."""
 
 
 class Strict(BaseModel):
@@ -128,7 +128,7 @@ class TranscriptionAudio(Strict):
 class Function(Strict):
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=128)
-    description: str | None = None
+    description: Text | None = None
     parameters: dict[str, Any] | None = None
 
 
@@ -224,7 +224,7 @@ class Answering(Strict):
     """What a session and a single response have in common."""
 
     output_modalities: Modalities | None = None
-    instructions: Instructions | None = None
+    instructions: Text | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxTokens | None = None
@@ -257,7 +257,7 @@ AnySession = Annotated[RealtimeSession | TranscriptionSession, Field(discriminat
 class InputAudio(Strict):
     type: Literal["input_audio"]
     audio: str | None = None
-    transcript: str | None = None
+    transcript: Text | None = None
     format: Any = None
 
 
@@ -269,15 +269,15 @@ class InputImage(Strict):
 
 class InputText(Strict):
     type: Literal["input_text"]
-    text: str
+    text: Text
 
 
 class OutputContent(Strict):
     """A client cannot add an assistant's audio: either type requires a text (clients' live checks)."""
 
     type: Literal["output_text", "output_audio"]
-    text: str
-    transcript: str | None = None
+    text: Text
+    transcript: Text | None = None
     audio: str | None = None
 
 
@@ -313,20 +313,20 @@ class FunctionCall(Entry):
     type: Literal["function_call"]
     call_id: Id | None = None
     name: str
-    arguments: str
+    arguments: Text
 
 
 class FunctionCallOutput(Entry):
     type: Literal["function_call_output"]
     call_id: Id
-    output: str
+    output: Text
 
 
 class ApprovalResponse(Entry):
     type: Literal["mcp_approval_response"]
     approval_request_id: str
     approve: bool
-    reason: str | None = None
+    reason: Text | None = None
 
 
 class ItemReference(Strict):

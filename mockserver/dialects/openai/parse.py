@@ -53,7 +53,7 @@ from mockserver.dialects.openai.errors import bad_value, loaded, rejected
 from mockserver.dialects.openai.session_object import Json, Model
 from mockserver.protocol import commands
 from mockserver.protocol.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
-from replay.cassette.json_text import MOST_VALUES, too_intricate
+from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES, too_intricate, too_long
 
 Content = InputText | InputAudio | InputImage | OutputContent
 MCP_ADDRESSES = ("server_url", "connector_id", "tunnel_id")
@@ -79,7 +79,10 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
     if isinstance(data, bytes):
         return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
-    if too_intricate(data):  # the code is that of other limits; the wording is a guess
+    if too_long(data):  # the code is that of other limits; the wording of both is a guess
+        expected = f"Expected at most {MOST_CHARACTERS} characters without audio or images."
+        return Rejected(f"Invalid event: too long. {expected}", code="invalid_event")
+    if too_intricate(data):
         return Rejected(f"Invalid event: too many values. Expected at most {MOST_VALUES}.", code="invalid_event")
     try:
         event = EVENTS.validate_json(data)

@@ -15,8 +15,8 @@ from mockserver.protocol.commands import Part
 Foreign = Annotated[Any, Field(default=None, description="accepted and not applied")]
 """A field of other services that xAI takes without applying it."""
 
-Instructions = Annotated[str, Field(max_length=1_000_000)]
-"""The bound is a guess: the services bound instructions and tools by their tokens."""
+Text = Annotated[str, Field(max_length=1_000_000)]
+"""Text for the model. The bound is a guess: the services bound texts by their tokens."""
 
 
 class Strict(BaseModel):
@@ -87,7 +87,7 @@ class Resumption(Strict):
 
 class Function(Strict):
     name: str = Field(min_length=1)
-    description: str | None = None
+    description: Text | None = None
     parameters: dict[str, Any] | None = None
     strict: Foreign
 
@@ -140,7 +140,7 @@ Tool = Annotated[
 class SessionFields(Strict):
     """`session` of a `session.update`, and of a request for a client secret. Null leaves a field as it is."""
 
-    instructions: Instructions | None = None
+    instructions: Text | None = None
     model: str | None = None
     voice: str | None = None
     reasoning: Reasoning | None = None
@@ -196,7 +196,7 @@ class BufferClear(Event):
 
 class TextContent(Loose):
     type: Literal["input_text", "text", "output_text"]
-    text: str
+    text: Text
 
     def part(self) -> Part:
         return Part(self.type, self.text)
@@ -205,7 +205,7 @@ class TextContent(Loose):
 class AudioContent(Loose):
     type: Literal["input_audio", "audio", "output_audio"]
     audio: str | None = None
-    transcript: str | None = None
+    transcript: Text | None = None
 
     def part(self) -> Part:
         return Part(self.type, self.transcript or "", is_audio=True)
@@ -226,14 +226,14 @@ class FunctionCall(Loose):
     id: str | None = Field(None, min_length=1, max_length=256)
     call_id: str | None = None
     name: str
-    arguments: str
+    arguments: Text
 
 
 class FunctionCallOutput(Loose):
     type: Literal["function_call_output"]
     id: str | None = Field(None, min_length=1, max_length=256)
     call_id: str
-    output: str
+    output: Text
 
 
 class ForceMessage(Loose):
@@ -265,7 +265,7 @@ Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_l
 
 
 class ResponseFields(Loose):
-    instructions: Instructions | None = None
+    instructions: Text | None = None
     metadata: Annotated[Metadata, Field(max_length=16)] | None = None
 
 

@@ -13,7 +13,7 @@ from typing_extensions import assert_never
 from mockserver.audio.codecs import audio_format
 from mockserver.audio.vad.detector import XAI_TURNS, TurnSettings
 from mockserver.dialects.mcp_servers import tool_servers
-from mockserver.dialects.validation import TOO_INTRICATE, rejected
+from mockserver.dialects.validation import TOO_INTRICATE, TOO_LONG, rejected
 from mockserver.dialects.xai.client_events import (
     EVENTS,
     Audio,
@@ -38,7 +38,7 @@ from mockserver.dialects.xai.client_events import (
 )
 from mockserver.protocol import commands
 from mockserver.protocol.commands import Command, Rejected, Settings
-from replay.cassette.json_text import too_intricate
+from replay.cassette.json_text import too_intricate, too_long
 
 _IN_EVENTS = ((), ("item",), ("item", "content", "*"), ("session", "tools", "*"))
 _IN_SECRET = (("session", "tools", "*"),)
@@ -53,6 +53,8 @@ def parse(data: str | bytes, settings: Settings) -> Command:
             "Binary message while audio.input.transport is 'json'; send base64 in input_audio_buffer.append,"
             " or set session.audio.input.transport to 'binary'"
         )
+    if too_long(data):
+        return Rejected(TOO_LONG)
     if too_intricate(data):
         return Rejected(TOO_INTRICATE)
     try:

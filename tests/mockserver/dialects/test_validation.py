@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from mockserver.dialects.openai import parse as openai_parse
+from mockserver.dialects.xai import parse as xai_parse
 from mockserver.dialects.xai.parse import check_session
+from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES
 from tests.mockserver.talk import Event, Talk
 
 
@@ -204,3 +207,51 @@ def test_a_field_named_like_a_kind_of_tool_or_item_is_still_a_field(name: str):
 @pytest.mark.parametrize("session", [None, [], 7, "x"])
 def test_settings_that_are_no_object_are_refused(session: object):
     assert check_session(session) is not None
+
+
+class Unread:
+    def validate_json(self, data: str) -> object:
+        raise AssertionError("it is read")
+
+
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+@pytest.mark.parametrize(
+    ("frame", "problem"),
+    [
+        (update(instructions="a" * MOST_CHARACTERS), str(MOST_CHARACTERS)),
+        ("[" + "x" * MOST_CHARACTERS, str(MOST_CHARACTERS)),
+        (update(**{f"k{n}": n for n in range(MOST_VALUES + 1)}), str(MOST_VALUES)),
+        (item(content=[{}] * (MOST_VALUES + 1), audio="A" * MOST_CHARACTERS), str(MOST_VALUES)),
+    ],
+    ids=["text", "noise", "fields", "parts"],
+)
+def test_a_message_beyond_a_bound_is_refused_unread(
+    monkeypatch: pytest.MonkeyPatch, dialect: str, frame: str, problem: str
+):
+    for each in (openai_parse, xai_parse):
+        monkeypatch.setattr(each, "EVENTS", Unread())
+    talk = Talk(dialect=dialect)
+    talk.send_raw(frame)
+    assert problem in talk.error["message"]
+
+
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+@pytest.mark.parametrize("type", ["message", "function_call_output"])
+def test_a_text_has_at_most_a_million_characters(dialect: str, type: str):
+    def create(text: str) -> str:
+        if type == "message":
+            return item(type=type, role="user", content=[{"type": "input_text", "text": text}])
+        return item(type=type, call_id="c", output=text)
+
+    talk = Talk(dialect=dialect)
+    talk.create("function_call", call_id="c", name="look", arguments="{}")
+    talk.send_raw(create("a" * 1_000_001))
+    assert "1000000" in talk.error["message"]
+    talk.send_raw(create("a" * 1_000_000))
+    assert talk.of("conversation.item.added")
+
+
+def test_sound_may_be_longer_than_text():
+    talk = Talk()
+    talk.send("input_audio_buffer.append", audio="A" * (MOST_CHARACTERS + 4))
+    assert not talk.of("error")

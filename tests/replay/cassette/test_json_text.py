@@ -81,6 +81,10 @@ def test_json_in_two_spellings_is_the_same_and_other_text_is_as_it_is(one: str, 
         ('{"a":"' + '\\",' * 50_000 + '"}', False),
         ("," * 20_000, True),
         ("x" * 1_000_000, False),
+        ('["' + "\\\\" * 5_000 + '",' + "0," * 20_000 + "0]", True),
+        ('["' + "\\\\" * 5_000 + '\\",' + "0," * 20_000 + '"]', False),
+        ('["' + "," * 20_000, True),
+        ('{"a":"' + "\\n," * 300_000 + '"}', True),
     ],
 )
 def test_a_message_of_too_many_values_is_told_from_one_of_long_texts(message: str, refused: bool):
