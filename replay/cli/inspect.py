@@ -12,12 +12,14 @@ import click
 
 from replay.anonymize import without_voice, without_words
 from replay.cassette.file import BadCassette, CannotRecord, Writer
+from replay.cassette.may_differ import ignored
 from replay.cassette.records import Record
 from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.files import FILE, each_record, opened, write_page
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
-from replay.report.listing import Totals, faults, folded, line, stable
+from replay.report.listing import Totals, faults, folded, line
+from replay.report.stable import stable
 from replay.secrets.named import Secrets, known_keys
 
 
@@ -39,24 +41,29 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
         return write_page(file, html, Scrubber(known_keys()))
     with opened(file) as cassette:
         totals, scrubber = Totals(), Scrubber(known_keys())
+        if is_stable:
+            header = scrubber.header(cassette.header)
+            shown = ("origin", "dialect", "model", "audio", "source")
+            click.echo("  ".join(f"{name}: {value}" for name in shown if (value := getattr(header, name)) is not None))
+            click.echo("".join(f"ignore: {name}\n" for name in header.ignore), nl=False)
+            try:
+                may_differ = ignored(header.ignore)
+            except ValueError as problem:
+                raise Unusable(f"{file}: {problem}; remove it with `realtape ignore --remove`") from problem
+            click.echo("\n".join(stable(cleaned(each_record(cassette), scrubber), may_differ)))
+            return
         lines = []
         for record in cleaned(each_record(cassette), scrubber):
             lines.append(line(record))
             totals.count(lines[-1])
-        header = {"version": cassette.version, **asdict(scrubber.header(cassette.header))}
-        header["ignore"] = ", ".join(header["ignore"]) or None
+        fields = {"version": cassette.version, **asdict(scrubber.header(cassette.header))}
         seconds = cassette.last_us / 1e6
         if as_json:
-            header["ignore"] = cassette.header.ignore
-            listing = {"header": header, "records": list(map(asdict, lines)), "totals": asdict(totals)}
+            listing = {"header": fields, "records": list(map(asdict, lines)), "totals": asdict(totals)}
             click.echo(json.dumps({**listing, "seconds": seconds, "complete": cassette.end_us is not None}))
             return
-        if is_stable:
-            shown = ("version", "origin", "dialect", "model", "audio", "source", "ignore")
-            click.echo("  ".join(f"{name}: {header[name]}" for name in shown if header.get(name) is not None))
-            click.echo("\n".join(stable(lines)))
-            return
-        click.echo("  ".join(f"{name}: {value}" for name, value in header.items() if value is not None))
+        fields["ignore"] = ", ".join(cassette.header.ignore) or None
+        click.echo("  ".join(f"{name}: {value}" for name, value in fields.items() if value is not None))
         click.echo("\n".join(folded(lines)))
         click.echo(
             f"{totals.records} records, {seconds:.1f} s, {totals.connections} connections, "

@@ -6,7 +6,6 @@ Looks at one record at a time. compare.py compares conversations, meter.py compu
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,8 +34,6 @@ from replay.report.sounds import SoundCheck
 _BRIEF = 80
 _KEY_FIELDS = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
 _SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
-_CUT = (".append", ".delta", "input_audio_transcription.updated")
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_(?:u\d_)?[0-9A-Za-z]{16,32}")
 _ARROWS = {"sent": ">", "received": "<"}
 
 
@@ -85,23 +82,6 @@ def _as_one(run: list[Line]) -> Iterator[str]:
     elif run:
         last_s = f"{len(run)} messages until {run[-1].at_s:.3f} s"
         yield str(replace(run[0], size=sum(each.size for each in run), text=last_s))
-
-
-def stable(lines: Iterable[Line]) -> Iterator[str]:
-    """The lines without what differs between two recordings of the same call: times, sizes, ids, keep-alive messages,
-    and how audio and text are cut into messages."""
-    pieces: set[str] = set()
-    for each in lines:
-        if each.type == "ping":
-            continue
-        text = f"{each.connection:2} {_ARROWS[each.way]} {each.type:42}"
-        if each.type.endswith(_CUT):
-            pieces.add(text.rstrip())
-            continue
-        yield from sorted(pieces)
-        pieces.clear()
-        yield f"{text}  {_ID.sub('<id>', each.text)}".rstrip()
-    yield from sorted(pieces)
 
 
 @dataclass(slots=True)

@@ -33,6 +33,11 @@ def _moment(arrow: str, at_s: float, what: Any) -> Moment:
     return Moment(at_s, way, frame, event_in(frame.data) if isinstance(frame, Text) else None)
 
 
+def event_frame(event: dict[str, Any]) -> Text:
+    """The event as a message."""
+    return Text(json.dumps(event).encode())
+
+
 def sound(ms: float) -> dict[str, str]:
     """A client's message with so much silence at 24 kHz."""
     return {"type": "input_audio_buffer.append", "audio": b64encode(bytes(int(48 * ms))).decode()}
