@@ -130,10 +130,12 @@ class LiveService(Observed):
         """Always empty: only a mock injects faults."""
         return ()
 
-    def tape(self) -> Tape | None:
+    def tape(self, *, whole: bool = False) -> Tape | None:
         """The calls that reached the service, as the content of a cassette, after the `with`; None if there was none.
-        It holds secrets as they crossed the wire: what writes it removes them."""
-        numbers = {number: count for count, number in enumerate(sorted(self._new))}
+        It holds secrets as they crossed the wire: what writes it removes them. whole: all calls, also those that a mock
+        played."""
+        wanted = {each.connection for each in self._records} if whole else self._new
+        numbers = {number: count for count, number in enumerate(sorted(wanted))}
         records = [each for each in self._records if each.connection in numbers]
         if not records:
             return None

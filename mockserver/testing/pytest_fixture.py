@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing_extensions import assert_never
 from mockserver.responders.conditions import ScenarioError
 from mockserver.responders.packaged import find, is_name
 from mockserver.server import virtual_time
-from mockserver.testing import pytest_live
+from mockserver.testing import artifacts, pytest_artifacts, pytest_live
 from mockserver.testing.live_service import LiveService
 from mockserver.testing.mock_server import MockServer
 from mockserver.testing.pytest_tapes import Tape, orphans
@@ -50,6 +50,9 @@ class FixtureRun:
         self.service: Service | None = None
         self.virtual: MockServer | None = None
         """The mock, if the test runs in virtual time."""
+        self.verdict: str | None = None
+        """The message of the test's first failure."""
+        self._url = ""
         self._failed: set[str] = set()
         """What the test has failed for already."""
         self._node = node
@@ -76,6 +79,11 @@ class FixtureRun:
         """What all tests cost live, in a sentence."""
         return pytest_live.spent(reports, config)
 
+    @staticmethod
+    def summarize(rows: Sequence[dict[str, Any]]) -> None:
+        """Append a table of failed calls to the summary of a GitHub job."""
+        pytest_artifacts.summarize(rows)
+
     def serve(self, request: pytest.FixtureRequest) -> Iterator[Service]:
         """The service, for as long as the test runs; then what the test made of it is judged."""
         if self._live:
@@ -98,6 +106,14 @@ class FixtureRun:
                 yield from self._playing(request)
             case _:
                 assert_never(self._plan)
+
+    def finished(self, report: pytest.TestReport) -> None:
+        """The teardown is over. The call of a test that has failed is written, and linked in the report."""
+        if self.service is not None and self.verdict is not None:
+            row = pytest_artifacts.failed(self._node, self.service, self._url, self.verdict, report)
+            self.note["failed"] = row
+        elif (old := pytest_artifacts.folder(self._node)) is not None:
+            artifacts.remove(old)
 
     def keep(self) -> None:
         """Write the tape of a test that has passed, once its other fixtures are done as well. Fails the test if it
@@ -133,6 +149,7 @@ class FixtureRun:
 
         async def served() -> None:
             async with mock:
+                self._url = mock.ws_url
                 await function(**arguments)
 
         virtual_time.run(served())
@@ -159,7 +176,7 @@ class FixtureRun:
         return self.service.environment
 
     def _started(self, service: Service, request: pytest.FixtureRequest) -> Service:
-        self.service = service
+        self.service, self._url = service, service.ws_url
         if self._own.get("env"):
             patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
             for name, value in self.environment().items():

@@ -68,6 +68,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="list the tapes in folders named `cassettes` that no test names, and exit: with 1 if there are any",
     )
+    group.addoption(
+        "--realtime-artifacts",
+        metavar="DIR",
+        help="write the call of each failed test as a tape, a stereo WAV and an HTML page that plays "
+        "(default: realtape-artifacts in CI, else none)",
+    )
     parser.addini("realtime_max_age", "default of the realtime marker's `max_age`, in days", default="")
     for name, what in (
         ("env", "environment variables whose values are secrets"),
@@ -195,7 +201,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if report.failed and not run.reported:
             run.reported = True
             report.sections += run.sections()
+        if report.failed and run.verdict is None:
+            run.verdict = getattr(crash, "message", "") or str(report.longrepr)
         if report.when == "teardown":
+            run.finished(report)
             report.realtime = run.note  # type: ignore[attr-defined]
     return report
 
@@ -214,6 +223,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if lines := [line for _, note in noted if (line := note.get(what))]:
             terminalreporter.section(f"realtime: {title}")
             terminalreporter.write_line("\n".join(lines))
+    if rows := [row for _, note in noted if (row := note.get("failed"))]:
+        _fixture_run().summarize(rows)
+        if any(row["page"] for row in rows):
+            terminalreporter.section("realtime: failed calls")
+        for row in rows:
+            if row["page"]:
+                terminalreporter.write_line(f"{row['test']}: {row['page']}")
     judged = [(nodeid, note) for nodeid, note in noted if "unused" in note]
     findings = [(nodeid, note["findings"]) for nodeid, note in judged if note["findings"]]
     for title, parts in (("realtime: findings", findings), ("realtime: not used", _left_over(judged))):

@@ -128,6 +128,12 @@ def secrets_of(config: pytest.Config) -> Secrets:
         pytest.fail(f"{', '.join(SECRETS)}: {problem}", pytrace=False)
 
 
+def name_of(node: pytest.Item) -> str:
+    """A test's name as that of a file. Raises SecretInName."""
+    cls = getattr(node, "cls", None)
+    return tapes.file_name(node.name, cls and cls.__name__, secrets_of(node.config))
+
+
 def orphans(config: pytest.Config, items: Iterable[pytest.Item]) -> list[str]:
     """The tapes below the folders of these tests that none of them names, relative to the current folder."""
     items = list(items)
@@ -150,9 +156,8 @@ def _cassette(item: pytest.Item) -> object:
 def _place(node: pytest.Item, value: object) -> tuple[Path, list[Path]]:
     """The path of a tape, and the places where it may be."""
     if value is True:
-        cls = getattr(node, "cls", None)
         try:
-            path = tapes.default_path(node.path, node.name, cls and cls.__name__, secrets_of(node.config))
+            path = tapes.default_path(node.path, name_of(node))
         except SecretInName as problem:
             pytest.fail(f"@pytest.mark.realtime(cassette=True): {problem}", pytrace=False)
         return path, [path]
@@ -163,6 +168,6 @@ def _place(node: pytest.Item, value: object) -> tuple[Path, list[Path]]:
     if found is not None:
         return found, [found]
     if Path(value).name == str(value) and not Path(value).suffix:
-        path = node.path.parent / tapes.FOLDER / node.path.stem / f"{value}{SUFFIX}"
+        path = tapes.default_path(node.path, str(value))
         return path, [path]
     return places[0], places

@@ -50,11 +50,11 @@ def plan(mode: RecordMode, exists: bool) -> Plan:
     return _PLANS[mode][not exists]
 
 
-def default_path(module: Path, test: str, cls: str | None, secrets: Secrets) -> Path:
-    """The tape of a test: `cassettes/MODULE/TEST.tape` beside its module, `CLASS.TEST.tape` for a method.
+def file_name(test: str, cls: str | None, secrets: Secrets) -> str:
+    """A test's name as the name of a file without suffix; `CLASS.TEST` for a method.
 
     test: its name with the id of its parameters. Characters that a file system may refuse become `-`. Such a name, one
-    that is too long, and one whose parameters have capitals, end with a hash: no two tests have the same tape, on file
+    that is too long, and one whose parameters have capitals, end with a hash: no two tests have the same name, on file
     systems that ignore case neither. Raises SecretInName.
     """
     name = test if cls is None else f"{cls}.{test}"
@@ -65,8 +65,18 @@ def default_path(module: Path, test: str, cls: str | None, secrets: Secrets) -> 
     safe = _UNSAFE.sub("-", name)
     parameters = safe.partition("[")[2]
     if safe != name or len(safe) > _LONGEST or parameters != parameters.lower():
-        safe = f"{safe[:_LONGEST]}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
-    return module.parent / FOLDER / module.stem / f"{safe}{SUFFIX}"
+        return f"{safe[:_LONGEST]}-{digest(name)}"
+    return safe
+
+
+def digest(name: str) -> str:
+    """Eight digits for a name."""
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+
+
+def default_path(module: Path, name: str) -> Path:
+    """The tape of a test: `cassettes/MODULE/NAME.tape` beside its module. name: see `file_name`."""
+    return module.parent / FOLDER / module.stem / f"{name}{SUFFIX}"
 
 
 def command(mode: RecordMode, nodeid: str, key: str) -> str:

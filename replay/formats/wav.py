@@ -21,14 +21,15 @@ def write(recording: Recording, folder: Path) -> list[Path]:
     """Write the files into a folder, creating it. Returns their paths. Raises OSError and TooLong."""
     found = soundtrack(recording)
     folder.mkdir(parents=True, exist_ok=True)
-    written = [_write_call(found, folder / CALL)]
+    written = [write_call(found, folder / CALL)]
     for number, turn in enumerate(found.turns, start=1):
         who = "caller" if turn.side == "sent" else "service"
         written.append(_write(folder / f"turn-{number:02}-{who}.wav", 1, turn.rate, turn.samples))
     return written
 
 
-def _write_call(found: Soundtrack, path: Path) -> Path:
+def write_call(found: Soundtrack, path: Path) -> Path:
+    """Write the call in stereo. Returns the path. Raises OSError and TooLong."""
     seconds = max((piece.end_s for piece in found.pieces), default=0.0)
     both = array("h", bytes(4 * round(seconds * RATE)))
     both[0::2] = found.track("sent", seconds)
