@@ -26,6 +26,7 @@ LAZY: Mapping[str, set[str]] = {
         "opentelemetry.sdk.trace.export",
     },
     "mockserver.server.equipment": {"mockserver.server.mcp_client"},  # the extra `mcp`
+    "mockserver.testing.pytest_artifacts": {"pytest_html"},  # another plugin
     "mockserver.testing.pytest_plugin": {"mockserver.testing.pytest_fixture"},  # the boundary of the plugin
     "mockserver.responders.captures.utterance": {"text_to_num"},  # costs 10 ms, and only some scenarios capture
     "mockserver.cli.serve": {

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from replay.cassette.file import SUFFIX, CannotRecord, Cassette
+from replay.cassette.file import SUFFIX, BadCassette, CannotRecord, Cassette
 from replay.cassette.records import Origin, Request
 from replay.cassette.scrub import Scrubber
 from replay.formats import tape
@@ -106,13 +106,20 @@ def days_old(path: Path, now: datetime) -> int:
 def save(recorded: Tape, path: Path, secrets: Secrets, *, after: bool) -> None:
     """Write a tape beside its place, without secrets, and swap it in when it is complete.
 
-    after: keep what the tape at that place has, and append to it. Raises BadCassette, CannotRecord and OSError. The old
-    tape then stays as it was.
+    after: keep what the tape at that place has, and append to it. Otherwise only what may differ from it is kept, the
+    `ignore` of its header. Raises BadCassette, CannotRecord and OSError. The old tape then stays as it was.
     """
-    if after:
-        recorded = _joined(path, recorded)
+    recorded = _joined(path, recorded) if after else _with_ignored(path, recorded)
     path.parent.mkdir(parents=True, exist_ok=True)
     tape.write(recorded, path, secrets=secrets, overwrite=True)
+
+
+def _with_ignored(path: Path, new: Tape) -> Tape:
+    try:
+        with Cassette.so_far(path) as old:
+            return replace(new, header=replace(new.header, ignore=old.header.ignore))
+    except (BadCassette, OSError):  # none, or none that can be read
+        return new
 
 
 def _joined(path: Path, new: Tape) -> Tape:

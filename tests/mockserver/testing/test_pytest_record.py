@@ -321,7 +321,7 @@ def aged(service: MockServer, tapes: Path, suite: Suite) -> Path:
     path = tapes / "test_call.tape"
     with Cassette.open(path) as cassette:
         recorded = datetime.fromisoformat(cassette.header.recorded_at) - timedelta(days=40)
-        older = replace(cassette.header, recorded_at=recorded.isoformat(timespec="seconds"))
+        older = replace(cassette.header, recorded_at=recorded.isoformat(timespec="seconds"), ignore=("date",))
         write(Tape(older, tuple(cassette), cassette.last_us), path, overwrite=True)
     return path
 
@@ -353,6 +353,8 @@ def test_an_old_tape_is_listed_and_fails_in_ci_until_it_is_renewed(
     suite(limited.replace("30", "41")).assert_outcomes(passed=1)
     suite(limited, "--realtime-record=rewrite", "--realtime-upstream", service.ws_url).assert_outcomes(passed=1)
     suite(limited).assert_outcomes(passed=1)
+    with Cassette.open(aged) as renewed:
+        assert renewed.header.ignore == ("date",)  # as somebody had set it
     run = suite(limited.replace("30", "'a month'"))
     run.assert_outcomes(errors=1)
     run.stdout.fnmatch_lines(["@pytest.mark.realtime: max_age is 'a month'; give a number of days"])
