@@ -26,15 +26,16 @@ class Problem(Exception):
 
 
 def guarded(answer: Callable[[web.Request], Awaitable[object]], token: str | None) -> Handler:
-    """The answer as JSON, for clients that may have it."""
+    """The answer, as JSON unless it is a response already, for clients that may have it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if (refusal := _refusal(request, token)) is not None:
             return as_json({"error": refusal}, 403)
         try:
-            return as_json(await answer(request))
+            answered = await answer(request)
         except Problem as problem:
             return as_json({"error": str(problem)}, problem.status)
+        return answered if isinstance(answered, web.StreamResponse) else as_json(answered)
 
     return handle
 

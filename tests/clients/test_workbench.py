@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +18,7 @@ import pytest
 from mockserver.testing.mock_server import MockServer
 from tests.clients.devtools import BROWSER, Page, browsing
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 
 
@@ -86,3 +92,52 @@ def test_nothing_that_is_said_or_described_runs_as_markup(mock: MockServer, tmp_
         page.until(shows("#conversation", HOSTILE))
         assert page.run("document.querySelectorAll('main img, main script').length") == 0
         assert page.run("document.title") == "realtape workbench"
+
+
+@pytest.mark.parametrize(("dialect", "client"), [("xai", "websockets"), ("openai", "openai-python")])
+def test_a_call_is_kept_as_a_test_that_passes_and_fails_with_another_scenario(
+    mock: MockServer, tmp_path: Path, dialect: str, client: str
+):
+    with bench(mock, tmp_path) as page:
+        page.run(f"workbench.draft.value.dialect = '{dialect}'; workbench.draft.changed('all')")
+        type_words(page, "Where is order 1043?")
+        page.until(shows("#conversation", "It is being packed."))
+        page.until(shows("#state", "Listening"))
+        type_words(page, "Thank you.")
+        page.until(shows("#conversation", "You are welcome."))
+        page.until(shows("#state", "Listening"))
+        page.click("#call")
+        folder = kept(page, tmp_path, client)
+    assert {path.name for path in folder.iterdir()} >= {"agent.py", "test_call.py", "scenario.yaml", "call.tape"}
+    passed = run_tests(folder)
+    assert "1 passed" in passed, passed
+    scenario = folder / "scenario.yaml"
+    scenario.write_text(scenario.read_text("utf-8").replace("You are welcome.", "Never mind."), "utf-8")
+    assert "1 failed" in run_tests(folder)
+
+
+def kept(page: Page, folder: Path, client: str = "websockets") -> Path:
+    """The files of the ZIP that the page saves."""
+    page.order("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    page.click("#keep")
+    page.until("document.querySelector('#keep-all')")
+    page.run(f"document.querySelector('#keep-client').value = '{client}'")
+    page.click("#keep-all")
+    deadline = time.monotonic() + 30
+    while not (folder / "call.zip").exists():
+        assert time.monotonic() < deadline, "nothing was saved"
+        page.run("new Promise((done) => setTimeout(done, 50))")
+    unpacked = folder / "kept"
+    with zipfile.ZipFile(folder / "call.zip") as archive:
+        archive.extractall(unpacked)
+    return unpacked
+
+
+def run_tests(folder: Path) -> str:
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("XAI_", "OPENAI_", "REALTAPE_"))
+    }
+    environ["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mockserver.audio.names import VOICES
-from mockserver.dialects.names import ALIASES, DIALECT_NAMES
+from mockserver.dialects.names import DIALECT_NAMES
 from mockserver.dialects.openai.session_object import VOICES as OPENAI_VOICES
 from mockserver.server.service import MockService
 from replay.openai_models import REALTIME
@@ -34,7 +34,6 @@ def _service(name: str) -> Mapping[str, object]:
     return {
         "name": name,
         "title": _TITLES[name],
-        "newest": ALIASES[name],
         "dialects": [*dated[::-1]],
         "models": sorted(models[::-1], key=lambda model: model.endswith("-mini")),
         "voices": voices,

@@ -5,21 +5,27 @@ Its sessions run in a namespace for each call, so that it disturbs no other clie
 
 from __future__ import annotations
 
+import asyncio
+import io
+import zipfile
 from collections.abc import Iterable
 
 import orjson
 from aiohttp import hdrs, web
 
 from mockserver.server.guard import Problem, guarded, page_guarded
-from mockserver.server.http import body_of
+from mockserver.server.http import BODY_S, body_of
 from mockserver.server.namespaces import Namespaces, TooManyNamespaces
-from mockserver.server.workbench import files
+from mockserver.server.workbench import agent_code, files, kept_call
 from mockserver.server.workbench.calls import begin
 from mockserver.server.workbench.choices import choices
+from mockserver.server.workbench.kept_call import KeptCall, NotKept
 from mockserver.server.workbench.scenario_text import checked
 from mockserver.server.workbench.tool_address import NoResult, result_of
 
 ROOT = "/_mock/workbench"
+MOST_CALL = 128 << 20
+"""Bytes of a call that is kept or opened: some 20 minutes with sound in both directions."""
 
 
 def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
@@ -36,6 +42,7 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_POST, "/check", bench.check),
         (hdrs.METH_POST, "/calls", bench.call),
         (hdrs.METH_POST, "/tool", bench.tool),
+        (hdrs.METH_POST, "/keep", bench.keep),
     ):
         yield web.route(method, f"{ROOT}{path}", guarded(answer, token))
 
@@ -73,6 +80,67 @@ class _Workbench:
             return {"output": await result_of(await _object(request))}
         except NoResult as problem:
             raise Problem(502, str(problem)) from problem
+
+    async def keep(self, request: web.Request) -> object:
+        """What is kept of a call: with `?as=files` texts by their names, with `?as=zip` these and the cassette, with
+        `?as=tape` the cassette, with `?as=html` the viewer. `?client=NAME` is the library of the agent."""
+        form, client = request.query.get("as", "files"), request.query.get("client", agent_code.CLIENTS[0])
+        unix = self._namespaces.root.clock.unix()
+        try:
+            call = kept_call.read(await _large_body(request))
+        except NotKept as problem:
+            raise Problem(400, str(problem)) from problem
+        if form == "tape":
+            return web.Response(body=await asyncio.to_thread(call.cassette, unix))
+        if form == "html":
+            page = await asyncio.to_thread(call.viewer, unix)
+            return web.Response(text=page, headers={"Content-Disposition": "attachment"})
+        library = next((each for each in agent_code.CLIENTS if each == client), None)
+        if form not in ("files", "zip") or library is None:
+            raise Problem(400, f"as is files, zip, tape or html; client is {' or '.join(agent_code.CLIENTS)}")
+        if form == "zip":
+            return web.Response(body=await asyncio.to_thread(_zipped, call, library, unix))
+        return await asyncio.to_thread(_files, call, library, unix)
+
+
+def _zipped(call: KeptCall, client: agent_code.Client, unix: float) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in _files(call, client, unix).items():
+            archive.writestr(name, text)
+        if call.frames:
+            archive.writestr("call.tape", call.cassette(unix))
+    return packed.getvalue()
+
+
+def _files(call: KeptCall, client: agent_code.Client, unix: float) -> dict[str, str]:
+    made = {
+        "agent.py": agent_code.agent(call, client),
+        "scenario.yaml": call.scenario,
+        "session.json": orjson.dumps(
+            {"type": "session.update", "session": call.session}, option=orjson.OPT_INDENT_2
+        ).decode(),
+        "requirements.txt": agent_code.requirements(client),
+    }
+    if turns := call.turns():
+        made |= {"test_call.py": agent_code.kept_test(call, turns), "as-spoken.yaml": call.spoken(unix)}
+    return made
+
+
+async def _large_body(request: web.Request) -> bytes:
+    """A body that holds the sound of a call. Raises Problem for one that is too large or too slow."""
+    parts, size = [], 0
+    try:
+        while part := await asyncio.wait_for(request.content.readany(), BODY_S):
+            parts.append(part)
+            if (size := size + len(part)) > MOST_CALL:
+                raise Problem(
+                    413,
+                    f"a call may have {MOST_CALL >> 20} MiB; keep a shorter one, or record it with `serve --record`",
+                )
+    except asyncio.TimeoutError as slow:
+        raise Problem(408, f"the body did not go on within {BODY_S:g} s") from slow
+    return b"".join(parts)
 
 
 async def _text(request: web.Request) -> str:

@@ -43,6 +43,7 @@ export class Call {
       for (const item of this.history) this.send({ type: "conversation.item.create", item });
       this.began = performance.now();
       this.tell("state", { state: "listening" });
+      if (this.draft.greets && !this.history.length) this.turns.ask("the beginning");
       this.looking = setInterval(() => this.look(), LOOK_MS);
     } catch (problem) {
       this.end();

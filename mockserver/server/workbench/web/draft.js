@@ -42,6 +42,7 @@ export function fresh() {
     instructions: "You answer questions about orders. Be brief.",
     voice: "",
     language: "",
+    greets: false,
     turns: { type: "server_vad", threshold: "", silence_ms: "", padding_ms: "", idle_ms: "", eagerness: "auto", interrupt: true },
     tools: [
       {

@@ -58,9 +58,9 @@ export function showSession(draft, choices) {
     if (again) showSession(draft, choices);
   };
   const own = choices.services.find(({ name }) => name === service(value.dialect)) ?? choices.services[0];
-  const dialects = choices.services.flatMap(({ name, title, newest, dialects: dated }) => [
-    [name, `${title} (newest: ${newest.split("@")[1]})`],
-    ...dated.map((each) => [each, `${title}, as of ${each.split("@")[1]}`]),
+  const dialects = choices.services.flatMap(({ name, title, dialects: dated }) => [
+    [name, `${title}, newest`],
+    ...dated.map((each) => [each, `${title}, ${each.split("@")[1]}`]),
   ]);
   const preview = el("pre", { id: "session-json", tabindex: "0", "aria-label": "session.update" });
   byId("part-call").replaceChildren(
@@ -100,10 +100,10 @@ function turnFields(draft, choices) {
   const more = {
     server_vad: () => [
       el("div", { class: "pair four" },
-        number("Threshold", "threshold", "as the service"),
-        number("Silence, ms", "silence_ms", "as the service"),
-        number("Before speech, ms", "padding_ms", "as the service"),
-        number("Idle timeout, ms", "idle_ms", "none"),
+        number("Threshold", "threshold", "default"),
+        number("Silence, ms", "silence_ms", "default"),
+        number("Padding, ms", "padding_ms", "default"),
+        number("Idle, ms", "idle_ms", "none"),
       ),
     ],
     semantic_vad: () => [field("Eagerness", select(["auto", "low", "medium", "high"].map((each) => [each, each]), turns.eagerness, set("eagerness")))],
@@ -113,6 +113,10 @@ function turnFields(draft, choices) {
     field("Who ends a spoken turn", select(ways, turns.type, set("type", true))),
     ...more[turns.type](),
     check("The user's speech interrupts an answer", turns.interrupt, set("interrupt")),
+    check("The assistant speaks first", draft.value.greets, (on) => {
+      draft.value.greets = on;
+      draft.changed("greets");
+    }),
   ];
 }
 
@@ -144,8 +148,7 @@ export function showTools(draft, choices) {
     again();
   }));
   byId("part-tools").replaceChildren(
-    tools.length ? null : el("p", { class: "empty" }, "No tool. The scenario calls functions; the workbench answers them."),
-    ...cards,
+    ...(tools.length ? cards : [el("p", { class: "empty" }, "No tool. The scenario calls functions; the workbench answers them.")]),
     el("div", { class: "row" },
       el("button", { type: "button", class: "quiet", onclick: add("function") }, "Add a function"),
       el("button", { type: "button", class: "quiet", onclick: add("mcp") }, "Add an MCP server"),

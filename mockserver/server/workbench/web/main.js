@@ -8,6 +8,7 @@ import { Draft, fresh } from "./draft.js";
 import { ICONS, byId, clock, el, icon, milliseconds } from "./dom.js";
 import { Events } from "./events.js";
 import { showDocuments, showPreview, showSession, showTools } from "./form.js";
+import { keep } from "./keep.js";
 import { ScenarioTab } from "./scenario.js";
 import { Unready, sessionOf } from "./session.js";
 
@@ -57,6 +58,7 @@ class Workbench {
       byId("turn").textContent = speaking ? "End the turn" : "Speak";
       byId("turn").setAttribute("aria-pressed", String(speaking));
     });
+    byId("keep").addEventListener("click", () => this.keep());
     byId("afresh").addEventListener("click", () => {
       this.call?.forget();
       this.call = null;
@@ -115,6 +117,16 @@ class Workbench {
     return true;
   }
 
+  // Of the last call, as it was described then; without one, of the description.
+  async keep() {
+    const draft = this.call?.draft ?? this.draft.value;
+    try {
+      await keep(draft, this.call?.session ?? sessionOf(draft), this.call, (text) => this.scenario.take(text));
+    } catch (problem) {
+      this.alarm(problem.message);
+    }
+  }
+
   alarm(text) {
     byId("alert").textContent = text;
     byId("alert").hidden = false;
@@ -127,7 +139,10 @@ class Workbench {
       case "state": return this.state(details.state);
       case "frame": return this.events.frame(details);
       case "level": byId("level").value = details.level; return;
-      case "cost": byId("cost").textContent = `$${Number(details.ledger.usd).toFixed(4)}`; return;
+      case "cost":
+        if (this.call) this.call.usd = details.ledger.usd;
+        byId("cost").textContent = `$${Number(details.ledger.usd).toFixed(4)}`;
+        return;
       case "findings": return this.events.told_by_server({ findings: details.findings });
       case "unused": return this.events.told_by_server({ lines: details.lines });
       case "latency":
