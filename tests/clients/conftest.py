@@ -6,7 +6,9 @@ they speak in real time to programs that not everybody has.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,6 +98,25 @@ def node_folder(pytestconfig: pytest.Config) -> Path:
 def sdk_folder(pytestconfig: pytest.Config) -> Path:
     """The programs in Node, with every package that one of them drives."""
     return programs.installed(pytestconfig, "npm")
+
+
+@pytest.fixture(scope="session")
+def npm_package(pytestconfig: pytest.Config) -> Path:
+    """The npm package of this checkout, compiled, with all that its tests import."""
+    folder = programs.installed(pytestconfig, "npm-package", sources=HERE.parent.parent / "npm")
+    for script in ("build", "build:tests"):
+        programs.output([programs.NPM, "run", script], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def npm_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables for a program in Node: a PATH on which `realtape` is this checkout's."""
+    folder, root = tmp_path_factory.mktemp("bin"), HERE.parent.parent
+    program = folder / "realtape"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{root}" exec "{sys.executable}" -m realtape "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return {"PATH": os.pathsep.join([str(folder), os.environ["PATH"]]), "NO_COLOR": "1"}
 
 
 @pytest.fixture(scope="session")

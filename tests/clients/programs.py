@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 SOURCES = Path(__file__).resolve().parent / "node"
+NPM = shutil.which("npm") or "npm"
 MADE = ("node_modules", "dist", "build")
 """Folders that npm and the compiler make."""
 
@@ -23,6 +25,7 @@ def installed(config: pytest.Config, name: str, options: Sequence[str] = (), sou
         pytest.skip("Node and npm are not installed")
     assert config.cache is not None
     folder = config.cache.mkdir(f"clients-{name}")
+    shutil.rmtree(folder)  # with what another version left there
     shutil.copytree(sources, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*MADE))
     quietly = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--fetch-retries=0"]
     try:
@@ -44,6 +47,16 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     """`node WORDS…` to its end."""
     return subprocess.run(["node", *words], cwd=folder, input=speech, capture_output=True, timeout=100, env=env)
+
+
+def output(command: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> str:
+    """What a command in a folder writes. Fails with it when the command does."""
+    merged = {**os.environ, **(env or {})}
+    done = subprocess.run(
+        command, cwd=folder, env=merged, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def report_of(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:

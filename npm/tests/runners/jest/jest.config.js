@@ -1,0 +1,1 @@
+export default { testMatch: ["**/*.test.js"], transform: {}, testTimeout: 30_000 };

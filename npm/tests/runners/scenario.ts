@@ -1,0 +1,5 @@
+import type { Scenario } from "realtape";
+
+export const booking: Scenario = {
+  turns: [{ when: { says: "open" }, reply: [{ say: "At nine." }] }, { reply: [{ say: "Pardon?" }] }],
+};
