@@ -114,7 +114,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_the_wheel_has_one_package_and_its_data(installed: Installed):
     names = zipfile.ZipFile(installed.wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"realtape", "realtape-0.1.0.dist-info"}
-    data = ["py.typed", "mockserver/server/inspector.html", "clinic_agent/app/web/index.html"]
+    data = [
+        "py.typed",
+        "mockserver/server/web/inspector.js",
+        "replay/viewer/web/viewer.js",
+        "clinic_agent/app/web/index.html",
+    ]
     data += ["cassettes/scenarios/clinic.yaml", "cassettes/voices/booking-1.wav", "cassettes/booking.tape"]
     assert {f"realtape/{name}" for name in data} <= set(names)
 

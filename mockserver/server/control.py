@@ -5,6 +5,7 @@ Who may use it: guard.py.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -13,7 +14,7 @@ from aiohttp import hdrs, web
 
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
-from mockserver.server import inspector
+from mockserver.server import calls, inspector
 from mockserver.server.addresses import Addresses, environment
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
@@ -46,6 +47,12 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/health", _Plane.health),
         (hdrs.METH_GET, "/sessions", _Plane.sessions),
         (hdrs.METH_GET, "/sessions/{id}", _Plane.session),
+        (hdrs.METH_GET, "/sessions/{id}/call", _Plane.call),
+        (hdrs.METH_GET, "/sessions/{id}/sound", _Plane.sound),
+        (hdrs.METH_GET, "/sessions/{id}/tape", _Plane.tape),
+        (hdrs.METH_GET, "/sessions/{id}/scenario", _Plane.as_scenario),
+        (hdrs.METH_GET, "/limits", _Plane.limits),
+        (hdrs.METH_GET, "/faults/kinds", _Plane.fault_kinds),
         (hdrs.METH_GET, "/journal", _Plane.journal),
         (hdrs.METH_GET, "/ledger", _Plane.ledger),
         (hdrs.METH_GET, "/findings", _Plane.findings),
@@ -71,6 +78,7 @@ class _Server:
 
     def __init__(self, namespaces: Namespaces) -> None:
         self._namespaces = namespaces
+        self._calls = calls.Calls()
 
     async def openapi(self, request: web.Request) -> object:
         """The OpenAPI description of these routes."""
@@ -101,7 +109,7 @@ class _Server:
     async def ask(self, ask: Callable[[_Plane, web.Request], Awaitable[object]], request: web.Request) -> object:
         """The answer of the root or of a namespace."""
         id = request.match_info.get("namespace")
-        return await ask(_Plane(self._namespaces.root if id is None else self._find(id).service), request)
+        return await ask(_Plane(self._namespaces.root if id is None else self._find(id).service, self._calls), request)
 
     def _find(self, id: str) -> Namespace:
         if (found := self._namespaces.find(id)) is None:
@@ -129,8 +137,9 @@ def _shown(request: web.Request, namespace: Namespace) -> dict[str, object]:
 class _Plane:
     """One method for each route of a namespace, from a request to JSON."""
 
-    def __init__(self, service: MockService) -> None:
+    def __init__(self, service: MockService, read: calls.Calls) -> None:
         self._service = service
+        self._calls = read
 
     async def health(self, request: web.Request) -> object:
         service = self._service
@@ -151,14 +160,44 @@ class _Plane:
         log = self._find(request.match_info["id"])
         return {**log.summary(), "ledger": log.ledger.as_json()}
 
+    async def call(self, request: web.Request) -> object:
+        """The session as the viewer's document; `?since=N` leaves out its first N frames."""
+        log = self._find(request.match_info["id"])
+        self._service.findings()  # those that only time shows, too
+        return await self._calls.document(
+            log, _count(request, "since"), _count(request, "skipped"), self._service.clock.unix()
+        )
+
+    async def sound(self, request: web.Request) -> object:
+        """The session's audio, for the viewer."""
+        return await self._calls.sound(self._find(request.match_info["id"]))
+
+    async def tape(self, request: web.Request) -> object:
+        """The session so far as a cassette, without secrets."""
+        log = self._find(request.match_info["id"])
+        data = await asyncio.to_thread(calls.cassette, log, self._service.secrets)
+        return web.Response(body=data, content_type="application/octet-stream")
+
+    async def as_scenario(self, request: web.Request) -> object:
+        """The session so far as a scenario file, without secrets."""
+        log = self._find(request.match_info["id"])
+        text = await asyncio.to_thread(calls.scenario, log, self._service.secrets)
+        return web.Response(text=text, content_type="application/yaml")
+
+    async def limits(self, request: web.Request) -> object:
+        """How many sessions each team has open, and how many it may have."""
+        return calls.limits(self._service)
+
+    async def fault_kinds(self, request: web.Request) -> object:
+        """Each kind of fault with an example."""
+        return calls.fault_kinds()
+
     async def journal(self, request: web.Request) -> object:
         """Frames; `?audio=full` does not shorten audio. Without `?session=`, each frame names its session; with it,
         `?since=N` leaves out the session's first N frames."""
-        whole, since = request.query.get("audio") == "full", request.query.get("since", "0")
-        if not since.isdecimal():
-            raise Problem(400, f"since must be a number of frames, 0 or more, not {since[:20]!r}")
+        whole, since = request.query.get("audio") == "full", _count(request, "since")
         if (session_id := request.query.get("session")) is not None:
-            return self._find(session_id).shown(whole, int(since))
+            return self._find(session_id).shown(whole, since)
         logs = self._service.journal.sessions
         return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
 
@@ -230,6 +269,13 @@ class _Plane:
         if (log := self._service.journal.find(id)) is None:
             raise Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
         return log
+
+
+def _count(request: web.Request, name: str) -> int:
+    count = request.query.get(name, "0")
+    if not count.isdecimal():
+        raise Problem(400, f"{name} must be a number of frames, 0 or more, not {count[:20]!r}")
+    return int(count)
 
 
 async def _fault_file(request: web.Request) -> FaultFile:

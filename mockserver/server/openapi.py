@@ -13,6 +13,7 @@ from typing import Any, get_args
 from mockserver.responders.base import HeardBy
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.session_factory import Understands
+from replay.viewer.call import FORM
 
 Json = dict[str, Any]
 
@@ -106,6 +107,16 @@ SCHEMAS: Mapping[str, Json] = {
         api_keys=_object(xai=TEXT, openai=TEXT),
         environment={"type": "object", "additionalProperties": TEXT},
     ),
+    "Call": _object(
+        form={"const": FORM},
+        title=TEXT,
+        seconds=NUMBER,
+        since=COUNT,
+        skipped=COUNT,
+        frames_left_out=COUNT,
+        **{name: _list({"type": "object"}) for name in ("channels", "items", "spans", "brackets", "frames")},
+    ),
+    "Sound": _object(pieces=_list({"type": "object"}), problem=TEXT),
     "Instant": _object(now=NUMBER, unix=NUMBER),
     "Secret": {
         **_object(value=TEXT, expires_at=COUNT),
@@ -114,6 +125,18 @@ SCHEMAS: Mapping[str, Json] = {
 }
 
 SESSION: Json = {"name": "session", "in": "query", "schema": TEXT, "description": "The id of a session."}
+SINCE: Json = {
+    "name": "since",
+    "in": "query",
+    "schema": COUNT,
+    "description": "Leave out the session's first frames.",
+}
+SKIPPED: Json = {
+    "name": "skipped",
+    "in": "query",
+    "schema": COUNT,
+    "description": "`skipped` of the document that the client has; if it is another now, `since` has no effect.",
+}
 AUDIO: Json = {
     "name": "audio",
     "in": "query",
@@ -136,6 +159,13 @@ def _route(summary: str, answer: Json, *errors: int, **more: Any) -> Json:
     for status in sorted({*errors, *_EVERYWHERE}):
         answers[str(status)] = _answer(_WHY[status], _ref("Error"))
     return {"summary": summary, "responses": answers, **more}
+
+
+def _file(summary: str, kind: str, **more: Any) -> Json:
+    """One operation that answers with a file of this media type."""
+    route = _route(summary, {}, 404, **more)
+    route["responses"]["200"]["content"] = {kind: {}}
+    return route
 
 
 def _answer(description: str, schema: Json) -> Json:
@@ -198,6 +228,26 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
     "/_mock/sessions/{id}": {
         "get": _route("One session", _object(**SUMMARY, ledger=_ref("Ledger")), 404, parameters=[_in_path("id")])
     },
+    "/_mock/sessions/{id}/call": {
+        "get": _route(
+            "One session as the viewer's document", _ref("Call"), 404, parameters=[_in_path("id"), SINCE, SKIPPED]
+        )
+    },
+    "/_mock/sessions/{id}/sound": {
+        "get": _route("The audio of one session, for the viewer", _ref("Sound"), 404, parameters=[_in_path("id")])
+    },
+    "/_mock/sessions/{id}/tape": {
+        "get": _file("One session as a cassette", "application/octet-stream", parameters=[_in_path("id")])
+    },
+    "/_mock/sessions/{id}/scenario": {
+        "get": _file("One session as a scenario file", "application/yaml", parameters=[_in_path("id")])
+    },
+    "/_mock/limits": {
+        "get": _route(
+            "Sessions of each team with an open one, and how many it may have",
+            _list(_object(team=TEXT, sessions=COUNT, most={"type": ["integer", "null"]})),
+        )
+    },
     "/_mock/journal": {
         "get": _route("Every frame, in both directions", _list(_ref("Entry")), 404, parameters=[SESSION, AUDIO])
     },
@@ -210,6 +260,9 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
         "put": _route("Replace all faults", _ref("Faults"), *(408, 413), requestBody=FILE),
         "post": _route("Add faults", _ref("Faults"), *(408, 413), requestBody=FILE),
         "delete": _route("Remove all faults", _ref("Faults")),
+    },
+    "/_mock/faults/kinds": {
+        "get": _route("Each kind of fault with an example", _list(_object(kind=TEXT, about=TEXT, example=TEXT)))
     },
     "/_mock/faults/{which}": {
         "delete": _route("Remove the faults of an id or a name", _ref("Faults"), 404, parameters=[_in_path("which")])

@@ -120,12 +120,13 @@ class MockService:
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
-        secrets = replace(options.secrets, values=(*options.secrets.values, *options.api_keys))
+        self.secrets = replace(options.secrets, values=(*options.secrets.values, *options.api_keys))
+        """What no cassette holds."""
         self.recorder: SessionRecorder | None = None
         if root is not None:
             self.recorder = None if root.recorder is None else root.recorder.beside()
         elif options.record is not None:
-            self.recorder = SessionRecorder(options.record, secrets)
+            self.recorder = SessionRecorder(options.record, self.secrets)
         self.errors: list[Exception] = []
         """Failures inside the mock, oldest first."""
         self.open_sessions: dict[str, OpenSession] = {}

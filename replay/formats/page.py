@@ -25,10 +25,13 @@ MOST_TAPE = 24 << 20
 def render(header: Header, recording: Recording, *, title: str, tape: bytes | None = None) -> str:
     """The page of a recording. `tape`: the cassette, which the page then offers for download."""
     reader = reader_of(recording)
-    files = [_file("Scenario", f"{title}.yaml", "application/yaml", text=as_scenario.written(recording))]
+    files: list[Mapping[str, str]] = []
+    if reader.transcript.responses:
+        text = as_scenario.written(recording)
+        files.append(_file("Scenario", f"{title}.yaml", "application/yaml", text=text))
     if tape is not None and len(tape) <= MOST_TAPE:
         files.insert(0, _file("Tape", f"{title}.tape", "application/octet-stream", base64=b64encode(tape).decode()))
-    data = {"call": document(header, recording, reader, title), "sound": _sound(reader.sound), "files": files}
+    data = {"call": document(header, recording, reader, title), "sound": sound_of(reader.sound), "files": files}
     return assets.page(title, assets.script("page"), assets.style(), data).html
 
 
@@ -37,7 +40,8 @@ def _file(label: str, name: str, kind: str, **content: str) -> Mapping[str, str]
     return {"label": label, "title": told, "name": name, "type": kind, **content}
 
 
-def _sound(sound: Soundtrack) -> dict[str, Any]:
+def sound_of(sound: Soundtrack) -> dict[str, Any]:
+    """The audio for the viewer's player: `pieces`, or the `problem` that there are none."""
     pieces = [
         {
             "side": "caller" if piece.side == "sent" else "service",

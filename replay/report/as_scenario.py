@@ -86,7 +86,7 @@ def editable(arguments: str) -> Any:
     """JSON arguments as an object if nothing is lost by it, else as their text."""
     try:
         parsed = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
     compact = json.dumps(parsed, separators=(",", ":"), ensure_ascii=False)
     return parsed if isinstance(parsed, dict) and compact == arguments else arguments

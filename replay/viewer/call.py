@@ -82,9 +82,13 @@ class _Connection:
         """When each chunk begins."""
         self.sent: tuple[float, float] | None = None
         """The user's audio since the last turn: from, to."""
+        self.committed: tuple[float, float] | None = None
+        """The user's audio that the client committed, until the service says so too."""
         self.speech: _Speech | None = None
+        self.waiting = False
+        """A turn has ended, and no response was created since."""
         self.ended_s: float | None = None
-        """When the voice of the user's last turn ended; None once a response was created."""
+        """When the voice of that turn ended."""
 
     def axis_s(self, ms: float | None) -> float | None:
         """Where a place in the user's audio is on the time axis."""
@@ -147,6 +151,11 @@ class CallReader:
             case "received", "input_audio_buffer.speech_stopped" if connection.speech is not None:
                 end_s = connection.axis_s(number_at(event, "audio_end_ms"))
                 connection.speech.end_s = moment.at_s if end_s is None else end_s
+                if not connection.waiting:
+                    self._ended(connection, connection.speech.start_s, connection.speech.end_s)
+            case "sent", "input_audio_buffer.commit" if connection.sent is not None:
+                connection.committed, connection.sent = connection.sent, None
+                self._ended(connection, *connection.committed)
             case "received", "input_audio_buffer.committed":
                 self._committed(connection, moment, frame)
             case "sent", "input_audio_buffer.clear":
@@ -154,24 +163,23 @@ class CallReader:
             case "received", "response.created":
                 if connection.ended_s is not None:
                     self._voice_ended[text_at(event, "response", "id")] = connection.ended_s
-                connection.ended_s = None
+                connection.ended_s, connection.waiting = None, False
             case _:
                 pass
 
+    def _ended(self, connection: _Connection, start_s: float, end_s: float) -> None:
+        connection.waiting, connection.ended_s = True, self.peaks["sent"].voice_end(start_s, end_s)
+
     def _committed(self, connection: _Connection, moment: Moment, frame: int) -> None:
-        """The user's turn is over: detected speech if there was some, else all audio since the last turn."""
-        speech, sent = connection.speech, connection.sent
-        connection.speech = connection.sent = None
-        if speech is not None and speech.end_s is None and sent is not None:  # the client ended the turn
-            speech.start_s, speech.end_s = sent
-        if speech is not None and speech.end_s is not None:
-            start_s, end_s = speech.start_s, speech.end_s
-        elif sent is not None:
-            start_s, end_s = sent
-        else:
-            return
-        self._heard[text_at(moment.event, "item_id")] = _Heard("caller", start_s, end_s, moment.at_s, frame)
-        connection.ended_s = self.peaks["sent"].voice_end(start_s, end_s)
+        """The user's turn is over: what the client committed, else detected speech, else all audio since the last."""
+        speech, found = connection.speech, connection.committed or connection.sent
+        if connection.committed is None and speech is not None and speech.end_s is not None:
+            found = speech.start_s, speech.end_s
+        elif speech is not None and found is not None:
+            speech.start_s, speech.end_s = found
+        connection.speech = connection.sent = connection.committed = None
+        if found is not None:
+            self._heard[text_at(moment.event, "item_id")] = _Heard("caller", *found, moment.at_s, frame)
 
     def struck(self, at_s: float, way: Way, fault: str, event: str) -> None:
         """The mock triggered a fault."""

@@ -1,17 +1,23 @@
-"""The viewer in headless Chromium, in the page of `show --html`: a click plays an item, and what was said is text."""
+"""The viewer in headless Chromium, in each of its homes: a click plays an item, and what was said is text."""
 
 from __future__ import annotations
 
 import json
 import re
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from websockets.sync.client import connect
 
 import realtape
+from mockserver.responders.base import Call, Say
+from mockserver.responders.scenario import Scenario
+from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Writer
 from replay.cassette.records import Header, Record
 from tests.clients.devtools import BROWSER, Page, browsing
@@ -20,6 +26,7 @@ from tests.replay.recordings import line, typed
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 HOSTILE = "<img src=x onerror=\"document.title='undone'\"></script><script>document.title='undone'</script>"
+REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
@@ -198,3 +205,87 @@ def violations(page: Page, axe: str) -> list[str]:
         if each["impact"] in ("serious", "critical")
         for node in each["nodes"]
     ]
+
+
+# --- The inspector ---
+
+
+@contextmanager
+def inspected(tmp_path: Path, reply: Any = None, **settings: Any) -> Iterator[tuple[MockServer, Page, Any]]:
+    """A mock with one session that a client keeps open, and its inspector."""
+    scenario = Scenario(sequence=[reply or [Say("Good morning. How can I help?"), Call("look", {"day": "Monday"})]] * 9)
+    with MockServer(scenario, voice="tone", pacing="burst", **settings) as mock:
+        with connect(mock.ws_url, additional_headers={"Authorization": f"Bearer {mock.api_key}"}) as client:
+            mock_turn(client, "hello")
+            with browsing(f"{mock.control_url}/", tmp_path / "profile", size=(1440, 900)) as page:
+                page.until("document.querySelector('.item.service')")
+                yield mock, page, client
+                assert page.errors == []
+
+
+def mock_turn(client: Any, text: str) -> None:
+    client.send(json.dumps(typed(text)))
+    client.send(json.dumps({"type": "response.create"}))
+    while json.loads(client.recv(timeout=20))["type"] != "response.done":
+        pass
+
+
+def test_the_inspector_follows_a_session_and_keeps_what_is_selected(tmp_path: Path):
+    with inspected(tmp_path) as (mock, page, client):
+        page.click(".item.service .play")
+        page.until("document.querySelector('audio').currentTime > 0.02")
+        picked = page.run("document.querySelector('.item.picked').innerText")
+        frames = page.run("document.querySelector('.count').innerText")
+        mock_turn(client, "and now?")
+        page.until("document.querySelector('.talk').textContent.includes('and now?')")
+        assert page.run("document.querySelector('.item.picked').innerText") == picked
+        assert page.run("document.querySelector('.count').innerText") != frames
+        assert f"session={mock.sessions[0].id}" in page.run("location.hash")
+
+
+def test_the_inspector_switches_faults_on_and_off(tmp_path: Path):
+    with inspected(tmp_path, max_sessions=5) as (mock, page, client):
+        assert "1 open of 5" in page.text(".top")
+        page.click("#tab-3")
+        page.until("document.querySelector('#fault-text').value")
+        page.run(
+            "{ const kind = document.querySelector('#fault-kind'); kind.value = 'fail';"
+            " kind.dispatchEvent(new Event('change')); }"
+        )
+        page.click(".fault-form [type=submit]")
+        page.until("document.querySelector('.faults code')?.textContent.includes('fail')")
+        assert [armed.fault.kind for armed in mock.faults] == ["fail"]
+        mock_turn(client, "again")
+        page.until(
+            "document.querySelector('.item.fault')"
+            " && document.querySelector('.faults').innerText.includes('triggered 1 time')"
+        )
+        page.click(".faults button")
+        page.until("document.querySelector('.faults').innerText.includes('No fault is on')")
+        assert list(mock.faults) == []
+        page.run("document.querySelector('#fault-text').value = '{at: nonsense'")
+        page.click(".fault-form [type=submit]")
+        page.until("document.querySelector('.faults-pane .problem').innerText")
+        assert [error.partition(" http")[0] for error in page.errors] == [REFUSED]
+        page.errors.clear()
+
+
+def test_the_inspector_runs_nothing_that_was_said(tmp_path: Path):
+    with inspected(tmp_path, [Say(f"Hello. {HOSTILE}"), Call("look", {"city": HOSTILE})]) as (_, page, client):
+        client.send(json.dumps({"type": HOSTILE}))
+        page.until("document.querySelector('.item.error')")
+        page.run("document.querySelector('.frame-list').scrollTop = 1e9")
+        assert "onerror=" in page.run("document.querySelector('.talk').textContent")
+        assert page.run("[document.title, document.querySelectorAll('img').length]") == ["realtape", 0]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_inspector(dark: bool, node_folder: Path, tmp_path: Path):
+    axe = (node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    with inspected(tmp_path) as (_, page, _client):
+        page.order(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": ["light", "dark"][dark]}]
+        )
+        for tab in ("#tab-3", "#tab-1"):
+            page.click(tab)
+            assert violations(page, axe) == []

@@ -17,13 +17,13 @@ const HELP = [
 ];
 
 export class Keys {
-  constructor(viewer) {
+  constructor(viewer, signal) {
     this.viewer = viewer;
     const close = el("button", { type: "button", class: "primary", onclick: () => this.dialog.close() }, "Close");
     const rows = HELP.map(([key, what]) => el("div", null, el("dt", null, ...key.split(" ").map((each) => el("kbd", null, each))), el("dd", null, what)));
     const mouse = el("p", { class: "small" }, "On the timeline: click or drag to move the playhead, Ctrl and wheel to zoom, Shift and wheel to move. A click on an item plays it.");
     this.dialog = el("dialog", { class: "help", "aria-label": "Keyboard" }, el("h2", null, "Keyboard"), el("dl", null, ...rows), mouse, close);
-    addEventListener("keydown", (event) => this.pressed(event));
+    addEventListener("keydown", (event) => this.pressed(event), { signal });
   }
 
   help() {

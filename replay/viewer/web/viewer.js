@@ -11,9 +11,9 @@ import { Timeline } from "./timeline.js";
 export class Viewer {
   /**
    * `document`: the call. `sound`: gives its pieces of audio. `downloads`: [{label, name, type, text or base64 or url}].
-   * `level`: that of the title's heading.
+   * `level`: that of the title's heading. `panes`: [name, node] of more views beside the frames.
    */
-  constructor({ document, sound, downloads = [], level = 1 }) {
+  constructor({ document, sound, downloads = [], level = 1, panes = [] }) {
     this.call = new Call(document);
     this.player = new Player(sound, document.seconds);
     this.timeline = new Timeline(this.call, this.player);
@@ -21,13 +21,14 @@ export class Viewer {
     this.conversation = new Conversation(this.call, this.player);
     this.frames = new Frames(this.call);
     this.filter = new FilterBar(this.call, () => this.frames.summary);
-    this.keys = new Keys(this);
+    this.gone = new AbortController();
+    this.keys = new Keys(this, this.gone.signal);
     this.head = el("header", { class: "call-head" });
     this.figures = el("dl", { class: "figures" });
     this.cost = el("div", { class: "cost-pane", tabindex: "0", role: "region", "aria-label": "Cost" });
     this.level = level;
     this.downloads = downloads;
-    this.tabs = this.tabbed();
+    this.tabs = this.tabbed(panes);
     this.node = el(
       "main",
       { class: "viewer" },
@@ -40,7 +41,7 @@ export class Viewer {
     );
     this.call.addEventListener("change", () => this.changed());
     this.call.addEventListener("select", () => this.link());
-    addEventListener("hashchange", () => this.follow());
+    addEventListener("hashchange", () => this.follow(), { signal: this.gone.signal });
     this.changed();
   }
 
@@ -48,6 +49,12 @@ export class Viewer {
   take(document) {
     this.call.take(document);
     this.player.lengthened(document.seconds);
+  }
+
+  /** Stops what it does; another call takes its place. */
+  close() {
+    this.gone.abort();
+    this.player.pause();
   }
 
   changed() {
@@ -65,11 +72,12 @@ export class Viewer {
     this.cost.replaceChildren(...bill(cost), ...notes.map((note) => el("p", { class: "small" }, note)));
   }
 
-  tabbed() {
+  tabbed(more) {
     const panes = [
       ["Conversation", this.conversation.node],
       ["Frames", this.frames.node],
       ["Cost and notes", this.cost],
+      ...more,
     ];
     const buttons = panes.map(([name], at) =>
       el("button", { type: "button", role: "tab", id: `tab-${at}`, "aria-controls": `pane-${at}`, onclick: () => choose(at) }, name),

@@ -83,6 +83,27 @@ def test_the_caller_waits_from_the_end_of_the_voice_to_the_first_audio():
     assert bracket["ms"] == pytest.approx(1200, abs=20)
 
 
+def test_a_turn_that_the_client_commits_is_all_that_it_sent_since_the_last_one():
+    committed = line(
+        (">", 0.0, append(1000)),
+        (">", 0.1, append(500, level=0)),
+        (">", 0.2, "input_audio_buffer.commit"),
+        ("<", 0.2, {"type": "input_audio_buffer.speech_started", "item_id": "u", "audio_start_ms": 200}),
+        ("<", 0.3, {"type": "input_audio_buffer.speech_stopped", "item_id": "u", "audio_end_ms": 300}),
+        ("<", 0.3, {"type": "response.created", "response": {"id": "r"}}),
+        ("<", 0.3, {"type": "input_audio_buffer.committed", "item_id": "u"}),
+        ("<", 2.0, delta(100)),
+        ("<", 2.1, {"type": "response.done", "response": {"id": "r", "status": "completed"}}),
+        (">", 3.0, "response.create"),
+        ("<", 3.0, {"type": "response.created", "response": {"id": "r2"}}),
+        ("<", 3.4, delta(100, response="r2")),
+    )
+    document = told(read(committed))
+    item = only(document["items"], side="caller")
+    assert (item["start_s"], item["end_s"]) == (0.0, 1.5)
+    assert [(each["start_s"], each["ms"]) for each in document["brackets"]] == [(1.0, 1000.0), (3.0, 400.0)]
+
+
 def test_without_a_voice_the_wait_begins_with_the_request():
     asked = line(
         (">", 1.0, "response.create"),
