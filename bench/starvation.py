@@ -125,6 +125,15 @@ SHAPES: dict[str, Callable[[], list[Message]]] = {
     "sound of 10 MB, committed": lambda: [update(turn_detection=None), append("x7Yq" * 2_500_000), COMMIT, RESPOND],
     "sound of 10 MB that is none": lambda: [append("*" * 10_000_000)],
     "a binary message of 10 MB": lambda: [bytes(10_000_000)],
+    "an item with 10 MB of sound": lambda: [item({"type": "input_audio", "audio": "x7Yq" * 2_500_000}), RESPOND],
+    "an image of 10 MB": lambda: [
+        item({"type": "input_image", "image_url": "data:image/png;base64," + "x7Yq" * 2_500_000}),
+        RESPOND,
+    ],
+    "a conversation of 10 MB, answered": lambda: [*[text("lorem ipsum " * 8_300)] * 100, RESPOND],
+    "10,000 items before the first": lambda: (
+        [json.dumps({**json.loads(text("hello")), "previous_item_id": "root"})] * 10_000
+    ),
     "10,000 small items": lambda: [text("hello")] * 10_000,
     "50,000 small items": lambda: [text("hello")] * 50_000,
     "10,000 small updates": lambda: [update(instructions="hello")] * 10_000,

@@ -84,9 +84,9 @@ class Item:
     size: int = 0
     saved_s: float | None = None
     truncated: bool = False
-    spoken: list[SpokenSegment] = field(default_factory=list)
+    spoken: tuple[SpokenSegment, ...] = ()
     heard_ms: float = 0.0
-    audio_parts: list[Callable[[], bytes]] = field(default_factory=list)
+    audio_parts: tuple[Callable[[], bytes], ...] = ()
     bytes_per_ms: float = 0.0
     kept_ms: float | None = None
     phase: str = ""
@@ -115,7 +115,7 @@ class Item:
         self.truncated, self.kept_ms = True, heard_ms
         if erase:
             self.parts = [Part("audio", is_audio=True)]
-            self.spoken = [SpokenSegment("", float(heard_ms))]
+            self.spoken = (SpokenSegment("", float(heard_ms)),)
             return
         kept, left = "", float(heard_ms)
         for segment in self.spoken:
@@ -216,13 +216,13 @@ class Conversation:
 
     def keep_audio(self, item: Item, audio: bytes) -> None:
         """Keep the audio of a user's item, and drop the audio of the oldest items above `AUDIO_BYTES`."""
-        item.audio_parts = [lambda: audio]
+        item.audio_parts = (lambda: audio,)
         self._with_audio[item] = len(audio)
         self._audio_bytes += len(audio)
         while self._audio_bytes > AUDIO_BYTES:
             oldest = next(iter(self._with_audio))
             self._audio_bytes -= self._with_audio.pop(oldest)
-            oldest.audio_parts = []
+            oldest.audio_parts = ()
 
     def remove(self, item_id: str) -> Item | None:
         """Remove an item and return it; None if there is no such item."""

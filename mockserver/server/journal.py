@@ -107,11 +107,15 @@ class JournalWrite(NamedTuple):
             head = start + size
 
 
-def _size(kept: JournalEntry | JournalWrite) -> int:
+_Kept = JournalWrite | tuple[float, Way, str | Frame | bytes | FaultNote]
+"""What is kept: a write, or an entry as a plain tuple, which garbage collections leave out."""
+
+
+def _size(kept: _Kept) -> int:
     """Bytes that it occupies, roughly."""
     if isinstance(kept, JournalWrite):
         return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
-    data = kept.data.data if isinstance(kept.data, (Text, Binary)) else kept.data
+    data = kept[2].data if isinstance(kept[2], (Text, Binary)) else kept[2]
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 
@@ -165,7 +169,7 @@ class SessionLog:
         self.heard: Sequence[HeardTurn] = ()
         """What the last spoken turns were taken to say, and what decided that."""
         self._journal = journal
-        self._kept: deque[JournalEntry | JournalWrite] = deque()
+        self._kept: deque[_Kept] = deque()
 
     @property
     def ledger(self) -> Ledger:
@@ -180,7 +184,7 @@ class SessionLog:
             if isinstance(kept, JournalWrite):
                 found.extend(kept.entries())
             else:
-                found.append(kept)
+                found.append(JournalEntry(*kept))
         return found
 
     @property
@@ -200,17 +204,17 @@ class SessionLog:
                 self.narration.sent(data)
             if len(data) > (most := self._journal.max_bytes // 8):
                 data = _beginning(data, most)
-        self._keep(JournalEntry(at, "in", data))
+        self._keep((at, "in", data))
 
     def outbound(self, at: float, frame: Frame) -> None:
         """A frame went out, or the connection was reset."""
         if self.recording is not None:
             self.recording.put(at, "received", frame)
-        self._keep(JournalEntry(at, "out", frame))
+        self._keep((at, "out", frame))
 
     def struck(self, at: float, note: FaultNote) -> None:
         """A fault was triggered. Its effect is in the frames after this."""
-        self._keep(JournalEntry(at, "in" if note.event.startswith("<") else "out", note))
+        self._keep((at, "in" if note.event.startswith("<") else "out", note))
 
     def written(self, at: Iterable[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
@@ -297,7 +301,7 @@ class SessionLog:
         self.dropped += _frames(oldest)
         return _size(oldest)
 
-    def _keep(self, kept: JournalEntry | JournalWrite) -> None:
+    def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
         self._journal.kept(self, _size(kept))
 
@@ -312,7 +316,7 @@ def _beginning(data: str | bytes, most: int) -> str | bytes:
     return data[:kept] + note if isinstance(data, str) else data[:kept] + note.encode()
 
 
-def _frames(kept: JournalEntry | JournalWrite) -> int:
+def _frames(kept: _Kept) -> int:
     return len(kept.at) if isinstance(kept, JournalWrite) else 1
 
 

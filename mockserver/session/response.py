@@ -410,10 +410,10 @@ class RunningResponse:
                 first = len(item.spoken)
                 if self._keeps_audio:
                     form = settings.output_format
-                    item.audio_parts.append(partial(audio_of, speech.copy(), sent))
+                    item.audio_parts += (partial(audio_of, speech.copy(), sent),)
                     item.bytes_per_ms = form.rate * form.bytes_per_sample / 1000
             while len(item.spoken) <= first + piece.segment:
-                item.spoken.append(sent[len(item.spoken) - first])
+                item.spoken += (sent[len(item.spoken) - first],)
             segment = sent[piece.segment]
             match piece:
                 case PacedText():

@@ -49,6 +49,7 @@ class InputAudio:
     """The formats of both directions, and statistics of the input in its declared format."""
 
     __slots__ = (
+        "_estimates",
         "_loud",
         "_sound",
         "_stream_audio_s",
@@ -100,6 +101,8 @@ class InputAudio:
         """Loud audio for the guess; None once the guess was made."""
         self.speed: Speed | None = None
         """How fast the audio plays; None if it is not known yet, or not PCM16."""
+        self._estimates = 0
+        """Estimates of the speed so far."""
         self._sound: bytearray | None = bytearray()
         """Audio from the first loud message on, for the speed; None once that is known."""
 
@@ -109,6 +112,7 @@ class InputAudio:
         if (encoding, rate) != (self.encoding, self.rate):
             self.encoding, self.rate, self._window, self.verdict = encoding, rate, bytearray(), ""
             self._sound, self.speed = bytearray() if encoding == "audio/pcm" else None, None
+            self._estimates = 0
             self.bytes_per_s = rate * _WIDTHS.get(encoding, 2)
         encoding, rate = _form(audio.get("output"), "audio/pcm", 24_000) if audio.get("output") else ("", 0)
         if encoding:
@@ -232,23 +236,26 @@ class InputAudio:
     def _judge(self, data: bytes) -> None:
         assert self._window is not None
         self._window += data
-        if len(self._window) >= self.bytes_per_s * JUDGED_S:
-            self.verdict, self._window = likely_encoding(bytes(self._window), self.encoding), None
-        self._listen(data)
+        if len(self._window) < self.bytes_per_s * JUDGED_S:
+            self._listen(data)
+            return
+        self.verdict, self._window = likely_encoding(bytes(self._window), self.encoding), None
+        if self._sound is not None:
+            self._sound += data  # the speed is estimated with the next message: either takes 10 ms or more
 
     def _listen(self, data: bytes) -> None:
         """Estimate the speed of PCM16 once there is enough of it."""
         if self._sound is None:
             return
-        before, now = (len(self._sound) / self.bytes_per_s, (len(self._sound) + len(data)) / self.bytes_per_s)
         self._sound += data
-        if not any(before < enough <= now for enough in SPEED_AT_S):
+        if len(self._sound) < self.bytes_per_s * SPEED_AT_S[self._estimates]:
             return
         from replay.findings.speed import speed_of  # loads numpy
 
         whole = bytes(self._sound[: len(self._sound) // 2 * 2])
         self.speed = speed_of(whole, self.rate)
-        if now >= SPEED_AT_S[-1]:
+        self._estimates += 1
+        if self._estimates == len(SPEED_AT_S):
             self._sound = None
 
 

@@ -12,6 +12,8 @@ EventId = Annotated[str, Field(max_length=512)]
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 """Text for the model. The bound is a guess: the services bound texts by their tokens."""
+MOST_PARTS = 1000
+"""Parts of one item, a guess."""
 
 
 class Strict(BaseModel):
@@ -290,19 +292,21 @@ class Entry(Strict):
 class UserMessage(Entry):
     type: Literal["message"]
     role: Literal["user"]
-    content: list[Annotated[InputText | InputAudio | InputImage, Field(discriminator="type")]]
+    content: list[Annotated[InputText | InputAudio | InputImage, Field(discriminator="type")]] = Field(
+        max_length=MOST_PARTS
+    )
 
 
 class SystemMessage(Entry):
     type: Literal["message"]
     role: Literal["system"]
-    content: list[InputText]
+    content: list[InputText] = Field(max_length=MOST_PARTS)
 
 
 class AssistantMessage(Entry):
     type: Literal["message"]
     role: Literal["assistant"]
-    content: list[OutputContent]
+    content: list[OutputContent] = Field(max_length=MOST_PARTS)
     phase: Literal["commentary", "final_answer"] | None = None
 
 

@@ -17,6 +17,8 @@ Foreign = Annotated[Any, Field(default=None, description="accepted and not appli
 
 Text = Annotated[str, Field(max_length=1_000_000)]
 """Text for the model. The bound is a guess: the services bound texts by their tokens."""
+MOST_PARTS = 1000
+"""Parts of one item, a guess."""
 
 
 class Strict(BaseModel):
@@ -218,7 +220,7 @@ class Message(Loose):
     type: Literal["message"]
     id: str | None = Field(None, min_length=1, max_length=256)
     role: Literal["user", "assistant", "system"]
-    content: list[Content]
+    content: list[Content] = Field(max_length=MOST_PARTS)
 
 
 class FunctionCall(Loose):
@@ -239,7 +241,7 @@ class FunctionCallOutput(Loose):
 class ForceMessage(Loose):
     type: Literal["force_message"]
     id: str | None = None
-    content: list[Content]
+    content: list[Content] = Field(max_length=MOST_PARTS)
     interruptible: bool = True
 
 

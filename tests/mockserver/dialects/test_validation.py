@@ -251,6 +251,16 @@ def test_a_text_has_at_most_a_million_characters(dialect: str, type: str):
     assert talk.of("conversation.item.added")
 
 
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_an_item_has_at_most_a_thousand_parts(dialect: str):
+    talk = Talk(dialect=dialect)
+    parts = [{"type": "input_text", "text": "a"}] * 1001
+    talk.send_raw(item(type="message", role="user", content=parts))
+    error = talk.error
+    assert "1000" in error["message"] and error["param"] == "item.content"
+    assert talk.send_raw(item(type="message", role="user", content=parts[:1000]))[0]["type"].endswith("item.added")
+
+
 def test_sound_may_be_longer_than_text():
     talk = Talk()
     talk.send("input_audio_buffer.append", audio="A" * (MOST_CHARACTERS + 4))

@@ -33,7 +33,7 @@ def spoken(*segments: tuple[str, float]) -> Item:
         "message",
         "assistant",
         parts=[Part("audio", text, is_audio=True)],
-        spoken=[SpokenSegment(*s) for s in segments],
+        spoken=tuple(SpokenSegment(*s) for s in segments),
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from datetime import date
 from decimal import Decimal
 
@@ -166,3 +167,12 @@ def test_after_a_reset_nothing_is_left_and_an_open_session_goes_on_unseen():
     log.inbound(1, "after")
     assert (list(journal.sessions), list(journal), journal.total().sessions) == ([], [], 0)
     assert journal.find("s-1") is None
+
+
+def test_what_is_kept_is_left_out_of_garbage_collections():
+    log = opened(Journal())
+    for at in range(100):
+        log.inbound(float(at), '{"type":"ping"}')
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is JournalEntry]
+    assert len(log.entries) == 100
