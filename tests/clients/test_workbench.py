@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import wave
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 
 from mockserver.testing.mock_server import MockServer
-from tests.clients.devtools import BROWSER, Page, browsing
+from tests.clients.devtools import BROWSER, MICROPHONE, Page, browsing
+from tests.clinic_agent.callers_nobody_expects import RATE, known
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
@@ -141,3 +143,43 @@ def run_tests(folder: Path) -> str:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
+
+
+SPOKEN = """\
+name: spoken
+turns:
+  - when: {says: order}
+    heard: "Where is order 1043?"
+    reply:
+      - say: >-
+          Order 1043 was packed on Monday in the morning and left the warehouse on Tuesday at noon, and it should have
+          reached the depot near you by now, from where it will be brought to your door tomorrow between eight and ten.
+  - when: {says: stop}
+    heard: "Stop, please."
+    reply:
+      - say: "Very well."
+"""
+
+
+def test_a_call_is_spoken_interrupted_kept_as_a_test_and_that_test_passes(mock: MockServer, tmp_path: Path):
+    speech = known("booking-1")
+    with wave.open(str(tmp_path / "mic.wav"), "wb") as sound:
+        sound.setparams((1, 2, RATE, 0, "NONE", ""))
+        for part in (1.0, speech, 4.0, speech, 90.0):
+            sound.writeframes(part if isinstance(part, bytes) else bytes(2 * round(RATE * part)))
+    heard = f"--use-file-for-fake-audio-capture={tmp_path / 'mic.wav'}%noloop"
+    with bench(mock, tmp_path, *MICROPHONE, heard) as page:
+        write_scenario(page, SPOKEN)
+        page.run("workbench.draft.value.tools = []; workbench.draft.changed('all')")
+        page.click("#call")
+        page.until(shows("#conversation", "Where is order 1043?"))
+        page.until(shows("#conversation", "interrupted after"))
+        page.until(shows("#conversation", "Very well."))
+        page.until(shows("#state", "Listening"))
+        assert "conversation.item.truncate" in page.text("#log")
+        assert "after the end of the turn" in page.text("#conversation")
+        page.click("#call")
+        folder = kept(page, tmp_path)
+    assert "('Stop, please.', 'Very well.')" in (folder / "test_call.py").read_text("utf-8")
+    passed = run_tests(folder)
+    assert "1 passed" in passed, passed
