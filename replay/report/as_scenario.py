@@ -39,22 +39,32 @@ def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _quoted)
 
 
-def scenario(recording: Recording) -> dict[str, Any]:
-    """The content of the file as plain values. Several conversations in one recording follow one another."""
+def scenario(recording: Recording, start: int = 0) -> dict[str, Any]:
+    """The content of the file as plain values. Several conversations in one recording follow one another.
+
+    start: the number of responses that the conversation has already. Entries that apply once begin after them.
+    """
     exchanges = [exchange for conversation in recorded_conversations(recording) for exchange in conversation.exchanges]
     rules = _rules(exchanges)
     key = "turns" if rules is not None else "sequence"
     entries = rules if rules is not None else [{} for _ in exchanges]
     answers = [_ordered(entry, exchange) for entry, exchange in zip(entries, exchanges, strict=True)]
-    return {"name": recording.name, key: answers}
+    if rules is None or any("times" in rule for rule in rules):
+        return {"name": recording.name, key: answers[start:]}
+    past = [{name: value for name, value in answer.items() if name != "heard"} for answer in answers[:start]]
+    return {"name": recording.name, key: [*past, *answers[start:]]}
 
 
-def written(recording: Recording, encoding: str = "utf-8") -> str:
-    """The file: YAML, with a line on its source. If `encoding` lacks a character, all beyond ASCII are escaped."""
+def written(recording: Recording, encoding: str = "utf-8", start: int = 0) -> str:
+    """The file: YAML, with a line on its source. If `encoding` lacks a character, all beyond ASCII are escaped.
+
+    start: see `scenario`.
+    """
     head = f"# From the recording {recording.name} (origin {recording.origin}). Yours to change.\n"
-    body = yaml.dump(scenario(recording), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    content = scenario(recording, start)
+    body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     if body.encode(encoding, "replace").decode(encoding) != body:
-        body = yaml.dump(scenario(recording), Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=110)
+        body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=110)
     return head + body
 
 

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
+from mockserver.responders.base import Say
+from mockserver.responders.scenario import Rule, Scenario, When
 from mockserver.testing.mock_server import MockServer
 from tests.clients.devtools import BROWSER, MICROPHONE, Page, browsing
 from tests.clinic_agent.callers_nobody_expects import RATE, known
@@ -183,3 +186,29 @@ def test_a_call_is_spoken_interrupted_kept_as_a_test_and_that_test_passes(mock: 
     assert "('Stop, please.', 'Very well.')" in (folder / "test_call.py").read_text("utf-8")
     passed = run_tests(folder)
     assert "1 passed" in passed, passed
+
+
+def test_a_session_of_the_server_opens_and_goes_on_from_a_turn(tmp_path: Path):
+    scenario = Scenario([Rule(Say("Hello."), When(says="hello")), Rule(Say("Goodbye."), When(says="bye"))])
+    with MockServer(scenario=scenario, voice="tone", pacing="burst") as mock:
+        with connect(mock.ws_url, additional_headers={"Authorization": "Bearer sk-test"}) as client:
+            for words in ("hello", "bye"):
+                content = [{"type": "input_text", "text": words}]
+                item = {"type": "message", "role": "user", "content": content}
+                client.send(json.dumps({"type": "conversation.item.create", "item": item}))
+                client.send(json.dumps({"type": "response.create"}))
+                while json.loads(client.recv())["type"] != "response.done":
+                    pass
+        with bench(mock, tmp_path) as page:
+            page.click("#open")
+            page.until("document.querySelectorAll('.sessions button').length === 1")
+            page.click(".sessions button")
+            page.until("document.querySelectorAll('.turns button').length === 2")
+            page.click(".turns li:nth-child(2) button")
+            page.until(shows("#conversation", "The call goes on from here."))
+            assert "hello" in page.text("#conversation") and "Goodbye." not in page.text("#conversation")
+            assert page.run("document.querySelector('#words').value") == "bye"
+            page.run("document.querySelector('#typed').requestSubmit()")
+            page.until(shows("#conversation", "Goodbye."))
+            sent = "workbench.call.frames.filter(([, way, text]) => way === 'sent' && text.includes('hello'))"
+            assert page.run(f"{sent}.length") == 1

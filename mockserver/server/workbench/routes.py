@@ -20,6 +20,7 @@ from mockserver.server.workbench import agent_code, files, kept_call
 from mockserver.server.workbench.calls import begin
 from mockserver.server.workbench.choices import choices
 from mockserver.server.workbench.kept_call import KeptCall, NotKept
+from mockserver.server.workbench.opened_call import NotOpened, opened
 from mockserver.server.workbench.scenario_text import checked
 from mockserver.server.workbench.tool_address import NoResult, result_of
 
@@ -43,6 +44,7 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_POST, "/calls", bench.call),
         (hdrs.METH_POST, "/tool", bench.tool),
         (hdrs.METH_POST, "/keep", bench.keep),
+        (hdrs.METH_POST, "/open", bench.open),
     ):
         yield web.route(method, f"{ROOT}{path}", guarded(answer, token))
 
@@ -101,6 +103,17 @@ class _Workbench:
         if form == "zip":
             return web.Response(body=await asyncio.to_thread(_zipped, call, library, unix))
         return await asyncio.to_thread(_files, call, library, unix)
+
+    async def open(self, request: web.Request) -> object:
+        """A recorded call as a description, its turns, and the history before `?turn=N`, counted from 0. `?dialect=`:
+        that of a recording which does not tell its own."""
+        turn, dialect = request.query.get("turn", "0"), request.query.get("dialect", "")
+        if not turn.isdecimal() or len(turn) > 6:
+            raise Problem(400, f"turn must be a number from 0, not {turn[:20]!r}")
+        try:
+            return await asyncio.to_thread(opened, await _large_body(request), int(turn), dialect)
+        except NotOpened as problem:
+            raise Problem(400, str(problem)) from problem
 
 
 def _zipped(call: KeptCall, client: agent_code.Client, unix: float) -> bytes:

@@ -59,6 +59,11 @@ export class Conversation {
     this.add(el("li", { class: `bracket${slow}` }, el("span", null, `${milliseconds(ms)} to first audio`), el("small", null, `after ${after}`)));
   }
 
+  // What was said before this call.
+  past(role, text) {
+    this.add(el("li", { class: `${role} past` }, el("small", null, role === "user" ? "You, before" : "Assistant, before"), el("p", null, text)));
+  }
+
   note(text, kind = "note") {
     this.add(el("li", { class: kind }, text));
   }

@@ -9,6 +9,7 @@ import { ICONS, byId, clock, el, icon, milliseconds } from "./dom.js";
 import { Events } from "./events.js";
 import { showDocuments, showPreview, showSession, showTools } from "./form.js";
 import { keep } from "./keep.js";
+import { open } from "./open.js";
 import { ScenarioTab } from "./scenario.js";
 import { Unready, sessionOf } from "./session.js";
 
@@ -27,6 +28,7 @@ class Workbench {
     this.conversation.clear(HINT);
     this.events = new Events();
     this.call = null;
+    this.history = []; // items of a recorded call with which the next call begins
     this.scenario = new ScenarioTab(this.draft);
     this.showForms();
     this.draft.onChange((what) => what === "all" ? this.showForms() : showPreview(this.draft.value));
@@ -59,9 +61,11 @@ class Workbench {
       byId("turn").setAttribute("aria-pressed", String(speaking));
     });
     byId("keep").addEventListener("click", () => this.keep());
+    byId("open").addEventListener("click", () => open((opened, turn) => this.takeUp(opened, turn)));
     byId("afresh").addEventListener("click", () => {
       this.call?.forget();
       this.call = null;
+      this.history = [];
       this.draft.replace(fresh());
       this.conversation.clear(HINT);
       this.events.clear();
@@ -86,7 +90,7 @@ class Workbench {
   }
 
   // Resolves to whether the call began.
-  async begin({ microphone, history = [] }) {
+  async begin({ microphone }) {
     byId("alert").hidden = true;
     let session;
     try {
@@ -102,9 +106,10 @@ class Workbench {
     }
     this.call?.forget();
     this.conversation.clear();
+    this.showHistory();
     this.events.clear();
     byId("first").textContent = "–";
-    this.call = new Call({ draft: structuredClone(this.draft.value), session, history, tell: (what, details) => this.told(what, details) });
+    this.call = new Call({ draft: structuredClone(this.draft.value), session, history: this.history, tell: (what, details) => this.told(what, details) });
     this.told("state", { state: "connecting" });
     if (matchMedia("(max-width: 47.9rem)").matches) view("talk");
     try {
@@ -115,6 +120,26 @@ class Workbench {
     byId("turn").hidden = !(microphone && this.call.manual);
     byId("words").focus({ preventScroll: true });
     return true;
+  }
+
+  // The next call goes on from a turn of a recorded one.
+  takeUp({ description, turns, history }, turn) {
+    this.call?.forget();
+    this.call = null;
+    this.history = history;
+    this.draft.replace(description);
+    this.events.clear();
+    this.conversation.clear(history.length ? null : "Press Call and speak, or type. The scenario answers as it was recorded.");
+    this.showHistory();
+    byId("words").value = turns[turn]?.user ?? "";
+    this.state("idle");
+    if (matchMedia("(max-width: 47.9rem)").matches) view("talk");
+    byId("words").focus();
+  }
+
+  showHistory() {
+    for (const { role, content } of this.history) this.conversation.past(role, content[0].text);
+    if (this.history.length) this.conversation.note("The call goes on from here.");
   }
 
   // Of the last call, as it was described then; without one, of the description.
