@@ -1,8 +1,8 @@
 """The HTTP routes as an OpenAPI 3.1 description, served at /_mock/openapi.json. A test has schemathesis compare it with
 the server.
 
-The realtime socket is missing: OpenAPI has no WebSockets. What belongs to a service, such as the session of a client
-secret, is not described further.
+The realtime socket is missing: OpenAPI has no WebSockets. The routes of the workbench are missing too: they belong to
+its page. What belongs to a service, such as the session of a client secret, is not described further.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ export const post = async (path, body) => {
 
 // A part of the control plane, by its whole address.
 export const control = async (url, options = {}) => (await request(url, options)).json();
+export const controlBytes = async (url) => (await request(url, {})).blob();
 
 // The answer to a post as a Blob.
 export const bytes = async (path, body) => (await request(ROOT + path, { method: "POST", body })).blob();

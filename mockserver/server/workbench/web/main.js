@@ -105,6 +105,7 @@ class Workbench {
       return this.alarm("The scenario has mistakes; mend them first.");
     }
     this.call?.forget();
+    byId("viewer").hidden = true;
     this.conversation.clear();
     this.showHistory();
     this.events.clear();
@@ -117,6 +118,8 @@ class Workbench {
     } catch (problem) {
       return this.alarm(problem.message);
     }
+    byId("viewer").href = `/_mock/#namespace=${encodeURIComponent(this.call.place.id)}`;
+    byId("viewer").hidden = false;
     byId("turn").hidden = !(microphone && this.call.manual);
     byId("words").focus({ preventScroll: true });
     return true;

@@ -1,6 +1,6 @@
 // Opening a recorded call: a file, or a session of this server. Its turns are shown, and any can be taken up.
 
-import { control, post } from "./api.js";
+import { control, controlBytes, post } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { clock, el } from "./dom.js";
 
@@ -51,19 +51,10 @@ export async function open(take) {
     const sessions = (await control(`${CONTROL}/sessions`)).slice(-MOST_SESSIONS).reverse();
     list.replaceChildren(...(sessions.length ? sessions.map((session) => el("li", null,
       el("button", { type: "button", onclick: () => attempt(async () => {
-        const rows = await control(`${CONTROL}/journal?session=${encodeURIComponent(session.id)}&audio=full`);
-        await shown(linesOf(rows), session.dialect);
+        await shown(await controlBytes(`${CONTROL}/sessions/${encodeURIComponent(session.id)}/tape`), session.dialect);
       }) },
       el("b", null, session.id.slice(0, 18)), el("span", null, session.dialect),
       el("time", null, new Date(session.opened * 1000).toLocaleTimeString()),
       el("span", null, session.open ? "open" : clock(session.closed_s))))) : [el("li", { class: "empty" }, "None yet. Calls of the workbench are in namespaces of their own.")]));
   });
-}
-
-// Frames of the journal as JSON lines. Frames that are no JSON objects are left out.
-function linesOf(rows) {
-  const lines = rows
-    .filter(({ frame, type }) => typeof frame === "object" && frame !== null && typeof frame.type === "string" && frame.type === type)
-    .map(({ at, way, frame }) => JSON.stringify({ t: at, dir: way === "in" ? "sent" : "received", ev: frame }));
-  return new Blob([lines.join("\n")]);
 }
