@@ -1,4 +1,4 @@
-"""The command `replay`."""
+"""The command `replay`: the client side of a recording, or of many, against an endpoint."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import click
 
 from replay.addresses import LOOPBACK
 from replay.billing.prices import UnknownPrice, price_table
-from replay.cassette.file import CannotRecord, Writer
+from replay.cassette.file import SUFFIX, CannotRecord, Writer
+from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, provable_origin, public_address
 from replay.cassette.scrub import Scrubber
-from replay.cli.files import FILE, read
+from replay.cli.files import read
+from replay.cli.ignore import checked_ignore
 from replay.cli.usage import Unusable
 from replay.diff.compare import report
-from replay.playback.client_driver import CannotReplay, ClientDriver, Limits, Outcome, records_into
+from replay.playback.client_driver import CannotConnect, CannotReplay, ClientDriver, Limits, Outcome, records_into
 from replay.secrets.named import known_keys
 from replay.version import tool_version
 
@@ -33,48 +38,143 @@ _SHOWN = 40
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("paths", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option(
     "--to", "url", required=True, metavar="URL", help="WebSocket address: wss://api.x.ai/v1/realtime, or a mock's."
 )
 @click.option("--speed", type=click.FloatRange(0.01, 1000), default=1.0, show_default=True, help="2 is twice as fast.")
-@click.option("--out", type=FILE, help="Record the new conversation in this cassette.")
-@click.option("--max-usd", type=click.FloatRange(min=0, min_open=True), help="Stop when it costs this, in USD.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Record the new conversation in this cassette; of several, in this folder.",
+)
+@click.option("--max-usd", type=click.FloatRange(min=0, min_open=True), help="Stop when all cost this, in USD.")
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after this many seconds.")
 @click.option("--key-env", metavar="NAME", help="Environment variable with the API key for this address.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="WHAT",
+    help="What may differ, besides what the header names: a path such as session.instructions, date, time, id, or"
+    " /PATTERN/. Repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def replay(
-    file: Path,
+    paths: tuple[Path, ...],
     url: str,
     key_env: str | None,
     speed: float,
     out: Path | None,
     max_usd: float | None,
     max_seconds: float | None,
+    ignore: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Send the client frames of a recording to a server and compare its events with the recorded ones.
+    """Send the client frames of recordings to a server and compare its events with the recorded ones.
+
+    FILE is a recording, or a folder: of a folder, all cassettes in it and below it are replayed, one after the other.
+    Several are reported as a table, with a line for each, and the limits are those of all together. Recordings of
+    another service than that of the URL are left out.
 
     The API key comes from the variable that --key-env names, else from XAI_API_KEY or OPENAI_API_KEY, depending on the
     host of the URL. A server on this machine gets REALTAPE_API_KEY, else the key of the recorded service, else a
     placeholder.
 
-    Exit code: 0 no difference, 1 a difference, a missing event or a limit reached, 2 the replay could not start.
+    Exit code: 0 no difference, 1 a difference, a missing event, a limit reached, or one of several that could not be
+    replayed, 2 the replay could not start.
     """
-    recording = read(file)
-    key = _key(url, key_env, recording.service)
-    if out is not None and out.exists():
-        raise Unusable(f"{out} is there already; choose another name")
-    limits = _limits(recording, url, max_usd, max_seconds)
-    at = datetime.now(timezone.utc)  # noqa: TID251  # a recording has a date
-    outcome = asyncio.run(_replayed(recording, url, key, speed, limits, out, at))
-    click.echo(json.dumps(_as_json(outcome, out)) if as_json else "\n".join(_as_text(outcome, out)))
-    if not outcome.same:
+    checked_ignore(ignore)
+    run = Run(url, key_env, speed, max_usd, max_seconds, ignored(ignore))
+    if len(paths) == 1 and not paths[0].is_dir():
+        if out is not None and out.exists():
+            raise Unusable(f"{out} is there already; choose another name")
+        try:
+            outcome = run.replayed(read(paths[0]), out)
+        except CannotReplay as problem:
+            raise Unusable(str(problem)) from problem
+        click.echo(json.dumps(_as_json(outcome, out)) if as_json else "\n".join(_as_text(outcome, out)))
+        same = outcome.same
+    else:
+        drifts = list(_of_each(_files(paths), run, out))
+        told = json.dumps(_all_as_json(drifts)) if as_json else "\n".join(_all_as_text(drifts))
+        click.echo(told)
+        same = all(each.verdict in ("same", "skipped") for each in drifts)
+    if not same:
         raise click.exceptions.Exit(1)
 
 
+class Run:
+    """What all recordings of one command share: the server, and what is left of the limits."""
+
+    def __init__(
+        self,
+        url: str,
+        key_env: str | None,
+        speed: float,
+        max_usd: float | None,
+        max_seconds: float | None,
+        ignored: Ignored,
+    ) -> None:
+        self.url = url
+        self._key_env = key_env
+        self._speed = speed
+        self._usd = None if max_usd is None else Fraction(str(max_usd))
+        self._seconds = max_seconds
+        self._ignored = ignored
+        _key(url, key_env, None)
+        self._reached: str | None = None
+
+    def replayed(self, recording: Recording, out: Path | None) -> Outcome:
+        """Replay a recording. Raises CannotReplay, and Unusable for a key or price that is missing."""
+        key = _key(self.url, self._key_env, recording.service)
+        limits = self._limits(recording)
+        try:
+            may_differ = ignored(recording.ignore).and_(self._ignored)
+        except ValueError as problem:
+            raise CannotReplay(str(problem)) from problem
+        at = datetime.now(timezone.utc)  # noqa: TID251  # a recording has a date
+        outcome = asyncio.run(_replayed(recording, self.url, key, self._speed, limits, out, at, may_differ))
+        self._reached = outcome.stopped
+        self._usd = None if self._usd is None else self._usd - outcome.usd
+        self._seconds = None if self._seconds is None else self._seconds - outcome.seconds
+        return outcome
+
+    @property
+    def over(self) -> str | None:
+        """The limit that was reached, if one was."""
+        spent = (self._usd is not None and self._usd <= 0) or (self._seconds is not None and self._seconds <= 0)
+        return self._reached or ("a limit is reached" if spent else None)
+
+    def other_service(self, recording: Recording) -> str | None:
+        """The service of a recording that this server is not."""
+        there, here = _service_at(self.url), (recording.service or "").partition("@")[0]
+        return here if there is not None and here and here != there else None
+
+    def _limits(self, recording: Recording) -> Limits:
+        service = _service_at(self.url) or recording.dialect
+        try:
+            table = price_table(service, date.today())  # noqa: TID251  # today's prices count
+        except UnknownPrice as problem:
+            if self._usd is None:
+                return Limits(self._seconds)
+            raise Unusable(f"{problem}; limit the replay by --max-seconds") from problem
+        return Limits(self._seconds, self._usd, table)
+
+
+def _service_at(url: str) -> str | None:
+    host = urlsplit(url).hostname or ""
+    return "openai" if host.endswith("openai.com") else "xai" if host.endswith("x.ai") else None
+
+
 async def _replayed(
-    recording: Recording, url: str, key: str, speed: float, limits: Limits, out: Path | None, at: datetime
+    recording: Recording,
+    url: str,
+    key: str,
+    speed: float,
+    limits: Limits,
+    out: Path | None,
+    at: datetime,
+    may_differ: Ignored,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     start_s = loop.time()
@@ -96,12 +196,13 @@ async def _replayed(
             clean = scrubber.clean(record.content)
             writer.write(Record(record.at_us, record.connection, record.way, clean))
 
-    driver = ClientDriver(recording, url, key, speed=speed, limits=limits, note=records_into(write, now_us))
+    note = records_into(write, now_us)
+    driver = ClientDriver(recording, url, key, speed=speed, limits=limits, note=note, ignored=may_differ)
     try:
         outcome = await driver.run()
         if writer is not None:
             writer.end(now_us())
-    except (CannotReplay, CannotRecord, ValueError) as problem:
+    except (CannotRecord, ValueError) as problem:
         raise Unusable(str(problem)) from problem
     finally:
         if writer is not None:
@@ -153,18 +254,6 @@ def _key(url: str, named: str | None, service: str | None) -> str:
     return key
 
 
-def _limits(recording: Recording, url: str, max_usd: float | None, max_seconds: float | None) -> Limits:
-    host = urlsplit(url).hostname or ""
-    service = "openai" if host.endswith("openai.com") else "xai" if host.endswith("x.ai") else recording.dialect
-    if max_usd is None:
-        return Limits(max_seconds)
-    try:
-        table = price_table(service, date.today())  # noqa: TID251  # today's prices count
-    except UnknownPrice as problem:
-        raise Unusable(f"{problem}; limit the replay by --max-seconds") from problem
-    return Limits(max_seconds, Fraction(str(max_usd)), table)
-
-
 def _as_text(outcome: Outcome, out: Path | None) -> Iterator[str]:
     lines = report(outcome.drift()).splitlines()
     yield from lines[:_SHOWN]
@@ -190,5 +279,126 @@ def _as_json(outcome: Outcome, out: Path | None) -> dict[str, object]:
         "stopped": outcome.stopped,
         "expected_events": len(outcome.expected),
         "received_events": len(outcome.received),
+        "seconds": round(outcome.seconds, 3),
+        "usd": float(outcome.usd),
         "out": None if out is None else str(out),
     }
+
+
+# Several recordings.
+
+Verdict = Literal["same", "differs", "stopped", "failed", "skipped"]
+"""`stopped`: a limit ended the replay, or came before it. `failed`: it could not be replayed. `skipped`: of another
+service."""
+_SHOWN_OF_EACH, _WIDTH = 3, 100
+"""Differences that the table shows of each recording, and their characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What became of one of several recordings. `reason`: why it was not replayed to its end."""
+
+    file: Path
+    verdict: Verdict
+    reason: str = ""
+    outcome: Outcome | None = None
+    out: Path | None = None
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    """The recordings, and those of each folder and below it, by name. Hidden files are left out."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            tapes = sorted(path.rglob(f"*{SUFFIX}"))
+            found += [each for each in tapes if not any(part.startswith(".") for part in each.relative_to(path).parts)]
+        else:
+            found.append(path)
+    if not found:
+        raise Unusable(f"{', '.join(map(str, paths))}: there is no cassette; record one with `realtape record`")
+    return found
+
+
+def _of_each(files: Sequence[Path], run: Run, folder: Path | None) -> Iterator[Drift]:
+    outs = _outs(files, folder)
+    reached = False
+    for number, (file, out) in enumerate(zip(files, outs, strict=True), start=1):
+        if sys.stderr.isatty():
+            click.echo(f"{number} of {len(files)}: {file}", err=True)
+        if run.over is not None:
+            yield Drift(file, "stopped", f"not replayed: {run.over}")
+            continue
+        try:
+            recording = read(file)
+            if (other := run.other_service(recording)) is not None:
+                yield Drift(file, "skipped", f"recorded from {other}")
+                continue
+            outcome = run.replayed(recording, out)
+        except CannotConnect as problem:
+            if not reached:  # then the server is not there for the others either
+                raise Unusable(str(problem)) from problem
+            yield Drift(file, "failed", str(problem))
+        except (CannotReplay, Unusable) as problem:
+            yield Drift(file, "failed", str(problem).removeprefix(f"{file}: "))
+        else:
+            reached = True
+            verdict: Verdict = "same" if outcome.same else "stopped" if outcome.stopped else "differs"
+            yield Drift(file, verdict, outcome.stopped or "", outcome, out)
+
+
+def _outs(files: Sequence[Path], folder: Path | None) -> list[Path | None]:
+    """Where each new conversation is recorded. Raises Unusable."""
+    if folder is None:
+        return [None] * len(files)
+    common = os.path.commonpath([each.resolve().parent for each in files])
+    outs = [(folder / each.resolve().relative_to(common)).with_suffix(SUFFIX) for each in files]
+    for each in outs:
+        if each.exists():
+            raise Unusable(f"{each} is there already; choose another folder")
+    try:
+        for each in outs:
+            each.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise Unusable(f"{folder}: {problem.strerror}; choose another folder") from problem
+    return list(outs)
+
+
+def _all_as_text(drifts: Sequence[Drift]) -> Iterator[str]:
+    yield f"{'verdict':8} {'differences':>11} {'seconds':>8} {'USD':>8}  recording"
+    for tape in drifts:
+        numbers = f"{'':11} {'':8} {'':8}"
+        found: list[str] = []
+        if (outcome := tape.outcome) is not None:
+            drift = outcome.drift()
+            found = [*(" ".join(f"{each.event}: {each}".split()) for each in drift), *outcome.overdue]
+            numbers = f"{len(found):11} {outcome.seconds:8.1f} {float(outcome.usd):8.4f}"
+        yield f"{tape.verdict:8} {numbers}  {tape.file}{f': {tape.reason}' if tape.reason else ''}"
+        for line in found[:_SHOWN_OF_EACH]:
+            yield f"    {line if len(line) <= _WIDTH else f'{line[: _WIDTH - 1]}…'}"
+        if len(found) > _SHOWN_OF_EACH:
+            yield f"    and {len(found) - _SHOWN_OF_EACH} more; --json has them all"
+    counts = Counter(each.verdict for each in drifts)
+    seconds, usd = _totals(drifts)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    yield f"{len(drifts)} recording{'s'[: len(drifts) > 1]}: {verdicts}; {seconds:.1f} s, {usd:.4f} USD"
+
+
+def _all_as_json(drifts: Sequence[Drift]) -> dict[str, object]:
+    seconds, usd = _totals(drifts)
+    recordings = [
+        {
+            "file": str(each.file),
+            "verdict": each.verdict,
+            "reason": each.reason or None,
+            **({} if each.outcome is None else _as_json(each.outcome, each.out)),
+        }
+        for each in drifts
+    ]
+    same = all(each.verdict in ("same", "skipped") for each in drifts)
+    return {"same": same, "recordings": recordings, "seconds": round(seconds, 3), "usd": usd}
+
+
+def _totals(drifts: Sequence[Drift]) -> tuple[float, float]:
+    """Seconds and USD of all."""
+    outcomes = [each.outcome for each in drifts if each.outcome is not None]
+    return sum(each.seconds for each in outcomes), float(sum(each.usd for each in outcomes))

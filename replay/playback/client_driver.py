@@ -27,10 +27,11 @@ from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.json_values import object_at, text_at
+from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Content, Record, Request, Response, Way, public_address
 from replay.dialing import direct
-from replay.diff.compare import Difference, compare
+from replay.diff.compare import Difference, compare, unless
 from replay.playback.id_map import IdMap
 
 PATIENCE_S = 15.0
@@ -59,6 +60,10 @@ class CannotReplay(Exception):
     """The server cannot be used, or the recording has nothing to send. The message says what to do."""
 
 
+class CannotConnect(CannotReplay):
+    """The server refuses the connection, or is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """When to stop: seconds, or USD. `max_usd` needs `prices`."""
@@ -76,7 +81,8 @@ class Outcome:
     """The result of a replay.
 
     `expected`, `received`: the recorded and the actual server events. `overdue`: what the replay waited for in vain.
-    `stopped`: the limit that ended it early, or None. `usd`: its cost.
+    `stopped`: the limit that ended it early, or None. `usd`: its cost, 0 without prices. `seconds`: how long it took.
+    `ignored`: what may differ.
     """
 
     expected: list[Event] = field(default_factory=list)
@@ -84,10 +90,12 @@ class Outcome:
     overdue: list[str] = field(default_factory=list)
     stopped: str | None = None
     usd: Fraction = Fraction(0)
+    seconds: float = 0.0
+    ignored: Ignored = NOTHING
 
     def drift(self) -> list[Difference]:
         """The differences in form; empty if there are none."""
-        return compare(self.expected, self.received)
+        return unless(compare(self.expected, self.received), self.ignored)
 
     @property
     def same(self) -> bool:
@@ -100,7 +108,7 @@ class ClientDriver:
 
     `url`: the server's WebSocket address. `api_key`: sent as a Bearer token. `speed`: 2 is twice as fast. `limits`: see
     Limits. `note`: called with connection, direction and content of everything that crosses. `patience_s`: see
-    PATIENCE_S.
+    PATIENCE_S. `ignored`: what may differ.
     """
 
     def __init__(
@@ -113,8 +121,9 @@ class ClientDriver:
         limits: Limits = UNLIMITED,
         note: Note = lambda *_: None,
         patience_s: float = PATIENCE_S,
+        ignored: Ignored = NOTHING,
     ) -> None:
-        self.outcome = Outcome()
+        self.outcome = Outcome(ignored=ignored)
         self.opened_s: float | None = None
         """When the first connection was opened, on the event loop's clock."""
         self._lines = [line for line in recording.lines if not line.refused]
@@ -131,10 +140,12 @@ class ClientDriver:
         """Replay the whole recording. Raises CannotReplay if a connection cannot be opened."""
         if not any(moment.way == "sent" for line in self._lines for moment in line.moments):
             raise CannotReplay("the recording has no frame of a client; record a call, or give another recording")
-        with contextlib.suppress(asyncio.TimeoutError):
+        begun_s = asyncio.get_running_loop().time()
+        try:
             await asyncio.wait_for(self._lines_in_order(), self._limits.max_seconds)
-            return self.outcome
-        self.outcome.stopped = f"the limit of {self._limits.max_seconds:g} s is reached"
+        except asyncio.TimeoutError:
+            self.outcome.stopped = f"the limit of {self._limits.max_seconds:g} s is reached"
+        self.outcome.seconds = asyncio.get_running_loop().time() - begun_s
         return self.outcome
 
     async def _lines_in_order(self) -> None:
@@ -165,15 +176,16 @@ class ClientDriver:
         except InvalidStatus as refused:
             status = refused.response.status_code
             self._note(number, "received", Response(status, (), bytes(refused.response.body or b"")))
-            raise CannotReplay(f"{shown} refused connection {number} with HTTP {status}; check the key") from None
+            raise CannotConnect(f"{shown} refused connection {number} with HTTP {status}; check the key") from None
         except (OSError, WebSocketException, asyncio.TimeoutError) as problem:
-            raise CannotReplay(f"cannot reach {shown} ({type(problem).__name__}); start that server") from problem
+            raise CannotConnect(f"cannot reach {shown} ({type(problem).__name__}); start that server") from problem
         self._note(number, "received", Response(101, ()))
         self._ids.next_connection()
         async with socket:
             driver = _ConnectionDriver(self, number, line, socket)
             await driver.run()
             self._spent += driver.usd
+            self.outcome.usd = self._spent
 
     def _address(self, line: Line) -> str:
         """The address with the recorded client's query. Parameters of the address itself take precedence."""

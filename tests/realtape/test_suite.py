@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,32 @@ def test_the_lost_connection_is_on_tape_and_the_conversation_taken_up_again():
         "the connection was lost",
         "connection 1 resumed the conversation",
     ]
+
+
+@pytest.mark.slow
+def test_each_conversation_is_a_line_with_its_cost(tmp_path: Path):
+    """Of a mock as upstream, as of the live service; the costs are those of the cassettes."""
+    only = ("--only", "medical-escalation", "--only", "unclear-audio")
+    result = CliRunner().invoke(realtape.main, ["record-suite", "--out", str(tmp_path), *only])
+    assert result.exit_code == 0
+    costs = {}
+    for row in result.output.splitlines():
+        file, _, cost = row.rpartition(": ")
+        costs[Path(file).stem] = float(cost.removesuffix(" USD"))
+    assert sorted(costs) == ["medical-escalation", "unclear-audio"]
+    for name, usd in costs.items():
+        bill = CliRunner().invoke(realtape.main, ["bill", str(tmp_path / f"{name}.tape"), "--json"])
+        assert float(json.loads(bill.stdout)["usd"]) == pytest.approx(usd, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_limit_is_that_of_all_conversations_together(tmp_path: Path):
+    only = ("--only", "medical-escalation", "--only", "unclear-audio")
+    result = CliRunner().invoke(realtape.main, ["record-suite", "--out", str(tmp_path), *only, "--max-usd", "0.012"])
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{tmp_path / 'medical-escalation.tape'}: 0.0101 USD")
+    assert result.stderr.startswith("Error: unclear-audio: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["medical-escalation.tape"]
 
 
 @pytest.mark.slow
