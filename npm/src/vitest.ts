@@ -21,15 +21,18 @@ afterAll(stopServers);
  */
 export const test = base.extend<{ realtapeOptions: TestOptions; realtape: Mock }>({
   realtapeOptions: {},
-  realtape: async ({ realtapeOptions, task }, use) => {
+  realtape: async ({ realtapeOptions, task, onTestFinished }, use) => {
     const mock = await isolatedFor(realtapeOptions, task.name);
+    // After the teardown of the fixtures that use this one, which may close connections.
+    onTestFinished(async () => {
+      try {
+        if (task.result?.state === "fail") console.error(`realtape conversation of "${task.name}"\n${await conversation(mock)}`);
+        await check(mock);
+      } finally {
+        await mock.stop();
+      }
+    });
     await use(mock);
-    try {
-      if (task.result?.state === "fail") console.error(`realtape conversation of "${task.name}"\n${await conversation(mock)}`);
-      await check(mock);
-    } finally {
-      await mock.stop();
-    }
   },
 });
 export const it = test;

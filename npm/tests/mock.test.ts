@@ -3,7 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
-import { ControlError, ServerExitError, start, WaitTimeoutError, type Mock, type Scenario } from "realtape";
+import { ControlError, ServerExitError, start, WaitTimeoutError, type Fault, type Mock, type Scenario } from "realtape";
 import { Caller } from "./caller.js";
 
 const booking: Scenario = {
@@ -92,6 +92,38 @@ describe("a mock", () => {
     const secret = await mock.clientSecret({ seconds: 60 });
     const caller = await Caller.dial({ url: mock.url, apiKey: secret.value });
     await caller.close();
+  });
+
+  test("has room for fifty isolated mocks at a time, of which none sees another's calls", async () => {
+    await mock.reset();
+    const said = Array.from({ length: 50 }, (_, index) => `It is number ${index}.`);
+    const heard = said.map(async (say, index) => {
+      const faults: Fault[] = index % 5 ? [] : [{ at: "handshake", do: { status: 503 }, session: 1 }];
+      await using own = await mock.isolate({ scenario: { turns: [{ reply: [{ say }] }] }, faults });
+      assert.ok(own.url !== mock.url && own.apiKey !== mock.apiKey && own.env.OPENAI_API_KEY !== mock.env.OPENAI_API_KEY);
+      if (faults.length) await assert.rejects(Caller.dial(own), /503/);
+      const caller = await Caller.dial(own);
+      const answer = await caller.ask("Which?");
+      await caller.close();
+      assert.equal((await own.received("response.create")).length, 1);
+      assert.deepEqual((await own.sessions()).map(({ open }) => open), [false]);
+      assert.deepEqual((await own.struck()).map(({ fired }) => fired), faults.length ? [1] : []);
+      return answer;
+    });
+    assert.deepEqual(await Promise.all(heard), said);
+    assert.deepEqual(await mock.sessions(), []);
+  });
+
+  test("closes the connections of an isolated mock that is stopped, and refuses later ones", async () => {
+    const own = await mock.isolate({ dialect: "openai", clock: "manual", seed: "a", faults: [], findings: { "nothing-asked": "error" } });
+    const caller = await Caller.dial(own, "gpt-realtime");
+    await own.advance(31_000);
+    assert.deepEqual((await own.findings()).map(({ rule, level }) => [rule, level]), [["nothing-asked", "error"]]);
+    const closed = once(caller.socket, "close");
+    assert.equal(await own.stop(), undefined);
+    assert.equal(((await closed) as [number])[0], 1001);
+    await assert.rejects(Caller.dial(own), /404/);
+    await assert.rejects(own.findings(), ControlError);
   });
 
   test("gives the variables of both services' clients", () => {

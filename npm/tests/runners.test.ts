@@ -36,6 +36,7 @@ test("vitest", () => {
   assert.equal(results["answers from its own scenario"], "passed");
   assert.equal(results["sees nothing of another test"], "passed");
   assert.match(results["a mistake of the client"]!, MISTAKE);
+  assert.equal(results["a mistake of the client"]!.match(/FindingsError/g)?.length, 1);
   assert.match(results["an order that was another"]!, ORDER);
   assert.match(results["a price that is too high"]!, /Expected a cost of at most 0 USD; it is 0\.\d{6} USD/);
   assert.match(results["a matcher for something else"]!, /toHaveNoFindings is for a mock of realtape/);

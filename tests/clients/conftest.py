@@ -106,6 +106,7 @@ def npm_package(pytestconfig: pytest.Config) -> Path:
     folder = programs.installed(pytestconfig, "npm-package", sources=HERE.parent.parent / "npm")
     for script in ("build", "build:tests"):
         programs.output([programs.NPM, "run", script], folder)
+    (folder / "node_modules" / "realtape").symlink_to(folder)  # for projects inside it
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The programs of docs/testing-node.md run as a reader would run them, each under its test runner.
+"""The programs of docs/testing-node.md and examples/node run as a reader would run them, each under its test runner.
 
 A block that begins with `// NAME` is that file. TypeScript is checked with the package's types, too.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.clients import programs
 from tests.clients.devtools import BROWSER
 from tests.test_docs import BLOCKS
 
+EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "node"
 PAGE = "docs/testing-node.md"
 NAME = re.compile(r"// (\S+)\n")
 CODE = [block for block in BLOCKS if block.page == PAGE and block.kind in ("ts", "js")]
@@ -60,13 +62,34 @@ def test_a_test_of_the_page_passes(page: Path, npm_env: Mapping[str, str], name:
     assert re.search(r"(?m)^\s*(?:Tests:? +)?(?:# pass )?[1-9]\d*\b", done), done
 
 
+@pytest.fixture(scope="module")
+def example(npm_package: Path) -> Path:
+    """A copy of examples/node inside the package, where its imports are found."""
+    return Path(shutil.copytree(EXAMPLE, npm_package / "example"))
+
+
+@pytest.mark.parametrize("name", ["agent.test.ts", "page.spec.ts"])
+def test_the_example_passes(example: Path, npm_env: Mapping[str, str], name: str):
+    if name.endswith(".spec.ts") and BROWSER is None:
+        pytest.skip("Chromium is not installed")
+    programs.output(command(name), example, {**npm_env, "CHROMIUM": str(BROWSER)})
+
+
+def test_the_example_has_the_right_types(example: Path):
+    check_types(example)
+
+
 def test_the_typescript_of_the_page_has_the_right_types(page: Path):
     for number, block in enumerate(block for block in CODE if block.kind == "ts" and not NAME.match(block.text)):
         (page / f"block{number}.ts").write_text(block.text, encoding="utf-8")
+    check_types(page)
+
+
+def check_types(folder: Path) -> None:
     options = {"noEmit": True, "noUnusedLocals": False, "lib": ["es2022", "dom", "esnext.disposable"], "rootDir": ".."}
     described = {"extends": "../tsconfig.json", "compilerOptions": options, "include": ["*.ts"]}
-    (page / "tsconfig.json").write_text(json.dumps(described), encoding="utf-8")
-    programs.output([programs.NPM, "exec", "--", "tsc", "--project", "."], page)
+    (folder / "tsconfig.json").write_text(json.dumps(described), encoding="utf-8")
+    programs.output(["node", "../node_modules/typescript/bin/tsc", "--project", "."], folder)
 
 
 def test_the_page_has_programs_for_each_runner():
