@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import wave
 from array import array
+from collections.abc import Iterable
 from pathlib import Path
 
 from replay.cassette import g711
@@ -24,23 +25,28 @@ def write(recording: Recording, folder: Path) -> list[Path]:
     written = [write_call(found, folder / CALL)]
     for number, turn in enumerate(found.turns, start=1):
         who = "caller" if turn.side == "sent" else "service"
-        written.append(_write(folder / f"turn-{number:02}-{who}.wav", 1, turn.rate, turn.samples))
+        written.append(_write(folder / f"turn-{number:02}-{who}.wav", 1, turn.rate, [turn.samples]))
     return written
 
 
 def write_call(found: Soundtrack, path: Path) -> Path:
     """Write the call in stereo. Returns the path. Raises OSError and TooLong."""
     seconds = max((piece.end_s for piece in found.pieces), default=0.0)
-    both = array("h", bytes(4 * round(seconds * RATE)))
-    both[0::2] = found.track("sent", seconds)
-    both[1::2] = found.track("received", seconds)
-    return _write(path, 2, RATE, both)
+    sides = found.blocks("sent", seconds), found.blocks("received", seconds)
+    return _write(path, 2, RATE, map(_both, *sides))
 
 
-def _write(path: Path, channels: int, rate: int, samples: array[int]) -> Path:
-    with wave.open(str(path), "wb") as file:
+def _both(left: array[int], right: array[int]) -> array[int]:
+    both = array("h", bytes(4 * len(left)))
+    both[0::2], both[1::2] = left, right
+    return both
+
+
+def _write(path: Path, channels: int, rate: int, blocks: Iterable[array[int]]) -> Path:
+    with path.open("wb") as out, wave.open(out, "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
-        file.writeframes(g711.little_endian(samples))
+        for samples in blocks:
+            file.writeframes(g711.little_endian(samples))
     return path

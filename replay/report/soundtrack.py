@@ -22,6 +22,7 @@ from replay.cassette.records import Way
 RATE = 24_000
 """Sample rate of a track, in Hz."""
 LONGEST_S = 4 * 3600.0
+_BLOCK = 60 * RATE
 
 _DELTAS = ("response.output_audio.delta", "response.audio.delta")
 _INTERRUPTS = ("response.cancel", "output_audio_buffer.clear")
@@ -54,18 +55,30 @@ class Soundtrack:
     silenced: bool = False
     """Some audio was not decoded and is silence here."""
 
-    def track(self, side: Way, seconds: float) -> array[int]:
-        """One side from 0 to `seconds`, at RATE. Raises TooLong."""
+    def sounds(self, side: Way) -> list[tuple[int, array[int]]]:
+        """The pieces of one side at RATE, each with the sample at which it begins."""
+        return [
+            (round(piece.start_s * RATE), resampled(piece.samples, piece.rate, RATE))
+            for piece in self.pieces
+            if piece.side == side
+        ]
+
+    def blocks(self, side: Way, seconds: float) -> Iterator[array[int]]:
+        """One side from 0 to `seconds`, at RATE, a minute at a time: silence takes no memory. Raises TooLong."""
         if seconds > LONGEST_S:
             raise TooLong(f"{seconds:.0f} s is too long for one file; the limit is {LONGEST_S:.0f} s")
-        laid = array("h", bytes(2 * round(seconds * RATE)))
-        for piece in self.pieces:
-            if piece.side == side:
-                sound = resampled(piece.samples, piece.rate, RATE)
-                start = round(piece.start_s * RATE)
-                sound = sound[: max(0, len(laid) - start)]
-                laid[start : start + len(sound)] = sound
-        return laid
+        return _laid(self.sounds(side), round(seconds * RATE))
+
+
+def _laid(sounds: list[tuple[int, array[int]]], length: int) -> Iterator[array[int]]:
+    for begin in range(0, length, _BLOCK):
+        end = min(length, begin + _BLOCK)
+        block = array("h", bytes(2 * (end - begin)))
+        for start, sound in sounds:
+            first, last = max(begin, start), min(end, start + len(sound))
+            if first < last:
+                block[first - begin : last - begin] = sound[first - start : last - start]
+        yield block
 
 
 def soundtrack(recording: Recording) -> Soundtrack:
@@ -176,7 +189,7 @@ class ConnectionAudio:
                 return array("h", bytes(2 * round(seconds * RATE))), RATE
             case law:
                 samples = g711.decode(data, law)
-        return samples, round(len(samples) / seconds) if seconds else RATE
+        return samples, max(1, round(len(samples) / seconds)) if seconds else RATE
 
     def _turn(self, start_ms: float | None, end_ms: float | None) -> None:
         """The user's audio becomes a turn. Of a continuous stream the service names the part."""

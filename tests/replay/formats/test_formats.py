@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 import wave
 import zlib
 from base64 import b64encode
@@ -25,7 +26,7 @@ from replay.cassette.recording import Recording
 from replay.cassette.records import Dropped, Header, Record, Request, Response, StrippedAudio, StrippedMessage
 from replay.formats import detect, har, jsonl, page, wav
 from replay.formats.tape import write
-from replay.report.soundtrack import soundtrack
+from replay.report.soundtrack import LONGEST_S, TooLong, soundtrack
 from replay.viewer import assets
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
@@ -252,6 +253,23 @@ def test_the_call_lies_on_the_time_axis_with_the_caller_on_the_left(tmp_path):
     at = {s: (frames[s * 96_000 // 10 :][:2], frames[s * 96_000 // 10 + 2 :][:2]) for s in (5, 11, 13, 22)}
     loud, answer, quiet = (1000).to_bytes(2, "little"), (2000).to_bytes(2, "little"), b"\0\0"
     assert at == {5: (quiet, quiet), 11: (loud, quiet), 13: (quiet, quiet), 22: (quiet, answer)}
+
+
+@pytest.mark.parametrize("at_s", [600.0, 10.0**6])
+def test_a_call_that_claims_to_be_long_takes_little_memory(tmp_path, at_s: float):
+    recording = spoken(tmp_path, (at_s, "received", delta(100)))
+    tracemalloc.start()
+    try:
+        if at_s > LONGEST_S:
+            with pytest.raises(TooLong, match="is too long for one file"):
+                wav.write(recording, tmp_path / "out")
+            assert not list((tmp_path / "out").iterdir())
+        else:
+            with wave.open(str(wav.write(recording, tmp_path / "out")[0])) as call:
+                assert call.getnframes() == round((at_s + 0.1) * 24_000)
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_the_caller_spoke_over_is_not_heard_in_the_call_but_whole_in_its_turn(tmp_path):
