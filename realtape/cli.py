@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from replay.cli.usage import SuggestingGroup
+from replay.outlets import guard_process
 
 
 class LazyCommand(NamedTuple):
@@ -86,6 +87,7 @@ class _LazyGroup(SuggestingGroup):
 def main() -> None:
     """A local mock server for the xAI Grok Voice Agent API and the OpenAI Realtime API, with recording, replay, fault
     injection and a pytest plugin."""
+    guard_process()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the encoding lacks is escaped, as with cp1252 on Windows
             stream.reconfigure(errors="backslashreplace")

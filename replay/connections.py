@@ -7,7 +7,6 @@ connection waits longest for its next request, if too many wait.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from typing import cast
 
 from aiohttp.web_protocol import RequestHandler
+
+from replay.outlets import logger
 
 if sys.platform != "win32":
     import resource
@@ -29,7 +30,7 @@ FIRST_REQUEST_S = 10.0
 """How long a connection may take to send its first request."""
 _TLS = b"\x16"
 """The first byte of a TLS handshake (RFC 8446 section 5.1)."""
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def most_idle() -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,12 +14,14 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from replay.outlets import logger
+
 MAX_ARGUMENTS_CHARS = 10_000
 READ_ATTEMPTS = 3
 """How often a read-only tool is tried if it raises Unavailable. A tool that writes is tried once."""
 
 Result = dict[str, Any]
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class ToolRefused(Exception):

@@ -5,7 +5,6 @@ Samples are one-dimensional int16 arrays, mono.
 
 from __future__ import annotations
 
-import logging
 import math
 from functools import lru_cache
 from typing import Protocol
@@ -19,10 +18,11 @@ from mockserver.audio.formats import RATES, AudioFormat, Kind, Payload, Samples
 from mockserver.audio.opus import OpusDecoder, OpusEncoder
 from mockserver.audio.opus import unavailable as opus_unavailable
 from replay.cassette import g711
+from replay.outlets import logger
 
 SILENCE_DBFS = -120.0
 _KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma", "audio/opus": "opus"}
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def audio_format(media_type: str, rate: int | None = None) -> AudioFormat:

@@ -13,8 +13,8 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, TextIO
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, TextIO
 
 from typing_extensions import assert_never
 
@@ -29,6 +29,7 @@ from mockserver.server.notices import (
     TlsRefused,
     TurnAnswered,
 )
+from replay.outlets import CleanFormatter, clean
 
 LogFormat = Literal["text", "json"]
 WAITING = 2_000
@@ -120,7 +121,8 @@ class Lines:
         self._last = 0
 
     def of(self, notice: Notice, at: float) -> list[str]:
-        """The lines of a notice at Unix second `at`."""
+        """The lines of a notice at Unix second `at`, without secrets."""
+        notice = _cleaned(notice)
         if isinstance(notice, CallOpened):
             self._last += 1
             self._calls[notice.session] = self._last
@@ -135,7 +137,8 @@ class Lines:
         return [f"{who}  {first}", *(f"        {line}" for line in more)]
 
     def note(self, level: str, text: str, at: float) -> list[str]:
-        """A line of the log, or of the server about itself."""
+        """A line of the log, or of the server about itself, without secrets."""
+        text = clean(text)
         if self._form == "json":
             return [_json("log", at, {"level": level, "message": text})]
         colour = {"error": "red", "warning": "yellow"}.get(level)
@@ -217,6 +220,20 @@ def shortened(unused: Sequence[str], first: Iterable[str] = (), most: int = MOST
     return shown
 
 
+def _cleaned(notice: Notice) -> Notice:
+    """The notice without secrets. A finding has none."""
+    changed: dict[str, Any] = {}
+    for part in fields(notice):
+        match getattr(notice, part.name):
+            case str(text):
+                changed[part.name] = clean(text)
+            case tuple(texts):
+                changed[part.name] = tuple(map(clean, texts))
+            case _:
+                pass
+    return replace(notice, **changed)
+
+
 def _cut(text: str, most: int) -> str:
     """One line of at most that many characters, with nothing that moves a cursor."""
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
@@ -237,7 +254,7 @@ class Console:
     def __init__(self, lines: Lines, stream: TextIO | None = None) -> None:
         self.lines = lines
         self._stream = stream or sys.stderr
-        self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[str | tuple[Notice, float] | None] = queue.Queue(WAITING)
         self._dropped = 0
         self._thread = threading.Thread(target=self._write, name="console", daemon=True)
         self._thread.start()
@@ -245,10 +262,17 @@ class Console:
     def put(self, lines: Iterable[str]) -> None:
         """Write these lines, when the stream takes them."""
         for line in lines:
-            try:
-                self._queue.put_nowait(line)
-            except queue.Full:
-                self._dropped += 1
+            self._put(line)
+
+    def tell(self, notice: Notice, at: float) -> None:
+        """Write the lines of a notice at Unix second `at`. The thread makes them: looking for secrets takes time."""
+        self._put((notice, at))
+
+    def _put(self, what: str | tuple[Notice, float]) -> None:
+        try:
+            self._queue.put_nowait(what)
+        except queue.Full:
+            self._dropped += 1
 
     def close(self, wait_s: float = 2.0) -> None:
         """Write what is left, for at most that long."""
@@ -261,9 +285,10 @@ class Console:
         self._thread.join(wait_s)
 
     def _write(self) -> None:
-        while (line := self._queue.get()) is not None:
+        while (what := self._queue.get()) is not None:
+            lines = [what] if isinstance(what, str) else self.lines.of(*what)
             try:
-                self._stream.write(line + "\n")
+                self._stream.write("".join(f"{line}\n" for line in lines))
                 if self._queue.empty():
                     self._stream.flush()
             except (OSError, ValueError):  # closed
@@ -275,6 +300,7 @@ class ConsoleHandler(logging.Handler):
 
     def __init__(self, console: Console, now: Callable[[], float]) -> None:
         super().__init__(logging.WARNING)
+        self.setFormatter(CleanFormatter())
         self._console = console
         self._now = now
 

@@ -48,6 +48,7 @@ from replay.cli.usage import SuggestingChoice, Unusable
 from replay.collector import settle
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
+from replay.outlets import logger
 from replay.stopping import parent_end, stop_signal
 from replay.version import install_command, tool_version
 
@@ -58,7 +59,7 @@ CLOSING_S = 2.0
 """How long clients may take to read the frames that are on their way, and to answer the close frame after them."""
 JOURNAL_BYTES = 16 << 20
 """Bytes of the journal: a server that runs for days keeps less than one that lives for a test."""
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 _content = partial(click.option, cls=SectionedOption, section="Content")
 _timing = partial(click.option, cls=SectionedOption, section="Timing")
@@ -459,7 +460,7 @@ class _Talk:
         self._now: Callable[[], float] = wall_clock
         self._handler = ConsoleHandler(self._console, wall_clock)
         self._handler.setLevel(logging.ERROR if quiet else logging.WARNING)
-        logging.getLogger().addHandler(self._handler)
+        logging.root.addHandler(self._handler)
 
     def begin(self, host: str, port: int) -> None:
         """The server listens."""
@@ -475,8 +476,8 @@ class _Talk:
             service, console = server.service, self._console
             self._now = now = service.clock.unix
             for finding in service.watcher.findings:  # of the scenario, while it was loaded
-                console.put(console.lines.of(MistakeFound(finding, advice=True), now()))
-            service.tell = lambda notice: console.put(console.lines.of(notice, now()))
+                console.tell(MistakeFound(finding, advice=True), now())
+            service.tell = lambda notice: console.tell(notice, now())
 
     def note(self, level: str, text: str) -> None:
         """A line of the server about itself."""
@@ -485,7 +486,7 @@ class _Talk:
 
     def close(self) -> None:
         """Write what is left."""
-        logging.getLogger().removeHandler(self._handler)
+        logging.root.removeHandler(self._handler)
         self._console.close()
 
 

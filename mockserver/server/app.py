@@ -6,7 +6,6 @@ Nothing is decided here about content or admission: that is service.py. How fram
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
 import ssl
@@ -41,6 +40,7 @@ from replay.cassette.records import Request, Response
 from replay.connections import Connections
 from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
+from replay.outlets import logger
 
 MAX_MESSAGE = 64 << 20
 """Bytes of the largest WebSocket message that is read. The dialect's own bound is lower, and gets an `error` event."""
@@ -61,10 +61,10 @@ AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
 _NAMESPACE = re.compile(f"^/{ID}(?=/)")
 """The part of a path that names a namespace."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 # aiohttp logs the subprotocols that it was not configured to accept, and they may hold a key.
-logging.getLogger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
+logger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
 
 
 class Server:
@@ -106,7 +106,12 @@ class Server:
         app.router.add_routes(workbench.routes(self.namespaces))
         # No access log: a query may hold a key.
         self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=CLOSING_S, keepalive_timeout=KEEP_ALIVE_S, max_field_size=MAX_FIELD
+            app,
+            access_log=None,
+            logger=_LOG,
+            shutdown_timeout=CLOSING_S,
+            keepalive_timeout=KEEP_ALIVE_S,
+            max_field_size=MAX_FIELD,
         )
         await self._runner.setup()
         assert self._runner.server is not None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import struct
 import sys
@@ -23,6 +22,7 @@ from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.journal import SessionLog
 from mockserver.server.requests import RequestRunner, Started
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text, may_be_sent
+from replay.outlets import logger
 
 HIGH_WATER = 256 << 10
 """Unsent bytes above which nothing more is taken from the peer until the socket has caught up."""
@@ -44,7 +44,7 @@ LARGE = 8 << 20
 _TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
 _PAYLOAD = b"mock"
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 def header(opcode: int, length: int) -> bytes:

@@ -22,10 +22,11 @@ from mockserver.server.session_recorder import SessionRecording
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
-from replay.cassette.scrub import Scrubber
 from replay.findings import Finding
 from replay.findings.watch import Watch
+from replay.outlets import clean, is_named
 from replay.secrets import names
+from replay.secrets.media import is_base64
 
 Way = Literal["in", "out"]
 Event = dict[str, Any]
@@ -34,8 +35,8 @@ _ENTRY_BYTES = 200  # of an entry besides its payload, roughly
 _TEXT = 0x81
 _DEEPEST_SHOWN = 100  # events have fewer levels, and JSON encoders have limits
 _CUT = 1000  # of a message that is too long to keep, this much is kept
-_CLEAN = Scrubber()
 _LONGEST_SHOWN = 64  # characters of audio in a shortened event
+_SOUND = ("audio", "delta")
 _TRANSCRIPTS = (".input_audio_transcription.completed", ".input_audio_transcription.failed")
 
 
@@ -62,7 +63,8 @@ class JournalEntry(NamedTuple):
         """As the control plane shows it: `{at, way, type, frame}`, with credentials of the client's tools hidden."""
         kind, frame = self._described()
         audio = () if whole_audio else ("audio", "delta") if (kind or "").endswith("audio.delta") else ("audio",)
-        return {"at": round(self.at, 6), "way": self.way, "type": kind, "frame": _presentable(frame, audio)}
+        shown = None if kind is None else clean(kind)
+        return {"at": round(self.at, 6), "way": self.way, "type": shown, "frame": _presentable(frame, audio)}
 
     def _described(self) -> tuple[str | None, object]:
         if (event := self.event) is not None:
@@ -119,21 +121,26 @@ def _size(kept: _Kept) -> int:
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 
-def _presentable(value: object, audio: Collection[str], name: str = "", depth: int = 0) -> object:
-    """A copy with credentials hidden and the strings under the names in `audio` shortened."""
+def _presentable(value: object, audio: Collection[str], keys: tuple[str, ...] = (), depth: int = 0) -> object:
+    """A copy with credentials hidden and the strings under the names in `audio` shortened. `keys`: those around it."""
+    name = keys[-1] if keys else ""
     match value:
+        case _ if value and keys and is_named(keys):
+            return "(hidden)"
         case _ if value and (name == "headers" or (isinstance(value, str) and names.tells(name, value))):
             return "(hidden)"
         case dict() | list() if depth == _DEEPEST_SHOWN:
             return "(nested too deeply to show)"
         case dict():
-            return {key: _presentable(each, audio, key, depth + 1) for key, each in value.items()}
+            return {clean(key): _presentable(each, audio, (*keys, key), depth + 1) for key, each in value.items()}
         case list():
-            return [_presentable(each, audio, name, depth + 1) for each in value]
-        case str() if name in audio and len(value) > _LONGEST_SHOWN:
+            return [_presentable(each, audio, keys, depth + 1) for each in value]
+        case str() if name in _SOUND and is_base64(value):
+            if name not in audio or len(value) <= _LONGEST_SHOWN:
+                return value
             return f"{value[:_LONGEST_SHOWN]}… ({len(value)} characters)"
-        case str() if name not in audio:
-            return _CLEAN.text(value)
+        case str():
+            return clean(value)
         case _:
             return value
 
@@ -258,18 +265,23 @@ class SessionLog:
         """As the control plane shows it."""
         return {
             "id": self.id,
-            "conversation_id": self.conversation_id,
+            "conversation_id": clean(self.conversation_id),
             "dialect": self.dialect,
             "opened": self.opened,
             "open": self.closed_s is None,
             "closed_s": None if self.closed_s is None else round(self.closed_s, 6),
             "close_code": self.close_code,
-            "close_reason": self.close_reason,
+            "close_reason": clean(self.close_reason),
             "frames": sum(_frames(kept) for kept in tuple(self._kept)),
             "dropped": self.dropped,
             "findings": len(self.findings),
             "heard": [
-                {"item_id": turn.item_id, "at": round(turn.at, 6), "words": turn.words, "heard_by": turn.heard_by}
+                {
+                    "item_id": turn.item_id,
+                    "at": round(turn.at, 6),
+                    "words": clean(turn.words),
+                    "heard_by": turn.heard_by,
+                }
                 for turn in tuple(self.heard)
             ],
         }

@@ -6,7 +6,6 @@ replay/playback/verbatim.py play it.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +29,7 @@ from replay.cassette.json_values import number_at
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Line, Recording, message
 from replay.cassette.records import Response
+from replay.outlets import logger
 from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 from replay.playback.words import Words, recorded_words
@@ -38,7 +38,7 @@ MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
 _FAR_MS = 4e12
 """Milliseconds since 1970, in the year 2096."""
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 class AdaptiveReplay:

@@ -7,7 +7,6 @@ thread runs to its end; a result that nobody waits for any more is dropped.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,8 +34,9 @@ from mockserver.protocol.requests import (
 )
 from mockserver.server.chat import ChatEndpoint
 from mockserver.server.clock import Clock
+from replay.outlets import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 class AsksServers(Protocol):

@@ -40,11 +40,13 @@ from replay.findings import Finding, Levels, Rule
 from replay.findings.finding import Found
 from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.findings.watch import PER_WATCHER, Watcher
+from replay.outlets import Held, logger
+from replay.secrets import values
 
 MOST_ERRORS = 1000
 """Schema mismatches that are kept; each event may bring one."""
-_LOG = logging.getLogger(__name__)
-_FINDINGS = logging.getLogger("realtape.findings")
+_LOG = logger(__name__)
+_FINDINGS = logger("realtape.findings")
 _SEVERITY = {"warn": logging.WARNING, "error": logging.ERROR}
 
 
@@ -120,8 +122,13 @@ class MockService:
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
-        self.secrets = replace(options.secrets, values=(*options.secrets.values, *options.api_keys))
-        """What no cassette holds."""
+        keys = [key for account in (options.accounts.accounts if options.accounts else ()) for key in account.keys]
+        self.secrets = replace(
+            options.secrets, values=(*options.secrets.values, *options.api_keys, *options.blocked_keys, *keys)
+        )
+        """What no cassette, log, page or message holds."""
+        self._held: Held | None = None
+        """Looks for them and for the keys of clients while this runs."""
         self.recorder: SessionRecorder | None = None
         if root is not None:
             self.recorder = None if root.recorder is None else root.recorder.beside()
@@ -157,6 +164,7 @@ class MockService:
 
     def start(self) -> None:
         """Start the clock."""
+        self._held = Held(self.secrets)
         self.clock = Clock(self.options.clock_rate)
         self.requests = RequestRunner(self.factory.equipment.outside, self.clock)
         faults = tuple(armed.fault for armed in self.faults.armed)
@@ -179,6 +187,8 @@ class MockService:
         if self.recorder is not None:
             await self.recorder.finished()
         self.watcher.ended()
+        if self._held is not None:
+            self._held.close()
 
     def play(self, content: Content) -> None:
         """Answer new connections by this content; a rule that no turn can reach is a finding. Raises ScenarioError."""
@@ -203,6 +213,7 @@ class MockService:
     def admit(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Team | Refusal:
         """Admit a handshake: its team, which has one session more until `accounts.end_session`; or the refusal."""
         handshake = SERVICES[dialect].handshake
+        self._learn(asked.credential)
         team = self._within_rate(self.accounts.bearer(asked.credential, self.clock.unix()), dialect)
         if isinstance(team, Denied):
             return handshake.refuse(team, asked.credential)
@@ -214,6 +225,7 @@ class MockService:
 
     def admit_secret_request(self, dialect: str, key: str | None) -> Team | Refusal:
         """The team that asks for a client secret; only an API key may."""
+        self._learn(key)
         team = self._within_rate(self.accounts.owner(key), dialect)
         return SERVICES[dialect].handshake.refuse(team, key) if isinstance(team, Denied) else team
 
@@ -232,6 +244,11 @@ class MockService:
             session=handshake.session(body),
         )
         return handshake.secret(secret)
+
+    def _learn(self, credential: str | None) -> None:
+        """A client's key is a secret wherever it says it, unless it is made of words, as in tests."""
+        if self._held is not None and credential and not values.ordinary(credential):
+            self._held.learn(credential)
 
     def _within_rate(self, team: Team | Denied, dialect: str) -> Team | Denied:
         if isinstance(team, Denied):

@@ -5,7 +5,6 @@ No sockets and no accounts: the caller has admitted the client, and hands over i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -33,8 +32,9 @@ from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
 from replay.cassette.frames import Close, Frame
+from replay.outlets import logger
 
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 Understands = Literal["recognised", "clips", "scripted"]

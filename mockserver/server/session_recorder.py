@@ -7,7 +7,6 @@ recording ends and the session goes on.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections import deque
 from datetime import datetime, timezone
@@ -16,13 +15,14 @@ from pathlib import Path
 from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import Content, Header, Record, Request, Response, Way
+from replay.outlets import logger
 from replay.relay.writer import BackgroundWriter
 from replay.secrets.named import Secrets
 from replay.version import tool_version
 
 MOST_NAMED = 10_000
 """Cassettes whose paths are kept."""
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 class SessionRecorder:

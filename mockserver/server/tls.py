@@ -7,7 +7,6 @@ connect to the service, and speaks TLS with the mock. Nothing is forwarded to an
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
 import ssl
@@ -15,13 +14,14 @@ from collections.abc import Callable, Sequence
 
 from mockserver.server.hosts import SERVICE_HOSTS, is_served
 from replay.connections import FIRST_REQUEST_S, most_idle
+from replay.outlets import logger
 
 _TLS = b"\x16"
 """The first byte of a TLS handshake (RFC 8446 section 5.1)."""
 _MOST_HEADER = 8192
 """Bytes of a CONNECT request."""
 _CONNECT = re.compile(rb"CONNECT \[?([^\s\]]+)\]?:(\d+) HTTP/1\.[01]\r\n")
-_LOG = logging.getLogger(__name__)
+_LOG = logger(__name__)
 
 
 class TlsPort:

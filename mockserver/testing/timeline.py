@@ -20,8 +20,8 @@ from replay.cassette.json_text import Event, event_in
 from replay.cassette.recording import Moment
 from replay.cassette.records import Record, Way
 from replay.cassette.scrub import Scrubber
+from replay.outlets import scrubber
 from replay.report.listing import line
-from replay.secrets.named import known_keys
 
 MOST_ROWS = 120
 """Lines of one session; those left out in the middle are counted."""
@@ -93,16 +93,16 @@ def _moment(entry: JournalEntry) -> Moment:
 
 
 def _rows(number: int, log: SessionLog, opened_s: float) -> Iterator[TimelineRow]:
-    meter, scrubber = Meter(None), Scrubber(known_keys())
+    meter, cleaner = Meter(None), scrubber()
     rules = _rules_at(log)
     found = sorted(enumerate(map(_moment, log.entries)), key=lambda numbered: numbered[1].at_s)
     rows = (
-        replace(_row(number, moment, opened_s, meter, scrubber), rules=tuple(rules.get(place, ())))
+        replace(_row(number, moment, opened_s, meter, cleaner), rules=tuple(rules.get(place, ())))
         for place, moment in found
     )
     for mergeable, group in groupby(rows, key=lambda row: row.type in _SOUND or row.type.endswith(".delta")):
         run = list(group)
-        yield from _merged(run, scrubber) if mergeable else run
+        yield from _merged(run, cleaner) if mergeable else run
 
 
 def _rules_at(log: SessionLog) -> dict[int, list[str]]:
@@ -115,13 +115,13 @@ def _rules_at(log: SessionLog) -> dict[int, list[str]]:
     return rules
 
 
-def _row(number: int, moment: Moment, opened_s: float, meter: Meter, scrubber: Scrubber) -> TimelineRow:
+def _row(number: int, moment: Moment, opened_s: float, meter: Meter, cleaner: Scrubber) -> TimelineRow:
     sound_s = _counted(moment, meter)
     at_s, text = moment.at_s + opened_s, ""
     if moment.type.endswith(".delta") and moment.type not in _SOUND and isinstance(_delta(moment.event), str):
         text = _delta(moment.event) or ""  # in full: the run is joined from it
     elif moment.type not in _SOUND:
-        text = line(Record(0, 0, moment.way, scrubber.clean(moment.frame))).text
+        text = line(Record(0, 0, moment.way, cleaner.clean(moment.frame))).text
     return TimelineRow(number, at_s, moment.way, moment.type, text, last_s=at_s, sound_s=sound_s)
 
 
@@ -137,7 +137,7 @@ def _delta(event: Event | None) -> str | None:
     return delta if isinstance(delta, str) else None
 
 
-def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[TimelineRow]:
+def _merged(rows: Iterable[TimelineRow], cleaner: Scrubber) -> Iterator[TimelineRow]:
     """Each type once, at the time of its first event, with the text and audio of all."""
     found: dict[tuple[Way, str], TimelineRow] = {}
     for row in rows:
@@ -148,7 +148,7 @@ def _merged(rows: Iterable[TimelineRow], scrubber: Scrubber) -> Iterator[Timelin
             first.rules = tuple(dict.fromkeys(first.rules + row.rules))
             first.text = (first.text + row.text)[: 10 * MOST_WORDS]
     for row in found.values():
-        clean = scrubber.clean(Text(" ".join(row.text.split()).encode(errors="replace")))
+        clean = cleaner.clean(Text(" ".join(row.text.split()).encode(errors="replace")))
         words = clean.data.decode(errors="replace") if isinstance(clean, Text) else ""
         yield replace(row, text=words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…")
 

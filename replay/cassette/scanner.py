@@ -13,7 +13,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from replay.cassette import json_text
 from replay.secrets import media, names, shapes, text, values
@@ -28,6 +28,9 @@ MOST_KNOWN = 1000
 
 PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_ENCODED = re.compile(r"[^\s\"'\\]+")
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+_IN_URLS = "/?&=:+,;@!$()*~#[]<>"
 _URLSAFE = str.maketrans("-_", "+/")
 _SHORT_RUN = 4096
 """Longest run of base64 characters that may begin elsewhere than at its start, in characters."""
@@ -39,6 +42,8 @@ _GAP = re.compile(r"(?:[\s\[\]{}:,]|-?\d[\d.eE+-]*|true|false|null)*")
 _LONG_GAP = re.compile(r"[\s\[\]{}:,\d.eE+truefalsn-]*")
 _LEAST_TEXT = 4
 """Shortest text that may hold a secret, in characters."""
+_LONG_NAME = 40
+"""Characters from which a key in JSON is searched like a text."""
 _LONGEST_GAP = 64 << 10
 _SCHEMA_VALUES = ("default", "const", "enum", "example", "examples")
 _NAMING = ("name", "key", "header", "field", "variable", "env")
@@ -101,9 +106,11 @@ class Scanner:
             # Text is searched with one character per byte, so the key has that form too.
             plain = secret.encode("utf-8", "surrogateescape").decode("latin-1")
             self._known.update(
-                dict.fromkeys((plain, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace")))
+                dict.fromkeys(
+                    (plain, secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
+                )
             )
-            if len(self._known) > MOST_KNOWN + 3:
+            if len(self._known) > MOST_KNOWN + 4:
                 learned = list(self._known)[self._named :]
                 for value in learned[: len(self._known) - MOST_KNOWN]:
                     del self._known[value]
@@ -133,7 +140,7 @@ class Scanner:
 
     def exact(self, message: str) -> Iterator[Hit]:
         """The known values in a text, and the user's patterns."""
-        for known in self._known:
+        for known in tuple(self._known):  # another thread may learn more
             at = message.find(known)
             while at >= 0:
                 yield Hit(at, at + len(known), "key")
@@ -154,14 +161,35 @@ class Scanner:
         return bool(self._secrets.paths)
 
     def _in_text(self, message: str, depth: int) -> Iterator[Hit]:
+        found = [*self._plain(message), *self._in_base64(message, depth)]
+        yield from found
+        if "%" in message:
+            yield from self._percent_encoded(message, found, depth)
+
+    def _plain(self, message: str) -> Iterator[Hit]:
         for found in shapes.find(message):
             yield Hit(found.start, found.end, found.kind)
         yield from self.exact(message)
-        yield from self._in_base64(message, depth)
         for found in text.find(message):
             put = PLACEHOLDER.match(message, found.start)
             if put is None or put.end() < found.end:
                 yield Hit(found.start, found.end, found.kind)
+
+    def _percent_encoded(self, message: str, others: list[Hit], depth: int) -> Iterator[Hit]:
+        """The secrets in words that are percent-encoded, as parts of a URL are, and in which none was found so far."""
+        ends = iter(sorted((hit.end, hit.start) for hit in others))
+        end, start = next(ends, (0, 0))
+        for word in _ENCODED.finditer(message):
+            while end and end <= word.start():
+                end, start = next(ends, (0, 0))
+            if (end and start < word.end()) or "%" not in word[0] or _PERCENT.search(word[0]) is None:
+                continue
+            plain = unquote_plus(word[0], "latin-1")
+            if depth == 1:
+                raise Uncheckable("it is nested too deep to be checked")
+            if hits := list(self._plain(plain)):
+                put = quote(without(plain, hits, False), safe=_IN_URLS, encoding="latin-1", errors="replace")
+                yield Hit(word.start(), word.end(), "encoded", put)
 
     def in_string(self, raw: str, depth: int) -> Iterator[Hit]:
         """The secrets in the raw text of a JSON string; positions are those of the raw text."""
@@ -277,6 +305,9 @@ class _Walk:
         level.key = json_text.unescaped(raw)[0] if "\\" in raw else raw
         if PLACEHOLDER.search(raw):
             level.key = ""  # it names a secret, and is none
+        if len(raw) >= _LONG_NAME or not raw.isidentifier():
+            yield from self._in_value(*token.span(1))
+            return
         for found in shapes.find(raw):
             yield Hit(token.start(1) + found.start, token.start(1) + found.end, found.kind)
         for hit in self._scanner.exact(raw):

@@ -78,7 +78,8 @@ class Scrubber:
         placeholder.
         """
         try:
-            return self._text(text)
+            cleaned = self._text(text)
+            return cleaned if cleaned == text else self._text(cleaned)
         except Uncheckable:
             return placeholder("unchecked")
 

@@ -9,9 +9,8 @@ from typing import Literal, TypeVar
 import click
 from typing_extensions import assert_never
 
-from replay.cassette.scrub import Scrubber
+from replay.outlets import clean
 from replay.report.annotations import Annotation, github, sarif
-from replay.secrets.named import known_keys
 from replay.version import tool_version
 
 Format = Literal["text", "json", "github", "sarif"]
@@ -28,7 +27,6 @@ def format_options(command: _Command) -> _Command:
 
 def show_as(format: Format, text: str, document: object, annotations: Sequence[Annotation]) -> None:
     """Print the result, without secrets, in one of its forms."""
-    clean = Scrubber(known_keys()).text
     match format:
         case "text":
             click.echo(clean(text))

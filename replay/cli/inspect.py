@@ -18,9 +18,10 @@ from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.files import FILE, each_record, opened, write_page
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
+from replay.outlets import scrubber
 from replay.report.listing import Totals, faults, folded, line
 from replay.report.stable import stable
-from replay.secrets.named import Secrets, known_keys
+from replay.secrets.named import Secrets
 
 
 @click.command()
@@ -38,11 +39,11 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
     Exit code: 0, or 2 if the file cannot be read.
     """
     if html is not None:
-        return write_page(file, html, Scrubber(known_keys()))
+        return write_page(file, html, scrubber())
     with opened(file) as cassette:
-        totals, scrubber = Totals(), Scrubber(known_keys())
+        totals, cleaner = Totals(), scrubber()
         if is_stable:
-            header = scrubber.header(cassette.header)
+            header = cleaner.header(cassette.header)
             shown = ("origin", "dialect", "model", "audio", "source")
             click.echo("  ".join(f"{name}: {value}" for name in shown if (value := getattr(header, name)) is not None))
             click.echo("".join(f"ignore: {name}\n" for name in header.ignore), nl=False)
@@ -50,13 +51,13 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
                 may_differ = ignored(header.ignore)
             except ValueError as problem:
                 raise Unusable(f"{file}: {problem}; remove it with `realtape ignore --remove`") from problem
-            click.echo("\n".join(stable(cleaned(each_record(cassette), scrubber), may_differ)))
+            click.echo("\n".join(stable(cleaned(each_record(cassette), cleaner), may_differ)))
             return
         lines = []
-        for record in cleaned(each_record(cassette), scrubber):
+        for record in cleaned(each_record(cassette), cleaner):
             lines.append(line(record))
             totals.count(lines[-1])
-        fields = {"version": cassette.version, **asdict(scrubber.header(cassette.header))}
+        fields = {"version": cassette.version, **asdict(cleaner.header(cassette.header))}
         seconds = cassette.last_us / 1e6
         if as_json:
             listing = {"header": fields, "records": list(map(asdict, lines)), "totals": asdict(totals)}
@@ -115,8 +116,8 @@ def _scrubbed(file: Path, out: Path, secrets: Secrets, *, voice: bool, text: boo
     removed: dict[str, int] = {}
     try:
         with opened(file) as cassette:
-            scrubber = Scrubber(secrets)
-            header = scrubber.header(cassette.header)
+            cleaner = Scrubber(secrets)
+            header = cleaner.header(cassette.header)
             if header != cassette.header:
                 removed["header"] = 1
             writer = Writer(part, header)
@@ -125,9 +126,9 @@ def _scrubbed(file: Path, out: Path, secrets: Secrets, *, voice: bool, text: boo
                 records = without_voice(records) if voice else records
                 records = without_words(records) if text else records
                 for record in records:
-                    for kind in scrubber.kinds(record.content):
+                    for kind in cleaner.kinds(record.content):
                         removed[kind] = removed.get(kind, 0) + 1
-                    clean = scrubber.clean(record.content)
+                    clean = cleaner.clean(record.content)
                     writer.write(Record(record.at_us, record.connection, record.way, clean))
                 if cassette.end_us is not None:
                     writer.end(cassette.end_us)

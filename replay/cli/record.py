@@ -21,6 +21,7 @@ from replay.cli.ignore import checked_ignore
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.collector import settle
+from replay.outlets import clean
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets
@@ -145,7 +146,7 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
     cassette."""
     try:
         found = await Upstream.find(upstream)
-        relay = Relay(found, settings, lambda text: click.echo(f"warning: {text}", err=True))
+        relay = Relay(found, settings, lambda text: click.echo(clean(f"warning: {text}"), err=True))
         await relay.start(host, port)
     except (BadUpstream, CannotRecord, ValueError) as problem:
         raise Unusable(str(problem)) from problem
@@ -153,13 +154,13 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
         reason = problem.strerror or str(problem)
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
     if found.unreachable is not None:
-        click.echo(f"warning: {found.url} cannot be reached now ({found.unreachable})", err=True)
+        click.echo(clean(f"warning: {found.url} cannot be reached now ({found.unreachable})"), err=True)
     authority = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
     ready = {"ws": f"ws://{authority}{PATH}", "http": f"http://{authority}/v1"}
-    facts = {**ready, "upstream": found.url, "out": str(settings.out), "pid": os.getpid()}
+    facts = {**ready, "upstream": clean(found.url), "out": str(settings.out), "pid": os.getpid()}
     settle()
     with stop_signal() as interrupted:
-        click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {found.url}")
+        click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {clean(found.url)}")
         sys.stdout.flush()
         loop = asyncio.get_running_loop()
         ends = [loop.create_task(relay.until_limit())]
@@ -181,9 +182,9 @@ async def _parent_end(parent: int) -> None:
 def _reported(relay: Relay, out: Path | None) -> bool:
     """Print how the recording ended. Gives whether it is complete."""
     if relay.limit is not None:
-        click.echo(relay.limit, err=True)
+        click.echo(clean(relay.limit), err=True)
     if relay.failure is not None:
-        click.echo(f"not everything was recorded: {relay.failure}", err=True)
+        click.echo(clean(f"not everything was recorded: {relay.failure}"), err=True)
         return False
     if relay.connections and not relay.kept:
         stays = f"; {out} stays as it was" if out is not None and os.path.exists(out) else f"; {out} was not written"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from replay.cli.usage import Unusable
+from replay.outlets import held
 from replay.secrets.named import BadSecret, named
 
 OPTIONS = {
@@ -40,7 +41,8 @@ def secret_options(
                 secrets = named(secret_env, secret_pattern, secret_path)
             except BadSecret as problem:
                 raise Unusable(str(problem)) from problem
-            command(*args, secrets=secrets, **settings)
+            with held(secrets):
+                command(*args, secrets=secrets, **settings)
 
         decorated: Callable[..., None] = with_secrets
         for name, (metavar, text) in reversed(OPTIONS.items()):

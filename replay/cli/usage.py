@@ -6,11 +6,16 @@ from difflib import get_close_matches
 
 import click
 
+from replay.outlets import clean
+
 
 class Unusable(click.ClickException):
-    """Bad input; the message is one line that says what to do."""
+    """Bad input; the message is one line that says what to do, without secrets."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(clean(message))
 
 
 class SuggestingGroup(click.Group):

@@ -6,7 +6,6 @@ needs it; audio is never decoded here, because its length shows its duration.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ import orjson
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, too_intricate
 from replay.cassette.json_values import NOTHING, text_at
-from replay.cassette.scrub import Scrubber
 from replay.findings.call import (
     ACCEPTED,
     APPEND,
@@ -45,6 +43,7 @@ from replay.findings.rules.table import (
 )
 from replay.findings.rules.tools import GRACE_S
 from replay.findings.rules.turns import STILL_S
+from replay.outlets import clean, logger
 
 PER_SESSION, PER_WATCHER = 100, 2_000
 """Findings kept per session, and in all. Further ones are counted."""
@@ -58,9 +57,7 @@ _FRONT = 128
 _TICK_S = 0.5
 _AFTER_S = 0.01
 _DELTA = DELTA.encode()
-_LOG = logging.getLogger(__name__)
-CLEAN = Scrubber()
-"""Messages quote what the client sent."""
+_LOG = logger(__name__)
 
 
 class Watch:
@@ -228,7 +225,13 @@ class Watch:
         place = step.number if found.frame is None else found.frame
         frame = None if step.type == OPENED else place
         finding = Finding(
-            rule.id, level, at, frame, CLEAN.text(found.message[:LONGEST_MESSAGE]), rule.fix, self.session
+            rule.id,
+            level,
+            at,
+            frame,
+            clean(found.message[: 2 * LONGEST_MESSAGE])[:LONGEST_MESSAGE],
+            rule.fix,
+            self.session,
         )
         self.findings.append(finding)
         self._watcher.note(finding, rule)

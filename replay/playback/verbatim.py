@@ -19,6 +19,7 @@ from replay.cassette.frames import Close, Frame, Outgoing, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Line, Moment, message
+from replay.outlets import clean
 from replay.playback.matching import (
     FREE,
     ClientIds,
@@ -137,7 +138,7 @@ class Report:
         lines = [f"at {each.at_s:.3f} s: {each}" for each in self.mismatches]
         lines += [f"never sent by the client: {_counted(self.unmet)}"] if self.unmet else []
         lines += [f"never sent to the client: {_counted(self.unsent)}"] if self.unsent else []
-        return lines + ([f"waiting for {self.waiting}"] if self.waiting and not self.clean else [])
+        return list(map(clean, lines)) + ([f"waiting for {self.waiting}"] if self.waiting and not self.clean else [])
 
 
 def _counted(types: Counter[str]) -> str:

@@ -27,6 +27,7 @@ from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.connections import Connections, most_requests
 from replay.dialing import direct
+from replay.outlets import clean
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
 from replay.relay.upstream import PATH, Upstream
@@ -421,7 +422,7 @@ class Relay:
     def _unreachable(self, problem: BaseException) -> web.Response:
         why = str(problem) or type(problem).__name__
         self._warn(f"{self.upstream.url} cannot be reached: {why}")
-        return web.json_response({"error": f"realtape: {self.upstream.url} cannot be reached"}, status=502)
+        return web.json_response({"error": clean(f"realtape: {self.upstream.url} cannot be reached")}, status=502)
 
 
 class _Dial(connect):

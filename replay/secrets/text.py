@@ -22,7 +22,8 @@ _QUOTED = 4096
 
 _SIGN = re.compile(r"[:=]|\b(?:is|was|to|ist|lautet|es|est)\b|-> |→", re.IGNORECASE)
 # Read from the sign backwards, hence mirrored: quotes and spaces, the name, up to two words before it.
-_NAME = re.compile(r"[ \t]{0,8}[\"'`*\\)\]]{0,4}[ \t]?([\w.%$\[\xb1-]{1,60})((?: [\w-]{1,24}){0,2})")
+_NAME = re.compile(r"[ \t]{0,8}[\"'`*\\)\]]{0,4}[ \t]?([\w.%$\[\xb1\\-]{1,60})((?: [\w-]{1,24}){0,2})")
+_ESCAPED = re.compile(r"\\u00([0-9a-fA-F]{2})")
 _VALUE_BEGIN = re.compile(r"[=>]?[ \t]{0,8}\r?\n?[ \t]{0,8}(\\*)([\"'`]?)")
 _NEXT_PAIR = re.compile(r"[&#;][\w.%\[\]-]{1,60}=")
 _SCHEME = re.compile(r"([A-Za-z][\w-]{1,30})[ \t]+(?=[^\s\"'])")
@@ -83,6 +84,7 @@ def _name_before(text: str, at: int) -> str | None:
         return None
     near, far = found[1][::-1], found[2][::-1].split()
     near = unquote(near) if "%" in near else near
+    near = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), near) if "\\u" in near else near
     for name in (near, *(" ".join((*far[skip:], near)) for skip in range(len(far) - 1, -1, -1))):
         if names.strength(name) is not None:
             return name

@@ -409,11 +409,11 @@ def test_thousands_of_sockets_come_and_go_and_leave_nothing_behind():
             assert len(mock._server._tcp) == 0
             assert mock.errors == []
 
-    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # noqa: TID251  # not a logger of ours
     try:
         story(main())
     finally:
-        logging.getLogger("aiohttp").setLevel(logging.NOTSET)
+        logging.getLogger("aiohttp").setLevel(logging.NOTSET)  # noqa: TID251  # not a logger of ours
 
 
 def test_the_message_that_ends_a_session_is_the_last_thing_on_its_wire():
