@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.call_store import CallStore, Frame, call_record
 from clinic_agent.app.settings import AppSettings, settings_from
 from clinic_agent.call.connection import CallFailed, Watcher
@@ -212,7 +213,10 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--allow-host", "hosts", multiple=True, help="Another host name for requests; repeat for more.")
 @click.option("--audio", help="Folder of WAV files that requests may name.  [default: CLINIC_AUDIO, else none]")
 @click.option("--keep-audio", is_flag=True, help="Keep the audio of the calls.")
-def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chosen: str | None) -> None:
+@click.pass_obj
+def serve(
+    call_page: CallPage | None, /, host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chosen: str | None
+) -> None:
     """Serve the call page and the HTTP API until interrupted. One line is printed when the server is ready.
 
     The key is read from XAI_API_KEY, or from the file .env in the current folder; browsers do not get it. Needs the
@@ -226,7 +230,7 @@ def serve(host: str, port: int, hosts: tuple[str, ...], keep_audio: bool, **chos
     except ImportError as error:
         raise _without_app(error) from error
     try:
-        run(settings, host, port, lambda url: click.echo(f"ready {url}"))
+        run(settings, host, port, lambda url: click.echo(f"ready {url}"), call_page)
     except (Unavailable, ValueError, OSError) as problem:
         raise NoCall(str(problem)) from problem
 

@@ -115,7 +115,7 @@ def call(call_id: str, request: Request, state: Person) -> Response:
             {**record.summary(), "turns": list(record.turns), "frames_left_out": record.frames_left_out}
         )
     with _records(state):
-        return calls_page.call(record, state.store.frames(call_id))
+        return calls_page.call(record, state.store.frames(call_id), state.call_page)
 
 
 @router.get("/calls/{call_id}/export")

@@ -1,4 +1,7 @@
-"""The pages of the records: login, the list of the calls, and one call as a timeline. Plain HTML without scripts."""
+"""The pages of the records: login, the list of the calls, and one call. Plain HTML without scripts.
+
+Whoever starts the application may give it a better page of one call: see call_page.py.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,14 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
+from clinic_agent.app.call_page import Action, CallPage, Frames
 from clinic_agent.app.call_store import CallRecord
-from clinic_agent.call.turn import Event
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _LANES = ("caller", "assistant", "tools")
 _LANE_PX = 26
-Frames = Sequence[tuple[float, str, Event]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +65,35 @@ def _row(record: CallRecord) -> str:
 <td class="ran">{escape(", ".join(told["tools"]))}</td><td>{_usd(record)}</td></tr>"""
 
 
-def call(record: CallRecord, frames: Frames) -> HTMLResponse:
-    """One call: figures, timeline, turns and frames."""
+def call(record: CallRecord, frames: Frames, viewer: CallPage | None = None) -> HTMLResponse:
+    """One call: figures, timeline, turns and frames. `viewer` makes the page of a call whose frames are known."""
     told = record.summary()
-    figures = {
-        "Began": f"{record.began:%Y-%m-%d %H:%M:%S} UTC",
-        "Length": _length(told["seconds"]),
-        "Cost": _usd(record),
-        "Model": record.model,
-        "Made by": record.front,
-        "Conversation": record.conversation_id or "not known",
-    }
-    shown = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in figures.items())
-    alerts = "".join(f'<p class="alert">{escape(flag)}</p>' for flag in _flags(record))
-    actions = [f'<a class="button" href="{escape(record.id)}/export">Export</a>'] if frames else []
+    actions = [Action("Export", f"{record.id}/export")] if frames else []
     if record.emergency is not None:
-        actions.append(_button(f"{record.id}/release", "Release the calendar"))
-    actions.append(_button(f"{record.id}/delete", "Delete this call"))
+        actions.append(Action("Release the calendar", f"{record.id}/release", posts=True))
+    actions.append(Action("Delete this call", f"{record.id}/delete", posts=True))
+    figures = {"Length": _length(told["seconds"]), "Cost": _usd(record)}
+    facts = {"Model": record.model, "Made by": record.front, "Conversation": record.conversation_id or "not known"}
+    if viewer is not None and frames:
+        alerts = list(_flags(record))
+        if record.frames_left_out:
+            alerts.append(f"{record.frames_left_out} later frames were not kept.")
+        html, policy = viewer(
+            title=f"Call of {record.began:%Y-%m-%d %H:%M:%S} UTC",
+            facts=facts,
+            figures=figures,
+            alerts=alerts,
+            actions=[Action("All calls", "../calls"), *actions],
+            frames=frames,
+        )
+        return _response(html, f"{policy}; frame-ancestors 'none'")
+    known = {"Began": f"{record.began:%Y-%m-%d %H:%M:%S} UTC", **figures, **facts}
+    shown = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in known.items())
+    flags = "".join(f'<p class="alert">{escape(flag)}</p>' for flag in _flags(record))
+    buttons = " ".join(map(_action, actions))
     parts = [
-        f'<header class="bar"><h1>Call</h1><nav><a href="../calls">All calls</a> {" ".join(actions)}</nav></header>',
-        f'<section>{alerts}<dl class="figures">{shown}</dl>{_timeline(bars(frames))}</section>',
+        f'<header class="bar"><h1>Call</h1><nav><a href="../calls">All calls</a> {buttons}</nav></header>',
+        f'<section>{flags}<dl class="figures">{shown}</dl>{_timeline(bars(frames))}</section>',
         f'<section class="turns">{"".join(map(_turn, record.turns))}</section>',
         _frames(record, frames),
     ]
@@ -183,8 +194,10 @@ def _length(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _button(action: str, label: str) -> str:
-    return f'<form method="post" action="{escape(action)}"><button type="submit">{label}</button></form>'
+def _action(action: Action) -> str:
+    if not action.posts:
+        return f'<a class="button" href="{escape(action.address)}">{action.label}</a>'
+    return f'<form method="post" action="{escape(action.address)}"><button type="submit">{action.label}</button></form>'
 
 
 def _page(title: str, body: str, status: int = 200, *, up: str) -> HTMLResponse:
@@ -193,5 +206,9 @@ def _page(title: str, body: str, status: int = 200, *, up: str) -> HTMLResponse:
 <meta name="color-scheme" content="light dark"><title>{title}</title>
 <link rel="icon" href="{up}web/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="{up}web/style.css"></head>
 <body class="records">{body}</body></html>"""
+    return _response(html, _POLICY, status)
+
+
+def _response(html: str, policy: str, status: int = 200) -> HTMLResponse:
     # With the server's usual no-referrer, browsers send forms with the origin "null", which is refused.
-    return HTMLResponse(html, status, {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin"})
+    return HTMLResponse(html, status, {"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"})

@@ -30,6 +30,7 @@ from clinic_agent.app import docs_page as app_docs
 from clinic_agent.app import problems as app_problems
 from clinic_agent.app import voice as app_voice
 from clinic_agent.app.browser import BrowserCall, mint
+from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.call_store import CallRecord, Frame, call_record
 from clinic_agent.app.guard import Guard
 from clinic_agent.app.held_calls import HeldCalls, NotContinued
@@ -409,9 +410,13 @@ def docs(request: Request) -> HTMLResponse:
     return app_docs.page(request.app.openapi())
 
 
-def create_app(settings: AppSettings, schedule: Schedule) -> FastAPI:
-    """The application on one calendar. When it ends it closes its calls, but not the calendar."""
-    state = AppState(settings, schedule, settings.store(), held_calls=HeldCalls(settings.hold_s))
+def create_app(settings: AppSettings, schedule: Schedule, call_page: CallPage | None = None) -> FastAPI:
+    """The application on one calendar. When it ends it closes its calls, but not the calendar.
+
+    `call_page`: what makes the page of one recorded call. Default: a plain page.
+    """
+    held_calls = HeldCalls(settings.hold_s)
+    state = AppState(settings, schedule, settings.store(), held_calls=held_calls, call_page=call_page)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

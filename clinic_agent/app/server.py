@@ -11,6 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.routes import create_app
 from clinic_agent.app.settings import AppSettings, settings_from
 from clinic_agent.call.tracing import export_spans
@@ -23,8 +24,11 @@ MAX_CONNECTIONS = 900
 Requests are bounded in guard.py, where they get an answer that says what to do."""
 
 
-def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None]) -> None:
+def run(
+    settings: AppSettings, host: str, port: int, ready: Callable[[str], None], call_page: CallPage | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called with the URL when the server listens. Port 0 picks a free one.
+    `call_page`: see `create_app`.
 
     Raises OSError when it cannot listen or the data folder cannot be made, BadDatabase for an unusable calendar,
     Unavailable if other programs keep writing to it, and ValueError as `export_spans` does.
@@ -33,7 +37,7 @@ def run(settings: AppSettings, host: str, port: int, ready: Callable[[str], None
     listening = _listen(host, port)
     with listening, _calendar(settings) as schedule:
         name = f"[{host}]" if ":" in host else host
-        serving = server(create_app(settings, schedule))
+        serving = server(create_app(settings, schedule, call_page))
         _end_in_order(serving)
         ready(f"http://{name}:{listening.getsockname()[1]}/")
         serving.run(sockets=[listening])

@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from clinic_agent.app.browser import BrowserCalls
+from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.call_store import CallStore
 from clinic_agent.app.held_calls import HeldCalls
 from clinic_agent.app.problems import Problem
@@ -38,6 +39,8 @@ class AppState:
     schedule: Schedule
     store: CallStore
     held_calls: HeldCalls
+    call_page: CallPage | None = None
+    """Makes the page of one recorded call; None is the plain one."""
     calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))
     locks: dict[str, CallLock] = field(default_factory=dict)
     """By conversation."""

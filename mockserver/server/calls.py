@@ -31,6 +31,7 @@ from replay.report import as_scenario
 from replay.secrets.named import Secrets
 from replay.version import tool_version
 from replay.viewer.call import CallReader
+from replay.viewer.of_recording import AXIS_NOTE, figures_of
 
 MOST_READ = 3
 """Sessions of which a reader is kept."""
@@ -114,16 +115,9 @@ def _document(
     state = "open"
     if log.closed_s is not None:
         state = f"closed after {log.closed_s:.1f} s with {log.close_code} {log.close_reason}".rstrip()
-    figures = [
-        ("cost", f"${log.ledger.total_usd:.4f}"),
-        ("caller's audio", f"{log.ledger.audio_in_s:.1f} s"),
-        ("service's audio", f"{log.ledger.audio_out_s:.1f} s"),
-        ("responses", str(len(look.reader.transcript.responses))),
-        ("text items", str(log.ledger.text_items)),
-        *((str(tool), str(calls)) for tool, calls in log.ledger.hosted_calls.items()),
-        ("findings", str(len(findings))),
-    ]
-    notes = ["Audio begins where it crossed the wire, or when the audio before it has played."]
+    hosted = [(str(tool), str(calls)) for tool, calls in log.ledger.hosted_calls.items()]
+    figures = [("cost", f"${log.ledger.total_usd:.4f}"), *figures_of(look.reader, len(findings)), *hosted]
+    notes = [AXIS_NOTE]
     if look.begun:
         notes.append(f"The journal was full: the first {look.begun} frames are gone.")
     if look.reader.sound.silenced:

@@ -7,7 +7,7 @@ script, which inserts it as text. So nothing that was said in a call can act whe
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from replay.cassette.recording import Recording
@@ -31,8 +31,26 @@ def render(header: Header, recording: Recording, *, title: str, tape: bytes | No
         files.append(_file("Scenario", f"{title}.yaml", "application/yaml", text=text))
     if tape is not None and len(tape) <= MOST_TAPE:
         files.insert(0, _file("Tape", f"{title}.tape", "application/octet-stream", base64=b64encode(tape).decode()))
-    data = {"call": document(header, recording, reader, title), "sound": sound_of(reader.sound), "files": files}
-    return assets.page(title, assets.script("page"), assets.style(), data).html
+    return page_of(document(header, recording, reader, title), reader.sound, downloads=files).html
+
+
+def page_of(
+    call: Mapping[str, Any],
+    sound: Soundtrack,
+    *,
+    downloads: Sequence[Mapping[str, str]] = (),
+    alerts: Sequence[str] = (),
+    actions: Sequence[Mapping[str, object]] = (),
+) -> assets.Page:
+    """The page of a call document.
+
+    `downloads`: `label`, `title`, `name`, `type` of files, with their `text` or `base64`. `alerts`: sentences above the
+    call. `actions`: links and buttons, with `label` and `address`; one with `post` sends a form.
+    """
+    extras = {"downloads": downloads, "alerts": alerts, "actions": actions}
+    data = {"call": call, "sound": sound_of(sound), "extras": extras}
+    forms = any(each.get("post") for each in actions)
+    return assets.page(str(call["title"]), assets.script("page"), assets.style(), data, forms=forms)
 
 
 def _file(label: str, name: str, kind: str, **content: str) -> Mapping[str, str]:

@@ -70,9 +70,11 @@ class Page:
     policy: str
 
 
-def page(title: str, code: str, sheet: str, data: Mapping[str, object], *, connect: bool = False) -> Page:
+def page(
+    title: str, code: str, sheet: str, data: Mapping[str, object], *, connect: bool = False, forms: bool = False
+) -> Page:
     """The page. `data`: values that the script reads as JSON, by the id of their element. `connect`: it may ask its
-    own server.
+    own server. `forms`: it may send forms there.
     """
     rules = [
         "default-src 'none'",
@@ -81,7 +83,7 @@ def page(title: str, code: str, sheet: str, data: Mapping[str, object], *, conne
         "media-src blob:",
         *(["connect-src 'self'"] if connect else []),
         "base-uri 'none'",
-        "form-action 'none'",
+        "form-action 'self'" if forms else "form-action 'none'",
     ]
     policy = "; ".join(rules)
     blocks = "".join(

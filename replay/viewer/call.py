@@ -273,7 +273,7 @@ class CallReader:
             "figures": [{"name": name, "value": value} for name, value in figures],
             "seconds": round(whole_s, 6),
             "channels": [
-                {"side": side, **self.peaks[way].as_json(), "audio_s": round(self._spoken_s(way), 3)}
+                {"side": side, **self.peaks[way].as_json(), "audio_s": round(self.audio_s(way), 3)}
                 for way, side in _SIDES.items()
             ],
             "items": self._items(findings, heard_by or {}),
@@ -286,7 +286,8 @@ class CallReader:
             "frames_left_out": self.frames_left_out,
         }
 
-    def _spoken_s(self, way: Way) -> float:
+    def audio_s(self, way: Way) -> float:
+        """Seconds of audio of one side."""
         return sum(len(piece.samples) / piece.rate for piece in self.sound.pieces if piece.side == way)
 
     def _items(self, findings: Iterable[Finding], heard_by: Mapping[str, str]) -> list[Event]:

@@ -14,6 +14,9 @@ from replay.cassette.records import Header
 from replay.findings.lint import lint
 from replay.viewer.call import CallReader
 
+AXIS_NOTE = "Audio begins where it crossed the wire, or when the audio before it has played."
+"""What a reader must know of the time axis."""
+
 
 def reader_of(recording: Recording) -> CallReader:
     """The frames of all connections in a reader, in the order of time."""
@@ -28,23 +31,13 @@ def reader_of(recording: Recording) -> CallReader:
 def document(header: Header, recording: Recording, reader: CallReader, title: str) -> dict[str, Any]:
     """The document, with the findings of the recording's client and the bill."""
     cost = _bill(header, recording)
-    waits = sorted(
-        1000 * (response.first_s - response.requested_s)
-        for response in reader.transcript.responses
-        if response.first_s is not None and response.requested_s is not None
-    )
     findings = lint(recording)
     figures = [
         ("cost", f"${cost.usd:.4f}" if isinstance(cost, Bill) else "–"),
-        ("caller's audio", f"{_seconds(reader, 'sent'):.1f} s"),
-        ("service's audio", f"{_seconds(reader, 'received'):.1f} s"),
-        ("responses", str(len(reader.transcript.responses))),
-        ("median time to first audio", f"{waits[len(waits) // 2]:.0f} ms" if waits else "–"),
-        ("tool calls", str(len(reader.transcript.tool_calls))),
+        *figures_of(reader, len(findings)),
         ("connections", str(len(recording.lines))),
-        ("findings", str(len(findings))),
     ]
-    notes = ["Audio begins where it crossed the wire, or when the audio before it has played."]
+    notes = [AXIS_NOTE]
     if header.audio == "outline":
         notes.append("The recording left audio out: a tone of its length and peak level replaces it.")
     if reader.sound.silenced:
@@ -66,16 +59,30 @@ def document(header: Header, recording: Recording, reader: CallReader, title: st
     )
 
 
+def figures_of(reader: CallReader, findings: int) -> list[tuple[str, str]]:
+    """Names and values that a reader of the call wants first. `findings`: their number."""
+    waits = sorted(
+        1000 * (response.first_s - response.requested_s)
+        for response in reader.transcript.responses
+        if response.first_s is not None and response.requested_s is not None
+    )
+    caller_s, service_s = reader.audio_s("sent"), reader.audio_s("received")
+    return [
+        *([("caller's audio", f"{caller_s:.1f} s")] if caller_s else []),
+        *([("service's audio", f"{service_s:.1f} s")] if service_s else []),
+        ("responses", str(len(reader.transcript.responses))),
+        ("median time to first audio", f"{waits[len(waits) // 2]:.0f} ms" if waits else "–"),
+        ("tool calls", str(len(reader.transcript.tool_calls))),
+        ("findings", str(findings)),
+    ]
+
+
 def _timed(number: int, line: Line) -> Iterator[tuple[float, int, Moment]]:
     return ((moment.at_s, number, moment) for moment in line.moments)
 
 
 def _at(each: tuple[float, int, Moment]) -> float:
     return each[0]
-
-
-def _seconds(reader: CallReader, side: str) -> float:
-    return sum(len(piece.samples) / piece.rate for piece in reader.sound.pieces if piece.side == side)
 
 
 def _bill(header: Header, recording: Recording) -> Bill | str:

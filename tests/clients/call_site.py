@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.routes import create_app
 from clinic_agent.app.server import server
 from clinic_agent.app.settings import AppSettings
@@ -23,11 +24,11 @@ TODAY = date(2026, 7, 1)
 
 
 @contextmanager
-def call_site(mock: MockServer, data: Path, **more: Any) -> Iterator[str]:
+def call_site(mock: MockServer, data: Path, call_page: CallPage | None = None, **more: Any) -> Iterator[str]:
     """The page's address. It calls `mock` and keeps its things in `data`; `more` are further settings."""
     settings = AppSettings(Config(mock.ws_url, mock.http_url, mock.api_key), data, today=TODAY, **more)
     with SqliteSchedule(settings.database) as schedule, socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = server(create_app(settings, schedule))
+        serving = server(create_app(settings, schedule, call_page))
         thread = Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:

@@ -23,6 +23,9 @@ QUIET = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disab
 --hide-scrollbars""".split()
 MICROPHONE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE_S = 60
+_PAGES = 20
+"""Pages that may come one after another while something is waited for."""
+_NAVIGATED = ("navigated or closed", "context was destroyed")
 _HIGH = 200
 """Descriptors from here on are neither of the two that Chromium looks for."""
 
@@ -91,7 +94,16 @@ class Page:
           const beat = setInterval(() => check() && end(true), 20);
           const late = setTimeout(() => end(false), {PATIENCE_S * 1000});
         }})"""
-        if self.run(script) is not True:
+        for _ in range(_PAGES):
+            try:
+                truth = self.run(script)
+                break
+            except PageError as problem:  # another page came in between; look there
+                if not any(words in str(problem) for words in _NAVIGATED):
+                    raise
+        else:
+            raise PageError(f"one page after another came, and not: {condition}")
+        if truth is not True:
             raise PageError(f"not within {PATIENCE_S} s: {condition}\n{self.errors}\n{self.text('body')}")
 
     def click(self, selector: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -18,14 +19,17 @@ import realtape
 from mockserver.responders.base import Call, Say
 from mockserver.responders.scenario import Scenario
 from mockserver.testing.mock_server import MockServer
+from realtape.clinic_command import call_page
 from replay.cassette.file import Writer
 from replay.cassette.records import Header, Record
+from tests.clients.call_site import call_site
 from tests.clients.devtools import BROWSER, Page, browsing
 from tests.replay.recordings import line, typed
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 CASSETTES = Path(__file__).parents[2] / "cassettes"
 HOSTILE = "<img src=x onerror=\"document.title='undone'\"></script><script>document.title='undone'</script>"
+TOKEN = "a-login-token-for-tests"
 REFUSED = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
 AXE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
@@ -289,3 +293,52 @@ def test_axe_finds_nothing_serious_in_the_inspector(dark: bool, node_folder: Pat
         for tab in ("#tab-3", "#tab-1"):
             page.click(tab)
             assert violations(page, axe) == []
+
+
+# --- The clinic's records ---
+
+
+@contextmanager
+def recorded(tmp_path: Path, words: str, **browser: Any) -> Iterator[Page]:
+    """The page of a recorded call of the clinic, for a person who has logged in."""
+    clinic = Scenario.load(CASSETTES / "scenarios" / "clinic.yaml")
+    (tmp_path / "data").mkdir()
+    with (
+        MockServer(clinic, voice="tone", pacing="burst") as mock,
+        call_site(mock, tmp_path / "data", call_page, token=TOKEN, keep_audio=True) as url,
+    ):
+        asked = Request(f"{url}appointments/voice", json.dumps({"text": words}).encode())
+        asked.add_header("Content-Type", "application/json")
+        with urlopen(asked, timeout=30) as answer:
+            call_id = json.load(answer)["conversation_id"]
+        with browsing(f"{url}calls", tmp_path / "profile", **browser) as page:
+            page.errors.clear()  # the answer to who has not logged in is 401
+            page.run(f"document.querySelector('#token').value = {json.dumps(TOKEN)}")
+            page.click(".login button")
+            page.until(f"document.querySelector('a[href$=\\'{call_id}\\']')")
+            page.click(f"a[href$='{call_id}']")
+            page.until("document.querySelector('.item.service')")
+            yield page
+            assert page.errors == []
+
+
+def test_a_recorded_call_of_the_clinic_is_in_the_viewer_and_plays(tmp_path: Path):
+    with recorded(tmp_path, "I would like a dental cleaning on July sixth.") as page:
+        assert "check_availability" in page.run("document.querySelector('.talk').textContent")
+        page.click(".item.service .play")
+        page.until("document.querySelector('audio').currentTime > 0.02")
+        page.click(".actions form[action$=delete] button")
+        page.until("document.body.innerText.includes('No calls yet.')")
+
+
+def test_nothing_that_was_said_acts_in_the_clinics_records(tmp_path: Path):
+    with recorded(tmp_path, HOSTILE) as page:
+        assert HOSTILE in page.run("document.querySelector('.talk').textContent")
+        assert page.run("[document.title.slice(0, 7), document.querySelectorAll('img').length]") == ["Call of", 0]
+
+
+def test_axe_finds_nothing_serious_in_the_clinics_records(node_folder: Path, tmp_path: Path):
+    axe = (node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    with recorded(tmp_path, "I have chest pain.", size=(390, 844)) as page:
+        assert "Emergency" in page.text(".alert")
+        assert violations(page, axe) == []

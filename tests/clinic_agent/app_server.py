@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
+from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.routes import create_app
 from clinic_agent.app.settings import AppSettings
 from clinic_agent.app.state import AppState
@@ -52,13 +53,14 @@ async def clinic_server(
     key: str | None = None,
     schedule: Schedule | None = None,
     mock: Mapping[str, Any] | None = None,
+    call_page: CallPage | None = None,
     **more: Any,
 ) -> AsyncIterator[ClinicServer]:
     """`more` are further settings of the server, `mock` those of the mock."""
     async with MockServer(SCENARIO, **{"voice": "tone", "pacing": "burst", **(mock or {})}) as service:
         config = Config(service.ws_url, service.http_url, key or service.api_key)
         calendar = schedule or MemorySchedule()
-        app = create_app(AppSettings(config, data, today=TODAY, **more), calendar)
+        app = create_app(AppSettings(config, data, today=TODAY, **more), calendar, call_page)
         async with asking(app) as http:
             yield ClinicServer(http, service, calendar, data, app.state.clinic)
         await app.state.clinic.held_calls.close()

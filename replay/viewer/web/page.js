@@ -2,7 +2,8 @@
 import { Viewer } from "./viewer.js";
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const files = read("files");
+const extras = read("extras");
+const downloads = extras.downloads;
 const call = read("call");
 const viewer = new Viewer({
   document: call,
@@ -11,10 +12,10 @@ const viewer = new Viewer({
     if (problem) throw new Error(problem);
     return pieces;
   },
-  downloads: files,
+  ...extras,
 });
 if (call.channels.some((channel) => channel.audio_s > 0)) {
-  files.push({ label: "WAV", title: "The call as a WAV: left the caller, right the service", make: () => viewer.saveWav(`${call.title}.wav`) });
+  downloads.push({ label: "WAV", title: "The call as a WAV: left the caller, right the service", make: () => viewer.saveWav(`${call.title}.wav`) });
   viewer.told = "";
   viewer.changed();
 }

@@ -156,7 +156,8 @@ export class Timeline {
     this.pen.clip();
     this.chosen(height);
     for (const channel of this.call.channels) this.wave(channel, places[channel.side]);
-    for (const item of this.call.items) if (item.kind === "said") this.words(item, places[item.side]);
+    const said = this.call.items.filter((item) => item.kind === "said").map((item) => ({ ...item, start_s: item.start_s ?? item.at_s, lane: item.side }));
+    for (const [item, next] of followed(said)) this.words(item, places[item.side], next);
     for (const [span, next] of followed(this.call.spans)) this.span(span, places[span.lane], next);
     for (const [bracket, next] of followed(this.call.brackets)) this.bracket(bracket, places.latency, next);
     for (const item of this.call.items) if (item.kind !== "said" && item.kind !== "tool") this.mark(item, places.mark, height);
@@ -244,9 +245,9 @@ export class Timeline {
     pen.globalAlpha = 1;
   }
 
-  words(item, place) {
+  words(item, place, next) {
     const { pen, ink } = this;
-    const begin = item.start_s ?? item.at_s;
+    const begin = item.start_s;
     const [left, right] = [this.x(begin), this.x(item.end_s ?? begin)];
     if (right < this.gutter || left > this.width) return;
     const top = place.top + WAVE;
@@ -262,11 +263,11 @@ export class Timeline {
     }
     const text = item.text || "(no transcript)";
     const from = Math.max(left, this.gutter);
-    const room = Math.max(right, item.start_s == null ? left + 90 : right) - from - 4;
+    const room = (right > left ? right : Math.min(left + 420, next ? this.x(next.start_s) : this.width)) - from - 4;
     pen.font = `12px ${FONT}`;
     pen.textAlign = "left";
     pen.textBaseline = "middle";
-    pen.fillStyle = item === this.call.item ? ink[item.side] : ink.ink;
+    pen.fillStyle = item.id === this.call.selected.item ? ink[item.side] : ink.ink;
     if (room > 18) pen.fillText(shortened(pen, text, room), from + 1, top + WORDS / 2 + 1);
     pen.globalAlpha = 1;
     const who = `${item.side}${item.typed ? ", typed" : ""}${item.cut ? ", interrupted" : ""}`;

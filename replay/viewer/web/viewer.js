@@ -10,10 +10,11 @@ import { Timeline } from "./timeline.js";
 
 export class Viewer {
   /**
+   * `alerts`: sentences above the call. `actions`: [{label, address, post}], links and buttons of forms.
    * `document`: the call. `sound`: gives its pieces of audio. `downloads`: [{label, name, type, text or base64 or url}].
    * `level`: that of the title's heading. `panes`: [name, node] of more views beside the frames.
    */
-  constructor({ document, sound, downloads = [], level = 1, panes = [] }) {
+  constructor({ document, sound, downloads = [], alerts = [], actions = [], level = 1, panes = [] }) {
     this.call = new Call(document);
     this.player = new Player(sound, document.seconds);
     this.timeline = new Timeline(this.call, this.player);
@@ -28,11 +29,13 @@ export class Viewer {
     this.cost = el("div", { class: "cost-pane", tabindex: "0", role: "region", "aria-label": "Cost" });
     this.level = level;
     this.downloads = downloads;
+    this.actions = actions;
     this.tabs = this.tabbed(panes);
     this.node = el(
       "main",
       { class: "viewer" },
       this.head,
+      ...alerts.map((text) => el("p", { class: "alert", role: "alert" }, text)),
       this.figures,
       el("section", { class: "card", "aria-label": "Timeline" }, this.bar.node, this.timeline.node),
       this.filter.node,
@@ -67,7 +70,7 @@ export class Viewer {
     const shown = JSON.stringify([title, facts, figures, cost, notes, this.downloads.map((each) => each.label)]);
     if (shown === this.told) return;
     this.told = shown;
-    this.head.replaceChildren(el("div", null, heading, about), el("div", { class: "actions" }, ...actions, help));
+    this.head.replaceChildren(el("div", null, heading, about), el("div", { class: "actions" }, ...this.actions.map(action), ...actions, help));
     this.figures.replaceChildren(...figures.map(({ name, value }) => el("div", null, el("dt", null, name), el("dd", null, value))));
     this.cost.replaceChildren(...bill(cost), ...notes.map((note) => el("p", { class: "small" }, note)));
   }
@@ -76,7 +79,7 @@ export class Viewer {
     const panes = [
       ["Conversation", this.conversation.node],
       ["Frames", this.frames.node],
-      ["Cost and notes", this.cost],
+      ["Cost", this.cost],
       ...more,
     ];
     const buttons = panes.map(([name], at) =>
@@ -156,6 +159,12 @@ export class Viewer {
     if (pieces.length) download(name, wav(pieces, "both", this.call.seconds));
     else this.player.failed(new Error("There is no audio to save."));
   }
+}
+
+/** A link, or a form of one button. */
+function action({ label, address, post }) {
+  if (!post) return el("a", { class: "button", href: address }, label);
+  return el("form", { method: "post", action: address }, el("button", { type: "submit" }, label));
 }
 
 function bill(cost) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ from clinic_agent.app.call_store import CallRecord, CallStore, utc_now
 from clinic_agent.app.settings import settings_from
 from clinic_agent.config import ConfigError
 from realtape.cli import main as realtape
+from realtape.clinic_command import call_page
 from replay.cassette.recording import Recording
 from tests.clinic_agent.app_server import ASK, CHOOSE, ClinicServer, clinic_server
 
@@ -118,6 +120,36 @@ async def test_a_browser_logs_in_once_and_sees_the_list_the_call_and_its_timelin
     assert "check_availability" in shown.text and "<svg" in shown.text and "response.done" in shown.text
     for page in (listed, shown):
         assert "<script" not in page.text and "script-src" not in page.headers["Content-Security-Policy"]
+
+
+async def test_a_page_that_is_handed_in_shows_the_call_and_keeps_its_buttons(tmp_path: Path):
+    hostile = "</script><script>alert(1)</script>"
+    async with clinic_server(tmp_path, token=TOKEN, call_page=call_page) as app_server:
+        call_id = await a_call(app_server, ASK, hostile)
+        shown = await app_server.http.get(f"/calls/{call_id}", headers=LOGIN | PAGE)
+        plain = await app_server.http.get(f"/calls/{call_id}", headers=LOGIN)
+    policy = dict(part.split(" ", 1) for part in shown.headers["Content-Security-Policy"].split("; "))
+    assert (policy["form-action"], policy["frame-ancestors"], policy["default-src"]) == ("'self'", "'none'", "'none'")
+    assert policy["script-src"].startswith("'sha256-") and shown.headers["Referrer-Policy"] == "same-origin"
+    blocks = dict(re.findall(r'<script type="application/json" id="(\w+)">(.*?)</script>', shown.text))
+    document, extras = json.loads(blocks["call"]), json.loads(blocks["extras"])
+    said = [item["text"] for item in document["items"] if item["kind"] == "said"]
+    assert ASK in said and hostile in said and "<script>alert" not in shown.text
+    assert [(each["label"], each["address"]) for each in extras["actions"]] == [
+        ("All calls", "../calls"),
+        ("Export", f"{call_id}/export"),
+        ("Delete this call", f"{call_id}/delete"),
+    ]
+    assert {"name": "tool calls", "value": "1"} in document["figures"]
+    assert plain.headers["Content-Type"] == "application/json"
+
+
+async def test_the_command_hands_the_viewer_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    handed: list[object] = []
+    monkeypatch.setattr("clinic_agent.app.server.run", lambda *given: handed.append(given[-1]))
+    monkeypatch.setenv("XAI_API_KEY", "key")
+    realtape(["clinic", "serve", "--data", str(tmp_path)], standalone_mode=False)
+    assert handed == [call_page]
 
 
 async def test_a_person_releases_a_call_after_an_emergency_and_nobody_else_does(tmp_path: Path):

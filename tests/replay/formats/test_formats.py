@@ -299,7 +299,7 @@ def test_the_page_is_one_file_that_asks_nobody_and_holds_the_call(tmp_path):
     assert not re.search(r"\bsrc=|href=|url\(|style=\"|@import", shown(html))
     for told in ("Maria Lopez", "check_availability", "DC-0706-0930", cost, "grok-voice-think-fast-1.0"):
         assert told in shown(html)
-    files = json.loads(re.findall(r'id="files">(.*?)</script>', html)[0])
+    files = json.loads(re.findall(r'id="extras">(.*?)</script>', html)[0])["downloads"]
     assert [(each["name"], each.get("base64")) for each in files] == [
         ("booking.tape", "dGFwZQ=="),
         ("booking.yaml", None),
