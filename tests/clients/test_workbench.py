@@ -11,7 +11,9 @@ import wave
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from mockserver.responders.base import Say
 from mockserver.responders.scenario import Rule, Scenario, When
 from mockserver.testing.mock_server import MockServer
 from tests.clients.devtools import BROWSER, MICROPHONE, Page, browsing
+from tests.clients.test_viewer import violations
 from tests.clinic_agent.callers_nobody_expects import RATE, known
 
 ROOT = Path(__file__).parents[2]
@@ -212,3 +215,96 @@ def test_a_session_of_the_server_opens_and_goes_on_from_a_turn(tmp_path: Path):
             page.until(shows("#conversation", "Goodbye."))
             sent = "workbench.call.frames.filter(([, way, text]) => way === 'sent' && text.includes('hello'))"
             assert page.run(f"{sent}.length") == 1
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_axe_finds_nothing_serious(mock: MockServer, width: int, dark: bool, node_folder: Path, tmp_path: Path):
+    axe = (node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
+    with bench(mock, tmp_path, size=(width, 900), dark=dark) as page:
+        write_scenario(page, "turns:\n  - reply:\n      - sya: Hello.\n")
+        page.until(shows(".problems", "did you mean 'say'?"))
+        found["mistake"] = violations(page, axe)
+        page.click("#afresh")
+        for part in ("call", "tools", "documents"):
+            page.click(f"#tab-{part}")
+            found[part] = violations(page, axe)
+        type_words(page, "Where is order 1043?")
+        page.until(shows("#conversation", "It is being packed."))
+        found["talk"] = violations(page, axe)
+        page.click("[data-view=events]")
+        found["events"] = violations(page, axe)
+        for button, inside in (("#keep", ".kept"), ("#open", ".sessions")):
+            page.click(button)
+            page.until(f"document.querySelector('dialog {inside}').textContent")
+            found[button] = violations(page, axe)
+            page.click("dialog .head button")
+        assert page.run("document.documentElement.scrollWidth") <= width
+    assert {place: problems for place, problems in found.items() if problems} == {}
+
+
+def test_a_server_with_an_admin_token_is_asked_with_it(tmp_path: Path):
+    with MockServer(voice="tone", admin_token="hush") as mock:
+        with browsing(f"{mock.control_url}/workbench", tmp_path / "profile") as page:
+            for word in ("wrong", "hush"):
+                page.until("document.querySelectorAll('dialog').length === 1")
+                page.run(f"document.querySelector('#admin-token').value = '{word}'")
+                page.run("document.querySelector('dialog form').requestSubmit()")
+                page.run("new Promise((done) => setTimeout(done, 300))")
+            page.until("document.body.dataset.ready")
+            type_words(page, "Where is order 1043?")
+            page.until(shows("#conversation", "It is being packed."))
+            assert "hush" not in page.run("JSON.stringify(localStorage) + document.documentElement.outerHTML")
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A tool at an HTTP address: it answers with what it was asked."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps({"state": f"sent, as {asked['name']} says"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_http_address_answers_a_tool_and_its_failure_is_a_result(mock: MockServer, tmp_path: Path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server, bench(mock, tmp_path) as page:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            tool = "workbench.draft.value.tools[0]"
+            page.run(f"{tool}.answer = 'http'; {tool}.url = 'http://127.0.0.1:{server.server_port}/'")
+            type_words(page, "Where is order 1043?")
+            page.until(shows("#conversation", "It is sent, as look_up says."))
+        finally:
+            server.shutdown()
+            thread.join()
+    page_errors = "502 (Bad Gateway)"
+    with browsing(f"{mock.control_url}/workbench", tmp_path / "second") as page:
+        page.until("document.body.dataset.ready")
+        page.run("Object.assign(workbench.draft.value.tools[0], {answer: 'http', url: 'http://127.0.0.1:9/'})")
+        type_words(page, "Where is order 1043?")
+        page.until(shows("#conversation", "gave no answer"))
+        assert [page_errors in each for each in page.errors] == [True]
+
+
+def test_an_mcp_server_is_listed_and_its_call_is_shown(mock: MockServer, tmp_path: Path):
+    with bench(mock, tmp_path) as page:
+        server = {**BLANK, "kind": "mcp", "label": "billing", "url": "https://billing.example/mcp"}
+        page.run(f"workbench.draft.value.tools = [{json.dumps(server)}]; workbench.draft.changed('all')")
+        hosted = {"tool": "mcp", "server": "billing", "name": "find", "arguments": {"n": 7}, "result": {"usd": 12.5}}
+        steps = [{"hosted": hosted}, {"say": "It is {{ results.find.usd }} dollars."}]
+        write_scenario(page, json.dumps({"turns": [{"reply": steps}]}))
+        type_words(page, "Invoice 7?")
+        page.until(shows("#conversation", "It is 12.5 dollars."))
+        assert '{"n":7}' in page.text("#conversation").replace(" ", "")
+        assert "mcp_list_tools.completed" in page.text("#log")
+
+
+BLANK = {"name": "", "description": "", "parameters": "{}", "answer": "script", "result": "{}"}

@@ -3,20 +3,21 @@
 // Turns and answers are in turns.js. What happens is told to the page: `tell(what, details)`.
 
 import { control, post } from "./api.js";
-import { Microphone, RATE, Speaker, fromBase64, toBase64 } from "./sound.js";
+import { Microphone, Speaker, fromBase64, toBase64 } from "./sound.js";
 import { answerTool } from "./tool-answers.js";
 import { Turns } from "./turns.js";
 
 const OPEN_TIMEOUT_MS = 15_000;
 const SPEAKER_TIMEOUT_MS = 3_000;
 const LOOK_MS = 700; // between two looks at cost and findings
+const MOST_KEPT = 120 << 20; // characters of frames; the server takes 128 MiB
 
 export class Call {
   // `draft`: the description; `session`: the service's form of it; `history`: items to begin with.
   constructor({ draft, session, history = [], tell }) {
     Object.assign(this, { draft, session, history, tell });
     this.frames = []; // [seconds since the socket opened, "sent" or "received", text]
-    this.sentSamples = 0;
+    this.size = 0; // characters of all frames
     this.over = false;
     this.began = null;
     this.speaking = false; // whether the user holds a turn open, if the server detects none
@@ -90,7 +91,12 @@ export class Call {
 
   crossed(way, text, event) {
     const at = this.seconds;
-    this.frames.push([at, way, text]);
+    this.size += text.length;
+    if (this.size <= MOST_KEPT) this.frames.push([at, way, text]);
+    else if (!this.full) {
+      this.full = true;
+      this.tell("problem", { text: "The call is too long to be kept whole: what follows is not kept. `serve --record` records without a limit." });
+    }
     this.tell("frame", { at, way, event, size: text.length });
   }
 
@@ -108,7 +114,6 @@ export class Call {
   hear(pcm) {
     this.tell("level", { level: loudness(pcm) });
     if (this.began === null || this.over || (this.manual && !this.speaking)) return;
-    this.sentSamples += pcm.length;
     this.send({ type: "input_audio_buffer.append", audio: toBase64(pcm) });
   }
 
@@ -171,8 +176,6 @@ function loudness(pcm) {
   for (const sample of pcm) sum += sample * sample;
   return Math.min(1, Math.sqrt(sum / pcm.length) / 6000);
 }
-
-export const secondsOf = (samples) => samples / RATE;
 
 const MICROPHONE = {
   NotAllowedError: "The microphone is blocked. Allow it in the address bar and call again, or type.",

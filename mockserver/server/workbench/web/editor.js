@@ -53,7 +53,7 @@ export class Editor {
           LOOK,
           wraps ? EditorView.lineWrapping : [],
           keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
-          EditorView.contentAttributes.of({ "aria-label": label }),
+          EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
           EditorView.updateListener.of((update) => update.docChanged && !this.silent && changed(update.state.doc.toString())),
         ],
       }),
