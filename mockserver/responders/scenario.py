@@ -55,6 +55,8 @@ class Scenario:
     """What decides the words of a spoken turn: `auto`: a known clip, a transcriber, `heard`, in this order; `script`:
     `heard` before all."""
     where: Where = field(default=dotted, repr=False, compare=False)
+    document: object = field(default=None, repr=False, compare=False, kw_only=True)
+    """What it was read from, as plain data; None if a program made it."""
     _script: CompiledScenario = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -131,6 +133,7 @@ class Scenario:
                 today=file.today,
                 hearing=file.hearing,
                 where=document.where,
+                document=document.data,
             )
         except ScenarioError as bad:
             problems += bad.problems

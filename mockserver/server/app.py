@@ -249,7 +249,7 @@ class Server:
         """Refuse a handshake: over HTTP, or on a socket that is opened to send the refusal."""
         keys = bool(service.options.api_keys or service.options.accounts)
         cause = causes.of_handshake(refusal.status, credential=credential, keys=keys, fault=fault)
-        service.told(HandshakeRefused(refusal.status, refusal.error, cause))
+        service.told(HandshakeRefused(refusal.status, refusal.error, cause, request.rel_url.raw_path))
         if refusal.close_code is None:
             return _refused(refusal, SERVICES[name].handshake)
         _log_advice(refusal)

@@ -6,11 +6,14 @@ Who may use it: guard.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from typing import TypeVar, get_args
 
 import orjson
 from aiohttp import hdrs, web
+from typing_extensions import assert_never
 
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
@@ -20,14 +23,22 @@ from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import body_of
 from mockserver.server.isolated_file import parse as parse_isolated
-from mockserver.server.journal import SessionLog
+from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way
 from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
+from mockserver.server.notices import RouteRefused
 from mockserver.server.openapi import description
+from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.service import MockService
+from mockserver.server.waiting import TooManyWait, Wanted
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
+from replay.findings import LEVELS
 from replay.playback.library import EmptyLibrary
 
+DEFAULT_WAIT_MS, LONGEST_WAIT_MS = 5_000, 60_000
+"""How long a request waits for a frame."""
+MOST_NAMED = 12
+"""Types of frames that a refusal names."""
 CLOSING_S = 0.25
 """How long clients may take to answer the close frame when their namespace ends."""
 
@@ -56,8 +67,13 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/journal", _Plane.journal),
         (hdrs.METH_GET, "/ledger", _Plane.ledger),
         (hdrs.METH_GET, "/findings", _Plane.findings),
+        (hdrs.METH_GET, "/wait", _Plane.wait),
+        (hdrs.METH_GET, "/refusals", _Plane.refusals),
         (hdrs.METH_GET, "/unused", _Plane.unused),
-        (hdrs.METH_PUT, "/scenario", _Plane.scenario),
+        (hdrs.METH_GET, "/report", _Plane.report),
+        (hdrs.METH_GET, "/scenario", _Plane.scenario),
+        (hdrs.METH_PUT, "/scenario", _Plane.replace_scenario),
+        (hdrs.METH_DELETE, "/scenario", _Plane.remove_scenario),
         (hdrs.METH_GET, "/faults", _Plane.faults),
         (hdrs.METH_PUT, "/faults", _Plane.replace_faults),
         (hdrs.METH_POST, "/faults", _Plane.add_faults),
@@ -71,6 +87,9 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
             yield web.route(method, f"/_mock{prefix}{path}", guarded(answer, token))
     for path in ("/_mock", "/_mock/"):
         yield web.get(path, page_guarded(lambda request: inspector.answer(), token))
+
+
+T = TypeVar("T")
 
 
 class _Server:
@@ -208,22 +227,79 @@ class _Plane:
         return self._service.journal.total().as_json()
 
     async def findings(self, request: web.Request) -> object:
-        """Findings of one session or of all. Those at a handshake have an empty session id."""
+        """Findings of one session or of all, of one level or of all. Those at a handshake have an empty session id."""
         found = self._service.findings()
         if (session_id := request.query.get("session")) is not None:
             found = self._find(session_id).findings
-        return [finding.as_json() for finding in found]
+        level = _one_of(request, "level", LEVELS)
+        return [finding.as_json() for finding in found if level in (None, finding.level)]
+
+    async def wait(self, request: web.Request) -> object:
+        """The next frame of a type, as the journal shows it, once it crosses the wire; with `nth`, the nth so far."""
+        query, journal = request.query, self._service.journal
+        if not (type := query.get("type", "")):
+            raise Problem(400, "say what to wait for: type=response.done; * stands for any characters")
+        ms = _whole(request, "ms", least=0, most=LONGEST_WAIT_MS, default=DEFAULT_WAIT_MS)
+        wanted = Wanted(type, query.get("session"), _one_of(request, "way", get_args(Way)))
+        nth, came = 1, list[tuple[SessionLog, JournalEntry]]()
+        if query.get("nth", "next") != "next":
+            nth, came = _whole(request, "nth", least=1, most=1_000_000), _seen(journal, wanted)
+        try:
+            found = came[nth - 1 :] or [await journal.waiting.wait(wanted, nth - len(came), ms / 1000)]
+        except TooManyWait as problem:
+            raise Problem(429, str(problem)) from problem
+        if found[0] is None:
+            raise Problem(408, f"no {type} came within {ms} ms; {_what_came(journal, wanted.session)}")
+        log, entry = found[0]
+        return {"session": log.id, **entry.shown(query.get("audio") == "full")}
+
+    async def refusals(self, request: web.Request) -> object:
+        """Handshakes and requests that were refused, with the likely cause."""
+        return [
+            {
+                "at": unix,
+                "method": notice.method if isinstance(notice, RouteRefused) else hdrs.METH_GET,
+                "path": notice.path,
+                "status": notice.status,
+                "error": "" if isinstance(notice, RouteRefused) else notice.error,
+                "cause": notice.cause,
+            }
+            for unix, notice in self._service.refusals
+        ]
 
     async def unused(self, request: web.Request) -> object:
         """What no client has used so far of the scenario, the recordings and the faults, a line each."""
         return self._service.unused()
 
+    async def report(self, request: web.Request) -> object:
+        """Where clients left the recording that is played, a line each."""
+        return self._service.report()
+
     async def scenario(self, request: web.Request) -> object:
+        """What answers new connections."""
+        shown = {"plays": "echo", "name": "", "verbatim": False, "scenario": None}
+        match content := self._service.factory.content:
+            case None:
+                return {**shown, "plays": "chat"} if self._service.options.chat else shown
+            case Scenario():
+                return {**shown, "plays": "scenario", "name": content.name, "scenario": content.document}
+            case AdaptiveReplay() | VerbatimReplay():
+                verbatim = isinstance(content, VerbatimReplay)
+                return {**shown, "plays": "cassette", "name": content.name, "verbatim": verbatim}
+            case _:
+                assert_never(content)
+
+    async def replace_scenario(self, request: web.Request) -> object:
         """Replaces the scenario for new connections. Open connections keep theirs."""
         try:
             self._service.play(Scenario.parse((await body_of(request)).decode()))
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise Problem(400, str(problem)) from problem
+        return {"status": "ok", "applies_to": "new connections"}
+
+    async def remove_scenario(self, request: web.Request) -> object:
+        """Removes the scenario, or the recording: new connections hear their own words, or a language model's."""
+        self._service.play(None)
         return {"status": "ok", "applies_to": "new connections"}
 
     async def faults(self, request: web.Request) -> object:
@@ -261,8 +337,15 @@ class _Plane:
         return {"now": clock.now(), "unix": clock.unix()}
 
     async def reset(self, request: web.Request) -> object:
-        """Forgets sessions, journal, ledgers and findings, and rewinds a recording. Open connections go on, unseen."""
+        """Forgets sessions, journal, ledgers and findings, and rewinds a recording. Open connections go on, unseen.
+        With `{"to": "start"}`, scenario and faults are those of the start again."""
+        body = await body_of(request)
+        asked = _json(body) if body.strip() else {}
+        if asked not in ({}, {"to": "start"}):
+            raise Problem(400, 'the body must be {"to": "start"}, or empty')
         self._service.reset()
+        if asked:
+            self._service.play_as_at_start()
         return {"status": "ok"}
 
     def _find(self, id: str) -> SessionLog:
@@ -286,11 +369,49 @@ async def _fault_file(request: web.Request) -> FaultFile:
 
 
 async def _milliseconds(request: web.Request) -> float:
-    try:
-        body = orjson.loads(await body_of(request))
-    except orjson.JSONDecodeError:
-        body = None
+    body = _json(await body_of(request))
     ms = body.get("ms") if isinstance(body, dict) else None
     if not isinstance(ms, int | float) or isinstance(ms, bool) or not 0 <= ms <= MAX_ADVANCE_S * 1000:
         raise Problem(400, f'the body must be {{"ms": N}} with N from 0 to {MAX_ADVANCE_S * 1000:.0f}')
     return ms
+
+
+def _json(body: bytes) -> object:
+    """The body's value; None if it is not JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _whole(request: web.Request, name: str, *, least: int, most: int, default: int | None = None) -> int:
+    """A whole number of the query."""
+    given = request.query.get(name, "" if default is None else str(default))
+    if not (given.isascii() and given.isdecimal()) or not least <= int(given[:10]) <= most:
+        raise Problem(400, f"{name} must be a whole number from {least} to {most}, not {given[:20]!r}")
+    return int(given[:10])
+
+
+def _one_of(request: web.Request, name: str, known: Sequence[T]) -> T | None:
+    """One of the known words in the query; None without any."""
+    given = request.query.get(name)
+    found = next((each for each in known if each == given), None)
+    if given is not None and found is None:
+        raise Problem(400, f"{name} must be {' or '.join(map(str, known))}, not {given[:20]!r}")
+    return found
+
+
+def _seen(journal: Journal, wanted: Wanted) -> list[tuple[SessionLog, JournalEntry]]:
+    """The frames of the kind that are kept, in the order of time."""
+    found = [
+        (log, entry) for log in journal.sessions for entry in log.entries if wanted.wants(log.id, entry.way, entry.type)
+    ]
+    return sorted(found, key=lambda each: each[0].opened + each[1].at)
+
+
+def _what_came(journal: Journal, session: str | None) -> str:
+    """The types of the frames that are kept, in words."""
+    logs = [log for log in journal.sessions if session in (None, log.id)]
+    counts = Counter(entry.type or "text" for log in logs for entry in log.entries)
+    came = ", ".join(f"{type[:64]} {count}x" for type, count in counts.most_common(MOST_NAMED))
+    return f"until then came {came}" if came else "no frame came at all"

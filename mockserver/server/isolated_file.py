@@ -33,7 +33,9 @@ class IsolatedSection(Section):
     )
     cassette: str | None = Field(default=None, description="The path of a recording on the server's machine.")
     verbatim: bool = Field(default=False, description="With `cassette`: play it frame by frame.")
-    speed: float = Field(default=1.0, description="With `verbatim`: how many times as fast as recorded.")
+    speed: float | Literal["inf"] = Field(
+        default=1.0, description="With `verbatim`: how many times as fast as recorded; inf is at once."
+    )
     allow: list[str] = Field(default_factory=list, description="With `verbatim`: types that may remain unsent.")
     ignore: list[str] = Field(default_factory=list, description="With `cassette`: what may differ in messages.")
     dialect: str | None = Field(default=None, examples=["openai"], description="The dialect, as for `realtape serve`.")
@@ -77,7 +79,7 @@ def parse(text: str) -> Isolated:
 def _content(asked: IsolatedSection) -> Content:
     if asked.cassette is not None:
         if asked.verbatim:
-            return VerbatimReplay(asked.cassette, asked.speed, asked.allow, asked.ignore)
+            return VerbatimReplay(asked.cassette, float(asked.speed), asked.allow, asked.ignore)
         return AdaptiveReplay(asked.cassette, asked.ignore)
     if asked.scenario is None:
         return None

@@ -19,6 +19,7 @@ from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import FaultNote
 from mockserver.server.narration import Narration
 from mockserver.server.session_recorder import SessionRecording
+from mockserver.server.waiting import Waiting
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
@@ -58,6 +59,11 @@ class JournalEntry(NamedTuple):
         except orjson.JSONDecodeError:
             return None
         return parsed if isinstance(parsed, dict) else None
+
+    @property
+    def type(self) -> str | None:
+        """The type of an event, or `close`, `reset`, `binary`, `fault`; None for other text."""
+        return self._described()[0]
 
     def shown(self, whole_audio: bool = False) -> Event:
         """As the control plane shows it: `{at, way, type, frame}`, with credentials of the client's tools hidden."""
@@ -315,6 +321,9 @@ class SessionLog:
 
     def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
+        if self._journal.waiting:
+            for entry in kept.entries() if isinstance(kept, JournalWrite) else (JournalEntry(*kept),):
+                self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
         self._journal.kept(self, _size(kept))
 
     def _events(self, way: Way, type: str | None) -> list[Event]:
@@ -341,6 +350,8 @@ class Journal:
         self.max_bytes = max_bytes
         self.max_sessions = max_sessions
         self.log_type = log_type
+        self.waiting = Waiting()
+        """Requests that wait for a frame."""
         self.reset()
 
     def reset(self) -> None:

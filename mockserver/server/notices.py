@@ -67,11 +67,12 @@ class MistakeFound:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRefused:
-    """A client was not let in. `cause`: the likely reason, and what to do."""
+    """A client was not let in. `cause`: the likely reason, and what to do. `path`: of its address, without a query."""
 
     status: int
     error: str
     cause: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from mockserver.responders.base import HeardBy
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.session_factory import Understands
+from replay.findings import LEVELS
 from replay.viewer.call import FORM
 
 Json = dict[str, Any]
@@ -35,6 +36,7 @@ TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "number"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 OK: Json = _object(status={"const": "ok"})
+APPLIES: Json = _object(status={"const": "ok"}, applies_to=TEXT)
 LATER: Json = {
     "type": ["number", "null"],
     "description": "Seconds from its opening to its end; null while open.",
@@ -82,6 +84,7 @@ SCHEMAS: Mapping[str, Json] = {
             teams=_object(count=COUNT, most=COUNT),
             findings=_object(count=COUNT, most=COUNT),
             errors=_object(count=COUNT, most=COUNT),
+            refusals=_object(count=COUNT, most=COUNT),
         ),
         words={"enum": list(get_args(Understands))},
         clock=_object(rate=NUMBER, now=NUMBER, unix=NUMBER),
@@ -99,6 +102,13 @@ SCHEMAS: Mapping[str, Json] = {
         "properties": {"rule": TEXT, "at": NUMBER, "message": TEXT, "fix": TEXT},
         "required": ["rule", "at", "message", "fix"],
     },
+    "Refusal": _object(at=NUMBER, method=TEXT, path=TEXT, status={"type": "integer"}, error=TEXT, cause=TEXT),
+    "Played": _object(
+        plays={"enum": ["echo", "chat", "scenario", "cassette"]},
+        name=TEXT,
+        verbatim={"type": "boolean"},
+        scenario={"type": ["object", "null"]},
+    ),
     "Faults": _object(seed=TEXT, faults=_list({"type": "object"})),
     "Namespace": _object(**NAMESPACE),
     "NamespaceMade": _object(
@@ -143,10 +153,20 @@ AUDIO: Json = {
     "schema": {"enum": ["full"]},
     "description": "`full` does not shorten audio.",
 }
+LEVEL: Json = {
+    "name": "level",
+    "in": "query",
+    "schema": {"enum": list(LEVELS)},
+    "description": "The severity of a finding.",
+}
 FILE: Json = {
     "required": True,
     "content": {kind: {"schema": {}} for kind in ("application/json", "application/yaml", "text/plain")},
 }
+
+
+def _query(name: str, schema: Json, description: str, required: bool = False) -> Json:
+    return {"name": name, "in": "query", "schema": schema, "description": description, "required": required}
 
 
 def _in_path(name: str) -> Json:
@@ -178,7 +198,7 @@ _WHY = {
     403: "The client is not allowed to use this route.",
     404: "There is no such session, fault, namespace or route.",
     405: "The route has no such method.",
-    408: "The body did not arrive in time.",
+    408: "The body, or the frame that is waited for, did not arrive in time.",
     409: "The clock is not manual.",
     413: "The body is too large.",
     422: "The body does not match the schema.",
@@ -252,9 +272,30 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
         "get": _route("Every frame, in both directions", _list(_ref("Entry")), 404, parameters=[SESSION, AUDIO])
     },
     "/_mock/ledger": {"get": _route("Usage and cost", _ref("Ledger"), 404, parameters=[SESSION])},
+    "/_mock/wait": {
+        "get": _route(
+            "Wait for a frame",
+            _ref("Entry"),
+            *(408, 429),
+            parameters=[
+                _query("type", TEXT, "A frame's type; `*` stands for any characters.", required=True),
+                SESSION,
+                _query("way", {"enum": ["in", "out"]}, "From the client, or from the server."),
+                _query("nth", {"anyOf": [{"const": "next"}, {"type": "integer", "minimum": 1}]}, "Which one."),
+                _query("ms", {"type": "integer", "minimum": 0, "maximum": 60_000}, "The longest time to wait."),
+                AUDIO,
+            ],
+        )
+    },
+    "/_mock/refusals": {"get": _route("Refused handshakes and requests", _list(_ref("Refusal")))},
+    "/_mock/report": {"get": _route("Where clients left the recording", _list(TEXT))},
     "/_mock/unused": {"get": _route("What no client has used", _list(TEXT))},
-    "/_mock/findings": {"get": _route("Findings", _list(_ref("Finding")), 404, parameters=[SESSION])},
-    "/_mock/scenario": {"put": _route("Replace the scenario, for new connections", OK, *(408, 413), requestBody=FILE)},
+    "/_mock/findings": {"get": _route("Findings", _list(_ref("Finding")), 404, parameters=[SESSION, LEVEL])},
+    "/_mock/scenario": {
+        "get": _route("What answers new connections", _ref("Played")),
+        "put": _route("Replace the scenario, for new connections", APPLIES, *(408, 413), requestBody=FILE),
+        "delete": _route("Remove the scenario, for new connections", APPLIES),
+    },
     "/_mock/faults": {
         "get": _route("The faults that are on", _ref("Faults")),
         "put": _route("Replace all faults", _ref("Faults"), *(408, 413), requestBody=FILE),
@@ -282,7 +323,14 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
             },
         )
     },
-    "/_mock/reset": {"post": _route("Forget sessions, journal, ledgers and findings", OK)},
+    "/_mock/reset": {
+        "post": _route(
+            "Forget sessions, journal, ledgers and findings",
+            OK,
+            *(408, 413),
+            requestBody={"content": {"application/json": {"schema": {"properties": {"to": {"const": "start"}}}}}},
+        )
+    },
 }
 """Routes of the root, which each namespace has too."""
 

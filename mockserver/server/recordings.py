@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from datetime import datetime, timezone
 from functools import cached_property, partial
+from pathlib import Path
 
 from mockserver.dialects.base import Dialect
 from mockserver.dialects.names import dialect_on
@@ -53,6 +54,8 @@ class AdaptiveReplay:
         found = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
         if not found:
             raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
+        self.name = Path(path).name
+        """Of the file or folder."""
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
         self._is_folder = len(found) > 1
@@ -146,6 +149,8 @@ class VerbatimReplay:
         if not speed > 0:
             raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
         found = recordings(path)
+        self.name = Path(path).name
+        """Of the file or folder."""
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
         self._is_folder = len(found) > 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +30,7 @@ from mockserver.server.clock import Clock
 from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
-from mockserver.server.notices import CallOpened, MistakeFound, Notice
+from mockserver.server.notices import CallOpened, HandshakeRefused, MistakeFound, Notice, RouteRefused
 from mockserver.server.options import Options
 from mockserver.server.requests import RequestRunner
 from mockserver.server.session_factory import Content, Served, SessionFactory, afresh
@@ -45,6 +46,8 @@ from replay.secrets import values
 
 MOST_ERRORS = 1000
 """Schema mismatches that are kept; each event may bring one."""
+MOST_REFUSALS = 1000
+"""Refused handshakes and requests that are kept."""
 _LOG = logger(__name__)
 _FINDINGS = logger("realtape.findings")
 _SEVERITY = {"warn": logging.WARNING, "error": logging.ERROR}
@@ -110,6 +113,7 @@ class MockService:
         """
         self.options = options
         self.name = name
+        self._root = self if root is None else root
         equipment: Equipment = Equipment(options) if root is None else root.factory.equipment
         self.factory: SessionFactory = SessionFactory(options, equipment)
         self.accounts = Accounts(
@@ -134,6 +138,8 @@ class MockService:
             self.recorder = None if root.recorder is None else root.recorder.beside()
         elif options.record is not None:
             self.recorder = SessionRecorder(options.record, self.secrets)
+        self.serious_findings = 0
+        """Findings of severity `error` since the start, of all namespaces in the root; `reset` does not forget them."""
         self.errors: list[Exception] = []
         """Failures inside the mock, oldest first."""
         self.open_sessions: dict[str, OpenSession] = {}
@@ -144,13 +150,17 @@ class MockService:
         self.clock: Clock
         self.requests: RequestRunner
         """Does what sessions ask for."""
+        self.refusals: deque[tuple[float, HandshakeRefused | RouteRefused]] = deque(maxlen=MOST_REFUSALS)
+        """Handshakes and requests that were refused, oldest first, each with its Unix second."""
         self.tell: Callable[[Notice], None] | None = None if root is None else root.tell
         """Who is told what goes on; see notices.py."""
         self.at_start = AtStart()
         self._connections = 0
 
     def told(self, notice: Notice) -> None:
-        """Tell whoever listens."""
+        """Tell whoever listens, and keep what was refused."""
+        if isinstance(notice, HandshakeRefused | RouteRefused):
+            self.refusals.append((self.clock.unix(), notice))
         if self.tell is not None:
             self.tell(notice)
 
@@ -183,6 +193,7 @@ class MockService:
         left = [task for task in tasks if not task.done()]
         if left:
             await asyncio.wait(left, timeout=closing_s)
+        self.journal.waiting.give_up()
         await self.requests.stop()
         if self.recorder is not None:
             await self.recorder.finished()
@@ -343,11 +354,16 @@ class MockService:
             "teams": {"count": counts["teams"], "most": MAX_REMEMBERED},
             "findings": {"count": len(self.watcher.findings), "most": PER_WATCHER},
             "errors": {"count": len(self.errors), "most": MOST_ERRORS},
+            "refusals": {"count": len(self.refusals), "most": MOST_REFUSALS},
         }
 
     def unused(self) -> list[str]:
         """Content that no client has used so far, and faults that were certain to trigger and did not, a line each."""
         return [*self.factory.unused(), *self.faults.unused()]
+
+    def report(self) -> list[str]:
+        """Where clients left the recordings that are played, a line each; empty without recordings."""
+        return [] if self.factory.recordings is None else self.factory.recordings.report()
 
     def set_faults(self, faults: Iterable[Fault], seed: str | None = None) -> None:
         """Replace all faults, for open connections too."""
@@ -374,8 +390,10 @@ class MockService:
         if self.factory.recordings is not None:
             self.factory.recordings.rewind()
         self.errors.clear()
+        self.refusals.clear()
 
     def _found(self, finding: Finding, rule: Rule) -> None:
+        self._root.serious_findings += finding.level == "error"
         severity = logging.INFO if rule.advice else _SEVERITY[finding.level]
         _FINDINGS.log(severity, "%s: %s", f"session {finding.session}" if finding.session else "no session", finding)
         self.told(MistakeFound(finding, rule.advice))

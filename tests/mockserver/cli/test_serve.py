@@ -9,6 +9,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner, Result
@@ -139,6 +140,39 @@ def test_the_command_serves_real_clients_warns_of_the_network_and_ends_with_0():
             out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "")
     assert err.startswith("warning: listening on 0.0.0.0")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to be graceful about")
+@pytest.mark.parametrize(
+    ("options", "code"), [((), 0), (("--findings", "error"), 0), (("--finding", "unreachable-rule=error"), 1)]
+)
+def test_a_finding_of_severity_error_ends_the_command_with_1_if_severities_were_given(
+    options: tuple[str, ...], code: int, tmp_path: Path
+):
+    scenario = tmp_path / "twice.yaml"  # its second rule is a finding: advice, which --findings does not raise
+    scenario.write_text("turns: [{reply: [{say: One.}]}, {reply: [{say: Two.}]}]")
+    command = [
+        sys.executable,
+        "-m",
+        "realtape",
+        "serve",
+        "--port",
+        "0",
+        "--json",
+        "--scenario",
+        str(scenario),
+        *options,
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        with urlopen(ready["control"] + "/health") as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert ("1 finding of severity error" in err) is bool(code)
 
 
 def test_without_the_package_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch):

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse
+from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError
 
+from mockserver.responders.base import Call, Say
+from mockserver.responders.scenario import Rule, Scenario
 from mockserver.server import virtual_time as autojump
+from mockserver.server import waiting
 from mockserver.testing.mock_server import MockServer
 
 KEY = {"Authorization": "Bearer sk-hush"}
@@ -199,3 +204,191 @@ def test_with_an_admin_token_everybody_needs_it_and_nothing_else():
         assert (await ask(http, mock, "/sessions", headers=afar))[0] == 200
 
     story(tell, admin_token="t-1")
+
+
+def test_a_client_waits_for_the_next_frame_of_a_type():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async def talk() -> None:
+            await asyncio.sleep(1)
+            await turn(ws, "second")
+            await ws.close()
+
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await turn(ws, "first")
+            (created, ended), _ = await asyncio.gather(
+                asyncio.gather(
+                    ask(http, mock, "/wait", params={"type": "conversation.item.create", "way": "in"}),
+                    ask(http, mock, "/wait", params={"type": "close"}),
+                ),
+                talk(),
+            )
+        assert created[0] == ended[0] == 200
+        assert "second" in str(created[1]["frame"])
+        assert (created[1]["session"], created[1]["way"]) == (mock.sessions[0].id, "in")
+        assert ended[1]["frame"]["code"] == 1000
+
+    story(tell)
+
+
+def test_a_client_waits_for_the_nth_frame_that_may_have_come_already():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async def done(nth: int, **params: str) -> str:
+            _, frame = await ask(http, mock, "/wait", params={"type": "response.done", "nth": str(nth), **params})
+            return str(frame["session"])
+
+        async def talk() -> list[str]:
+            async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+                await turn(ws)
+                async with http.ws_connect(mock.ws_url, headers=KEY) as other:
+                    await turn(other)
+                    _, second = mock.sessions
+                    came = [await done(1), await done(2), await done(1, session=second.id)]
+                    await turn(ws)
+            return came
+
+        third, came = await asyncio.gather(done(3), talk())
+        first, second = (log.id for log in mock.sessions)
+        assert ([*came], third) == ([first, second, second], first)
+
+    story(tell)
+
+
+def test_a_wait_ends_with_what_came_instead():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, answer = await ask(http, mock, "/wait", params={"type": "response.done", "ms": "10"})
+        assert (status, answer["error"]) == (408, "no response.done came within 10 ms; no frame came at all")
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await turn(ws)
+        status, answer = await ask(http, mock, "/wait", params={"type": "response.d*", "way": "in", "ms": "10"})
+        assert status == 408
+        assert "response.create 1x" in answer["error"]
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({}, "type=response.done"),
+        ({"type": "x", "way": "up"}, "way must be in or out"),
+        ({"type": "x", "ms": "60001"}, "from 0 to 60000"),
+        ({"type": "x", "ms": "²"}, "from 0 to 60000"),
+        ({"type": "x", "nth": "0"}, "from 1"),
+        ({"type": "x", "nth": "last"}, "from 1"),
+    ],
+)
+def test_a_wait_for_nothing_is_refused(params: dict[str, str], said: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, answer = await ask(http, mock, "/wait", params=params)
+        assert status == 400
+        assert said in answer["error"]
+
+    story(tell)
+
+
+def test_the_requests_that_wait_are_bounded_and_end_with_their_namespace(monkeypatch: pytest.MonkeyPatch):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with mock.isolate() as own:
+
+            async def one_more_and_end() -> int:
+                await asyncio.sleep(1)
+                status, _ = await ask(http, own, "/wait", params={"type": "x"})
+                await ask(http, own, "", "DELETE")
+                return status
+
+            waits = [ask(http, own, "/wait", params={"type": "x"}) for _ in range(2)]
+            ended, refused = await asyncio.gather(asyncio.gather(*waits), one_more_and_end())
+            assert ([status for status, _ in ended], refused) == ([408, 408], 429)
+
+    monkeypatch.setattr(waiting, "MOST", 2)
+    story(tell)
+
+
+def test_findings_are_chosen_by_level_and_session():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        for _ in range(2):
+            async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+                await turn(ws)
+                await ws.send_json({"type": "response.create"})  # gets a call, to which nothing is said
+                while (await ws.receive_json())["type"] != "response.done":
+                    pass
+        _, found = await ask(http, mock, "/findings")
+        levels = {each["level"] for each in found}
+        assert levels == {"warn", "error"}
+        for level in levels:
+            _, chosen = await ask(http, mock, "/findings", params={"level": level, "session": mock.sessions[0].id})
+            own = [each for each in found if each["session"] == mock.sessions[0].id]
+            assert chosen == [each for each in own if each["level"] == level]
+            assert chosen
+        status, answer = await ask(http, mock, "/findings", params={"level": "fatal"})
+        assert (status, "warn" in answer["error"]) == (400, True)
+
+    scenario = Scenario(sequence=[Say("Hello."), Call("look_up")])
+    story(tell, scenario=scenario, findings={"undeclared-call": "warn", "all": "error"})
+
+
+def test_refused_handshakes_are_listed_with_their_likely_cause():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        for headers in ({}, {"Authorization": "Bearer xai-wrong"}):
+            with pytest.raises(WSServerHandshakeError):
+                await http.ws_connect(f"{mock.ws_url}?model=a-secret", headers=headers)
+        async with http.get(f"{mock.http_url}/models") as response:
+            assert response.status == 404
+        _, (no_key, wrong, other) = await ask(http, mock, "/refusals")
+        assert (no_key["status"], no_key["method"], no_key["path"]) == (401, "GET", "/v1/realtime")
+        assert "Authorization: Bearer KEY" in no_key["cause"]
+        assert "--api-key" in wrong["cause"]
+        assert (other["status"], other["path"], other["error"]) == (404, "/v1/models", "")
+        assert "secret" not in str([no_key, wrong, other])
+        await ask(http, mock, "/reset", "POST")
+        assert (await ask(http, mock, "/refusals"))[1] == []
+
+    story(tell, api_keys=["xai-right"])
+
+
+def test_the_scenario_is_shown_and_removed():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        nothing = {"plays": "echo", "name": "", "verbatim": False, "scenario": None}
+        assert (await ask(http, mock, "/scenario"))[1] == nothing
+        await ask(http, mock, "/scenario", "PUT", json={"name": "new", **SCENARIO})
+        _, shown = await ask(http, mock, "/scenario")
+        assert shown == {**nothing, "plays": "scenario", "name": "new", "scenario": {"name": "new", **SCENARIO}}
+        assert (await ask(http, mock, "/scenario", "DELETE"))[0] == 200
+        assert (await ask(http, mock, "/scenario"))[1] == nothing
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            assert await turn(ws) == "You said: hello"
+
+    story(tell)
+
+
+def test_a_recording_is_shown_and_its_deviations_reported():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        _, shown = await ask(http, mock, "/scenario")
+        assert (shown["plays"], shown["verbatim"], shown["scenario"]) == ("cassette", True, None)
+        assert shown["name"] == "version-1.tape"
+        _, lines = await ask(http, mock, "/report")
+        assert lines == mock.report
+        assert lines
+
+    story(tell, cassette=Path(__file__).parents[2] / "replay" / "version-1.tape", verbatim=True)
+
+
+def test_a_reset_to_the_start_brings_back_its_scenario_and_faults():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        await ask(http, mock, "/scenario", "PUT", json=SCENARIO)
+        await ask(http, mock, "/faults", "DELETE")
+        await ask(http, mock, "/reset", "POST")
+        assert (await ask(http, mock, "/scenario"))[1]["scenario"] == SCENARIO
+        assert mock.faults == []
+        assert (await ask(http, mock, "/reset", "POST", json={"to": "start"}))[0] == 200
+        assert (await ask(http, mock, "/scenario"))[1]["name"] == "first"
+        with pytest.raises(WSServerHandshakeError):
+            await http.ws_connect(mock.ws_url, headers=KEY)
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            assert await turn(ws) == "As at the start."
+        assert (await ask(http, mock, "/unused"))[1] == []
+        for body in (b"{", b'{"to": "end"}', b"[]"):
+            assert (await ask(http, mock, "/reset", "POST", data=body))[0] == 400
+
+    scenario = Scenario([Rule(Say("As at the start."))], name="first")
+    story(tell, scenario=scenario, faults=[{"at": "handshake", "do": {"status": 503}, "times": 1}])
