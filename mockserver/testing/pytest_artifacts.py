@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,18 @@ _LONGEST = 200
 _HARMLESS = {ord(each): f"&#{ord(each)};" for each in "\\`*_[]<>|#~&"}
 
 
-def folder(node: pytest.Item) -> Path | None:
-    """The folder of a test's files: `DIR/MODULE/TEST`; None if no files are wanted."""
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A service that has ended: the address that it had, and its number among the services of its test, from 1."""
+
+    service: MockServer | LiveService
+    url: str
+    number: int
+
+
+def folder(node: pytest.Item, number: int) -> Path | None:
+    """The folder of a test's files: `DIR/MODULE/TEST`, with the number of a service that is not the first; None if no
+    files are wanted."""
     given = node.config.getoption("--realtime-artifacts") or (FOLDER if in_ci() else "")
     if not given:
         return None
@@ -37,11 +48,14 @@ def folder(node: pytest.Item) -> Path | None:
         name = name_of(node)
     except SecretInName:
         name = f"test-{digest(node.name)}"
+    if number > 1:
+        name = f"{name}-{number}"
     return node.config.invocation_params.dir / given / ".".join(module.with_suffix("").parts) / name
 
 
-def failed(node: pytest.Item, service: MockServer | LiveService, url: str, verdict: str, report: Any) -> dict[str, Any]:
+def failed(node: pytest.Item, called: Called, verdict: str, report: Any) -> dict[str, Any]:
     """Write the call of a failed test, and link it in the report of its teardown. Returns its row of the table."""
+    service = called.service
     secrets = secrets_of(node.config)
     clean = Scrubber(secrets).text
     wrong = [each for each in service.findings if each.level == "error"]
@@ -52,8 +66,10 @@ def failed(node: pytest.Item, service: MockServer | LiveService, url: str, verdi
         "turn": None,
         "page": "",
     }
-    target = folder(node)
-    call = service.tape(whole=True) if isinstance(service, LiveService) else artifacts.taped(service.sessions, url)
+    target = folder(node, called.number)
+    call = (
+        service.tape(whole=True) if isinstance(service, LiveService) else artifacts.taped(service.sessions, called.url)
+    )
     if target is None or call is None:
         return row
     try:

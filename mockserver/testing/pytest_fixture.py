@@ -36,13 +36,19 @@ LEFT_OVER = "realtime: not used"
 FINDINGS = "realtime: findings"
 _MARKER_ONLY = {"unused", "time", "env", "live", "max_age"}
 """Options of the marker that are not MockServer's."""
+_ISOLATED = inspect.signature(MockServer.isolate).parameters.keys() - {"self"}
+"""Options that a namespace has for itself."""
 _FILES = ("scenario", "faults", "accounts")
 
 
 class FixtureRun:
-    """The fixture in one test."""
+    """One service of a fixture in one test.
 
-    def __init__(self, node: pytest.Item, live: bool) -> None:
+    given: options that a factory was called with, which go before those of the markers; None for the fixtures that are
+    a service themselves. number: of the services of this test, from 1.
+    """
+
+    def __init__(self, node: pytest.Item, live: bool, given: dict[str, Any] | None, *, number: int) -> None:
         self.passed = False
         self.reported = False
         self.note: dict[str, Any] = {}
@@ -57,10 +63,12 @@ class FixtureRun:
         """What the test has failed for already."""
         self._node = node
         self._live = live
-        options = _marked(node)
+        self._number = number
+        options = _marked(node, given or {}, number)
         self._own = {name: options.pop(name) for name in _MARKER_ONLY & options.keys()}
         self._options = options
-        self._tape = Tape(node, named) if (named := options.pop("cassette", None)) else None
+        named = options.pop("cassette", None)
+        self._tape = Tape(node, named, records=given is None) if named else None
         self._plan: Plan = "play"
         self._recorded: LiveService | None = None
 
@@ -68,6 +76,11 @@ class FixtureRun:
     def check_live(config: pytest.Config, *, records: bool) -> None:
         """Raises UsageError for options and environments that allow no live run, or no recording."""
         pytest_live.check(config, records=records)
+
+    @staticmethod
+    def server() -> MockServer:
+        """The server that tests share."""
+        return MockServer()
 
     @staticmethod
     def orphans(config: pytest.Config, items: Iterable[pytest.Item]) -> list[str]:
@@ -84,8 +97,9 @@ class FixtureRun:
         """Append a table of failed calls to the summary of a GitHub job."""
         pytest_artifacts.summarize(rows)
 
-    def serve(self, request: pytest.FixtureRequest) -> Iterator[Service]:
-        """The service, for as long as the test runs; then what the test made of it is judged."""
+    def serve(self, request: pytest.FixtureRequest, shared: MockServer | None = None) -> Iterator[Service]:
+        """The service, for as long as the test runs; then what the test made of it is judged. shared: the server that
+        it is a namespace of, if it is a mock."""
         if self._live:
             self._own["unused"] = "off"
             with pytest_live.service(self._node, self._options, self._own) as live:
@@ -103,16 +117,17 @@ class FixtureRun:
                 with self._mock() as mock:
                     yield from self._recording(request, mock)
             case "play" | "refuse":  # `Tape.plan` has failed a test that is refused
-                yield from self._playing(request)
+                yield from self._playing(request, shared)
             case _:
                 assert_never(self._plan)
 
     def finished(self, report: pytest.TestReport) -> None:
         """The teardown is over. The call of a test that has failed is written, and linked in the report."""
         if self.service is not None and self.verdict is not None:
-            row = pytest_artifacts.failed(self._node, self.service, self._url, self.verdict, report)
+            called = pytest_artifacts.Called(self.service, self._url, self._number)
+            row = pytest_artifacts.failed(self._node, called, self.verdict, report)
             self.note["failed"] = row
-        elif (old := pytest_artifacts.folder(self._node)) is not None:
+        elif (old := pytest_artifacts.folder(self._node, self._number)) is not None:
             artifacts.remove(old)
 
     def keep(self) -> None:
@@ -122,12 +137,14 @@ class FixtureRun:
             verbatim = bool(self._options.get("verbatim"))
             self.note["recorded"] = self._tape.keep(self._recorded, self._plan, verbatim=verbatim)
 
-    def _playing(self, request: pytest.FixtureRequest) -> Iterator[Service]:
-        if self._own.get("time") == "virtual":
+    def _playing(self, request: pytest.FixtureRequest, shared: MockServer | None) -> Iterator[Service]:
+        if self._own.get("time") == "virtual" and (shared is not None or self._number > 1):
+            pytest.fail("time='virtual' is for realtime_mock, as the only service of a test", pytrace=False)
+        elif self._own.get("time") == "virtual":
             self.service = self.virtual = mock = self._mock()  # `run_in_virtual_time` serves it
             yield mock
         else:
-            with self._mock() as mock:
+            with self._mock(shared) as mock:
                 yield self._started(mock, request)
         self._judge(mock)
 
@@ -156,6 +173,11 @@ class FixtureRun:
 
     def sections(self) -> Iterator[tuple[str, str]]:
         """Title and text of what helps to understand a failure."""
+        which = f" {self._number}" if self._number > 1 else ""
+        for title, text in self._sections():
+            yield title + which, text
+
+    def _sections(self) -> Iterator[tuple[str, str]]:
         service = self.service
         if service is None:
             return
@@ -170,26 +192,24 @@ class FixtureRun:
             drift = report(compare(detect.read_recording(cassette).received(), sent))
             yield f"realtime conversation against {cassette.name}", drift
 
-    def environment(self) -> dict[str, str]:
-        """The environment variables by which clients find the service."""
-        assert self.service is not None
-        return self.service.environment
-
     def _started(self, service: Service, request: pytest.FixtureRequest) -> Service:
         self.service, self._url = service, service.ws_url
         if self._own.get("env"):
             patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
-            for name, value in self.environment().items():
+            for name, value in service.environment.items():
                 patch.setenv(name, value)
         return service
 
-    def _mock(self) -> MockServer:
+    def _mock(self, shared: MockServer | None = None) -> MockServer:
         if self._tape is not None:
             old = self._tape.renewed(self._own, self._options)
             self._options["cassette"] = self._tape.path
             self.note["old"] = old
+        if shared is not None and (apart := sorted(self._options.keys() - _ISOLATED)):
+            needs = f"{', '.join(apart)}: the server of realtime_mock_session has the default; use realtime_mock"
+            pytest.fail(f"@pytest.mark.realtime: {needs}", pytrace=False)
         try:
-            return MockServer(**self._options)
+            return MockServer(**self._options) if shared is None else shared.isolate(**self._options)
         except (
             ImportError,
             ValueError,
@@ -242,21 +262,25 @@ class FixtureRun:
         return text.replace(f"{self._node.config.rootpath}{os.sep}", "")
 
 
-def _marked(node: pytest.Item) -> dict[str, Any]:
-    """The options of all markers; the nearest marker wins. One that sets the content replaces the content of others."""
+def _marked(node: pytest.Item, given: dict[str, Any], number: int) -> dict[str, Any]:
+    """The options of all markers; the nearest marker wins, and what is given wins over all. One that sets the content
+    replaces the content of others."""
     options: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers("realtime"))):
         if len(mark.args) > 1:
             pytest.fail("@pytest.mark.realtime takes one positional argument, the scenario", pytrace=False)
-        given = {**dict(zip(("scenario",), mark.args, strict=False)), **mark.kwargs}
-        if {"scenario", "cassette"} & given.keys():
-            options = {name: value for name, value in options.items() if name not in ("scenario", "cassette")}
-        options |= given
+        options = _over({**dict(zip(("scenario",), mark.args, strict=False)), **mark.kwargs}, options)
+    options = _over(given, options)
     _check(options)
-    options.setdefault("seed", node.nodeid)
+    options.setdefault("seed", node.nodeid if number == 1 else f"{node.nodeid} {number}")
     if severity := node.config.getini("realtime_findings"):
         options.setdefault("findings", severity)
     return {name: _found(node, name, value) if name in _FILES else value for name, value in options.items()}
+
+
+def _over(near: dict[str, Any], far: dict[str, Any]) -> dict[str, Any]:
+    content = ("scenario", "cassette") if {"scenario", "cassette"} & near.keys() else ()
+    return {**{name: value for name, value in far.items() if name not in content}, **near}
 
 
 def _check(options: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `realtime_mock` and the marker `realtime`; nothing to import.
+"""The pytest plugin: the fixtures `realtime_…` and the marker `realtime`; nothing to import.
 
 pytest loads this into every run where realtape is installed, so it loads nothing else until a test asks for the mock.
 Each test gets a server of its own, on a free port and with its own seed: tests may run in any order and in parallel.
@@ -7,12 +7,14 @@ Each test gets a server of its own, on a free port and with its own seed: tests 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from mockserver.testing.mock_server import MockServer
     from mockserver.testing.pytest_fixture import FixtureRun, Service
 
 _SEVERITIES = ("off", "warn", "error")
@@ -24,7 +26,7 @@ _MARKER = (
     "the test with --realtime-live."
 )
 _MODES = ("none", "once", "new_episodes", "all", "rewrite")
-_RUN = pytest.StashKey["FixtureRun"]()
+_RUNS = pytest.StashKey["list[FixtureRun]"]()
 _ORPHANS = pytest.StashKey["list[str]"]()
 
 
@@ -140,6 +142,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode(bool(session.config.stash[_ORPHANS]))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_RUNS] = []  # a test may run again
+
+
 @pytest.fixture
 def realtime_mock(request: pytest.FixtureRequest) -> Iterator[Service]:
     """A realtime voice service for this test: `.ws_url`, `.http_url`, `.api_key`, `.sessions`, `.assert_…`.
@@ -147,15 +154,56 @@ def realtime_mock(request: pytest.FixtureRequest) -> Iterator[Service]:
     It serves from a thread, to sync and async tests and to other programs; with `time="virtual"` from the test's own
     loop. An error inside it fails the test. With --realtime-live it is the live service, behind a relay.
     """
-    run = request.node.stash[_RUN] = _fixture_run()(request.node, _is_live(request.config))
-    yield from run.serve(request)
+    yield from _run(request).serve(request)
 
 
 @pytest.fixture
-def realtime_env(request: pytest.FixtureRequest, realtime_mock: Service) -> dict[str, str]:
+def realtime_mock_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Service]]:
+    """Makes any number of services for one test: `realtime_mock_factory("booking.yaml", dialect="openai")`.
+
+    It takes the options of the marker, which hold where none is given. Each service has its own port and lasts as long
+    as the test.
+    """
+    with ExitStack() as services:
+
+        def make(scenario: object = None, **options: object) -> Service:
+            given = {**({} if scenario is None else {"scenario": scenario}), **options}
+            return services.enter_context(contextmanager(_run(request, given).serve)(request))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def realtime_server() -> Iterator[MockServer]:
+    """The server of `realtime_mock_session`, for an application that is started once: `.environment`, `.origin`.
+
+    It serves from a thread until the end of the run; with pytest-xdist there is one for each worker.
+    """
+    with _fixture_run().server() as server:
+        yield server
+
+
+@pytest.fixture
+def realtime_mock_session(request: pytest.FixtureRequest, realtime_server: MockServer) -> Iterator[Service]:
+    """A namespace of `realtime_server` for this test: the members of `realtime_mock`, without a server of its own.
+
+    It has its own key, addresses, scenario, faults, journal and ledger, and sees no other test's sessions. Clients are
+    in it by its addresses, or by its key at the server's address.
+    """
+    yield from _run(request).serve(request, realtime_server)
+
+
+@pytest.fixture
+def realtime_env(realtime_mock: Service) -> dict[str, str]:
     """Environment variables for programs that connect: `subprocess.run(…, env={**os.environ, **realtime_env})`."""
-    environment: dict[str, str] = request.node.stash[_RUN].environment()
+    environment: dict[str, str] = realtime_mock.environment
     return environment
+
+
+def _run(request: pytest.FixtureRequest, given: dict[str, object] | None = None) -> FixtureRun:
+    runs: list[FixtureRun] = request.node.stash[_RUNS]
+    runs.append(_fixture_run()(request.node, _is_live(request.config), given, number=len(runs) + 1))
+    return runs[-1]
 
 
 class _VirtualTime:
@@ -163,18 +211,18 @@ class _VirtualTime:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        run = pyfuncitem.stash.get(_RUN, None)
-        if run is None or run.virtual is None:
-            return None
-        run.run_in_virtual_time(pyfuncitem, run.virtual)
-        return True
+        for run in pyfuncitem.stash.get(_RUNS, []):
+            if run.virtual is not None:
+                run.run_in_virtual_time(pyfuncitem, run.virtual)
+                return True
+        return None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """A test whose client made mistakes fails, as by an assertion at its end."""
     result = yield
-    if (run := pyfuncitem.stash.get(_RUN, None)) is not None:
+    for run in pyfuncitem.stash.get(_RUNS, []):
         run.check()
     return result
 
@@ -183,7 +231,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """The tape of a test is kept once all its fixtures are done without an error."""
     result = yield
-    if (run := item.stash.get(_RUN, None)) is not None:
+    for run in item.stash.get(_RUNS, []):
         run.keep()
     return result
 
@@ -191,22 +239,28 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    run = item.stash.get(_RUN, None)
-    if run is not None and run.service is not None:
-        if report.when == "call":
-            run.passed = report.passed
-        crash = getattr(report.longrepr, "reprcrash", None)
-        if crash is not None and run.blames(crash.message):
-            crash.message = crash.message.removeprefix("Failed: ")  # the rule comes first in pytest's short summary
-        if report.failed and not run.reported:
-            run.reported = True
-            report.sections += run.sections()
-        if report.failed and run.verdict is None:
-            run.verdict = getattr(crash, "message", "") or str(report.longrepr)
-        if report.when == "teardown":
-            run.finished(report)
-            report.realtime = run.note  # type: ignore[attr-defined]
+    runs = [run for run in item.stash.get(_RUNS, []) if run.service is not None]
+    for run in runs:
+        _tell(run, report)
+    if runs and report.when == "teardown":
+        report.realtime = [run.note for run in runs]  # type: ignore[attr-defined]
     return report
+
+
+def _tell(run: FixtureRun, report: pytest.TestReport) -> None:
+    """What came of one phase of a test, to its fixture; and to the report, what helps to understand a failure."""
+    if report.when == "call":
+        run.passed = report.passed
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None and run.blames(crash.message):
+        crash.message = crash.message.removeprefix("Failed: ")  # the rule comes first in pytest's short summary
+    if report.failed and not run.reported:
+        run.reported = True
+        report.sections += run.sections()
+    if report.failed and run.verdict is None:
+        run.verdict = getattr(crash, "message", "") or str(report.longrepr)
+    if report.when == "teardown":
+        run.finished(report)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -215,7 +269,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("realtime: tapes that no test names")
         terminalreporter.write_line("\n".join(orphans) or "none")
     reports = [each for kind in terminalreporter.stats.values() for each in kind if isinstance(each, pytest.TestReport)]
-    noted = [(each.nodeid, each.realtime) for each in reports if getattr(each, "realtime", None)]
+    noted = [(each.nodeid, note) for each in reports for note in getattr(each, "realtime", ()) if note]
     if _is_live(config) or _records(config):
         terminalreporter.section("realtime")
         terminalreporter.write_line(_fixture_run().spent(reports, config))

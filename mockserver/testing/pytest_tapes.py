@@ -26,18 +26,20 @@ class Tape:
     """What the marker's `cassette` is for one test.
 
     value: True for the test's own tape, else a name or path: looked up beside the test and in the root folder; a name
-    without suffix is also one of the module's tapes. Fails the test if its name cannot name a file.
+    without suffix is also one of the module's tapes. records: whether the fixture records at all. Fails the test if its
+    name cannot name a file.
     """
 
-    def __init__(self, node: pytest.Item, value: object) -> None:
+    def __init__(self, node: pytest.Item, value: object, *, records: bool) -> None:
+        self._records = records
         self._node = node
         self._config = node.config
         self.path, self._places = _place(node, value)
 
     @property
     def records(self) -> bool:
-        """Whether a recording could be at its path: a folder and another tool's file are played only."""
-        return self.path.suffix == SUFFIX and not self.path.is_dir()
+        """Whether it could be recorded: a folder and another tool's file are played only."""
+        return self._records and self.path.suffix == SUFFIX and not self.path.is_dir()
 
     def plan(self, options: dict[str, Any], own: dict[str, Any]) -> Plan:
         """What to do. Fails the test if its tape is missing and not to be recorded, or too old and this is CI."""
@@ -137,7 +139,7 @@ def name_of(node: pytest.Item) -> str:
 def orphans(config: pytest.Config, items: Iterable[pytest.Item]) -> list[str]:
     """The tapes below the folders of these tests that none of them names, relative to the current folder."""
     items = list(items)
-    named = [Tape(item, value).path for item in items if (value := _cassette(item))]
+    named = [Tape(item, value, records=True).path for item in items if (value := _cassette(item))]
     folders = dict.fromkeys(item.path.parent for item in items)
     here = config.invocation_params.dir.resolve()
     return [os.path.relpath(path, here) for path in tapes.orphans(folders, named)]

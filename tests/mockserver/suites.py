@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADED = [] if entry_points(group="pytest11", name="realtape") else ["-p", "mockserver.testing.pytest_plugin"]
-LEAN = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest")
+LEAN = tuple(f"-pno:{name}" for name in ("cacheprovider", "schemathesis", "hypothesispytest", "pytest-bdd"))
 """Without plugins that take longer to load than such a suite to run."""
 INI = """
 [pytest]

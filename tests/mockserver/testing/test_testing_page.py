@@ -36,6 +36,13 @@ def test_the_ini_of_the_page_is_understood(pytester: pytest.Pytester, suite: Sui
 
 
 @pytest.mark.slow
+def test_the_shared_tests_of_the_page_pass(pytester: pytest.Pytester, suite: Suite):
+    for name in ("booking.yaml", "agent.py", "test_shared.py"):
+        pytester.path.joinpath(name).write_text(FILES[name], encoding="utf-8")
+    suite("").assert_outcomes(passed=3)
+
+
+@pytest.mark.slow
 def test_the_recorded_test_of_the_page_records_its_tape_and_plays_it(pytester: pytest.Pytester, suite: Suite):
     for name in ("booking.yaml", "agent.py", "test_recorded.py"):
         pytester.path.joinpath(name).write_text(FILES[name], encoding="utf-8")
