@@ -12,13 +12,18 @@ import click
 
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Recording
+from replay.cassette.scrub import Scrubber
 from replay.cli.files import FILE, read
 from replay.cli.formats import Format, format_options, show_as
 from replay.cli.ignore import checked_ignore
+from replay.cli.usage import Unusable
 from replay.diff.compare import Difference, compare, report, unless
+from replay.formats import page
 from replay.report.annotations import Annotation
 from replay.report.as_scenario import scenario as derived
 from replay.report.summary import summary
+from replay.secrets.named import known_keys
+from replay.viewer.comparison import without_secrets
 
 
 @click.command()
@@ -32,13 +37,14 @@ from replay.report.summary import summary
     help="What may differ, besides what either header names: a path such as session.instructions, date, time, id, or"
     " /PATTERN/. Repeatable.",
 )
+@click.option("--html", type=FILE, help="Also write a page with both calls side by side.")
 @format_options
-def diff(a: Path, b: Path, words: bool, ignore: tuple[str, ...], format: Format) -> None:
+def diff(a: Path, b: Path, words: bool, ignore: tuple[str, ...], html: Path | None, format: Format) -> None:
     """Compare the server events of two recordings.
 
     Events are aligned by meaning. Ids may differ but must refer to the same objects. Timing, audio, numbers, wording
     and the boundaries of deltas are ignored, and what --ignore and the headers of the cassettes name. The first lines
-    say in words what differs.
+    say in words what differs. With --html, a page shows both calls side by side, aligned in the same way.
 
     Exit code: 0 no difference, 1 at least one difference, 2 a file cannot be read.
     """
@@ -49,12 +55,26 @@ def diff(a: Path, b: Path, words: bool, ignore: tuple[str, ...], format: Format)
     found = [each for each in differences if words or not each.is_wording]
     spoken = _wording(left, right, may_differ) if words else []
     told = summary(left.received(), right.received(), found)
+    if html is not None:
+        _write_page(left, right, words, may_differ, html)
     as_json = [each.as_json() for each in found]
     document = {"equal": not found and not spoken, "summary": told, "differences": as_json, "words": spoken}
     marks = [*marks_of(found, b), *(Annotation("error", str(b), "words", each) for each in spoken)]
     show_as(format, "\n".join([*told, report(found), *spoken]), document, marks)
     if found or spoken:
         raise click.exceptions.Exit(1)
+
+
+def _write_page(left: Recording, right: Recording, words: bool, may_differ: Ignored, out: Path) -> None:
+    """Write the page of both recordings, without secrets, and print its path as a remark. Raises Unusable."""
+    one, other = (without_secrets(each, Scrubber(known_keys())) for each in (left, right))
+    differences = unless(compare(one.received(), other.received()), may_differ)
+    found = [each for each in differences if words or not each.is_wording]
+    try:
+        out.write_text(page.comparison(one, other, found, summary(one.received(), other.received(), found)), "utf-8")
+    except OSError as problem:
+        raise Unusable(f"{out}: {problem.strerror}; choose another path") from problem
+    click.echo(str(out), err=True)
 
 
 def marks_of(differences: Sequence[Difference], file: Path) -> list[Annotation]:

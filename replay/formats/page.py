@@ -12,9 +12,11 @@ from typing import Any
 
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header
+from replay.diff.compare import Difference
 from replay.report import as_scenario
 from replay.report.soundtrack import Soundtrack
 from replay.viewer import assets
+from replay.viewer import comparison as two_calls
 from replay.viewer.loudness import MOST_SOUND, playable
 from replay.viewer.of_recording import document, reader_of
 
@@ -51,6 +53,14 @@ def page_of(
     data = {"call": call, "sound": sound_of(sound), "extras": extras}
     forms = any(each.get("post") for each in actions)
     return assets.page(str(call["title"]), assets.script("page"), assets.style(), data, forms=forms)
+
+
+def comparison(left: Recording, right: Recording, differences: Sequence[Difference], summary: Sequence[str]) -> str:
+    """The page of two recordings side by side. See replay/viewer/comparison.py."""
+    document_, readers = two_calls.document(left, right, differences, summary)
+    data = {"comparison": document_, "sounds": [sound_of(reader.sound) for reader in readers]}
+    sheet = assets.style([assets.WEB / "compare.css"])
+    return assets.page(str(document_["title"]), assets.script("compare"), sheet, data).html
 
 
 def _file(label: str, name: str, kind: str, **content: str) -> Mapping[str, str]:

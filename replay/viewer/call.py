@@ -286,6 +286,10 @@ class CallReader:
             "frames_left_out": self.frames_left_out,
         }
 
+    def frames_of(self, number: int) -> list[int]:
+        """The numbers of the frames of a connection, in order."""
+        return self._connections[number].frames
+
     def audio_s(self, way: Way) -> float:
         """Seconds of audio of one side."""
         return sum(len(piece.samples) / piece.rate for piece in self.sound.pieces if piece.side == way)

@@ -342,3 +342,44 @@ def test_axe_finds_nothing_serious_in_the_clinics_records(node_folder: Path, tmp
     with recorded(tmp_path, "I have chest pain.", size=(390, 844)) as page:
         assert "Emergency" in page.text(".alert")
         assert violations(page, axe) == []
+
+
+# --- Two calls ---
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("both") / "both.html"
+    files = [str(CASSETTES / f"{name}.tape") for name in ("booking", "fully-booked")]
+    assert CliRunner().invoke(realtape.main, ["diff", *files, "--html", str(out)]).exit_code == 1
+    return out.as_uri()
+
+
+def test_two_calls_are_side_by_side_and_a_pair_is_selected_in_both(both: str, tmp_path: Path):
+    with browsing(both, tmp_path / "profile", size=(1440, 900)) as page:
+        assert "the tool book_appointment is no longer called" in page.text(".summary")
+        press(page, "d")
+        press(page, "d")
+        assert "item.content[0].type" in page.text(".pairs .picked")
+        assert page.text(".pair-detail").count('"conversation.item.added"') == 2
+        times = page.run(
+            "[...document.querySelectorAll('[role=slider]')].map((it) => it.getAttribute('aria-valuenow'))"
+        )
+        assert len(set(times)) == 2 and "0.00" not in times
+        shown = page.run("document.querySelectorAll('.pairs li:not([hidden])').length")
+        page.click(".filter-bar .group button:last-child")
+        assert page.run("document.querySelectorAll('.pairs li:not([hidden])').length") > shown
+        page.click(".calls section:last-child .big")
+        page.until(
+            "document.querySelectorAll('audio')[1].currentTime > 0 && document.querySelectorAll('audio')[0].paused"
+        )
+        assert page.errors == []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_axe_finds_nothing_serious_in_two_calls(width: int, both: str, node_folder: Path, tmp_path: Path):
+    axe = (node_folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    with browsing(both, tmp_path / "profile", size=(width, 900), dark=width == 390) as page:
+        press(page, "d")
+        assert violations(page, axe) == []
+        assert page.run("document.documentElement.scrollWidth") <= width

@@ -182,7 +182,7 @@ export class Frames {
 }
 
 /** JSON with its names, texts and numbers in colours. */
-function coloured(text) {
+export function coloured(text) {
   const shown = el("pre", { class: "json" });
   if (text.length > 200_000) {
     shown.textContent = text;

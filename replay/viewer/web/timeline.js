@@ -20,17 +20,18 @@ const SHORTEST = 0.2; // seconds that the view shows at least
 const FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
 
 export class Timeline {
-  constructor(call, player) {
+  constructor(call, player, { label = "Position in the call", least = 0 } = {}) {
     this.call = call;
+    this.least = least;
     this.player = player;
     this.from = 0;
-    this.to = call.seconds;
+    this.to = this.length;
     this.hits = [];
     this.canvas = el("canvas", { class: "timeline-canvas", "aria-hidden": "true" });
     this.over = el("canvas", { class: "overview", "aria-hidden": "true", title: "The whole call. Drag to move the view." });
     this.slider = el(
       "div",
-      { class: "timeline-scene", tabindex: "0", role: "slider", "aria-label": "Position in the call", "aria-valuemin": "0" },
+      { class: "timeline-scene", tabindex: "0", role: "slider", "aria-label": label, "aria-valuemin": "0" },
       this.canvas,
     );
     this.tip = el("div", { class: "tip", role: "tooltip", hidden: true });
@@ -47,23 +48,28 @@ export class Timeline {
 
   // --- What is in view ---
 
+  /** Seconds of the axis: those of the call, or of a longer one that it is compared with. */
+  get length() {
+    return Math.max(this.call.seconds, this.least);
+  }
+
   get fits() {
     return this.from === 0 && this.to >= this.whole - 1e-6;
   }
 
   changed() {
-    if (this.whole == null || this.fits) this.to = this.call.seconds;
-    this.whole = this.call.seconds;
+    if (this.whole == null || this.fits) this.to = this.length;
+    this.whole = this.length;
     this.draw();
   }
 
   fit() {
-    this.look(0, this.call.seconds);
+    this.look(0, this.length);
   }
 
   look(from, to) {
-    const wide = Math.max(Math.min(SHORTEST, this.call.seconds), Math.min(to - from, this.call.seconds));
-    this.from = Math.max(0, Math.min(from, this.call.seconds - wide));
+    const wide = Math.max(Math.min(SHORTEST, this.length), Math.min(to - from, this.length));
+    this.from = Math.max(0, Math.min(from, this.length - wide));
     this.to = this.from + wide;
     this.draw();
   }
@@ -92,7 +98,7 @@ export class Timeline {
 
   moved() {
     const at = this.player.time;
-    if (this.player.playing && at > this.to - (this.to - this.from) * 0.04 && this.to < this.call.seconds) {
+    if (this.player.playing && at > this.to - (this.to - this.from) * 0.04 && this.to < this.length) {
       this.look(at - (this.to - this.from) * 0.1, at + (this.to - this.from) * 0.9);
     } else this.draw();
   }
@@ -388,7 +394,7 @@ export class Timeline {
   overview() {
     const width = this.over.clientWidth;
     const pen = ready(this.over, width, OVERVIEW);
-    const scale = width / this.call.seconds;
+    const scale = width / this.length;
     pen.fillStyle = this.ink.soft;
     box(pen, 0, 0, width, OVERVIEW, 5);
     this.call.channels.forEach((channel, row) => {
@@ -483,7 +489,7 @@ export class Timeline {
     let moving = false;
     const move = (event) => {
       const box = over.getBoundingClientRect();
-      const at = ((event.clientX - box.left) / box.width) * this.call.seconds;
+      const at = ((event.clientX - box.left) / box.width) * this.length;
       if (this.fits) return this.player.seek(at);
       const wide = this.to - this.from;
       this.look(at - wide / 2, at + wide / 2);
