@@ -102,6 +102,37 @@ def test_nothing_that_is_said_or_described_runs_as_markup(mock: MockServer, tmp_
         assert page.run("document.title") == "realtape workbench"
 
 
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_the_assistant_speaks_first_and_the_user_ends_a_turn_with_a_button(
+    mock: MockServer, tmp_path: Path, dialect: str
+):
+    scenario = """\
+turns:
+  - times: 1
+    reply: [{say: "Good morning."}]
+  - heard: "What time is it?"
+    reply: [{say: "It is noon."}]
+"""
+    with bench(mock, tmp_path, *MICROPHONE) as page:  # whose sound is a beep now and then
+        write_scenario(page, scenario)
+        page.run(f"Object.assign(workbench.draft.value, {{dialect: '{dialect}', tools: [], greets: true}})")
+        page.run("workbench.draft.value.turns.type = 'none'; workbench.draft.changed('all')")
+        page.click("#call")
+        page.until(shows("#conversation", "Good morning."))
+        page.until(shows("#state", "Listening"))
+        page.click("#turn")
+        page.until(shows("#turn", "End the turn"))
+        page.run("new Promise((done) => setTimeout(done, 2500))")
+        page.click("#turn")
+        page.until(shows("#conversation", "It is noon."))
+        page.until(shows("#conversation", "What time is it?"))
+        page.click("#call")
+        folder = kept(page, tmp_path)
+    assert "('', 'Good morning.')" in (folder / "test_call.py").read_text("utf-8")
+    passed = run_tests(folder)
+    assert "1 passed" in passed, passed
+
+
 @pytest.mark.parametrize(("dialect", "client"), [("xai", "websockets"), ("openai", "openai-python")])
 def test_a_call_is_kept_as_a_test_that_passes_and_fails_with_another_scenario(
     mock: MockServer, tmp_path: Path, dialect: str, client: str
@@ -167,7 +198,10 @@ turns:
 """
 
 
-def test_a_call_is_spoken_interrupted_kept_as_a_test_and_that_test_passes(mock: MockServer, tmp_path: Path):
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_a_call_is_spoken_interrupted_kept_as_a_test_and_that_test_passes(
+    mock: MockServer, tmp_path: Path, dialect: str
+):
     speech = known("booking-1")
     with wave.open(str(tmp_path / "mic.wav"), "wb") as sound:
         sound.setparams((1, 2, RATE, 0, "NONE", ""))
@@ -176,7 +210,9 @@ def test_a_call_is_spoken_interrupted_kept_as_a_test_and_that_test_passes(mock: 
     heard = f"--use-file-for-fake-audio-capture={tmp_path / 'mic.wav'}%noloop"
     with bench(mock, tmp_path, *MICROPHONE, heard) as page:
         write_scenario(page, SPOKEN)
-        page.run("workbench.draft.value.tools = []; workbench.draft.changed('all')")
+        page.run(
+            f"Object.assign(workbench.draft.value, {{tools: [], dialect: '{dialect}'}}); workbench.draft.changed('all')"
+        )
         page.click("#call")
         page.until(shows("#conversation", "Where is order 1043?"))
         page.until(shows("#conversation", "interrupted after"))
@@ -202,6 +238,11 @@ def test_a_session_of_the_server_opens_and_goes_on_from_a_turn(tmp_path: Path):
                 client.send(json.dumps({"type": "response.create"}))
                 while json.loads(client.recv())["type"] != "response.done":
                     pass
+        with browsing(f"{mock.control_url}/", tmp_path / "inspector") as page:
+            page.until("document.querySelector('header a').hash.includes('session=')")
+            link = page.run("document.querySelector('header a').href")
+        with browsing(link, tmp_path / "linked") as page:
+            page.until("document.querySelectorAll('.turns button').length === 2")
         with bench(mock, tmp_path) as page:
             page.click("#open")
             page.until("document.querySelectorAll('.sessions button').length === 1")
@@ -282,9 +323,14 @@ def test_an_http_address_answers_a_tool_and_its_failure_is_a_result(mock: MockSe
             page.run(f"{tool}.answer = 'http'; {tool}.url = 'http://127.0.0.1:{server.server_port}/'")
             type_words(page, "Where is order 1043?")
             page.until(shows("#conversation", "It is sent, as look_up says."))
+            page.until(shows("#state", "Listening"))
         finally:
             server.shutdown()
             thread.join()
+        page.click("#call")
+        folder = kept(page, tmp_path)
+    passed = run_tests(folder)  # although nobody answers at the address any more
+    assert "1 passed" in passed, passed
     page_errors = "502 (Bad Gateway)"
     with browsing(f"{mock.control_url}/workbench", tmp_path / "second") as page:
         page.until("document.body.dataset.ready")

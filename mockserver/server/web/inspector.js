@@ -17,6 +17,7 @@ class Inspector {
     this.namespace = namespace ?? "";
     this.server = el("span");
     this.totals = el("span");
+    this.bench = el("a", { href: `${root}/workbench`, title: "Describe a call and talk to it; the session shown here can go on there" }, "Workbench");
     this.problem = el("span", { class: "problem", role: "status" });
     this.token = el("input", { type: "password", id: "token", placeholder: "admin token", "aria-label": "Admin token", autocomplete: "off", hidden: true });
     this.spaces = el("select", { "aria-label": "Namespace", hidden: true, onchange: () => this.enter(this.spaces.value) });
@@ -27,7 +28,7 @@ class Inspector {
     this.sessions = [];
     document.body.classList.add("inspector");
     document.body.append(
-      el("header", { class: "top" }, el("h1", null, "realtape"), this.server, this.totals, this.spaces, this.problem, this.token),
+      el("header", { class: "top" }, el("h1", null, "realtape"), this.bench, this.server, this.totals, this.spaces, this.problem, this.token),
       el("nav", { "aria-label": "Sessions" }, this.search, this.buttons),
       this.place,
     );
@@ -119,6 +120,7 @@ class Inspector {
       parts.set("session", id);
       history.replaceState(null, "", `#${parts}`);
     }
+    this.bench.href = `${root}/workbench#${new URLSearchParams({ session: id, ...(this.namespace ? { namespace: this.namespace } : {}) })}`;
     this.drop();
     this.picked = id;
     this.list();

@@ -6,7 +6,7 @@ The body is JSON lines: the description, then a line for each frame, `{"t": seco
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,6 +17,7 @@ import orjson
 from mockserver.dialects.names import dialect_name
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.frames import Text
+from replay.cassette.json_text import Event, event_in
 from replay.cassette.json_values import text_at
 from replay.cassette.recording import Recording, connections
 from replay.cassette.records import Header, Record, Request, Response, Way
@@ -111,29 +112,40 @@ class KeptCall:
         """A scenario that answers as this call was answered."""
         return written(self.recording(unix))
 
+    def results(self) -> dict[str, str]:
+        """The first result of each function, by its name."""
+        names: dict[str, str] = {}
+        found: dict[str, str] = {}
+        for _, event in self._events():
+            if event.get("type") == "response.function_call_arguments.done":
+                names[text_at(event, "call_id")] = text_at(event, "name")
+            elif text_at(event, "item", "type") == "function_call_output":
+                found.setdefault(names.get(text_at(event, "item", "call_id"), ""), text_at(event, "item", "output"))
+        return found
+
     def turns(self) -> list[Turn]:
         """What the user said and typed, in order, each with its answers."""
-        return _Reader(len(self.history), self.greets).read(self.frames)
+        reader = _Reader(len(self.history), self.greets)
+        for way, event in self._events():
+            (reader.sent if way == "sent" else reader.received)(event)
+        return [turn for turn in reader.turns if turn.user or turn.said or turn.calls]
+
+    def _events(self) -> Iterator[tuple[Way, Event]]:
+        for _, way, message in self.frames:
+            if (event := event_in(message)) is not None:
+                yield way, event
 
 
 class _Reader:
+    """Collects turns, event by event."""
+
     def __init__(self, history: int, greets: bool) -> None:
         self._history = history
-        self._turns: list[Turn] = [Turn("")] if greets else []
+        self.turns: list[Turn] = [Turn("")] if greets else []
         self._spoken: dict[str, Turn] = {}
         self._by_response: dict[str, Turn] = {}
 
-    def read(self, frames: Sequence[tuple[float, Way, bytes]]) -> list[Turn]:
-        for _, way, message in frames:
-            try:
-                event = orjson.loads(message)
-            except orjson.JSONDecodeError:
-                continue
-            if isinstance(event, dict):
-                (self._sent if way == "sent" else self._received)(event)
-        return [turn for turn in self._turns if turn.user or turn.said or turn.calls]
-
-    def _sent(self, event: dict[str, Any]) -> None:
+    def sent(self, event: Event) -> None:
         match event:
             case {"type": "conversation.item.create", "item": {"type": str(kind)} as item}:
                 if self._history > 0:
@@ -141,22 +153,22 @@ class _Reader:
                 elif kind == "message":
                     content = item.get("content")
                     parts = content if isinstance(content, list) else []
-                    self._turns.append(Turn("".join(text_at(part, "text") for part in parts)))
+                    self.turns.append(Turn("".join(text_at(part, "text") for part in parts)))
             case _:
                 pass
 
-    def _received(self, event: dict[str, Any]) -> None:
+    def received(self, event: Event) -> None:
         kind, turn = event.get("type"), self._by_response.get(text_at(event, "response_id"))
         if kind in ("input_audio_buffer.speech_started", "input_audio_buffer.committed"):
             item = text_at(event, "item_id")
             if item not in self._spoken:
-                self._turns.append(Turn(""))
-                self._spoken[item] = self._turns[-1]
+                self.turns.append(Turn(""))
+                self._spoken[item] = self.turns[-1]
         elif kind == _HEARD and event.get("status", "completed") == "completed":
             if (spoken := self._spoken.get(text_at(event, "item_id"))) is not None:
                 spoken.user = text_at(event, "transcript")
-        elif kind == "response.created" and self._turns:
-            self._by_response[text_at(event, "response", "id")] = self._turns[-1]
+        elif kind == "response.created" and self.turns:
+            self._by_response[text_at(event, "response", "id")] = self.turns[-1]
         elif kind == "response.done":
             done = self._by_response.get(text_at(event, "response", "id"))
             if done is not None and text_at(event, "response", "status") != "completed":

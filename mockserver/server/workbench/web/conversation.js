@@ -56,7 +56,9 @@ export class Conversation {
   latency({ kind, ms, after }) {
     if (kind !== "answer") return;
     const slow = ms > SLOW_MS ? " slow" : "";
-    this.add(el("li", { class: `bracket${slow}` }, el("span", null, `${milliseconds(ms)} to first audio`), el("small", null, `after ${after}`)));
+    const last = this.place.lastElementChild;
+    const bracket = this.add(el("li", { class: `bracket${slow}` }, el("span", null, `${milliseconds(ms)} to first audio`), el("small", null, `after ${after}`)));
+    if (last?.classList.contains("assistant")) last.before(bracket); // its first words came before its sound
   }
 
   // What was said before this call.

@@ -58,7 +58,7 @@ export class Events {
   }
 
   // Mistakes of the client that the server found, and turns without a rule.
-  told_by_server({ findings = this.findings ?? [], lines = this.lines ?? [] }) {
+  advise({ findings = this.findings ?? [], lines = this.lines ?? [] }) {
     Object.assign(this, { findings, lines });
     const missing = lines.filter((line) => /no rule|no answer|unmatched|without/i.test(line));
     const shown = JSON.stringify([findings, missing]);

@@ -171,8 +171,8 @@ class Workbench {
         if (this.call) this.call.usd = details.ledger.usd;
         byId("cost").textContent = `$${Number(details.ledger.usd).toFixed(4)}`;
         return;
-      case "findings": return this.events.told_by_server({ findings: details.findings });
-      case "unused": return this.events.told_by_server({ lines: details.lines });
+      case "findings": return this.events.advise({ findings: details.findings });
+      case "unused": return this.events.advise({ lines: details.lines });
       case "latency":
         this.events.latency(details);
         this.conversation.latency(details);
@@ -243,5 +243,8 @@ function tabs() {
 }
 
 tokenFrom(askToken);
-globalThis.workbench = new Workbench(await get("/choices"));
+const workbench = new Workbench(await get("/choices"));
+globalThis.workbench = workbench; // for the console
+const wanted = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+if (wanted.session) open((opened, turn) => workbench.takeUp(opened, turn), wanted);
 document.body.dataset.ready = "true";

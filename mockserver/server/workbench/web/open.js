@@ -7,8 +7,10 @@ import { clock, el } from "./dom.js";
 const CONTROL = "/_mock";
 const MOST_SESSIONS = 50; // that are listed
 
-// `take({description, turns, history}, turn)` continues with the call from that turn.
-export async function open(take) {
+// `take({description, turns, history}, turn)` continues with the call from that turn. `wanted`: {session, namespace} of
+// a session to show at once.
+export async function open(take, wanted = {}) {
+  const base = wanted.namespace ? `${CONTROL}/namespaces/${encodeURIComponent(wanted.namespace)}` : CONTROL;
   const problem = el("p", { class: "alert", role: "alert", hidden: true });
   const place = el("div", { class: "opened" });
   const file = el("input", { type: "file", id: "open-file", hidden: true, onchange: () => file.files[0] && shown(file.files[0], "") });
@@ -47,14 +49,17 @@ export async function open(take) {
     place.scrollIntoView({ block: "nearest" });
   });
 
+  const tape = (id) => controlBytes(`${base}/sessions/${encodeURIComponent(id)}/tape`);
+
   await attempt(async () => {
-    const sessions = (await control(`${CONTROL}/sessions`)).slice(-MOST_SESSIONS).reverse();
+    const sessions = (await control(`${base}/sessions`)).slice(-MOST_SESSIONS).reverse();
     list.replaceChildren(...(sessions.length ? sessions.map((session) => el("li", null,
       el("button", { type: "button", onclick: () => attempt(async () => {
-        await shown(await controlBytes(`${CONTROL}/sessions/${encodeURIComponent(session.id)}/tape`), session.dialect);
+        await shown(await tape(session.id), session.dialect);
       }) },
       el("b", null, session.id.slice(0, 18)), el("span", null, session.dialect),
       el("time", null, new Date(session.opened * 1000).toLocaleTimeString()),
       el("span", null, session.open ? "open" : clock(session.closed_s))))) : [el("li", { class: "empty" }, "None yet. Calls of the workbench are in namespaces of their own.")]));
   });
+  if (wanted.session) await attempt(async () => shown(await tape(wanted.session), ""));
 }
