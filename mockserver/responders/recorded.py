@@ -28,6 +28,8 @@ NO_FURTHER_RESPONSE = "The recording has no further answer."
 UNLIKE = 0.35
 """Speech that is this far from the recorded one, of 1, is reported as other speech. A guess: two takes of one sentence
 differ by less than two sentences do, and no threshold separates them all."""
+PAUSE_MS = 150.0
+"""Milliseconds of silence after which a spoken turn may be over: less than any turn detection waits."""
 _QUOTED = 80
 
 
@@ -102,14 +104,20 @@ class RecordedSession:
         self._narrowing.live.next_connection()
 
     def hear(self, turn_number: int) -> HeardText | None:
-        """The recorded transcript of the spoken turn of that number."""
-        conversation = self._choices[self._nearest(self._narrowing.near_speech())].conversation
+        """The recorded transcript of the spoken turn of that number; none while the user speaks and it may be one of
+        several."""
+        choices = self._choices
+        near, speech = self._narrowing.near, self._narrowing.live.speech
+        if speech.loud and speech.silent_ms < PAUSE_MS:
+            texts = {RecordedResponder(choices[at].conversation).hear(turn_number) for at in near}
+            return texts.pop() if len(texts) == 1 else None
+        conversation = choices[self._nearest(self._narrowing.near_speech())].conversation
         return RecordedResponder(conversation).hear(turn_number)
 
     def reply(self, turn: Turn) -> Iterable[Step]:
         """The next recorded response; its audio is decoded step by step."""
         live, first = self._narrowing.live, self._at is None
-        live.heard(silence=turn.spoken)
+        live.heard(silence=turn.spoken and not live.unanswered)
         self._narrowing.narrow()
         at = self._nearest(self._narrowing.near)
         if at != self._at:

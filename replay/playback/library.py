@@ -88,7 +88,7 @@ class Narrowing:
     def near_speech(self) -> list[int]:
         """As `near`, if the spoken turn that goes on were over."""
         speech, turn = self.live.speech, len(self.live.said)
-        if len(self.near) == 1 or not speech.loud:
+        if len(self.near) == 1 or not speech.ms:
             return self.near
         so_far = speech.so_far()
         distances = {at: _said_at(self._scripts[at], turn, so_far) for at in self.near}
@@ -246,7 +246,7 @@ class Chooser:
         return near[self._plays.next(near)]
 
     def _turn_over(self) -> None:
-        self._narrowing.live.heard()
+        self._narrowing.live.heard(early=True)
         self._narrowing.narrow()
 
     def _go_on(self) -> None:

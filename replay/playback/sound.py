@@ -14,8 +14,8 @@ from replay.cassette.strip_audio import peak
 APPEND = "input_audio_buffer.append"
 PIECE_MS = 50
 """Milliseconds of audio whose loudest sample is one number."""
-LOUD = 512
-"""A piece whose loudest sample reaches this, of 32767, is no silence."""
+LOUD = 256
+"""A piece whose loudest sample reaches this, of 32767 (-42 dB), is no silence. A guess: microphones are quieter."""
 SAME = 0.15
 """Two stretches that differ by less are the same speech: chunks of another size, a telephone's codec, faint noise."""
 _COMPARED = 600

@@ -40,6 +40,7 @@ class Words:
         self.answered: list[int] = []
         self.speech: Speech
         """Audio that is not part of `said` yet."""
+        self._early = False
         self.next_connection()
 
     def next_connection(self) -> None:
@@ -73,12 +74,19 @@ class Words:
                 self.speech.take(Moment(sent.at_s, "sent", sent.frame, {"type": APPEND, "audio": part["audio"]}))
                 self.heard()
 
-    def heard(self, *, silence: bool = True) -> None:
-        """A spoken turn is over. `silence`: a turn without any speech counts too."""
-        if self.speech.loud or (silence and self.speech.ms):
+    def heard(self, *, silence: bool = True, early: bool = False) -> None:
+        """A spoken turn is over. `silence`: a turn without any speech counts too. `early`: the client may still commit
+        it."""
+        if self.speech.loud or (silence and self.speech.ms and not self._early):
             self.said.append(self.speech.end())
         else:
             self.speech.clear()
+        self._early = early
+
+    @property
+    def unanswered(self) -> list[Said]:
+        """What was said since the last response."""
+        return self.said[self.answered[-1] if self.answered else 0 :]
 
     def answering(self, number: int) -> list[Said]:
         """What the response of that number, from 0, answers."""
@@ -87,14 +95,15 @@ class Words:
 
     def response(self) -> list[Said]:
         """A response begins. What it answers."""
-        before = self.answered[-1] if self.answered else 0
+        said = self.unanswered
         self.answered.append(len(self.said))
-        return self.said[before:]
+        return said
 
 
 def recorded_words(lines: Iterable[Line]) -> Words:
     """What the client of a recording said on these connections."""
-    words, announced, commits = Words(), 0, 0
+    words = Words()
+    commits = announced = early = 0
     for line in lines:
         words.next_connection()
         for moment in line.moments:
@@ -106,13 +115,18 @@ def recorded_words(lines: Iterable[Line]) -> Words:
             elif moment.type == "input_audio_buffer.committed":
                 if commits:
                     commits -= 1  # the client ended the turn, and goes on sending audio
+                elif early and not words.speech.loud:
+                    early -= 1
                 else:
                     words.heard()
             elif moment.type == "response.created":
                 if announced:
                     announced -= 1  # the client's own text, not a response of the model
-                else:
-                    words.response()
+                    continue
+                if words.speech.loud:
+                    words.heard()  # xAI answers a spoken turn before it is committed (recordings)
+                    early += 1
+                words.response()
     return words
 
 

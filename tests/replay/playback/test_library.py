@@ -194,3 +194,11 @@ def test_others_that_are_as_near_are_told_once():
     )
     tell(chooser, 0.1, update("Be kind."), typed("Hi"), typed("Bye"))
     assert ties == [("a", ["b", "c"])]
+
+
+def test_speech_that_is_answered_before_it_is_committed_is_what_the_response_answers():
+    """The order of xAI (recordings)."""
+    created, committed = ("<", 1.0, "response.created"), ("<", 1.1, "input_audio_buffer.committed")
+    for order in ((created, committed), (committed, created)):
+        words = recorded_words([line((">", 0.5, spoken(500)), *order, (">", 1.2, spoken(0, 300)), *order)])
+        assert [len(words.answering(number)) for number in range(2)] == [1, order[0] is committed]
