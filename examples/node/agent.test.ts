@@ -1,8 +1,8 @@
-import { expect, test as base } from "realtape/vitest";
+import { expect, realtapeTest } from "realtape/vitest";
 import { ask } from "./agent.js";
 import { booking } from "./scenario.js";
 
-const test = base.extend({ realtapeOptions: { dialect: "openai" as const, pacing: "burst" as const, scenario: booking } });
+const test = realtapeTest({ dialect: "openai", pacing: "burst", scenario: booking });
 
 test("free slots are offered", async ({ realtape }) => {
   const said = await ask("A dental cleaning, please.", { url: realtape.url, key: realtape.apiKey });

@@ -4,10 +4,13 @@ import { conversation, lineOf } from "./conversation.js";
 import { RealtapeError, indented } from "./errors.js";
 import { start, type IsolateOptions, type Mock } from "./mock.js";
 import type { StartOptions } from "./options.js";
+import type { Dialect } from "./types.js";
 
 /** How long clients may take to close their connections after a test, in ms. */
 const CLOSING_MS = 1_000;
 const POLL_MS = 20;
+/** How long a hook that starts a server may take, in ms: longer than the server's own limit. */
+export const START_MS = 90_000;
 
 /** Clients made mistakes that are errors, in a test that passed otherwise. */
 export class FindingsError extends RealtapeError {
@@ -46,11 +49,13 @@ export async function check(mock: Mock): Promise<void> {
   throw new FindingsError(`The client made ${errors.length} mistake${errors.length > 1 ? "s" : ""}:\n${text}\n${await conversation(mock)}`);
 }
 
-/** What a test has of its own; the rest is the server's. */
-export type TestOptions = IsolateOptions & { server?: StartOptions };
+/** What a test has of its own, and the options of the server that it shares. */
+export interface TestOptions<D extends Dialect = Dialect> extends IsolateOptions<D> {
+  server?: StartOptions;
+}
 
 /** A mock for one test on the shared server. `name` is the test's: it decides about identifiers, faults and jitter. */
-export async function isolatedFor(options: TestOptions, name: string): Promise<Mock> {
+export async function isolatedFor<const D extends Dialect>(options: TestOptions<D>, name: string): Promise<Mock<D>> {
   const { server, ...own } = options;
-  return (await sharedServer(server)).isolate({ seed: name, ...own });
+  return (await sharedServer(server)).isolate<D>({ seed: name, ...own });
 }

@@ -31,15 +31,16 @@ export interface SecretOptions {
 }
 
 /** What an isolated mock has of its own; the rest is as at the server's start. */
-export type IsolateOptions<D extends Dialect = Dialect> = Pick<
-  ServeOptions<D>,
-  "dialect" | "cassette" | "verbatim" | "speed" | "allow" | "ignore" | "pacing" | "seed" | "clock" | "findings" | "writeTools"
-> & {
+export interface IsolateOptions<D extends Dialect = Dialect>
+  extends Pick<
+    ServeOptions<D>,
+    "dialect" | "cassette" | "verbatim" | "speed" | "allow" | "ignore" | "pacing" | "seed" | "clock" | "findings" | "writeTools"
+  > {
   /** A scenario, or the name of a packaged one. */
   scenario?: Scenario | string;
   /** Faults, or a fault file's content; `[]` for none. */
   faults?: readonly Fault[] | FaultFile;
-};
+}
 
 /** What `POST /_mock/namespaces` answers, as far as it is used. */
 interface Namespace {
