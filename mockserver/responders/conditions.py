@@ -13,7 +13,7 @@ from datetime import date
 from mockserver.documents.problems import DocumentError, Keys, Problems, advice, quoted
 from mockserver.responders.base import Turn
 from mockserver.responders.captures.kinds import Choice, Kind, Reading, kind_of
-from mockserver.responders.slow_patterns import slow_part
+from replay.slow_patterns import slow_part
 
 VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls", "turn"})
 """Variables of every template, besides the named groups of the rule's pattern, captures and remembered values."""

@@ -22,7 +22,6 @@ from mockserver.protocol.peer import Peer, Rest
 from mockserver.responders.base import Responder
 from mockserver.responders.conditions import MATCHED_INSTRUCTIONS
 from mockserver.responders.recorded import RecordedChoice, RecordedSession
-from mockserver.responders.slow_patterns import slow_part
 from mockserver.session.session import Session
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
@@ -34,6 +33,7 @@ from replay.outlets import logger
 from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 from replay.playback.words import Words, recorded_words
+from replay.slow_patterns import slow_part
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 from replay.cassette import json_text
 from replay.secrets import media, names, shapes, text, values
-from replay.secrets.named import LEAST, Secrets
+from replay.secrets.named import LEAST, Secrets, matches
 
 DEEPEST = 5
 """Strings within strings, and base64 within base64, that are looked into."""
@@ -146,7 +146,7 @@ class Scanner:
                 yield Hit(at, at + len(known), "key")
                 at = message.find(known, at + len(known))
         for pattern in self._secrets.patterns:
-            for found in pattern.finditer(message):
+            for found in matches(pattern, message):
                 group = 1 if pattern.groups else 0
                 if found.end(group) > found.start(group) >= 0:
                     yield Hit(*found.span(group), "named")

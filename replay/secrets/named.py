@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from replay.secrets.shapes import WINDOW, windows
+from replay.slow_patterns import slow_part
+
+LONGEST_FOUND = 1_500
+"""Longest match of a pattern whose repetitions can match one another's text, in characters."""
+_SLOW_WINDOW, _SLOW_OVERLAP = 1_000, LONGEST_FOUND
+_OVERLAP = 4_096
+"""Longest match of any other pattern, in characters."""
 LEAST = 8
 """Shortest value that is looked for everywhere, in characters. Shorter ones would be found by chance."""
 KEY_VARIABLES = ("XAI_API_KEY", "OPENAI_API_KEY")
@@ -37,6 +46,20 @@ class Secrets:
         return any(_matches(path, keys) for path in self.paths)
 
 
+def matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Each match in a text, found in a time in proportion to its length: no single search sees much text if the
+    pattern is slow on it.
+    """
+    return windows(pattern, text, *_windows(pattern.pattern))
+
+
+@lru_cache(maxsize=1_000)
+def _windows(pattern: str) -> tuple[int, int]:
+    """Characters of a window, and of its overlap with the next one."""
+    fast = slow_part(pattern, WINDOW + _OVERLAP) is None
+    return (WINDOW, _OVERLAP) if fast else (_SLOW_WINDOW, _SLOW_OVERLAP)
+
+
 def known_keys() -> tuple[str, ...]:
     """The API keys in the environment."""
     return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
@@ -62,6 +85,8 @@ def named(variables: Iterable[str] = (), patterns: Iterable[str] = (), paths: It
             raise BadSecret(f"{pattern!r} is not a regular expression ({problem})") from problem
         if form.fullmatch("") is not None:
             raise BadSecret(f"{pattern!r} matches nothing at all, so it would match everywhere; ask for a character")
+        if (slow := slow_part(pattern, _SLOW_WINDOW + _SLOW_OVERLAP)) is not None:
+            raise BadSecret(f"{pattern!r} is slow: {slow}")
         compiled.append(form)
     steps = tuple(tuple(_STEP.sub("", path).split(".")) for path in paths)
     if any(not key for path in steps for key in path):

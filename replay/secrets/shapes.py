@@ -46,12 +46,12 @@ class Runs:
         return self._end
 
 
-def windows(form: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Each match of a short form, window by window. Matches do not overlap."""
+def windows(form: re.Pattern[str], text: str, window: int = WINDOW, overlap: int = _OVERLAP) -> Iterator[re.Match[str]]:
+    """Each match of a form of at most `overlap` characters, window by window. Matches do not overlap."""
     done = 0
-    for start in range(0, max(1, len(text)), WINDOW):
-        for found in form.finditer(text, start, min(len(text), start + WINDOW + _OVERLAP)):
-            if done <= found.start() < start + WINDOW:  # one behind the window is found in the next
+    for start in range(0, max(1, len(text)), window):
+        for found in form.finditer(text, start, min(len(text), start + window + overlap)):
+            if done <= found.start() < start + window:  # one behind the window is found in the next
                 done = max(found.end(), found.start() + 1)
                 yield found
 

@@ -3,7 +3,7 @@
 Python's `re` backtracks. It tries each way to split a text among repetitions, before it says that nothing matches.
 Two kinds are refused: loops in which one text has several ways through, where the ways double with each character;
 and rows of repetitions that match one another's text, where they multiply. The steps of the second kind are an
-estimate. Rows behind several alternatives, and slow back-references, can pass.
+estimate. A back-reference counts as any text of its group's characters.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from itertools import combinations, product
@@ -30,12 +30,16 @@ MANY = 10
 _MOST_POSITIONS = 400
 """Characters in the body of a loop; a longer body is not analysed, and refused if it repeats something itself."""
 
+_MOST_STATES = 32
+"""Ways through alternatives that are followed to the end of a pattern: those with the most steps so far."""
 _MOST_TRIED = 200_000
 """Pairs of ways that the analysis of a loop tries; a loop that needs more is refused."""
 
 Node = tuple[Any, Any]
 """An operation of the standard library's parser with its argument; the standard library gives them no type."""
 Characters = frozenset[str]
+_ANY_OF = "ANY_OF"
+"""The operation, of this module, that matches one of these characters."""
 
 _ALPHABET: Characters = frozenset(map(chr, range(128))) | frozenset("\xa0éß’…ſ日Ωж")
 """Stands for all characters: patterns differ in ASCII; the rest are one of each kind."""
@@ -65,7 +69,42 @@ def slow_part(pattern: str, characters: int) -> str | None:
 
 def _parsed(pattern: str) -> list[Node]:
     tree: Any = parser.parse(pattern, re.IGNORECASE)
-    return list(tree)
+    return _without_references(list(tree), {})
+
+
+def _without_references(nodes: Sequence[Node], groups: dict[int, list[Node]]) -> list[Node]:
+    """The nodes with each back-reference as what its group can match: so many characters, or one and more."""
+    found: list[Node] = []
+    for op, value in nodes:
+        match str(op):
+            case "GROUPREF":
+                found += groups.get(value, [])
+                continue
+            case "SUBPATTERN":
+                group, *flags, body = value
+                least, most = body.getwidth()
+                inside = _without_references(list(body), groups)
+                if group is not None:
+                    automaton = _Automaton()
+                    automaton.sequence(inside)
+                    one = (_ANY_OF, frozenset[str]().union(*automaton.characters))
+                    fixed = least == most and least < MANY
+                    groups[group] = [one] * least if fixed else [("MAX_REPEAT", (min(least, 1), MANY**9, [one]))]
+                value = (group, *flags, inside)
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                value = (*value[:2], _without_references(list(value[2]), groups))
+            case "ASSERT" | "ASSERT_NOT":
+                value = (value[0], _without_references(list(value[1]), groups))
+            case "ATOMIC_GROUP":
+                value = _without_references(list(value), groups)
+            case "BRANCH":
+                value = (value[0], [_without_references(list(each), groups) for each in value[1]])
+            case "GROUPREF_EXISTS":
+                value = (value[0], *(_without_references(list(each or ()), groups) for each in value[1:]))
+            case _:
+                pass
+        found.append((op, value))
+    return found
 
 
 def _shown(text: str) -> str:
@@ -76,6 +115,8 @@ def _characters(node: Node) -> Characters | None:
     """The characters that a node for one character matches, in lower case; None for other nodes."""
     name, value = str(node[0]), node[1]
     match name:
+        case "ANY_OF":
+            return frozenset(value)
         case "LITERAL":
             return frozenset(chr(value).lower())
         case "NOT_LITERAL":
@@ -171,7 +212,7 @@ class _Automaton:
             return _Shape(first, last, min(2, sum(shape.empty for shape in shapes)))
         if name in ("SUBPATTERN", "ATOMIC_GROUP", "POSSESSIVE_REPEAT"):
             return self.sequence(_bodies(node)[0])
-        return _Shape()  # an edge, a look-around or a back-reference
+        return _Shape()  # an edge or a look-around
 
     def _repeated(self, least: int, most: int, nodes: Sequence[Node]) -> _Shape:
         shape = self.sequence(nodes)
@@ -320,32 +361,56 @@ class _Search:
         return _Search(tuple(still), worst)
 
 
+Searches = tuple[_Search, ...]
+
+
 def _steps(nodes: Sequence[Node], characters: int) -> float:
     """About how many steps a search in so many characters takes at most."""
     anchored = bool(nodes) and str(nodes[0][0]) == "AT" and str(nodes[0][1]) in ("AT_BEGINNING", "AT_BEGINNING_STRING")
     start = () if anchored else (_Open(_ALPHABET, characters),)
-    return _through(nodes, _Search(start), characters).worst
+    return _worst(_through(nodes, (_Search(start),), characters))
 
 
-def _through(nodes: Sequence[Node], search: _Search, n: int) -> _Search:
-    return reduce(lambda before, node: _past(node, before, n), nodes, search)
+def _worst(searches: Iterable[_Search]) -> float:
+    return max(each.worst for each in searches)
 
 
-def _past(node: Node, search: _Search, n: int) -> _Search:
-    """The search behind a node."""
+def _through(nodes: Sequence[Node], searches: Searches, n: int) -> Searches:
+    for node in nodes:
+        searches = _apart(after for search in searches for after in _past(node, search, n))
+    return searches
+
+
+def _apart(searches: Iterable[_Search]) -> Searches:
+    """Those that differ in their choices; of equal ones the one with the most steps so far."""
+    found: dict[tuple[tuple[Characters, int], ...], _Search] = {}
+    worst = 1.0
+    for each in searches:
+        choices = tuple((choice.characters, choice.ways) for choice in each.open)
+        worst = max(worst, each.worst)
+        known = found.get(choices)
+        if known is None or each.ways() > known.ways():
+            found[choices] = each
+    most = sorted(found.values(), key=_Search.ways, reverse=True)[:_MOST_STATES]
+    return tuple(replace(each, worst=worst) for each in most)
+
+
+def _past(node: Node, search: _Search, n: int) -> Searches:
+    """The searches behind a node: one for each way through its alternatives."""
     if (characters := _characters(node)) is not None:
-        return search.required(characters)
+        return (search.required(characters),)
     name, value = str(node[0]), node[1]
     match name:
         case "MAX_REPEAT" | "MIN_REPEAT":
             least, most, body = value
             one_character = len(body) == 1 and _characters(body[0]) is not None
             if most < MANY and not one_character:
+                searches: Searches = (search,)
                 for turn in range(most):
-                    once = _through(body, search, n)
-                    search = once if turn < least else _worse(search, once)
-                return search
-            inside = search
+                    once = _through(body, searches, n)
+                    searches = once if turn < least else _apart((*searches, *once))
+                return searches
+            inside: Searches = (search,)
             for _ in range(min(least, MANY) if one_character else 1):
                 inside = _through(body, inside, n)
             if most == least and one_character:
@@ -354,21 +419,17 @@ def _past(node: Node, search: _Search, n: int) -> _Search:
             automaton.sequence(body)
             union = frozenset[str]().union(*automaton.characters)
             opened = [each for each in search.open if not least or not each.characters.isdisjoint(union)]
-            return _Search((*opened, _Open(union, min(most - least + 1, n))), max(search.worst, inside.worst))
+            choice = _Open(union, min(most - least + 1, n))
+            return (_Search((*opened, choice), max(search.worst, _worst(inside))),)
         case "ASSERT" | "ASSERT_NOT" | "ATOMIC_GROUP" | "POSSESSIVE_REPEAT":
             (body,) = _bodies(node)
-            return replace(search, worst=max(search.worst, _through(body, search, n).worst))
+            return (replace(search, worst=max(search.worst, _worst(_through(body, (search,), n)))),)
         case "AT" if str(value) == "AT_BOUNDARY":  # a run of words or of other signs ends here, and only here
             still = tuple(
                 each for each in search.open if not (each.characters <= _WORD or each.characters.isdisjoint(_WORD))
             )
-            return _Search(still, max(search.worst, search.ways()))
-        case "AT" | "GROUPREF":
-            return replace(search, worst=max(search.worst, search.ways()))
+            return (_Search(still, max(search.worst, search.ways())),)
+        case "AT":
+            return (replace(search, worst=max(search.worst, search.ways())),)
         case _:
-            return reduce(_worse, (_through(body, search, n) for body in _bodies(node)), replace(search, open=()))
-
-
-def _worse(one: _Search, two: _Search) -> _Search:
-    worst = max(one.worst, two.worst)
-    return replace(one if one.ways() >= two.ways() else two, worst=worst)
+            return _apart(after for body in _bodies(node) for after in _through(body, (search,), n)) or (search,)

@@ -11,9 +11,9 @@ from mockserver.responders.base import Say, Turn
 from mockserver.responders.conditions import MATCHED_CHARACTERS, MATCHED_INSTRUCTIONS
 from mockserver.responders.scenario import Rule, Scenario, ScenarioError, When
 from mockserver.responders.scripted import UNMATCHED
-from mockserver.responders.slow_patterns import slow_part
+from replay.slow_patterns import slow_part
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 DOUBLES = {  # by their slow part
     "(a+)+$": "(a+)+",
@@ -39,6 +39,7 @@ DOUBLES = {  # by their slow part
     "(?:(?=(a+)+b)x)*": "(a+)+",
     "(?i:(A|a+))*b": "(?i:(A|a+))*",
     "((?:ab|a|b)+?)x": "(?:ab|a|b)+?",
+    r"(a)(?:\1|a)*b": r"(a)(?:\1|a)*b",  # a group that refers to another one is not named alone
 }
 MULTIPLIES = [
     ".*a.*b.*c",
@@ -52,6 +53,11 @@ MULTIPLIES = [
     "a(?:bba){0,3}a+a*aba*d",
     r".*\d+.*\d+x",
     "(?:x.*)?(?:y.*)?(?:z.*)?.*a",
+    r"(?:[a-z]*|\d*\d*)[a-z]*[a-z]*x",  # behind alternatives
+    "(?:x.*|y.*|z.*)?.*a.*b",
+    r"(.*)\1x",
+    r"(\w*)\1\1x",
+    r"(?:, \w+)*(\w+)(?:, \1)*x",
 ]
 ORDINARY = [
     "",
@@ -85,6 +91,10 @@ ORDINARY = [
     r"\b(?:move|reschedul\w*)\b.*\b(?:it|that)\b",
     r"(?:\d{3}[- ]?)+x",
     r"(?P<word>\w)(?P=word)",
+    r"\b(\w+) \1\b",
+    r"([\"']).*?\1",
+    r"<(\w+)>.*</\1>",
+    r"(?:(\d)\1-)+x",
     "é+日",
 ]
 
