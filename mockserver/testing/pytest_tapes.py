@@ -16,6 +16,7 @@ from mockserver.testing.live_service import LiveService
 from mockserver.testing.tapes import Plan, SecretInName
 from replay.billing.prices import dollars
 from replay.cassette.file import SUFFIX, BadCassette, CannotRecord
+from replay.cassette.records import Request
 from replay.secrets.named import BadSecret, Secrets, named
 
 SECRETS = ("realtime_secret_env", "realtime_secret_pattern", "realtime_secret_path")
@@ -96,10 +97,11 @@ class Tape:
             tapes.save(recorded, self.path, secrets, after=plan in ("add", "extend"))
         except (BadCassette, CannotRecord, OSError) as problem:
             pytest.fail(f"{stays}: {problem}", pytrace=False)
-        count = 1 + max(each.connection for each in recorded.records)
+        asked = [each.content for each in recorded.records if isinstance(each.content, Request)]
+        count = sum(each.method == "GET" for each in asked)
         more = " more" * (plan in ("add", "extend"))
         cost = dollars(Fraction(service.spent_usd))
-        return f"{self.name}: {count}{more} connection{'s'[: count > 1]}, {cost} USD"
+        return f"{self.name}: {count}{more} connection{'s'[: count != 1]}, {cost} USD"
 
     def _short(self, path: Path) -> str:
         root = self._config.rootpath

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from click.testing import CliRunner
 
+import realtape
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
@@ -394,3 +396,52 @@ class TestMore:
     run = suite(source, "--realtime-orphans", "test_calls.py::test_call")
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     run.stderr.fnmatch_lines(["ERROR: --realtime-orphans needs whole files or folders: *"])
+
+
+def test_a_tape_has_the_dialect_of_its_service_and_passes_the_check(
+    tmp_path: Path, tapes: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    source = """
+@pytest.mark.realtime(cassette=True, pacing="burst")
+def test_call(realtime_mock):
+    assert ask(realtime_mock, "hello", realtime_mock.ws_url + "?model=gpt-realtime") == "Old."
+    assert realtime_mock.sessions[0].sent("session.created")[0]["session"]["object"] == "realtime.session"
+"""
+    scenario = tmp_path / "old.yaml"
+    scenario.write_text(SAYS % "Old.", encoding="utf-8")
+    with MockServer(scenario, dialect="openai", pacing="burst") as service:
+        suite(source, "--realtime-record=once", "--realtime-upstream", service.ws_url).assert_outcomes(passed=1)
+    suite(source).assert_outcomes(passed=1)
+    with Cassette.open(tapes / "test_call.tape") as cassette:
+        assert cassette.header.dialect == "openai" and cassette.header.model == "gpt-realtime"
+        assert cassette.header.origin == "mock"
+    checked = CliRunner().invoke(realtape.main, ["check", str(tapes / "test_call.tape")])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_a_client_secret_comes_from_where_its_call_goes(service: MockServer, tapes: Path, suite: Suite):
+    source = """
+import httpx2
+
+def minted(mock):
+    bearer = {"Authorization": f"Bearer {mock.api_key}"}
+    made = httpx2.post(f"{mock.http_url}/realtime/client_secrets", headers=bearer, json={})
+    return made.json()["value"]
+
+@pytest.mark.realtime(cassette=True, unused="off")
+def test_call(realtime_mock):
+    for _ in range(CALLS):
+        ask(realtime_mock, "hello", key=minted(realtime_mock))
+"""
+    arguments = ("--realtime-upstream", service.ws_url)
+    suite(source.replace("CALLS", "1"), "--realtime-record=once", *arguments).assert_outcomes(passed=1)
+    run = suite(source.replace("CALLS", "2"), "--realtime-record=new_episodes", *arguments)
+    run.assert_outcomes(passed=1)
+    run.stdout.fnmatch_lines(["cassettes/test_calls/test_call.tape: 1 more connection, 0.00* USD"])
+    assert len(service.sessions) == 2
+    assert said(tapes / "test_call.tape") == ["New.", "New."]
+    with Cassette.open(tapes / "test_call.tape") as cassette:
+        made = [each.content for each in cassette if isinstance(each.content, Request)]
+        assert [each.method for each in made] == ["POST", "GET", "POST", "GET"]
+    suite(source.replace("CALLS", "2")).assert_outcomes(passed=1)
