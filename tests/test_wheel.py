@@ -117,6 +117,9 @@ def test_the_wheel_has_one_package_and_its_data(installed: Installed):
     data = [
         "py.typed",
         "mockserver/server/web/inspector.js",
+        "mockserver/server/workbench/web/index.html",
+        "mockserver/server/workbench/web/vendor/codemirror.js",
+        "mockserver/server/workbench/web/vendor/codemirror.LICENSE.txt",
         "replay/viewer/web/viewer.js",
         "clinic_agent/app/web/index.html",
     ]

@@ -31,6 +31,7 @@ SCENARIO = ROOT / "cassettes" / "scenarios" / "clinic.yaml"
 ASK = "I would like a dental cleaning on July sixth."
 CHOOSE = "The nine thirty slot, please. My name is Maria Lopez."
 STREAMLIT_PORT = 8598
+WIDE = (1440, 860)
 
 
 def take(page: Page, name: str) -> None:
@@ -112,10 +113,23 @@ def inspector(data: Path) -> None:
             take(page, "../inspector.png")
 
 
+def workbench(data: Path) -> None:
+    """A call that is described, and typed to."""
+    with MockServer(voice="tone") as mock, browsing(f"{mock.control_url}/workbench", data / "five", size=WIDE) as page:
+        page.until("document.body.dataset.ready")
+        for words, answer in (("Where is order 1043?", "It is being packed."), ("And the other one?", "do you mean?")):
+            page.run(f"document.querySelector('#words').value = {words!r}")
+            page.run("document.querySelector('#typed').requestSubmit()")
+            page.until(f"document.querySelector('#conversation').innerText.includes({answer!r})")
+            page.until("document.querySelector('#state').innerText === 'Listening'")
+        page.run("document.activeElement.blur()")
+        take(page, "workbench.png")
+
+
 def main() -> None:
     """All of them."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        for picture in (call_page, streamlit_demo, inspector):
+        for picture in (call_page, streamlit_demo, inspector, workbench):
             picture(Path(folder))
 
 

@@ -34,7 +34,7 @@ class Workbench {
     this.draft.onChange((what) => what === "all" ? this.showForms() : showPreview(this.draft.value));
     byId("server").textContent = [
       `${location.host}`,
-      { recognised: "speech is recognised", clips: "knows clips", scripted: "spoken words come from `heard`" }[choices.words],
+      { recognised: "speech is recognised", clips: "known clips are recognised", scripted: "spoken words come from the scenario" }[choices.words],
     ].join(" · ");
     this.listen();
     this.showButton();
