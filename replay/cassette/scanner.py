@@ -27,6 +27,8 @@ MOST_KNOWN = 1000
 """Values to look for. The oldest that was learned on the way is forgotten first."""
 
 PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
+"""Only for `fullmatch` and `match`: a search takes quadratic time in a long word."""
+_SCRUBBED = re.compile(r"<scrubbed:[a-z-]+>")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _ENCODED = re.compile(r"[^\s\"'\\]+")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -303,7 +305,7 @@ class _Walk:
         level = self._stack[-1]
         raw = token[1]
         level.key = json_text.unescaped(raw)[0] if "\\" in raw else raw
-        if PLACEHOLDER.search(raw):
+        if _SCRUBBED.search(raw):
             level.key = ""  # it names a secret, and is none
         if len(raw) >= _LONG_NAME or not raw.isidentifier():
             yield from self._in_value(*token.span(1))

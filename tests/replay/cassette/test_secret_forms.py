@@ -113,7 +113,19 @@ BEGINNINGS = (
         "AAAA",
         "QUFB",
     ),
-    *("\\u0061", "eyJh.", "data:image/png;base64,", "api_key = ", "key key ", "x" * 15 + " ", "\\", "9" * 9 + ","),
+    *(
+        "x",
+        "<scrubbed:",
+        "a <scrubbed:k",
+        "\\u0061",
+        "eyJh.",
+        "data:image/png;base64,",
+        "api_key = ",
+        "key key ",
+        "x" * 15 + " ",
+        "\\",
+        "9" * 9 + ",",
+    ),
 )
 """What hostile texts repeat: each begins something that the search has to follow."""
 
@@ -130,7 +142,9 @@ def seconds(message: bytes, times: int = 3) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "wrap", [event, str.encode, lambda text: b'{"a":' + text.encode()], ids=["typed", "bare", "cut"]
+    "wrap",
+    [event, str.encode, lambda text: b'{"a":' + text.encode(), lambda text: json.dumps({text: 1}).encode()],
+    ids=["typed", "bare", "cut", "key"],
 )
 @pytest.mark.parametrize("part", BEGINNINGS)
 def test_four_times_the_text_takes_about_four_times_as_long(part: str, wrap: Callable[[str], bytes]):
