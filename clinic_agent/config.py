@@ -5,6 +5,7 @@ The rest of the agent does not know which endpoint it uses.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -20,9 +21,15 @@ DEFAULT_VOICE = "ara"
 _HTTP_SCHEME = {"ws": "http", "wss": "https"}
 
 
-def is_loopback(url: str) -> bool:
+def is_loopback_url(url: str) -> bool:
     """Whether a URL names this machine; no proxy of the environment is used for it then."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    host = urlsplit(url).hostname or ""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
 
 
 class ConfigError(ValueError):

@@ -8,7 +8,7 @@ from typing import Any
 
 from websockets.asyncio.client import connect
 
-from replay.addresses import is_loopback
+from replay.addresses import is_loopback_url
 
 _DIRECT: Mapping[str, Any] = {"proxy": None} if "proxy" in signature(connect).parameters else {}
 
@@ -16,4 +16,4 @@ _DIRECT: Mapping[str, Any] = {"proxy": None} if "proxy" in signature(connect).pa
 def direct(url: str) -> Mapping[str, Any]:
     """The arguments by which no proxy of the environment is used for this machine. Releases of websockets before 15 use
     none."""
-    return _DIRECT if is_loopback(url) else {}
+    return _DIRECT if is_loopback_url(url) else {}

@@ -21,7 +21,7 @@ from clinic_agent.app.problems import Problem, upstream_refused
 from clinic_agent.call.turn import FunctionCall, ToolRun, tool_run
 from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.tools import Tools
-from clinic_agent.config import Config, is_loopback
+from clinic_agent.config import Config, is_loopback_url
 
 SECRET_S = 300
 """Seconds for which a client secret can open a connection; the call itself may last longer."""
@@ -52,7 +52,7 @@ async def mint(config: Config) -> ClientSecret:
     try:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         async with (
-            aiohttp.ClientSession(trust_env=not is_loopback(url), timeout=timeout) as http,
+            aiohttp.ClientSession(trust_env=not is_loopback_url(url), timeout=timeout) as http,
             http.post(url, json=body, headers=key, allow_redirects=False) as answer,
         ):
             if answer.status != 200:

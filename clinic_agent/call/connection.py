@@ -24,7 +24,7 @@ from clinic_agent.call.cost import Cost, hosted_call
 from clinic_agent.call.pcm import samples
 from clinic_agent.call.retry import RetryPolicy, retry_after_s
 from clinic_agent.call.turn import Event, FunctionCall, ToolRun, Turn, tool_run
-from clinic_agent.config import Config, is_loopback
+from clinic_agent.config import Config, is_loopback_url
 
 MAX_FRAME_BYTES = 4 * 2**20  # over a minute of audio in one frame; recorded frames hold about a second
 
@@ -92,7 +92,7 @@ async def open_socket(config: Config, retry: RetryPolicy) -> ClientConnection:
                 open_timeout=retry.open_s,
                 close_timeout=2,
                 max_size=MAX_FRAME_BYTES,
-                **(_DIRECT if is_loopback(config.url) else {}),
+                **(_DIRECT if is_loopback_url(config.url) else {}),
             )
         except (OSError, WebSocketException, asyncio.TimeoutError) as error:
             wait_s = retry.wait_s(attempt, _retry_after_s(error), random) if _may_pass(error) else None

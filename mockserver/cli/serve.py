@@ -42,7 +42,7 @@ from mockserver.server.hosts import SERVICE_HOSTS
 from mockserver.server.listening import listen
 from mockserver.server.notices import MistakeFound
 from mockserver.server.options import Options
-from replay.addresses import LOOPBACK
+from replay.addresses import is_loopback_host
 from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
 from replay.collector import settle
@@ -331,7 +331,7 @@ def serve(
     talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
-        if host not in LOOPBACK:
+        if not is_loopback_host(host):
             talk.note("warning", f"listening on {host}: others on the network can use this mock")
         server = loop.run_until_complete(
             _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched, parent)

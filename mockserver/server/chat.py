@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from mockserver.protocol.requests import ChatCall, ChatEnded, ChatText, Complete
-from replay.addresses import LOOPBACK
+from replay.addresses import is_loopback_url
 
 CONNECT_S, SILENCE_S = 10.0, 120.0
 """How long a connection may take, and how long the model may send nothing."""
@@ -67,8 +66,7 @@ class ChatEndpoint:
     def _client(self) -> ClientSession:
         if self._http is None:
             timeout = ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
-            local = urlsplit(self._url).hostname in LOOPBACK
-            self._http = ClientSession(timeout=timeout, trust_env=not local)
+            self._http = ClientSession(timeout=timeout, trust_env=not is_loopback_url(self._url))
         return self._http
 
     async def _shown(self, response: ClientResponse) -> str:

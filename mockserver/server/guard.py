@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from mockserver.server.http import as_json
-from mockserver.server.origins import is_loopback, names_loopback
+from replay.addresses import is_loopback_address, is_loopback_url
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -59,9 +59,9 @@ def _refusal(request: web.Request, token: str | None) -> str | None:
         if hmac.compare_digest(given.encode(errors="surrogateescape"), f"Bearer {token}".encode()):
             return None
         return "send the admin token: Authorization: Bearer <token>"
-    if not is_loopback(request.remote or ""):
+    if not is_loopback_address(request.remote or ""):
         return "the control plane serves this machine only; start the server with --admin-token to open it"
     origin = request.headers.get(hdrs.ORIGIN)
-    if not names_loopback(f"//{request.host}") or (origin is not None and not names_loopback(origin)):
+    if not is_loopback_url(f"//{request.host}") or (origin is not None and not is_loopback_url(origin)):
         return "use a loopback name: 127.0.0.1, localhost or [::1]"
     return None

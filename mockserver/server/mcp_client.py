@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from mockserver.protocol.commands import ServerTool, ToolServer
 from mockserver.protocol.conversation import ToolError
 from mockserver.protocol.requests import CallTool, ListTools, ToolAnswered, ToolsFound
-from replay.addresses import LOOPBACK
+from replay.addresses import is_loopback_url
 
 TIMEOUT_S, CONNECT_S = 30.0, 10.0
 """How long one listing or call may take in all, and a connection."""
@@ -89,7 +89,7 @@ class _Watch:
     """Sees the HTTP responses of one listing or call: how large they are, and whether the last one refused."""
 
     def __init__(self, url: str) -> None:
-        self._local = urlsplit(url).hostname in LOOPBACK
+        self._local = is_loopback_url(url)
         self.scope = anyio.CancelScope()
         self.refused: int | None = None
         """The status, from 400 on."""

@@ -10,6 +10,8 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from replay.addresses import is_loopback_url
+
 
 def is_foreign(origin: str | None, host: str, allowed: Collection[str]) -> bool:
     """Whether a request comes from a page of another origin. `origin`, `host`: its headers. `allowed`: origins that
@@ -18,23 +20,7 @@ def is_foreign(origin: str | None, host: str, allowed: Collection[str]) -> bool:
     if origin is None or "*" in allowed or origin.lower() in allowed:
         return False
     # Under an address, unlike a name, no other site can pretend to be this one.
-    return not (names_loopback(origin) or (_host(origin) == _host(f"//{host}") and _is_address(_host(origin))))
-
-
-def names_loopback(url: str) -> bool:
-    """Whether the host of a URL is this machine: `localhost`, 127.0.0.1, [::1]."""
-    name = _host(url)
-    return name == "localhost" or is_loopback(name)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an IP address is a loopback address."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_loopback
+    return not (is_loopback_url(origin) or (_host(origin) == _host(f"//{host}") and _is_address(_host(origin))))
 
 
 def _is_address(name: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from mockserver.testing.live_service import LIVE_ENDPOINTS, LiveService
 from mockserver.testing.mock_server import MockServer
-from replay.addresses import is_loopback
+from replay.addresses import is_loopback_url
 from replay.billing.prices import dollars
 from replay.findings import Levels
 from replay.relay.upstream import BadUpstream, checked
@@ -71,7 +71,7 @@ def recorder(node: pytest.Item, options: dict[str, Any], played: tuple[MockServe
     url, variable = LIVE_ENDPOINTS[_service_name(dialect)]
     _, named = _named(node.config)
     key = os.environ.get(variable, "")
-    if not key and played is None and not is_loopback(named or url):
+    if not key and played is None and not is_loopback_url(named or url):
         advice = f"set {variable}, or name another service with --realtime-upstream or {UPSTREAM}"
         pytest.fail(f"{named or url} cannot be recorded without a key; {advice}", pytrace=False)
     service = None if named and dialect is None else _service_name(dialect)

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from typing_extensions import assert_never
 
-from replay.addresses import LOOPBACK
+from replay.addresses import is_loopback_host
 from replay.cassette.file import CannotRecord
 from replay.cassette.records import Audio, Origin
 from replay.cli.files import FILE
@@ -102,7 +102,7 @@ def record(
     checked_ignore(ignore)
     if not _may_record(out, mode):
         return
-    if host not in LOOPBACK:
+    if not is_loopback_host(host):
         click.echo(f"warning: listening on {host}: others on the network can use this proxy", err=True)
     settings = Settings(
         out=out,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from replay.addresses import LOOPBACK
+from replay.addresses import is_loopback_host
 from replay.billing.prices import UnknownPrice, price_table
 from replay.cassette.file import SUFFIX, CannotRecord, Writer
 from replay.cassette.may_differ import Ignored, ignored
@@ -237,7 +237,7 @@ def _key(url: str, named: str | None, service: str | None) -> str:
         raise Unusable("--to is not a WebSocket address; give one like wss://api.x.ai/v1/realtime")
     if parts.username is not None:
         raise Unusable("leave user and password out of --to; the key comes from the environment")
-    local = host in LOOPBACK
+    local = is_loopback_host(host)
     name = named or next((name for known, name in _KEYS.items() if host == known or host.endswith(f".{known}")), None)
     if name is None and not local:
         known = ", ".join(_KEYS)

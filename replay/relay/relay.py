@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from replay.addresses import is_loopback
+from replay.addresses import is_loopback_url
 from replay.billing.meter import Meter
 from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.file import BadCassette, Cassette
@@ -175,7 +175,7 @@ class Relay:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             timeout=aiohttp.ClientTimeout(total=OPEN_TIMEOUT_S),
-            trust_env=not is_loopback(self.upstream.url),
+            trust_env=not is_loopback_url(self.upstream.url),
         )
         try:
             assert self._runner.server is not None

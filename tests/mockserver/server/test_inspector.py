@@ -49,7 +49,7 @@ def test_no_module_makes_markup_of_what_was_said_or_names_another_address(module
 def test_others_than_this_machine_do_not_get_it(monkeypatch: pytest.MonkeyPatch):
     status, _, page = story(lambda mock, http: fetched(mock, http, Host="evil.example"))
     assert status == 403 and "<html" not in page
-    monkeypatch.setattr(guard, "is_loopback", lambda address: False)
+    monkeypatch.setattr(guard, "is_loopback_address", lambda address: False)
     assert story(lambda mock, http: fetched(mock, http))[0] == 403
 
 

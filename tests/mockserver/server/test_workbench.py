@@ -73,7 +73,7 @@ def test_no_other_file_is_given(path: str):
 @pytest.mark.parametrize("path", ["", "/web/main.js", "/choices"])
 def test_others_than_this_machine_do_not_get_it(path: str, monkeypatch: pytest.MonkeyPatch):
     assert story(lambda mock, http: fetched(mock, http, path, Host="evil.example"))[0] == 403
-    monkeypatch.setattr(guard, "is_loopback", lambda address: False)
+    monkeypatch.setattr(guard, "is_loopback_address", lambda address: False)
     assert story(lambda mock, http: fetched(mock, http, path))[0] == 403
 
 
