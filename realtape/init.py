@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import unquote, urlsplit
 
 import click
 
 from mockserver.cli.schema import text_of
 from replay.cli.usage import SuggestingChoice, Unusable
+from replay.version import own_requirement
 
 Client = Literal["websockets", "openai-python"]
 Service = Literal["xai", "openai"]
@@ -147,18 +145,3 @@ def contents(client: Client, service: Service) -> dict[str, str]:
         "requirements.txt": f"{own_requirement()}\n{_PACKAGES[client]}\npytest>=8.3\n",
         ".github/workflows/agent.yml": _WORKFLOW,
     }
-
-
-def own_requirement() -> str:
-    """realtape as a line of requirements.txt, from where it was installed: an address, a folder, or a version."""
-    try:
-        installed = distribution("realtape")
-    except PackageNotFoundError:
-        return "realtape"
-    source = json.loads(installed.read_text("direct_url.json") or "{}")
-    url = str(source.get("url", ""))
-    if vcs := source.get("vcs_info"):
-        return f"realtape @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
-    if url.startswith("file:"):
-        return f"# A folder of this machine. For CI, name an address that it can reach.\n{unquote(urlsplit(url).path)}"
-    return f"realtape @ {url}" if url else f"realtape=={installed.version}"

@@ -1,10 +1,10 @@
-"""The version of realtape, for the files it writes, and the command that adds an extra to it."""
+"""The version of realtape, for the files it writes, and how it is installed."""
 
 from __future__ import annotations
 
 import json
 from importlib.metadata import PackageNotFoundError, distribution, version
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 
@@ -30,3 +30,18 @@ def install_command(extra: str) -> str:
         return f"pip install 'realtape[{extra}]'"
     editable = "-e " if source["dir_info"].get("editable") else ""
     return f"pip install {editable}'{url2pathname(urlsplit(url).path)}[{extra}]'"
+
+
+def own_requirement() -> str:
+    """realtape as a line of requirements.txt, from where it was installed: an address, a folder, or a version."""
+    try:
+        installed = distribution("realtape")
+    except PackageNotFoundError:
+        return "realtape"
+    source = json.loads(installed.read_text("direct_url.json") or "{}")
+    url = str(source.get("url", ""))
+    if vcs := source.get("vcs_info"):
+        return f"realtape @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
+    if url.startswith("file:"):
+        return f"# A folder of this machine. For CI, name an address that it can reach.\n{unquote(urlsplit(url).path)}"
+    return f"realtape @ {url}" if url else f"realtape=={installed.version}"

@@ -86,6 +86,55 @@ def test_mistakes_of_the_scenario_are_marked_while_one_writes(mock: MockServer, 
         page.until(shows("#conversation", "Hello."))
 
 
+FILL = """(label, value) => {
+  const labels = [...document.querySelectorAll('.part:not([hidden]) label')];
+  const name = labels.findLast((each) => each.textContent === label);
+  const control = document.getElementById(name.htmlFor);
+  if (control.type === 'checkbox') return control.click();
+  control.value = value;
+  control.dispatchEvent(new Event(control.localName === 'select' ? 'change' : 'input', {bubbles: true}));
+}"""
+"""Fills the last field of that label in the tab that is shown."""
+
+
+def test_a_call_is_described_in_the_form(mock: MockServer, tmp_path: Path):
+    with bench(mock, tmp_path) as page:
+
+        def fill(tab: str, **fields: str) -> None:
+            page.click(f"#tab-{tab}")
+            for label, value in fields.items():
+                page.run(f"({FILL})({json.dumps(label.replace('_', ' '))}, {json.dumps(value)})")
+
+        fill("call", Service="openai")
+        fill("call", Instructions="Answer in German.", Voice="cedar", Language_of_the_user="de")
+        fill("call", Who_ends_a_spoken_turn="semantic_vad")
+        fill("call", Eagerness="low")
+        page.click("#tab-tools")
+        page.click("#part-tools .card .bare")
+        page.click("#part-tools .row button")
+        fill("tools", Name="book", Description="Books a table.", Answered_by="http")
+        fill("tools", Address="http://127.0.0.1:1/book")
+        page.click("#tab-documents")
+        page.run("[...document.querySelectorAll('#part-documents .row button')].at(-1).click()")
+        fill("documents", Name="prices.md", Text="A table costs nothing.")
+        type_words(page, "Hallo?")
+        page.until(shows("#conversation", "Which order do you mean?"))
+        update = "workbench.call.frames.find(([, , text]) => text.includes('session.update\\x22'))[2]"
+        session = json.loads(page.run(update))["session"]
+        page.run("location.reload()")
+        page.until("document.body.dataset.ready")
+        page.click("#tab-call")
+        assert "Answer in German." in page.run("document.querySelector('#part-call textarea').value")
+    assert session["instructions"] == "Answer in German.\n\n# Documents\n\n## prices.md\n\nA table costs nothing.\n"
+    detection = {"type": "semantic_vad", "eagerness": "low", "create_response": True, "interrupt_response": True}
+    assert session["audio"]["input"]["turn_detection"] == detection
+    assert session["audio"]["input"]["transcription"]["language"] == "de"
+    assert session["audio"]["output"]["voice"] == "cedar"
+    parameters = {"type": "object", "properties": {}}
+    tool = {"type": "function", "name": "book", "description": "Books a table.", "parameters": parameters}
+    assert session["tools"] == [tool]
+
+
 HOSTILE = "<img src=x onerror=document.title='ran'><script>document.title='ran'</script>"
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from typing_extensions import assert_never
 
 from mockserver.server.workbench.kept_call import KeptCall, Turn
+from replay.version import own_requirement
 
 Client = Literal["websockets", "openai-python"]
 CLIENTS: tuple[Client, ...] = get_args(Client)
@@ -224,7 +225,7 @@ def kept_test(call: KeptCall, turns: Sequence[Turn]) -> str:
 
 def requirements(client: Client) -> str:
     """The packages of the agent and its test."""
-    return f"realtape\n{_PACKAGES[client]}\npytest>=8.3\n"
+    return f"{own_requirement()}\n{_PACKAGES[client]}\npytest>=8.3\n"
 
 
 def _filled(template: str, **values: str) -> str:
