@@ -26,11 +26,11 @@ from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Content, Header, Record, Way
 from replay.findings.finding import Finding
 from replay.formats import tape
-from replay.formats.page import sound_of
 from replay.report import as_scenario
 from replay.secrets.named import Secrets
 from replay.version import tool_version
 from replay.viewer.call import CallReader
+from replay.viewer.loudness import sound_of
 from replay.viewer.of_recording import AXIS_NOTE, figures_of
 
 MOST_READ = 3

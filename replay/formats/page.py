@@ -17,7 +17,7 @@ from replay.report import as_scenario
 from replay.report.soundtrack import Soundtrack
 from replay.viewer import assets
 from replay.viewer import comparison as two_calls
-from replay.viewer.loudness import MOST_SOUND, playable
+from replay.viewer.loudness import sound_of
 from replay.viewer.of_recording import document, reader_of
 
 MOST_TAPE = 24 << 20
@@ -66,20 +66,3 @@ def comparison(left: Recording, right: Recording, differences: Sequence[Differen
 def _file(label: str, name: str, kind: str, **content: str) -> Mapping[str, str]:
     told = {"Scenario": "This call as a scenario for `realtape serve --scenario`", "Tape": "The cassette"}[label]
     return {"label": label, "title": told, "name": name, "type": kind, **content}
-
-
-def sound_of(sound: Soundtrack) -> dict[str, Any]:
-    """The audio for the viewer's player: `pieces`, or the `problem` that there are none."""
-    pieces = [
-        {
-            "side": "caller" if piece.side == "sent" else "service",
-            "start_s": piece.start_s,
-            "rate": piece.rate,
-            "encoding": encoding,
-            "data": b64encode(data).decode(),
-        }
-        for piece, encoding, data in playable(sound)
-    ]
-    left_out = any(piece.samples for piece in sound.pieces) and not pieces
-    problem = f"This call has more than {MOST_SOUND >> 20} MB of audio; `realtape export --wav FOLDER` writes it."
-    return {"pieces": pieces, "problem": problem if left_out else ""}

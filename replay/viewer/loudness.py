@@ -75,3 +75,20 @@ def playable(sound: Soundtrack) -> Iterator[tuple[Piece, str, bytes]]:
         if piece.samples:
             data = g711.encode(piece.samples, "pcmu") if lossy else g711.little_endian(piece.samples)
             yield piece, "pcmu" if lossy else "pcm", data
+
+
+def sound_of(sound: Soundtrack) -> dict[str, Any]:
+    """The audio for the viewer's player: `pieces`, or the `problem` that there are none."""
+    pieces = [
+        {
+            "side": "caller" if piece.side == "sent" else "service",
+            "start_s": piece.start_s,
+            "rate": piece.rate,
+            "encoding": encoding,
+            "data": b64encode(data).decode(),
+        }
+        for piece, encoding, data in playable(sound)
+    ]
+    left_out = any(piece.samples for piece in sound.pieces) and not pieces
+    problem = f"This call has more than {MOST_SOUND >> 20} MB of audio; `realtape export --wav FOLDER` writes it."
+    return {"pieces": pieces, "problem": problem if left_out else ""}

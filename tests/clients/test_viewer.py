@@ -158,6 +158,81 @@ def test_the_keyboard_moves_selects_zooms_and_explains_itself(booking: str, tmp_
         assert page.errors == []
 
 
+def point(page: Page, kind: str, x: float, y: float, **more: Any) -> None:
+    """An event of the pointer on the timeline, at a place within its canvas."""
+    event = json.dumps({"bubbles": True, "cancelable": True, "pointerId": 1, **more})
+    page.run(f"""{{ const scene = document.querySelector('.timeline-scene'), box = scene.getBoundingClientRect();
+      scene.setPointerCapture = () => null;
+      const event = {{ ...{event}, clientX: box.left + {x}, clientY: box.top + {y} }};
+      scene.dispatchEvent({"new WheelEvent" if kind == "wheel" else "new PointerEvent"}('{kind}', event)); }}""")
+
+
+def tips(page: Page) -> str:
+    """What the timeline says of everything on it, when the pointer is led over it."""
+    width, height = page.run(
+        "[document.querySelector('.timeline-scene').clientWidth, "
+        "document.querySelector('.timeline-scene').clientHeight]"
+    )
+    found = set()
+    for y in range(30, height, 9):
+        for x in range(100, width, 9):
+            point(page, "pointermove", x, y)
+            found.add(
+                page.run("document.querySelector('.tip').hidden ? '' : document.querySelector('.tip').textContent")
+            )
+    return "\n".join(sorted(found))
+
+
+def test_the_timeline_says_what_is_under_the_pointer(tmp_path: Path):
+    called = {"type": "response.function_call_arguments.done", "call_id": "c", "name": "look", "arguments": "{}"}
+    output = {
+        "type": "conversation.item.create",
+        "item": {"type": "function_call_output", "call_id": "c", "output": "1"},
+    }
+    frames: list[Any] = [
+        (">", 0.1, typed("Good morning")),
+        (">", 0.2, "response.create"),
+        ("<", 0.3, {"type": "response.created", "response": {"id": "r"}}),
+        ("<", 0.8, {"type": "response.output_audio.delta", "item_id": "a", "response_id": "r", "delta": "AAAA" * 9000}),
+        ("<", 0.9, called),
+        (">", 1.1, output),
+        ("<", 1.2, {"type": "error", "error": {"message": "too fast"}}),
+    ]
+    with browsing(
+        page_of(taped(tmp_path / "call.tape", *frames), tmp_path), tmp_path / "profile", size=(900, 900)
+    ) as page:
+        told = tips(page)
+        for words in (
+            "typed",
+            "Good morning",
+            "first audio 600 ms after the request",
+            "look: 200 ms",
+            "error",
+            "too fast",
+        ):
+            assert words in told
+        assert page.errors == []
+
+
+def test_the_timeline_scrubs_zooms_and_moves(booking: str, tmp_path: Path):
+    with browsing(booking, tmp_path / "profile") as page:
+        at = "Number(document.querySelector('[role=slider]').ariaValueNow)"
+        point(page, "pointerdown", 600, 30)
+        page.until(f"{at} > 5")
+        before = page.run(at)
+        point(page, "pointermove", 800, 30)
+        page.until(f"{at} > {before + 2}")
+        point(page, "pointerup", 800, 30)
+        point(page, "pointermove", 300, 30)
+        wide = page.run(at)
+        point(page, "wheel", 600, 60, deltaY=-300, ctrlKey=True)
+        point(page, "pointerdown", 600, 30)
+        point(page, "pointermove", 800, 30)
+        page.run("new Promise((resolve) => setTimeout(resolve, 100))")
+        assert 0 < abs(page.run(at) - before) < wide - before  # 200 pixels are less time than before
+        assert page.errors == []
+
+
 def test_only_frames_in_view_are_elements_however_many_there_are(tmp_path: Path):
     many = [("<", 0.01 * n, {"type": f"event.{n % 7}", "text": f"number {n}"}) for n in range(20_000)]
     with browsing(page_of(taped(tmp_path / "many.tape", *many), tmp_path), tmp_path / "profile") as page:

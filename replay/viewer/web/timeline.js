@@ -274,11 +274,13 @@ export class Timeline {
     pen.textAlign = "left";
     pen.textBaseline = "middle";
     pen.fillStyle = item.id === this.call.selected.item ? ink[item.side] : ink.ink;
-    if (room > 18) pen.fillText(shortened(pen, text, room), from + 1, top + WORDS / 2 + 1);
+    const shown = room > 18 ? shortened(pen, text, room) : "";
+    pen.fillText(shown, from + 1, top + WORDS / 2 + 1);
+    const end = Math.max(right, left + 8, right > left ? right : from + pen.measureText(shown).width);
     pen.globalAlpha = 1;
     const who = `${item.side}${item.typed ? ", typed" : ""}${item.cut ? ", interrupted" : ""}`;
     const told = `${who} · ${clock(begin)}${right > left ? ` to ${clock(item.end_s)}` : ""}\n${text}`;
-    this.hits.push({ x0: left - 2, x1: Math.max(right, left + 6), y0: place.top, y1: top + WORDS, wave: top, item, told });
+    this.hits.push({ x0: left - 2, x1: end, y0: right > left ? place.top : top - 4, y1: top + WORDS, wave: top, item, told });
   }
 
   span(span, place, next) {
