@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from PIL import Image
@@ -19,7 +20,10 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from clinic_agent.clinic.assistant import clinic_assistant, run_call  # noqa: E402
+from clinic_agent.call.open_mic import microphone as microphone_of  # noqa: E402
+from clinic_agent.call.playback import Playback  # noqa: E402
+from clinic_agent.call.scripted_caller import After, Cue, During, ScriptedCaller  # noqa: E402
+from clinic_agent.clinic.assistant import clinic_assistant, run_call, run_open_call  # noqa: E402
 from clinic_agent.clinic.clinic import Clinic  # noqa: E402
 from clinic_agent.config import Config  # noqa: E402
 from mockserver.testing.mock_server import MockServer  # noqa: E402
@@ -108,8 +112,10 @@ def inspector(data: Path) -> None:
         assistant = clinic_assistant(Clinic(TODAY))
         asyncio.run(run_call(config, [clip("booking-1")], assistant, priced_on=TODAY, plays=False))
         url = f"{mock.http_url.removesuffix('/v1')}/_mock/"
-        with browsing(url, data / "four", size=(1240, 1060)) as page:
-            page.until("state.sound && document.body.innerText.includes('check_availability')")
+        with browsing(url, data / "four", size=(1280, 860)) as page:
+            page.until("document.querySelector('.talk')?.textContent.includes('check_availability')")
+            page.click("#tab-3")
+            page.until("document.querySelector('#fault-text').value")
             take(page, "../inspector.png")
 
 
@@ -126,10 +132,32 @@ def workbench(data: Path) -> None:
         take(page, "workbench.png")
 
 
+def viewer(data: Path) -> None:
+    """The page of a call over an open microphone, whose caller interrupts the offer; the interruption is selected."""
+
+    def caller(hearing: Playback) -> AsyncIterator[bytes]:
+        cues = [Cue(After(0, 0.5), clip("booking-1")), Cue(During(2, 2.0), clip("booking-2")), Cue(After(4, 1.0))]
+        return microphone_of(ScriptedCaller(cues, hearing).speak)
+
+    with MockServer(SCENARIO, voice="auto", record=data / "tapes") as mock:
+        config = Config(mock.ws_url, mock.http_url, mock.api_key)
+        asyncio.run(run_open_call(config, caller, clinic_assistant(Clinic(TODAY)), priced_on=TODAY))
+    (tape,) = (data / "tapes").iterdir()
+    shown = data / "booking.tape"
+    tape.rename(shown)
+    subprocess.run(
+        [sys.executable, "-m", "realtape", "show", shown, "--html", data / "call.html"], cwd=ROOT, check=True
+    )
+    with browsing((data / "call.html").as_uri(), data / "six", size=(1280, 860)) as page:
+        page.run("[...document.querySelectorAll('.item')].find((it) => it.innerText.includes('nine thirty')).click()")
+        page.until("document.querySelector('audio').currentTime > 0.5")
+        take(page, "viewer.png")
+
+
 def main() -> None:
     """All of them."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        for picture in (call_page, streamlit_demo, inspector, workbench):
+        for picture in (call_page, streamlit_demo, inspector, workbench, viewer):
             picture(Path(folder))
 
 
