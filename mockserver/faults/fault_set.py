@@ -6,11 +6,12 @@ before faults change them, so that a dropped or doubled event does not move anot
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
-from mockserver.faults.injection_points import REQUESTS
+from mockserver.faults.injection_points import REQUESTS, triggers_at
 from mockserver.faults.injector import FaultInjector
 from mockserver.faults.kinds import Fault, RequestFault
 from mockserver.protocol.ids import stream
@@ -26,7 +27,7 @@ class FaultSet:
     def __init__(self, faults: Iterable[Fault] = (), seed: str = "0") -> None:
         self.armed: list[Armed] = []
         self.seed = seed
-        self._requests = dict.fromkeys(REQUESTS, 0)
+        self._requests: Counter[str] = Counter()
         self._added = 0
         for fault in faults:
             self.add(fault)
@@ -58,7 +59,7 @@ class FaultSet:
 
     def forget(self) -> None:
         """Forget all triggers, so that equal traffic meets equal faults, as after a start."""
-        self._requests = dict.fromkeys(REQUESTS, 0)
+        self._requests.clear()
         for armed in self.armed:
             armed.forget()
 
@@ -70,16 +71,20 @@ class FaultSet:
             if not armed.fired and armed.fault.probability == 1
         ]
 
-    def at_request(self, point: str, at: float) -> list[RequestFault]:
-        """The faults that a request triggers, in order. `point` is one of REQUESTS, `at` the server's time in s."""
-        self._requests[point] += 1
-        number, triggered = self._requests[point], []
-        for armed in self.armed:
-            fault = armed.fault
-            if fault.at != point or fault.nth not in (None, number) or fault.session not in (None, number):
+    def at_request(self, request: str, at: float) -> list[RequestFault]:
+        """The faults that a request triggers, in order. `request` is one of REQUESTS, or a method and a path; `at` is
+        the server's time in s."""
+        here = [armed for armed in self.armed if triggers_at(armed.fault.at, request)]
+        for point in {request} & set(REQUESTS) | {armed.fault.at for armed in here}:
+            self._requests[point] += 1
+        triggered = []
+        for armed in here:
+            fault, number = armed.fault, self._requests[armed.fault.at]
+            if fault.nth not in (None, number) or fault.session not in (None, number):
                 continue
-            unlucky = fault.probability < 1 and stream(armed.seed, f"{point}/{number}").random() >= fault.probability
-            if not unlucky and isinstance(fault, RequestFault) and armed.trigger("", at, point):
+            chance = fault.probability
+            unlucky = chance < 1 and stream(armed.seed, f"{fault.at}/{number}").random() >= chance
+            if not unlucky and isinstance(fault, RequestFault) and armed.trigger("", at, request):
                 triggered.append(fault)
         return triggered
 

@@ -1,10 +1,11 @@
-"""Where a fault is injected, as text: `handshake`, `client_secrets`, an event's type, `<` and a client event's type, or
-`time: 5s`."""
+"""Where a fault is injected, as text: `handshake`, `client_secrets`, a route such as `POST /v1/realtime/calls`, an
+event's type, `<` and a client event's type, or `time: 5s`."""
 
 from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from mockserver.dialects.provenance import EVIDENCE, UNSERVED
 from mockserver.documents.durations import seconds_of
@@ -14,6 +15,8 @@ from mockserver.documents.validation import refusal
 HANDSHAKE, CLIENT_SECRETS = "handshake", "client_secrets"
 REQUESTS = (HANDSHAKE, CLIENT_SECRETS)
 """HTTP requests: the upgrade to a WebSocket, and `POST /v1/realtime/client_secrets`."""
+_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|\*)\s+(/\S*)", re.IGNORECASE)
+"""Any HTTP request: its method and its path, in which `*` stands for any characters."""
 TIME = "time: "
 CLIENT_EVENTS = (
     "session.update",
@@ -32,8 +35,8 @@ _SERVER_EVENTS = sorted({type for known in (*EVIDENCE.values(), *UNSERVED.values
 _TYPE = re.compile(r"<?[a-z0-9_*.?]+")
 _TIME = re.compile(r"time\s*:?\s*(\S+)")
 _EXPECTED = (
-    "expected `handshake`, `client_secrets`, a server event such as response.done, a client event such as"
-    " <response.create, or time: 5s"
+    "expected `handshake`, `client_secrets`, a route such as POST /v1/realtime/calls, a server event such as"
+    " response.done, a client event such as <response.create, or time: 5s"
 )
 _NEAR = 0.9
 """Similarity from which an unknown type counts as a misspelling; other unknown types are allowed."""
@@ -53,6 +56,8 @@ def injection_point(value: object) -> object:
     text = value.strip()
     if text in REQUESTS:
         return text
+    if (found := _ROUTE.fullmatch(text)) is not None:
+        return f"{found[1].upper()} {found[2]}"
     if (found := _TIME.fullmatch(text)) is not None:
         return _at_time(found[1])
     text = re.sub(r"^<\s+", "<", text)
@@ -60,6 +65,16 @@ def injection_point(value: object) -> object:
         raise refusal(f"{_EXPECTED}; got {quoted(value)}")
     _check_spelling(text)
     return text
+
+
+def is_request(at: str) -> bool:
+    """Whether an injection point is an HTTP request, and not on an open connection."""
+    return at in REQUESTS or " /" in at
+
+
+def triggers_at(at: str, request: str) -> bool:
+    """Whether a fault at `at` belongs to a request: one of REQUESTS, or a method and a path."""
+    return at == request or (" /" in at and fnmatchcase(request, at))
 
 
 def _at_time(value: object) -> str:

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from mockserver.documents.validation import refusal
-from mockserver.faults.injection_points import HANDSHAKE, REQUESTS, TIME, injection_point, seconds
+from mockserver.faults.injection_points import HANDSHAKE, TIME, injection_point, is_request, seconds
 
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 _AUDIO = ("audio.delta", "append", "*", "binary")
@@ -39,10 +39,11 @@ at events with audio, or at client events."""
 class FaultBase:
     """When and how often a fault is triggered: the fields that all faults share. Raises pydantic's ValueError.
 
-    at: `handshake`, `client_secrets` (the request for a client secret), a server event's type, a client event's type
-        after `<`, or `time: 5s`. Seconds count from the connection's opening, or from when the fault was
-        added to an open connection. `*` stands for any characters: `response.*`, `<*`. Binary messages have the type
-        `binary`. At a time, a fault that changes an event changes the next one that the server sends.
+    at: `handshake`, `client_secrets` (the request for a client secret), a route such as `POST /v1/realtime/calls`, a
+        server event's type, a client event's type after `<`, or `time: 5s`. Seconds count from the connection's
+        opening, or from when the fault was added to an open connection. `*` stands for any characters: `response.*`,
+        `<*`, `* /v1/*`. Binary messages have the type `binary`. At a time, a fault that changes an event changes the
+        next one that the server sends.
     nth: which event of that type, from 1; None is each of them. Events count within `response`, else in the session.
     response: which response of the session, from 1, in the order in which they begin; None is any.
     session: which connection, handshake or request of the server, from 1; None is any.
@@ -67,12 +68,12 @@ class FaultBase:
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        at_request = self.at in REQUESTS
+        at_request = is_request(self.at)
         if at_request and self.where not in ("request", "anywhere"):
             where = "the handshake" if self.at == HANDSHAKE else self.at
             raise refusal(f"'{self.kind}' needs an open connection; at {where}: status, hang, reset or slow", "at")
         if not at_request and self.where == "request":
-            raise refusal(f"'{self.kind}' happens at `handshake` or `client_secrets`, and nowhere else", "at")
+            raise refusal(f"'{self.kind}' happens at `handshake`, `client_secrets` or a route, and nowhere else", "at")
         if (at_request or self.at.startswith(TIME)) and self.response is not None:
             raise refusal(f"`response` says nothing at '{self.at}'; leave it out", "response")
         if self.at.startswith(TIME) and self.nth is not None:

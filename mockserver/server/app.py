@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+import orjson
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
 
@@ -22,7 +23,7 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
-from mockserver.server import causes, control
+from mockserver.server import causes, control, cors
 from mockserver.server.accounts import Team
 from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
@@ -58,7 +59,7 @@ HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
 AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
 """The path at which Azure has what OpenAI has at `/v1`, and the header in which it takes keys."""
-_NAMESPACE = re.compile(f"^/{ID}(?=/)")
+_NAMESPACE = re.compile(f"^/({ID})(?=/)")
 """The part of a path that names a namespace."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logger(__name__)
@@ -97,7 +98,7 @@ class Server:
     async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._service_errors])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
         for namespace in ("", f"/{{namespace:{ID}}}"):
             for root in ("/v1", AZURE_ROOT):
                 app.router.add_get(f"{namespace}{root}/realtime", self._answer_handshake)
@@ -175,7 +176,7 @@ class Server:
         name = _dialect(request, service)
         handshake = SERVICES[name].handshake
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
-            self._told_route(request, NOT_HTTP.status)
+            self._told_route(request, service, NOT_HTTP.status)
             return _refused(NOT_HTTP, handshake)
         outage = await self._apply_faults(request, service, name, HANDSHAKE)
         if isinstance(outage, Refusal):
@@ -315,76 +316,108 @@ class Server:
 
     async def _client_secret(self, request: web.Request) -> web.StreamResponse:
         service = self._service(request)
-        name = _dialect(request, service)
+        choice, body = service.options.dialect, b""
+        if choice == AUTO or choice in ALIASES:  # the model decides, and here it is in the body
+            body = await body_of(request)
+        name = _dialect(request, service, model_in(body))
         handshake = SERVICES[name].handshake
         outage = await self._apply_faults(request, service, name, CLIENT_SECRETS)
-        if isinstance(outage, Refusal):
-            service.told(RouteRefused(request.method, request.rel_url.raw_path, outage.status, causes.FAULT))
-            return _refused(outage, handshake)
         if outage is not None:
-            return outage
+            return outage if isinstance(outage, web.StreamResponse) else self._refuse_route(request, service, outage)
+        if is_foreign(request.headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
+            service.told(RouteRefused(request.method, request.rel_url.raw_path, CROSS_SITE.status, causes.CROSS_SITE))
+            return _refused(CROSS_SITE, handshake)
         scheme, _, key = (_authorization(request, name) or "").partition(" ")
         service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
         team = service.admit_secret_request(name, key.strip() if scheme.lower() == "bearer" else None)
         if isinstance(team, Refusal):
             return _refused(team, handshake)
-        secret = service.client_secret(name, team, await body_of(request))
+        secret = service.client_secret(name, team, body or await body_of(request))
         return _refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
 
     @web.middleware
-    async def _service_errors(
+    async def _answer(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Give aiohttp's own refusals the form of the service's; keep what fails inside the mock."""
-        session = "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
+        """Answer a request of any route, refusals in the form of the service's; keep what fails inside the mock."""
+        service = self.service
         try:
-            with self._tcp.answering(request.transport, session=session) as room:
-                return await handler(request) if room else await self._refuse_crowd(request, session)
-        except web.HTTPException as problem:
-            handshake = self._handshake(request)
-            refusal = http_refusal(problem.status, problem.text or problem.reason)
-            path = _NAMESPACE.sub("", request.rel_url.raw_path)
-            if problem.status == 404 and path.startswith(("/v1/", f"{AZURE_ROOT}/")):
-                refusal = handshake.not_found(request.method, path)
-            self._told_route(request, refusal.status)
-            response = _refused(refusal, handshake)
-            if (allowed := problem.headers.get(hdrs.ALLOW)) is not None:
-                response.headers[hdrs.ALLOW] = allowed
-            return response
+            service = self._service(request)
+            response = await self._handled(request, service, handler)
         except NamespaceEnded as ended:
             refusal = http_refusal(404, str(ended))
             self.service.told(RouteRefused(request.method, request.rel_url.raw_path, refusal.status, str(ended)))
-            return _refused(refusal, self._handshake(request))
+            response = _refused(refusal, SERVICES[_dialect(request, self.service)].handshake)
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
-            self.service.failed(error)
+            service.failed(error)
             refusal = Refusal(500, "Internal error", "The mock failed; see its log.")
-            return _refused(refusal, self._handshake(request))
+            response = _refused(refusal, SERVICES[_dialect(request, service)].handshake)
+        cors.share(request, response, self.service.options)
+        return response
 
-    async def _refuse_crowd(self, request: web.Request, session: bool) -> web.StreamResponse:
+    async def _handled(
+        self,
+        request: web.Request,
+        service: MockService,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        session = "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
+        path = _NAMESPACE.sub("", request.rel_url.raw_path)
+        try:
+            with self._tcp.answering(request.transport, session=session) as room:
+                if not room:
+                    return await self._refuse_crowd(request, service, session)
+                if (allowed := cors.preflight(request)) is not None:
+                    return allowed
+                if service.faults and not path.startswith("/_mock"):
+                    name = _dialect(request, service)
+                    outage = await self._apply_faults(request, service, name, f"{request.method} {path}")
+                    if isinstance(outage, Refusal) and session:
+                        return await self._refuse(request, service, name, outage, fault=True)
+                    if isinstance(outage, Refusal):
+                        return self._refuse_route(request, service, outage)
+                    if outage is not None:
+                        return outage
+                return await handler(request)
+        except web.HTTPException as problem:
+            handshake = SERVICES[_dialect(request, service)].handshake
+            refusal = http_refusal(problem.status, problem.text or problem.reason)
+            if problem.status == 404 and path.startswith(("/v1/", f"{AZURE_ROOT}/")):
+                refusal = handshake.not_found(request.method, path)
+            self._told_route(request, service, refusal.status)
+            response = _refused(refusal, handshake)
+            if (methods := problem.headers.get(hdrs.ALLOW)) is not None:
+                response.headers[hdrs.ALLOW] = methods
+            return response
+
+    def _refuse_route(self, request: web.Request, service: MockService, outage: Refusal) -> web.Response:
+        """Refuse a request because a fault says so."""
+        service.told(RouteRefused(request.method, request.rel_url.raw_path, outage.status, causes.FAULT))
+        return _refused(outage, SERVICES[_dialect(request, service)].handshake)
+
+    async def _refuse_crowd(self, request: web.Request, service: MockService, session: bool) -> web.StreamResponse:
         """Refuse what the process has no file descriptors for."""
-        service = self._service(request)
         name = _dialect(request, service)
         refusal = replace(SERVICES[name].handshake.outage(503, CROWD_RETRY_S), advice=causes.CROWD)
         if session:
             return await self._refuse(request, service, name, refusal)
-        self._told_route(request, refusal.status)
+        self._told_route(request, service, refusal.status)
         response = _refused(refusal, SERVICES[name].handshake)
         response.force_close()
         return response
 
-    def _told_route(self, request: web.Request, status: int) -> None:
+    def _told_route(self, request: web.Request, service: MockService, status: int) -> None:
         path, authority = request.rel_url.raw_path, f"127.0.0.1:{self.port}"
         cause = causes.CROWD if status == 503 else causes.of_route(request.method, path, authority)
-        self.service.told(RouteRefused(request.method, path, status, cause))
+        service.told(RouteRefused(request.method, path, status, cause))
 
     def _service(self, request: web.Request) -> MockService:
         """What serves a request: the root, or another namespace. Raises NamespaceEnded."""
-        return self.namespaces.of(request.match_info.get("namespace"), _credentials(request))
-
-    def _handshake(self, request: web.Request) -> Handshake:
-        """How a request is refused that nothing serves."""
-        return SERVICES[_dialect(request, self.service)].handshake
+        if request.path.startswith("/_mock"):
+            return self.service
+        named = _NAMESPACE.match(request.path)
+        return self.namespaces.of(None if named is None else named[1], _credentials(request))
 
 
 CROSS_SITE = Refusal(
@@ -439,17 +472,28 @@ def _credentials(request: web.Request) -> Iterator[str]:
         yield offered.partition(".")[2].strip()
 
 
-def _dialect(request: web.Request, service: MockService) -> str:
-    """The dialect that answers a request."""
-    choice = service.options.dialect
+def model_in(body: bytes) -> str | None:
+    """The model that the body of a request for a client secret names."""
+    try:
+        asked = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    session = asked.get("session") if isinstance(asked, dict) else None
+    model = session.get("model") if isinstance(session, dict) else None
+    return model if isinstance(model, str) else None
+
+
+def _dialect(request: web.Request, service: MockService, model: str | None = None) -> str:
+    """The dialect that answers a request. `model`: the one in its body, which a parameter of the address overrides."""
+    choice, model = service.options.dialect, request.query.get("model", model)
     if choice in ALIASES:
-        return dialect_of(choice, request.query.get("model"))
+        return dialect_of(choice, model)
     if choice != AUTO:
         return choice
     _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
     azure = _NAMESPACE.sub("", request.path).startswith(AZURE_ROOT) or API_KEY in request.headers
     query = dict(request.query)
-    return dialect_for(query.get("model"), credential.strip(), _offered(request), query, azure=azure)
+    return dialect_for(model, credential.strip(), _offered(request), query, azure=azure)
 
 
 def _offered(request: web.Request) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 FAULT = "a fault of this server's fault file"
 CROWD = "this process may open no more files: raise `ulimit -n` for more sessions at the same time"
+CROSS_SITE = "a web page of another origin asks; allow it with --allow-origin ORIGIN"
 _REALTIME = ("/realtime", "/realtime/client_secrets")
 
 

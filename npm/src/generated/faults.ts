@@ -1,7 +1,7 @@
 // Made by `python -m tools.npm_types` from the schemas of the server. Do not edit.
 
 export type Fault = {
-  /** handshake, client_secrets, a server event's type, < and a client event's type, or time: 5s. */
+  /** handshake, client_secrets, a route such as POST /v1/realtime/calls, a server event's type, < and a client event's type, or time: 5s. */
   at?: string | {
     time: `${number}${"ms" | "s" | "m" | "min"}`;
   };

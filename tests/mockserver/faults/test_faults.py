@@ -71,6 +71,51 @@ def test_a_fault_that_is_spent_leaves_later_sessions_alone():
     story(tell, faults=[{"at": "handshake", "do": {"status": 429, "retry_after": 2}, "times": 1}])
 
 
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_every_route_has_faults_by_its_method_and_path(dialect: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        http._retry_connection = False  # aiohttp's clients would try a second time
+
+        async def status(method: str, path: str) -> int:
+            async with http.request(method, mock.http_url + path, headers=KEY, json={}) as response:
+                return response.status
+
+        assert await status("POST", "/chat/completions") == 503  # a route that the mock does not serve
+        assert await status("GET", "/chat/completions") == 404
+        assert await status("POST", "/realtime/client_secrets") == 200
+        assert await status("POST", "/realtime/client_secrets") == 429
+        with pytest.raises(ClientError):
+            await status("DELETE", "/models/x")
+        assert await status("GET", "/realtime") == 500  # before anything else is looked at
+        model = "gpt-realtime" if dialect != "xai" else "grok-voice-think-fast-1.0"
+        async with http.ws_connect(f"{mock.ws_url}?model={model}", headers=KEY) as ws:
+            assert (await turn(ws))[-1] == "response.done"
+        async with mock.isolate(faults=[{"at": "GET /v1/models", "do": {"status": 404}}]) as own:
+            async with http.get(own.http_url + "/models", headers=KEY) as response:
+                assert response.status == 404
+            assert own.faults[0].fired == 1
+        assert [armed.fired for armed in mock.faults] == [1, 1, 1, 1]
+        assert mock.faults[0].triggers[0].event == "POST /v1/chat/completions"
+        assert mock.unused == []
+
+    story(
+        tell,
+        dialect=dialect,
+        faults=[
+            {"at": "POST /v1/chat/*", "do": {"status": 503}},
+            {"at": "post /v1/realtime/client_secrets", "nth": 2, "do": {"status": 429}},
+            {"at": "* /v1/models/x", "do": "reset"},
+            {"at": "GET /v1/realtime", "do": {"status": 500}, "times": 1},
+        ],
+    )
+
+
+@pytest.mark.parametrize("fault", [{"at": "GET /v1/x", "do": "drop"}, {"at": "GET v1/x", "do": "reset"}])
+def test_a_route_takes_faults_of_requests_alone(fault: dict[str, str]):
+    with pytest.raises(FaultError):
+        MockServer(faults=[fault])
+
+
 @pytest.mark.parametrize("dialect", ["xai", "openai", "azure"])
 def test_requests_for_client_secrets_have_faults_of_their_own(dialect: str):
     async def tell(mock: MockServer, http: ClientSession) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -246,3 +247,24 @@ def test_whoever_asks_for_a_call_reads_in_the_log_what_is_served(caplog: pytest.
 
     story(tell)
     assert "rtc_1" in caplog.text and "no calls over WebRTC or SIP" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "begins"),
+    [
+        ({"session": {"type": "realtime", "model": "gpt-realtime"}}, "ek_"),
+        ({"session": {"model": "grok-voice-latest"}}, "xai-realtime-client-secret-"),
+        ({}, "xai-realtime-client-secret-"),
+        ({"session": "gpt-realtime"}, None),
+    ],
+)
+def test_with_an_open_dialect_the_model_in_the_body_chooses_who_makes_the_secret(body: object, begins: str | None):
+    async def tell() -> None:
+        async with MockServer(dialect="auto") as mock, ClientSession() as http:
+            url, headers = f"{mock.http_url}/realtime/client_secrets", {"Authorization": "Bearer any"}
+            async with http.post(url, json=body, headers=headers) as response:
+                answer = await response.json()
+            assert (begins is None) is (response.status != 200)
+            assert begins is None or answer["value"].startswith(begins)
+
+    asyncio.run(tell())
