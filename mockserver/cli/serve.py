@@ -585,7 +585,7 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
         count = service.recorder.failures
         sessions = "1 session is" if count == 1 else f"{count} sessions are"
         problems.append(f"{sessions} not recorded to the end; see above why")
-    if service.options.findings is not None and (count := service.serious_findings):
+    if service.options.findings and (count := service.serious_findings):
         problems.append(f"{count} finding{'s' * (count > 1)} of severity error (--findings, --finding)")
     for problem in problems:
         talk.note("error", problem)

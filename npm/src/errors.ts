@@ -35,11 +35,12 @@ export class ControlError extends RealtapeError {
   override name = "ControlError";
 
   constructor(
-    message: string,
+    /** The server's own words. */
+    readonly reason: string,
     readonly status: number,
     readonly route: string,
   ) {
-    super(`${route}: ${message}`);
+    super(`${route}: ${reason}`);
   }
 }
 

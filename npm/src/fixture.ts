@@ -43,7 +43,7 @@ export async function stopServers(): Promise<void> {
 export async function check(mock: Mock): Promise<void> {
   for (const end = Date.now() + CLOSING_MS; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, POLL_MS)))
     if ((await mock.sessions()).every((session) => !session.open)) break;
-  const errors = (await mock.findings()).filter((finding) => finding.level === "error");
+  const errors = await mock.findings({ level: "error" });
   if (!errors.length) return;
   const text = indented(errors.map(lineOf).join("\n"));
   throw new FindingsError(`The client made ${errors.length} mistake${errors.length > 1 ? "s" : ""}:\n${text}\n${await conversation(mock)}`);

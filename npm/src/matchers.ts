@@ -26,7 +26,7 @@ export interface RealtapeMatchers<R = Promise<void>> {
 export const matchers = {
   async toHaveNoFindings(received: unknown, options: { level?: "warn" | "error" } = {}): Promise<MatcherResult> {
     const mock = mockOf(received, "toHaveNoFindings");
-    const found = (await mock.findings()).filter((each) => options.level !== "error" || each.level === "error");
+    const found = await mock.findings(options.level === "error" ? { level: "error" } : {});
     const said = found.length ? await conversation(mock) : "";
     const text = found.map(lineOf).join("\n");
     const wrong = `Expected no ${options.level === "error" ? "errors among the findings" : "findings"}; there are ${found.length}:\n`;

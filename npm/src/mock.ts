@@ -4,23 +4,32 @@ import { rmSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
 import { Control } from "./control.js";
-import { RealtapeError, WaitTimeoutError } from "./errors.js";
+import { ControlError, RealtapeError, WaitTimeoutError } from "./errors.js";
+import type { Level } from "./generated/control.js";
 import type { Fault, FaultFile } from "./generated/faults.js";
 import type { Scenario } from "./generated/scenario.js";
 import { containerArguments, findLauncher, freePort } from "./launch.js";
 import { absolute, flagged, serveArguments, temporaryFolder, type ServeOptions, type StartOptions } from "./options.js";
 import { Program, type Exit } from "./program.js";
-import type { ClientEvents, ClientSecret, Dialect, Finding, Instant, JournalEntry, Ledger, ServerEvents, Session, Struck } from "./types.js";
+import type { ClientEvents, ClientSecret, Dialect, Finding, Instant, JournalEntry, Ledger, Played, Refusal, ServerEvents, Session, Struck } from "./types.js";
 
 /** The key of a server that accepts any. */
 const ANY_KEY = "sk-realtape-any-key";
-const POLL_MS = 20;
+/** The longest time that one request waits for a frame, in ms. */
+const LONGEST_WAIT_MS = 60_000;
 
-export interface WaitOptions {
+/** Which sessions: the one of this id, or all. */
+export interface SessionOption {
+  session?: string;
+}
+
+export interface WaitOptions extends SessionOption {
   /** Longest time to wait, in ms. Default: 5,000. */
   timeoutMs?: number;
-  /** The id of a session; default: any. */
-  session?: string;
+  /** `in`: from the client. `out`: from the server. Default: either. */
+  way?: "in" | "out";
+  /** Which one since the start or the last reset, from 1; or the `next` one from now on. Default: 1. */
+  nth?: number | "next";
 }
 
 export interface SecretOptions {
@@ -121,9 +130,15 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
     return new Mock<E>({ url: made.ws, httpUrl: made.http, apiKey: made.api_key, env: made.environment, pid, control: own, cwd, end });
   }
 
-  /** Replaces the scenario, for new connections. */
-  async scenario(scenario: Scenario): Promise<void> {
-    await this.#control.ask("PUT", "/scenario", absolute(scenario, this.#place.cwd));
+  /** Replaces the scenario, for new connections; with null, they hear their own words. */
+  async scenario(scenario: Scenario | null): Promise<void> {
+    if (scenario === null) await this.#control.ask("DELETE", "/scenario");
+    else await this.#control.ask("PUT", "/scenario", absolute(scenario, this.#place.cwd));
+  }
+
+  /** What answers new connections. */
+  played(): Promise<Played> {
+    return this.#control.ask("GET", "/scenario");
   }
 
   /** Replaces all faults, for open connections too; without arguments, removes them. */
@@ -136,14 +151,19 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
     return (await this.#control.ask<{ faults: Struck[] }>("GET", "/faults")).faults;
   }
 
-  /** Mistakes of clients, oldest first. */
-  findings(session?: string): Promise<Finding[]> {
-    return this.#control.ask("GET", `/findings${query({ session })}`);
+  /** Mistakes of clients, oldest first: all, or those of a session or a level. */
+  findings(options: SessionOption & { level?: Level } = {}): Promise<Finding[]> {
+    return this.#control.ask("GET", `/findings${query(options)}`);
+  }
+
+  /** Refused handshakes and requests, oldest first, with the likely cause. */
+  refusals(): Promise<Refusal[]> {
+    return this.#control.ask("GET", "/refusals");
   }
 
   /** Seconds of audio, text items and cost: of one session, or of all. */
-  ledger(session?: string): Promise<Ledger> {
-    return this.#control.ask("GET", `/ledger${query({ session })}`);
+  ledger(options: SessionOption = {}): Promise<Ledger> {
+    return this.#control.ask("GET", `/ledger${query(options)}`);
   }
 
   /** Past and present sessions, oldest first. */
@@ -152,35 +172,41 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
   }
 
   /** All frames in both directions, session by session. Audio is cut to 64 characters, unless `audio` is `full`. */
-  async journal(options: { session?: string; audio?: "full" } = {}): Promise<JournalEntry[]> {
+  async journal(options: SessionOption & { audio?: "full" } = {}): Promise<JournalEntry[]> {
     const entries = await this.#control.ask<JournalEntry[]>("GET", `/journal${query(options)}`);
     return options.session === undefined ? entries : entries.map((entry) => ({ ...entry, session: options.session! }));
   }
 
   /** The client's events of a type, oldest first. */
-  received<T extends keyof ClientEvents<D> & string>(type: T, session?: string): Promise<Array<ClientEvents<D>[T]>>;
-  received(type: string, session?: string): Promise<Array<Record<string, unknown>>>;
-  async received(type: string, session?: string): Promise<unknown[]> {
-    return this.#frames("in", type, session);
+  received<T extends keyof ClientEvents<D> & string>(type: T, options?: SessionOption): Promise<Array<ClientEvents<D>[T]>>;
+  received(type: string, options?: SessionOption): Promise<Array<Record<string, unknown>>>;
+  async received(type: string, options: SessionOption = {}): Promise<unknown[]> {
+    return this.#frames("in", type, options);
   }
 
   /** The server's events of a type, oldest first. */
-  sent<T extends keyof ServerEvents<D> & string>(type: T, session?: string): Promise<Array<ServerEvents<D>[T]>>;
-  sent(type: string, session?: string): Promise<Array<Record<string, unknown>>>;
-  async sent(type: string, session?: string): Promise<unknown[]> {
-    return this.#frames("out", type, session);
+  sent<T extends keyof ServerEvents<D> & string>(type: T, options?: SessionOption): Promise<Array<ServerEvents<D>[T]>>;
+  sent(type: string, options?: SessionOption): Promise<Array<Record<string, unknown>>>;
+  async sent(type: string, options: SessionOption = {}): Promise<unknown[]> {
+    return this.#frames("out", type, options);
   }
 
-  /** The first entry of a type, of either side, as soon as it is there. Throws WaitTimeoutError. */
+  /**
+   * The first frame of a type, of either side, as soon as it is there. `*` stands for any characters. Throws
+   * WaitTimeoutError, which names the frames that came instead.
+   */
   async waitFor(type: string, options: WaitOptions = {}): Promise<JournalEntry> {
-    const { timeoutMs = 5_000, session } = options;
+    const { timeoutMs = 5_000, nth = 1, ...where } = options;
     const end = Date.now() + timeoutMs;
     for (;;) {
-      const entries = await this.journal({ session });
-      const found = entries.find((entry) => entry.type === type);
-      if (found) return found;
-      if (Date.now() >= end) throw new WaitTimeoutError(`no ${type} within ${timeoutMs} ms; there were: ${typesOf(entries)}`);
-      await new Promise((done) => setTimeout(done, POLL_MS));
+      const ms = Math.max(0, Math.min(end - Date.now(), LONGEST_WAIT_MS));
+      try {
+        return await this.#control.ask<JournalEntry>("GET", `/wait${query({ type, ...where, nth: String(nth), ms: String(ms) })}`);
+      } catch (problem) {
+        if (!(problem instanceof ControlError && problem.status === 408)) throw problem;
+        if (Date.now() < end) continue;
+        throw new WaitTimeoutError(`no ${type} came within ${timeoutMs} ms${problem.reason.replace(/^[^;]*/, "")}`, { cause: problem });
+      }
     }
   }
 
@@ -189,14 +215,22 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
     return this.#control.ask("GET", "/unused");
   }
 
+  /** With a cassette: where clients left the recording, a line each. */
+  report(): Promise<string[]> {
+    return this.#control.ask("GET", "/report");
+  }
+
   /** With `clock: "manual"`: moves the clock by `ms`. Resolves once all that is due by then has happened. */
   advance(ms: number): Promise<Instant> {
     return this.#control.ask("POST", "/clock/advance", { ms });
   }
 
-  /** Forgets sessions, journal, ledger and findings, and rewinds a cassette. */
-  async reset(): Promise<void> {
-    await this.#control.ask("POST", "/reset");
+  /**
+   * Forgets sessions, journal, ledger, findings and refusals, and rewinds a cassette. With `{ to: "start" }`, also puts back
+   * the scenario or cassette, and the faults, of the start.
+   */
+  async reset(options: { to?: "start" } = {}): Promise<void> {
+    await this.#control.ask("POST", "/reset", options);
   }
 
   /** A short-lived credential for a page in a browser, from the route of the services. */
@@ -207,8 +241,8 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
   }
 
   /**
-   * Ends the server, or for an isolated mock its connections. Resolves with how the server ended: its exit code is 1 if,
-   * with `verbatim`, a client did not send what was recorded.
+   * Ends the server, or for an isolated mock its connections. Resolves with how the server ended. Its exit code is 1 if a
+   * client, with `verbatim`, did not send what was recorded, or with `findings` made a mistake that is an error.
    */
   stop(): Promise<Exit | undefined> {
     return (this.#stopped ??= this.#place.end());
@@ -218,8 +252,8 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
     await this.stop();
   }
 
-  async #frames(way: "in" | "out", type: string, session: string | undefined): Promise<unknown[]> {
-    const entries = await this.journal({ session });
+  async #frames(way: "in" | "out", type: string, options: SessionOption): Promise<unknown[]> {
+    const entries = await this.journal(options);
     return entries.filter((entry) => entry.way === way && entry.type === type).map((entry) => entry.frame);
   }
 }
@@ -274,9 +308,7 @@ export const variables = (url: string, httpUrl: string, apiKey: string): Record<
   OPENAI_API_KEY: apiKey,
 });
 
-function query(parameters: Record<string, string | undefined>): string {
-  const given = Object.entries(parameters).filter((each): each is [string, string] => each[1] !== undefined);
+function query(parameters: object): string {
+  const given = Object.entries(parameters).filter((each): each is [string, string] => typeof each[1] === "string");
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
-
-const typesOf = (entries: readonly JournalEntry[]): string => entries.map((entry) => entry.type ?? "(text)").join(", ") || "nothing";

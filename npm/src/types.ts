@@ -4,6 +4,7 @@ import type { DialectName, FindingRule, Level } from "./generated/control.js";
 import type { Fault } from "./generated/faults.js";
 import type { ClientEvents as OpenAIClientEvents } from "./generated/openai-client.js";
 import type { ServerEvents as OpenAIServerEvents } from "./generated/openai-server.js";
+import type { Scenario } from "./generated/scenario.js";
 import type { ClientEvents as XaiClientEvents } from "./generated/xai-client.js";
 import type { ServerEvents as XaiServerEvents } from "./generated/xai-server.js";
 
@@ -101,6 +102,27 @@ export interface Struck {
   /** How often it was triggered. */
   fired: number;
   where: Array<{ session: string; at: number; event: string }>;
+}
+
+/** A refused handshake or request. */
+export interface Refusal {
+  /** Seconds since 1970. */
+  at: number;
+  method: string;
+  path: string;
+  status: number;
+  error: string;
+  /** The likely cause. */
+  cause: string;
+}
+
+/** What answers new connections. */
+export interface Played {
+  plays: "echo" | "chat" | "scenario" | "cassette";
+  name: string;
+  verbatim: boolean;
+  /** The scenario's content; null for anything else. */
+  scenario: Scenario | null;
 }
 
 /** A credential for a browser. */

@@ -37,7 +37,16 @@ test("a call through the proxy is recorded, played again, and replayed against a
   await using played = await start({ cassette: out });
   const again = await Caller.dial(played);
   assert.equal(await again.ask("When do you open?"), "At nine.");
+  assert.deepEqual(await played.report(), []);
   await again.close();
+
+  await using strict = await start({ cassette: out, verbatim: true, speed: Infinity });
+  const deviant = await Caller.dial(strict);
+  deviant.answerNothing();
+  await deviant.close();
+  await strict.waitFor("close");
+  assert.match((await strict.report()).join("\n"), /conversation\.item\.create/);
+  assert.equal((await strict.stop())?.code, 1);
 
   const same = await replay(out, { to: service, speed: 100 });
   assert.deepEqual([same.same, same.drift], [true, []]);

@@ -20,7 +20,7 @@ describe("a mock", () => {
     mock = await start({ dialect: "xai", scenario: booking, pacing: "burst", faults: [{ at: "handshake", do: { status: 503 }, session: 1 }] });
   });
   after(async () => {
-    assert.equal((await mock.stop())?.code, 0);
+    assert.equal((await mock.stop())?.code, 0); // mistakes of clients do not count without the option `findings`
   });
 
   test("injects the faults that it was started with, and counts them", async () => {
@@ -45,7 +45,7 @@ describe("a mock", () => {
     assert.deepEqual(await mock.journal({ session: session!.id }), await mock.journal());
     const ledger = await mock.ledger();
     assert.ok(ledger.audio_out_s > 0 && Number(ledger.usd) > 0);
-    assert.equal((await mock.ledger(session!.id)).usd, ledger.usd);
+    assert.equal((await mock.ledger({ session: session!.id })).usd, ledger.usd);
     assert.deepEqual(await mock.findings(), []);
     assert.match((await mock.unused()).join("\n"), /scenario\.json:\d+: turns\[1\] never answered$/);
   });
@@ -56,9 +56,15 @@ describe("a mock", () => {
     const caller = await Caller.dial(mock);
     await caller.ask("Hello?");
     assert.equal((await waiting).way, "in");
+    const [session] = await mock.sessions();
+    const done = await mock.waitFor("response.d*", { session: session!.id, way: "out" });
+    assert.deepEqual([done.type, done.session], ["response.done", session!.id]);
+    const second = mock.waitFor("response.done", { nth: 2 });
+    await caller.ask("Hello again?");
+    assert.ok((await second).at > done.at);
     await assert.rejects(mock.waitFor("response.cancel", { timeoutMs: 10 }), (problem) => {
       assert.ok(problem instanceof WaitTimeoutError);
-      assert.match(problem.message, /^no response\.cancel within 10 ms; there were: session\.created, /);
+      assert.match(problem.message, /^no response\.cancel came within 10 ms; until then came .*response\.create 2x/);
       return true;
     });
     await caller.close();
@@ -86,6 +92,19 @@ describe("a mock", () => {
       assert.equal(problem.status, 400);
       return true;
     });
+  });
+
+  test("goes back to the scenario and the faults of its start", async () => {
+    assert.equal((await mock.played()).scenario?.name, undefined);
+    await mock.scenario(null);
+    assert.equal((await mock.played()).plays, "echo");
+    await mock.reset({ to: "start" });
+    const { plays, scenario } = await mock.played();
+    assert.deepEqual([plays, scenario], ["scenario", booking]);
+    await assert.rejects(Caller.dial(mock), /503/);
+    const refused = (await mock.refusals()).map(({ method, path, status }) => [method, path.split("?")[0], status]);
+    assert.deepEqual(refused, [["GET", "/v1/realtime", 503]]);
+    await mock.faults();
   });
 
   test("gives a client secret that opens a connection once", async () => {
@@ -141,9 +160,21 @@ describe("a mock", () => {
 });
 
 test("a manual clock stands still until it is moved", async () => {
-  await using mock = await start({ clock: "manual" });
+  const mock = await start({ clock: "manual" });
   const { now } = await mock.advance(0);
   assert.equal((await mock.advance(60_000)).now, now + 60);
+  assert.equal((await mock.stop())?.code, 0);
+});
+
+test("a mistake ends the server with 1 if its severity was given", async () => {
+  const mock = await start({ findings: { "tool-result-unknown": "error" } });
+  const caller = await Caller.dial(mock);
+  caller.answerNothing();
+  await mock.waitFor("conversation.item.added");
+  await caller.close();
+  const exit = await mock.stop();
+  assert.equal(exit?.code, 1);
+  assert.match(exit.log, /1 finding of severity error/);
 });
 
 test("a clock that runs by itself cannot be moved, and the error says what to do", async () => {
