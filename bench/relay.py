@@ -22,7 +22,7 @@ from time import perf_counter
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from replay.cli.record import SWITCH_S
+from replay.own_process import switch_soon
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 
@@ -47,7 +47,7 @@ def service(told: Connection) -> None:
 
 
 def relay(told: Connection, url: str, folder: str) -> None:
-    sys.setswitchinterval(SWITCH_S)
+    switch_soon()
 
     async def run() -> None:
         settings = Settings(Path(folder) / "a.tape", datetime(2026, 7, 1, tzinfo=timezone.utc), "bench")

@@ -45,10 +45,10 @@ from mockserver.server.options import Options
 from replay.addresses import is_loopback_host
 from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
-from replay.collector import settle
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.outlets import logger
+from replay.own_process import settle, switch_soon
 from replay.stopping import parent_end, stop_signal
 from replay.version import install_command, tool_version
 
@@ -301,6 +301,7 @@ def serve(
       realtape serve --scenario booking.yaml --pacing burst
       realtape serve --cassette call.tape --verbatim
     """
+    switch_soon()
     parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
     _check_usage(cassette, verbatim, speed, allow, ignore, scenario, faults, watch)
     options = _options(dialect, settings)

@@ -26,8 +26,8 @@ DEEPEST_JSON = 1000
 MOST_KNOWN = 1000
 """Values to look for. The oldest that was learned on the way is forgotten first."""
 
-PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
-"""Only for `fullmatch` and `match`: a search takes quadratic time in a long word."""
+_PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
+"""Only for `match`: a search takes quadratic time in a long word."""
 _SCRUBBED = re.compile(r"<scrubbed:[a-z-]+>")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _ENCODED = re.compile(r"[^\s\"'\\]+")
@@ -64,6 +64,11 @@ class Hit:
     end: int
     kind: str
     instead: str | None = None
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether all of a text stands where a secret was."""
+    return "<scrubbed:" in text and _PLACEHOLDER.fullmatch(text) is not None
 
 
 @dataclass(slots=True)
@@ -104,7 +109,7 @@ class Scanner:
         ignored.
         """
         secret = secret.strip()
-        if len(secret) >= LEAST and not PLACEHOLDER.fullmatch(secret):
+        if len(secret) >= LEAST and not is_placeholder(secret):
             # Text is searched with one character per byte, so the key has that form too.
             plain = secret.encode("utf-8", "surrogateescape").decode("latin-1")
             self._known.update(
@@ -173,7 +178,7 @@ class Scanner:
             yield Hit(found.start, found.end, found.kind)
         yield from self.exact(message)
         for found in text.find(message):
-            put = PLACEHOLDER.match(message, found.start)
+            put = _PLACEHOLDER.match(message, found.start)
             if put is None or put.end() < found.end:
                 yield Hit(found.start, found.end, found.kind)
 
@@ -329,7 +334,7 @@ class _Walk:
         level = self._stack[-1]
         raw = self._message[start:end]
         before, level.before = level.before, raw if not level.is_object else ""
-        if raw == "" or PLACEHOLDER.fullmatch(raw):
+        if raw == "" or is_placeholder(raw):
             return
         if level.is_object and level.key == "type":
             level.type = raw

@@ -32,7 +32,7 @@ from replay.cassette.records import (
     bytes_of,
     kind_of,
 )
-from replay.cassette.scanner import PLACEHOLDER, Scanner, Uncheckable, placeholder, without
+from replay.cassette.scanner import Scanner, Uncheckable, is_placeholder, placeholder, without
 from replay.secrets import names
 from replay.secrets.named import Secrets
 
@@ -167,9 +167,7 @@ class Scrubber:
         return tuple(
             (
                 name,
-                self._text(value)
-                if name.lower() in HARMLESS or PLACEHOLDER.fullmatch(value)
-                else placeholder("header"),
+                self._text(value) if name.lower() in HARMLESS or is_placeholder(value) else placeholder("header"),
             )
             for name, value in headers
         )
@@ -178,7 +176,7 @@ class Scrubber:
         name, equals, value = pair.partition("=")
         shown = self._url_part(name, unquote_plus, quote_plus)
         plain = unquote_plus(value)
-        if plain and not PLACEHOLDER.fullmatch(value) and names.tells(unquote_plus(name), plain):
+        if plain and not is_placeholder(value) and names.tells(unquote_plus(name), plain):
             return f"{shown}={placeholder(names.kind(unquote_plus(name)))}"
         return f"{shown}{equals}{self._url_part(value, unquote_plus, quote_plus)}"
 

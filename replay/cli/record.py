@@ -20,16 +20,13 @@ from replay.cli.files import FILE
 from replay.cli.ignore import checked_ignore
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
-from replay.collector import settle
 from replay.outlets import clean
+from replay.own_process import settle, switch_soon
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets
 from replay.stopping import parent_end, stop_signal
 from replay.version import tool_version
-
-SWITCH_S = 0.0002
-"""How long the writing thread may keep the forwarding one waiting, in s. Python's default, 5 ms, is audible."""
 
 
 @click.command()
@@ -117,7 +114,7 @@ def record(
         max_seconds=max_seconds,
         secrets=secrets,
     )
-    sys.setswitchinterval(SWITCH_S)
+    switch_soon()
     if not asyncio.run(_record(upstream, settings, host, port, as_json, parent)):
         raise click.exceptions.Exit(1)
 

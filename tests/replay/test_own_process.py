@@ -11,7 +11,7 @@ from mockserver.cli import serve
 
 FROZEN = """
 import gc
-from replay.collector import settle
+from replay.own_process import settle
 before = len(gc.get_objects())
 settle()
 print(before > 1000 and gc.get_freeze_count() > 0.9 * before and len(gc.get_objects()) < 0.1 * before)
