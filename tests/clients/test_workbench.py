@@ -182,9 +182,9 @@ turns:
     assert "1 passed" in passed, passed
 
 
-@pytest.mark.parametrize(("dialect", "client"), [("xai", "websockets"), ("openai", "openai-python")])
+@pytest.mark.parametrize(("dialect", "client"), [("xai", "websockets"), ("openai", "openai-python"), ("openai", "ws")])
 def test_a_call_is_kept_as_a_test_that_passes_and_fails_with_another_scenario(
-    mock: MockServer, tmp_path: Path, dialect: str, client: str
+    mock: MockServer, tmp_path: Path, node_folder: Path, dialect: str, client: str
 ):
     with bench(mock, tmp_path) as page:
         page.run(f"workbench.draft.value.dialect = '{dialect}'; workbench.draft.changed('all')")
@@ -196,7 +196,10 @@ def test_a_call_is_kept_as_a_test_that_passes_and_fails_with_another_scenario(
         page.until(shows("#state", "Listening"))
         page.click("#call")
         folder = kept(page, tmp_path, client)
-    assert {path.name for path in folder.iterdir()} >= {"agent.py", "test_call.py", "scenario.yaml", "call.tape"}
+    agent = "agent.mjs" if client == "ws" else "agent.py"
+    assert {path.name for path in folder.iterdir()} >= {agent, "test_call.py", "scenario.yaml", "call.tape"}
+    if client == "ws":  # as `npm install` would
+        (folder / "node_modules").symlink_to(node_folder / "node_modules")
     passed = run_tests(folder)
     assert "1 passed" in passed, passed
     scenario = folder / "scenario.yaml"

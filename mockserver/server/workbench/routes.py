@@ -127,16 +127,14 @@ def _zipped(call: KeptCall, client: agent_code.Client, unix: float) -> bytes:
 
 
 def _files(call: KeptCall, client: agent_code.Client, unix: float) -> dict[str, str]:
+    update = {"type": "session.update", "session": call.session}
     made = {
-        "agent.py": agent_code.agent(call, client),
+        **agent_code.programs(call, client),
         "scenario.yaml": call.scenario,
-        "session.json": orjson.dumps(
-            {"type": "session.update", "session": call.session}, option=orjson.OPT_INDENT_2
-        ).decode(),
-        "requirements.txt": agent_code.requirements(client),
+        "session.json": orjson.dumps(update, option=orjson.OPT_INDENT_2).decode(),
     }
     if turns := call.turns():
-        made |= {"test_call.py": agent_code.kept_test(call, turns), "as-spoken.yaml": call.spoken(unix)}
+        made |= {"test_call.py": agent_code.kept_test(call, client, turns), "as-spoken.yaml": call.spoken(unix)}
     return made
 
 

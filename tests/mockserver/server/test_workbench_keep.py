@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from aiohttp import ClientSession
 
 from mockserver.responders.scenario import Scenario
 from mockserver.server.workbench import routes
-from mockserver.server.workbench.agent_code import CLIENTS, Client, agent, kept_test, requirements
+from mockserver.server.workbench.agent_code import CLIENTS, Client, agent, kept_test, programs
 from mockserver.server.workbench.kept_call import KeptCall, NotKept, Turn, read
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.recording import Recording
@@ -100,8 +101,10 @@ def test_the_files_are_the_described_ones_and_those_of_the_call(client: Client):
     assert json.loads(files["session.json"]) == {"type": "session.update", "session": HEAD["session"]}
     assert Scenario.parse(files["as-spoken.yaml"]).turns[0].when is not None
     assert "TURNS = [('hello', 'Hello.')]" in files["test_call.py"]
-    for name in ("agent.py", "test_call.py"):
-        compile(files[name], name, "exec")
+    for name in files:
+        if name.endswith(".py"):
+            compile(files[name], name, "exec")
+    assert set(files) >= ({"agent.mjs", "package.json"} if client == "ws" else {"agent.py"})
 
 
 def test_without_a_call_there_is_an_agent_and_no_test():
@@ -120,7 +123,7 @@ def test_without_a_call_there_is_an_agent_and_no_test():
         ("", body(dialect="azure"), 400, "xai or openai"),
         ("", body(dialect="xai@1999-01"), 400, "unknown dialect"),
         ("", body() + b"\nnonsense", 400, "expected one JSON object"),
-        ("?client=fortran", body(), 400, "websockets or openai-python"),
+        ("?client=fortran", body(), 400, "websockets or openai-python or ws"),
         ("?as=mp3", body(), 400, "files, zip, tape or html"),
         ("", body(scenario="x" * 5000), 413, "MiB"),
     ],
@@ -139,15 +142,22 @@ def test_what_cannot_be_kept_says_why(path: str, data: bytes, status: int, says:
 def test_the_values_of_an_agent_are_those_of_the_description():
     history = [{"type": "message", "role": "user", "content": []}]
     for service in ("xai", "openai"):
-        for client in CLIENTS:
-            call = read(body(dialect=service, model='a"b\\', history=history))
+        call = read(body(dialect=service, model='a"b\\', history=history))
+        for client in ("websockets", "openai-python"):
             found: dict[str, Any] = {}
             values = agent(call, client).partition("def run_tool")[0].replace("import openai", "")
             exec(values.replace("from websockets.asyncio.client import connect", ""), found)
             assert (found["SESSION"], found["HISTORY"], found["MODEL"]) == (HEAD["session"], history, "ab")
             assert found["RESULTS"] == {"look_up": '{"a": "b\\"c"}'}
             assert found["ADDRESSES"] == {"book": "http://127.0.0.1:1/book"}
-            assert client.replace("-python", "") in requirements(client)
+            assert client.replace("-python", "") in programs(call, client)["requirements.txt"]
+        node = programs(call, "ws")
+        assert json.loads(node["package.json"])["dependencies"].keys() == {"ws"}
+        constants = dict(re.findall(r"^const ([A-Z]+) = (.*?);$", node["agent.mjs"], re.MULTILINE | re.DOTALL))
+        assert json.loads(constants["SESSION"]) == HEAD["session"]
+        assert (json.loads(constants["MODEL"]), json.loads(constants["HISTORY"])) == ('a"b\\', history)
+        assert json.loads(constants["RESULTS"]) == {"look_up": '{"a": "b\\"c"}'}
+        assert json.loads(constants["ADDRESSES"]) == {"book": "http://127.0.0.1:1/book"}
 
 
 def turns_of(*frames: tuple[str, dict[str, Any]], **head: object) -> list[Turn]:
@@ -183,7 +193,7 @@ def test_history_is_no_turn_and_a_greeting_is_one():
 
 def call_of(*frames: tuple[str, dict[str, Any]], **head: object) -> tuple[KeptCall, str]:
     call = read(body(*frames, **head))
-    return call, kept_test(call, call.turns())
+    return call, kept_test(call, "websockets", call.turns())
 
 
 def test_the_test_of_a_call_with_an_answer_that_was_cut_off_expects_its_beginning():

@@ -4,10 +4,11 @@ import { bytes, post } from "./api.js";
 import { dialog } from "./dialogs.js";
 import { download, el } from "./dom.js";
 
-const CLIENTS = [["websockets", "Python: websockets"], ["openai-python", "Python: openai"]];
+const CLIENTS = [["websockets", "Python: websockets"], ["openai-python", "Python: openai"], ["ws", "Node: ws"]];
 const SHOWN = [
   ["test_call.py", "Test", "A pytest test in which the agent has this call again, typed. Run: python -m pytest"],
   ["agent.py", "Agent", "A program with this session and these tools, for the library above."],
+  ["agent.mjs", "Agent", "A program with this session and these tools, for the library above. Before the test: npm install"],
   ["session.json", "session.update", "What the page sent."],
   ["scenario.yaml", "Scenario", "The text of the editor."],
   ["as-spoken.yaml", "As it was spoken", "A scenario that answers as this call was answered."],
@@ -29,9 +30,10 @@ export async function keep(draft, session, call, use) {
   let files = await post(`/keep?client=${CLIENTS[0][0]}`, body);
   const choice = el("select", { id: "keep-client", onchange: async () => {
     files = await post(`/keep?client=${choice.value}`, body);
-    pick(picked);
+    list();
+    pick(picked in files ? picked : names[0][0]);
   } }, CLIENTS.map(([value, title]) => el("option", { value }, title)));
-  const names = SHOWN.filter(([name]) => name in files);
+  let names;
   const tabs = el("div", { class: "tabs", role: "group", "aria-label": "What is kept" });
   const note = el("p", { class: "lead" });
   const text = el("pre", { class: "kept", tabindex: "0", "aria-label": "The file" });
@@ -43,7 +45,7 @@ export async function keep(draft, session, call, use) {
     use(files[picked]);
     shown.close();
   } }, "Use in the editor");
-  let picked = names[0][0];
+  let picked;
   const pick = (name) => {
     picked = name;
     copied.textContent = "Copy";
@@ -52,7 +54,10 @@ export async function keep(draft, session, call, use) {
     text.textContent = files[name];
     for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.name === name));
   };
-  tabs.append(...names.map(([name, title]) => el("button", { type: "button", dataset: { name }, onclick: () => pick(name) }, title)));
+  const list = () => {
+    names = SHOWN.filter(([name]) => name in files);
+    tabs.replaceChildren(...names.map(([name, title]) => el("button", { type: "button", dataset: { name }, onclick: () => pick(name) }, title)));
+  };
   const saved = async (form, name) => download(name, await bytes(`/keep?as=${form}`, body), "application/octet-stream");
   const shown = dialog("Keep the call", [
     el("div", { class: "row" }, el("label", { for: "keep-client" }, "Client of the agent"), choice),
@@ -65,5 +70,6 @@ export async function keep(draft, session, call, use) {
       call ? el("button", { type: "button", class: "quiet", onclick: () => saved("tape", "call.tape") }, "Save the tape") : null,
       call ? el("button", { type: "button", class: "quiet", onclick: () => saved("html", "call.html") }, "Save the viewer's page") : null),
   ]);
-  pick(picked);
+  list();
+  pick(names[0][0]);
 }
