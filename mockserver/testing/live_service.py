@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
@@ -154,9 +155,22 @@ class LiveService(Observed):
         """The service's key, to keep it from files; empty without one."""
         return tuple(self._keys.values())
 
+    @property
+    def cassettes(self) -> list[Path]:
+        """Always empty: nothing is written while calls last."""
+        return []
+
     def advance(self, **_: float) -> Awaitable[None]:
         """Raises RuntimeError: only a mock's time can be moved."""
-        raise RuntimeError("the live service's time cannot be moved; give the test @pytest.mark.realtime(live=False)")
+        raise _only_mock("moves its time")
+
+    def set_faults(self, _: object) -> None:
+        """Raises RuntimeError: only a mock injects faults."""
+        raise _only_mock("injects faults")
+
+    def claim(self, **_: object) -> list[Finding]:
+        """Raises RuntimeError: only a mock checks values that the client computed."""
+        raise _only_mock("checks values that the client computed")
 
     def __enter__(self) -> LiveService:
         self._thread = LoopThread("relay")
@@ -219,6 +233,10 @@ class LiveService(Observed):
                 call.log.ended(at_s - call.opened_s, 1006, f"refused with HTTP {status}")
             case Text() | Binary() | Close() | Reset() as frame if call is not None:
                 call.take(at_s, record.way, frame)
+
+
+def _only_mock(does: str) -> RuntimeError:
+    return RuntimeError(f"only a mock {does}, not the live service; give the test @pytest.mark.realtime(live=False)")
 
 
 @dataclass(slots=True)

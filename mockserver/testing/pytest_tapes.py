@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from fnmatch import fnmatch
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
@@ -69,7 +70,7 @@ class Tape:
             pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
         if days <= limit:
             return None
-        command = tapes.command("rewrite", self._node.nodeid, pytest_live.key_variable(options))
+        command = tapes.command("rewrite", self._node.nodeid, pytest_live.missing_key(options))
         line = f"{self.name} is {days} days old, and max_age is {limit:g}; renew it: {command}"
         if in_ci():
             pytest.fail(line, pytrace=False)
@@ -112,7 +113,7 @@ class Tape:
         if needs:
             advice = f"only the mock has {needs}, so record it in a test without"
         elif self.records:
-            key = pytest_live.key_variable(options)
+            key = pytest_live.missing_key(options)
             advice = f"record it: {tapes.command('once', self._node.nodeid, key)}"
         else:
             pytest.fail(f"@pytest.mark.realtime: there is no {where}", pytrace=False)
@@ -141,10 +142,16 @@ def name_of(node: pytest.Item) -> str:
 def orphans(config: pytest.Config, items: Iterable[pytest.Item]) -> list[str]:
     """The tapes below the folders of these tests that none of them names, relative to the current folder."""
     items = list(items)
+    left_out = config.getini("norecursedirs")
+
+    def skipped(folder: Path) -> bool:
+        """As pytest does: by name, and virtual environments."""
+        return any(fnmatch(folder.name, each) for each in left_out) or (folder / "pyvenv.cfg").exists()
+
     named = [Tape(item, value, records=True).path for item in items if (value := _cassette(item))]
     folders = dict.fromkeys(item.path.parent for item in items)
     here = config.invocation_params.dir.resolve()
-    return [os.path.relpath(path, here) for path in tapes.orphans(folders, named)]
+    return [os.path.relpath(path, here) for path in tapes.orphans(folders, named, skipped)]
 
 
 def _cassette(item: pytest.Item) -> object:

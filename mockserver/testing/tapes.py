@@ -6,9 +6,10 @@ The record modes have the names and meanings of pytest-recording. What is record
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -80,8 +81,8 @@ def default_path(module: Path, name: str) -> Path:
 
 
 def command(mode: RecordMode, nodeid: str, key: str) -> str:
-    """The command that records a test's tape. key: the environment variable of the service's key."""
-    return f"{key}=… pytest --realtime-record={mode} {shlex.quote(nodeid)}"
+    """The command that records a test's tape. key: the environment variable of the service's key, if it is not set."""
+    return f"{f'{key}=... ' if key else ''}pytest --realtime-record={mode} {shlex.quote(nodeid)}"
 
 
 def calls(path: Path) -> int:
@@ -134,8 +135,14 @@ def _joined(path: Path, new: Tape) -> Tape:
     return Tape(replace(header, origin=origin), (*records, *added), end_us + new.end_us)
 
 
-def orphans(folders: Iterable[Path], named: Iterable[Path]) -> list[Path]:
-    """The tapes in the cassette folders below these folders that no test names, in order."""
+def orphans(folders: Iterable[Path], named: Iterable[Path], skipped: Callable[[Path], bool]) -> list[Path]:
+    """The tapes `cassettes/MODULE/*.tape` in and below these folders that no test names, in order. skipped: whether a
+    folder is left out, with all below it."""
     kept = {path.resolve() for path in named}
-    found = {path.resolve() for folder in folders for path in folder.rglob(f"{FOLDER}/**/*{SUFFIX}")}
+    found: set[Path] = set()
+    for folder in folders:
+        for top, below, _ in os.walk(folder.resolve()):
+            below[:] = [name for name in below if not skipped(Path(top, name))]
+            if FOLDER in below:
+                found.update(Path(top, FOLDER).glob(f"*/*{SUFFIX}"))
     return sorted(path for path in found if path not in kept and not kept.intersection(path.parents))

@@ -356,7 +356,7 @@ def test_sync_in_virtual_time(realtime_mock): ...
     run.stdout.fnmatch_lines(
         [
             "@pytest.mark.realtime has no option 'scenaro'; did you mean 'scenario'?",
-            "@pytest.mark.realtime: there is no nowhere.tape; record it: XAI_API_KEY=… pytest --realtime-record=once *",
+            "@pytest.mark.realtime: there is no nowhere.tape; record it: *pytest --realtime-record=once *",
             "@pytest.mark.realtime: unknown dialect 'klingon'*",
             "@pytest.mark.realtime: unused is 'maybe'; use 'off' or 'warn' or 'error'",
             "time='virtual' is for `async def` tests*",

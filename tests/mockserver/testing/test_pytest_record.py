@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -166,10 +168,12 @@ def test_call(realtime_mock, word):
     run = suite(source)
     run.assert_outcomes(errors=5)
     tape = "cassettes/test_calls/test_call[[]a-b[]]-????????.tape"
-    shown = "XAI_API_KEY=… pytest --realtime-record=once 'test_calls.py::test_call[[]a b[]]'"
-    run.stdout.fnmatch_lines([f"@pytest.mark.realtime: there is no {tape}; record it: {shown}"])
+    (line,) = [each for each in run.stdout.lines if "test_call[a-b]-" in each and each.startswith("@pytest")]
+    assert fnmatch(line, f"@pytest.mark.realtime: there is no {tape}; record it: pytest *")
+    _, *arguments = shlex.split(line.partition("record it: ")[2])
+    assert arguments == ["--realtime-record=once", "test_calls.py::test_call[a b]"]
     monkeypatch.setenv("REALTAPE_UPSTREAM", service.ws_url)
-    run = suite(source, "--realtime-record=once", "test_calls.py::test_call[a b]")
+    run = suite(source, *arguments)
     run.assert_outcomes(passed=1)
     run.stdout.fnmatch_lines(
         [
@@ -335,7 +339,7 @@ def test_call(realtime_mock):
 """
 RENEWAL = (
     "cassettes/test_calls/test_call.tape is 40 days old, and max_age is 30; "
-    "renew it: XAI_API_KEY=… pytest --realtime-record=rewrite test_calls.py::test_call"
+    "renew it: pytest --realtime-record=rewrite test_calls.py::test_call"
 )
 
 
@@ -387,10 +391,18 @@ class TestMore:
     gone = pytester.path / "cassettes" / "test_gone" / "test_call.tape"
     gone.parent.mkdir()
     gone.write_bytes(b"")
+    elsewhere = [pytester.path / name / "cassettes" / "m" / "x.tape" for name in ("node_modules", "own-env", "sub")]
+    for path in elsewhere:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    pytester.path.joinpath("own-env", "pyvenv.cfg").touch()
+    pytester.path.joinpath("cassettes", "by-hand.tape").touch()  # not in the folder of a module
+    left = ["cassettes/test_calls/test_call[two].tape", "cassettes/test_gone/test_call.tape", "sub/cassettes/m/x.tape"]
     run = suite(source.replace('"two"', '"deux"'), "--realtime-orphans")
     assert run.ret == 1
-    left = ["cassettes/test_calls/test_call[[]two].tape", "cassettes/test_gone/test_call.tape"]
-    run.stdout.fnmatch_lines(["*realtime: tapes that no test names*", *left])
+    begun = next(number for number, line in enumerate(run.stdout.lines) if "tapes that no test names" in line)
+    assert run.stdout.lines[begun + 1 : begun + 4] == left
+    assert run.stdout.lines[begun + 4].startswith("=")
     assert len(service.sessions) == 4
     assert suite("import nothing_of_that_name", "--realtime-orphans").ret == pytest.ExitCode.INTERRUPTED
     run = suite(source, "--realtime-orphans", "test_calls.py::test_call")
