@@ -253,6 +253,7 @@ class SessionLog:
             self.narration.closed(at, code, reason, self.by_client or (code, reason) == (1006, "connection lost"))
         if self.recording is not None:
             self.recording.ended(at, code, reason)
+        self.heard, self.narration, self.recording = tuple(self.heard), None, None  # they hold the session
 
     @property
     def faults(self) -> list[FaultNote]:
@@ -311,6 +312,11 @@ class SessionLog:
                 row["heard_by"] = decided
         return rows
 
+    @property
+    def kept_count(self) -> int:
+        """Entries that are kept."""
+        return len(self._kept)
+
     def forget_oldest(self) -> int:
         """Drop the oldest entry, if there is one. Returns the bytes that this freed. Only for the journal."""
         if not self._kept:
@@ -361,6 +367,7 @@ class Journal:
         self._gone = UsageTotals()
         self._bytes = 0
         self._order: deque[SessionLog] = deque()  # the session of the oldest frame, of the next oldest, ...
+        self._stale = 0  # of these, how many frames are gone with their sessions
 
     def __iter__(self) -> Iterator[JournalEntry]:
         """Every frame kept, session by session."""
@@ -396,13 +403,29 @@ class Journal:
         self._bytes += size
         self._order.append(log)
         while self._bytes > self.max_bytes and self._order:
-            self._bytes -= self._order.popleft().forget_oldest()
+            freed = self._order.popleft().forget_oldest()
+            self._bytes -= freed
+            self._stale -= not freed
 
     def _forget(self, log: SessionLog) -> None:
         self.dropped_sessions += 1
         self._gone.count(log.ledger)
         while freed := log.forget_oldest():
             self._bytes -= freed
+            self._stale += 1
+        if self._stale > len(self._order) // 2:
+            self._forget_order()
+
+    def _forget_order(self) -> None:
+        """Drop the places of frames that are gone, so that their sessions can be freed."""
+        left: dict[SessionLog, int] = {}
+        order: deque[SessionLog] = deque()
+        for log in reversed(self._order):
+            count = left.setdefault(log, log.kept_count)
+            if count:
+                left[log] = count - 1
+                order.appendleft(log)
+        self._order, self._stale = order, 0
 
 
 class UsageTotals:

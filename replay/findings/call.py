@@ -327,6 +327,7 @@ class CallState:
         self.over.clear()
         self.results, self.speaking, self.requested, self.update = [], None, None, None
         self.audio = InputAudio()
+        self.unmatched = self.unrecorded = str  # they hold the session
 
     def output_audio(self, at: float, seconds: float) -> None:
         """Output audio of this length arrived."""

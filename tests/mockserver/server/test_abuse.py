@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
 import struct
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
+from weakref import ref
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType
@@ -432,5 +435,23 @@ def test_the_message_that_ends_a_session_is_the_last_thing_on_its_wire():
                         await asyncio.sleep(5)
                         await ws.close()
                 assert kinds.index(WSMsgType.CLOSE) == len(kinds) - 1
+
+    story(main())
+
+
+def test_a_session_that_is_over_is_freed_although_the_journal_keeps_its_frames(tmp_path: Path):
+    async def main() -> None:
+        over = []
+        async with MockServer(voice="tone", record=tmp_path) as mock, ClientSession() as http:
+            for _ in range(4):
+                async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+                    await ws.send_str('{"type": "response.create"}')
+                    while "response.done" not in await ws.receive_str():
+                        pass
+                    over += [ref(each.session) for each in mock._service.open_sessions.values()]
+            assert len(mock.sessions) == len(over) == 4
+            await asyncio.sleep(1)
+            gc.collect()
+            assert sum(each() is not None for each in over) == 0
 
     story(main())

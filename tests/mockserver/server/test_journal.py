@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 from datetime import date
 from decimal import Decimal
+from weakref import ref
 
 import orjson
 import pytest
@@ -157,6 +158,25 @@ def test_forgotten_sessions_still_count_in_the_bill():
     assert total.total_usd == Decimal("0.305")
     assert total.as_json()["usd"] == "0.305000"
     assert len(list(journal)) == 2
+
+
+def test_a_forgotten_session_is_freed_and_one_that_is_still_open_goes_on():
+    journal = Journal(max_sessions=2)
+    still_open = opened(journal, "s-open")
+
+    def one_more(number: int) -> ref[SessionLog]:
+        log = opened(journal, f"s-{number}")
+        for _ in range(10):
+            log.inbound(0.1, "{}")
+        still_open.inbound(0.2, "{}")
+        return ref(log)
+
+    gone = [one_more(number) for number in range(50)]
+    assert sum(each() is not None for each in gone) < 10
+    assert still_open.kept_count > 40
+    journal.max_bytes = 0
+    opened(journal, "s-last").inbound(0.1, "{}")
+    assert journal.held_bytes == 0 and still_open.kept_count == 0
 
 
 def test_after_a_reset_nothing_is_left_and_an_open_session_goes_on_unseen():
