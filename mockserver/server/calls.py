@@ -15,15 +15,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlencode
 
 from mockserver.faults.files import as_line
 from mockserver.faults.kinds import KINDS, Fault
 from mockserver.protocol.peer import FaultNote
 from mockserver.server.journal import JournalEntry, SessionLog
 from mockserver.server.service import MockService
-from replay.cassette.frames import Binary, Frame, Text
+from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.recording import Line, Moment, Recording
-from replay.cassette.records import Content, Header, Record, Way
+from replay.cassette.records import Content, Header, Record, Request, Response, Way
 from replay.findings.finding import Finding
 from replay.formats import tape
 from replay.report import as_scenario
@@ -35,6 +36,8 @@ from replay.viewer.of_recording import AXIS_NOTE, figures_of
 
 MOST_READ = 3
 """Sessions of which a reader is kept."""
+MOST_HELD = 64 << 20
+"""Bytes of one session that a reader keeps, besides what the journal still has."""
 _OPENED = Line(0.0, None, None, ())
 
 
@@ -90,12 +93,16 @@ class Calls:
 
     def _look(self, log: SessionLog) -> _Look:
         look = self._looks.get(log)
-        if look is None or look.taken < log.dropped:  # frames are gone that were not read
+        if look is None or look.taken < log.dropped or self._outgrown(look, log):
             look = self._looks[log] = _Look(log.dropped)
         self._looks.move_to_end(log)
         while len(self._looks) > MOST_READ:
             self._looks.popitem(last=False)
         return look
+
+    def _outgrown(self, look: _Look, log: SessionLog) -> bool:
+        """Whether much is kept of a session that the journal no longer has. What the journal has is bounded."""
+        return look.reader.held_bytes > MOST_HELD and log.dropped > look.begun
 
     def _new(self, log: SessionLog, look: _Look) -> list[JournalEntry]:
         return log.entries[max(0, look.taken - log.dropped) :]
@@ -174,7 +181,9 @@ def _moment(entry: JournalEntry) -> Moment:
 
 
 def cassette(log: SessionLog, secrets: Secrets) -> bytes:
-    """The session so far as a cassette, without secrets. It has no handshake: the journal holds none."""
+    """The session so far as a cassette, without secrets. Of its handshake only the model is known: the journal holds no
+    headers.
+    """
     with _cassette(log, secrets) as path:
         return path.read_bytes()
 
@@ -191,8 +200,14 @@ def _cassette(log: SessionLog, secrets: Secrets) -> Iterator[Path]:
     model = log.ledger.as_json()["model"]
     made_by = f"realtape {tool_version()}"
     header = Header("mock", "ws://mock.invalid", log.dialect, str(model) if model else None, at, made_by)
-    records = tuple(_records(log))
-    end_us = records[-1].at_us if log.closed_s is None and records else round(1e6 * (log.closed_s or 0.0))
+    handshake = (
+        Record(
+            0, 0, "sent", Request("GET", f"/v1/realtime?{urlencode({'model': model})}" if model else "/v1/realtime", ())
+        ),
+        Record(0, 0, "received", Response(101, ())),
+    )
+    records = (*handshake, *_records(log))
+    end_us = records[-1].at_us if log.closed_s is None else round(1e6 * (log.closed_s or 0.0))
     with TemporaryDirectory() as folder:
         path = Path(folder, "call.tape")
         tape.write(tape.Tape(header, records, end_us), path, secrets=secrets)
@@ -200,6 +215,7 @@ def _cassette(log: SessionLog, secrets: Secrets) -> Iterator[Path]:
 
 
 def _records(log: SessionLog) -> Iterator[Record]:
+    ended = False
     for entry in log.entries:
         match entry.data:
             case FaultNote():
@@ -210,7 +226,12 @@ def _records(log: SessionLog) -> Iterator[Record]:
                 content = Binary(data)
             case frame:
                 content = frame
+        ended = ended or isinstance(content, Close | Reset)
         yield Record(round(entry.at * 1e6), 0, _way(entry), content)
+    if log.closed_s is not None and not ended:
+        lost = log.close_code in (None, 1006)
+        end: Content = Reset() if lost else Close(log.close_code or 1005, log.close_reason)
+        yield Record(round(log.closed_s * 1e6), 0, "sent" if log.by_client else "received", end)
 
 
 def limits(service: MockService) -> list[dict[str, Any]]:

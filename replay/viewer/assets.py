@@ -104,10 +104,10 @@ def page(
 
 def _json(value: object) -> str:
     """JSON that cannot end the element that it is in."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_HARMLESS)
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_HARMLESS)
 
 
-_HARMLESS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_HARMLESS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def _digest(text: str) -> str:

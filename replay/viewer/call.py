@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from replay.cassette.frames import Binary, Close, Text
@@ -91,11 +92,12 @@ class _Connection:
         """When the voice of that turn ended."""
 
     def axis_s(self, ms: float | None) -> float | None:
-        """Where a place in the user's audio is on the time axis."""
+        """Where a place in the user's audio is on the time axis; no later than the audio's end."""
         if ms is None or not self.chunks_s:
             return None
-        chunk = min(max(0, bisect_right(self.chunks_ms, ms) - 1), len(self.chunks_s) - 1)
-        return self.chunks_s[chunk] + max(0.0, ms - self.chunks_ms[chunk]) / 1000
+        place = min(max(0.0, ms), self.chunks_ms[-1])
+        chunk = min(max(0, bisect_right(self.chunks_ms, place) - 1), len(self.chunks_s) - 1)
+        return self.chunks_s[chunk] + (place - self.chunks_ms[chunk]) / 1000
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ class CallReader:
     """By response: when the voice before it ended."""
     _strikes: list[_Strike] = field(default_factory=list)
     _bodies: int = 0
+    _samples: int = 0
 
     def open(self, number: int, line: Line, skipped: int = 0) -> None:
         """A connection was opened, or refused. `skipped`: frames at its beginning that are not known any more."""
@@ -231,6 +234,7 @@ class CallReader:
                     heard.end_s = max(heard.start_s, min(heard.end_s, end_s))
         if piece is None:
             return
+        self._samples += len(piece.samples)
         self.peaks[piece.side].add(piece)
         if piece.side == "sent":
             connection.chunks_s.append(piece.start_s)
@@ -240,6 +244,11 @@ class CallReader:
         item_id = text_at(moment.event, "item_id")
         known = self._heard.setdefault(item_id, _Heard("service", piece.start_s, piece.end_s, moment.at_s, frame))
         known.end_s, known.arrived_s, known.frame = piece.end_s, moment.at_s, frame
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the audio and the messages that are kept, about."""
+        return 2 * self._samples + self._bodies
 
     @property
     def seconds(self) -> float:
@@ -466,5 +475,7 @@ def _shortened(value: object, is_audio: Callable[[str], bool], name: str, depth:
         case str():
             most = _LONGEST_AUDIO if is_audio(name) else _LONGEST_TEXT
             return value if len(value) <= most else f"{value[:most]}… ({len(value)} characters)"
+        case float() if not isfinite(value):  # no JSON has these, but Python reads and writes them
+            return str(value)
         case _:
             return value

@@ -13,10 +13,13 @@ from aiohttp import ClientSession
 
 from mockserver.faults.kinds import KINDS
 from mockserver.responders.scenario import Scenario
-from mockserver.server import guard
+from mockserver.server import calls, guard
 from mockserver.server.inspector import WEB, page
 from mockserver.testing.mock_server import MockServer
+from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
+from replay.cassette.scrub import Scrubber
+from replay.report.listing import faults
 from tests.mockserver.server.test_control import KEY, ask, story, turn
 
 
@@ -114,6 +117,8 @@ def test_a_session_can_be_saved_as_a_cassette_and_as_a_scenario(tmp_path: Path):
 
     said = story(tell)
     recording = Recording.read(tmp_path / "tape")
+    with Cassette.open(tmp_path / "tape") as cassette:
+        assert faults(cassette, Scrubber()) == []
     assert [moment.type for moment in recording.moments() if moment.way == "sent"] == [
         "conversation.item.create",
         "response.create",
@@ -163,6 +168,23 @@ def test_frames_that_the_journal_forgot_are_not_waited_for():
         assert (late["since"], len(late["frames"])) == (0, len(log.entries) - 1)  # without the close frame
         assert kept["skipped"] == 0 and late["skipped"] == log.dropped
         assert "frames are gone" in " ".join(late["notes"])
+
+    story(tell)
+
+
+def test_a_reader_that_keeps_more_than_the_journal_begins_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(calls, "MOST_HELD", 1000)
+
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await turn(ws)
+            log = mock.sessions[0]
+            _, first = await ask(http, mock, f"/sessions/{log.id}/call")
+            _, same = await ask(http, mock, f"/sessions/{log.id}/call")
+            log.forget_oldest()
+            _, again = await ask(http, mock, f"/sessions/{log.id}/call")
+        assert len(first["frames"]) == len(same["frames"]) == len(again["frames"]) + log.dropped
+        assert again["skipped"] == log.dropped > 0
 
     story(tell)
 
