@@ -29,14 +29,12 @@ from mockserver.server.notices import RouteRefused
 from mockserver.server.openapi import description
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.service import MockService
-from mockserver.server.waiting import TooManyWait, Wanted
+from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, TooManyWait, Wanted
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.findings import LEVELS
 from replay.playback.library import EmptyLibrary
 
-DEFAULT_WAIT_MS, LONGEST_WAIT_MS = 5_000, 60_000
-"""How long a request waits for a frame."""
 MOST_NAMED = 12
 """Types of frames that a refusal names."""
 CLOSING_S = 0.25
@@ -101,7 +99,8 @@ class _Server:
 
     async def openapi(self, request: web.Request) -> object:
         """The OpenAPI description of these routes."""
-        return description(self._namespaces.root.options.admin_token is not None)
+        origin = Addresses(request.host, secure=request.secure).origin
+        return description(self._namespaces.root.options.admin_token is not None, origin)
 
     async def list(self, request: web.Request) -> object:
         """The namespaces besides the root, oldest first."""
@@ -239,7 +238,7 @@ class _Plane:
         query, journal = request.query, self._service.journal
         if not (type := query.get("type", "")):
             raise Problem(400, "say what to wait for: type=response.done; * stands for any characters")
-        ms = _whole(request, "ms", least=0, most=LONGEST_WAIT_MS, default=DEFAULT_WAIT_MS)
+        ms = _whole(request, "ms", least=0, most=LONGEST_MS, default=DEFAULT_MS)
         wanted = Wanted(type, query.get("session"), _one_of(request, "way", get_args(Way)))
         nth, came = 1, list[tuple[SessionLog, JournalEntry]]()
         if query.get("nth", "next") != "next":

@@ -8,131 +8,13 @@ its page. What belongs to a service, such as the session of a client secret, is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
-from mockserver.responders.base import HeardBy
-from mockserver.server.clock import MAX_ADVANCE_S
-from mockserver.server.session_factory import Understands
-from replay.findings import LEVELS
-from replay.viewer.call import FORM
+from mockserver.server.openapi_schemas import COUNT, TEXT, Json, list_of, ref, schemas
+from mockserver.server.waiting import LONGEST_MS
+from replay.version import tool_version
 
-Json = dict[str, Any]
-
-
-def _object(**properties: Json) -> Json:
-    """An object with all of these properties."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-TEXT: Json = {"type": "string"}
-NUMBER: Json = {"type": "number"}
-COUNT: Json = {"type": "integer", "minimum": 0}
-OK: Json = _object(status={"const": "ok"})
-APPLIES: Json = _object(status={"const": "ok"}, applies_to=TEXT)
-LATER: Json = {
-    "type": ["number", "null"],
-    "description": "Seconds from its opening to its end; null while open.",
-}
-SUMMARY = {
-    "id": TEXT,
-    "conversation_id": TEXT,
-    "dialect": TEXT,
-    "opened": NUMBER,
-    "open": {"type": "boolean"},
-    "closed_s": LATER,
-    "close_code": {"type": ["integer", "null"]},
-    "close_reason": TEXT,
-    "frames": COUNT,
-    "dropped": COUNT,
-    "heard": _list(_object(item_id=TEXT, at=NUMBER, words=TEXT, heard_by={"enum": list(get_args(HeardBy))})),
-}
-NAMESPACE = {
-    "id": TEXT,
-    "ws": TEXT,
-    "http": TEXT,
-    "control": TEXT,
-    "dialect": TEXT,
-    "sessions": COUNT,
-    "open_sessions": COUNT,
-}
-SCHEMAS: Mapping[str, Json] = {
-    "Error": {
-        "type": "object",
-        "description": "`error` is a sentence that says what to do, with xAI's `code` or alone; or OpenAI's object.",
-        "properties": {"error": {"type": ["string", "object"]}, "code": TEXT},
-        "required": ["error"],
-    },
-    "Health": _object(
-        status={"const": "ok"},
-        dialect=TEXT,
-        open_sessions=COUNT,
-        errors=COUNT,
-        memory=_object(
-            sessions=_object(count=COUNT, most=COUNT),
-            journal=_object(bytes=COUNT, most_bytes=COUNT),
-            resumable=_object(count=COUNT, bytes=COUNT, most_bytes=COUNT),
-            clips=_object(bytes=COUNT, most_bytes=COUNT),
-            secrets=_object(count=COUNT, most=COUNT),
-            teams=_object(count=COUNT, most=COUNT),
-            findings=_object(count=COUNT, most=COUNT),
-            errors=_object(count=COUNT, most=COUNT),
-            refusals=_object(count=COUNT, most=COUNT),
-        ),
-        words={"enum": list(get_args(Understands))},
-        clock=_object(rate=NUMBER, now=NUMBER, unix=NUMBER),
-    ),
-    "Session": _object(**SUMMARY),
-    "Entry": {
-        **_object(at=NUMBER, way={"enum": ["in", "out"]}, type={"type": ["string", "null"]}, frame={}),
-        "description": "One frame. Without `?session=` it also has its `session`; a final transcript has `heard_by`.",
-    },
-    "Ledger": _object(
-        audio_in_s=NUMBER, audio_out_s=NUMBER, text_items=COUNT, hosted_calls={"type": "object"}, usd=TEXT
-    ),
-    "Finding": {
-        "type": "object",
-        "properties": {"rule": TEXT, "at": NUMBER, "message": TEXT, "fix": TEXT},
-        "required": ["rule", "at", "message", "fix"],
-    },
-    "Refusal": _object(at=NUMBER, method=TEXT, path=TEXT, status={"type": "integer"}, error=TEXT, cause=TEXT),
-    "Played": _object(
-        plays={"enum": ["echo", "chat", "scenario", "cassette"]},
-        name=TEXT,
-        verbatim={"type": "boolean"},
-        scenario={"type": ["object", "null"]},
-    ),
-    "Faults": _object(seed=TEXT, faults=_list({"type": "object"})),
-    "Namespace": _object(**NAMESPACE),
-    "NamespaceMade": _object(
-        **NAMESPACE,
-        api_key=TEXT,
-        api_keys=_object(xai=TEXT, openai=TEXT),
-        environment={"type": "object", "additionalProperties": TEXT},
-    ),
-    "Call": _object(
-        form={"const": FORM},
-        title=TEXT,
-        seconds=NUMBER,
-        since=COUNT,
-        skipped=COUNT,
-        frames_left_out=COUNT,
-        **{name: _list({"type": "object"}) for name in ("channels", "items", "spans", "brackets", "frames")},
-    ),
-    "Sound": _object(pieces=_list({"type": "object"}), problem=TEXT),
-    "Instant": _object(now=NUMBER, unix=NUMBER),
-    "Secret": {
-        **_object(value=TEXT, expires_at=COUNT),
-        "description": "OpenAI's also holds the `session`.",
-    },
-}
+JSON, YAML, PLAIN = "application/json", "application/yaml", "text/plain"
 
 SESSION: Json = {"name": "session", "in": "query", "schema": TEXT, "description": "The id of a session."}
 SINCE: Json = {
@@ -156,13 +38,18 @@ AUDIO: Json = {
 LEVEL: Json = {
     "name": "level",
     "in": "query",
-    "schema": {"enum": list(LEVELS)},
+    "schema": ref("Level"),
     "description": "The severity of a finding.",
 }
-FILE: Json = {
-    "required": True,
-    "content": {kind: {"schema": {}} for kind in ("application/json", "application/yaml", "text/plain")},
-}
+
+
+def _body(*contents: tuple[str, Json], required: bool = True) -> Json:
+    return {"required": required, "content": {kind: {"schema": schema} for kind, schema in contents}}
+
+
+def _file_body(schema: str, required: bool = True) -> Json:
+    """A document as JSON, or as the text of a file."""
+    return _body((JSON, ref(schema)), (YAML, TEXT), (PLAIN, TEXT), required=required)
 
 
 def _query(name: str, schema: Json, description: str, required: bool = False) -> Json:
@@ -173,23 +60,23 @@ def _in_path(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _route(summary: str, answer: Json, *errors: int, **more: Any) -> Json:
-    """One operation: the content of a 200, and the errors besides those of every route."""
+def _route(id: str, summary: str, answer: Json, *errors: int, **more: Any) -> Json:
+    """One operation: its id, the content of a 200, and the errors besides those of every route."""
     answers = {"200": _answer("Success.", answer)}
     for status in sorted({*errors, *_EVERYWHERE}):
-        answers[str(status)] = _answer(_WHY[status], _ref("Error"))
-    return {"summary": summary, "responses": answers, **more}
+        answers[str(status)] = _answer(_WHY[status], ref("Error"))
+    return {"operationId": id, "summary": summary, "responses": answers, **more}
 
 
-def _file(summary: str, kind: str, **more: Any) -> Json:
+def _file(id: str, summary: str, kind: str, **more: Any) -> Json:
     """One operation that answers with a file of this media type."""
-    route = _route(summary, {}, 404, **more)
-    route["responses"]["200"]["content"] = {kind: {}}
+    route = _route(id, summary, {}, 404, **more)
+    route["responses"]["200"]["content"] = {kind: {"schema": TEXT if kind == YAML else {}}}
     return route
 
 
 def _answer(description: str, schema: Json) -> Json:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {"description": description, "content": {JSON: {"schema": schema}}}
 
 
 _WHY = {
@@ -209,126 +96,156 @@ _EVERYWHERE = (400, 403)
 _SERVER: Mapping[str, Mapping[str, Json]] = {
     "/v1/realtime/client_secrets": {
         "post": _route(
+            "createClientSecret",
             "Create a client secret, as at the service",
-            _ref("Secret"),
+            ref("Secret"),
             *(401, 408, 413, 422, 429),
             security=[{"key": []}],
-            requestBody={
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {
-                                "expires_after": {
-                                    "type": "object",
-                                    "properties": {"anchor": TEXT, "seconds": {"type": "integer", "minimum": 1}},
-                                },
-                                "session": {"type": "object"},
-                            },
-                        }
-                    }
-                }
-            },
+            requestBody=_body((JSON, ref("SecretRequest")), required=False),
         )
     },
-    "/_mock/openapi.json": {"get": _route("This description", {"type": "object"})},
+    "/_mock/openapi.json": {"get": _route("getDescription", "This description", {"type": "object"})},
     "/_mock/namespaces": {
-        "get": _route("Namespaces", _list(_ref("Namespace"))),
+        "get": _route("listNamespaces", "Namespaces", list_of(ref("Namespace"))),
         "post": _route(
-            "Make a namespace", _ref("NamespaceMade"), *(408, 413, 429), requestBody={**FILE, "required": False}
+            "openNamespace",
+            "Make a namespace",
+            ref("NamespaceMade"),
+            *(408, 413, 429),
+            requestBody=_file_body("NamespaceRequest", required=False),
         ),
     },
-    "/_mock/namespaces/{namespace}": {"delete": _route("End a namespace", OK, 404, parameters=[_in_path("namespace")])},
+    "/_mock/namespaces/{namespace}": {
+        "delete": _route("endNamespace", "End a namespace", ref("Ok"), 404, parameters=[_in_path("namespace")])
+    },
 }
 """Routes of the whole server."""
 
 _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
-    "/_mock/health": {"get": _route("State of the server", _ref("Health"))},
-    "/_mock/sessions": {"get": _route("Sessions past and present", _list(_ref("Session")))},
+    "/_mock/health": {"get": _route("getHealth", "State of the server", ref("Health"))},
+    "/_mock/sessions": {"get": _route("listSessions", "Sessions past and present", list_of(ref("Session")))},
     "/_mock/sessions/{id}": {
-        "get": _route("One session", _object(**SUMMARY, ledger=_ref("Ledger")), 404, parameters=[_in_path("id")])
+        "get": _route("getSession", "One session", ref("SessionWithLedger"), 404, parameters=[_in_path("id")])
     },
     "/_mock/sessions/{id}/call": {
         "get": _route(
-            "One session as the viewer's document", _ref("Call"), 404, parameters=[_in_path("id"), SINCE, SKIPPED]
+            "getCall",
+            "One session as the viewer's document",
+            ref("Call"),
+            404,
+            parameters=[_in_path("id"), SINCE, SKIPPED],
         )
     },
     "/_mock/sessions/{id}/sound": {
-        "get": _route("The audio of one session, for the viewer", _ref("Sound"), 404, parameters=[_in_path("id")])
+        "get": _route(
+            "getSound", "The audio of one session, for the viewer", ref("Sound"), 404, parameters=[_in_path("id")]
+        )
     },
     "/_mock/sessions/{id}/tape": {
-        "get": _file("One session as a cassette", "application/octet-stream", parameters=[_in_path("id")])
+        "get": _file("getTape", "One session as a cassette", "application/octet-stream", parameters=[_in_path("id")])
     },
     "/_mock/sessions/{id}/scenario": {
-        "get": _file("One session as a scenario file", "application/yaml", parameters=[_in_path("id")])
+        "get": _file("getSessionScenario", "One session as a scenario file", YAML, parameters=[_in_path("id")])
     },
     "/_mock/limits": {
         "get": _route(
+            "listTeamSessions",
             "Sessions of each team with an open one, and how many it may have",
-            _list(_object(team=TEXT, sessions=COUNT, most={"type": ["integer", "null"]})),
+            list_of(ref("TeamSessions")),
         )
     },
     "/_mock/journal": {
-        "get": _route("Every frame, in both directions", _list(_ref("Entry")), 404, parameters=[SESSION, AUDIO])
+        "get": _route(
+            "getJournal",
+            "Every frame, in both directions",
+            list_of(ref("Entry")),
+            404,
+            parameters=[SESSION, SINCE, AUDIO],
+        )
     },
-    "/_mock/ledger": {"get": _route("Usage and cost", _ref("Ledger"), 404, parameters=[SESSION])},
+    "/_mock/ledger": {
+        "get": _route(
+            "getLedger",
+            "Usage and cost, of all sessions or of one",
+            {"anyOf": [ref("Ledger"), ref("SessionLedger")]},
+            404,
+            parameters=[SESSION],
+        )
+    },
     "/_mock/wait": {
         "get": _route(
+            "waitForFrame",
             "Wait for a frame",
-            _ref("Entry"),
+            ref("Entry"),
             *(408, 429),
             parameters=[
-                _query("type", TEXT, "A frame's type; `*` stands for any characters.", required=True),
+                _query(
+                    "type",
+                    {"anyOf": [ref("EventType"), {"type": "string", "minLength": 1}]},
+                    "A frame's type; `*` stands for any characters.",
+                    required=True,
+                ),
                 SESSION,
                 _query("way", {"enum": ["in", "out"]}, "From the client, or from the server."),
                 _query("nth", {"anyOf": [{"const": "next"}, {"type": "integer", "minimum": 1}]}, "Which one."),
-                _query("ms", {"type": "integer", "minimum": 0, "maximum": 60_000}, "The longest time to wait."),
+                _query("ms", {"type": "integer", "minimum": 0, "maximum": LONGEST_MS}, "The longest time to wait."),
                 AUDIO,
             ],
         )
     },
-    "/_mock/refusals": {"get": _route("Refused handshakes and requests", _list(_ref("Refusal")))},
-    "/_mock/report": {"get": _route("Where clients left the recording", _list(TEXT))},
-    "/_mock/unused": {"get": _route("What no client has used", _list(TEXT))},
-    "/_mock/findings": {"get": _route("Findings", _list(_ref("Finding")), 404, parameters=[SESSION, LEVEL])},
+    "/_mock/refusals": {"get": _route("listRefusals", "Refused handshakes and requests", list_of(ref("Refusal")))},
+    "/_mock/report": {"get": _route("getReport", "Where clients left the recording", list_of(TEXT))},
+    "/_mock/unused": {"get": _route("listUnused", "What no client has used", list_of(TEXT))},
+    "/_mock/findings": {
+        "get": _route("listFindings", "Findings", list_of(ref("Finding")), 404, parameters=[SESSION, LEVEL])
+    },
     "/_mock/scenario": {
-        "get": _route("What answers new connections", _ref("Played")),
-        "put": _route("Replace the scenario, for new connections", APPLIES, *(408, 413), requestBody=FILE),
-        "delete": _route("Remove the scenario, for new connections", APPLIES),
+        "get": _route("getScenario", "What answers new connections", ref("Played")),
+        "put": _route(
+            "replaceScenario",
+            "Replace the scenario, for new connections",
+            ref("Applied"),
+            *(408, 413),
+            requestBody=_file_body("Scenario"),
+        ),
+        "delete": _route("removeScenario", "Remove the scenario, for new connections", ref("Applied")),
     },
     "/_mock/faults": {
-        "get": _route("The faults that are on", _ref("Faults")),
-        "put": _route("Replace all faults", _ref("Faults"), *(408, 413), requestBody=FILE),
-        "post": _route("Add faults", _ref("Faults"), *(408, 413), requestBody=FILE),
-        "delete": _route("Remove all faults", _ref("Faults")),
+        "get": _route("listFaults", "The faults that are on", ref("Faults")),
+        "put": _route(
+            "replaceFaults", "Replace all faults", ref("Faults"), *(408, 413), requestBody=_file_body("FaultFile")
+        ),
+        "post": _route("addFaults", "Add faults", ref("Faults"), *(408, 413), requestBody=_file_body("FaultFile")),
+        "delete": _route("removeAllFaults", "Remove all faults", ref("Faults")),
     },
     "/_mock/faults/kinds": {
-        "get": _route("Each kind of fault with an example", _list(_object(kind=TEXT, about=TEXT, example=TEXT)))
+        "get": _route("listFaultKinds", "Each kind of fault with an example", list_of(ref("FaultExample")))
     },
     "/_mock/faults/{which}": {
-        "delete": _route("Remove the faults of an id or a name", _ref("Faults"), 404, parameters=[_in_path("which")])
+        "delete": _route(
+            "removeFaults",
+            "Remove the faults of an id or a name",
+            ref("Faults"),
+            404,
+            parameters=[_in_path("which")],
+        )
     },
     "/_mock/clock/advance": {
         "post": _route(
+            "advanceClock",
             "Move a manual clock",
-            _ref("Instant"),
+            ref("Instant"),
             *(408, 409, 413),
-            requestBody={
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": _object(ms={"type": "number", "minimum": 0, "maximum": MAX_ADVANCE_S * 1000})
-                    }
-                },
-            },
+            requestBody=_body((JSON, ref("Advance"))),
         )
     },
     "/_mock/reset": {
         "post": _route(
-            "Forget sessions, journal, ledgers and findings",
-            OK,
+            "reset",
+            "Forget sessions, journal, ledgers, findings and refusals",
+            ref("Ok"),
             *(408, 413),
-            requestBody={"content": {"application/json": {"schema": {"properties": {"to": {"const": "start"}}}}}},
+            requestBody=_body((JSON, ref("Reset")), required=False),
         )
     },
 }
@@ -337,12 +254,13 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
 
 def _of_namespace(methods: Mapping[str, Json]) -> Mapping[str, Json]:
     """The same operations, of a namespace."""
-    parameters = [_in_path("namespace")]
     return {
         method: {
             **route,
-            "parameters": [*parameters, *route.get("parameters", ())],
-            "responses": {**route["responses"], "404": _answer(_WHY[404], _ref("Error"))},
+            "operationId": f"{route['operationId']}InNamespace",
+            "summary": f"{route['summary']}, in a namespace",
+            "parameters": [_in_path("namespace"), *route.get("parameters", ())],
+            "responses": {**route["responses"], "404": _answer(_WHY[404], ref("Error"))},
         }
         for method, route in methods.items()
     }
@@ -358,15 +276,28 @@ PATHS: Mapping[str, Mapping[str, Json]] = {
 }
 
 
-def description(guarded: bool) -> Json:
-    """The whole description; `guarded` is whether an admin token is required."""
-    schemes: Json = {"key": {"type": "http", "scheme": "bearer", "description": "The service's API key."}}
-    if guarded:
-        schemes["admin"] = {"type": "http", "scheme": "bearer", "description": "`--admin-token`, for /_mock/."}
+def description(guarded: bool, origin: str = "http://127.0.0.1:8765") -> Json:
+    """The whole description; `guarded` is whether an admin token is required, `origin` the server's address."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": "realtape", "version": "1", "description": "The mock's HTTP routes."},
+        "info": {
+            "title": "realtape",
+            "version": tool_version(),
+            "description": "The HTTP routes of a mock server. OpenAPI has no WebSockets: sessions are at /v1/realtime.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": origin, "description": "This server."}],
         "paths": PATHS,
-        "security": [{"admin": []}] if guarded else [],
-        "components": {"schemas": SCHEMAS, "securitySchemes": schemes},
+        "security": [{"admin": []}] if guarded else [{}, {"admin": []}],
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "The service's API key."},
+                "admin": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token of `--admin-token`, where the server has one, for /_mock/.",
+                },
+            },
+        },
     }

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 MOST = 100
 """Requests of one namespace that may wait at a time."""
+DEFAULT_MS, LONGEST_MS = 5_000, 60_000
+"""How long a request waits."""
 
 
 class TooManyWait(Exception):

@@ -13,6 +13,7 @@ from mockserver.responders.scenario import Rule, Scenario
 from mockserver.server import virtual_time as autojump
 from mockserver.server import waiting
 from mockserver.testing.mock_server import MockServer
+from tests.mockserver.server.described import check_answer
 
 KEY = {"Authorization": "Bearer sk-hush"}
 SCENARIO = {"turns": [{"reply": [{"say": "From the new scenario."}]}]}
@@ -30,8 +31,11 @@ def story(tell: Callable[[MockServer, ClientSession], Awaitable[Any]], **setting
 
 
 async def ask(http: ClientSession, mock: MockServer, path: str, method: str = "GET", **kwargs: Any) -> tuple[int, Any]:
+    """The status and the value of an answer, which is as it is described."""
     async with http.request(method, mock.control_url + path, **kwargs) as response:
-        return response.status, await response.json()
+        body = await response.json()
+    check_answer(method, str(response.url), response.status, body)
+    return response.status, body
 
 
 async def turn(ws: ClientWebSocketResponse[bool], text: str = "hello") -> str:

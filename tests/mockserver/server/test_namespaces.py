@@ -13,6 +13,7 @@ from mockserver.responders.scenario import Rule, Scenario
 from mockserver.server import namespaces, virtual_time
 from mockserver.testing.mock_server import IsolatedMock, MockServer
 from realtape import faults
+from tests.mockserver.server.described import check_answer
 
 Socket = ClientWebSocketResponse[bool]
 
@@ -26,8 +27,12 @@ def story(tell: Callable[[MockServer, ClientSession], Awaitable[Any]], **setting
 
 
 async def ask(http: ClientSession, url: str, method: str = "GET", **kwargs: Any) -> tuple[int, Any]:
+    """The status and the value of an answer. Those of the control plane are as they are described."""
     async with http.request(method, url, **kwargs) as response:
-        return response.status, await response.json()
+        body = await response.json()
+    if "/_mock/" in url:
+        check_answer(method, url, response.status, body)
+    return response.status, body
 
 
 async def said(ws: Socket, text: str) -> str:
