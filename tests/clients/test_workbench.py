@@ -135,6 +135,16 @@ def test_a_call_is_described_in_the_form(mock: MockServer, tmp_path: Path):
     assert session["tools"] == [tool]
 
 
+def test_a_call_without_a_microphone_says_what_to_do_and_typing_still_works(mock: MockServer, tmp_path: Path):
+    with bench(mock, tmp_path) as page:
+        page.click("#call")
+        page.until("!document.querySelector('#alert').hidden")
+        assert "or type" in page.text("#alert")
+        assert page.text("#state") == "Not in a call"
+        type_words(page, "Where is order 1043?")
+        page.until(shows("#conversation", "It is being packed."))
+
+
 HOSTILE = "<img src=x onerror=document.title='ran'><script>document.title='ran'</script>"
 
 

@@ -17,6 +17,8 @@ from replay.version import own_requirement
 Client = Literal["websockets", "openai-python", "ws"]
 CLIENTS: tuple[Client, ...] = get_args(Client)
 _PACKAGES: Mapping[Client, str] = {"websockets": "websockets>=14.0", "openai-python": "openai[realtime]>=1.99"}
+_HIGHEST_USD = 1000
+"""A call that cost more is taken for one whose cost is unknown."""
 _NODE_PACKAGE = {"private": True, "type": "module", "dependencies": {"ws": "^8.18.0"}}
 
 _HEAD = '''\
@@ -367,6 +369,7 @@ def _bound(call: KeptCall, turns: int) -> str:
     """Twice what the call cost, in whole cents: the test types what was spoken. At least a cent a turn."""
     try:
         spent = Decimal(call.usd or "0")
-    except InvalidOperation:
+        spent = spent if 0 <= spent < _HIGHEST_USD else Decimal(0)
+    except InvalidOperation:  # no number, or the one that is named so
         spent = Decimal(0)
     return f"{max(ceil(spent * 200), turns, 1) / 100:.2f}"

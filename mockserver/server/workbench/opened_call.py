@@ -6,14 +6,13 @@ results are no part of the history.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-
-import orjson
 
 from mockserver.dialects.names import ALIASES, DIALECT_NAMES
 from replay.cassette.content import Called, Exchange, Spoken, recorded_conversations
@@ -202,9 +201,9 @@ def _tools(session: Json, recording: Recording) -> Iterator[Json]:
                 "kind": "function",
                 "name": name,
                 "description": text_at(function, "description"),
-                "parameters": orjson.dumps(
-                    parameters if isinstance(parameters, dict) else {}, option=orjson.OPT_INDENT_2
-                ).decode(),
+                "parameters": json.dumps(
+                    parameters if isinstance(parameters, dict) else {}, ensure_ascii=False, indent=2
+                ),
                 "result": results.get(name, "{}"),
             }
 

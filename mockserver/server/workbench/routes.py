@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import zipfile
 from collections.abc import Iterable
+from typing import Literal, get_args
 
 import orjson
 from aiohttp import hdrs, web
+from typing_extensions import assert_never
 
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import BODY_S, body_of
@@ -23,7 +26,11 @@ from mockserver.server.workbench.kept_call import KeptCall, NotKept
 from mockserver.server.workbench.opened_call import NotOpened, opened
 from mockserver.server.workbench.scenario_text import checked
 from mockserver.server.workbench.tool_address import NoResult, result_of
+from replay.cassette.file import CannotRecord
 
+Form = Literal["files", "zip", "tape", "html"]
+"""What is made of a call that is kept."""
+_FORMS: tuple[Form, ...] = get_args(Form)
 ROOT = "/_mock/workbench"
 MOST_CALL = 128 << 20
 """Bytes of a call that is kept or opened: some 20 minutes with sound in both directions."""
@@ -87,22 +94,21 @@ class _Workbench:
         """What is kept of a call: with `?as=files` texts by their names, with `?as=zip` these and the cassette, with
         `?as=tape` the cassette, with `?as=html` the viewer. `?client=NAME` is the library of the agent."""
         form, client = request.query.get("as", "files"), request.query.get("client", agent_code.CLIENTS[0])
+        library = next((each for each in agent_code.CLIENTS if each == client), None)
+        kept = next((each for each in _FORMS if each == form), None)
+        if kept is None or library is None:
+            clients = " or ".join(agent_code.CLIENTS)
+            raise Problem(400, f"as is {', '.join(_FORMS[:-1])} or {_FORMS[-1]}; client is {clients}")
         unix = self._namespaces.root.clock.unix()
         try:
             call = kept_call.read(await _large_body(request))
+            return await asyncio.to_thread(_kept, call, kept, library, unix)
         except NotKept as problem:
             raise Problem(400, str(problem)) from problem
-        if form == "tape":
-            return web.Response(body=await asyncio.to_thread(call.cassette, unix))
-        if form == "html":
-            page = await asyncio.to_thread(call.viewer, unix)
-            return web.Response(text=page, headers={"Content-Disposition": "attachment"})
-        library = next((each for each in agent_code.CLIENTS if each == client), None)
-        if form not in ("files", "zip") or library is None:
-            raise Problem(400, f"as is files, zip, tape or html; client is {' or '.join(agent_code.CLIENTS)}")
-        if form == "zip":
-            return web.Response(body=await asyncio.to_thread(_zipped, call, library, unix))
-        return await asyncio.to_thread(_files, call, library, unix)
+        except RecursionError as problem:
+            raise Problem(400, "the description is nested too deeply; make it flatter") from problem
+        except (CannotRecord, OSError) as problem:
+            raise Problem(503, f"this machine cannot write the call to a temporary file: {problem}") from problem
 
     async def open(self, request: web.Request) -> object:
         """A recorded call as a description, its turns, and the history before `?turn=N`, counted from 0. `?dialect=`:
@@ -114,6 +120,24 @@ class _Workbench:
             return await asyncio.to_thread(opened, await _large_body(request), int(turn), dialect)
         except NotOpened as problem:
             raise Problem(400, str(problem)) from problem
+        except RecursionError as problem:
+            raise Problem(400, "the recording is nested too deeply; it is no call of a service") from problem
+        except OSError as problem:
+            raise Problem(503, f"this machine cannot write the call to a temporary file: {problem}") from problem
+
+
+def _kept(call: KeptCall, form: Form, client: agent_code.Client, unix: float) -> object:
+    match form:
+        case "files":
+            return _files(call, client, unix)
+        case "zip":
+            return web.Response(body=_zipped(call, client, unix))
+        case "tape":
+            return web.Response(body=call.cassette(unix))
+        case "html":
+            return web.Response(text=call.viewer(unix), headers={"Content-Disposition": "attachment"})
+        case _:
+            assert_never(form)
 
 
 def _zipped(call: KeptCall, client: agent_code.Client, unix: float) -> bytes:
@@ -131,7 +155,7 @@ def _files(call: KeptCall, client: agent_code.Client, unix: float) -> dict[str, 
     made = {
         **agent_code.programs(call, client),
         "scenario.yaml": call.scenario,
-        "session.json": orjson.dumps(update, option=orjson.OPT_INDENT_2).decode(),
+        "session.json": json.dumps(update, ensure_ascii=False, indent=2),
     }
     if turns := call.turns():
         made |= {"test_call.py": agent_code.kept_test(call, client, turns), "as-spoken.yaml": call.spoken(unix)}

@@ -65,6 +65,18 @@ def test_the_microphone_and_the_loudspeaker_are_those_of_the_clinic():
         assert (WEB / name).read_bytes() == (theirs / name).read_bytes(), name
 
 
+def test_the_editor_is_small_and_comes_with_the_licence_of_each_package_in_it():
+    vendor = WEB / "vendor"
+    assert (vendor / "codemirror.js").stat().st_size < 500_000
+    lock = json.loads((ROOT / "tools" / "codemirror" / "package-lock.json").read_text(encoding="utf-8"))
+    licence = (vendor / "codemirror.LICENSE.txt").read_text(encoding="utf-8")
+    bundled = {path.removeprefix("node_modules/"): each for path, each in lock["packages"].items() if path}
+    bundled = {name: each for name, each in bundled.items() if not each.get("dev") and not each.get("optional")}
+    assert len(bundled) > 10
+    for name, each in bundled.items():
+        assert f"{name} {each['version']} (MIT)" in licence
+
+
 @pytest.mark.parametrize("path", ["/web/../routes.py", "/web/nothing.js", "/web/%2e%2e/routes.py", "/nothing"])
 def test_no_other_file_is_given(path: str):
     assert story(lambda mock, http: fetched(mock, http, path))[0] == 404

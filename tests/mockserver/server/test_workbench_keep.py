@@ -28,6 +28,11 @@ HEAD = {"dialect": "xai", "scenario": SCENARIO, "session": {"instructions": 'Say
 SESSION_UPDATE = {"type": "session.update", "session": {"instructions": "Be brief."}}
 
 
+DEEP: object = None
+for _ in range(900):
+    DEEP = [DEEP]
+
+
 def body(*frames: tuple[str, dict[str, Any]], **head: object) -> bytes:
     lines = [json.dumps({"t": n / 10, "dir": way, "ev": json.dumps(event)}) for n, (way, event) in enumerate(frames)]
     return "\n".join([json.dumps({**HEAD, **head}), *lines]).encode()
@@ -125,6 +130,7 @@ def test_without_a_call_there_is_an_agent_and_no_test():
         ("", body() + b"\nnonsense", 400, "expected one JSON object"),
         ("?client=fortran", body(), 400, "websockets or openai-python or ws"),
         ("?as=mp3", body(), 400, "files, zip, tape or html"),
+        ("", body(session={"deep": DEEP}), 400, "nested too deeply"),
         ("", body(scenario="x" * 5000), 413, "MiB"),
     ],
 )
@@ -205,7 +211,8 @@ def test_the_test_of_a_call_with_an_answer_that_was_cut_off_expects_its_beginnin
 def test_the_bound_of_the_cost_is_twice_what_was_spent():
     frames = typed("hello"), *answered("1", "Hello.")
     assert 'assert_cost_at_most("0.05")' in call_of(*frames, usd="0.0234")[1]
-    assert 'assert_cost_at_most("0.01")' in call_of(*frames, usd="nonsense")[1]
+    for unknown in ("nonsense", "NaN", "-1", "1e999", ""):
+        assert 'assert_cost_at_most("0.01")' in call_of(*frames, usd=unknown)[1]
 
 
 def test_a_body_without_frames_is_a_description():
