@@ -23,6 +23,8 @@ from replay.cassette.records import Way
 
 Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
 
+LONGEST_READ = 1 << 20
+"""Bytes of a client's message that is read: more would keep other calls waiting. A longer item counts as text."""
 AUDIO_TOKENS_PER_S: Mapping[Way, int] = {"sent": 10, "received": 20}
 """Tokens of OpenAI per second of audio (documented)."""
 
@@ -95,6 +97,10 @@ class Meter:
                 self._sound(way, frame.data, b"audio")
             case "received", "response.output_audio.delta" | "response.audio.delta":
                 self._sound(way, frame.data, b"delta")
+            case "sent", "conversation.item.create" if len(frame.data) > LONGEST_READ:
+                self.text_items += 1
+            case "sent", "session.update" if len(frame.data) > LONGEST_READ:
+                pass  # the service's answer says the same
             case "sent", "conversation.item.create":
                 self._item((event_in(frame.data) or {}).get("item"))
             case ("sent", "session.update") | ("received", "session.created" | "session.updated"):

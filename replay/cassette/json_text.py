@@ -176,11 +176,7 @@ def event_type(data: bytes) -> str:
             return _text(first)
     if found := _TYPE.match(data):
         return _text(found[1])
-    try:
-        event = json.loads(data)
-    except (ValueError, RecursionError):
-        return ""
-    kind = event.get("type") if isinstance(event, dict) else None
+    kind = (event_in(data) or {}).get("type")
     return kind if isinstance(kind, str) else ""
 
 

@@ -20,6 +20,8 @@ from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Reset, Text, may_be_sent
 from replay.cassette.records import Content, Way
 
+BATCH, BATCH_S = 32, 0.002
+"""Messages, and seconds, for which one direction of a call is forwarded in a row before others have their turn."""
 CLOSE_WAIT_S = 5.0
 """Seconds that either side may take to answer a close frame."""
 
@@ -32,6 +34,24 @@ class Recorder(Protocol):
     def note(self, at_us: int, connection: int, way: Way, content: Content, encoding: str = "pcm") -> None: ...
 
     def check_spending(self) -> None: ...
+
+
+class _Turn:
+    """One direction's turn. Neither library waits for a message that has arrived already."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._messages, self._since_s = 0, self._loop.time()
+
+    async def share(self) -> None:
+        """Let others have their turn if this one has lasted long enough. Call it before each message."""
+        self._messages += 1
+        if self._messages > BATCH or self._loop.time() - self._since_s > BATCH_S:
+            await asyncio.sleep(0)
+            self._begin()
 
 
 class RelayedCall:
@@ -95,7 +115,9 @@ class RelayedCall:
         return self._done
 
     async def _up(self) -> None:
+        turn = _Turn()
         while True:
+            await turn.share()
             message = await self._ws.receive()
             at_us = self._recorder.now_us()
             match message.type:
@@ -125,7 +147,9 @@ class RelayedCall:
         self._count(at_us, "sent", kind(data.encode() if isinstance(data, str) else data))
 
     async def _down(self) -> None:
+        turn = _Turn()
         while True:
+            await turn.share()
             try:
                 data = await self._upstream.recv()
             except ConnectionClosed as over:

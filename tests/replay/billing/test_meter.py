@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from replay.billing.meter import Meter
+from replay.billing import meter as meter_module
+from replay.billing.meter import LONGEST_READ, Meter
 from replay.billing.prices import price_table
 from replay.cassette.frames import Binary, Text
 
@@ -103,3 +104,14 @@ def test_tokens_of_a_running_response_are_estimated_until_the_service_reports_th
     assert meter.usd(table, 60) == Fraction(1500 * 64, 1_000_000)
     meter.count("received", received(1))
     assert meter.usd(table, 60) == Fraction(1520 * 64, 1_000_000)
+
+
+def test_a_very_long_message_is_not_read(monkeypatch: pytest.MonkeyPatch):
+    def read(data: bytes) -> object:
+        raise AssertionError("it is read")
+
+    monkeypatch.setattr(meter_module, "event_in", read)
+    meter, long = Meter(None), "x" * LONGEST_READ
+    meter.count("sent", event(type="session.update", session={"instructions": long}))
+    meter.count("sent", event(type="conversation.item.create", item={"type": "function_call_output", "output": long}))
+    assert meter.text_items == 1
