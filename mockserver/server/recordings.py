@@ -20,7 +20,6 @@ from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer, Rest
 from mockserver.responders.base import Responder
-from mockserver.responders.conditions import MATCHED_INSTRUCTIONS
 from mockserver.responders.recorded import RecordedChoice, RecordedSession
 from mockserver.session.session import Session
 from replay.cassette.content import recorded_conversations
@@ -33,7 +32,6 @@ from replay.outlets import logger
 from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
 from replay.playback.words import Words, recorded_words
-from replay.slow_patterns import slow_part
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
@@ -246,14 +244,11 @@ class _VerbatimConnection:
 
 def _may_differ(recording: Recording, ignore: Iterable[str]) -> Ignored:
     """What may differ from a recording: by its header, and by the user. Raises ValueError."""
+    by_user = ignored(ignore)
     try:
-        found = ignored(recording.ignore).and_(ignored(ignore))
+        return ignored(recording.ignore).and_(by_user)
     except ValueError as problem:
-        raise ValueError(f"{recording.name}: {problem}" if recording.ignore else str(problem)) from problem
-    for name in (*recording.ignore, *ignore):
-        if name.startswith("/") and (slow := slow_part(name[1:-1], MATCHED_INSTRUCTIONS)) is not None:
-            raise ValueError(f"ignore: {name} is a slow pattern: {slow}")
-    return found
+        raise ValueError(f"{recording.name}: {problem}") from problem
 
 
 def _tie(chosen: str, rivals: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replay.cassette.json_values import path_pattern
+from replay.slow_patterns import slow_part
 
 _DAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
 _MONTH = (
@@ -27,9 +28,11 @@ _KINDS = {
     "date": rf"(?i)(?:\b{_DAY},? )?(?:{'|'.join(_DATES)})(?: \({_DAY}\)|, {_DAY}(?!\w))?",
     "time": r"(?i)(?<!\d)(?:\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]\.?m\b\.?|Z|[+-]\d\d:?\d\d)?"
     r"|\d{1,2} ?[ap]\.?m\b\.?)(?!\d)",
-    "id": r"(?<!\w)([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]+_(?=[a-zA-Z]*\d)\w{8,})(?!\w)",
+    "id": r"(?<!\w)([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{1,16}_(?=[a-zA-Z]{0,40}\d)\w{8,80})(?!\w)",
 }
 """Parts of texts that have a name: dates with their weekday, times of day, UUIDs and ids such as `item_0a1b2c3d`."""
+_CHARACTERS = 6_000
+"""Of a text in which patterns are looked for, for the estimate of their time: long instructions."""
 _PATH = re.compile(r"(?:\$\.)?[\w*-]+(\.[\w*-]+|\[(\d+|\*)\])*")
 
 
@@ -76,6 +79,8 @@ def ignored(names: Iterable[str]) -> Ignored:
                 texts.append(re.compile(name[1:-1]))
             except re.error as problem:
                 raise ValueError(f"ignore: {name} is no regular expression: {problem}") from problem
+            if (slow := slow_part(name[1:-1], _CHARACTERS)) is not None:
+                raise ValueError(f"ignore: {name} is a slow pattern: {slow}")
         elif _PATH.fullmatch(name):
             paths.append(re.compile(rf"{path_pattern(name.removeprefix('$.')).pattern}([.\[].*)?", re.DOTALL))
         else:

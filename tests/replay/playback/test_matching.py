@@ -4,6 +4,7 @@ import pytest
 
 from replay.cassette.may_differ import NOTHING, Ignored, ignored
 from replay.playback.matching import FREE, ClientIds, field_differences
+from replay.slow_patterns import slow_part
 
 
 def differs(recorded: str, live: str, free: Ignored = NOTHING) -> bool:
@@ -80,7 +81,14 @@ def test_several_are_ignored_together():
     assert not differs("at 2026-11-29T08:00:00Z", "at 2026-11-30T08:00:01Z", ignored(["date", "time"]))
 
 
-@pytest.mark.parametrize("what", ["", "/(/", "//", "$session", "session..x", "the date"])
+@pytest.mark.parametrize("what", ["", "/(/", "//", "/(a+)+b/", "$session", "session..x", "the date"])
 def test_what_cannot_be_ignored_is_refused(what: str):
     with pytest.raises(ValueError, match="ignore: "):
         ignored([what])
+
+
+@pytest.mark.parametrize("kind", ["date", "time", "id"])
+def test_the_kinds_are_not_slow(kind: str):
+    """Patterns of users are checked in the same way."""
+    (pattern,) = ignored([kind]).texts
+    assert slow_part(pattern.pattern, 6_000) is None
