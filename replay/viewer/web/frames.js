@@ -89,7 +89,7 @@ export class Frames {
       { class: classes, id: `frame-${row.first}`, role: "option", "aria-selected": String(chosen), "aria-setsize": this.rows.length, "aria-posinset": at + 1, "data-row": at },
       el("span", { class: "at" }, clock(frame.at_s, 3)),
       el("span", { class: "way", title: frame.way === "sent" ? "from the client" : "from the service" }, frame.way === "sent" ? "↑" : "↓"),
-      el("span", { class: "type" }, frame.type, many),
+      el("span", { class: "type" }, el("span", null, frame.type), many),
       el("span", { class: "brief" }, marks.length ? marks.map((mark) => mark.rule ?? mark.text).join(", ") : (frame.brief ?? "")),
       el("span", { class: "size" }, frame.size ? size(frame.size) : ""),
     );
