@@ -201,7 +201,7 @@ def realtime_env(realtime_mock: Service) -> dict[str, str]:
 
 
 def _run(request: pytest.FixtureRequest, given: dict[str, object] | None = None) -> FixtureRun:
-    runs: list[FixtureRun] = request.node.stash[_RUNS]
+    runs: list[FixtureRun] = request.node.stash.setdefault(_RUNS, [])
     runs.append(_fixture_run()(request.node, _is_live(request.config), given, number=len(runs) + 1))
     return runs[-1]
 
