@@ -33,6 +33,8 @@ export interface RecordOptions extends LaunchOptions, ProgramOptions {
 
 /** A proxy that records what passes through it. */
 export class Recorder implements AsyncDisposable {
+  readonly #program: Program;
+
   /** @internal `record()` makes recorders. */
   constructor(
     /** `ws://127.0.0.1:PORT/v1/realtime`: clients connect here, with the service's key. */
@@ -41,8 +43,10 @@ export class Recorder implements AsyncDisposable {
     readonly httpUrl: string,
     /** The cassette. */
     readonly out: string,
-    readonly program: Program,
-  ) {}
+    program: Program,
+  ) {
+    this.#program = program;
+  }
 
   /** The variables that point clients of both services here, except for the keys. */
   get env(): Record<string, string> {
@@ -52,8 +56,8 @@ export class Recorder implements AsyncDisposable {
 
   /** Ends the calls and the recording. Throws ServerExitError if not everything was recorded. */
   async stop(): Promise<Exit> {
-    const exit = await this.program.stop();
-    if (exit.code !== 0) throw this.program.error();
+    const exit = await this.#program.stop();
+    if (exit.code !== 0) throw this.#program.error();
     return exit;
   }
 

@@ -8,7 +8,7 @@ const END_MS = 500;
 
 export class Control {
   constructor(
-    readonly program: Program,
+    readonly program: Program | undefined,
     readonly base: string,
     readonly headers: Readonly<Record<string, string>>,
   ) {}
@@ -26,7 +26,7 @@ export class Control {
     try {
       response = await fetch(this.base + path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
     } catch (problem) {
-      throw (await this.program.endsWithin(END_MS)) ? this.program.error() : unreachable(route, problem);
+      throw this.program && (await this.program.endsWithin(END_MS)) ? this.program.error() : unreachable(route, problem);
     }
     const text = await response.text();
     if (!response.ok) throw new ControlError(messageOf(text) || response.statusText, response.status, route);

@@ -1,11 +1,14 @@
 // What the fixtures of the test runners have in common: one server for a worker, isolation for a test, the check after it.
 
+import process from "node:process";
 import { conversation, lineOf } from "./conversation.js";
 import { RealtapeError, indented } from "./errors.js";
-import { start, type IsolateOptions, type Mock } from "./mock.js";
+import { connect, start, type IsolateOptions, type Mock } from "./mock.js";
 import type { StartOptions } from "./options.js";
 import type { Dialect } from "./types.js";
 
+/** The variable with the origin of the server that `realtape/setup` started. */
+export const RUNNING = "REALTAPE_ORIGIN";
 /** How long clients may take to close their connections after a test, in ms. */
 const CLOSING_MS = 1_000;
 const POLL_MS = 20;
@@ -20,8 +23,10 @@ export class FindingsError extends RealtapeError {
 /** Servers of this process, by their options: tests of the same options share one. */
 const servers = new Map<string, Promise<Mock>>();
 
-/** The server of these options, which is started at the first call. */
+/** The server of these options, which is started at the first call; without options, that of `realtape/setup`, if there is one. */
 export function sharedServer(options: StartOptions = {}): Promise<Mock> {
+  const running = process.env[RUNNING];
+  if (running && !Object.keys(options).length) return connect(running);
   const key = JSON.stringify(options);
   let server = servers.get(key);
   if (!server) {

@@ -86,7 +86,7 @@ export async function freePort(): Promise<number> {
 
 /** The path of a program: itself if it has a separator, else looked for on the PATH. */
 function onPath(program: string, env: NodeJS.ProcessEnv): string | undefined {
-  const suffixes = process.platform === "win32" ? ["", ".exe", ".cmd", ".bat"] : [""];
+  const suffixes = process.platform === "win32" ? ["", ".exe"] : [""]; // a .cmd would need a shell
   const hasFolder = /[\\/]/.test(program);
   const folders = hasFolder ? [""] : (env.PATH ?? env.Path ?? "").split(delimiter).filter(Boolean);
   for (const folder of folders)

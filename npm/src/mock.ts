@@ -268,7 +268,7 @@ export async function start<const D extends Dialect = Dialect>(options: StartOpt
   process.once("exit", clean);
   try {
     const served = serveArguments(options, launcher.cwd, () => (folder ??= temporaryFolder()));
-    const token = options.adminToken ?? (launcher.container ? crypto.randomUUID() : undefined);
+    const token = options.adminToken ?? launcher.env.REALTAPE_ADMIN_TOKEN ?? (launcher.container ? crypto.randomUUID() : undefined);
     if (token !== undefined) launcher.env = { ...launcher.env, REALTAPE_ADMIN_TOKEN: token };
     const port = options.port ?? (launcher.container ? await freePort() : 0);
     const wrapped = launcher.container ? containerArguments(launcher, port, folder === undefined ? [] : [folder]) : [];
@@ -296,6 +296,24 @@ export async function start<const D extends Dialect = Dialect>(options: StartOpt
     clean();
     throw problem;
   }
+}
+
+export interface ConnectOptions {
+  /** The control plane's bearer token. Default: the variable `REALTAPE_ADMIN_TOKEN`, else none. */
+  adminToken?: string;
+  /** A key that the server accepts. Default: any. */
+  apiKey?: string;
+}
+
+/** A mock on a server that runs already; `origin` is `http://HOST:PORT`. Its `stop()` leaves the server as it is. */
+export async function connect<const D extends Dialect = Dialect>(origin: string, options: ConnectOptions = {}): Promise<Mock<D>> {
+  const { adminToken = process.env.REALTAPE_ADMIN_TOKEN, apiKey = ANY_KEY } = options;
+  const base = new URL(origin).origin;
+  const control = new Control(undefined, `${base}/_mock`, adminToken ? { authorization: `Bearer ${adminToken}` } : {});
+  await control.ask("GET", "/health");
+  const [url, httpUrl] = [`${base.replace(/^http/, "ws")}/v1/realtime`, `${base}/v1`];
+  const env = variables(url, httpUrl, apiKey);
+  return new Mock<D>({ url, httpUrl, apiKey, env, pid: undefined, control, cwd: process.cwd(), end: async () => undefined });
 }
 
 /** The variables by which clients of both services find their service. */

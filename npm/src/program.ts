@@ -12,6 +12,8 @@ const DEFAULT_START_MS = 60_000;
 /** Between asking the program to end and each harder way, in ms. */
 const PATIENCE_MS = 5_000;
 
+const COMMANDS: readonly string[] = ["serve", "record", "replay"];
+
 /** How a program ended. */
 export interface Exit {
   /** The exit code, or null if a signal ended it. */
@@ -97,7 +99,8 @@ export class Program {
   error(): ServerExitError {
     const { code, signal } = this.#exit ?? { code: null, signal: null };
     const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
-    return this.#error(`realtape ${how} (${[...this.#child.spawnargs].join(" ")})`);
+    const command = this.args.find((word) => COMMANDS.includes(word)); // without its arguments: a key may be among them
+    return this.#error(`realtape ${command} ${how} (${this.#child.spawnfile})`);
   }
 
   /** Ends the program: by closing its standard input, then by SIGTERM, then by SIGKILL, 5 s apart. */

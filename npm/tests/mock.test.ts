@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { after, before, describe, test } from "node:test";
-import { ControlError, ServerExitError, start, WaitTimeoutError, type Fault, type Mock, type Scenario } from "realtape";
+import { connect, ControlError, ServerExitError, start, WaitTimeoutError, type Fault, type Mock, type Scenario } from "realtape";
 import { Caller } from "./caller.js";
 
 const booking: Scenario = {
@@ -187,7 +190,7 @@ test("a scenario with mistakes does not start, and the error shows what the serv
   await assert.rejects(start({ scenario: wrong }), (problem) => {
     assert.ok(problem instanceof ServerExitError);
     assert.equal(problem.code, 2);
-    assert.match(problem.message, /^realtape ended with exit code 2[^]*scenario\.json[^]*reply/);
+    assert.match(problem.message, /^realtape serve ended with exit code 2[^]*scenario\.json[^]*reply/);
     return true;
   });
 });
@@ -198,10 +201,34 @@ test("a server that dies is named in the next call, with what it wrote", async (
   process.kill(pid!, "SIGKILL");
   await assert.rejects(mock.findings(), (problem) => {
     assert.ok(problem instanceof ServerExitError);
-    assert.match(problem.message, /^realtape was ended by SIGKILL/);
+    assert.match(problem.message, /^realtape serve was ended by SIGKILL/);
     return true;
   });
   assert.equal((await mock.stop())?.signal, "SIGKILL");
+});
+
+test("a program that cannot be run is an error that says why, and keeps keys to itself", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "realtape-test-"));
+  const command = join(folder, "realtape");
+  writeFileSync(command, "#!/no/such/interpreter\n", { mode: 0o755 });
+  await assert.rejects(start({ command, apiKeys: ["sk-secret"] }), (problem) => {
+    assert.ok(problem instanceof ServerExitError);
+    assert.match(problem.message, /ENOENT/);
+    assert.doesNotMatch(problem.message, /sk-secret/);
+    return true;
+  });
+  rmSync(folder, { recursive: true });
+});
+
+test("a token of the environment is the control plane's, and the mock sends it", async () => {
+  await using mock = await start({ processEnv: { ...process.env, REALTAPE_ADMIN_TOKEN: "t-1" }, apiKeys: ["sk-one"] });
+  const same = await connect(mock.origin, { adminToken: "t-1", apiKey: "sk-one" });
+  assert.deepEqual([same.url, same.env, await same.stop()], [mock.url, mock.env, undefined]);
+  await assert.rejects(connect(mock.origin), /GET \/_mock\/health: send the admin token/);
+  assert.equal((await fetch(`${mock.controlUrl}/findings`)).status, 403);
+  assert.deepEqual(await mock.findings(), []);
+  assert.equal(mock.apiKey, "sk-one");
+  await assert.rejects(Caller.dial({ url: mock.url, apiKey: "sk-other" }), /40[01]/);
 });
 
 const PROGRAM = `

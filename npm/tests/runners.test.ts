@@ -2,12 +2,16 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 
 const root = join(import.meta.dirname, "..");
+
+// As in a project that has the package installed.
+const installed = join(root, "node_modules", "realtape");
+if (!existsSync(installed)) symlinkSync(root, installed, "junction");
 
 function run(program: string, ...words: string[]): { code: number | null; out: string; err: string } {
   const file = join(root, "node_modules", program);
@@ -45,7 +49,7 @@ test("vitest", () => {
 });
 
 test("jest", () => {
-  const done = run("jest/bin/jest.js", "--rootDir", "tests/runners/jest", "--json", "--silent");
+  const done = run("jest/bin/jest.js", "--config", "tests/runners/jest/jest.config.js", "--json", "--silent");
   const results = reported(done.out);
   assert.equal(results["answers from its own scenario"], "passed");
   assert.equal(results["sees nothing of another test"], "passed");
@@ -71,4 +75,16 @@ test("Playwright", () => {
   const [attached] = Object.fromEntries(specs)["an order that was another"]!.attachments;
   assert.equal(Buffer.from(attached!.body!, "base64").toString(), "no client connected");
   assert.equal(done.code, 1);
+});
+
+test("one server for all files of a run", () => {
+  const done = run("vitest/vitest.mjs", "run", "--root", "tests/runners/shared");
+  assert.equal(done.code, 0, done.out + done.err);
+  const origins = [...done.out.matchAll(/served at (\S+)/g)].map(([, origin]) => origin);
+  assert.equal(origins.length, 2);
+  assert.equal(new Set(origins).size, 1);
+  for (const words of [["@playwright/test/cli.js", "test", "--config", "tests/runners/shared"], ["jest/bin/jest.js", "--config", "tests/runners/shared/jest.config.js"]]) {
+    const other = run(words[0]!, ...words.slice(1));
+    assert.equal(other.code, 0, other.out + other.err);
+  }
 });

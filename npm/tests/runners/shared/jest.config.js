@@ -1,0 +1,1 @@
+export default { testMatch: ["**/*.jest.js"], transform: {}, globalSetup: "realtape/setup" };
