@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from mockserver.audio.asr import AUTO, OFF
@@ -75,7 +74,13 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
 
     def read_scenario() -> Callable[[], None]:
         assert scenario is not None
-        return partial(service.play, Scenario.load(scenario))
+        content = Scenario.load(scenario)
+
+        def apply() -> None:
+            service.play(content)
+            service.at_start = replace(service.at_start, content=content)
+
+        return apply
 
     def read_faults() -> Callable[[], None]:
         assert faults is not None
@@ -83,6 +88,7 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
 
         def apply() -> None:
             service.faults = FaultSet(file.faults, file.seed or service.faults.seed)
+            service.at_start = replace(service.at_start, faults=file.faults, faults_seed=service.faults.seed)
 
         return apply
 

@@ -186,7 +186,8 @@ class Namespaces:
     async def _end_idle(self) -> None:
         before = _now() - IDLE_S
         for each in self:
-            if each.used <= before and not each.held and not each.service.open_sessions:
+            used = max(each.used, each.service.last_end)
+            if used <= before and not each.held and not each.service.open_sessions:
                 await self.end(each, 0.0)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+from typing_extensions import assert_never
+
 from mockserver.audio.tts import CLIP_BYTES
 from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal
 from mockserver.dialects.registry import SERVICES
@@ -30,7 +32,17 @@ from mockserver.server.clock import Clock
 from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
-from mockserver.server.notices import CallOpened, HandshakeRefused, MistakeFound, Notice, RouteRefused
+from mockserver.server.notices import (
+    CallClosed,
+    CallOpened,
+    ErrorSent,
+    HandshakeRefused,
+    MistakeFound,
+    Notice,
+    RouteRefused,
+    TlsRefused,
+    TurnAnswered,
+)
 from mockserver.server.options import Options
 from mockserver.server.requests import RequestRunner
 from mockserver.server.session_factory import Content, Served, SessionFactory, afresh
@@ -152,9 +164,13 @@ class MockService:
         """Does what sessions ask for."""
         self.refusals: deque[tuple[float, HandshakeRefused | RouteRefused]] = deque(maxlen=MOST_REFUSALS)
         """Handshakes and requests that were refused, oldest first, each with its Unix second."""
-        self.tell: Callable[[Notice], None] | None = None if root is None else root.tell
+        self.tell: Callable[[Notice], None] | None = None
+        if root is not None and root.tell is not None:
+            self.tell = partial(_tell_of_namespace, root.tell, name)
         """Who is told what goes on; see notices.py."""
         self.at_start = AtStart()
+        self.last_end = 0.0
+        """When the last session ended, in seconds of the loop."""
         self._connections = 0
 
     def told(self, notice: Notice) -> None:
@@ -305,6 +321,7 @@ class MockService:
     def end(self, session_id: str) -> None:
         """A connection is over: keep its conversation if it can be resumed, and its error."""
         closed = self.open_sessions.pop(session_id)
+        self.last_end = asyncio.get_running_loop().time()
         if closed.session is not None and closed.session.settings.resumable:
             kept_s = self.limits(closed.team, closed.target.dialect.name).resumption_s
             self.accounts.remember(closed.team, closed.session.memory, self.clock.unix(), kept_s)
@@ -397,3 +414,18 @@ class MockService:
         severity = logging.INFO if rule.advice else _SEVERITY[finding.level]
         _FINDINGS.log(severity, "%s: %s", f"session {finding.session}" if finding.session else "no session", finding)
         self.told(MistakeFound(finding, rule.advice))
+
+
+def _tell_of_namespace(tell: Callable[[Notice], None], name: str, notice: Notice) -> None:
+    """Tell what goes on in a namespace. The same seed gives its sessions the ids that other namespaces have too."""
+    match notice:
+        case MistakeFound(finding):
+            if finding.session:
+                notice = replace(notice, finding=replace(finding, session=f"{name}/{finding.session}"))
+        case CallOpened() | TurnAnswered() | ErrorSent() | CallClosed():
+            notice = replace(notice, session=f"{name}/{notice.session}")
+        case HandshakeRefused() | RouteRefused() | TlsRefused():
+            pass
+        case _:
+            assert_never(notice)
+    tell(notice)

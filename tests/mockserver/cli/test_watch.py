@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -47,7 +48,8 @@ async def test_a_changed_file_takes_effect_and_a_bad_one_does_not(tmp_path: Path
             assert line, f"stderr ended before it told {text!r}"
 
     try:
-        ws = json.loads(await process.stdout.readline())["ws"]
+        ready = json.loads(await process.stdout.readline())
+        ws = ready["ws"]
         async with connect(ws, additional_headers=KEY) as early:
             assert await answer(early) == "One."
             story.write_text(scenario("Two."), encoding="utf-8")
@@ -62,6 +64,8 @@ async def test_a_changed_file_takes_effect_and_a_bad_one_does_not(tmp_path: Path
             assert await answer(socket) == "Two."
         plan.write_text("faults: [{at: handshake, do: {status: 503}}]\n", encoding="utf-8")
         await told("faults.yaml changed; new connections use it")
+        start = Request(ready["control"] + "/reset", data=b'{"to": "start"}', method="POST")
+        (await asyncio.to_thread(urlopen, start)).close()  # the start is what the files say now
         with pytest.raises(InvalidStatus, match="503"):
             await connect(ws, additional_headers=KEY)
     finally:

@@ -11,6 +11,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeErr
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Rule, Scenario
 from mockserver.server import namespaces, virtual_time
+from mockserver.server.notices import CallClosed, CallOpened, Notice
 from mockserver.testing.mock_server import IsolatedMock, MockServer
 from realtape import faults
 from tests.mockserver.server.described import check_answer
@@ -246,8 +247,26 @@ def test_a_namespace_that_a_program_holds_or_that_has_a_session_does_not_end_for
             async with mock.isolate():
                 assert len(list(mock._server.namespaces)) == 3
                 assert held.control_url
+        assert (await ask(http, f"{mock.control_url}/namespaces", "POST"))[0] == 200
+        assert len(list(mock._server.namespaces)) == 2  # its session ended just now
 
     story(tell, dialect="openai")
+
+
+def test_what_is_told_of_sessions_names_their_namespace():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        told: list[Notice] = []
+        mock._service.tell = told.append
+        async with mock.isolate() as one, mock.isolate() as other:
+            for url in (mock.ws_url, one.ws_url, other.ws_url):
+                async with http.ws_connect(url, headers=bearer("x")) as ws:
+                    await said(ws, "hello")
+            (id,) = {log.id for each in (mock, one, other) for log in each.sessions}  # the same seed, the same id
+        ids = [id, f"ns-1/{id}", f"ns-2/{id}"]
+        assert [each.session for each in told if isinstance(each, CallOpened)] == ids
+        assert [each.session for each in told if isinstance(each, CallClosed)] == ids
+
+    story(tell)
 
 
 @pytest.mark.parametrize(
