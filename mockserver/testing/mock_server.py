@@ -39,8 +39,8 @@ class MockServer(Observed):
 
     scenario: the rules for what to answer: a `Scenario`, the path of a scenario file (YAML or JSON), or the name of a
         packaged one, such as `clinic`. Without one, and without `cassette`, the mock repeats the user's words.
-    cassette: a recording to replay instead, or a folder of recordings, of which each connection gets the one that
-        begins as it does. The content is the recording's; ids, timing and usage are the mock's.
+    cassette: a recording to replay instead, or a folder of recordings. Each session gets the recorded conversation
+        whose client says what its own says. The content is the recording's; ids, timing and usage are the mock's.
     verbatim: replay the cassette frame by frame. The client must send what was recorded; see `report`.
     speed: with `verbatim`, how many times as fast as recorded; `math.inf` sends at once. Above 0, default 1.
     ignore: with `cassette`, what may differ from it in the client's messages, besides what its header names: paths such

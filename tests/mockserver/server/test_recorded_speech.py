@@ -101,3 +101,17 @@ def test_a_folder_answers_each_of_its_callers_as_recorded():
     ]
     assert mock.report == mock.unused == []
     assert not [finding for finding in mock.findings if finding.rule == "unrecorded-turn"]
+
+
+@pytest.mark.slow
+async def test_other_speech_than_recorded_is_a_finding(tmp_path: Path):
+    async with MockServer(Scenario(sequence=[Say("Yes?")]), pacing="burst") as mock:
+        await call(mock.ws_url, ("booking-1",), 4800, 0, 1500, True)
+    tape = taped(tmp_path / "a.tape", *mock.sessions)
+    async with MockServer(cassette=tape, **ADAPTIVE) as mock:
+        await call(mock.ws_url, ("booking-1",), 9600, 200, 1500, True)
+        assert mock.report == []
+        await call(mock.ws_url, ("emergency",), 4800, 0, 1500, True)
+    (line,) = mock.report
+    assert line.startswith("the client said 1.9 s of speech, recorded is 2.1 s of speech before response 1 of 1")
+    assert [finding.rule for finding in mock.findings if finding.message in mock.report] == ["unrecorded-turn"]
