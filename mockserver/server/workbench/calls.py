@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mockserver.dialects.handshake import Denied, Refusal
 from mockserver.dialects.names import dialect_name
+from mockserver.faults.files import FaultFile
 from mockserver.responders.scenario import Scenario
 from mockserver.server.addresses import Addresses
 from mockserver.server.namespaces import Isolated, Namespaces
@@ -20,7 +21,8 @@ async def begin(
     Raises ValueError for an unknown dialect and for the mistakes of a scenario, and TooManyNamespaces.
     """
     content = Scenario.parse(scenario, SOURCE)
-    made = await namespaces.open(Isolated(content=content, dialect=dialect, pacing="live", clock="wall"))
+    no_faults = FaultFile(())
+    made = await namespaces.open(Isolated(content, no_faults, dialect=dialect, pacing="live", clock="wall"))
     service, name = made.service, dialect_name(dialect)
     team = service.accounts.owner(made.api_key)
     assert not isinstance(team, Denied)

@@ -17,7 +17,7 @@ from mockserver.server import guard
 from mockserver.server.workbench import tool_address
 from mockserver.server.workbench.files import WEB
 from mockserver.testing.mock_server import MockServer
-from tests.mockserver.server.test_control import ask, story, turn
+from tests.mockserver.server.test_control import story, turn
 
 ROOT = Path(__file__).parents[3]
 MODULES = sorted(path for path in WEB.glob("*.js"))
@@ -36,8 +36,9 @@ async def fetched(mock: MockServer, http: ClientSession, path: str = "", **heade
 
 
 async def posted(mock: MockServer, http: ClientSession, path: str, body: object) -> tuple[int, Any]:
-    data = body if isinstance(body, str) else json.dumps(body)
-    return await ask(http, mock, f"/workbench{path}", "POST", data=data)
+    data = body if isinstance(body, str | bytes) else json.dumps(body)
+    async with http.post(f"{mock.control_url}/workbench{path}", data=data) as response:
+        return response.status, await response.json()
 
 
 @pytest.mark.parametrize("path", ["", "/", "/web/main.js", "/web/style.css", "/web/vendor/codemirror.js"])
@@ -112,7 +113,7 @@ def test_a_scenario_without_mistakes_says_what_it_contains():
 
 
 def test_a_text_that_is_no_utf_8_is_refused():
-    status, found = story(lambda mock, http: ask(http, mock, "/workbench/check", "POST", data=b"\xff"))
+    status, found = story(lambda mock, http: posted(mock, http, "/check", b"\xff"))
     assert (status, "UTF-8" in found["error"]) == (400, True)
 
 
@@ -137,6 +138,15 @@ def test_a_call_has_its_own_scenario_and_no_other_client_sees_it(dialect: str):
             assert [each["dialect"] for each in await response.json()] == [made["dialect"]]
 
     story(tell)
+
+
+def test_a_call_has_no_faults_and_its_own_clock():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        _, made = await posted(mock, http, "/calls", {"scenario": RIGHT, "dialect": "xai"})
+        async with http.ws_connect(made["ws"], protocols=made["subprotocols"]) as ws:
+            assert await turn(ws) == "Hello."
+
+    story(tell, faults=[{"at": "handshake", "do": {"status": 503}}], clock="manual")
 
 
 @pytest.mark.parametrize(
