@@ -117,6 +117,8 @@ def test_the_address_names_a_turn_or_a_frame(booking: str, tmp_path: Path):
     with browsing(f"{booking}#frame=52", tmp_path / "profile") as page:
         assert page.text(".frame-detail b") == "response.function_call_arguments.done"
         assert "check_availability" in page.text(".item.picked")
+        page.click(".frame-detail .copy")
+        page.until("document.querySelector('.frame-detail .told').innerText === 'copied'")
         page.run("location.hash = 'turn=4'")
         page.until("document.querySelector('.item.picked').innerText.includes('nine thirty slot')")
 
@@ -347,6 +349,28 @@ def test_the_inspector_switches_faults_on_and_off(tmp_path: Path):
         page.until("document.querySelector('.faults-pane .problem').innerText")
         assert [error.partition(" http")[0] for error in page.errors] == [REFUSED]
         page.errors.clear()
+
+
+def test_the_inspector_asks_for_the_token_and_enters_namespaces(tmp_path: Path):
+    with MockServer(voice="tone", pacing="burst", admin_token="hush") as mock:
+        asked = Request(f"{mock.control_url}/namespaces", b"{}", {"Authorization": "Bearer hush"})
+        with urlopen(asked, timeout=10) as answer:
+            space = json.load(answer)
+        with connect(space["ws"], additional_headers={"Authorization": f"Bearer {space['api_key']}"}) as client:
+            mock_turn(client, "hello from the namespace")
+        with browsing(f"{mock.control_url}/", tmp_path / "profile") as page:
+            page.until("!document.querySelector('#token').hidden")
+            assert "send the admin token" in page.text(".top")
+            page.run("document.querySelector('#token').value = 'hush'")
+            page.until(
+                "document.querySelector('#token').hidden && document.querySelector('.top select option + option')"
+            )
+            page.run(
+                f"{{ const spaces = document.querySelector('.top select'); spaces.value = {json.dumps(space['id'])};"
+                " spaces.dispatchEvent(new Event('change')); }"
+            )
+            page.until("document.querySelector('.talk')?.textContent.includes('hello from the namespace')")
+            assert f"namespace={space['id']}" in page.run("location.hash")
 
 
 def test_the_inspector_runs_nothing_that_was_said(tmp_path: Path):

@@ -7,7 +7,7 @@ import re
 import tracemalloc
 import wave
 import zlib
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import date, datetime, timezone
 from pathlib import Path
 
@@ -305,6 +305,15 @@ def test_the_page_is_one_file_that_asks_nobody_and_holds_the_call(tmp_path):
         ("booking.yaml", None),
     ]
     assert Scenario.parse(files[1]["text"]) is not None
+
+
+def test_the_page_of_a_cassette_gives_the_cassette_back(tmp_path):
+    original, out = CASSETTES / "booking.tape", tmp_path / "call.html"
+    assert CliRunner().invoke(realtape.main, ["show", str(original), "--html", str(out)]).exit_code == 0
+    html = out.read_text(encoding="utf-8")
+    (file, _) = json.loads(re.findall(r'id="extras">(.*?)</script>', html)[0])["downloads"]
+    (tmp_path / file["name"]).write_bytes(b64decode(file["base64"]))
+    assert (tmp_path / "booking.tape").read_bytes() == original.read_bytes()
 
 
 def test_what_was_said_cannot_become_part_of_the_page(tmp_path):
