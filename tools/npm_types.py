@@ -16,19 +16,39 @@ from types import ModuleType
 from typing import Any
 
 from mockserver.cli.schema import faults_schema, scenario_schema
-from mockserver.dialects.names import ALIASES, DIALECT_NAMES
 from mockserver.dialects.openai import client_events as openai_client
 from mockserver.dialects.openai import schema as openai_server
 from mockserver.dialects.schema import Schema as EventSchema
 from mockserver.dialects.xai import client_events as xai_client
 from mockserver.dialects.xai import schema as xai_server
 from mockserver.faults.kinds import KINDS
-from replay.findings.finding import LEVELS
-from replay.findings.rules.table import RULES
+from mockserver.server.openapi_schemas import schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "npm" / "src" / "generated"
 HEAD = "// Made by `python -m tools.npm_types` from the schemas of the server. Do not edit.\n"
+CONTROL = (
+    "Dialect",
+    "Entry",
+    "EventType",
+    "Finding",
+    "FindingRule",
+    "Instant",
+    "Ledger",
+    "Level",
+    "NamespaceMade",
+    "Played",
+    "Refusal",
+    "Secret",
+    "Session",
+    "SessionLedger",
+    "Struck",
+)
+"""What the package uses of the control plane."""
+IMPORTS = """import type { Fault } from "./faults.js";
+import type { Scenario } from "./scenario.js";
+
+"""
 ANY = "unknown"
 OBJECT = f"Record<string, {ANY}>"
 DURATION = '`${number}${"ms" | "s" | "m" | "min"}`'
@@ -73,12 +93,8 @@ def _faults() -> str:
 
 
 def _control() -> str:
-    names = {
-        "DialectName": ["auto", *ALIASES, *DIALECT_NAMES],
-        "FindingRule": sorted(rule.id for rule in RULES),
-        "Level": LEVELS,
-    }
-    return "\n".join(f"export type {name} = {_union(map(json.dumps, values))};\n" for name, values in names.items())
+    known = schemas()
+    return IMPORTS + _declared({name: known[name] for name in CONTROL})
 
 
 def _declared(schemas: Mapping[str, Json]) -> str:

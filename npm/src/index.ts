@@ -1,6 +1,5 @@
 export { record, Recorder, replay, type RecordOptions, type ReplayOptions, type ReplayReport } from "./cassettes.js";
 export { ControlError, NotFoundError, RealtapeError, ServerExitError, WaitTimeoutError } from "./errors.js";
-export type { FindingRule, Level } from "./generated/control.js";
 export type { Fault, FaultFile } from "./generated/faults.js";
 export type { Rule, Scenario, Step, When } from "./generated/scenario.js";
 export type { LaunchOptions } from "./launch.js";

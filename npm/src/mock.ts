@@ -5,13 +5,13 @@ import { resolve } from "node:path";
 import process from "node:process";
 import { Control } from "./control.js";
 import { ControlError, RealtapeError, WaitTimeoutError } from "./errors.js";
-import type { Level } from "./generated/control.js";
+import type { NamespaceMade } from "./generated/control.js";
 import type { Fault, FaultFile } from "./generated/faults.js";
 import type { Scenario } from "./generated/scenario.js";
 import { containerArguments, findLauncher, freePort } from "./launch.js";
 import { absolute, flagged, serveArguments, temporaryFolder, type ServeOptions, type StartOptions } from "./options.js";
 import { Program, type Exit } from "./program.js";
-import type { ClientEvents, ClientSecret, Dialect, Finding, Instant, JournalEntry, Ledger, Played, Refusal, ServerEvents, Session, Struck } from "./types.js";
+import type { ClientEvents, ClientSecret, Dialect, EventType, Finding, Instant, JournalEntry, Ledger, Level, Played, Refusal, ServerEvents, Session, SessionLedger, Struck } from "./types.js";
 
 /** The key of a server that accepts any. */
 const ANY_KEY = "sk-realtape-any-key";
@@ -49,15 +49,6 @@ export interface IsolateOptions<D extends Dialect = Dialect>
   scenario?: Scenario | string;
   /** Faults, or a fault file's content; `[]` for none. */
   faults?: readonly Fault[] | FaultFile;
-}
-
-/** What `POST /_mock/namespaces` answers, as far as it is used. */
-interface Namespace {
-  ws: string;
-  http: string;
-  control: string;
-  api_key: string;
-  environment: Record<string, string>;
 }
 
 /** Where a mock is, and how it ends. */
@@ -117,7 +108,7 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
     const { control, cwd, pid } = this.#place;
     const { scenario, faults, cassette, writeTools, speed, ...same } = options;
     const root = control.at(`${this.origin}/_mock`);
-    const made = await root.ask<Namespace>("POST", "/namespaces", {
+    const made = await root.ask<NamespaceMade>("POST", "/namespaces", {
       ...same,
       ...(scenario === undefined ? {} : { scenario: typeof scenario === "string" ? scenario : absolute(scenario, cwd) }),
       ...(faults === undefined ? {} : { faults }),
@@ -162,7 +153,9 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
   }
 
   /** Seconds of audio, text items and cost: of one session, or of all. */
-  ledger(options: SessionOption = {}): Promise<Ledger> {
+  ledger(options: { session: string }): Promise<SessionLedger>;
+  ledger(options?: SessionOption): Promise<Ledger>;
+  ledger(options: SessionOption = {}): Promise<Ledger | SessionLedger> {
     return this.#control.ask("GET", `/ledger${query(options)}`);
   }
 
@@ -195,7 +188,7 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
    * The first frame of a type, of either side, as soon as it is there. `*` stands for any characters. Throws
    * WaitTimeoutError, which names the frames that came instead.
    */
-  async waitFor(type: string, options: WaitOptions = {}): Promise<JournalEntry> {
+  async waitFor(type: EventType | (string & {}), options: WaitOptions = {}): Promise<JournalEntry> {
     const { timeoutMs = 5_000, nth = 1, ...where } = options;
     const end = Date.now() + timeoutMs;
     for (;;) {

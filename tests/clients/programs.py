@@ -53,7 +53,7 @@ def output(command: Sequence[str], folder: Path, env: Mapping[str, str] | None =
     """What a command in a folder writes. Fails with it when the command does."""
     merged = {**os.environ, **(env or {})}
     done = subprocess.run(
-        command, cwd=folder, env=merged, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150
+        command, cwd=folder, env=merged, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=190
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
