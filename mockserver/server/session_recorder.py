@@ -66,7 +66,7 @@ class SessionRecorder:
 
         def failed(why: str) -> None:
             self.failures += 1
-            _LOG.warning("session %s is not recorded any further: %s", session, why)
+            _LOG.error("session %s is not recorded any further: %s", session, why)
 
         recording = SessionRecording(BackgroundWriter(path, header, secrets=self._secrets, failed=failed), self)
         recording.put(0.0, "sent", asked)
