@@ -33,7 +33,7 @@ Form = Literal["files", "zip", "tape", "html"]
 _FORMS: tuple[Form, ...] = get_args(Form)
 ROOT = "/_mock/workbench"
 MOST_CALL = 128 << 20
-"""Bytes of a call that is kept or opened: some 20 minutes with sound in both directions."""
+"""Bytes of a call that is kept or opened. The page keeps a little less."""
 
 
 def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
