@@ -131,6 +131,7 @@ def test_searching_leaves_what_fits_and_escape_all(booking: str, tmp_path: Path)
         page.run(search.format("'Maria'"))
         shown = page.run("[...document.querySelectorAll('.item')].filter((it) => !it.hidden).map((it) => it.innerText)")
         assert shown and all("Maria" in text for text in shown)
+        assert set(page.run("[...CSS.highlights.get('found')].map((it) => it.toString())")) == {"Maria"}
         count = re.match(r"(\d+) of 185 frames", page.text(".count"))
         assert count is not None and 0 < int(count[1]) < 30
         press(page, "Escape")

@@ -62,3 +62,26 @@ export function bytesOf(text) {
 export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
+
+const MOST_FOUND = 500;
+
+/** Marks a text, in small letters, wherever it stands in some elements. Browsers without highlights show none. */
+export function highlight(roots, text) {
+  if (!globalThis.Highlight) return;
+  const ranges = [];
+  for (const root of text ? roots : []) {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode() && ranges.length < MOST_FOUND) {
+      const words = walker.currentNode.data.toLowerCase();
+      for (let at = words.indexOf(text); at >= 0; at = words.indexOf(text, at + text.length)) {
+        const end = at + text.length;
+        if (end > walker.currentNode.length) break; // small letters may be longer
+        const range = new Range();
+        range.setStart(walker.currentNode, at);
+        range.setEnd(walker.currentNode, end);
+        ranges.push(range);
+      }
+    }
+  }
+  CSS.highlights.set("found", new Highlight(...ranges));
+}

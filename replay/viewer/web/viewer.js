@@ -2,7 +2,7 @@
 import { FilterBar, PlayBar } from "./bar.js";
 import { Call, isMark } from "./call.js";
 import { Conversation } from "./conversation.js";
-import { bytesOf, download, el } from "./dom.js";
+import { bytesOf, download, el, highlight } from "./dom.js";
 import { Frames } from "./frames.js";
 import { Keys } from "./keys.js";
 import { Player, wav } from "./sound.js";
@@ -44,6 +44,7 @@ export class Viewer {
     );
     this.call.addEventListener("change", () => this.changed());
     this.call.addEventListener("select", () => this.link());
+    for (const name of ["change", "filter", "select"]) this.call.addEventListener(name, () => this.found());
     addEventListener("hashchange", () => this.follow(), { signal: this.gone.signal });
     this.changed();
   }
@@ -108,6 +109,11 @@ export class Viewer {
     });
     choose(matchMedia("(min-width: 860px)").matches ? 1 : 0);
     return { node, choose };
+  }
+
+  /** Marks what is looked for in the conversation and in the frame that is read. */
+  found() {
+    highlight([this.conversation.list, this.frames.detail], this.call.filter.text);
   }
 
   playSelected() {
