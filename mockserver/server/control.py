@@ -23,7 +23,7 @@ from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import body_of
 from mockserver.server.isolated_file import parse as parse_isolated
-from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way
+from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way, presentable
 from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
 from mockserver.server.notices import RouteRefused
 from mockserver.server.openapi import description
@@ -33,6 +33,7 @@ from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, TooManyWait, Wante
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.findings import LEVELS
+from replay.outlets import clean
 from replay.playback.library import EmptyLibrary
 
 MOST_NAMED = 12
@@ -258,10 +259,10 @@ class _Plane:
             {
                 "at": unix,
                 "method": notice.method if isinstance(notice, RouteRefused) else hdrs.METH_GET,
-                "path": notice.path,
+                "path": clean(notice.path),
                 "status": notice.status,
-                "error": "" if isinstance(notice, RouteRefused) else notice.error,
-                "cause": notice.cause,
+                "error": "" if isinstance(notice, RouteRefused) else clean(notice.error),
+                "cause": clean(notice.cause),
             }
             for unix, notice in self._service.refusals
         ]
@@ -281,7 +282,7 @@ class _Plane:
             case None:
                 return {**shown, "plays": "chat"} if self._service.options.chat else shown
             case Scenario():
-                return {**shown, "plays": "scenario", "name": content.name, "scenario": content.document}
+                return {**shown, "plays": "scenario", "name": content.name, "scenario": presentable(content.document)}
             case AdaptiveReplay() | VerbatimReplay():
                 verbatim = isinstance(content, VerbatimReplay)
                 return {**shown, "plays": "cassette", "name": content.name, "verbatim": verbatim}
@@ -413,4 +414,4 @@ def _what_came(journal: Journal, session: str | None) -> str:
     logs = [log for log in journal.sessions if session in (None, log.id)]
     counts = Counter(entry.type or "text" for log in logs for entry in log.entries)
     came = ", ".join(f"{type[:64]} {count}x" for type, count in counts.most_common(MOST_NAMED))
-    return f"until then came {came}" if came else "no frame came at all"
+    return f"until then came {clean(came)}" if came else "no frame came at all"

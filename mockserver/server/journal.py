@@ -70,7 +70,7 @@ class JournalEntry(NamedTuple):
         kind, frame = self._described()
         audio = () if whole_audio else ("audio", "delta") if (kind or "").endswith("audio.delta") else ("audio",)
         shown = None if kind is None else clean(kind)
-        return {"at": round(self.at, 6), "way": self.way, "type": shown, "frame": _presentable(frame, audio)}
+        return {"at": round(self.at, 6), "way": self.way, "type": shown, "frame": presentable(frame, audio)}
 
     def _described(self) -> tuple[str | None, object]:
         if (event := self.event) is not None:
@@ -127,7 +127,7 @@ def _size(kept: _Kept) -> int:
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 
-def _presentable(value: object, audio: Collection[str], keys: tuple[str, ...] = (), depth: int = 0) -> object:
+def presentable(value: object, audio: Collection[str] = (), keys: tuple[str, ...] = (), depth: int = 0) -> object:
     """A copy with credentials hidden and the strings under the names in `audio` shortened. `keys`: those around it."""
     name = keys[-1] if keys else ""
     match value:
@@ -138,9 +138,9 @@ def _presentable(value: object, audio: Collection[str], keys: tuple[str, ...] = 
         case dict() | list() if depth == _DEEPEST_SHOWN:
             return "(nested too deeply to show)"
         case dict():
-            return {clean(key): _presentable(each, audio, (*keys, key), depth + 1) for key, each in value.items()}
+            return {clean(key): presentable(each, audio, (*keys, key), depth + 1) for key, each in value.items()}
         case list():
-            return [_presentable(each, audio, keys, depth + 1) for each in value]
+            return [presentable(each, audio, keys, depth + 1) for each in value]
         case str() if name in _SOUND and is_base64(value):
             if name not in audio or len(value) <= _LONGEST_SHOWN:
                 return value

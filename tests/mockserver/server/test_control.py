@@ -396,3 +396,22 @@ def test_a_reset_to_the_start_brings_back_its_scenario_and_faults():
 
     scenario = Scenario([Rule(Say("As at the start."))], name="first")
     story(tell, scenario=scenario, faults=[{"at": "handshake", "do": {"status": 503}, "times": 1}])
+
+
+def test_no_key_is_in_what_the_control_plane_shows_of_requests_and_scenarios():
+    key = "sk-proj-0123456789abcdefghijABCDEFGHIJ"
+
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        await ask(http, mock, "/scenario", "PUT", json={"turns": [{"reply": [{"say": f"The key is {key}."}]}]})
+        async with http.get(f"{mock.http_url}/{key}/models") as response:
+            assert response.status == 404
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await ws.send_json({"type": key})
+            await turn(ws)
+        _, waited = await ask(http, mock, "/wait", params={"type": "response.done", "ms": "0"})
+        shown = [waited] + [(await ask(http, mock, path))[1] for path in ("/scenario", "/refusals", "/sessions")]
+        assert "response.create 1x" in waited["error"]
+        assert len(shown[2]) == 1
+        assert key not in str(shown)
+
+    story(tell)
