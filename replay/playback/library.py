@@ -100,13 +100,10 @@ class Narrowing:
         following = (each.said[turn] for each in self._near_words() if turn < len(each.said))
         return max((each.ms for each in following if isinstance(each, Utterance)), default=0.0)
 
-    def settle(self, at: int) -> None:
-        """Leave only this one, if nothing that may follow distinguishes the others from it."""
-        live = self.live
-        if all(
-            len(each.said) <= len(live.said) and len(each.settings) <= len(live.settings) for each in self._near_words()
-        ):
-            self.near = [at]
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing was said after this in any of those that are near."""
+        return all(len(each.said) <= len(self.live.said) for each in self._near_words())
 
     def _near_words(self) -> list[Words]:
         return [self._scripts[at].words for at in self.near]
@@ -254,22 +251,44 @@ class Chooser:
         if self._at not in self._narrowing.near:
             self._switch(self._next())
         for data, now in self._held:
+            if len(self._narrowing.near) > 1:
+                self._keep_accepting(message(data, now))
             self._pass_on(data, now)
-        self._taken, self._held = [*self._taken, *self._held], []
+            self._taken.append((data, now))
+        self._held = []
         rivals = [self._candidates[at].name for at in self._narrowing.near if at != self._at]
         if self._narrowing.live.said and not self._spoke:
             self._spoke = True
             if rivals:
                 self._tied(self.player.name, rivals)
-        if len(self._taken) > MOST_TAKEN:
+        if len(self._taken) > MOST_TAKEN or (self.player.complete and self._narrowing.exhausted):
             self._narrowing.near = [self._at]
-        self._narrowing.settle(self._at)
         if self._decided:
             self._taken = []
 
+    def _keep_accepting(self, sent: Moment) -> None:
+        """Leave those in question whose recorded client sent this message; if there are none, all of them."""
+        refused: list[int] = []
+        first = self._at
+        while not self.player.accepts(self._with_recorded_ids(sent)):
+            refused.append(self._at)
+            left = [at for at in self._narrowing.near if at not in refused]
+            if not left:
+                self._switch(first)
+                return
+            self._switch(left[0])
+        self._narrowing.near = [at for at in self._narrowing.near if at not in refused]
+
+    def _with_recorded_ids(self, sent: Moment) -> Moment:
+        """The message as the recording in use has it: with its ids, where the client got others."""
+        if self._inward is None or sent.event is None or not isinstance(sent.frame, Text):
+            return sent
+        return message(self._inward.rewritten(sent.frame.data).decode(errors="surrogatepass"), sent.at_s)
+
     def _pass_on(self, data: str | bytes, now: float) -> None:
-        if self._inward is not None and isinstance(data, str) and event_in(data) is not None:
-            data = self._inward.rewritten(data.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+        if self._inward is not None:
+            frame = self._with_recorded_ids(message(data, now)).frame
+            data = frame.data.decode(errors="surrogatepass") if isinstance(frame, Text) else data
         self.player.receive(data, now)
 
     def _switch(self, at: int) -> None:

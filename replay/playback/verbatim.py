@@ -223,6 +223,16 @@ class Player:
         out, self._out = self._out, []
         return out
 
+    def accepts(self, received: Moment) -> bool:
+        """Whether a client's message is the one that was recorded here."""
+        wanted = self._track.wanted[self._matched] if self._matched < len(self._track.wanted) else None
+        return is_sound(received) or self._problem(wanted, received) is None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the client has sent all recorded messages but audio."""
+        return self._matched == len(self._track.wanted)
+
     @property
     def due_frames(self) -> int:
         """Frames that the client has got itself and that did not leave yet."""

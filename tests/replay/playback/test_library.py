@@ -149,6 +149,26 @@ def test_equal_turns_stay_open_until_the_client_says_what_only_one_has():
     assert chooser.player.report().clean
 
 
+def test_messages_that_say_nothing_decide_too():
+    """The result of a tool, or the fields of a request for a response."""
+    asks = [{"type": "response.create", "response": {"instructions": each}} for each in ("One.", "Two.", "Three.")]
+    tapes = [(str(n), tape(str(n), [typed("Hi"), ask], typed("Bye"))) for n, ask in enumerate(asks)]
+    for n in (2, 0, 1):
+        chooser = choosing(*tapes)
+        tell(chooser, 0.1, update("Be kind."), typed("Hi"))
+        assert tell(chooser, 0.2, asks[n]) == [("committed", str(n)), ("done", str(n))]
+        assert tell(chooser, 0.3, typed("Bye"))[-1] == ("done", str(n))
+        assert chooser.player.report().clean
+
+
+def test_a_message_that_none_has_is_a_mismatch_of_the_one_in_use():
+    chooser = choosing(*((name, tape(name, typed("Hi"), typed("Bye"))) for name in "ab"))
+    tell(chooser, 0.1, update("Be kind."), typed("Hi"), {"type": "response.cancel"})
+    assert chooser.player.name == "a"
+    assert [each.received for each in chooser.player.report().mismatches] == ["response.cancel"]
+    assert tell(chooser, 0.2, typed("Bye"))[-1] == ("done", "a")
+
+
 def test_of_equals_each_connection_gets_the_one_that_was_played_least():
     plays, tapes = Plays(), [(name, tape(name, typed("Hi"), typed(name))) for name in ("one", "two")]
     first, second = (choosing(*tapes, plays=plays) for _ in range(2))
