@@ -67,7 +67,8 @@ def append(audio: str) -> str:
 
 RESPOND = '{"type":"response.create"}'
 COMMIT = '{"type":"input_audio_buffer.commit"}'
-Message = str | bytes
+Message = str | bytes | list[str]
+"""A list is sent in fragments."""
 SHAPES: dict[str, Callable[[], list[Message]]] = {
     "20,000 unknown fields": lambda: [update(**{f"k{i}": i for i in range(20_000)})],
     "800,000 unknown fields": lambda: [update(**{f"k{i}": i for i in range(800_000)})],
@@ -141,6 +142,9 @@ SHAPES: dict[str, Callable[[], list[Message]]] = {
     "10,000 responses": lambda: [RESPOND] * 10_000,
     "10,000 events of no type": lambda: ['{"type":"no.such"}'] * 10_000,
     "10,000 empty messages": lambda: [""] * 10_000,
+    "a message in 100,000 fragments": lambda: [["x"] * 100_000],
+    "sound of 15 MiB": lambda: [append("x7Yq" * (5 << 20))],
+    "a message of 23 MiB": lambda: ["x" * (23 << 20)],
     "numbers of 4,000 digits": lambda: [update(max_output_tokens=None, temperature=int("9" * 4000))] * 50,
 }
 
@@ -200,7 +204,7 @@ def serve(arguments: list[str]) -> None:
         return run(beating())
 
     command._new_loop = beating_loop  # type: ignore[assignment]
-    asyncio.run = beating_run  # type: ignore[assignment]
+    asyncio.run = beating_run
 
     def answer() -> None:
         for _ in sys.stdin:

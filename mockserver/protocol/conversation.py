@@ -107,6 +107,10 @@ class Item:
         whole = b"".join(make() for make in self.audio_parts)
         return whole if self.kept_ms is None else whole[: round(self.kept_ms * self.bytes_per_ms) // 2 * 2]
 
+    def repeated(self, id: str) -> Item:
+        """This message of the assistant as a connection that resumes the conversation shows it."""
+        return Item(id, "message", "assistant", parts=[Part("text", self.text)], replayed=True)
+
     def keep(self, heard_ms: int, *, erase: bool = False) -> None:
         """Drop what was spoken after the first `heard_ms` milliseconds: whole words, by their share of a segment. With
         `erase` drop all words, and the audio."""

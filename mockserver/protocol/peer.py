@@ -41,6 +41,9 @@ class Act:
 Rest = Generator[None, None, None]
 """What is left to do of a long message. It does a step each time that it is resumed."""
 
+LONG_MESSAGE = 1 << 20
+"""Bytes or characters of a message from which it is taken in steps: joining, reading and obeying it are one each."""
+
 
 class Peer(Protocol):
     """One end of one connection, driven from outside. `now` is seconds since the connection opened.

@@ -43,8 +43,9 @@ from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
 from replay.outlets import logger
 
-MAX_MESSAGE = 64 << 20
-"""Bytes of the largest WebSocket message that is read. The dialect's own bound is lower, and gets an `error` event."""
+MAX_MESSAGE = 24 << 20
+"""Bytes of the largest WebSocket message that is read: joining one is a single step, for which others wait. The
+dialect's own bound is lower, at most 21 MiB, and gets an `error` event."""
 MAX_BODY = 4 << 20
 """Bytes of a request's body."""
 MAX_FIELD = 8190

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
-from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Rest, Torn
+from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, Rest, Torn
 from mockserver.protocol.requests import Result, Withdraw
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.journal import SessionLog
@@ -187,6 +187,8 @@ class Connection:
             message = await self._ws.receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
+                    if len(message.data) > LONG_MESSAGE:
+                        await asyncio.sleep(0)  # it was joined just now
                     self._receive(message.data)
                     while self._rest is not None:
                         await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from mockserver.protocol.conversation import Conversation, Item
 from mockserver.protocol.facts import Fact, Reason, Response, ResponseCounts
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
-from mockserver.protocol.peer import Rest
+from mockserver.protocol.peer import LONG_MESSAGE, Rest
 from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.asking import Requests
@@ -120,12 +120,10 @@ class Session:
         self._asides: dict[str, RunningResponse] = {}
         """Responses outside the conversation, by id."""
         self._turn: SpokenTurn | None = None  # that the user is speaking, or has not committed yet
-        self._response_queued = False
+        self._response_queued = self._detection_chosen = self._answered_by_commit = False
         self._last_end_ms = 0
         self._last_spoken: str | None = None
-        self._detection_chosen = False
         self._vad_took_turn = False  # turn detection has committed a turn, and goes on
-        self._answered_by_commit = False
         self._transcripts = Transcripts(
             self._context,
             self._scheduler,
@@ -162,13 +160,9 @@ class Session:
         """Take a client frame. What is due by `now` happens before it."""
         self._scheduler.advance(now)
         if self._rate_limits.due:
-            # The way to a client and back takes longer than the count: whatever a client does upon a response's end
-            # comes after it (recordings).
+            # What a client does upon a response's end comes after the count, since its way is longer (recordings).
             self._rate_limits.report(now)
-        if len(data) > (limit := self.dialect.traits.max_frame_bytes):
-            problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
-            return self._scheduler.begin(self._obey(commands.Rejected(problem), now))
-        return self._scheduler.begin(self._obey(self.dialect.parse(data, self.settings), now))
+        return self._scheduler.begin(self._take(data, now))
 
     def lost(self, now: float) -> None:
         """The client is gone: nothing goes on."""
@@ -217,6 +211,15 @@ class Session:
         for frame in self.dialect.render(fact, at):
             self._out.append(Outgoing(at, frame, keep_alive))
             observer.after(fact, frame, at)
+
+    def _take(self, data: str | bytes, now: float) -> Rest:
+        if len(data) > LONG_MESSAGE:
+            yield
+        if len(data) > (limit := self.dialect.traits.max_frame_bytes):
+            problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
+            yield from self._obey(commands.Rejected(problem), now)
+        else:
+            yield from self._obey(self.dialect.parse(data, self.settings), now)
 
     def _obey(self, command: Command, now: float) -> Rest:
         match command:
@@ -275,9 +278,8 @@ class Session:
         for item in self.conversation.earlier:
             if item.kind == "call":
                 self._pending.called(item.call_id, item.name)
-            if item.kind == "message" and item.role == "assistant" and item.text:
-                said = [Part("text", item.text)]
-                again = Item(self.dialect.ids.item(now), "message", "assistant", parts=said, replayed=True)
+            elif item.kind == "message" and item.role == "assistant" and item.text:
+                again = item.repeated(self.dialect.ids.item(now))
                 self.conversation.add(again)
                 self._emit(facts.ItemAdded(again), now)
 

@@ -13,6 +13,7 @@ import pybase64
 from pydantic import ValidationError
 from typing_extensions import assert_never
 
+from mockserver.dialects.long_sound import long_sound
 from mockserver.dialects.mcp_servers import tool_servers
 from mockserver.dialects.openai import session_object
 from mockserver.dialects.openai.client_events import (
@@ -79,6 +80,8 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
     if isinstance(data, bytes):
         return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
+    if sound := long_sound(data):
+        return commands.Append(sound)
     if too_long(data):  # the code is that of other limits; the wording of both is a guess
         expected = f"Expected at most {MOST_CHARACTERS} characters without audio or images."
         return Rejected(f"Invalid event: too long. {expected}", code="invalid_event")

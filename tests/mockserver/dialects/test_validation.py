@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mockserver.dialects.openai import parse as openai_parse
 from mockserver.dialects.xai import parse as xai_parse
 from mockserver.dialects.xai.parse import check_session
+from mockserver.protocol.peer import LONG_MESSAGE
 from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES
 from tests.mockserver.talk import Event, Talk
 
@@ -259,6 +261,24 @@ def test_an_item_has_at_most_a_thousand_parts(dialect: str):
     error = talk.error
     assert "1000" in error["message"] and error["param"] == "item.content"
     assert talk.send_raw(item(type="message", role="user", content=parts[:1000]))[0]["type"].endswith("item.added")
+
+
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_a_long_message_of_sound_needs_no_parser(
+    monkeypatch: pytest.MonkeyPatch, dialect: str, separators: tuple[str, str]
+):
+    def append(audio: str, **more: str) -> str:
+        return json.dumps({"type": "input_audio_buffer.append", "audio": audio, **more}, separators=separators)
+
+    talk = Talk(dialect=dialect)
+    talk.send_raw(append("A" * LONG_MESSAGE, event_id="e"))
+    talk.send_raw(append("A" * LONG_MESSAGE + "*"))
+    assert "audio" in talk.error["message"]
+    for each in (openai_parse, xai_parse):
+        monkeypatch.setattr(each, "EVENTS", Unread())
+    talk.send_raw(append("A" * LONG_MESSAGE))
+    assert talk.session.ledger.audio_in_s == Fraction(2 * LONG_MESSAGE * 3 // 4, 48_000)
 
 
 def test_sound_may_be_longer_than_text():
