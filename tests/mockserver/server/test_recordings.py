@@ -493,3 +493,24 @@ async def test_a_reset_forgets_what_was_played(tmp_path: Path):
             async with aiohttp.ClientSession() as http, http.post(f"{mock.control_url}/reset") as reset:
                 assert reset.ok
     assert said == 2 * [["We open at eight."], ["It is cancelled."]]
+
+
+async def test_verbatim_the_result_of_a_tool_decides_and_names_the_call_that_the_client_got(tmp_path: Path):
+    def caller(slots: str) -> Client:
+        async def client(url: str) -> list[Event]:
+            socket, got = await opened(url)
+            await ask(socket, got, typed("A slot, please."), {"type": "response.create"})
+            (call,) = (event for event in got if event["type"] == "response.function_call_arguments.done")
+            result = {"type": "function_call_output", "call_id": call["call_id"], "output": slots}
+            await ask(socket, got, {"type": "conversation.item.create", "item": result}, {"type": "response.create"})
+            await socket.close()
+            return got
+
+        return client
+
+    talks = [(caller(slots), Scenario(sequence=[Call("slots", {}), Say(f"At {slots}.")])) for slots in ("nine", "ten")]
+    tape = await side_by_side(tmp_path / "a.tape", *talks)
+    async with MockServer(cassette=tape, verbatim=True, speed=math.inf) as mock:
+        ten, nine = await asyncio.gather(talks[1][0](mock.ws_url), talks[0][0](mock.ws_url))
+    assert (transcripts(ten), transcripts(nine)) == (["At ten."], ["At nine."])
+    assert mock.report == []
