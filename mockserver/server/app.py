@@ -41,7 +41,7 @@ from replay.cassette.records import Request, Response
 from replay.connections import Connections
 from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
-from replay.outlets import logger
+from replay.outlets import clean, logger
 
 MAX_MESSAGE = 24 << 20
 """Bytes of the largest WebSocket message that is read: joining one is a single step, for which others wait. The
@@ -409,7 +409,7 @@ class Server:
         return response
 
     def _told_route(self, request: web.Request, service: MockService, status: int) -> None:
-        path, authority = request.rel_url.raw_path, f"127.0.0.1:{self.port}"
+        path, authority = clean(request.rel_url.raw_path), f"127.0.0.1:{self.port}"  # the cause quotes it, cut
         cause = causes.CROWD if status == 503 else causes.of_route(request.method, path, authority)
         service.told(RouteRefused(request.method, path, status, cause))
 

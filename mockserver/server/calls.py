@@ -27,7 +27,9 @@ from replay.cassette.recording import Line, Moment, Recording
 from replay.cassette.records import Content, Header, Record, Request, Response, Way
 from replay.findings.finding import Finding
 from replay.formats import tape
+from replay.outlets import clean
 from replay.report import as_scenario
+from replay.secrets.media import is_base64
 from replay.secrets.named import Secrets
 from replay.version import tool_version
 from replay.viewer.call import CallReader
@@ -121,7 +123,7 @@ def _document(
     ledger = log.ledger.as_json()
     state = "open"
     if log.closed_s is not None:
-        state = f"closed after {log.closed_s:.1f} s with {log.close_code} {log.close_reason}".rstrip()
+        state = f"closed after {log.closed_s:.1f} s with {log.close_code} {clean(log.close_reason)}".rstrip()
     hosted = [(str(tool), str(calls)) for tool, calls in log.ledger.hosted_calls.items()]
     figures = [("cost", f"${log.ledger.total_usd:.4f}"), *figures_of(look.reader, len(findings)), *hosted]
     notes = [AXIS_NOTE]
@@ -136,8 +138,8 @@ def _document(
             "origin": "mock",
             "state": state,
             "dialect": log.dialect,
-            "model": str(ledger["model"] or ""),
-            "conversation": log.conversation_id,
+            "model": clean(str(ledger["model"] or "")),
+            "conversation": clean(log.conversation_id),
         },
         figures=figures,
         findings=findings,
@@ -171,12 +173,14 @@ def _moment(entry: JournalEntry) -> Moment:
             frame = Binary(data)
         case FaultNote():
             raise AssertionError("a fault is no frame")
+        case Close(code, reason):
+            frame = Close(code, clean(reason))
         case other:
             frame = other
     if event is None:
         return Moment(entry.at, _way(entry), Text(str(shown).encode()) if isinstance(frame, Text) else frame, None)
     if str(event.get("type")).endswith(("append", "audio.delta")):
-        shown |= {name: event[name] for name in ("audio", "delta") if name in event}
+        shown |= {name: sound for name in ("audio", "delta") if is_base64(sound := str(event.get(name, "")))}
     return Moment(entry.at, _way(entry), frame, shown)
 
 

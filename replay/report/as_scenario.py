@@ -16,6 +16,7 @@ from typing_extensions import assert_never
 
 from replay.cassette.content import Called, Exchange, Failed, Paused, ResponseStep, Spoken, recorded_conversations
 from replay.cassette.recording import Recording
+from replay.outlets import clean
 
 Rule = dict[str, Any]
 
@@ -61,11 +62,24 @@ def written(recording: Recording, encoding: str = "utf-8", start: int = 0) -> st
     start: see `scenario`.
     """
     head = f"# From the recording {recording.name} (origin {recording.origin}). Yours to change.\n"
-    content = scenario(recording, start)
+    content = _without_secrets(scenario(recording, start))
     body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     if body.encode(encoding, "replace").decode(encoding) != body:
         body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=110)
     return head + body
+
+
+def _without_secrets(value: object) -> object:
+    """The same with each text cleaned: the words of a turn may have come in pieces, each without a whole secret."""
+    match value:
+        case str():
+            return value if (cleaned := clean(value)) == value else cleaned  # the same object keeps its style in YAML
+        case dict():
+            return {key: _without_secrets(each) for key, each in value.items()}
+        case list():
+            return [_without_secrets(each) for each in value]
+        case _:
+            return value
 
 
 def _ordered(rule: Rule, exchange: Exchange) -> Rule:

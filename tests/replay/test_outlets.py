@@ -119,7 +119,7 @@ def talk(url: str, form: str, model: str) -> None:
 def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=20) as answer:
         body: bytes = answer.read()
-    return body.decode()
+    return body.decode("utf-8", "replace")
 
 
 @contextmanager
@@ -155,9 +155,22 @@ def test_no_outlet_of_a_server_holds_what_clients_said_in_secret(tmp_path: Path,
                     get(ready["origin"] + place)
         control = ready["control"]
         sessions = json.loads(get(f"{control}/sessions"))
-        for outlet in ("sessions", "journal", "findings", "health", "unused", "ledger", "faults", ""):
+        for outlet in (
+            "sessions",
+            "journal",
+            "findings",
+            "health",
+            "unused",
+            "ledger",
+            "faults",
+            "refusals",
+            "limits",
+            "",
+        ):
             hidden(outlet, get(f"{control}/{outlet}"))
-        hidden("one session", get(f"{control}/sessions/{sessions[0]['id']}"))
+        for session in sessions:
+            for outlet in ("", "/call", "/sound", "/tape", "/scenario"):
+                hidden(f"a session's {outlet}", get(f"{control}/sessions/{session['id']}{outlet}"))
     hidden("stderr", told.read_text())
     assert "error sent" in told.read_text() or '"event": "error"' in told.read_text()
     tapes = sorted((tmp_path / "tapes").glob("*.tape"))
