@@ -27,19 +27,19 @@ TESTS = [name for name in FILES if re.search(r"\.(test|spec)\.", name)]
 PLAYWRIGHT = """
 import { defineConfig } from "@playwright/test";
 const launchOptions = { executablePath: %s, args: ["--no-sandbox"] };
-export default defineConfig({ outputDir: "results", use: { launchOptions } });
+export default defineConfig({ outputDir: "results", expect: { timeout: 30_000 }, use: { launchOptions } });
 """
 
 
 def command(name: str) -> list[str]:
-    """How a test file is run."""
+    """How a test file is run. On a busy machine a test may take longer than its runner allows by default."""
     module = ["node", "--experimental-vm-modules", "--no-warnings"]
     if name.endswith(".spec.ts"):
-        return ["node", "../node_modules/@playwright/test/cli.js", "test", name]
+        return ["node", "../node_modules/@playwright/test/cli.js", "test", "--timeout=120000", name]
     if name.endswith(".test.ts"):
-        return ["node", "../node_modules/vitest/vitest.mjs", "run", "--root", ".", name]
+        return ["node", "../node_modules/vitest/vitest.mjs", "run", "--root", ".", "--testTimeout=60000", name]
     if name.endswith(".jest.test.js"):
-        return [*module, "../node_modules/jest/bin/jest.js", "--rootDir", ".", name]
+        return [*module, "../node_modules/jest/bin/jest.js", "--rootDir", ".", "--testTimeout=60000", name]
     return ["node", "--test", name]
 
 
