@@ -41,8 +41,10 @@ def test_a_killed_recording_can_be_read_and_lacks_only_its_last_moment(tmp_path:
                     killed = time.monotonic()
                     process.kill()
                     process.wait(10)
-            with Cassette.so_far(out) as cassette:
-                written = [record.content.data for record in cassette if isinstance(record.content, Text)]
+            written: list[bytes] = []
+            if out.exists():  # a recording that is killed in its first moment has not got this name yet
+                with Cassette.so_far(out) as cassette:
+                    written = [record.content.data for record in cassette if isinstance(record.content, Text)]
             names = [
                 json.loads(data)["event_id"] for data in written if b"no.such.event" in data and b'"n' in data[:60]
             ]
