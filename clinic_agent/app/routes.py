@@ -7,6 +7,7 @@ guard.py.
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 import time
 from collections.abc import AsyncIterator
@@ -46,12 +47,11 @@ from clinic_agent.clinic.assistant import open_mic_config
 from clinic_agent.clinic.clinic import NAME
 from clinic_agent.clinic.safety import CallLock, Line
 from clinic_agent.clinic.schedule import Schedule
-from replay.outlets import logger
 
 WEB = Path(__file__).parent / "web"
 RETRY = RetryPolicy(attempts=1, turn_s=60.0)
 """One attempt: if the service is busy, the HTTP client gets the answer at once and can try again."""
-_log = logger(__name__)
+_log = logging.getLogger(__name__)  # noqa: TID251  # realtape's command prints it without secrets
 # Windows may have another type registered, and browsers then refuse modules.
 mimetypes.add_type("text/javascript", ".js")
 router = APIRouter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -21,14 +22,13 @@ from clinic_agent.clinic.assistant import Assistant, clinic_assistant
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.clinic.safety import CallLock, Line, Role
 from clinic_agent.clinic.schedule import Schedule
-from replay.outlets import logger
 
 MAX_CALLS = 8
 """Largest number of calls of programs at the same time."""
 MAX_LOCKS = 1000
 """Largest number of conversations whose words are kept for their lock."""
 _SIDES: tuple[tuple[Role, str], ...] = (("caller", "heard"), ("assistant", "said"))
-_log = logger(__name__)
+_log = logging.getLogger(__name__)  # noqa: TID251  # realtape's command prints it without secrets
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
@@ -14,14 +15,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from replay.outlets import logger
-
 MAX_ARGUMENTS_CHARS = 10_000
 READ_ATTEMPTS = 3
 """How often a read-only tool is tried if it raises Unavailable. A tool that writes is tried once."""
 
 Result = dict[str, Any]
-_log = logger(__name__)
+_log = logging.getLogger(__name__)  # noqa: TID251  # realtape's command prints it without secrets
 
 
 class ToolRefused(Exception):

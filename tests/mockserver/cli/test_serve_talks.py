@@ -58,7 +58,8 @@ async def mistakes(ws: str, model: str) -> None:
             item = {"type": "message", "role": "user", "content": [part]}
             await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
             await socket.send('{"type": "response.create"}')
-            await drain(socket)
+            while json.loads(await asyncio.wait_for(socket.recv(), 30))["type"] != "response.done":
+                pass
         for message in MESSAGES:
             await socket.send(message)
             await drain(socket)
