@@ -9,6 +9,7 @@ import asyncio
 import json
 import math
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,10 +112,10 @@ def test_a_client_in_node_is_recorded_and_played_back_to_node_and_to_python(node
     async def main() -> None:
         first = await recorded(node_folder, tape)
         assert kinds(first).count("response.done") == 2
-        async with MockServer(cassette=tape, verbatim=True, speed=math.inf) as mock:
-            assert await node(node_folder, mock.ws_url) == first, "byte for byte"
-            assert await python(mock.ws_url) == first
-        assert mock.report == []
+        for play in (partial(node, node_folder), python):
+            async with MockServer(cassette=tape, verbatim=True, speed=math.inf) as mock:
+                assert await play(mock.ws_url) == first, "byte for byte"
+            assert mock.report == []
 
     asyncio.run(main())
     with Cassette.open(tape) as cassette:
