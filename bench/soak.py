@@ -266,7 +266,7 @@ async def soak(sessions: int, minutes: float, seed: str, with_faults: bool, call
     files, tasks = _files(), len(asyncio.all_tasks())
     limits = Limits(max_sessions=sessions)
     server = Server(Options(voice="tone", seed=seed, journal_bytes=32 * MIB, limits=limits))
-    server.service.journal.max_sessions = 2 * sessions  # a connection is looked up when it is over
+    server.service.journal.max_sessions = 10 * sessions  # a connection is looked up when it is over
     await server.start()
     if with_faults:
         server.service.set_faults(FAULTS, seed)
