@@ -40,7 +40,7 @@ _LEAST_IN_BYTES = 16
 """Shortest secret that is looked for among bytes that are no text, in characters: shorter ones are chance."""
 _NUMBER = re.compile(r"\s*(-?\d[\d.eE+-]*)")
 _NESTING = re.compile(r"[][{}]")
-_GAP = re.compile(r"(?:[\s\[\]{}:,]|-?\d[\d.eE+-]*|true|false|null)*")
+_GAP = re.compile(r"(?:[\s\[\]{}:,]|-?\d[\d.eE+-]*(?![\d.eE+-])|true|false|null)*")  # a number has one end
 _LONG_GAP = re.compile(r"[\s\[\]{}:,\d.eE+truefalsn-]*")
 _LEAST_TEXT = 4
 """Shortest text that may hold a secret, in characters."""

@@ -248,3 +248,10 @@ def test_outlines_keep_their_sound_places():
     assert isinstance(outlined, StrippedMessage)
     assert isinstance(cleaned, StrippedMessage)
     assert cleaned.parts == (b'{"text":"<scrubbed:jwt>","audio":"', outlined.parts[1], b'","n":100000.0}')
+
+
+@pytest.mark.parametrize("between", ["9" * 400, "1e" * 200, "-1" * 200, "null" * 99, "1.5, " * 99])
+def test_what_is_not_quite_json_is_searched_in_no_time(between: str):
+    message = Text(f'{{"a": {between}x, "password": "Zq017plantedHiddenValue017"}}'.encode())
+    cleaned = Scrubber().clean(message)
+    assert isinstance(cleaned, Text) and b"plantedHidden" not in cleaned.data
