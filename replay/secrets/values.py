@@ -9,7 +9,7 @@ LOOKED_AT = 256
 
 _ORDINARY = re.compile(
     r"""(?:
-      [A-Za-z]?[a-z]*(?:[-_./'+][A-Za-z]?[a-z]+)* | [A-Z]+(?:[-_][A-Z]+)*      # words
+      [a-z]*(?:[-_./'+][a-z]+)* | [A-Z]+(?:[-_][A-Z]+)*      # words
     | [-+]?[\d.,:/TZ+%-]+ (?:ms|s|kb|mb|gb|usd|eur|hz|khz|px|am|pm)?           # numbers, dates, times, amounts
     | v?\d+(?:\.\d+)+[\w.-]{0,12}                                              # versions
     | (?:[A-Za-z]:\\|\.{0,2}/|~/)(?!/)[^=\s]*                                  # paths
@@ -22,7 +22,7 @@ _ORDINARY = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MIXED = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])|[a-z](?=[A-Z])|[A-Z][A-Z](?=[a-z])")
-_WORDS = re.compile(r"(?:(?:[A-Z]?[a-z]{0,12}|[A-Z]{1,12}|v?\d{1,4})(?:[-_.]|$))+")
+_WORDS = re.compile(r"(?:(?:[A-Z]?[a-z]{0,12}|[A-Z]{2,12}|v?\d{1,4})(?:[-_.]|$))+")
 
 
 def ordinary(value: str) -> bool:

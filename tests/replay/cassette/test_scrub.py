@@ -15,6 +15,7 @@ from replay.cassette.frames import Binary, Close, Text
 from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedMessage
 from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
+from replay.secrets import values
 
 # None of these was ever anybody's.
 SECRETS = {
@@ -255,3 +256,8 @@ def test_what_is_not_quite_json_is_searched_in_no_time(between: str):
     message = Text(f'{{"a": {between}x, "password": "Zq017plantedHiddenValue017"}}'.encode())
     cleaned = Scrubber().clean(message)
     assert isinstance(cleaned, Text) and b"plantedHidden" not in cleaned.data
+
+
+@pytest.mark.parametrize("value", ["a" + "-ab" * 80 + "!", "A-" * 120 + "!", "Ab-" * 80 + "!", "a." * 120 + "!"])
+def test_whether_a_value_is_ordinary_is_decided_in_no_time(value: str):
+    assert not values.ordinary(value) and not values.only_words(value)
