@@ -31,6 +31,8 @@ MAX_CALLS = 100
 """Largest number of calls at the same time."""
 MAX_TOOL_CALLS = 60
 """Largest number of tool calls in one call."""
+MAX_FRAME_BYTES = 64 << 20
+"""Bytes of JSON of the frames that are kept of one call; later ones are left out, and the record says so."""
 MAX_SECRETS = 5
 """Largest number of client secrets with which one call may be resumed."""
 _TIMEOUT_S = 10.0
@@ -84,6 +86,8 @@ class BrowserCall:
     """The turn, counted from 0, and the tool."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By call id: a page that repeats a request, because the answer was lost, gets the same result."""
+    frame_bytes: int = 0
+    """Bytes of JSON of the frames that the page has reported."""
     secrets: int = 0
     """Number of client secrets after the first one."""
     running: Lock = field(default_factory=Lock)

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -120,24 +120,28 @@ class CallStore:
     ) -> None:
         self.path = folder / "calls.sqlite3"
         self.now = now
-        self._keep_audio = keep_audio
+        self.keep_audio = keep_audio
         self._keep_days = keep_days
         self._lock = threading.Lock()
 
     @property
     def notice(self) -> str:
         """The notice for callers."""
-        kept = "text and audio are kept" if self._keep_audio else "its text is kept, its audio is not"
+        kept = "text and audio are kept" if self.keep_audio else "its text is kept, its audio is not"
         return f"This call is recorded: {kept}. You speak with a computer. In an emergency dial your emergency number."
 
     def watcher(self, frames: list[Frame]) -> Watcher:
         """A watcher that adds the frames of a call to the list, without their sound unless sound is kept."""
 
         def watch(way: Literal["sent", "received"], event: Event) -> None:
-            name = _AUDIO.get(str(event["type"]))
-            frames.append(Frame(self.now(), way, event if name is None or self._keep_audio else {**event, name: ""}))
+            frames.append(self.frame(self.now(), way, event))
 
         return watch
+
+    def frame(self, at: datetime, way: Literal["sent", "received"], event: Event) -> Frame:
+        """A frame as it is kept: without its sound, unless sound is kept."""
+        name = _AUDIO.get(str(event.get("type")))
+        return Frame(at, way, event if name is None or self.keep_audio else {**event, name: ""})
 
     def add(self, call: CallRecord, frames: Sequence[Frame] = ()) -> None:
         """Add turns and frames to a call, which is made if it is new. Old records are deleted."""
@@ -148,9 +152,17 @@ class CallStore:
             self._put(db, call, turns, usd, frames, old[2] if old else 0)
 
     def put(self, call: CallRecord) -> None:
-        """Write a call as a whole, in place of what is known of it."""
+        """Write a call, in place of what is known of it but for its frames."""
         with self._writing() as db:
-            self._put(db, call, call.turns, call.usd, (), 0)
+            old = self._find(db, call.id)
+            self._put(db, call, call.turns, call.usd, (), old.frames_left_out if old else 0)
+
+    def add_frames(self, call: CallRecord, frames: Sequence[Frame], left_out: int = 0) -> None:
+        """Add frames to a call, which is made if it is new. `left_out`: further frames that are not kept."""
+        with self._writing() as db:
+            known = self._find(db, call.id) or call
+            left_out += known.frames_left_out
+            self._put(db, replace(known, ended=call.ended), known.turns, known.usd, frames, left_out)
 
     def calls(self) -> list[CallRecord]:
         """All calls, the last one first."""
@@ -160,8 +172,7 @@ class CallStore:
     def find(self, call_id: str) -> CallRecord | None:
         """The call with this id."""
         with self._writing() as db:
-            rows = db.execute(f"SELECT {_COLUMNS} FROM calls WHERE id = ?", (call_id,)).fetchall()
-        return _record(rows[0]) if rows else None
+            return self._find(db, call_id)
 
     def frames(self, call_id: str) -> list[tuple[float, str, Event]]:
         """The frames of a call in order: seconds since its beginning, `sent` or `received`, event."""
@@ -179,6 +190,10 @@ class CallStore:
         """Note that a person released the calendar for a call; False: there is no such call."""
         with self._writing() as db:
             return bool(db.execute("UPDATE calls SET emergency = NULL WHERE id = ?", (call_id,)).rowcount)
+
+    def _find(self, db: sqlite3.Connection, call_id: str) -> CallRecord | None:
+        row = db.execute(f"SELECT {_COLUMNS} FROM calls WHERE id = ?", (call_id,)).fetchone()
+        return _record(row) if row else None
 
     def _put(
         self,

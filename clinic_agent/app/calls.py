@@ -125,9 +125,7 @@ def export(call_id: str, state: Person) -> PlainTextResponse:
     with _records(state):
         frames = state.store.frames(call_id)
     if not frames:
-        raise Problem(
-            404, "the frames of this call are not known: it was made by a page, which calls the service itself"
-        )
+        raise Problem(404, "no frames of this call were kept; GET /calls/ID has its transcript")
     began_s = record.began.timestamp()
     lines = [{"dir": way, "t": round(began_s + at_s, 6), "ev": event} for at_s, way, event in frames]
     name = "".join(char for char in call_id if char.isalnum() or char in "-_")[:80]

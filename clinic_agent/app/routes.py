@@ -7,10 +7,11 @@ guard.py.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import mimetypes
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -23,14 +24,14 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from clinic_agent.app import calls as app_calls
 from clinic_agent.app import control_plane
 from clinic_agent.app import docs_page as app_docs
 from clinic_agent.app import problems as app_problems
 from clinic_agent.app import voice as app_voice
-from clinic_agent.app.browser import BrowserCall, mint
+from clinic_agent.app.browser import CALL_S, MAX_FRAME_BYTES, BrowserCall, mint
 from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.call_store import CallRecord, Frame, call_record
 from clinic_agent.app.guard import Guard
@@ -197,11 +198,12 @@ class SessionAnswer(BaseModel):
     subprotocol: Annotated[
         str, Field(description="the client secret as a subprotocol: `new WebSocket(url, subprotocol)`")
     ]
-    token: Annotated[str, Field(description="for /session/tools and /session/end, as `Authorization: Bearer …`")]
+    token: Annotated[str, Field(description="for the other /session routes, as `Authorization: Bearer …`")]
     model: str
     session: Annotated[dict[str, Any], Field(description="the body of the `session.update` that the page sends")]
     price: Price
     recording_notice: str
+    keeps_audio: Annotated[bool, Field(description="whether the frames for /session/frames keep their audio")]
 
 
 @router.post("/session")
@@ -230,6 +232,7 @@ async def session(state: State) -> SessionAnswer:
             usd_per_text_item=str(float(USD_PER_TEXT_ITEM)),
         ),
         recording_notice=state.store.notice,
+        keeps_audio=state.store.keep_audio,
     )
 
 
@@ -325,12 +328,65 @@ def run_tool(request: ToolRequest, token: Token, state: State) -> ToolAnswer:
     return answer
 
 
+def _event(given: Event) -> Event:
+    if not isinstance(given.get("type"), str):
+        raise ValueError("an event has a type")
+    return given
+
+
+class PageFrame(BaseModel):
+    """A frame between page and service."""
+
+    at_ms: Annotated[float, Field(ge=0, le=CALL_S * 1000, description="since the answer of POST /session")]
+    way: Literal["sent", "received"]
+    event: Annotated[Event, AfterValidator(_event)]
+
+
+PageFrames = Annotated[list[PageFrame], Field(max_length=5000)]
+
+
+class FramesRequest(BaseModel):
+    """Frames of a browser's call, in their order. `left_out`: how many before them the page could not keep."""
+
+    frames: PageFrames
+    left_out: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class FramesAnswer(BaseModel):
+    """How many of the frames are kept."""
+
+    kept: int
+
+
+@router.post("/session/frames")
+def frames(request: FramesRequest, token: Token, state: State) -> FramesAnswer:
+    """Keep frames of a browser's call, so that its record shows them. Their audio is kept only if that is set."""
+    return FramesAnswer(kept=_keep_frames(state, state.calls.find(token), request.frames, request.left_out))
+
+
+def _keep_frames(state: AppState, call: BrowserCall, given: Sequence[PageFrame], left_out: int) -> int:
+    """Keep the frames of a page as far as their size allows; gives how many."""
+    record = _page_record(state, call, EndRequest())
+    kept: list[Frame] = []
+    with call.running:
+        for each in given:
+            frame = state.store.frame(record.began + timedelta(milliseconds=each.at_ms), each.way, each.event)
+            call.frame_bytes += len(json.dumps(frame.event))
+            if call.frame_bytes <= MAX_FRAME_BYTES:
+                kept.append(frame)
+    if given or left_out:
+        state.note(partial(state.store.add_frames, record, kept, left_out + len(given) - len(kept)))
+    return len(kept)
+
+
 class EndRequest(BaseModel):
-    """The page's record of its call."""
+    """The page's record of its call. `frames`: the last ones, which it has not reported yet."""
 
     conversation_id: Annotated[str | None, Field(max_length=200)] = None
     transcript: Annotated[list[TranscriptLine], Field(max_length=1000)] = []
     usd: Annotated[str | None, Field(max_length=20)] = None
+    frames: PageFrames = []
+    frames_left_out: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
 
 class EndAnswer(BaseModel):
@@ -343,6 +399,7 @@ class EndAnswer(BaseModel):
 def end(request: EndRequest, token: Token, state: State) -> EndAnswer:
     """End a browser's call: the token becomes invalid, and the transcript is kept."""
     call = state.calls.end(token)
+    _keep_frames(state, call, request.frames, request.frames_left_out)
     state.note(partial(state.store.put, _page_record(state, call, request)))
     return EndAnswer()
 

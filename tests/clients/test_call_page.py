@@ -72,6 +72,13 @@ def test_who_speaks_into_the_page_has_a_booking_in_the_end(data: Path, tmp_path:
     (kept,) = CallStore(data).calls()
     assert [turn["heard"] for turn in kept.turns] == [ASK, CHOOSE]
     assert float(kept.usd or 0) == pytest.approx(float(charged), abs=0.0002)  # a piece of sound may be on its way
+    frames = CallStore(data).frames(kept.id)
+    assert [at_s for at_s, _, _ in frames] == sorted(at_s for at_s, _, _ in frames)
+    types = [event["type"] for _, _, event in frames]
+    assert types[:2] == ["session.created", "session.update"]
+    assert types.count("response.done") == 4, "two answers, each after a tool"
+    assert {event.get("audio", event.get("delta")) for _, _, event in frames if "audio.delta" in event["type"]} == {""}
+    assert kept.frames_left_out == 0
 
 
 def test_who_speaks_over_an_answer_is_heard_and_the_service_is_told_how_much_was(data: Path, tmp_path: Path):

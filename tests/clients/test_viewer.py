@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from websockets.sync.client import connect
 
 import realtape
+from clinic_agent.app.call_store import CallStore
 from mockserver.responders.base import Call, Say
 from mockserver.responders.scenario import Scenario
 from mockserver.testing.mock_server import MockServer
@@ -398,6 +399,40 @@ def test_axe_finds_nothing_serious_in_the_inspector(dark: bool, node_folder: Pat
 # --- The clinic's records ---
 
 
+def logged_in(page: Page, call_id: str) -> None:
+    """Log in on the list of calls, and open one in the viewer."""
+    page.run(f"document.querySelector('#token').value = {json.dumps(TOKEN)}")
+    page.click(".login button")
+    page.until(f"document.querySelector('a[href$=\\'{call_id}\\']')")
+    page.click(f"a[href$='{call_id}']")
+    page.until("document.querySelector('.item.service')")
+
+
+def test_a_call_of_the_clinics_page_is_in_the_viewer_with_its_sound(tmp_path: Path):
+    clinic = Scenario.load(CASSETTES / "scenarios" / "clinic.yaml")
+    (tmp_path / "data").mkdir()
+    with (
+        MockServer(clinic, voice="tone", pacing="burst") as mock,
+        call_site(mock, tmp_path / "data", call_page, token=TOKEN, keep_audio=True) as url,
+        browsing(url, tmp_path / "profile") as page,
+    ):
+        page.run("document.querySelector('#words').value = 'I would like a dental cleaning on July sixth.'")
+        page.click("#typed button")
+        page.until("document.querySelector('#transcript').innerText.includes('Which one suits you')")
+        page.until("document.querySelector('#state').innerText === 'Listening'")
+        page.click("#call")
+        page.until("performance.getEntriesByName(new URL('session/end', location), 'resource').length === 1")
+        (kept,) = CallStore(tmp_path / "data").calls()
+        page.run("location.href = 'calls'")
+        page.until("document.querySelector('.login')")
+        page.errors.clear()  # the answer to who has not logged in is 401
+        logged_in(page, kept.id)
+        assert "check_availability" in page.run("document.querySelector('.talk').textContent")
+        page.click(".item.service .play")
+        page.until("document.querySelector('audio').currentTime > 0.02")
+        assert page.errors == []
+
+
 @contextmanager
 def recorded(tmp_path: Path, words: str, **browser: Any) -> Iterator[Page]:
     """The page of a recorded call of the clinic, for a person who has logged in."""
@@ -413,11 +448,7 @@ def recorded(tmp_path: Path, words: str, **browser: Any) -> Iterator[Page]:
             call_id = json.load(answer)["conversation_id"]
         with browsing(f"{url}calls", tmp_path / "profile", **browser) as page:
             page.errors.clear()  # the answer to who has not logged in is 401
-            page.run(f"document.querySelector('#token').value = {json.dumps(TOKEN)}")
-            page.click(".login button")
-            page.until(f"document.querySelector('a[href$=\\'{call_id}\\']')")
-            page.click(f"a[href$='{call_id}']")
-            page.until("document.querySelector('.item.service')")
+            logged_in(page, call_id)
             yield page
             assert page.errors == []
 

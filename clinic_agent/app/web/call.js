@@ -2,11 +2,13 @@
 // loudspeaker and tools. The server's API key is not sent to the page.
 
 import { Conversation } from "./conversation.js";
+import { Frames } from "./frames.js";
 import { Microphone, RATE, Speaker, fromBase64, toBase64 } from "./sound.js";
 
 const OPEN_TIMEOUT_MS = 15_000;
 const LOST = [1006, 1011, 1012, 1013, 1014]; // close codes of a connection that nobody meant to close
 const MAX_RESUMPTIONS = 3;
+const REPORT_MS = 3000; // for the last frames to reach the clinic's server
 const SETTLE_MS = 1500; // earlier, the service may have an older state of the conversation
 const QUIET_SAMPLES = 2 * RATE; // of silence that are kept, for the beginning of a word
 const MAX_KEPT_SAMPLES = 60 * RATE;
@@ -42,6 +44,8 @@ export class Call {
       this.session = await this.post("session", {});
       if (this.over) this.reportEnd();
       this.goOn();
+      const report = (frames) => this.post("session/frames", frames, this.token);
+      this.frames = new Frames({ keepsAudio: this.session.keeps_audio, post: report });
       this.model = this.session.model;
       this.show("session", this.session);
       this.speaker = await Speaker.open(() => this.conversation.drained());
@@ -83,19 +87,23 @@ export class Call {
     this.socket = this.microphone = this.speaker = null;
   }
 
-  // Ends the call; `failure` says why, unless the caller hung up.
-  end(failure) {
+  // Ends the call; `failure` says why, unless the caller hung up. `leaving`: the page is being left, and may send one
+  // message more.
+  end(failure, { leaving = false } = {}) {
     if (this.over) return;
     this.over = true;
     this.began = null;
     this.release();
     this.show("ended", { failure });
-    if (this.session) this.reportEnd();
+    if (this.session) this.reportEnd(leaving);
   }
 
-  // The clinic's server keeps the transcript, as the notice says.
-  reportEnd() {
-    const record = { conversation_id: this.conversationId, transcript: this.transcript(), usd: this.usd?.toFixed(4) };
+  // The clinic's server keeps transcript and frames, as the notice says.
+  async reportEnd(leaving = true) {
+    const told = { conversation_id: this.conversationId, transcript: this.transcript(), usd: this.usd?.toFixed(4) };
+    this.frames?.close();
+    if (!leaving) await Promise.race([this.frames?.flush(), new Promise((resolve) => setTimeout(resolve, REPORT_MS))]);
+    const record = { ...told, ...this.frames?.rest() };
     this.post("session/end", record, this.token, { keepalive: true }).catch(() => {}); // the call has ended in any case
   }
 
@@ -138,6 +146,7 @@ export class Call {
       socket.addEventListener("message", ({ data }) => {
         if (typeof data !== "string" || this.over) return;
         const event = JSON.parse(data);
+        this.frames.add("received", event);
         this.kept.take(event);
         if (event.type === "session.created") this.send({ type: "session.update", session });
         if (event.type === "session.updated") resolve(clearTimeout(late));
@@ -162,7 +171,9 @@ export class Call {
   }
 
   send(event) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(event));
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    this.socket.send(JSON.stringify(event));
+    this.frames.add("sent", event);
   }
 
   hear(pcm) {

@@ -181,5 +181,5 @@ element("typed").addEventListener("submit", async (submitted) => {
   call.type(text);
 });
 
-addEventListener("pagehide", () => call?.end());
+addEventListener("pagehide", () => call?.end(undefined, { leaving: true }));
 setInterval(figures, 250);

@@ -106,6 +106,58 @@ async def test_after_hanging_up_the_token_is_worth_nothing_and_the_words_are_kep
     assert token not in repr(kept)
 
 
+SOUND = {"type": "response.output_audio.delta", "delta": "AAAA"}
+
+
+def on_the_page(*events: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"at_ms": 1000.0 * n, "way": "received", "event": event} for n, event in enumerate(events)]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+async def test_the_frames_that_a_page_reports_are_in_the_record_of_its_call(keep: bool, tmp_path: Path):
+    async with clinic_server(tmp_path, keep_audio=keep) as app_server:
+        given = await a_session(app_server)
+        token = bearer(given["token"])
+        early = {"frames": on_the_page({"type": "session.created"}, SOUND), "left_out": 2}
+        answer = await app_server.post("/session/frames", json=early, headers=token)
+        last = {"frames": on_the_page({"type": "response.done"}), "transcript": [{"role": "caller", "text": "Hello."}]}
+        await app_server.post("/session/end", json=last, headers=token)
+        late = await app_server.post("/session/frames", json=early, headers=token)
+    assert (given["keeps_audio"], answer.json(), late.status_code) == (keep, {"kept": 2}, 401)
+    (record,) = app_server.state.store.calls()
+    assert ([turn["heard"] for turn in record.turns], record.frames_left_out) == (["Hello."], 2)
+    events = [event for _, _, event in app_server.state.store.frames(record.id)]
+    assert sorted(event["type"] for event in events) == ["response.done", SOUND["type"], "session.created"]
+    assert {event["delta"] for event in events if "delta" in event} == {"AAAA" if keep else ""}
+
+
+async def test_more_frames_than_are_kept_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("clinic_agent.app.routes.MAX_FRAME_BYTES", 100)
+    frames = on_the_page(*[{"type": "response.created", "note": "x" * 20}] * 5)
+    async with clinic_server(tmp_path) as app_server:
+        token = bearer((await a_session(app_server))["token"])
+        answer = await app_server.post("/session/frames", json={"frames": frames}, headers=token)
+    assert answer.json() == {"kept": 1}
+    (record,) = app_server.state.store.calls()
+    assert (record.frames_left_out, len(app_server.state.store.frames(record.id))) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"at_ms": -1, "way": "received", "event": {"type": "x"}},
+        {"at_ms": 1, "way": "up", "event": {"type": "x"}},
+        {"at_ms": 1, "way": "sent", "event": {}},
+        {"at_ms": 1, "way": "sent", "event": {"type": 7}},
+    ],
+)
+async def test_what_is_no_frame_is_refused(frame: dict[str, Any], tmp_path: Path):
+    async with clinic_server(tmp_path) as app_server:
+        token = bearer((await a_session(app_server))["token"])
+        answer = await app_server.post("/session/frames", json={"frames": [frame]}, headers=token)
+    assert (answer.status_code, app_server.state.store.calls()) == (422, [])
+
+
 def test_a_call_s_tools_are_bounded_in_time_and_number_and_so_are_the_calls():
     now_s = 0.0
     calls = BrowserCalls(lambda: now_s)
