@@ -42,7 +42,7 @@ def call_page(
         facts={name.lower(): value for name, value in facts.items()},
         figures=[*((name.lower(), value) for name, value in figures.items()), *figures_of(reader, len(findings))],
         findings=findings,
-        notes=[AXIS_NOTE] if reader.sound.pieces else ["The audio of this call was not kept."],
+        notes=[AXIS_NOTE] if reader.sound.pieces else ["This record has no audio."],
     )
     buttons = [{"label": each.label, "address": each.address, "post": each.posts} for each in actions]
     made = page_of(call, reader.sound, alerts=alerts, actions=buttons)

@@ -24,7 +24,7 @@ from clinic_agent.clinic.safety import CallLock
 KEEP_DAYS = 30
 """Days for which a record is kept, by default."""
 MAX_FRAMES = 50_000
-"""Frames that are kept of one call; later ones are left out, and the record says so."""
+"""Frames that are kept of one call; the record counts those that are left out."""
 _AUDIO = {"input_audio_buffer.append": "audio", "response.output_audio.delta": "delta"}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (

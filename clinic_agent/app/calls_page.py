@@ -77,7 +77,7 @@ def call(record: CallRecord, frames: Frames, viewer: CallPage | None = None) -> 
     if viewer is not None and frames:
         alerts = list(_flags(record))
         if record.frames_left_out:
-            alerts.append(f"{record.frames_left_out} later frames were not kept.")
+            alerts.append(f"Up to {record.frames_left_out} frames are missing.")
         html, policy = viewer(
             title=f"Call of {record.began:%Y-%m-%d %H:%M:%S} UTC",
             facts=facts,
@@ -174,7 +174,7 @@ def _frames(record: CallRecord, frames: Frames) -> str:
         rows.append(
             f"<tr><td>{times[0]:.3f} s</td><td>{'→' if way == 'sent' else '←'}</td><td>{escape(kind)}{many}</td></tr>"
         )
-    left_out = f"<p>{record.frames_left_out} later frames were not kept.</p>" if record.frames_left_out else ""
+    left_out = f"<p>Up to {record.frames_left_out} frames are missing.</p>" if record.frames_left_out else ""
     table = f"<table>{''.join(rows)}</table>"
     return f'<details class="frames"><summary>{len(frames)} frames</summary>{table}{left_out}</details>'
 

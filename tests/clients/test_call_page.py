@@ -230,3 +230,30 @@ def test_a_connection_lost_in_an_answer_is_replaced_and_no_word_is_lost_or_said_
     assert again == lines
     assert longer > seconds
     assert "The call goes on where it was." in alert
+
+
+@pytest.mark.parametrize(
+    "leave", ["", "document.querySelector('#call').click();"], ids=["leaves", "hangs up and leaves"]
+)
+def test_who_leaves_the_page_leaves_the_words_and_the_count_of_what_did_not_arrive(
+    leave: str, data: Path, tmp_path: Path
+):
+    with (
+        MockServer(CLINIC, voice="tone", pacing="burst") as mock,
+        call_site(mock, data) as url,
+        browsing(url, tmp_path / "profile") as page,
+    ):
+        page.run("""
+            const fetch = window.fetch;
+            window.fetch = (to, how) => (to === "session/frames" ? new Promise(() => {}) : fetch(to, how));""")
+        page.run(f"document.querySelector('#words').value = {json.dumps(ASK)}")
+        page.click("#typed button")
+        page.until(shows("Which one suits you"))
+        page.run(leave + "location.href = 'calls'")
+        page.until("!document.querySelector('#call')")
+        ended = CallStore(data)
+        while not ended.calls():  # the last message is on its way
+            assert page.errors == []
+    (kept,) = ended.calls()
+    assert [turn["heard"] for turn in kept.turns] == [ASK]
+    assert kept.frames_left_out + len(ended.frames(kept.id)) > 10, "kept, or counted"

@@ -90,7 +90,7 @@ export class Call {
   // Ends the call; `failure` says why, unless the caller hung up. `leaving`: the page is being left, and may send one
   // message more.
   end(failure, { leaving = false } = {}) {
-    if (this.over) return;
+    if (this.over) return leaving ? this.leave?.() : undefined;
     this.over = true;
     this.began = null;
     this.release();
@@ -102,8 +102,12 @@ export class Call {
   async reportEnd(leaving = true) {
     const told = { conversation_id: this.conversationId, transcript: this.transcript(), usd: this.usd?.toFixed(4) };
     this.frames?.close();
-    if (!leaving) await Promise.race([this.frames?.flush(), new Promise((resolve) => setTimeout(resolve, REPORT_MS))]);
-    const record = { ...told, ...this.frames?.rest() };
+    const hurried = new Promise((resolve) => {
+      this.leave = resolve; // the page is left meanwhile
+      setTimeout(resolve, REPORT_MS);
+    });
+    if (!leaving) await Promise.race([this.frames?.flush(), hurried]);
+    const record = { ...told, ...this.frames?.last() };
     this.post("session/end", record, this.token, { keepalive: true }).catch(() => {}); // the call has ended in any case
   }
 

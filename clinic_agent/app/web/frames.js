@@ -1,7 +1,8 @@
 // The frames of a call on their way to the clinic's server, which keeps them with the call's record.
 
 const EVERY_MS = 1000;
-const MOST_CHARS = 32_000; // of JSON that wait; the browser sends about twice as much of a page that is being left
+const MOST_CHARS = 32_000; // of JSON that wait
+const MOST_LAST_BYTES = 40_000; // of the last message: a page that is left may send 64 KiB, its transcript among them
 const MOST_FRAMES = 1000;
 const AUDIO = { "input_audio_buffer.append": "audio", "response.output_audio.delta": "delta" };
 
@@ -12,6 +13,7 @@ export class Frames {
     this.post = post;
     this.began = performance.now();
     this.sending = Promise.resolve();
+    this.underWay = 0;
     this.clear();
     this.timer = setInterval(() => this.flush(), EVERY_MS);
   }
@@ -32,17 +34,27 @@ export class Frames {
 
   // Sends what waits, after what is on its way. What the server does not take is counted, and told with the next ones.
   flush() {
-    const { frames, frames_left_out: left_out } = this.rest();
-    if (!frames.length && !left_out) return this.sending;
-    const send = () => this.post({ frames, left_out }).catch(() => (this.lost += frames.length + left_out));
+    const { waiting: frames, lost: left_out } = this;
+    const count = frames.length + left_out;
+    if (!count) return this.sending;
+    this.clear();
+    this.underWay += count;
+    const send = async () => {
+      try {
+        await this.post({ frames, left_out });
+      } catch {
+        this.lost += count;
+      }
+      this.underWay -= count;
+    };
     return (this.sending = this.sending.then(send));
   }
 
-  // What waits, for a last message.
-  rest() {
-    const rest = { frames: this.waiting, frames_left_out: this.lost };
-    this.clear();
-    return rest;
+  // What waits, for the last message: after it the server takes no more, what is under way neither.
+  last() {
+    const fits = new Blob([JSON.stringify(this.waiting)]).size <= MOST_LAST_BYTES;
+    const left = this.lost + this.underWay + (fits ? 0 : this.waiting.length);
+    return { frames: fits ? this.waiting : [], frames_left_out: left };
   }
 
   close() {
