@@ -31,6 +31,7 @@ from replay.cassette.records import Header, Record, Request, Response, Way
 from replay.findings import Finding, Levels
 from replay.findings.lint import lint
 from replay.formats.tape import Tape
+from replay.relay.budget import Budget
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 from replay.version import tool_version
@@ -50,10 +51,11 @@ class LiveService(Observed):
     """One service for the length of a `with`.
 
     service: a key of LIVE_ENDPOINTS; None asks the address, and takes `xai` if it does not tell. url, key: how to reach
-    it; an empty key leaves the client's. max_usd: the budget in USD; once it is spent, calls are closed (1000) and new
-    ones refused (429), see `limit`. on: the current time, for the prices of the day and the times in the journal.
-    levels: severity of findings. played: a mock that plays what was recorded before, and the number of its connections:
-    only the calls after these reach the service. Raises BadUpstream for a bad URL, OSError if it cannot listen.
+    it; an empty key leaves the client's. max_usd: the budget in USD, or one that several services share. Once it is
+    spent, calls are closed (1000) and new ones refused (429), see `limit`. on: the current time, for the prices of the
+    day and the times in the journal. levels: severity of findings. played: a mock that plays what was recorded before,
+    and the number of its connections: only the calls after these reach the service. Raises BadUpstream for a bad URL,
+    OSError if it cannot listen.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class LiveService(Observed):
         service: str | None,
         url: str,
         key: str,
-        max_usd: Fraction,
+        max_usd: Fraction | Budget,
         on: datetime,
         levels: Levels | None = None,
         played: tuple[MockServer, int] | None = None,

@@ -16,6 +16,7 @@ from mockserver.testing.mock_server import MockServer
 from replay.addresses import is_loopback_url
 from replay.billing.prices import dollars
 from replay.findings import Levels
+from replay.relay.budget import Budget
 from replay.relay.upstream import BadUpstream, checked
 
 PROPERTY = "realtime_usd"
@@ -27,7 +28,8 @@ _EITHER = {
     *("findings", "write_tools"),
 }
 """Options of the marker that have no effect live. With any other, a test needs the mock."""
-_SPENT = pytest.StashKey[Fraction]()
+_BUDGET = pytest.StashKey[Budget]()
+"""What the services of all tests of this process spend together."""
 
 
 def check(config: pytest.Config, *, records: bool) -> None:
@@ -51,8 +53,8 @@ def needs_mock(options: dict[str, Any], own: dict[str, Any]) -> str:
 
 
 def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> LiveService:
-    """The service for one test, with the rest of the budget. Skips a test that cannot run live; fails one if the budget
-    is spent."""
+    """The service for one test, within the budget of all. Skips a test that cannot run live; fails one if the budget is
+    spent."""
     if own.get("live") is False:
         pytest.skip("live=False: this test is for the mock")
     if needs := needs_mock(options, own):
@@ -65,7 +67,7 @@ def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> 
 
 
 def recorder(node: pytest.Item, options: dict[str, Any], played: tuple[MockServer, int] | None) -> LiveService:
-    """The service for a test that is recorded, with the rest of the budget. played: see LiveService. Fails the test if
+    """The service for a test that is recorded, within the budget of all. played: see LiveService. Fails the test if
     the budget is spent, or if the service takes no call without a key and there is none."""
     dialect = options.get("dialect")
     url, variable = LIVE_ENDPOINTS[_service_name(dialect)]
@@ -99,23 +101,21 @@ def _relayed(
     key: str,
     played: tuple[MockServer, int] | None = None,
 ) -> LiveService:
-    left = _budget(node.config) - node.config.stash.get(_SPENT, Fraction(0))
-    if left <= 0:
-        pytest.fail("the tests before this one have spent the budget; raise --realtime-budget", pytrace=False)
+    budget = node.config.stash.setdefault(_BUDGET, Budget(_budget(node.config)))
+    if budget.is_spent:
+        pytest.fail("the calls before this one have spent the budget; raise --realtime-budget", pytrace=False)
     now = datetime.now(timezone.utc)  # noqa: TID251  # live prices have a date
     try:
         levels = Levels(options.get("findings"), options.get("write_tools"))
     except ValueError as refused:
         problem = str(refused)
     else:
-        return LiveService(name, url, key, left, now, levels, played)
+        return LiveService(name, url, key, budget, now, levels, played)
     pytest.fail(f"@pytest.mark.realtime: {problem}", pytrace=False)
 
 
 def settle(node: pytest.Item, service: LiveService, passed: bool) -> None:
-    """Subtract the test's cost from the budget. The test fails if calls were closed because the budget was spent."""
-    config = node.config
-    config.stash[_SPENT] = config.stash.get(_SPENT, Fraction(0)) + service.spent_usd
+    """Report the cost of a service. The test fails if calls were closed because the budget was spent."""
     node.user_properties.append((PROPERTY, str(dollars(service.spent_usd))))
     if passed and service.limit is not None:
         pytest.fail(f"{service.limit}; calls of this test were ended", pytrace=False)

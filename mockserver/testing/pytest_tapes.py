@@ -44,12 +44,18 @@ class Tape:
         return self._records and self.path.suffix == SUFFIX and not self.path.is_dir()
 
     def plan(self, options: dict[str, Any], own: dict[str, Any]) -> Plan:
-        """What to do. Fails the test if its tape is missing and not to be recorded, or too old and this is CI."""
+        """What to do. Fails the test if its tape is missing and not to be recorded, or is to grow and cannot."""
         mode = self._config.getoption("--realtime-record")
         needs = pytest_live.needs_mock(options, own)
         plan = tapes.plan("none" if needs or not self.records else mode, self.path.exists())
         if plan == "refuse":
             self._refuse(options, "" if mode == "none" else needs)
+        if plan in ("add", "extend"):
+            try:
+                tapes.growable(self.path)  # before a call costs money
+            except (BadCassette, CannotRecord, OSError) as problem:
+                command = tapes.command("rewrite", self._node.nodeid, pytest_live.missing_key(options))
+                pytest.fail(f"{problem}; replace it: {command}", pytrace=False)
         return plan
 
     def renewed(self, own: dict[str, Any], options: dict[str, Any]) -> str | None:

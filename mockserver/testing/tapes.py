@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from replay.cassette.file import SUFFIX, BadCassette, CannotRecord, Cassette
-from replay.cassette.records import Origin, Request
+from replay.cassette.records import Header, Origin, Record, Request
 from replay.cassette.scrub import Scrubber
 from replay.formats import tape
 from replay.formats.tape import Tape
@@ -123,12 +123,19 @@ def _with_ignored(path: Path, new: Tape) -> Tape:
         return new
 
 
-def _joined(path: Path, new: Tape) -> Tape:
-    """What the file has, and then what is new, with the times and numbers of its connections after those."""
+def growable(path: Path) -> tuple[Header, list[Record], int]:
+    """Header and records of a tape to which connections can be added, and its end in µs. Raises BadCassette,
+    CannotRecord and OSError for one that cannot grow: damaged, cut short, or without audio."""
     with Cassette.open(path) as old:
         header, records, end_us = old.header, list(old), old.last_us
     if header.audio == "outline":
-        raise CannotRecord(f"{path} has no audio, so nothing is added to it; record it again with rewrite")
+        raise CannotRecord(f"{path} was recorded without audio, so connections cannot be added")
+    return header, records, end_us
+
+
+def _joined(path: Path, new: Tape) -> Tape:
+    """What the file has, and then what is new, with the times and numbers of its connections after those."""
+    header, records, end_us = growable(path)
     first = 1 + max((record.connection for record in records), default=-1)
     added = (replace(each, at_us=each.at_us + end_us, connection=each.connection + first) for each in new.records)
     origin = min(header.origin, new.header.origin, key=_ORIGINS.index)

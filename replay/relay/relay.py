@@ -28,6 +28,7 @@ from replay.cassette.records import Audio, Content, Header, Headers, Origin, Rec
 from replay.connections import Connections, most_requests
 from replay.dialing import direct
 from replay.outlets import clean
+from replay.relay.budget import Budget
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
 from replay.relay.upstream import PATH, Upstream
@@ -60,6 +61,7 @@ class Settings:
     `ignore`: what may differ when a client plays the cassette, for its header, besides what
     the header of a replaced one names.
     `max_usd`: end all calls at this cost, in USD; needs a service whose prices are known, else Relay raises ValueError.
+    A Budget is one that other relays spend as well.
     `max_seconds`: end all calls this long after the first one opened. `secrets`: values that are never written. `keys`:
     by the key that a client sends, the key that the service gets instead.
     """
@@ -71,7 +73,7 @@ class Settings:
     overwrite: bool = False
     keep_refused: bool = False
     origin: Origin | None = None
-    max_usd: Fraction | None = None
+    max_usd: Fraction | Budget | None = None
     max_seconds: float | None = None
     ignore: tuple[str, ...] = ()
     secrets: Secrets = field(default_factory=Secrets, repr=False)
@@ -139,6 +141,10 @@ class Relay:
         self._destination: Destination | None = None
         self._calls: set[RelayedCall] = set()
         self._spent = Fraction(0)
+        most = settings.max_usd
+        self._budget = Budget(most) if isinstance(most, Fraction) else most
+        self._reported = Fraction(0)
+        """What the budget knows of the cost, in USD."""
         self._prices = _prices(upstream, settings)
         self._runner: web.AppRunner | None = None
         self._http: aiohttp.ClientSession
@@ -237,10 +243,17 @@ class Relay:
         return self._spent + sum((call.usd(self._prices) for call in self._calls), Fraction(0))
 
     def check_spending(self) -> None:
-        """End all calls if their cost has reached the limit."""
-        most = self.settings.max_usd
-        if most is not None and self.limit is None and self.spent_usd >= most:
-            self.end_calls(f"realtape: the limit of {float(most):g} USD is reached")
+        """End all calls if their cost has reached the limit, with that of the other relays that share it."""
+        self._report_spending()
+        budget = self._budget
+        if budget is not None and self.limit is None and budget.is_spent:
+            self.end_calls(f"realtape: the limit of {float(budget.usd):g} USD is reached")
+
+    def _report_spending(self) -> None:
+        if self._budget is not None:
+            spent = self.spent_usd
+            self._budget.spend(spent - self._reported)
+            self._reported = spent
 
     @web.middleware
     async def _noticed(
@@ -260,6 +273,7 @@ class Relay:
         return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.check_spending()  # another relay may have spent the budget
         if self.limit is not None:
             return web.json_response({"error": self.limit}, status=429)
         if not self.connections:
@@ -378,6 +392,7 @@ class Relay:
             self._calls.discard(call)
             if self._prices is not None:
                 self._spent += call.usd(self._prices)
+            self._report_spending()
         return ws
 
     async def _relay_http(self, request: web.Request, connection: int) -> web.StreamResponse:

@@ -287,7 +287,7 @@ class CallReader:
             ],
             "items": self._items(findings, heard_by or {}),
             "spans": sorted(self._spans(whole_s), key=_start),
-            "brackets": sorted(self._brackets(), key=_start),
+            "brackets": sorted(self.brackets(), key=_start),
             "cost": cost,
             "notes": list(notes),
             "since": since,
@@ -387,7 +387,8 @@ class CallReader:
                 detail = f"the last audio arrived {lead_s:.1f} s before its end was played"
                 yield _span("playback", heard.arrived_s, heard.end_s, f"{lead_s:.1f} s ahead", detail, heard.frame)
 
-    def _brackets(self) -> Iterator[Event]:
+    def brackets(self) -> Iterator[Event]:
+        """Waits, with their length in `ms`: of lane "first audio", one for each response, and of lane "tool"."""
         for response in self.transcript.responses:
             if response.first_s is not None and (found := self._wait(response)) is not None:
                 start_s, since = found
@@ -415,7 +416,7 @@ class CallReader:
         if voice_s is not None and voice_s <= first_s:
             return voice_s, "after the end of speech, which is measured in the audio"
         if response.requested_s is not None and response.requested_s <= first_s:
-            return response.requested_s, "after the request for a response"
+            return response.requested_s, "after the service's end of speech, or the request"
         return None
 
 

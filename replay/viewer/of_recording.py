@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from heapq import merge
+from statistics import median
 from typing import Any
 
 from replay.billing.bill import Bill, bill
@@ -61,17 +62,13 @@ def document(header: Header, recording: Recording, reader: CallReader, title: st
 
 def figures_of(reader: CallReader, findings: int) -> list[tuple[str, str]]:
     """Names and values that a reader of the call wants first. `findings`: their number."""
-    waits = sorted(
-        1000 * (response.first_s - response.requested_s)
-        for response in reader.transcript.responses
-        if response.first_s is not None and response.requested_s is not None
-    )
+    waits = [float(each["ms"]) for each in reader.brackets() if each["lane"] == "first audio"]
     caller_s, service_s = reader.audio_s("sent"), reader.audio_s("received")
     return [
         *([("caller's audio", f"{caller_s:.1f} s")] if caller_s else []),
         *([("service's audio", f"{service_s:.1f} s")] if service_s else []),
         ("responses", str(len(reader.transcript.responses))),
-        ("median time to first audio", f"{waits[len(waits) // 2]:.0f} ms" if waits else "–"),
+        ("median time to first audio", f"{median(waits):.0f} ms" if waits else "–"),
         ("tool calls", str(len(reader.transcript.tool_calls))),
         ("findings", str(findings)),
     ]

@@ -17,6 +17,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from mockserver.testing.live_service import REPLACED_KEY, LiveService
 from mockserver.testing.mock_server import MockServer
+from replay.relay.budget import Budget
 
 KEY = "the-real-key"
 NOW = datetime(2026, 7, 10, tzinfo=timezone.utc)
@@ -104,6 +105,30 @@ def test_a_call_is_ended_when_the_budget_is_spent(model: str):
         assert service.limit == "realtape: the limit of 0.001 USD is reached"
         with pytest.raises(InvalidStatus, match="429"):
             dialled(service)
+
+
+def test_services_spend_a_shared_budget_together():
+    """Each call costs 0.00156 USD: one fits into the budget, a second ends the calls of both services."""
+    budget = Budget(Fraction("0.003"))
+    with (
+        service_of(tokens_of("gpt-realtime")) as url,
+        LiveService("openai", url, KEY, budget, NOW) as first,
+        LiveService("openai", url, KEY, budget, NOW) as second,
+    ):
+        with dialled(first) as ws:
+            ws.send('{"type": "response.create"}')
+            until(ws, "response.done")
+        with dialled(first) as idle, dialled(second) as ws:
+            ws.send('{"type": "response.create"}')
+            with pytest.raises(ConnectionClosed):
+                until(ws, "never")
+            assert second.limit == "realtape: the limit of 0.003 USD is reached"
+            idle.send('{"type": "response.create"}')
+            with pytest.raises(ConnectionClosed):
+                until(idle, "never")
+        with pytest.raises(InvalidStatus, match="429"):
+            dialled(first)
+        assert first.limit == second.limit
 
 
 def test_its_time_cannot_be_moved():

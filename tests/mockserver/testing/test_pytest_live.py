@@ -140,10 +140,33 @@ def test_afterwards(realtime_mock):
     run.stdout.fnmatch_lines(
         [
             "realtape: the limit of 0.01 USD is reached; calls of this test were ended",
-            "the tests before this one have spent the budget; raise --realtime-budget",
+            "the calls before this one have spent the budget; raise --realtime-budget",
         ]
     )
     assert len(upstream.sessions) < 9
+
+
+def test_the_services_of_one_test_share_the_budget(upstream: MockServer, suite: Suite):
+    run = suite(
+        """
+@pytest.mark.realtime
+def test_two(realtime_mock_factory):
+    first, second = realtime_mock_factory(), realtime_mock_factory()
+    with pytest.raises(Exception, match="the limit of 0.01 USD is reached"):
+        for _ in range(9):
+            ask(first, "dental " * 20)
+    with pytest.raises(Exception, match="HTTP 429"):
+        ask(second, "dental")
+    assert first.spent_usd > 0 and second.spent_usd == 0
+    with pytest.raises(pytest.fail.Exception, match="have spent the budget"):
+        realtime_mock_factory()
+""",
+        "--realtime-upstream",
+        upstream.ws_url,
+        "--realtime-budget",
+        "0.01",
+    )
+    run.assert_outcomes(passed=1, errors=1)
 
 
 def test_workers_share_the_budget(upstream: MockServer, suite: Suite):

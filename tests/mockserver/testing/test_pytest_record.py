@@ -19,7 +19,7 @@ import realtape
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
-from replay.cassette.records import Request
+from replay.cassette.records import Header, Request
 from replay.formats.tape import Tape, write
 from tests.mockserver.suites import Suite
 
@@ -318,6 +318,27 @@ def test_a_recording_that_cannot_be_is_bad_usage(service: MockServer, suite: Sui
     run = suite("def test_nothing(): ...", "--realtime-record=once", *arguments)
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     run.stderr.fnmatch_lines([advice])
+
+
+@pytest.mark.parametrize("mode", ["all", "new_episodes"])
+@pytest.mark.parametrize("problem", ["outline", "cut"])
+def test_a_tape_that_cannot_grow_is_refused_before_a_call_is_made(
+    service: MockServer, tapes: Path, suite: Suite, mode: str, problem: str
+):
+    path = tapes / "test_call.tape"
+    path.parent.mkdir(parents=True)
+    write(
+        Tape(Header("mock", service.ws_url, "xai", None, "2026-07-10T00:00:00+00:00", "test", "outline"), (), 0), path
+    )
+    if problem == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    before = path.read_bytes()
+    run = suite(AGED, f"--realtime-record={mode}", "--realtime-upstream", service.ws_url)
+    run.assert_outcomes(errors=1)
+    run.stdout.fnmatch_lines(["*; replace it: pytest --realtime-record=rewrite test_calls.py::test_call"])
+    run.stdout.fnmatch_lines(["*was recorded without audio*" if problem == "outline" else "*test_call.tape*cut *"])
+    assert service.sessions == []
+    assert path.read_bytes() == before
 
 
 @pytest.fixture

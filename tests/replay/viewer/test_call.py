@@ -18,7 +18,7 @@ from replay.report.soundtrack import Piece, Soundtrack
 from replay.viewer import call, loudness
 from replay.viewer.call import CallReader
 from replay.viewer.loudness import Peaks, playable
-from replay.viewer.of_recording import document, reader_of
+from replay.viewer.of_recording import document, figures_of, reader_of
 from tests.replay.recordings import line
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
@@ -104,6 +104,13 @@ def test_a_turn_that_the_client_commits_is_all_that_it_sent_since_the_last_one()
     assert [(each["start_s"], each["ms"]) for each in document["brackets"]] == [(1.0, 1000.0), (3.0, 400.0)]
 
 
+def test_the_figure_is_the_median_of_the_brackets():
+    reader = read(spoken())
+    (bracket,) = told(reader)["brackets"]
+    figure = dict(figures_of(reader, 0))["median time to first audio"]
+    assert figure == f"{bracket['ms']:.0f} ms" != "500 ms"  # 500 ms: since the event `speech_stopped`
+
+
 def test_without_a_voice_the_wait_begins_with_the_request():
     asked = line(
         (">", 1.0, "response.create"),
@@ -114,7 +121,7 @@ def test_without_a_voice_the_wait_begins_with_the_request():
     assert (bracket["start_s"], bracket["ms"], bracket["detail"]) == (
         1.0,
         600.0,
-        "first audio 600 ms after the request for a response",
+        "first audio 600 ms after the service's end of speech, or the request",
     )
 
 
