@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -20,6 +22,7 @@ from realtape import MockServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no such signals")]
 ROOT = Path(__file__).resolve().parent.parent
+BOOKING = ROOT / "cassettes" / "booking.tape"
 
 
 @contextmanager
@@ -157,6 +160,44 @@ def test_a_server_with_its_parent_ends_orderly_when_its_standard_input_is_closed
         assert process.wait(timeout=10) == 0
         assert process.stderr is not None and "--with-parent): standard input was closed" in process.stderr.read()
     assert checked(*tmp_path.iterdir()) == 0
+
+
+def test_a_replay_with_its_parent_keeps_what_was_recorded_when_standard_input_is_closed(tmp_path: Path):
+    process, told = replay_of_which_standard_input_is_closed(BOOKING, tmp_path / "again.tape")
+    report = json.loads(told)
+    assert (process.returncode, report["same"]) == (1, False)
+    assert report["stopped"] == "standard input was closed (--with-parent)"
+    assert checked(tmp_path / "again.tape") == 0
+
+
+def test_a_replay_of_several_with_its_parent_starts_no_other_when_standard_input_is_closed(tmp_path: Path):
+    folder = tmp_path / "recorded"
+    folder.mkdir()
+    for name in ("a.tape", "b.tape"):
+        shutil.copy(BOOKING, folder / name)
+    process, told = replay_of_which_standard_input_is_closed(folder, tmp_path / "again")
+    first, second = json.loads(told)["recordings"]
+    reason = "standard input was closed (--with-parent)"
+    assert process.returncode == 1
+    assert (first["verdict"], first["reason"]) == ("stopped", reason)
+    assert (second["verdict"], second["reason"]) == ("stopped", f"not replayed: {reason}")
+    assert checked(tmp_path / "again" / "a.tape") == 0
+
+
+def replay_of_which_standard_input_is_closed(recorded: Path, out: Path) -> tuple[subprocess.Popen[str], str]:
+    """A replay that would take minutes, after its end, and its report."""
+    pipe = subprocess.PIPE
+    with MockServer(voice="tone") as mock:
+        command = [sys.executable, "-m", "realtape", "replay", str(recorded), "--to", mock.ws_url, "--speed", "0.05"]
+        command += ["--with-parent", "--json", "--out", str(out)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+            try:
+                urlopen(f"{mock.control_url}/wait?type=session.update&way=in&ms=30000").close()
+                assert process.poll() is None
+                told, _ = process.communicate(timeout=10)  # closes standard input
+            finally:
+                process.kill()
+    return process, told
 
 
 PARENT = """

@@ -112,7 +112,7 @@ export interface ReplayReport {
   drift: Array<{ kind: string; event: string; path: string; at: number; text: string }>;
   /** Events that did not come in time. */
   overdue: string[];
-  /** The limit that ended the replay. */
+  /** The limit that ended the replay, or the end of this process. */
   stopped: string | null;
   expected_events: number;
   received_events: number;
@@ -134,10 +134,11 @@ export async function replay(cassette: string, options: ReplayOptions): Promise<
     "--key-env": isMock ? "REALTAPE_API_KEY" : keyEnv,
   };
   const args = Object.entries(flags).flatMap(([flag, value]) => flagged(flag, value));
-  const program = new Program(launcher, ["replay", cassette, "--json", ...args]);
+  const program = new Program(launcher, ["replay", cassette, "--json", "--with-parent", ...args]);
   const text = await program.output();
   const exit = await program.exited;
-  if (exit.code !== 0 && exit.code !== 1) throw program.error();
+  // Without a report, exit code 1 is that of a crash: stderr tells why.
+  if ((exit.code !== 0 && exit.code !== 1) || !text.trim()) throw program.error();
   return JSON.parse(text) as ReplayReport;
 }
 

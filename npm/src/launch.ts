@@ -31,8 +31,8 @@ export interface Launcher {
   command: readonly [string, ...string[]];
   cwd: string;
   env: NodeJS.ProcessEnv;
-  /** Set if the server runs in a container. */
-  container?: { program: string; image: string };
+  /** Set if the server runs in a container, whose name is that of `--name`. */
+  container?: { program: string; image: string; name: string };
 }
 
 /** The first way of running the server that this machine has. Throws NotFoundError. */
@@ -62,7 +62,7 @@ export function findLauncher(options: LaunchOptions = {}): Launcher {
   if ((found = look("uvx", source))) return { command: [found, "--from", from!, "realtape"], cwd, env };
   if ((found = look("pipx", source))) return { command: [found, "run", "--spec", from!, "realtape"], cwd, env };
   for (const program of ["docker", "podman"])
-    if ((found = look(program, container))) return { command: [found], cwd, env, container: { program: found, image: image! } };
+    if ((found = look(program, container))) return { command: [found], cwd, env, container: { program: found, image: image!, name: `realtape-${randomUUID()}` } };
   throw new NotFoundError(tried);
 }
 
@@ -70,7 +70,7 @@ export function findLauncher(options: LaunchOptions = {}): Launcher {
 export function containerArguments(launcher: Launcher, port: number, folders: readonly string[]): string[] {
   const user = process.getuid && process.getgid ? ["--user", `${process.getuid()}:${process.getgid()}`] : [];
   const mounts = [launcher.cwd, ...folders].flatMap((folder) => ["--volume", `${folder}:${folder}`]);
-  const name = ["--name", `realtape-${randomUUID()}`];
+  const name = ["--name", launcher.container!.name];
   const publish = ["--publish", `127.0.0.1:${port}:${port}`];
   return ["run", "--rm", "--interactive", ...name, ...user, ...publish, ...mounts, "--workdir", launcher.cwd, "--env", "REALTAPE_ADMIN_TOKEN", launcher.container!.image];
 }

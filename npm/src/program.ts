@@ -1,6 +1,6 @@
 // One process of the server's program: its ready line, its log, its end.
 
-import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { execFile, spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { ServerExitError } from "./errors.js";
@@ -38,7 +38,7 @@ export class Program {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
 
   constructor(
-    launcher: Launcher,
+    readonly launcher: Launcher,
     readonly args: readonly string[],
     readonly options: ProgramOptions = {},
   ) {
@@ -103,7 +103,10 @@ export class Program {
     return this.#error(`realtape ${command} ${how} (${this.#child.spawnfile})`);
   }
 
-  /** Ends the program: by closing its standard input, then by SIGTERM, then by SIGKILL, 5 s apart. */
+  /**
+   * Ends the program: by closing its standard input, then by SIGTERM, then by SIGKILL, 5 s apart. SIGKILL ends only the client
+   * of a container, so the container is killed by its name.
+   */
   async stop(): Promise<Exit> {
     this.#child.ref();
     this.#child.stdin.end();
@@ -112,6 +115,8 @@ export class Program {
       if (ended) return ended;
       this.#child.kill(signal);
     }
+    const { container, env } = this.launcher;
+    if (container) await new Promise<void>((done) => execFile(container.program, ["kill", container.name], { env, timeout: PATIENCE_MS }, () => done()));
     return this.exited;
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -54,6 +55,26 @@ test("a call through the proxy is recorded, played again, and replayed against a
   const other = await replay(out, { to: service, speed: 100 });
   assert.equal(other.same, false);
   assert.ok(other.drift.length > 0);
+});
+
+test("a replay ends with the process that asked for it", async () => {
+  await using silent = await start({ faults: [{ at: "response.done", do: "drop" }] });
+  const script = `import { replay } from "${import.meta.resolve("realtape")}"; await replay(process.argv[1], { to: process.argv[2] });`;
+  const caller = spawn(process.execPath, ["--input-type=module", "--eval", script, out, silent.url], { stdio: "inherit" });
+  await silent.waitFor("response.create", { timeoutMs: 20_000 });
+  caller.kill("SIGKILL");
+  await silent.waitFor("close", { timeoutMs: 8_000 }); // the replay itself would wait for 15 s
+});
+
+test("a crash of the replay is an error with its reason", async () => {
+  const crash = join(folder, "crash");
+  writeFileSync(crash, "#!/bin/sh\necho 'MemoryError: no room' >&2\nexit 1\n", { mode: 0o755 });
+  await assert.rejects(replay(out, { to: service, command: crash }), (problem) => {
+    assert.ok(problem instanceof ServerExitError);
+    assert.match(problem.message, /realtape replay ended with exit code 1/);
+    assert.match(problem.message, /MemoryError: no room/);
+    return true;
+  });
 });
 
 test("a recording of nothing is an error that says so", async () => {

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from fractions import Fraction
@@ -30,6 +30,7 @@ from replay.cli.usage import Unusable
 from replay.diff.compare import report
 from replay.playback.client_driver import CannotConnect, CannotReplay, ClientDriver, Limits, Outcome, records_into
 from replay.secrets.named import known_keys
+from replay.stopping import parent_end
 from replay.version import tool_version
 
 _KEYS = {"api.x.ai": "XAI_API_KEY", "api.openai.com": "OPENAI_API_KEY"}
@@ -58,6 +59,7 @@ _SHOWN = 40
     help="What may differ, besides what the header names: a path such as session.instructions, date, time, id, or"
     " /PATTERN/. Repeatable.",
 )
+@click.option("--with-parent", is_flag=True, help="Stop when standard input is closed or the parent process ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def replay(
     paths: tuple[Path, ...],
@@ -68,6 +70,7 @@ def replay(
     max_usd: float | None,
     max_seconds: float | None,
     ignore: tuple[str, ...],
+    with_parent: bool,
     as_json: bool,
 ) -> None:
     """Send the client frames of recordings to a server and compare its events with the recorded ones.
@@ -80,31 +83,42 @@ def replay(
     host of the URL. A server on this machine gets REALTAPE_API_KEY, else the key of the recorded service, else a
     placeholder.
 
-    Exit code: 0 no difference, 1 a difference, a missing event, a limit reached, or one of several that could not be
-    replayed, 2 the replay could not start.
+    Exit code: 0 no difference, 1 a difference, a missing event, a limit reached, an end with the parent process, or one
+    of several that could not be replayed, 2 the replay could not start.
     """
+    parent = os.getppid() if with_parent else None  # now: it may end while the recording is read
     checked_ignore(ignore)
     run = Run(url, key_env, speed, max_usd, max_seconds, ignored(ignore))
-    if len(paths) == 1 and not paths[0].is_dir():
-        if out is not None and out.exists():
-            raise Unusable(f"{out} is there already; choose another name")
-        try:
-            outcome = run.replayed(read(paths[0]), out)
-        except CannotReplay as problem:
-            raise Unusable(str(problem)) from problem
-        click.echo(json.dumps(_as_json(outcome, out)) if as_json else "\n".join(_as_text(outcome, out)))
-        same = outcome.same
-    else:
-        drifts = list(_of_each(_files(paths), run, out))
-        told = json.dumps(_all_as_json(drifts)) if as_json else "\n".join(_all_as_text(drifts))
-        click.echo(told)
-        same = all(each.verdict in ("same", "skipped") for each in drifts)
-    if not same:
+    files = _files(paths) if len(paths) > 1 or paths[0].is_dir() else paths[0]
+    if isinstance(files, Path) and out is not None and out.exists():
+        raise Unusable(f"{out} is there already; choose another name")
+    if not asyncio.run(_replay(files, run, out, as_json, parent)):
         raise click.exceptions.Exit(1)
 
 
+async def _replay(files: Path | Sequence[Path], run: Run, out: Path | None, as_json: bool, parent: int | None) -> bool:
+    """Replay and report. Gives whether no recording differs."""
+    if parent is not None:
+        run.until = asyncio.get_running_loop().create_task(_parent_end(parent))
+    if isinstance(files, Path):
+        try:
+            outcome = await run.replayed(read(files), out)
+        except CannotReplay as problem:
+            raise Unusable(str(problem)) from problem
+        click.echo(json.dumps(_as_json(outcome, out)) if as_json else "\n".join(_as_text(outcome, out)))
+        return outcome.same
+    drifts = [each async for each in _of_each(files, run, out)]
+    click.echo(json.dumps(_all_as_json(drifts)) if as_json else "\n".join(_all_as_text(drifts)))
+    return all(each.verdict in ("same", "skipped") for each in drifts)
+
+
+async def _parent_end(parent: int) -> str:
+    return f"{await parent_end(parent)} (--with-parent)"
+
+
 class Run:
-    """What all recordings of one command share: the server, and what is left of the limits."""
+    """What all recordings of one command share: the server, and what is left of the limits. `until`: ends the replay
+    when it is done; its result is the reason."""
 
     def __init__(
         self,
@@ -123,8 +137,9 @@ class Run:
         self._ignored = ignored
         _key(url, key_env, None)
         self._reached: str | None = None
+        self.until: asyncio.Future[str] | None = None
 
-    def replayed(self, recording: Recording, out: Path | None) -> Outcome:
+    async def replayed(self, recording: Recording, out: Path | None) -> Outcome:
         """Replay a recording. Raises CannotReplay, and Unusable for a key or price that is missing."""
         key = _key(self.url, self._key_env, recording.service)
         limits = self._limits(recording)
@@ -133,7 +148,7 @@ class Run:
         except ValueError as problem:
             raise CannotReplay(str(problem)) from problem
         at = datetime.now(timezone.utc)  # noqa: TID251  # a recording has a date
-        outcome = asyncio.run(_replayed(recording, self.url, key, self._speed, limits, out, at, may_differ))
+        outcome = await _replayed(recording, self.url, key, self._speed, limits, out, at, may_differ, self.until)
         self._reached = outcome.stopped
         self._usd = None if self._usd is None else self._usd - outcome.usd
         self._seconds = None if self._seconds is None else self._seconds - outcome.seconds
@@ -141,7 +156,7 @@ class Run:
 
     @property
     def over(self) -> str | None:
-        """The limit that was reached, if one was."""
+        """The limit that was reached, or the other reason that ended the replay, if one did."""
         spent = (self._usd is not None and self._usd <= 0) or (self._seconds is not None and self._seconds <= 0)
         return self._reached or ("a limit is reached" if spent else None)
 
@@ -175,6 +190,7 @@ async def _replayed(
     out: Path | None,
     at: datetime,
     may_differ: Ignored,
+    until: asyncio.Future[str] | None,
 ) -> Outcome:
     loop = asyncio.get_running_loop()
     start_s = loop.time()
@@ -197,7 +213,7 @@ async def _replayed(
             writer.write(Record(record.at_us, record.connection, record.way, clean))
 
     note = records_into(write, now_us)
-    driver = ClientDriver(recording, url, key, speed=speed, limits=limits, note=note, ignored=may_differ)
+    driver = ClientDriver(recording, url, key, speed=speed, limits=limits, note=note, ignored=may_differ, until=until)
     try:
         outcome = await driver.run()
         if writer is not None:
@@ -288,8 +304,8 @@ def _as_json(outcome: Outcome, out: Path | None) -> dict[str, object]:
 # Several recordings.
 
 Verdict = Literal["same", "differs", "stopped", "failed", "skipped"]
-"""`stopped`: a limit ended the replay, or came before it. `failed`: it could not be replayed. `skipped`: of another
-service."""
+"""`stopped`: a limit or the parent's end ended the replay, or came before it. `failed`: it could not be replayed.
+`skipped`: of another service."""
 _SHOWN_OF_EACH, _WIDTH = 3, 100
 """Differences that the table shows of each recording, and their characters."""
 
@@ -319,7 +335,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _of_each(files: Sequence[Path], run: Run, folder: Path | None) -> Iterator[Drift]:
+async def _of_each(files: Sequence[Path], run: Run, folder: Path | None) -> AsyncIterator[Drift]:
     outs = _outs(files, folder)
     reached = False
     for number, (file, out) in enumerate(zip(files, outs, strict=True), start=1):
@@ -333,7 +349,7 @@ def _of_each(files: Sequence[Path], run: Run, folder: Path | None) -> Iterator[D
             if (other := run.other_service(recording)) is not None:
                 yield Drift(file, "skipped", f"recorded from {other}")
                 continue
-            outcome = run.replayed(recording, out)
+            outcome = await run.replayed(recording, out)
         except CannotConnect as problem:
             if not reached:  # then the server is not there for the others either
                 raise Unusable(str(problem)) from problem

@@ -81,8 +81,8 @@ class Outcome:
     """The result of a replay.
 
     `expected`, `received`: the recorded and the actual server events. `overdue`: what the replay waited for in vain.
-    `stopped`: the limit that ended it early, or None. `usd`: its cost, 0 without prices. `seconds`: how long it took.
-    `ignored`: what may differ.
+    `stopped`: the limit or other reason that ended it early, or None. `usd`: its cost, 0 without prices. `seconds`: how
+    long it took. `ignored`: what may differ.
     """
 
     expected: list[Event] = field(default_factory=list)
@@ -108,7 +108,7 @@ class ClientDriver:
 
     `url`: the server's WebSocket address. `api_key`: sent as a Bearer token. `speed`: 2 is twice as fast. `limits`: see
     Limits. `note`: called with connection, direction and content of everything that crosses. `patience_s`: see
-    PATIENCE_S. `ignored`: what may differ.
+    PATIENCE_S. `ignored`: what may differ. `until`: ends the replay when it is done; its result is the reason.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class ClientDriver:
         note: Note = lambda *_: None,
         patience_s: float = PATIENCE_S,
         ignored: Ignored = NOTHING,
+        until: asyncio.Future[str] | None = None,
     ) -> None:
         self.outcome = Outcome(ignored=ignored)
         self.opened_s: float | None = None
@@ -133,6 +134,7 @@ class ClientDriver:
         self._limits = limits
         self._note = note
         self._patience_s = patience_s
+        self._until = until
         self._ids = IdMap()
         self._spent = Fraction(0)
 
@@ -140,12 +142,24 @@ class ClientDriver:
         """Replay the whole recording. Raises CannotReplay if a connection cannot be opened."""
         if not any(moment.way == "sent" for line in self._lines for moment in line.moments):
             raise CannotReplay("the recording has no frame of a client; record a call, or give another recording")
-        begun_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        replaying = loop.create_task(self._lines_in_order())
+        ends: list[asyncio.Task[None] | asyncio.Future[str]] = [replaying]
+        if self._until is not None:
+            ends.append(self._until)
         try:
-            await asyncio.wait_for(self._lines_in_order(), self._limits.max_seconds)
-        except asyncio.TimeoutError:
-            self.outcome.stopped = f"the limit of {self._limits.max_seconds:g} s is reached"
-        self.outcome.seconds = asyncio.get_running_loop().time() - begun_s
+            await asyncio.wait(ends, timeout=self._limits.max_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._until is not None and self._until.done() and not replaying.done():
+                self.outcome.stopped = self._until.result()
+            elif not replaying.done():
+                self.outcome.stopped = f"the limit of {self._limits.max_seconds:g} s is reached"
+        finally:
+            replaying.cancel()
+            await asyncio.wait([replaying])
+        if not replaying.cancelled():
+            replaying.result()  # raises what the replay raised
+        self.outcome.seconds = loop.time() - begun_s
         return self.outcome
 
     async def _lines_in_order(self) -> None:
@@ -240,8 +254,12 @@ class _ConnectionDriver:
         self._outcome.expected += [each.event for each in self._line.moments if each.way == "received" and each.event]
         reader = self._loop.create_task(self._read())
         try:
-            await self._send_all()
-            await self._last_answers()
+            try:
+                await self._send_all()
+                await self._last_answers()
+            except asyncio.CancelledError:  # the replay is to end now: the caller closes the connection
+                self._driver._note(self._number, "sent", Close(1000))
+                raise
             await self._hang_up()
         finally:
             reader.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import date, datetime, timezone
@@ -25,7 +26,9 @@ from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
 from replay.billing.prices import price_table
 from replay.cassette.file import Cassette
+from replay.cassette.frames import Close
 from replay.cassette.recording import Recording
+from replay.cassette.records import Content
 from replay.cli.replay import _key
 from replay.cli.usage import Unusable
 from replay.playback.client_driver import ClientDriver, Limits, Outcome
@@ -38,13 +41,41 @@ CASSETTES = Path(__file__).parents[3] / "cassettes"
 NAMES = ["booking", "fully-booked", "medical-escalation", "resumed-booking", "tool-failure", "unclear-audio"]
 
 
+@pytest.mark.parametrize(
+    ("until_s", "max_s", "told"),
+    [(0.0, None, "standard input was closed"), (4.0, 8.0, "standard input was closed"), (9.0, 4.0, "the limit of 4 s")],
+)
+def test_a_replay_ends_when_its_caller_says_so_or_at_a_limit_and_closes_the_connection(until_s, max_s, told):
+    mock = MockServer(CASSETTES / "scenarios" / "booking.yaml", voice="tone", seed=5, dialect="xai@2026-07")
+    tape = Recording.read(CASSETTES / "booking.tape")
+
+    async def main() -> Outcome:
+        async with mock:
+            until = asyncio.get_running_loop().create_task(asyncio.sleep(until_s, "standard input was closed"))
+            limits = Limits(max_seconds=max_s)
+            driver = ClientDriver(tape, mock.ws_url, "any", limits=limits, note=note, until=until)
+            outcome = await driver.run()
+            until.cancel()
+            return outcome
+
+    noted: list[tuple[str, Content]] = []
+
+    def note(connection: int, way: str, content: Content) -> None:
+        noted.append((way, content))
+
+    outcome = autojump.run(main())
+    after_s = until_s if max_s is None else min(until_s, max_s)
+    assert outcome.stopped is not None and outcome.stopped.startswith(told) and not outcome.same
+    assert after_s <= outcome.seconds < after_s + 0.5
+    assert bool(outcome.received) == bool(after_s)
+    assert not after_s or noted[-1] == ("sent", Close(1000))
+
+
 def drive(name: str, scenario=None, **settings) -> tuple[Outcome, MockServer, float]:
     """What came of it, the mock that was called, and how many virtual seconds it took."""
     mock = MockServer(scenario or CASSETTES / "scenarios" / f"{name}.yaml", voice="tone", seed=5, dialect="xai@2026-07")
 
     async def main() -> tuple[Outcome, float]:
-        import asyncio
-
         async with mock:
             outcome = await ClientDriver(
                 Recording.read(CASSETTES / f"{name}.tape"), mock.ws_url, "any", **settings
