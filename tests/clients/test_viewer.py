@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from websockets.sync.client import connect
 
 import realtape
+import replay.viewer
 from clinic_agent.app.call_store import CallStore
 from mockserver.responders.base import Call, Say
 from mockserver.responders.scenario import Scenario
@@ -324,6 +325,48 @@ def test_the_inspector_follows_a_session_and_keeps_what_is_selected(tmp_path: Pa
         assert page.run("document.querySelector('.item.picked').innerText") == picked
         assert page.run("document.querySelector('.count').innerText") != frames
         assert f"session={mock.sessions[0].id}" in page.run("location.hash")
+
+
+def test_a_download_of_the_inspector_that_fails_says_why(tmp_path: Path):
+    with inspected(tmp_path) as (_, page, _):
+        page.until("document.querySelector('.actions button')")
+        page.run("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+        page.run("[...document.querySelectorAll('.actions button')].find((it) => it.innerText === 'Tape').click()")
+        page.until("document.querySelector('.problem[role=alert]').innerText === 'The mock does not answer.'")
+
+
+PLAYED = """(async () => {
+  MODULES
+  let asked = 0;
+  const pieces = async () => {
+    asked += 1;
+    return [{ side: 'service', rate: 8000, encoding: 'pcm16', start_s: 0, data: new Uint8Array(16000) }];
+  };
+  const player = new Player(pieces, 30);
+  const revoke = URL.revokeObjectURL;
+  const revoked = [];
+  URL.revokeObjectURL = (url) => { revoked.push(url); revoke.call(URL, url); };
+  await player.play();
+  const first = player.audio.src;
+  const playing = player.playing;
+  player.lengthened(60);
+  await player.pieces();
+  const kept = revoked.length === 0;
+  player.pause();
+  await player.play(0);
+  player.pause();
+  return { asked, playing, kept, freed: revoked.includes(first), seconds: player.audio.duration };
+})()"""
+"""A call that grows for the last time while it is played."""
+
+
+def test_what_is_said_during_playback_is_loaded_afterwards(tmp_path: Path):
+    folder = Path(replay.viewer.__file__).parent / "web"
+    text = "\n".join((folder / name).read_text("utf-8") for name in ("dom.js", "sound.js"))
+    modules = re.sub(r"^import .*$|^export ", "", text, flags=re.MULTILINE)
+    with inspected(tmp_path) as (_, page, _):
+        found = page.run(PLAYED.replace("MODULES", modules))
+    assert found == {"asked": 2, "playing": True, "kept": True, "freed": True, "seconds": 60}
 
 
 def test_the_inspector_switches_faults_on_and_off(tmp_path: Path):

@@ -44,7 +44,10 @@ class Inspector {
 
   async fetched(path, options = {}, base = this.base) {
     const token = this.token.value;
-    const answer = await fetch(base + path, { ...options, headers: token ? { Authorization: `Bearer ${token}` } : {} });
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const answer = await fetch(base + path, { ...options, headers }).catch(() => {
+      throw new Error("The mock does not answer.");
+    });
     if (answer.status === 403) this.token.hidden = false;
     if (!answer.ok) {
       const told = await answer.json().catch(() => ({}));
@@ -63,7 +66,7 @@ class Inspector {
       await this.once();
       this.token.hidden = true;
     } catch (problem) {
-      this.problem.textContent = problem.status ? problem.message : "The mock does not answer.";
+      this.problem.textContent = problem.message;
     }
     setTimeout(() => this.look(), EVERY_MS);
   }

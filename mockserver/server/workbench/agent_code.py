@@ -30,7 +30,7 @@ import asyncio
 import json
 IMPORTS
 
-MODEL = "MODEL_NAME"
+MODEL = MODEL_VALUE
 SESSION = SESSION_VALUE
 RESULTS = RESULTS_VALUE
 """What each tool answers. Replace it by your own code in `run_tool`."""
@@ -311,7 +311,7 @@ def agent(call: KeptCall, client: Literal["websockets", "openai-python"]) -> str
     head = _filled(
         _HEAD,
         IMPORTS=imports,
-        MODEL_NAME=call.model.replace("\\", "").replace('"', ""),
+        MODEL_VALUE=_literal(call.model),
         SESSION_VALUE=_literal(call.session),
         RESULTS_VALUE=_literal(results),
         ADDRESSES_VALUE=_literal(addresses),

@@ -96,7 +96,7 @@ export class Player extends EventTarget {
   lengthened(seconds) {
     if (seconds === this.seconds) return;
     this.seconds = seconds;
-    if (!this.playing) this.stale = true;
+    this.stale = true; // what plays goes on; the next load fetches the rest
   }
 
   async play(from = this.time, end = null) {
@@ -139,7 +139,7 @@ export class Player extends EventTarget {
   async pieces() {
     if (!this.known || this.stale) {
       this.stale = false;
-      for (const url of this.urls.values()) URL.revokeObjectURL(url);
+      for (const url of this.urls.values()) if (url !== this.audio.src) URL.revokeObjectURL(url);
       this.urls.clear();
       this.known = this.source();
     }
@@ -152,8 +152,10 @@ export class Player extends EventTarget {
       if (!pieces.length) throw new Error("There is no audio to play.");
       if (!this.urls.has(this.mode)) this.urls.set(this.mode, URL.createObjectURL(wav(pieces, this.mode, this.seconds)));
       const url = this.urls.get(this.mode);
-      if (this.audio.src !== url) {
+      const last = this.audio.src;
+      if (last !== url) {
         this.audio.src = url;
+        if (last && ![...this.urls.values()].includes(last)) URL.revokeObjectURL(last);
         await new Promise((resolve, reject) => {
           this.audio.addEventListener("loadedmetadata", resolve, { once: true });
           this.audio.addEventListener("error", () => reject(new Error("The browser cannot play the audio.")), { once: true });

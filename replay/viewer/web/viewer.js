@@ -154,9 +154,12 @@ export class Viewer {
   }
 
   async save(each) {
-    if (each.make) return each.make();
-    const content = each.text ?? bytesOf(each.base64);
-    download(each.name, new Blob([content], { type: each.type }));
+    try {
+      if (each.make) await each.make();
+      else download(each.name, new Blob([each.text ?? bytesOf(each.base64)], { type: each.type }));
+    } catch (problem) {
+      this.player.failed(problem);
+    }
   }
 
   /** Saves the call as a WAV, left the caller and right the service. */

@@ -147,13 +147,14 @@ def test_what_cannot_be_kept_says_why(path: str, data: bytes, status: int, says:
 
 def test_the_values_of_an_agent_are_those_of_the_description():
     history = [{"type": "message", "role": "user", "content": []}]
+    model = "a\"b\\\n'c"
     for service in ("xai", "openai"):
-        call = read(body(dialect=service, model='a"b\\', history=history))
+        call = read(body(dialect=service, model=model, history=history))
         for client in ("websockets", "openai-python"):
             found: dict[str, Any] = {}
             values = agent(call, client).partition("def run_tool")[0].replace("import openai", "")
             exec(values.replace("from websockets.asyncio.client import connect", ""), found)
-            assert (found["SESSION"], found["HISTORY"], found["MODEL"]) == (HEAD["session"], history, "ab")
+            assert (found["SESSION"], found["HISTORY"], found["MODEL"]) == (HEAD["session"], history, model)
             assert found["RESULTS"] == {"look_up": '{"a": "b\\"c"}'}
             assert found["ADDRESSES"] == {"book": "http://127.0.0.1:1/book"}
             assert client.replace("-python", "") in programs(call, client)["requirements.txt"]
@@ -161,7 +162,7 @@ def test_the_values_of_an_agent_are_those_of_the_description():
         assert json.loads(node["package.json"])["dependencies"].keys() == {"ws"}
         constants = dict(re.findall(r"^const ([A-Z]+) = (.*?);$", node["agent.mjs"], re.MULTILINE | re.DOTALL))
         assert json.loads(constants["SESSION"]) == HEAD["session"]
-        assert (json.loads(constants["MODEL"]), json.loads(constants["HISTORY"])) == ('a"b\\', history)
+        assert (json.loads(constants["MODEL"]), json.loads(constants["HISTORY"])) == (model, history)
         assert json.loads(constants["RESULTS"]) == {"look_up": '{"a": "b\\"c"}'}
         assert json.loads(constants["ADDRESSES"]) == {"book": "http://127.0.0.1:1/book"}
 

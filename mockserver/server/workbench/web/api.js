@@ -2,7 +2,8 @@
 
 const ROOT = "/_mock/workbench";
 let token = "";
-let asking = null; // resolves once the user gave the token
+let asking = null; // asks the user for the token
+let pending = null; // what `asking` resolves to, while the user is asked
 
 export class Refused extends Error {
   constructor(status, message) {
@@ -11,12 +12,13 @@ export class Refused extends Error {
   }
 }
 
-// `ask()` resolves to the admin token.
+// `ask()` resolves to the admin token, or to "" if the user gives none.
 export function tokenFrom(ask) {
   asking = ask;
 }
 
 async function request(url, options) {
+  const used = token;
   const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   let answer;
   try {
@@ -28,8 +30,11 @@ async function request(url, options) {
   const said = await answer.json().catch(() => ({}));
   const message = typeof said.error === "string" ? said.error : `The server answered ${answer.status}.`;
   if (answer.status === 403 && message.includes("admin token") && asking) {
-    token = await asking();
-    return request(url, options);
+    if (token === used) {
+      pending ??= asking().finally(() => { pending = null; });
+      token = await pending;
+    }
+    if (token) return request(url, options);
   }
   throw new Refused(answer.status, message);
 }

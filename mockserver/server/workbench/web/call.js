@@ -10,6 +10,7 @@ import { Turns } from "./turns.js";
 const OPEN_TIMEOUT_MS = 15_000;
 const SPEAKER_TIMEOUT_MS = 3_000;
 const LOOK_MS = 700; // between two looks at cost and findings
+const ENDED = "The call was ended before it began.";
 const MOST_KEPT = 120 << 20; // characters of frames; the server takes 128 MiB
 
 export class Call {
@@ -20,6 +21,7 @@ export class Call {
     this.size = 0; // characters of all frames
     this.over = false;
     this.began = null;
+    this.forgotten = false;
     this.speaking = false; // whether the user holds a turn open, if the server detects none
     this.manual = draft.turns.type === "none";
   }
@@ -28,7 +30,9 @@ export class Call {
   async begin({ microphone }) {
     try {
       this.place = await post("/calls", { scenario: this.draft.scenario, dialect: this.draft.dialect });
+      this.goOn();
       this.speaker = await speaker(() => this.turns.drained());
+      this.goOn();
       this.turns = new Turns({
         send: (event) => this.send(event),
         speaker: this.speaker,
@@ -39,8 +43,9 @@ export class Call {
         now: () => this.seconds,
       });
       if (microphone) this.microphone = await Microphone.open((pcm) => this.hear(pcm));
+      this.goOn();
       await this.connect();
-      if (this.over) throw new Error("The call was ended before it began.");
+      this.goOn();
       for (const item of this.history) this.send({ type: "conversation.item.create", item });
       this.began = performance.now();
       this.tell("state", { state: "listening" });
@@ -48,8 +53,14 @@ export class Call {
       this.looking = setInterval(() => this.look(), LOOK_MS);
     } catch (problem) {
       this.end();
+      this.release(); // what was opened after the end
+      if (this.forgotten) this.endNamespace();
       throw problem instanceof DOMException ? new Error(MICROPHONE[problem.name] ?? problem.message) : problem;
     }
+  }
+
+  goOn() {
+    if (this.over) throw new Error(ENDED);
   }
 
   get seconds() {
@@ -83,8 +94,9 @@ export class Call {
       });
       socket.addEventListener("close", ({ code, reason }) => {
         clearTimeout(late);
-        reject(new Error(`The service closed the connection (${[code, reason].join(" ").trim()}).`));
-        if (!this.over) this.end(`The service closed the connection (${[code, reason].join(" ").trim()}).`);
+        const failure = `The service closed the connection (${[code, reason].join(" ").trim()}).`;
+        reject(new Error(this.over ? ENDED : failure));
+        if (!this.over) this.end(failure);
       });
     });
   }
@@ -112,8 +124,9 @@ export class Call {
   }
 
   hear(pcm) {
+    if (this.over) return;
     this.tell("level", { level: loudness(pcm) });
-    if (this.began === null || this.over || (this.manual && !this.speaking)) return;
+    if (this.began === null || (this.manual && !this.speaking)) return;
     this.send({ type: "input_audio_buffer.append", audio: toBase64(pcm) });
   }
 
@@ -149,16 +162,26 @@ export class Call {
     this.over = true;
     clearInterval(this.looking);
     this.ended = this.seconds;
-    this.socket?.close(1000);
-    this.microphone?.close();
-    this.speaker?.close();
+    this.release();
     this.tell("ended", { failure, seconds: this.ended });
     this.look();
   }
 
-  // Ends the namespace, when the page no longer needs it.
+  release() {
+    this.socket?.close(1000);
+    this.microphone?.close();
+    this.speaker?.close();
+    this.socket = this.microphone = this.speaker = null;
+  }
+
+  // Ends the call and its namespace, when the page no longer needs them. A namespace that is still being made ends in `begin`.
   forget() {
+    this.forgotten = true;
     this.end();
+    this.endNamespace();
+  }
+
+  endNamespace() {
     if (this.place) control(this.place.control, { method: "DELETE", keepalive: true }).catch(() => {});
     this.place = null;
   }
@@ -167,7 +190,9 @@ export class Call {
 // A machine without sound output plays nothing; the call goes on.
 async function speaker(drained) {
   const mute = new Promise((resolve) => setTimeout(resolve, SPEAKER_TIMEOUT_MS, null));
-  const found = await Promise.race([Speaker.open(drained).catch(() => null), mute]);
+  const opening = Speaker.open(drained).catch(() => null);
+  const found = await Promise.race([opening, mute]);
+  if (!found) opening.then((late) => late?.close());
   return found ?? { busy: false, play() {}, async cut() { return []; }, close() {} };
 }
 

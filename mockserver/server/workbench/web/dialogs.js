@@ -16,7 +16,7 @@ export function dialog(title, content, closed = () => {}) {
   return made;
 }
 
-// Resolves to the admin token that the user types.
+// Resolves to the admin token that the user types, or to "" if the user closes the dialog.
 export function askToken() {
   return new Promise((resolve) => {
     const word = el("input", { type: "password", autocomplete: "off", id: "admin-token", required: true });
@@ -25,7 +25,7 @@ export function askToken() {
       resolve(word.value);
       shown.close();
     } }, el("label", { for: "admin-token" }, "This server was started with --admin-token."), word, el("button", { type: "submit" }, "Use it"));
-    const shown = dialog("Admin token", [form], () => resolve(word.value));
+    const shown = dialog("Admin token", [form], () => resolve(""));
     word.focus();
   });
 }

@@ -28,19 +28,34 @@ export function bodyOf(draft, session, call) {
 export async function keep(draft, session, call, use) {
   const body = bodyOf(draft, session, call);
   let files = await post(`/keep?client=${CLIENTS[0][0]}`, body);
-  const choice = el("select", { id: "keep-client", onchange: async () => {
-    files = await post(`/keep?client=${choice.value}`, body);
+  const problem = el("p", { class: "alert", role: "alert", hidden: true });
+  const attempt = async (work) => {
+    problem.hidden = true;
+    try {
+      await work();
+    } catch (failed) {
+      problem.textContent = failed.message;
+      problem.hidden = false;
+    }
+  };
+  let client = CLIENTS[0][0];
+  const choice = el("select", { id: "keep-client", onchange: () => attempt(async () => {
+    files = await post(`/keep?client=${choice.value}`, body).catch((failed) => {
+      choice.value = client;
+      throw failed;
+    });
+    client = choice.value;
     list();
     pick(picked in files ? picked : names[0][0]);
-  } }, CLIENTS.map(([value, title]) => el("option", { value }, title)));
+  }) }, CLIENTS.map(([value, title]) => el("option", { value }, title)));
   let names;
   const tabs = el("div", { class: "tabs", role: "group", "aria-label": "What is kept" });
   const note = el("p", { class: "lead" });
   const text = el("pre", { class: "kept", tabindex: "0", "aria-label": "The file" });
-  const copied = el("button", { type: "button", class: "quiet", onclick: async () => {
+  const copied = el("button", { type: "button", class: "quiet", onclick: () => attempt(async () => {
     await navigator.clipboard.writeText(files[picked]);
     copied.textContent = "Copied";
-  } }, "Copy");
+  }) }, "Copy");
   const used = el("button", { type: "button", class: "quiet", onclick: () => {
     use(files[picked]);
     shown.close();
@@ -58,15 +73,16 @@ export async function keep(draft, session, call, use) {
     names = SHOWN.filter(([name]) => name in files);
     tabs.replaceChildren(...names.map(([name, title]) => el("button", { type: "button", dataset: { name }, onclick: () => pick(name) }, title)));
   };
-  const saved = async (form, name) => download(name, await bytes(`/keep?as=${form}`, body), "application/octet-stream");
+  const saved = (form, name) => attempt(async () => download(name, await bytes(`/keep?as=${form}`, body), "application/octet-stream"));
   const shown = dialog("Keep the call", [
+    problem,
     el("div", { class: "row" }, el("label", { for: "keep-client" }, "Client of the agent"), choice),
     tabs, note, text,
     el("div", { class: "row" }, copied, used,
       el("button", { type: "button", class: "quiet", onclick: () => download(picked, files[picked]) }, "Save this file"),
-      el("button", { type: "button", class: "primary", id: "keep-all", onclick: async () => {
+      el("button", { type: "button", class: "primary", id: "keep-all", onclick: () => attempt(async () => {
         download("call.zip", await bytes(`/keep?as=zip&client=${choice.value}`, body), "application/zip");
-      } }, "Save all as ZIP"),
+      }) }, "Save all as ZIP"),
       call ? el("button", { type: "button", class: "quiet", onclick: () => saved("tape", "call.tape") }, "Save the tape") : null,
       call ? el("button", { type: "button", class: "quiet", onclick: () => saved("html", "call.html") }, "Save the viewer's page") : null),
   ]);

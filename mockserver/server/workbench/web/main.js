@@ -28,6 +28,7 @@ class Workbench {
     this.conversation.clear(HINT);
     this.events = new Events();
     this.call = null;
+    this.checking = false; // whether a call waits for the check of its scenario
     this.history = []; // items of a recorded call with which the next call begins
     this.scenario = new ScenarioTab(this.draft);
     this.showForms();
@@ -84,13 +85,14 @@ class Workbench {
   async type(text) {
     if (!text) return;
     if (!this.inCall && !(await this.begin({ microphone: false }))) return;
-    byId("words").value = "";
-    if (this.call.began === null) return;
+    if (this.call.began === null) return; // it connects: the words stay in the field
+    if (byId("words").value.trim() === text) byId("words").value = "";
     this.call.type(text);
   }
 
   // Resolves to whether the call began.
   async begin({ microphone }) {
+    if (this.checking) return false;
     byId("alert").hidden = true;
     let session;
     try {
@@ -100,7 +102,9 @@ class Workbench {
       pick(byId(`tab-${problem.part}`));
       return this.alarm(problem.message);
     }
-    if (!(await this.scenario.check())) {
+    this.checking = true;
+    const right = await this.scenario.check().finally(() => { this.checking = false; });
+    if (!right) {
       pick(byId("tab-scenario"));
       return this.alarm("The scenario has mistakes; mend them first.");
     }
@@ -110,17 +114,20 @@ class Workbench {
     this.showHistory();
     this.events.clear();
     byId("first").textContent = "–";
-    this.call = new Call({ draft: structuredClone(this.draft.value), session, history: this.history, tell: (what, details) => this.told(what, details) });
+    const tell = (what, details) => { if (call === this.call) this.told(what, details); }; // an earlier call tells no more
+    const call = new Call({ draft: structuredClone(this.draft.value), session, history: this.history, tell });
+    this.call = call;
     this.told("state", { state: "connecting" });
     if (matchMedia("(max-width: 47.9rem)").matches) view("talk");
     try {
-      await this.call.begin({ microphone });
+      await call.begin({ microphone });
     } catch (problem) {
+      if (call !== this.call) return false; // another call, or none, took its place
       return this.alarm(problem.message);
     }
-    byId("viewer").href = `/_mock/#namespace=${encodeURIComponent(this.call.place.id)}`;
+    byId("viewer").href = `/_mock/#namespace=${encodeURIComponent(call.place.id)}`;
     byId("viewer").hidden = false;
-    byId("turn").hidden = !(microphone && this.call.manual);
+    byId("turn").hidden = !(microphone && call.manual);
     byId("words").focus({ preventScroll: true });
     return true;
   }
@@ -243,7 +250,12 @@ function tabs() {
 }
 
 tokenFrom(askToken);
-const workbench = new Workbench(await get("/choices"));
+const choices = await get("/choices").catch((problem) => {
+  byId("alert").textContent = problem.message;
+  byId("alert").hidden = false;
+  throw problem;
+});
+const workbench = new Workbench(choices);
 globalThis.workbench = workbench; // for the console
 const wanted = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 if (wanted.session) open((opened, turn) => workbench.takeUp(opened, turn), wanted);
