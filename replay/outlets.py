@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from replay.cassette.scanner import placeholder
 from replay.cassette.scrub import Scrubber
-from replay.secrets.named import Secrets, known_keys
+from replay.secrets.named import LEAST, Secrets, known_keys
 
 MOST_LEARNED = 100
-"""Values that one holder has learned. The oldest is forgotten first."""
+"""Values that one holder has learned. The one that was used the longest ago is forgotten first."""
+MOST_LEARNED_TOGETHER = 500
+"""Values that all holders have learned, for each makes every cleaning slower."""
 MOST_REMEMBERED = 2_000
 """Texts that were cleaned lately: pages ask for the same ones again and again."""
 _LONGEST_REMEMBERED = 1_000
@@ -31,16 +34,11 @@ class Held:
 
     def __init__(self, secrets: Secrets | None = None) -> None:
         self.secrets = secrets or Secrets()
-        self.learned: OrderedDict[str, None] = OrderedDict()
         _ALL.add(self)
 
     def learn(self, value: str) -> None:
         """Look for this value too. Values under 8 characters are ignored."""
-        if value not in self.learned:
-            self.learned[value] = None
-            if len(self.learned) > MOST_LEARNED:
-                self.learned.popitem(last=False)
-            _ALL.changed()
+        _ALL.learn(self, value)
 
     def close(self) -> None:
         """Look for them no longer."""
@@ -53,6 +51,8 @@ class _All:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: list[Held] = []
+        self._learned: OrderedDict[tuple[Held, str], None] = OrderedDict()
+        """Used the longest ago first."""
         self._keys: tuple[str, ...] = ()
         self._scrubber: Scrubber | None = None
         self._secrets = Secrets()
@@ -67,7 +67,26 @@ class _All:
         with self._lock:
             if held in self._held:
                 self._held.remove(held)
+            for each in [each for each in self._learned if each[0] is held]:
+                del self._learned[each]
         self.changed()
+
+    def learn(self, held: Held, value: str) -> None:
+        if len(value.strip()) < LEAST:
+            return
+        with self._lock:
+            if held not in self._held:
+                return
+            known = (held, value) in self._learned
+            self._learned[held, value] = None
+            self._learned.move_to_end((held, value))
+            own = [each for each in self._learned if each[0] is held]
+            if len(own) > MOST_LEARNED:
+                del self._learned[own[0]]
+            elif len(self._learned) > MOST_LEARNED_TOGETHER:
+                self._learned.popitem(last=False)
+        if not known:
+            self.changed()
 
     def changed(self) -> None:
         with self._lock:
@@ -79,7 +98,7 @@ class _All:
         with self._lock:
             if self._scrubber is None or keys != self._keys:
                 each = [held.secrets for held in self._held]
-                learned = [value for held in self._held for value in held.learned]
+                learned = (value for _, value in self._learned)
                 self._keys = keys
                 self._secrets = Secrets(
                     (*keys, *(value for one in each for value in one.values), *learned),
@@ -145,11 +164,16 @@ def logger(name: str) -> logging.Logger:
 class _Cleaning(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         try:
-            record.msg, record.args = clean(record.getMessage()), ()
-        except (TypeError, ValueError, KeyError):  # arguments that do not fit: the handler says so
-            return True
-        if record.exc_info and record.exc_info[1] is not None:
-            record.exc_text = clean("".join(traceback.format_exception(record.exc_info[1])).rstrip("\n"))
+            try:
+                said = record.getMessage()
+            except (TypeError, ValueError, KeyError):  # a handler would quote the arguments
+                said = f"arguments that do not fit {record.msg!r}"
+            record.msg, record.args = clean(said), ()
+            if record.exc_info and record.exc_info[1] is not None:
+                record.exc_text = clean("".join(traceback.format_exception(record.exc_info[1])).rstrip("\n"))
+        except Exception:  # an error here would end whoever logs, and what is unchecked is not quoted
+            record.msg, record.args = placeholder("unchecked"), ()
+            record.exc_info = record.exc_text = None
         return True
 
 

@@ -18,6 +18,7 @@ from mockserver.responders.base import Call, Fail, HeardText, Pause, Say, Segmen
 from replay.cassette.content import Called, Failed, Paused, Piece, RecordedConversation, Spoken
 from replay.cassette.content import ResponseStep as Recorded
 from replay.cassette.recording import Moment
+from replay.outlets import clean
 from replay.playback.library import Narrowing, Plays, Script
 from replay.playback.sound import Utterance
 from replay.playback.words import Said, said_apart
@@ -176,7 +177,7 @@ def _audible(said: Iterable[Said]) -> list[Said]:
 
 
 def _quoted(said: Said) -> str:
-    text = repr(said) if isinstance(said, str) else str(said)
+    text = repr(clean(said)) if isinstance(said, str) else str(said)
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 2]}…'"
 
 

@@ -413,5 +413,5 @@ def _what_came(journal: Journal, session: str | None) -> str:
     """The types of the frames that are kept, in words."""
     logs = [log for log in journal.sessions if session in (None, log.id)]
     counts = Counter(entry.type or "text" for log in logs for entry in log.entries)
-    came = ", ".join(f"{type[:64]} {count}x" for type, count in counts.most_common(MOST_NAMED))
-    return f"until then came {clean(came)}" if came else "no frame came at all"
+    came = ", ".join(f"{clean(type)[:64]} {count}x" for type, count in counts.most_common(MOST_NAMED))
+    return f"until then came {came}" if came else "no frame came at all"

@@ -10,6 +10,7 @@ Works on text with one character per byte (latin-1), so that positions are byte 
 from __future__ import annotations
 
 import re
+import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ DEEPEST = 5
 DEEPEST_JSON = 1000
 """Objects and arrays within each other."""
 MOST_KNOWN = 1000
-"""Values to look for. The oldest that was learned on the way is forgotten first."""
+"""Values that are learned on the way, besides those named at the start. The oldest is forgotten first."""
 
 _PLACEHOLDER = re.compile(r"(?:\w+ +)?<scrubbed:[a-z-]+>\.*")
 """Only for `match`: a search takes quadratic time in a long word."""
@@ -100,6 +101,7 @@ class Scanner:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._known: dict[str, None] = {}
+        self._named = sys.maxsize  # meanwhile none is forgotten
         for value in secrets.values:
             self.learn(value)
         self._named = len(self._known)
@@ -117,9 +119,9 @@ class Scanner:
                     (plain, secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
                 )
             )
-            if len(self._known) > MOST_KNOWN + 4:
+            if len(self._known) - self._named > MOST_KNOWN + 4:
                 learned = list(self._known)[self._named :]
-                for value in learned[: len(self._known) - MOST_KNOWN]:
+                for value in learned[: len(learned) - MOST_KNOWN]:
                     del self._known[value]
 
     def hits(self, message: str, depth: int = DEEPEST) -> Iterator[Hit]:
@@ -233,7 +235,7 @@ class Scanner:
         return (
             plain.isascii()
             or any(begin in plain for begin in shapes.BEGINNINGS)
-            or any(known in plain for known in self._known)
+            or any(known in plain for known in tuple(self._known))  # another thread may learn more
             or any(pattern.search(plain) for pattern in self._secrets.patterns)
         )
 

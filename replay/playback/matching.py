@@ -5,6 +5,7 @@ Ids that the client makes itself may differ, if they are used consistently. verb
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 from replay.cassette.json_text import Event, normalized_json
 from replay.cassette.json_values import path_pattern
 from replay.cassette.may_differ import NOTHING, Ignored
+from replay.cassette.scanner import placeholder
+from replay.outlets import clean
 from replay.playback.sound import APPEND
 
 FREE: tuple[tuple[str, str], ...] = (
@@ -49,13 +52,25 @@ class FieldDifference:
     received: object
 
     def __str__(self) -> str:
-        expected, received = self.expected, self.received
+        expected, received = map(_cleaned, (self.expected, self.received))  # first: half a secret is not found
         if isinstance(expected, str) and isinstance(received, str):
             pairs = zip(expected, received, strict=False)
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) - _SHOWN // 3
             if shared >= _SHOWN // 3:  # leave out most of a long common beginning
                 expected, received = f"...{expected[shared:]}", f"...{received[shared:]}"
         return f"{self.path}: expected {_shown(expected)}, got {_shown(received)}"
+
+
+def _cleaned(value: object) -> object:
+    """A value without secrets, as JSON is searched for them."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping | list):
+        try:
+            return json.loads(clean(json.dumps(value, ensure_ascii=False)))
+        except (ValueError, RecursionError):  # nested too deep
+            return placeholder("unchecked")
+    return value
 
 
 def _shown(value: object) -> str:

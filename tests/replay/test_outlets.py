@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -265,3 +265,80 @@ def test_an_upstream_with_a_key_in_its_address_is_not_told_to_anyone(tmp_path: P
 def test_log_records_of_other_packages_pass_the_formatter():
     record = logging.LogRecord("other", logging.ERROR, "x.py", 1, "token=%s", (f"{MARK}aaaa1",), None)
     hidden("record", outlets.CleanFormatter().format(record))
+
+
+def numbered(count: int, who: str = "") -> tuple[str, ...]:
+    return tuple(f"plain-{who}-value-number-{number:05}-of-many" for number in range(count))
+
+
+def test_more_secrets_than_are_learned_can_be_named_and_all_are_hidden():
+    log = outlets.logger("mockserver.test")
+    many = numbered(1_100)
+    with outlets.held(Secrets(many)) as holder:
+        holder.learn("a-key-of-a-client")
+        cleaned = outlets.clean(" ".join((many[0], many[-1], "a-key-of-a-client")))
+        assert "plain" not in cleaned and "client" not in cleaned
+        assert log.filter(record := logging.LogRecord("x", 20, "x.py", 1, "from %s", (many[7],), None))
+        assert record.msg == "from <scrubbed:key>"
+
+
+def test_what_holders_learn_is_bounded_for_each_and_for_all():
+    with ExitStack() as stack:
+        holders = [stack.enter_context(outlets.held(Secrets())) for _ in range(7)]
+        for number, holder in enumerate(holders):
+            for value in numbered(outlets.MOST_LEARNED + 1, str(number)):
+                holder.learn(value)
+        shown = [outlets.clean(value) for number in range(7) for value in numbered(101, str(number))]
+        assert sum(each == "<scrubbed:key>" for each in shown) == outlets.MOST_LEARNED_TOGETHER
+        assert shown[-101].startswith("plain") and shown[-100:] == ["<scrubbed:key>"] * 100
+    assert outlets.clean(numbered(1, "6")[0]).startswith("plain")
+    holders[0].learn(numbered(1)[0])  # nobody would forget it
+    assert outlets.clean(numbered(1)[0]).startswith("plain")
+
+
+def test_a_learned_value_that_is_in_use_is_not_the_first_forgotten():
+    first, second, *others = numbered(outlets.MOST_LEARNED + 1)
+    with outlets.held(Secrets()) as holder:
+        for value in (first, second, *others[:-1], first, others[-1]):
+            holder.learn(value)
+        assert outlets.clean(f"{first} {second}") == f"<scrubbed:key> {second}"
+
+
+def test_nobody_cleans_while_a_value_is_being_learned():
+    locked: list[bool] = []
+
+    class Value(str):
+        """Its hash is asked for whenever a collection of values is changed."""
+
+        def __hash__(self) -> int:
+            locked.append(outlets._ALL._lock.locked())
+            return super().__hash__()
+
+    with outlets.held(Secrets()) as holder:
+        holder.learn(Value("a-key-of-a-client"))
+        assert outlets.clean("with a-key-of-a-client") == "with <scrubbed:key>"
+    assert locked and all(locked)
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError(MARK)
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "said"),
+    [
+        (Unprintable(), (), "<scrubbed:unchecked>"),
+        ("%s and %s", (f"password: {MARK}",), "arguments that do not fit '%s and %s'"),
+    ],
+)
+def test_a_message_that_cannot_be_checked_is_logged_as_a_placeholder_and_ends_nobody(
+    message: Any, arguments: Any, said: str
+):
+    log = outlets.logger("mockserver.test")
+    error = ValueError(f"password: {MARK}")
+    record = logging.LogRecord("x", 20, "x.py", 1, message, arguments, (ValueError, error, None))
+    assert log.filter(record)
+    written = logging.Formatter().format(record)
+    hidden("record", written)
+    assert written.splitlines()[0] == said

@@ -13,6 +13,8 @@ from mockserver.responders.scenario import Rule, Scenario
 from mockserver.server import virtual_time as autojump
 from mockserver.server import waiting
 from mockserver.testing.mock_server import MockServer
+from replay.outlets import held
+from replay.secrets.named import Secrets
 from tests.mockserver.server.described import check_answer
 
 KEY = {"Authorization": "Bearer sk-hush"}
@@ -268,6 +270,20 @@ def test_a_wait_ends_with_what_came_instead():
         assert "response.create 1x" in answer["error"]
 
     story(tell)
+
+
+def test_a_wait_names_no_half_of_a_secret():
+    secret = "-".join(["plainword"] * 9)
+
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async with http.ws_connect(mock.ws_url, headers=KEY) as ws:
+            await ws.send_json({"type": secret})
+            await turn(ws)
+        _, answer = await ask(http, mock, "/wait", params={"type": "nothing", "ms": "10"})
+        assert "<scrubbed:key> 1x" in answer["error"] and "plainword" not in answer["error"]
+
+    with held(Secrets((secret,))):
+        story(tell)
 
 
 @pytest.mark.parametrize(

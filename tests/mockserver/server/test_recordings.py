@@ -30,7 +30,9 @@ from replay.cassette.recording import Recording
 from replay.cassette.records import Record, Request, Response
 from replay.cassette.strip_audio import strip_audio
 from replay.diff.compare import compare, report
+from replay.outlets import held
 from replay.playback.library import EmptyLibrary
+from replay.secrets.named import Secrets
 from tests.replay.recordings import HEADER, taped, typed
 
 BOOKING = Scenario(
@@ -54,6 +56,10 @@ async def ask(socket: ClientConnection, got: list[Event], *events: Event) -> Non
         await socket.send(json.dumps(event))
     got.append(json.loads(await socket.recv()))
     await until_done(socket, got)
+
+
+WORDS = "-".join(["plainword"] * 9)
+"""A secret without a form of its own, longer than what a report quotes."""
 
 
 def booking(says: str = "A slot on Monday, please.", settings: Event = SETTINGS) -> Client:
@@ -448,6 +454,16 @@ async def test_re_enacted_a_client_that_leaves_the_recorded_words_is_a_finding(t
     ]
 
 
+async def test_what_left_the_recorded_words_is_reported_without_secrets(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking("Today is the 3rd."), HOURS)
+    with held(Secrets((WORDS,))):
+        async with MockServer(cassette=tmp_path / "a.tape", pacing="burst") as mock:
+            await booking(f"Mine is {WORDS}.")(mock.ws_url)
+        assert [each.message for each in mock.findings] == mock.report
+    (left,) = mock.report
+    assert left.startswith("the client said 'Mine is <scrubbed:key>.', recorded is")
+
+
 async def test_re_enacted_more_responses_than_recorded_are_a_finding(tmp_path: Path):
     await recorded(tmp_path / "a.tape", booking(), HOURS)
     async with MockServer(cassette=tmp_path / "a.tape", pacing="burst") as mock:
@@ -459,10 +475,11 @@ async def test_re_enacted_more_responses_than_recorded_are_a_finding(tmp_path: P
     assert mock.report == ["a has 1 responses; the client asked for response 2"]
 
 
-async def test_responses_that_nobody_asked_for_are_named_by_what_they_answer(tmp_path: Path):
+@pytest.mark.parametrize("last", ["Cancel it.", f"Mine is {WORDS}."])
+async def test_responses_that_nobody_asked_for_are_named_by_what_they_answer(tmp_path: Path, last: str):
     async def two(url: str) -> list[Event]:
         socket, got = await opened(url)
-        for text in ("Hours?", "Cancel it."):
+        for text in ("Hours?", last):
             await ask(socket, got, typed(text), {"type": "response.create"})
         await socket.close()
         return got
@@ -472,7 +489,10 @@ async def test_responses_that_nobody_asked_for_are_named_by_what_they_answer(tmp
         socket, got = await opened(mock.ws_url)
         await ask(socket, got, typed("Hours?"), {"type": "response.create"})
         await socket.close()
-    assert mock.unused == ["a: 1 of 2 recorded responses were never requested, from that to 'Cancel it.' on"]
+        with held(Secrets((WORDS,))):
+            unused = mock.unused
+    shown = last.replace(WORDS, "<scrubbed:key>")
+    assert unused == [f"a: 1 of 2 recorded responses were never requested, from that to '{shown}' on"]
 
 
 async def test_verbatim_a_reconnect_that_was_never_recorded_is_reported(tmp_path: Path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Text
 from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedMessage
+from replay.cassette.scanner import MOST_KNOWN
 from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
 from replay.secrets import values
@@ -261,3 +262,13 @@ def test_what_is_not_quite_json_is_searched_in_no_time(between: str):
 @pytest.mark.parametrize("value", ["a" + "-ab" * 80 + "!", "A-" * 120 + "!", "Ab-" * 80 + "!", "a." * 120 + "!"])
 def test_whether_a_value_is_ordinary_is_decided_in_no_time(value: str):
     assert not values.ordinary(value) and not values.only_words(value)
+
+
+def test_named_values_are_never_forgotten_and_learned_ones_are_bounded():
+    named = [f"plain-named-value-{number:05}" for number in range(MOST_KNOWN + 100)]
+    learned = [f"plain-learned-value-{number:05}" for number in range(MOST_KNOWN + 100)]
+    scrubber = Scrubber(named)
+    for value in learned:
+        scrubber.learn(value)
+    assert "plain" not in scrubber.text(" ".join((named[0], named[-1], learned[-1], learned[-MOST_KNOWN])))
+    assert scrubber.text(learned[0]) == learned[0]

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 from replay.cassette.recording import Line, Recording, message
 from replay.formats import pydantic_ai
+from replay.outlets import held
+from replay.playback.matching import FieldDifference
 from replay.playback.sound import SoundClock
 from replay.playback.verbatim import Mismatch, Player, track
+from replay.secrets.named import Secrets
 from tests.replay.recordings import line, sound, typed
 
 TALK = Recording.of(pydantic_ai.read(Path(__file__).parents[1].joinpath("talk.yaml"))).lines[0]
@@ -173,6 +176,37 @@ def test_of_long_texts_that_begin_alike_the_difference_is_shown():
     assert player.mismatches[0].problem == (
         "item.content[0].text: expected '...word word word word Monday', got '...word word word word Tuesday'"
     )
+
+
+SECRET = "-".join(f"word{number}" for number in range(12))
+"""73 characters, with no form of its own."""
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        ("Hello", SECRET),
+        (SECRET, "Hello"),
+        (f"{SECRET[:30]}, plainly", SECRET),
+        ("Hello", {"text": SECRET, "more": "\ud800"}),
+        ([SECRET], "Hello"),
+        ({"client_secret": {"value": "short-one-8472"}}, "Hello"),
+    ],
+)
+def test_a_secret_is_removed_before_a_mismatch_is_cut(recorded: object, said: object):
+    with held(Secrets((SECRET,))):
+        player = playing(line((">", 0.0, {"type": "x", "text": recorded})))
+        player.receive(says({"type": "x", "text": said}), 0.0)
+        problem = player.mismatches[0].problem
+    assert "<scrubbed:" in problem
+    assert not any(part in problem for part in ("word4-word5", "word11", "8472"))
+
+
+def test_a_value_that_cannot_be_checked_is_not_shown():
+    deep: object = "word0"
+    for _ in range(1_500):
+        deep = [deep]
+    assert str(FieldDifference("a", deep, "b")) == "a: expected '<scrubbed:unchecked>', got 'b'"
 
 
 def test_what_differs_from_run_to_run_is_free():
