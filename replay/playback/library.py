@@ -31,6 +31,8 @@ PATIENCE_S = 1.0
 
 MOST_TAKEN = 100_000
 """Messages of a client that are kept for a later choice; then the one in use is final."""
+MOST_TAKEN_BYTES = 16 * 2**20
+"""As MOST_TAKEN, in bytes of audio and characters of text."""
 
 
 class EmptyLibrary(Exception):
@@ -171,6 +173,8 @@ class Chooser:
         self._narrowing = Narrowing([each.script for each in candidates])
         self._taken: list[tuple[str | bytes, float]] = []
         self._held: list[tuple[str | bytes, float]] = []
+        self._bytes = 0
+        """Of `_taken` and `_held`."""
         self._seen: list[Event] = []
         """Events that the client has got while the choice was open."""
         self._inward: IdMap | None = None
@@ -190,20 +194,24 @@ class Chooser:
             return
         sent = message(data, now)
         self._held.append((data, now))
+        self._bytes += len(data)
         if not is_sound(sent):
             self._narrowing.take(sent)
         else:
             speech, longest_ms = self._narrowing.live.speech, self._narrowing.longest_ms()
             speech.take(sent)
             if longest_ms and speech.loud:
-                if speech.loud_ms <= longest_ms and speech.silent_ms < 1000 * PATIENCE_S:
+                ends = speech.loud_ms > longest_ms or speech.silent_ms >= 1000 * PATIENCE_S
+                if not ends and not self._full:
                     return
                 self._turn_over()
         self._go_on()
 
     def lost(self, now: float) -> None:
-        """The client has disconnected."""
+        """The client has disconnected. What it sent is forgotten: reports outlive many clients."""
         self.player.lost(now)
+        self._held = []
+        self._settle()
 
     def next_due(self) -> float | None:
         """When the next frame leaves, or a spoken turn counts as ended."""
@@ -238,6 +246,15 @@ class Chooser:
     def _decided(self) -> bool:
         return len(self._narrowing.near) == 1 and not self._held
 
+    @property
+    def _full(self) -> bool:
+        return len(self._taken) + len(self._held) > MOST_TAKEN or self._bytes > MOST_TAKEN_BYTES
+
+    def _settle(self) -> None:
+        """The choice is final: nothing is kept for a later one."""
+        self._narrowing.near = [self._at]
+        self._taken, self._seen, self._bytes = [], [], 0
+
     def _next(self) -> int:
         near = {self._candidates[at].number: at for at in self._narrowing.near}
         return near[self._plays.next(near)]
@@ -261,10 +278,8 @@ class Chooser:
             self._spoke = True
             if rivals:
                 self._tied(self.player.name, rivals)
-        if len(self._taken) > MOST_TAKEN or (self.player.complete and self._narrowing.exhausted):
-            self._narrowing.near = [self._at]
-        if self._decided:
-            self._taken = []
+        if self._full or self._decided or (self.player.complete and self._narrowing.exhausted):
+            self._settle()
 
     def _keep_accepting(self, sent: Moment) -> None:
         """Leave those in question whose recorded client sent this message; if there are none, all of them."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 from replay.cassette.json_values import text_at, value_at
 from replay.cassette.opus import packet_ms
@@ -138,8 +142,7 @@ class Speech:
         size = max(2, self._clock.bytes_per_s * PIECE_MS // 1000 // 2 * 2)
         data = self._rest + sound_of(message)
         whole = len(data) // size * size
-        for at in range(0, whole, size):
-            self._piece(peak(data[at : at + size], self._clock.encoding))
+        self._pieces(peaks(data[:whole], size, self._clock.encoding))
         self._rest = data[whole:]
 
     def so_far(self) -> Utterance:
@@ -151,16 +154,37 @@ class Speech:
     def end(self) -> Utterance:
         """What was said; the next audio is another stretch."""
         if self._rest:
-            self._piece(peak(self._rest, self._clock.encoding))
+            self._pieces(np.array([peak(self._rest, self._clock.encoding)]))
         spoken = self.so_far()
         self.clear()
         return spoken
 
-    def _piece(self, loudest: int) -> None:
-        if loudest < LOUD and not self._peaks:
-            self._lead_ms += PIECE_MS
-        elif len(self._peaks) < _KEPT:
-            self._peaks.append(loudest)
+    def _pieces(self, loudest: NDArray[np.integer]) -> None:
+        lead = 0
+        if not self._peaks:
+            loud = loudest >= LOUD
+            lead = int(np.argmax(loud)) if loud.any() else len(loudest)
+            self._lead_ms += PIECE_MS * lead
+        self._peaks += loudest[lead : lead + _KEPT - len(self._peaks)].tolist()
+
+
+def peaks(data: bytes, size: int, encoding: str) -> NDArray[np.integer]:
+    """The `peak` of each piece of `size` bytes, an even number, of so many whole pieces of PCM or G.711. One pass: a
+    message may have minutes of audio."""
+    loudest: NDArray[np.integer]
+    if encoding == "pcm":
+        samples = np.frombuffer(data, "<i2").reshape(-1, size // 2)
+        # The size of -32768 needs more than 16 bits, and counts as 32767.
+        loudest = np.minimum(np.maximum(samples.max(axis=1), -samples.min(axis=1).astype(np.int32)), 32767)
+    else:
+        loudest = _sizes(encoding)[np.frombuffer(data, np.uint8)].reshape(-1, size).max(axis=1)
+    return loudest
+
+
+@lru_cache(maxsize=2)
+def _sizes(encoding: str) -> NDArray[np.int16]:
+    """The size of the sample of each code."""
+    return np.array([peak(bytes([code]), encoding) for code in range(256)], np.int16)
 
 
 def sound_of(message: Moment) -> bytes:

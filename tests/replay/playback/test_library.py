@@ -10,9 +10,9 @@ import pytest
 
 from replay.cassette.frames import Text
 from replay.cassette.recording import Line, message
-from replay.playback.library import PATIENCE_S, Candidate, Chooser, Narrowing, Plays, Script
+from replay.playback.library import MOST_TAKEN_BYTES, PATIENCE_S, Candidate, Chooser, Narrowing, Plays, Script
 from replay.playback.verbatim import Player, track
-from replay.playback.words import Words, recorded_words
+from replay.playback.words import Words, recorded_words, said_apart
 from tests.replay.recordings import Told, line, spoken, typed
 
 
@@ -195,6 +195,36 @@ def test_a_microphone_that_goes_on_in_silence_is_not_waited_for():
     assert got == [("committed", "short"), ("done", "short")]
 
 
+def kept(chooser: Chooser) -> list[Any]:
+    return [*chooser._taken, *chooser._held, *chooser._seen]
+
+
+def test_what_a_client_has_sent_is_forgotten_when_it_has_gone():
+    tapes = [(name, tape(name, typed("Hi"), spoken(ms))) for name, ms in (("long", 3000), ("short", 1000))]
+    chooser = choosing(*tapes)
+    tell(chooser, 0.1, update("Be kind."), typed("Hi"), spoken(500))
+    assert chooser._taken
+    assert chooser._held
+    assert chooser._seen
+    before = chooser.player.report().lines()
+    chooser.lost(0.2)
+    assert kept(chooser) == played(chooser, 9.0) == []
+    assert chooser.next_due() is None
+    assert chooser.player.report().lines() == before
+
+
+def test_messages_that_never_end_a_turn_are_kept_up_to_a_size():
+    chooser = choosing(("long", tape("long", spoken(3000))), ("short", tape("short", spoken(1000))))
+    tell(chooser, 0.1, update("Be kind."), spoken(500))
+    empty = json.dumps({"type": "input_audio_buffer.append", "audio": "", "event_id": "x" * 2**20})
+    for _ in range(MOST_TAKEN_BYTES // len(empty)):
+        chooser.receive(empty, 0.2)
+    assert len(kept(chooser)) > 10
+    chooser.receive(empty, 0.2)
+    assert kept(chooser) == []
+    assert tell(chooser, 0.3, spoken(600)) == [("committed", "short"), ("done", "short")]
+
+
 def test_what_is_due_still_leaves_while_a_user_is_listened_to():
     late = line(("<", 0.5, {"type": "session.created", "of": "late"}), (">", 0.6, spoken(1000)))
     script = Script(recorded_words([Line(0.0, None, None, late.moments)]))
@@ -222,3 +252,20 @@ def test_speech_that_is_answered_before_it_is_committed_is_what_the_response_ans
     for order in ((created, committed), (committed, created)):
         words = recorded_words([line((">", 0.5, spoken(500)), *order, (">", 1.2, spoken(0, 300)), *order)])
         assert [len(words.answering(number)) for number in range(2)] == [1, order[0] is committed]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "live", "apart"),
+    [
+        ("Where do I park?", "where do I park", 0.0),
+        ("Where do I park?", "Where can I park?", 0.25),
+        ("Where do I park?", "Where do I park the car?", 0.2),
+        ("Where do I park?", "Cancel it.", 1.0),
+        ("!", "?", 1.0),
+        ("日本語です", "日本語で", 0.11),
+        ("a " * 900 + "b", "a " * 900 + "c", 0.01),
+        ("a " * 1000, "b a " * 500, 0.5),
+    ],
+)
+def test_texts_are_as_far_apart_as_words_differ(recorded: str, live: str, apart: float):
+    assert said_apart(recorded, live) == said_apart(live, recorded) == apart
