@@ -432,6 +432,7 @@ class Connection:
         self.close(1011)
 
     def _end(self) -> None:
+        self._rest = None  # of a long message that was being read; results wait for it
         self._wake_at(None)
         for started in self._started.values():
             started.cancel()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import Peer, Rest
-from mockserver.protocol.requests import Request, Result
+from mockserver.protocol.requests import Request, Result, Transcribed
 from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
 from mockserver.server.clock import Clock
@@ -96,6 +96,8 @@ class Hosted:
         self.client: ClientWebSocketResponse[bool]
         self.connection: Connection
         self.log: SessionLog
+        self.task: asyncio.Task[None] | None = None
+        """What serves the connection."""
         self.over = asyncio.Event()
         self.writes: list[bytes] = []
 
@@ -117,8 +119,11 @@ async def hosting(peer: Peer, count_writes: bool = False) -> AsyncIterator[Hoste
             _count_writes(transport, hosted.writes)
         hosted.log = Journal().open("session", "conversation", 0.0, Ledger(FREE, "free"))
         hosted.connection = Connection(peer, ws, writer, transport, Clock(), hosted.log)
-        await hosted.connection.pump()
-        hosted.over.set()
+        hosted.task = asyncio.current_task()
+        try:
+            await hosted.connection.pump()
+        finally:
+            hosted.over.set()
         return ws
 
     app = web.Application()
@@ -409,3 +414,38 @@ def test_a_long_message_whose_client_leaves_is_not_read_to_its_end():
 
     story(peer, tell)
     assert peer.left == 1
+
+
+def test_a_result_does_not_wait_for_a_long_message_that_was_given_up(monkeypatch: pytest.MonkeyPatch):
+    class Endless(Script):
+        def receive(self, data: str | bytes, now: float) -> Rest | None:
+            return self._work()
+
+        def _work(self) -> Rest:
+            begun.set()
+            while True:
+                yield
+
+    begun, tries = asyncio.Event(), list[bool]()
+
+    def deliver(self: Connection, result: Result, last: bool) -> None:
+        tries.append(self._rest is not None)
+        original(self, result, last)
+
+    async def tell(hosted: Hosted) -> None:
+        await hosted.client.send_str("a")
+        await begun.wait()
+        hosted.connection._deliver(Transcribed("request", "words"), True)
+        await asyncio.sleep(0)
+        assert hosted.task is not None
+        hosted.task.cancel()
+        await hosted.over.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert tries[:2] == [True, True]
+        assert tries.count(False) == 1
+        assert not tries[-1]
+
+    original = Connection._deliver
+    monkeypatch.setattr(Connection, "_deliver", deliver)
+    story(Endless(), tell)
