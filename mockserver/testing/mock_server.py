@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mockserver.audio.asr import AUTO, OFF, Transcriber
 from mockserver.faults.armed import Armed
@@ -29,6 +29,8 @@ from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.observed import Observed
 from mockserver.testing.sessions import TestedSession
 from replay.findings import Finding, Setting
+
+T = TypeVar("T")
 
 ANY_KEY = "mock-api-key"
 """The value of `api_key` if the mock accepts any key."""
@@ -189,8 +191,7 @@ class MockServer(Observed):
     @property
     def findings(self) -> list[Finding]:
         """Mistakes of clients so far, oldest first: `.rule`, `.at`, `.message`, `.fix`, `.level`, `.session`."""
-        self._catch_up()
-        return self._thread.ask(self._service.findings) if self._thread is not None else self._service.findings()
+        return self._ask(self._service.findings)
 
     def claim(self, *, transcript: str | None = None, billable_audio_seconds: float | None = None) -> list[Finding]:
         """Check what the client made of running totals, which the wire does not show.
@@ -207,8 +208,7 @@ class MockServer(Observed):
     def report(self) -> list[str]:
         """With `cassette`: where clients left the recorded words so far, and with `verbatim` all that differed from the
         recording, a line each; empty if nothing did."""
-        recordings = self._service.factory.recordings
-        return recordings.report() if recordings is not None else []
+        return self._ask(self._service.report)
 
     @property
     def errors(self) -> list[Exception]:
@@ -223,8 +223,7 @@ class MockServer(Observed):
         that were never reached; known clips that were never heard; faults of probability 1 that were never triggered.
         With `verbatim` it is the report, and the faults.
         """
-        self._catch_up()
-        return self._service.unused()
+        return self._ask(self._service.unused)
 
     @property
     def faults(self) -> list[Armed]:
@@ -319,6 +318,11 @@ class MockServer(Observed):
         finally:
             self._thread.end()
         self._raise_unless(error)
+
+    def _ask(self, what: Callable[[], T]) -> T:
+        """Ask the server once it has read what clients have sent; in its own thread, if it has one."""
+        self._catch_up()
+        return what() if self._thread is None else self._thread.ask(what)
 
     def _raise_unless(self, error: BaseException | None) -> None:
         """A bug of the mock explains a failed test better than what the client saw. An interrupt has priority."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from mockserver.audio.tts import espeak
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import virtual_time as autojump
+from mockserver.server.service import MockService
 from mockserver.session import session
+from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.mock_server import ANY_KEY, MockServer
 
 KEY = {"Authorization": "Bearer k"}
@@ -189,6 +192,29 @@ def test_in_a_thread_of_its_own_it_serves_a_client_that_blocks_and_its_clock_can
         (log,) = mock.sessions
         assert len(log.sent("response.done")) == 1
     assert mock.sessions[0].close_code == 1000
+
+
+@pytest.mark.parametrize("member", ["findings", "report", "unused"])
+def test_in_a_thread_of_its_own_it_is_asked_there_once_it_has_read_what_was_sent(
+    member: str, monkeypatch: pytest.MonkeyPatch
+):
+    with MockServer() as mock:
+        asked = list[str]()
+        catch_up, ask = LoopThread.catch_up, getattr(MockService, member)
+
+        def caught_up(thread: LoopThread) -> None:
+            asked.append("caught up")
+            catch_up(thread)
+
+        def answer(service: MockService) -> object:
+            asked.append(threading.current_thread().name)
+            return ask(service)
+
+        monkeypatch.setattr(LoopThread, "catch_up", caught_up)
+        monkeypatch.setattr(MockService, member, answer)
+        assert getattr(mock, member) == []
+        assert asked == ["caught up", "mock server"]
+    assert getattr(mock, member) == []
 
 
 def test_an_error_in_the_thread_is_raised_at_the_end_too(monkeypatch: pytest.MonkeyPatch):
