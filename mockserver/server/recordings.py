@@ -162,6 +162,9 @@ class VerbatimReplay:
             self._connections = [each for each in self._connections if not each.line.refused]
             if not self._connections:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
+        accepted = [each for each in self._connections if not each.line.refused]
+        for each in accepted:
+            each.prepare(with_words=len(accepted) > 1)
         self._speed = speed
         self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
@@ -226,12 +229,18 @@ class VerbatimReplay:
 
 
 class _VerbatimConnection:
-    """A recorded connection, prepared when it is first needed."""
+    """A recorded connection."""
 
     def __init__(self, name: str, line: Line, may_differ: Ignored) -> None:
         self.name = name
         self.line = line
         self.ignored = may_differ
+
+    def prepare(self, *, with_words: bool) -> None:
+        """Do now what takes time, rather than in the first handshake."""
+        _ = self.track
+        if with_words:
+            _ = self.words
 
     @cached_property
     def track(self) -> Track:

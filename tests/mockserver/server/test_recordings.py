@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from mockserver.cli import serve as cli
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
+from mockserver.server import recordings as server_recordings
 from mockserver.server.app import Server
 from mockserver.server.journal import SessionLog
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
@@ -173,6 +174,28 @@ async def test_the_nth_connection_gets_the_nth_recorded_one_refusals_and_ends_in
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "come back later")
     assert mock.report == []
+
+
+async def test_verbatim_the_recording_is_prepared_before_anybody_connects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    await side_by_side(tmp_path / "a.tape", (booking(), BOOKING), (booking("Tuesday."), BOOKING))
+    done = list[str]()
+
+    def counted(name: str, prepare: Callable[[Any], object]) -> Callable[[Any], object]:
+        def prepares(lines: Any) -> object:
+            done.append(name)
+            return prepare(lines)
+
+        return prepares
+
+    for name in ("track", "recorded_words"):
+        monkeypatch.setattr(server_recordings, name, counted(name, getattr(server_recordings, name)))
+    mock = MockServer(cassette=tmp_path / "a.tape", verbatim=True)
+    assert sorted(done) == ["recorded_words", "recorded_words", "track", "track"]
+    async with mock:
+        await booking("Tuesday.")(mock.ws_url)
+    assert len(done) == 4
 
 
 async def test_after_the_last_connection_the_first_is_played_again(tmp_path: Path):
