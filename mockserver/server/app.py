@@ -29,7 +29,7 @@ from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
 from mockserver.server.listening import BACKLOG, listen
-from mockserver.server.namespaces import ID, NamespaceEnded, Namespaces
+from mockserver.server.namespaces import ID, NamespaceEnded, Namespaces, gone
 from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused, TlsRefused
 from mockserver.server.options import Options
 from mockserver.server.origins import is_foreign
@@ -86,8 +86,6 @@ class Server:
             self.service.play(scenario)
         self.port = 0
         """The port that it listens on; 0 before `start`."""
-        self._held_requests: set[asyncio.Future[bool]] = set()
-        """Handshakes and other requests that a fault delays."""
         self._listeners: list[asyncio.Server] = []
         self._tls_port: TlsPort | None = None
         self._runner: web.AppRunner | None = None
@@ -141,9 +139,6 @@ class Server:
         if self._tls_port is not None:
             self._tls_port.close()
         self._tcp.close()
-        for held in self._held_requests:
-            if not held.done():
-                held.set_result(False)
         await asyncio.gather(*(each.stop("the server is stopping", closing_s) for each in self.namespaces.services))
         await self._runner.cleanup()
         self._runner = None
@@ -208,35 +203,24 @@ class Server:
     async def _apply_faults(
         self, request: web.Request, service: MockService, name: str, point: str
     ) -> Refusal | web.StreamResponse | None:
-        """Apply the faults of this handshake or request; None if it goes on."""
+        """Apply the faults of this handshake or request; None if it goes on. Raises NamespaceEnded."""
         faults = service.faults
         for fault in faults.at_request(point, service.clock.now()) if faults else ():
             match fault:
                 case Status():
                     return SERVICES[name].handshake.outage(fault.status, fault.retry_after)
                 case Slow():
-                    if not await self._wait(service, fault.seconds):
+                    if not await _wait(service, fault.seconds) and service is self.service:
                         return _reset(request)
+                    _check_open(service)
                 case Hang(seconds=seconds):
-                    await self._wait(service, HANG_S if seconds is None else seconds)
+                    await _wait(service, HANG_S if seconds is None else seconds)
                     return _reset(request)
                 case Reset():
                     return _reset(request)
                 case _:
                     assert_never(fault)
         return None
-
-    async def _wait(self, service: MockService, seconds: float) -> bool:
-        """Wait by the namespace's clock; False if the server stops before."""
-        held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        clock = service.clock
-        alarm = clock.call_at(clock.now() + seconds, lambda: held.set_result(True))
-        self._held_requests.add(held)
-        try:
-            return await held
-        finally:
-            self._held_requests.discard(held)
-            alarm.cancel()
 
     async def _refuse(
         self,
@@ -320,6 +304,7 @@ class Server:
         choice, body = service.options.dialect, b""
         if choice == AUTO or choice in ALIASES:  # the model decides, and here it is in the body
             body = await body_of(request)
+            _check_open(service)
         name = _dialect(request, service, model_in(body))
         handshake = SERVICES[name].handshake
         outage = await self._apply_faults(request, service, name, CLIENT_SECRETS)
@@ -333,7 +318,9 @@ class Server:
         team = service.admit_secret_request(name, key.strip() if scheme.lower() == "bearer" else None)
         if isinstance(team, Refusal):
             return _refused(team, handshake)
-        secret = service.client_secret(name, team, body or await body_of(request))
+        body = body or await body_of(request)
+        _check_open(service)
+        secret = service.client_secret(name, team, body)
         return _refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
 
     @web.middleware
@@ -419,6 +406,31 @@ class Server:
             return self.service
         named = _NAMESPACE.match(request.path)
         return self.namespaces.of(None if named is None else named[1], _credentials(request))
+
+
+async def _wait(service: MockService, seconds: float) -> bool:
+    """Wait by the namespace's clock; False if the namespace ends before."""
+    if service.over:
+        return False
+    held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def on_time() -> None:
+        if not held.done():
+            held.set_result(True)
+
+    alarm = service.clock.call_at(service.clock.now() + seconds, on_time)
+    service.held_requests.add(held)
+    try:
+        return await held
+    finally:
+        service.held_requests.discard(held)
+        alarm.cancel()
+
+
+def _check_open(service: MockService) -> None:
+    """Raise NamespaceEnded if the namespace has ended while a request waited."""
+    if service.over:
+        raise NamespaceEnded(gone(service.name) if service.name else "The server is stopping.")
 
 
 CROSS_SITE = Refusal(

@@ -110,7 +110,7 @@ class _Server:
     async def open(self, request: web.Request) -> object:
         """Makes a namespace."""
         try:
-            isolated = parse_isolated((await body_of(request)).decode())
+            isolated = await asyncio.to_thread(parse_isolated, (await body_of(request)).decode())  # reads cassettes
             made = await self._namespaces.open(isolated)
         except (ValueError, OSError, UnreadableRecording, BadCassette, EmptyLibrary) as problem:
             raise Problem(400, str(problem)) from problem

@@ -119,10 +119,13 @@ class Namespaces:
 
     async def open(self, isolated: Isolated, *, held: bool = False) -> Namespace:
         """Make a namespace. Raises ValueError for an unknown value, ScenarioError for a known clip that cannot be used,
-        and TooManyNamespaces."""
+        TooManyNamespaces, and NamespaceEnded if the server is stopping."""
         root = self.root
         options = isolated.over(root.options)
         await self._end_idle()
+        # Nothing below waits, so concurrent calls cannot make more than MOST.
+        if root.over:
+            raise NamespaceEnded("The server is stopping.")
         if len(self._by_id) >= MOST:
             raise TooManyNamespaces(f"{MOST} namespaces are open; end one with DELETE /_mock/namespaces/ID")
         self._made += 1
@@ -156,7 +159,7 @@ class Namespaces:
         Raises NamespaceEnded."""
         if id is not None:
             if (found := self.find(id)) is None:
-                raise NamespaceEnded(f"There is no namespace {id} (any more). POST /_mock/namespaces makes one.")
+                raise NamespaceEnded(gone(id))
             return found.service
         if not self._made:
             return self.root
@@ -189,6 +192,11 @@ class Namespaces:
             used = max(each.used, each.service.last_end)
             if used <= before and not each.held and not each.service.open_sessions:
                 await self.end(each, 0.0)
+
+
+def gone(id: str) -> str:
+    """What a client hears of a namespace that has ended, or that never was."""
+    return f"There is no namespace {id} (any more). POST /_mock/namespaces makes one."
 
 
 def _now() -> float:

@@ -169,6 +169,10 @@ class MockService:
             self.tell = partial(_tell_of_namespace, root.tell, name)
         """Who is told what goes on; see notices.py."""
         self.at_start = AtStart()
+        self.over = False
+        """Whether it has stopped, or is about to."""
+        self.held_requests: set[asyncio.Future[bool]] = set()
+        """Handshakes and other requests that a fault delays; False ends the delay because the namespace ends."""
         self.last_end = 0.0
         """When the last session ended, in seconds of the loop."""
         self._connections = 0
@@ -190,6 +194,7 @@ class MockService:
 
     def start(self) -> None:
         """Start the clock."""
+        self.over = False
         self._held = Held(self.secrets)
         self.clock = Clock(self.options.clock_rate)
         self.requests = RequestRunner(self.factory.equipment.outside, self.clock)
@@ -198,7 +203,12 @@ class MockService:
 
     async def stop(self, reason: str, closing_s: float) -> None:
         """Close the connections that are open (1001), then finish the recordings and the search for findings. Frames
-        that are on their way to a client are sent before the close frame, if the client reads them in `closing_s`."""
+        that are on their way to a client are sent before the close frame, if the client reads them in `closing_s`.
+        Requests that a fault delays are not served any more."""
+        self.over = True
+        for held in self.held_requests:
+            if not held.done():
+                held.set_result(False)
         tasks = [each.task for each in self.open_sessions.values() if each.task is not None]
         for each in self.open_sessions.values():
             each.connection.close(1001, reason)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeErr
 
 from mockserver.responders.base import Say
 from mockserver.responders.scenario import Rule, Scenario
-from mockserver.server import namespaces, virtual_time
+from mockserver.server import control, isolated_file, namespaces, virtual_time
 from mockserver.server.notices import CallClosed, CallOpened, Notice
 from mockserver.testing.mock_server import IsolatedMock, MockServer
 from realtape import faults
@@ -205,6 +206,71 @@ def test_who_comes_after_the_end_is_refused_and_does_not_reach_the_root():
         assert mock.sessions == []
 
     story(tell)
+
+
+@pytest.mark.parametrize("clock", ["wall", "manual"])
+@pytest.mark.parametrize("at", ["handshake", "GET /v1/realtime"])
+def test_a_handshake_that_a_fault_delays_is_refused_when_its_namespace_ends(clock: str, at: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async def connect(own: MockServer) -> int:
+            with pytest.raises(WSServerHandshakeError) as refused:
+                await http.ws_connect(own.ws_url, headers=bearer(own.api_key))
+            return refused.value.status
+
+        async def end(own: MockServer) -> None:
+            await asyncio.sleep(0.3)
+            assert len(service.held_requests) == 1
+            await own.__aexit__(None, None, None)
+
+        own = await mock.isolate(clock=clock, faults=[{"at": at, "do": {"slow": "1s"}}]).__aenter__()
+        service = own._service
+        assert (await asyncio.gather(connect(own), end(own)))[0] == 404
+        assert (service.open_sessions, service.held_requests, own.sessions) == ({}, set(), [])
+
+    story(tell)
+
+
+@pytest.mark.parametrize("dialect", ["xai@2026-09", "auto"])
+def test_no_client_secret_is_made_when_the_namespace_ends_during_the_request(dialect: str):
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"{"
+            await asyncio.sleep(0.3)
+            await own.__aexit__(None, None, None)
+            yield b"}"
+
+        own = await mock.isolate().__aenter__()
+        service, url = own._service, f"{own.http_url}/realtime/client_secrets"
+        status, answer = await ask(http, url, "POST", headers=bearer(own.api_key), data=body())
+        assert (status, "namespace" in str(answer)) == (404, True)
+        assert not service.accounts.secrets
+
+    story(tell, dialect=dialect)
+
+
+def test_requests_for_namespaces_are_read_in_threads_and_keep_the_cap(monkeypatch: pytest.MonkeyPatch):
+    together = threading.Barrier(2)
+
+    def parse(text: str) -> namespaces.Isolated:
+        together.wait(10)
+        return isolated_file.parse(text)
+
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        url = f"{mock.control_url}/namespaces"
+        answers = await asyncio.gather(*(ask(http, url, "POST", json={"pacing": "burst"}) for _ in range(2)))
+        assert sorted(status for status, _ in answers) == [200, 429]
+        assert [each["id"] for each in (await ask(http, url))[1]] == ["ns-1"]
+
+    monkeypatch.setattr(namespaces, "MOST", 1)
+    monkeypatch.setattr(control, "parse_isolated", parse)
+    story(tell)
+
+
+async def test_a_server_that_has_stopped_makes_no_namespace():
+    async with MockServer() as mock:
+        pass
+    with pytest.raises(namespaces.NamespaceEnded, match="stopping"):
+        await mock._server.namespaces.open(namespaces.Isolated())
 
 
 def test_a_server_that_knows_its_keys_accepts_those_of_its_namespaces_and_no_other():
