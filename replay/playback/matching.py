@@ -32,6 +32,7 @@ SCRUBBED = re.compile(r"<scrubbed:[a-z-]+>")
 _JSON = ("arguments", "output")
 """Fields whose text is usually JSON, in the formatting of the client's library."""
 _SHOWN = 60
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class _Absent:
@@ -52,7 +53,8 @@ class FieldDifference:
     received: object
 
     def __str__(self) -> str:
-        expected, received = map(_cleaned, (self.expected, self.received))  # first: half a secret is not found
+        # Before anything is cut: half a secret is not found.
+        expected, received = (_cleaned(value, self.path) for value in (self.expected, self.received))
         if isinstance(expected, str) and isinstance(received, str):
             pairs = zip(expected, received, strict=False)
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)) - _SHOWN // 3
@@ -61,16 +63,21 @@ class FieldDifference:
         return f"{self.path}: expected {_shown(expected)}, got {_shown(received)}"
 
 
-def _cleaned(value: object) -> object:
-    """A value without secrets, as JSON is searched for them."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping | list):
-        try:
-            return json.loads(clean(json.dumps(value, ensure_ascii=False)))
-        except (ValueError, RecursionError):  # nested too deep
-            return placeholder("unchecked")
-    return value
+def _cleaned(value: object, path: str) -> object:
+    """A value without secrets: the keys above it may tell that it is one."""
+    if value is ABSENT:
+        return value
+    keys = _INDEX.sub("", path).split(".")
+    document = value
+    for key in reversed(keys):
+        document = {key: document}
+    try:
+        cleaned = json.loads(clean(json.dumps(document, ensure_ascii=False)))
+    except (ValueError, RecursionError):  # nested too deep
+        return placeholder("unchecked")
+    for _ in keys:
+        (cleaned,) = cleaned.values()
+    return clean(cleaned) if isinstance(cleaned, str) else cleaned
 
 
 def _shown(value: object) -> str:

@@ -15,7 +15,7 @@ from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 from replay.cassette.recording import Line, Recording, message
 from replay.formats import pydantic_ai
 from replay.outlets import held
-from replay.playback.matching import FieldDifference
+from replay.playback.matching import ABSENT, FieldDifference
 from replay.playback.sound import SoundClock
 from replay.playback.verbatim import Mismatch, Player, track
 from replay.secrets.named import Secrets
@@ -200,6 +200,21 @@ def test_a_secret_is_removed_before_a_mismatch_is_cut(recorded: object, said: ob
         problem = player.mismatches[0].problem
     assert "<scrubbed:" in problem
     assert not any(part in problem for part in ("word4-word5", "word11", "8472"))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        ("session.metadata.patient", "Maria Lopez", "'<scrubbed:named>'"),
+        ("session.metadata", {"patient": "Maria Lopez"}, "{'patient': '<scrubbed:named>'}"),
+        ("session.tools[0].authorization", "Zq017plantedHidden", "'<scrubbed:authorization>'"),
+        ("session.metadata.doctor", "Tom Baker", "'Tom Baker'"),
+        ("", "response.create", "'response.create'"),
+    ],
+)
+def test_a_mismatch_does_not_show_what_its_place_makes_a_secret(path: str, value: object, shown: str):
+    with held(Secrets(paths=(("session", "metadata", "patient"),))):
+        assert str(FieldDifference(path, ABSENT, value)) == f"{path}: expected nothing, got {shown}"
 
 
 def test_a_value_that_cannot_be_checked_is_not_shown():
