@@ -7,7 +7,7 @@ RecordedResponder plays one conversation, RecordedSession the one of several tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 
 import numpy as np
@@ -21,6 +21,7 @@ from replay.cassette.recording import Moment
 from replay.outlets import clean
 from replay.playback.library import Narrowing, Plays, Script
 from replay.playback.sound import Utterance
+from replay.playback.verbatim import MOST_MISMATCHES
 from replay.playback.words import Said, said_apart
 
 NO_FURTHER_RESPONSE = "The recording has no further answer."
@@ -76,6 +77,32 @@ class RecordedChoice:
     script: Script
 
 
+@dataclass(slots=True)
+class Followed:
+    """What a report needs of a session, also after its end.
+
+    `choice`: the conversation in use; None before the first response. `left`: where the client left the recorded words,
+    a line each, for the first 100 times.
+    """
+
+    played: RecordedResponder
+    choice: RecordedChoice | None = None
+    left: list[str] = field(default_factory=list)
+
+    def unused(self) -> Iterator[str]:
+        """Recorded responses that were not requested, and requests that had no recorded response."""
+        choice, played = self.choice, self.played
+        if choice is None:
+            return
+        if played.unserved:
+            answered = choice.script.words.answering(played.given)
+            what = f", from that to {_quoted(answered[-1])} on" if answered else ""
+            recorded = played.given + played.unserved
+            yield f"{choice.name}: {played.unserved} of {recorded} recorded responses were never requested{what}"
+        if played.unmatched:
+            yield f"{choice.name}: {played.unmatched} more responses were requested than recorded"
+
+
 class RecordedSession:
     """Responds from the recorded conversation that the client is following.
 
@@ -86,15 +113,13 @@ class RecordedSession:
 
     def __init__(self, choices: Sequence[RecordedChoice], plays: Plays, tied: Callable[[str, list[str]], None]) -> None:
         self.source = Source()
-        self.left: list[str] = []
-        """Where the client left the recorded words, a line each."""
+        self.followed = Followed(RecordedResponder(choices[0].conversation))
         self._choices = choices
         self._plays = plays
         self._tied = tied
         self._narrowing = Narrowing([each.script for each in choices])
         self._at: int | None = None
         """The conversation in use; None before the first response."""
-        self._responder = RecordedResponder(choices[0].conversation)
 
     def take(self, sent: Moment) -> None:
         """A client's message."""
@@ -117,7 +142,7 @@ class RecordedSession:
 
     def reply(self, turn: Turn) -> Iterable[Step]:
         """The next recorded response; its audio is decoded step by step."""
-        live, first = self._narrowing.live, self._at is None
+        live, first, followed = self._narrowing.live, self._at is None, self.followed
         live.heard(silence=turn.spoken and not live.unanswered)
         self._narrowing.narrow()
         at = self._nearest(self._narrowing.near)
@@ -125,30 +150,18 @@ class RecordedSession:
             if self._at is not None:
                 self._plays.drop(self._at)
             self._plays.begin(at)
-            self._at, given = at, self._responder.given
-            self._responder = RecordedResponder(self._choices[at].conversation)
-            self._responder.given = given
+            self._at, followed.choice = at, self._choices[at]
+            played = RecordedResponder(followed.choice.conversation)
+            played.given, followed.played = followed.played.given, played
         if first and (rivals := [self._choices[each].name for each in self._narrowing.near if each != at]):
             self._tied(self._choices[at].name, rivals)
-        number, said = self._responder.given, live.response()
-        steps = self._responder.reply(turn)
+        number, said = followed.played.given, live.response()
+        steps = followed.played.reply(turn)
         left = self._left(self._choices[at], number, said)
-        self.left += [left] if left else []
-        self.source = replace(self._responder.source, unrecorded=left)
+        if left and len(followed.left) < MOST_MISMATCHES:
+            followed.left.append(left)
+        self.source = replace(followed.played.source, unrecorded=left)
         return steps
-
-    def unused(self) -> Iterator[str]:
-        """Recorded responses that were not requested, and requests that had no recorded response."""
-        if self._at is None:
-            return
-        choice, played = self._choices[self._at], self._responder
-        if played.unserved:
-            answered = choice.script.words.answering(played.given)
-            what = f", from that to {_quoted(answered[-1])} on" if answered else ""
-            recorded = played.given + played.unserved
-            yield f"{choice.name}: {played.unserved} of {recorded} recorded responses were never requested{what}"
-        if played.unmatched:
-            yield f"{choice.name}: {played.unmatched} more responses were requested than recorded"
 
     def _nearest(self, near: Sequence[int]) -> int:
         return self._at if self._at is not None and self._at in near else self._plays.next(near)

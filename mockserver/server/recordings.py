@@ -20,7 +20,7 @@ from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer, Rest
 from mockserver.responders.base import Responder
-from mockserver.responders.recorded import RecordedChoice, RecordedSession
+from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSession
 from mockserver.session.session import Session
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame
@@ -64,7 +64,7 @@ class AdaptiveReplay:
     def rewind(self) -> None:
         """Forget which conversations were played."""
         self._plays = Plays()
-        self._sessions: deque[RecordedSession] = deque(maxlen=MOST_PLAYINGS)
+        self._followed: deque[Followed] = deque(maxlen=MOST_PLAYINGS)
 
     def afresh(self) -> AdaptiveReplay:
         """The same recordings, of which nothing has been played."""
@@ -75,17 +75,18 @@ class AdaptiveReplay:
     def responder(self) -> Responder:
         """The responder of a new session."""
         tied = _warn_of_rivals if self._is_folder else _tie
-        self._sessions.append(RecordedSession(self._choices, self._plays, tied))
-        return self._sessions[-1]
+        session = RecordedSession(self._choices, self._plays, tied)
+        self._followed.append(session.followed)  # the session is freed with its conversation
+        return session
 
     def report(self) -> list[str]:
         """Where clients left the recorded words, a line each."""
-        return [line for session in self._sessions for line in session.left]
+        return [line for each in self._followed for line in each.left]
 
     def unused(self) -> list[str]:
         """Recorded responses that were not requested, requests that had no recorded response, and of a file the
         conversations that never began, a line each."""
-        lines = [line for session in self._sessions for line in session.unused()]
+        lines = [line for each in self._followed for line in each.unused()]
         if self._is_folder:
             return lines
         return lines + [f"{each.name} never began" for n, each in enumerate(self._choices) if not self._plays.counts[n]]

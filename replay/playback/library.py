@@ -64,14 +64,15 @@ class Narrowing:
     """Which of several recordings a client may be following. `near`: their indices, in order; never empty.
 
     Each settings and each turn leave those that have the nearest settings or turn in the same place. `live` is what the
-    client said so far.
+    client said so far, without settings that were compared.
     """
 
     def __init__(self, scripts: Sequence[Script]) -> None:
         self.live = Words()
         self.near = list(range(len(scripts)))
         self._scripts = scripts
-        self._compared = [0, 0]
+        self._settings = self._said = 0
+        """Compared so far."""
 
     def take(self, sent: Moment) -> None:
         """A client's message."""
@@ -81,11 +82,13 @@ class Narrowing:
     def narrow(self) -> None:
         """Look at what was said since the last time."""
         live = self.live
-        for at in range(self._compared[0], len(live.settings)):
-            self._keep(partial(_settings_at, at=at, live=live.settings[at]))
-        for at in range(self._compared[1], len(live.said)):
+        for settings in live.settings:
+            self._keep(partial(_settings_at, at=self._settings, live=settings))
+            self._settings += 1
+        live.settings.clear()  # a client may change them often
+        for at in range(self._said, len(live.said)):
             self._keep(partial(_said_at, at=at, live=live.said[at]))
-        self._compared = [len(live.settings), len(live.said)]
+        self._said = len(live.said)
 
     def near_speech(self) -> list[int]:
         """As `near`, if the spoken turn that goes on were over."""

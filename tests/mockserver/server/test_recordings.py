@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import math
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from mockserver.cli import serve as cli
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
+from mockserver.responders.base import Turn
+from mockserver.responders.recorded import RecordedSession
 from mockserver.server import recordings as server_recordings
 from mockserver.server.app import Server
 from mockserver.server.journal import SessionLog
@@ -27,12 +31,13 @@ from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
-from replay.cassette.recording import Recording
+from replay.cassette.recording import Recording, message
 from replay.cassette.records import Record, Request, Response
 from replay.cassette.strip_audio import strip_audio
 from replay.diff.compare import compare, report
 from replay.outlets import held
 from replay.playback.library import EmptyLibrary
+from replay.playback.verbatim import MOST_MISMATCHES
 from replay.secrets.named import Secrets
 from tests.replay.recordings import HEADER, taped, typed
 
@@ -485,6 +490,26 @@ async def test_what_left_the_recorded_words_is_reported_without_secrets(tmp_path
         assert [each.message for each in mock.findings] == mock.report
     (left,) = mock.report
     assert left.startswith("the client said 'Mine is <scrubbed:key>.', recorded is")
+
+
+async def test_of_a_session_that_is_over_the_first_lines_of_its_report_remain(tmp_path: Path):
+    await recorded(tmp_path / "a.tape", booking("Hours?"), Scenario(sequence=150 * [Say("Eight.")]))
+    replay = AdaptiveReplay(tmp_path / "a.tape")
+    session = replay.responder()
+    assert isinstance(session, RecordedSession)
+    for number in range(2 * MOST_MISMATCHES):
+        for each in (SETTINGS, typed(f"Cancel {number}.")):
+            session.take(message(json.dumps(each), 0.0))
+        session.reply(Turn(number, None))
+        assert session.source.unrecorded
+    assert session._narrowing.live.settings == []
+    told, unused, gone = replay.report(), replay.unused(), weakref.ref(session)
+    del session
+    gc.collect()
+    assert gone() is None
+    assert replay.report() == told
+    assert len(told) == MOST_MISMATCHES
+    assert replay.unused() == unused == ["a: 199 more responses were requested than recorded"]
 
 
 async def test_re_enacted_more_responses_than_recorded_are_a_finding(tmp_path: Path):

@@ -99,6 +99,7 @@ def test_the_first_turn_that_differs_decides_and_later_ones_do_not_change_it():
     assert near([typed("Hello")], *recorded) == [0, 1]
     assert near([typed("Hello"), typed("Two"), typed("Bye")], *recorded) == [1]
     assert near([typed("Hello"), typed("Two")], [typed("Hello")], recorded[1]) == [1]
+    assert near([update("A"), update("B")], [update("A"), update("A")], [update("A"), update("B")]) == [1]
 
 
 def test_speech_is_compared_by_its_loudness_and_length():
