@@ -150,7 +150,8 @@ class FixtureRun:
 
     def _recording(self, request: pytest.FixtureRequest, mock: MockServer | None) -> Iterator[Service]:
         """Through the relay. With a mock, which plays the tape, only what is not on the tape reaches the service."""
-        played = None if mock is None or self._tape is None else (mock, calls(self._tape.path))
+        verbatim = bool(self._options.get("verbatim"))
+        played = None if mock is None or self._tape is None else (mock, calls(self._tape.path, verbatim=verbatim))
         with pytest_live.recorder(self._node, self._options, played) as recorded:
             self._recorded = recorded
             yield self._started(recorded, request)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from replay.cassette.file import SUFFIX, BadCassette, CannotRecord, Cassette
-from replay.cassette.records import Header, Origin, Record, Request
+from replay.cassette.records import Header, Origin, Record, Request, Response
 from replay.cassette.scrub import Scrubber
 from replay.formats import tape
 from replay.formats.tape import Tape
@@ -40,6 +40,7 @@ _LONGEST = 100
 _UNSAFE = re.compile(r"[^\w.\[\]+=,@-]", re.ASCII)
 _ORIGINS: tuple[Origin, ...] = ("hand", "mock", "live")
 _DAY_S = 24 * 3600
+_UPGRADED = 101
 
 
 class SecretInName(ValueError):
@@ -85,14 +86,19 @@ def command(mode: RecordMode, nodeid: str, key: str) -> str:
     return f"{f'{key}=... ' if key else ''}pytest --realtime-record={mode} {shlex.quote(nodeid)}"
 
 
-def calls(path: Path) -> int:
-    """WebSocket connections on a tape. Raises BadCassette and OSError."""
+def calls(path: Path, *, verbatim: bool) -> int:
+    """WebSocket connections that a replay of a tape has: all of them verbatim, else those that the service accepted.
+    Raises BadCassette and OSError."""
+    called: set[int] = set()
+    refused: set[int] = set()
     with Cassette.open(path) as cassette:
-        return sum(
-            isinstance(record.content, Request) and record.content.method == "GET"
-            for record in cassette
-            if record.way == "sent"
-        )
+        for record in cassette:
+            match record.content:
+                case Request(method="GET"):
+                    called.add(record.connection)
+                case Response(status) if status != _UPGRADED:
+                    refused.add(record.connection)
+    return len(called if verbatim else called - refused)
 
 
 def days_old(path: Path, now: datetime) -> int:

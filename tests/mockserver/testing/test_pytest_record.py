@@ -153,6 +153,36 @@ def test_each_mode_does_what_the_table_says(
     assert KEY not in str(run.stdout)
 
 
+@pytest.mark.parametrize("options", ["", ", verbatim=True"])
+def test_a_refused_call_on_a_tape_is_played_verbatim_only(
+    service: MockServer, tmp_path: Path, tapes: Path, pytester: pytest.Pytester, suite: Suite, options: str
+):
+    calls = "ask(realtime_mock, 'hello')"
+    refused = f"with pytest.raises(Exception, match='HTTP 40'): {calls[:-1]}, key='wrong')"
+    source = f"""
+import json, pathlib
+
+@pytest.mark.realtime(cassette=True{options})
+def test_call(realtime_mock):
+    %s
+    pathlib.Path("heard.json").write_text(json.dumps(%s))
+"""
+    with upstream(tmp_path, "Old.") as old:
+        run = suite(source % (refused, f"[{calls}]"), "--realtime-record=once", "--realtime-upstream", old.ws_url)
+    run.assert_outcomes(passed=1)
+    tape = tapes / "test_call.tape"
+    assert said(tape) == ["", OLD]
+    run = suite(
+        source % (refused if options else "", f"[{', '.join([calls] * 2)}]"),
+        "--realtime-record=new_episodes",
+        "--realtime-upstream",
+        service.ws_url,
+    )
+    run.assert_outcomes(passed=1)
+    assert json.loads((pytester.path / "heard.json").read_text()) == [OLD, NEW]
+    assert said(tape) == ["", OLD, NEW]
+
+
 def test_without_a_tape_the_command_that_is_shown_records_it_and_then_it_is_played(
     service: MockServer, tapes: Path, pytester: pytest.Pytester, suite: Suite, monkeypatch: pytest.MonkeyPatch
 ):
