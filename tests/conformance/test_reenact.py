@@ -20,10 +20,10 @@ from replay.playback.verbatim import ALLOWED
 from replay.report.as_scenario import scenario, written
 from tests.conformance.driver import Drive, drive
 from tests.conformance.play import dialect_of
-from tests.conformance.recordings import playable, recordings
+from tests.conformance.recordings import playable, played_whole
 from tests.replay.recordings import HEADER
 
-ALL = [path for service in ALIASES for path in recordings(service)]
+ALL = [path for service in ALIASES for path in played_whole(service)]
 
 pytestmark = pytest.mark.slow
 

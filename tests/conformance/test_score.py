@@ -9,7 +9,7 @@ import pytest
 from replay.cassette.conversation import Conversation, Message
 from replay.diff.compare import compared
 from tests.conformance.play import dialect_of, play, shared
-from tests.conformance.recordings import golden, is_spoken, playable, read, recordings
+from tests.conformance.recordings import golden, is_spoken, playable, played_whole, read
 from tests.conformance.score import report, scored
 
 
@@ -18,7 +18,7 @@ def speed(path: Path) -> object:
     return pytest.param(path, marks=[pytest.mark.slow] * is_spoken(read(path)), id=name)
 
 
-@pytest.mark.parametrize("path", [speed(path) for path in recordings("*")])
+@pytest.mark.parametrize("path", [speed(path) for path in played_whole("*")])
 def test_the_mock_scores_one_on_a_recording(path: Path):
     found, played = scored(path)
     assert found.shown_score == "1.000", report(path)
