@@ -210,7 +210,7 @@ def test_the_timeline_says_what_is_under_the_pointer(tmp_path: Path):
         for words in (
             "typed",
             "Good morning",
-            "first audio 600 ms after the request",
+            "first audio 600 ms after the service's end of speech, or the request",
             "look: 200 ms",
             "error",
             "too fast",
