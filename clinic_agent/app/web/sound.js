@@ -9,7 +9,12 @@ export class Microphone {
     const wanted = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
     const microphone = new Microphone(stream, new AudioContext());
-    await microphone.start(hand);
+    try {
+      await microphone.start(hand);
+    } catch (problem) {
+      microphone.close();
+      throw problem;
+    }
     return microphone;
   }
 
