@@ -16,6 +16,21 @@ export function dialog(title, content, closed = () => {}) {
   return made;
 }
 
+// An alert line for a dialog, and `attempt(work)`, which shows in it why the work failed.
+export function attempts() {
+  const problem = el("p", { class: "alert", role: "alert", hidden: true });
+  const attempt = async (work) => {
+    problem.hidden = true;
+    try {
+      await work();
+    } catch (failed) {
+      problem.textContent = failed.message;
+      problem.hidden = false;
+    }
+  };
+  return { problem, attempt };
+}
+
 // Resolves to the admin token that the user types, or to "" if the user closes the dialog.
 export function askToken() {
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 // Keeping a call: as a test with its agent, as a session, as a scenario, as a cassette, as a page.
 
 import { bytes, post } from "./api.js";
-import { dialog } from "./dialogs.js";
+import { attempts, dialog } from "./dialogs.js";
 import { download, el } from "./dom.js";
 
 const CLIENTS = [["websockets", "Python: websockets"], ["openai-python", "Python: openai"], ["ws", "Node: ws"]];
@@ -28,16 +28,7 @@ export function bodyOf(draft, session, call) {
 export async function keep(draft, session, call, use) {
   const body = bodyOf(draft, session, call);
   let files = await post(`/keep?client=${CLIENTS[0][0]}`, body);
-  const problem = el("p", { class: "alert", role: "alert", hidden: true });
-  const attempt = async (work) => {
-    problem.hidden = true;
-    try {
-      await work();
-    } catch (failed) {
-      problem.textContent = failed.message;
-      problem.hidden = false;
-    }
-  };
+  const { problem, attempt } = attempts();
   let client = CLIENTS[0][0];
   const choice = el("select", { id: "keep-client", onchange: () => attempt(async () => {
     files = await post(`/keep?client=${choice.value}`, body).catch((failed) => {

@@ -1,7 +1,7 @@
 // Opening a recorded call: a file, or a session of this server. Its turns are shown, and any can be taken up.
 
 import { control, controlBytes, post } from "./api.js";
-import { dialog } from "./dialogs.js";
+import { attempts, dialog } from "./dialogs.js";
 import { clock, el } from "./dom.js";
 
 const CONTROL = "/_mock";
@@ -11,7 +11,7 @@ const MOST_SESSIONS = 50; // that are listed
 // a session to show at once.
 export async function open(take, wanted = {}) {
   const base = wanted.namespace ? `${CONTROL}/namespaces/${encodeURIComponent(wanted.namespace)}` : CONTROL;
-  const problem = el("p", { class: "alert", role: "alert", hidden: true });
+  const { problem, attempt } = attempts();
   const place = el("div", { class: "opened" });
   const file = el("input", { type: "file", id: "open-file", hidden: true, onchange: () => file.files[0] && shown(file.files[0], "") });
   const list = el("ol", { class: "sessions", "aria-label": "Sessions of this server" });
@@ -24,15 +24,6 @@ export async function open(take, wanted = {}) {
     list, place,
   ]);
 
-  const attempt = async (work) => {
-    problem.hidden = true;
-    try {
-      await work();
-    } catch (failed) {
-      problem.textContent = failed.message;
-      problem.hidden = false;
-    }
-  };
   const shown = (content, dialect) => attempt(async () => {
     const query = dialect ? `&dialect=${encodeURIComponent(dialect)}` : "";
     const { turns } = await post(`/open?turn=0${query}`, content);
