@@ -17,7 +17,7 @@ from typing_extensions import assert_never
 
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
-from mockserver.server import calls, inspector
+from mockserver.server import inspector, session_views
 from mockserver.server.addresses import Addresses, environment
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
@@ -96,7 +96,7 @@ class _Server:
 
     def __init__(self, namespaces: Namespaces) -> None:
         self._namespaces = namespaces
-        self._calls = calls.Calls()
+        self._views = session_views.SessionViews()
 
     async def openapi(self, request: web.Request) -> object:
         """The OpenAPI description of these routes."""
@@ -128,7 +128,7 @@ class _Server:
     async def ask(self, ask: Callable[[_Plane, web.Request], Awaitable[object]], request: web.Request) -> object:
         """The answer of the root or of a namespace."""
         id = request.match_info.get("namespace")
-        return await ask(_Plane(self._namespaces.root if id is None else self._find(id).service, self._calls), request)
+        return await ask(_Plane(self._namespaces.root if id is None else self._find(id).service, self._views), request)
 
     def _find(self, id: str) -> Namespace:
         if (found := self._namespaces.find(id)) is None:
@@ -156,9 +156,9 @@ def _shown(request: web.Request, namespace: Namespace) -> dict[str, object]:
 class _Plane:
     """One method for each route of a namespace, from a request to JSON."""
 
-    def __init__(self, service: MockService, read: calls.Calls) -> None:
+    def __init__(self, service: MockService, views: session_views.SessionViews) -> None:
         self._service = service
-        self._calls = read
+        self._views = views
 
     async def health(self, request: web.Request) -> object:
         service = self._service
@@ -183,33 +183,33 @@ class _Plane:
         """The session as the viewer's document; `?since=N` leaves out its first N frames."""
         log = self._find(request.match_info["id"])
         self._service.findings()  # those that only time shows, too
-        return await self._calls.document(
+        return await self._views.document(
             log, _count(request, "since"), _count(request, "skipped"), self._service.clock.unix()
         )
 
     async def sound(self, request: web.Request) -> object:
         """The session's audio, for the viewer."""
-        return await self._calls.sound(self._find(request.match_info["id"]))
+        return await self._views.sound(self._find(request.match_info["id"]))
 
     async def tape(self, request: web.Request) -> object:
         """The session so far as a cassette, without secrets."""
         log = self._find(request.match_info["id"])
-        data = await asyncio.to_thread(calls.cassette, log, self._service.secrets)
+        data = await asyncio.to_thread(session_views.cassette, log, self._service.secrets)
         return web.Response(body=data, content_type="application/octet-stream")
 
     async def as_scenario(self, request: web.Request) -> object:
         """The session so far as a scenario file, without secrets."""
         log = self._find(request.match_info["id"])
-        text = await asyncio.to_thread(calls.scenario, log, self._service.secrets)
+        text = await asyncio.to_thread(session_views.scenario, log, self._service.secrets)
         return web.Response(text=text, content_type="application/yaml")
 
     async def limits(self, request: web.Request) -> object:
         """How many sessions each team has open, and how many it may have."""
-        return calls.limits(self._service)
+        return session_views.limits(self._service)
 
     async def fault_kinds(self, request: web.Request) -> object:
         """Each kind of fault with an example."""
-        return calls.fault_kinds()
+        return session_views.fault_kinds()
 
     async def journal(self, request: web.Request) -> object:
         """Frames; `?audio=full` does not shorten audio. Without `?session=`, each frame names its session; with it,

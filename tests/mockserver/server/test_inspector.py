@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 
 from mockserver.faults.kinds import KINDS
 from mockserver.responders.scenario import Scenario
-from mockserver.server import calls, guard
+from mockserver.server import guard, session_views
 from mockserver.server.inspector import WEB, page
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
@@ -173,7 +173,7 @@ def test_frames_that_the_journal_forgot_are_not_waited_for():
 
 
 def test_a_reader_that_keeps_more_than_the_journal_begins_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(calls, "MOST_HELD", 1000)
+    monkeypatch.setattr(session_views, "MOST_HELD", 1000)
 
     async def tell(mock: MockServer, http: ClientSession) -> None:
         async with http.ws_connect(mock.ws_url, headers=KEY) as ws:

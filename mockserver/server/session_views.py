@@ -66,7 +66,7 @@ class _Look:
         self.taken += len(entries)
 
 
-class Calls:
+class SessionViews:
     """The readers of the sessions that were looked at last."""
 
     def __init__(self) -> None:
