@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from mockserver.audio.degrade import degrade as degrade
+from mockserver.calls import caller as _caller
 from mockserver.faults import kinds as _kinds
 from mockserver.protocol.limits import Limits as Limits
 from mockserver.responders.base import Call as Call
@@ -26,3 +27,6 @@ from realtape.cli import main as main
 
 faults = _kinds
 """The kinds of faults, such as `faults.Close(at="response.done", code=1011)`."""
+
+phone = _caller
+"""The steps of a caller on the phone, such as `phone.Interrupt(0.4)` and `phone.Press("1#")`."""

@@ -92,7 +92,8 @@ class Document:
     def rename(self, mapping: dict[str, object], key: str, name: str) -> None:
         """Give the value of a key a second name, with its place."""
         mapping[name] = mapping[key]
-        self.lines[id(mapping), name] = self.lines[id(mapping), key]
+        if (mark := self.lines.get((id(mapping), key))) is not None:  # data that was no text has no lines
+            self.lines[id(mapping), name] = mark
 
     def refuse(self, problems: Iterable[Problem], error: type[DocumentError] = DocumentError) -> None:
         """Raise this error if reading found problems, or if these are any."""
