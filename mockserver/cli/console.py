@@ -19,8 +19,13 @@ from typing import Any, Literal, TextIO
 from typing_extensions import assert_never
 
 from mockserver.server.notices import (
+    CallAnswered,
     CallClosed,
+    CallEnded,
     CallOpened,
+    CallRang,
+    CallReferred,
+    CallRejected,
     ErrorSent,
     HandshakeRefused,
     MistakeFound,
@@ -46,6 +51,11 @@ _NAMES: dict[type[Notice], str] = {
     RouteRefused: "route_refused",
     TlsRefused: "tls_refused",
     CallClosed: "closed",
+    CallRang: "call_rang",
+    CallAnswered: "call_answered",
+    CallRejected: "call_rejected",
+    CallReferred: "call_referred",
+    CallEnded: "call_ended",
 }
 
 MOST_UNUSED = 6
@@ -184,6 +194,21 @@ class Lines:
                 count = "1 turn" if notice.turns == 1 else f"{notice.turns} turns"
                 cost = f", {notice.usd} USD" if notice.usd else ""
                 yield f"closed {notice.code}{reason} {who} after {notice.seconds:.1f} s: {count}{cost}"
+            case CallRang(id=id):
+                ends = [
+                    f"from {notice.caller}" if notice.caller else "",
+                    f"to {notice.called}" if notice.called else "",
+                ]
+                yield " ".join(filter(None, [paint("rings", "cyan"), *ends, f"· {id}"]))
+            case CallAnswered(id=id):
+                yield f"accepted · {id}"
+            case CallRejected(id=id, status=status):
+                yield f"{paint('rejected', 'yellow')} with {status} · {id}"
+            case CallReferred(id=id, uri=uri, refused=refused):
+                outcome = "" if refused is None else f", which refuses with {refused}"
+                yield f"handed over to {_cut(uri, 100)}{outcome} · {id}"
+            case CallEnded(id=id, reason=reason):
+                yield f"ended: {_cut(reason, 100)} · {id}"
             case _:
                 assert_never(notice)
 

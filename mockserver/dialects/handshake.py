@@ -104,6 +104,9 @@ class Handshake(Protocol):
     def secret(self, secret: Secret) -> Mapping[str, object]:
         """The JSON that answers a request for a client secret."""
 
+    def call_id(self, seed: str, unix: float) -> str:
+        """The id of a new call, which came at that Unix second."""
+
     def not_found(self, method: str, path: str) -> Refusal:
         """The answer at a percent-encoded path that the mock does not serve, even if the service has it."""
 

@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 
 import orjson
 from aiohttp import hdrs, web
@@ -263,17 +262,7 @@ class Server:
             model, resumes = served.ledger.model, query.get("conversation_id", "")
             service.narrate(log, served, CallOpened(log.id, served.dialect.name, model, client, resumes))
         if not service.watcher.levels.silent:
-            asked = handshake_read(request.query.items(), request.headers.items())
-            session = served.session
-            watch = partial(service.watcher.open, log.id, served.dialect.name, asked, now=service.clock.now())
-            log.watch = (
-                watch()
-                if session is None
-                else watch(
-                    unmatched=lambda: session.memory.responder.source.unmatched,
-                    unrecorded=lambda: session.memory.responder.source.unrecorded,
-                )
-            )
+            service.watch(log, served, handshake_read(request.query.items(), request.headers.items()))
         if service.recorder is not None:
             address = transport.get_extra_info("sockname") or ("127.0.0.1", 0)
             log.recording = service.recorder.open(

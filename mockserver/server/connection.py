@@ -1,4 +1,4 @@
-"""One peer on one WebSocket: passes messages on, writes what the peer gives back, and wakes it when it is due.
+"""One peer on one WebSocket: passes messages on, and writes what the peer gives back. When it is due: pump.py.
 
 No content is made or changed here. All frames that are due leave in one write, which is worth more than any other
 optimization here (three times the turns a second). Reading never waits for writing.
@@ -16,11 +16,10 @@ from collections.abc import Callable, Sequence
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
-from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, Rest, Torn
-from mockserver.protocol.requests import Result, Withdraw
+from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, Torn
 from mockserver.server.clock import Clock, WakeUp
-from mockserver.server.journal import SessionLog
-from mockserver.server.requests import RequestRunner, Started
+from mockserver.server.pump import Pump, TrafficLog
+from mockserver.server.requests import RequestRunner
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text, may_be_sent
 from replay.outlets import logger
 
@@ -38,10 +37,8 @@ BATCH, BATCH_S = 32, 0.002
 """Messages, and seconds, for which a connection is read in a row before others have their turn."""
 FLOOD = 10_000
 """Messages within a second from which a line is logged. They are served, but no microphone sends that many."""
-LARGE = 8 << 20
-"""Bytes of a message from which a line is logged."""
 
-_TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
+TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
 _PAYLOAD = b"mock"
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _LOG = logger(__name__)
@@ -73,8 +70,8 @@ def tear_down(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-class Connection:
-    """Serves one peer on one socket. Its time is seconds since it was made, and never runs backwards."""
+class Connection(Pump[Peer]):
+    """Serves one peer on one socket."""
 
     def __init__(
         self,
@@ -83,39 +80,18 @@ class Connection:
         writer: AbstractStreamWriter,
         transport: asyncio.Transport,
         clock: Clock,
-        log: SessionLog,
+        log: TrafficLog,
         requests: RequestRunner | None = None,
     ) -> None:
-        self.error: Exception | None = None
-        """An error inside the peer; the client only saw close code 1011."""
-        self._peer = peer
+        super().__init__(peer, clock, log, requests)
         self._ws = ws
         self._writer = writer
         self._transport = transport
-        self._clock = clock
-        self._log = log
-        self._requests = requests
-        self._started: dict[str, Started] = {}
-        """What the peer waits for, by the id of its request."""
-        self._loop = asyncio.get_running_loop()
-        self._opened = clock.now()
-        self._reached = 0.0
-        self._due_timer: WakeUp | None = None
         self._ping_timer: WakeUp | None = None
-        self._overdue_timer: WakeUp | None = None
-        self._overdue_at: float | None = None
-        self._due: float | None = None
-        self._flushing = False
-        self._received = False
-        self._rest: Rest | None = None
-        """What is left to do of a long message. Nothing is read, written or delivered before it is done."""
         self._drain: asyncio.Task[None] | None = None
-        self._mute = False
         self._stall_timer: asyncio.TimerHandle | None = None
         self._counted_since = (self._loop.time(), 0)
         self._flooded = False
-        self._over: Close | None = None
-        """How the connection ends, once that is decided. Nothing is taken from either side after that."""
         self._close_timer: asyncio.TimerHandle | None = None
         transport.set_write_buffer_limits(high=HIGH_WATER)
 
@@ -133,22 +109,6 @@ class Connection:
             self._over = Close(code, reason)
             self._transport.write(closing(code, reason))
             self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
-
-    def find_overdue(self) -> None:
-        """Look for client mistakes that only time shows."""
-        if self._log.watch is not None and self._over is None:
-            self._log.watch.tick(self._now())
-            self._schedule_overdue()
-
-    def _schedule_overdue(self) -> None:
-        """Keep one timer, for when the client will be overdue next."""
-        due = self._log.watch.due if self._log.watch is not None else None
-        if due == self._overdue_at:
-            return
-        if self._overdue_timer is not None:
-            self._overdue_timer.cancel()
-        self._overdue_at = due
-        self._overdue_timer = None if due is None else self._clock.call_at(self._opened + due, self.find_overdue)
 
     def keep_alive(self, every_s: float) -> None:
         """Ping the client that often, for as long as the connection is open."""
@@ -219,30 +179,6 @@ class Connection:
             self._flooded = True
             _LOG.warning("session %s: flood, %d messages within a second", self._log.id, number - before)
 
-    def _receive(self, data: str | bytes) -> None:
-        if self._over is not None or self._mute:
-            return
-        if len(data) > LARGE:
-            _LOG.warning("session %s: a message of %d bytes", self._log.id, len(data))
-        now = self._now()
-        self._log.inbound(now, data)
-        try:
-            self._rest = self._peer.receive(data, now)
-        except Exception as error:
-            self._fail(error)
-        self._received = True
-        self._flush_soon()
-
-    def _go_on(self, rest: Rest) -> None:
-        """Do a step of a long message; once it is done, write what it caused."""
-        try:
-            if self._over is None and next(rest, True) is None:
-                return
-        except Exception as error:
-            self._fail(error)
-        self._rest = None
-        self._flush_soon()
-
     def _client_closed(self, code: int, reason: str) -> None:
         self._log.inbound(self._now(), Close(code, reason))
         if self._over is None:
@@ -252,71 +188,6 @@ class Connection:
             self._transport.write(closing(self._over.code))
         self._transport.close()
 
-    def _flush_soon(self) -> None:
-        """Write soon, so that messages that arrived together are answered together."""
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._rest is not None:
-            return
-        if self._over is not None or self._mute or self._ws.closed or self._transport.is_closing():
-            return
-        try:
-            self._write_due()
-            self._start_requests()
-        except Exception as error:
-            self._fail(error)
-        self._schedule_overdue()
-
-    def _start_requests(self) -> None:
-        """Have done what the peer asks for; what it no longer waits for is cancelled."""
-        for request in self._peer.take_requests():
-            if isinstance(request, Withdraw):
-                if (started := self._started.pop(request.id, None)) is not None:
-                    started.cancel()
-            elif self._requests is not None:
-                self._started[request.id] = self._requests.start(request, self._deliver)
-
-    def _deliver(self, result: Result, last: bool) -> None:
-        if self._rest is not None:
-            self._loop.call_soon(self._deliver, result, last)
-            return
-        if last:
-            self._started.pop(result.id, None)
-        if self._over is not None:
-            return
-        try:
-            self._peer.deliver(result, self._now())
-        except Exception as error:
-            self._fail(error)
-        self._received = True
-        self._flush_soon()
-
-    def _write_due(self) -> None:
-        """Take what is due, instant by instant: a response that is due all at once goes out as fast as it is read.
-
-        While the socket lags, only what a new message caused is taken, so that the peer does not accumulate output.
-        """
-        now = self._now()
-        received, self._received = self._received, False
-        while received or not self._lagging():
-            received = False
-            due = self._peer.next_due()
-            outgoing = self._peer.take_output(now if due is None else min(due, now))
-            self._write(outgoing)
-            later = self._peer.next_due()
-            if self._over is not None or self._mute:
-                return
-            if later is None or later > now:
-                self._wake_at(later)
-                return
-            if later == due and not outgoing:
-                raise RuntimeError(f"{type(self._peer).__name__} is due at {due} s, but has nothing to send then")
-        self._wait_for_socket()
-
     def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
         at: list[float] = []
         parts: list[bytes] = []
@@ -324,7 +195,7 @@ class Connection:
         for each in outgoing:
             frame = each.frame
             if isinstance(frame, Text):
-                parts += (header(_TEXT, len(frame.data)), frame.data)
+                parts += (header(TEXT, len(frame.data)), frame.data)
             elif isinstance(frame, Binary):
                 parts += (header(_BINARY, len(frame.data)), frame.data)
             else:
@@ -359,7 +230,7 @@ class Connection:
         """Send half of a frame, then close TCP."""
         half = message.data[: len(message.data) // 2]
         self._log.outbound(at, Binary(half) if isinstance(message, Binary) else Text(half))
-        opcode = _BINARY if isinstance(message, Binary) else _TEXT
+        opcode = _BINARY if isinstance(message, Binary) else TEXT
         self._over = Close(1006, "torn")
         self._transport.write(header(opcode, len(message.data)) + half)
         self._transport.close()
@@ -375,12 +246,15 @@ class Connection:
             _LOG.warning("session %s: slow consumer, %d bytes unsent; connection reset", self._log.id, unsent)
             self.reset(f"slow consumer: {unsent} bytes unsent")
         elif unsent > HIGH_WATER:
-            self._wait_for_socket()
+            self._wait_for_reader()
+
+    def _writable(self) -> bool:
+        return super()._writable() and not self._ws.closed and not self._transport.is_closing()
 
     def _lagging(self) -> bool:
         return self._transport.get_write_buffer_size() > HIGH_WATER
 
-    def _wait_for_socket(self) -> None:
+    def _wait_for_reader(self) -> None:
         if self._drain is None:
             self._drain = self._loop.create_task(self._drained())
             self._watch_for_progress(self._transport.get_write_buffer_size())
@@ -406,44 +280,9 @@ class Connection:
             self._stall_timer.cancel()
         self._flush_soon()
 
-    def _wake_at(self, due: float | None) -> None:
-        """Keep one timer, at an absolute time: relative ones drift by milliseconds a second."""
-        if due == self._due:
-            return
-        if self._due_timer is not None:
-            self._due_timer.cancel()
-        self._due = due
-        self._due_timer = None if due is None else self._clock.call_at(self._opened + due, self._wake)
-
-    def _wake(self) -> None:
-        if self._due is not None:
-            self._reached = max(self._reached, self._due)
-        self._due = self._due_timer = None
-        self._flush()
-
-    def _now(self) -> float:
-        self._reached = max(self._reached, self._clock.now() - self._opened)
-        return self._reached
-
-    def _fail(self, error: Exception) -> None:
-        """A bug of the mock must not look like an outage of the service: it is logged, and the client sees 1011."""
-        self.error = self.error or error
-        _LOG.error("session %s: error inside the mock", self._log.id, exc_info=error)
-        self.close(1011)
-
     def _end(self) -> None:
-        self._rest = None  # of a long message that was being read; results wait for it
-        self._wake_at(None)
-        for started in self._started.values():
-            started.cancel()
-        self._started.clear()
-        for pending in (self._drain, self._stall_timer, self._close_timer, self._ping_timer, self._overdue_timer):
+        for pending in (self._drain, self._stall_timer, self._close_timer, self._ping_timer):
             if pending is not None:
                 pending.cancel()
-        over = self._over = self._over or Close(1006, "connection lost")
-        self._log.ended(self._now(), over.code, over.reason)
         self._transport.close()
-        try:
-            self._peer.lost(self._reached)
-        except Exception as error:
-            self._fail(error)
+        super()._end()

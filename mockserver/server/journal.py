@@ -8,7 +8,7 @@ and so no keys.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
@@ -30,8 +30,11 @@ from replay.secrets import names
 from replay.secrets.media import is_base64
 
 Way = Literal["in", "out"]
+Came = Literal["websocket", "webrtc", "phone"]
 Event = dict[str, Any]
 
+MOST_SIDEBANDS = 100
+"""Sidebands of one session that are listed."""
 _ENTRY_BYTES = 200  # of an entry besides its payload, roughly
 _TEXT = 0x81
 _DEEPEST_SHOWN = 100  # events have fewer levels, and JSON encoders have limits
@@ -151,6 +154,55 @@ def presentable(value: object, audio: Collection[str] = (), keys: tuple[str, ...
             return value
 
 
+class SidebandLog:
+    """One socket on the session of a call: when it was open, and how many messages crossed it. The events themselves
+    are in the session's own log."""
+
+    watch: None = None
+    narration: None = None
+
+    def __init__(self, id: str, opened: float) -> None:
+        self.id = id
+        self.opened = opened
+        """Unix time in seconds."""
+        self.closed_s: float | None = None
+        """Seconds after it opened; None while it is open."""
+        self.close_code: int | None = None
+        self.messages_in = self.messages_out = 0
+
+    def inbound(self, at: float, data: str | bytes | Close) -> None:
+        """A message came in."""
+        self.messages_in += not isinstance(data, Close)
+
+    def outbound(self, at: float, frame: Frame) -> None:
+        """It ends: that is told with `ended`."""
+
+    def struck(self, at: float, note: FaultNote) -> None:
+        """Faults are in the log of the session."""
+
+    def written(self, at: Sequence[float], wire: bytes) -> None:
+        """Messages went out in one write: the time of each."""
+        self.messages_out += len(at)
+
+    def hung_up(self) -> None:
+        """The client closes first."""
+
+    def ended(self, at: float, code: int, reason: str = "") -> None:
+        """The socket is closed."""
+        self.closed_s, self.close_code = at, code
+
+    def as_json(self) -> Event:
+        """As the control plane shows it."""
+        return {
+            "opened": self.opened,
+            "open": self.closed_s is None,
+            "closed_s": None if self.closed_s is None else round(self.closed_s, 6),
+            "close_code": self.close_code,
+            "messages_in": self.messages_in,
+            "messages_out": self.messages_out,
+        }
+
+
 class SessionLog:
     """One session: when it was open, its frames, its findings, and what it used."""
 
@@ -179,6 +231,12 @@ class SessionLog:
         """The cassette that the session is written to; None if it is not recorded."""
         self.narration: Narration | None = None
         """Tells what goes on in the session; None if nobody listens."""
+        self.came: Came = "websocket"
+        """How its client came."""
+        self.call_id = ""
+        """The id of the call that it is the session of; empty for a WebSocket."""
+        self.sidebands: deque[SidebandLog] = deque(maxlen=MOST_SIDEBANDS)
+        """The latest sockets beside the call, oldest first."""
         self.heard: Sequence[HeardTurn] = ()
         """What the last spoken turns were taken to say, and what decided that."""
         self._journal = journal
@@ -229,7 +287,7 @@ class SessionLog:
         """A fault was triggered. Its effect is in the frames after this."""
         self._keep((at, "in" if note.event.startswith("<") else "out", note))
 
-    def written(self, at: Iterable[float], wire: bytes) -> None:
+    def written(self, at: Sequence[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
         write = JournalWrite(tuple(at), wire)
         self.messages_out += len(write.at)
@@ -274,6 +332,9 @@ class SessionLog:
             "id": self.id,
             "conversation_id": clean(self.conversation_id),
             "dialect": self.dialect,
+            "came": self.came,
+            "call_id": self.call_id or None,
+            "sidebands": [each.as_json() for each in tuple(self.sidebands)],
             "opened": self.opened,
             "open": self.closed_s is None,
             "closed_s": None if self.closed_s is None else round(self.closed_s, 6),

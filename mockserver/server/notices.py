@@ -105,6 +105,58 @@ class CallClosed:
     usd: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CallRang:
+    """A telephone rings. `caller` and `called`: the numbers, if they are known."""
+
+    id: str
+    caller: str = ""
+    called: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """A call was accepted. `session`: the id of its session."""
+
+    id: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallRejected:
+    """A call was rejected. `status`: the SIP status for the caller."""
+
+    id: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallReferred:
+    """The client hands the caller over to another address. `refused`: the SIP status with which it does not answer;
+    None if it answers."""
+
+    id: str
+    uri: str
+    refused: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call is over. `reason`: why."""
+
+    id: str
+    reason: str
+
+
+CallNotice = CallRang | CallAnswered | CallRejected | CallReferred | CallEnded
 Notice = (
-    CallOpened | TurnAnswered | ErrorSent | MistakeFound | HandshakeRefused | RouteRefused | TlsRefused | CallClosed
+    CallOpened
+    | TurnAnswered
+    | ErrorSent
+    | MistakeFound
+    | HandshakeRefused
+    | RouteRefused
+    | TlsRefused
+    | CallClosed
+    | CallNotice
 )

@@ -18,6 +18,7 @@ from mockserver.faults.kinds import KINDS
 from mockserver.responders.base import HeardBy
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.isolated_file import IsolatedSection
+from mockserver.server.journal import Came
 from mockserver.server.session_factory import Understands
 from replay.billing.prices import Tokens
 from replay.findings import LEVELS
@@ -55,6 +56,18 @@ _SUMMARY = {
     "id": TEXT,
     "conversation_id": TEXT,
     "dialect": TEXT,
+    "came": {"enum": list(get_args(Came)), "description": "How its client came."},
+    "call_id": {"type": ["string", "null"], "description": "The call whose session it is."},
+    "sidebands": list_of(
+        object_of(
+            opened=NUMBER,
+            open=TRUTH,
+            closed_s={"type": ["number", "null"]},
+            close_code={"type": ["integer", "null"]},
+            messages_in=COUNT,
+            messages_out=COUNT,
+        )
+    ),
     "opened": {**NUMBER, "description": "Unix second."},
     "open": TRUTH,
     "closed_s": {"type": ["number", "null"], "description": "Seconds from its opening to its end; null while open."},
@@ -117,6 +130,7 @@ _SCHEMAS: Mapping[str, Json] = {
             findings=_COUNTED,
             errors=_COUNTED,
             refusals=_COUNTED,
+            calls=_COUNTED,
         ),
         words={"enum": list(get_args(Understands))},
         clock=object_of(rate=NUMBER, now=NUMBER, unix=NUMBER),

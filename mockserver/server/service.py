@@ -28,13 +28,21 @@ from mockserver.protocol.peer import Peer
 from mockserver.responders.base import Source
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
+from mockserver.server.calls.registry import MOST_CALLS, CallEntry, CallRegistry
+from mockserver.server.calls.running_call import RunningCall
+from mockserver.server.calls.stand_in import EventsOnly
 from mockserver.server.clock import Clock
 from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
 from mockserver.server.notices import (
+    CallAnswered,
     CallClosed,
+    CallEnded,
     CallOpened,
+    CallRang,
+    CallReferred,
+    CallRejected,
     ErrorSent,
     HandshakeRefused,
     MistakeFound,
@@ -50,7 +58,9 @@ from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from replay.findings import Finding, Levels, Rule
+from replay.findings.call import Handshake as ClientHandshake
 from replay.findings.finding import Found
+from replay.findings.handshake import handshake as handshake_read
 from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.findings.watch import PER_WATCHER, Watcher
 from replay.outlets import Held, logger
@@ -175,7 +185,13 @@ class MockService:
         """Handshakes and other requests that a fault delays; False ends the delay because the namespace ends."""
         self.last_end = 0.0
         """When the last session ended, in seconds of the loop."""
-        self._connections = 0
+        self.calls = CallRegistry(
+            self._call_id, self._open_call, self._admit_call, self.accounts.end_session, self.told
+        )
+        """Calls over the telephone or WebRTC."""
+        self.sidebands: dict[OpenConnection, asyncio.Task[Any] | None] = {}
+        """The sockets beside calls, with what serves each."""
+        self._connections = self._calls_made = 0
 
     def told(self, notice: Notice) -> None:
         """Tell whoever listens, and keep what was refused."""
@@ -209,13 +225,15 @@ class MockService:
         for held in self.held_requests:
             if not held.done():
                 held.set_result(False)
-        tasks = [each.task for each in self.open_sessions.values() if each.task is not None]
-        for each in self.open_sessions.values():
+        self.calls.stop(reason)
+        serving = [*(each.task for each in self.open_sessions.values()), *self.sidebands.values()]
+        tasks = [task for task in serving if task is not None]
+        for each in list(self.open_sessions.values()):
             each.connection.close(1001, reason)
         if tasks:
             await asyncio.wait(tasks, timeout=closing_s)
-        for each in list(self.open_sessions.values()):
-            each.connection.reset(reason)
+        for left_open in [*(each.connection for each in self.open_sessions.values()), *self.sidebands]:
+            left_open.reset(reason)
         left = [task for task in tasks if not task.done()]
         if left:
             await asyncio.wait(left, timeout=closing_s)
@@ -319,6 +337,65 @@ class MockService:
             log.heard = served.session.heard
         return log, FaultTarget(self._connections, log.id, served.dialect, served.session)
 
+    # Calls.
+
+    def _call_id(self, dialect: str) -> str:
+        self._calls_made += 1
+        return SERVICES[dialect].handshake.call_id(
+            f"{self.options.seed}/{self.name}/{self._calls_made}", self.clock.unix()
+        )
+
+    def _admit_call(self, team: Team, dialect: str) -> Denied | None:
+        return self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)
+
+    def _open_call(
+        self, entry: CallEntry, session: Mapping[str, Any] | None, on_over: Callable[[], None]
+    ) -> RunningCall:
+        """Open the session of a call that was accepted."""
+        assert entry.team is not None
+        served = self.factory.open(
+            entry.dialect,
+            now=self.clock.unix(),
+            limits=self.limits(entry.team, entry.dialect),
+            secret=session,
+        )
+        log, target = self.begin(served)
+        log.came, log.call_id = entry.came, entry.id
+        client = f"{entry.came} {entry.caller}".rstrip()
+        self.narrate(log, served, CallOpened(log.id, served.dialect.name, served.ledger.model, client))
+        if not self.watcher.levels.silent:
+            asked = handshake_read([("call_id", entry.id)], [], known=False)
+            self.watch(log, served, asked)
+
+        def over() -> None:
+            self.end(log.id)
+            on_over()
+
+        running = RunningCall(
+            entry.id,
+            EventsOnly(self.peer(served, target)),
+            self.clock,
+            log,
+            self.requests,
+            on_over=over,
+            awaits_channel=entry.came == "webrtc" or entry.dialect.startswith("xai@"),
+        )
+        self.open_sessions[log.id] = OpenSession(entry.team, served.session, running, target)
+        return running
+
+    def watch(self, log: SessionLog, served: Served, asked: ClientHandshake) -> None:
+        """Look for mistakes of the client of a session."""
+        watch = partial(self.watcher.open, log.id, served.dialect.name, asked, now=self.clock.now())
+        session = served.session
+        log.watch = (
+            watch()
+            if session is None
+            else watch(
+                unmatched=lambda: session.memory.responder.source.unmatched,
+                unrecorded=lambda: session.memory.responder.source.unrecorded,
+            )
+        )
+
     def peer(self, served: Served, target: FaultTarget) -> Peer:
         """The peer of a connection: its events validated if the options say so, and the faults around it."""
 
@@ -382,6 +459,7 @@ class MockService:
             "findings": {"count": len(self.watcher.findings), "most": PER_WATCHER},
             "errors": {"count": len(self.errors), "most": MOST_ERRORS},
             "refusals": {"count": len(self.refusals), "most": MOST_REFUSALS},
+            "calls": {"count": self.calls.going_on, "most": MOST_CALLS},
         }
 
     def unused(self) -> list[str]:
@@ -414,6 +492,9 @@ class MockService:
         if not self.open_sessions:
             self.factory.restart()
             self._connections = 0
+        self.calls.reset()
+        if not self.calls.listed:
+            self._calls_made = 0
         if self.factory.recordings is not None:
             self.factory.recordings.rewind()
         self.errors.clear()
@@ -434,6 +515,8 @@ def _tell_of_namespace(tell: Callable[[Notice], None], name: str, notice: Notice
                 notice = replace(notice, finding=replace(finding, session=f"{name}/{finding.session}"))
         case CallOpened() | TurnAnswered() | ErrorSent() | CallClosed():
             notice = replace(notice, session=f"{name}/{notice.session}")
+        case CallRang() | CallAnswered() | CallRejected() | CallReferred() | CallEnded():
+            notice = replace(notice, id=f"{name}/{notice.id}")
         case HandshakeRefused() | RouteRefused() | TlsRefused():
             pass
         case _:

@@ -21,7 +21,9 @@ from mockserver.dialects.handshake import (
     bearer,
 )
 from mockserver.dialects.openai.dialect import DEFAULT_MODEL, session_for
+from mockserver.dialects.openai.ids import EPOCH_S, base62, drawn
 from mockserver.dialects.openai.parse import check_session
+from mockserver.protocol.ids import stream
 from mockserver.protocol.limits import Limits
 
 
@@ -122,6 +124,10 @@ class OpenAIHandshake:
             "expires_at": secret.expires_at,
             "session": session_for(secret.session or {}, secret.value),
         }
+
+    def call_id(self, seed: str, unix: float) -> str:
+        """As recorded: `rtc_`, a shard, and 32 characters, of which the first tell the second."""
+        return f"rtc_u1_{base62(int(unix) - EPOCH_S)}{drawn(stream(seed, 'call id'), 27)}"
 
     def not_found(self, method: str, path: str) -> Refusal:
         if _ELSEWHERE.match(path):

@@ -22,6 +22,7 @@ from mockserver.dialects.handshake import (
     bearer,
 )
 from mockserver.dialects.xai.parse import check_session
+from mockserver.protocol.ids import stream, uuid4
 from mockserver.protocol.limits import Limits
 
 # The first two are recorded. They are the texts of the status codes in the gRPC library tonic, from which the others
@@ -134,6 +135,9 @@ class XaiHandshake:
 
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {"value": secret.value, "expires_at": secret.expires_at}
+
+    def call_id(self, seed: str, unix: float) -> str:
+        return uuid4(stream(seed, "call id"))
 
     def not_found(self, method: str, path: str) -> Refusal:
         if path in ("/v1/realtime/models", "/v1/realtime/voices"):  # observed by others

@@ -101,6 +101,20 @@ export type Session = {
   id: string;
   conversation_id: string;
   dialect: string;
+  /** How its client came. */
+  came: "websocket" | "webrtc" | "phone";
+  /** The call whose session it is. */
+  call_id: string | null;
+  sidebands: Array<{
+    opened: number;
+    open: boolean;
+    closed_s: number | null;
+    close_code: number | null;
+    /** (at least 0) */
+    messages_in: number;
+    /** (at least 0) */
+    messages_out: number;
+  }>;
   /** Unix second. */
   opened: number;
   open: boolean;

@@ -1,0 +1,172 @@
+"""The states of calls, without sockets and without sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from mockserver.dialects.handshake import Denied
+from mockserver.server import virtual_time as autojump
+from mockserver.server.accounts import Team
+from mockserver.server.calls import registry
+from mockserver.server.calls.registry import CallEntry, CallRegistry, NoSuchCall, TooManyCalls
+from mockserver.server.calls.running_call import RunningCall
+from mockserver.server.notices import Notice
+from tests.mockserver.server.calls.scripted_call import scripted
+
+
+class Told:
+    """A caller's side that writes down what it learns."""
+
+    def __init__(self, refuses: int | None = None) -> None:
+        self.learned: list[str] = []
+        self.refuses = refuses
+
+    def on_accepted(self, call: RunningCall) -> None:
+        self.learned.append("accepted")
+
+    def on_rejected(self, status: int) -> None:
+        self.learned.append(f"rejected {status}")
+
+    async def on_referred(self, uri: str) -> int | None:
+        self.learned.append(f"referred {uri}")
+        return self.refuses
+
+    def on_ended(self, reason: str) -> None:
+        self.learned.append(f"ended: {reason}")
+
+
+class Calls:
+    """A registry whose calls are scripted."""
+
+    def __init__(self, most_sessions: int = 10) -> None:
+        self.notices: list[Notice] = []
+        self.asked: list[Mapping[str, Any] | None] = []
+        self.most_sessions = most_sessions
+        self.made = 0
+        self.registry = CallRegistry(self._id, self._open, self._admit, self._release, self.notices.append)
+        self.us, self.them = Team("us"), Team("them")
+
+    def _id(self, dialect: str) -> str:
+        self.made += 1
+        return f"rtc_{self.made}"
+
+    def _open(self, entry: CallEntry, session: Mapping[str, Any] | None, on_over: Callable[[], None]) -> RunningCall:
+        self.asked.append(session)
+        return scripted(entry.id, on_over=on_over).call
+
+    def _admit(self, team: Team, dialect: str) -> Denied | None:
+        if team.sessions >= self.most_sessions:
+            return Denied("crowded")
+        team.sessions += 1
+        return None
+
+    def _release(self, team: Team) -> None:
+        team.sessions -= 1
+
+    def ring(self, told: Told, team: Team | None = None) -> CallEntry:
+        return self.registry.announce("openai@2026-08", "phone", 0.0, told, caller="+1415", team=team)
+
+
+def test_a_call_rings_is_accepted_and_ends_once() -> None:
+    async def story() -> None:
+        calls, told = Calls(), Told()
+        entry = calls.ring(told)
+        assert entry.state == "ringing"
+        running = calls.registry.accept(entry.id, calls.us, {"type": "realtime"})
+        assert isinstance(running, RunningCall)
+        assert (entry.state, entry.team, calls.us.sessions) == ("open", calls.us, 1)
+        calls.registry.hang_up(entry.id, calls.us)
+        assert (entry.state, entry.reason, calls.us.sessions) == ("over", "hung up by the client", 0)
+        for again in (calls.registry.hang_up, calls.registry.accept, calls.registry.reject):
+            with pytest.raises(NoSuchCall):
+                again(entry.id, calls.us)
+        assert told.learned == ["accepted", "ended: hung up by the client"]
+        assert [type(each).__name__ for each in calls.notices] == ["CallRang", "CallAnswered", "CallEnded"]
+
+    autojump.run(story())
+
+
+def test_a_ringing_call_can_be_rejected_but_neither_hung_up_nor_handed_over() -> None:
+    async def story() -> None:
+        calls, told = Calls(), Told()
+        entry = calls.ring(told)
+        with pytest.raises(NoSuchCall):
+            calls.registry.hang_up(entry.id, calls.us)
+        with pytest.raises(NoSuchCall):
+            await calls.registry.refer(entry.id, calls.us, "tel:+1")
+        calls.registry.reject(entry.id, calls.us, 486)
+        assert (entry.state, told.learned) == ("rejected", ["rejected 486"])
+        with pytest.raises(NoSuchCall):
+            calls.registry.accept(entry.id, calls.us)
+
+    autojump.run(story())
+
+
+def test_a_call_ends_when_the_destination_answers_and_goes_on_when_it_refuses() -> None:
+    async def story() -> None:
+        calls, told = Calls(), Told(refuses=403)
+        entry = calls.ring(told)
+        calls.registry.accept(entry.id, calls.us)
+        assert await calls.registry.refer(entry.id, calls.us, "sip:desk@example.com") == 403
+        assert (entry.state, entry.transferred_to) == ("open", "")
+        told.refuses = None
+        assert await calls.registry.refer(entry.id, calls.us, "tel:+14155550100") is None
+        assert (entry.state, entry.transferred_to) == ("over", "tel:+14155550100")
+
+    autojump.run(story())
+
+
+def test_a_call_is_of_the_team_that_accepts_it() -> None:
+    async def story() -> None:
+        calls = Calls()
+        entry, ours = calls.ring(Told()), calls.ring(Told(), calls.us)
+        with pytest.raises(NoSuchCall):
+            calls.registry.accept(ours.id, calls.them)
+        calls.registry.accept(entry.id, calls.us)
+        with pytest.raises(NoSuchCall):
+            calls.registry.hang_up(entry.id, calls.them)
+        assert entry.state == "open"
+
+    autojump.run(story())
+
+
+def test_a_team_with_all_its_sessions_open_accepts_no_call() -> None:
+    async def story() -> None:
+        calls = Calls(most_sessions=1)
+        first, second = calls.ring(Told()), calls.ring(Told())
+        calls.registry.accept(first.id, calls.us)
+        assert calls.registry.accept(second.id, calls.us) == Denied("crowded")
+        assert second.state == "ringing"
+        calls.registry.hang_up(first.id, calls.us)
+        assert isinstance(calls.registry.accept(second.id, calls.us), RunningCall)
+
+    autojump.run(story())
+
+
+def test_a_caller_gives_up_and_a_server_stops() -> None:
+    async def story() -> None:
+        calls, told = Calls(), Told()
+        gone, busy, waiting = calls.ring(Told()), calls.ring(Told()), calls.ring(told)
+        calls.registry.give_up(gone)
+        calls.registry.give_up(busy, "busy")
+        calls.registry.stop("the server is stopping")
+        assert [each.state for each in (gone, busy, waiting)] == ["unanswered", "busy", "unanswered"]
+        assert told.learned == ["ended: the server is stopping"]
+
+    autojump.run(story())
+
+
+def test_the_number_of_calls_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MOST_CALLS", 2)
+    monkeypatch.setattr(registry, "MOST_KEPT", 1)
+    calls = Calls()
+    first, second = calls.ring(Told()), calls.ring(Told())
+    with pytest.raises(TooManyCalls):
+        calls.ring(Told())
+    calls.registry.give_up(first)
+    calls.registry.give_up(second)
+    third = calls.ring(Told())
+    assert calls.registry.listed == [second, third]
