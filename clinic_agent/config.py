@@ -11,12 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 LIVE_URL = "wss://api.x.ai/v1/realtime"
 # Pinned, not `grok-voice-latest`: that alias moved to another model, at another price, on 2026-08-05.
 DEFAULT_MODEL = "grok-voice-think-fast-1.0"
 DEFAULT_VOICE = "ara"
+OPENAI_MODEL = "gpt-realtime-2.1"
+OPENAI_VOICE = "marin"
+
+Dialect = Literal["xai", "openai"]
+"""The form of session settings and the way to answer a telephone call, which differ between the services."""
 
 _HTTP_SCHEME = {"ws": "http", "wss": "https"}
 
@@ -53,6 +59,7 @@ class Config:
     """The language that the service expects to hear, as a BCP-47 tag such as `en-GB`; None: the service finds out."""
     collections: tuple[str, ...] = ()
     """Identifiers of the account's collections that the service searches for the assistant."""
+    dialect: Dialect = "xai"
 
     @property
     def session_url(self) -> str:
@@ -67,6 +74,12 @@ class Config:
         query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != "conversation_id"]
         resuming = urlencode([*query, ("conversation_id", conversation_id)])
         return replace(self, url=urlunsplit(parts._replace(query=resuming)))
+
+    def call_url(self, call_id: str) -> str:
+        """The URL that attaches to a telephone call. The call names the model, so the query has none."""
+        parts = urlsplit(self.url)
+        query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in ("model", "call_id")]
+        return urlunsplit(parts._replace(query=urlencode([*query, ("call_id", call_id)])))
 
     @property
     def shown_url(self) -> str:
@@ -98,22 +111,40 @@ def environment(folder: Path = Path()) -> dict[str, str]:
 
 
 def from_environment(environ: Mapping[str, str]) -> Config:
-    """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL, CLINIC_VOICE, CLINIC_LANGUAGE_HINT and
-    CLINIC_COLLECTIONS (identifiers separated by commas).
+    """Read XAI_API_KEY, XAI_REALTIME_URL, XAI_HTTP_URL, CLINIC_MODEL, CLINIC_VOICE, CLINIC_LANGUAGE_HINT,
+    CLINIC_COLLECTIONS (identifiers separated by commas) and CLINIC_DIALECT.
 
     XAI_HTTP_URL is the base of the HTTP API (`https://api.x.ai/v1`); by default it follows from XAI_REALTIME_URL.
-    Raises ConfigError for a missing key, an unusable URL and a language hint that is no BCP-47 tag.
+    CLINIC_DIALECT is `xai` or `openai`; by default it follows from the host of XAI_REALTIME_URL. Raises ConfigError for
+    a missing key, an unusable URL, an unknown dialect, a language hint that is no BCP-47 tag, and for collections in
+    the dialect `openai`, which has none.
     """
     url = environ.get("XAI_REALTIME_URL", "").strip() or LIVE_URL
+    dialect = _dialect(environ.get("CLINIC_DIALECT", "").strip(), url)
+    collections = tuple(each.strip() for each in environ.get("CLINIC_COLLECTIONS", "").split(",") if each.strip())
+    if collections and dialect == "openai":
+        raise ConfigError("CLINIC_COLLECTIONS is set, but only xAI's service searches collections; unset it")
     return Config(
         url=url,
         http_url=_http_url(url, environ.get("XAI_HTTP_URL", "").strip()),
         key=_key(environ.get("XAI_API_KEY", "").strip()),
-        model=environ.get("CLINIC_MODEL", "").strip() or DEFAULT_MODEL,
-        voice=environ.get("CLINIC_VOICE", "").strip() or DEFAULT_VOICE,
+        model=environ.get("CLINIC_MODEL", "").strip() or (OPENAI_MODEL if dialect == "openai" else DEFAULT_MODEL),
+        voice=environ.get("CLINIC_VOICE", "").strip() or (OPENAI_VOICE if dialect == "openai" else DEFAULT_VOICE),
         language_hint=_language(environ.get("CLINIC_LANGUAGE_HINT", "").strip()),
-        collections=tuple(each.strip() for each in environ.get("CLINIC_COLLECTIONS", "").split(",") if each.strip()),
+        collections=collections,
+        dialect=dialect,
     )
+
+
+def _dialect(chosen: str, url: str) -> Dialect:
+    match chosen:
+        case "xai" | "openai":
+            return chosen
+        case "":
+            host = urlsplit(url).hostname or ""
+            return "openai" if host == "openai.com" or host.endswith(".openai.com") else "xai"
+        case _:
+            raise ConfigError(f"CLINIC_DIALECT is {chosen[:40]!r}; write xai or openai")
 
 
 def _key(text: str) -> str:

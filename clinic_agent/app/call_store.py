@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (
     id TEXT PRIMARY KEY, conversation TEXT,
     began TEXT NOT NULL, ended TEXT NOT NULL, front TEXT NOT NULL, model TEXT NOT NULL,
-    usd TEXT, failure TEXT, emergency TEXT, turns TEXT NOT NULL, frames_left_out INTEGER NOT NULL DEFAULT 0
+    usd TEXT, failure TEXT, emergency TEXT, turns TEXT NOT NULL, frames_left_out INTEGER NOT NULL DEFAULT 0,
+    phone TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS frames (
     call TEXT NOT NULL REFERENCES calls (id) ON DELETE CASCADE,
@@ -40,7 +41,10 @@ CREATE INDEX IF NOT EXISTS by_call ON frames (call, at_s);
 CREATE INDEX IF NOT EXISTS by_end ON calls (ended);
 """
 
-Front = Literal["api", "page", "playground", "command"]
+_NEW_COLUMN = "ALTER TABLE calls ADD COLUMN phone TEXT"
+"""For files of releases without telephone calls."""
+
+Front = Literal["api", "page", "playground", "command", "phone"]
 """The front end that made a call."""
 
 
@@ -56,6 +60,22 @@ class Frame:
     at: datetime
     way: Literal["sent", "received"]
     event: Event = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneFacts:
+    """What is known of a telephone call besides its session.
+
+    `caller` and `called` are the numbers or SIP addresses of the incoming call. `ended` is the side that ended it:
+    `caller`, `assistant`, `transfer` (the caller was handed to a person), `service`, `clinic`; None: it goes on.
+    `steps` are what the clinic did with the call, with the seconds since it was reported.
+    """
+
+    caller: str = ""
+    called: str = ""
+    ended: str | None = None
+    keys: str = ""
+    steps: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,8 @@ class CallRecord:
     emergency: str | None
     turns: Sequence[dict[str, Any]]
     frames_left_out: int = 0
+    phone: PhoneFacts | None = None
+    """None: the call did not come by telephone."""
 
     def summary(self) -> dict[str, Any]:
         """The record without its turns, for a list."""
@@ -92,16 +114,25 @@ class CallRecord:
             "usd": self.usd,
             "failure": self.failure,
             "emergency": self.emergency,
+            "phone": None if self.phone is None else asdict(self.phone),
         }
 
 
-def call_record(report: CallReport, front: Front, began: datetime, ended: datetime, lock: CallLock) -> CallRecord:
+def call_record(
+    report: CallReport,
+    front: Front,
+    began: datetime,
+    ended: datetime,
+    lock: CallLock,
+    phone: PhoneFacts | None = None,
+) -> CallRecord:
     """The record of the turns in a report. Raises ValueError without a conversation id."""
     if report.conversation_id is None:
         raise ValueError("a call that the service did not name has no record")
     usd = None if report.cost.usd is None else str(round(report.cost.usd, 6))
     call_id, turns = report.conversation_id, report.as_json()["turns"]
-    return CallRecord(call_id, call_id, began, ended, front, report.model, usd, report.failure, lock.emergency, turns)
+    why = report.failure
+    return CallRecord(call_id, call_id, began, ended, front, report.model, usd, why, lock.emergency, turns, phone=phone)
 
 
 class CallStore:
@@ -218,7 +249,8 @@ class CallStore:
             usd,
             call.failure,
         )
-        row += (call.emergency, json.dumps(turns), left_out + len(frames) - len(kept))
+        phone = None if call.phone is None else json.dumps(asdict(call.phone))
+        row += (call.emergency, json.dumps(turns), left_out + len(frames) - len(kept), phone)
         update = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ")[1:])
         marks = ", ".join("?" * len(row))
         db.execute(f"INSERT INTO calls ({_COLUMNS}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {update}", row)
@@ -238,19 +270,28 @@ class CallStore:
             try:
                 # What is deleted is overwritten, so that it cannot be read from the file.
                 db.executescript(f"PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; {_TABLES}")
+                with suppress(sqlite3.OperationalError):  # the column is there
+                    db.execute(_NEW_COLUMN)
                 with db:
                     yield db
             finally:
                 db.close()
 
 
-_COLUMNS = "id, conversation, began, ended, front, model, usd, failure, emergency, turns, frames_left_out"
+_COLUMNS = "id, conversation, began, ended, front, model, usd, failure, emergency, turns, frames_left_out, phone"
 
 
 def _record(row: tuple[Any, ...]) -> CallRecord:
-    call_id, conversation, began, ended, front, model, usd, failure, emergency, turns, left_out = row
+    call_id, conversation, began, ended, front, model, usd, failure, emergency, turns, left_out, phone = row
     times = (datetime.fromisoformat(began), datetime.fromisoformat(ended))
-    return CallRecord(call_id, conversation, *times, front, model, usd, failure, emergency, json.loads(turns), left_out)
+    facts = None if phone is None else _phone_facts(json.loads(phone))
+    return CallRecord(
+        call_id, conversation, *times, front, model, usd, failure, emergency, json.loads(turns), left_out, facts
+    )
+
+
+def _phone_facts(kept: dict[str, Any]) -> PhoneFacts:
+    return PhoneFacts(**{**kept, "steps": tuple((at_s, what) for at_s, what in kept["steps"])})
 
 
 def _sum(*usd: str) -> float:

@@ -74,6 +74,7 @@ def call(record: CallRecord, frames: Frames, viewer: CallPage | None = None) -> 
     actions.append(Action("Delete this call", f"{record.id}/delete", posts=True))
     figures = {"Length": _length(told["seconds"]), "Cost": _usd(record)}
     facts = {"Model": record.model, "Made by": record.front, "Conversation": record.conversation_id or "not known"}
+    facts |= _phone_facts(record)
     if viewer is not None and frames:
         alerts = list(_flags(record))
         if record.frames_left_out:
@@ -94,6 +95,7 @@ def call(record: CallRecord, frames: Frames, viewer: CallPage | None = None) -> 
     parts = [
         f'<header class="bar"><h1>Call</h1><nav><a href="../calls">All calls</a> {buttons}</nav></header>',
         f'<section>{flags}<dl class="figures">{shown}</dl>{_timeline(bars(frames))}</section>',
+        _steps(record),
         f'<section class="turns">{"".join(map(_turn, record.turns))}</section>',
         _frames(record, frames),
     ]
@@ -114,9 +116,13 @@ def bars(frames: Frames) -> list[Bar]:
                 found.append(Bar("caller", began.pop("caller", at_s), at_s, "speaks"))
             case {"type": "conversation.item.create", "item": {"type": "message"}}:
                 found.append(Bar("caller", at_s, at_s, "types"))
+            case {"type": "output_audio_buffer.started"}:  # a telephone call, whose playback the service reports
+                began["playback"] = at_s
+            case {"type": "output_audio_buffer.stopped" | "output_audio_buffer.cleared"}:
+                found.append(Bar("assistant", began.pop("playback", at_s), at_s, "is heard"))
             case {"type": "response.created"}:
                 began["assistant"] = at_s
-            case {"type": "response.done"}:
+            case {"type": "response.done"} if "playback" not in began:
                 found.append(Bar("assistant", began.pop("assistant", at_s), at_s, "answers"))
             case {"type": "response.function_call_arguments.done", "call_id": str(call_id), "name": str(name)}:
                 began[call_id] = at_s
@@ -128,6 +134,31 @@ def bars(frames: Frames) -> list[Bar]:
             case _:
                 pass
     return found
+
+
+_ENDED = {
+    "caller": "the caller",
+    "assistant": "the assistant",
+    "transfer": "a transfer to a person",
+    "service": "the voice service",
+    "clinic": "this server",
+    None: "nobody yet",
+}
+
+
+def _phone_facts(record: CallRecord) -> dict[str, str]:
+    phone = record.phone
+    if phone is None:
+        return {}
+    told = {"Caller": phone.caller, "Called": phone.called, "Keys": phone.keys}
+    return {**{name: value for name, value in told.items() if value}, "Ended by": _ENDED.get(phone.ended, "not known")}
+
+
+def _steps(record: CallRecord) -> str:
+    if record.phone is None or not record.phone.steps:
+        return ""
+    rows = "".join(f"<tr><td>{at_s:.1f} s</td><td>{escape(what)}</td></tr>" for at_s, what in record.phone.steps)
+    return f'<section class="list"><table>{rows}</table></section>'
 
 
 def _timeline(shown: list[Bar]) -> str:

@@ -30,6 +30,7 @@ from clinic_agent.app import calls as app_calls
 from clinic_agent.app import control_plane
 from clinic_agent.app import docs_page as app_docs
 from clinic_agent.app import problems as app_problems
+from clinic_agent.app import telephone as app_telephone
 from clinic_agent.app import voice as app_voice
 from clinic_agent.app.browser import CALL_S, MAX_FRAME_BYTES, BrowserCall, mint
 from clinic_agent.app.call_page import CallPage
@@ -478,6 +479,7 @@ def create_app(settings: AppSettings, schedule: Schedule, call_page: CallPage | 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        await state.phone_calls.close()
         await state.held_calls.close()
 
     app = FastAPI(
@@ -491,6 +493,7 @@ def create_app(settings: AppSettings, schedule: Schedule, call_page: CallPage | 
     app.state.clinic = state
     app.include_router(router)
     app.include_router(app_calls.router)
+    app.include_router(app_telephone.router)
     app.mount("/web", StaticFiles(directory=WEB), name="web")
     app.add_middleware(Guard, hosts=settings.hosts)
     app_problems.install(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from clinic_agent.app.call_store import KEEP_DAYS, CallStore
 from clinic_agent.app.held_calls import HOLD_S
+from clinic_agent.app.webhook import signing_keys
 from clinic_agent.config import Config, ConfigError, from_environment
 
 DATA = Path("clinic-data")
@@ -32,6 +34,10 @@ class AppSettings:
     """Days for which the record of a call is kept."""
     token: str | None = field(default=None, repr=False)
     """The login token for the records of the calls; None: nobody may look at them."""
+    webhook_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """The keys that sign reports of incoming telephone calls; empty: the clinic answers no telephone."""
+    hand_over_to: str | None = None
+    """`sip:` or `tel:` address of the person to whom telephone calls are handed; None: nobody takes calls."""
     hosts: tuple[str, ...] = LOOPBACK_NAMES
     """Host names that requests may use."""
     hold_s: float = HOLD_S
@@ -66,8 +72,8 @@ def today() -> date:
 
 def settings_from(environ: Mapping[str, str]) -> AppSettings:
     """Read the variables of `from_environment` and CLINIC_DATA, CLINIC_AUDIO, CLINIC_KEEP_AUDIO, CLINIC_KEEP_DAYS,
-    CLINIC_TOKEN, CLINIC_HOSTS (names separated by commas), CLINIC_HOLD_S, CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL
-    and CLINIC_SCENARIOS.
+    CLINIC_TOKEN, CLINIC_WEBHOOK_SECRET (secrets separated by commas), CLINIC_HANDOVER_URI, CLINIC_HOSTS (names
+    separated by commas), CLINIC_HOLD_S, CLINIC_TODAY (YYYY-MM-DD), CLINIC_CONTROL_URL and CLINIC_SCENARIOS.
 
     Raises ConfigError, saying what to do, for a missing or unusable value.
     """
@@ -83,6 +89,8 @@ def settings_from(environ: Mapping[str, str]) -> AppSettings:
         keep_audio=_switch("CLINIC_KEEP_AUDIO", given("CLINIC_KEEP_AUDIO")),
         keep_days=_days(given("CLINIC_KEEP_DAYS")),
         token=_token(given("CLINIC_TOKEN")),
+        webhook_keys=_keys(given("CLINIC_WEBHOOK_SECRET")),
+        hand_over_to=_address(given("CLINIC_HANDOVER_URI")),
         hosts=(*LOOPBACK_NAMES, *names),
         hold_s=_seconds("CLINIC_HOLD_S", given("CLINIC_HOLD_S"), HOLD_S),
         today=_date(given("CLINIC_TODAY")),
@@ -112,6 +120,21 @@ def _days(text: str) -> int:
 def _token(text: str) -> str | None:
     if text and not (len(text) >= MIN_TOKEN_CHARS and text.isascii() and text.isprintable()):
         raise ConfigError(f"CLINIC_TOKEN has to be {MIN_TOKEN_CHARS} or more plain characters; make one at random")
+    return text or None
+
+
+def _keys(text: str) -> tuple[bytes, ...]:
+    try:
+        return tuple(key for secret in text.split(",") if secret.strip() for key in signing_keys(secret.strip()))
+    except ValueError as error:
+        raise ConfigError(
+            f"CLINIC_WEBHOOK_SECRET is unusable: {error}; copy the whole signing secret of the webhook, whsec_…"
+        ) from error
+
+
+def _address(text: str) -> str | None:
+    if text and not re.fullmatch(r"(?i:sips?|tel):[!-~]{1,500}", text):
+        raise ConfigError("CLINIC_HANDOVER_URI has to be a sip: or tel: address, such as tel:+14155550123")
     return text or None
 
 

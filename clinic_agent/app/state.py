@@ -16,6 +16,7 @@ from clinic_agent.app.browser import BrowserCalls
 from clinic_agent.app.call_page import CallPage
 from clinic_agent.app.call_store import CallStore
 from clinic_agent.app.held_calls import HeldCalls
+from clinic_agent.app.phone_calls import PhoneCalls
 from clinic_agent.app.problems import Problem
 from clinic_agent.app.settings import AppSettings
 from clinic_agent.clinic.assistant import Assistant, clinic_assistant
@@ -39,6 +40,7 @@ class AppState:
     schedule: Schedule
     store: CallStore
     held_calls: HeldCalls
+    phone_calls: PhoneCalls = field(default_factory=PhoneCalls)
     call_page: CallPage | None = None
     """Makes the page of one recorded call; None is the plain one."""
     calls: BrowserCalls = field(default_factory=lambda: BrowserCalls(time.monotonic))

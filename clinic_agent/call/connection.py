@@ -80,13 +80,16 @@ async def open_connection(
         await connection.close()
 
 
-async def open_socket(config: Config, retry: RetryPolicy) -> ClientConnection:
-    """Connect, with retries; gives the open socket. Raises CallFailed as `open_connection` does."""
+async def open_socket(config: Config, retry: RetryPolicy, *, url: str | None = None) -> ClientConnection:
+    """Connect, with retries; gives the open socket. `url`: another address of the same endpoint.
+
+    Raises CallFailed as `open_connection` does.
+    """
     random = Random(retry.seed)
     for attempt in count(1):
         try:
             return await connect(
-                config.session_url,
+                url or config.session_url,
                 additional_headers={"Authorization": f"Bearer {config.key}"},
                 compression=None,  # base64 audio hardly shrinks, and deflate takes longer than the rest of the work
                 open_timeout=retry.open_s,
@@ -191,8 +194,7 @@ class ServiceConnection:
         """Whether the socket was lost, not closed on purpose, and may be replaced once more."""
         if not isinstance(error, ConnectionClosed) or self.resumptions >= self._retry.resumptions:
             return False
-        close = error.rcvd or error.sent
-        return (close.code if close else 1006) in _LOST
+        return was_lost(error)
 
     async def _replace(self, there: Config) -> None:
         self.resumptions += 1
@@ -222,7 +224,7 @@ class ServiceConnection:
 
     async def receive(self) -> Event:
         """The next server event. Raises CallFailed for an error that ends the call, or a frame that is no event."""
-        event = _parse(await self._socket.recv())
+        event = parse_event(await self._socket.recv())
         self._watch("received", event)
         if (tool := hosted_call(event)) is not None:
             self.cost = self.cost.plus(hosted_calls={tool: 1})
@@ -233,7 +235,7 @@ class ServiceConnection:
             case {"type": "conversation.created", "conversation": {"id": str(conversation_id)}}:
                 self.conversation_id = conversation_id
             case {"type": "error"} if not _harmless(event):
-                raise CallFailed(f"the service reports: {_error_text(event)}; correct what it names and call again")
+                raise CallFailed(f"the service reports: {error_text(event)}; correct what it names and call again")
         return event
 
     async def _wait_for(self, *types: str) -> None:
@@ -259,6 +261,12 @@ async def bounded(work: Coroutine[Any, Any, None], timeout_s: float) -> None:
         raise hung_up(closed) from closed
 
 
+def was_lost(closed: ConnectionClosed) -> bool:
+    """Whether nobody meant to close the connection."""
+    close = closed.rcvd or closed.sent
+    return (close.code if close else 1006) in _LOST
+
+
 def hung_up(closed: ConnectionClosed) -> CallFailed:
     """The failure of a call whose connection closed."""
     if closed.rcvd is not None:
@@ -280,7 +288,8 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _parse(data: str | bytes) -> Event:
+def parse_event(data: str | bytes) -> Event:
+    """The event in a frame. Raises CallFailed for a frame that is no event."""
     if isinstance(data, bytes):
         return {"type": "binary"}  # audio of the binary transport, which this client does not request
     try:
@@ -293,13 +302,14 @@ def _parse(data: str | bytes) -> Event:
 
 
 def _harmless(event: Event) -> bool:
-    text = _error_text(event)
+    text = error_text(event)
     # The first may answer the second of commit and response.create. The second answers a truncate on older dates of the
     # service; the audio has stopped on this side all the same.
     return "already has an active response" in text or "truncat" in text.lower()
 
 
-def _error_text(event: Event) -> str:
+def error_text(event: Event) -> str:
+    """The message of an error event."""
     error = event.get("error")
     message = error.get("message") if isinstance(error, dict) else None
     return str(message or "an error without a message")[:300].rstrip(".")

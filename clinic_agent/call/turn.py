@@ -17,7 +17,9 @@ from clinic_agent.call.pcm import MAX_SPEECH_S, SAMPLE_BYTES, SAMPLE_RATE_HZ
 Event = dict[str, Any]
 
 END_CALL = "end_call"
-"""The one tool with a meaning for the client: the call ends when the answer to its result, the goodbye, was heard."""
+"""The tool by which the assistant ends a call: it ends when the answer to the tool's result, the goodbye, was heard."""
+TRANSFER = "transfer_to_human"
+"""The tool by which the assistant hands a call to a person; a telephone call is handed over after that answer."""
 
 MAX_TOOL_ROUNDS = 8
 """How many responses of one turn may call tools; more is taken for a loop."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from typing_extensions import assert_never
+
 from clinic_agent.call.connection import DEFAULT_RETRY, CallFailed, Watcher, open_connection, unwatched, watched_by
 from clinic_agent.call.cost import Cost
 from clinic_agent.call.manual_turns import VoiceClient, connect
@@ -29,6 +31,8 @@ from clinic_agent.clinic.safety import CallLock
 from clinic_agent.clinic.tools import FIND_INFORMATION, Tools, clinic_tools
 from clinic_agent.config import Config
 
+IDLE_MS = 15_000
+"""Silence of a caller on the telephone after which the assistant asks whether anybody is there, in ms."""
 _PCM = {"type": "audio/pcm", "rate": SAMPLE_RATE_HZ}
 
 
@@ -80,30 +84,58 @@ def session_config(config: Config, assistant: Assistant) -> dict[str, Any]:
 
     With collections in `config`, the service searches them itself, in place of the tool `find_information`.
     """
-    prompt, tools = assistant.instructions, assistant.tools.schemas()
-    if config.collections:
-        prompt += "Look things up with file_search.\n"
-        tools = [tool for tool in tools if tool["name"] != FIND_INFORMATION]
-        tools.append({"type": "file_search", "vector_store_ids": list(config.collections)})
-    transcription = {"model": "grok-transcribe"}
-    if config.language_hint is not None:
-        transcription["language_hint"] = config.language_hint
-    return {
-        "instructions": prompt,
-        "voice": config.voice,
-        "turn_detection": None,
-        "resumption": {"enabled": True},  # has to be requested on each connection, the first one included
-        "tools": tools,
-        "audio": {
-            "input": {"format": _PCM, "transcription": transcription},
-            "output": {"format": _PCM},
-        },
-    }
+    return _settings(config, assistant, None, sound=True)
 
 
 def open_mic_config(config: Config, assistant: Assistant) -> dict[str, Any]:
     """The body of `session.update` for an open microphone: the service detects turns and interruptions."""
-    return session_config(config, assistant) | {"turn_detection": TURN_DETECTION}
+    return _settings(config, assistant, TURN_DETECTION, sound=True)
+
+
+def phone_config(config: Config, assistant: Assistant) -> dict[str, Any]:
+    """The session of a telephone call: the service detects turns and pauses, and has the sound."""
+    detection = {**TURN_DETECTION, "idle_timeout_ms": IDLE_MS}
+    settings = _settings(config, assistant, detection, sound=False)
+    return {"model": config.model, **settings} if config.dialect == "openai" else settings
+
+
+def _settings(config: Config, assistant: Assistant, detection: dict[str, Any] | None, *, sound: bool) -> dict[str, Any]:
+    prompt, tools = assistant.instructions, assistant.tools.schemas()
+    formats = {"format": _PCM} if sound else {}
+    match config.dialect:
+        case "openai":
+            transcription = {"model": "gpt-realtime-whisper"}
+            if config.language_hint is not None:
+                transcription["language"] = config.language_hint.partition("-")[0]
+            return {
+                "type": "realtime",
+                "instructions": prompt,
+                "output_modalities": ["audio"],
+                "tools": tools,
+                "audio": {
+                    "input": {**formats, "transcription": transcription, "turn_detection": detection},
+                    "output": {**formats, "voice": config.voice},
+                },
+            }
+        case "xai":
+            transcription = {"model": "grok-transcribe"}
+            if config.language_hint is not None:
+                transcription["language_hint"] = config.language_hint
+            if config.collections:
+                prompt += "Look things up with file_search.\n"
+                tools = [tool for tool in tools if tool["name"] != FIND_INFORMATION]
+                tools.append({"type": "file_search", "vector_store_ids": list(config.collections)})
+            audio: dict[str, Any] = {"input": {**formats, "transcription": transcription}}
+            return {
+                "instructions": prompt,
+                "voice": config.voice,
+                "turn_detection": detection,
+                "resumption": {"enabled": True},  # has to be requested on each connection, the first one included
+                "tools": tools,
+                "audio": {**audio, "output": formats} if sound else audio,
+            }
+        case _:
+            assert_never(config.dialect)
 
 
 class AgentCall:

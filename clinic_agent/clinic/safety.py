@@ -83,7 +83,10 @@ class CallLock:
     def see(self, way: Literal["sent", "received"], event: Event) -> None:
         """Take a frame of the call: the caller's and the assistant's words are in some of them."""
         match way, event:
-            case "sent", {"type": "conversation.item.create", "item": {"type": "message", "content": list(parts)}}:
+            case "sent", {
+                "type": "conversation.item.create",
+                "item": {"type": "message", "role": "user", "content": list(parts)},
+            }:
                 self.hear("caller", " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict)))
             case "received", {"type": "input_audio_buffer.committed", "item_id": str(item)}:
                 with self._changed:

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from clinic_agent.call.tool import Arguments, Result, Tool
 from clinic_agent.call.tool import Tools as Tools
-from clinic_agent.call.turn import END_CALL
+from clinic_agent.call.turn import END_CALL, TRANSFER
 from clinic_agent.clinic.clinic import Clinic, ServiceName
 from clinic_agent.clinic.schedule import Booking
 
@@ -126,7 +126,7 @@ def clinic_tools(clinic: Clinic, call_key: str | None = None) -> Tools:
         Tool("reschedule_appointment", RescheduleAppointment, reschedule_appointment),
         Tool("cancel_appointment", CancelAppointment, cancel_appointment),
         Tool(FIND_INFORMATION, FindInformation, find_information, reads=True),
-        Tool("transfer_to_human", TransferToHuman, transfer_to_human),
+        Tool(TRANSFER, TransferToHuman, transfer_to_human),
         Tool(END_CALL, EndCall, end_call, reads=True),
     )
     return Tools({tool.name: tool for tool in tools}, secrets.token_hex(16) if call_key is None else call_key)
