@@ -80,7 +80,7 @@ def test_agent_ledger_and_bill_agree_about_the_model_whose_price_moved(dialect: 
 def test_agent_ledger_and_bill_agree_for_every_model_and_date(
     dialect: str, day: date, model: str, telephony: bool, tmp_path: Path
 ):
-    agree(dialect, day, model, telephony, 120, tmp_path)
+    agree(dialect, day, model, telephony, 40, tmp_path)
 
 
 def agree(dialect: str, day: date, model: str, telephony: bool, turns: int, tmp_path: Path) -> None:

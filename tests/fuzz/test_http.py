@@ -21,7 +21,7 @@ from mockserver.testing.mock_server import MockServer
 schemathesis = pytest.importorskip("schemathesis")
 
 
-@pytest.fixture(scope="module", params=["xai", "xai@2026-09", "openai"])
+@pytest.fixture(scope="module", params=["xai", "openai"])
 def mock(request: pytest.FixtureRequest) -> Iterator[MockServer]:
     logging.getLogger("mockserver").setLevel(logging.ERROR)  # noqa: TID251  # only its level
     with MockServer(voice="tone", dialect=request.param, clock="manual") as server:

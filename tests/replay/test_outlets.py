@@ -105,7 +105,9 @@ def talk(url: str, form: str, model: str) -> None:
     """One call that says it everywhere; the server may end it."""
     for query in (f"?model={quote(form)}", f"?model={model}&conversation_id={quote(form)}&{quote(form)}={quote(form)}"):
         try:
-            with connect(url + query, additional_headers={**KEY, "User-Agent": form[:60]}, close_timeout=1) as ws:
+            # A queue without end: a client that leaves frames unread would wait for the close frame behind them.
+            headers = {**KEY, "User-Agent": form[:60]}
+            with connect(url + query, additional_headers=headers, close_timeout=1, max_queue=None) as ws:
                 for event in events(form):
                     ws.send(json.dumps(event))
                 ws.send(form)
