@@ -18,7 +18,7 @@ from mockserver.dialects.provenance import EVIDENCE
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.schema import complaint
 from mockserver.protocol.facts import Fact
-from replay.cassette.frames import Frame, Text
+from replay.cassette.frames import Frame, Sound, Text
 
 _PACKAGE: Any = import_module("openai.types.realtime") if find_spec("openai") is not None else None
 # Here and not in the first test that needs it: to load it takes half a second. Told which key decides, pydantic need
@@ -29,7 +29,7 @@ TYPES: TypeAdapter[Any] | None = (
 complaints: list[str] = []
 """What was wrong since somebody last asked."""
 
-Render = Callable[[Any, Fact, float], Iterator[Frame]]
+Render = Callable[[Any, Fact, float], Iterator[Frame | Sound]]
 """A dialect's method `render`."""
 
 
@@ -47,7 +47,7 @@ def judge(service: str, event: dict[str, Any]) -> None:
 def judged(render: Render) -> Render:
     """The same rendering, with each of its events looked at."""
 
-    def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame]:
+    def looked_at(dialect: Any, fact: Fact, at: float) -> Iterator[Frame | Sound]:
         for frame in render(dialect, fact, at):
             name = dialect.name
             if (problem := complaint(frame, SERVICES[name].schema)) is not None:

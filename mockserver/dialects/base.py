@@ -12,13 +12,13 @@ from typing import Any, Literal, Protocol
 
 from mockserver.audio.vad.detector import TurnSettings
 from mockserver.billing.ledger import Ledger
-from mockserver.protocol.commands import Command, Settings
+from mockserver.protocol.commands import ON_TRACKS, Command, Settings
 from mockserver.protocol.facts import Fact, Response, ResponseEnded, TranscriptCompleted
 from mockserver.protocol.ids import Ids
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PacingPlan, Rhythm
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Frame
+from replay.cassette.frames import Frame, Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Opening:
     query: names and values of the URL's query, in order.
     secret: the session that the client secret was made with, as the client sent it.
     session_s: seconds that the session may last; None is the service's own limit.
+    media: it is a call: sound travels on tracks, at 24 kHz, and not in events.
+    call_id: the call's id; None outside calls.
     """
 
     seed: str
@@ -41,6 +43,8 @@ class Opening:
     query: tuple[tuple[str, str], ...] = ()
     secret: Mapping[str, Any] | None = None
     session_s: float | None = None
+    media: bool = False
+    call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,7 @@ class Traits:
     ping_s: seconds between WebSocket pings of the server; None sends none.
     limits: the service's own limits, each of them set.
     keep_alive_s: seconds between events that show that the connection is up; None sends none after the first.
+    media: sound travels on the tracks of a call; the session's audio formats are without effect.
     """
 
     defaults: Settings
@@ -184,6 +189,11 @@ class Traits:
     ping_s: float | None
     limits: Limits
     keep_alive_s: float | None = None
+    media: bool = False
+
+    def settings(self) -> Settings:
+        """The session's settings at its start."""
+        return self.defaults.changed(ON_TRACKS if self.media else {})
 
 
 class Dialect(Protocol):
@@ -212,5 +222,5 @@ class Dialect(Protocol):
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         """Add the cost of a response, or of a transcript, to the ledger. Called before the fact is rendered."""
 
-    def render(self, fact: Fact, at: float) -> Iterator[Frame]:
+    def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
         """A fact as frames, in the service's order. `at` is seconds since the connection opened."""

@@ -40,6 +40,8 @@ _CALLING = (
     *(f"response.mcp_call.{stage}" for stage in ("in_progress", "completed", "failed")),
 )
 
+_KEY = Evidence("documented", "vendor's page", "the instant: when the key is pressed")
+
 XAI: Mapping[str, Evidence] = {
     "session.created": _RECORDED,
     "conversation.created": _RECORDED,
@@ -63,6 +65,7 @@ XAI: Mapping[str, Evidence] = {
     "input_audio_buffer.timeout_triggered": Evidence(
         "documented", "vendor's page", "what surrounds it: the events of a committed turn"
     ),
+    "input_audio_buffer.dtmf_event_received": _KEY,
     "response.created": _RECORDED,
     "response.output_item.added": _RECORDED,
     "response.content_part.added": _RECORDED,
@@ -80,6 +83,8 @@ XAI: Mapping[str, Evidence] = {
     "error": Evidence("documented", "vendor's page", "the order of keys, most codes and texts"),
     **dict.fromkeys((*_LISTING, *_CALLING), _ORDER),
 }
+
+_PLAYED = Evidence("observed", "others' captures", "that each response has its own, where one follows another")
 
 OPENAI: Mapping[str, Evidence] = {
     "session.created": _RECORDED,
@@ -102,6 +107,12 @@ OPENAI: Mapping[str, Evidence] = {
     "input_audio_buffer.cleared": Evidence("documented", "vendor's page"),
     "input_audio_buffer.timeout_triggered": Evidence(
         "observed", "others' captures", "the words of the system message that follows it"
+    ),
+    "input_audio_buffer.dtmf_event_received": _KEY,
+    "output_audio_buffer.started": _PLAYED,
+    "output_audio_buffer.stopped": _PLAYED,
+    "output_audio_buffer.cleared": Evidence(
+        "documented", "vendor's page", "its place: before the truncation, and before the end of a response that it cuts"
     ),
     "response.created": _RECORDED,
     "response.output_item.added": _RECORDED,
@@ -200,16 +211,11 @@ def as_of(dialect: DialectName, type: str) -> tuple[DialectName, Dated]:
     return name, DATED[name][type]
 
 
-_SIP = "calls over WebRTC and SIP are not served"
 _BETA = "sent by no recorded connection; an older form"
 _UNSERVED_OPENAI: Mapping[str, str] = {
     "conversation.created": _BETA,
     "conversation.item.created": _BETA,
     "conversation.item.input_audio_transcription.segment": "speakers are not distinguished",
-    "input_audio_buffer.dtmf_event_received": _SIP,
-    "output_audio_buffer.started": _SIP,
-    "output_audio_buffer.stopped": _SIP,
-    "output_audio_buffer.cleared": _SIP,
 }
 UNSERVED: Mapping[str, Mapping[str, str]] = {
     "xai": {
@@ -219,7 +225,6 @@ UNSERVED: Mapping[str, Mapping[str, str]] = {
         "response.audio.delta": "another name of the audio delta, in one sentence of the vendor's page",
         "response.text.delta": "the service speaks whatever modality is requested",
         "response.output_text.delta": "the service speaks whatever modality is requested",
-        "input_audio_buffer.dtmf_event_received": _SIP,
     },
     "openai": _UNSERVED_OPENAI,
     "azure": _UNSERVED_OPENAI,

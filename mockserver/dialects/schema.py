@@ -101,6 +101,9 @@ class Checked:
         self.next_due = peer.next_due
         self.take_requests = peer.take_requests
         self.deliver = peer.deliver
+        self.hear = peer.hear
+        self.press = peer.press
+        self.truncate = peer.truncate
 
     def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         """All frames up to and including `now`, oldest first."""

@@ -14,7 +14,7 @@ from typing_extensions import assert_never
 from mockserver.faults.armed import FaultWatch, TrafficEvent
 from mockserver.faults.kinds import EarlyEndFault, Fail, Incomplete
 from mockserver.protocol.facts import EarlyEnd, Fact, Failure, Response, ResponseEnded, ResponseFact, ResponseStarted
-from replay.cassette.frames import Frame, Text
+from replay.cassette.frames import Frame, Sound, Text
 
 
 class ResponseEnder:
@@ -47,12 +47,13 @@ class ResponseEnder:
                 end = _early_end(fault)
                 fact.response.status, fact.response.reason, fact.response.error = end.status, end.reason, end.error
 
-    def after(self, fact: Fact, frame: Frame, at: float) -> None:
+    def after(self, fact: Fact, frame: Frame | Sound, at: float) -> None:
         """Trigger the faults that wait for this event; its response ends after it."""
-        if not self.watches or not isinstance(frame, Text) or isinstance(fact, ResponseEnded):
+        if not self.watches or not isinstance(frame, Text | Sound) or isinstance(fact, ResponseEnded):
             return
+        type = "response.output_audio.delta" if isinstance(frame, Sound) else orjson.loads(frame.data)["type"]
         response = fact.response if isinstance(fact, ResponseFact) else None
-        for fault in self._triggered(orjson.loads(frame.data)["type"], at, response):
+        for fault in self._triggered(type, at, response):
             if response is not None:
                 response.early_end = _early_end(fault)
             else:

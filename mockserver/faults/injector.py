@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import orjson
 from typing_extensions import assert_never
 
-from mockserver.audio.formats import PCM_24K, AudioFormat
+from mockserver.audio.formats import PCM_24K, AudioFormat, Samples
 from mockserver.faults.armed import Armed, FaultTarget, FaultWatch, TrafficEvent
 from mockserver.faults.audio import clipped, format_in, misrated, silent
 from mockserver.faults.early_end import ResponseEnder
@@ -55,14 +56,14 @@ from mockserver.protocol.facts import Fact, Malformed, Refused
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
 from mockserver.protocol.requests import Request, Result
 from replay.cassette import frames
-from replay.cassette.frames import Binary, Frame, Outgoing, Text
+from replay.cassette.frames import Binary, Frame, Outgoing, Sound, Text
 
 REORDER_S = 1.0
 """How long an event waits to be overtaken."""
 HELD_CAP = 64 << 20
 """Bytes that a delay may hold back in one direction. Above that the connection is reset."""
 
-Message = Text | Binary
+Message = Text | Binary | Sound
 Sent = Outgoing | Act
 _QUOTES = re.compile(rb'(?<!\\)(?:\\\\)*"')
 
@@ -181,7 +182,9 @@ class FaultInjector:
         self._run(now)
         if self._over:
             return
-        frame = Text(data.encode(errors="surrogatepass")) if isinstance(data, str) else Binary(data)
+        self._take(Text(data.encode(errors="surrogatepass")) if isinstance(data, str) else Binary(data), now)
+
+    def _take(self, frame: Message, now: float) -> None:
         event = _event("in", frame, now)
         self._pass(self._up, Outgoing(now, frame), event, [watch for watch in self._watches if watch.matches(event)])
         self._deliver(now)
@@ -213,6 +216,26 @@ class FaultInjector:
         self._run(now)
         if not self._over:
             self._peer.deliver(result, now)
+            self._collect(now)
+
+    def hear(self, samples: Samples, now: float) -> None:
+        """Take sound of the caller's track, as faults of `<input_audio_buffer.append` leave it."""
+        self._run(now)
+        if not self._over:
+            self._take(Sound(samples.astype("<i2", copy=False).tobytes()), now)
+
+    def press(self, digit: str, now: float) -> None:
+        """Give the peer inside a key, untouched by faults."""
+        self._run(now)
+        if not self._over:
+            self._peer.press(digit, now)
+            self._collect(now)
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """Truncate what the peer inside said, untouched by faults."""
+        self._run(now)
+        if not self._over:
+            self._peer.truncate(item_id, played_ms, now)
             self._collect(now)
 
     # From instant to instant.
@@ -249,6 +272,8 @@ class FaultInjector:
                     self._peer.receive(data.decode(errors="surrogatepass"), each.at)
                 case Binary(data):
                     self._peer.receive(data, each.at)
+                case Sound(data):
+                    self._peer.hear(np.frombuffer(data, "<i2"), each.at)
                 case _:
                     pass
             self._collect(each.at)
@@ -267,7 +292,7 @@ class FaultInjector:
         """Put a message of the server on its way, as faults leave it."""
         if self._over:
             return
-        if not isinstance(out.frame, Text | Binary):
+        if not isinstance(out.frame, Message):
             if self._stalled is None:
                 self._down.put([out])
             return
@@ -402,6 +427,9 @@ def _event(
     """The event that a message is. `session` is called with a server event about the session."""
     if isinstance(frame, Binary):
         return TrafficEvent(way, "binary", at)
+    if isinstance(frame, Sound):
+        sound = "input_audio_buffer.append" if way == "in" else "response.output_audio.delta"
+        return TrafficEvent(way, "" if frame.cuts else sound, at, frame.response_id or None)
     event = _json(frame)
     if event is None or not isinstance(type := event.get("type"), str):
         return TrafficEvent(way, "", at)
@@ -424,13 +452,13 @@ def _json(frame: Message) -> dict[str, Any] | None:
 
 
 def _size(frame: object) -> int:
-    return len(frame.data) if isinstance(frame, Text | Binary) else 0
+    return len(frame.data) if isinstance(frame, Message) else 0
 
 
 def _each(pieces: list[Sent], change: Callable[[Message], Message]) -> list[Sent]:
     return [
         Outgoing(each.at, change(each.frame))
-        if isinstance(each, Outgoing) and isinstance(each.frame, Text | Binary)
+        if isinstance(each, Outgoing) and isinstance(each.frame, Message)
         else each
         for each in pieces
     ]
@@ -439,9 +467,9 @@ def _each(pieces: list[Sent], change: Callable[[Message], Message]) -> list[Sent
 def _corrupted(frame: Message, watch: FaultWatch) -> Message:
     """The message without one of its quotation marks, which makes it invalid JSON; binary, with one byte inverted."""
     data = frame.data
-    if isinstance(frame, Binary):
+    if not isinstance(frame, Text):
         at = watch.rng.randrange(len(data)) if data else 0
-        return Binary(data[:at] + bytes(each ^ 0xFF for each in data[at : at + 1]) + data[at + 1 :])
+        return replace(frame, data=data[:at] + bytes(each ^ 0xFF for each in data[at : at + 1]) + data[at + 1 :])
     ends = [found.end() for found in _QUOTES.finditer(data)]
     end = watch.rng.choice(ends) if ends else len(data)
     return Text(data[: end - 1] + data[end:])
@@ -458,13 +486,23 @@ def _again(frame: Message, watch: FaultWatch) -> Message:
 
 def _halved(frame: Message) -> Message:
     half = frame.data[: len(frame.data) // 2]
-    return Binary(half) if isinstance(frame, Binary) else Text(half.decode(errors="ignore").encode())
+    match frame:
+        case Text():
+            return Text(half.decode(errors="ignore").encode())
+        case Binary():
+            return Binary(half)
+        case Sound():
+            return replace(frame, data=half[: len(half) // 2 * 2])
+        case _:
+            assert_never(frame)
 
 
 def _with_audio_fault(frame: Message, fault: AudioFault, format: AudioFormat) -> Message:
     """The same message with other audio; a message without audio is returned as it is."""
     if isinstance(frame, Binary):
         return Binary(_faulty_audio(frame.data, fault, format))
+    if isinstance(frame, Sound):
+        return replace(frame, data=_faulty_audio(frame.data, fault, PCM_24K))
     try:
         event = orjson.loads(frame.data)
         key = "audio" if "audio" in event else "delta"

@@ -118,6 +118,15 @@ class Settings:
         return replace(self, **changes) if changes else self  # type: ignore[arg-type]
 
 
+ON_TRACKS: Mapping[str, object] = {
+    "input_format": PCM_24K,
+    "output_format": PCM_24K,
+    "binary_input": False,
+    "binary_output": False,
+}
+"""Fields of `Settings` that a session's client cannot change while sound travels on the tracks of a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configure:
     """Change the session. `changes` names fields of `Settings`; `requested` is the session to show in the answer."""
@@ -272,6 +281,11 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearOutput:
+    """Drop what is left to play of the responses to a call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A frame that is no valid request. It becomes an error event, and the session goes on.
 
@@ -301,5 +315,6 @@ Command = (
     | TruncateItem
     | Respond
     | Cancel
+    | ClearOutput
     | Rejected
 )

@@ -331,6 +331,39 @@ class LimitsUpdated:
     response: Response
 
 
+@dataclass(frozen=True, slots=True)
+class PlayoutCut:
+    """What is left to play of the responses to a call is to be dropped. The session does not know what that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """The service begins to play a response to the caller."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStopped:
+    """A response was played to its end."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutCleared:
+    """What was left to play of a response was dropped."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller pressed a key of the telephone: one of `0123456789*#ABCD`."""
+
+    digit: str
+
+
 Problem = Literal[
     "response_active",
     "nothing_to_cancel",
@@ -392,6 +425,11 @@ SessionFact = (
     | ListingStarted
     | ToolsListed
     | Expired
+    | PlayoutCut
+    | PlayoutStarted
+    | PlayoutStopped
+    | PlayoutCleared
+    | DigitPressed
     | Refused
     | Malformed
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from mockserver.protocol.facts import Fact
-from replay.cassette.frames import Frame
+from replay.cassette.frames import Frame, Sound
 
 
 class FactObserver(Protocol):
@@ -14,7 +14,7 @@ class FactObserver(Protocol):
     def before(self, fact: Fact, at: float) -> None:
         """Called before `fact` is rendered. `at` is seconds since the connection opened."""
 
-    def after(self, fact: Fact, frame: Frame, at: float) -> None:
+    def after(self, fact: Fact, frame: Frame | Sound, at: float) -> None:
         """Called for each frame that `fact` was rendered as."""
 
 

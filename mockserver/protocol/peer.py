@@ -6,8 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mockserver.audio.formats import Samples
 from mockserver.protocol.requests import Request, Result
-from replay.cassette.frames import Binary, Frame, Outgoing, Text
+from replay.cassette.frames import Binary, Frame, Outgoing, Sound, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,17 @@ class Peer(Protocol):
     def deliver(self, result: Result, now: float) -> None:
         """A result of a request arrived. One that nobody waits for any more is ignored."""
 
+    # Of a call alone, whose sound travels on tracks.
+
+    def hear(self, samples: Samples, now: float) -> None:
+        """The caller's track brought samples at 24 kHz, any number of them."""
+
+    def press(self, digit: str, now: float) -> None:
+        """The caller pressed a key of the telephone: one of `0123456789*#ABCD`."""
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """The service stopped playing a message after `played_ms` milliseconds. An unknown one is ignored."""
+
 
 class ExpiringPeer:
     """A peer that ends at the second `end_s`, or after `idle_s` seconds without traffic.
@@ -80,7 +92,9 @@ class ExpiringPeer:
     It then sends the frames that `last` makes from that second and from whether the connection was idle.
     """
 
-    def __init__(self, peer: Peer, end_s: float, idle_s: float, last: Callable[[float, bool], Iterable[Frame]]) -> None:
+    def __init__(
+        self, peer: Peer, end_s: float, idle_s: float, last: Callable[[float, bool], Iterable[Frame | Sound]]
+    ) -> None:
         self._peer = peer
         self._cap_s = end_s
         self._idle_s = idle_s
@@ -129,11 +143,38 @@ class ExpiringPeer:
         if now < self._end_s:
             self._peer.deliver(result, now)
 
+    def hear(self, samples: Samples, now: float) -> None:
+        if now < self._end_s:
+            self._alive(now)
+            self._peer.hear(samples, now)
 
-class RefusedPeer:
+    def press(self, digit: str, now: float) -> None:
+        if now < self._end_s:
+            self._alive(now)
+            self._peer.press(digit, now)
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        if now < self._end_s:
+            self._peer.truncate(item_id, played_ms, now)
+
+
+class Trackless:
+    """What a peer does with the tracks of a call if it has none: nothing."""
+
+    def hear(self, samples: Samples, now: float) -> None:
+        """Ignored."""
+
+    def press(self, digit: str, now: float) -> None:
+        """Ignored."""
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """Ignored: it plays nothing."""
+
+
+class RefusedPeer(Trackless):
     """A peer that sends a few frames at once and ignores the client."""
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
+    def __init__(self, frames: Sequence[Frame | Sound]) -> None:
         self._frames = frames
 
     def receive(self, data: str | bytes, now: float) -> None:

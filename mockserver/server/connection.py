@@ -20,7 +20,7 @@ from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, T
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.pump import Pump, TrafficLog
 from mockserver.server.requests import RequestRunner
-from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text, may_be_sent
+from replay.cassette.frames import Binary, Close, Outgoing, Reset, Sound, Text, may_be_sent
 from replay.outlets import logger
 
 HIGH_WATER = 256 << 10
@@ -201,6 +201,8 @@ class Connection(Pump[Peer]):
             else:
                 self._send(at, parts)
                 at, parts = [], []
+                if isinstance(frame, Sound):
+                    raise AssertionError("a WebSocket has no tracks")
                 if isinstance(frame, FaultNote):
                     self._log.struck(each.at, frame)
                     continue

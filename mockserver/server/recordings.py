@@ -14,6 +14,9 @@ from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
 
+import pybase64
+
+from mockserver.audio.formats import Samples
 from mockserver.dialects.base import Dialect
 from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
@@ -23,7 +26,7 @@ from mockserver.responders.base import Responder
 from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSession
 from mockserver.session.session import Session
 from replay.cassette.content import recorded_conversations
-from replay.cassette.frames import Frame
+from replay.cassette.frames import Frame, Sound
 from replay.cassette.json_values import number_at
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Line, Recording, message
@@ -115,6 +118,9 @@ class _ObservedSession:
         self.take_output = session.take_output
         self.take_requests = session.take_requests
         self.deliver = session.deliver
+        self.hear = session.hear
+        self.press = session.press
+        self.truncate = session.truncate
 
     def receive(self, data: str | bytes, now: float) -> Rest | None:
         sent, before = message(data, now), self._session.memory.responder
@@ -192,7 +198,7 @@ class VerbatimReplay:
     def peer(self, dialect: Dialect) -> Peer:
         """The peer of a new connection. `dialect` renders the `error` events that report a mismatch to the client."""
 
-        def error_event(mismatch: Mismatch) -> Iterable[Frame]:
+        def error_event(mismatch: Mismatch) -> Iterable[Frame | Sound]:
             rejected = Rejected(f"Not as recorded: {mismatch}", param=mismatch.path or None)
             return dialect.render(Malformed(rejected), mismatch.at_s)
 
@@ -211,7 +217,7 @@ class VerbatimReplay:
             for at, each in accepted
         ]
         self._playings.append(Chooser(candidates, self._plays, _warn_of_rivals if self._is_folder else _tie))
-        return self._playings[-1]
+        return _RecordedConnection(self._playings[-1])
 
     def report(self) -> list[str]:
         """What differed from the recording, over all connections so far, a line each; empty if nothing did."""
@@ -227,6 +233,29 @@ class VerbatimReplay:
                 yield f"{each.name}: never opened by the client"
             elif times > 1:
                 yield f"{each.name}: opened {times} times by the client, recorded once"
+
+
+class _RecordedConnection:
+    """A recorded connection that is played. On a call, what the caller says counts as appended."""
+
+    def __init__(self, recorded: Chooser) -> None:
+        self.receive = recorded.receive
+        self.lost = recorded.lost
+        self.next_due = recorded.next_due
+        self.take_output = recorded.take_output
+        self.take_requests = recorded.take_requests
+        self.deliver = recorded.deliver
+
+    def hear(self, samples: Samples, now: float) -> None:
+        """Count the caller's sound as the recorded client's."""
+        sound = pybase64.b64encode_as_string(samples.astype("<i2", copy=False).tobytes())
+        self.receive(f'{{"type":"input_audio_buffer.append","audio":"{sound}"}}', now)
+
+    def press(self, digit: str, now: float) -> None:
+        """Ignored: the recording goes on as it did."""
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """Ignored: the recording truncates as it did."""
 
 
 class _VerbatimConnection:

@@ -31,7 +31,7 @@ from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_cl
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
-from replay.cassette.frames import Close, Frame
+from replay.cassette.frames import Close, Frame, Sound
 from replay.outlets import logger
 
 _LOG = logger(__name__)
@@ -133,10 +133,12 @@ class SessionFactory:
         resumed: Memory | None = None,
         query: tuple[tuple[str, str], ...] = (),
         secret: Mapping[str, Any] | None = None,
+        media: bool = False,
+        call_id: str | None = None,
     ) -> Served:
-        """What answers a new connection, which opens at the Unix second `now`."""
+        """What answers a new connection, or a call (`media`), which opens at the Unix second `now`."""
         seed = self._next_seed()
-        opening = Opening(seed, now, model, resumed is not None, query, secret, limits.session_s)
+        opening = Opening(seed, now, model, resumed is not None, query, secret, limits.session_s, media, call_id)
         dialect = SERVICES[dialect_name].open(opening)
         if self.verbatim is not None:
             return Served(dialect, self.verbatim.peer(dialect), Ledger(dialect.prices, dialect.model))
@@ -163,7 +165,7 @@ class SessionFactory:
                 limits.snapshot_s * 1000,
             )
 
-        def last_frames(at: float, idle: bool) -> Iterable[Frame]:
+        def last_frames(at: float, idle: bool) -> Iterable[Frame | Sound]:
             return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
 
         peer = ExpiringPeer(with_client_messages(session), limits.session_s, limits.idle_s, last_frames)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from mockserver.audio.codecs import decoder_for
 from mockserver.audio.formats import Samples
 from mockserver.protocol.commands import Part, Settings
 from mockserver.protocol.facts import Failure, TranscriptCompleted, TranscriptFailed, TranscriptUpdated
@@ -75,6 +76,13 @@ class Ears:
         else:
             self._note(item_id, heard, now)
         return heard
+
+    def hear_message(
+        self, item_id: str, sound: bytes, scripted: HeardText | None, settings: Settings, now: float
+    ) -> Heard:
+        """What the audio of a message says that the client added."""
+        audio = decoder_for(settings.input_format).push(sound)
+        return self.hear(item_id, audio, 0.0, scripted, settings, now)
 
     def so_far(self, audio: Samples, scripted: HeardText | None, settings: Settings) -> str | None:
         """What a turn that goes on says so far, as far as it shows without a transcriber; None if nothing shows."""

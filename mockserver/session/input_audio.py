@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -123,16 +124,17 @@ class InputBuffer:
     def _new_vad(self) -> TurnDetector:
         return TurnDetector(self._form.rate, self._turns, self._engine(self._form.rate))
 
-    def pieces(self, data: bytes) -> list[bytes]:
-        """The audio of a message in pieces for `append`: one, if it has at most `PIECE_S`. Opus is one packet."""
+    def pieces(self, data: bytes | Samples) -> Sequence[bytes | Samples]:
+        """The audio of a message, or of a track at the format's rate, in pieces for `append`: one, if it has at most
+        `PIECE_S`. Opus is one packet."""
         if self._form.kind == "opus":
             return [data]
-        size = PIECE_S * self._form.rate * self._form.bytes_per_sample
+        size = PIECE_S * self._form.rate * (self._form.bytes_per_sample if isinstance(data, bytes) else 1)
         return [data] if len(data) <= size else [data[at : at + size] for at in range(0, len(data), size)]
 
-    def append(self, data: bytes) -> tuple[int, list[TurnBegan | TurnEnded]]:
-        """Take one message of encoded audio; returns its number of samples and the borders of speech in it."""
-        samples = self._decoder.push(data)
+    def append(self, data: bytes | Samples) -> tuple[int, list[TurnBegan | TurnEnded]]:
+        """Take one message of encoded audio, or samples; returns their number and the borders of speech in them."""
+        samples = self._decoder.push(data) if isinstance(data, bytes) else data
         ms = len(samples) * 1000 / self._form.rate
         if self.measures_sound and len(loud := np.flatnonzero((samples > SILENCE) | (samples < -SILENCE))):
             first, last = (self._buffered_ms + each * 1000 / self._form.rate for each in (loud[0], loud[-1] + 1))

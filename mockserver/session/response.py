@@ -17,7 +17,7 @@ from mockserver.audio.formats import Payload
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
-from mockserver.protocol.commands import Part
+from mockserver.protocol.commands import ON_TRACKS, Part, Respond, Settings
 from mockserver.protocol.conversation import Conversation, Item, SpokenSegment, ToolError
 from mockserver.protocol.facts import (
     ApprovalRequested,
@@ -33,6 +33,7 @@ from mockserver.protocol.facts import (
     MessageStarted,
     Reason,
     Response,
+    ResponseCounts,
     ResponseEnded,
     ResponseStarted,
     Status,
@@ -97,11 +98,27 @@ class SessionContext:
     awaiting_approval: dict[str, tuple[Hosted, Iterator[Step]]] = field(default_factory=dict)
     """Calls that wait for the client's approval, by the id of the request, each with the steps after it."""
 
+    def changed(self, settings: Settings, changes: Mapping[str, object]) -> Settings:
+        """The settings with a client's changes by field."""
+        return settings.changed({**changes, **ON_TRACKS} if self.dialect.traits.media else changes)
+
     def steps(self, responder: Responder, turn: Turn) -> Iterable[Step]:
         """The steps of a response: the unfinished ones if the turn brings nothing new, else the responder's."""
         unfinished = Agenda(chain.from_iterable(list(self.unfinished)))
         self.unfinished.clear()
         return unfinished if turn.empty and unfinished.following() is not None else responder.reply(turn)
+
+
+def new_response(
+    session: SessionContext, known: Settings, command: Respond, counts: ResponseCounts, now: float
+) -> Response:
+    """A response as the client asks for it. `known` are the settings of the session."""
+    if session.dialect.traits.responses.counted_input == "whole" and not counts.context:
+        counts.context = tuple(session.conversation)
+    settings = session.changed(known, command.changes)
+    session.servers.list(settings.servers, known.servers, now)
+    response_id = session.dialect.ids.response(now)
+    return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
 
 class RunningResponse:

@@ -5,10 +5,10 @@ No sockets, no clock, no unseeded randomness, and no dialect by name.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 
-from mockserver.audio.codecs import decoder_for, encode
+from mockserver.audio.codecs import encode
+from mockserver.audio.formats import Samples
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
 from mockserver.audio.vad.energy import EnergyEngine
@@ -17,12 +17,13 @@ from mockserver.dialects.base import Dialect
 from mockserver.protocol import commands, facts
 from mockserver.protocol.commands import Command, Part
 from mockserver.protocol.conversation import Conversation, Item
-from mockserver.protocol.facts import Fact, Reason, Response, ResponseCounts
+from mockserver.protocol.facts import Fact, Reason, Response
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.peer import LONG_MESSAGE, Rest
 from mockserver.protocol.requests import Request, Result
-from mockserver.responders.base import UNINTELLIGIBLE, NotTranscribed, Responder, Say, Step, words
+from mockserver.responders.base import UNINTELLIGIBLE, HeardText, NotTranscribed, Responder, Say, Step, words
+from mockserver.session.asides import Asides
 from mockserver.session.asking import Requests
 from mockserver.session.ears import Ears, HeardTurn
 from mockserver.session.idle import keep_alive, silent_turn
@@ -32,8 +33,8 @@ from mockserver.session.items import Items
 from mockserver.session.pending_input import PendingInput, Question
 from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.rate_limits import RateLimitReports
-from mockserver.session.response import RunningResponse, SessionContext
-from mockserver.session.resumption import Memory
+from mockserver.session.response import RunningResponse, SessionContext, new_response
+from mockserver.session.resumption import Memory, bring_back
 from mockserver.session.scheduler import Run, Scheduler
 from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import NOTHING, Heard, Hearing
@@ -79,7 +80,7 @@ class Session:
         asks_servers: bool = False,
     ) -> None:
         self.dialect = dialect
-        self.settings = dialect.traits.defaults
+        self.settings = dialect.traits.settings()
         self.conversation = Conversation(resumed.conversation.id if resumed else dialect.ids.conversation)
         self.ledger = Ledger(dialect.prices, dialect.model)
         self.observer: FactObserver | None = None
@@ -114,22 +115,25 @@ class Session:
         self._pending = PendingInput()
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
         self._rate_limits = RateLimitReports(self._context, self._scheduler)
-        self._items = Items(self._context, self._pending, self._hear_item)
+        self._items = Items(
+            self._context,
+            self._pending,
+            lambda id, sound, now: self._ears.hear_message(id, sound, self._scripted(), self.settings, now),
+        )
         self._running: RunningResponse | None = None
         """The last response of the conversation, whether it goes on or not."""
-        self._asides: dict[str, RunningResponse] = {}
-        """Responses outside the conversation, by id."""
+        self._asides = Asides(self._context, self._scheduler, self._pending)
         self._turn: SpokenTurn | None = None  # that the user is speaking, or has not committed yet
         self._response_queued = self._detection_chosen = self._answered_by_commit = False
+        self._vad_took_turn = False  # turn detection has committed a turn, and goes on
         self._last_end_ms = 0
         self._last_spoken: str | None = None
-        self._vad_took_turn = False  # turn detection has committed a turn, and goes on
         self._transcripts = Transcripts(
             self._context,
             self._scheduler,
             self._pending,
             self._ears,
-            scripted=lambda: self._responder.hear(self._pending.turns_heard),
+            scripted=self._scripted,
             settings=lambda: self.settings,
             answers=self._answer_turn,
         )
@@ -193,6 +197,22 @@ class Session:
         if self._requests.arrived(result, now):
             self._scheduler.wake(now)
 
+    def hear(self, samples: Samples, now: float) -> None:
+        """Take sound of the caller's track. What is due by `now` happens before it."""
+        self._scheduler.advance(now)
+        self._scheduler.begin(self._append(samples, now))
+
+    def press(self, digit: str, now: float) -> None:
+        """Take a key of the telephone."""
+        self._scheduler.advance(now)
+        self._emit(facts.DigitPressed(digit), now)
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """Truncate a message that the service itself was playing."""
+        self._scheduler.advance(now)
+        if self.conversation.get(item_id) is not None:
+            self._items.obey(commands.TruncateItem(item_id, 0, played_ms), now)
+
     @property
     def heard(self) -> Sequence[HeardTurn]:
         """What the last spoken turns were taken to say, and what decided that, oldest first."""
@@ -240,6 +260,8 @@ class Session:
                 self._emit(facts.Cleared(), now)
             case commands.Cancel():
                 self._cancel(command, now)
+            case commands.ClearOutput():
+                self._emit(facts.PlayoutCut(), now)
             case commands.Announce():
                 self._announce(command, now)
             case commands.Rejected():
@@ -255,7 +277,7 @@ class Session:
         return detection.turns if detection else self._turn_traits.manual
 
     def _configure(self, command: commands.Configure, now: float) -> None:
-        known, self.settings = self.settings.servers, self.settings.changed(command.changes)
+        known, self.settings = self.settings.servers, self._context.changed(self.settings, command.changes)
         if "turn_detection" in command.changes:
             self._scheduler.drop(IDLE)
             self._detection_chosen = True
@@ -265,27 +287,16 @@ class Session:
         self._input.configure(self.settings.input_format, self._vad_settings)
         self._input.measures_sound = self._pushed is not None and self.settings.turn_detection is None
         if self._resumed is not None and self.settings.resumable:
-            self._replay(self._resumed, now)
-            self._resumed = None
+            self._responder, self._pending.turns_heard = self._resumed.responder, self._resumed.turns_heard
+            for item in bring_back(self._history, self.conversation, self._pending, self.dialect.ids, now):
+                self._emit(facts.ItemAdded(item), now)
+            self._resumed, self._history = None, []
         self._emit(facts.Configured(command.requested), now)
         self._context.servers.list(self.settings.servers, known, now)
 
-    def _replay(self, remembered: Memory, now: float) -> None:
-        """Bring back the conversation, but not the session's settings. Only the assistant's messages show as events,
-        under new ids (recordings). The responder goes on where it was, even if the last turns are missing."""
-        self._responder, self._pending.turns_heard = remembered.responder, remembered.turns_heard
-        self.conversation.earlier, self._history = self._history, []
-        for item in self.conversation.earlier:
-            if item.kind == "call":
-                self._pending.called(item.call_id, item.name)
-            elif item.kind == "message" and item.role == "assistant" and item.text:
-                again = item.repeated(self.dialect.ids.item(now))
-                self.conversation.add(again)
-                self._emit(facts.ItemAdded(again), now)
-
     # The user's speech.
 
-    def _append(self, audio: bytes, now: float) -> Rest:
+    def _append(self, audio: bytes | Samples, now: float) -> Rest:
         pieces, borders = self._input.pieces(audio), list[TurnBegan | TurnEnded]()
         for number, piece in enumerate(pieces, 1):
             samples, found = self._input.append(piece)
@@ -327,7 +338,7 @@ class Session:
         position_ms = start_ms if self._turn_traits.positions == "audio" else round(now * 1000)
         self._emit(facts.SpeechStarted(turn.item, position_ms, shows_item=announced and not resumed), now)
         self._interrupt(now)  # after it, as OpenAI does; xAI's order is not recorded
-        scripted = self._responder.hear(self._pending.turns_heard) if self._hearing.order == "script" else None
+        scripted = self._scripted() if self._hearing.order == "script" else None
         said = None if isinstance(scripted, NotTranscribed) else words(scripted)
         if said and said != UNINTELLIGIBLE and not resumed:
             self._emit(facts.TranscriptUpdated(turn.item, said.split(" ")[0]), now)
@@ -350,6 +361,8 @@ class Session:
         """Speech over a response cuts it. In manual mode it stops without an end (clients' live checks): it ends when
         the client cancels it, or when another response begins."""
         detection = self.settings.turn_detection
+        if self.dialect.traits.media and (detection is None or detection.interrupt_response):
+            self._emit(facts.PlayoutCut(), now)
         if detection is None:
             self._scheduler.drop(RESPONSE)
         elif self._running_id and detection.interrupt_response:
@@ -417,14 +430,11 @@ class Session:
 
     def _heard_so_far(self) -> str | None:
         """What the turn that goes on says so far, as far as it shows without a transcriber."""
-        scripted = self._responder.hear(self._pending.turns_heard)
-        return self._ears.so_far(self._input.so_far(), scripted, self.settings)
+        return self._ears.so_far(self._input.so_far(), self._scripted(), self.settings)
 
-    def _hear_item(self, item_id: str, sound: bytes, now: float) -> Heard:
-        """What the audio of a message says that the client added."""
-        audio = decoder_for(self.settings.input_format).push(sound)
-        scripted = self._responder.hear(self._pending.turns_heard)
-        return self._ears.hear(item_id, audio, 0.0, scripted, self.settings, now)
+    def _scripted(self) -> HeardText | None:
+        """What the responder takes the next spoken turn to say."""
+        return self._responder.hear(self._pending.turns_heard)
 
     def _enter(self, item: Item) -> None:
         """The item of a spoken turn joins the conversation."""
@@ -462,7 +472,7 @@ class Session:
             self._emit(refused, now)
             return
         if command.aside:
-            self._respond_aside(command, now)
+            self._asides.respond(command, self.settings, lambda turn: self._responder.reply(turn), now)
             return
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
@@ -500,7 +510,7 @@ class Session:
         else:
             items = input_items(command.input, self.conversation, self.dialect.ids, now)
             question = self._pending.of_items(items, instructions)
-        response = self._new_response(command, question.counts, now)
+        response = new_response(self._context, self.settings, command, question.counts, now)
         self._response_queued = False
         if turn is not None and self._pushed is not None and self.settings.turn_detection is None:
             # What was typed meanwhile is not counted (recordings).
@@ -514,28 +524,6 @@ class Session:
             return self._context.steps(self._responder, question.turn())
 
         self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question)
-
-    def _respond_aside(self, command: commands.Respond, now: float) -> None:
-        """A response outside the conversation: it leaves no trace there, and runs beside other responses."""
-        if command.input is None:
-            items = list(self.conversation)
-        else:
-            items = input_items(command.input, self.conversation, self.dialect.ids, now)
-        question = self._pending.of_items(items, command.instructions or self.settings.instructions)
-        response = self._new_response(command, question.counts, now)
-        context = dataclasses.replace(self._context, ended=lambda at: None, unfinished=[], awaiting_approval={})
-        running = self._asides[response.id] = RunningResponse(context, response, self._pending.called)
-        self._scheduler.start(
-            f"{RESPONSE} {response.id}", running.run(lambda: self._responder.reply(question.turn()), now, question)
-        )
-
-    def _new_response(self, command: commands.Respond, counts: ResponseCounts, now: float) -> Response:
-        if self.dialect.traits.responses.counted_input == "whole" and not counts.context:
-            counts.context = tuple(self.conversation)
-        settings = self.settings.changed(command.changes)
-        self._context.servers.list(settings.servers, self.settings.servers, now)
-        response_id = self.dialect.ids.response(now)
-        return Response(response_id, command.metadata, counts=counts, settings=settings, aside=command.aside)
 
     def _announce(self, command: commands.Announce, now: float) -> None:
         if RESPONSE in self._scheduler and self.dialect.traits.responses.overlap == "replaces":
@@ -575,14 +563,12 @@ class Session:
 
     def _response_closed(self, response: Response, now: float) -> None:
         """A response is over, however it ended."""
-        self._asides.pop(response.id, None)
+        self._asides.closed(response.id)
         self.conversation.save(now + self._snapshot_s)
         self._rate_limits.closed(response, now)
 
     def _cancel(self, command: commands.Cancel, now: float) -> None:
-        if command.response_id in self._asides:
-            self._scheduler.drop(f"{RESPONSE} {command.response_id}")
-            self._asides[command.response_id].cut("client_cancelled", now)
+        if self._asides.cancel(command.response_id, now):
             return
         if (running_id := self._running_id or None) is None:
             self._emit(facts.Refused("nothing_to_cancel", command.response_id or "", command.event_id), now)

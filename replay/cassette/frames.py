@@ -1,4 +1,4 @@
-"""WebSocket frames as plain values: text, binary, close, reset.
+"""WebSocket frames as plain values: text, binary, close, reset; and the sound of a call, which is on a track.
 
 No transport and no codec: the text of a frame is kept as it was, byte for byte.
 """
@@ -20,6 +20,20 @@ class Binary:
     """A binary message."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Sound on a track of a call: 16-bit little-endian samples, mono, 24 kHz.
+
+    response_id, item_id: the response and the message that the sound belongs to; empty for what the caller says.
+    cuts: it has no samples, and ends what is being played.
+    """
+
+    data: bytes
+    response_id: str = ""
+    item_id: str = ""
+    cuts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +59,12 @@ Frame = Text | Binary | Close | Reset
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A frame and its time, in seconds since the connection opened.
+    """A frame, or sound of a call, and its time, in seconds since the connection opened.
 
     A slow socket may deliver the frame later; `at` does not change. `keep_alive`: it only shows that the connection is
     up, and is no traffic.
     """
 
     at: float
-    frame: Frame
+    frame: Frame | Sound
     keep_alive: bool = False

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from typing_extensions import Never
 
-from replay.cassette.frames import Close, Frame, Outgoing, Reset, Text
+from replay.cassette.frames import Close, Frame, Outgoing, Reset, Sound, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Line, Moment, message
@@ -145,7 +145,7 @@ def _counted(types: Counter[str]) -> str:
     return ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in types.items())
 
 
-MakeError = Callable[[Mismatch], Iterable[Frame]]
+MakeError = Callable[[Mismatch], Iterable[Frame | Sound]]
 """Makes the `error` event for a mismatch, in the form of its service."""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from mockserver.dialects.names import ALIASES, BEGINS, DIALECT_NAMES, DialectName
 from mockserver.dialects.provenance import EVIDENCE, UNSERVED, as_of
 from tests.conformance.stories import STORIES
+from tests.mockserver.calls.phoned import Phoned
 from tests.mockserver.talk import Event, Talk
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ PLAYED: Mapping[str, str] = {
     "openai": "conformance/test_openai.py::test_a_recorded_conversation_goes_as_recorded",
 }
 """What proves the events of recordings: each is played, and compared event by event."""
+_CALLS = "mockserver/calls/test_call.py::test"
 _TYPED = "conformance/test_mock.py::test_a_typed_conversation_goes_as_recorded"
 PROOFS: Mapping[str, Mapping[str, str]] = {
     "xai": {
@@ -35,6 +37,7 @@ PROOFS: Mapping[str, Mapping[str, str]] = {
         "conversation.item.truncated": "mockserver/session/test_session.py"
         "::test_truncating_keeps_the_words_that_were_heard",
         "input_audio_buffer.cleared": "mockserver/session/test_spoken_turns.py::test_cleared_speech_is_not_committed",
+        "input_audio_buffer.dtmf_event_received": f"{_CALLS}_keys_are_told",
         "input_audio_buffer.timeout_triggered": "mockserver/session/test_spoken_turns.py"
         "::test_an_idle_caller_is_spoken_to",
         "error": "mockserver/dialects/test_xai.py::test_unrecorded_events_start_and_end_like_the_others",
@@ -51,6 +54,10 @@ PROOFS: Mapping[str, Mapping[str, str]] = {
         "conversation.item.input_audio_transcription.failed": "mockserver/dialects/test_openai_turns.py"
         "::test_a_turn_that_cannot_be_transcribed_is_answered_all_the_same",
         "input_audio_buffer.cleared": "mockserver/dialects/test_openai_turns.py::test_cleared_sound_is_gone",
+        "input_audio_buffer.dtmf_event_received": f"{_CALLS}_keys_are_told",
+        "output_audio_buffer.started": f"{_CALLS}_an_answer_is_played_sample_for_sample",
+        "output_audio_buffer.stopped": f"{_CALLS}_an_answer_is_played_sample_for_sample",
+        "output_audio_buffer.cleared": f"{_CALLS}_speech_over_what_is_played_cuts_it",
         "input_audio_buffer.timeout_triggered": "mockserver/dialects/test_openai_turns.py"
         "::test_idle_time_brings_an_empty_turn_and_an_answer",
         "error": "mockserver/dialects/test_openai_errors.py::test_an_update_with_one_bad_member_is_refused_whole",
@@ -124,7 +131,7 @@ _LINE = re.compile(r"(>> .*?\"type\": \"|<< )([a-z_.]+)")
 """A line of a talk's log: the type of a client's event, which stands first in it, or of a server's."""
 
 
-def course(talk: Talk) -> str:
+def course(talk: Talk | Phoned) -> str:
     """What was sent (`>`, each on a line of its own) and what came, in order. Runs of the same, and of deltas that
     alternate, are shown once."""
     turns: list[tuple[str, list[str]]] = [("", [])]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mockserver.responders.base import Call, Hosted, NotTranscribed, Say
+from tests.mockserver.calls.phoned import Phoned, voice
 from tests.mockserver.talk import Script, Talk, saying
 
 VAD: Mapping[str, Any] = {"type": "server_vad"}
@@ -175,7 +176,21 @@ def approved(dialect: str) -> Talk:
     return talk
 
 
-Story = Callable[[str], Talk]
+def phoned(dialect: str) -> Phoned:
+    """The first answer is heard to its end, and the caller speaks over the second one."""
+    call = Phoned(Script([Say("Good morning.")], [Say("Good morning. " * 20)]), dialect=dialect)
+    call.send("session.update", session=settings(dialect, VAD))
+    call.send("response.create")
+    call.run(4)
+    call.press("1")
+    call.send("response.create")
+    call.run(2)
+    call.run(1, voice(1.0))
+    call.run(8)
+    return call
+
+
+Story = Callable[[str], Talk | Phoned]
 _BOTH: dict[str, Story] = {
     "A typed turn": typed,
     "A spoken turn": spoken,
@@ -187,6 +202,7 @@ _BOTH: dict[str, Story] = {
     "Nobody speaks": idle,
     "An item looked at and deleted": looked_up,
     "Tools of an MCP server": hosted,
+    "A call": phoned,
     "A refusal": refused,
 }
 _OPENAI: Mapping[str, Story] = {

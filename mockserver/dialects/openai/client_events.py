@@ -397,6 +397,10 @@ class BufferClear(Event):
     type: Literal["input_audio_buffer.clear"]
 
 
+class OutputBufferClear(Event):
+    type: Literal["output_audio_buffer.clear"]
+
+
 class ItemCreate(Event):
     type: Literal["conversation.item.create"]
     previous_item_id: str | None = None
@@ -445,5 +449,8 @@ ClientEvent = (
     | ResponseCreate
     | ResponseCancel
 )
+CallEvent = ClientEvent | OutputBufferClear
 EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
+CALL_EVENTS: TypeAdapter[CallEvent] = TypeAdapter(Annotated[CallEvent, Field(discriminator="type")])
+"""What a client may send on the data channel or the sideband of a call. The order in a refusal is a guess."""
 SESSION: TypeAdapter[RealtimeSession | TranscriptionSession] = TypeAdapter(AnySession)

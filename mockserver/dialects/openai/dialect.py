@@ -46,6 +46,7 @@ from mockserver.protocol.facts import (
     Cleared,
     Committed,
     Configured,
+    DigitPressed,
     Expired,
     Fact,
     HostedEnded,
@@ -61,6 +62,10 @@ from mockserver.protocol.facts import (
     MessageEnded,
     MessageStarted,
     Opened,
+    PlayoutCleared,
+    PlayoutCut,
+    PlayoutStarted,
+    PlayoutStopped,
     Refused,
     Response,
     ResponseEnded,
@@ -77,7 +82,7 @@ from mockserver.protocol.facts import (
 from mockserver.protocol.ids import stream
 from mockserver.protocol.limits import Limits
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Close, Frame, Text
+from replay.cassette.frames import Close, Frame, Sound, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ class OpenAI:
         listed = prices.resolved(self._model.name)
         # Guess: a model without a price costs what the default model costs.
         self.model = listed if listed in prices.per_million_tokens else DEFAULT_MODEL
-        self.ids = OpenAIIds(opening.seed, opening.epoch)
+        self.ids = OpenAIIds(opening.seed, opening.epoch, opening.call_id)
         expires_at = int(opening.epoch) + int(opening.session_s or session_object.SESSION_S)
         if transcribes:
             session = session_object.fresh_transcription(self.ids.session, expires_at)
@@ -165,7 +170,11 @@ class OpenAI:
             session = session_object.fresh(self._model, self.ids.session, expires_at)
         self._session = session_object.merged(session, secret, self._model)
         defaults = Settings(**session_object.changes_of(self._session))  # type: ignore[arg-type]
-        self.traits = replace(traits_of(date, self._model, self._session["type"]), defaults=defaults)
+        self.traits = replace(
+            traits_of(date, self._model, self._session["type"]), defaults=defaults, media=opening.media
+        )
+        self._epoch = opening.epoch
+        self._playout_ids = stream(opening.seed, "playout")
         self._obfuscation = stream(opening.seed, "obfuscation")
         self._logprob_values = stream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
@@ -177,7 +186,12 @@ class OpenAI:
         """How many pieces of a spoken turn's transcript have left, by item id."""
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return parse.parse(data, SessionState(self._session, self._model, self._has_spoken, self._date.update_named))
+        return parse.parse(data, self._state)
+
+    @property
+    def _state(self) -> SessionState:
+        state = SessionState(self._session, self._model, self._has_spoken, self._date.update_named)
+        return replace(state, media=True) if self.traits.media else state
 
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         match fact:
@@ -204,10 +218,13 @@ class OpenAI:
         """An event in the usual order: type, event_id, its fields."""
         return Text(orjson.dumps({"type": type, "event_id": self.ids.event(at), **fields}))
 
-    def render(self, fact: Fact, at: float) -> Iterator[Frame]:
+    def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
         match fact:
             case AudioSent():
                 self._has_spoken = True
+                if self.traits.media:
+                    yield Sound(fact.audio, fact.response.id, fact.item.id)
+                    return
                 delta = pybase64.b64encode_as_string(fact.audio)
                 yield self.event(at, "response.output_audio.delta", **_place(fact.response, fact.item), delta=delta)
             case WordsSent():
@@ -288,12 +305,35 @@ class OpenAI:
                 message = (IDLE if fact.idle else EXPIRED).format(minutes=fact.after_s / 60)
                 yield self._error(Rejected(message, code="session_expired"), at)
                 yield Close(1001, message)
+            case PlayoutCut():
+                yield Sound(b"", cuts=True)
+            case PlayoutStarted() | PlayoutStopped() | PlayoutCleared():
+                yield self._playout(fact)
+            case DigitPressed():
+                # The SDK's type of this event has no event_id.
+                pressed = {"event": fact.digit, "received_at": int(self._epoch + at)}
+                yield Text(orjson.dumps({"type": "input_audio_buffer.dtmf_event_received", **pressed}))
             case Refused():
                 yield self._error(refusal(fact), at)
             case Malformed():
                 yield self._error(fact.rejected, at)
             case _:
                 assert_never(fact)
+
+    def _playout(self, fact: PlayoutStarted | PlayoutStopped | PlayoutCleared) -> Frame:
+        """The ids of these events have a form of their own (recordings of sidebands)."""
+        match fact:
+            case PlayoutStarted():
+                what = "started"
+            case PlayoutStopped():
+                what = "stopped"
+            case PlayoutCleared():
+                what = "cleared"
+            case _:
+                assert_never(fact)
+        event_id = f"event_{self._playout_ids.getrandbits(64):016x}"
+        event = {"type": f"output_audio_buffer.{what}", "event_id": event_id, "response_id": fact.response_id}
+        return Text(orjson.dumps(event))
 
     # The conversation.
 

@@ -14,13 +14,17 @@ EPOCH_S = 1_576_800_000
 class OpenAIIds:
     """The ids of one connection. Each kind has a random stream of its own."""
 
-    def __init__(self, seed: str, epoch: float) -> None:
+    def __init__(self, seed: str, epoch: float, call_id: str | None = None) -> None:
+        """The session of a call has the call's id with another prefix: `rtc_u1_…` and `sess_u1_…` (recordings)."""
         self._epoch = epoch
         self._events = stream(seed, "event")
         self._items = stream(seed, "item")
         self._responses = stream(seed, "response")
         self._calls = stream(seed, "call")
-        self.session = self._made("sess", stream(seed, "session"), 0.0)
+        if call_id is None:
+            self.session = self._made("sess", stream(seed, "session"), 0.0)
+        else:
+            self.session = f"sess_{call_id.partition('_')[2] or call_id}"
         self.conversation = self._made("conv", stream(seed, "conversation"), 0.0)
 
     def event(self, at: float) -> str:

@@ -17,6 +17,7 @@ from mockserver.dialects.long_sound import long_sound
 from mockserver.dialects.mcp_servers import tool_servers
 from mockserver.dialects.openai import session_object
 from mockserver.dialects.openai.client_events import (
+    CALL_EVENTS,
     EVENTS,
     SESSION,
     Answering,
@@ -25,7 +26,7 @@ from mockserver.dialects.openai.client_events import (
     BufferAppend,
     BufferClear,
     BufferCommit,
-    ClientEvent,
+    CallEvent,
     FunctionCall,
     FunctionCallOutput,
     InputAudio,
@@ -38,6 +39,7 @@ from mockserver.dialects.openai.client_events import (
     ItemRetrieve,
     ItemTruncate,
     Mcp,
+    OutputBufferClear,
     OutputContent,
     RealtimeSession,
     ResponseCancel,
@@ -68,19 +70,21 @@ class SessionState:
     session: the session object as it is shown.
     spoke: whether the conversation has audio of the assistant.
     update_named: how the service names an update in the refusal of one for the other type of session.
+    media: it is a call, whose sound travels on tracks.
     """
 
     session: Json
     model: Model
     spoke: bool
     update_named: str = "update"
+    media: bool = False
 
 
 def parse(data: str | bytes, state: SessionState) -> Command:
     """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
     if isinstance(data, bytes):
         return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
-    if sound := long_sound(data):
+    if not state.media and (sound := long_sound(data)):
         return commands.Append(sound)
     if too_long(data):  # the code is that of other limits; the wording of both is a guess
         expected = f"Expected at most {MOST_CHARACTERS} characters without audio or images."
@@ -88,7 +92,7 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     if too_intricate(data):
         return Rejected(f"Invalid event: too many values. Expected at most {MOST_VALUES}.", code="invalid_event")
     try:
-        event = EVENTS.validate_json(data)
+        event = (CALL_EVENTS if state.media else EVENTS).validate_json(data)
     except ValidationError as error:
         return rejected(error, loaded(data))
     except RecursionError:
@@ -115,8 +119,11 @@ def check_session(session: object, default_model: str) -> Rejected | None:
     return _transcription_problem(asked, session_object.merged(fresh, asked, model))
 
 
-def _command(event: ClientEvent, state: SessionState) -> Command:
+def _command(event: CallEvent, state: SessionState) -> Command:
     match event:
+        case BufferAppend() if state.media:  # a guess
+            problem = "Audio cannot be appended on a call: its sound is on the audio track."
+            return Rejected(problem, code="invalid_event", param="type", event_id=event.event_id)
         case BufferAppend():
             return _append(event)
         case ResponseCreate():
@@ -129,6 +136,8 @@ def _command(event: ClientEvent, state: SessionState) -> Command:
             return commands.Commit(event.event_id)
         case BufferClear():
             return commands.Clear()
+        case OutputBufferClear():
+            return commands.ClearOutput()
         case ResponseCancel():
             return commands.Cancel(event.response_id, event.event_id)
         case ItemTruncate():

@@ -165,6 +165,9 @@ _AFTER_HEAD: Events = {
     "input_audio_buffer.committed": {"previous_item_id": TEXT, "item_id": str},
     "input_audio_buffer.cleared": {},
     "input_audio_buffer.timeout_triggered": {"audio_start_ms": int, "audio_end_ms": int, "item_id": str},
+    "output_audio_buffer.started": {"response_id": str},
+    "output_audio_buffer.stopped": {"response_id": str},
+    "output_audio_buffer.cleared": {"response_id": str},
     "conversation.item.added": _LINKED,
     "conversation.item.done": _LINKED,
     "conversation.item.retrieved": {"item": _items(_RETRIEVED)},
@@ -208,5 +211,9 @@ _AFTER_HEAD: Events = {
 }
 _TWINS = ("response.content_part.added", "response.content_part.done")
 """Events that show a part a second time on Azure, as `content`."""
-EVENTS: Events = {type: {"type": type, "event_id": str, **rest} for type, rest in _AFTER_HEAD.items()}
+_DTMF = "input_audio_buffer.dtmf_event_received"
+EVENTS: Events = {
+    **{type: {"type": type, "event_id": str, **rest} for type, rest in _AFTER_HEAD.items()},
+    _DTMF: {"type": _DTMF, "event": str, "received_at": int},
+}
 AZURE_EVENTS: Events = {**EVENTS, **{type: {**EVENTS[type], "content": PART} for type in _TWINS}}

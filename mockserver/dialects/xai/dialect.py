@@ -7,6 +7,7 @@ client_events.py and parse.py. Usage and prices: usage.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import orjson
 import pybase64
@@ -19,7 +20,7 @@ from mockserver.dialects.xai.dates import Date
 from mockserver.dialects.xai.mcp import hosted_events
 from mockserver.dialects.xai.refusals import refusal
 from mockserver.dialects.xai.usage import usage
-from mockserver.protocol.commands import Command, Settings
+from mockserver.protocol.commands import Append, Command, Rejected, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
     ApprovalRequested,
@@ -29,6 +30,7 @@ from mockserver.protocol.facts import (
     Cleared,
     Committed,
     Configured,
+    DigitPressed,
     Expired,
     Fact,
     HostedEnded,
@@ -44,6 +46,10 @@ from mockserver.protocol.facts import (
     MessageEnded,
     MessageStarted,
     Opened,
+    PlayoutCleared,
+    PlayoutCut,
+    PlayoutStarted,
+    PlayoutStopped,
     Refused,
     Response,
     ResponseEnded,
@@ -59,7 +65,7 @@ from mockserver.protocol.facts import (
 )
 from mockserver.protocol.ids import hex128, stream, uuid4
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Binary, Close, Frame, Text
+from replay.cassette.frames import Binary, Close, Frame, Sound, Text
 
 Json = dict[str, object]
 
@@ -94,7 +100,7 @@ class Xai:
 
     def __init__(self, date: Date, opening: Opening, prices: PriceTable) -> None:
         self.name: str = date.name
-        self.traits = date.traits
+        self.traits = replace(date.traits, media=True) if opening.media else date.traits
         self.prices = prices
         self.model = date.model(opening.model)
         self.ids = XaiIds(opening.seed)
@@ -104,7 +110,10 @@ class Xai:
         self._rids: list[str] = []
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return parse.parse(data, settings)
+        command = parse.parse(data, settings)
+        if self.traits.media and isinstance(command, Append):  # a guess
+            return Rejected("Audio cannot be appended on a call: its sound is on the audio track.")
+        return command
 
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         """xAI bills seconds and items, which the session counts itself."""
@@ -113,8 +122,12 @@ class Xai:
         """An event in the usual order: type, event_id, its fields, and a null link."""
         return _text({"type": type, "event_id": self.ids.event(), **fields, "previous_item_id": None})
 
-    def render(self, fact: Fact, at: float) -> Iterator[Frame]:
+    def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
         match fact:
+            case AudioSent() if self.traits.media:
+                # A guess: nobody has recorded the events of a telephone call.
+                self._rid(fact.segment)
+                yield Sound(fact.audio, fact.response.id, fact.item.id)
             case AudioSent():
                 yield self._audio_delta(fact, at)
             case WordsSent():
@@ -184,6 +197,13 @@ class Xai:
                 yield from self._expired(fact)
             case ItemRetrieved() | ApprovalRequested() | LimitsUpdated():
                 pass  # xAI has no such requests and approvals, and reports no limits
+            case PlayoutCut():
+                yield Sound(b"", cuts=True)
+            case PlayoutStarted() | PlayoutStopped() | PlayoutCleared():
+                pass  # a guess: the vendor's reference has no such events
+            case DigitPressed():
+                received_at = self._unix_ms(at) // 1000
+                yield self.event("input_audio_buffer.dtmf_event_received", event=fact.digit, received_at=received_at)
             case Refused():
                 if (refused := refusal(fact)) is not None:
                     text, code = refused

@@ -101,6 +101,7 @@ _BETWEEN: Events = {
     "input_audio_buffer.speech_stopped": {"item_id": str, "audio_end_ms": int},
     "input_audio_buffer.cleared": {},
     "input_audio_buffer.timeout_triggered": {"item_id": str, "audio_start_ms": int, "audio_end_ms": int},
+    "input_audio_buffer.dtmf_event_received": {"event": str, "received_at": int},
     "response.created": {"response": _RESPONSE},
     "response.output_item.added": _PUT,
     "response.output_item.done": _PUT,

@@ -20,7 +20,7 @@ from mockserver.server.connection import TEXT, header
 from mockserver.server.journal import SessionLog
 from mockserver.server.pump import Pump
 from mockserver.server.requests import RequestRunner
-from replay.cassette.frames import Binary, Close, Outgoing, Reset, Text
+from replay.cassette.frames import Binary, Close, Outgoing, Reset, Sound, Text
 
 MOST_CHANNELS = 16
 """Event channels of one call at a time."""
@@ -202,6 +202,8 @@ class RunningCall(Pump[CallPeer]):
                         watch.received(each.at, text)
                     if narration is not None:
                         narration.received(each.at, text)
+                case Sound():
+                    pass  # no event
                 case Binary():
                     raise AssertionError("a call sends its sound as samples, not as messages")
                 case FaultNote() as note:

@@ -16,7 +16,7 @@ from mockserver.faults.armed import FaultTarget
 from mockserver.faults.fault_set import FaultSet
 from mockserver.faults.files import as_text, parse
 from mockserver.faults.kinds import KINDS, Fault
-from mockserver.protocol.peer import Act, FaultNote, Peer
+from mockserver.protocol.peer import Act, FaultNote, Peer, Trackless
 from mockserver.protocol.requests import Request, Result
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 
@@ -25,7 +25,7 @@ def event(type: str, **more: object) -> Text:
     return Text(json.dumps({"type": type, **more}).encode())
 
 
-class Script:
+class Script(Trackless):
     """A peer that says prepared frames at prepared times, and answers each message with an `ack` of its text."""
 
     def __init__(self, *beats: tuple[float, Frame]) -> None:

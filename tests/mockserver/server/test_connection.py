@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
-from mockserver.protocol.peer import Peer, Rest
+from mockserver.protocol.peer import Peer, Rest, Trackless
 from mockserver.protocol.requests import Request, Result, Transcribed
 from mockserver.server import connection
 from mockserver.server import virtual_time as autojump
@@ -25,7 +25,7 @@ from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 FREE = PriceTable("xai", date(2026, 7, 1), "nowhere")
 
 
-class Script:
+class Script(Trackless):
     """A peer that says prepared frames at prepared times, and answers each message with the frames of `answers`."""
 
     def __init__(self, *beats: tuple[float, Frame], answers: tuple[Frame, ...] = ()) -> None:
