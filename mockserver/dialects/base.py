@@ -32,8 +32,7 @@ class Opening:
     query: names and values of the URL's query, in order.
     secret: the session that the client secret was made with, as the client sent it.
     session_s: seconds that the session may last; None is the service's own limit.
-    media: it is a call: sound travels on tracks, at 24 kHz, and not in events.
-    call_id: the call's id; None outside calls.
+    call_id: the id of the call, whose sound is not in events but on tracks of 24 kHz; None for a WebSocket.
     """
 
     seed: str
@@ -43,7 +42,6 @@ class Opening:
     query: tuple[tuple[str, str], ...] = ()
     secret: Mapping[str, Any] | None = None
     session_s: float | None = None
-    media: bool = False
     call_id: str | None = None
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from typing_extensions import assert_never
 
 from mockserver.audio.tts import CLIP_BYTES
+from mockserver.calls.call import Call
 from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal
 from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.schema import SchemaMismatch
@@ -30,7 +31,6 @@ from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
 from mockserver.server.calls.registry import MOST_CALLS, CallEntry, CallRegistry
 from mockserver.server.calls.running_call import RunningCall
-from mockserver.server.calls.stand_in import EventsOnly
 from mockserver.server.clock import Clock
 from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
@@ -358,6 +358,7 @@ class MockService:
             now=self.clock.unix(),
             limits=self.limits(entry.team, entry.dialect),
             secret=session,
+            call_id=entry.id,
         )
         log, target = self.begin(served)
         log.came, log.call_id = entry.came, entry.id
@@ -373,7 +374,7 @@ class MockService:
 
         running = RunningCall(
             entry.id,
-            EventsOnly(self.peer(served, target)),
+            Call(self.peer(served, target), None if served.session is None else served.dialect.render),
             self.clock,
             log,
             self.requests,

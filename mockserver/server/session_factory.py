@@ -133,12 +133,11 @@ class SessionFactory:
         resumed: Memory | None = None,
         query: tuple[tuple[str, str], ...] = (),
         secret: Mapping[str, Any] | None = None,
-        media: bool = False,
         call_id: str | None = None,
     ) -> Served:
-        """What answers a new connection, or a call (`media`), which opens at the Unix second `now`."""
+        """What answers a new connection, or the call of that id, which opens at the Unix second `now`."""
         seed = self._next_seed()
-        opening = Opening(seed, now, model, resumed is not None, query, secret, limits.session_s, media, call_id)
+        opening = Opening(seed, now, model, resumed is not None, query, secret, limits.session_s, call_id)
         dialect = SERVICES[dialect_name].open(opening)
         if self.verbatim is not None:
             return Served(dialect, self.verbatim.peer(dialect), Ledger(dialect.prices, dialect.model))

@@ -171,7 +171,7 @@ class OpenAI:
         self._session = session_object.merged(session, secret, self._model)
         defaults = Settings(**session_object.changes_of(self._session))  # type: ignore[arg-type]
         self.traits = replace(
-            traits_of(date, self._model, self._session["type"]), defaults=defaults, media=opening.media
+            traits_of(date, self._model, self._session["type"]), defaults=defaults, media=opening.call_id is not None
         )
         self._epoch = opening.epoch
         self._playout_ids = stream(opening.seed, "playout")

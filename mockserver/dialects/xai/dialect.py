@@ -100,7 +100,7 @@ class Xai:
 
     def __init__(self, date: Date, opening: Opening, prices: PriceTable) -> None:
         self.name: str = date.name
-        self.traits = replace(date.traits, media=True) if opening.media else date.traits
+        self.traits = replace(date.traits, media=True) if opening.call_id is not None else date.traits
         self.prices = prices
         self.model = date.model(opening.model)
         self.ids = XaiIds(opening.seed)

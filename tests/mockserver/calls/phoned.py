@@ -46,7 +46,7 @@ class Phoned:
         faults: str = "",
         peer: Peer | None = None,
     ) -> None:
-        opening = Opening("7/0", EPOCH, "gpt-realtime" if "openai" in dialect else None, media=True, call_id=CALL_ID)
+        opening = Opening("7/0", EPOCH, "gpt-realtime" if "openai" in dialect else None, call_id=CALL_ID)
         self.dialect = SERVICES[dialect].open(opening)
         self.session = Session(self.dialect, responder, TONE, seed="7/0", pacing=pacing)
         inside: Peer = peer or self.session

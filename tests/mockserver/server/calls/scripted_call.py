@@ -70,6 +70,9 @@ class ScriptedCall:
     def press(self, digit: str, now: float) -> None:
         self.pressed += digit
 
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """It plays nothing."""
+
     def play(self, now: float) -> Samples | None:
         return np.full(480, 7, np.int16)
 
