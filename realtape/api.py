@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from mockserver.audio.degrade import degrade as degrade
 from mockserver.calls import caller as _caller
+from mockserver.dial.report import DialReport as DialReport
 from mockserver.faults import kinds as _kinds
 from mockserver.protocol.limits import Limits as Limits
 from mockserver.responders.base import Call as Call
@@ -22,6 +23,8 @@ from mockserver.responders.scenario import ScenarioError as ScenarioError
 from mockserver.responders.scenario import When as When
 from mockserver.server.virtual_time import virtual_time as virtual_time
 from mockserver.testing import callers as callers
+from mockserver.testing.dialler import CannotDial as CannotDial
+from mockserver.testing.dialler import dial as dial
 from mockserver.testing.mock_server import MockServer as MockServer
 from realtape.cli import main as main
 

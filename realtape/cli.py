@@ -47,6 +47,7 @@ SECTIONS = {
         "bill": LazyCommand("replay.cli.convert", "Price the calls in a cassette."),
     },
     "Test": {
+        "dial": LazyCommand("mockserver.cli.dial", "Call a phone bridge as Twilio or Plivo does."),
         "faults": LazyCommand("mockserver.cli.faults", "Check a fault file, or run a fault sweep."),
         "say": LazyCommand("mockserver.cli.say", "Make a spoken WAV clip from text."),
         "degrade": LazyCommand("mockserver.cli.degrade", "Make a WAV clip noisy, narrow or broken."),

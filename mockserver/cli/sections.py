@@ -22,7 +22,7 @@ class SectionedCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 title = parameter.section if isinstance(parameter, SectionedOption) else "Other"
                 sections.setdefault(title, []).append(record)
         for title, records in sections.items():

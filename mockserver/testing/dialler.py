@@ -1,0 +1,290 @@
+"""A call to a bridge: rings at its webhook, connects to its WebSocket, and carries the call. The I/O of `dial`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from mockserver.audio.tts import synthesizer_named
+from mockserver.audio.tts.base import Synthesizer
+from mockserver.calls.caller import GREETING_S, Caller, Step
+from mockserver.calls.script import Entry, script
+from mockserver.dial.answer import NoStream, StreamAddress, dialled_url, read_answer
+from mockserver.dial.leg import LONGEST_S, CallLeg
+from mockserver.dial.network import Network
+from mockserver.dial.plivo import CONTENT_TYPES, Plivo
+from mockserver.dial.report import DialReport, report_of
+from mockserver.dial.signatures import plivo_signature, twilio_signature
+from mockserver.dial.twilio import Twilio
+from mockserver.protocol.ids import hex128, stream
+from mockserver.server.clock import Clock
+from replay.dialing import direct
+
+ProviderName = Literal["twilio", "plivo"]
+PROVIDERS: tuple[ProviderName, ...] = ("twilio", "plivo")
+CALLER_NUMBER, CALLED_NUMBER = "+12025550143", "+12025550100"
+"""Numbers that belong to nobody."""
+WEBHOOK_S = 15.0
+"""Seconds that a phone company waits for the answer of a webhook; Twilio's limit."""
+OPEN_S = 10.0
+LARGEST_MESSAGE = 8 << 20
+CLOSE_S = 5.0
+
+
+class CannotDial(Exception):
+    """The call did not come about. The message is one line that says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialOptions:
+    """How a call is made. Raises ValueError for an unknown value."""
+
+    provider: ProviderName = "twilio"
+    greeting_s: float = GREETING_S
+    """Seconds for which the caller waits for the bridge to speak first."""
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    drop_after_s: float | None = None
+    longest_s: float = 300.0
+    seed: str = "0"
+    voice: str = "auto"
+    """The speech synthesizer of the caller's words."""
+    auth_token: str = field(default="", repr=False)
+    """Signs the webhook and the handshake; empty signs neither."""
+    public_url: str | None = None
+    """The address by which the bridge knows itself, such as that of its tunnel."""
+    caller: str = CALLER_NUMBER
+    called: str = CALLED_NUMBER
+    account: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Custom parameters (Twilio) or extra headers (Plivo) of a stream that is dialled directly."""
+    content_type: str = "audio/x-mulaw;rate=8000"
+    """Plivo: the format of a stream that is dialled directly."""
+
+    def __post_init__(self) -> None:
+        if self.provider not in PROVIDERS:
+            raise ValueError(f"the provider is {' or '.join(PROVIDERS)}, not {self.provider!r}")
+        if self.content_type not in CONTENT_TYPES:
+            raise ValueError(f"the content type is one of {', '.join(CONTENT_TYPES)}, not {self.content_type!r}")
+        if not 0 <= self.greeting_s <= 60:
+            raise ValueError(f"the caller waits 0 to 60 s for a greeting, not {self.greeting_s:g}")
+        if not 0 < self.longest_s <= LONGEST_S:
+            raise ValueError(f"a call lasts at most {LONGEST_S:.0f} s, not {self.longest_s:g}")
+        _ = self.network
+
+    @property
+    def network(self) -> Network:
+        """The line. Raises ValueError for a value out of range."""
+        return Network(self.jitter_ms, self.loss, self.drop_after_s)
+
+
+async def dial(
+    url: str,
+    says: Entry | Sequence[Entry] = (),
+    *,
+    options: DialOptions | None = None,
+    synthesizer: Synthesizer | None = None,
+    **changed: Any,
+) -> DialReport:
+    """Call a bridge as a phone company does, and return what came of it.
+
+    url: `http://…` is the webhook of a number, whose answer names the stream; `ws://…` is the stream itself.
+    says: what the caller does: words, paths of WAV files, and steps, such as `caller.Interrupt(0.8)`.
+    synthesizer: the voice of the words, instead of the one that the options name. Other arguments are fields of
+    DialOptions, such as `provider="plivo"`. Raises CannotDial, ValueError (for the arguments), OSError (for a file).
+    """
+    how = DialOptions(**changed) if options is None else options
+    entries = list(says) if isinstance(says, Sequence) and not isinstance(says, str | bytes) else [says]
+    voice = synthesizer or (synthesizer_named(how.voice) if _needs_voice(entries) else None)
+    steps: list[Step] = script(entries, voice or synthesizer_named("tone"))
+    clock = Clock()
+    call = _Call(url, how, clock)
+    await call.ring()
+    return await call.carry(Caller(steps, greeting_s=how.greeting_s))
+
+
+def _needs_voice(entries: Sequence[Entry]) -> bool:
+    return any(isinstance(each, str | Mapping) for each in entries)
+
+
+class _Call:
+    """One call: its address, which the webhook may change, and its provider, which signs."""
+
+    def __init__(self, url: str, options: DialOptions, clock: Clock) -> None:
+        scheme = urlsplit(url).scheme
+        if scheme not in ("http", "https", "ws", "wss") or not urlsplit(url).hostname:
+            raise ValueError(
+                f"{url!r} is no address of a bridge; use http(s):// for its webhook, ws(s):// for its stream"
+            )
+        self._url = url
+        self._how = options
+        self._clock = clock
+        self._signed_url = _public(url, options.public_url)
+        self._nonces = stream(options.seed, "nonces")
+        own = dict(options.parameters)
+        self._address = StreamAddress(
+            url,
+            parameters=own,
+            extra_headers=",".join(f"{name}={value}" for name, value in own.items()),
+            content_type=options.content_type,
+        )
+        self._provider = self._provided()
+
+    def _provided(self) -> Twilio | Plivo:
+        how, address = self._how, self._address
+        if how.provider == "twilio":
+            return Twilio(how.seed, address.parameters, how.account)
+        if address.content_type not in CONTENT_TYPES:
+            raise CannotDial(f"contentType is {address.content_type!r}; Plivo has {', '.join(CONTENT_TYPES)}")
+        return Plivo(how.seed, address.extra_headers, address.content_type, how.account, self._clock.unix())
+
+    async def ring(self) -> None:
+        """Ask the webhook for the stream's address, if there is one. Raises CannotDial."""
+        if urlsplit(self._url).scheme in ("ws", "wss"):
+            return
+        form = self._provider.webhook_form(self._how.caller, self._how.called)
+        text = await self._posted(form)
+        try:
+            self._address = read_answer(text, self._how.provider)
+        except NoStream as problem:
+            raise CannotDial(f"{self._url}: {problem}") from None
+        self._signed_url = self._address.url
+        self._provider = self._provided()
+
+    async def _posted(self, form: Mapping[str, str]) -> str:
+        timeout = aiohttp.ClientTimeout(total=WEBHOOK_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as http,
+                http.post(self._url, data=form, headers=self._signature("POST", form)) as answer,
+            ):
+                if answer.status != 200:
+                    hint = (
+                        "; sign with --auth-token-env"
+                        if answer.status in (401, 403) and not self._how.auth_token
+                        else ""
+                    )
+                    raise CannotDial(f"{self._url} answered {answer.status} instead of 200 with XML{hint}")
+                return await answer.text()
+        except asyncio.TimeoutError:
+            raise CannotDial(
+                f"{self._url} did not answer within {WEBHOOK_S:g} s, as a phone company requires"
+            ) from None
+        except (aiohttp.ClientError, OSError, UnicodeDecodeError) as problem:
+            raise CannotDial(f"{self._url} cannot be reached: {problem}; start the bridge first") from None
+
+    def _signature(self, method: str, form: Mapping[str, str]) -> dict[str, str]:
+        token = self._how.auth_token
+        if not token:
+            return {}
+        if self._how.provider == "twilio":
+            return {"X-Twilio-Signature": twilio_signature(self._signed_url, form, token)}
+        nonce = hex128(self._nonces)
+        signature = plivo_signature(method, self._signed_url, form, nonce, token)
+        return {"X-Plivo-Signature-V3": signature, "X-Plivo-Signature-V3-Nonce": nonce}
+
+    async def carry(self, caller: Caller) -> DialReport:
+        """Connect, and drive the call to its end. Raises CannotDial."""
+        ws_url = dialled_url(self._address.url, self._url, self._how.public_url)
+        leg = CallLeg(
+            self._provider,
+            caller,
+            self._how.network,
+            seed=self._how.seed,
+            longest_s=self._how.longest_s,
+            one_way=self._address.one_way,
+        )
+        try:
+            connection = await connect(
+                ws_url,
+                additional_headers=self._signature("GET", {}),
+                compression=None,
+                open_timeout=OPEN_S,
+                close_timeout=CLOSE_S,
+                ping_interval=None,
+                max_size=LARGEST_MESSAGE,
+                **direct(ws_url),
+            )
+        except InvalidStatus as refused:
+            status = refused.response.status_code
+            raise CannotDial(
+                f"{ws_url} refused the WebSocket with {status}; check the path and the signature"
+            ) from None
+        except (InvalidHandshake, InvalidURI, OSError, asyncio.TimeoutError) as problem:
+            raise CannotDial(
+                f"{ws_url} cannot be reached: {str(problem) or 'no answer'}; start the bridge first"
+            ) from None
+        await _Pump(connection, leg, self._clock).run()
+        return report_of(leg, ws_url, self._address.skipped)
+
+
+def _public(url: str, public: str | None) -> str:
+    """The address of a request as the bridge knows it."""
+    if public is None:
+        return url
+    seen, asked = urlsplit(public), urlsplit(url)
+    return asked._replace(scheme=seen.scheme, netloc=seen.netloc).geturl()
+
+
+class _Pump:
+    """Moves messages between the connection and the call, on the clock."""
+
+    def __init__(self, connection: ClientConnection, leg: CallLeg, clock: Clock) -> None:
+        self._connection = connection
+        self._leg = leg
+        self._clock = clock
+        self._start_s = clock.now()
+        self._wake = asyncio.Event()
+
+    def _now(self) -> float:
+        return self._clock.now() - self._start_s
+
+    async def run(self) -> None:
+        """Until the call is over and the connection closed."""
+        reader = asyncio.ensure_future(self._read())  # noqa: TID251 - awaited below
+        try:
+            while not self._leg.over:
+                await self._write()
+                await self._sleep()
+        finally:
+            if self._leg.record.ended == "network":
+                self._connection.transport.abort()
+            await self._connection.close()
+            await reader
+
+    async def _write(self) -> None:
+        try:
+            for message in self._leg.take_output(self._now()):
+                await self._connection.send(message)
+        except ConnectionClosed:
+            await self._connection.wait_closed()  # the reader says so
+
+    async def _sleep(self) -> None:
+        due = self._leg.next_due()
+        if due is None:
+            return
+        alarm = self._clock.call_at(self._start_s + due, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+            self._wake.clear()
+
+    async def _read(self) -> None:
+        try:
+            async for message in self._connection:
+                self._leg.receive(message, self._now())
+                self._wake.set()
+        except ConnectionClosed:
+            pass
+        received = self._connection.protocol.close_rcvd
+        code, reason = (None, "") if received is None else (received.code, received.reason)
+        self._leg.closed(code, reason, self._now())
+        self._wake.set()

@@ -1,0 +1,88 @@
+"""What a bridge answers to its webhook, and how both companies sign what they ask."""
+
+from __future__ import annotations
+
+import pytest
+
+from mockserver.dial.answer import NoStream, dialled_url, read_answer
+from mockserver.dial.signatures import plivo_signature, twilio_signature
+
+
+def test_twiml_names_the_stream_and_its_parameters():
+    answer = read_answer(
+        """<?xml version="1.0" encoding="UTF-8"?><Response><Say voice="x">Please wait.</Say><Pause length="1"/>
+        <Connect><Stream url="wss://bridge.example/media"><Parameter name="clinic" value="north"/></Stream></Connect>
+        </Response>""",
+        "twilio",
+    )
+    assert (answer.url, answer.parameters) == ("wss://bridge.example/media", {"clinic": "north"})
+    assert answer.skipped == ('<Say> says: "Please wait."', "<Pause> pauses 1 s") and not answer.one_way
+
+
+def test_plivo_s_xml_names_the_stream_its_format_and_its_headers():
+    answer = read_answer(
+        """<Response><Stream bidirectional="true" keepCallAlive="true" contentType="audio/x-mulaw;rate=8000"
+        extraHeaders="user=7,tier=gold"> wss://bridge.example/ws?body=eyJh </Stream></Response>""",
+        "plivo",
+    )
+    assert answer.url == "wss://bridge.example/ws?body=eyJh" and not answer.one_way
+    assert (answer.content_type, answer.extra_headers) == ("audio/x-mulaw;rate=8000", "user=7,tier=gold")
+
+
+@pytest.mark.parametrize(
+    ("provider", "text"),
+    [
+        ("twilio", '<Response><Start><Stream url="wss://b.example"/></Start></Response>'),
+        ("plivo", "<Response><Stream>wss://b.example</Stream></Response>"),
+    ],
+)
+def test_a_stream_may_be_one_way(provider: str, text: str):
+    assert read_answer(text, provider).one_way
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"detail": "Not Found"}', "no XML"),
+        ("<html/>", "root is <html>"),
+        ("<Response><Say>Bye</Say></Response>", "has no stream"),
+        ("<Response><Connect><Room>x</Room></Connect></Response>", "has no <Stream>"),
+        ("<Response><Connect><Stream/></Connect></Response>", "has no url"),
+        ('<Response><Connect><Stream url="wss://b.example/m?x=1"/></Connect></Response>', "has a query"),
+        ("<Response><Dial>+12025550143</Dial></Response>", "has <Dial> before any stream"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><Response/>', "DOCTYPE"),
+        (f"<Response>{' ' * 100_000}</Response>", "more than 100000"),
+    ],
+)
+def test_an_answer_without_a_stream_says_what_to_do(text: str, why: str):
+    with pytest.raises(NoStream, match=why):
+        read_answer(text, "twilio")
+
+
+@pytest.mark.parametrize(
+    ("url", "public", "dialled"),
+    [
+        ("wss://127.0.0.1/media", None, "ws://127.0.0.1:5050/media"),  # the host name without its port
+        ("wss://127.0.0.1:5050/media?a=1", None, "ws://127.0.0.1:5050/media?a=1"),
+        ("ws://127.0.0.1:6060/media", None, "ws://127.0.0.1:6060/media"),
+        ("wss://tunnel.example/media", "https://tunnel.example", "ws://127.0.0.1:5050/media"),
+        ("wss://elsewhere.example/media", "https://tunnel.example", "wss://elsewhere.example/media"),
+    ],
+)
+def test_a_public_address_is_dialled_where_the_bridge_runs(url: str, public: str | None, dialled: str):
+    assert dialled_url(url, "http://127.0.0.1:5050/incoming-call", public) == dialled
+
+
+def test_signatures_are_those_that_the_companies_own_packages_accept():
+    form = {
+        "CallSid": "CA1234567890ABCDE",
+        "Digits": "1234",
+        "From": "+14158675309",
+        "To": "+18005551212",
+        "Caller": "+14158675309",
+    }
+    signed = twilio_signature("https://mycompany.com/myapp.php?foo=1&bar=2", form, "12345")
+    assert signed == "RSOYDt4T1cUTdK1PDd93/VVr8B8="  # the example of twilio's packages
+    url, posted = "https://a.example/answer?x=2&a=1", {"From": "1", "CallUUID": "abc"}
+    signed = plivo_signature("POST", url, posted, "nonce", "token")
+    assert signed == "IcGgKeIZqkWEkdjxJhujMkHPmPoeLyBjHXrN+h9/Cq8="  # accepted by plivo's package, 4.59
