@@ -22,7 +22,8 @@ from mockserver.server.session_recorder import SessionRecording
 from mockserver.server.waiting import Waiting
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
-from replay.cassette.frames import Binary, Close, Frame, Reset, Text
+from replay.cassette import call_sound
+from replay.cassette.frames import Binary, Close, Frame, Reset, Sound, Text
 from replay.findings import Finding
 from replay.findings.watch import Watch
 from replay.outlets import clean, is_named
@@ -118,15 +119,25 @@ class JournalWrite(NamedTuple):
             head = start + size
 
 
-_Kept = JournalWrite | tuple[float, Way, str | Frame | bytes | FaultNote]
-"""What is kept: a write, or an entry as a plain tuple, which garbage collections leave out."""
+_Kept = JournalWrite | tuple[float, Way, str | Frame | bytes | FaultNote | Sound]
+"""What is kept: a write, or an entry as a plain tuple, which garbage collections leave out. The sound of a call is kept
+as samples."""
+HEARD_BYTES = 4_800
+"""Bytes of the caller's sound in one entry: 100 ms. Callers bring 20 ms at a time."""
+
+
+def _entry(at: float, way: Way, data: str | Frame | bytes | FaultNote | Sound) -> JournalEntry:
+    """An entry. The sound of a call is in the event that would carry it on a WebSocket."""
+    if not isinstance(data, Sound):
+        return JournalEntry(at, way, data)
+    return JournalEntry(at, way, call_sound.appended(data.data) if way == "in" else Text(call_sound.sent(data)))
 
 
 def _size(kept: _Kept) -> int:
     """Bytes that it occupies, roughly."""
     if isinstance(kept, JournalWrite):
         return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
-    data = kept[2].data if isinstance(kept[2], (Text, Binary)) else kept[2]
+    data = kept[2].data if isinstance(kept[2], (Text, Binary, Sound)) else kept[2]
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 
@@ -241,6 +252,9 @@ class SessionLog:
         """What the last spoken turns were taken to say, and what decided that."""
         self._journal = journal
         self._kept: deque[_Kept] = deque()
+        self._heard = b""
+        """The caller's latest sound, which is not kept yet, and when it began."""
+        self._heard_at = 0.0
 
     @property
     def ledger(self) -> Ledger:
@@ -255,7 +269,7 @@ class SessionLog:
             if isinstance(kept, JournalWrite):
                 found.extend(kept.entries())
             else:
-                found.append(JournalEntry(*kept))
+                found.append(_entry(*kept))
         return found
 
     @property
@@ -265,6 +279,7 @@ class SessionLog:
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in. Of one longer than an eighth of the journal only the beginning is kept."""
+        self._keep_heard()
         if self.recording is not None:
             self.recording.sent(at, data)
         if not isinstance(data, Close):
@@ -279,16 +294,44 @@ class SessionLog:
 
     def outbound(self, at: float, frame: Frame) -> None:
         """A frame went out, or the connection was reset."""
+        self._keep_heard()
         if self.recording is not None:
             self.recording.put(at, "received", frame)
         self._keep((at, "out", frame))
 
+    def hears(self, at: float, data: bytes) -> None:
+        """The caller's track brought samples: 16-bit, little-endian, mono, 24 kHz."""
+        self._heard_at = self._heard_at if self._heard else at
+        self._heard += data
+        if len(self._heard) >= HEARD_BYTES:
+            self._keep_heard()
+
+    def _keep_heard(self) -> None:
+        if self._heard:
+            sound, self._heard = Sound(self._heard), b""
+            self._sound(self._heard_at, "in", sound)
+
+    def plays(self, at: float, sound: Sound) -> None:
+        """The service sent sound to be played to the caller."""
+        self._keep_heard()
+        self._sound(at, "out", sound)
+
+    def _sound(self, at: float, way: Way, sound: Sound) -> None:
+        if self.watch is not None:
+            self.watch.passed()
+        if self.recording is not None:
+            event = call_sound.appended(sound.data).encode() if way == "in" else call_sound.sent(sound)
+            self.recording.put(at, "sent" if way == "in" else "received", Text(event))
+        self._keep((at, way, sound))
+
     def struck(self, at: float, note: FaultNote) -> None:
         """A fault was triggered. Its effect is in the frames after this."""
+        self._keep_heard()
         self._keep((at, "in" if note.event.startswith("<") else "out", note))
 
     def written(self, at: Sequence[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
+        self._keep_heard()
         write = JournalWrite(tuple(at), wire)
         self.messages_out += len(write.at)
         if self.recording is not None:
@@ -304,6 +347,7 @@ class SessionLog:
 
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The connection is over."""
+        self._keep_heard()
         self.closed_s, self.close_code, self.close_reason = at, code, reason
         if self.watch is not None:
             self.watch.closed(at)
@@ -389,7 +433,7 @@ class SessionLog:
     def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
         if self._journal.waiting:
-            for entry in kept.entries() if isinstance(kept, JournalWrite) else (JournalEntry(*kept),):
+            for entry in kept.entries() if isinstance(kept, JournalWrite) else (_entry(*kept),):
                 self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
         self._journal.kept(self, _size(kept))
 

@@ -14,8 +14,6 @@ from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
 
-import pybase64
-
 from mockserver.audio.formats import Samples
 from mockserver.dialects.base import Dialect
 from mockserver.dialects.names import dialect_on
@@ -25,6 +23,7 @@ from mockserver.protocol.peer import Peer, Rest
 from mockserver.responders.base import Responder
 from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSession
 from mockserver.session.session import Session
+from replay.cassette.call_sound import appended
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Frame, Sound
 from replay.cassette.json_values import number_at
@@ -248,8 +247,7 @@ class _RecordedConnection:
 
     def hear(self, samples: Samples, now: float) -> None:
         """Count the caller's sound as the recorded client's."""
-        sound = pybase64.b64encode_as_string(samples.astype("<i2", copy=False).tobytes())
-        self.receive(f'{{"type":"input_audio_buffer.append","audio":"{sound}"}}', now)
+        self.receive(appended(samples.astype("<i2", copy=False).tobytes()), now)
 
     def press(self, digit: str, now: float) -> None:
         """Ignored: the recording goes on as it did."""

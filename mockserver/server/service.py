@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from typing_extensions import assert_never
 
@@ -57,6 +58,7 @@ from mockserver.server.session_factory import Content, Served, SessionFactory, a
 from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
+from replay.cassette.records import Request, Response
 from replay.findings import Finding, Levels, Rule
 from replay.findings.call import Handshake as ClientHandshake
 from replay.findings.finding import Found
@@ -362,6 +364,13 @@ class MockService:
         )
         log, target = self.begin(served)
         log.came, log.call_id = entry.came, entry.id
+        if self.recorder is not None:
+            request = Request("GET", f"/v1/realtime?{urlencode({'call_id': entry.id})}", ())
+            url, model = "ws://127.0.0.1/v1/realtime", served.ledger.model
+            unix = self.clock.unix()
+            log.recording = self.recorder.open(
+                log.id, served.dialect.name, url, model, request, Response(101, ()), unix
+            )
         client = f"{entry.came} {entry.caller}".rstrip()
         self.narrate(log, served, CallOpened(log.id, served.dialect.name, served.ledger.model, client))
         if not self.watcher.levels.silent:

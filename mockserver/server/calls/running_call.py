@@ -118,6 +118,7 @@ class RunningCall(Pump[CallPeer]):
     def hear(self, samples: Samples) -> None:
         """The caller's sound: int16, mono, 24 kHz, of any length."""
         if self._writable():
+            self.log.hears(self._now(), samples.astype("<i2", copy=False).tobytes())
             self._tell_peer(lambda now: self._peer.hear(samples, now))
 
     def press(self, digit: str) -> None:
@@ -202,8 +203,10 @@ class RunningCall(Pump[CallPeer]):
                         watch.received(each.at, text)
                     if narration is not None:
                         narration.received(each.at, text)
-                case Sound():
-                    pass  # no event
+                case Sound() as sound:
+                    self._send(due)
+                    due = []
+                    self.log.plays(each.at, sound)
                 case Binary():
                     raise AssertionError("a call sends its sound as samples, not as messages")
                 case FaultNote() as note:

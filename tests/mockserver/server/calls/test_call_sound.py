@@ -1,0 +1,73 @@
+"""The log, the cassette and the viewer have the sound of a call, which no channel carries."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mockserver.calls.call import Call
+from mockserver.dialects.base import Opening
+from mockserver.dialects.registry import SERVICES
+from mockserver.responders.base import Say
+from mockserver.server import session_views
+from mockserver.server import virtual_time as autojump
+from mockserver.server.calls.running_call import RunningCall
+from mockserver.server.clock import Clock
+from mockserver.server.journal import HEARD_BYTES, Journal, SessionLog
+from mockserver.session.session import Session
+from replay.cassette.recording import Recording
+from replay.secrets.named import Secrets
+from tests.mockserver.calls.phoned import CALL_ID, EPOCH, TONE, voice
+from tests.mockserver.server.calls.scripted_call import Listener
+from tests.mockserver.talk import Script
+
+Event = Mapping[str, Any]
+
+
+async def called(said: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[SessionLog, Listener, bytes]:
+    """A call on which somebody says that and is answered; its log, its channel and what was played."""
+    dialect = SERVICES["openai@2026-10"].open(Opening("7/0", EPOCH, "gpt-realtime", call_id=CALL_ID))
+    session = Session(dialect, Script([Say("Good morning.")], heard=["Hello."]), TONE, seed="7/0")
+    log = Journal().open(dialect.ids.session, "conv", EPOCH, session.ledger)
+    log.dialect = dialect.name
+    call = RunningCall(CALL_ID, Call(session, dialect.render), Clock(), log)
+    channel, played = Listener(), b""
+    call.join(channel)
+    for n in range(200):
+        await asyncio.sleep(0.02)
+        piece = said[n * 480 : n * 480 + 480]
+        call.hear(piece if len(piece) else np.zeros(480, np.int16))
+        if (frame := call.play()) is not None:
+            played += frame.tobytes()
+    call.hang_up("caller")
+    return log, channel, played
+
+
+def sound(events: Sequence[Event], type: str, key: str) -> bytes:
+    return b"".join(base64.b64decode(each[key]) for each in events if each["type"] == type)
+
+
+def test_what_both_sides_said_is_in_the_log_and_in_the_cassette(tmp_path: Path) -> None:
+    said = voice(1.0)
+    log, channel, played = autojump.run(called(said))
+    assert not any("response.output_audio.delta" in text or ".append" in text for _, text in channel.got)
+    heard = sound(log.received(), "input_audio_buffer.append", "audio")
+    answer = sound(log.sent(), "response.output_audio.delta", "delta")
+    assert heard[: 2 * len(said)] == said.tobytes()
+    assert len(heard) == 200 * 960
+    assert len(answer) > 0
+    assert played[: len(answer)] == answer
+    entries = [entry for entry in log.entries if entry.type == "input_audio_buffer.append"]
+    assert len(entries) <= len(heard) // HEARD_BYTES + 20  # 100 ms each, but for what other frames end early
+    assert [entry.at for entry in log.entries] == sorted(entry.at for entry in log.entries)
+
+    path = tmp_path / "call.tape"
+    path.write_bytes(session_views.cassette(log, Secrets()))
+    events = [each.event for each in Recording.read(path).moments() if each.event is not None]
+    assert sound(events, "input_audio_buffer.append", "audio") == heard
+    assert sound(events, "response.output_audio.delta", "delta") == answer
