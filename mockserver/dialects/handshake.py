@@ -104,9 +104,6 @@ class Handshake(Protocol):
     def secret(self, secret: Secret) -> Mapping[str, object]:
         """The JSON that answers a request for a client secret."""
 
-    def call_id(self, seed: str, unix: float) -> str:
-        """The id of a new call, which came at that Unix second."""
-
     def not_found(self, method: str, path: str) -> Refusal:
         """The answer at a percent-encoded path that the mock does not serve, even if the service has it."""
 
@@ -114,7 +111,12 @@ class Handshake(Protocol):
         """The JSON of a refusal over HTTP."""
 
 
-SERVED = "This mock serves ws://.../v1/realtime and POST /v1/realtime/client_secrets; no calls over WebRTC or SIP."
+SERVED = (
+    "This mock serves ws://.../v1/realtime, POST /v1/realtime/client_secrets and calls; see GET /_mock/openapi.json."
+)
+
+
+CALLS_LISTED = "GET /_mock/calls lists the calls; a call begins with POST /_mock/calls or POST /v1/realtime/calls."
 
 
 def bearer(authorization: str | None) -> str:

@@ -97,4 +97,5 @@ def dialect_for(
         for prefix, name in _SUBPROTOCOLS:
             if offered.strip().startswith(prefix):
                 return dialect_of(name, model)
-    return dialect_of("openai" if "intent" in query or "call_id" in query else "xai", model)
+    of_openai = "intent" in query or query.get("call_id", "").startswith("rtc_")
+    return dialect_of("openai" if of_openai else "xai", model)

@@ -9,16 +9,19 @@ from functools import partial
 from typing_extensions import assert_never
 
 from mockserver.dialects.base import Dialect, Opening
+from mockserver.dialects.call_control import CallControl
 from mockserver.dialects.handshake import Handshake
 from mockserver.dialects.names import DIALECT_NAMES, DialectName
 from mockserver.dialects.openai import dialect as openai
 from mockserver.dialects.openai import schema as openai_schema
 from mockserver.dialects.openai.azure import AzureHandshake
+from mockserver.dialects.openai.calls import OpenAICalls
 from mockserver.dialects.openai.handshake import OpenAIHandshake
 from mockserver.dialects.schema import Events
 from mockserver.dialects.xai import dates as xai
 from mockserver.dialects.xai import handshake as xai_handshake
 from mockserver.dialects.xai import schema as xai_schema
+from mockserver.dialects.xai.calls import XaiCalls
 from mockserver.dialects.xai.dialect import Xai
 from replay.billing.prices import PriceTable, dialect_prices
 
@@ -29,12 +32,14 @@ class DatedService:
 
     dialect: makes the dialect of a new connection.
     handshake: reads and refuses handshakes and requests for client secrets.
+    calls: reads and refuses requests about calls.
     schema: the keys and types of each server event.
     prices: what a session costs.
     """
 
     dialect: Callable[[Opening, PriceTable], Dialect]
     handshake: Handshake
+    calls: CallControl
     schema: Events
     prices: PriceTable
 
@@ -67,12 +72,12 @@ def _service(name: DialectName) -> DatedService:
 
 
 def _openai(date: openai.Date, handshake: Handshake, schema: Events) -> DatedService:
-    return DatedService(partial(openai.OpenAI, date), handshake, schema, dialect_prices(date.name))
+    return DatedService(partial(openai.OpenAI, date), handshake, OpenAICalls(), schema, dialect_prices(date.name))
 
 
 def _xai(date: xai.Date, handshake: Handshake) -> DatedService:
     schema = xai_schema.EVENTS_2026_09 if date.marks_replayed else xai_schema.EVENTS
-    return DatedService(partial(Xai, date), handshake, schema, dialect_prices(date.name))
+    return DatedService(partial(Xai, date), handshake, XaiCalls(), schema, dialect_prices(date.name))
 
 
 SERVICES: Mapping[str, DatedService] = {name: _service(name) for name in DIALECT_NAMES}

@@ -85,10 +85,12 @@ class Accounts:
         self._rng = stream(seed, "client secrets")
 
     def owner(self, key: str | None) -> Team | Denied:
-        """The team of an API key."""
+        """The team of an API key. A client secret is none."""
         if not key:
             return Denied("missing")
         kept = digest(key)
+        if kept in self._secrets:
+            return Denied("wrong")
         if (team := self._known_by(kept)) is not None:
             return Denied("blocked") if team.blocked else team
         return self._team(kept) if self.open else Denied("wrong")

@@ -6,39 +6,51 @@ Nothing is decided here about content or admission: that is service.py. How fram
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-import orjson
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
 
-from mockserver.dialects.handshake import NOT_HTTP, Handshake, Refusal, http_refusal
-from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES, dialect_for, dialect_name, dialect_of
+from mockserver.dialects.handshake import NOT_HTTP, Denied, HandshakeRequest, Refusal, http_refusal
+from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES, dialect_name
 from mockserver.dialects.registry import SERVICES
 from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
 from mockserver.server import causes, control, cors
 from mockserver.server.accounts import Team
+from mockserver.server.admission import admitted
+from mockserver.server.calls import routes as call_routes
+from mockserver.server.calls import sideband
+from mockserver.server.calls.registry import NoSuchCall
+from mockserver.server.calls.running_call import TooManyChannels
+from mockserver.server.client_requests import (
+    AZURE_ROOT,
+    NAMESPACE,
+    authorization_of,
+    credentials_of,
+    dialect_asked,
+    model_in,
+    subprotocols_of,
+)
 from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
 from mockserver.server.listening import BACKLOG, listen
-from mockserver.server.namespaces import ID, NamespaceEnded, Namespaces, gone
+from mockserver.server.namespaces import ID, NamespaceEnded, Namespaces
 from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused, TlsRefused
 from mockserver.server.options import Options
 from mockserver.server.origins import is_foreign
+from mockserver.server.refusals import CROSS_SITE, check_open, log_advice, refused
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
 from mockserver.server.tls import TlsPort
 from mockserver.server.workbench import routes as workbench
 from replay.cassette.records import Request, Response
 from replay.connections import Connections
-from replay.findings.handshake import browser_call
 from replay.findings.handshake import handshake as handshake_read
 from replay.outlets import clean, logger
 
@@ -57,10 +69,6 @@ CROWD_RETRY_S = 1
 """`Retry-After` of what is refused because the server has no file descriptors for it, in seconds."""
 HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
-AZURE_ROOT, API_KEY = "/openai/v1", "api-key"
-"""The path at which Azure has what OpenAI has at `/v1`, and the header in which it takes keys."""
-_NAMESPACE = re.compile(f"^/({ID})(?=/)")
-"""The part of a path that names a namespace."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logger(__name__)
 
@@ -97,10 +105,11 @@ class Server:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
-        for namespace in ("", f"/{{namespace:{ID}}}"):
-            for root in ("/v1", AZURE_ROOT):
-                app.router.add_get(f"{namespace}{root}/realtime", self._answer_handshake)
-                app.router.add_post(f"{namespace}{root}/realtime/client_secrets", self._client_secret)
+        roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in ("/v1", AZURE_ROOT)]
+        for root in roots:
+            app.router.add_get(f"{root}/realtime", self._answer_handshake)
+            app.router.add_post(f"{root}/realtime/client_secrets", self._client_secret)
+        app.router.add_routes(call_routes.routes(self._service, roots))
         app.router.add_routes(control.routes(self.namespaces))
         app.router.add_routes(workbench.routes(self.namespaces))
         # No access log: a query may hold a key.
@@ -163,30 +172,32 @@ class Server:
             after = response.headers.get(hdrs.RETRY_AFTER, "")
             asked = handshake_read(request.query.items(), request.headers.items())
             retry_s = float(after) if after.isdigit() else None
-            name = _dialect(request, service)
+            name = dialect_asked(request, service)
             service.watcher.refused(name, asked, service.clock.now(), response.status, retry_s)
         return response
 
     async def _connect(self, request: web.Request, service: MockService) -> web.StreamResponse:
-        name = _dialect(request, service)
+        name = dialect_asked(request, service)
         handshake = SERVICES[name].handshake
         if "websocket" not in request.headers.get(hdrs.UPGRADE, "").lower():
             self._told_route(request, service, NOT_HTTP.status)
-            return _refused(NOT_HTTP, handshake)
+            return refused(NOT_HTTP, handshake)
         outage = await self._apply_faults(request, service, name, HANDSHAKE)
         if isinstance(outage, Refusal):
             return await self._refuse(request, service, name, outage, fault=True)
         if outage is not None:
             return outage
         query, headers = tuple(request.query.items()), request.headers
-        authorization, beta = _authorization(request, name), headers.get("OpenAI-Beta")
+        authorization, beta = authorization_of(request, name), headers.get("OpenAI-Beta")
         if is_foreign(headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
-            if _offered(request) is None:
+            if subprotocols_of(request) is None:
                 return await self._refuse(request, service, name, CROSS_SITE)
             authorization = None  # no browser sends it
-        asked = handshake.read(authorization, _offered(request), query, beta)
+        asked = handshake.read(authorization, subprotocols_of(request), query, beta)
         if isinstance(asked, Refusal):
             return await self._refuse(request, service, name, asked, credential=authorization is not None)
+        if "call_id" in request.query:
+            return await self._join(request, service, name, asked, query)
         team = service.admit(name, asked, query)
         if isinstance(team, Refusal):
             return await self._refuse(request, service, name, team, credential=asked.credential is not None)
@@ -198,6 +209,37 @@ class Server:
             return await self._serve(request, service, asked.subprotocol, served, team)
         finally:
             service.accounts.end_session(team)
+
+    async def _join(
+        self,
+        request: web.Request,
+        service: MockService,
+        name: str,
+        asked: HandshakeRequest,
+        query: tuple[tuple[str, str], ...],
+    ) -> web.StreamResponse:
+        """Let a client in beside a call that goes on. Where there is no `accept`, it accepts a call that rings."""
+        control, id = SERVICES[name].calls, request.query["call_id"]
+        credential = asked.credential is not None
+        team = service.admit_join(name, asked, query)
+        if isinstance(team, Refusal):
+            return await self._refuse(request, service, name, team, credential=credential)
+        try:
+            call = service.calls.find(id, team, "open", *(("ringing",) if control.answers_by_socket else ()))
+            running = call.running if call.state == "open" else service.calls.accept(id, team)
+        except NoSuchCall:
+            return await self._refuse(request, service, name, control.no_call(id, socket=True))
+        if running is None or isinstance(running, Denied):
+            refusal = SERVICES[name].handshake.refuse(running or Denied("crowded"), asked.credential)
+            return await self._refuse(request, service, name, refusal)
+        ping_s = service.factory.traits(name).ping_s
+        try:
+            return await sideband.serve(
+                request, _socket(asked.subprotocol), service, running, ping_s=ping_s, drives=control.answers_by_socket
+            )
+        except TooManyChannels:
+            refusal = SERVICES[name].handshake.refuse(Denied("crowded", 1), asked.credential)
+            return await self._refuse(request, service, name, refusal)
 
     async def _apply_faults(
         self, request: web.Request, service: MockService, name: str, point: str
@@ -211,7 +253,7 @@ class Server:
                 case Slow():
                     if not await _wait(service, fault.seconds) and service is self.service:
                         return _reset(request)
-                    _check_open(service)
+                    check_open(service)
                 case Hang(seconds=seconds):
                     await _wait(service, HANG_S if seconds is None else seconds)
                     return _reset(request)
@@ -236,22 +278,17 @@ class Server:
         cause = causes.of_handshake(refusal.status, credential=credential, keys=keys, fault=fault)
         service.told(HandshakeRefused(refusal.status, refusal.error, cause, request.rel_url.raw_path))
         if refusal.close_code is None:
-            return _refused(refusal, SERVICES[name].handshake)
-        _log_advice(refusal)
+            return refused(refusal, SERVICES[name].handshake)
+        log_advice(refusal)
         served = service.factory.refusing(name, refusal, refusal.close_code, service.clock.unix())
-        subprotocol = "realtime" if "realtime" in (_offered(request) or "").replace(" ", "").split(",") else None
+        subprotocol = "realtime" if "realtime" in (subprotocols_of(request) or "").replace(" ", "").split(",") else None
         return await self._serve(request, service, subprotocol, served, Team())
 
     async def _serve(
         self, request: web.Request, service: MockService, subprotocol: str | None, served: Served, team: Team
     ) -> web.StreamResponse:
         """Open the socket, and serve it until it is closed."""
-        ws = web.WebSocketResponse(
-            protocols=(subprotocol,) if subprotocol else (),
-            compress=False,
-            autoclose=False,
-            max_msg_size=MAX_MESSAGE,
-        )
+        ws = _socket(subprotocol)
         writer = await ws.prepare(request)
         transport = request.transport
         if transport is None:
@@ -268,9 +305,9 @@ class Server:
             log.recording = service.recorder.open(
                 log.id,
                 served.dialect.name,
-                f"ws://127.0.0.1:{address[1]}{_NAMESPACE.sub('', request.path)}",
+                f"ws://127.0.0.1:{address[1]}{NAMESPACE.sub('', request.path)}",
                 request.query.get("model"),
-                Request(request.method, _NAMESPACE.sub("", request.raw_path), tuple(request.headers.items())),
+                Request(request.method, NAMESPACE.sub("", request.raw_path), tuple(request.headers.items())),
                 Response(101, tuple(ws.headers.items())),
                 service.clock.unix(),
             )
@@ -293,24 +330,19 @@ class Server:
         choice, body = service.options.dialect, b""
         if choice == AUTO or choice in ALIASES:  # the model decides, and here it is in the body
             body = await body_of(request)
-            _check_open(service)
-        name = _dialect(request, service, model_in(body))
+            check_open(service)
+        name = dialect_asked(request, service, model_in(body))
         handshake = SERVICES[name].handshake
         outage = await self._apply_faults(request, service, name, CLIENT_SECRETS)
         if outage is not None:
             return outage if isinstance(outage, web.StreamResponse) else self._refuse_route(request, service, outage)
-        if is_foreign(request.headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
-            service.told(RouteRefused(request.method, request.rel_url.raw_path, CROSS_SITE.status, causes.CROSS_SITE))
-            return _refused(CROSS_SITE, handshake)
-        scheme, _, key = (_authorization(request, name) or "").partition(" ")
-        service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
-        team = service.admit_secret_request(name, key.strip() if scheme.lower() == "bearer" else None)
+        team = admitted(request, service, name)
         if isinstance(team, Refusal):
-            return _refused(team, handshake)
+            return refused(team, handshake)
         body = body or await body_of(request)
-        _check_open(service)
+        check_open(service)
         secret = service.client_secret(name, team, body)
-        return _refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
+        return refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
 
     @web.middleware
     async def _answer(
@@ -324,12 +356,12 @@ class Server:
         except NamespaceEnded as ended:
             refusal = http_refusal(404, str(ended))
             self.service.told(RouteRefused(request.method, request.rel_url.raw_path, refusal.status, str(ended)))
-            response = _refused(refusal, SERVICES[_dialect(request, self.service)].handshake)
+            response = refused(refusal, SERVICES[dialect_asked(request, self.service)].handshake)
         except Exception as error:
             _LOG.error("error inside the mock at %s", request.path, exc_info=error)
             service.failed(error)
             refusal = Refusal(500, "Internal error", "The mock failed; see its log.")
-            response = _refused(refusal, SERVICES[_dialect(request, service)].handshake)
+            response = refused(refusal, SERVICES[dialect_asked(request, service)].handshake)
         cors.share(request, response, self.service.options)
         return response
 
@@ -340,7 +372,7 @@ class Server:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
         session = "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
-        path = _NAMESPACE.sub("", request.rel_url.raw_path)
+        path = NAMESPACE.sub("", request.rel_url.raw_path)
         try:
             with self._tcp.answering(request.transport, session=session) as room:
                 if not room:
@@ -348,7 +380,7 @@ class Server:
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
                 if service.faults and not path.startswith("/_mock"):
-                    name = _dialect(request, service)
+                    name = dialect_asked(request, service)
                     outage = await self._apply_faults(request, service, name, f"{request.method} {path}")
                     if isinstance(outage, Refusal) and session:
                         return await self._refuse(request, service, name, outage, fault=True)
@@ -358,12 +390,12 @@ class Server:
                         return outage
                 return await handler(request)
         except web.HTTPException as problem:
-            handshake = SERVICES[_dialect(request, service)].handshake
+            handshake = SERVICES[dialect_asked(request, service)].handshake
             refusal = http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and path.startswith(("/v1/", f"{AZURE_ROOT}/")):
                 refusal = handshake.not_found(request.method, path)
             self._told_route(request, service, refusal.status)
-            response = _refused(refusal, handshake)
+            response = refused(refusal, handshake)
             if (methods := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = methods
             return response
@@ -371,16 +403,16 @@ class Server:
     def _refuse_route(self, request: web.Request, service: MockService, outage: Refusal) -> web.Response:
         """Refuse a request because a fault says so."""
         service.told(RouteRefused(request.method, request.rel_url.raw_path, outage.status, causes.FAULT))
-        return _refused(outage, SERVICES[_dialect(request, service)].handshake)
+        return refused(outage, SERVICES[dialect_asked(request, service)].handshake)
 
     async def _refuse_crowd(self, request: web.Request, service: MockService, session: bool) -> web.StreamResponse:
         """Refuse what the process has no file descriptors for."""
-        name = _dialect(request, service)
+        name = dialect_asked(request, service)
         refusal = replace(SERVICES[name].handshake.outage(503, CROWD_RETRY_S), advice=causes.CROWD)
         if session:
             return await self._refuse(request, service, name, refusal)
         self._told_route(request, service, refusal.status)
-        response = _refused(refusal, SERVICES[name].handshake)
+        response = refused(refusal, SERVICES[name].handshake)
         response.force_close()
         return response
 
@@ -393,8 +425,15 @@ class Server:
         """What serves a request: the root, or another namespace. Raises NamespaceEnded."""
         if request.path.startswith("/_mock"):
             return self.service
-        named = _NAMESPACE.match(request.path)
-        return self.namespaces.of(None if named is None else named[1], _credentials(request))
+        named = NAMESPACE.match(request.path)
+        return self.namespaces.of(None if named is None else named[1], credentials_of(request))
+
+
+def _socket(subprotocol: str | None) -> web.WebSocketResponse:
+    """The WebSocket of an upgrade that is accepted."""
+    return web.WebSocketResponse(
+        protocols=(subprotocol,) if subprotocol else (), compress=False, autoclose=False, max_msg_size=MAX_MESSAGE
+    )
 
 
 async def _wait(service: MockService, seconds: float) -> bool:
@@ -416,38 +455,6 @@ async def _wait(service: MockService, seconds: float) -> bool:
         alarm.cancel()
 
 
-def _check_open(service: MockService) -> None:
-    """Raise NamespaceEnded if the namespace has ended while a request waited."""
-    if service.over:
-        raise NamespaceEnded(gone(service.name) if service.name else "The server is stopping.")
-
-
-CROSS_SITE = Refusal(
-    403,
-    "",
-    "A page of another origin opens a session with a secret in the subprotocol.",
-    kind="invalid_request_error",
-    advice="Other pages are allowed with --allow-origin.",
-)
-"""That the services answer so is a guess: browsers send no other credential."""
-
-
-def _refused(refusal: Refusal, handshake: Handshake) -> web.Response:
-    _log_advice(refusal)
-    response = web.Response(status=refusal.status) if refusal.bare else as_json(handshake.body(refusal), refusal.status)
-    if refusal.retry_after_s is not None:
-        response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
-    if refusal.status == 426:
-        response.headers[hdrs.UPGRADE] = "websocket"
-    return response
-
-
-def _log_advice(refusal: Refusal) -> None:
-    """Log what the mock serves instead of the requested service."""
-    if refusal.advice:
-        _LOG.warning("%s %s", refusal.error, refusal.advice)
-
-
 def _reset(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         tear_down(request.transport)
@@ -458,47 +465,3 @@ def _as_recorded(response: Response) -> web.Response:
     """A recorded refusal of a handshake, without the headers that belong to its transport."""
     headers = [(name, value) for name, value in response.headers if name.lower() in _KEPT_HEADERS]
     return web.Response(status=response.status, headers=headers, body=response.body)
-
-
-def _authorization(request: web.Request, dialect: str) -> str | None:
-    """The `Authorization` header. Azure's key has a header, or a parameter, of its own."""
-    key = request.headers.get(API_KEY) or request.query.get(API_KEY)
-    return f"Bearer {key}" if key and dialect.startswith("azure@") else request.headers.get(hdrs.AUTHORIZATION)
-
-
-def _credentials(request: web.Request) -> Iterator[str]:
-    """All that may be a key or a client secret, wherever a service takes one."""
-    yield request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")[2].strip()
-    yield request.headers.get(API_KEY) or request.query.get(API_KEY, "")
-    for offered in (_offered(request) or "").split(","):
-        yield offered.partition(".")[2].strip()
-
-
-def model_in(body: bytes) -> str | None:
-    """The model that the body of a request for a client secret names."""
-    try:
-        asked = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    session = asked.get("session") if isinstance(asked, dict) else None
-    model = session.get("model") if isinstance(session, dict) else None
-    return model if isinstance(model, str) else None
-
-
-def _dialect(request: web.Request, service: MockService, model: str | None = None) -> str:
-    """The dialect that answers a request. `model`: the one in its body, which a parameter of the address overrides."""
-    choice, model = service.options.dialect, request.query.get("model", model)
-    if choice in ALIASES:
-        return dialect_of(choice, model)
-    if choice != AUTO:
-        return choice
-    _, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")
-    azure = _NAMESPACE.sub("", request.path).startswith(AZURE_ROOT) or API_KEY in request.headers
-    query = dict(request.query)
-    return dialect_for(model, credential.strip(), _offered(request), query, azure=azure)
-
-
-def _offered(request: web.Request) -> str | None:
-    """The subprotocols that the client offers."""
-    subprotocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-    return None if subprotocols is None else ", ".join(subprotocols)

@@ -5,6 +5,8 @@ from __future__ import annotations
 FAULT = "a fault of this server's fault file"
 CROWD = "this process may open no more files: raise `ulimit -n` for more sessions at the same time"
 CROSS_SITE = "a web page of another origin asks; allow it with --allow-origin ORIGIN"
+NO_CALL = "no call of that id rings or goes on for this key; GET /_mock/calls lists the calls"
+CALL_BODY = "the body of the request is not as the service takes it, or a limit is reached; see the answer"
 _REALTIME = ("/realtime", "/realtime/client_secrets")
 
 
@@ -23,7 +25,10 @@ def of_route(method: str, path: str, authority: str) -> str:
         case "/v1/realtime/sessions" | "/v1/realtime/transcription_sessions":
             return "this route belonged to the beta; client secrets come from POST /v1/realtime/client_secrets"
         case other if other.startswith("/v1/realtime"):
-            return "this route is not served; the mock has WS /v1/realtime and POST /v1/realtime/client_secrets"
+            return (
+                "this route is not served; the mock has WS /v1/realtime, POST /v1/realtime/client_secrets and"
+                " POST /v1/realtime/calls/ID/accept, reject, refer, hangup"
+            )
         case other if other.startswith("/_mock"):
             return f"the control plane has no such route; http://{authority}/_mock/openapi.json lists them"
         case _:

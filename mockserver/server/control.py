@@ -19,6 +19,7 @@ from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import inspector, session_views
 from mockserver.server.addresses import Addresses, environment
+from mockserver.server.calls.registry import CallEntry
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import body_of
@@ -61,6 +62,9 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/sessions/{id}/sound", _Plane.sound),
         (hdrs.METH_GET, "/sessions/{id}/tape", _Plane.tape),
         (hdrs.METH_GET, "/sessions/{id}/scenario", _Plane.as_scenario),
+        (hdrs.METH_GET, "/calls", _Plane.calls),
+        (hdrs.METH_GET, "/calls/{id}", _Plane.placed_call),
+        (hdrs.METH_DELETE, "/calls/{id}", _Plane.end_call),
         (hdrs.METH_GET, "/limits", _Plane.limits),
         (hdrs.METH_GET, "/faults/kinds", _Plane.fault_kinds),
         (hdrs.METH_GET, "/journal", _Plane.journal),
@@ -202,6 +206,20 @@ class _Plane:
         log = self._find(request.match_info["id"])
         text = await asyncio.to_thread(session_views.scenario, log, self._service.secrets)
         return web.Response(text=text, content_type="application/yaml")
+
+    async def calls(self, request: web.Request) -> object:
+        """Calls that ring, go on, or are over, oldest first."""
+        return [entry.as_json() for entry in self._service.calls.listed]
+
+    async def placed_call(self, request: web.Request) -> object:
+        """One call."""
+        return self._placed(request.match_info["id"]).as_json()
+
+    async def end_call(self, request: web.Request) -> object:
+        """Hangs up for the caller, or stops the ringing. A call that is over stays as it is."""
+        entry = self._placed(request.match_info["id"])
+        self._service.calls.end(entry, "caller")
+        return entry.as_json()
 
     async def limits(self, request: web.Request) -> object:
         """How many sessions each team has open, and how many it may have."""
@@ -347,6 +365,11 @@ class _Plane:
         if asked:
             self._service.play_as_at_start()
         return {"status": "ok"}
+
+    def _placed(self, id: str) -> CallEntry:
+        if (entry := self._service.calls.get(id)) is None:
+            raise Problem(404, "there is no call of that id; GET /_mock/calls lists them")
+        return entry
 
     def _find(self, id: str) -> SessionLog:
         if (log := self._service.journal.find(id)) is None:

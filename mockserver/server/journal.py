@@ -169,16 +169,18 @@ class SidebandLog:
     """One socket on the session of a call: when it was open, and how many messages crossed it. The events themselves
     are in the session's own log."""
 
-    watch: None = None
-    narration: None = None
-
     def __init__(self, id: str, opened: float) -> None:
         self.id = id
+        self.watch: Watch | None = None
+        self.narration: Narration | None = None
+        """The session's own log has both."""
         self.opened = opened
         """Unix time in seconds."""
         self.closed_s: float | None = None
         """Seconds after it opened; None while it is open."""
         self.close_code: int | None = None
+        self.by_client = False
+        """The client closed it."""
         self.messages_in = self.messages_out = 0
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
@@ -197,6 +199,7 @@ class SidebandLog:
 
     def hung_up(self) -> None:
         """The client closes first."""
+        self.by_client = True
 
     def ended(self, at: float, code: int, reason: str = "") -> None:
         """The socket is closed."""

@@ -75,6 +75,20 @@ def _file(id: str, summary: str, kind: str, **more: Any) -> Json:
     return route
 
 
+def _action(id: str, summary: str, body: Json | None) -> Mapping[str, Json]:
+    """A request about a call, as at the service: what was obeyed is answered without a body, or with `{}`."""
+    route = _route(
+        id,
+        summary,
+        {},
+        *(401, 404, 408, 413, 422, 429, 502, 504),
+        security=[{"key": []}],
+        parameters=[_in_path("call_id")],
+        **({} if body is None else {"requestBody": body}),
+    )
+    return {"post": route}
+
+
 def _answer(description: str, schema: Json) -> Json:
     return {"description": description, "content": {JSON: {"schema": schema}}}
 
@@ -83,13 +97,15 @@ _WHY = {
     400: "The request is invalid; with xAI's newest date also: the key is wrong.",
     401: "The key is missing or wrong.",
     403: "The client is not allowed to use this route.",
-    404: "There is no such session, fault, namespace or route.",
+    404: "There is no such session, call, fault, namespace or route.",
     405: "The route has no such method.",
     408: "The body, or the frame that is waited for, did not arrive in time.",
     409: "The clock is not manual.",
     413: "The body is too large.",
     422: "The body does not match the schema.",
     429: "Too many requests; `Retry-After` has the seconds to wait.",
+    502: "The destination refused the caller.",
+    504: "The destination did not answer.",
 }
 _EVERYWHERE = (400, 403)
 
@@ -104,6 +120,16 @@ _SERVER: Mapping[str, Mapping[str, Json]] = {
             requestBody=_body((JSON, ref("SecretRequest")), required=False),
         )
     },
+    "/v1/realtime/calls/{call_id}/accept": _action(
+        "acceptCall", "Accept a call that rings, with a session", _body((JSON, ref("CallSession")))
+    ),
+    "/v1/realtime/calls/{call_id}/reject": _action(
+        "rejectCall", "Reject a call that rings", _body((JSON, ref("CallRejection")), required=False)
+    ),
+    "/v1/realtime/calls/{call_id}/refer": _action(
+        "referCall", "Hand the caller of a call over", _body((JSON, ref("CallTransfer")))
+    ),
+    "/v1/realtime/calls/{call_id}/hangup": _action("hangUpCall", "End a call", None),
     "/_mock/openapi.json": {"get": _route("getDescription", "This description", {"type": "object"})},
     "/_mock/namespaces": {
         "get": _route("listNamespaces", "Namespaces", list_of(ref("Namespace"))),
@@ -146,6 +172,11 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
     },
     "/_mock/sessions/{id}/scenario": {
         "get": _file("getSessionScenario", "One session as a scenario file", YAML, parameters=[_in_path("id")])
+    },
+    "/_mock/calls": {"get": _route("listCalls", "Calls past and present", list_of(ref("PlacedCall")))},
+    "/_mock/calls/{id}": {
+        "get": _route("getPlacedCall", "One call", ref("PlacedCall"), 404, parameters=[_in_path("id")]),
+        "delete": _route("endCall", "Hang up for the caller", ref("PlacedCall"), 404, parameters=[_in_path("id")]),
     },
     "/_mock/limits": {
         "get": _route(

@@ -16,6 +16,7 @@ from mockserver.dialects.provenance import EVIDENCE
 from mockserver.faults.injection_points import CLIENT_EVENTS
 from mockserver.faults.kinds import KINDS
 from mockserver.responders.base import HeardBy
+from mockserver.server.calls.registry import State
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.isolated_file import IsolatedSection
 from mockserver.server.journal import Came
@@ -220,6 +221,34 @@ _SCHEMAS: Mapping[str, Json] = {
         **object_of("session", value=TEXT, expires_at=COUNT, session=ANY_OBJECT),
         "description": "As the service answers; OpenAI's holds the `session`.",
     },
+    "CallSession": {
+        **ANY_OBJECT,
+        "properties": {"type": {"const": "realtime"}},
+        "required": ["type"],
+        "description": "The session, as in `session.update`.",
+    },
+    "CallRejection": {
+        **ANY_OBJECT,
+        "properties": {"status_code": {"type": "integer", "minimum": 400, "maximum": 699}},
+    },
+    "CallTransfer": {
+        **ANY_OBJECT,
+        "properties": {"target_uri": {"type": "string", "description": "A `tel:` or `sip:` URI."}},
+        "required": ["target_uri"],
+    },
+    "PlacedCall": object_of(
+        id=TEXT,
+        came={"enum": [each for each in get_args(Came) if each != "websocket"]},
+        dialect=TEXT,
+        state={"enum": list(get_args(State))},
+        rang_at={**NUMBER, "description": "Unix second."},
+        **{"from": TEXT},
+        to=TEXT,
+        session={"type": ["string", "null"], "description": "The id of its session, once it was accepted."},
+        transferred_to={"type": ["string", "null"]},
+        reason={"type": ["string", "null"], "description": "Why it is over."},
+        sidebands=COUNT,
+    ),
     "Advance": object_of(ms={"type": "number", "minimum": 0, "maximum": MAX_ADVANCE_S * 1000}),
     "Reset": object_of("to", to={"const": "start"}),
 }

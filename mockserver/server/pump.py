@@ -101,6 +101,10 @@ class Pump(ABC, Generic[P]):
     def _wait_for_reader(self) -> None:
         """Flush again once the reader has caught up."""
 
+    def wake(self) -> None:
+        """Write soon: the peer has output that no message and no instant caused."""
+        self._flush_soon()
+
     def find_overdue(self) -> None:
         """Look for client mistakes that only time shows."""
         if self._log.watch is not None and self._over is None:

@@ -269,19 +269,24 @@ class MockService:
 
     def admit(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Team | Refusal:
         """Admit a handshake: its team, which has one session more until `accounts.end_session`; or the refusal."""
+        team = self.admit_join(dialect, asked, query)
+        if isinstance(team, Refusal):
+            return team
+        if (denied := self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)) is not None:
+            return SERVICES[dialect].handshake.refuse(denied, asked.credential)
+        return team
+
+    def admit_join(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Team | Refusal:
+        """The team of a handshake that joins a call, which is no session of its own; or the refusal."""
         handshake = SERVICES[dialect].handshake
         self._learn(asked.credential)
         team = self._within_rate(self.accounts.bearer(asked.credential, self.clock.unix()), dialect)
         if isinstance(team, Denied):
             return handshake.refuse(team, asked.credential)
-        if (refusal := handshake.check(asked, self.accounts.session_of(asked.credential), query)) is not None:
-            return refusal
-        if (denied := self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)) is not None:
-            return handshake.refuse(denied, asked.credential)
-        return team
+        return handshake.check(asked, self.accounts.session_of(asked.credential), query) or team
 
-    def admit_secret_request(self, dialect: str, key: str | None) -> Team | Refusal:
-        """The team that asks for a client secret; only an API key may."""
+    def admit_request(self, dialect: str, key: str | None) -> Team | Refusal:
+        """The team of a request over HTTP that only an API key may make; or the refusal."""
         self._learn(key)
         team = self._within_rate(self.accounts.owner(key), dialect)
         return SERVICES[dialect].handshake.refuse(team, key) if isinstance(team, Denied) else team
@@ -343,9 +348,7 @@ class MockService:
 
     def _call_id(self, dialect: str) -> str:
         self._calls_made += 1
-        return SERVICES[dialect].handshake.call_id(
-            f"{self.options.seed}/{self.name}/{self._calls_made}", self.clock.unix()
-        )
+        return SERVICES[dialect].calls.new_id(f"{self.options.seed}/call {self._calls_made}", self.clock.unix())
 
     def _admit_call(self, team: Team, dialect: str) -> Denied | None:
         return self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)

@@ -21,9 +21,7 @@ from mockserver.dialects.handshake import (
     bearer,
 )
 from mockserver.dialects.openai.dialect import DEFAULT_MODEL, session_for
-from mockserver.dialects.openai.ids import EPOCH_S, base62, drawn
 from mockserver.dialects.openai.parse import check_session
-from mockserver.protocol.ids import stream
 from mockserver.protocol.limits import Limits
 
 
@@ -45,31 +43,30 @@ class OpenAIHandshake:
             credential = keys[0].removeprefix(self.subprotocol_prefix)
         if "realtime=v1" in (beta or "") or any(name.startswith("openai-beta.realtime-v1") for name in names):
             error = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-            return _wrong(400, "beta_api_shape_disabled", error)
+            return wrong(400, "beta_api_shape_disabled", error)
         model = dict(query).get("model")
         return HandshakeRequest(credential or None, "realtime" if "realtime" in names else None, model)
 
     def check(self, request: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
         values = dict(query)
-        if "call_id" in values:  # an upgrade for an unknown call fails with an empty 404 (clients' reports)
-            error = f"No call with the id {values['call_id'][:64]!r} is going on."
-            return replace(_wrong(404, "call_id_not_found", error), close_code=None, bare=True, advice=SERVED)
+        if "call_id" in values:  # a model beside it is ignored: whether the service takes both is unknown
+            return None
         if "transcription" in (values.get("intent"), (secret or {}).get("type")):
             if request.model is None:
                 return None
             error = "You must not provide a model parameter for transcription sessions."
-            if not _REALTIME_MODEL.match(request.model):
+            if not REALTIME_MODEL.match(request.model):
                 error = f'Model "{request.model[:64]}" is not supported in transcription mode.'
-            return _wrong(400, "invalid_model", error)
+            return wrong(400, "invalid_model", error)
         model = request.model or (secret or {}).get("model")
         if model is None and secret is None:
             error = (
                 "You must provide a model parameter, for example"
                 " wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
             )
-            return _wrong(400, "missing_model", error)
-        if model is not None and not _REALTIME_MODEL.match(model):
-            return _wrong(400, "invalid_model", f'Model "{model[:64]}" is not supported in realtime mode.')
+            return wrong(400, "missing_model", error)
+        if model is not None and not REALTIME_MODEL.match(model):
+            return wrong(400, "invalid_model", f'Model "{model[:64]}" is not supported in realtime mode.')
         return None
 
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
@@ -93,7 +90,7 @@ class OpenAIHandshake:
         if status >= 500:
             error = "The server had an error while processing your request. Sorry about that!"
             return Refusal(status, "", error, retry_after_s, kind="server_error")
-        refusal = _OUTAGES.get(status) or _wrong(status, "", "The request cannot be processed.")
+        refusal = _OUTAGES.get(status) or wrong(status, "", "The request cannot be processed.")
         return refusal if retry_after_s is None else replace(refusal, retry_after_s=retry_after_s, close_code=None)
 
     def lifetime(self, body: bytes, limits: Limits) -> int | Refusal:
@@ -102,16 +99,16 @@ class OpenAIHandshake:
         except orjson.JSONDecodeError:
             request = None
         if not isinstance(request, dict):
-            return _wrong(400, "invalid_json", "We could not parse the JSON body of your request.")
+            return wrong(400, "invalid_json", "We could not parse the JSON body of your request.")
         session = request.get("session")
         if session is not None and (rejected := check_session(session, DEFAULT_MODEL)) is not None:
-            return replace(_wrong(400, rejected.code or "", rejected.message), param=rejected.param)
+            return replace(wrong(400, rejected.code or "", rejected.message), param=rejected.param)
         expires_after = request.get("expires_after") or {}
         default, most = limits.secret_seconds, limits.secret_max_seconds or 0
         seconds = expires_after.get("seconds", default) if isinstance(expires_after, dict) else None
         if not isinstance(seconds, int) or isinstance(seconds, bool) or not 10 <= seconds <= most:
             error = f"Invalid 'expires_after.seconds': expected an integer from 10 to {most}."
-            return replace(_wrong(400, "invalid_value", error), param="expires_after.seconds")
+            return replace(wrong(400, "invalid_value", error), param="expires_after.seconds")
         return seconds
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
@@ -124,10 +121,6 @@ class OpenAIHandshake:
             "expires_at": secret.expires_at,
             "session": session_for(secret.session or {}, secret.value),
         }
-
-    def call_id(self, seed: str, unix: float) -> str:
-        """As recorded: `rtc_`, a shard, and 32 characters, of which the first tell the second."""
-        return f"rtc_u1_{base62(int(unix) - EPOCH_S)}{drawn(stream(seed, 'call id'), 27)}"
 
     def not_found(self, method: str, path: str) -> Refusal:
         if _ELSEWHERE.match(path):
@@ -148,14 +141,14 @@ class OpenAIHandshake:
 _REQUEST = "invalid_request_error"
 
 
-_ELSEWHERE = re.compile(r"(?:/openai)?/v1/realtime/(?:calls|translations)(?:/|$)")
+_ELSEWHERE = re.compile(r"(?:/openai)?/v1/realtime/(?:calls$|translations(?:/|$))")
 """Routes that the service has and the mock has not. The beta's session routes are gone there too."""
 
 
-_REALTIME_MODEL = re.compile(r"gpt-realtime(?!-(?:whisper|translate|transcribe))")
+REALTIME_MODEL = re.compile(r"gpt-realtime(?!-(?:whisper|translate|transcribe))")
 
 
-def _wrong(status: int, code: str, error: str) -> Refusal:
+def wrong(status: int, code: str, error: str) -> Refusal:
     return Refusal(status, code, error, None, _REQUEST, 4000)
 
 
@@ -165,9 +158,9 @@ def _unauthorized(code: str, error: str) -> Refusal:
 
 _OUTAGES = {
     401: _unauthorized("invalid_api_key", "Incorrect API key provided."),
-    403: _wrong(403, "unsupported_country_region_territory", "Country, region, or territory not supported"),
-    404: _wrong(404, "model_not_found", "The model does not exist or you do not have access to it."),
-    429: _wrong(429, "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+    403: wrong(403, "unsupported_country_region_territory", "Country, region, or territory not supported"),
+    404: wrong(404, "model_not_found", "The model does not exist or you do not have access to it."),
+    429: wrong(429, "rate_limit_exceeded", "Rate limit reached. Please try again later."),
 }
 
 

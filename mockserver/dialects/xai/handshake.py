@@ -22,16 +22,15 @@ from mockserver.dialects.handshake import (
     bearer,
 )
 from mockserver.dialects.xai.parse import check_session
-from mockserver.protocol.ids import stream, uuid4
 from mockserver.protocol.limits import Limits
 
 # The first two are recorded. They are the texts of the status codes in the gRPC library tonic, from which the others
 # are taken.
-_INVALID = "Client specified an invalid argument"
+INVALID = "Client specified an invalid argument"
 _FORBIDDEN = "The caller does not have permission to execute the specified operation"
 _UNAUTHENTICATED = "The request does not have valid authentication credentials"
 _EXHAUSTED = "Some resource has been exhausted"
-_NOT_FOUND = "Some requested entity was not found"
+NOT_FOUND = "Some requested entity was not found"
 _INTERNAL = "Internal error"
 _UNAVAILABLE = "The service is currently unavailable"
 _EXPIRED = "Deadline expired before operation could complete"
@@ -63,10 +62,10 @@ class XaiHandshake:
         names = [name for name, _ in query]
         for name in ("model", "conversation_id", "reasoning.effort"):
             if names.count(name) > 1:
-                return Refusal(400, _INVALID, f"The query parameter {name!r} may be given once.")
+                return Refusal(400, INVALID, f"The query parameter {name!r} may be given once.")
         values = dict(query)
         if (effort := values.get("reasoning.effort")) not in (None, "high", "none"):
-            return Refusal(400, _INVALID, f"reasoning.effort must be 'high' or 'none', not {effort[:64]!r}.")
+            return Refusal(400, INVALID, f"reasoning.effort must be 'high' or 'none', not {effort[:64]!r}.")
         return HandshakeRequest(credential or None, offered, values.get("model"), values.get("conversation_id"))
 
     def _offered(self, subprotocols: str | None) -> str | Refusal | None:
@@ -74,21 +73,17 @@ class XaiHandshake:
             return None
         names = [name.strip() for name in subprotocols.split(",")]
         if len(names) > MAX_SUBPROTOCOLS or not all(map(_TOKEN.fullmatch, names)):
-            return Refusal(400, _INVALID, "Sec-WebSocket-Protocol is not a list of subprotocols.")
+            return Refusal(400, INVALID, "Sec-WebSocket-Protocol is not a list of subprotocols.")
         ours = [name for name in names if name.startswith(self.subprotocol_prefix)]
         if len(ours) > 1 or self.subprotocol_prefix in ours:
-            return Refusal(400, _INVALID, f"Offer one subprotocol of the form {self.subprotocol_prefix}<token>.")
+            return Refusal(400, INVALID, f"Offer one subprotocol of the form {self.subprotocol_prefix}<token>.")
         return ours[0] if ours else None
 
     def check(self, request: HandshakeRequest, secret: Mapping[str, Any] | None, query: Query) -> Refusal | None:
-        call_id = dict(query).get("call_id")
-        if call_id is None:
-            return None
-        if (request.credential or "").startswith(self.secret_prefix):  # documented; status and text are guesses
-            error = "An ephemeral token cannot join a call. Use an API key."
-            return Refusal(403, _FORBIDDEN, error, advice=SERVED)
-        # What the service says of an unknown call was not seen.
-        return Refusal(404, _NOT_FOUND, f"No call with the id {call_id[:64]!r} is going on.", advice=SERVED)
+        if "call_id" in dict(query) and (request.credential or "").startswith(self.secret_prefix):
+            # Documented; status and text are guesses.
+            return Refusal(403, _FORBIDDEN, "An ephemeral token cannot join a call. Use an API key.")
+        return None
 
     def refuse(self, denied: Denied, credential: str | None = None) -> Refusal:
         match denied.why:
@@ -111,7 +106,7 @@ class XaiHandshake:
         code, error = _OUTAGES.get(status) or (
             (_UNAVAILABLE, "The service is temporarily unavailable. Please try again later.")
             if status >= 500
-            else (_INVALID, "The request cannot be processed.")
+            else (INVALID, "The request cannot be processed.")
         )
         return Refusal(status, code, error, retry_after_s)
 
@@ -119,15 +114,15 @@ class XaiHandshake:
         try:
             request = orjson.loads(body or b"{}")
         except orjson.JSONDecodeError as problem:
-            return _misshaped(str(problem))
+            return misshaped(str(problem))
         if not isinstance(request, dict):
-            return _misshaped("expected an object")
+            return misshaped("expected an object")
         if (session := request.get("session")) is not None:
             # The vendor's pages differ on whether it is supported: it is checked, but not applied.
             if not isinstance(session, dict):
-                return _misshaped("session: expected an object")
+                return misshaped("session: expected an object")
             if (rejected := check_session(session)) is not None:
-                return Refusal(400, _INVALID, rejected.message)
+                return Refusal(400, INVALID, rejected.message)
         return _seconds(request.get("expires_after"), limits)
 
     def session(self, body: bytes) -> Mapping[str, Any] | None:
@@ -136,22 +131,20 @@ class XaiHandshake:
     def secret(self, secret: Secret) -> Mapping[str, object]:
         return {"value": secret.value, "expires_at": secret.expires_at}
 
-    def call_id(self, seed: str, unix: float) -> str:
-        return uuid4(stream(seed, "call id"))
-
     def not_found(self, method: str, path: str) -> Refusal:
         if path in ("/v1/realtime/models", "/v1/realtime/voices"):  # observed by others
             return Refusal(403, _FORBIDDEN, "Team is not authorized to perform this action", advice=SERVED)
         if path == "/v1/tts/voices":
             return Refusal(501, _UNIMPLEMENTED, f"{path} is not served by this mock.", advice=SERVED)
-        return Refusal(404, _NOT_FOUND, f"Nothing is found at {path[:128]!r}.", advice=SERVED)
+        return Refusal(404, NOT_FOUND, f"Nothing is found at {path[:128]!r}.", advice=SERVED)
 
     def body(self, refusal: Refusal) -> Mapping[str, object]:
-        return {"code": refusal.code, "error": refusal.error}
+        error = {"error": refusal.error}
+        return {"code": refusal.code, **error} if refusal.code else error
 
 
-def _misshaped(problem: str) -> Refusal:
-    return Refusal(422, _INVALID, f"Failed to deserialize the JSON body into the target type: {problem}")
+def misshaped(problem: str) -> Refusal:
+    return Refusal(422, INVALID, f"Failed to deserialize the JSON body into the target type: {problem}")
 
 
 def _seconds(expires_after: object, limits: Limits) -> int | Refusal:
@@ -160,12 +153,12 @@ def _seconds(expires_after: object, limits: Limits) -> int | Refusal:
     if expires_after is None:
         return default
     if not isinstance(expires_after, dict):
-        return _misshaped("expires_after: expected an object")
+        return misshaped("expires_after: expected an object")
     seconds = expires_after.get("seconds", default)
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        return _misshaped("expires_after.seconds: expected an integer")
+        return misshaped("expires_after.seconds: expected an integer")
     if not 1 <= seconds <= most:
-        return Refusal(400, _INVALID, f"expires_after.seconds must be 1 to {most}, not {seconds}.")
+        return Refusal(400, INVALID, f"expires_after.seconds must be 1 to {most}, not {seconds}.")
     return seconds
 
 
@@ -175,7 +168,7 @@ _KEY_NOT_TAKEN = "Incorrect API key provided. You can obtain an API key from htt
 _OUTAGES = {
     401: (_UNAUTHENTICATED, _KEY_NOT_TAKEN),
     403: (_FORBIDDEN, "Your newly created team doesn't have any credits or licenses yet."),
-    404: (_NOT_FOUND, "The model does not exist or your team does not have access to it."),
+    404: (NOT_FOUND, "The model does not exist or your team does not have access to it."),
     429: (_EXHAUSTED, "Too many requests for this team."),
     500: (_INTERNAL, "The service failed to process the request. Please try again later."),
     504: (_EXPIRED, "The service did not answer in time. Please try again later."),
@@ -184,5 +177,5 @@ _OUTAGES = {
 
 
 UNAUTHENTICATED = XaiHandshake(Refusal(401, _UNAUTHENTICATED, _KEY_NOT_TAKEN))
-INVALID_ARGUMENT = XaiHandshake(Refusal(400, _INVALID, _KEY_NOT_TAKEN))
+INVALID_ARGUMENT = XaiHandshake(Refusal(400, INVALID, _KEY_NOT_TAKEN))
 """Since September 2026 a wrong key is answered with 400 (observed); earlier tutorials and pages say 401."""

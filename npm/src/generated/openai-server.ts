@@ -429,6 +429,11 @@ export interface ServerEvents {
     previous_item_id: string | null;
     item_id: string;
   };
+  "input_audio_buffer.dtmf_event_received": {
+    type: "input_audio_buffer.dtmf_event_received";
+    event: string;
+    received_at: number;
+  };
   "input_audio_buffer.speech_started": {
     type: "input_audio_buffer.speech_started";
     event_id: string;
@@ -462,6 +467,21 @@ export interface ServerEvents {
     type: "mcp_list_tools.in_progress";
     event_id: string;
     item_id: string;
+  };
+  "output_audio_buffer.cleared": {
+    type: "output_audio_buffer.cleared";
+    event_id: string;
+    response_id: string;
+  };
+  "output_audio_buffer.started": {
+    type: "output_audio_buffer.started";
+    event_id: string;
+    response_id: string;
+  };
+  "output_audio_buffer.stopped": {
+    type: "output_audio_buffer.stopped";
+    event_id: string;
+    response_id: string;
   };
   "rate_limits.updated": {
     type: "rate_limits.updated";

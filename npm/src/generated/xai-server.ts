@@ -225,6 +225,13 @@ export interface ServerEvents {
     item_id: string;
     previous_item_id: string | null;
   };
+  "input_audio_buffer.dtmf_event_received": {
+    type: "input_audio_buffer.dtmf_event_received";
+    event_id: string;
+    event: string;
+    received_at: number;
+    previous_item_id: null;
+  };
   "input_audio_buffer.speech_started": {
     type: "input_audio_buffer.speech_started";
     event_id: string;

@@ -218,7 +218,6 @@ def test_a_session_is_pinged_and_ends_after_an_hour():
     [
         ("GET", "/v1/realtime", 426),
         ("POST", "/v1/realtime/calls", 501),
-        ("POST", "/v1/realtime/calls/rtc_1/hangup", 501),
         ("POST", "/v1/realtime/translations/client_secrets", 501),
         ("POST", "/v1/realtime/sessions", 404),
         ("POST", "/v1/chat/completions", 404),
@@ -239,14 +238,14 @@ def test_what_is_not_served_says_so_in_the_service_s_body_and_in_the_log(
     assert "This mock serves ws://" in told and "\n" not in told
 
 
-def test_whoever_asks_for_a_call_reads_in_the_log_what_is_served(caplog: pytest.LogCaptureFixture):
+def test_whoever_asks_for_an_unknown_call_reads_in_the_log_which_there_are(caplog: pytest.LogCaptureFixture):
     async def tell(mock: MockServer, http: ClientSession) -> None:
         with pytest.raises(WSServerHandshakeError) as refused:
             await greeted(http, mock.ws_url + "?call_id=rtc_1")
         assert refused.value.status == 404
 
     story(tell)
-    assert "rtc_1" in caplog.text and "no calls over WebRTC or SIP" in caplog.text
+    assert "rtc_1" in caplog.text and "GET /_mock/calls" in caplog.text
 
 
 @pytest.mark.parametrize(

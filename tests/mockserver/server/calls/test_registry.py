@@ -15,27 +15,7 @@ from mockserver.server.calls.registry import CallEntry, CallRegistry, NoSuchCall
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.notices import Notice
 from tests.mockserver.server.calls.scripted_call import scripted
-
-
-class Told:
-    """A caller's side that writes down what it learns."""
-
-    def __init__(self, refuses: int | None = None) -> None:
-        self.learned: list[str] = []
-        self.refuses = refuses
-
-    def on_accepted(self, call: RunningCall) -> None:
-        self.learned.append("accepted")
-
-    def on_rejected(self, status: int) -> None:
-        self.learned.append(f"rejected {status}")
-
-    async def on_referred(self, uri: str) -> int | None:
-        self.learned.append(f"referred {uri}")
-        return self.refuses
-
-    def on_ended(self, reason: str) -> None:
-        self.learned.append(f"ended: {reason}")
+from tests.mockserver.server.calls.told import Told
 
 
 class Calls:

@@ -1,0 +1,48 @@
+"""A service's requests over HTTP about calls: which it has, how it reads their bodies, and how it answers.
+
+Pure functions over bodies. No sockets and no calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+from mockserver.dialects.handshake import Refusal
+
+CallAction = Literal["accept", "reject", "refer", "hangup"]
+"""What a client may request of a call: `POST /v1/realtime/calls/ID/` and this word."""
+
+
+class CallControl(Protocol):
+    """How one service takes and refuses requests about calls."""
+
+    @property
+    def actions(self) -> frozenset[CallAction]:
+        """The requests that the service has."""
+
+    @property
+    def done(self) -> bytes:
+        """The body of the answer to a request that was obeyed."""
+
+    @property
+    def answers_by_socket(self) -> bool:
+        """Whether a WebSocket with the id of a call that rings accepts it, and ends it when the client closes it."""
+
+    def new_id(self, seed: str, unix: float) -> str:
+        """The id of a new call, which came at that Unix second."""
+
+    def no_call(self, call_id: str, *, socket: bool = False) -> Refusal:
+        """There is no such call, or not in a state that allows the request. `socket`: the request is a handshake."""
+
+    def session(self, body: bytes) -> Mapping[str, Any] | Refusal:
+        """The session that a call is accepted with."""
+
+    def reject_status(self, body: bytes) -> int | Refusal:
+        """The SIP status with which a call is rejected."""
+
+    def target(self, body: bytes) -> str | Refusal:
+        """The address that a caller is handed over to."""
+
+    def not_transferred(self, status: int) -> Refusal:
+        """The destination refused the caller, with that SIP status."""

@@ -1,0 +1,24 @@
+"""Who may make a request over HTTP: what every route of a service looks at first."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+
+from mockserver.dialects.handshake import Refusal, bearer
+from mockserver.server import causes
+from mockserver.server.accounts import Team
+from mockserver.server.client_requests import authorization_of
+from mockserver.server.notices import RouteRefused
+from mockserver.server.origins import is_foreign
+from mockserver.server.refusals import CROSS_SITE
+from mockserver.server.service import MockService
+from replay.findings.handshake import browser_call
+
+
+def admitted(request: web.Request, service: MockService, dialect: str) -> Team | Refusal:
+    """The team of a request that only an API key may make, from a program or a page that may ask."""
+    if is_foreign(request.headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
+        service.told(RouteRefused(request.method, request.rel_url.raw_path, CROSS_SITE.status, causes.CROSS_SITE))
+        return CROSS_SITE
+    service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
+    return service.admit_request(dialect, bearer(authorization_of(request, dialect)) or None)

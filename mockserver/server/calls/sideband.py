@@ -1,0 +1,124 @@
+"""A WebSocket beside a call, `…/v1/realtime?call_id=ID`: the call's events without its sound, and commands for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from mockserver.audio.formats import Samples
+from mockserver.protocol.peer import Rest
+from mockserver.protocol.requests import Request, Result
+from mockserver.server.calls.running_call import RunningCall
+from mockserver.server.connection import UNSENT_CAP, Connection
+from mockserver.server.journal import SidebandLog
+from mockserver.server.service import MockService
+from replay.cassette.frames import Close, Outgoing, Reset, Text
+
+
+class Sideband:
+    """One socket's end of a call: a channel of the call, and the peer of the socket's connection."""
+
+    def __init__(self, call: RunningCall) -> None:
+        self._call = call
+        self._queue: list[Outgoing] = []
+        self._queued = 0
+        """Bytes in the queue."""
+        self.connection: Connection | None = None
+        """The socket; None until it is open."""
+
+    # The channel.
+
+    def send(self, outgoing: Sequence[Outgoing]) -> None:
+        """Queue events for the socket. A client that reads too slowly is cut off."""
+        self._queue += outgoing
+        self._queued += sum(len(each.frame.data) for each in outgoing if isinstance(each.frame, Text))
+        if self.connection is None:
+            return
+        if self._queued > UNSENT_CAP:
+            self.connection.reset(f"slow consumer: {self._queued} bytes wait")
+        self.connection.wake()
+
+    def end(self, how: Close | Reset) -> None:
+        """Close the socket after what is queued."""
+        self._queue.append(Outgoing(0.0, how))
+        if self.connection is not None:
+            self.connection.wake()
+
+    # The peer.
+
+    def receive(self, data: str | bytes, now: float) -> Rest | None:
+        """Hand a message to the call. While it is read, this socket is not."""
+        self._call.receive(data)
+        return self._waited() if self._call.busy else None
+
+    def _waited(self) -> Rest:
+        while self._call.busy:
+            yield
+
+    def lost(self, now: float) -> None:
+        """The socket is gone; the call goes on."""
+        self._call.leave(self)
+
+    def next_due(self) -> float | None:
+        """Whatever is queued is due."""
+        return 0.0 if self._queue else None
+
+    def take_output(self, now: float) -> Sequence[Outgoing]:
+        """All that is queued."""
+        taken, self._queue, self._queued = self._queue, [], 0
+        return taken
+
+    def take_requests(self) -> Sequence[Request]:
+        """The call does what is requested."""
+        return ()
+
+    def deliver(self, result: Result, now: float) -> None:
+        """Nothing was requested."""
+
+    def hear(self, samples: Samples, now: float) -> None:
+        """A socket beside a call has no sound."""
+
+    def press(self, digit: str, now: float) -> None:
+        """It has no keys either."""
+
+    def truncate(self, item_id: str, played_ms: int, now: float) -> None:
+        """It plays nothing."""
+
+
+async def serve(
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    service: MockService,
+    call: RunningCall,
+    *,
+    ping_s: float | None,
+    drives: bool,
+) -> web.StreamResponse:
+    """Serve a socket beside a call until it is closed. `drives`: the call ends when its client closes it, and it gets
+    what came before it. Raises TooManyChannels."""
+    sideband = Sideband(call)
+    call.join(sideband, early=drives)
+    try:
+        writer = await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        log = SidebandLog(call.log.id, service.clock.unix())
+        call.log.sidebands.append(log)
+        connection = sideband.connection = Connection(sideband, ws, writer, transport, service.clock, log)
+        service.sidebands[connection] = asyncio.current_task()
+        if ping_s is not None:
+            connection.keep_alive(ping_s)
+        try:
+            await connection.pump()
+        finally:
+            del service.sidebands[connection]
+        if connection.error is not None:
+            service.failed(connection.error)
+        if drives and log.by_client:
+            call.hang_up("client", "the client closed the socket that drove the call")
+        return ws
+    finally:
+        call.leave(sideband)
