@@ -226,6 +226,7 @@ class ServiceConnection:
         """The next server event. Raises CallFailed for an error that ends the call, or a frame that is no event."""
         event = parse_event(await self._socket.recv())
         self._watch("received", event)
+        self.cost = self.cost.billed(event)
         if (tool := hosted_call(event)) is not None:
             self.cost = self.cost.plus(hosted_calls={tool: 1})
         match event:

@@ -1,9 +1,10 @@
 """The cost of a call, counted by the client from the frames that it sent and received.
 
-Prices are per minute of audio; the `usage` numbers of the service are informative only. The count fits push-to-talk
-calls, which are billed by the audio sent and received. A server-VAD call may be billed by its duration.
+xAI's prices are per minute of audio; the `usage` numbers of the service are informative only. The count fits
+push-to-talk calls, which are billed by the audio sent and received. A server-VAD call may be billed by its duration.
+OpenAI's prices are per token of that `usage`.
 
-Prices: the vendor's model and pricing pages, July to November 2026.
+Prices: the vendors' model and pricing pages, July to November 2026.
 """
 
 from __future__ import annotations
@@ -66,6 +67,57 @@ def audio_prices(on: date) -> AudioPrices:
 # Per `conversation.item.create` of the client, except tool results and audio items; `response.create` is free.
 USD_PER_TEXT_ITEM = Fraction("0.004")
 
+
+@dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """USD per million tokens of a model that is billed by the `usage` of its responses."""
+
+    text_in: Fraction
+    text_cached: Fraction
+    text_out: Fraction
+    audio_in: Fraction
+    audio_cached: Fraction
+    audio_out: Fraction
+
+    def of(self, tokens: Mapping[str, int]) -> Fraction:
+        """The price in USD of tokens, by the name of their price here."""
+        return sum((getattr(self, kind) * count for kind, count in tokens.items()), Fraction(0)) / 1_000_000
+
+
+_LARGE = TokenPrices(*map(Fraction, ("4", "0.40", "24", "32", "0.40", "64")))
+_FORMER = TokenPrices(*map(Fraction, ("4", "0.40", "16", "32", "0.40", "64")))
+_MINI = TokenPrices(*map(Fraction, ("0.60", "0.06", "2.40", "10", "0.30", "20")))
+TOKEN_PRICES = {
+    "gpt-realtime-2.1": _LARGE,
+    "gpt-realtime-2": _LARGE,
+    "gpt-realtime-1.5": _FORMER,
+    "gpt-realtime": _FORMER,
+    "gpt-realtime-2.1-mini": _MINI,
+    "gpt-realtime-mini": _MINI,
+}
+"""OpenAI's models, September to November 2026. Images in the input are not counted."""
+USD_PER_TRANSCRIBED_MINUTE = Fraction("0.017")
+"""For `gpt-realtime-whisper`, which transcribes the caller for OpenAI's models."""
+
+
+def token_prices(model: str) -> TokenPrices | None:
+    """The prices of a model, by its name or that of a dated snapshot; None: it is billed by the minute, or unknown."""
+    return TOKEN_PRICES.get(_SNAPSHOT.sub("", model))
+
+
+def _tokens(usage: Mapping[str, Any]) -> dict[str, int]:
+    """The tokens of a response, by the name of their price. Those of a cache are part of the input's."""
+    inputs, outputs = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+    cached = inputs.get("cached_tokens_details") or {}
+    counts: dict[str, int] = {}
+    for kind in ("text", "audio"):
+        name = f"{kind}_tokens"
+        counts[f"{kind}_cached"] = int(cached.get(name) or 0)
+        counts[f"{kind}_in"] = int(inputs.get(name) or 0) - counts[f"{kind}_cached"]
+        counts[f"{kind}_out"] = int(outputs.get(name) or 0)
+    return counts
+
+
 USD_PER_THOUSAND_CALLS = {
     "web_search": Fraction(5),
     "x_search": Fraction(5),
@@ -125,6 +177,10 @@ class Cost:
     """Calls of hosted tools, by name."""
     telephony: bool = False
     """Whether the call came over a telephone number of the service. Frames do not show it."""
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    """Tokens by the name of their price in `TokenPrices`; counted for models that are billed by tokens."""
+    transcribed_s: Fraction = Fraction(0)
+    """Seconds of the caller's speech that such a service billed for its transcription."""
 
     @property
     def input_s(self) -> Fraction:
@@ -144,6 +200,8 @@ class Cost:
     @property
     def exact_usd(self) -> Fraction | None:
         """The price in USD, not rounded; None if a price is not known."""
+        if (prices := token_prices(self.model)) is not None:
+            return prices.of(self.tokens) + self.transcribed_s / 60 * USD_PER_TRANSCRIBED_MINUTE
         per_minute = audio_prices(self.on).of(self.model)
         if per_minute is None or not self.hosted_calls.keys() <= USD_PER_THOUSAND_CALLS.keys():
             return None
@@ -176,6 +234,22 @@ class Cost:
         unknown = min(self.hosted_calls.keys() - USD_PER_THOUSAND_CALLS.keys())
         return f"no price known for the tool {unknown!r}; prices are known for {', '.join(USD_PER_THOUSAND_CALLS)}"
 
+    def billed(self, event: Mapping[str, Any]) -> Cost:
+        """This cost with the tokens and the transcription of a server event, of a model that is billed by tokens."""
+        if token_prices(self.model) is None:
+            return self
+        match event:
+            case {"type": "response.done", "response": {"usage": dict(usage)}}:
+                counted = {kind: self.tokens.get(kind, 0) + count for kind, count in _tokens(usage).items()}
+                return replace(self, tokens=counted)
+            case {
+                "type": "conversation.item.input_audio_transcription.completed",
+                "usage": {"type": "duration", "seconds": int() | float() as seconds},
+            }:
+                return replace(self, transcribed_s=self.transcribed_s + Fraction(seconds))
+            case _:
+                return self
+
     def plus(
         self,
         *,
@@ -183,6 +257,8 @@ class Cost:
         output_samples: int = 0,
         text_items: int = 0,
         hosted_calls: Mapping[str, int] = NOTHING,
+        tokens: Mapping[str, int] = NOTHING,
+        transcribed_s: Fraction = Fraction(0),
     ) -> Cost:
         """This cost with further amounts added."""
         calls = {tool: self.hosted_calls.get(tool, 0) + count for tool, count in hosted_calls.items()}
@@ -192,6 +268,8 @@ class Cost:
             output_samples=self.output_samples + output_samples,
             text_items=self.text_items + text_items,
             hosted_calls={**self.hosted_calls, **calls},
+            tokens={**self.tokens, **{kind: self.tokens.get(kind, 0) + count for kind, count in tokens.items()}},
+            transcribed_s=self.transcribed_s + transcribed_s,
         )
 
     def since(self, earlier: Cost) -> Cost:
@@ -201,4 +279,6 @@ class Cost:
             output_samples=-earlier.output_samples,
             text_items=-earlier.text_items,
             hosted_calls={tool: -count for tool, count in earlier.hosted_calls.items()},
+            tokens={kind: -count for kind, count in earlier.tokens.items()},
+            transcribed_s=-earlier.transcribed_s,
         )

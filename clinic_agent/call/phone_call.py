@@ -208,6 +208,7 @@ class PhoneCall:
     def _take(self, event: Event) -> None:
         turns = self._turns
         known = len(turns.turns)
+        self._cost = self._cost.billed(event)
         match event:
             case {"type": "session.created" | "session.updated", "session": {"model": str(model)}}:
                 self._cost = replace(self._cost, model=model)

@@ -25,7 +25,8 @@ from clinic_agent.config import Config
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
-_PROVIDER = {"gen_ai.provider.name": "x_ai"}
+_PROVIDER = {"xai": "x_ai", "openai": "openai"}
+"""The names of the services in the semantic conventions, by dialect."""
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -90,10 +91,11 @@ class CallTrace:
             return
         there = urlsplit(config.url)
         self._model = config.model
+        self._provider = {"gen_ai.provider.name": _PROVIDER[config.dialect]}
         self._call = self._tracer.start_span(
             "invoke_agent clinic",
             attributes={
-                **_PROVIDER,
+                **self._provider,
                 "gen_ai.operation.name": "invoke_agent",
                 "gen_ai.agent.name": "clinic",
                 "gen_ai.request.model": config.model,
@@ -112,6 +114,11 @@ class CallTrace:
     def tools(self, call_tool: CallTool) -> CallTool:
         """The same tools, with a span for each that is run."""
         return call_tool if self._tracer is None else self._traced(call_tool)
+
+    def conversation(self, conversation_id: str) -> None:
+        """Name the conversation, where no event of the service does."""
+        if self._tracer is not None:
+            self._call.set_attribute("gen_ai.conversation.id", conversation_id)
 
     def result(self, cost: Cost, failure: str | None) -> None:
         """Take the cost of the whole call; `failure` says why it broke off, None: it did not."""
@@ -147,7 +154,10 @@ class CallTrace:
                 self._call.set_attribute("gen_ai.conversation.id", conversation)
             case "received", {"type": "response.created", "response": {"id": str(response)}}:
                 self._responses[response] = self._span(f"chat {self._model}", "chat", {"gen_ai.response.id": response})
-            case "received", {"type": "response.output_audio.delta", "response_id": str(response)}:
+            case "received", {
+                "type": "response.output_audio.delta" | "output_audio_buffer.started",
+                "response_id": str(response),
+            }:
                 if response in self._responses and response not in self._speaking:
                     self._speaking.add(response)
                     self._responses[response].add_event("first audio")
@@ -165,7 +175,7 @@ class CallTrace:
 
     def _span(self, name: str, operation: str, attributes: Mapping[str, str]) -> Span:
         assert self._tracer is not None
-        known = {**_PROVIDER, "gen_ai.operation.name": operation, **attributes}
+        known = {**self._provider, "gen_ai.operation.name": operation, **attributes}
         if operation == "chat":
             known |= {"gen_ai.request.model": self._model, "gen_ai.output.type": "speech"}
         return self._tracer.start_span(name, self._within, attributes=known)

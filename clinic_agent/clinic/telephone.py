@@ -63,6 +63,7 @@ async def answer_phone(
             retry=retry,
             watch=watched_by(assistant.watch, trace.watch, watch),
         )
+        trace.conversation(call_id)
         await call.run(phone_config(config, assistant))
         trace.result(call.cost, call.failure)
         report = CallReport(call_id, call.cost.model, call.turns(), call.cost, call.failure)

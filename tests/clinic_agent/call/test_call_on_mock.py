@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from clinic_agent.call.report import CallReport
 from clinic_agent.cli import clinic
 from clinic_agent.clinic.assistant import clinic_assistant, run_call
 from clinic_agent.clinic.clinic import Clinic
-from clinic_agent.config import Config
+from clinic_agent.config import OPENAI_MODEL, OPENAI_VOICE, Config
 from mockserver.server import virtual_time as autojump
 from mockserver.server.journal import JournalEntry
 from realtape import MockServer, Scenario
@@ -40,19 +41,31 @@ def clinic_mock(pacing="burst", **settings) -> MockServer:
     return MockServer(SCENARIO, pacing=pacing, voice="tone", **settings)
 
 
-async def call(mock: MockServer, words: list[str] | list[bytes], schedule: Clinic | None = None) -> CallReport:
+async def call(
+    mock: MockServer, words: list[str] | list[bytes], schedule: Clinic | None = None, openai: bool = False
+) -> CallReport:
     config = Config(mock.ws_url, mock.http_url, mock.api_key)
+    if openai:
+        config = replace(config, dialect="openai", model=OPENAI_MODEL, voice=OPENAI_VOICE)
     assistant = clinic_assistant(schedule or Clinic(TODAY))
     report = await run_call(config, words, assistant, priced_on=TODAY, plays=False)
     assert report.failure is None
     return report
 
 
-@pytest.mark.parametrize("words", [WORDS, SPEECH], ids=["typed", "spoken"])
-@pytest.mark.parametrize("dialect", ["xai@2026-07", "xai@2026-09"])
+@pytest.mark.parametrize(
+    ("words", "dialect"),
+    [
+        (WORDS, "xai@2026-07"),
+        (SPEECH, "xai@2026-07"),
+        (WORDS, "xai@2026-09"),
+        (SPEECH, "xai@2026-09"),
+        (WORDS, "openai"),
+    ],
+)
 async def test_the_agent_and_the_mock_count_the_same_money_apart(words, dialect):
     async with clinic_mock(dialect=dialect) as mock:
-        report = await call(mock, words)
+        report = await call(mock, words, openai=dialect == "openai")
         charged = mock.ledger.total_usd
     assert report.cost.usd is not None
     assert report.cost.usd.quantize(Decimal("0.000001")) == charged

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from clinic_agent.call.cost import (
     AUDIO_PRICES,
     LATEST,
+    TOKEN_PRICES,
     USD_PER_TELEPHONY_MINUTE,
     USD_PER_TEXT_ITEM,
     USD_PER_THOUSAND_CALLS,
+    USD_PER_TRANSCRIBED_MINUTE,
     Cost,
     hosted_call,
 )
@@ -43,7 +45,7 @@ def test_a_typed_message_costs_four_tenths_of_a_cent():
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize(
     "model",
-    [LATEST, ONE, TWO, "grok-voice-2.0", "grok-voice-3.0", f"{ONE}-2026-04-20", "grok-voice-fast-1.0", "gpt-realtime"],
+    [LATEST, ONE, TWO, "grok-voice-2.0", "grok-voice-3.0", f"{ONE}-2026-04-20", "grok-voice-fast-1.0", "gpt-unknown"],
 )
 def test_model_alias_and_day_decide_the_price_as_in_the_tables_of_the_mock_and_of_the_bill(model, day, before):
     day -= timedelta(days=before)
@@ -56,6 +58,16 @@ def test_model_alias_and_day_decide_the_price_as_in_the_tables_of_the_mock_and_o
     assert USD_PER_TEXT_ITEM == table.per_text_item
     assert USD_PER_TELEPHONY_MINUTE == table.per_telephony_minute
     assert USD_PER_THOUSAND_CALLS == table.per_thousand_calls
+
+
+def test_the_prices_of_tokens_are_those_of_the_mock_and_of_the_bill():
+    table = price_table("openai", date(2026, 11, 30))
+    for model, mine in TOKEN_PRICES.items():
+        theirs = table.tokens(model)
+        inputs = (theirs.text, theirs.cached_text, theirs.audio, theirs.cached_audio)
+        assert (mine.text_in, mine.text_cached, mine.audio_in, mine.audio_cached) == tuple(map(Fraction, inputs))
+        assert (mine.text_out, mine.audio_out) == (Fraction(theirs.text_out), Fraction(theirs.audio_out))
+    assert USD_PER_TRANSCRIBED_MINUTE == table.transcribed_minute("gpt-realtime-whisper")
 
 
 @pytest.mark.parametrize(
