@@ -1,10 +1,16 @@
-"""How fast cassettes are written, opened and read, beside the same records as JSON lines and as YAML.
+"""How fast cassettes are written, opened and read, beside the same records as JSON lines and as YAML; and what commands
+cost for a long one.
 
-    python bench/cassette.py
+    python bench/cassette.py [SECONDS]
+    python bench/cassette.py --long [MINUTES]
 
 The call: ten minutes of sound both ways, appends of 100 ms and deltas of 250 ms (77 MB); for YAML, its first ten
 seconds, since it takes minutes otherwise. JSON lines and YAML hold a frame as its text. Times are the best of several;
 the files are in the page cache, as they are in a test run.
+
+The long call: two hours of turns of ten seconds, in which the user speaks for four and the service for five (about 700
+MB). Each command runs in a process of its own, of which the processor time and the largest resident memory are shown;
+of `serve`, until its ready line. With another tree first in PYTHONPATH, the commands are those of that tree.
 """
 
 from __future__ import annotations
@@ -12,10 +18,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
+import subprocess
 import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from timeit import repeat
@@ -24,8 +32,8 @@ from typing import Any
 import yaml
 
 from replay.cassette.file import Cassette, Writer
-from replay.cassette.frames import Text
-from replay.cassette.records import Header, Record, Request, Response
+from replay.cassette.frames import Close, Text
+from replay.cassette.records import Header, Record, Request, Response, Way
 from replay.report.listing import line
 
 HEADER = Header("hand", "ws://127.0.0.1:8765/v1/realtime", "xai", None, "2026-07-01T09:00:00+00:00", "bench")
@@ -51,11 +59,12 @@ def plain(records: list[Record]) -> list[list[Any]]:
     return [[r.at_us, r.connection, r.way, r.content.data.decode()] for r in records if isinstance(r.content, Text)]
 
 
-def write_tape(path: Path, records: list[Record]) -> None:
+def write_tape(path: Path, records: Iterable[Record]) -> None:
     writer = Writer(path, HEADER, overwrite=True)
+    record = None
     for record in records:
         writer.write(record)
-    writer.end(records[-1].at_us)
+    writer.end(record.at_us if record else 0)
 
 
 def write_lines(path: Path, rows: list[list[Any]]) -> None:
@@ -133,7 +142,103 @@ def thousand(folder: Path, records: list[Record]) -> None:
           f"{yamls / tapes:.0f} times as long (from one file)")  # fmt: skip
 
 
+def long_call(minutes: int) -> Iterator[Record]:
+    """A call under server VAD, with a continuous microphone."""
+    rng = random.Random(3)
+    loud = [b64encode(rng.randbytes(4800)).decode() for _ in range(16)]
+    spoken = [b64encode(rng.randbytes(12_000)).decode() for _ in range(16)]
+    quiet, number = b64encode(bytes(4800)).decode(), 0
+
+    def event(at_ms: int, way: Way, kind: str, **fields: object) -> Record:
+        nonlocal number
+        number += 1
+        event = {"type": kind, **({"event_id": f"event_{number:020}"} if way == "received" else {}), **fields}
+        return Record(
+            at_ms * 1000 + (way == "received"), 0, way, Text(json.dumps(event, separators=(",", ":")).encode())
+        )
+
+    form = {"format": {"type": "audio/pcm", "rate": 24_000}}
+    yield Record(0, 0, "sent", Request("GET", "/v1/realtime?model=grok-voice-2.0", (("upgrade", "websocket"),)))
+    yield Record(1, 0, "received", Response(101, ()))
+    yield event(1, "received", "session.created", session={"id": "s", "model": "grok-voice-2.0"})
+    yield event(1, "received", "conversation.created", conversation={"id": "c"})
+    yield event(1, "sent", "session.update", session={"audio": {"input": form, "output": form}})
+    yield event(1, "received", "session.updated", session={"id": "s", "model": "grok-voice-2.0"})
+    for at_ms in range(100, minutes * 60_000, 50):
+        turn, here_ms = divmod(at_ms, 10_000)
+        response, user = {"response_id": f"r{turn}", "item_id": f"i{turn}"}, {"item_id": f"u{turn}"}
+        if at_ms % 100 == 0:
+            sound = loud[at_ms // 100 % 16] if 500 < here_ms < 4000 else quiet
+            yield event(at_ms, "sent", "input_audio_buffer.append", audio=sound)
+        if here_ms == 500:
+            yield event(at_ms, "received", "input_audio_buffer.speech_started", audio_start_ms=at_ms, **user)
+        elif here_ms == 4500:
+            yield event(at_ms, "received", "input_audio_buffer.speech_stopped", audio_end_ms=at_ms, **user)
+            yield event(at_ms, "received", "input_audio_buffer.committed", **user)
+            heard = {"transcript": f"turn {turn} of a long call", "status": "completed"}
+            yield event(at_ms, "received", "conversation.item.input_audio_transcription.completed", **user, **heard)
+            yield event(at_ms, "received", "response.created", response={"id": f"r{turn}", "status": "in_progress"})
+            item = {"id": f"i{turn}", "type": "message", "role": "assistant"}
+            yield event(at_ms, "received", "response.output_item.added", response_id=f"r{turn}", item=item)
+        elif 4750 <= here_ms < 9750 and at_ms % 250 == 0:
+            yield event(
+                at_ms, "received", "response.output_audio_transcript.delta", delta=f"word {here_ms} ", **response
+            )
+            yield event(at_ms, "received", "response.output_audio.delta", delta=spoken[at_ms // 250 % 16], **response)
+        elif here_ms == 9750:
+            yield event(at_ms, "received", "response.done", response={"id": f"r{turn}", "status": "completed"})
+    yield Record(minutes * 60_000_000, 0, "sent", Close(1000))
+
+
+def long(folder: Path, minutes: int) -> None:
+    """What each command costs."""
+    tape = folder / "long.tape"
+    write_tape(tape, long_call(minutes))
+    print(f"{minutes} minutes, {tape.stat().st_size / 1e6:.0f} MB")
+    for arguments in (
+        ("show", tape),
+        ("check", tape),
+        ("lint", tape),
+        ("bill", tape),
+        ("diff", tape, tape),
+        ("export", tape, "--jsonl", folder / "a.jsonl"),
+        ("export", tape, "--har", folder / "a.har"),
+        ("export", tape, "--wav", folder / "wav"),
+        ("scrub", tape, "--out", folder / "clean.tape"),
+        ("serve", "--port", "0", "--cassette", tape),
+        ("serve", "--port", "0", "--cassette", tape, "--verbatim"),
+    ):
+        seconds, mib, code = cost(list(map(str, arguments)))
+        shown = " ".join(
+            str(each) for each in arguments if each not in (tape, "0", "--port") and folder != Path(each).parent
+        )
+        print(f"{shown:28} {seconds:7.2f} s {mib:7.0f} MiB{f'  exit code {code}' if code else ''}")
+
+
+def cost(arguments: list[str]) -> tuple[float, float, int]:
+    """Seconds of processor time, MiB of resident memory, and the exit code of a command."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "realtape", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=tempfile.gettempdir(),  # not in a tree: PYTHONPATH says which one it is
+        text=True,
+    )
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("ready "):
+            process.send_signal(signal.SIGKILL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    code = 0 if process.returncode == -signal.SIGKILL else process.returncode
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, code
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--long"]:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
+            long(Path(name), int(sys.argv[2]) if sys.argv[2:] else 120)
+        return
     seconds = int(sys.argv[1]) if sys.argv[1:] else 600
     records = call(seconds, random.Random(1))
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:

@@ -73,11 +73,9 @@ class _Line:
         content = record.content
         if not isinstance(content, Text | Binary):
             return content
-        before = self._meter.audio_s[record.way]
-        self._meter.count(record.way, content)
+        seconds = float(self._meter.count(record.way, content))
         if record.way != "sent":
             return content
-        seconds = float(self._meter.audio_s["sent"] - before)
         encoding = self._meter.encoding("sent")
         if isinstance(content, Binary):
             return self._binary(content, encoding, seconds)

@@ -70,8 +70,8 @@ def write(call: Tape, folder: Path, title: str, secrets: Secrets, findings: Iter
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / TAPE
     tape.write(call, path, secrets=secrets, overwrite=True)
-    with Cassette.open(path) as cassette:
-        header, recording = cassette.header, Recording(path.stem, *_made_by(cassette.header), connections(cassette))
+    cassette = Cassette.open(path)
+    header, recording = cassette.header, Recording(path.stem, *_made_by(cassette.header), connections(cassette))
     shown = folder / PAGE
     content = page.render(header, recording, title=title, tape=path.read_bytes())
     shown.write_text(content, encoding="utf-8")

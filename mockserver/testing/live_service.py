@@ -254,9 +254,7 @@ class _RelayedCall:
         at = at_s - self.opened_s
         if isinstance(frame, Text | Binary):
             ledger, meter = self.log.ledger, self.meter
-            before = meter.audio_s[way]
-            meter.count(way, frame)
-            samples = round((meter.audio_s[way] - before) * _RATE)
+            samples = round(meter.count(way, frame) * _RATE)
             (ledger.heard if way == "sent" else ledger.spoke)(samples, _RATE)
             ledger.text_items, ledger.model = meter.text_items, meter.model or ""
             if ledger.prices.per_million_tokens:

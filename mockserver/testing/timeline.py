@@ -126,10 +126,7 @@ def _row(number: int, moment: Moment, opened_s: float, meter: Meter, cleaner: Sc
 
 
 def _counted(moment: Moment, meter: Meter) -> Fraction:
-    before = meter.audio_s[moment.way]
-    if isinstance(moment.frame, Text | Binary):
-        meter.count(moment.way, moment.frame)
-    return meter.audio_s[moment.way] - before
+    return meter.count(moment.way, moment.frame) if isinstance(moment.frame, Text | Binary) else Fraction(0)
 
 
 def _delta(event: Event | None) -> str | None:

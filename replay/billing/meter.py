@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Any, Literal
 
@@ -25,8 +26,15 @@ Encoding = Literal["pcm", "pcmu", "pcma", "opus"]
 
 LONGEST_READ = 1 << 20
 """Bytes of a client's message that is read: more would keep other calls waiting. A longer item counts as text."""
+_NONE = Fraction(0)
 AUDIO_TOKENS_PER_S: Mapping[Way, int] = {"sent": 10, "received": 20}
 """Tokens of OpenAI per second of audio (documented)."""
+
+
+@lru_cache(maxsize=1024)
+def _ratio(numerator: int, denominator: int) -> Fraction:
+    """A fraction. Most messages with audio have the same length, and to shorten a fraction takes time."""
+    return Fraction(numerator, denominator)
 
 
 @dataclass(slots=True)
@@ -37,7 +45,7 @@ class _Format:
     def seconds(self, data_bytes: int, packet: bytes) -> Fraction:
         if self.encoding == "opus":
             return Fraction(packet_ms(packet)).limit_denominator(10) / 1000
-        return Fraction(data_bytes, self.rate * (2 if self.encoding == "pcm" else 1))
+        return _ratio(data_bytes, self.rate * (2 if self.encoding == "pcm" else 1))
 
 
 class Meter:
@@ -87,16 +95,15 @@ class Meter:
     def _unreported(self, way: Way) -> int:
         return ceil((self.audio_s[way] - self._reported_s[way]) * AUDIO_TOKENS_PER_S[way])
 
-    def count(self, way: Way, frame: Text | Binary) -> None:
-        """Count a message. One that cannot be read costs nothing."""
+    def count(self, way: Way, frame: Text | Binary) -> Fraction:
+        """Count a message. Returns the seconds of audio in it. One that cannot be read costs nothing."""
         if isinstance(frame, Binary):
-            self.audio_s[way] += self._formats[way].seconds(len(frame.data), frame.data)
-            return
+            return self._heard(way, len(frame.data), frame.data)
         match way, event_type(frame.data):
             case "sent", "input_audio_buffer.append":
-                self._sound(way, frame.data, b"audio")
+                return self._sound(way, frame.data, b"audio")
             case "received", "response.output_audio.delta" | "response.audio.delta":
-                self._sound(way, frame.data, b"delta")
+                return self._sound(way, frame.data, b"delta")
             case "sent", "conversation.item.create" if len(frame.data) > LONGEST_READ:
                 self.text_items += 1
             case "sent", "session.update" if len(frame.data) > LONGEST_READ:
@@ -111,16 +118,25 @@ class Meter:
                 self._transcribed((event_in(frame.data) or {}).get("usage"))
             case _:
                 pass
+        return _NONE
 
-    def _sound(self, way: Way, data: bytes, key: bytes) -> None:
+    def _sound(self, way: Way, data: bytes, key: bytes) -> Fraction:
         if (found := data.rfind(b'"' + key + b'"')) < 0:
-            return
+            return _NONE
         begin = data.find(b'"', data.find(b":", found + len(key) + 2)) + 1
         end = data.find(b'"', begin)
-        if 0 < begin <= end:
-            payload = data[begin:end]
-            chars = len(payload) - payload.count(b"=") - payload.count(b"\\")
-            self.audio_s[way] += self._formats[way].seconds(chars * 3 // 4, _first_bytes(payload))
+        if not 0 < begin <= end:
+            return _NONE
+        chars = end - begin
+        for beside in (b"=", b"\\"):  # not sound: padding, and the escape of a slash
+            if (first := data.find(beside, begin, end)) >= 0:
+                chars -= data.count(beside, first, end)
+        return self._heard(way, chars * 3 // 4, _first_bytes(data[begin : min(end, begin + 4)]))
+
+    def _heard(self, way: Way, data_bytes: int, packet: bytes) -> Fraction:
+        seconds = self._formats[way].seconds(data_bytes, packet)
+        self.audio_s[way] += seconds
+        return seconds
 
     def _reported(self, event: Event) -> None:
         self._reported_s = dict(self.audio_s)
@@ -186,7 +202,7 @@ class Meter:
 
 def _first_bytes(payload: bytes) -> bytes:
     try:
-        return b64decode(payload[:4])
+        return b64decode(payload)
     except ValueError:
         return b""
 

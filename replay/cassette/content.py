@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from replay.cassette.frames import Binary
@@ -136,7 +136,7 @@ def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
     return order
 
 
-def _conversation(moments: tuple[Moment, ...]) -> str | None:
+def _conversation(moments: Sequence[Moment]) -> str | None:
     created = (each.event for each in moments if each.type == "conversation.created" and each.event)
     return next((text_at(event, "conversation", "id") for event in created), None) or None
 
@@ -159,7 +159,7 @@ class _Reader:
         self._ms: dict[int, list[float]] = {}
         self._last_s: dict[str, float] = {}
 
-    def read(self, moments: tuple[Moment, ...]) -> None:
+    def read(self, moments: Sequence[Moment]) -> None:
         for moment in moments:
             if moment.way == "received" and isinstance(moment.frame, Binary) and self._current is not None:
                 self._sound(self._current, "", moment.frame.data)

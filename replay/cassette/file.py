@@ -1,26 +1,28 @@
-"""The cassette file: written record by record, read without loading the audio that nobody looks at.
+"""The cassette file: written record by record, read record by record.
 
 A cassette is a stream of msgpack objects: a header (a map), records (arrays) and an end mark (an array too). Frames are
 the bytes that crossed the wire. Nothing is scrubbed here (see scrub.py). docs/cassettes.md describes the layout.
 
 A record is `[at_us, connection, way, kind, payload]`. Every number but the length of the payload has a fixed width, so
-that each head has 20 bytes, and a reader skips from one to the next without reading the payloads between them.
+that each head has 20 bytes. A reader skips from one head to the next. It keeps the heads, and reads a payload when the
+record is asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import shutil
 import struct
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO, overload
+from weakref import finalize
 
 import msgpack
 from typing_extensions import assert_never
@@ -50,6 +52,8 @@ MAX_PAYLOAD = 128 << 20
 MAX_HEADER = 64 << 10
 MAX_SOUND = 64 << 20
 """Bytes of left-out sound in one message. The services take 15 MiB."""
+MOST_HELD = 4 << 20
+"""Bytes of a cassette that is read at once. A larger one stays open, and each payload is read when it is asked for."""
 MAX_US = 400 * 24 * 3600 * 1_000_000
 """Microseconds that a recording may last: 400 days."""
 
@@ -74,8 +78,12 @@ UPGRADES: Mapping[int, Upgrade] = {}
 
 _HEAD = struct.Struct(">BBQBHBBBI")
 _ARRAY5, _UINT64, _UINT16, _BIN32 = 0x95, 0xCF, 0xCD, 0xC6
+_AHEAD = 64 << 10
+"""Bytes that are read at once: records are mostly read one after the other."""
 _WAYS: tuple[Way, Way] = ("sent", "received")
 _END = 15
+_MESSAGES = (0, 1, 3)
+"""Kinds whose payload can be any bytes, and needs no check."""
 _VERSION_KEY = "realtape"
 
 
@@ -227,11 +235,11 @@ class Writer:
         self._size += len(data)
 
 
-class Cassette:
-    """A cassette to read: a sequence of records, each decoded on access.
+class Cassette(Sequence[Record]):
+    """A cassette to read: a sequence of records, each read and decoded on access. It needs 28 bytes of memory a record.
 
     `Cassette.open` accepts complete cassettes only. `Cassette.so_far` also accepts one that was cut off or is being
-    written.
+    written. The records are those that the file had then, also if another file takes its name.
     """
 
     def __init__(self, path: str | os.PathLike[str], upgrades: Mapping[int, Upgrade], version: int) -> None:
@@ -243,10 +251,13 @@ class Cassette:
         """When the recording ended, in microseconds; None without an end mark."""
         self.body_at: int
         """Where the records begin, in bytes."""
+        self._heads = bytearray()
         self._places = array("Q")
+        """Of each record: its head, and where that is in the file."""
         self._upgrades = upgrades
         self._today = version
-        self._bytes: mmap.mmap | bytes = b""
+        self._file: BinaryIO = BytesIO()
+        self._lock = Lock()
         self._read_to = 0
         self.refresh()
 
@@ -279,16 +290,27 @@ class Cassette:
         """When the recording ended, or its last record happened, in microseconds."""
         if self.end_us is not None:
             return self.end_us
-        return int(_HEAD.unpack_from(self._bytes, self._places[-1])[2]) if self._places else 0
+        return int(_HEAD.unpack_from(self._heads, len(self._heads) - _HEAD.size)[2]) if self._places else 0
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> Record:
-        return self._record(range(len(self._places))[index])
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+        numbers = range(len(self._places))[index]
+        return self._record(numbers) if isinstance(numbers, int) else list(map(self._record, numbers))
 
     def __iter__(self) -> Iterator[Record]:
         return map(self._record, range(len(self._places)))
+
+    def heads(self) -> Iterator[tuple[int, int, bool]]:
+        """Of each record: microseconds, connection, and whether it is a message or a reset. No message is read."""
+        if self.version != self._today:
+            return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in self)
+        return ((head[2], head[4], head[6] in _MESSAGES) for head in _HEAD.iter_unpack(self._heads))
 
     def __enter__(self) -> Cassette:
         return self
@@ -299,31 +321,38 @@ class Cassette:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        if isinstance(self._bytes, mmap.mmap):
-            self._bytes.close()
-        self._bytes = b""
+        """Close the file. A cassette that nobody refers to any more is closed by itself."""
+        self._file.close()
 
     def refresh(self) -> int:
         """Read the records written since. Returns their number. Raises BadCassette and OSError."""
         known = len(self._places)
-        with self.path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            self.close()
-            self._bytes = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        self.close()
+        file = self.path.open("rb", buffering=_AHEAD)
         try:
+            size = file.seek(0, os.SEEK_END)
+            self._file = file
+            if size <= MOST_HELD:
+                self._file = BytesIO(self._read(0, size))
+                file.close()
+            finalize(self, self._file.close)
             if not self._read_to:
                 self._read_header()
             self._index(size)
-        except BadCassette:
-            self.close()
+        except BaseException:
+            file.close()
             raise
         return len(self._places) - known
+
+    def _read(self, at: int, size: int) -> bytes:
+        with self._lock:
+            self._file.seek(at)
+            return self._file.read(size)
 
     def _read_header(self) -> None:
         unpacker = msgpack.Unpacker(max_buffer_size=MAX_HEADER)
         try:
-            unpacker.feed(self._bytes[:MAX_HEADER])
+            unpacker.feed(self._read(0, MAX_HEADER))
             header = unpacker.unpack()
         except msgpack.OutOfData:
             raise BadCassette(f"{self.path}: cut off within its header; record it again") from None
@@ -349,16 +378,18 @@ class Cassette:
         self._read_to = self.body_at = unpacker.tell()
 
     def _no_cassette(self) -> BadCassette:
-        if self._bytes[:64].startswith(LFS_POINTER):
+        if self._read(0, 64).startswith(LFS_POINTER):
             return BadCassette(f"{self.path}: {IS_LFS_POINTER}")
         return BadCassette(f"{self.path}: not a cassette; other tools' recordings become one with `realtape import`")
 
     def _index(self, size: int) -> None:
         """Skip from head to head, up to the end mark or the last complete record."""
         at, add, head, unpack = self._read_to, self._places.append, _HEAD.size, _HEAD.unpack_from
-        data = self._bytes
+        ahead, begin = b"", at
         while self.end_us is None and at + head <= size:
-            array5, uint64, at_us, uint16, _, way, kind, bin32, length = unpack(data, at)
+            if at + head > begin + len(ahead):
+                ahead, begin = self._read(at, _AHEAD), at
+            array5, uint64, at_us, uint16, _, way, kind, bin32, length = unpack(ahead, at - begin)
             if (
                 (array5, uint64, uint16, bin32) != (_ARRAY5, _UINT64, _UINT16, _BIN32)
                 or way > 1
@@ -376,16 +407,18 @@ class Cassette:
                 self.end_us = at_us
             else:
                 add(at)
+                self._heads += ahead[at - begin : at - begin + head]
             at += head + length
         self._read_to = at
         if self.end_us is not None and at != size:
             raise BadCassette(f"{self.path}: {size - at} bytes after the end mark; the file is damaged")
 
     def _record(self, number: int) -> Record:
+        _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._heads, number * _HEAD.size)
         place = self._places[number]
-        _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._bytes, place)
-        begin = place + _HEAD.size
-        payload = self._bytes[begin : begin + length]
+        payload = self._read(place + _HEAD.size, length)
+        if len(payload) < length:
+            raise BadCassette(f"{self.path}: shortened since it was opened; record {number} is gone")
         try:
             if self.version != self._today:
                 raw = [at_us, connection, way, kind, payload]

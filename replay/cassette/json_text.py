@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?', re.DOTALL)
+_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL)
+_COLON = re.compile(r"\s*:")
 _NUMBER = re.compile(r"\s*(-?\d[\d.eE+-]*)")
 _NESTING = re.compile(r"[][{}]")
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/bfnrt]))')
@@ -47,8 +48,8 @@ def values(text: str) -> Iterator[Value]:
     stack: list[tuple[str, tuple[str, ...]]] = []
     path: tuple[str, ...] = ()
     key, done = "", 0
-    for found in strings(text):
-        for nesting in _NESTING.findall(text, done, found.start()):
+    for begin, end, stop, is_key in strings(text):
+        for nesting in _NESTING.findall(text, done, begin - 1):
             if nesting in "{[":
                 stack.append((key, path))
                 path = (*path, key) if key else path
@@ -56,24 +57,31 @@ def values(text: str) -> Iterator[Value]:
             elif stack:
                 outer, path = stack.pop()
                 key = outer if nesting == "]" else ""
-        done = found.end()
-        if found[2]:
-            key = found[1]
-            yield Value(*found.span(1), ())
+        done = stop
+        if is_key:
+            key = text[begin:end]
+            yield Value(begin, end, ())
             if number := _NUMBER.match(text, done):
                 yield Value(*number.span(1), (*path, key), number=True)
         else:
-            yield Value(*found.span(1), (*path, key) if key else path)
+            yield Value(begin, end, (*path, key) if key else path)
 
 
-def strings(text: str) -> Iterator[re.Match[str]]:
-    """Each string of a JSON text: its raw text is group 1, and group 2 the colon after a key. Ends at one that is cut
-    off, so that no text is searched twice.
+def strings(text: str) -> Iterator[tuple[int, int, int, bool]]:
+    """Each string of a JSON text: where its raw text begins and ends, where what follows it begins, and whether it is a
+    key. What follows a key begins behind its colon. Ends at a string that is cut off, so that no text is searched
+    twice.
     """
     at = text.find('"')
-    while at >= 0 and (found := _STRING.match(text, at)) is not None:
-        yield found
-        at = text.find('"', found.end())
+    while at >= 0 and (end := text.find('"', at + 1)) >= 0:
+        if text.find("\\", at + 1, end) >= 0:  # the quote may be escaped; without, this is ten times as fast for sound
+            if (found := _STRING.match(text, at)) is None:
+                return
+            end = found.end(1)
+        colon = _COLON.match(text, end + 1)
+        stop = end + 1 if colon is None else colon.end()
+        yield at + 1, end, stop, colon is not None
+        at = text.find('"', stop)
 
 
 MOST_VALUES = 10_000

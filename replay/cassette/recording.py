@@ -1,20 +1,23 @@
 """A recording, connection by connection: every message with its time and its event.
 
-Made from a cassette, or from the records or the conversation that a reader in formats/ made of another file.
+Made from a cassette, or from the records or the conversation that a reader in formats/ made of another file. A message
+in a cassette is read when it is asked for, and not kept: a long call is larger than memory.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in
-from replay.cassette.records import Record, Request, Response, StrippedAudio, StrippedMessage, Way
+from replay.cassette.records import Dropped, Record, Request, Response, StrippedAudio, StrippedMessage, Way
 from replay.cassette.strip_audio import restore_audio
 
 _UPGRADED = 101
@@ -43,6 +46,35 @@ class Moment:
         return kind if isinstance(kind, str) else f"({type(self.frame).__name__.lower()})"
 
 
+class Moments(Sequence[Moment]):
+    """The frames of one connection, made of their records on access. `numbers`: the numbers of the records."""
+
+    def __init__(self, records: Sequence[Record], numbers: array[int]) -> None:
+        self._records = records
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Moment: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Moment]: ...
+    def __getitem__(self, index: int | slice) -> Moment | Sequence[Moment]:
+        found = self._numbers[index]
+        return self._moment(found) if isinstance(found, int) else Moments(self._records, found)
+
+    def __iter__(self) -> Iterator[Moment]:
+        return map(self._moment, self._numbers)
+
+    def _moment(self, number: int) -> Moment:
+        record = self._records[number]
+        frame = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
+        assert isinstance(frame, Text | Binary | Close | Reset)
+        event = event_in(frame.data) if isinstance(frame, Text) else None
+        return Moment(record.at_us / 1e6, record.way, frame, event)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One WebSocket connection: its handshake, if that was recorded, and its frames."""
@@ -50,7 +82,7 @@ class Line:
     opened_s: float
     request: Request | None
     response: Response | None
-    moments: tuple[Moment, ...]
+    moments: Sequence[Moment]
 
     @property
     def refused(self) -> bool:
@@ -82,10 +114,11 @@ class Recording:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Recording:
-        """The recording in a cassette. Raises BadCassette and OSError. formats/detect.py reads other files too."""
-        with Cassette.open(path) as cassette:
-            header = cassette.header
-            return cls(cassette.path.stem, header.dialect, header.origin, connections(cassette), header.ignore)
+        """The recording in a cassette, which stays open. Raises BadCassette and OSError. formats/detect.py reads other
+        files too."""
+        cassette = Cassette.open(path)
+        header = cassette.header
+        return cls(cassette.path.stem, header.dialect, header.origin, connections(cassette), header.ignore)
 
     @classmethod
     def of(cls, conversation: Conversation) -> Recording:
@@ -110,33 +143,60 @@ def message(data: str | bytes, at_s: float) -> Moment:
     return Moment(at_s, "sent", Text(data.encode(errors="surrogatepass")), event_in(data))
 
 
-def connections(records: Iterable[Record]) -> tuple[Line, ...]:
-    """The WebSocket connections in a list of records. Plain HTTP requests are left out."""
-    by_connection: dict[int, list[Record]] = {}
+def connections(records: Sequence[Record]) -> tuple[Line, ...]:
+    """The WebSocket connections in a list of records. Plain HTTP requests are left out.
+
+    Records that need a check are read now, and messages when they are asked for. Raises BadCassette and
+    UnreadableRecording.
+    """
+    found: dict[int, _Parts] = {}
     restored = 0
-    for number, record in enumerate(records):
-        if isinstance(record.content, StrippedMessage):
-            restored += sum(part.length for part in record.content.parts if isinstance(part, StrippedAudio))
-            if restored > MOST_RESTORED:
-                raise UnreadableRecording(f"record {number}: more than {MOST_RESTORED >> 20} MiB of left-out sound")
-        by_connection.setdefault(record.connection, []).append(record)
-    return tuple(line for _, records in sorted(by_connection.items()) if (line := _line(records)) is not None)
+    for number, (at_us, connection, is_message) in enumerate(_heads(records)):
+        if (parts := found.get(connection)) is None:
+            parts = found[connection] = _Parts(at_us)
+        if is_message:
+            parts.frames.append(number)
+            continue
+        match records[number].content:
+            case Request() as request:
+                parts.requests.append(request)
+            case Response() as response:
+                parts.responses.append((at_us, response))
+            case StrippedMessage(parts=pieces):
+                restored += sum(piece.length for piece in pieces if isinstance(piece, StrippedAudio))
+                if restored > MOST_RESTORED:
+                    raise UnreadableRecording(f"record {number}: more than {MOST_RESTORED >> 20} MiB of left-out sound")
+                parts.frames.append(number)
+            case Dropped():
+                pass
+            case _:
+                parts.frames.append(number)
+    lines = (parts.line(records) for _, parts in sorted(found.items()))
+    return tuple(line for line in lines if line is not None)
 
 
-def _line(records: list[Record]) -> Line | None:
-    """The connection, or None for a plain HTTP request, such as one for a client secret."""
-    requests = [record.content for record in records if isinstance(record.content, Request)]
-    if any(request.method != "GET" for request in requests):
-        return None
-    answers = [(record.at_us, record.content) for record in records if isinstance(record.content, Response)]
-    opened_us, response = answers[0] if answers else (records[0].at_us, None)
-    moments: list[Moment] = []
-    for record in records:
-        frame = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
-        if isinstance(frame, Text | Binary | Close | Reset):
-            event = event_in(frame.data) if isinstance(frame, Text) else None
-            moments.append(Moment(record.at_us / 1e6, record.way, frame, event))
-    return Line(opened_us / 1e6, requests[0] if requests else None, response, tuple(moments))
+def _heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:
+    if isinstance(records, Cassette):
+        return records.heads()
+    return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in records)
+
+
+class _Parts:
+    """What is known of a connection while the records are looked through."""
+
+    def __init__(self, first_us: int) -> None:
+        self.requests: list[Request] = []
+        self.responses: list[tuple[int, Response]] = []
+        self.frames = array("I")
+        self._first_us = first_us
+
+    def line(self, records: Sequence[Record]) -> Line | None:
+        """The connection, or None for a plain HTTP request, such as one for a client secret."""
+        if any(request.method != "GET" for request in self.requests):
+            return None
+        opened_us, response = self.responses[0] if self.responses else (self._first_us, None)
+        request = self.requests[0] if self.requests else None
+        return Line(opened_us / 1e6, request, response, Moments(records, self.frames))
 
 
 def _moment(step: Message | Closed) -> Moment:

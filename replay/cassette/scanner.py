@@ -24,6 +24,10 @@ DEEPEST = 5
 """Strings within strings, and base64 within base64, that are looked into."""
 DEEPEST_JSON = 1000
 """Objects and arrays within each other."""
+REMEMBERED, _LONGEST_REMEMBERED = 4096, 200
+"""Short texts in which nothing was found, and characters of the longest: types, ids and names come again and again."""
+_AS_KEY = 0
+"""In the place of a depth: the string is a key."""
 MOST_KNOWN = 1000
 """Values that are learned on the way, besides those named at the start. The oldest is forgotten first."""
 
@@ -41,6 +45,7 @@ _LEAST_IN_BYTES = 16
 """Shortest secret that is looked for among bytes that are no text, in characters: shorter ones are chance."""
 _NUMBER = re.compile(r"\s*(-?\d[\d.eE+-]*)")
 _NESTING = re.compile(r"[][{}]")
+_SOUND = re.compile(r'"(?:audio|delta)"\s*:\s*"')
 _GAP = re.compile(r"(?:[\s\[\]{}:,]|-?\d[\d.eE+-]*(?![\d.eE+-])|true|false|null)*")  # a number has one end
 _LONG_GAP = re.compile(r"[\s\[\]{}:,\d.eE+truefalsn-]*")
 _LEAST_TEXT = 4
@@ -101,6 +106,8 @@ class Scanner:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._known: dict[str, None] = {}
+        self._harmless: set[tuple[str, int]] = set()
+        """Short strings in which nothing was found, and messages without their sound; with their depth."""
         self._named = sys.maxsize  # meanwhile none is forgotten
         for value in secrets.values:
             self.learn(value)
@@ -123,15 +130,23 @@ class Scanner:
                 learned = list(self._known)[self._named :]
                 for value in learned[: len(learned) - MOST_KNOWN]:
                     del self._known[value]
+            self._harmless = set()  # a new one: another thread may still add to the old one what it found before
 
-    def hits(self, message: str, depth: int = DEEPEST) -> Iterator[Hit]:
+    def hits(self, message: str, depth: int = DEEPEST) -> Iterable[Hit]:
         """Every secret in a text. Some may overlap. Raises Uncheckable."""
         if depth == 0:
             raise Uncheckable("it is nested too deep to be checked")
-        if message.lstrip()[:1] in ("{", "[", '"'):
-            yield from _Walk(self, message, depth).hits()
-        else:
-            yield from self._in_text(message, depth)
+        if message.lstrip()[:1] not in ("{", "[", '"'):
+            return self.in_text(message, depth)
+        harmless, place = self._harmless, _sound_place(message)
+        rest = "" if place is None else message[: place[0]] + message[place[1] :]
+        if place is not None and (rest, depth) in harmless and media.is_base64(message[slice(*place)]):
+            return []  # all that differs from a message without secrets is its sound, which is not looked at
+        walk = _Walk(self, message, depth)
+        found = walk.hits()
+        if not found and place is not None and walk.left_alone == [place]:
+            self._remember(harmless, rest, depth)
+        return found
 
     def in_bytes(self, data: str, depth: int = DEEPEST) -> Iterator[Hit]:
         """Every secret among bytes that may be sound: keys by their form, and known values. `data` has one character
@@ -169,11 +184,12 @@ class Scanner:
         """Whether the user named places in JSON."""
         return bool(self._secrets.paths)
 
-    def _in_text(self, message: str, depth: int) -> Iterator[Hit]:
+    def in_text(self, message: str, depth: int) -> list[Hit]:
+        """Every secret in a text that is no JSON."""
         found = [*self._plain(message), *self._in_base64(message, depth)]
-        yield from found
         if "%" in message:
-            yield from self._percent_encoded(message, found, depth)
+            found += self._percent_encoded(message, found[:], depth)
+        return found
 
     def _plain(self, message: str) -> Iterator[Hit]:
         for found in shapes.find(message):
@@ -200,14 +216,37 @@ class Scanner:
                 put = quote(without(plain, hits, False), safe=_IN_URLS, encoding="latin-1", errors="replace")
                 yield Hit(word.start(), word.end(), "encoded", put)
 
-    def in_string(self, raw: str, depth: int) -> Iterator[Hit]:
+    def in_string(self, raw: str, depth: int) -> list[Hit]:
         """The secrets in the raw text of a JSON string; positions are those of the raw text."""
+        harmless = self._harmless
+        if (raw, depth) in harmless or len(raw) < _LEAST_TEXT:
+            return []
         if "\\" in raw:
             plain, places = json_text.unescaped(raw)
-            for hit in self.hits(plain, depth - 1):
-                yield replace(hit, start=places[hit.start], end=places[hit.end])
-        elif len(raw) >= _LEAST_TEXT:
-            yield from self._in_text(raw, depth)
+            hits = self.hits(plain, depth - 1)
+            found = [replace(hit, start=places[hit.start], end=places[hit.end]) for hit in hits]
+        else:
+            found = self.in_text(raw, depth)
+        if not found:
+            self._remember(harmless, raw, depth)
+        return found
+
+    def in_name(self, raw: str) -> list[Hit]:
+        """The secrets in a key that is a short identifier."""
+        harmless = self._harmless
+        if (raw, _AS_KEY) in harmless:
+            return []
+        found = [Hit(each.start, each.end, each.kind) for each in shapes.find(raw)]
+        found += self.exact(raw)
+        if not found:
+            self._remember(harmless, raw, _AS_KEY)
+        return found
+
+    def _remember(self, harmless: set[tuple[str, int]], raw: str, depth: int) -> None:
+        if len(raw) <= _LONGEST_REMEMBERED:
+            if len(harmless) >= REMEMBERED:
+                harmless.clear()
+            harmless.add((raw, depth))
 
     def _in_base64(self, message: str, depth: int) -> Iterator[Hit]:
         if len(message) < 16:
@@ -234,7 +273,7 @@ class Scanner:
         """Whether decoded bytes need a closer look. Nearly all of them are sound or ids."""
         return (
             plain.isascii()
-            or any(begin in plain for begin in shapes.BEGINNINGS)
+            or (any(mark in plain for mark in shapes.MARKS) and any(begin in plain for begin in shapes.BEGINNINGS))
             or any(known in plain for known in tuple(self._known))  # another thread may learn more
             or any(pattern.search(plain) for pattern in self._secrets.patterns)
         )
@@ -248,40 +287,46 @@ class _Walk:
         self._message = message
         self._depth = depth
         self._stack = [_Level(False)]
+        self._found: list[Hit] = []
+        self.left_alone: list[tuple[int, int]] = []
+        """Where sound and images are that were not looked at, if the message is JSON."""
 
-    def hits(self) -> Iterator[Hit]:
+    def hits(self) -> list[Hit]:
         """Every secret in it."""
         message, done, is_json = self._message, 0, True
-        for token in json_text.strings(message):
-            yield from self._gap(done, token.start())
-            is_json = is_json and self._is_gap(done, token.start())
-            done = token.end()
-            if token[2]:
-                yield from self._take_key(token)
+        for begin, end, stop, is_key in json_text.strings(message):
+            if message[done : begin - 1] != ",":
+                is_json = is_json and self._is_gap(done, begin - 1)
+                self._gap(done, begin - 1)
+            done = stop
+            if is_key:
+                self._take_key(begin, end)
                 if number := _NUMBER.match(message, done):
-                    yield from self._take_number(number)
+                    self._take_number(number)
             else:
-                yield from self._take_string(*token.span(1))
-        yield from self._gap(done, len(message))
+                self._take_string(begin, end)
+        self._gap(done, len(message))
         while len(self._stack) > 1:
-            yield from self._close()
+            self._close()
         if not is_json or not self._is_gap(done, len(message)):
-            yield from self._scanner._in_text(message, self._depth)  # one class in two parts
+            self.left_alone.clear()
+            self._found += self._scanner.in_text(message, self._depth)
+        return self._found
 
     def _is_gap(self, start: int, end: int) -> bool:
         form = _GAP if end - start <= _LONGEST_GAP else _LONG_GAP
         return form.fullmatch(self._message, start, end) is not None
 
-    def _gap(self, start: int, end: int) -> Iterator[Hit]:
+    def _gap(self, start: int, end: int) -> None:
         """What is between two strings: brackets open and close, and numbers may be known values."""
         if end - start > _LEAST_TEXT:
             for hit in self._scanner.exact(self._message[start:end]):
-                yield Hit(start + hit.start, start + hit.end, hit.kind, "0" * (hit.end - hit.start))
+                self._found.append(Hit(start + hit.start, start + hit.end, hit.kind, "0" * (hit.end - hit.start)))
         for nesting in _NESTING.finditer(self._message, start, end):
             if nesting[0] in "{[":
                 self._open(nesting[0] == "{")
             elif len(self._stack) > 1:
-                yield from self._close()
+                self._close()
 
     def _open(self, is_object: bool) -> None:
         if len(self._stack) > DEEPEST_JSON:
@@ -302,27 +347,27 @@ class _Walk:
                 inner.described = outer.described
         self._stack.append(inner)
 
-    def _close(self) -> Iterator[Hit]:
+    def _close(self) -> None:
         level = self._stack.pop()
         for key, start, end in level.media:
-            if not media.holds(key, level.type):
-                yield from self._in_value(start, end)
+            if media.holds(key, level.type):
+                self.left_alone.append((start, end))
+            else:
+                self._in_value(start, end)
 
-    def _take_key(self, token: re.Match[str]) -> Iterator[Hit]:
+    def _take_key(self, start: int, end: int) -> None:
         level = self._stack[-1]
-        raw = token[1]
+        raw = self._message[start:end]
         level.key = json_text.unescaped(raw)[0] if "\\" in raw else raw
-        if _SCRUBBED.search(raw):
+        if "<" in raw and _SCRUBBED.search(raw):
             level.key = ""  # it names a secret, and is none
         if len(raw) >= _LONG_NAME or not raw.isidentifier():
-            yield from self._in_value(*token.span(1))
+            self._in_value(start, end)
             return
-        for found in shapes.find(raw):
-            yield Hit(token.start(1) + found.start, token.start(1) + found.end, found.kind)
-        for hit in self._scanner.exact(raw):
-            yield replace(hit, start=token.start(1) + hit.start, end=token.start(1) + hit.end)
+        for hit in self._scanner.in_name(raw):
+            self._found.append(replace(hit, start=start + hit.start, end=start + hit.end))
 
-    def _take_number(self, number: re.Match[str]) -> Iterator[Hit]:
+    def _take_number(self, number: re.Match[str]) -> None:
         level = self._stack[-1]
         kind = "internal" if level.kind == "internal" or names.internal(level.key) else None
         if kind is None and names.strength(level.key) == "secret" and not level.described:
@@ -330,9 +375,9 @@ class _Walk:
         if kind is None and self._is_named(level.key):
             kind = "named"
         if kind is not None and number[1] != "0":
-            yield Hit(*number.span(1), kind, "0")
+            self._found.append(Hit(*number.span(1), kind, "0"))
 
-    def _take_string(self, start: int, end: int) -> Iterator[Hit]:
+    def _take_string(self, start: int, end: int) -> None:
         level = self._stack[-1]
         raw = self._message[start:end]
         before, level.before = level.before, raw if not level.is_object else ""
@@ -346,23 +391,24 @@ class _Walk:
         if media.is_media(level.key, raw):
             return
         if (kind := self._by_name(level, raw, before)) is not None:
-            yield Hit(start, end, kind)
+            self._found.append(Hit(start, end, kind))
             return
-        if level.is_object and level.key.lower() in _NAMING and names.strength(raw) is not None:
+        key = level.key.lower() if level.is_object else ""
+        if key in _NAMING and names.strength(raw) is not None:
             level.naming = raw
             for at, to in level.valued:
                 if names.tells(raw, self._message[at:to]):
-                    yield Hit(at, to, names.kind(raw))
-        if level.is_object and level.key.lower() in _NAMED:
+                    self._found.append(Hit(at, to, names.kind(raw)))
+        if key in _NAMED:
             if level.naming and names.tells(level.naming, raw):
-                yield Hit(start, end, names.kind(level.naming))
+                self._found.append(Hit(start, end, names.kind(level.naming)))
                 return
             level.valued.append((start, end))
-        yield from self._in_value(start, end)
+        self._in_value(start, end)
 
-    def _in_value(self, start: int, end: int) -> Iterator[Hit]:
+    def _in_value(self, start: int, end: int) -> None:
         for hit in self._scanner.in_string(self._message[start:end], self._depth):
-            yield replace(hit, start=start + hit.start, end=start + hit.end)
+            self._found.append(replace(hit, start=start + hit.start, end=start + hit.end))
 
     def _by_name(self, level: _Level, raw: str, before: str) -> str | None:
         """The kind of secret that a string is, judged by the names around it."""
@@ -389,6 +435,14 @@ class _Walk:
             return False
         keys = [level.key for level in self._stack if level.is_object]
         return self._scanner.named_path((*filter(None, keys),))
+
+
+def _sound_place(message: str) -> tuple[int, int] | None:
+    """Where the first long value of `audio` or `delta` is in a JSON text; None if there is none."""
+    if len(message) <= _LONGEST_REMEMBERED or (found := _SOUND.search(message)) is None:
+        return None
+    end = message.find('"', found.end())
+    return (found.end(), end) if end - found.end() > _LONGEST_REMEMBERED else None
 
 
 def _is_key(raw: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ from replay.cli.files import FILE, each_record, opened, write_page
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.outlets import scrubber
-from replay.report.listing import Totals, faults, folded, line
+from replay.report.listing import Totals, faults, folded, listed
 from replay.report.stable import stable
 from replay.secrets.named import Secrets
 
@@ -53,25 +54,33 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
                 raise Unusable(f"{file}: {problem}; remove it with `realtape ignore --remove`") from problem
             click.echo("\n".join(stable(cleaned(each_record(cassette), cleaner), may_differ)))
             return
-        lines = []
-        for record in cleaned(each_record(cassette), cleaner):
-            lines.append(line(record))
-            totals.count(lines[-1])
+        lines = totals.counting(listed(each_record(cassette), cleaner))
         fields = {"version": cassette.version, **asdict(cleaner.header(cassette.header))}
         seconds = cassette.last_us / 1e6
         if as_json:
-            listing = {"header": fields, "records": list(map(asdict, lines)), "totals": asdict(totals)}
-            click.echo(json.dumps({**listing, "seconds": seconds, "complete": cassette.end_us is not None}))
+            click.echo(f'{{"header": {json.dumps(fields)}, "records": [', nl=False)
+            _echo((json.dumps(asdict(each)) for each in lines), separator=", ")
+            rest = {"totals": asdict(totals), "seconds": seconds, "complete": cassette.end_us is not None}
+            click.echo(f"], {json.dumps(rest)[1:]}")
             return
         fields["ignore"] = ", ".join(cassette.header.ignore) or None
         click.echo("  ".join(f"{name}: {value}" for name, value in fields.items() if value is not None))
-        click.echo("\n".join(folded(lines)))
+        _echo(folded(lines), separator="\n")
+        click.echo()
         click.echo(
             f"{totals.records} records, {seconds:.1f} s, {totals.connections} connections, "
             f"{totals.bytes['sent']} bytes sent, {totals.bytes['received']} received"
         )
         if cassette.end_us is None:
             click.echo(cassette.cut)
+
+
+def _echo(texts: Iterable[str], separator: str) -> None:
+    """Print many texts, a thousand at a time."""
+    texts, before = iter(texts), ""
+    while some := list(islice(texts, 1000)):
+        click.echo(before + separator.join(some), nl=False)
+        before = separator
 
 
 def reasons(file: Path, secrets: Secrets) -> list[str]:

@@ -6,6 +6,7 @@ Looks at one record at a time. compare.py compares conversations, meter.py compu
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +16,7 @@ from typing_extensions import assert_never
 from replay.cassette import json_text
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.json_text import Event
 from replay.cassette.may_differ import ignored
 from replay.cassette.records import (
     Content,
@@ -29,7 +31,7 @@ from replay.cassette.records import (
     provable_origin,
 )
 from replay.cassette.scrub import Scrubber
-from replay.report.sounds import SoundCheck
+from replay.report.sounds import READ, SoundCheck
 
 _BRIEF = 80
 _KEY_FIELDS = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
@@ -60,28 +62,37 @@ class Line:
 
 def folded(lines: Iterable[Line]) -> Iterator[str]:
     """The lines as text. Appends of audio that follow one another are one line."""
-    run: list[Line] = []
+    run: _Run | None = None
     for each in lines:
-        if run and _is_append(each) and each.connection == run[0].connection:
-            run.append(each)
+        is_append = each.type == "input_audio_buffer.append"
+        if run is not None and is_append and each.connection == run.first.connection:
+            run.add(each)
             continue
-        yield from _as_one(run)
-        run = [each] if _is_append(each) else []
-        if not run:
+        if run is not None:
+            yield str(run)
+        run = _Run(each, each.size, each.at_s) if is_append else None
+        if run is None:
             yield str(each)
-    yield from _as_one(run)
+    if run is not None:
+        yield str(run)
 
 
-def _is_append(line: Line) -> bool:
-    return line.type == "input_audio_buffer.append"
+@dataclass(slots=True)
+class _Run:
+    """Appends that follow one another."""
 
+    first: Line
+    size: int
+    last_s: float
+    count: int = 1
 
-def _as_one(run: list[Line]) -> Iterator[str]:
-    if len(run) == 1:
-        yield str(run[0])
-    elif run:
-        last_s = f"{len(run)} messages until {run[-1].at_s:.3f} s"
-        yield str(replace(run[0], size=sum(each.size for each in run), text=last_s))
+    def add(self, line: Line) -> None:
+        self.size, self.last_s, self.count = self.size + line.size, line.at_s, self.count + 1
+
+    def __str__(self) -> str:
+        if self.count == 1:
+            return str(self.first)
+        return str(replace(self.first, size=self.size, text=f"{self.count} messages until {self.last_s:.3f} s"))
 
 
 @dataclass(slots=True)
@@ -94,13 +105,27 @@ class Totals:
     bytes: dict[str, int] = field(default_factory=lambda: {"sent": 0, "received": 0})
     types: dict[str, int] = field(default_factory=dict)
 
-    def count(self, line: Line) -> None:
-        self.records += 1
-        self.connections = max(self.connections, line.connection + 1)
-        self.dropped += line.kind == "dropped"
-        self.bytes[line.way] += line.size
-        kind = f"{_ARROWS[line.way]} {line.type}"
-        self.types[kind] = self.types.get(kind, 0) + 1
+    def counting(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The lines, each counted as it passes."""
+        for each in lines:
+            self.records += 1
+            self.connections = max(self.connections, each.connection + 1)
+            self.dropped += each.kind == "dropped"
+            self.bytes[each.way] += each.size
+            kind = f"{_ARROWS[each.way]} {each.type}"
+            self.types[kind] = self.types.get(kind, 0) + 1
+            yield each
+
+
+def listed(records: Iterable[Record], scrubber: Scrubber) -> Iterator[Line]:
+    """A line for each record, without secrets. Sound is not in its line, and is not searched for them."""
+    for record in records:
+        content = record.content
+        hides = isinstance(content, Binary) or (
+            isinstance(content, Text) and json_text.event_type(content.data) in _SOUND
+        )
+        clean = content if hides else scrubber.clean(content)
+        yield line(record if clean is content else replace(record, content=clean))
 
 
 def line(record: Record) -> Line:
@@ -180,9 +205,14 @@ def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
     last_us: dict[tuple[int, str], int] = {}
     for number, record in enumerate(cassette):
         where = f"record {number} at {record.at_us / 1e6:.3f} s"
-        found += [f"{where}: holds a secret ({kind}); run `realtape scrub`" for kind in scrubber.kinds(record.content)]
-        found += [f"{where}: {problem}" for problem in order.take(record)]
-        found += sounds.take(where, record)
+        data = record.content.data if isinstance(record.content, Text) else b""
+        if isinstance(record.content, StrippedMessage) and record.content.kind == "text":
+            data = record.content.rest
+        kind = json_text.event_type(data) if data else ""
+        event = json_text.event_in(data) if kind in READ else None
+        found += [f"{where}: holds a secret ({each}); run `realtape scrub`" for each in scrubber.kinds(record.content)]
+        found += [f"{where}: {problem}" for problem in order.take(record, kind, event)]
+        found += sounds.take(where, record, kind, event)
         # Each direction is in order. The two may overlap if a socket is slow, because a message is noted once sent.
         side = (record.connection, record.way)
         if record.at_us < last_us.get(side, 0):
@@ -210,10 +240,12 @@ class _Order:
     def __init__(self) -> None:
         self._open: dict[int, bool] = {}
         """By connection: whether the handshake was accepted and no end was seen."""
-        self._responses: dict[int, dict[str, bool]] = {}
+        self._responses = defaultdict[int, dict[str, bool]](dict)
         """By connection and id: whether the response is in progress."""
 
-    def take(self, record: Record) -> Iterator[str]:
+    def take(self, record: Record, kind: str, event: Event | None) -> Iterator[str]:
+        """What is wrong. `kind` is the type of the record's event, and `event` the event itself if the type is one of
+        READ."""
         at = record.connection
         match record.content:
             case Dropped(what, size, reason):
@@ -222,26 +254,23 @@ class _Order:
                 self._open[at] = True
             case Close() | Reset():
                 self._open[at] = False
-            case Text() | Binary() | StrippedMessage() as message:
+            case Text() | Binary() | StrippedMessage():
                 if at not in self._open:
                     yield f"a message on connection {at}, which was never opened"
                     self._open[at] = True
                 if record.way == "received":
-                    yield from self._event(self._responses.setdefault(at, {}), message)
+                    yield from self._event(self._responses[at], kind, event)
             case _:
                 pass
 
-    def _event(self, responses: dict[str, bool], message: Text | Binary | StrippedMessage) -> Iterator[str]:
-        if isinstance(message, Binary) or (isinstance(message, StrippedMessage) and message.kind == "binary"):
-            return
-        data = message.data if isinstance(message, Text) else message.rest
-        match json_text.event_type(data):
+    def _event(self, responses: dict[str, bool], kind: str, event: Event | None) -> Iterator[str]:
+        match kind:
             case "response.created":
-                responses[_id(data)] = True
+                responses[_id(event)] = True
             case "response.done":
-                responses[_id(data)] = False
+                responses[_id(event)] = False
             case "response.output_audio.delta" | "response.audio.delta":
-                if (state := responses.get(name := _id(data))) is not True:
+                if (state := responses.get(name := _id(event))) is not True:
                     yield f"orphaned audio: response {name!r} {'is over' if state is False else 'was never created'}"
             case _:
                 pass
@@ -253,9 +282,8 @@ class _Order:
                 yield f"connection {connection} has no end, neither a close nor a reset"
 
 
-def _id(data: bytes) -> str:
+def _id(event: Event | None) -> str:
     try:
-        event = json.loads(data)
-        return str(event["response_id"] if "response_id" in event else event["response"]["id"])
-    except (ValueError, RecursionError, KeyError, TypeError):
+        return str(event["response_id"] if "response_id" in event else event["response"]["id"]) if event else ""
+    except (KeyError, TypeError):
         return ""

@@ -7,12 +7,16 @@ expected of the others.
 from __future__ import annotations
 
 from base64 import b64decode
+from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
+
+import pybase64
 
 from replay.billing.meter import AUDIO_TOKENS_PER_S, Meter, tokens_of
 from replay.cassette.frames import Binary, Text
-from replay.cassette.json_text import event_in, event_type
+from replay.cassette.json_text import Event
 from replay.cassette.json_values import text_at
 from replay.cassette.records import Record
 
@@ -22,6 +26,8 @@ _FIELDS = {
     "response.audio.delta": "delta",
 }
 """By type of event: the field with its sound."""
+READ = frozenset({*_FIELDS, "response.created", "response.done"})
+"""Types of the events that a check reads."""
 _ROUNDED_MS = 1
 """A length in milliseconds may be rounded by so much."""
 _ROUNDED_TOKENS = 2
@@ -32,7 +38,7 @@ class SoundCheck:
     """Takes the records of one cassette in order."""
 
     def __init__(self) -> None:
-        self._meters: dict[int, Meter] = {}
+        self._meters = defaultdict[int, Meter](partial(Meter, None))
         self._kept: set[str] = set()
         """The claims that at least one piece of sound keeps."""
         self._broken: list[tuple[str, str]] = []
@@ -40,24 +46,21 @@ class SoundCheck:
         self._seconds: dict[tuple[int, str], Fraction] = {}
         """By connection and response: its sound so far."""
 
-    def take(self, where: str, record: Record) -> Iterator[str]:
-        """What is wrong with the sound of this record by itself. `where` names its place."""
+    def take(self, where: str, record: Record, kind: str, event: Event | None) -> Iterator[str]:
+        """What is wrong with the sound of this record by itself. `where` names its place. `kind` is the type of its
+        event, and `event` the event itself if the type is one of READ."""
         content = record.content
         if not isinstance(content, Text | Binary):
             return
-        meter = self._meters.setdefault(record.connection, Meter(None))
-        before = meter.audio_s[record.way]
-        meter.count(record.way, content)
-        if isinstance(content, Binary):
-            return
-        kind = event_type(content.data)
+        meter = self._meters[record.connection]
+        seconds = meter.count(record.way, content)
         if kind == "response.done" and record.way == "received":
-            self._response(where, record.connection, content.data)
-        if kind not in _FIELDS or (event := event_in(content.data)) is None:
+            self._response(where, record.connection, event or {})
+        if kind not in _FIELDS or event is None:
             return
         coded = text_at(event, _FIELDS[kind])
         try:
-            data = b64decode(coded, validate=True)
+            data = _decoded(coded)
         except ValueError:
             if "<scrubbed:" in coded:
                 yield f"{where}: its sound is damaged: letters of it were taken for a key and replaced; record it again"
@@ -66,7 +69,6 @@ class SoundCheck:
             return
         if record.way == "sent":
             return
-        seconds = meter.audio_s[record.way] - before
         response = record.connection, text_at(event, "response_id")
         self._seconds[response] = self._seconds.get(response, Fraction(0)) + seconds
         if meter.encoding("received") == "pcm":
@@ -84,8 +86,7 @@ class SoundCheck:
             if claim in self._kept:
                 yield f"{sentence}; a part of it is missing"
 
-    def _response(self, where: str, connection: int, data: bytes) -> None:
-        event = event_in(data) or {}
+    def _response(self, where: str, connection: int, event: Event) -> None:
         response = event.get("response")
         seconds = self._seconds.pop((connection, text_at(response, "id")), None)
         tokens = tokens_of(event).audio_out
@@ -101,3 +102,11 @@ class SoundCheck:
             self._kept.add(claim)
         else:
             self._broken.append((claim, sentence))
+
+
+def _decoded(coded: str) -> bytes:
+    """The bytes that base64 stands for. Raises ValueError for what is none."""
+    try:
+        return pybase64.b64decode(coded, validate=True)
+    except ValueError:  # the library of Python is slower, and takes a little more
+        return b64decode(coded, validate=True)

@@ -139,10 +139,9 @@ class ConnectionAudio:
         """Read one frame. Returns its audio on the time axis; None if it has none."""
         if not isinstance(moment.frame, Text | Binary):
             return None
-        before = self._meter.audio_s[moment.way]
-        self._meter.count(moment.way, moment.frame)
+        seconds = self._meter.count(moment.way, moment.frame)
         if data := sound_in(moment):
-            return self._sound(moment, data, float(self._meter.audio_s[moment.way] - before))
+            return self._sound(moment, data, float(seconds))
         event = moment.event or {}
         match moment.way, moment.type:
             case "sent", "input_audio_buffer.commit" | "conversation.item.commit":

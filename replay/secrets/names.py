@@ -99,7 +99,12 @@ def _spaced(value: str) -> bool:
 
 def internal(name: str) -> bool:
     """A field that a provider keeps for itself, such as `_internal`."""
-    return _INTERNAL.match(normal(name)) is not None
+    return _internal(name[-_LONGEST:])
+
+
+@lru_cache(maxsize=4096)
+def _internal(name: str) -> bool:
+    return _INTERNAL.match(_normal(name)) is not None
 
 
 def kind(name: str) -> str:

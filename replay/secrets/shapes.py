@@ -98,6 +98,8 @@ _BEGIN = re.compile(
 )
 BEGINNINGS = (*_BY_BEGIN, "eyJ", "-----BEGIN ", "AKIA", "ASIA", "AIza")
 """A text without one of these has none of the shapes."""
+MARKS = ("-", "_", ".", "eyJ", "AKIA", "ASIA", "AIza")
+"""Each of BEGINNINGS holds one of these, which are quicker to look for."""
 
 
 def find(text: str) -> Iterator[Found]:

@@ -91,7 +91,7 @@ def opened(data: bytes, turn: int = 0, dialect: str = "") -> Mapping[str, object
 
 
 def _read(data: bytes) -> Recording:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows deletes no open file
         path = Path(folder) / "call"
         path.write_bytes(data)
         try:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replay.cassette.json_text import event_type, normalized_json, too_intricate, unescaped, values
+from replay.cassette.json_text import event_type, normalized_json, strings, too_intricate, unescaped, values
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,16 @@ def test_json_in_two_spellings_is_the_same_and_other_text_is_as_it_is(one: str, 
 )
 def test_a_message_of_too_many_values_is_told_from_one_of_long_texts(message: str, refused: bool):
     assert too_intricate(message) is refused
+
+
+_ANY = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?', re.DOTALL)
+
+
+@settings(max_examples=300)
+@given(st.text('"\\:a \n{,', max_size=30))
+def test_the_strings_of_a_text_are_those_of_the_grammar(text: str):
+    found, at = [], text.find('"')
+    while at >= 0 and (token := _ANY.match(text, at)) is not None:
+        found.append((*token.span(1), token.end(), token[2] is not None))
+        at = text.find('"', token.end())
+    assert list(strings(text)) == found

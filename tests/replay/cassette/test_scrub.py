@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Binary, Close, Text
 from replay.cassette.records import Content, Dropped, Header, Record, Request, Response, StrippedMessage
-from replay.cassette.scanner import MOST_KNOWN
+from replay.cassette.scanner import MOST_KNOWN, REMEMBERED
 from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import strip_audio
-from replay.secrets import values
+from replay.secrets import shapes, values
+from replay.secrets.media import is_base64
 
 # None of these was ever anybody's.
 SECRETS = {
@@ -272,3 +275,50 @@ def test_named_values_are_never_forgotten_and_learned_ones_are_bounded():
         scrubber.learn(value)
     assert "plain" not in scrubber.text(" ".join((named[0], named[-1], learned[-1], learned[-MOST_KNOWN])))
     assert scrubber.text(learned[0]) == learned[0]
+
+
+SOUND = b64encode(bytes(range(256))).decode()
+
+
+def test_a_scrubber_that_has_seen_much_finds_what_a_new_one_finds():
+    messages = [make(key) for make in PLACES.values() for key in (*SECRETS.values(), "nothing to see here")]
+    messages += [
+        event(**{"type": "input_audio_buffer.append", "audio": sound, **more})
+        for sound in (SOUND, SOUND[:-4] + "****", SOUND + SECRETS["openai key"], f"{SOUND}{SECRETS['cloud key']} ")
+        for more in ({}, {"type": "other"}, {"event_id": SECRETS["jwt"]}, {"note": "password: hunter22x"})
+    ]
+    random.Random(1).shuffle(messages)
+    experienced = Scrubber()
+    for message in [*messages, *messages]:
+        fresh = Scrubber()
+        if isinstance(message, Request | Response):  # both learn the keys of handshakes
+            continue
+        assert experienced.clean(message) == fresh.clean(message)
+
+
+def test_a_string_without_a_secret_has_one_once_it_is_learned():
+    scrubber, message = Scrubber(), event(type="x", text=f"say {PLAIN}", name=PLAIN)
+    with_sound = event(type="input_audio_buffer.append", audio=SOUND, event_id=PLAIN)
+    assert scrubber.kinds(message) == scrubber.kinds(with_sound) == []
+    scrubber.learn(PLAIN)
+    assert scrubber.kinds(message) == ["key", "key"]
+    assert scrubber.kinds(with_sound) == ["key"]
+
+
+def test_what_is_remembered_is_bounded():
+    scrubber = Scrubber()
+    for number in range(10_000):
+        scrubber.clean(event(type="x", text=f"text {number}"))
+    assert len(scrubber._scanner._harmless) <= REMEMBERED
+
+
+def test_each_beginning_of_a_key_has_a_mark():
+    assert [begin for begin in shapes.BEGINNINGS if not any(mark in begin for mark in shapes.MARKS)] == []
+
+
+@settings(max_examples=200)
+@given(st.text("AZaz09+/=\\\n é", max_size=8), st.integers(0, 100), st.text("A=\\/", max_size=5))
+def test_base64_is_what_its_form_says(begin: str, count: int, end: str):
+    raw = begin + "QUJD" * count + end
+    plain = raw.replace("\\/", "/")
+    assert is_base64(raw) == (re.fullmatch("[A-Za-z0-9+/]*={0,2}", plain) is not None)

@@ -25,7 +25,8 @@ def problems(*events: dict[str, Any], way: Way = "received") -> list[str]:
     check = SoundCheck()
     found: list[str] = []
     for event in events:
-        found += check.take("here", Record(0, 0, way, Text(json.dumps(event).encode())))
+        record = Record(0, 0, way, Text(json.dumps(event).encode()))
+        found += check.take("here", record, event["type"], event)
     return [*found, *check.ended()]
 
 
@@ -67,4 +68,4 @@ def test_a_recording_that_was_shortened_throughout_is_as_its_publisher_wanted_it
 
 def test_whole_sound_has_no_problem():
     assert problems(delta(100, audio_duration_ms=100), delta(50.3, audio_duration_ms=50), done(3)) == []
-    assert list(SoundCheck().take("here", Record(0, 0, "sent", Binary(b"abc")))) == []
+    assert list(SoundCheck().take("here", Record(0, 0, "sent", Binary(b"abc")), "", None)) == []

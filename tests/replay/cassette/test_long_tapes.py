@@ -1,0 +1,127 @@
+"""What a long call costs: memory that does not grow with it. Cassettes are larger here than what is held of one."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from replay.billing.bill import bill
+from replay.cassette.file import MOST_HELD, BadCassette, Cassette, Writer
+from replay.cassette.frames import Close, Text
+from replay.cassette.recording import Recording
+from replay.cassette.records import Header, Record, Request, Response, Way
+from replay.cassette.scrub import Scrubber
+from replay.findings.lint import lint
+from replay.report.listing import faults, folded, listed
+
+HEADER = Header("mock", "ws://127.0.0.1/v1/realtime", "xai", None, "2026-07-06T09:00:00Z", "realtape test")
+MOST = 6 << 20
+"""Bytes of memory for a cassette of 26 MB: one of its parts, and room for what a command needs by itself."""
+
+
+def call(turns: int) -> Iterator[Record]:
+    """Turns of ten seconds: four of the user, and six of the service, in appends and deltas of a fifth of a second."""
+    rng = Random(1)
+    heard, spoken = (b64encode(rng.randbytes(9600)).decode() for _ in range(2))
+
+    def event(at_ms: float, way: Way, kind: str, **fields: object) -> Record:
+        data = json.dumps({"type": kind, **fields}, separators=(",", ":")).encode()
+        return Record(round(at_ms * 1000), 0, way, Text(data))
+
+    yield Record(0, 0, "sent", Request("GET", "/v1/realtime?model=grok-voice-2.0", ()))
+    yield Record(0, 0, "received", Response(101, ()))
+    yield event(0, "received", "session.created", session={"id": "s", "model": "grok-voice-2.0"})
+    for turn in range(turns):
+        at_ms, ids = turn * 10_000.0, {"response_id": f"r{turn}", "item_id": f"i{turn}"}
+        for number in range(20):
+            yield event(at_ms + 200 * number, "sent", "input_audio_buffer.append", audio=heard)
+        yield event(at_ms + 4000, "received", "input_audio_buffer.committed", item_id=f"u{turn}")
+        yield event(at_ms + 4000, "received", "response.created", response={"id": f"r{turn}"})
+        for number in range(30):
+            here_ms = at_ms + 4000 + 200 * number
+            yield event(here_ms, "received", "response.output_audio_transcript.delta", delta=f"word {number} ", **ids)
+            yield event(here_ms, "received", "response.output_audio.delta", delta=spoken, **ids)
+        yield event(at_ms + 9990, "received", "response.done", response={"id": f"r{turn}", "status": "completed"})
+    yield Record(turns * 10_000_000, 0, "sent", Close(1000))
+
+
+@pytest.fixture(scope="module")
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("long") / "long.tape"
+    writer = Writer(path, HEADER)
+    for record in call(40):
+        writer.write(record)
+    writer.end(400_000_000)
+    assert path.stat().st_size > 6 * MOST_HELD
+    return path
+
+
+def read(path: Path) -> int:
+    with Cassette.open(path) as cassette:
+        return sum(1 for _ in cassette)
+
+
+def shown(path: Path) -> int:
+    with Cassette.open(path) as cassette:
+        return sum(1 for _ in folded(listed(cassette, Scrubber())))
+
+
+def checked(path: Path) -> int:
+    with Cassette.open(path) as cassette:
+        assert faults(cassette, Scrubber()) == []
+        return len(cassette)
+
+
+def linted(path: Path) -> int:
+    recording = Recording.read(path)
+    assert [each for each in lint(recording) if each.level == "error"] == []
+    return len(recording.lines[0].moments)
+
+
+def billed(path: Path) -> int:
+    return round(bill(Recording.read(path), date(2026, 7, 6)).quantity("audio in"))
+
+
+@pytest.mark.parametrize(
+    ("work", "result"), [(read, 3324), (shown, 2564), (checked, 3324), (linted, 3322), (billed, 160)]
+)
+def test_memory_does_not_grow_with_a_tape(work: Callable[[Path], int], result: int, tape: Path):
+    work(tape)  # what is loaded and remembered once does not count
+    tracemalloc.start()
+    try:
+        assert work(tape) == result
+        assert tracemalloc.get_traced_memory()[1] < MOST
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_records_of_a_long_tape_are_those_that_were_written(tape: Path):
+    with Cassette.open(tape) as cassette:
+        assert list(cassette) == list(call(40))
+        assert cassette[-1] == list(cassette[-2:])[1]
+        assert [at_us for at_us, *_ in cassette.heads()] == [each.at_us for each in call(40)]
+
+
+def test_a_long_tape_that_is_shortened_while_it_is_read_is_named(tape: Path, tmp_path: Path):
+    path = tmp_path / "a.tape"
+    path.write_bytes(tape.read_bytes())
+    with Cassette.open(path) as cassette:
+        with path.open("r+b") as file:
+            file.truncate(1 << 20)
+        with pytest.raises(BadCassette, match=r"a\.tape: shortened since it was opened; record 3000 is gone"):
+            cassette[3000]
+
+
+def test_who_reads_a_long_tape_keeps_it_if_another_takes_its_name(tape: Path, tmp_path: Path):
+    path = tmp_path / "a.tape"
+    path.write_bytes(tape.read_bytes())
+    recording = Recording.read(path)
+    Writer(path, HEADER, overwrite=True).end(0)
+    assert recording.lines[0].moments[1000].frame == list(call(40))[1002].content
