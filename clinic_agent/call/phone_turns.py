@@ -35,15 +35,18 @@ Ending = Literal["hang up", "hand over"]
 class Playout:
     """What the caller hears of the assistant, as far as the sideband tells.
 
-    The service's `output_audio_buffer` events tell it exactly. A service without them may send the audio. If there is
-    neither, the length of the words is a guess.
+    The service's `output_audio_buffer` events tell it exactly; it plays one response after another. A service without
+    them may send the audio. If there is neither, the length of the words is a guess.
     """
 
     def __init__(self) -> None:
         self.heard_s = 0.0
         """Length of all that was played, in s; a playback in progress is not in it if the service reports its end."""
         self._source: Literal["words", "audio", "buffer"] = "words"
+        self._unheard: dict[str, None] = {}
+        """Responses with sound whose playback has not ended, by id; used if the service reports it."""
         self._began_s: float | None = None
+        """When the service began to play one; None: it plays none."""
         self._ends_s = 0.0
         self._latest_s = inf
         self._words_s = 0.0
@@ -52,36 +55,43 @@ class Playout:
         """Take a server event."""
         match event["type"]:
             case "output_audio_buffer.started":
-                self._begin("buffer", at_s)
-                self._began_s, self._latest_s = at_s, inf
-            case "output_audio_buffer.stopped" | "output_audio_buffer.cleared":
+                self._learn("buffer", at_s)
+                self._unheard[event["response_id"]] = None
+                self._began_s = at_s
+            case "output_audio_buffer.stopped":
+                self._unheard.pop(event["response_id"], None)
                 self._stop(at_s)
+            case "output_audio_buffer.cleared":
+                self.forget(at_s)
             case "response.output_audio.delta" if self._source != "buffer":
-                self._begin("audio", at_s)
+                self._learn("audio", at_s)
                 self._add(samples(b64decode(event["delta"])) / SAMPLE_RATE_HZ, at_s)
             case "response.output_audio_transcript.delta":
-                self._words_s += len(event["delta"]) / _CHARS_PER_S
+                length_s = len(event["delta"]) / _CHARS_PER_S
+                self._unheard[event["response_id"]] = None
+                self._words_s += length_s
                 if self._source == "words":
-                    self._add(len(event["delta"]) / _CHARS_PER_S, at_s)
+                    self._add(length_s, at_s)
             case "input_audio_buffer.speech_started" if self._source != "buffer":
                 self.heard_s -= max(0.0, self._ends_s - at_s)
                 self._ends_s = min(self._ends_s, at_s)
-            case "response.created":
-                self._words_s = 0.0
             case "response.done":
                 self._latest_s = at_s + self._words_s + _LATE_S
+                if event["response"].get("status") == "cancelled" and self._began_s is None:
+                    self._unheard.pop(event["response"]["id"], None)
             case _:
                 pass
 
     def quiet_s(self) -> float:
         """The time when the caller hears nothing more; infinite while an end is awaited that the service reports."""
-        return self._ends_s if self._began_s is None else self._latest_s
+        return self._latest_s if self._source == "buffer" and self._unheard else self._ends_s
 
     def forget(self, at_s: float) -> None:
-        """The sideband was lost: the end of a playback may have been missed."""
+        """Nothing more is played, or the sideband was lost, so that the end of a playback may have been missed."""
+        self._unheard.clear()
         self._stop(at_s)
 
-    def _begin(self, source: Literal["audio", "buffer"], at_s: float) -> None:
+    def _learn(self, source: Literal["audio", "buffer"], at_s: float) -> None:
         if self._source != source:  # what was counted of this playback until now was the guess
             self.heard_s -= max(0.0, self._ends_s - at_s)
             self._source, self._ends_s = source, at_s
@@ -91,6 +101,7 @@ class Playout:
         self.heard_s += length_s
 
     def _stop(self, at_s: float) -> None:
+        self._words_s = 0.0
         if self._began_s is not None:
             self.heard_s += at_s - self._began_s
             self._began_s, self._ends_s = None, at_s
@@ -140,24 +151,27 @@ class PhoneTurns:
     @property
     def next_due(self) -> float | None:
         """The time to call `due` and `ends` again; None: after the next event."""
-        times = [at_s for at_s in (self._create_s, self._hand_over_s) if at_s is not None]
-        if self._ending is not None:
-            times.append(self.playout.quiet_s())
-        if self._caller_speaks or not times:
+        if self._active or self._caller_speaks:
             return None
-        due_s = max(min(times), 0.0 if self._active else self.playout.quiet_s())
-        return None if due_s == inf or self._active else due_s
+        if self._create_s is not None:
+            return self._create_s
+        quiet_s = self.playout.quiet_s()
+        if self._ending is not None:
+            return None if quiet_s == inf else quiet_s
+        return None if self._hand_over_s is None or quiet_s == inf else max(self._hand_over_s, quiet_s)
 
     def due(self, at_s: float) -> list[Event]:
         """Events to send at this time: the request for an answer."""
-        if self._create_s is None or at_s < self._create_s or not self._idle(at_s):
+        if self._create_s is None or at_s < self._create_s or self._active or self._caller_speaks:
             return []
         self._create_s, self._active, self._requested = None, True, True
         return [{"type": "response.create"}]
 
     def ends(self, at_s: float) -> Ending | None:
         """What is to be done with the call now, since all that was to be said has been heard."""
-        if self._create_s is not None or self.requested_tools or not self._idle(at_s):
+        if self._active or self._caller_speaks or self._create_s is not None or self.requested_tools:
+            return None
+        if self.playout.quiet_s() > at_s:
             return None
         if self._hand_over_s is not None and at_s >= self._hand_over_s:
             return "hand over"
@@ -184,10 +198,11 @@ class PhoneTurns:
             case "response.created":
                 self._active, self._requested, self._create_s = True, False, None
                 self._turn_of[event["response"]["id"]] = turn
-            case "response.output_audio_transcript.delta":
-                self._turn_of[event["item_id"]] = turn
-            case "output_audio_buffer.started" if turn.first_audio_s is None:
-                turn.first_audio_s = at_s
+            case "response.output_audio_transcript.delta" | "output_audio_buffer.started":
+                if "item_id" in event:
+                    self._turn_of[event["item_id"]] = turn
+                if turn.first_audio_s is None:  # sound and its words come at nearly the same time
+                    turn.first_audio_s = at_s
             case "conversation.item.truncated" if event["item_id"] in self._turn_of:
                 turn.heard_ms = int(event["audio_end_ms"])
             case "conversation.item.added" | "conversation.item.created" | "conversation.item.done":
@@ -243,10 +258,6 @@ class PhoneTurns:
         self._caller_speaks = self._active = self._requested = False
         self.playout.forget(at_s)
         return again
-
-    def _idle(self, at_s: float) -> bool:
-        """Whether nobody speaks. A response that is requested while one plays would interrupt it."""
-        return not self._active and not self._caller_speaks and self.playout.quiet_s() <= at_s
 
     def _owner(self, event: Event) -> TurnInProgress:
         """The turn of an event: late events of an interrupted response belong to the old turn."""
