@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import defaultdict
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mockserver.audio.names import SYNTHESIZERS
-from mockserver.calls.caller import HangUp, Interrupt, Pause, Press
-from mockserver.calls.script import Entry
-from mockserver.cli.sections import SectionedCommand, SectionedOption
+from mockserver.cli.caller_options import ScriptedCommand, caller_options, caller_script
+from mockserver.cli.sections import SectionedOption
 from mockserver.dial.plivo import CONTENT_TYPES
 from mockserver.dial.report import DialReport
 from mockserver.testing.dialler import (
@@ -30,27 +26,6 @@ from mockserver.testing.dialler import (
 )
 from replay.cli.usage import Unusable
 
-_ORDER = "the options of the caller's script, in their order"
-_SCRIPT = {
-    "--say": "said",
-    "--audio": "played",
-    "--barge-in": "barged_in",
-    "--pause": "paused",
-    "--press": "pressed",
-    "--hang-up": "hung_up",
-}
-
-
-class ScriptedCommand(SectionedCommand):
-    """A command that remembers in which order the caller's options stand."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As in click."""
-        ctx.meta[_ORDER] = [_SCRIPT[name] for each in args if (name := each.partition("=")[0]) in _SCRIPT]
-        return super().parse_args(ctx, args)
-
-
-_caller = partial(click.option, cls=SectionedOption, section="Caller, in the order given")
 _line = partial(click.option, cls=SectionedOption, section="Line")
 _company = partial(click.option, cls=SectionedOption, section="Phone company")
 _output = partial(click.option, cls=SectionedOption, section="Output")
@@ -59,42 +34,7 @@ _output = partial(click.option, cls=SectionedOption, section="Output")
 @click.command("dial", cls=ScriptedCommand)
 @click.argument("url")
 @_company("--as", "provider", type=click.Choice(PROVIDERS), default="twilio", show_default=True, help="Protocol.")
-@_caller("--say", "said", multiple=True, metavar="TEXT", help="Say words, then listen to the answer.")
-@_caller(
-    "--audio",
-    "played",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Play a WAV file, then listen to the answer.",
-)
-@_caller(
-    "--barge-in",
-    "barged_in",
-    multiple=True,
-    type=click.FloatRange(0, 600_000),
-    metavar="MS",
-    help="Do what follows after MS of the answer, not after its end.",
-)
-@_caller("--press", "pressed", multiple=True, metavar="KEYS", help="Press keys: 0 to 9, *, #, A to D.")
-@_caller(
-    "--pause",
-    "paused",
-    multiple=True,
-    type=click.FloatRange(0, 3600),
-    metavar="S",
-    help="Say nothing for S seconds.",
-)
-@_caller("--hang-up", "hung_up", count=True, help="Hang up here; else at the end.")
-@_caller(
-    "--greeting",
-    "greeting_s",
-    type=click.FloatRange(0, 60),
-    default=2.0,
-    show_default=True,
-    metavar="S",
-    help="Wait S seconds for the bridge to speak first.",
-)
-@_caller("--voice", type=click.Choice(SYNTHESIZERS), default="auto", show_default=True, help="Of --say.")
+@caller_options
 @_line(
     "--jitter",
     "jitter_ms",
@@ -184,8 +124,7 @@ def dial(
       realtape dial http://127.0.0.1:5050/incoming-call --say "When are you open?"
       realtape dial ws://127.0.0.1:5050/media-stream --as plivo --audio booking.wav --out call.wav
     """
-    given = {name: rest.pop(name) for name in _SCRIPT.values()}
-    entries = list(_entries(ctx.meta[_ORDER], given))
+    entries = caller_script(ctx, rest)
     if not entries:
         raise Unusable("the caller does nothing; give --say TEXT or --audio FILE")
     named = dict(_named(each) for each in parameters)
@@ -203,25 +142,6 @@ def dial(
     for line in late:
         click.echo(line, err=True)
     ctx.exit(1 if report.errors or late else 0)
-
-
-def _entries(order: list[str], given: dict[str, Any]) -> Iterator[Entry]:
-    """The caller's script, with the options in the order in which they were given."""
-    taken: defaultdict[str, int] = defaultdict(int)
-    for name in order:
-        number = taken[name]
-        taken[name] += 1
-        match name:
-            case "said" | "played":
-                yield given[name][number]
-            case "barged_in":
-                yield Interrupt(given[name][number] / 1000)
-            case "pressed":
-                yield Press(given[name][number])
-            case "paused":
-                yield Pause(given[name][number])
-            case _:
-                yield HangUp()
 
 
 def _named(text: str) -> tuple[str, str]:
