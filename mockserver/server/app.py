@@ -25,7 +25,7 @@ from mockserver.server.accounts import Team
 from mockserver.server.admission import admitted
 from mockserver.server.calls import routes as call_routes
 from mockserver.server.calls import sideband
-from mockserver.server.calls.registry import NoSuchCall
+from mockserver.server.calls.registry import NoSuchCall, TooManyCalls
 from mockserver.server.calls.running_call import TooManyChannels
 from mockserver.server.client_requests import (
     AZURE_ROOT,
@@ -225,17 +225,23 @@ class Server:
         if isinstance(team, Refusal):
             return await self._refuse(request, service, name, team, credential=credential)
         try:
-            call = service.calls.find(id, team, "open", *(("ringing",) if control.answers_by_socket else ()))
+            if service.factory.recordings is not None:
+                service.calls.stage(id, name, service.clock.unix())
+            known = service.calls.get(id)
+            accepts = control.answers_by_socket or (known is not None and known.recorded)
+            call = service.calls.find(id, team, "open", *(("ringing",) if accepts else ()))
             running = call.running if call.state == "open" else service.calls.accept(id, team)
-        except NoSuchCall:
+        except (NoSuchCall, TooManyCalls):
             return await self._refuse(request, service, name, control.no_call(id, socket=True))
         if running is None or isinstance(running, Denied):
             refusal = SERVICES[name].handshake.refuse(running or Denied("crowded"), asked.credential)
             return await self._refuse(request, service, name, refusal)
         ping_s = service.factory.traits(name).ping_s
+        early = control.answers_by_socket or service.factory.verbatim is not None
+        drives: sideband.Drives = "until lost" if call.recorded else "until closed" if accepts else "never"
         try:
             return await sideband.serve(
-                request, _socket(asked.subprotocol), service, running, ping_s=ping_s, drives=control.answers_by_socket
+                request, _socket(asked.subprotocol), service, running, ping_s=ping_s, early=early, drives=drives
             )
         except TooManyChannels:
             refusal = SERVICES[name].handshake.refuse(Denied("crowded", 1), asked.credential)

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,8 +26,8 @@ from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSes
 from mockserver.session.session import Session
 from replay.cassette.call_sound import appended
 from replay.cassette.content import recorded_conversations
-from replay.cassette.frames import Frame, Sound
-from replay.cassette.json_values import number_at
+from replay.cassette.frames import Close, Frame, Sound
+from replay.cassette.json_values import number_at, object_at, text_at
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Line, Recording, message
 from replay.cassette.records import Response
@@ -58,6 +59,9 @@ class AdaptiveReplay:
         """Of the file or folder."""
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
+        shown = (text_at(object_at(event, "session"), "model") for event in found[0].received())
+        self.model = next(filter(None, shown), None)
+        """The model of its session, as events show it."""
         self._is_folder = len(found) > 1
         ignore = [ignore] if isinstance(ignore, str) else list(ignore)
         self._choices = [each for recording in found for each in _choices(recording, _may_differ(recording, ignore))]
@@ -261,6 +265,11 @@ class _VerbatimConnection:
 
     def __init__(self, name: str, line: Line, may_differ: Ignored) -> None:
         self.name = name
+        if line.ended_by_request:  # the client hangs up again, and gets the close frame then
+            end = len(line.moments)
+            while end and isinstance(line.moments[end - 1].frame, Close):
+                end -= 1
+            line = replace(line, moments=line.moments[:end])
         self.line = line
         self.ignored = may_differ
 

@@ -53,6 +53,7 @@ from mockserver.server.notices import (
     TurnAnswered,
 )
 from mockserver.server.options import Options
+from mockserver.server.recordings import AdaptiveReplay
 from mockserver.server.requests import RequestRunner
 from mockserver.server.session_factory import Content, Served, SessionFactory, afresh
 from mockserver.server.session_recorder import SessionRecorder
@@ -358,10 +359,12 @@ class MockService:
     ) -> RunningCall:
         """Open the session of a call that was accepted."""
         assert entry.team is not None
+        recording = self.factory.content
         served = self.factory.open(
             entry.dialect,
             now=self.clock.unix(),
             limits=self.limits(entry.team, entry.dialect),
+            model=recording.model if entry.recorded and isinstance(recording, AdaptiveReplay) else None,
             secret=session,
             call_id=entry.id,
         )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
+from urllib.parse import parse_qsl
 
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
 from replay.cassette.file import Cassette
@@ -77,12 +79,16 @@ class Moments(Sequence[Moment]):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One WebSocket connection: its handshake, if that was recorded, and its frames."""
+    """One WebSocket connection: its handshake, if that was recorded, and its frames.
+
+    `ended_by_request`: the client ended the call over HTTP, so the service's close frame at the end answers that.
+    """
 
     opened_s: float
     request: Request | None
     response: Response | None
     moments: Sequence[Moment]
+    ended_by_request: bool = False
 
     @property
     def refused(self) -> bool:
@@ -150,6 +156,7 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
     UnreadableRecording.
     """
     found: dict[int, _Parts] = {}
+    ended: set[str] = set()
     restored = 0
     for number, (at_us, connection, is_message) in enumerate(_heads(records)):
         if (parts := found.get(connection)) is None:
@@ -160,6 +167,8 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
         match records[number].content:
             case Request() as request:
                 parts.requests.append(request)
+                if (end := _ENDS.search(request.target)) is not None:
+                    ended.add(end[1])
             case Response() as response:
                 parts.responses.append((at_us, response))
             case StrippedMessage(parts=pieces):
@@ -172,7 +181,17 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
             case _:
                 parts.frames.append(number)
     lines = (parts.line(records) for _, parts in sorted(found.items()))
-    return tuple(line for line in lines if line is not None)
+    return tuple(replace(line, ended_by_request=_call(line) in ended) for line in lines if line is not None)
+
+
+_ENDS = re.compile(r"/realtime/calls/([^/?]+)/(?:hangup|refer)$")
+"""A request that ends a call, and the call's id."""
+
+
+def _call(line: Line) -> str | None:
+    """The id of the call that a sideband is beside."""
+    query = "" if line.request is None else line.request.target.partition("?")[2]
+    return dict(parse_qsl(query)).get("call_id")
 
 
 def _heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:

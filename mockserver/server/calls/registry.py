@@ -80,6 +80,7 @@ class CallEntry:
 
     caller, called: the numbers or addresses. headers: of the SIP invitation. known: what the caller is going to say.
     team: whose call it is; None until somebody accepts a call that rings for anybody.
+    recorded: a recording takes the caller's place, so that the call ends with its last socket.
     rang_at: Unix seconds. reason: why it is over, for people.
     """
 
@@ -93,6 +94,7 @@ class CallEntry:
     headers: Sequence[tuple[str, str]] = ()
     known: Sequence[Known] = ()
     team: Team | None = None
+    recorded: bool = False
     state: State = "ringing"
     running: RunningCall | None = None
     session: str = ""
@@ -169,18 +171,26 @@ class CallRegistry:
         team: Team | None = None,
     ) -> CallEntry:
         """A call that rings. Raises TooManyCalls."""
-        if self.going_on >= MOST_CALLS:
-            raise TooManyCalls(f"{MOST_CALLS} calls ring or go on already")
         entry = CallEntry(
             self._new_id(dialect), came, dialect, unix, events, caller, called, tuple(headers), tuple(known), team
         )
+        self._keep(entry)
+        if came == "phone":
+            self._tell(CallRang(entry.id, caller, called))
+        return entry
+
+    def stage(self, id: str, dialect: str, unix: float) -> None:
+        """Let a recording take the place of a caller whose call is not known. Raises TooManyCalls."""
+        if id not in self._calls:
+            self._keep(CallEntry(id, "phone", dialect, unix, NoEvents(), recorded=True))
+
+    def _keep(self, entry: CallEntry) -> None:
+        if self.going_on >= MOST_CALLS:
+            raise TooManyCalls(f"{MOST_CALLS} calls ring or go on already")
         self._calls[entry.id] = entry
         kept = [each for each in self._calls.values() if each.state not in ("ringing", "open")]
         for each in kept[: max(0, len(kept) - MOST_KEPT)]:
             del self._calls[each.id]
-        if came == "phone":
-            self._tell(CallRang(entry.id, caller, called))
-        return entry
 
     def accept(self, id: str, team: Team, session: Mapping[str, Any] | None = None) -> RunningCall | Denied:
         """Accept a call that rings, with the session that the client asks for. Raises NoSuchCall."""

@@ -15,7 +15,7 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.server import causes
 from mockserver.server.accounts import Team
 from mockserver.server.admission import admitted
-from mockserver.server.calls.registry import NoSuchCall
+from mockserver.server.calls.registry import NoSuchCall, TooManyCalls
 from mockserver.server.client_requests import dialect_asked
 from mockserver.server.http import body_of
 from mockserver.server.notices import RouteRefused
@@ -46,7 +46,7 @@ async def _answer(service_of: ServiceOf, action: CallAction, request: web.Reques
     check_open(service)
     try:
         refusal, cause = await _obeyed(service, name, action, id, team, body), causes.CALL_BODY
-    except NoSuchCall:
+    except (NoSuchCall, TooManyCalls):
         refusal, cause = control.no_call(id), causes.NO_CALL
     if refusal is not None:
         service.told(RouteRefused(request.method, request.rel_url.raw_path, refusal.status, cause))
@@ -61,6 +61,8 @@ async def _obeyed(
     control, calls = SERVICES[name].calls, service.calls
     match action:
         case "accept":
+            if service.factory.recordings is not None:
+                calls.stage(id, name, service.clock.unix())
             calls.find(id, team, "ringing")
             session = control.session(body)
             if isinstance(session, Refusal):

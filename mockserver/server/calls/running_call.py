@@ -153,6 +153,8 @@ class RunningCall(Pump[CallPeer]):
         """
         if len(self._channels) >= MOST_CHANNELS:
             raise TooManyChannels(f"a call has at most {MOST_CHANNELS} channels")
+        if not early:
+            self._flush()  # what is due by now is not for this channel
         if self._over is not None:
             channel.end(self._over)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 from aiohttp import web
 
@@ -15,6 +16,9 @@ from mockserver.server.connection import UNSENT_CAP, Connection
 from mockserver.server.journal import SidebandLog
 from mockserver.server.service import MockService
 from replay.cassette.frames import Close, Outgoing, Reset, Text
+
+Drives = Literal["never", "until closed", "until lost"]
+"""Whether the call ends with a socket: when the client closes it, or however it ends."""
 
 
 class Sideband:
@@ -94,12 +98,13 @@ async def serve(
     call: RunningCall,
     *,
     ping_s: float | None,
-    drives: bool,
+    early: bool,
+    drives: Drives,
 ) -> web.StreamResponse:
-    """Serve a socket beside a call until it is closed. `drives`: the call ends when its client closes it, and it gets
-    what came before it. Raises TooManyChannels."""
+    """Serve a socket beside a call until it is closed. `early`: it gets what waited for a socket. Raises
+    TooManyChannels."""
     sideband = Sideband(call)
-    call.join(sideband, early=drives)
+    call.join(sideband, early=early)
     try:
         writer = await ws.prepare(request)
         transport = request.transport
@@ -117,7 +122,7 @@ async def serve(
             del service.sidebands[connection]
         if connection.error is not None:
             service.failed(connection.error)
-        if drives and log.by_client:
+        if drives == "until lost" or (drives == "until closed" and log.by_client):
             call.hang_up("client", "the client closed the socket that drove the call")
         return ws
     finally:

@@ -23,7 +23,7 @@ def told(story: Callable[[], Awaitable[None]]) -> None:
 
 def test_each_channel_gets_every_event_and_commands_of_all_reach_one_session() -> None:
     async def story() -> None:
-        hosted = scripted("rtc_1", (0.0, Text(b"first")), (2.0, Text(b"second")))
+        hosted = scripted("rtc_1", (0.5, Text(b"first")), (2.0, Text(b"second")))
         one, other, late = Listener(), Listener(), Listener()
         hosted.call.join(one)
         hosted.call.join(other)
@@ -31,7 +31,7 @@ def test_each_channel_gets_every_event_and_commands_of_all_reach_one_session() -
         hosted.call.join(late)
         hosted.call.receive("hello")
         await asyncio.sleep(2)
-        assert one.got == other.got == [(0.0, "first"), (1.0, "answer to hello"), (2.0, "second")]
+        assert one.got == other.got == [(0.5, "first"), (1.0, "answer to hello"), (2.0, "second")]
         assert late.got == one.got[1:]
         hosted.call.leave(other)
         hosted.call.receive("bye")
