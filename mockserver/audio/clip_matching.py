@@ -21,6 +21,7 @@ see bench/fingerprint.py; its sentences are not those by which the thresholds we
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log10, sqrt
@@ -77,6 +78,19 @@ class ClipMatcher:
         total_s = sum(clip.shape[1] for clip, _ in self._clips) / HOPS_PER_S
         if total_s > LONGEST_TOGETHER_S:
             raise ValueError(f"the known clips last {total_s:.0f} s, more than {LONGEST_TOGETHER_S:.0f}; name fewer")
+
+    def joined(self, clips: Iterable[KnownClip]) -> ClipMatcher:
+        """A matcher of these clips too. Those that cannot be used are left out, and those beyond the bound of all."""
+        made = ClipMatcher(())
+        made._clips = list(self._clips)
+        left = LONGEST_TOGETHER_S - sum(clip.shape[1] for clip, _ in self._clips) / HOPS_PER_S
+        for samples, rate, text in clips:
+            with suppress(ValueError):
+                clip = _known(samples, rate, text)
+                left -= clip.shape[1] / HOPS_PER_S
+                if left >= 0:
+                    made._clips.append((clip, text))
+        return made
 
     def match(self, samples: Samples, rate: int) -> ClipMatch | None:
         """The clip that the samples match, or None. Any rate in Hz. More than LONGEST_S of samples match no clip.

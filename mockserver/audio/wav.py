@@ -85,6 +85,17 @@ def wav_bytes(samples: Samples, rate: int) -> bytes:
     return out.getvalue()
 
 
+def stereo_wav_bytes(left: Samples, right: Samples, rate: int) -> bytes:
+    """A 16-bit stereo WAV file in memory, of two sides of equal length; `rate` in Hz."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as wav:
+        wav.setnchannels(2)
+        wav.setsampwidth(2)
+        wav.setframerate(rate)
+        wav.writeframes(np.column_stack((left, right)).astype("<i2").tobytes())
+    return out.getvalue()
+
+
 def write_wav(path: str | os.PathLike[str], samples: Samples, rate: int) -> None:
     """A 16-bit mono WAV file on disk; `rate` in Hz."""
     Path(path).write_bytes(wav_bytes(samples, rate))

@@ -6,10 +6,12 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-import orjson
+from replay.addresses import is_loopback_url
 
 PREFIX = "whsec_"
 """What the secret of a webhook begins with; base64 of the key follows."""
@@ -44,6 +46,33 @@ class Webhook:
             "webhook-timestamp": str(unix),
             "webhook-signature": signature(secret or self.secret, self.id, unix, self.body),
         }
+
+
+def check_address(url: str) -> None:
+    """Raises ValueError for a text that is no address of a webhook."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(
+            f"{url[:200]!r} is no address of a webhook; use one such as http://127.0.0.1:8000/calls/incoming"
+        )
+
+
+def check_reach(url: str, own: str | None) -> None:
+    """Raise ValueError for a webhook that a client may not have called: one of another machine, except on the host and
+    port of `own`, the operator's webhook."""
+    if not is_loopback_url(url) and (own is None or _origin(url) != _origin(own)):
+        raise ValueError(
+            "a webhook of another machine is called only if the server was started with its address: --webhook URL"
+        )
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def signature(secret: str, id: str, unix: int, body: bytes) -> str:
@@ -82,4 +111,5 @@ def incoming_call(
     }
     if metadata:
         data["metadata"] = {}
-    return orjson.dumps({"object": "event", "id": id, "type": EVENT, "created_at": unix, "data": data})
+    event = {"object": "event", "id": id, "type": EVENT, "created_at": unix, "data": data}
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")

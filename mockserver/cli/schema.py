@@ -110,8 +110,8 @@ def faults_schema() -> dict[str, Any]:
     """That of a fault file: `seed` and `faults`, a list of faults, or one fault."""
     shared = _fields(KINDS["reset"])
     at = {
-        "description": "handshake, client_secrets, a route such as POST /v1/realtime/calls, a server event's type, <"
-        " and a client event's type, or time: 5s.",
+        "description": "handshake, client_secrets, webhook, a route such as POST /v1/realtime/calls, a server event's"
+        " type, < and a client event's type, or time: 5s.",
         "anyOf": [
             {"type": "string", "not": {"pattern": r"^\s*time\s*:?\s*[0-9.]+\s*$"}},
             {

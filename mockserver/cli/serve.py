@@ -220,6 +220,10 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     is_flag=True,
     help="Each session is a call over a telephone number of the service, whose surcharge the ledger adds.",
 )
+@_content("--webhook", metavar="URL", help="Where a ringing phone is announced.  [default: as each call says]")
+@_content(
+    "--webhook-secret", envvar="REALTAPE_WEBHOOK_SECRET", show_envvar=True, metavar="whsec_…", help="Signs the webhook."
+)
 @_diagnostics("--record", type=click.Path(path_type=Path), help="Folder to write each session to, as a cassette.")
 @_accounts(
     "--allow-origin",
@@ -374,6 +378,8 @@ def _options(dialect: str | None, settings: dict[str, Any]) -> Options:
         settings["chat_key"] = os.environ.get(name)
         if not settings["chat_key"]:
             raise Unusable(f"--chat-key-env: the environment variable {name} is not set")
+    if settings["webhook"] is not None and settings["webhook_secret"] is None:
+        raise Unusable("--webhook is signed: give its secret with --webhook-secret, or in REALTAPE_WEBHOOK_SECRET")
     limits = {each.name: settings.pop(each.name) for each in fields(Limits)}
     clock, severity, by_rule = settings.pop("clock"), settings.pop("findings"), settings.pop("named")
     settings["write_tools"] = settings["write_tools"] or None

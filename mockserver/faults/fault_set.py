@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
-from mockserver.faults.injection_points import REQUESTS, triggers_at
+from mockserver.faults.injection_points import REQUESTS, WEBHOOK, triggers_at
 from mockserver.faults.injector import FaultInjector
-from mockserver.faults.kinds import Fault, RequestFault
+from mockserver.faults.kinds import Fault, RequestFault, WebhookFault
 from mockserver.protocol.ids import stream
 from mockserver.protocol.peer import Peer
 
@@ -74,6 +74,13 @@ class FaultSet:
     def at_request(self, request: str, at: float) -> list[RequestFault]:
         """The faults that a request triggers, in order. `request` is one of REQUESTS, or a method and a path; `at` is
         the server's time in s."""
+        return [each.fault for each in self._triggered(request, at) if isinstance(each.fault, RequestFault)]
+
+    def at_webhook(self, at: float) -> list[WebhookFault]:
+        """The faults that an attempt to deliver a webhook triggers, in order; `at` is the server's time in s."""
+        return [each.fault for each in self._triggered(WEBHOOK, at) if isinstance(each.fault, WebhookFault)]
+
+    def _triggered(self, request: str, at: float) -> list[Armed]:
         here = [armed for armed in self.armed if triggers_at(armed.fault.at, request)]
         for point in {request} & set(REQUESTS) | {armed.fault.at for armed in here}:
             self._requests[point] += 1
@@ -84,8 +91,8 @@ class FaultSet:
                 continue
             chance = fault.probability
             unlucky = chance < 1 and stream(armed.seed, f"{fault.at}/{number}").random() >= chance
-            if not unlucky and isinstance(fault, RequestFault) and armed.trigger("", at, request):
-                triggered.append(fault)
+            if not unlucky and armed.trigger("", at, request):
+                triggered.append(armed)
         return triggered
 
     def fit(self, peer: Peer, now: float, target: FaultTarget) -> Peer:

@@ -182,9 +182,12 @@ def _fault(data: object, keys: Keys, problems: Problems) -> Fault | None:
     if found is None:
         return None
     kind, own = found
-    if "at" not in data and kind.__dataclass_fields__["at"].default != "handshake":
+    if "at" not in data and not isinstance(kind.__dataclass_fields__["at"].default, str):
         if not any(_meant_key(str(key), value) == "at" for key, value in data.items()):
-            said = "`at` is missing: handshake, client_secrets, a route, an event's type, <a client event's, time: 5s"
+            said = (
+                "`at` is missing: handshake, client_secrets, webhook, a route, an event's type, <a client event's,"
+                " time: 5s"
+            )
             problems.add(keys, said, "at: response.done")
         shared = {"at": "*"} | shared  # so that the rest is checked, too
     try:

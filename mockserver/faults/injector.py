@@ -35,9 +35,11 @@ from mockserver.faults.kinds import (
     Error,
     Fail,
     Fault,
+    Forge,
     Gap,
     HalfOpen,
     Hang,
+    HangUp,
     Incomplete,
     Jitter,
     Late,
@@ -60,6 +62,8 @@ from replay.cassette.frames import Binary, Frame, Outgoing, Sound, Text
 
 REORDER_S = 1.0
 """How long an event waits to be overtaken."""
+HUNG_UP = "the caller hung up"
+"""The reason of the close frame when the fault `hang_up` ends a call."""
 HELD_CAP = 64 << 20
 """Bytes that a delay may hold back in one direction. Above that the connection is reset."""
 
@@ -390,8 +394,10 @@ class FaultInjector:
             case Fail() | Incomplete():
                 if self._ender is not None:
                     self._ender.end(fault)
-            case Status() | Hang() | Slow():
-                pass  # a handshake is over before there is a peer
+            case HangUp():
+                self._end(at, frames.Close(1000, HUNG_UP))
+            case Status() | Hang() | Slow() | Forge():
+                pass  # a handshake, or a webhook, is over before there is a peer
             case _:
                 assert_never(fault)
         return pieces
@@ -415,7 +421,7 @@ def _needs_event(fault: Fault) -> bool:
             return True
         case Bandwidth() | Stall() | Error() | Refuse() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
             return False
-        case Status() | Hang() | Slow():
+        case Status() | Hang() | Slow() | Forge() | HangUp():
             return False
         case _:
             assert_never(fault)

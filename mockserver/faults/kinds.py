@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from mockserver.documents.validation import refusal
-from mockserver.faults.injection_points import HANDSHAKE, TIME, injection_point, is_request, seconds
+from mockserver.faults.injection_points import HANDSHAKE, TIME, WEBHOOK, injection_point, is_request, seconds
 
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 _AUDIO = ("audio.delta", "append", "*", "binary")
@@ -30,20 +30,22 @@ def _sendable(code: int) -> int:
     return code
 
 
-Layer = Literal["request", "socket", "anywhere", "audio", "client"]
+Layer = Literal["request", "socket", "anywhere", "audio", "client", "webhook"]
 """Where a kind of fault is possible: at the handshake and requests for client secrets, on an open connection, at both,
-at events with audio, or at client events."""
+at events with audio, at client events, or at webhooks."""
+_AT_WEBHOOK = ("slow", "drop", "duplicate", "forge")
+"""The kinds that are possible at a webhook."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class FaultBase:
     """When and how often a fault is triggered: the fields that all faults share. Raises pydantic's ValueError.
 
-    at: `handshake`, `client_secrets` (the request for a client secret), a route such as `POST /v1/realtime/calls`, a
-        server event's type, a client event's type after `<`, or `time: 5s`. Seconds count from the connection's
-        opening, or from when the fault was added to an open connection. `*` stands for any characters: `response.*`,
-        `<*`, `* /v1/*`. Binary messages have the type `binary`. At a time, a fault that changes an event changes the
-        next one that the server sends.
+    at: `handshake`, `client_secrets` (the request for a client secret), `webhook` (what the server sends when the phone
+        rings), a route such as `POST /v1/realtime/calls`, a server event's type, a client event's type after `<`, or
+        `time: 5s`. Seconds count from the connection's opening, or from when the fault was added to an open connection.
+        `*` stands for any characters: `response.*`, `<*`, `* /v1/*`. Binary messages have the type `binary`. At a time,
+        a fault that changes an event changes the next one that the server sends.
     nth: which event of that type, from 1; None is each of them. Events count within `response`, else in the session.
     response: which response of the session, from 1, in the order in which they begin; None is any.
     session: which connection, handshake or request of the server, from 1; None is any.
@@ -69,10 +71,15 @@ class FaultBase:
     @model_validator(mode="after")
     def _fits(self) -> Self:
         at_request = is_request(self.at)
-        if at_request and self.where not in ("request", "anywhere"):
+        if self.at == WEBHOOK:
+            if self.kind not in _AT_WEBHOOK:
+                raise refusal(f"'{self.kind}' is not possible at a webhook; there: {', '.join(_AT_WEBHOOK)}", "at")
+        elif self.where == "webhook":
+            raise refusal(f"'{self.kind}' happens at `webhook`, and nowhere else", "at")
+        elif at_request and self.where not in ("request", "anywhere"):
             where = "the handshake" if self.at == HANDSHAKE else self.at
             raise refusal(f"'{self.kind}' needs an open connection; at {where}: status, hang, reset or slow", "at")
-        if not at_request and self.where == "request":
+        elif not at_request and self.where == "request":
             raise refusal(f"'{self.kind}' happens at `handshake`, `client_secrets` or a route, and nowhere else", "at")
         if (at_request or self.at.startswith(TIME)) and self.response is not None:
             raise refusal(f"`response` says nothing at '{self.at}'; leave it out", "response")
@@ -111,7 +118,7 @@ class Hang(_RequestFault):
 
 @dataclass(frozen=True, config=_CONFIG)
 class Slow(_RequestFault):
-    """The handshake or request is answered `seconds` later (default 2)."""
+    """The handshake or request is answered `seconds` later (default 2). A webhook is sent that much later."""
 
     seconds: Seconds = 2.0
     kind: ClassVar[str] = "slow"
@@ -158,14 +165,15 @@ class Stall(FaultBase):
 
 @dataclass(frozen=True, config=_CONFIG)
 class Drop(FaultBase):
-    """The event is lost."""
+    """The event is lost; so is an attempt to deliver a webhook."""
 
     kind: ClassVar[str] = "drop"
 
 
 @dataclass(frozen=True, config=_CONFIG)
 class Duplicate(FaultBase):
-    """The event comes twice: with the same bytes or, if `fresh`, the second time under an `event_id` of its own."""
+    """The event comes twice: with the same bytes or, if `fresh`, the second time under an `event_id` of its own. A
+    webhook comes twice under one `webhook-id`."""
 
     fresh: bool = False
     kind: ClassVar[str] = "duplicate"
@@ -301,8 +309,26 @@ class WrongRate(_AudioFault):
     kind: ClassVar[str] = "wrong_rate"
 
 
+@dataclass(frozen=True, config=_CONFIG)
+class HangUp(FaultBase):
+    """In place of the event, the caller hangs up. A connection that is no call is closed with 1000."""
+
+    kind: ClassVar[str] = "hang_up"
+
+
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class Forge(FaultBase):
+    """The webhook is signed with another secret."""
+
+    at: Annotated[str, BeforeValidator(injection_point)] = WEBHOOK
+    kind: ClassVar[str] = "forge"
+    where: ClassVar[Layer] = "webhook"
+
+
 RequestFault = Status | Hang | Slow | Reset
 """Faults that are possible at a handshake or a request for a client secret."""
+WebhookFault = Slow | Drop | Duplicate | Forge
+"""Faults that are possible at a webhook."""
 EarlyEndFault = Fail | Incomplete
 AudioFault = Gap | Clip | WrongRate
 Fault = (
@@ -330,6 +356,8 @@ Fault = (
     | Gap
     | Clip
     | WrongRate
+    | HangUp
+    | Forge
 )
 
 KINDS: dict[str, type[Fault]] = {each.kind: each for each in get_args(Fault)}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+WEBHOOK_SECRET = "OPENAI_WEBHOOK_SECRET"
+"""The environment variable in which the openai packages look for the secret of webhooks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Addresses:

@@ -23,8 +23,8 @@ from mockserver.responders.scenario import Scenario
 from mockserver.server import causes, control, cors
 from mockserver.server.accounts import Team
 from mockserver.server.admission import admitted
+from mockserver.server.calls import phone_number_routes, sideband
 from mockserver.server.calls import routes as call_routes
-from mockserver.server.calls import sideband
 from mockserver.server.calls.registry import NoSuchCall, TooManyCalls
 from mockserver.server.calls.running_call import TooManyChannels
 from mockserver.server.client_requests import (
@@ -110,6 +110,7 @@ class Server:
             app.router.add_get(f"{root}/realtime", self._answer_handshake)
             app.router.add_post(f"{root}/realtime/client_secrets", self._client_secret)
         app.router.add_routes(call_routes.routes(self._service, roots))
+        app.router.add_routes(phone_number_routes.routes(self._service, ("", f"/{{namespace:{ID}}}")))
         app.router.add_routes(control.routes(self.namespaces))
         app.router.add_routes(workbench.routes(self.namespaces))
         # No access log: a query may hold a key.

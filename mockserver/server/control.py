@@ -19,7 +19,8 @@ from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import inspector, session_views
 from mockserver.server.addresses import Addresses, environment
-from mockserver.server.calls.registry import CallEntry
+from mockserver.server.calls import ring_body
+from mockserver.server.calls.registry import CallEntry, TooManyCalls
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import body_of
@@ -39,6 +40,7 @@ from replay.playback.library import EmptyLibrary
 
 MOST_NAMED = 12
 """Types of frames that a refusal names."""
+NO_CALL = "there is no call of that id; GET /_mock/calls lists them"
 CLOSING_S = 0.25
 """How long clients may take to answer the close frame when their namespace ends."""
 
@@ -65,6 +67,8 @@ def routes(namespaces: Namespaces) -> Iterable[web.RouteDef]:
         (hdrs.METH_GET, "/calls", _Plane.calls),
         (hdrs.METH_GET, "/calls/{id}", _Plane.placed_call),
         (hdrs.METH_DELETE, "/calls/{id}", _Plane.end_call),
+        (hdrs.METH_POST, "/calls", _Plane.ring),
+        (hdrs.METH_GET, "/calls/{id}/audio", _Plane.call_audio),
         (hdrs.METH_GET, "/limits", _Plane.limits),
         (hdrs.METH_GET, "/faults/kinds", _Plane.fault_kinds),
         (hdrs.METH_GET, "/journal", _Plane.journal),
@@ -221,6 +225,25 @@ class _Plane:
         self._service.calls.end(entry, "caller")
         return entry.as_json()
 
+    async def ring(self, request: web.Request) -> object:
+        """Lets the phone ring. The answer comes at once: the call is announced to the webhook meanwhile."""
+        service, body = self._service, await body_of(request)
+        try:
+            voice, own = service.factory.equipment.voice, service.options.webhook
+            ring = await asyncio.to_thread(ring_body.parse, body, voice, own)  # speaks
+            call = service.ring(ring)
+        except ValueError as problem:
+            raise Problem(400, str(problem)) from problem
+        except TooManyCalls as problem:
+            raise Problem(429, str(problem)) from problem
+        return call.entry.as_json()
+
+    async def call_audio(self, request: web.Request) -> object:
+        """Both sides of a call over the telephone as a stereo WAV file at 8 kHz: left the caller, right the agent."""
+        if (call := self._service.phone.get(request.match_info["id"])) is None:
+            raise Problem(404, NO_CALL)
+        return web.Response(body=await asyncio.to_thread(call.wav), content_type="audio/wav")
+
     async def limits(self, request: web.Request) -> object:
         """How many sessions each team has open, and how many it may have."""
         return session_views.limits(self._service)
@@ -368,7 +391,7 @@ class _Plane:
 
     def _placed(self, id: str) -> CallEntry:
         if (entry := self._service.calls.get(id)) is None:
-            raise Problem(404, "there is no call of that id; GET /_mock/calls lists them")
+            raise Problem(404, NO_CALL)
         return entry
 
     def _find(self, id: str) -> SessionLog:

@@ -100,7 +100,7 @@ _WHY = {
     404: "There is no such session, call, fault, namespace or route.",
     405: "The route has no such method.",
     408: "The body, or the frame that is waited for, did not arrive in time.",
-    409: "The clock is not manual.",
+    409: "The clock is not manual, or the number is registered already.",
     413: "The body is too large.",
     422: "The body does not match the schema.",
     429: "Too many requests; `Retry-After` has the seconds to wait.",
@@ -130,6 +130,23 @@ _SERVER: Mapping[str, Mapping[str, Json]] = {
         "referCall", "Hand the caller of a call over", _body((JSON, ref("CallTransfer")))
     ),
     "/v1/realtime/calls/{call_id}/hangup": _action("hangUpCall", "End a call", None),
+    "/v2/phone-numbers": {
+        "get": _route(
+            "listPhoneNumbers",
+            "The phone numbers of a team, as at xAI",
+            ref("PhoneNumbers"),
+            *(401, 404, 429),
+            security=[{"key": []}],
+        ),
+        "post": _route(
+            "registerPhoneNumber",
+            "Register a phone number, as at xAI",
+            ref("PhoneNumberMade"),
+            *(401, 404, 408, 409, 413, 429),
+            security=[{"key": []}],
+            requestBody=_body((JSON, ref("PhoneNumberRequest"))),
+        ),
+    },
     "/_mock/openapi.json": {"get": _route("getDescription", "This description", {"type": "object"})},
     "/_mock/namespaces": {
         "get": _route("listNamespaces", "Namespaces", list_of(ref("Namespace"))),
@@ -173,7 +190,21 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
     "/_mock/sessions/{id}/scenario": {
         "get": _file("getSessionScenario", "One session as a scenario file", YAML, parameters=[_in_path("id")])
     },
-    "/_mock/calls": {"get": _route("listCalls", "Calls past and present", list_of(ref("PlacedCall")))},
+    "/_mock/calls": {
+        "get": _route("listCalls", "Calls past and present", list_of(ref("PlacedCall"))),
+        "post": _route(
+            "ring",
+            "Let the phone ring",
+            ref("PlacedCall"),
+            *(408, 413, 429),
+            requestBody=_body((JSON, ref("RingRequest"))),
+        ),
+    },
+    "/_mock/calls/{id}/audio": {
+        "get": _file(
+            "getCallAudio", "Both sides of a phone call as a WAV file", "audio/wav", parameters=[_in_path("id")]
+        )
+    },
     "/_mock/calls/{id}": {
         "get": _route("getPlacedCall", "One call", ref("PlacedCall"), 404, parameters=[_in_path("id")]),
         "delete": _route("endCall", "Hang up for the caller", ref("PlacedCall"), 404, parameters=[_in_path("id")]),

@@ -16,7 +16,10 @@ from mockserver.dialects.provenance import EVIDENCE
 from mockserver.faults.injection_points import CLIENT_EVENTS
 from mockserver.faults.kinds import KINDS
 from mockserver.responders.base import HeardBy
+from mockserver.server.calls.phone import Status
 from mockserver.server.calls.registry import State
+from mockserver.server.calls.ring_body import RingSection
+from mockserver.server.calls.running_call import End
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.isolated_file import IsolatedSection
 from mockserver.server.journal import Came
@@ -95,6 +98,15 @@ _NAMESPACE = {
     "dialect": TEXT,
     "sessions": COUNT,
     "open_sessions": COUNT,
+}
+_SECONDS_OR_NULL: Json = {"type": ["number", "null"]}
+_PHONE_NUMBER = {
+    "phone_number_id": TEXT,
+    "phone_number": TEXT,
+    "name": TEXT,
+    "origin": {"const": "byo_trunk"},
+    "webhook": object_of(name=TEXT, url=TEXT),
+    "sip_auth": ANY_OBJECT,
 }
 _EVENTS = {type for types in EVIDENCE.values() for type in types} | set(CLIENT_EVENTS)
 _SCHEMAS: Mapping[str, Json] = {
@@ -248,7 +260,43 @@ _SCHEMAS: Mapping[str, Json] = {
         transferred_to={"type": ["string", "null"]},
         reason={"type": ["string", "null"], "description": "Why it is over."},
         sidebands=COUNT,
+        phone={
+            "anyOf": [ref("PhoneCall"), {"type": "null"}],
+            "description": "What the caller did and heard; null for a call that did not come by phone.",
+        },
     ),
+    "PhoneCall": object_of(
+        status={"enum": list(get_args(Status))},
+        seconds=NUMBER,
+        sip_status={"type": ["integer", "null"]},
+        hung_up_by={"enum": [*get_args(End), None]},
+        digits=TEXT,
+        webhooks=list_of(object_of(at=NUMBER, status={"type": ["integer", "null"]}, problem=TEXT)),
+        turns=list_of(
+            object_of(
+                text=TEXT,
+                began_s=NUMBER,
+                ended_s=_SECONDS_OR_NULL,
+                barge_in=TRUTH,
+                answered_s=_SECONDS_OR_NULL,
+                silent_s=_SECONDS_OR_NULL,
+            )
+        ),
+    ),
+    "PhoneNumber": object_of(**_PHONE_NUMBER),
+    "PhoneNumbers": object_of(phone_numbers=list_of(ref("PhoneNumber"))),
+    "PhoneNumberMade": object_of(**_PHONE_NUMBER, dispatch_signing_secret=TEXT),
+    "PhoneNumberRequest": {
+        **ANY_OBJECT,
+        "properties": {
+            "origin": {"const": "byo_trunk"},
+            "phone_number": TEXT,
+            "name": TEXT,
+            "webhook": {**ANY_OBJECT, "properties": {"name": TEXT, "url": TEXT}, "required": ["url"]},
+            "sip_auth": ANY_OBJECT,
+        },
+        "required": ["origin", "phone_number", "webhook", "sip_auth"],
+    },
     "Advance": object_of(ms={"type": "number", "minimum": 0, "maximum": MAX_ADVANCE_S * 1000}),
     "Reset": object_of("to", to={"const": "start"}),
 }
@@ -259,10 +307,10 @@ def schemas() -> Mapping[str, Json]:
     """All, by name. Scenarios, faults and namespaces are described by what reads them."""
     scenario, faults = _file("scenario"), _file("faults")
     isolated = IsolatedSection.model_json_schema(ref_template="#/components/schemas/{model}")
-    own = isolated["properties"]
-    for name, optional in own.items():  # left out, or a value: null is neither
-        kinds = [each for each in optional.pop("anyOf", ()) if each != {"type": "null"}]
-        own[name] = {**optional, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}
+    own = _left_out(isolated)
+    ring = RingSection.model_json_schema(ref_template="#/components/schemas/{model}")
+    given = _left_out(ring)
+    given["answer_within"] = {"type": "string", "description": "How long it rings, such as 30s."}
     own["scenario"]["anyOf"] = [ref("Scenario"), TEXT]
     own["faults"]["anyOf"] = [ref("FaultFile"), TEXT]
     own["dialect"] = {**ref("Dialect"), "description": own["dialect"]["description"]}
@@ -271,12 +319,22 @@ def schemas() -> Mapping[str, Json]:
         "Scenario": scenario,
         "FaultFile": faults,
         "NamespaceRequest": isolated,
+        "RingRequest": ring,
         **scenario.pop("$defs"),
         **faults.pop("$defs"),
         **isolated.pop("$defs"),
     }
     named: Mapping[str, Json] = {_name(name): _renamed(schema) for name, schema in found.items()}
     return named
+
+
+def _left_out(schema: Json) -> Json:
+    """The properties of a schema; each is left out or has a value: null is neither."""
+    own: Json = schema["properties"]
+    for name, optional in own.items():
+        kinds = [each for each in optional.pop("anyOf", ()) if each != {"type": "null"}]
+        own[name] = {**optional, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}
+    return own
 
 
 def _file(name: str) -> Json:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mockserver.calls.webhook import check_address, key_of
 from mockserver.dialects.names import dialect_name
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
@@ -59,6 +60,7 @@ class Options:
     telephony: each session is a call over a telephone number of the service. Frames do not show it.
     chat: the base URL of an OpenAI-compatible chat endpoint, whose `chat_model` answers what no rule does; `chat_key`
         is its key.
+    webhook: where a ringing phone is announced, unless the call names another address; `webhook_secret` signs it.
     mcp: whether the MCP servers of a session are really asked (`live`, extra `mcp`), or only shown (`scripted`).
 
     Raises ValueError for an unknown value.
@@ -89,6 +91,8 @@ class Options:
     chat_model: str | None = None
     chat_key: str | None = field(default=None, repr=False)
     mcp: Literal["scripted", "live"] = "scripted"
+    webhook: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         dialect_name(self.dialect)
@@ -103,5 +107,9 @@ class Options:
             )
         if self.mcp not in ("scripted", "live"):
             raise ValueError(f"unknown mcp {self.mcp!r}; use scripted or live")
+        if self.webhook is not None:
+            check_address(self.webhook)
+        if self.webhook_secret is not None:
+            key_of(self.webhook_secret)
         if "" in (*self.api_keys, *self.blocked_keys, self.admin_token):
             raise ValueError("a key or token is empty; leave it out or give it a value")

@@ -30,6 +30,8 @@ from mockserver.protocol.peer import Peer
 from mockserver.responders.base import Source
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
+from mockserver.server.calls.phone import Phone, PhoneCall, Ring
+from mockserver.server.calls.phone_numbers import PhoneNumber, PhoneNumbers
 from mockserver.server.calls.registry import MOST_CALLS, CallEntry, CallRegistry
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.clock import Clock
@@ -153,7 +155,14 @@ class MockService:
         """Looks for mistakes of clients."""
         keys = [key for account in (options.accounts.accounts if options.accounts else ()) for key in account.keys]
         self.secrets = replace(
-            options.secrets, values=(*options.secrets.values, *options.api_keys, *options.blocked_keys, *keys)
+            options.secrets,
+            values=(
+                *options.secrets.values,
+                *options.api_keys,
+                *options.blocked_keys,
+                *keys,
+                *((options.webhook_secret,) if options.webhook_secret else ()),
+            ),
         )
         """What no cassette, log, page or message holds."""
         self._held: Held | None = None
@@ -192,6 +201,10 @@ class MockService:
             self._call_id, self._open_call, self._admit_call, self.accounts.end_session, self.told
         )
         """Calls over the telephone or WebRTC."""
+        self.numbers = PhoneNumbers(f"{options.seed}/{name}")
+        """The phone numbers that clients registered."""
+        self.phone: Phone
+        """Makes calls over the telephone."""
         self.sidebands: dict[OpenConnection, asyncio.Task[Any] | None] = {}
         """The sockets beside calls, with what serves each."""
         self._connections = self._calls_made = 0
@@ -217,6 +230,8 @@ class MockService:
         self._held = Held(self.secrets)
         self.clock = Clock(self.options.clock_rate)
         self.requests = RequestRunner(self.factory.equipment.outside, self.clock)
+        seed = f"{self.options.seed}/{self.name}"
+        self.phone = Phone(self.calls, self.clock, self.faults, self.options, self.numbers, self._crowded, seed)
         faults = tuple(armed.fault for armed in self.faults.armed)
         self.at_start = AtStart(self.factory.content, faults, self.faults.seed)
 
@@ -241,6 +256,7 @@ class MockService:
         if left:
             await asyncio.wait(left, timeout=closing_s)
         self.journal.waiting.give_up()
+        await self.phone.stop()
         await self.requests.stop()
         if self.recorder is not None:
             await self.recorder.finished()
@@ -351,6 +367,24 @@ class MockService:
         self._calls_made += 1
         return SERVICES[dialect].calls.new_id(f"{self.options.seed}/call {self._calls_made}", self.clock.unix())
 
+    def ring(self, ring: Ring) -> PhoneCall:
+        """Let the phone ring. Raises NoWebhook, BadSecret and TooManyCalls."""
+        self._learn(ring.webhook_secret)
+        return self.phone.ring(ring)
+
+    def register_number(self, team: Team, asked: object) -> PhoneNumber | Refusal:
+        """Register a phone number for a team; or why not."""
+        number = self.numbers.register(team, asked, self.options.webhook)
+        if isinstance(number, PhoneNumber):
+            self._learn(number.secret)
+        return number
+
+    def _crowded(self, team: Team | None, dialect: str) -> bool:
+        """Whether a team (None: any) has as many sessions open as it may."""
+        teams = {each.team for each in self.open_sessions.values()} if team is None else {team}
+        most = ((each, self.limits(each, dialect).max_sessions) for each in teams)
+        return any(limit is not None and each.sessions >= limit for each, limit in most)
+
     def _admit_call(self, team: Team, dialect: str) -> Denied | None:
         return self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)
 
@@ -367,7 +401,10 @@ class MockService:
             model=recording.model if entry.recorded and isinstance(recording, AdaptiveReplay) else None,
             secret=session,
             call_id=entry.id,
+            known=entry.known,
         )
+        if served.session is not None and entry.came == "phone":
+            served.session.ledger.telephone = True
         log, target = self.begin(served)
         log.came, log.call_id = entry.came, entry.id
         if self.recorder is not None:

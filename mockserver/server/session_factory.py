@@ -5,13 +5,14 @@ No sockets and no accounts: the caller has admitted the client, and hands over i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
 from typing_extensions import assert_never
 
+from mockserver.audio.clip_matching import KnownClip
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect, Opening, Traits
 from mockserver.dialects.handshake import Refusal
@@ -134,8 +135,10 @@ class SessionFactory:
         query: tuple[tuple[str, str], ...] = (),
         secret: Mapping[str, Any] | None = None,
         call_id: str | None = None,
+        known: Sequence[KnownClip] = (),
     ) -> Served:
-        """What answers a new connection, or the call of that id, which opens at the Unix second `now`."""
+        """What answers a new connection, or the call of that id, which opens at the Unix second `now`. `known`: what
+        its user is going to play, with its words."""
         seed = self._next_seed()
         opening = Opening(seed, now, model, resumed is not None, query, secret, limits.session_s, call_id)
         dialect = SERVICES[dialect_name].open(opening)
@@ -151,7 +154,7 @@ class SessionFactory:
             resumed=resumed,
             opened=now,
             snapshot_s=limits.snapshot_s,
-            hearing=self._hearing,
+            hearing=self._hearing.also(known) if known else self._hearing,
             engine=self.equipment.engine,
             breath_s=dialect.traits.responses.breath_s,
             asks_servers=self.equipment.outside.servers is not None,

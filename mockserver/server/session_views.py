@@ -263,5 +263,6 @@ def _example(kind: type[Fault]) -> Fault:
         "audio": "response.output_audio.delta",
         "socket": "response.done",
         "anywhere": "response.done",
+        "webhook": "webhook",
     }
     return kind(at=places[kind.where], times=1)

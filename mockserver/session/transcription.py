@@ -6,10 +6,10 @@ A transcriber is asked through the session (`Requests`), so the words of a turn 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mockserver.audio.clip_matching import SHORTEST_S, ClipMatcher
+from mockserver.audio.clip_matching import SHORTEST_S, ClipMatcher, KnownClip
 from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.speech_evidence import could_be_speech
 from mockserver.audio.wav import read_wav
@@ -85,6 +85,12 @@ class Hearing:
         clips = [(*read_wav(clip.audio), clip.text) for clip in scenario.hears]
         matcher = ClipMatcher(clips) if clips else None
         return cls(matcher, transcribes, order or scenario.hearing, scenario.has_heard)
+
+    def also(self, clips: Iterable[KnownClip]) -> Hearing:
+        """The same for a session whose caller is known to play these clips. Those that the matcher cannot use, such as
+        very short ones, are left out."""
+        matcher = (self.clips or ClipMatcher(())).joined(clips)
+        return replace(self, clips=matcher)
 
     @property
     def listens(self) -> bool:

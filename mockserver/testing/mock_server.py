@@ -6,20 +6,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeVar
 
 from mockserver.audio.asr import AUTO, OFF, Transcriber
+from mockserver.calls.script import Entry
+from mockserver.calls.webhook import secret_of
 from mockserver.faults.armed import Armed
 from mockserver.faults.files import FaultSource, faults_from
 from mockserver.protocol.limits import Limits
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts_file import load
-from mockserver.server.addresses import Addresses, environment
+from mockserver.server.addresses import WEBHOOK_SECRET, Addresses, environment
 from mockserver.server.app import CLOSING_S, Server
+from mockserver.server.calls.phone import ANSWER_S, CALLED, CALLER, Ring
+from mockserver.server.calls.ring_body import caller_script
 from mockserver.server.clock import rate_named
 from mockserver.server.namespaces import Isolated, Namespace
 from mockserver.server.options import AccountsFile, Options
@@ -27,6 +32,7 @@ from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.session_factory import Content
 from mockserver.testing.loop_thread import LoopThread
 from mockserver.testing.observed import Observed
+from mockserver.testing.rung_call import RungCall
 from mockserver.testing.sessions import TestedSession
 from replay.findings import Finding, Setting
 
@@ -77,6 +83,8 @@ class MockServer(Observed):
         these. They are reported in `findings`, never raised.
     write_tools: tools with side effects, by name or pattern (`book_*`). Default: guessed from the tool's name.
     allow_origins: origins of web pages that may open sessions as any client may; see `realtape serve --allow-origin`.
+    webhook, webhook_secret: where a ringing phone is announced (see `ring`), and the secret `whsec_…` that signs it.
+        Default of the secret: one of the seed, which `webhook_secret` shows.
     record: a folder that each session is written to, as a cassette; see `cassettes`.
     check: validate each event that is sent against the service's schema. What does not fit is among the `errors`.
     admin_token: the bearer token that `/_mock/` requires. Default: none, loopback only.
@@ -110,6 +118,8 @@ class MockServer(Observed):
         chat_model: str | None = None,
         chat_key: str | None = None,
         mcp: Literal["scripted", "live"] = "scripted",
+        webhook: str | None = None,
+        webhook_secret: str | None = None,
         api_keys: tuple[str, ...] | list[str] = (),
         blocked_keys: tuple[str, ...] | list[str] = (),
         accounts: AccountsFile | str | os.PathLike[str] | None = None,
@@ -143,6 +153,8 @@ class MockServer(Observed):
             chat_model=chat_model,
             chat_key=chat_key,
             mcp=mcp,
+            webhook=webhook,
+            webhook_secret=webhook_secret or secret_of(hashlib.sha256(f"webhook {seed}".encode()).digest()),
             api_keys=tuple(api_keys),
             blocked_keys=tuple(blocked_keys),
             limits=Limits(max_sessions, requests_per_minute).over(limits or Limits()),
@@ -182,6 +194,66 @@ class MockServer(Observed):
         """A key that is accepted."""
         options = self._service.options
         return next(iter((*options.api_keys, *(options.accounts.open_keys if options.accounts else ()))), ANY_KEY)
+
+    @property
+    def webhook_secret(self) -> str:
+        """The secret that signs webhooks, unless a call names another one."""
+        secret = self._service.options.webhook_secret
+        assert secret is not None
+        return secret
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which clients find the service, and `OPENAI_WEBHOOK_SECRET`."""
+        return {**super().environment, WEBHOOK_SECRET: self.webhook_secret}
+
+    def ring(
+        self,
+        text: str | Sequence[str] | None = None,
+        *,
+        audio: str | os.PathLike[str] | bytes | None = None,
+        script: Sequence[Entry] | None = None,
+        digits: str = "",
+        caller: str = CALLER,
+        called: str = CALLED,
+        headers: Mapping[str, str] | None = None,
+        webhook: str | None = None,
+        webhook_secret: str | None = None,
+        answer_within: float = ANSWER_S,
+        transfer_status: int | None = None,
+    ) -> RungCall:
+        """Call the agent: the phone rings, and the mock announces the call to the webhook. Returns at once; `await` the
+        call, or under a plain `with` call its `wait()`, until it is over.
+
+        text: what the caller says, one turn or several. audio: a WAV file that the caller plays, as a path or as bytes.
+        script: what the caller does, in order: words, sound files, steps of `realtape.phone`, or mappings. One of these
+        at most; without any, the caller only listens to the greeting.
+        digits: keys that the caller presses at the end. caller, called: the numbers. headers: further ones of the SIP
+        INVITE. webhook, webhook_secret: as for the mock. answer_within: seconds for which the phone rings.
+        transfer_status: the SIP status with which the destination of a transfer refuses; None if it answers.
+
+        Raises ValueError for what cannot be used, OSError for a file, TooManyCalls beyond 1000.
+        """
+        given = [each for each in (text, audio, script) if each is not None]
+        if len(given) > 1:
+            raise ValueError("text, audio and script each say what the caller does; give one of them")
+        entries: list[Entry] = list(script or ())
+        if text is not None:
+            entries = [text] if isinstance(text, str) else list(text)
+        elif audio is not None:
+            entries = [audio if isinstance(audio, bytes) else Path(audio)]
+        ring = Ring(
+            script=caller_script(entries, digits, self._service.factory.equipment.voice),
+            webhook=webhook,
+            webhook_secret=webhook_secret,
+            caller=caller,
+            called=called,
+            headers=dict(headers or {}),
+            answer_within_s=answer_within,
+            transfer_status=transfer_status,
+        )
+        call = self._ask(lambda: self._service.ring(ring))
+        return RungCall(self, call, self._thread)
 
     @property
     def cassettes(self) -> list[Path]:
@@ -369,7 +441,8 @@ class IsolatedMock(MockServer):
     @property
     def environment(self) -> dict[str, str]:
         """The environment variables by which clients find this namespace."""
-        return environment(self.ws_url, self.http_url, self._opened.keys["xai"], self._opened.keys["openai"])
+        found = environment(self.ws_url, self.http_url, self._opened.keys["xai"], self._opened.keys["openai"])
+        return {**found, WEBHOOK_SECRET: self.webhook_secret}
 
     async def __aenter__(self) -> IsolatedMock:
         thread = self._mock._thread

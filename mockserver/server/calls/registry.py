@@ -56,6 +56,9 @@ class CallEvents(Protocol):
     def on_ended(self, reason: str) -> None:
         """The call is over, after it was accepted, or because the server stops."""
 
+    def as_json(self) -> dict[str, Any] | None:
+        """The caller's side, as the control plane shows it; None if there is nothing to show."""
+
 
 class NoEvents:
     """A caller's side that does not care."""
@@ -72,6 +75,9 @@ class NoEvents:
 
     def on_ended(self, reason: str) -> None:
         """Ignored."""
+
+    def as_json(self) -> None:
+        """Nothing to show."""
 
 
 @dataclass(slots=True, eq=False)
@@ -116,6 +122,7 @@ class CallEntry:
             "transferred_to": clean(self.transferred_to) or None,
             "reason": clean(self.reason) or None,
             "sidebands": 0 if self.running is None else len(self.running.log.sidebands),
+            "phone": self.events.as_json(),
         }
 
 

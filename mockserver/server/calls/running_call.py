@@ -79,6 +79,8 @@ class RunningCall(Pump[CallPeer]):
         super().__init__(peer, clock, log, requests)
         self.id = id
         self.log = log
+        self.ended_by: End | None = None
+        """Who hung up; None while the call goes on, or if it ended otherwise."""
         self._channels: list[Channel] = []
         self._early: deque[Outgoing] | None = deque(maxlen=MOST_EARLY) if awaits_channel else None
         self._on_over = on_over
@@ -171,6 +173,7 @@ class RunningCall(Pump[CallPeer]):
     def hang_up(self, by: End, reason: str = "") -> None:
         """End the call: each channel is closed with 1000. It is no error if the call is over."""
         if self._over is None:
+            self.ended_by = by
             if by != "server":
                 self.log.hung_up()
             self._finish(Close(1000, reason or f"hung up by the {by}"), Close(1000))

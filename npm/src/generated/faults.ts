@@ -1,7 +1,7 @@
 // Made by `python -m tools.npm_types` from the schemas of the server. Do not edit.
 
 export type Fault = {
-  /** handshake, client_secrets, a route such as POST /v1/realtime/calls, a server event's type, < and a client event's type, or time: 5s. */
+  /** handshake, client_secrets, webhook, a route such as POST /v1/realtime/calls, a server event's type, < and a client event's type, or time: 5s. */
   at?: string | {
     time: `${number}${"ms" | "s" | "m" | "min"}`;
   };
@@ -16,7 +16,7 @@ export type Fault = {
   /** (at least 0, at most 1, default 1.0) */
   probability?: number;
   name?: string;
-  do: "status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | `${"status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate"}:${string}` | {
+  do: "status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "forge" | `${"status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "forge"}:${string}` | {
     /** (at least 400, at most 599, default 503) */
     status: number;
     /** (at least 0) */
@@ -173,6 +173,10 @@ export type Fault = {
     };
     /** (at least 4000, at most 96000, default 16000) */
     rate?: number;
+  } | {
+    hang_up: null | true;
+  } | {
+    forge: null | true;
   };
 };
 

@@ -24,3 +24,6 @@ class Told:
 
     def on_ended(self, reason: str) -> None:
         self.learned.append(f"ended: {reason}")
+
+    def as_json(self) -> None:
+        """Nothing to show."""

@@ -1,0 +1,363 @@
+"""The phone of a namespace: it rings, announces each call to a webhook, and plays the caller once somebody accepts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mockserver.audio.codecs import decode, encode
+from mockserver.audio.formats import Samples
+from mockserver.audio.wav import stereo_wav_bytes
+from mockserver.calls.caller import FRAME_S, GREETING_S, Caller, Speak, Step, Turn
+from mockserver.calls.line import FORMAT, FRAME, SILENCE, Line
+from mockserver.calls.webhook import SipHeader, Webhook, check_address, incoming_call, key_of
+from mockserver.dialects.names import ALIASES, AUTO
+from mockserver.faults.fault_set import FaultSet
+from mockserver.faults.injector import HUNG_UP
+from mockserver.protocol.ids import hex128, stream
+from mockserver.server.accounts import Team
+from mockserver.server.calls.phone_numbers import PhoneNumber, PhoneNumbers
+from mockserver.server.calls.registry import CallEntry, CallRegistry
+from mockserver.server.calls.running_call import End, RunningCall
+from mockserver.server.calls.webhook_sender import Attempt, WebhookSender
+from mockserver.server.clock import Clock, WakeUp
+from mockserver.server.options import Options
+from replay.outlets import logger
+
+CALLER, CALLED = "+14155550100", "+18005550199"
+"""The numbers of a call that names none. Both are reserved for examples."""
+ANSWER_S = 30.0
+"""How long a caller lets the phone ring."""
+MOST_SOUND_S = 3600.0
+"""Seconds of one call of which the sound is kept; what follows is not."""
+MOST_SOUND_BYTES = 64 << 20
+"""Bytes of sound that are kept of all calls; that of the oldest is forgotten first."""
+_SIP_DOMAIN = "sip.example.com"
+_LOG = logger(__name__)
+
+Status = Literal["ringing", "open", "over", "referred", "rejected", "unanswered", "busy"]
+"""A call is `ringing`, then `open` while both sides talk, then `over`; or it was `rejected`, or ended `unanswered` or
+`busy`. `referred`: it was handed over, and is over for the agent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """A call to be made.
+
+    webhook, webhook_secret: where it is announced, and what signs that; None is as the number that is called says, else
+    as the server's options.
+    answer_within_s: how long the caller lets it ring. greeting_s: how long the caller waits for the agent to speak
+    first. transfer_status: the SIP status with which the destination of a transfer refuses; None if it answers.
+    """
+
+    script: Sequence[Step] = ()
+    webhook: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+    caller: str = CALLER
+    called: str = CALLED
+    headers: Mapping[str, str] = field(default_factory=dict)
+    answer_within_s: float = ANSWER_S
+    greeting_s: float = GREETING_S
+    transfer_status: int | None = None
+
+
+class NoWebhook(ValueError):
+    """A call is announced nowhere, or without a secret. Says what to give."""
+
+
+class PhoneCall:
+    """One call as its caller had it. All times are seconds since it was accepted."""
+
+    def __init__(self, ring: Ring, clock: Clock) -> None:
+        self.entry: CallEntry
+        self.webhooks: list[Attempt] = []
+        """The attempts to deliver the webhook."""
+        self.digits = ""
+        """The keys that were pressed."""
+        self.sip_status: int | None = None
+        """The SIP status of a call that was rejected."""
+        self.hung_up_by: End | None = None
+        """Who hung up; None for a call that goes on, was handed over, or was never accepted."""
+        self.ended = asyncio.Event()
+        """Set once the call is over, in whatever way."""
+        self._ring = ring
+        self._clock = clock
+        self._caller = Caller(ring.script, FORMAT.rate, ring.greeting_s)
+        self._line = Line()
+        self._running: RunningCall | None = None
+        self._begun = 0.0
+        self._frames = 0
+        self._said, self._heard = bytearray(), bytearray()
+        self._alarm: WakeUp | None = None
+
+    @property
+    def id(self) -> str:
+        """The call's id, as the webhook has it."""
+        return self.entry.id
+
+    @property
+    def status(self) -> Status:
+        """Where the call is, or how it ended."""
+        return "referred" if self.entry.transferred_to else self.entry.state
+
+    @property
+    def turns(self) -> list[Turn]:
+        """What the caller said, and how it was answered."""
+        return self._caller.turns
+
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted since it was accepted."""
+        return self._frames * FRAME_S
+
+    @property
+    def caller_audio(self) -> Samples:
+        """What the caller said: int16, mono, 8 kHz, as it was on the line."""
+        return decode(bytes(self._said), FORMAT)
+
+    @property
+    def agent_audio(self) -> Samples:
+        """What the caller heard: int16, mono, 8 kHz, as long as `caller_audio` and at the same times."""
+        return decode(bytes(self._heard), FORMAT)
+
+    @property
+    def sound_bytes(self) -> int:
+        """Bytes of sound that are kept."""
+        return len(self._said) + len(self._heard)
+
+    def wav(self) -> bytes:
+        """Both sides as a stereo WAV file at 8 kHz: left the caller, right the agent."""
+        both = min(len(self._said), len(self._heard))  # the call may go on meanwhile
+        return stereo_wav_bytes(self.caller_audio[:both], self.agent_audio[:both], FORMAT.rate)
+
+    def forget_sound(self) -> None:
+        """Keep no sound of it any more."""
+        self._said, self._heard = bytearray(), bytearray()
+
+    def as_json(self) -> dict[str, Any]:
+        """The caller's side, as the control plane shows it."""
+        return {
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "sip_status": self.sip_status,
+            "hung_up_by": self.hung_up_by,
+            "digits": self.digits,
+            "webhooks": [
+                {"at": round(each.at, 3), "status": each.status, "problem": each.problem} for each in self.webhooks
+            ],
+            "turns": [
+                {
+                    "text": turn.text,
+                    "began_s": turn.began_s,
+                    "ended_s": turn.ended_s,
+                    "barge_in": turn.barge_in,
+                    "answered_s": turn.answered_s,
+                    "silent_s": turn.silent_s,
+                }
+                for turn in self.turns
+            ],
+        }
+
+    # What the call's registry tells.
+
+    def on_accepted(self, call: RunningCall) -> None:
+        """Begin to speak and to hear."""
+        self._stop_alarm()
+        self._running, self._begun = call, self._clock.now()
+        self._tick()
+
+    def on_rejected(self, status: int) -> None:
+        """The client rejected the call."""
+        self.sip_status = status
+        self._end()
+
+    async def on_referred(self, uri: str) -> int | None:
+        """The client hands the caller over."""
+        return self._ring.transfer_status
+
+    def on_ended(self, reason: str) -> None:
+        """The call is over."""
+        if self._running is not None and not self.entry.transferred_to:
+            self.hung_up_by = "caller" if reason == HUNG_UP else self._running.ended_by or "server"
+        self._end()
+
+    def rings_until(self, when: float, give_up: Callable[[], None]) -> None:
+        """Call back once the clock shows `when`, unless the phone has stopped ringing by then."""
+
+        def on_time() -> None:
+            give_up()
+            self._end()
+
+        self._alarm = self._clock.call_at(when, on_time)
+
+    def _end(self) -> None:
+        self._stop_alarm()
+        self._running = None
+        self.ended.set()
+
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    # The line.
+
+    def _tick(self) -> None:
+        """Do all frames that are due, then wait for the next one."""
+        while self._running is not None:
+            due = self._begun + self._frames * FRAME_S
+            if due > self._clock.now():
+                self._alarm = self._clock.call_at(due, self._tick)
+                return
+            self._frame(self._running)
+
+    def _frame(self, running: RunningCall) -> None:
+        heard = self._line.to_caller(running.play())
+        act = self._caller.frame(None if heard == SILENCE else decode(heard, FORMAT))
+        if act.hangs_up:
+            running.hang_up("caller")
+            return
+        said = SILENCE if act.samples is None else encode(act.samples, FORMAT).ljust(FRAME, SILENCE[:1])
+        if self._frames * FRAME_S < MOST_SOUND_S:
+            self._said += said
+            self._heard += heard
+        self._frames += 1
+        if act.digits:
+            self.digits += act.digits
+            running.press(act.digits)
+        running.hear(self._line.to_agent(said))
+
+
+class Phone:
+    """Makes the calls of one namespace. Everything here is for the loop that serves."""
+
+    def __init__(
+        self,
+        registry: CallRegistry,
+        clock: Clock,
+        faults: FaultSet,
+        options: Options,
+        numbers: PhoneNumbers,
+        crowded: Callable[[Team | None, str], bool],
+        seed: str,
+    ) -> None:
+        """`crowded`: whether a team (None: any) has as many sessions of a dialect as it may."""
+        self._registry = registry
+        self._clock = clock
+        self._sender = WebhookSender(clock, faults)
+        self._options = options
+        self._numbers = numbers
+        self._crowded = crowded
+        self._ids = stream(seed, "webhooks")
+        self._calls: OrderedDict[str, PhoneCall] = OrderedDict()
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    def get(self, id: str) -> PhoneCall | None:
+        """The caller's side of a call; None for one that did not come by phone, or that is forgotten."""
+        return self._calls.get(id)
+
+    def ring(self, ring: Ring) -> PhoneCall:
+        """Let the phone ring. If the team has as many sessions as it may, the caller hears that the line is busy.
+
+        Raises NoWebhook, BadSecret and TooManyCalls.
+        """
+        number = self._numbers.find(ring.called)
+        dialect = self._dialect(number)
+        url, secret = self._announced(ring, number)
+        call = PhoneCall(ring, self._clock)
+        unix = self._clock.unix()
+        is_xai = dialect.startswith("xai@")
+        headers = _sip_headers(ring, self._ids.getrandbits(64), is_xai)
+        entry = call.entry = self._registry.announce(
+            dialect,
+            "phone",
+            unix,
+            call,
+            caller=ring.caller,
+            called=ring.called,
+            headers=headers,
+            known=[
+                (each.samples, FORMAT.rate, each.text) for each in ring.script if isinstance(each, Speak) and each.text
+            ],
+            team=None if number is None else number.team,
+        )
+        self._keep(call)
+        if self._crowded(entry.team, dialect):
+            self._registry.give_up(entry, "busy")
+            call.on_ended(entry.reason)
+            return call
+        body = incoming_call(f"evt_{hex128(self._ids)}", int(unix), entry.id, headers, metadata=is_xai)
+        webhook = Webhook(f"wh_{hex128(self._ids)}", body, secret)
+        call.rings_until(self._clock.now() + ring.answer_within_s, lambda: self._registry.give_up(entry))
+        task = asyncio.get_running_loop().create_task(self._announce(call, webhook, url))
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+        return call
+
+    def _dialect(self, number: PhoneNumber | None) -> str:
+        """The dialect of a call: that of the options; with `auto`, xAI's for a number that was registered there."""
+        choice = self._options.dialect
+        if choice == AUTO:
+            choice = "openai" if number is None else "xai"
+        return ALIASES.get(choice, choice)
+
+    def _announced(self, ring: Ring, number: PhoneNumber | None) -> tuple[str, str]:
+        """Where a call is announced, and the secret that signs it."""
+        url, secret = ring.webhook, ring.webhook_secret
+        if url is None and number is not None:
+            url, secret = number.webhook, secret or number.secret
+        url, secret = url or self._options.webhook, secret or self._options.webhook_secret
+        if url is None:
+            raise NoWebhook("the call is announced nowhere; give `webhook`, or start the server with --webhook URL")
+        if secret is None:
+            raise NoWebhook(
+                "the webhook is not signed; give `webhook_secret`, or start the server with --webhook-secret"
+            )
+        check_address(url)
+        key_of(secret)
+        return url, secret
+
+    async def stop(self) -> None:
+        """Deliver no webhook any more."""
+        for task in self._deliveries:
+            task.cancel()
+        if self._deliveries:
+            await asyncio.wait(self._deliveries)
+
+    async def _announce(self, call: PhoneCall, webhook: Webhook, url: str) -> None:
+        def note(attempt: Attempt) -> None:
+            call.webhooks.append(attempt)
+            if not attempt.delivered:
+                answer = attempt.problem or f"HTTP {attempt.status}"
+                _LOG.warning("call %s: the webhook was not delivered: %s", call.id, answer)
+
+        await self._sender.deliver(webhook, url, note, lambda: call.status == "ringing")
+
+    def _keep(self, call: PhoneCall) -> None:
+        """Keep a call, and forget those that the registry has forgotten, and sound that is too much."""
+        self._calls[call.id] = call
+        for id in [id for id in self._calls if self._registry.get(id) is None]:
+            del self._calls[id]
+        kept = sum(each.sound_bytes for each in self._calls.values())
+        for each in self._calls.values():
+            if kept <= MOST_SOUND_BYTES:
+                break
+            if each.ended.is_set():
+                kept -= each.sound_bytes
+                each.forget_sound()
+
+
+def _sip_headers(ring: Ring, number: int, is_xai: bool) -> list[SipHeader]:
+    """The headers of the INVITE. The services' examples show From, To and, of OpenAI, Call-ID; xAI's are bare
+    numbers."""
+    if is_xai:
+        return [("From", ring.caller), ("To", ring.called), *ring.headers.items()]
+    numbers = [("From", _sip_uri(ring.caller)), ("To", _sip_uri(ring.called))]
+    return [*numbers, ("Call-ID", f"{number:016x}@{_SIP_DOMAIN}"), *ring.headers.items()]
+
+
+def _sip_uri(number: str) -> str:
+    return number if ":" in number else f"sip:{number}@{_SIP_DOMAIN}"

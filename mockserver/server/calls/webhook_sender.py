@@ -1,0 +1,102 @@
+"""Sends a webhook, and tries again for as long as the phone rings. Redirects are not followed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from typing_extensions import assert_never
+
+from mockserver.calls.webhook import Webhook, key_of, secret_of
+from mockserver.faults.fault_set import FaultSet
+from mockserver.faults.kinds import Drop, Duplicate, Forge, Slow
+from mockserver.server.clock import Clock, wall_clock
+from replay.addresses import is_loopback_url
+
+ATTEMPT_S = 15.0
+"""How long the receiver may take to answer."""
+RETRIES_S = (5.0, 300.0)
+"""Seconds until the next attempt, after each that failed: the beginning of the schedule of Standard Webhooks."""
+GONE = 410
+"""The status of a receiver that wants no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver a webhook. at: seconds of the server's clock. status: of the receiver's answer, None
+    without one. problem: why there is none, for people."""
+
+    at: float
+    status: int | None = None
+    problem: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver took it."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class WebhookSender:
+    """Delivers webhooks by a namespace's clock. The timestamp that is signed is of the computer's clock, with which the
+    receiver compares it."""
+
+    def __init__(self, clock: Clock, faults: FaultSet, unix: Callable[[], float] = wall_clock) -> None:
+        self._clock = clock
+        self._faults = faults
+        self._unix = unix
+
+    async def deliver(
+        self, webhook: Webhook, url: str, note: Callable[[Attempt], None], rings: Callable[[], bool]
+    ) -> None:
+        """Deliver a webhook; `note` gets each attempt. It is tried again for as long as the phone `rings`."""
+        timeout = ClientTimeout(total=ATTEMPT_S)
+        async with ClientSession(timeout=timeout, trust_env=not is_loopback_url(url)) as http:
+            for wait_s in (*RETRIES_S, None):
+                attempt = await self._attempt(http, webhook, url)
+                note(attempt)
+                if attempt.delivered or attempt.status == GONE or wait_s is None:
+                    return
+                await self._wait(wait_s)
+                if not rings():
+                    return
+
+    async def _attempt(self, http: ClientSession, webhook: Webhook, url: str) -> Attempt:
+        """One attempt, with the faults that it triggers."""
+        sent, secret = 1, None
+        for fault in self._faults.at_webhook(self._clock.now()):
+            match fault:
+                case Slow(seconds=seconds):
+                    await self._wait(seconds)
+                case Drop():
+                    sent = 0
+                case Duplicate():
+                    sent = 2
+                case Forge():
+                    secret = secret_of(bytes(255 - byte for byte in key_of(webhook.secret)))
+                case _:
+                    assert_never(fault)
+        attempt = Attempt(self._clock.now(), problem="lost: the fault 'drop'")
+        for _ in range(sent):
+            attempt = await self._post(http, webhook, url, secret)
+        return attempt
+
+    async def _post(self, http: ClientSession, webhook: Webhook, url: str, secret: str | None) -> Attempt:
+        at = Attempt(self._clock.now())
+        headers = webhook.headers(int(self._unix()), secret=secret)
+        try:
+            async with http.post(url, data=webhook.body, headers=headers, allow_redirects=False) as response:
+                return replace(at, status=response.status)
+        except asyncio.TimeoutError:
+            return replace(at, problem=f"no answer within {ATTEMPT_S:g} s")
+        except (ClientError, OSError, ValueError) as problem:
+            return replace(at, problem=f"{type(problem).__name__}: {problem}")
+
+    async def _wait(self, seconds: float) -> None:
+        passed = asyncio.Event()
+        alarm = self._clock.call_at(self._clock.now() + seconds, passed.set)
+        try:
+            await passed.wait()
+        finally:
+            alarm.cancel()

@@ -1,0 +1,416 @@
+"""Phone calls from ring to end, over loopback in virtual time: what the agent, the caller and the control plane see."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import wave
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiohttp import ClientSession
+
+from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
+from mockserver.calls.webhook import check_reach, secret_of
+from mockserver.faults.files import parse as parse_faults
+from mockserver.responders.scenario import Scenario
+from mockserver.server.virtual_time import virtual_time
+from mockserver.testing.mock_server import MockServer
+from replay.outlets import logger
+from tests.mockserver.server.calls.phone_agent import Agent, Event
+
+BOOKING = Scenario.parse("""
+turns:
+  - when: {says: cleaning}
+    reply:
+      - say: "Of course. There is Tuesday at nine, Wednesday at ten, Thursday at eleven, and Friday at noon. Which one?"
+  - when: {says: Tuesday}
+    reply:
+      - call: {name: book_appointment, arguments: {day: Tuesday}}
+  - when: {tool: book_appointment}
+    reply:
+      - say: "You are booked. Press nine for a person."
+  - reply: [{say: "Pardon?"}]
+""")
+BOOK = {"type": "function", "name": "book_appointment", "parameters": {"type": "object", "properties": {}}}
+Test = Callable[[MockServer, Agent], Awaitable[None]]
+
+
+def on_the_phone(test: Test, **options: Any) -> Callable[[], None]:
+    """Runs a test with a mock and an agent that listens."""
+
+    @virtual_time
+    async def run() -> None:
+        given = {"scenario": BOOKING, "dialect": "openai", **options}
+        async with MockServer(**given) as mock, ClientSession() as http, Agent(mock, http).listening() as agent:
+            await test(mock, agent)
+
+    return run
+
+
+async def books(agent: Agent, event: Event) -> None:
+    """What a booking agent does: it runs the tool, and hands over to a person when the caller presses 9."""
+    if event["type"] == "response.function_call_arguments.done":
+        item = {"type": "function_call_output", "call_id": event["call_id"], "output": '{"ok": true}'}
+        await agent.send(type="conversation.item.create", item=item)
+        await agent.send(type="response.create")
+    if event["type"] == "input_audio_buffer.dtmf_event_received" and event["event"] == "9":
+        await agent.ask("refer", {"target_uri": "tel:+14155550111"})
+
+
+def loud(samples: Any) -> bool:
+    return bool(np.abs(samples.astype(int)).max(initial=0) > 1000)
+
+
+def test_a_call_that_books_is_interrupted_presses_a_key_and_is_handed_over():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.session, agent.on = {"tools": [BOOK]}, books
+        call = mock.ring(
+            script=["I would like a dental cleaning.", Interrupt(1.0), "On Tuesday, please.", Listen(), Press("9")],
+            caller="+14155550123",
+            headers={"X-Line": "reception"},
+            webhook=agent.url,
+        )
+        assert call.status == "ringing"
+        await call
+        assert (call.status, call.transferred_to, call.hung_up_by) == ("referred", "tel:+14155550111", None)
+        first, second = call.turns
+        assert second.barge_in
+        assert second.silent_s is not None
+        assert second.silent_s - second.began_s < 0.5
+        assert call.answers[0].startswith("Of course. There is Tuesday")
+        assert not call.answers[0].endswith("Which one?")
+        assert call.answers[1] == "You are booked. Press nine for a person."
+        assert call.digits == "9"
+        assert call.session is not None
+        assert [turn.words for turn in call.session.heard] == [first.text, second.text]
+        order = [each for each in agent.types if each in ORDER]
+        assert order == ORDER
+        await agent.finished()
+        assert agent.closed == 1000
+        assert agent.answers == [("accept", 200), ("refer", 200)]
+        ((headers, hook),) = agent.hooks
+        assert headers["user-agent"].startswith("OpenAI/1.0")
+        assert hook["data"]["call_id"] == call.id
+        sip = {each["name"]: each["value"] for each in hook["data"]["sip_headers"]}
+        assert sip["From"].startswith("sip:+14155550123@")
+        assert sip["X-Line"] == "reception"
+        assert loud(call.caller_audio[: 8000 * 4])
+        assert loud(call.agent_audio)
+        assert len(call.caller_audio) == len(call.agent_audio) == round(call.seconds * 8000)
+        assert not [each for each in mock.findings if each.level == "error"]
+
+    on_the_phone(test)()
+
+
+ORDER = [
+    *("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped", "output_audio_buffer.started"),
+    *("input_audio_buffer.speech_started", "output_audio_buffer.cleared", "conversation.item.truncated"),
+    *("input_audio_buffer.speech_stopped", "response.function_call_arguments.done", "output_audio_buffer.started"),
+    *("output_audio_buffer.stopped", "input_audio_buffer.dtmf_event_received"),
+]
+
+
+def test_the_caller_hangs_up_into_the_answer():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        call = await mock.ring(script=["A cleaning, please.", Interrupt(0.5), HangUp()], webhook=agent.url)
+        assert (call.status, call.hung_up_by) == ("over", "caller")
+        await agent.finished()
+        assert agent.closed == 1000
+
+    on_the_phone(test)()
+
+
+def test_the_agent_hangs_up():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        async def hangs_up(agent: Agent, event: Event) -> None:
+            if event["type"] == "output_audio_buffer.stopped":
+                await agent.ask("hangup")
+                await agent.ask("hangup")
+
+        agent.on = hangs_up
+        call = await mock.ring("A cleaning, please.", webhook=agent.url)
+        assert (call.status, call.hung_up_by) == ("over", "client")
+        await agent.finished()
+        assert agent.answers == [("accept", 200), ("hangup", 200), ("hangup", 404)]
+
+    on_the_phone(test)()
+
+
+def test_a_call_is_rejected_with_a_status():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.takes = ("reject", {"status_code": 486})
+        call = await mock.ring("Hello.", webhook=agent.url)
+        assert (call.status, call.sip_status, call.session) == ("rejected", 486, None)
+
+    on_the_phone(test)()
+
+
+def test_nobody_accepts():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.takes = "ignore"
+        loop = asyncio.get_running_loop()
+        began, call = loop.time(), mock.ring("Hello.", webhook=agent.url, answer_within=12.0)
+        await call
+        assert call.status == "unanswered"
+        assert loop.time() - began == pytest.approx(12.0)
+        assert await agent.ask("accept", {"type": "realtime"}) == 404
+
+    on_the_phone(test)()
+
+
+def test_the_caller_gives_up_while_it_rings():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.takes = "ignore"
+        call = mock.ring("Hello.", webhook=agent.url)
+        await asyncio.sleep(1.0)
+        async with agent.http.delete(f"{mock.control_url}/calls/{call.id}") as response:
+            assert response.status == 200
+        await call
+        assert call.status == "unanswered"
+        assert await agent.ask("accept", {"type": "realtime"}) == 404
+
+    on_the_phone(test)()
+
+
+def test_a_call_is_accepted_once():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        call = mock.ring("A cleaning, please.", webhook=agent.url)
+        await asyncio.sleep(1.0)
+        assert await agent.ask("accept", {"type": "realtime"}) == 404
+        await call
+        assert call.status == "over"
+
+    on_the_phone(test)()
+
+
+def test_the_line_is_busy_while_the_account_has_its_sessions():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        first = mock.ring("A cleaning, please.", webhook=agent.url)
+        await asyncio.sleep(1.0)
+        second = await mock.ring("A cleaning, please.", webhook=agent.url)
+        assert (first.status, second.status) == ("open", "busy")
+        await first
+        assert len(agent.hooks) == 1
+        assert (await mock.ring(script=[HangUp()], webhook=agent.url)).status == "over"
+
+    on_the_phone(test, max_sessions=1)()
+
+
+def test_a_transfer_that_is_refused_leaves_the_caller_on_the_line():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.on = books
+        call = await mock.ring(script=[Press("9"), Pause(1.0)], webhook=agent.url, transfer_status=486)
+        assert (call.status, call.hung_up_by, call.transferred_to) == ("over", "caller", "")
+        assert agent.answers[1][0] == "refer"
+        assert agent.answers[1][1] >= 400
+
+    on_the_phone(test)()
+
+
+# --- The webhook ---
+
+
+def test_a_receiver_that_is_down_is_tried_again():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        call = await mock.ring("Hello.", webhook="http://127.0.0.1:1/calls/incoming")
+        assert call.status == "unanswered"
+        assert [round(each.at, 2) for each in call.webhooks] == [0.0, 5.0]
+        assert all(each.status is None and each.problem for each in call.webhooks)
+
+    on_the_phone(test)()
+
+
+def test_a_receiver_that_fails_gets_the_same_webhook_again():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.statuses = [500, 200]
+        call = await mock.ring(script=[HangUp()], webhook=agent.url)
+        assert call.status == "over"
+        assert [each.status for each in call.webhooks] == [500, 200]
+        (first, body), (second, again) = agent.hooks
+        assert first["webhook-id"] == second["webhook-id"]
+        assert body == again
+
+    on_the_phone(test)()
+
+
+def test_a_receiver_that_is_gone_is_left_alone():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.statuses = [410]
+        call = await mock.ring("Hello.", webhook=agent.url)
+        assert (call.status, [each.status for each in call.webhooks]) == ("unanswered", [410])
+
+    on_the_phone(test)()
+
+
+def test_a_redirect_is_not_followed():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.statuses = [307]
+        call = await mock.ring("Hello.", webhook=agent.url, answer_within=1.0)
+        assert [each.status for each in call.webhooks] == [307]
+        assert len(agent.hooks) == 1
+
+    on_the_phone(test)()
+
+
+def test_a_wrong_secret_is_noticed_by_the_receiver():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.secret = secret_of(bytes(32))
+        call = await mock.ring("Hello.", webhook=agent.url)
+        assert (call.status, agent.bad) == ("unanswered", 2)
+        other = await mock.ring(script=[HangUp()], webhook=agent.url, webhook_secret=agent.secret)
+        assert other.status == "over"
+
+    on_the_phone(test)()
+
+
+# --- Faults ---
+
+FAULTS = {
+    "{at: webhook, do: {slow: 3s}, times: 1}": ("over", [3.0]),
+    "{at: webhook, do: drop, times: 1}": ("over", [0.0, 5.0]),
+    "{at: webhook, do: duplicate, times: 1}": ("over", [0.0]),
+    "{at: webhook, do: forge, times: 1}": ("over", [0.0, 5.0]),
+    "{at: POST /v1/realtime/calls/*/accept, do: {status: 500}}": ("unanswered", [0.0]),
+    "{at: response.output_audio_transcript.delta, nth: 3, do: hang_up}": ("over", [0.0]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_phone_call(fault: str):
+    async def test(mock: MockServer, agent: Agent) -> None:
+        call = await mock.ring("A cleaning, please.", webhook=agent.url)
+        assert (call.status, [round(each.at, 2) for each in call.webhooks]) == FAULTS[fault]
+        assert mock.faults[0].fired == 1
+        assert (len(agent.hooks), agent.bad) == {"duplicate": (2, 0), "forge": (2, 1)}.get(
+            fault.split()[3][:-1].rstrip(","), (1, 0)
+        )
+        if "hang_up" in fault:
+            assert call.hung_up_by == "caller"
+            await agent.finished()
+            assert agent.closed == 1000
+
+    on_the_phone(test, faults=list(parse_faults(fault).faults))()
+
+
+# --- The control plane ---
+
+
+def test_a_call_is_made_over_http():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        body = {"text": ["A cleaning, please."], "digits": "1", "webhook": agent.url, "answer_within": "20s"}
+        async with agent.http.post(f"{mock.control_url}/calls", json=body) as response:
+            made = await response.json()
+        assert (response.status, made["state"], made["phone"]["status"]) == (200, "ringing", "ringing")
+        await asyncio.sleep(40)
+        async with agent.http.get(f"{mock.control_url}/calls/{made['id']}") as response:
+            over = await response.json()
+        assert (over["state"], over["phone"]["hung_up_by"], over["phone"]["digits"]) == ("over", "caller", "1")
+        assert [turn["text"] for turn in over["phone"]["turns"]] == ["A cleaning, please."]
+        async with agent.http.get(f"{mock.control_url}/calls/{made['id']}/audio") as response:
+            sound = wave.open(io.BytesIO(await response.read()))
+        assert (sound.getnchannels(), sound.getframerate()) == (2, 8000)
+        assert sound.getnframes() / 8000 == pytest.approx(over["phone"]["seconds"])
+
+    on_the_phone(test)()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"webhook": "http://192.0.2.1/hook"}, "another machine"),
+        ({"webhook": "ftp://127.0.0.1/hook"}, "no address of a webhook"),
+        ({"webhook": "http://127.0.0.1:9/", "text": "a", "audio": "b"}, "leave out one"),
+        ({"webhook": "http://127.0.0.1:9/", "script": [{"dtmf": "1"}]}, "did you mean 'press'?"),
+        ({"webhook": "http://127.0.0.1:9/", "answer_within": 5}, "5 of what?"),
+        ({"webhook": "http://127.0.0.1:9/", "webhook_secret": "whsec_nonsense"}, "this one has 6 bytes"),
+        ({}, "announced nowhere"),
+        ([], "a list"),
+    ],
+)
+def test_a_call_that_cannot_be_made_says_why(body: Any, said: str):
+    async def test(mock: MockServer, agent: Agent) -> None:
+        async with agent.http.post(f"{mock.control_url}/calls", json=body) as response:
+            assert (response.status, said in (await response.json())["error"]) == (400, True)
+        async with agent.http.get(f"{mock.control_url}/calls") as response:
+            assert await response.json() == []
+
+    on_the_phone(test)()
+
+
+def test_only_the_operator_names_another_machine():
+    check_reach("http://localhost:8000/x", None)
+    check_reach("https://agent.example/other", "https://agent.example/hook")
+    for url in ("https://agent.example:444/x", "http://agent.example/x", "https://agent.example.evil/x"):
+        with pytest.raises(ValueError, match="another machine"):
+            check_reach(url, "https://agent.example/hook")
+
+
+def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture):
+    async def test(mock: MockServer, agent: Agent) -> None:
+        logger("realtape.test").warning("the secret is %s", mock.webhook_secret)
+        agent.statuses = [500]
+        call = await mock.ring("Hello.", webhook=agent.url)
+        assert mock.webhook_secret not in repr(call) + repr(mock._service.options)
+
+    on_the_phone(test)()
+    assert "was not delivered: HTTP 500" in caplog.text
+    assert "whsec_" not in caplog.text
+
+
+# --- xAI ---
+
+
+def test_a_number_of_ones_own_trunk_has_a_webhook_and_a_secret():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        url, key = f"{mock.origin}/v2/phone-numbers", {"Authorization": f"Bearer {mock.api_key}"}
+        asked: dict[str, Any] = {
+            "origin": "byo_trunk",
+            "name": "Support",
+            "phone_number": "+18005550142",
+            "webhook": {"name": "hook", "url": agent.url},
+            "sip_auth": {"auth_username": "pbx", "auth_password": "only-once"},
+        }
+        async with agent.http.post(url, json=asked) as response:
+            assert response.status in (400, 401)
+        async with agent.http.post(url, json={**asked, "origin": "bought"}, headers=key) as response:
+            assert response.status == 400
+        async with agent.http.post(url, json=asked, headers=key) as response:
+            made = await response.json()
+            assert response.status == 200
+        async with agent.http.post(url, json=asked, headers=key) as response:
+            assert response.status == 409
+        agent.secret = made["dispatch_signing_secret"]
+        async with agent.http.get(url, headers=key) as response:
+            (listed,) = (await response.json())["phone_numbers"]
+        assert listed == {name: value for name, value in made.items() if name != "dispatch_signing_secret"}
+        assert "only-once" not in str(listed)
+        agent.takes = "ignore"
+        call = mock.ring("Hello there.", called="+18005550142")
+        await asyncio.sleep(0.5)
+        assert len(call.id) == 36
+        assert agent.hooks[0][1]["data"]["metadata"] == {}
+        assert {"name": "To", "value": "+18005550142"} in agent.hooks[0][1]["data"]["sip_headers"]
+        await agent.attend()
+        await call
+        assert (call.status, agent.bad) == ("over", 0)
+
+    on_the_phone(test, dialect="xai", scenario=None)()
+
+
+# --- In a thread, and as files ---
+
+
+def test_a_plain_with_has_calls_too(tmp_path: Path):
+    with MockServer(dialect="openai") as mock:
+        call = mock.ring("Hello.", webhook="http://127.0.0.1:1/", answer_within=0.05)
+        assert call.wait(5.0).status == "unanswered"
+        assert call.save(tmp_path / "call.wav").read_bytes()[:4] == b"RIFF"
+
+
+def test_a_call_has_one_form():
+    with MockServer(dialect="openai") as mock, pytest.raises(ValueError, match="give one of them"):
+        mock.ring("Hello.", script=["Hello."])
