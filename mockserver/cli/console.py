@@ -199,16 +199,16 @@ class Lines:
                     f"from {notice.caller}" if notice.caller else "",
                     f"to {notice.called}" if notice.called else "",
                 ]
-                yield " ".join(filter(None, [paint("rings", "cyan"), *ends, f"· {id}"]))
+                yield " ".join(filter(None, [paint("a call rings", "cyan"), *ends, f"· {id}"]))
             case CallAnswered(id=id):
-                yield f"accepted · {id}"
+                yield f"call accepted · {id}"
             case CallRejected(id=id, status=status):
-                yield f"{paint('rejected', 'yellow')} with {status} · {id}"
+                yield f"{paint('call rejected', 'yellow')} with {status} · {id}"
             case CallReferred(id=id, uri=uri, refused=refused):
                 outcome = "" if refused is None else f", which refuses with {refused}"
-                yield f"handed over to {_cut(uri, 100)}{outcome} · {id}"
+                yield f"call handed over to {_cut(uri, 100)}{outcome} · {id}"
             case CallEnded(id=id, reason=reason):
-                yield f"ended: {_cut(reason, 100)} · {id}"
+                yield f"call ended: {_cut(reason, 100)} · {id}"
             case _:
                 assert_never(notice)
 

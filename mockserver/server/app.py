@@ -231,6 +231,8 @@ class Server:
             known = service.calls.get(id)
             accepts = control.answers_by_socket or (known is not None and known.recorded)
             call = service.calls.find(id, team, "open", *(("ringing",) if accepts else ()))
+            if call.state == "ringing":
+                call.resumes = asked.conversation_id
             running = call.running if call.state == "open" else service.calls.accept(id, team)
         except (NoSuchCall, TooManyCalls):
             return await self._refuse(request, service, name, control.no_call(id, socket=True))

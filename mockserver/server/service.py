@@ -394,10 +394,12 @@ class MockService:
         """Open the session of a call that was accepted."""
         assert entry.team is not None
         recording = self.factory.content
+        limits = self.limits(entry.team, entry.dialect)
         served = self.factory.open(
             entry.dialect,
             now=self.clock.unix(),
-            limits=self.limits(entry.team, entry.dialect),
+            limits=limits,
+            resumed=self._resumed(entry.team, entry.resumes, limits.resumption_s),
             model=recording.model if entry.recorded and isinstance(recording, AdaptiveReplay) else None,
             secret=session,
             call_id=entry.id,

@@ -140,6 +140,8 @@ def _document(
             "dialect": log.dialect,
             "model": clean(str(ledger["model"] or "")),
             "conversation": clean(log.conversation_id),
+            "came": None if log.came == "websocket" else f"by {log.came}, call {log.call_id}",
+            "sidebands": _sidebands(log),
         },
         figures=figures,
         findings=findings,
@@ -150,6 +152,15 @@ def _document(
         seconds=lasted_s,
     )
     return {**document, "skipped": look.begun}
+
+
+def _sidebands(log: SessionLog) -> str | None:
+    """The sockets beside a call, in words."""
+    kept = tuple(log.sidebands)
+    if log.came == "websocket":
+        return None
+    still = sum(each.closed_s is None for each in kept)
+    return f"{len(kept)}, {still} of them open" if kept else "none"
 
 
 def _sound(look: _Look, entries: Sequence[JournalEntry]) -> dict[str, Any]:

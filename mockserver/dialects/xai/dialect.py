@@ -73,13 +73,14 @@ Json = dict[str, object]
 class XaiIds:
     """UUIDs of version 4, except for the session (32 hex digits) and calls (`call-<uuid4>-N`)."""
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, call_id: str | None = None) -> None:
+        """The conversation of a call has the call's id (documented)."""
         self._events = stream(seed, "event")
         self._items = stream(seed, "item")
         self._responses = stream(seed, "response")
         self._calls = stream(seed, "call")
         self.session = hex128(stream(seed, "session"))
-        self.conversation = uuid4(stream(seed, "conversation"))
+        self.conversation = call_id or uuid4(stream(seed, "conversation"))
 
     def event(self) -> str:
         return uuid4(self._events)
@@ -103,7 +104,7 @@ class Xai:
         self.traits = replace(date.traits, media=True) if opening.call_id is not None else date.traits
         self.prices = prices
         self.model = date.model(opening.model)
-        self.ids = XaiIds(opening.seed)
+        self.ids = XaiIds(opening.seed, opening.call_id)
         self._date = date
         self._epoch_ms = round(opening.epoch * 1000)
         self._requested: Json = {}

@@ -101,6 +101,8 @@ class CallEntry:
     known: Sequence[Known] = ()
     team: Team | None = None
     recorded: bool = False
+    resumes: str | None = None
+    """The id of an earlier conversation that its session goes on with."""
     state: State = "ringing"
     running: RunningCall | None = None
     session: str = ""

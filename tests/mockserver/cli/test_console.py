@@ -8,8 +8,13 @@ import pytest
 from mockserver.cli.console import Console, Lines, Start, banner, coloured, has_colours, plain, shortened
 from mockserver.server import causes
 from mockserver.server.notices import (
+    CallAnswered,
     CallClosed,
+    CallEnded,
     CallOpened,
+    CallRang,
+    CallReferred,
+    CallRejected,
     ErrorSent,
     HandshakeRefused,
     MistakeFound,
@@ -55,6 +60,15 @@ NOTICES: dict[Notice, list[str]] = {
         "server  refused  GET /realtime with 404",
         "        likely: the base URL lacks /v1",
     ],
+    CallRang("rtc_1", "+14155550100", "+18005550199"): [
+        "server  a call rings from +14155550100 to +18005550199 · rtc_1"
+    ],
+    CallRang("rtc_1"): ["server  a call rings · rtc_1"],
+    CallAnswered("rtc_1", "sess_1"): ["server  call accepted · rtc_1"],
+    CallRejected("rtc_1", 486): ["server  call rejected with 486 · rtc_1"],
+    CallReferred("rtc_1", "tel:+1"): ["server  call handed over to tel:+1 · rtc_1"],
+    CallReferred("rtc_1", "tel:+1", 403): ["server  call handed over to tel:+1, which refuses with 403 · rtc_1"],
+    CallEnded("rtc_1", "hung up by the caller"): ["server  call ended: hung up by the caller · rtc_1"],
     TlsRefused("127.0.0.1:8765/v1/realtime"): [
         "server  refused  a client spoke TLS to this plain port",
         "        likely: the address is wss:// or https://; use ws://127.0.0.1:8765/v1/realtime, or start with --tls",

@@ -230,6 +230,25 @@ def test_a_socket_accepts_drives_and_ends_a_call_of_xai() -> None:
     story(tell, dialect="xai")
 
 
+def test_a_later_call_of_xai_goes_on_with_the_conversation_of_an_earlier_one() -> None:
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        update = {"type": "session.update", "session": {"resumption": {"enabled": True}}}
+        first, second = ring(mock), ring(mock)
+        ws = await attach(http, mock, first.id)
+        await ws.send_json(update)
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "I am Ada."}]}
+        await ws.send_json({"type": "conversation.item.create", "item": item})
+        await ws.send_json({"type": "response.create"})
+        await until(ws, "response.done")
+        await ws.close()
+        async with await attach(http, mock, f"{second.id}&conversation_id={first.id}") as ws:
+            await ws.send_json(update)
+            replayed = await until(ws, "conversation.item.added")
+            assert "I am Ada." in str(replayed[-1])
+
+    story(tell, dialect="xai")
+
+
 def test_the_control_plane_lists_calls_and_hangs_up_for_the_caller() -> None:
     async def tell(mock: MockServer, http: ClientSession) -> None:
         accepted, waiting, told = ring(mock), ring(mock), Told()
@@ -245,6 +264,9 @@ def test_the_control_plane_lists_calls_and_hangs_up_for_the_caller() -> None:
         async with http.get(f"{mock.control_url}/sessions") as response:
             (session,) = await response.json()
         assert (session["came"], session["call_id"], len(session["sidebands"])) == ("phone", accepted.id, 1)
+        async with http.get(f"{mock.control_url}/sessions/{session['id']}/call") as response:
+            facts = (await response.json())["facts"]
+        assert (facts["came"], facts["sidebands"]) == (f"by phone, call {accepted.id}", "1, 1 of them open")
         for each in (accepted, waiting):
             async with http.delete(f"{mock.control_url}/calls/{each.id}") as response:
                 assert response.status == 200
