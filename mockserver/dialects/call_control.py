@@ -14,6 +14,10 @@ CallAction = Literal["accept", "reject", "refer", "hangup"]
 """What a client may request of a call: `POST /v1/realtime/calls/ID/` and this word."""
 
 
+Credential = Literal["key", "secret"]
+"""An API key, or a client secret."""
+
+
 class CallControl(Protocol):
     """How one service takes and refuses requests about calls."""
 
@@ -29,6 +33,10 @@ class CallControl(Protocol):
     def answers_by_socket(self) -> bool:
         """Whether a WebSocket with the id of a call that rings accepts it, and ends it when the client closes it."""
 
+    @property
+    def offers_by(self) -> frozenset[Credential]:
+        """The credentials with which an offer of WebRTC comes; none if the service has no WebRTC."""
+
     def new_id(self, seed: str, unix: float) -> str:
         """The id of a new call, which came at that Unix second."""
 
@@ -37,6 +45,12 @@ class CallControl(Protocol):
 
     def session(self, body: bytes) -> Mapping[str, Any] | Refusal:
         """The session that a call is accepted with."""
+
+    def invalid_offer(self, error: str, advice: str) -> Refusal:
+        """The refusal of an offer of WebRTC, in these words. `advice`: what is wrong with the offer, for the log."""
+
+    def wrong_credential(self) -> Refusal:
+        """An offer of WebRTC came with a credential that is not in `offers_by`."""
 
     def reject_status(self, body: bytes) -> int | Refusal:
         """The SIP status with which a call is rejected."""

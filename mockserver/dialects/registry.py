@@ -66,13 +66,15 @@ def _service(name: DialectName) -> DatedService:
         case "openai@2026-10":
             return _openai(openai.OPENAI_2026_10, OpenAIHandshake(), openai_schema.EVENTS)
         case "azure@2026-10":
-            return _openai(openai.AZURE_2026_10, AzureHandshake(), openai_schema.AZURE_EVENTS)
+            by_secret = OpenAICalls(offers_by=frozenset(("secret",)))
+            return _openai(openai.AZURE_2026_10, AzureHandshake(), openai_schema.AZURE_EVENTS, by_secret)
         case _:
             assert_never(name)
 
 
-def _openai(date: openai.Date, handshake: Handshake, schema: Events) -> DatedService:
-    return DatedService(partial(openai.OpenAI, date), handshake, OpenAICalls(), schema, dialect_prices(date.name))
+def _openai(date: openai.Date, handshake: Handshake, schema: Events, calls: CallControl | None = None) -> DatedService:
+    dialect = partial(openai.OpenAI, date)
+    return DatedService(dialect, handshake, calls or OpenAICalls(), schema, dialect_prices(date.name))
 
 
 def _xai(date: xai.Date, handshake: Handshake) -> DatedService:

@@ -23,7 +23,7 @@ from mockserver.responders.scenario import Scenario
 from mockserver.server import causes, control, cors
 from mockserver.server.accounts import Team
 from mockserver.server.admission import admitted
-from mockserver.server.calls import phone_number_routes, sideband
+from mockserver.server.calls import offers, phone_number_routes, sideband
 from mockserver.server.calls import routes as call_routes
 from mockserver.server.calls.registry import NoSuchCall, TooManyCalls
 from mockserver.server.calls.running_call import TooManyChannels
@@ -109,6 +109,8 @@ class Server:
         for root in roots:
             app.router.add_get(f"{root}/realtime", self._answer_handshake)
             app.router.add_post(f"{root}/realtime/client_secrets", self._client_secret)
+            app.router.add_post(f"{root}/realtime/calls", self._offer)
+            app.router.add_post(f"{root}/realtime", self._beta_offer)
         app.router.add_routes(call_routes.routes(self._service, roots))
         app.router.add_routes(phone_number_routes.routes(self._service, ("", f"/{{namespace:{ID}}}")))
         app.router.add_routes(control.routes(self.namespaces))
@@ -352,6 +354,12 @@ class Server:
         check_open(service)
         secret = service.client_secret(name, team, body)
         return refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
+
+    async def _offer(self, request: web.Request) -> web.StreamResponse:
+        return await offers.answer_offer(request, self._service(request))
+
+    async def _beta_offer(self, request: web.Request) -> web.StreamResponse:
+        return await offers.refuse_beta_offer(request, self._service(request))
 
     @web.middleware
     async def _answer(

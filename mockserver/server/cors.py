@@ -46,4 +46,4 @@ def share(request: web.Request, response: web.StreamResponse, options: Options) 
     response.headers.add(hdrs.VARY, hdrs.ORIGIN)
     if may:
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+        response.headers.setdefault(hdrs.ACCESS_CONTROL_EXPOSE_HEADERS, _EXPOSED)

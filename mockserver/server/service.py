@@ -308,6 +308,12 @@ class MockService:
         team = self._within_rate(self.accounts.owner(key), dialect)
         return SERVICES[dialect].handshake.refuse(team, key) if isinstance(team, Denied) else team
 
+    def admit_offer(self, dialect: str, credential: str | None) -> Team | Refusal:
+        """The team that offers a call over WebRTC, with an API key or a client secret."""
+        self._learn(credential)
+        team = self._within_rate(self.accounts.bearer(credential, self.clock.unix()), dialect)
+        return SERVICES[dialect].handshake.refuse(team, credential) if isinstance(team, Denied) else team
+
     def client_secret(self, dialect: str, team: Team, body: bytes) -> Mapping[str, object] | Refusal:
         """A new client secret as the service answers it, for a request's body."""
         handshake = SERVICES[dialect].handshake

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.dialects.call_control import CallAction
+from mockserver.dialects.call_control import CallAction, Credential
 from mockserver.dialects.handshake import CALLS_LISTED, Refusal
 from mockserver.dialects.openai.dialect import DEFAULT_MODEL
 from mockserver.dialects.openai.handshake import REALTIME_MODEL, wrong
@@ -27,6 +27,7 @@ class OpenAICalls:
     actions: frozenset[CallAction] = frozenset(("accept", "reject", "refer", "hangup"))
     done: bytes = b""
     answers_by_socket: bool = False
+    offers_by: frozenset[Credential] = frozenset(("key", "secret"))
 
     def new_id(self, seed: str, unix: float) -> str:
         """As recorded: `rtc_`, a shard, and 32 characters, of which the first tell the second."""
@@ -59,6 +60,12 @@ class OpenAICalls:
             error = f'Model "{model[:64]}" is not supported in realtime mode.'
             return replace(wrong(400, "invalid_model", error), param="model")
         return asked
+
+    def invalid_offer(self, error: str, advice: str) -> Refusal:
+        return replace(wrong(400, "invalid_offer", error), advice=advice)
+
+    def wrong_credential(self) -> Refusal:  # recorded for Azure
+        return wrong(401, "", "This operation requires ephemeral tokens")
 
     def reject_status(self, body: bytes) -> int | Refusal:
         asked = _object(body)

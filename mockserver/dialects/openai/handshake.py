@@ -141,7 +141,7 @@ class OpenAIHandshake:
 _REQUEST = "invalid_request_error"
 
 
-_ELSEWHERE = re.compile(r"(?:/openai)?/v1/realtime/(?:calls$|translations(?:/|$))")
+_ELSEWHERE = re.compile(r"(?:/openai)?/v1/realtime/translations(?:/|$)")
 """Routes that the service has and the mock has not. The beta's session routes are gone there too."""
 
 

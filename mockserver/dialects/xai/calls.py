@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.dialects.call_control import CallAction
+from mockserver.dialects.call_control import CallAction, Credential
 from mockserver.dialects.handshake import CALLS_LISTED, Refusal
 from mockserver.dialects.xai.handshake import INVALID, NOT_FOUND, misshaped
 from mockserver.protocol.ids import stream, uuid4
@@ -25,6 +25,7 @@ class XaiCalls:
     actions: frozenset[CallAction] = frozenset(("refer", "hangup"))
     done: bytes = b"{}"  # documented for `refer`
     answers_by_socket: bool = True
+    offers_by: frozenset[Credential] = frozenset()
 
     def new_id(self, seed: str, unix: float) -> str:
         return uuid4(stream(seed, "call id"))
@@ -35,6 +36,12 @@ class XaiCalls:
 
     def session(self, body: bytes) -> Mapping[str, Any] | Refusal:
         return {}
+
+    def invalid_offer(self, error: str, advice: str) -> Refusal:
+        raise AssertionError("xAI takes no offers")
+
+    def wrong_credential(self) -> Refusal:
+        raise AssertionError("xAI takes no offers")
 
     def reject_status(self, body: bytes) -> int | Refusal:
         return 603

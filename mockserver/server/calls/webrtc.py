@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from mockserver.audio.formats import Samples
 from mockserver.server.calls.rtp import FRAME_S, RtpReceiver, RtpSender, read_packet
 from mockserver.server.calls.sdp import Offer, Transport, answer
@@ -36,7 +38,10 @@ _LOG = logger(__name__)
 class AnsweredCall(Protocol):
     """What the connection asks of the call behind it."""
 
-    def receive(self, text: str) -> None:
+    def now(self) -> float:
+        """Seconds since the call began."""
+
+    def receive(self, data: str | bytes) -> None:
         """An event came on the data channel."""
 
     def hear(self, samples: Samples) -> None:
@@ -45,14 +50,17 @@ class AnsweredCall(Protocol):
     def play(self) -> Samples | None:
         """The next 20 ms for the caller at 24 kHz; None is silence."""
 
-    def join(self, channel: DataChannel) -> None:
-        """Events go to this channel too."""
+    def join(self, channel: DataChannel, *, early: bool = False) -> None:
+        """Events go to this channel too; with `early`, those that came before it."""
 
     def leave(self, channel: DataChannel) -> None:
         """They no longer do."""
 
     def hang_up(self, by: Literal["caller", "client", "server"], reason: str = "") -> None:
-        """The call ends."""
+        """The call ends, unless it is over."""
+
+    async def ended(self) -> None:
+        """Wait until the call is over."""
 
 
 def unavailable() -> ImportError | None:
@@ -84,16 +92,26 @@ class DataChannel:
         self._connection = connection
 
     def send(self, outgoing: Sequence[Outgoing]) -> None:
-        """Send the events among what is due."""
+        """Send the events among what is due. One that is longer than the client takes is sent without its audio."""
         for each in outgoing:
             if not isinstance(each.frame, Text) or self._channel.readyState != "open":
                 continue
             try:
                 self._channel.send(each.frame.data.decode())
-            except ValueError as problem:  # the client's own max-message-size
-                _LOG.warning("a call over WebRTC: an event is left out: %s", problem)
+            except ValueError:
+                self._send_without_audio(each.frame.data)
         if self._channel.bufferedAmount > UNSENT_CAP:
             self._connection.end(f"slow consumer: {self._channel.bufferedAmount} bytes unsent")
+
+    def _send_without_audio(self, event: bytes) -> None:
+        """Send an item that was retrieved: what the service does with one beyond the client's limit is unknown."""
+        told = orjson.loads(event)
+        for part in told.get("item", {}).get("content", []):
+            part.pop("audio", None)
+        try:
+            self._channel.send(orjson.dumps(told).decode())
+        except ValueError as problem:
+            _LOG.warning("a call over WebRTC: %s is left out: %s", told.get("type"), problem)
 
     def end(self, how: Close | Reset) -> None:
         """The call is over, and so is the connection."""
@@ -101,7 +119,7 @@ class DataChannel:
 
 
 class WebRtcConnection:
-    """One client's connection, from its offer to its end. `answer` comes first, then `start`, at last `closed`."""
+    """One client's connection, from its offer to its end. `answer` comes first, then `start` or `abandon`."""
 
     def __init__(self, offer: Offer) -> None:
         """Raises ImportError if aiortc is missing; see `unavailable`."""
@@ -146,51 +164,50 @@ class WebRtcConnection:
         )
         return answer(self._offer, transport)
 
-    def start(self, call: AnsweredCall) -> None:
-        """Wait for the client, and serve the call until either side ends it."""
+    def start(self, call: AnsweredCall) -> asyncio.Task[None]:
+        """Wait for the client, and serve the call until either side ends it. The task ends with the connection."""
         self._call = call
         self._task = asyncio.get_running_loop().create_task(self._serve())
+        return self._task
 
     def end(self, reason: str) -> None:
         """Close the connection."""
         self._reason = self._reason or reason
         self._ended.set()
 
-    async def closed(self) -> None:
-        """Wait until the connection is closed, without which it was not started."""
-        if self._task is None:
-            await self._ice.stop()
-        else:
-            await self._task
+    async def abandon(self) -> None:
+        """Close the sockets of a connection that is not started."""
+        await self._ice.stop()
 
     async def _serve(self) -> None:
-        playing: asyncio.Task[None] | None = None
+        spawn = asyncio.get_running_loop().create_task
+        tasks: list[asyncio.Task[Any]] = [spawn(self._call.ended()), spawn(self._ended.wait())]
         try:
-            if await self._connected():
-                playing = asyncio.get_running_loop().create_task(self._play())
-                await self._ended.wait()
+            if await self._connected(tasks):
+                tasks.append(spawn(self._play()))
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if playing is not None:
-                playing.cancel()
+            for task in tasks:
+                task.cancel()
             if self._channel is not None:
                 self._call.leave(self._channel)
             self._call.hang_up("caller", self._reason)
             await self._close()
 
-    async def _connected(self) -> bool:
-        """Whether the client has connected before its time, or the call's end."""
+    async def _connected(self, ends: list[asyncio.Task[Any]]) -> bool:
+        """Whether the client has connected before its time, and before the call's end."""
         connecting = asyncio.get_running_loop().create_task(self._connect())
-        ending = asyncio.get_running_loop().create_task(self._ended.wait())
-        await asyncio.wait([connecting, ending], timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
-        for task in (connecting, ending):
-            task.cancel()
-        if self._ended.is_set():
-            return False
-        if not connecting.done():
-            state = "DTLS" if self._ice.state == "completed" else "ICE"
-            self._reason = f"the client did not connect in {CONNECT_S:g} s: {state} did not end"
-        else:
-            self._reason = connecting.result()
+        try:
+            await asyncio.wait([connecting, *ends], timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.done() for task in ends):
+                return False
+            if connecting.done():
+                self._reason = connecting.result()
+            else:
+                state = "DTLS" if self._ice.state == "completed" else "ICE"
+                self._reason = f"the client did not connect in {CONNECT_S:g} s: {state} did not end"
+        finally:
+            connecting.cancel()
         if self._reason:
             advice = "" if has_network() else f" {ONLY_LOOPBACK}"
             _LOG.warning("a call over WebRTC: %s.%s", self._reason, advice)
@@ -226,12 +243,9 @@ class WebRtcConnection:
         if channel.label != LABEL:
             _LOG.warning("a call over WebRTC: the data channel is %.40r; the service calls it %s", channel.label, LABEL)
         self._channel = DataChannel(channel, self)
-        channel.on("message", self._take_event)
+        channel.on("message", self._call.receive)
         channel.on("close", lambda: self.end("the client closed the data channel"))
-        self._call.join(self._channel)
-
-    def _take_event(self, message: str | bytes) -> None:
-        self._call.receive(message if isinstance(message, str) else message.decode(errors="replace"))
+        self._call.join(self._channel, early=True)
 
     async def _take_packet(self, data: bytes, arrival_time_ms: int) -> None:
         packet = read_packet(data)
@@ -244,7 +258,8 @@ class WebRtcConnection:
         if self._offer.server_direction not in ("sendrecv", "sendonly"):
             return
         time = asyncio.get_running_loop().time
-        due = time()
+        # Sound becomes ready at multiples of 20 ms of the call's time: it is taken in the middle between two.
+        due = time() + FRAME_S - (self._call.now() + FRAME_S / 2) % FRAME_S
         while True:
             if (wait_s := due - time()) > 0:
                 await asyncio.sleep(wait_s)

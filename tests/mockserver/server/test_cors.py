@@ -50,7 +50,7 @@ def test_a_page_of_this_machine_reads_every_answer_and_another_one_refusals_alon
         for origin, expected in ((OWN, 200), (OTHER, 403)):
             status, headers = await ask(http, "POST", secrets, Origin=origin, **KEY)
             assert (status, headers["Access-Control-Allow-Origin"]) == (expected, origin)
-        for path, expected in (("/realtime/calls", 501), ("/chat/completions", 404)):
+        for path, expected in (("/realtime/calls", 403), ("/chat/completions", 404)):
             status, headers = await ask(http, "POST", mock.http_url + path, Origin=OTHER, **KEY)
             assert (status, headers["Access-Control-Allow-Origin"]) == (expected, OTHER)
         assert mock._service.accounts.counts["secrets"] == 1

@@ -217,7 +217,6 @@ def test_a_session_is_pinged_and_ends_after_an_hour():
     ("method", "path", "status"),
     [
         ("GET", "/v1/realtime", 426),
-        ("POST", "/v1/realtime/calls", 501),
         ("POST", "/v1/realtime/translations/client_secrets", 501),
         ("POST", "/v1/realtime/sessions", 404),
         ("POST", "/v1/chat/completions", 404),

@@ -29,6 +29,9 @@ class Echo:
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._played = 0
 
+    def now(self):
+        return asyncio.get_running_loop().time()
+
     def receive(self, text):
         assert self.channel is not None
         self.channel._channel.send(text)
@@ -40,7 +43,7 @@ class Echo:
         self._played += 480
         return TONE[(self._played - 480) % len(TONE) :][:480]
 
-    def join(self, channel):
+    def join(self, channel, *, early=False):
         self.channel = channel
 
     def leave(self, channel):
@@ -49,12 +52,14 @@ class Echo:
     def hang_up(self, by, reason=""):
         self.over.set_result(f"{by}: {reason}")
 
+    async def ended(self):
+        await asyncio.shield(self.over)
+
 
 async def connected(client, call):
     connection = webrtc.WebRtcConnection(read_offer(await client.offer()))
     await client.take(await connection.answer(["127.0.0.1"], 1e9))
-    connection.start(call)
-    return connection
+    return connection, connection.start(call)
 
 
 @pytest.mark.slow
@@ -62,7 +67,7 @@ async def test_sound_and_events_go_both_ways_until_the_client_leaves():
     from tests.mockserver.server.calls.rtc_client import RtcClient
 
     client, call = RtcClient(TONE), Echo()
-    connection = await connected(client, call)
+    _, serving = await connected(client, call)
     await client.until(lambda: client.channel.readyState == "open")
     client.send({"type": "hello"})
     assert await client.got("hello") == {"type": "hello"}
@@ -71,7 +76,7 @@ async def test_sound_and_events_go_both_ways_until_the_client_leaves():
     assert max(abs(np.concatenate(call.heard))) > 4000
     await client.close()
     assert (await call.over).startswith("caller: the client closed")
-    await connection.closed()
+    await serving
 
 
 @pytest.mark.slow
@@ -79,11 +84,11 @@ async def test_the_server_hangs_up_and_the_client_sees_it():
     from tests.mockserver.server.calls.rtc_client import RtcClient
 
     client, call = RtcClient(channel=False), Echo()
-    connection = await connected(client, call)
+    connection, serving = await connected(client, call)
     await client.until(lambda: client.heard)
     connection.end("enough")
     await client.until(lambda: client.state == "closed")
-    await connection.closed()
+    await serving
     assert await call.over == "caller: enough"
     assert call.channel is None
 
