@@ -201,7 +201,7 @@ class Lines:
                 ]
                 yield " ".join(filter(None, [paint("a call rings", "cyan"), *ends, f"· {id}"]))
             case CallAnswered(id=id):
-                yield f"call accepted · {id}"
+                yield f"accepted · {id}"
             case CallRejected(id=id, status=status):
                 yield f"{paint('call rejected', 'yellow')} with {status} · {id}"
             case CallReferred(id=id, uri=uri, refused=refused):

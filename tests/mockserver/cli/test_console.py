@@ -64,7 +64,7 @@ NOTICES: dict[Notice, list[str]] = {
         "server  a call rings from +14155550100 to +18005550199 · rtc_1"
     ],
     CallRang("rtc_1"): ["server  a call rings · rtc_1"],
-    CallAnswered("rtc_1", "sess_1"): ["server  call accepted · rtc_1"],
+    CallAnswered("rtc_1", "sess_1"): ["call 1  accepted · rtc_1"],
     CallRejected("rtc_1", 486): ["server  call rejected with 486 · rtc_1"],
     CallReferred("rtc_1", "tel:+1"): ["server  call handed over to tel:+1 · rtc_1"],
     CallReferred("rtc_1", "tel:+1", 403): ["server  call handed over to tel:+1, which refuses with 403 · rtc_1"],
