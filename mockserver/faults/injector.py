@@ -43,6 +43,7 @@ from mockserver.faults.kinds import (
     Incomplete,
     Jitter,
     Late,
+    Press,
     Refuse,
     Reorder,
     Reset,
@@ -394,6 +395,9 @@ class FaultInjector:
             case Fail() | Incomplete():
                 if self._ender is not None:
                     self._ender.end(fault)
+            case Press(digits=digits):
+                for digit in digits:
+                    self._peer.press(digit, at)
             case HangUp():
                 self._end(at, frames.Close(1000, HUNG_UP))
             case Status() | Hang() | Slow() | Forge():
@@ -421,7 +425,7 @@ def _needs_event(fault: Fault) -> bool:
             return True
         case Bandwidth() | Stall() | Error() | Refuse() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
             return False
-        case Status() | Hang() | Slow() | Forge() | HangUp():
+        case Status() | Hang() | Slow() | Forge() | HangUp() | Press():
             return False
         case _:
             assert_never(fault)

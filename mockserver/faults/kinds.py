@@ -316,6 +316,15 @@ class HangUp(FaultBase):
     kind: ClassVar[str] = "hang_up"
 
 
+@dataclass(frozen=True, config=_CONFIG)
+class Press(FaultBase):
+    """At the event, the caller presses these keys: 0 to 9, *, #, A to D. The client sees them behind the event, also
+    on a connection that is no call."""
+
+    digits: Annotated[str, Field(pattern=r"^[0-9*#A-D]{1,20}$")] = "0"
+    kind: ClassVar[str] = "press"
+
+
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class Forge(FaultBase):
     """The webhook is signed with another secret."""
@@ -357,6 +366,7 @@ Fault = (
     | Clip
     | WrongRate
     | HangUp
+    | Press
     | Forge
 )
 

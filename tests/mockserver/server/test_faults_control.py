@@ -172,6 +172,11 @@ def swapped(seen: Seen) -> str:
     return f"{seen.types[at - 1]} before response.created"
 
 
+def pressed(seen: Seen) -> str:
+    type = "input_audio_buffer.dtmf_event_received"
+    return f"{type} {' '.join(event['event'] for event in seen.events if event['type'] == type)}"
+
+
 SAYS: dict[str, Callable[[Seen], str]] = {
     "status": lambda seen: seen.end,
     "hang": lambda seen: seen.end,
@@ -197,6 +202,7 @@ SAYS: dict[str, Callable[[Seen], str]] = {
     "gap": glitch,
     "clip": glitch,
     "wrong_rate": glitch,
+    "press": pressed,
     "hang_up": lambda seen: f"{seen.deltas}, {seen.end}",
 }
 
