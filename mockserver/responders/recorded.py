@@ -217,7 +217,7 @@ def _segments(spoken: Spoken) -> tuple[Segment, ...]:
     if known.kind == "static":  # it cannot be decoded
         return ()
     decoder = decoder_for(known)
-    encoded = (np.concatenate([decoder.push(data) for data in piece.sound]) for piece in pieces)
+    encoded = (np.concatenate([decoder.push(each.read()) for each in piece.sound]) for piece in pieces)
     sounds = [resample(sound, known.rate, RATE) for sound in encoded]
     if not all(map(len, sounds)):
         return ()

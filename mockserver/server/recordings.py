@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from mockserver.audio.formats import Samples
@@ -29,12 +29,13 @@ from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Close, Frame, Sound
 from replay.cassette.json_values import number_at, object_at, text_at
 from replay.cassette.may_differ import Ignored, ignored
-from replay.cassette.recording import Line, Recording, message
+from replay.cassette.recording import Line, Recording, message, typed
 from replay.cassette.records import Response
 from replay.outlets import logger
 from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
-from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track, track
-from replay.playback.words import Words, recorded_words
+from replay.playback.reading import READ_AHEAD
+from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track
+from replay.playback.words import Words
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
@@ -102,7 +103,9 @@ def _choices(recording: Recording, may_differ: Ignored) -> Iterator[RecordedChoi
     conversations = recorded_conversations(recording)
     for number, each in enumerate(conversations, start=1):
         name = recording.name if len(conversations) == 1 else f"{recording.name}, conversation {number}"
-        yield RecordedChoice(name, each, Script(recorded_words(each.lines), may_differ))
+        words = Words(each.lines)
+        words.reading.on(READ_AHEAD)
+        yield RecordedChoice(name, each, Script(words, may_differ))
 
 
 def with_client_messages(session: Session) -> Peer:
@@ -174,7 +177,9 @@ class VerbatimReplay:
                 raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         accepted = [each for each in self._connections if not each.line.refused]
         for each in accepted:
-            each.prepare(with_words=len(accepted) > 1)
+            each.track.reading.on(READ_AHEAD)  # now, rather than in the first handshake
+            if len(accepted) > 1:
+                each.words.reading.on(READ_AHEAD)
         self._speed = speed
         self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
@@ -272,20 +277,8 @@ class _VerbatimConnection:
             line = replace(line, moments=line.moments[:end])
         self.line = line
         self.ignored = may_differ
-
-    def prepare(self, *, with_words: bool) -> None:
-        """Do now what takes time, rather than in the first handshake."""
-        _ = self.track
-        if with_words:
-            _ = self.words
-
-    @cached_property
-    def track(self) -> Track:
-        return track(self.line)
-
-    @cached_property
-    def words(self) -> Words:
-        return recorded_words([self.line])
+        self.track = Track(line)
+        self.words = Words([line])
 
 
 def _may_differ(recording: Recording, ignore: Iterable[str]) -> Ignored:
@@ -321,7 +314,8 @@ def _dialect_of(recording: Recording) -> str | None:
     service = recording.service
     if service != "xai" or recording.origin == "mock":
         return service
-    instants = (number_at(event, "timestamp") for event in recording.received() if event.get("type") == "ping")
+    found = (moment for line in recording.lines for _, moment in typed(line.moments, "ping".__eq__))
+    instants = (number_at(each.event, "timestamp") for each in found if (each.way, each.type) == ("received", "ping"))
     unix_ms = next((each for each in instants if each is not None and 0 < each < _FAR_MS), None)
     if unix_ms is None:
         return service

@@ -116,7 +116,7 @@ def bill(recording: Recording, on: date, url: str = "") -> Bill:
 
 def _service(recording: Recording) -> str:
     """The service of the first model that a session names."""
-    for event in recording.received():
+    for event in recording.server_events():
         session = event.get("session")
         if isinstance(session, dict) and isinstance(session.get("model"), str):
             return service_of_model(session["model"])

@@ -7,14 +7,14 @@ nothing here depends on the service.
 from __future__ import annotations
 
 import contextlib
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from replay.cassette.base64_text import decoded
 from replay.cassette.frames import Binary
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import text_at, value_at
-from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.recording import Line, Moment, Recording, typed
 
 LEAST_PAUSE_S = 0.1
 """Shorter gaps between two steps of a response come from the network, not from the model. Seconds."""
@@ -36,12 +36,31 @@ class Format:
     rate: int | None = 24_000
 
 
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The encoded audio of one message: where it is. A conversation has more of it than fits into memory."""
+
+    moments: Sequence[Moment]
+    at: int
+
+    def read(self) -> bytes:
+        """The audio."""
+        return sound_of(self.moments[self.at])
+
+
+def sound_of(moment: Moment) -> bytes:
+    """The encoded audio of a message of the service. Raises ValueError for what is no base64."""
+    if isinstance(moment.frame, Binary):
+        return moment.frame.data
+    return decoded(text_at(moment.event, "delta"))
+
+
 @dataclass(slots=True)
 class Piece:
-    """A part of a spoken message with its own text: `text`, and `sound`, the encoded audio messages."""
+    """A part of a spoken message with its own text: `text`, and `sound`, the audio messages."""
 
     text: str = ""
-    sound: list[bytes] = field(default_factory=list)
+    sound: list[Sound] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -137,7 +156,8 @@ def recorded_conversations(recording: Recording) -> list[RecordedConversation]:
 
 
 def _conversation(moments: Sequence[Moment]) -> str | None:
-    created = (each.event for each in moments if each.type == "conversation.created" and each.event)
+    found = (each for _, each in typed(moments, "conversation.created".__eq__))
+    created = (each.event for each in found if each.type == "conversation.created" and each.event)
     return next((text_at(event, "conversation", "id") for event in created), None) or None
 
 
@@ -157,24 +177,27 @@ class _Reader:
         self._format = Format()
         self._current: Spoken | None = None
         self._ms: dict[int, list[float]] = {}
+        self._bytes: dict[int, int] = {}
         self._last_s: dict[str, float] = {}
 
     def read(self, moments: Sequence[Moment]) -> None:
-        for moment in moments:
+        for at, moment in typed(moments, "input_audio_buffer.append".__ne__):  # most frames are appends
             if moment.way == "received" and isinstance(moment.frame, Binary) and self._current is not None:
-                self._sound(self._current, "", moment.frame.data)
+                self._sound(self._current, "", moment, Sound(moments, at))
+            elif moment.event is not None and moment.way == "sent":
+                self._sent(moment.event)
             elif moment.event is not None:
-                (self._sent if moment.way == "sent" else self._received)(moment.event, moment.at_s)
+                self._received(moment, moment.event, Sound(moments, at))
         for spoken in self._spoken.values():
             # As long as the service announced. Without an announcement: as long as its text needs.
-            size = sum(len(data) for piece in spoken.pieces for data in piece.sound)
+            size = self._bytes.get(id(spoken), 0)
             bytes_per_ms = 2 * (spoken.format.rate or 24_000) / 1000 if spoken.format.type == "audio/pcm" else 8.0
             if announced := self._ms.get(id(spoken)):
                 spoken.whole = size >= WHOLE * sum(announced) * bytes_per_ms or spoken.format.type == "audio/opus"
             else:
                 spoken.whole = size >= _LEAST_MS_PER_CHARACTER * len(spoken.text) * bytes_per_ms
 
-    def _sent(self, event: Event, at_s: float) -> None:
+    def _sent(self, event: Event) -> None:
         match event:
             case {"type": "session.update", "session": Mapping() as session}:
                 self._configure(session)
@@ -196,7 +219,8 @@ class _Reader:
             case _:
                 pass
 
-    def _received(self, event: Event, at_s: float) -> None:
+    def _received(self, moment: Moment, event: Event, sound: Sound) -> None:
+        at_s = moment.at_s
         kind, item_id, exchange = str(event.get("type")), str(event.get("item_id", "")), None
         if (response_id := str(event.get("response_id", ""))) in self._responses:
             exchange = self._responses[response_id]
@@ -235,7 +259,7 @@ class _Reader:
             case _ if kind == _SOUND and exchange is not None:
                 spoken = self._message(exchange, item_id)
                 with contextlib.suppress(ValueError):  # what is no base64 has no audio
-                    self._sound(spoken, text_at(event, "rid"), b64decode(text_at(event, "delta")))
+                    self._sound(spoken, text_at(event, "rid"), moment, sound)
                     if isinstance(ms := event.get("audio_duration_ms"), int | float):
                         self._ms.setdefault(id(spoken), []).append(ms)
             case "response.done" if text_at(event, "response", "status") == "failed":
@@ -270,5 +294,6 @@ class _Reader:
         self._pieces[segment] = piece
         return piece
 
-    def _sound(self, spoken: Spoken, segment: str, data: bytes) -> None:
-        self._piece(spoken, segment).sound.append(data)
+    def _sound(self, spoken: Spoken, segment: str, moment: Moment, sound: Sound) -> None:
+        self._bytes[id(spoken)] = self._bytes.get(id(spoken), 0) + len(sound_of(moment))
+        self._piece(spoken, segment).sound.append(sound)

@@ -78,6 +78,8 @@ UPGRADES: Mapping[int, Upgrade] = {}
 
 _HEAD = struct.Struct(">BBQBHBBBI")
 _ARRAY5, _UINT64, _UINT16, _BIN32 = 0x95, 0xCF, 0xCD, 0xC6
+BEGINNING = 200
+"""Bytes of `Cassette.beginning`."""
 _AHEAD = 64 << 10
 """Bytes that are read at once: records are mostly read one after the other."""
 _WAYS: tuple[Way, Way] = ("sent", "received")
@@ -311,6 +313,15 @@ class Cassette(Sequence[Record]):
         if self.version != self._today:
             return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in self)
         return ((head[2], head[4], head[6] in _MESSAGES) for head in _HEAD.iter_unpack(self._heads))
+
+    def beginning(self, number: int) -> bytes:
+        """The first bytes of a text message, which tell its type; empty for any other record."""
+        if self.version != self._today:
+            content = self[number].content
+            return content.data[:BEGINNING] if isinstance(content, Text) else b""
+        head = _HEAD.unpack_from(self._heads, number * _HEAD.size)
+        is_text = head[6] == 0
+        return self._read(self._places[number] + _HEAD.size, min(head[8], BEGINNING)) if is_text else b""
 
     def __enter__(self) -> Cassette:
         return self

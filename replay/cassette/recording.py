@@ -10,15 +10,15 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 from urllib.parse import parse_qsl
 
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
-from replay.cassette.file import Cassette
+from replay.cassette.file import BEGINNING, Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
-from replay.cassette.json_text import Event, event_in
+from replay.cassette.json_text import Event, event_in, event_type
 from replay.cassette.records import Dropped, Record, Request, Response, StrippedAudio, StrippedMessage, Way
 from replay.cassette.strip_audio import restore_audio
 
@@ -69,12 +69,26 @@ class Moments(Sequence[Moment]):
     def __iter__(self) -> Iterator[Moment]:
         return map(self._moment, self._numbers)
 
+    def typed(self, wanted: Callable[[str], bool]) -> Iterator[tuple[int, Moment]]:
+        """Each frame of a wanted type with its index, and each of which the first bytes tell no type. Of the others, no
+        more than these are read."""
+        for at, number in enumerate(self._numbers):
+            beginning = _beginning(self._records, number)
+            kind = event_type(beginning) if beginning else ""
+            if not kind or wanted(kind):
+                yield at, self._moment(number)
+
     def _moment(self, number: int) -> Moment:
         record = self._records[number]
         frame = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
         assert isinstance(frame, Text | Binary | Close | Reset)
         event = event_in(frame.data) if isinstance(frame, Text) else None
         return Moment(record.at_us / 1e6, record.way, frame, event)
+
+
+def typed(moments: Sequence[Moment], wanted: Callable[[str], bool]) -> Iterator[tuple[int, Moment]]:
+    """The frames of a wanted type with their index; others may be among them. Those of a cassette are found quickly."""
+    return moments.typed(wanted) if isinstance(moments, Moments) else iter(enumerate(moments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,7 @@ class Recording:
         """
         if self.dialect != "unknown":
             return self.dialect
-        first = next((each.get("event_id") for each in self.received()), None)
+        first = next((each.get("event_id") for each in self.server_events()), None)
         return None if not isinstance(first, str) else "openai" if first.startswith("event_") else "xai"
 
     @classmethod
@@ -137,9 +151,13 @@ class Recording:
         for line in self.lines:
             yield from line.moments
 
+    def server_events(self) -> Iterator[Event]:
+        """The server events of all connections, one at a time."""
+        return (each.event for each in self.moments() if each.way == "received" and each.event is not None)
+
     def received(self) -> list[Event]:
         """The server events of all connections."""
-        return [each.event for each in self.moments() if each.way == "received" and each.event is not None]
+        return list(self.server_events())
 
 
 def message(data: str | bytes, at_s: float) -> Moment:
@@ -198,6 +216,13 @@ def _heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:
     if isinstance(records, Cassette):
         return records.heads()
     return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in records)
+
+
+def _beginning(records: Sequence[Record], number: int) -> bytes:
+    if isinstance(records, Cassette):
+        return records.beginning(number)
+    content = records[number].content
+    return content.data[:BEGINNING] if isinstance(content, Text) else b""
 
 
 class _Parts:

@@ -102,13 +102,13 @@ class Narrowing:
     def longest_ms(self) -> float:
         """How long the next turn is in the recordings, in milliseconds of speech; 0 if nobody speaks in it."""
         turn = len(self.live.said)
-        following = (each.said[turn] for each in self._near_words() if turn < len(each.said))
+        following = (each.said_at(turn) for each in self._near_words())
         return max((each.ms for each in following if isinstance(each, Utterance)), default=0.0)
 
     @property
     def exhausted(self) -> bool:
         """Whether nothing was said after this in any of those that are near."""
-        return all(len(each.said) <= len(self.live.said) for each in self._near_words())
+        return all(each.said_at(len(self.live.said)) is None for each in self._near_words())
 
     def _near_words(self) -> list[Words]:
         return [self._scripts[at].words for at in self.near]
@@ -120,13 +120,11 @@ class Narrowing:
 
 
 def _settings_at(script: Script, at: int, live: object) -> float:
-    recorded = script.words.settings
-    return settings_apart(recorded[at] if at < len(recorded) else None, live, script.ignored)
+    return settings_apart(script.words.settings_at(at), live, script.ignored)
 
 
 def _said_at(script: Script, at: int, live: Said) -> float:
-    recorded = script.words.said
-    return said_apart(recorded[at] if at < len(recorded) else None, live, script.ignored)
+    return said_apart(script.words.said_at(at), live, script.ignored)
 
 
 class Plays:

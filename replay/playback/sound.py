@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from replay.cassette.base64_text import decoded
 from replay.cassette.json_values import text_at, value_at
 from replay.cassette.opus import packet_ms
 from replay.cassette.recording import Moment
@@ -192,7 +193,7 @@ def sound_of(message: Moment) -> bytes:
     if message.event is None:
         return bytes(getattr(message.frame, "data", b""))
     try:
-        return b64decode(text_at(message.event, "audio"))
+        return decoded(text_at(message.event, "audio"))
     except ValueError:
         return b""
 

@@ -10,8 +10,9 @@ recorded frame, and as long after the last of them as recorded.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 
 from typing_extensions import Never
 
@@ -27,6 +28,7 @@ from replay.playback.matching import (
     field_differences,
     ids_in,
 )
+from replay.playback.reading import Reading
 from replay.playback.sound import SoundClock, is_sound
 
 ALLOWED = ("ping", "rate_limits.updated")
@@ -42,11 +44,11 @@ _UNSENDABLE = (1006, 1015)  # codes that stand for a lost connection (RFC 6455 s
 class Cue:
     """A recorded server frame, and what must come before it.
 
-    `messages`, `sound_ms`: messages and milliseconds of audio that the client had sent. `wait_s`: seconds since the
-    last.
+    `at`: its index in the connection. `messages`, `sound_ms`: messages and milliseconds of audio that the client had
+    sent. `wait_s`: seconds since the last.
     """
 
-    frame: Frame
+    at: int
     type: str
     messages: int
     sound_ms: float
@@ -55,45 +57,68 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A recorded client message other than audio, and the milliseconds of audio before it."""
+    """A recorded client message other than audio: its index in the connection, its type, and the milliseconds of audio
+    before it.
+    """
 
-    message: Moment
+    at: int
+    type: str
     sound_ms: float
 
 
-@dataclass(frozen=True, slots=True)
 class Track:
-    """One recorded connection, ready to be played any number of times."""
+    """One recorded connection, to be played any number of times. Frames after the client's close are left out.
 
-    cues: tuple[Cue, ...]
-    wanted: tuple[Wanted, ...]
-    service_ids: frozenset[str]
+    It is read as far as somebody asks for. `service_ids`: the ids that the service made, as far as it is read. A client
+    cannot refer to later ones.
+    """
 
+    def __init__(self, line: Line) -> None:
+        self.service_ids: set[str] = set()
+        self._moments = line.moments
+        self._cues: list[Cue] = []
+        self._wanted: list[Wanted] = []
+        self.reading = Reading(self._read(line))
 
-def track(line: Line) -> Track:
-    """Prepare a recorded connection. Frames after the client's close are left out."""
-    cues: list[Cue] = []
-    wanted: list[Wanted] = []
-    service_ids: set[str] = set()
-    client_ids: set[str] = set()
-    clock, last_s = SoundClock(), line.opened_s
-    for moment in line.moments:
-        if moment.way == "received":
-            wait_s = max(0.0, moment.at_s - last_s)
-            frame = moment.frame
-            if isinstance(frame, Close) and frame.code in _UNSENDABLE:
-                frame = Reset()
-            cues.append(Cue(frame, moment.type, len(wanted), clock.ms, wait_s))
-            service_ids |= {value for _, value in ids_in(moment.event)} - client_ids
-            continue
-        if isinstance(moment.frame, Close | Reset):
-            break
-        last_s = moment.at_s
-        client_ids |= {value for _, value in ids_in(moment.event)} - service_ids
-        if not is_sound(moment):
-            wanted.append(Wanted(moment, clock.ms))
-        clock.take(moment)
-    return Track(tuple(cues), tuple(wanted), frozenset(service_ids))
+    def cue(self, number: int) -> Cue | None:
+        """The server frame of that number; None behind the last."""
+        return self._cues[number] if self.reading.until(lambda: len(self._cues) > number) else None
+
+    def wanted(self, number: int) -> Wanted | None:
+        """The client message of that number; None behind the last."""
+        return self._wanted[number] if self.reading.until(lambda: len(self._wanted) > number) else None
+
+    def rest(self, cues: int, wanted: int) -> tuple[list[Cue], list[Wanted]]:
+        """All server frames and client messages from these numbers on."""
+        self.reading.on()
+        return self._cues[cues:], self._wanted[wanted:]
+
+    def frame(self, cue: Cue) -> Frame:
+        """The frame itself, as it can be sent."""
+        frame = self._moments[cue.at].frame
+        return Reset() if isinstance(frame, Close) and frame.code in _UNSENDABLE else frame
+
+    def message(self, wanted: Wanted) -> Moment:
+        """The message itself."""
+        return self._moments[wanted.at]
+
+    def _read(self, line: Line) -> Iterator[None]:
+        client_ids: set[str] = set()
+        clock, last_s = SoundClock(), line.opened_s
+        for at, moment in enumerate(line.moments):
+            if moment.way == "received":
+                wait_s = max(0.0, moment.at_s - last_s)
+                self._cues.append(Cue(at, moment.type, len(self._wanted), clock.ms, wait_s))
+                self.service_ids |= {value for _, value in ids_in(moment.event)} - client_ids
+            elif isinstance(moment.frame, Close | Reset):
+                return
+            else:
+                last_s = moment.at_s
+                client_ids |= {value for _, value in ids_in(moment.event)} - self.service_ids
+                if not is_sound(moment):
+                    self._wanted.append(Wanted(at, moment.type, clock.ms))
+                clock.take(moment)
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +207,8 @@ class Player:
         self._armed = 0
         self._clock = SoundClock()
         """Audio sent so far. It is set to the recorded value whenever the client ends a turn."""
-        self._pending: deque[Outgoing] = deque()
+        self._pending: deque[tuple[float, Cue]] = deque()
+        """What is due, and when. A frame is read when it leaves."""
         self._out: list[Outgoing] = []
         self._sent = 0
         self._over = False
@@ -208,7 +234,7 @@ class Player:
 
     def next_due(self) -> float | None:
         """When the next frame leaves; None while the client must do something first."""
-        return self._pending[0].at if self._pending else None
+        return self._pending[0][0] if self._pending else None
 
     def take_requests(self) -> Sequence[Never]:
         """It asks for nothing."""
@@ -225,13 +251,12 @@ class Player:
 
     def accepts(self, received: Moment) -> bool:
         """Whether a client's message is the one that was recorded here."""
-        wanted = self._track.wanted[self._matched] if self._matched < len(self._track.wanted) else None
-        return is_sound(received) or self._problem(wanted, received) is None
+        return is_sound(received) or self._problem(self._track.wanted(self._matched), received) is None
 
     @property
     def complete(self) -> bool:
         """Whether the client has sent all recorded messages but audio."""
-        return self._matched == len(self._track.wanted)
+        return self._track.wanted(self._matched) is None
 
     @property
     def due_frames(self) -> int:
@@ -240,7 +265,8 @@ class Player:
 
     def events(self, messages: int) -> list[Event]:
         """The recorded server events up to where the client has sent so many messages."""
-        frames = (cue.frame for cue in self._track.cues if cue.messages <= messages)
+        cues = takewhile(lambda cue: cue is not None and cue.messages <= messages, map(self._track.cue, count()))
+        frames = (self._track.frame(cue) for cue in cues if cue is not None)
         events = (event_in(frame.data) for frame in frames if isinstance(frame, Text))
         return [event for event in events if event is not None]
 
@@ -256,11 +282,11 @@ class Player:
 
     def report(self, allowed: Collection[str] = ALLOWED) -> Report:
         """How it went so far. `allowed`: types of server events that may be left over."""
-        unsent = Counter(cue.type for cue in self._track.cues[self._sent :] if cue.type not in allowed)
-        unmet = Counter(wanted.message.type for wanted in self._track.wanted[self._matched :])
+        cues, wanted = self._track.rest(self._sent, self._matched)
+        unsent = Counter(cue.type for cue in cues if cue.type not in allowed)
+        unmet = Counter(each.type for each in wanted)
         waiting = ""
-        if self._armed < len(self._track.cues):
-            cue = self._track.cues[self._armed]
+        if (cue := self._track.cue(self._armed)) is not None:
             waiting = f"{cue.sound_ms - self._clock.ms:.0f} ms more of audio, to send {cue.type}"
             if cue.messages > self._matched:
                 waiting = self._expected()
@@ -268,25 +294,25 @@ class Player:
 
     def _arm(self, now: float) -> None:
         """Set the time of each frame whose conditions are met."""
-        while self._armed < len(self._track.cues):
-            cue = self._track.cues[self._armed]
+        while (cue := self._track.cue(self._armed)) is not None:
             if cue.messages > self._matched or cue.sound_ms > self._clock.ms + 1e-6:
                 return
             due = now + cue.wait_s / self._speed
             if self._pending:
-                due = max(due, self._pending[-1].at)
-            self._pending.append(Outgoing(due, cue.frame))
+                due = max(due, self._pending[-1][0])
+            self._pending.append((due, cue))
             self._armed += 1
 
     def _advance(self, now: float) -> None:
-        while self._pending and self._pending[0].at <= now and not self._over:
-            outgoing = self._pending.popleft()
-            self._out.append(outgoing)
+        while self._pending and self._pending[0][0] <= now and not self._over:
+            due, cue = self._pending.popleft()
+            frame = self._track.frame(cue)
+            self._out.append(Outgoing(due, frame))
             self._sent += 1
-            self._over = isinstance(outgoing.frame, Close | Reset)
+            self._over = isinstance(frame, Close | Reset)
 
     def _match(self, received: Moment, now: float) -> None:
-        wanted = self._track.wanted[self._matched] if self._matched < len(self._track.wanted) else None
+        wanted = self._track.wanted(self._matched)
         problem = self._problem(wanted, received)
         if problem is not None:
             text = str(problem) if problem.path else "no such message was recorded here"
@@ -297,8 +323,9 @@ class Player:
             self._out += [Outgoing(now, frame) for frame in self._make_error(mismatch)]
             return
         assert wanted is not None
-        if wanted.message.event is not None and received.event is not None:
-            self._ids.learn(wanted.message.event, received.event)
+        recorded = self._track.message(wanted)
+        if recorded.event is not None and received.event is not None:
+            self._ids.learn(recorded.event, received.event)
         if received.type == _ENDS_TURN:
             self._clock.ms = wanted.sound_ms
         self._clock.take(received)
@@ -308,10 +335,11 @@ class Player:
         """The first difference between the message and the expected one."""
         if wanted is None:
             return FieldDifference("", "nothing more", received.type)
-        if wanted.message.event is None or received.event is None:
-            same = wanted.message.frame == received.frame
-            return None if same else FieldDifference("", wanted.message.type, received.type)
-        found = field_differences(wanted.message.event, received.event, self._ids, self._free, self._ignored)
+        recorded = self._track.message(wanted)
+        if recorded.event is None or received.event is None:
+            same = recorded.frame == received.frame
+            return None if same else FieldDifference("", wanted.type, received.type)
+        found = field_differences(recorded.event, received.event, self._ids, self._free, self._ignored)
         if found:
             return found[0]
         if received.type == _ENDS_TURN and wanted.sound_ms > self._clock.ms + TOLERANCE_MS:
@@ -319,24 +347,27 @@ class Player:
         return None
 
     def _expected(self) -> str:
-        if self._matched == len(self._track.wanted):
-            return "nothing more"
-        return self._named(self._matched)
+        wanted = self._track.wanted(self._matched)
+        return "nothing more" if wanted is None else self._named(self._matched, wanted)
 
-    def _named(self, index: int) -> str:
-        return f"message {index + 1}, {self._track.wanted[index].message.type}"
+    def _named(self, index: int, wanted: Wanted) -> str:
+        return f"message {index + 1}, {wanted.type}"
 
     def _nearest(self, received: Moment) -> str:
         """The recorded message with the fewest differences; of equals, the one nearest to the current position."""
         if received.event is None or len(self.mismatches) >= MOST_MISMATCHES:
             return ""
+        _, every = self._track.rest(0, 0)
         ranked = [
             (
-                len(field_differences(wanted.message.event, received.event, self._ids, self._free, self._ignored)),
+                len(field_differences(event, received.event, self._ids, self._free, self._ignored)),
                 abs(index - self._matched),
                 index,
             )
-            for index, wanted in enumerate(self._track.wanted)
-            if wanted.message.event is not None and wanted.message.type == received.type
+            for index, wanted in enumerate(every)
+            if wanted.type == received.type and (event := self._track.message(wanted).event) is not None
         ]
-        return self._named(min(ranked)[2]) if ranked else ""
+        if not ranked:
+            return ""
+        nearest = min(ranked)[2]
+        return self._named(nearest, every[nearest])

@@ -7,7 +7,7 @@ It distinguishes recordings, and shows when a client leaves the recorded words. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from replay.cassette.frames import Close, Reset
@@ -15,6 +15,7 @@ from replay.cassette.json_values import objects, text_at, value_at
 from replay.cassette.may_differ import NOTHING, Ignored
 from replay.cassette.recording import Line, Moment
 from replay.playback.matching import SCRUBBED, ClientIds, field_differences, fits
+from replay.playback.reading import Reading
 from replay.playback.sound import APPEND, SoundClock, Speech, Utterance, is_sound
 
 Said = str | Utterance
@@ -33,16 +34,56 @@ _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\s\u0e00-\u0eff
 
 class Words:
     """What was said so far: `settings` of each `session.update`, and `said`. `answered`: by response, how many of
-    `said` came before it."""
+    `said` came before it.
 
-    def __init__(self) -> None:
+    `recorded`: connections of a recording, of which the client's words are read when they are asked for.
+    """
+
+    def __init__(self, recorded: Iterable[Line] = ()) -> None:
         self.settings: list[Any] = []
         self.said: list[Said] = []
         self.answered: list[int] = []
         self.speech: Speech
         """Audio that is not part of `said` yet."""
         self._early = False
+        self.reading = Reading(self._messages(recorded))
         self.next_connection()
+
+    def settings_at(self, at: int) -> Any:
+        """The settings of that number; None behind the last."""
+        return self.settings[at] if self.reading.until(lambda: len(self.settings) > at) else None
+
+    def said_at(self, at: int) -> Said | None:
+        """What was said in that place; None behind the last."""
+        return self.said[at] if self.reading.until(lambda: len(self.said) > at) else None
+
+    def _messages(self, lines: Iterable[Line]) -> Iterator[None]:
+        """Read message by message."""
+        commits = announced = early = 0
+        for line in lines:
+            self.next_connection()
+            for moment in line.moments:
+                yield
+                if moment.way == "sent":
+                    if not isinstance(moment.frame, Close | Reset):
+                        self.take(moment)
+                        announced += text_at(moment.event, "item", "type") == "force_message"
+                        commits += moment.type == COMMIT
+                elif moment.type == "input_audio_buffer.committed":
+                    if commits:
+                        commits -= 1  # the client ended the turn, and goes on sending audio
+                    elif early and not self.speech.loud:
+                        early -= 1
+                    else:
+                        self.heard()
+                elif moment.type == "response.created":
+                    if announced:
+                        announced -= 1  # the client's own text, not a response of the model
+                        continue
+                    if self.speech.loud:
+                        self.heard()  # xAI answers a spoken turn before it is committed (recordings)
+                        early += 1
+                    self.response()
 
     def next_connection(self) -> None:
         """A resumed conversation goes on in another connection, with an audio format of its own."""
@@ -91,44 +132,15 @@ class Words:
 
     def answering(self, number: int) -> list[Said]:
         """What the response of that number, from 0, answers."""
-        start = self.answered[number - 1] if 0 < number <= len(self.answered) else 0
-        return self.said[start : self.answered[number]] if number < len(self.answered) else []
+        if not self.reading.until(lambda: len(self.answered) > number):
+            return []
+        return self.said[self.answered[number - 1] if number else 0 : self.answered[number]]
 
     def response(self) -> list[Said]:
         """A response begins. What it answers."""
         said = self.unanswered
         self.answered.append(len(self.said))
         return said
-
-
-def recorded_words(lines: Iterable[Line]) -> Words:
-    """What the client of a recording said on these connections."""
-    words = Words()
-    commits = announced = early = 0
-    for line in lines:
-        words.next_connection()
-        for moment in line.moments:
-            if moment.way == "sent":
-                if not isinstance(moment.frame, Close | Reset):
-                    words.take(moment)
-                    announced += text_at(moment.event, "item", "type") == "force_message"
-                    commits += moment.type == COMMIT
-            elif moment.type == "input_audio_buffer.committed":
-                if commits:
-                    commits -= 1  # the client ended the turn, and goes on sending audio
-                elif early and not words.speech.loud:
-                    early -= 1
-                else:
-                    words.heard()
-            elif moment.type == "response.created":
-                if announced:
-                    announced -= 1  # the client's own text, not a response of the model
-                    continue
-                if words.speech.loud:
-                    words.heard()  # xAI answers a spoken turn before it is committed (recordings)
-                    early += 1
-                words.response()
-    return words
 
 
 def settings_apart(recorded: Any, live: Any, ignored: Ignored = NOTHING) -> int:

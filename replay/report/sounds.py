@@ -6,15 +6,13 @@ expected of the others.
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 
-import pybase64
-
 from replay.billing.meter import AUDIO_TOKENS_PER_S, Meter, tokens_of
+from replay.cassette.base64_text import decoded
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import text_at
@@ -60,7 +58,7 @@ class SoundCheck:
             return
         coded = text_at(event, _FIELDS[kind])
         try:
-            data = _decoded(coded)
+            data = decoded(coded, strictly=True)
         except ValueError:
             if "<scrubbed:" in coded:
                 yield f"{where}: its sound is damaged: letters of it were taken for a key and replaced; record it again"
@@ -102,11 +100,3 @@ class SoundCheck:
             self._kept.add(claim)
         else:
             self._broken.append((claim, sentence))
-
-
-def _decoded(coded: str) -> bytes:
-    """The bytes that base64 stands for. Raises ValueError for what is none."""
-    try:
-        return pybase64.b64decode(coded, validate=True)
-    except ValueError:  # the library of Python is slower, and takes a little more
-        return b64decode(coded, validate=True)

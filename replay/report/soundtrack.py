@@ -8,12 +8,12 @@ The wire does not say what a client played, so this is inferred. Opus is not dec
 from __future__ import annotations
 
 from array import array
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from replay.billing.meter import Meter
 from replay.cassette import g711
+from replay.cassette.base64_text import decoded
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_values import number_at
 from replay.cassette.recording import Moment, Recording
@@ -101,7 +101,7 @@ def sound_in(moment: Moment) -> bytes:
     if name == "delta" and not (moment.way == "received" and moment.type in _DELTAS):
         return b""
     try:
-        return b64decode(event[name])
+        return decoded(event[name])
     except (KeyError, TypeError, ValueError):
         return b""
 

@@ -12,13 +12,17 @@ from random import Random
 
 import pytest
 
+from mockserver.responders.base import Say, Turn
+from mockserver.responders.recorded import RecordedResponder
 from replay.billing.bill import bill
+from replay.cassette.content import recorded_conversations
 from replay.cassette.file import MOST_HELD, BadCassette, Cassette, Writer
 from replay.cassette.frames import Close, Text
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, Request, Response, Way
 from replay.cassette.scrub import Scrubber
 from replay.findings.lint import lint
+from replay.playback.verbatim import Player, Track
 from replay.report.listing import faults, folded, listed
 
 HEADER = Header("mock", "ws://127.0.0.1/v1/realtime", "xai", None, "2026-07-06T09:00:00Z", "realtape test")
@@ -89,8 +93,36 @@ def billed(path: Path) -> int:
     return round(bill(Recording.read(path), date(2026, 7, 6)).quantity("audio in"))
 
 
+def enacted(path: Path) -> int:
+    """The responses with audio of a conversation that is replayed adaptively."""
+    (conversation,) = recorded_conversations(Recording.read(path))
+    responder = RecordedResponder(conversation)
+    steps = (step for number in range(40) for step in responder.reply(Turn(number, None)))
+    return sum(isinstance(each, Say) and len(each.segments) for each in steps)
+
+
+def played(path: Path) -> int:
+    """The frames that a client gets that sends what was recorded."""
+    (line,) = Recording.read(path).lines
+    player, count = Player("long", Track(line), lambda _: ()), 0
+    for moment in line.moments:
+        if moment.way == "sent" and isinstance(moment.frame, Text):
+            player.receive(moment.frame.data.decode(), moment.at_s)
+        count += len(player.take_output(moment.at_s))
+    return count
+
+
 @pytest.mark.parametrize(
-    ("work", "result"), [(read, 3324), (shown, 2564), (checked, 3324), (linted, 3322), (billed, 160)]
+    ("work", "result"),
+    [
+        (read, 3324),
+        (shown, 2564),
+        (checked, 3324),
+        (linted, 3322),
+        (billed, 160),
+        (enacted, 40),
+        (played, 2521),
+    ],
 )
 def test_memory_does_not_grow_with_a_tape(work: Callable[[Path], int], result: int, tape: Path):
     work(tape)  # what is loaded and remembered once does not count

@@ -11,8 +11,8 @@ import pytest
 from replay.cassette.frames import Text
 from replay.cassette.recording import Line, message
 from replay.playback.library import MOST_TAKEN_BYTES, PATIENCE_S, Candidate, Chooser, Narrowing, Plays, Script
-from replay.playback.verbatim import Player, track
-from replay.playback.words import Words, recorded_words, said_apart
+from replay.playback.verbatim import Player, Track
+from replay.playback.words import Words, said_apart
 from tests.replay.recordings import Told, line, spoken, typed
 
 
@@ -55,8 +55,8 @@ def tape(name: str, *turns: Any, settings: str = "Be kind.", says: str = "") -> 
 
 def choosing(*tapes: tuple[str, Line], plays: Plays | None = None, tied: Any = lambda *_: None) -> Chooser:
     def candidate(number: int, name: str, of: Line) -> Candidate:
-        script = Script(recorded_words([of]))
-        return Candidate(number, name, script, lambda: Player(name, track(of), lambda _: (), speed=math.inf))
+        script = Script(Words([of]))
+        return Candidate(number, name, script, lambda: Player(name, Track(of), lambda _: (), speed=math.inf))
 
     candidates = [candidate(number, *each) for number, each in enumerate(tapes)]
     return Chooser(candidates, plays or Plays(), tied)
@@ -228,9 +228,10 @@ def test_messages_that_never_end_a_turn_are_kept_up_to_a_size():
 
 def test_what_is_due_still_leaves_while_a_user_is_listened_to():
     late = line(("<", 0.5, {"type": "session.created", "of": "late"}), (">", 0.6, spoken(1000)))
-    script = Script(recorded_words([Line(0.0, None, None, late.moments)]))
+    script = Script(Words([Line(0.0, None, None, late.moments)]))
+    assert script.words.said_at(0) is None
     script.words.heard()
-    candidates = [Candidate(n, "late", script, lambda: Player("late", track(late), lambda _: ())) for n in range(2)]
+    candidates = [Candidate(n, "late", script, lambda: Player("late", Track(late), lambda _: ())) for n in range(2)]
     chooser = Chooser(candidates, Plays())
     chooser.receive(json.dumps(spoken(100)), 0.1)
     assert chooser.next_due() == 0.5
@@ -251,7 +252,7 @@ def test_speech_that_is_answered_before_it_is_committed_is_what_the_response_ans
     """The order of xAI (recordings)."""
     created, committed = ("<", 1.0, "response.created"), ("<", 1.1, "input_audio_buffer.committed")
     for order in ((created, committed), (committed, created)):
-        words = recorded_words([line((">", 0.5, spoken(500)), *order, (">", 1.2, spoken(0, 300)), *order)])
+        words = Words([line((">", 0.5, spoken(500)), *order, (">", 1.2, spoken(0, 300)), *order)])
         assert [len(words.answering(number)) for number in range(2)] == [1, order[0] is committed]
 
 

@@ -17,7 +17,7 @@ from replay.formats import pydantic_ai
 from replay.outlets import held
 from replay.playback.matching import ABSENT, FieldDifference
 from replay.playback.sound import SoundClock
-from replay.playback.verbatim import Mismatch, Player, track
+from replay.playback.verbatim import Mismatch, Player, Track
 from replay.secrets.named import Secrets
 from tests.replay.recordings import line, sound, typed
 
@@ -29,7 +29,7 @@ def complaint(mismatch: Mismatch) -> list[Frame]:
 
 
 def playing(tape: Line, speed: float = 1.0) -> Player:
-    return Player("tape", track(tape), complaint, speed=speed)
+    return Player("tape", Track(tape), complaint, speed=speed)
 
 
 def says(event: Any) -> str:
