@@ -144,6 +144,7 @@ _SCHEMAS: Mapping[str, Json] = {
             errors=_COUNTED,
             refusals=_COUNTED,
             calls=_COUNTED,
+            call_sound=_HELD,
         ),
         words={"enum": list(get_args(Understands))},
         clock=object_of(rate=NUMBER, now=NUMBER, unix=NUMBER),
@@ -311,6 +312,7 @@ def schemas() -> Mapping[str, Json]:
     ring = RingSection.model_json_schema(ref_template="#/components/schemas/{model}")
     given = _left_out(ring)
     given["answer_within"] = {"type": "string", "description": "How long it rings, such as 30s."}
+    given["greeting"] = {"type": "string", "description": "How long the caller waits to be greeted, such as 2s."}
     own["scenario"]["anyOf"] = [ref("Scenario"), TEXT]
     own["faults"]["anyOf"] = [ref("FaultFile"), TEXT]
     own["dialect"] = {**ref("Dialect"), "description": own["dialect"]["description"]}

@@ -30,7 +30,7 @@ from mockserver.protocol.peer import Peer
 from mockserver.responders.base import Source
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
-from mockserver.server.calls.phone import Phone, PhoneCall, Ring
+from mockserver.server.calls.phone import MOST_SOUND_BYTES, Phone, PhoneCall, Ring
 from mockserver.server.calls.phone_numbers import PhoneNumber, PhoneNumbers
 from mockserver.server.calls.registry import MOST_CALLS, CallEntry, CallRegistry
 from mockserver.server.calls.running_call import RunningCall
@@ -521,6 +521,7 @@ class MockService:
             "errors": {"count": len(self.errors), "most": MOST_ERRORS},
             "refusals": {"count": len(self.refusals), "most": MOST_REFUSALS},
             "calls": {"count": self.calls.going_on, "most": MOST_CALLS},
+            "call_sound": {"bytes": self.phone.sound_bytes, "most_bytes": MOST_SOUND_BYTES},
         }
 
     def unused(self) -> list[str]:

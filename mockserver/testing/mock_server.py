@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Literal, TypeVar
 
 from mockserver.audio.asr import AUTO, OFF, Transcriber
+from mockserver.calls.caller import GREETING_S
 from mockserver.calls.script import Entry
 from mockserver.calls.webhook import secret_of
 from mockserver.faults.armed import Armed
@@ -220,6 +221,7 @@ class MockServer(Observed):
         webhook: str | None = None,
         webhook_secret: str | None = None,
         answer_within: float = ANSWER_S,
+        greeting: float = GREETING_S,
         transfer_status: int | None = None,
     ) -> RungCall:
         """Call the agent: the phone rings, and the mock announces the call to the webhook. Returns at once; `await` the
@@ -230,6 +232,7 @@ class MockServer(Observed):
         at most; without any, the caller only listens to the greeting.
         digits: keys that the caller presses at the end. caller, called: the numbers. headers: further ones of the SIP
         INVITE. webhook, webhook_secret: as for the mock. answer_within: seconds for which the phone rings.
+        greeting: seconds for which the caller waits for the agent to speak first; 0 begins at once.
         transfer_status: the SIP status with which the destination of a transfer refuses; None if it answers.
 
         Raises ValueError for what cannot be used, OSError for a file, TooManyCalls beyond 1000.
@@ -250,6 +253,7 @@ class MockServer(Observed):
             called=called,
             headers=dict(headers or {}),
             answer_within_s=answer_within,
+            greeting_s=greeting,
             transfer_status=transfer_status,
         )
         call = self._ask(lambda: self._service.ring(ring))

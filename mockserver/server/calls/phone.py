@@ -34,7 +34,8 @@ ANSWER_S = 30.0
 MOST_SOUND_S = 3600.0
 """Seconds of one call of which the sound is kept; what follows is not."""
 MOST_SOUND_BYTES = 64 << 20
-"""Bytes of sound that are kept of all calls; that of the oldest is forgotten first."""
+"""Bytes of sound that are kept of all calls of a namespace. That of calls that are over is forgotten, the oldest first;
+calls that go on keep no more than there is room for."""
 _SIP_DOMAIN = "sip.example.com"
 _LOG = logger(__name__)
 
@@ -71,7 +72,8 @@ class NoWebhook(ValueError):
 class PhoneCall:
     """One call as its caller had it. All times are seconds since it was accepted."""
 
-    def __init__(self, ring: Ring, clock: Clock) -> None:
+    def __init__(self, ring: Ring, clock: Clock, has_room: Callable[[int], bool]) -> None:
+        """`has_room`: whether so many bytes more of sound may be kept; it counts them."""
         self.entry: CallEntry
         self.webhooks: list[Attempt] = []
         """The attempts to deliver the webhook."""
@@ -85,6 +87,7 @@ class PhoneCall:
         """Set once the call is over, in whatever way."""
         self._ring = ring
         self._clock = clock
+        self._has_room = has_room
         self._caller = Caller(ring.script, FORMAT.rate, ring.greeting_s)
         self._line = Line()
         self._running: RunningCall | None = None
@@ -221,7 +224,7 @@ class PhoneCall:
             running.hang_up("caller")
             return
         said = SILENCE if act.samples is None else encode(act.samples, FORMAT).ljust(FRAME, SILENCE[:1])
-        if self._frames * FRAME_S < MOST_SOUND_S:
+        if self._frames * FRAME_S < MOST_SOUND_S and self._has_room(2 * FRAME):
             self._said += said
             self._heard += heard
         self._frames += 1
@@ -253,6 +256,8 @@ class Phone:
         self._crowded = crowded
         self._ids = stream(seed, "webhooks")
         self._calls: OrderedDict[str, PhoneCall] = OrderedDict()
+        self.sound_bytes = 0
+        """Bytes of sound that are kept."""
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def get(self, id: str) -> PhoneCall | None:
@@ -267,7 +272,7 @@ class Phone:
         number = self._numbers.find(ring.called)
         dialect = self._dialect(number)
         url, secret = self._announced(ring, number)
-        call = PhoneCall(ring, self._clock)
+        call = PhoneCall(ring, self._clock, self._has_room)
         unix = self._clock.unix()
         is_xai = dialect.startswith("xai@")
         headers = _sip_headers(ring, self._ids.getrandbits(64), is_xai)
@@ -337,17 +342,24 @@ class Phone:
         await self._sender.deliver(webhook, url, note, lambda: call.status == "ringing")
 
     def _keep(self, call: PhoneCall) -> None:
-        """Keep a call, and forget those that the registry has forgotten, and sound that is too much."""
+        """Keep a call, and forget those that the registry has forgotten."""
         self._calls[call.id] = call
         for id in [id for id in self._calls if self._registry.get(id) is None]:
-            del self._calls[id]
-        kept = sum(each.sound_bytes for each in self._calls.values())
-        for each in self._calls.values():
-            if kept <= MOST_SOUND_BYTES:
-                break
-            if each.ended.is_set():
-                kept -= each.sound_bytes
-                each.forget_sound()
+            self._forget_sound(self._calls.pop(id))
+
+    def _has_room(self, count: int) -> bool:
+        """Whether so many bytes more of sound may be kept, which are counted then."""
+        if self.sound_bytes + count > MOST_SOUND_BYTES:
+            over = (each for each in self._calls.values() if each.ended.is_set() and each.sound_bytes)
+            if (oldest := next(over, None)) is None:
+                return False
+            self._forget_sound(oldest)
+        self.sound_bytes += count
+        return True
+
+    def _forget_sound(self, call: PhoneCall) -> None:
+        self.sound_bytes -= call.sound_bytes
+        call.forget_sound()
 
 
 def _sip_headers(ring: Ring, number: int, is_xai: bool) -> list[SipHeader]:

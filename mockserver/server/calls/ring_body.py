@@ -10,7 +10,7 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from mockserver.audio.tts.base import Synthesizer
-from mockserver.calls.caller import Step
+from mockserver.calls.caller import GREETING_S, Step
 from mockserver.calls.script import Entry, script
 from mockserver.calls.webhook import check_reach
 from mockserver.documents.durations import seconds_of
@@ -45,6 +45,7 @@ class RingSection(Section):
     answer_within: Annotated[
         float, BeforeValidator(partial(seconds_of, name="answer_within")), Field(gt=0, le=3600)
     ] = ANSWER_S
+    greeting: Annotated[float, BeforeValidator(partial(seconds_of, name="greeting")), Field(ge=0, le=600)] = GREETING_S
     transfer_status: int | None = Field(default=None, ge=400, le=699, description="With which a transfer is refused.")
 
 
@@ -68,6 +69,7 @@ def parse(body: bytes, voice: Synthesizer, own_webhook: str | None) -> Ring:
         called=asked.to,
         headers=asked.headers,
         answer_within_s=asked.answer_within,
+        greeting_s=asked.greeting,
         transfer_status=asked.transfer_status,
     )
 

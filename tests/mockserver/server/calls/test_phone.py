@@ -17,6 +17,7 @@ from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
 from mockserver.calls.webhook import check_reach, secret_of
 from mockserver.faults.files import parse as parse_faults
 from mockserver.responders.scenario import Scenario
+from mockserver.server.calls import phone
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.mock_server import MockServer
 from replay.outlets import logger
@@ -401,7 +402,22 @@ def test_a_number_of_ones_own_trunk_has_a_webhook_and_a_secret():
     on_the_phone(test, dialect="xai", scenario=None)()
 
 
-# --- In a thread, and as files ---
+# --- What is kept, in a thread, and as files ---
+
+
+def test_the_sound_of_all_calls_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(phone, "MOST_SOUND_BYTES", 16_000)  # one second of a call
+
+    async def test(mock: MockServer, agent: Agent) -> None:
+        first = await mock.ring(script=[Pause(0.6)], greeting=0, webhook=agent.url)
+        assert len(first.caller_audio) == 4_800
+        second = await mock.ring(script=[Pause(0.6)], greeting=0, webhook=agent.url)
+        assert (len(first.caller_audio), len(second.caller_audio)) == (0, 4_800)
+        third = await mock.ring(script=[Pause(1.5)], greeting=0, webhook=agent.url)
+        assert third.seconds == pytest.approx(1.5)
+        assert len(third.caller_audio) == len(third.agent_audio) == 8_000
+
+    on_the_phone(test)()
 
 
 def test_a_plain_with_has_calls_too(tmp_path: Path):
