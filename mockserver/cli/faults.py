@@ -82,8 +82,9 @@ def sweep(
 
     Write `--` before COMMAND. Each run has a fresh mock of SCENARIO (or of a cassette), whose address and key are in
     the environment: XAI_REALTIME_URL, XAI_HTTP_URL, XAI_API_KEY, OPENAI_BASE_URL, OPENAI_WEBSOCKET_BASE_URL,
-    OPENAI_API_KEY. A fault is triggered once. COMMAND survives it if its exit code is 0 and it made no mistake of
-    severity error: with --findings any, without it a write that was carried out twice ("booked twice").
+    OPENAI_API_KEY, OPENAI_WEBHOOK_SECRET. A fault is triggered once. COMMAND survives it if its exit code is 0 and it
+    made no mistake of severity error: with --findings any, without it a write that was carried out twice ("booked
+    twice").
 
     With --faults or --random, several faults are tried together. A failing plan is minimized to the smallest failing
     subset, which is printed as a fault file.

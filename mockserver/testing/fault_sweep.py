@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.faults.files import FaultError, as_line, parse
+from mockserver.faults.injection_points import WEBHOOK
 from mockserver.faults.kinds import Fault
 from mockserver.protocol.ids import stream
 from mockserver.server.journal import SessionLog
@@ -27,7 +28,10 @@ from replay.findings import Finding, Setting
 
 AT_HANDSHAKE = ("{status: 429, retry_after: 1}", "{status: 503}", "reset")
 ON_THE_SOCKET = ("{close: 1011}", "reset", "drop", "duplicate")
+AT_WEBHOOK = ("{slow: 2s}", "drop", "duplicate", "forge")
 """The faults to try by default."""
+ACCEPT = "POST /v1/realtime/calls/*/accept"
+"""The request with which OpenAI's clients accept a phone call."""
 MOST_OUTPUT = 4_000
 """Characters of the command's last output that are kept."""
 _RANDOM = (*ON_THE_SOCKET, "{delay: 1s}", "reorder", "corrupt", "{error: The server had an error.}", "{stall: 2s}")
@@ -143,9 +147,14 @@ class SweepRunner:
 
 
 def met_points(sessions: Iterable[SessionLog]) -> list[MetPoint]:
-    """Where faults can strike: each type of event in each response, both ways, in order."""
+    """Where faults can strike: each type of event in each response, both ways, in order; and what comes before a phone
+    call."""
     found: dict[MetPoint, None] = {}
     for log in sessions:
+        if log.came == "phone":
+            found[MetPoint(WEBHOOK)] = None
+            if log.dialect.startswith("openai@"):
+                found[MetPoint(ACCEPT)] = None
         responses = 0
         for entry in log.entries:
             event = entry.event
@@ -164,7 +173,8 @@ def single_faults(
     """The single faults to try: point, what is done there, and both as a fault that is triggered once.
 
     at: patterns of injection points; without any, all but client events. do: faults as in a fault file; without any,
-    AT_HANDSHAKE and ON_THE_SOCKET. limit: at most this many, spread over all. Raises FaultError for an invalid `do`.
+    AT_HANDSHAKE, AT_WEBHOOK and ON_THE_SOCKET. limit: at most this many, spread over all. Raises FaultError for an
+    invalid `do`.
     """
     tried: list[tuple[str, str, Fault]] = []
     if not at or any(fnmatchcase("handshake", pattern) for pattern in at):
@@ -173,7 +183,7 @@ def single_faults(
         ]
     for point in met:
         wanted = any(fnmatchcase(point.at, pattern) for pattern in at) if at else not point.at.startswith("<")
-        for what in do or ON_THE_SOCKET:
+        for what in do or {WEBHOOK: AT_WEBHOOK, ACCEPT: AT_HANDSHAKE}.get(point.at, ON_THE_SOCKET):
             if wanted:
                 tried += [(str(point), what, fault) for fault in _fault(point, what, bool(do))]
     if limit is not None and len(tried) > limit:
@@ -190,7 +200,7 @@ def _fault(point: MetPoint | str, what: str, picky: bool) -> list[Fault]:
     try:
         return list(parse(f"{{{where}, times: 1, do: {done}}}", "--do").faults)
     except FaultError as problem:
-        if picky and ("handshake" in str(problem) or "needs an" in str(problem)):
+        if picky and any(each in str(problem) for each in ("handshake", "needs an", "webhook")):
             return []
         raise
 
@@ -198,7 +208,7 @@ def _fault(point: MetPoint | str, what: str, picky: bool) -> list[Fault]:
 def random_plan(met: Sequence[MetPoint], seed: str, number: int, size: int = 4) -> list[Fault]:
     """A plan of up to `size` faults, drawn from the points met. The same seed and number give the same plan."""
     rng = stream(seed, f"sweep/{number}")
-    server = [point for point in met if not point.at.startswith("<")]
+    server = [point for point in met if not point.at.startswith("<") and point.at not in (WEBHOOK, ACCEPT)]
     drawn = [_fault(rng.choice(server), rng.choice(_RANDOM), False)[0] for _ in range(size)] if server else []
     return list(dict.fromkeys(drawn))
 

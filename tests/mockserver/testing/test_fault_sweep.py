@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from mockserver.billing.ledger import Ledger
 from mockserver.cli.faults import faults
 from mockserver.faults.files import FaultError, as_line, parse
 from mockserver.faults.kinds import Drop, Fault
 from mockserver.server import virtual_time as autojump
+from mockserver.server.journal import Journal
 from mockserver.testing.fault_sweep import (
+    ACCEPT,
     AT_HANDSHAKE,
+    AT_WEBHOOK,
     ON_THE_SOCKET,
     MetPoint,
     SweepOutcome,
+    met_points,
     minimized,
     outcome_table,
     random_plan,
     single_faults,
 )
+from replay.billing.prices import PriceTable
 
 MET = [
     MetPoint("session.created"),
@@ -53,6 +60,19 @@ def test_a_limit_is_spread_over_all():
 def test_a_fault_that_is_none_is_refused():
     with pytest.raises(FaultError, match="did you mean 'drop'"):
         single_faults(MET, do=["dorp"])
+
+
+def test_what_comes_before_a_phone_call_is_tried_too():
+    log = Journal(1 << 20).open("sess_1", "conv_1", 0.0, Ledger(PriceTable("free", date(2026, 1, 1), ""), "free"))
+    log.came, log.dialect = "phone", "openai@2026-10"
+    met = met_points([log])
+    assert met == [MetPoint("webhook"), MetPoint(ACCEPT)]
+    tried = [(place, what) for place, what, _ in single_faults(met) if place != "handshake"]
+    assert tried == [*(("webhook", what) for what in AT_WEBHOOK), *((ACCEPT, what) for what in AT_HANDSHAKE)]
+    assert [what for _, what, _ in single_faults(met, do=["drop", "status: 503"], at=["webhook", "POST *"])] == [
+        *("drop", "status: 503")
+    ]
+    assert random_plan(met, "1", 0) == []
 
 
 def test_random_plans_are_the_same_for_a_seed():
