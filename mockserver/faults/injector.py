@@ -43,6 +43,7 @@ from mockserver.faults.kinds import (
     Incomplete,
     Jitter,
     Late,
+    LoseSidebands,
     Press,
     Refuse,
     Reorder,
@@ -56,7 +57,7 @@ from mockserver.faults.kinds import (
 )
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Fact, Malformed, Refused
-from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
+from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, SidebandsLost, Torn
 from mockserver.protocol.requests import Request, Result
 from replay.cassette import frames
 from replay.cassette.frames import Binary, Frame, Outgoing, Sound, Text
@@ -400,6 +401,8 @@ class FaultInjector:
                     self._peer.press(digit, at)
             case HangUp():
                 self._end(at, frames.Close(1000, HUNG_UP))
+            case LoseSidebands():
+                self._down.put([Act(at, SidebandsLost(silent=fault.by == "silence"))])
             case Status() | Hang() | Slow() | Forge():
                 pass  # a handshake, or a webhook, is over before there is a peer
             case _:
@@ -425,7 +428,7 @@ def _needs_event(fault: Fault) -> bool:
             return True
         case Bandwidth() | Stall() | Error() | Refuse() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
             return False
-        case Status() | Hang() | Slow() | Forge() | HangUp() | Press():
+        case Status() | Hang() | Slow() | Forge() | HangUp() | Press() | LoseSidebands():
             return False
         case _:
             assert_never(fault)

@@ -325,6 +325,15 @@ class Press(FaultBase):
     kind: ClassVar[str] = "press"
 
 
+@dataclass(frozen=True, config=_CONFIG)
+class LoseSidebands(FaultBase):
+    """Before the event, the sidebands of a call are lost: by `reset` or, with `silence`, they stay open and nothing
+    crosses them. The call goes on. A connection that is no call has none."""
+
+    by: Literal["reset", "silence"] = "reset"
+    kind: ClassVar[str] = "lose_sidebands"
+
+
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
 class Forge(FaultBase):
     """The webhook is signed with another secret."""
@@ -367,6 +376,7 @@ Fault = (
     | WrongRate
     | HangUp
     | Press
+    | LoseSidebands
     | Forge
 )
 

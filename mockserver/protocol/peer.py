@@ -24,6 +24,13 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class SidebandsLost:
+    """The sidebands of a call are reset, or `silent`: they stay open, and nothing crosses them. The call goes on."""
+
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FaultNote:
     """For the journal alone: a fault was triggered, at an event."""
 
@@ -36,7 +43,7 @@ class Act:
     """What a fault does to the connection itself, and when."""
 
     at: float
-    frame: Torn | Mute | FaultNote
+    frame: Torn | Mute | SidebandsLost | FaultNote
 
 
 Rest = Generator[None, None, None]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import WebSocketError, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
-from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, Torn
+from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, SidebandsLost, Torn
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.pump import Pump, TrafficLog
 from mockserver.server.requests import RequestRunner
@@ -206,6 +206,8 @@ class Connection(Pump[Peer]):
                 if isinstance(frame, FaultNote):
                     self._log.struck(each.at, frame)
                     continue
+                if isinstance(frame, SidebandsLost):
+                    continue  # there are none
                 self._finish(each.at, frame)
                 return
             at.append(each.at)

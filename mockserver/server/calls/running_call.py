@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from typing_extensions import assert_never
 
 from mockserver.audio.formats import Samples
-from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, Torn
+from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, SidebandsLost, Torn
 from mockserver.server.clock import Clock
 from mockserver.server.connection import TEXT, header
 from mockserver.server.journal import SessionLog
@@ -54,6 +54,10 @@ class Channel(Protocol):
 
     def end(self, how: Close | Reset) -> None:
         """The call is over. Nothing is sent after this."""
+
+    def lose(self, silent: bool) -> bool:
+        """A fault strikes the sidebands: a sideband is reset or, if `silent`, stays open without traffic. Returns
+        whether it is one."""
 
 
 class TooManyChannels(Exception):
@@ -218,6 +222,10 @@ class RunningCall(Pump[CallPeer]):
                     self._send(due)
                     due = []
                     self.log.struck(each.at, note)
+                case SidebandsLost(silent):
+                    self._send(due)
+                    due = []
+                    self._channels = [channel for channel in self._channels if not channel.lose(silent)]
                 case Close() | Reset() | Torn() | Mute() as how:
                     self._send(due)
                     self._obey(each.at, how)

@@ -9,7 +9,7 @@ from typing import Literal
 from aiohttp import web
 
 from mockserver.audio.formats import Samples
-from mockserver.protocol.peer import Rest
+from mockserver.protocol.peer import Act, Mute, Rest
 from mockserver.protocol.requests import Request, Result
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.connection import UNSENT_CAP, Connection
@@ -26,7 +26,7 @@ class Sideband:
 
     def __init__(self, call: RunningCall) -> None:
         self._call = call
-        self._queue: list[Outgoing] = []
+        self._queue: list[Outgoing | Act] = []
         self._queued = 0
         """Bytes in the queue."""
         self.connection: Connection | None = None
@@ -50,6 +50,13 @@ class Sideband:
         if self.connection is not None:
             self.connection.wake()
 
+    def lose(self, silent: bool) -> bool:
+        """Reset the socket, or read and write nothing more on it. The call goes on."""
+        self._queue.append(Act(0.0, Mute()) if silent else Outgoing(0.0, Reset()))
+        if self.connection is not None:
+            self.connection.wake()
+        return True
+
     # The peer.
 
     def receive(self, data: str | bytes, now: float) -> Rest | None:
@@ -69,7 +76,7 @@ class Sideband:
         """Whatever is queued is due."""
         return 0.0 if self._queue else None
 
-    def take_output(self, now: float) -> Sequence[Outgoing]:
+    def take_output(self, now: float) -> Sequence[Outgoing | Act]:
         """All that is queued."""
         taken, self._queue, self._queued = self._queue, [], 0
         return taken

@@ -117,6 +117,10 @@ class DataChannel:
         """The call is over, and so is the connection."""
         self._connection.end(how.reason if isinstance(how, Close) else "reset")
 
+    def lose(self, silent: bool) -> bool:
+        """It is no sideband."""
+        return False
+
 
 class WebRtcConnection:
     """One client's connection, from its offer to its end. `answer` comes first, then `start` or `abandon`."""

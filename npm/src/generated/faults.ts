@@ -16,7 +16,7 @@ export type Fault = {
   /** (at least 0, at most 1, default 1.0) */
   probability?: number;
   name?: string;
-  do: "status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "forge" | `${"status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "forge"}:${string}` | {
+  do: "status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "lose_sidebands" | "forge" | `${"status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "lose_sidebands" | "forge"}:${string}` | {
     /** (at least 400, at most 599, default 503) */
     status: number;
     /** (at least 0) */
@@ -182,6 +182,13 @@ export type Fault = {
     };
     /** (default "0") */
     digits?: string;
+  } | {
+    lose_sidebands: null | true | "reset" | "silence" | {
+      /** (default "reset") */
+      by?: "reset" | "silence";
+    };
+    /** (default "reset") */
+    by?: "reset" | "silence";
   } | {
     forge: null | true;
   };

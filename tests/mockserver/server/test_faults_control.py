@@ -204,6 +204,7 @@ SAYS: dict[str, Callable[[Seen], str]] = {
     "wrong_rate": glitch,
     "press": pressed,
     "hang_up": lambda seen: f"{seen.deltas}, {seen.end}",
+    "lose_sidebands": lambda seen: seen.deltas,  # a connection that is no call has none
 }
 
 

@@ -94,6 +94,10 @@ class Listener:
     def end(self, how: Close | Reset) -> None:
         self.ended = how
 
+    def lose(self, silent: bool) -> bool:
+        """It is no sideband."""
+        return False
+
 
 @dataclass
 class Hosted:

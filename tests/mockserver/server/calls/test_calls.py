@@ -298,6 +298,29 @@ def test_faults_strike_requests_and_a_socket_fault_ends_the_call_in_mid_answer()
     story(tell, faults=faults)
 
 
+@pytest.mark.parametrize("by", ["reset", "silence"])
+def test_sidebands_are_lost_while_the_call_goes_on(by: str) -> None:
+    faults = [{"at": "response.created", "do": {"lose_sidebands": by}, "times": 1}]
+
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        call = ring(mock)
+        await post(http, mock, f"{call.id}/accept", SESSION)
+        ws = await attach(http, mock, call.id)
+        await ws.send_json({"type": "response.create"})
+        if by == "reset":
+            assert (await ws.receive()).type in (WSMsgType.CLOSED, WSMsgType.ERROR)
+        else:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(ws.receive(), 60)
+        assert call.state == "open"
+        async with await attach(http, mock, call.id) as again:
+            await again.send_json({"type": "input_audio_buffer.clear"})
+            assert (await until(again, "input_audio_buffer.cleared"))[-1]
+        assert await post(http, mock, f"{call.id}/hangup") == (200, b"")
+
+    story(tell, faults=faults)
+
+
 def test_sidebands_are_bounded() -> None:
     async def tell(mock: MockServer, http: ClientSession) -> None:
         call = ring(mock)
