@@ -21,6 +21,8 @@ from mockserver.server.service import MockService
 from mockserver.server.virtual_time import AutoJumpLoop
 from replay.addresses import is_loopback_address
 from replay.findings.handshake import browser_call
+from replay.findings.rules.calls import no_event_channel, trimmed_offer
+from replay.findings.rules.table import NO_EVENT_CHANNEL, TRIMMED_OFFER
 from replay.outlets import logger
 
 _LOG = logger(__name__)
@@ -70,6 +72,10 @@ async def _answer(
         return session
     if "model" in request.query:
         session = {"model": request.query["model"], **session}
+    for found in trimmed_offer(asked.sdp):
+        service.watcher.remark(TRIMMED_OFFER, found)
+    for found in no_event_channel(asked.sdp) if hdrs.ORIGIN in request.headers else ():
+        service.watcher.remark(NO_EVENT_CHANNEL, found)
     try:
         offer = read_offer(asked.sdp)
     except InvalidOffer as invalid:

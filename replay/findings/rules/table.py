@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from replay.findings.call import CLOSED, COMMITS, OPENED, TICK, CallState, CallStep
 from replay.findings.finding import Found, Level
-from replay.findings.rules import access, audio, items, running_totals, scenario, setup, tools, turns
+from replay.findings.rules import access, audio, calls, items, running_totals, scenario, setup, tools, turns
 
 Check = Callable[[CallState, CallStep], Iterator[Found]]
 """A rule's function. It sees each step before the CallState does."""
@@ -68,6 +68,20 @@ KEY_IN_BROWSER = Rule(
     access.key_in_browser,
     (OPENED,),
     "Have your server ask POST /v1/realtime/client_secrets for a short-lived secret, and give the page that.",
+)
+TRIMMED_OFFER = Rule(
+    "trimmed-offer",
+    "error",
+    _never,
+    (),
+    "Send pc.localDescription.sdp as it is: trim(), forms and templates cut its last line end.",
+)
+NO_EVENT_CHANNEL = Rule(
+    "no-event-channel",
+    "warn",
+    _never,
+    (),
+    'Call pc.createDataChannel("oai-events") before pc.createOffer(); without a channel, join the call by its call_id.',
 )
 UNREACHABLE_RULE = Rule(
     "unreachable-rule",
@@ -349,6 +363,15 @@ RULES: tuple[Rule, ...] = (
         " in logs by now.",
     ),
     KEY_IN_BROWSER,
+    Rule(
+        "audio-in-call",
+        "error",
+        calls.audio_in_call,
+        _LATER,
+        "Send sound on the call's track: pc.addTrack(microphone) before the offer.",
+    ),
+    TRIMMED_OFFER,
+    NO_EVENT_CHANNEL,
     Rule(
         "beta-header",
         "warn",

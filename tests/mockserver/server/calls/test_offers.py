@@ -73,6 +73,16 @@ def test_a_refused_offer_has_the_services_form(data: Any, headers: Any, status: 
     story(tell, api_keys=["sk-key"], blocked_keys=["sk-broke"])
 
 
+def test_a_page_with_an_api_key_and_no_channel_is_found():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        page = {**SDP, "Origin": "http://localhost:5173"}
+        without = OFFER[: OFFER.index("m=application")]
+        assert (await posted(http, f"{mock.http_url}/realtime/calls", without, page))[0] == 501
+        assert [finding.rule for finding in mock.findings] == ["key-in-browser", "no-event-channel"]
+
+    story(tell)
+
+
 def test_the_betas_address_takes_no_offers_any_more():
     async def tell(mock: MockServer, http: ClientSession) -> None:
         status, body = await posted(http, f"{mock.http_url}/realtime?model=gpt-realtime", OFFER, SDP)
