@@ -76,6 +76,13 @@ class RecordedChoice:
     conversation: RecordedConversation
     script: Script
 
+    @property
+    def has_speech(self) -> bool:
+        """Whether what the user said is recorded; a sideband has no sound."""
+        return any(
+            each.type == "input_audio_buffer.append" for line in self.conversation.lines for each in line.moments
+        )
+
 
 @dataclass(slots=True)
 class Followed:
@@ -120,6 +127,8 @@ class RecordedSession:
         self._narrowing = Narrowing([each.script for each in choices])
         self._at: int | None = None
         """The conversation in use; None before the first response."""
+        self.hears = any(each.has_speech for each in choices)
+        """Whether what the user says can be compared with any of them."""
 
     def take(self, sent: Moment) -> None:
         """A client's message."""

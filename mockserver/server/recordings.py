@@ -124,9 +124,13 @@ class _ObservedSession:
         self.take_output = session.take_output
         self.take_requests = session.take_requests
         self.deliver = session.deliver
-        self.hear = session.hear
         self.press = session.press
         self.truncate = session.truncate
+
+    def hear(self, samples: Samples, now: float) -> None:
+        if isinstance(responder := self._session.memory.responder, RecordedSession) and responder.hears:
+            responder.take(message(appended(samples.astype("<i2", copy=False).tobytes()), now))
+        self._session.hear(samples, now)
 
     def receive(self, data: str | bytes, now: float) -> Rest | None:
         sent, before = message(data, now), self._session.memory.responder

@@ -86,8 +86,8 @@ def id_shape(value: object) -> str | None:
     """The shape of an id that a service made, or None if no service makes ids of that shape (a client's id).
 
     From recordings: xAI uses uuid4, uuid4 without dashes for sessions, `call-<uuid4>-N` for calls. OpenAI uses `item_`
-    and 21 base62 characters, `call_` and 16, `event_` and 16 hex digits for events of the output buffer, `rtc_u1_` and
-    32 for calls.
+    and 21 base62 characters, `call_` and 16, `event_` and 16 hex digits for events of the output buffer. An id of a
+    call and of its session names the region that serves it, and has 21 characters in July 2026 and 32 in September.
     """
     if not isinstance(value, str):
         return None
@@ -100,6 +100,6 @@ def id_shape(value: object) -> str | None:
     if _OUTPUT_BUFFER_EVENT.fullmatch(value):
         return "event_16hex"
     if prefixed := _PREFIXED.fullmatch(value):
-        prefix, origin, tail = prefixed.groups(default="")
-        return f"{prefix}_{origin}{len(tail)}"
+        prefix, region, tail = prefixed.groups(default="")
+        return f"{prefix}_{'call' if region else len(tail)}"
     return None

@@ -39,7 +39,7 @@ UNKNOWN_URL = "ws://unknown.invalid/v1/realtime"
 _MAGIC = b"\xa8realtape"
 """The first key of a cassette's header."""
 _HAR = re.compile(rb'\{\s*"log"\s*:')
-_CALL_SESSION = re.compile(r"sess_u\d_\w+")
+_CALL_SESSION = re.compile(r"sess_u\d+_\w+")
 _HOUR_S = 3600
 _LATEST_UNIX_S = 1e10
 _NO_DATE = datetime.fromtimestamp(0, timezone.utc)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +22,21 @@ from replay.diff.milestones import milestones
 
 Event = Mapping[str, Any]
 PATIENCE_S = 2.0
+PLAYED_S = 60.0
+"""How long an answer to a call may be played."""
 QUIET_S = 0.03
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A call that goes on: its id, empty for the recorded one, and what lets its caller speak."""
+
+    id: str
+    speak: Callable[[], Awaitable[None]]
+
+
+async def _silent() -> None:
+    """Nobody speaks besides the client."""
 
 
 @dataclass
@@ -33,15 +47,19 @@ class Drive:
     overdue: list[str] = field(default_factory=list)
 
 
-async def drive(recording: Conversation, url: str, api_key: str) -> Drive:
-    """Connect as often as the recorded client did and do what it did. `url` has no query."""
+async def drive(recording: Conversation, url: str, api_key: str, call: Joined | None = None) -> Drive:
+    """Connect as often as the recorded client did and do what it did. `url` has no query. `call`: what a sideband
+    joins."""
     result = Drive()
     recorded: list[Event] = []
     for steps in recording.connections():
         query = query_of(steps, recorded, result.received)
+        if "call_id" in query:
+            del query["model"]  # the call has one
+            query["call_id"] = call.id if call is not None and call.id else query["call_id"]
         headers = {"Authorization": f"Bearer {api_key}"}
         async with connect(f"{url}?{urlencode(query)}", additional_headers=headers, compression=None) as socket:
-            await _Line(socket, recorded, result).follow(steps)
+            await _Line(socket, recorded, result).follow(steps, call.speak if call is not None else _silent)
     return result
 
 
@@ -54,11 +72,14 @@ class _Line:
         self._result = result
         self._begin = len(recorded), len(result.received)
 
-    async def follow(self, steps: Sequence[ConversationStep]) -> None:
+    async def follow(self, steps: Sequence[ConversationStep], speak: Callable[[], Awaitable[None]]) -> None:
         code, reason = 1000, ""
         for step in steps:
             match step:
                 case Message(way="received", event=event):
+                    if event["type"] == "input_audio_buffer.speech_started":
+                        await self._catch_up()
+                        await speak()
                     self._recorded.append(event)
                 case Message(way="sent", event=event):
                     await self._catch_up()
@@ -77,7 +98,7 @@ class _Line:
             due = passed.count(kind)
             try:
                 while Counter(milestones(self._result.received[self._begin[1] :]))[kind] < due:
-                    await self._receive(PATIENCE_S)
+                    await self._receive(PLAYED_S if kind == "output_audio_buffer.stopped" else PATIENCE_S)
             except (asyncio.TimeoutError, ConnectionClosed):  # asyncio's own name for it until Python 3.11
                 self._result.overdue.append(f"{kind} ({due}.)")
                 return
@@ -94,6 +115,21 @@ class _Line:
         self._result.received.append(json.loads(await asyncio.wait_for(self._socket.recv(), within_s)))
 
 
+def call_of(steps: Iterable[ConversationStep]) -> Mapping[str, Any] | None:
+    """The session of the call that a connection is the sideband of, as its first event shows it; None for another."""
+    first = next((step for step in steps if isinstance(step, Message) and step.way == "received"), None)
+    match first:
+        case Message(event={"type": "session.updated", "session": Mapping() as session}):
+            return session
+        case _:
+            return None
+
+
+def call_id(session: Mapping[str, Any]) -> str:
+    """The call's id: that of its session with another prefix (recordings)."""
+    return f"rtc{session['id'].removeprefix('sess')}"
+
+
 def query_of(steps: Sequence[ConversationStep], recorded: Sequence[Event], live: Sequence[Event]) -> dict[str, str]:
     """What the recorded client asked for, as its service's first events tell: the model, the conversation resumed."""
     query: dict[str, str] = {}
@@ -103,6 +139,8 @@ def query_of(steps: Sequence[ConversationStep], recorded: Sequence[Event], live:
         match step.event:
             case {"type": "session.created", "session": {"model": str() as model}}:
                 query["model"] = model
+            case {"type": "session.updated", "session": {"model": str() as model}} if not query:
+                query |= {"model": model, "call_id": call_id(step.event["session"])}
             case {"type": "conversation.created", "conversation": {"id": str() as known}}:
                 resumed = _live_id(known, recorded, live)
                 if resumed is not None:

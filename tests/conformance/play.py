@@ -18,10 +18,12 @@ import numpy as np
 import yaml
 
 from mockserver.audio.tts.base import SpeechClip
+from mockserver.calls.call import Call
 from mockserver.dialects.base import Opening
 from mockserver.dialects.names import DIALECT_NAMES, DialectName
 from mockserver.dialects.registry import SERVICES
 from mockserver.protocol.pacing import ends_sentence
+from mockserver.protocol.peer import Peer
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
 from mockserver.session.output_audio import BREATH_S
@@ -35,10 +37,12 @@ from tests.conformance.driver import query_of, with_live_ids
 from tests.conformance.golden import date_of
 from tests.conformance.recordings import is_spoken, is_whole
 from tests.conformance.scenario import scenario_from
+from tests.conformance.sidebands import caller, is_sideband
 
 PATIENCE_S = 30.0
 """Virtual seconds to wait for what the recorded client had seen."""
 RECONNECT_S = 1.0
+SPEECH = "input_audio_buffer.speech_started"
 OPENAI_FRAME_S = 0.05
 """One token of OpenAI's spoken output."""
 
@@ -61,7 +65,8 @@ def dialect_of(recording: Conversation, service: str) -> DialectName:
 def shared(recording: Conversation) -> frozenset[Basis]:
     """What a played conversation has in common with its recording: see replay/diff/numbers.py."""
     found: set[Basis] = {"words", "speech"}
-    if not is_spoken(recording) or is_whole(recording):
+    heard = is_sideband(recording) and any(event["type"] == SPEECH for event in recording.received())
+    if not heard and (not is_spoken(recording) or is_whole(recording)):
         found.add("input")
     if all(isinstance(step, Closed) or step.at_s is not None for step in recording.steps):
         found |= {"clock", "date"}
@@ -99,15 +104,19 @@ class _Line:
         epoch: float,
     ) -> None:
         known = sessions.get(query.get("conversation_id", ""))
-        opening = Opening(seed, epoch, model=query.get("model"), resumed=known is not None)
+        model, call = query.get("model"), query.get("call_id")
+        opened = SERVICES[dialect].open(Opening(seed, epoch, model=model, resumed=known is not None, call_id=call))
         self.session = Session(
-            SERVICES[dialect].open(opening),
+            opened,
             responder,
             voice,
             seed=seed,
             opened=epoch,
             resumed=known.memory if known else None,
         )
+        self.peer: Peer = self.session if call is None else Call(self.session, opened.render)
+        if call is not None:
+            self.peer.take_output(0.0)  # what the sideband of a call does not see
         self.now = 0.0
         self._late_s = 0.0
         """How much later than recorded the client is, because the mock let it wait."""
@@ -118,6 +127,9 @@ class _Line:
         for step in steps:
             match step:
                 case Message(way="received", event=event):
+                    if event["type"] == SPEECH and isinstance(self.peer, Call):
+                        self._catch_up(recorded[known:], begun, result)
+                        self._speak(result)
                     recorded.append(event)
                 case Message(way="sent", event=event, at_s=at_s):
                     if at_s is not None:
@@ -126,7 +138,7 @@ class _Line:
                     if at_s is not None:
                         self._late_s = max(self._late_s, self.now - at_s)
                     live = with_live_ids(event, recorded, result.received)
-                    self.session.receive(json.dumps(live), self.now)
+                    self.peer.receive(json.dumps(live), self.now)
                     self._take(result)
                 case Closed():
                     pass
@@ -134,6 +146,13 @@ class _Line:
         last = [step.at_s for step in steps if step.at_s is not None]
         self._until(max(self.now, max(last, default=0.0) + self._late_s), result)
         result.received[begun:] = without_later(result.received[begun:], recorded[known:])
+
+    def _speak(self, result: Played) -> None:
+        """The caller speaks on the track, with another voice: the recorded one is nowhere."""
+        for samples in caller():
+            self._until(self.now + len(samples) / RecordedVoice.RATE, result)
+            self.peer.hear(samples, self.now)
+            self._take(result)
 
     def _catch_up(self, seen: Sequence[Mapping[str, Any]], begun: int, result: Played) -> None:
         """Until as many of the last milestone's kind have come as the recorded client had seen."""
@@ -143,7 +162,7 @@ class _Line:
         kind, times = passed[-1], passed.count(passed[-1])
         patience = self.now + PATIENCE_S
         while Counter(milestones(result.received[begun:]))[kind] < times:
-            due = self.session.next_due()
+            due = self.peer.next_due()
             if due is None or due > patience:
                 result.overdue.append(f"{kind} ({times}.)")
                 return
@@ -151,13 +170,13 @@ class _Line:
 
     def _until(self, instant: float, result: Played) -> None:
         """Let time pass."""
-        while (due := self.session.next_due()) is not None and due <= instant:
+        while (due := self.peer.next_due()) is not None and due <= instant:
             self.now = max(self.now, due)
             self._take(result)
         self.now = max(self.now, instant)
 
     def _take(self, result: Played) -> None:
-        for out in self.session.take_output(self.now):
+        for out in self.peer.take_output(self.now):
             if isinstance(out.frame, Text):
                 result.received.append(json.loads(out.frame.data))
 
@@ -166,7 +185,7 @@ def _opened(recording: Conversation) -> float:
     """The Unix second at which the first connection opened, as its first events tell."""
     for event in recording.received():
         match event:
-            case {"type": "session.created", "session": {"expires_at": int() as expires_at}}:
+            case {"type": "session.created" | "session.updated", "session": {"expires_at": int() as expires_at}}:
                 return float(expires_at - 3600)
             case {"type": "ping", "timestamp": int() as timestamp}:
                 return timestamp / 1000

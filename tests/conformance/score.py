@@ -14,6 +14,7 @@ from replay.cassette.conversation import Conversation, Message
 from replay.diff.compare import Comparison, compared
 from tests.conformance.play import Played, dialect_of, play, shared
 from tests.conformance.recordings import FOLDER, golden, playable, read
+from tests.conformance.sidebands import is_sideband
 
 WORST = 12
 """Kinds of differences that are printed of a recording."""
@@ -54,9 +55,9 @@ def _kinds(found: Comparison) -> Iterator[str]:
 
 
 def is_dialogue(recording: Conversation) -> bool:
-    """Whether it is a session from its opening on: no sideband of a call, no exchange over HTTP."""
+    """Whether it is a session from its opening on, or the sideband of a call; no exchange over HTTP."""
     first = next((step for step in recording.steps if isinstance(step, Message) and step.way == "received"), None)
-    return first is not None and first.event["type"] == "session.created"
+    return first is not None and (first.event["type"] == "session.created" or is_sideband(recording))
 
 
 def _chosen(names: Sequence[str]) -> list[Path]:

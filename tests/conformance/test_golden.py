@@ -29,6 +29,7 @@ from tests.conformance.recordings import (
     while_recorded,
 )
 from tests.conformance.scenario import scenario_from
+from tests.conformance.sidebands import joined
 
 GOLDEN = golden("*")
 OWN_WORDS = re.compile(r".*(instructions|description|text|arguments|output|delta)")
@@ -102,8 +103,11 @@ async def test_the_mock_says_what_a_skeleton_says(path: Path):
     recording = playable(path)
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
     dialect = dialect_of(recording, path.parent.name)
-    async with MockServer(scenario, dialect=dialect, pacing="burst", voice="tone") as mock:
-        driven = await drive(recording, mock.ws_url, mock.api_key)
+    async with (
+        MockServer(scenario, dialect=dialect, pacing="burst", voice="tone") as mock,
+        joined(recording, mock) as call,
+    ):
+        driven = await drive(recording, mock.ws_url, mock.api_key, call)
     received = while_recorded(recording, driven.received) if path.parent.name == "openai" else driven.received
     found = compare(recording.received(), received)
     assert found == [], f"{report(found)}\nwaited in vain for: {', '.join(driven.overdue) or 'nothing'}"

@@ -17,6 +17,7 @@ from replay.diff.compare import compare, report
 from tests.conformance.driver import Drive, drive
 from tests.conformance.recordings import NONE_HERE, playable, recorded, recordings, while_recorded
 from tests.conformance.scenario import scenario_from
+from tests.conformance.sidebands import joined
 
 OPENAI = recordings("openai")
 RUNS = 4
@@ -29,8 +30,11 @@ REASONED = 5
 
 async def on_mock(recording: Conversation, pacing: str) -> Drive:
     scenario = Scenario.parse(yaml.safe_dump(scenario_from(recording), allow_unicode=True))
-    async with MockServer(scenario, dialect="openai", pacing=pacing, voice="tone") as mock:
-        return await drive(recording, mock.ws_url, mock.api_key)
+    async with (
+        MockServer(scenario, dialect="openai", pacing=pacing, voice="tone") as mock,
+        joined(recording, mock) as call,
+    ):
+        return await drive(recording, mock.ws_url, mock.api_key, call)
 
 
 @pytest.mark.slow

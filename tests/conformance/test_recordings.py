@@ -14,7 +14,12 @@ from tests.conformance.recordings import anonymous, read, recordings
 from tests.replay.planted_faults import FAULTS
 
 XAI = recordings("xai")
-ALL = [*XAI, *recordings("openai")]
+ALL = [
+    path
+    for path in (*XAI, *recordings("openai"))
+    if any(event["type"] == "response.done" for event in read(path).received())
+]
+"""Those with an answer."""
 
 
 def first_turn(recording: Conversation) -> list[Any]:

@@ -21,6 +21,7 @@ from replay.report.as_scenario import scenario, written
 from tests.conformance.driver import Drive, drive
 from tests.conformance.play import dialect_of
 from tests.conformance.recordings import playable, played_whole
+from tests.conformance.sidebands import joined
 from tests.replay.recordings import HEADER
 
 ALL = [path for service in ALIASES for path in played_whole(service)]
@@ -46,8 +47,8 @@ def cassette(recording: Conversation, service: str, path: Path) -> Path:
 
 
 async def on_mock(recording: Conversation, **settings: Any) -> Drive:
-    async with MockServer(**{"pacing": "burst", **settings}) as mock:
-        driven = await drive(recording, mock.ws_url, mock.api_key)
+    async with MockServer(**{"pacing": "burst", **settings}) as mock, joined(recording, mock) as call:
+        driven = await drive(recording, mock.ws_url, mock.api_key, call)
     assert mock.report == []
     return driven
 
