@@ -29,11 +29,16 @@ LAZY: Mapping[str, set[str]] = {
     "mockserver.testing.pytest_artifacts": {"pytest_html"},  # another plugin
     "mockserver.testing.pytest_plugin": {"mockserver.testing.pytest_fixture"},  # the boundary of the plugin
     "mockserver.responders.captures.utterance": {"text_to_num"},  # costs 10 ms, and only some scenarios capture
+    "mockserver.cli.check": {  # the boundary: a tape is checked without them
+        "mockserver.cli.document_check",
+        "replay.cli.against",
+    },
     "mockserver.cli.serve": {
         "mockserver.cli.assembly",  # the boundary: everything that only sessions need
         "mockserver.server.certificates",  # the extra `tls`
         "uvloop",  # not on every platform
     },
+    "replay.cli.inspect": {"replay.cli.pages"},  # the viewer, which a list does not need
     "replay.findings.input_audio": {"replay.findings.speed"},  # loads numpy, and only sound needs it
     "replay.report.picture": {"PIL"},  # the extra `picture`
 }

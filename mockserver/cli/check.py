@@ -6,18 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-from typing_extensions import assert_never
 
-from mockserver.documents.problems import DocumentError, Problem
-from mockserver.faults import files as fault_files
-from mockserver.responders.scenario import Scenario
-from mockserver.server import accounts_file
-from replay.cli.against import check_against
+from mockserver.documents.problems import Problem
 from replay.cli.files import FILE, DocumentKind, document_kind
 from replay.cli.formats import Format, format_options, show_as
-from replay.cli.inspect import reasons
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
+from replay.cli.verification import reasons
 from replay.report.annotations import Annotation
 from replay.secrets.named import Secrets
 
@@ -50,7 +45,7 @@ def check(files: tuple[Path, ...], against: Path | None, least: float, format: F
     if against is not None:
         if len(files) != 1:
             raise click.UsageError("--against scores one file; give one")
-        return check_against(files[0], against, least, format)
+        return _check_against(files[0], against, least, format)
     verify(files, format, document_kind, secrets)
 
 
@@ -69,7 +64,7 @@ def verify(
         name, document = str(file), kind(file)
         try:
             listed = reasons(file, secrets) if document is None else []
-            problems = () if document is None else problems_of(file, document)
+            problems = () if document is None else _problems(file, document)
         except Unusable as missing:
             unreadable.append(str(missing))
             continue
@@ -89,23 +84,18 @@ def verify(
         raise click.exceptions.Exit(1)
 
 
-def problems_of(file: Path, kind: DocumentKind) -> tuple[Problem, ...]:
-    """All problems of a scenario, fault or accounts file. Raises Unusable for one that cannot be read."""
-    if not file.is_file():
-        raise Unusable(f"{file}: there is no such file; give the path of a {kind} file")
-    try:
-        match kind:
-            case "scenario":
-                Scenario.load(file)
-            case "fault":
-                fault_files.load(file)
-            case "accounts":
-                accounts_file.load(file)
-            case _:
-                assert_never(kind)
-    except DocumentError as bad:
-        return bad.problems
-    return ()
+def _check_against(file: Path, against: Path, least: float, format: Format) -> None:
+    """The same boundary."""
+    from replay.cli.against import check_against
+
+    check_against(file, against, least, format)
+
+
+def _problems(file: Path, kind: DocumentKind) -> tuple[Problem, ...]:
+    """The lazy boundary: a tape needs nothing of what reads other files."""
+    from mockserver.cli.document_check import problems_of
+
+    return problems_of(file, kind)
 
 
 def _mark(file: str, kind: DocumentKind, problem: Problem) -> Annotation:

@@ -6,18 +6,15 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal, cast
 
 import click
 
 from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import BadCassette, CannotRecord, Cassette
-from replay.cassette.recording import Recording, connections
+from replay.cassette.file import BadCassette, Cassette
+from replay.cassette.recording import Recording
 from replay.cassette.records import Record
-from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.usage import Unusable
-from replay.formats import page, tape
 from replay.formats.detect import read_recording
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -105,27 +102,3 @@ def write(path: Path, lines: Iterable[str]) -> None:
         for line in lines:
             out.write(f"{line}\n")
     click.echo(str(path))
-
-
-def write_page(file: Path, out: Path, scrubber: Scrubber) -> None:
-    """Write a cassette, without secrets, as one HTML page and print its path. Raises Unusable."""
-    with opened(file, whole=True) as cassette:
-        header = scrubber.header(cassette.header)
-        records = tuple(cleaned(each_record(cassette), scrubber))
-        end_us = cassette.end_us or cassette.last_us
-    recording = Recording(file.stem, header.dialect, header.origin, connections(records))
-    try:
-        clean = _bytes(tape.Tape(header, records, end_us)) if file.stat().st_size <= page.MOST_TAPE else None
-        write(out, [page.render(header, recording, title=file.stem, tape=clean)])
-    except CannotRecord as problem:
-        raise Unusable(str(problem)) from problem
-    except OSError as problem:
-        raise Unusable(f"{out}: {problem.strerror}; choose another path") from problem
-
-
-def _bytes(cassette: tape.Tape) -> bytes:
-    """The file of a cassette. Raises CannotRecord and OSError."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "call.tape")
-        tape.write(cassette, path)
-        return path.read_bytes()

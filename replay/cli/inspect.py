@@ -12,15 +12,15 @@ from pathlib import Path
 import click
 
 from replay.anonymize import without_voice, without_words
-from replay.cassette.file import BadCassette, CannotRecord, Writer
+from replay.cassette.file import CannotRecord, Writer
 from replay.cassette.may_differ import ignored
 from replay.cassette.records import Record
 from replay.cassette.scrub import Scrubber, cleaned
-from replay.cli.files import FILE, each_record, opened, write_page
+from replay.cli.files import FILE, each_record, opened
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.outlets import scrubber
-from replay.report.listing import Totals, faults, folded, listed
+from replay.report.listing import Totals, folded, listed
 from replay.report.stable import stable
 from replay.secrets.named import Secrets
 
@@ -40,7 +40,7 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
     Exit code: 0, or 2 if the file cannot be read.
     """
     if html is not None:
-        return write_page(file, html, scrubber())
+        return _write_page(file, html)
     with opened(file) as cassette:
         totals, cleaner = Totals(), scrubber()
         if is_stable:
@@ -75,21 +75,19 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
             click.echo(cassette.cut)
 
 
+def _write_page(file: Path, out: Path) -> None:
+    """The lazy boundary: the list needs nothing of the viewer."""
+    from replay.cli.pages import write_page
+
+    write_page(file, out, scrubber())
+
+
 def _echo(texts: Iterable[str], separator: str) -> None:
     """Print many texts, a thousand at a time."""
     texts, before = iter(texts), ""
     while some := list(islice(texts, 1000)):
         click.echo(before + separator.join(some), nl=False)
         before = separator
-
-
-def reasons(file: Path, secrets: Secrets) -> list[str]:
-    """Why a cassette fails verification; nothing if it passes. Raises Unusable."""
-    with opened(file) as cassette:
-        try:
-            return faults(cassette, Scrubber(secrets))
-        except BadCassette as problem:
-            return [str(problem)]
 
 
 @click.command()

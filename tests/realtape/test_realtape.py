@@ -85,3 +85,16 @@ def test_a_server_is_ready_before_what_only_sessions_need_is_loaded():
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT))
     assert "mockserver.cli.serve" in loaded
     assert not {"numpy", "pydantic", "msgpack", "aiohttp", "yaml", "mockserver.server.app"} & set(loaded)
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_tape_is_checked_and_listed_without_what_other_files_need(command: str):
+    probe = (
+        "import json, sys, realtape.cli as c;"
+        "from click.testing import CliRunner;"
+        f"CliRunner().invoke(c.main, ['{command}', 'tests/replay/version-1.tape']);"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT).splitlines()[-1]))
+    assert "replay.cassette.file" in loaded
+    assert not {"numpy", "pydantic", "aiohttp", "mockserver.responders.scenario", "replay.viewer.call"} & loaded

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from mockserver.cli.check import problems_of
+from mockserver.cli.document_check import problems_of
 from mockserver.server import guard
 from mockserver.server.workbench import tool_address
 from mockserver.server.workbench.files import WEB
