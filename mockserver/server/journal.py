@@ -317,6 +317,8 @@ class SessionLog:
     def plays(self, at: float, sound: Sound) -> None:
         """The service sent sound to be played to the caller."""
         self._keep_heard()
+        if self.narration is not None:
+            self.narration.spoke(at)
         self._sound(at, "out", sound)
 
     def _sound(self, at: float, way: Way, sound: Sound) -> None:

@@ -85,16 +85,20 @@ class Narration:
         elif item.get("role") == "user" and (said := said_in(item)):
             self._asked.append(said[:_LONGEST])
 
+    def spoke(self, at: float) -> None:
+        """The server sent audio."""
+        self._first_audio = at if self._first_audio is None else self._first_audio
+
     def received(self, at: float, frame: Text | Binary) -> None:
         """The server sent a message."""
         data = frame.data
         if isinstance(frame, Binary):
-            self._first_audio = at if self._first_audio is None else self._first_audio
+            self.spoke(at)
             return
         if data.startswith(b'{"type":"'):
             kind = data[9 : data.find(b'"', 9)]
             if kind == _DELTA:
-                self._first_audio = at if self._first_audio is None else self._first_audio
+                self.spoke(at)
             if kind not in _WANTED:
                 return
         event = _read(data)

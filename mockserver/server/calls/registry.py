@@ -5,6 +5,7 @@ States and bounds alone. What makes a running call is handed over by the service
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -228,11 +229,22 @@ class CallRegistry:
         """Hand the caller over: the call ends once the destination answers. Returns the SIP status with which it
         refuses; the call then goes on. Raises NoSuchCall."""
         entry = self.find(id, team, "open")
-        refused = await entry.events.on_referred(uri)
+        running = entry.running
+        assert running is not None
+        loop = asyncio.get_running_loop()
+        referred, ended = loop.create_task(entry.events.on_referred(uri)), loop.create_task(running.ended())
+        try:
+            await asyncio.wait((referred, ended), return_when=asyncio.FIRST_COMPLETED)
+            if running.over is not None:
+                raise NoSuchCall(id)
+            refused = referred.result()
+        finally:
+            referred.cancel()
+            ended.cancel()
         self._tell(CallReferred(id, uri, refused))
-        if refused is None and entry.running is not None:
+        if refused is None:
             entry.transferred_to = uri
-            entry.running.hang_up("client", f"handed over to {uri}")
+            running.hang_up("client", f"handed over to {uri}")
         return refused
 
     def hang_up(self, id: str, team: Team) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockserver.dialects.handshake import Denied
 from mockserver.server import virtual_time as autojump
 from mockserver.server.accounts import Team
 from mockserver.server.calls import registry
 from mockserver.server.calls.registry import CallEntry, CallRegistry, NoSuchCall, TooManyCalls
-from mockserver.server.calls.running_call import RunningCall
+from mockserver.server.calls.running_call import RunningCall, TooManyChannels
 from mockserver.server.notices import Notice
-from tests.mockserver.server.calls.scripted_call import scripted
+from tests.mockserver.server.calls.scripted_call import Listener, scripted
 from tests.mockserver.server.calls.told import Told
 
 
@@ -95,6 +99,95 @@ def test_a_call_ends_when_the_destination_answers_and_goes_on_when_it_refuses() 
         told.refuses = None
         assert await calls.registry.refer(entry.id, calls.us, "tel:+14155550100") is None
         assert (entry.state, entry.transferred_to) == ("over", "tel:+14155550100")
+
+    autojump.run(story())
+
+
+def test_a_caller_who_hangs_up_while_the_destination_rings_is_not_handed_over() -> None:
+    class Rings(Told):
+        async def on_referred(self, uri: str) -> int | None:
+            await asyncio.sleep(20)
+            return None
+
+    async def story() -> None:
+        calls = Calls()
+        entry = calls.ring(Rings())
+        running = calls.registry.accept(entry.id, calls.us)
+        assert isinstance(running, RunningCall)
+        asyncio.get_running_loop().call_later(5, running.hang_up, "caller")
+        with pytest.raises(NoSuchCall):
+            await calls.registry.refer(entry.id, calls.us, "tel:+1")
+        assert (entry.transferred_to, entry.reason) == ("", "hung up by the caller")
+
+    autojump.run(story())
+
+
+STEPS = ("ring", "accept", "reject", "hang up", "refer", "give up", "join", "leave", "speak", "stop")
+
+
+class Wandering:
+    """Calls to which one thing after the other happens."""
+
+    def __init__(self) -> None:
+        self.calls = Calls(most_sessions=2)
+        self.told: dict[CallEntry, Told] = {}
+        self.joined: list[tuple[RunningCall, Listener]] = []
+
+    async def step(self, step: str, number: int, team: Team) -> None:
+        registry = self.calls.registry
+        if step == "ring":
+            told = Told()
+            self.told[self.calls.ring(told)] = told
+        elif step == "stop":
+            registry.stop("stopping")
+        elif number < len(registry.listed):
+            with contextlib.suppress(NoSuchCall, TooManyChannels):
+                await self._strike(step, registry.listed[number], team)
+
+    async def _strike(self, step: str, entry: CallEntry, team: Team) -> None:
+        registry, running = self.calls.registry, entry.running
+        match step:
+            case "accept":
+                registry.accept(entry.id, team)
+            case "reject":
+                registry.reject(entry.id, team)
+            case "hang up":
+                registry.hang_up(entry.id, team)
+            case "refer":
+                await registry.refer(entry.id, team, "tel:+1")
+            case "give up":
+                registry.end(entry, "caller")
+            case "join" if running is not None:
+                self.joined.append((running, Listener()))
+                running.join(self.joined[-1][1])
+            case "leave" if self.joined:
+                left, listener = self.joined.pop()
+                left.leave(listener)
+            case "speak" if running is not None:
+                running.receive("hello")
+            case _:
+                pass
+
+    def check(self) -> None:
+        for team in (self.calls.us, self.calls.them):
+            assert team.sessions == sum(call.state == "open" and call.team is team for call in self.told) <= 2
+        for call, told in self.told.items():
+            ends = [line for line in told.learned if line.startswith(("ended", "rejected"))]
+            assert len(ends) == (call.state not in ("ringing", "open"))
+            assert ("accepted" in told.learned) == (call.running is not None)
+        for running, listener in self.joined:
+            assert (running.over is None) == (listener.ended is None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3), st.booleans()), max_size=30))
+def test_in_whatever_order_things_happen_sessions_and_ends_add_up(steps: list[tuple[str, int, bool]]) -> None:
+    async def story() -> None:
+        wandering = Wandering()
+        for step, number, ours in steps:
+            await wandering.step(step, number, wandering.calls.us if ours else wandering.calls.them)
+            wandering.check()
+        await asyncio.sleep(1)
 
     autojump.run(story())
 
