@@ -251,6 +251,8 @@ class Cassette(Sequence[Record]):
         """The version of the file. Records are upgraded to the current one as they are read."""
         self.end_us: int | None = None
         """When the recording ended, in microseconds; None without an end mark."""
+        self.on_read: Callable[[int, int], None] | None = None
+        """Called when a record is read, with its number, counted from 1, and the number of all."""
         self.body_at: int
         """Where the records begin, in bytes."""
         self._heads = bytearray()
@@ -425,6 +427,8 @@ class Cassette(Sequence[Record]):
             raise BadCassette(f"{self.path}: {size - at} bytes after the end mark; the file is damaged")
 
     def _record(self, number: int) -> Record:
+        if self.on_read is not None:
+            self.on_read(number + 1, len(self._places))
         _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._heads, number * _HEAD.size)
         place = self._places[number]
         payload = self._read(place + _HEAD.size, length)

@@ -133,10 +133,11 @@ class Recording:
         return None if not isinstance(first, str) else "openai" if first.startswith("event_") else "xai"
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Recording:
-        """The recording in a cassette, which stays open. Raises BadCassette and OSError. formats/detect.py reads other
-        files too."""
+    def read(cls, path: str | os.PathLike[str], on_read: Callable[[int, int], None] | None = None) -> Recording:
+        """The recording in a cassette, which stays open. `on_read`: that of Cassette. Raises BadCassette and OSError.
+        formats/detect.py reads other files too."""
         cassette = Cassette.open(path)
+        cassette.on_read = on_read
         header = cassette.header
         return cls(cassette.path.stem, header.dialect, header.origin, connections(cassette), header.ignore)
 

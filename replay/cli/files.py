@@ -14,6 +14,7 @@ from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette, Cassette
 from replay.cassette.recording import Recording
 from replay.cassette.records import Record
+from replay.cli.progress import progress
 from replay.cli.usage import Unusable
 from replay.formats.detect import read_recording
 
@@ -64,11 +65,13 @@ def document_kind(file: Path) -> DocumentKind | None:
 def opened(file: Path, *, whole: bool = False) -> Cassette:
     """A cassette to read. `whole` refuses one without an end mark. Raises Unusable."""
     try:
-        return Cassette.open(file) if whole else Cassette.so_far(file)
+        cassette = Cassette.open(file) if whole else Cassette.so_far(file)
     except BadCassette as problem:
         raise Unusable(_no_recording(file) or str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a cassette") from problem
+    cassette.on_read = progress(file)
+    return cassette
 
 
 def each_record(cassette: Cassette) -> Iterator[Record]:
@@ -82,7 +85,7 @@ def each_record(cassette: Cassette) -> Iterator[Record]:
 def read(file: Path) -> Recording:
     """The recording in a file of any known format. Raises Unusable."""
     try:
-        return read_recording(file)
+        return read_recording(file, progress(file))
     except (BadCassette, UnreadableRecording) as problem:
         raise Unusable(_no_recording(file) or str(problem)) from problem
     except OSError as problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -43,6 +44,8 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
         return _write_page(file, html)
     with opened(file) as cassette:
         totals, cleaner = Totals(), scrubber()
+        if sys.stdout.isatty():
+            cassette.on_read = None  # the list itself shows how far it is
         if is_stable:
             header = cleaner.header(cassette.header)
             shown = ("origin", "dialect", "model", "audio", "source")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -51,14 +51,14 @@ Format = Literal["har", "jsonl", "lines", "pydantic-ai"]
 """HAR; a cassette exported by `export --jsonl`; plain JSON lines; the YAML of pydantic-ai's tests."""
 
 
-def read_recording(path: str | os.PathLike[str]) -> Recording:
-    """The recording in a file of any known format, cassettes included.
+def read_recording(path: str | os.PathLike[str], on_read: Callable[[int, int], None] | None = None) -> Recording:
+    """The recording in a file of any known format, cassettes included. `on_read`: that of Cassette.
 
     Raises BadCassette, UnreadableRecording and OSError.
     """
     path = Path(path)
     if path.suffix == SUFFIX or _is_cassette(path):
-        return Recording.read(path)
+        return Recording.read(path, on_read)
     tape = read(path, imported_at=_NO_DATE, tool="")
     return Recording(path.stem, tape.header.dialect, tape.header.origin, connections(tape.records), tape.header.ignore)
 
