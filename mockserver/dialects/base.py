@@ -92,6 +92,8 @@ class TurnTraits:
         None where it does.
     linked: what the link of a spoken turn names: the `item` before it, or the item of the `turn` before it.
     positions: what the positions of speech count: milliseconds of `audio`, or milliseconds since the `opening`.
+    keys_pause_s: seconds without a further key after which the model is given the pressed ones, which it answers. None
+        gives them to no model.
     idle_note: the text of the system message that the server adds before a silent turn. The silent turn is then the
         audio that arrived during the idle time, and has an empty transcript. Without a note it lasts as long as the
         timeout.
@@ -109,6 +111,7 @@ class TurnTraits:
     linked: Literal["item", "turn"] = "item"
     positions: Literal["audio", "opening"] = "audio"
     commit_s: float = 0.0
+    keys_pause_s: float | None = None
     idle_note: str = ""
 
 

@@ -130,11 +130,13 @@ class Turn:
     instructions: str = ""
     heard_by: HeardBy | None = None
     """Of the last spoken turn in it; None without one."""
+    pressed: str = ""
+    """Keys of the telephone that the caller pressed, in order."""
 
     @property
     def empty(self) -> bool:
         """Whether there is no new input."""
-        return self.says is None and not self.results and not self.silence
+        return self.says is None and not (self.results or self.silence or self.pressed)
 
 
 @dataclass(frozen=True, slots=True)

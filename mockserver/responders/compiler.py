@@ -70,7 +70,7 @@ class CompiledRule:
 
     @property
     def answers_event(self) -> bool:
-        """Whether it waits for a tool result or for silence, not for words."""
+        """Whether it waits for a tool result, for silence or for keys, not for words."""
         return self.condition is not None and self.condition.answers_event
 
 

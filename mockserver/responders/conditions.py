@@ -15,7 +15,7 @@ from mockserver.responders.base import Turn
 from mockserver.responders.captures.kinds import Choice, Kind, Reading, kind_of
 from replay.slow_patterns import slow_part
 
-VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls", "turn"})
+VARIABLES = frozenset({"says", "match", "result", "results", "arguments", "calls", "turn", "pressed"})
 """Variables of every template, besides the named groups of the rule's pattern, captures and remembered values."""
 
 MATCHED_CHARACTERS = 1_000
@@ -51,6 +51,8 @@ class When:
     """A condition that must not hold; the key `not` of a file."""
     any: Sequence[When] = ()
     """Conditions of which at least one must hold."""
+    pressed: bool | str | None = None
+    """Keys of the telephone that the caller pressed since the last response, all of them; True is any."""
 
 
 class Scene:
@@ -101,8 +103,8 @@ class Condition:
 
     @property
     def answers_event(self) -> bool:
-        """Whether it waits for a tool result or for silence, not for words."""
-        if self.when.tool is not None or self.when.silence:
+        """Whether it waits for a tool result, for silence or for keys, not for words."""
+        if self.when.tool is not None or self.when.silence or self.when.pressed:
             return True
         return bool(self.any) and all(each.answers_event for each in self.any)
 
@@ -114,6 +116,10 @@ class Condition:
         if when.tool is not None and all(result.name != when.tool for result in turn.results):
             return False
         if when.silence and not turn.silence:
+            return False
+        if when.pressed is not None and when.pressed != (
+            turn.pressed if isinstance(when.pressed, str) else bool(turn.pressed)
+        ):
             return False
         if self.failed is not None and not _failed(self.failed, scene.results.get(when.tool or "")):
             return False
@@ -160,7 +166,7 @@ def prepared(
     if not isinstance(when, When):
         problems.add(keys, f"expected a When, got {type(when).__name__}")
         return Condition(When())
-    given = (when.says, when.tool, when.silence or None, when.failed, when.instructions, when.unless)
+    given = (when.says, when.tool, when.silence or None, when.failed, when.instructions, when.unless, when.pressed)
     more = [each for each in (when.captures, when.known, when.any) if each]
     has = bool(more) or any(each is not None for each in given)
     if when.always and has:
@@ -168,11 +174,13 @@ def prepared(
     if not when.always and not has:
         problems.add(
             keys,
-            "expected says, tool, silence, captures, known, instructions, not, any or always; "
+            "expected says, tool, pressed, silence, captures, known, instructions, not, any or always; "
             "to answer anything leave out `when`",
         )
     if when.failed is not None and when.tool is None:
         problems.add((*keys, "failed"), "whose result? Give `tool` beside it")
+    if isinstance(when.pressed, str) and not _KEYS.fullmatch(when.pressed):
+        problems.add((*keys, "pressed"), f"expected keys out of 0 to 9, *, #, A to D, got {quoted(when.pressed)}")
     says, failed, instructions = when.says, when.failed, when.instructions
     return Condition(
         when,
@@ -186,6 +194,7 @@ def prepared(
     )
 
 
+_KEYS = re.compile(r"[0-9*#A-D]+")
 _JAVASCRIPT_GROUP = re.compile(r"\(\?<(?![=!])")
 _UNKNOWN_ESCAPE = re.compile(r"bad escape (\\.)")
 

@@ -229,6 +229,7 @@ class _When(Section):
         **dict.fromkeys(("timeout", "idle", "silent"), "silence"),
         **dict.fromkeys(("default", "anything", "else", "otherwise"), "always"),
         **dict.fromkeys(("prompt", "system"), "instructions"),
+        **dict.fromkeys(("key", "keys", "digit", "digits", "dtmf"), "pressed"),
     }
     says: str | None = Field(default=None, description="A pattern that the user's words match, ignoring case.")
     tool: str | None = Field(default=None, min_length=1, description="This turn has a result of this function.")
@@ -242,6 +243,9 @@ class _When(Section):
     instructions: str | None = Field(default=None, description="A pattern that the instructions match.")
     unless: _When | None = Field(default=None, alias="not", description="A condition that does not hold.")
     any: list[_When] = Field(default_factory=list, description="Conditions of which one holds.")
+    pressed: bool | str | None = Field(
+        default=None, description="The keys of the telephone that the caller pressed; true is any."
+    )
 
     @classmethod
     def instead(cls, given: object) -> Sequence[str]:
@@ -265,6 +269,14 @@ class _When(Section):
             raise refusal("expected true, false or a pattern that the error's text has")
         return value
 
+    @field_validator("pressed", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        if isinstance(value, bool | str):
+            return value
+        instead = f'write "{value}" in quotes' if isinstance(value, int) else 'such as "1"'
+        raise refusal(f"expected true or the keys as a text; {instead}")
+
     @field_validator("captures", "known", mode="before")
     @classmethod
     def _named(cls, value: object, info: ValidationInfo) -> object:
@@ -285,6 +297,7 @@ class _When(Section):
             self.instructions,
             None if self.unless is None else self.unless.condition(),
             tuple(each.condition() for each in self.any),
+            self.pressed,
         )
 
 

@@ -129,6 +129,8 @@ class ScenarioResponder:
         variables: dict[str, object] = {"turn": turn, "results": self._results, "calls": self._calls}
         variables["today"] = self._day(turn).isoformat()
         variables |= self._script.absent | self._memory
+        if turn.pressed:
+            variables["pressed"] = turn.pressed
         if turn.says is not None:
             variables["says"] = turn.says
             match = chosen.condition.match(scene) if chosen.condition else None
@@ -185,6 +187,7 @@ class ScenarioResponder:
             return f"the sequence is over, all of its {len(self._script.rules)} entries are used; add one"
         said = [repr(turn.says[:200])] if turn.says else []
         said += [f"the result of {result.name or 'an unknown call'}" for result in turn.results]
+        said += [f"the keys {turn.pressed}"] if turn.pressed else []
         otherwise = "silence" if turn.silence else "a turn without words"
         return f"no rule answers {' and '.join(said) or otherwise}; add one, or a last rule without `when`"
 

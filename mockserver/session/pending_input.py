@@ -10,6 +10,9 @@ from mockserver.protocol.facts import ResponseCounts
 from mockserver.responders.base import UNINTELLIGIBLE, Result, Turn
 from mockserver.session.transcription import Heard
 
+MOST_KEYS = 100
+"""Keys of the telephone that one turn may have."""
+
 
 class Question:
     """What a response answers. Its words are complete once they are `known`."""
@@ -40,6 +43,7 @@ class PendingInput:
         self._heard: list[Heard] = []
         self._results: list[Result] = []
         self._taken: tuple[list[str], list[Heard], list[Result]] = ([], [], [])
+        self._pressed = ""
         self._names: dict[str, str] = {}
         self._turns = 0
         self.turns_heard = 0
@@ -48,6 +52,10 @@ class PendingInput:
     def typed(self, text: str) -> None:
         """The user wrote a text."""
         self._typed.append(text)
+
+    def press(self, digit: str) -> None:
+        """The caller pressed a key. Of those that nobody answers, the last MOST_KEYS are kept."""
+        self._pressed = (self._pressed + digit)[-MOST_KEYS:]
 
     def heard(self, heard: Heard) -> None:
         """The user spoke a turn."""
@@ -76,11 +84,12 @@ class PendingInput:
     def take(self, instructions: str, *, silence: bool = False) -> Question:
         """Hand over all that is new. `silence`: the user said nothing for the idle time."""
         typed, heard, results, number = self._typed, self._heard, tuple(self._results), self._turns
+        pressed, self._pressed = self._pressed, ""
 
         def turn() -> Turn:
             says = " ".join([*typed, *(each.words or UNINTELLIGIBLE for each in heard)]) or None
             by = heard[-1].by if heard else None
-            return Turn(number, says, results, bool(heard), silence, instructions, by)
+            return Turn(number, says, results, bool(heard), silence, instructions, by, pressed)
 
         self._turns += 1
         self._taken = (self._typed, self._heard, self._results)
@@ -115,5 +124,5 @@ class PendingInput:
 
     def clear(self) -> None:
         """Forget what waits, and what the last response took."""
-        self._typed, self._heard, self._results = [], [], []
+        self._typed, self._heard, self._results, self._pressed = [], [], [], ""
         self._taken = ([], [], [])

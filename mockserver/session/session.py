@@ -30,6 +30,7 @@ from mockserver.session.idle import keep_alive, silent_turn
 from mockserver.session.input_audio import Buffered, InputBuffer, SpokenTurn
 from mockserver.session.item_requests import input_items, refusal_of_input
 from mockserver.session.items import Items
+from mockserver.session.keys import Keys
 from mockserver.session.pending_input import PendingInput, Question
 from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.rate_limits import RateLimitReports
@@ -114,6 +115,7 @@ class Session:
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
         self._pending = PendingInput()
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
+        self._keys = Keys(self._context, self._scheduler, self._pending, self._answer_keys)
         self._rate_limits = RateLimitReports(self._context, self._scheduler)
         self._items = Items(
             self._context,
@@ -205,7 +207,7 @@ class Session:
     def press(self, digit: str, now: float) -> None:
         """Take a key of the telephone."""
         self._scheduler.advance(now)
-        self._emit(facts.DigitPressed(digit), now)
+        self._keys.press(digit, now)
 
     def truncate(self, item_id: str, played_ms: int, now: float) -> None:
         """Truncate a message that the service itself was playing."""
@@ -326,6 +328,7 @@ class Session:
     def _speech_began(self, border: TurnBegan, now: float) -> None:
         """Speech after a pause belongs to the same item, unless that item is answered already."""
         self._scheduler.drop(IDLE)
+        self._keys.speaks(now)
         self._take_stop_back()
         start_ms = audio_start_ms(
             self._input.at_ms(border.at_ms), self._vad_settings.prefix_padding_ms, self._last_end_ms
@@ -450,6 +453,13 @@ class Session:
             self._response_queued = True
         else:
             self._emit(facts.Refused("response_active", self._running_id), now)
+
+    def _answer_keys(self, now: float) -> None:
+        """Answer pressed keys, with the spoken turn that waits for its answer, else after the response that goes on."""
+        if RESPONSE in self._scheduler:
+            self._response_queued = True
+        elif self._transcripts.waiting is None:
+            self._start_response(now)
 
     def _idle(self, timeout_ms: int, now: float) -> Run:
         """The user says nothing after a response: the silent turn is committed and answered."""

@@ -73,6 +73,7 @@ TRAITS_2026_07 = Traits(
         min_commit_ms=0.0,
         manual=XAI_TURNS,
         manual_events=True,
+        keys_pause_s=2.5,
     ),
     items=ItemTraits(
         checks="ids",

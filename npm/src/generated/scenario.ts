@@ -143,6 +143,8 @@ export type When = {
   not?: When;
   /** Conditions of which one holds. */
   any?: When[];
+  /** The keys of the telephone that the caller pressed; true is any. */
+  pressed?: boolean | string;
 };
 
 /** What a scenario file may contain. */

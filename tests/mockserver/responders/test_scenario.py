@@ -147,7 +147,7 @@ def test_a_word_that_json_would_not_read_as_a_number_stays_what_was_typed(word: 
         (
             "turns: [{reply: [], when: {}}]",
             "booking.yaml:1: turns[0].when: "
-            "expected says, tool, silence, captures, known, "
+            "expected says, tool, pressed, silence, captures, known, "
             "instructions, not, any or always; to answer anything leave out `when`",
         ),
         (
