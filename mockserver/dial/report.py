@@ -6,6 +6,7 @@ import io
 import json
 import os
 import wave
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -21,8 +22,10 @@ from mockserver.dial.leg import CallLeg, ClearNote, Ended, MarkNote, Record
 from mockserver.dial.mistakes import Mistake, Mistakes
 
 RATE = 8000
-QUIET_S = 0.3
-"""Silence that ends a sound of the bridge. Pauses between words are shorter."""
+GAP_S = 0.3
+"""Silence between two sounds of the bridge. Pauses between words are shorter."""
+QUIET_S = 1.0
+"""Silence that ends an answer, as it does for the caller. A clear ends it at once."""
 TALKED_ON_S = 1.5
 """Seconds for which an answer may go on after a barge-in."""
 LISTENED_S = 3.0
@@ -37,6 +40,7 @@ class Spoken:
 
     ended_s: its last sound. answered_s: the first sound of the bridge after that, None if none came before the next
     turn. barge_in: whether it began while the bridge was heard. stopped_s: of a barge-in, when the bridge fell silent.
+    cleared: whether a clear did that, and not the end of the answer.
     """
 
     text: str
@@ -45,6 +49,7 @@ class Spoken:
     answered_s: float | None
     barge_in: bool
     stopped_s: float | None
+    cleared: bool = False
 
     @property
     def latency_s(self) -> float | None:
@@ -125,7 +130,7 @@ class DialReport:
 
     def lines(self) -> Iterator[str]:
         """The report for people."""
-        yield f"call       {self.call_id} over {self.provider} to {self.url}"
+        yield f"call       {self.call_id} over {self.provider} to {self.url.partition('?')[0]}"
         for each in self.skipped:
             yield f"not played {each}"
         if self.greeting is not None:
@@ -164,7 +169,8 @@ class DialReport:
 def _told(turn: Spoken) -> str:
     parts = [f'"{turn.text}"' if turn.text else "(sound)"]
     if turn.barge_in:
-        stopped = "never fell silent" if turn.stop_s is None else f"fell silent after {turn.stop_s:.2f} s"
+        by = "by a clear" if turn.cleared else "without a clear"
+        stopped = "never fell silent" if turn.stop_s is None else f"fell silent after {turn.stop_s:.2f} s, {by}"
         parts.append(f"barge-in: the bridge {stopped}")
     parts.append("not answered" if turn.latency_s is None else f"answered after {turn.latency_s:.2f} s")
     return "  ".join(parts)
@@ -173,10 +179,9 @@ def _told(turn: Spoken) -> str:
 def report_of(leg: CallLeg, url: str, skipped: Sequence[str] = ()) -> DialReport:
     """The report of a call that is over."""
     record, provider = leg.record, leg.provider
-    sounds = list(_sounds(record.heard))
-    turns = list(_turns(leg.caller, record, sounds))
+    turns = list(_turns(leg.caller, record))
     first_turn_s = turns[0].began_s if turns else float("inf")
-    greeting = next((each for each in sounds if each[0] < first_turn_s), None)
+    greeting = next((each for each in _sounds(record, QUIET_S) if each[0] < first_turn_s), None)
     mistakes = _judged(leg.mistakes, record, turns)
     return DialReport(
         provider=provider.title,
@@ -217,36 +222,38 @@ def _is_loud(frame: Samples | None) -> bool:
     return frame is not None and rms_dbfs(frame) > HEARD_DBFS
 
 
-def _sounds(frames: Sequence[Samples | None]) -> Iterator[tuple[float, float]]:
-    """Beginning and end of each stretch of sound, in seconds."""
-    began = last = -1
-    for at, frame in enumerate(frames):
+def _sounds(record: Record, gap_s: float) -> list[tuple[float, float]]:
+    """Beginning and end of each sound of the bridge, in seconds. A longer silence separates two, so does a clear."""
+    clears = sorted(round(each.at_s / FRAME_S) for each in record.clears if each.dropped_s)
+    found: list[tuple[int, int]] = []
+    for at, frame in enumerate(record.heard):
         if not _is_loud(frame):
             continue
-        if began >= 0 and (at - last) * FRAME_S > QUIET_S:
-            yield _seconds(began), _seconds(last + 1)
-            began = at
-        began, last = (at if began < 0 else began), at
-    if began >= 0:
-        yield _seconds(began), _seconds(last + 1)
+        if found and (at - found[-1][1]) * FRAME_S <= gap_s and bisect(clears, at) == bisect(clears, found[-1][1]):
+            found[-1] = (found[-1][0], at)
+        else:
+            found.append((at, at))
+    return [(_seconds(began), _seconds(last + 1)) for began, last in found]
 
 
 def _seconds(frames: int) -> float:
     return round(frames * FRAME_S, 3)
 
 
-def _turns(caller: Caller, record: Record, sounds: Sequence[tuple[float, float]]) -> Iterator[Spoken]:
+def _turns(caller: Caller, record: Record) -> Iterator[Spoken]:
+    sounds, answers = _sounds(record, GAP_S), _sounds(record, QUIET_S)
+    end_s = _seconds(len(record.heard))
     for turn, following in zip_longest(caller.turns, caller.turns[1:]):
         until = following.began_s if following else float("inf")
         begin = round(turn.began_s / FRAME_S)
         end = len(record.said) if turn.ended_s is None else round(turn.ended_s / FRAME_S)
         loud = [at for at in range(begin, min(end, len(record.said))) if _is_loud(record.said[at])]
         ended_s = _seconds(loud[-1] + 1) if loud else _seconds(end)
-        over = next((each for each in sounds if each[0] < turn.began_s < each[1]), None)
-        answered = next((began for began, _ in sounds if ended_s <= began < until), None)
-        last_s = len(record.heard) * FRAME_S
-        stopped = None if over is None or over[1] + QUIET_S > last_s else over[1]
-        yield Spoken(turn.text, turn.began_s, ended_s, answered, over is not None, stopped)
+        over = next((each for each in answers if each[0] < turn.began_s < each[1]), None)
+        stopped = None if over is None or over[1] + GAP_S > end_s else over[1]
+        cleared = stopped is not None and any(turn.began_s <= each.at_s <= stopped + FRAME_S for each in record.clears)
+        answered = next((began for began, _ in sounds if max(ended_s, stopped or 0.0) <= began < until), None)
+        yield Spoken(turn.text, turn.began_s, ended_s, answered, over is not None, stopped, cleared)
 
 
 def _judged(mistakes: Mistakes, record: Record, turns: Sequence[Spoken]) -> Mistakes:
@@ -262,13 +269,13 @@ def _judged(mistakes: Mistakes, record: Record, turns: Sequence[Spoken]) -> Mist
     elif record.ended == "caller":
         for turn, following in zip_longest(turns, turns[1:]):
             waited_s = (following.began_s if following else end_s) - turn.ended_s
-            if turn in unanswered and waited_s > LISTENED_S:
+            talked_over = turn.barge_in and (turn.stopped_s or end_s) > turn.ended_s
+            if turn in unanswered and waited_s > LISTENED_S and not talked_over:
                 mistakes.add("no-answer", turn.ended_s, f'no sound came within {waited_s:.1f} s after "{turn.text}"')
     for turn in turns:
         if turn.barge_in and (turn.stop_s is None or turn.stop_s > TALKED_ON_S):
             on_s = (turn.stopped_s or end_s) - turn.began_s
-            cleared = any(turn.began_s <= each.at_s <= turn.began_s + on_s for each in record.clears)
-            what = "a clear came, and the sound went on" if cleared else "no clear came"
+            what = "the clear came late" if turn.cleared else "no clear came"
             message = f'the answer went on for {on_s:.1f} s after the caller began "{turn.text}": {what}'
             mistakes.add("barge-in-ignored", turn.began_s, message)
         for clear in record.clears:

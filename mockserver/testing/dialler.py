@@ -36,6 +36,8 @@ WEBHOOK_S = 15.0
 OPEN_S = 10.0
 LARGEST_MESSAGE = 8 << 20
 CLOSE_S = 5.0
+ROUNDING_S = 1e-6
+"""By which a wake-up may come early: without it, the pump would ask again and again at the same instant."""
 
 
 class CannotDial(Exception):
@@ -261,7 +263,7 @@ class _Pump:
 
     async def _write(self) -> None:
         try:
-            for message in self._leg.take_output(self._now()):
+            for message in self._leg.take_output(self._now() + ROUNDING_S):
                 await self._connection.send(message)
         except ConnectionClosed:
             await self._connection.wait_closed()  # the reader says so

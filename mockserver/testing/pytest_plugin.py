@@ -15,6 +15,7 @@ import pytest
 
 if TYPE_CHECKING:
     from mockserver.testing.mock_server import MockServer
+    from mockserver.testing.pytest_dial import Dialling
     from mockserver.testing.pytest_fixture import FixtureRun, Service
 
 _SEVERITIES = ("off", "warn", "error")
@@ -26,7 +27,12 @@ _MARKER = (
     "the test with --realtime-live."
 )
 _MODES = ("none", "once", "new_episodes", "all", "rewrite")
+_DIAL_MARKER = (
+    "realtime_dial(*, provider='twilio', jitter_ms=0, loss=0, drop_after_s=None, ...): how the fixture realtime_dial "
+    "calls a phone bridge; takes every option of realtape.dial."
+)
 _RUNS = pytest.StashKey["list[FixtureRun]"]()
+_FAILED = pytest.StashKey[bool]()
 _ORPHANS = pytest.StashKey["list[str]"]()
 
 
@@ -35,6 +41,13 @@ def _fixture_run() -> type[FixtureRun]:
     from mockserver.testing.pytest_fixture import FixtureRun
 
     return FixtureRun
+
+
+def _dialling() -> type[Dialling]:
+    """The lazy boundary of the fixture that calls bridges."""
+    from mockserver.testing.pytest_dial import Dialling
+
+    return Dialling
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,6 +106,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _MARKER)
+    config.addinivalue_line("markers", _DIAL_MARKER)
     if (severity := config.getini("realtime_findings")) not in ("", *_SEVERITIES):
         raise pytest.UsageError(f"realtime_findings is {severity!r}; use {', '.join(_SEVERITIES)}")
     if (severity := config.getini("realtime_unused")) not in _SEVERITIES:
@@ -194,6 +208,18 @@ def realtime_mock_session(request: pytest.FixtureRequest, realtime_server: MockS
 
 
 @pytest.fixture
+def realtime_dial(request: pytest.FixtureRequest) -> Iterator[Dialling]:
+    """A phone company's calls to a bridge: `report = realtime_dial(url, "Hello")`; in an async test, `await` it.
+
+    The report of each call is shown if the test fails; with --realtime-artifacts its sound is kept.
+    """
+    calls = _dialling()(request.node)
+    yield calls
+    if request.node.stash.get(_FAILED, False):
+        calls.failed()
+
+
+@pytest.fixture
 def realtime_env(realtime_mock: Service) -> dict[str, str]:
     """Environment variables for programs that connect: `subprocess.run(…, env={**os.environ, **realtime_env})`."""
     environment: dict[str, str] = realtime_mock.environment
@@ -239,6 +265,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
     runs = [run for run in item.stash.get(_RUNS, []) if run.service is not None]
     for run in runs:
         _tell(run, report)
