@@ -257,7 +257,7 @@ class MockServer(Observed):
             transfer_status=transfer_status,
         )
         call = self._ask(lambda: self._service.ring(ring))
-        return RungCall(self, call, self._thread)
+        return RungCall(self, call, self._thread, lambda call: self._service.calls.end(call.entry, "caller"))
 
     @property
     def cassettes(self) -> list[Path]:

@@ -29,9 +29,12 @@ class _Mock(Protocol):
 class RungCall:
     """A call that a test made: `await call`, or `call.wait()` under a plain `with`, until it is over."""
 
-    def __init__(self, mock: _Mock, call: PhoneCall, thread: LoopThread | None) -> None:
+    def __init__(
+        self, mock: _Mock, call: PhoneCall, thread: LoopThread | None, hang_up: Callable[[PhoneCall], None]
+    ) -> None:
         self._mock = mock
         self._call = call
+        self._hang_up = hang_up
         self._thread = thread
 
     def __await__(self) -> Generator[object, None, RungCall]:
@@ -42,10 +45,18 @@ class RungCall:
         if self._thread is None:
             raise RuntimeError("this mock was entered with `async with`; await the call instead")
         try:
-            self._thread.call(asyncio.wait_for(self._ended(), seconds))
+            self._thread.call(asyncio.wait_for(self._call.ended.wait(), seconds))
         except asyncio.TimeoutError:
             raise TimeoutError(f"the call is still {self.status} after {seconds:g} s") from None
         return self
+
+    async def accepted(self) -> bool:
+        """Wait until the agent has accepted the call; False if the call ended without that."""
+        return await self._in_its_loop(self._call.answered.wait()) and self._ask(lambda: bool(self._call.entry.session))
+
+    def hang_up(self) -> None:
+        """Hang up for the caller, whatever the script says; while it rings, the caller gives up."""
+        self._ask(lambda: self._hang_up(self._call))
 
     @property
     def id(self) -> str:
@@ -123,12 +134,12 @@ class RungCall:
         return f"<RungCall {self.id} {self.status}>"
 
     async def _over(self) -> RungCall:
-        ended: Awaitable[object] = self._ended()
-        await (ended if self._thread is None else asyncio.to_thread(self._thread.call, ended))
+        await self._in_its_loop(self._call.ended.wait())
         return self
 
-    async def _ended(self) -> None:
-        await self._call.ended.wait()
+    async def _in_its_loop(self, work: Awaitable[T]) -> T:
+        """Await something of the server, which may run in a thread of its own."""
+        return await (work if self._thread is None else asyncio.to_thread(self._thread.call, work))
 
     def _ask(self, what: Callable[[], T]) -> T:
         return what() if self._thread is None else self._thread.ask(what)

@@ -83,6 +83,8 @@ class PhoneCall:
         """The SIP status of a call that was rejected."""
         self.hung_up_by: End | None = None
         """Who hung up; None for a call that goes on, was handed over, or was never accepted."""
+        self.answered = asyncio.Event()
+        """Set once the call is accepted, or over without that."""
         self.ended = asyncio.Event()
         """Set once the call is over, in whatever way."""
         self._ring = ring
@@ -170,6 +172,7 @@ class PhoneCall:
         """Begin to speak and to hear."""
         self._stop_alarm()
         self._running, self._begun = call, self._clock.now()
+        self.answered.set()
         self._tick()
 
     def on_rejected(self, status: int) -> None:
@@ -199,6 +202,7 @@ class PhoneCall:
     def _end(self) -> None:
         self._stop_alarm()
         self._running = None
+        self.answered.set()
         self.ended.set()
 
     def _stop_alarm(self) -> None:

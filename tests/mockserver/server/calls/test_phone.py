@@ -177,10 +177,27 @@ def test_the_caller_gives_up_while_it_rings():
     on_the_phone(test)()
 
 
+def test_a_test_hangs_up_for_the_caller():
+    async def test(mock: MockServer, agent: Agent) -> None:
+        call = mock.ring(script=[Pause(60.0)], webhook=agent.url)
+        assert await call.accepted()
+        await asyncio.sleep(3.0)
+        call.hang_up()
+        assert (await call).hung_up_by == "caller"
+        assert call.seconds == pytest.approx(3.0, abs=0.05)
+        agent.takes = "ignore"
+        call = mock.ring("Hello.", webhook=agent.url)
+        await asyncio.sleep(1.0)
+        call.hang_up()
+        assert (await call.accepted(), call.status) == (False, "unanswered")
+
+    on_the_phone(test)()
+
+
 def test_a_call_is_accepted_once():
     async def test(mock: MockServer, agent: Agent) -> None:
         call = mock.ring("A cleaning, please.", webhook=agent.url)
-        await asyncio.sleep(1.0)
+        assert await call.accepted()
         assert await agent.ask("accept", {"type": "realtime"}) == 404
         await call
         assert call.status == "over"
