@@ -60,7 +60,7 @@ class AdaptiveReplay:
         """Of the file or folder."""
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
-        shown = (text_at(object_at(event, "session"), "model") for event in found[0].received())
+        shown = (text_at(object_at(event, "session"), "model") for event in found[0].server_events())
         self.model = next(filter(None, shown), None)
         """The model of its session, as events show it."""
         self._is_folder = len(found) > 1

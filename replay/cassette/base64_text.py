@@ -16,3 +16,11 @@ def decoded(text: str | bytes, *, strictly: bool = False) -> bytes:
         return pybase64.b64decode(text, validate=True)
     except ValueError:
         return b64decode(text, validate=strictly)
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is base64 from its first character to its padding, and not empty."""
+    try:
+        return bool(pybase64.b64decode_as_bytearray(text, validate=True))
+    except ValueError:
+        return False

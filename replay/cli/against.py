@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from replay.cassette.json_text import Event
-from replay.cassette.recording import Line, Recording
+from replay.cassette.recording import Line, Recording, without_sound
 from replay.cli.compare import marks_of
 from replay.cli.files import read
 from replay.cli.formats import Format, show_as
@@ -43,7 +43,8 @@ def _comparable(actual: Recording, expected: Recording) -> list[Event]:
 
 
 def _received(line: Line) -> list[Event]:
-    return [each.event for each in line.moments if each.way == "received" and each.event is not None]
+    events = (each.event for each in line.moments if each.way == "received" and each.event is not None)
+    return list(map(without_sound, events))
 
 
 def _as_text(found: Comparison, file: Path, against: Path, basis: frozenset[Basis]) -> Iterator[str]:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -28,7 +28,7 @@ from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.json_values import object_at, text_at
 from replay.cassette.may_differ import NOTHING, Ignored
-from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.recording import Line, Recording, without_sound
 from replay.cassette.records import Content, Record, Request, Response, Way, public_address
 from replay.dialing import direct
 from replay.diff.compare import Difference, compare, unless
@@ -80,9 +80,9 @@ UNLIMITED = Limits()
 class Outcome:
     """The result of a replay.
 
-    `expected`, `received`: the recorded and the actual server events. `overdue`: what the replay waited for in vain.
-    `stopped`: the limit or other reason that ended it early, or None. `usd`: its cost, 0 without prices. `seconds`: how
-    long it took. `ignored`: what may differ.
+    `expected`, `received`: the recorded and the actual server events, without their sound. `overdue`: what the replay
+    waited for in vain. `stopped`: the limit or other reason that ended it early, or None. `usd`: its cost, 0 without
+    prices. `seconds`: how long it took. `ignored`: what may differ.
     """
 
     expected: list[Event] = field(default_factory=list)
@@ -240,7 +240,7 @@ class _ConnectionDriver:
         self._lost = False
         self._arrived_s: dict[str, list[float]] = {}
         """By milestone: when each one arrived."""
-        self._steps = _steps(line, driver._ids)
+        self._steps, self._awaited = _steps(line, driver._ids)
         self._sent_s: dict[int, float] = {}
         """By index of a frame: when it went out."""
 
@@ -251,7 +251,8 @@ class _ConnectionDriver:
 
     async def run(self) -> None:
         """Send all frames, receive until the recording's end was reached here, then hang up as recorded."""
-        self._outcome.expected += [each.event for each in self._line.moments if each.way == "received" and each.event]
+        events = (each.event for each in self._line.moments if each.way == "received" and each.event)
+        self._outcome.expected += map(without_sound, events)
         reader = self._loop.create_task(self._read())
         try:
             try:
@@ -272,7 +273,7 @@ class _ConnectionDriver:
                 self._crossed("received", frame)
                 event = event_in(frame.data) if isinstance(frame, Text) else None
                 if event is not None:
-                    self._outcome.received.append(event)
+                    self._outcome.received.append(without_sound(event))
                     self._driver._ids.received(event)
                     name = _milestone(event)
                     if name is not None:
@@ -340,7 +341,8 @@ class _ConnectionDriver:
             await asyncio.wait_for(self._news.wait(), max(TICK_S, until_s - self._loop.time()))
 
     async def _send(self, step: _Send) -> None:
-        frame = step.frame
+        frame = self._line.moments[step.at].frame
+        assert isinstance(frame, Text | Binary)
         self._sent_s[step.index] = self._loop.time()
         if isinstance(frame, Text):
             if step.call_id is not None and self._driver._ids.live_call_id(step.call_id) is None:
@@ -354,7 +356,7 @@ class _ConnectionDriver:
     async def _last_answers(self) -> None:
         """Wait for the recording's last milestone, then as long as the recording went on after it."""
         end_s = self._line.moments[-1].at_s if self._line.moments else 0.0
-        last = _Send(len(self._steps), end_s, Binary(b""), "the end", _last_awaited(self._line.moments))
+        last = _Send(len(self._steps), len(self._line.moments), end_s, "the end", self._awaited)
         patience_s = self._loop.time() + self._driver._patience_s
         while not self._lost and self._outcome.stopped is None and self._missing(last):
             self._news.clear()
@@ -406,13 +408,13 @@ class _Awaited:
 class _Send:
     """A recorded client frame.
 
-    `after`: frames that must have gone out before it. `awaits`: the event that must have arrived. `before`: the frame
-    that it followed in the recording.
+    `at`: its index in the recording. `after`: frames that must have gone out before it. `awaits`: the event that must
+    have arrived. `before`: the frame that it followed in the recording.
     """
 
     index: int
+    at: int
     at_s: float
-    frame: Text | Binary
     type: str
     awaits: _Awaited | None
     is_sound: bool = False
@@ -422,25 +424,29 @@ class _Send:
     blocked_s: float | None = None
 
 
-def _steps(line: Line, ids: IdMap) -> list[_Send]:
-    """The client's frames of one connection, with what each waits for. `ids` learns the recorded ids on the way."""
+def _steps(line: Line, ids: IdMap) -> tuple[list[_Send], _Awaited | None]:
+    """The client's frames of one connection, with what each waits for, and what its end waits for. `ids` learns the
+    recorded ids on the way."""
     steps: list[_Send] = []
-    seen: list[Moment] = []
+    seen: Counter[str] = Counter()
+    last: tuple[str, float] | None = None
     last_sound: int | None = None
     last_words: int | None = None
     last_of_turn: int | None = None
     ids.next_recorded_connection()
-    for moment in line.moments:
+    for at, moment in enumerate(line.moments):
         if moment.way == "received":
-            seen.append(moment)
             if moment.event is not None:
                 ids.recorded(moment.event)
+                if (name := _milestone(moment.event)) is not None:
+                    seen[name] += 1
+                    last = name, moment.at_s
             continue
         if not isinstance(moment.frame, Text | Binary):
             continue
         index = len(steps)
         is_sound = isinstance(moment.frame, Binary) or moment.type == "input_audio_buffer.append"
-        step = _Send(index, moment.at_s, moment.frame, moment.type, _last_awaited(seen), is_sound)
+        step = _Send(index, at, moment.at_s, moment.type, _awaited(seen, last), is_sound)
         step.before = index - 1 if index else None
         if is_sound and last_sound is not None and moment.at_s - steps[last_sound].at_s <= STREAM_GAP_S:
             step.awaits, step.before = None, last_sound
@@ -457,15 +463,12 @@ def _steps(line: Line, ids: IdMap) -> list[_Send]:
             last_words = index
             if moment.type in _TURN_WORDS:
                 last_of_turn = index
-    return steps
+    return steps, _awaited(seen, last)
 
 
-def _last_awaited(seen: Sequence[Moment]) -> _Awaited | None:
-    names = [(name, moment.at_s) for moment in seen if moment.event and (name := _milestone(moment.event))]
-    if not names:
-        return None
-    name, at_s = names[-1]
-    return _Awaited(name, sum(other == name for other, _ in names), at_s)
+def _awaited(seen: Counter[str], last: tuple[str, float] | None) -> _Awaited | None:
+    """The last milestone of those seen."""
+    return None if last is None else _Awaited(last[0], seen[last[0]], last[1])
 
 
 def _milestone(event: Event) -> str | None:

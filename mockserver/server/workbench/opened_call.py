@@ -148,7 +148,7 @@ def _session(recording: Recording) -> Json:
             found |= session if isinstance(session, dict) else {}
     if found:
         return found
-    shown = (event.get("session") for event in recording.received() if event.get("type") == "session.created")
+    shown = (event.get("session") for event in recording.server_events() if event.get("type") == "session.created")
     return next((session for session in shown if isinstance(session, dict)), {})
 
 
@@ -163,7 +163,7 @@ def _dialect(recording: Recording, stated: str) -> str:
 def _model(recording: Recording) -> str:
     targets = (line.request.target for line in recording.lines if line.request is not None)
     asked = next((parse_qs(urlsplit(target).query).get("model") for target in targets), None)
-    shown = (text_at(event, "session", "model") for event in recording.received())
+    shown = (text_at(event, "session", "model") for event in recording.server_events())
     return asked[0] if asked else next(filter(None, shown), "")
 
 

@@ -21,6 +21,7 @@ from replay.cassette.frames import Close, Text
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, Request, Response, Way
 from replay.cassette.scrub import Scrubber
+from replay.diff.compare import compare
 from replay.findings.lint import lint
 from replay.playback.verbatim import Player, Track
 from replay.report.listing import faults, folded, listed
@@ -112,6 +113,12 @@ def played(path: Path) -> int:
     return count
 
 
+def compared(path: Path) -> int:
+    events = Recording.read(path).received()
+    assert compare(events, Recording.read(path).received()) == []
+    return len(events)
+
+
 @pytest.mark.parametrize(
     ("work", "result"),
     [
@@ -122,6 +129,7 @@ def played(path: Path) -> int:
         (billed, 160),
         (enacted, 40),
         (played, 2521),
+        (compared, 2521),
     ],
 )
 def test_memory_does_not_grow_with_a_tape(work: Callable[[Path], int], result: int, tape: Path):

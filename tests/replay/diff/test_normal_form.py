@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from replay.cassette.recording import without_sound
 from replay.diff.normal_form import VOLATILE, normalize
 from replay.diff.placeholders import Placeholder, form, id_shape, json_type
 
@@ -140,3 +141,13 @@ def test_words_that_openai_transcribes_beside_the_answer_stand_behind_the_first_
 def test_every_rule_of_the_table_names_a_place_once():
     places = [(event, path) for event, path, _ in VOLATILE]
     assert len(places) == len(set(places))
+
+
+@pytest.mark.parametrize(
+    "sound", ["", "AAAA", "QQ==", "AQIDBAUGBwgJCgsMDQ4PEA==", "A" * 4000, "AAAA" * 5 + "*", "A" * 4001, 7]
+)
+@pytest.mark.parametrize("kind", ["response.output_audio.delta", "response.audio.delta", "response.output_text.delta"])
+def test_an_event_without_its_sound_has_the_same_form(sound: object, kind: str):
+    event = {"type": kind, "response_id": "r", "item_id": "i", "delta": sound, "obfuscation": "abc"}
+    assert normalize([without_sound(event)]) == normalize([event])
+    assert len(str(without_sound({**event, "type": "response.output_audio.delta", "delta": "A" * 4000}))) < 200
