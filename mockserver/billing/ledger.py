@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 
 from replay.billing.prices import PriceTable, Tokens, dollars
 
@@ -23,6 +24,8 @@ class Ledger:
         self.hosted_calls: Counter[str] = Counter()
         self.telephone = False
         """Whether the session is a call over a telephone number of the service, which has a surcharge."""
+        self.connected_s: float | None = None
+        """Seconds for which a call has been connected; None if the session is no call itself, but behind a bridge."""
         self.tokens: dict[str, Tokens] = {}
         """By model."""
         self.transcribed_s: dict[str, Fraction] = {}
@@ -63,8 +66,11 @@ class Ledger:
 
     @property
     def telephony_s(self) -> Fraction:
-        """Seconds of audio with the surcharge of telephony: both directions of a telephone call."""
-        return self.audio_in_s + self.audio_out_s if self.telephone else Fraction(0)
+        """Seconds with the surcharge of telephony. A telephone call pays for each second that it began to be connected;
+        that it does not pay for its audio instead is a guess. Behind a bridge, both directions of the audio pay."""
+        if not self.telephone:
+            return Fraction(0)
+        return self.audio_in_s + self.audio_out_s if self.connected_s is None else Fraction(ceil(self.connected_s))
 
     @property
     def exact_usd(self) -> Fraction:

@@ -172,6 +172,8 @@ class Session:
 
     def lost(self, now: float) -> None:
         """The client is gone: nothing goes on."""
+        if self.dialect.traits.media:
+            self.ledger.connected_s = now
         self._scheduler.abandon()
         self._scheduler.advance(now)
         self._scheduler.clear()
@@ -201,6 +203,7 @@ class Session:
 
     def hear(self, samples: Samples, now: float) -> None:
         """Take sound of the caller's track. What is due by `now` happens before it."""
+        self.ledger.connected_s = now
         self._scheduler.advance(now)
         self._scheduler.begin(self._append(samples, now))
 

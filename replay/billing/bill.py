@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from replay.billing.meter import Meter
@@ -41,7 +42,8 @@ class Bill:
     """Rows over all connections.
 
     `table`: the prices that were used. `on`: the day of the recording. `lasted_s`: the length of all connections, in
-    seconds. `server_vad`: a connection used server VAD on a service that bills audio by its length.
+    seconds. `server_vad`: a connection used server VAD on a service that bills audio by its length. `silent`: a call is
+    recorded without its sound, as on a sideband, so the bill lacks its audio.
     """
 
     table: PriceTable
@@ -49,6 +51,7 @@ class Bill:
     entries: tuple[Entry, ...]
     lasted_s: float
     server_vad: bool
+    silent: bool = False
 
     @property
     def usd(self) -> Decimal:
@@ -79,6 +82,7 @@ class Bill:
             "entries": rows,
             "lasted_s": self.lasted_s,
             "server_vad": self.server_vad,
+            "silent": self.silent,
             "usd": str(self.usd),
             "doubt": self.doubt,
         }
@@ -93,6 +97,8 @@ class Bill:
             rows.append("The prices include the surcharge for processing in one region.")
         if self.server_vad:
             rows.append(f"Under server VAD the service may bill the duration instead: {self.lasted_s:.1f} s.")
+        if self.silent:
+            rows.append("The sound of a call is not in its recording: its audio is not in this bill.")
         return "\n".join(rows)
 
 
@@ -106,12 +112,17 @@ def bill(recording: Recording, on: date, url: str = "") -> Bill:
         raise UnknownPrice("no prices are known: the recording does not show which service it is of")
     table = price_table(service, on, url)
     entries: list[Entry] = []
-    server_vad = False
+    server_vad = silent = False
     for line in recording.lines:
         meter = _metered(line)
         server_vad = server_vad or (meter.by_duration and bool(table.per_audio_minute))
         entries += _entries(meter, table)
-    return Bill(table, on, _summed(entries), _lasted_s(recording), server_vad)
+        if line.call_id is not None and table.per_telephony_minute and line.moments:
+            # Where there is a surcharge (xAI), every call is one over the telephone.
+            connected_s = Fraction(ceil(line.moments[-1].at_s - line.opened_s))
+            entries.append(Entry("telephone", connected_s, "s", Fraction(table.per_telephony_minute) / 60))
+            silent = silent or not any(meter.audio_s.values())
+    return Bill(table, on, _summed(entries), _lasted_s(recording), server_vad, silent)
 
 
 def _service(recording: Recording) -> str:

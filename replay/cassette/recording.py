@@ -108,6 +108,12 @@ class Line:
     ended_by_request: bool = False
 
     @property
+    def call_id(self) -> str | None:
+        """The id of the call that it is the sideband of, or the session; None for another."""
+        query = "" if self.request is None else self.request.target.partition("?")[2]
+        return dict(parse_qsl(query)).get("call_id")
+
+    @property
     def refused(self) -> bool:
         """Whether the service refused the handshake."""
         return self.response is not None and self.response.status != _UPGRADED
@@ -212,17 +218,11 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
             case _:
                 parts.frames.append(number)
     lines = (parts.line(records) for _, parts in sorted(found.items()))
-    return tuple(replace(line, ended_by_request=_call(line) in ended) for line in lines if line is not None)
+    return tuple(replace(line, ended_by_request=line.call_id in ended) for line in lines if line is not None)
 
 
 _ENDS = re.compile(r"/realtime/calls/([^/?]+)/(?:hangup|refer)$")
 """A request that ends a call, and the call's id."""
-
-
-def _call(line: Line) -> str | None:
-    """The id of the call that a sideband is beside."""
-    query = "" if line.request is None else line.request.target.partition("?")[2]
-    return dict(parse_qsl(query)).get("call_id")
 
 
 def _heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:

@@ -44,6 +44,13 @@ def test_a_telephone_call_pays_for_its_audio_in_both_directions_once_more():
     assert (used.telephony_s, used.total_usd) == (Fraction(90), Decimal("0.09"))
 
 
+def test_a_call_pays_for_the_seconds_that_it_was_connected():
+    used = ledger()
+    used.heard(24000 * 60, 24000)
+    used.connected_s, used.telephone = 90.01, True
+    assert (used.telephony_s, used.total_usd) == (Fraction(91), Decimal("0.065167"))
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.sampled_from([8000, 11025, 24000, 44100])), max_size=20))
 def test_no_order_of_chunks_and_rates_changes_the_seconds(chunks: list[tuple[int, int]]):
     there, back = ledger(), ledger()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from replay.billing.bill import bill
 from replay.billing.prices import UnknownPrice
 from replay.cassette.frames import Text
 from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.records import Request
 from replay.playback.client_driver import ClientDriver
 
 CASSETTES = Path(__file__).parents[3] / "cassettes"
@@ -64,6 +66,27 @@ def test_the_bill_is_the_mock_s_own_ledger(name):
 )
 def test_the_alias_costs_what_it_meant_on_the_day(on, usd):
     assert bill(recording(created("grok-voice-latest"), said(60)), on).usd == Decimal(usd)
+
+
+@pytest.mark.parametrize(("call_id", "entries"), [("rtc", 3), (None, 2)])
+def test_a_call_over_the_telephone_pays_for_its_seconds(call_id, entries):
+    tape = recording(created("grok-voice-think-fast-1.0"), said(60), ("received", {"type": "ping"}))
+    (line,) = tape.lines
+    target = "/v1/realtime" if call_id is None else f"/v1/realtime?call_id={call_id}"
+    asked = replace(line, request=Request("GET", target, ()), opened_s=-89.5)
+    made = bill(replace(tape, lines=(asked,)), date(2026, 11, 30))
+    assert len(made.entries) == entries
+    assert made.quantity("telephone") == (90 if call_id else 0)
+    assert not made.silent
+
+
+def test_a_sideband_says_that_its_sound_is_not_billed():
+    tape = recording(created("grok-voice-think-fast-1.0"))
+    (line,) = tape.lines
+    asked = replace(line, request=Request("GET", "/v1/realtime?call_id=rtc", ()))
+    made = bill(replace(tape, lines=(asked,)), date(2026, 11, 30))
+    assert made.silent
+    assert "sound of a call" in made.as_text()
 
 
 def test_typed_items_are_billed_and_tool_results_and_sound_are_not():
