@@ -106,7 +106,7 @@ class InputBuffer:
         self._decoder = decoder_for(form)
         self._turns = turns
         self._vad: TurnDetector | None = None
-        """Made with the first audio: its 16 KiB are half of what an idle session holds."""
+        """Made with the first audio: its 30 KiB would nearly double what an idle session holds."""
 
     def configure(self, form: AudioFormat, turns: TurnSettings) -> None:
         """Apply a new format and new thresholds from here on; the clock goes on."""

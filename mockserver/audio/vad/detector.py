@@ -9,7 +9,7 @@ Not here: the clock, the wire, the audio buffer, and whether a stop is taken bac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from typing_extensions import assert_never
 
 from mockserver.audio.names import detector_name
-from mockserver.audio.vad.energy import EnergyEngine
+from mockserver.audio.vad.energy import BLOCK_FRAMES, EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
 
 FRAME_MS = 32
 """One frame, in ms. Every OpenAI position that is known is a multiple of it, less the padding (recordings, 2026)."""
+
+INT16 = np.dtype(np.int16)
 
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000)
 """Sample rates that a session can have, in Hz (xAI, WebSocket reference); OpenAI's 8000 and 24000 are among them."""
@@ -98,10 +100,11 @@ class Engine(Protocol):
     def onset_frames(self) -> int:
         """How many frames in a row must reach the threshold before a turn begins."""
 
-    def probability(self, frame: NDArray[np.float64]) -> float:
-        """The probability (0 to 1) that the frame is speech.
+    def probabilities(self, frames: NDArray[np.float32]) -> Sequence[float]:
+        """The probability (0 to 1) that a frame is speech, of each of the next frames.
 
-        The frame is 32 ms of int16 sample values held as float64, to be read before returning and not kept.
+        Each row is a frame: 32 ms of int16 sample values held as float32, to be read before returning and not kept.
+        The first row is the frame before them, which has been rated; at the start of a session it is silence.
         """
 
 
@@ -126,7 +129,7 @@ class TurnDetector:
     """Finds the turns of one session.
 
     `settings` may be replaced at any time and count from the next frame. `speaking` says whether a turn is open.
-    Holds one frame and a few numbers, however long the session. Raises ValueError for a rate not in `RATES`.
+    Holds a few frames and numbers, however long the session. Raises ValueError for a rate not in `RATES`.
     """
 
     def __init__(self, rate: int, settings: TurnSettings, engine: Engine | None = None) -> None:
@@ -136,34 +139,49 @@ class TurnDetector:
         self.speaking = False
         self._rate = rate
         self._engine = engine or EnergyEngine(rate)
-        self._window = np.zeros(FRAME_MS * rate // 1000 + 1)
-        self._filled = 0
         self._frame = -1
-        self._border = 0
-        self._wanted = 0
         self._run = 0
-        self._next_frame()
+        self._filled = 0
+        self._length = shortest = FRAME_MS * rate // 1000
+        # At 11025 Hz a frame is 352 or 353 samples long. Frames that differ in length are rated one by one.
+        self._uneven = FRAME_MS * rate % 1000 != 0
+        self._most = 1 if self._uneven else BLOCK_FRAMES
+        self._first = shortest + self._uneven  # Where the next frame begins; the frame before it is at 0.
+        self._window = np.zeros((1 + self._most) * self._first, np.float32)
+        rows = self._window.reshape(1 + self._most, self._first)
+        self._blocks = {  # by the number of new samples
+            count * length: rows[: 1 + count, :length]
+            for length in (shortest, self._first)
+            for count in range(1, 1 + self._most)
+        }
 
     def feed(self, samples: NDArray[np.int16]) -> list[TurnBegan | TurnEnded]:
         """Takes the next mono samples, any number of them, and returns the borders of turns in them, in order.
 
         Raises TypeError for samples that are not one row of int16.
         """
-        if samples.dtype != np.int16 or samples.ndim != 1:
+        if samples.dtype != INT16 or samples.ndim != 1:
             raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
         borders: list[TurnBegan | TurnEnded] = []
-        taken, given = 0, len(samples)
-        while taken < given:
-            fill = min(self._wanted, self._filled + given - taken)
-            end = taken + fill - self._filled
-            self._window[self._filled : fill] = samples[taken:end]
-            taken, self._filled = end, fill
-            if fill == self._wanted:
-                probability = self._engine.probability(self._window[:fill])
-                border = self._end(probability) if self.speaking else self._begin(probability)
-                if border is not None:
-                    borders.append(border)
-                self._next_frame()
+        while len(samples) > (room := self._most * self._length - self._filled):
+            borders += self._take(samples[:room])
+            samples = samples[room:]
+        return borders + self._take(samples) if borders else self._take(samples)
+
+    def _take(self, samples: NDArray[np.int16]) -> list[TurnBegan | TurnEnded]:
+        """The borders of turns in samples for which there is room."""
+        length, first, window, start = self._length, self._first, self._window, self._filled
+        self._filled = filled = start + len(samples)
+        window[first + start : first + filled] = samples
+        if filled < length:
+            return []
+        whole = filled // length * length
+        borders = self._judge(self._engine.probabilities(self._blocks[whole]))
+        last = first + whole - length
+        window[: first + filled - last] = window[last : first + filled]
+        self._filled = filled - whole
+        if self._uneven:
+            self._length = self._starts(self._frame + 2) - self._starts(self._frame + 1)
         return borders
 
     def clear(self) -> None:
@@ -171,18 +189,29 @@ class TurnDetector:
         self.speaking = False
         self._run = 0
 
-    def _next_frame(self) -> None:
-        # At 11025 Hz a frame is 352 or 353 samples long; the borders, counted from the first sample, never drift.
-        self._frame += 1
-        border = (self._frame + 1) * FRAME_MS * self._rate // 1000
-        self._wanted = border - self._border
-        self._border = border
-        self._filled = 0
+    def _starts(self, frame: int) -> int:
+        """The sample with which a frame starts: counted from the first sample, so that the borders never drift."""
+        return frame * FRAME_MS * self._rate // 1000
 
-    def _begin(self, probability: float) -> TurnBegan | None:
-        if probability < self.settings.threshold:
+    def _judge(self, probabilities: Sequence[float]) -> list[TurnBegan | TurnEnded]:
+        """What follows from the next frames."""
+        begins = self.settings.threshold
+        goes_on = max(begins - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD)
+        if min(probabilities) >= goes_on if self.speaking else max(probabilities) < begins:
+            self._frame += len(probabilities)
             self._run = 0
-            return None
+            return []
+        borders: list[TurnBegan | TurnEnded] = []
+        for probability in probabilities:
+            self._frame += 1
+            if (probability >= (goes_on if self.speaking else begins)) == self.speaking:
+                self._run = 0
+            elif border := self._end() if self.speaking else self._begin():
+                borders.append(border)
+        return borders
+
+    def _begin(self) -> TurnBegan | None:
+        """A frame of speech while no turn is open."""
         self._run += 1
         if self._run < self._engine.onset_frames:
             return None
@@ -190,10 +219,8 @@ class TurnDetector:
         self._run = 0
         return TurnBegan(self._frame * FRAME_MS)
 
-    def _end(self, probability: float) -> TurnEnded | None:
-        if probability >= max(self.settings.threshold - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD):
-            self._run = 0
-            return None
+    def _end(self) -> TurnEnded | None:
+        """A quiet frame in a turn."""
         self._run += 1
         # The silence counts from the end of the first quiet frame: 4256 and not 4224 in the recorded turn.
         if (self._run - 1) * FRAME_MS < self.settings.silence_duration_ms:

@@ -41,9 +41,11 @@ class SileroEngine:
         self._resampler: Any = soxr.ResampleStream(rate, NETWORK_RATE, 1, dtype="float32", quality="QQ")
         self._waiting = np.zeros(SLACK_SAMPLES, np.float32)
 
-    def probability(self, frame: NDArray[np.float64]) -> float:
-        """The probability (0 to 1) that the next 32 ms frame of int16 values is speech."""
-        scaled = (frame / 32768.0).astype(np.float32)
-        heard = np.concatenate((self._waiting, self._resampler.resample_chunk(scaled)))
+    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
+        """The probability (0 to 1) that a frame is speech, of each 32 ms frame of int16 values after the first."""
+        return [self._probability(frame) for frame in frames[1:]]
+
+    def _probability(self, frame: NDArray[np.float32]) -> float:
+        heard = np.concatenate((self._waiting, self._resampler.resample_chunk(frame / np.float32(32768.0))))
         self._waiting = heard[NETWORK_SAMPLES:]
         return float(self._network.process_samples(heard[:NETWORK_SAMPLES].tolist()))

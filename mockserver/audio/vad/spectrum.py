@@ -35,10 +35,10 @@ class VoiceSpectrum:
         self._taper = np.hanning(size + 2)[1:-1]
         self._tilt = np.sqrt(hertz[self._audible])  # Half way between what flattens white noise and what flattens pink.
 
-    def is_a_voice(self, frames: NDArray[np.float64]) -> bool:
+    def is_a_voice(self, frames: NDArray[np.float32]) -> bool:
         """True for the vowels and most voiced consonants, in noise up to about 5 dB weaker than they are.
 
-        `frames` are two adjoining ones in either order, shape (2, size).
+        `frames` are two adjoining ones, shape (2, size).
         """
         lines = np.fft.rfft(frames * self._taper)[:, self._audible]
         power = (lines.real**2 + lines.imag**2).sum(axis=0) + 1e-6

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mockserver.audio.codecs import decode, encode
+from mockserver.audio.formats import AudioFormat
 from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.vad.detector import (
     FRAME_MS,
@@ -22,7 +24,9 @@ from mockserver.audio.vad.detector import (
     TurnSettings,
     audio_start_ms,
 )
+from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.audio.vad.silero import SileroEngine
+from tests.mockserver.audio.plain_vad import PlainEnergy, frames_of, plain_borders
 
 Samples = NDArray[np.int16]
 TURNS = TurnSettings(threshold=0.5, silence_duration_ms=200, prefix_padding_ms=300)
@@ -35,8 +39,8 @@ class Scripted:
         self._left = list(probabilities)
         self.onset_frames = onset_frames
 
-    def probability(self, frame: NDArray[np.float64]) -> float:
-        return self._left.pop(0)
+    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
+        return [self._left.pop(0) for _ in frames[1:]]
 
 
 def judged(engine: Scripted, frames: int, turns: TurnSettings = TURNS) -> list[TurnBegan | TurnEnded]:
@@ -175,6 +179,80 @@ def test_samples_one_by_one_or_in_appends_give_what_the_whole_gives(size: int):
     borders = [border for at in range(0, len(clip), size) for border in vad.feed(clip[at : at + size])]
     assert borders == heard(clip)
     assert len(borders) == 2
+
+
+class Overheard(EnergyEngine):
+    """Keeps the probabilities that it gives."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__(rate)
+        self.given: list[float] = []
+
+    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
+        given = super().probabilities(frames)
+        self.given += given
+        return given
+
+
+LEVELS = (0.0, 2.0, 8.0, 12.0, 16.0, 30.0, 45.0, 100.0, 1000.0, 9000.0, 60000.0)
+SOUNDS = ("noise", "clicks", "tone", "voice", "voice in noise")
+
+
+def sounding(kind: str, length_s: float, rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    noise = rng.normal(0.0, 1.0, round(length_s * rate))
+    match kind:
+        case "noise":
+            return noise
+        case "clicks":
+            return np.where(noise > 3.0, noise, 0.0)
+        case "tone":
+            return np.sin(2 * np.pi * rng.uniform(50, 3800) * seconds(length_s, rate))
+        case "voice":
+            return voice(length_s, rate, 1.0)
+        case _:
+            return voice(length_s, rate, 1.0) + rng.uniform(0.0, 1.0) * noise
+
+
+PARTS = st.lists(
+    st.tuples(st.sampled_from(SOUNDS), st.floats(0.02, 1.6), st.sampled_from(LEVELS)), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=60)
+@given(
+    rate=st.sampled_from((8000, 11025, 16000, 24000, 44100)),
+    parts=PARTS,
+    seed=st.integers(0, 2**32 - 1),
+    g711=st.booleans(),
+    threshold=st.floats(0.0, 1.0),
+    silence_ms=st.integers(0, 600),
+    append_ms=st.sampled_from((1, 20, 100, 1000)),
+    sizes=st.lists(st.integers(0, 5000), max_size=20),
+)
+def test_blocks_and_shortcuts_give_what_a_plain_detector_gives_frame_by_frame(
+    rate: int,
+    parts: list[tuple[str, float, float]],
+    seed: int,
+    g711: bool,
+    threshold: float,
+    silence_ms: int,
+    append_ms: int,
+    sizes: list[int],
+):
+    rng = np.random.default_rng(seed)
+    samples = pcm(np.concatenate([level * sounding(kind, length_s, rate, rng) for kind, length_s, level in parts]))
+    if g711:
+        samples = decode(encode(samples, AudioFormat("pcmu", 8000)), AudioFormat("pcmu", 8000))
+    plain = PlainEnergy(rate)
+    expected = [plain.probability(frame) for frame in frames_of(samples, rate)]
+    engine = Overheard(rate)
+    vad = TurnDetector(rate, TurnSettings(threshold, silence_ms, prefix_padding_ms=0), engine)
+    append = append_ms * rate // 1000
+    pieces = cut(samples, sizes or [append] * (len(samples) // append))
+    borders = [border for piece in pieces for border in vad.feed(piece)]
+    assert engine.given == expected
+    named = [("began" if isinstance(border, TurnBegan) else "ended", border.at_ms) for border in borders]
+    assert named == plain_borders(expected, threshold, silence_ms)
 
 
 def test_a_border_is_known_as_soon_as_its_frame_is_in():
