@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from mockserver.calls.script import Entry
 from mockserver.cli.caller_options import ScriptedCommand, caller_options, caller_script
 from mockserver.cli.sections import SectionedOption
 from mockserver.dial.plivo import CONTENT_TYPES
@@ -20,6 +24,7 @@ from mockserver.testing.dialler import (
     PROVIDERS,
     CannotDial,
     DialOptions,
+    Watch,
 )
 from mockserver.testing.dialler import (
     dial as make_call,
@@ -132,16 +137,30 @@ def dial(
     try:
         options = DialOptions(**rest, loss=loss_percent / 100, auth_token=token, parameters=named)
         run = ctx.obj or asyncio.run  # a program that embeds the command may bring another loop, such as a virtual one
-        report = run(make_call(url, entries, options=options))
+        report = run(_watched(url, entries, options))
+        click.echo(report.as_json() if as_json else str(report))
         if out is not None:
             report.save(out)
     except (CannotDial, ValueError, OSError, RuntimeError) as problem:
         raise Unusable(str(problem)) from problem
-    click.echo(report.as_json() if as_json else str(report))
     late = _late(report, max_latency_ms)
     for line in late:
         click.echo(line, err=True)
     ctx.exit(1 if report.errors or late else 0)
+
+
+async def _watched(url: str, entries: list[Entry], options: DialOptions) -> DialReport:
+    """The call, told on a terminal while it goes on. Ctrl-C hangs up, so that the report and the sound are not lost."""
+    watch = Watch(lambda line: click.echo(line, err=True) if sys.stderr.isatty() else None)
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, and threads
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _hang_up, watch)
+    return await make_call(url, entries, options=options, watch=watch)
+
+
+def _hang_up(watch: Watch) -> None:
+    if watch.hang_up is None:
+        raise KeyboardInterrupt
+    watch.hang_up()
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -26,7 +26,9 @@ from replay.findings.encodings import likely_encoding
 LONGEST_S = 3600.0
 """Seconds of a call."""
 MOST_NOTED = 100_000
-"""Marks and clears that the record of a call has."""
+"""Marks, clears and messages with sound that the record of a call has, of each."""
+MOST_SIZES = 1000
+"""Sizes of messages that are counted."""
 CHECKED_S = 1.0
 """Sound from which its encoding is guessed."""
 
@@ -128,6 +130,17 @@ class CallLeg:
             self.record.close_code, self.record.close_reason = code, reason
         self.over = True
 
+    def hang_up(self, now: float) -> None:
+        """The caller hangs up, in the middle of the script."""
+        self._advance(now)
+        if self.record.ended is None:
+            self._close("caller", now)
+
+    @property
+    def backlog(self) -> int:
+        """Messages of the bridge that wait to be obeyed."""
+        return len(self._arriving)
+
     def next_due(self) -> float | None:
         """When to call `take_output` next, None if the call is over."""
         if self.over:
@@ -194,9 +207,7 @@ class CallLeg:
             self._send(self.provider.digit(digit, now), now)
         self._said = act
         if act.hangs_up:
-            for message in self.provider.closing():
-                self._send(message, now)
-            self._end("caller" if now < self._longest_s else "limit")
+            self._close("caller" if now < self._longest_s else "limit", now)
 
     def _speak(self, act: Act, now: float) -> None:
         samples = act.samples
@@ -213,6 +224,11 @@ class CallLeg:
 
     def _send(self, message: str, now: float) -> None:
         self._leaving.append((self._to_bridge.arrival(now), message))
+
+    def _close(self, by: Ended, now: float) -> None:
+        for message in self.provider.closing():
+            self._send(message, now)
+        self._end(by)
 
     def _end(self, by: Ended) -> None:
         self.record.ended = by
@@ -246,10 +262,11 @@ class CallLeg:
     def _play(self, sound: bytes, now: float) -> None:
         self._check_encoding(sound, now)
         samples = _as_heard(sound, self.provider.format)
-        self.record.sizes[len(sound)] += 1
+        if len(sound) in self.record.sizes or len(self.record.sizes) < MOST_SIZES:
+            self.record.sizes[len(sound)] += 1
         if not self._playout.add(samples, now):
             self.mistakes.add("too-much", now, "more than an hour of sound is waiting to be played")
-        elif len(self.record.arrivals) < 10 * MOST_NOTED:
+        elif len(self.record.arrivals) < MOST_NOTED:
             self.record.arrivals.append((now, len(samples) / 8000))
 
     def _clear(self, now: float) -> None:

@@ -19,6 +19,8 @@ FIXES: dict[str, str] = {
     "wrong-format": "Send the content type and the sample rate that the answer's <Stream> element names.",
     "no-name": "Give each mark (checkpoint) a name; the phone company sends it back when the sound was played.",
     "too-much": "Send sound as it is needed, and `clear` what nobody will hear.",
+    "not-reading": "Read the phone's messages while you send: two tasks, one for each direction.",
+    "not-wss": "Answer with wss://; take the scheme from X-Forwarded-Proto behind a tunnel.",
     "one-way": "Answer with <Connect><Stream>; a stream of <Start> takes no sound.",
     "no-answer": "Look at the bridge's log: does it pass on the caller's sound, and the deltas to this stream?",
     "barge-in-ignored": "On input_audio_buffer.speech_started send `clear` (Plivo: `clearAudio`) to the phone company.",
@@ -27,7 +29,7 @@ FIXES: dict[str, str] = {
 }
 """What to do about each mistake, by rule."""
 
-_WARNINGS = {"zeros-as-silence", "sound-after-clear", "no-name"}
+_WARNINGS = {"not-wss", "zeros-as-silence", "sound-after-clear", "no-name"}
 
 
 @dataclass(slots=True)

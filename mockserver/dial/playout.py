@@ -15,6 +15,8 @@ from mockserver.audio.formats import Samples
 
 MOST_WAITING_S = 3600.0
 """Sound that waits to be played. What comes beyond is dropped."""
+MOST_PIECES = 200_000
+"""Messages with sound that wait to be played: an hour in pieces of 20 ms."""
 MOST_MARKS = 10_000
 """Marks that wait for the sound before them."""
 
@@ -40,7 +42,7 @@ class Playout:
     def add(self, samples: Samples, now: float) -> bool:
         """Sound arrived. Returns False if too much is waiting, and drops it."""
         start = max(self._end, self._position(now))
-        if start + len(samples) > (now + MOST_WAITING_S) * self._rate:
+        if len(self._pieces) >= MOST_PIECES or start + len(samples) > (now + MOST_WAITING_S) * self._rate:
             return False
         self._pieces.append((start, samples))
         self._end = start + len(samples)

@@ -13,10 +13,10 @@ from mockserver.dial.provider import (
     Command,
     Play,
     SendDigits,
-    SetMark,
     Wrong,
     compact,
     encoded,
+    read_name,
     read_object,
     read_payload,
     shown,
@@ -118,10 +118,7 @@ class Plivo:
             case "playAudio":
                 return self._sound(message)
             case "checkpoint":
-                name = message.get("name")
-                if not isinstance(name, str) or not name:
-                    return Wrong("no-name", "a checkpoint has no name")
-                return self._checked(message) or SetMark(name)
+                return self._checked(message) or read_name(message.get("name"))
             case "clearAudio":
                 return self._checked(message) or Clear()
             case "sendDTMF":

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
 import pybase64
 
 from mockserver.audio.formats import AudioFormat
 
 FILE_HEADERS = (b"RIFF", b"ID3", b"OggS", b"fLaC")
 """How sound files begin: WAV, MP3, Ogg, FLAC."""
+LONGEST_NAME = 1000
+"""Characters of a mark's name."""
 SHOWN = 80
 """Characters of a message that a mistake shows."""
 
@@ -93,7 +95,7 @@ def read_object(data: str | bytes) -> dict[str, Any] | Wrong:
     if isinstance(data, bytes):
         return Wrong("not-json", f"a binary frame of {len(data)} bytes came, where text frames are expected")
     try:
-        message = json.loads(data)
+        message = orjson.loads(data)
     except ValueError:
         return Wrong("not-json", f"a message is no JSON: {shown(data)}")
     if not isinstance(message, dict) or not isinstance(message.get("event"), str):
@@ -106,7 +108,7 @@ def read_payload(message: dict[str, Any]) -> bytes | Wrong:
     media = message.get("media")
     payload = media.get("payload") if isinstance(media, dict) else None
     if not isinstance(payload, str) or not payload:
-        return Wrong("no-payload", f"`{message['event']}` has no media.payload: {shown(json.dumps(message))}")
+        return Wrong("no-payload", f"`{message['event']}` has no media.payload: {shown(compact(message))}")
     try:
         data = pybase64.b64decode(payload, validate=True)
     except ValueError:
@@ -114,6 +116,15 @@ def read_payload(message: dict[str, Any]) -> bytes | Wrong:
     if data.startswith(FILE_HEADERS):
         return Wrong("file-header", f"media.payload begins with {data[:4].decode('latin-1')!r}, as a sound file does")
     return data
+
+
+def read_name(name: object) -> SetMark | Wrong:
+    """The mark of that name."""
+    if not isinstance(name, str) or not name:
+        return Wrong("no-name", "a mark has no name")
+    if len(name) > LONGEST_NAME:
+        return Wrong("no-name", f"a mark's name has {len(name)} characters, more than {LONGEST_NAME}")
+    return SetMark(name)
 
 
 def shown(text: str) -> str:
@@ -129,4 +140,4 @@ def encoded(sound: bytes) -> str:
 
 def compact(message: dict[str, Any]) -> str:
     """A message as it is sent."""
-    return json.dumps(message, separators=(",", ":"))
+    return orjson.dumps(message).decode()

@@ -24,8 +24,8 @@ from mockserver.dial.mistakes import Mistake, Mistakes
 RATE = 8000
 GAP_S = 0.3
 """Silence between two sounds of the bridge. Pauses between words are shorter."""
-QUIET_S = 1.0
-"""Silence that ends an answer, as it does for the caller. A clear ends it at once."""
+QUIET_S = 0.6
+"""Silence that ends an answer; pauses between sentences are shorter. A clear ends it at once."""
 TALKED_ON_S = 1.5
 """Seconds for which an answer may go on after a barge-in."""
 LISTENED_S = 3.0

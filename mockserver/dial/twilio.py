@@ -13,10 +13,10 @@ from mockserver.dial.provider import (
     Clear,
     Command,
     Play,
-    SetMark,
     Wrong,
     compact,
     encoded,
+    read_name,
     read_object,
     read_payload,
     shown,
@@ -108,8 +108,7 @@ class Twilio:
                 return sound if isinstance(sound, Wrong) else Play(sound)
             case "mark":
                 mark = message.get("mark")
-                name = mark.get("name") if isinstance(mark, dict) else None
-                return SetMark(name) if isinstance(name, str) and name else Wrong("no-name", "a mark has no mark.name")
+                return read_name(mark.get("name") if isinstance(mark, dict) else None)
             case _:
                 return Clear()
 

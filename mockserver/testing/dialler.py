@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -38,6 +38,12 @@ LARGEST_MESSAGE = 8 << 20
 CLOSE_S = 5.0
 ROUNDING_S = 1e-6
 """By which a wake-up may come early: without it, the pump would ask again and again at the same instant."""
+
+
+BACKLOG = 10_000
+"""Messages of the bridge that are read ahead."""
+BLOCKED_S = 10.0
+"""Seconds for which the bridge may read nothing while the connection is full."""
 
 
 class CannotDial(Exception):
@@ -87,12 +93,21 @@ class DialOptions:
         return Network(self.jitter_ms, self.loss, self.drop_after_s)
 
 
+@dataclass(slots=True)
+class Watch:
+    """A call while it goes on. tell: gets a line for each thing that happens. hang_up: ends the call; set by `dial`."""
+
+    tell: Callable[[str], None]
+    hang_up: Callable[[], None] | None = None
+
+
 async def dial(
     url: str,
     says: Entry | Sequence[Entry] = (),
     *,
     options: DialOptions | None = None,
     synthesizer: Synthesizer | None = None,
+    watch: Watch | None = None,
     **changed: Any,
 ) -> DialReport:
     """Call a bridge as a phone company does, and return what came of it.
@@ -109,7 +124,11 @@ async def dial(
     clock = Clock()
     call = _Call(url, how, clock)
     await call.ring()
-    return await call.carry(Caller(steps, greeting_s=how.greeting_s))
+    return await call.carry(Caller(steps, greeting_s=how.greeting_s), watch or Watch(_silent))
+
+
+def _silent(line: str) -> None:
+    """Nobody watches."""
 
 
 def _needs_voice(entries: Sequence[Entry]) -> bool:
@@ -192,7 +211,7 @@ class _Call:
         signature = plivo_signature(method, self._signed_url, form, nonce, token)
         return {"X-Plivo-Signature-V3": signature, "X-Plivo-Signature-V3-Nonce": nonce}
 
-    async def carry(self, caller: Caller) -> DialReport:
+    async def carry(self, caller: Caller, watch: Watch) -> DialReport:
         """Connect, and drive the call to its end. Raises CannotDial."""
         ws_url = dialled_url(self._address.url, self._url, self._how.public_url)
         leg = CallLeg(
@@ -223,7 +242,10 @@ class _Call:
             raise CannotDial(
                 f"{ws_url} cannot be reached: {str(problem) or 'no answer'}; start the bridge first"
             ) from None
-        await _Pump(connection, leg, self._clock).run()
+        if self._how.provider == "twilio" and urlsplit(self._address.url).scheme == "ws" and ws_url != self._url:
+            leg.mistakes.add("not-wss", 0.0, f"the answer names {self._address.url}; Twilio takes wss:// only (31922)")
+        watch.tell(f"connected to {ws_url.partition('?')[0]}")
+        await _Pump(connection, leg, self._clock, watch).run()
         return report_of(leg, ws_url, self._address.skipped)
 
 
@@ -238,12 +260,20 @@ def _public(url: str, public: str | None) -> str:
 class _Pump:
     """Moves messages between the connection and the call, on the clock."""
 
-    def __init__(self, connection: ClientConnection, leg: CallLeg, clock: Clock) -> None:
+    def __init__(self, connection: ClientConnection, leg: CallLeg, clock: Clock, watch: Watch) -> None:
         self._connection = connection
         self._leg = leg
         self._clock = clock
         self._start_s = clock.now()
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._watch = watch
+        self._watched = (0, 0)
+        watch.hang_up = self._hang_up
+
+    def _hang_up(self) -> None:
+        self._leg.hang_up(self._now())
+        self._wake.set()
 
     def _now(self) -> float:
         return self._clock.now() - self._start_s
@@ -254,6 +284,8 @@ class _Pump:
         try:
             while not self._leg.over:
                 await self._write()
+                self._room.set()
+                self._tell()
                 await self._sleep()
         finally:
             if self._leg.record.ended == "network":
@@ -264,9 +296,23 @@ class _Pump:
     async def _write(self) -> None:
         try:
             for message in self._leg.take_output(self._now() + ROUNDING_S):
-                await self._connection.send(message)
+                await asyncio.wait_for(self._connection.send(message), BLOCKED_S)
+        except asyncio.TimeoutError:
+            what = f"the bridge has read nothing for {BLOCKED_S:g} s; Twilio then discards sound (31930)"
+            self._leg.mistakes.add("not-reading", self._now(), what)
+            self._leg.closed(None, "", self._now())
+            self._connection.transport.abort()
         except ConnectionClosed:
             await self._connection.wait_closed()  # the reader says so
+
+    def _tell(self) -> None:
+        """What has happened since the last call."""
+        turns, clears = self._watched
+        for turn in self._leg.caller.turns[turns:]:
+            self._watch.tell(f'{turn.began_s:6.2f} s  the caller says "{turn.text or "(sound)"}"')
+        for clear in self._leg.record.clears[clears:]:
+            self._watch.tell(f"{clear.at_s:6.2f} s  the bridge clears {clear.dropped_s:.1f} s of sound")
+        self._watched = len(self._leg.caller.turns), len(self._leg.record.clears)
 
     async def _sleep(self) -> None:
         due = self._leg.next_due()
@@ -284,6 +330,9 @@ class _Pump:
             async for message in self._connection:
                 self._leg.receive(message, self._now())
                 self._wake.set()
+                while self._leg.backlog >= BACKLOG and not self._leg.over:
+                    self._room.clear()
+                    await self._room.wait()
         except ConnectionClosed:
             pass
         received = self._connection.protocol.close_rcvd

@@ -269,6 +269,14 @@ def test_a_barge_in_is_timed_from_the_first_word_to_the_silence():
     assert not first.barge_in and report.errors == []
 
 
+def test_an_answer_with_pauses_that_ends_by_itself_was_not_cleared():
+    paused = np.concatenate([tone(0.7), np.zeros(4000, np.int16), tone(0.4)])
+    report = barge_in(lambda call: at_chunks({20: [call.media(paused)], 140: [call.media(tone(0.5))]}))
+    _, second = report.turns
+    assert second.stopped_s == pytest.approx(2.0, abs=0.05) and not second.cleared
+    assert second.answered_s == 2.8 and "without a clear" in str(report)
+
+
 def test_an_answer_that_talks_over_the_caller_is_a_mistake():
     report = barge_in(lambda call: answering(call, 5.0, 20))
     assert "barge-in-ignored" in {each.rule for each in report.errors}
@@ -305,6 +313,8 @@ def test_silence_after_a_turn_is_a_mistake():
         ({"event": "media", "streamSid": "SID", "media": {"payload": "Ä"}}, "not-base64"),
         ({"event": "media", "streamSid": "SID", "media": {"payload": "UklGRiQAAABXQVZF"}}, "file-header"),
         ({"event": "mark", "streamSid": "SID", "mark": {}}, "no-name"),
+        ({"event": "mark", "streamSid": "SID", "mark": {"name": "x" * 1001}}, "no-name"),
+        ("[" * 100_000, "not-json"),
         ({"event": "media", "streamSid": "SID", "media": {"payload": "A" * 200 + "AA=="}}, "zeros-as-silence"),
     ],
 )

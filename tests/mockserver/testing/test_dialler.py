@@ -15,10 +15,10 @@ from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
 from mockserver.audio.tts.tone import Tone
-from mockserver.calls.caller import HangUp, Interrupt, Press
+from mockserver.calls.caller import HangUp, Interrupt, Pause, Press
 from mockserver.dial.signatures import plivo_signature, twilio_signature
 from mockserver.server.virtual_time import virtual_time
-from mockserver.testing.dialler import CannotDial, dial
+from mockserver.testing.dialler import CannotDial, Watch, dial
 from mockserver.testing.mock_server import MockServer
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "bridge.py"
@@ -132,7 +132,7 @@ async def test_the_webhook_and_the_handshake_are_signed_for_the_public_address()
     assert form["CallSid"] == report.call_id and form["From"] == "+12025550143" and form["CallStatus"] == "ringing"
     assert signature == twilio_signature("https://tunnel.example/incoming", form, "secret")
     assert bridge.headers["x-twilio-signature"] == twilio_signature("wss://tunnel.example/media", {}, "secret")
-    assert report.skipped == ['<Say> says: "Hi"'] and "secret" not in report.as_json()
+    assert report.mistakes == [] and report.skipped == ['<Say> says: "Hi"'] and "secret" not in report.as_json()
 
 
 @virtual_time
@@ -142,6 +142,38 @@ async def test_a_dropped_line_reaches_the_bridge_as_a_broken_connection():
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         report = await dial(url, "Hello there", synthesizer=Tone(), drop_after_s=0.5)
     assert report.ended == "network" and "stop" not in {each["event"] for each in bridge.got}
+
+
+@virtual_time
+async def test_whoever_watches_a_call_hears_of_it_and_can_hang_up():
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if "says" in line and watch.hang_up is not None:
+            watch.hang_up()
+
+    watch = Watch(tell)
+    bridge = Small()
+    async with serve(bridge, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        report = await dial(url, "Hello there", synthesizer=Tone(), watch=watch)
+    assert (report.ended, report.turns[0].text) == ("caller", "Hello there") and report.seconds < 3
+    assert told[0].startswith("connected to ws://") and '2.00 s  the caller says "Hello there"' in told[1]
+    assert bridge.got[-1]["event"] == "stop"
+
+
+@pytest.mark.slow
+@virtual_time
+async def test_a_bridge_that_stops_reading_is_told_and_left():
+    async def deaf(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+        await socket.wait_closed()
+
+    async with serve(deaf, "127.0.0.1", 0, close_timeout=0.1, ping_interval=None) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        report = await dial(url, Pause(3000.0), greeting_s=0, longest_s=3600)
+    assert {"not-reading", "closed"} == {each.rule for each in report.errors} and report.ended == "bridge"
 
 
 @virtual_time
