@@ -27,6 +27,7 @@ from mockserver.session.session import Session
 from replay.cassette.call_sound import appended
 from replay.cassette.content import recorded_conversations
 from replay.cassette.frames import Close, Frame, Sound
+from replay.cassette.json_text import event_in
 from replay.cassette.json_values import number_at, object_at, text_at
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Line, Recording, message, typed
@@ -63,6 +64,9 @@ class AdaptiveReplay:
         shown = (text_at(object_at(event, "session"), "model") for event in found[0].server_events())
         self.model = next(filter(None, shown), None)
         """The model of its session, as events show it."""
+        accepted = next((line.accepted_with for line in found[0].lines if line.accepted_with), None)
+        self.accepted_with = None if accepted is None else event_in(accepted)
+        """The session that a recorded call was accepted with."""
         self._is_folder = len(found) > 1
         ignore = [ignore] if isinstance(ignore, str) else list(ignore)
         self._choices = [each for recording in found for each in _choices(recording, _may_differ(recording, ignore))]

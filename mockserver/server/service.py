@@ -61,6 +61,7 @@ from mockserver.server.session_factory import Content, Served, SessionFactory, a
 from mockserver.server.session_recorder import SessionRecorder
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
+from replay.cassette.recording import CALL_HEADER
 from replay.cassette.records import Request, Response
 from replay.findings import Finding, Levels, Rule
 from replay.findings.call import Handshake as ClientHandshake
@@ -399,15 +400,16 @@ class MockService:
     ) -> RunningCall:
         """Open the session of a call that was accepted."""
         assert entry.team is not None
-        recording = self.factory.content
+        recording = self.factory.content if entry.recorded else None
+        recording = recording if isinstance(recording, AdaptiveReplay) else None
         limits = self.limits(entry.team, entry.dialect)
         served = self.factory.open(
             entry.dialect,
             now=self.clock.unix(),
             limits=limits,
             resumed=self._resumed(entry.team, entry.resumes, limits.resumption_s),
-            model=recording.model if entry.recorded and isinstance(recording, AdaptiveReplay) else None,
-            secret=session,
+            model=recording.model if recording is not None else None,
+            secret=session if session is not None or recording is None else recording.accepted_with,
             call_id=entry.id,
             known=entry.known,
         )
@@ -416,8 +418,9 @@ class MockService:
         log, target = self.begin(served)
         log.came, log.call_id = entry.came, entry.id
         if self.recorder is not None:
-            request = Request("GET", f"/v1/realtime?{urlencode({'call_id': entry.id})}", ())
+            # As the WebSocket that would carry its sound in events: no service has a call of that id any more.
             url, model = "ws://127.0.0.1/v1/realtime", served.ledger.model
+            request = Request("GET", f"/v1/realtime?{urlencode({'model': model})}", ((CALL_HEADER, entry.id),))
             unix = self.clock.unix()
             log.recording = self.recorder.open(
                 log.id, served.dialect.name, url, model, request, Response(101, ()), unix

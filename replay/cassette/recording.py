@@ -23,6 +23,8 @@ from replay.cassette.json_text import Event, event_in, event_type
 from replay.cassette.records import Dropped, Record, Request, Response, StrippedAudio, StrippedMessage, Way
 from replay.cassette.strip_audio import restore_audio
 
+CALL_HEADER = "realtape-call"
+"""The header with the id of a call that is recorded with its sound, as the WebSocket that would carry it."""
 _UPGRADED = 101
 MOST_RESTORED = 1 << 30
 """Bytes of sound of one recording that a tone replaces: six hours of a call in PCM."""
@@ -98,6 +100,7 @@ def typed(moments: Sequence[Moment], wanted: Callable[[str], bool]) -> Iterator[
 class Line:
     """One WebSocket connection: its handshake, if that was recorded, and its frames.
 
+    `accepted_with`: of a sideband, the body of the request that accepted its call: the session, as JSON.
     `ended_by_request`: the client ended the call over HTTP, so the service's close frame at the end answers that.
     """
 
@@ -105,13 +108,16 @@ class Line:
     request: Request | None
     response: Response | None
     moments: Sequence[Moment]
+    accepted_with: bytes | None = None
     ended_by_request: bool = False
 
     @property
     def call_id(self) -> str | None:
         """The id of the call that it is the sideband of, or the session; None for another."""
-        query = "" if self.request is None else self.request.target.partition("?")[2]
-        return dict(parse_qsl(query)).get("call_id")
+        if self.request is None:
+            return None
+        named = dict(parse_qsl(self.request.target.partition("?")[2])).get("call_id")
+        return named or next((value for name, value in self.request.headers if name == CALL_HEADER), None)
 
     @property
     def refused(self) -> bool:
@@ -193,7 +199,8 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
     UnreadableRecording.
     """
     found: dict[int, _Parts] = {}
-    ended: set[str] = set()
+    accepted: dict[str | None, bytes] = {}
+    ended: set[str | None] = set()
     restored = 0
     for number, (at_us, connection, is_message) in enumerate(_heads(records)):
         if (parts := found.get(connection)) is None:
@@ -204,8 +211,10 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
         match records[number].content:
             case Request() as request:
                 parts.requests.append(request)
-                if (end := _ENDS.search(request.target)) is not None:
-                    ended.add(end[1])
+                if (asked := _OF_CALL.search(request.target)) is not None and asked[2] == "accept":
+                    accepted[asked[1]] = request.body
+                elif asked is not None:
+                    ended.add(asked[1])
             case Response() as response:
                 parts.responses.append((at_us, response))
             case StrippedMessage(parts=pieces):
@@ -218,11 +227,15 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
             case _:
                 parts.frames.append(number)
     lines = (parts.line(records) for _, parts in sorted(found.items()))
-    return tuple(replace(line, ended_by_request=line.call_id in ended) for line in lines if line is not None)
+    return tuple(
+        replace(line, accepted_with=accepted.get(line.call_id), ended_by_request=line.call_id in ended)
+        for line in lines
+        if line is not None
+    )
 
 
-_ENDS = re.compile(r"/realtime/calls/([^/?]+)/(?:hangup|refer)$")
-"""A request that ends a call, and the call's id."""
+_OF_CALL = re.compile(r"/realtime/calls/([^/?]+)/(accept|hangup|refer)$")
+"""A request about a call: the call's id, and what is requested."""
 
 
 def _heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:

@@ -38,7 +38,7 @@ from replay.secrets.named import Secrets
 
 HARMLESS = frozenset(
     """accept accept-encoding accept-language cache-control connection content-encoding content-length content-type
-    date host openai-beta openai-model openai-processing-ms openai-version origin pragma retry-after
+    date host openai-beta openai-model openai-processing-ms openai-version origin pragma realtape-call retry-after
     sec-websocket-extensions sec-websocket-protocol sec-websocket-version server transfer-encoding upgrade user-agent
     vary via www-authenticate x-ratelimit-limit-requests x-ratelimit-limit-tokens x-ratelimit-remaining-requests
     x-ratelimit-remaining-tokens x-ratelimit-reset-requests x-ratelimit-reset-tokens""".split()

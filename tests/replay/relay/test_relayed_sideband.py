@@ -14,7 +14,9 @@ from mockserver.server.calls.registry import NoEvents
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Close
+from replay.cassette.recording import Recording
 from replay.cassette.records import Request, Response
+from replay.playback.client_driver import ClientDriver
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 
@@ -75,5 +77,11 @@ def test_a_sideband_is_recorded_and_played_back(tmp_path: Path) -> None:
                 again = await steered(f"{mock.http_url}/realtime", mock.ws_url, id)
                 assert mock.report == []
             assert again == types
+        async with MockServer(
+            cassette=out, voice="tone", pacing="burst"
+        ) as mock:  # its client joins, and accepts nothing
+            driver = ClientDriver(Recording.read(out), mock.ws_url, "sk-any")
+            await driver.run()
+            assert driver.outcome.drift() == []
 
     autojump.run(tell())

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import ClientSession, WSMsgType
 
 from mockserver.server import virtual_time as autojump
+from mockserver.server.accounts import Team
+from mockserver.server.calls.registry import NoEvents
+from mockserver.server.calls.running_call import RunningCall
 from mockserver.testing.mock_server import MockServer
 from replay.cassette.frames import Text
+from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, Request, Response
+from replay.findings.lint import lint
 from replay.formats import tape
 from replay.secrets.named import Secrets
 
@@ -76,3 +83,31 @@ def test_a_recorded_call_ends_with_its_last_socket(tmp_path: Path) -> None:
             assert (listed["id"], listed["state"]) == (CALL, "over")
 
     autojump.run(tell())
+
+
+def test_a_call_is_recorded_as_the_socket_that_would_carry_its_sound(tmp_path: Path) -> None:
+    async def tell() -> Path:
+        async with MockServer(dialect="openai", voice="tone", record=tmp_path) as mock:
+            service = mock._service
+            team = service.accounts.owner("sk-any")
+            assert isinstance(team, Team)
+            entry = service.calls.announce("openai@2026-10", "phone", service.clock.unix(), NoEvents())
+            call = service.calls.accept(entry.id, team, {"type": "realtime", "model": "gpt-realtime-2.1"})
+            assert isinstance(call, RunningCall)
+            for _ in range(10):
+                await asyncio.sleep(0.02)
+                call.hear(np.full(480, 5, np.int16))
+            call.hang_up("caller")
+        (path,) = mock.cassettes
+        return path
+
+    recording = Recording.read(autojump.run(tell()))
+    (line,) = recording.lines
+    assert line.request is not None
+    assert line.request.target == "/v1/realtime?model=gpt-realtime-2.1"
+    assert line.call_id is not None
+    assert line.call_id.startswith("rtc_u1_")
+    types = [each.type for each in line.moments]
+    assert types[0] == "session.created"
+    assert "input_audio_buffer.append" in types
+    assert lint(recording) == []
