@@ -215,10 +215,9 @@ def _cassette(log: SessionLog, secrets: Secrets) -> Iterator[Path]:
     model = log.ledger.as_json()["model"]
     made_by = f"realtape {tool_version()}"
     header = Header("mock", "ws://mock.invalid", log.dialect, str(model) if model else None, at, made_by)
+    query = {"call_id": log.call_id} if log.call_id else {"model": model} if model else {}
     handshake = (
-        Record(
-            0, 0, "sent", Request("GET", f"/v1/realtime?{urlencode({'model': model})}" if model else "/v1/realtime", ())
-        ),
+        Record(0, 0, "sent", Request("GET", f"/v1/realtime{'?' * bool(query)}{urlencode(query)}", ())),
         Record(0, 0, "received", Response(101, ())),
     )
     records = (*handshake, *_records(log))

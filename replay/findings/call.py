@@ -104,12 +104,17 @@ class ToolCall:
 
 @dataclass(slots=True)
 class AssistantAudio:
-    """Audio of an assistant item so far: when it began, its length in seconds, and the number of deltas."""
+    """Audio of an assistant item so far: when it began, its length in seconds, and the number of deltas.
+
+    `response_id`: of its response. `plays_since`: when the service began to play that response to a caller.
+    """
 
     id: str
     first_at: float
     seconds: float = 0.0
     deltas: int = 0
+    response_id: str = ""
+    plays_since: float | None = None
 
 
 @dataclass(slots=True)
@@ -296,6 +301,11 @@ class CallState:
         return "conversation_id" in self.handshake.query
 
     @property
+    def over_tracks(self) -> bool:
+        """Whether it is a call over the telephone or WebRTC: its sound is on tracks, and the service plays it."""
+        return "call_id" in self.handshake.query
+
+    @property
     def microphone(self) -> bool:
         """Whether the client streams audio as a microphone does."""
         return self.timed and self.vad and self.audio.streamed_s > 2.0
@@ -439,8 +449,15 @@ def _called(call: CallState, step: CallStep, item: Event | None = None, awaited:
 def _output_added(call: CallState, step: CallStep) -> None:
     item = step.item
     if item.get("type") == "message":
-        call.speaking = AssistantAudio(text_at(item, "id"), step.at)
+        call.speaking = AssistantAudio(text_at(item, "id"), step.at, response_id=text_at(step.event, "response_id"))
         remember(call.spoken, call.speaking.id, call.speaking)
+
+
+def _played(call: CallState, step: CallStep) -> None:
+    """The service begins to play a response to the caller."""
+    for spoken in call.spoken.values():
+        if spoken.response_id == text_at(step.event, "response_id"):
+            spoken.plays_since = step.at
 
 
 def _item_shown(call: CallState, step: CallStep) -> None:
@@ -565,6 +582,7 @@ _RECEIVED: dict[str, Fold] = {
     "conversation.created": _conversation,
     "response.function_call_arguments.done": _called,
     "response.output_item.added": _output_added,
+    "output_audio_buffer.started": _played,
     "conversation.item.added": _item_shown,
     "response.created": _begun,
     "response.done": _done,

@@ -354,7 +354,8 @@ def overdue(call: CallState, now: float) -> float | None:
 
     Services answer most mistakes with silence, so a call must be checked again when nothing happens.
     """
-    instants = [] if call.asked or call.audio.appends or call.responses else [NOTHING_S + _AFTER_S]
+    speaks = call.audio.appends or call.over_tracks
+    instants = [] if call.asked or speaks or call.responses else [NOTHING_S + _AFTER_S]
     if call.unanswered is not None and call.active is None:
         instants.append(max(call.unanswered.at, call.done_at) + UNANSWERED_S + _AFTER_S)
     if call.interrupted is not None:

@@ -10,7 +10,7 @@ from replay.findings.finding import Found
 
 def audio_in_call(call: CallState, step: CallStep) -> Iterator[Found]:
     """The service takes the sound of a call from its track alone."""
-    if "call_id" in call.handshake.query and call.audio.appends:
+    if call.over_tracks and call.audio.appends:
         yield Found("input_audio_buffer.append was sent on an event channel of a call: its sound is on the audio track")
 
 

@@ -38,7 +38,7 @@ def item_unanswered(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def nothing_asked(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client connected, and neither spoke, nor wrote, nor asked for a response."""
-    if call.asked or call.audio.appends or call.responses or not call.timed or call.resumed:
+    if call.asked or call.audio.appends or call.responses or not call.timed or call.resumed or call.over_tracks:
         return
     if step.at >= (_LEFT_S if step.type == CLOSED else NOTHING_S):
         sent = "a session.update, and then nothing" if call.updates else "nothing"

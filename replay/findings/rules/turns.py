@@ -147,6 +147,14 @@ def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client kept more of a response than it received, or than the user can have heard."""
     spoken = call.spoken.get(text_at(step.event, "item_id"))
     end_ms = number_at(step.event, "audio_end_ms")
+    if spoken is not None and end_ms is not None and spoken.plays_since is not None:  # what was played is known
+        played_s = step.at - spoken.plays_since
+        if end_ms / 1000 > played_s + _TOLERANCE_S:
+            yield Found(
+                f"truncated at {end_ms:.0f} ms a response that the service has played for {played_s * 1000:.0f} ms",
+                spoken.id,
+            )
+        return
     if spoken is None or end_ms is None or not spoken.deltas or spoken.seconds / spoken.deltas < _CUT_S:
         return
     end_s = end_ms / 1000

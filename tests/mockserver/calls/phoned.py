@@ -20,6 +20,7 @@ from mockserver.protocol.peer import Act, Peer
 from mockserver.responders.base import Responder
 from mockserver.session.session import Session
 from replay.cassette.frames import Outgoing, Sound, Text
+from replay.findings.watch import Watch
 
 CALL_ID = "rtc_u1_ETYJSp3oMdsOb7HW9eMflgesrIs0XaTn"
 EPOCH = 1_785_214_080.0
@@ -45,7 +46,10 @@ class Phoned:
         pacing: str = "live",
         faults: str = "",
         peer: Peer | None = None,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
+        """Sees the events both ways, as the log of a call shows them."""
         opening = Opening("7/0", EPOCH, "gpt-realtime" if "openai" in dialect else None, call_id=CALL_ID)
         self.dialect = SERVICES[dialect].open(opening)
         self.session = Session(self.dialect, responder, TONE, seed="7/0", pacing=pacing)
@@ -73,6 +77,8 @@ class Phoned:
         """Send an event on a channel."""
         data = json.dumps({"type": type, **fields})
         self.log.append(f"{self.now:9.3f} >> {data[:150]!r}")
+        if self.watch is not None:
+            self.watch.sent(self.now, data)
         self.call.receive(data, self.now)
         self._take(self.call.take_output(self.now))
 
@@ -110,7 +116,11 @@ class Phoned:
         for each in out:
             if isinstance(each.frame, Text):
                 event = json.loads(each.frame.data)
+                if self.watch is not None:
+                    self.watch.received(each.at, each.frame)
                 self.sent.append((each.at, event))
                 self.log.append(f"{each.at:9.3f} << {event['type']}")
             elif isinstance(each.frame, Sound):
                 self.sound.append(each.frame)
+                if self.watch is not None:
+                    self.watch.passed()

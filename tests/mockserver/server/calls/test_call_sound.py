@@ -21,6 +21,7 @@ from mockserver.server.clock import Clock
 from mockserver.server.journal import HEARD_BYTES, Journal, SessionLog
 from mockserver.session.session import Session
 from replay.cassette.recording import Recording
+from replay.findings.lint import lint
 from replay.secrets.named import Secrets
 from tests.mockserver.calls.phoned import CALL_ID, EPOCH, TONE, voice
 from tests.mockserver.server.calls.scripted_call import Listener
@@ -34,7 +35,7 @@ async def called(said: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[SessionLog,
     dialect = SERVICES["openai@2026-10"].open(Opening("7/0", EPOCH, "gpt-realtime", call_id=CALL_ID))
     session = Session(dialect, Script([Say("Good morning.")], heard=["Hello."]), TONE, seed="7/0")
     log = Journal().open(dialect.ids.session, "conv", EPOCH, session.ledger)
-    log.dialect = dialect.name
+    log.dialect, log.call_id = dialect.name, CALL_ID
     call = RunningCall(CALL_ID, Call(session, dialect.render), Clock(), log)
     channel, played = Listener(), b""
     call.join(channel)
@@ -71,3 +72,4 @@ def test_what_both_sides_said_is_in_the_log_and_in_the_cassette(tmp_path: Path) 
     events = [each.event for each in Recording.read(path).moments() if each.event is not None]
     assert sound(events, "input_audio_buffer.append", "audio") == heard
     assert sound(events, "response.output_audio.delta", "delta") == answer
+    assert lint(Recording.read(path)) == []
