@@ -3,7 +3,7 @@ export { ControlError, NotFoundError, RealtapeError, ServerExitError, WaitTimeou
 export type { Fault, FaultFile } from "./generated/faults.js";
 export type { Rule, Scenario, Step, When } from "./generated/scenario.js";
 export type { LaunchOptions } from "./launch.js";
-export { connect, Mock, start, type ConnectOptions, type IsolateOptions, type SecretOptions, type SessionOption, type WaitOptions } from "./mock.js";
+export { connect, Mock, start, type ConnectOptions, type IsolateOptions, type RingOptions, type SecretOptions, type SessionOption, type WaitOptions } from "./mock.js";
 export type { ServeOptions, StartOptions } from "./options.js";
 export type { Exit, ProgramOptions } from "./program.js";
 export { conversation } from "./conversation.js";

@@ -71,8 +71,9 @@ export function containerArguments(launcher: Launcher, port: number, folders: re
   const user = process.getuid && process.getgid ? ["--user", `${process.getuid()}:${process.getgid()}`] : [];
   const mounts = [launcher.cwd, ...folders].flatMap((folder) => ["--volume", `${folder}:${folder}`]);
   const name = ["--name", launcher.container!.name];
+  const secrets = ["REALTAPE_ADMIN_TOKEN", "REALTAPE_WEBHOOK_SECRET"].flatMap((name) => ["--env", name]);
   const publish = ["--publish", `127.0.0.1:${port}:${port}`];
-  return ["run", "--rm", "--interactive", ...name, ...user, ...publish, ...mounts, "--workdir", launcher.cwd, "--env", "REALTAPE_ADMIN_TOKEN", launcher.container!.image];
+  return ["run", "--rm", "--interactive", ...name, ...user, ...publish, ...mounts, "--workdir", launcher.cwd, ...secrets, launcher.container!.image];
 }
 
 /** A port of 127.0.0.1 that is free now. */

@@ -11,7 +11,7 @@ import type { Scenario } from "./generated/scenario.js";
 import { containerArguments, findLauncher, freePort } from "./launch.js";
 import { absolute, flagged, serveArguments, temporaryFolder, type ServeOptions, type StartOptions } from "./options.js";
 import { Program, type Exit } from "./program.js";
-import type { ClientEvents, ClientSecret, Dialect, EventType, Finding, Instant, JournalEntry, Ledger, Level, Played, Refusal, ServerEvents, Session, SessionLedger, Struck } from "./types.js";
+import type { ClientEvents, ClientSecret, Dialect, EventType, Finding, Instant, JournalEntry, Ledger, Level, PlacedCall, Played, Refusal, RingRequest, ServerEvents, Session, SessionLedger, Struck } from "./types.js";
 
 /** The key of a server that accepts any. */
 const ANY_KEY = "sk-realtape-any-key";
@@ -31,6 +31,9 @@ export interface WaitOptions extends SessionOption {
   /** Which one since the start or the last reset, from 1; or the `next` one from now on. Default: 1. */
   nth?: number | "next";
 }
+
+/** A phone call to be made: what the caller says and does, and where the call is announced. */
+export type RingOptions = RingRequest;
 
 export interface SecretOptions {
   /** The lifetime, in s. Default: the server's, 600. */
@@ -203,6 +206,28 @@ export class Mock<D extends Dialect = Dialect> implements AsyncDisposable {
     }
   }
 
+  /**
+   * Calls the agent: the phone rings, and the server announces the call to the webhook. Resolves at once; `call(id)` says how
+   * the call stands, and `callOver(id)` waits for its end. The secret is that of `webhook_secret`, or of the server's options.
+   */
+  ring(options: RingOptions): Promise<PlacedCall> {
+    return this.#control.ask("POST", "/calls", options);
+  }
+
+  /** How a call stands: `state`, and of a phone call `phone`: what its caller did and heard. */
+  call(id: string): Promise<PlacedCall> {
+    return this.#control.ask("GET", `/calls/${encodeURIComponent(id)}`);
+  }
+
+  /** The call once it is over. Throws WaitTimeoutError. */
+  async callOver(id: string, timeoutMs = 60_000): Promise<PlacedCall> {
+    for (const end = Date.now() + timeoutMs; ; await new Promise((done) => setTimeout(done, 50))) {
+      const call = await this.call(id);
+      if (call.state !== "ringing" && call.state !== "open") return call;
+      if (Date.now() > end) throw new WaitTimeoutError(`the call is still ${call.state} after ${timeoutMs} ms`);
+    }
+  }
+
   /** What no client has used of the scenario, the recordings and the faults, a line each. */
   unused(): Promise<string[]> {
     return this.#control.ask("GET", "/unused");
@@ -263,6 +288,7 @@ export async function start<const D extends Dialect = Dialect>(options: StartOpt
     const served = serveArguments(options, launcher.cwd, () => (folder ??= temporaryFolder()));
     const token = options.adminToken ?? launcher.env.REALTAPE_ADMIN_TOKEN ?? (launcher.container ? crypto.randomUUID() : undefined);
     if (token !== undefined) launcher.env = { ...launcher.env, REALTAPE_ADMIN_TOKEN: token };
+    if (options.webhookSecret !== undefined) launcher.env = { ...launcher.env, REALTAPE_WEBHOOK_SECRET: options.webhookSecret };
     const port = options.port ?? (launcher.container ? await freePort() : 0);
     const wrapped = launcher.container ? containerArguments(launcher, port, folder === undefined ? [] : [folder]) : [];
     const host = launcher.container ? "0.0.0.0" : "127.0.0.1";

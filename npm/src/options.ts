@@ -66,6 +66,10 @@ export interface ServeOptions<D extends Dialect = Dialect> {
   findings?: Level | Partial<Record<FindingRule, Level>>;
   /** Tools with side effects, by name. Default: guessed from their names. */
   writeTools?: readonly string[];
+  /** Where a ringing phone is announced, unless the call says it. */
+  webhook?: string;
+  /** The secret that signs that: `whsec_` and base64. */
+  webhookSecret?: string;
   telephony?: boolean;
   /** Validate each event that the server sends. */
   check?: boolean;
@@ -119,6 +123,7 @@ export const FLAGS = {
   secretMaxSeconds: "--secret-max-seconds",
   allowOrigins: "--allow-origin",
   writeTools: "--write-tool",
+  webhook: "--webhook",
   telephony: "--telephony",
   check: "--check",
   record: "--record",

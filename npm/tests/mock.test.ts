@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -160,6 +163,34 @@ describe("a mock", () => {
     assert.equal(mock.env.XAI_REALTIME_URL, mock.url);
     assert.ok(mock.url.startsWith(mock.origin.replace("http", "ws")));
   });
+});
+
+test("a phone rings, and the agent accepts the call", async () => {
+  const secret = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+  const agent = createServer((request, response) => {
+    const { "webhook-id": id, "webhook-timestamp": at, "webhook-signature": signature } = request.headers;
+    let body = "";
+    request.on("data", (piece) => (body += piece)).on("end", () => {
+      const expected = createHmac("sha256", Buffer.alloc(32, 7)).update(`${id}.${at}.${body}`).digest("base64");
+      response.writeHead(signature === `v1,${expected}` ? 200 : 400).end();
+      void accept(JSON.parse(body).data.call_id);
+    });
+  });
+  await once(agent.listen(0, "127.0.0.1"), "listening");
+  const webhook = `http://127.0.0.1:${(agent.address() as AddressInfo).port}/calls/incoming`;
+  await using mock = await start({ dialect: "openai", webhook, webhookSecret: secret });
+  const accept = (id: string): Promise<Response> =>
+    fetch(`${mock.httpUrl}/realtime/calls/${id}/accept`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${mock.apiKey}`, "content-type": "application/json" },
+      body: JSON.stringify({ type: "realtime" }),
+    });
+  const { id } = await mock.ring({ from: "+14155550123", script: [{ press: "1" }, { hang_up: true }], greeting: "0s" });
+  const call = await mock.callOver(id);
+  assert.deepEqual([call.state, call.from, call.phone?.hung_up_by, call.phone?.digits], ["over", "+14155550123", "caller", "1"]);
+  assert.deepEqual(call.phone?.webhooks.map((each) => each.status), [200]);
+  assert.equal((await mock.sent("input_audio_buffer.dtmf_event_received")).length, 1);
+  agent.close();
 });
 
 test("a manual clock stands still until it is moved", async () => {

@@ -72,6 +72,47 @@ export type NamespaceMade = {
   environment: Record<string, string>;
 };
 
+export type PhoneCall = {
+  status: "ringing" | "open" | "over" | "referred" | "rejected" | "unanswered" | "busy";
+  seconds: number;
+  sip_status: number | null;
+  hung_up_by: "caller" | "client" | "server" | null;
+  digits: string;
+  webhooks: Array<{
+    at: number;
+    status: number | null;
+    problem: string;
+  }>;
+  turns: Array<{
+    text: string;
+    began_s: number;
+    ended_s: number | null;
+    barge_in: boolean;
+    answered_s: number | null;
+    silent_s: number | null;
+  }>;
+};
+
+export type PlacedCall = {
+  id: string;
+  came: "webrtc" | "phone";
+  dialect: string;
+  state: "ringing" | "open" | "over" | "rejected" | "unanswered" | "busy";
+  /** Unix second. */
+  rang_at: number;
+  from: string;
+  to: string;
+  /** The id of its session, once it was accepted. */
+  session: string | null;
+  transferred_to: string | null;
+  /** Why it is over. */
+  reason: string | null;
+  /** (at least 0) */
+  sidebands: number;
+  /** What the caller did and heard; null for a call that did not come by phone. */
+  phone: PhoneCall | null;
+};
+
 export type Played = {
   plays: "echo" | "chat" | "scenario" | "cassette";
   name: string;
@@ -87,6 +128,34 @@ export type Refusal = {
   status: number;
   error: string;
   cause: string;
+};
+
+/** A call to be made. At most one of `text`, `audio` and `script` says what the caller does. */
+export type RingRequest = {
+  /** The caller's number, or a `sip:` address. */
+  from?: string;
+  /** The number that is called. */
+  to?: string;
+  /** What the caller says: one turn, or a list of turns. */
+  text?: string | string[];
+  /** A WAV file in base64 that the caller plays. */
+  audio?: string;
+  /** What the caller does, in order. */
+  script?: Array<string | Record<string, unknown>>;
+  /** Keys that the caller presses at the end: 0 to 9, *, #, A to D. */
+  digits?: string;
+  /** Further headers of the SIP INVITE. */
+  headers?: Record<string, string>;
+  /** Where the call is announced: an address of this machine. */
+  webhook?: string;
+  /** The secret that signs it: whsec_ and base64. */
+  webhook_secret?: string;
+  /** How long it rings, such as 30s. */
+  answer_within?: string;
+  /** How long the caller waits to be greeted, such as 2s. */
+  greeting?: string;
+  /** With which a transfer is refused. (at least 400, at most 699) */
+  transfer_status?: number;
 };
 
 /** As the service answers; OpenAI's holds the `session`. */
