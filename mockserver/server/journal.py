@@ -17,6 +17,7 @@ import orjson
 
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import FaultNote
+from mockserver.server.calls.sideband_log import SidebandLog
 from mockserver.server.narration import Narration
 from mockserver.server.session_recorder import SessionRecording
 from mockserver.server.waiting import Waiting
@@ -163,58 +164,6 @@ def presentable(value: object, audio: Collection[str] = (), keys: tuple[str, ...
             return clean(value)
         case _:
             return value
-
-
-class SidebandLog:
-    """One socket on the session of a call: when it was open, and how many messages crossed it. The events themselves
-    are in the session's own log."""
-
-    def __init__(self, id: str, opened: float) -> None:
-        self.id = id
-        self.watch: Watch | None = None
-        self.narration: Narration | None = None
-        """The session's own log has both."""
-        self.opened = opened
-        """Unix time in seconds."""
-        self.closed_s: float | None = None
-        """Seconds after it opened; None while it is open."""
-        self.close_code: int | None = None
-        self.by_client = False
-        """The client closed it."""
-        self.messages_in = self.messages_out = 0
-
-    def inbound(self, at: float, data: str | bytes | Close) -> None:
-        """A message came in."""
-        self.messages_in += not isinstance(data, Close)
-
-    def outbound(self, at: float, frame: Frame) -> None:
-        """It ends: that is told with `ended`."""
-
-    def struck(self, at: float, note: FaultNote) -> None:
-        """Faults are in the log of the session."""
-
-    def written(self, at: Sequence[float], wire: bytes) -> None:
-        """Messages went out in one write: the time of each."""
-        self.messages_out += len(at)
-
-    def hung_up(self) -> None:
-        """The client closes first."""
-        self.by_client = True
-
-    def ended(self, at: float, code: int, reason: str = "") -> None:
-        """The socket is closed."""
-        self.closed_s, self.close_code = at, code
-
-    def as_json(self) -> Event:
-        """As the control plane shows it."""
-        return {
-            "opened": self.opened,
-            "open": self.closed_s is None,
-            "closed_s": None if self.closed_s is None else round(self.closed_s, 6),
-            "close_code": self.close_code,
-            "messages_in": self.messages_in,
-            "messages_out": self.messages_out,
-        }
 
 
 class SessionLog:

@@ -5,7 +5,10 @@ This module loads nothing else of the server, so that the console can be there b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from typing_extensions import assert_never
 
 from replay.findings import Finding
 
@@ -160,3 +163,22 @@ Notice = (
     | CallClosed
     | CallNotice
 )
+
+
+def tell_of_namespace(tell: Callable[[Notice], None], name: str, notice: Notice) -> None:
+    """Tell what goes on in a namespace. The same seed gives its sessions the ids that other namespaces have too."""
+    match notice:
+        case MistakeFound(finding):
+            if finding.session:
+                notice = replace(notice, finding=replace(finding, session=f"{name}/{finding.session}"))
+        case CallOpened() | TurnAnswered() | ErrorSent() | CallClosed():
+            notice = replace(notice, session=f"{name}/{notice.session}")
+        case CallAnswered():
+            notice = replace(notice, id=f"{name}/{notice.id}", session=f"{name}/{notice.session}")
+        case CallRang() | CallRejected() | CallReferred() | CallEnded():
+            notice = replace(notice, id=f"{name}/{notice.id}")
+        case HandshakeRefused() | RouteRefused() | TlsRefused():
+            pass
+        case _:
+            assert_never(notice)
+    tell(notice)

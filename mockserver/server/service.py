@@ -15,8 +15,6 @@ from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from typing_extensions import assert_never
-
 from mockserver.audio.tts import CLIP_BYTES
 from mockserver.calls.call import Call
 from mockserver.dialects.handshake import Denied, HandshakeRequest, Refusal
@@ -39,20 +37,12 @@ from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
 from mockserver.server.narration import Narration
 from mockserver.server.notices import (
-    CallAnswered,
-    CallClosed,
-    CallEnded,
     CallOpened,
-    CallRang,
-    CallReferred,
-    CallRejected,
-    ErrorSent,
     HandshakeRefused,
     MistakeFound,
     Notice,
     RouteRefused,
-    TlsRefused,
-    TurnAnswered,
+    tell_of_namespace,
 )
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay
@@ -189,7 +179,7 @@ class MockService:
         """Handshakes and requests that were refused, oldest first, each with its Unix second."""
         self.tell: Callable[[Notice], None] | None = None
         if root is not None and root.tell is not None:
-            self.tell = partial(_tell_of_namespace, root.tell, name)
+            self.tell = partial(tell_of_namespace, root.tell, name)
         """Who is told what goes on; see notices.py."""
         self.at_start = AtStart()
         self.over = False
@@ -570,20 +560,3 @@ class MockService:
         severity = logging.INFO if rule.advice else _SEVERITY[finding.level]
         _FINDINGS.log(severity, "%s: %s", f"session {finding.session}" if finding.session else "no session", finding)
         self.told(MistakeFound(finding, rule.advice))
-
-
-def _tell_of_namespace(tell: Callable[[Notice], None], name: str, notice: Notice) -> None:
-    """Tell what goes on in a namespace. The same seed gives its sessions the ids that other namespaces have too."""
-    match notice:
-        case MistakeFound(finding):
-            if finding.session:
-                notice = replace(notice, finding=replace(finding, session=f"{name}/{finding.session}"))
-        case CallOpened() | TurnAnswered() | ErrorSent() | CallClosed():
-            notice = replace(notice, session=f"{name}/{notice.session}")
-        case CallRang() | CallAnswered() | CallRejected() | CallReferred() | CallEnded():
-            notice = replace(notice, id=f"{name}/{notice.id}")
-        case HandshakeRefused() | RouteRefused() | TlsRefused():
-            pass
-        case _:
-            assert_never(notice)
-    tell(notice)

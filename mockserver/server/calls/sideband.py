@@ -12,8 +12,8 @@ from mockserver.audio.formats import Samples
 from mockserver.protocol.peer import Act, Mute, Rest
 from mockserver.protocol.requests import Request, Result
 from mockserver.server.calls.running_call import RunningCall
+from mockserver.server.calls.sideband_log import SidebandLog
 from mockserver.server.connection import UNSENT_CAP, Connection
-from mockserver.server.journal import SidebandLog
 from mockserver.server.service import MockService
 from replay.cassette.frames import Close, Outgoing, Reset, Text
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
 
+from mockserver.cli.console import Lines
 from mockserver.server import virtual_time as autojump
 from mockserver.server.calls.registry import CallEntry
 from mockserver.server.calls.running_call import MOST_CHANNELS
@@ -340,6 +341,8 @@ def test_a_namespace_that_ends_and_a_server_that_stops_end_their_calls() -> None
     ends: list[tuple[Any, Any]] = []
 
     async def tell(mock: MockServer, http: ClientSession) -> None:
+        lines, form = list[str](), Lines()
+        service_of(mock).tell = lambda notice: lines.extend(form.of(notice, 0.0))
         async with mock.isolate() as own:
             theirs = ring(own)
             key = {"Authorization": f"Bearer {own.api_key}"}
@@ -347,6 +350,7 @@ def test_a_namespace_that_ends_and_a_server_that_stops_end_their_calls() -> None
             assert (await post(http, mock, f"{theirs.id}/hangup"))[0] == 404
             socket = await attach(http, own, theirs.id, key)
         ends.append(((await socket.receive()).data, theirs.state))
+        assert f"call 1  accepted · ns-1/{theirs.id}" in lines
         call, waiting, told = ring(mock), ring(mock), Told()
         waiting.events = told
         await post(http, mock, f"{call.id}/accept", SESSION)
