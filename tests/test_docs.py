@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 
 import realtape
 import run
+from mockserver.calls.script_file import read_script
 from mockserver.dialects.openai.client_events import EVENTS as OPENAI_EVENTS
 from mockserver.dialects.xai.client_events import EVENTS as XAI_EVENTS
 from mockserver.faults.files import parse as parse_faults
@@ -147,8 +148,11 @@ def test_a_failing_program_would_be_noticed(text: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("block", [each for each in BLOCKS if each.kind == "yaml"], ids=str)
-def test_the_yaml_of_the_docs_is_read(block: Block):
-    if re.search(r"(?m)^faults:", block.text):
+def test_the_yaml_of_the_docs_is_read(block: Block, tmp_path: Path):
+    if block.text.startswith("script:"):
+        (tmp_path / "caller.yaml").write_text(block.text, encoding="utf-8")
+        assert read_script(tmp_path / "caller.yaml")
+    elif re.search(r"(?m)^faults:", block.text):
         assert parse_faults(block.text).faults
     elif block.page not in ("docs/scenarios.md", "docs/limits.md", "docs/testing.md"):  # these have tests of their own
         Scenario.parse(block.text)

@@ -13,7 +13,9 @@ import click
 from mockserver.audio.names import SYNTHESIZERS
 from mockserver.calls.caller import HangUp, Interrupt, Pause, Press
 from mockserver.calls.script import Entry
+from mockserver.calls.script_file import read_script
 from mockserver.cli.sections import SectionedCommand, SectionedOption
+from replay.cli.usage import Unusable
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ORDER = "the options of the caller's script, in their order"
@@ -24,6 +26,7 @@ _SCRIPT = {
     "--pause": "paused",
     "--press": "pressed",
     "--hang-up": "hung_up",
+    "--script": "scripted",
 }
 
 
@@ -65,6 +68,13 @@ _OPTIONS = (
     ),
     _caller("--hang-up", "hung_up", count=True, help="Hang up here; else at the end."),
     _caller(
+        "--script",
+        "scripted",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Do what a YAML file says: a list of words and steps.",
+    ),
+    _caller(
         "--greeting",
         "greeting_s",
         type=click.FloatRange(0, 60),
@@ -85,8 +95,12 @@ def caller_options(command: F) -> F:
 
 
 def caller_script(ctx: click.Context, given: dict[str, Any]) -> list[Entry]:
-    """The caller's script, with the options in the order in which they were given; takes them out of `given`."""
-    return list(_entries(ctx.meta[_ORDER], {name: given.pop(name) for name in _SCRIPT.values()}))
+    """The caller's script, with the options in the order in which they were given; takes them out of `given`. Raises
+    Unusable for a file that is no script."""
+    try:
+        return list(_entries(ctx.meta[_ORDER], {name: given.pop(name) for name in _SCRIPT.values()}))
+    except ValueError as problem:
+        raise Unusable(str(problem)) from problem
 
 
 def _entries(order: list[str], given: Mapping[str, Any]) -> Iterator[Entry]:
@@ -101,6 +115,8 @@ def _entries(order: list[str], given: Mapping[str, Any]) -> Iterator[Entry]:
                 yield Interrupt(given[name][number] / 1000)
             case "pressed":
                 yield Press(given[name][number])
+            case "scripted":
+                yield from read_script(given[name][number])
             case "paused":
                 yield Pause(given[name][number])
             case _:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import wave
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +15,7 @@ import numpy as np
 
 from mockserver.audio.codecs import rms_dbfs
 from mockserver.audio.formats import Samples
+from mockserver.audio.wav import stereo_wav_bytes
 from mockserver.calls.caller import FRAME_S, HEARD_DBFS, Caller
 from mockserver.dial.leg import CallLeg, ClearNote, Ended, MarkNote, Record
 from mockserver.dial.mistakes import Mistake, Mistakes
@@ -105,13 +104,7 @@ class DialReport:
 
     def wav(self) -> bytes:
         """The call as a stereo WAV file: left the caller, right the bridge, as the caller heard it."""
-        out = io.BytesIO()
-        with wave.open(out, "wb") as file:
-            file.setnchannels(2)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes(np.stack([self.said, self.heard], axis=1).astype("<i2").tobytes())
-        return out.getvalue()
+        return stereo_wav_bytes(self.said, self.heard, RATE)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `wav()` to a file. Raises OSError."""

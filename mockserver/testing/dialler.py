@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,9 +14,11 @@ import aiohttp
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from mockserver.audio.codecs import resample
 from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
-from mockserver.calls.caller import GREETING_S, Caller, Step
+from mockserver.audio.wav import read_wav
+from mockserver.calls.caller import GREETING_S, Caller, Speak, Step
 from mockserver.calls.script import Entry, script
 from mockserver.dial.answer import NoStream, StreamAddress, dialled_url, read_answer
 from mockserver.dial.leg import LONGEST_S, CallLeg
@@ -34,6 +38,7 @@ CALLER_NUMBER, CALLED_NUMBER = "+12025550143", "+12025550100"
 WEBHOOK_S = 15.0
 """Seconds that a phone company waits for the answer of a webhook; Twilio's limit."""
 OPEN_S = 10.0
+TELEPHONE_RATE = 8000
 LARGEST_MESSAGE = 8 << 20
 CLOSE_S = 5.0
 ROUNDING_S = 1e-6
@@ -120,7 +125,7 @@ async def dial(
     how = DialOptions(**changed) if options is None else options
     entries = list(says) if isinstance(says, Sequence) and not isinstance(says, str | bytes) else [says]
     voice = synthesizer or (synthesizer_named(how.voice) if _needs_voice(entries) else None)
-    steps: list[Step] = script(entries, voice or synthesizer_named("tone"))
+    steps: list[Step] = script([_named(each) for each in entries], voice or synthesizer_named("tone"))
     clock = Clock()
     call = _Call(url, how, clock)
     await call.ring()
@@ -129,6 +134,14 @@ async def dial(
 
 def _silent(line: str) -> None:
     """Nobody watches."""
+
+
+def _named(entry: Entry) -> Entry:
+    """A sound file with its name for words, by which the report calls it."""
+    if not isinstance(entry, os.PathLike):
+        return entry
+    samples, rate = read_wav(entry)
+    return Speak(resample(samples, rate, TELEPHONE_RATE), Path(entry).name)
 
 
 def _needs_voice(entries: Sequence[Entry]) -> bool:

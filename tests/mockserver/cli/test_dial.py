@@ -34,6 +34,8 @@ async def answering(bridge: ServerConnection) -> None:
 
 
 def test_the_caller_s_options_are_carried_out_in_their_order(tmp_path: Path):
+    script = tmp_path / "caller.yaml"
+    script.write_text("script: [{press: '1'}]", encoding="utf-8")
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         async def with_bridge(call: Coroutine[Any, Any, Any]) -> Any:
@@ -43,7 +45,7 @@ def test_the_caller_s_options_are_carried_out_in_their_order(tmp_path: Path):
         def run(call: Coroutine[Any, Any, Any]) -> Any:
             return virtual_time.run(with_bridge(call))
 
-        caller = ["--greeting", "0", "--voice", "tone", "--say=Hello", "--barge-in", "400", "--press", "1"]
+        caller = ["--greeting", "0", "--voice", "tone", "--say=Hello", "--barge-in", "400", "--script", str(script)]
         url = f"ws://127.0.0.1:{listening.getsockname()[1]}"
         result = dialled(url, *caller, "--out", str(tmp_path / "c.wav"), "--json", "--max-latency", "1", runner=run)
     report = json.loads(result.stdout)
