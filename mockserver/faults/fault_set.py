@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
-from mockserver.faults.injection_points import REQUESTS, WEBHOOK, triggers_at
+from mockserver.faults.injection_points import REQUESTS, WEBHOOK, WEBRTC, triggers_at
 from mockserver.faults.injector import FaultInjector
-from mockserver.faults.kinds import Fault, RequestFault, WebhookFault
+from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
 from mockserver.protocol.ids import stream
 from mockserver.protocol.peer import Peer
 
@@ -79,6 +79,10 @@ class FaultSet:
     def at_webhook(self, at: float) -> list[WebhookFault]:
         """The faults that an attempt to deliver a webhook triggers, in order; `at` is the server's time in s."""
         return [each.fault for each in self._triggered(WEBHOOK, at) if isinstance(each.fault, WebhookFault)]
+
+    def at_webrtc(self, at: float) -> list[NetworkFault]:
+        """The faults of the network of a call that an offer opens; `at` is the server's time in s."""
+        return [each.fault for each in self._triggered(WEBRTC, at) if isinstance(each.fault, NetworkFault)]
 
     def _triggered(self, request: str, at: float) -> list[Armed]:
         here = [armed for armed in self.armed if triggers_at(armed.fault.at, request)]

@@ -185,8 +185,8 @@ def _fault(data: object, keys: Keys, problems: Problems) -> Fault | None:
     if "at" not in data and not isinstance(kind.__dataclass_fields__["at"].default, str):
         if not any(_meant_key(str(key), value) == "at" for key, value in data.items()):
             said = (
-                "`at` is missing: handshake, client_secrets, webhook, a route, an event's type, <a client event's,"
-                " time: 5s"
+                "`at` is missing: handshake, client_secrets, webhook, webrtc, a route, an event's type,"
+                " <a client event's, time: 5s"
             )
             problems.add(keys, said, "at: response.done")
         shared = {"at": "*"} | shared  # so that the rest is checked, too

@@ -1,5 +1,5 @@
-"""Where a fault is injected, as text: `handshake`, `client_secrets`, `webhook`, a route such as `POST
-/v1/realtime/calls`, an event's type, `<` and a client event's type, or `time: 5s`."""
+"""Where a fault is injected, as text: `handshake`, `client_secrets`, `webhook`, `webrtc`, a route such as
+`POST /v1/realtime/calls`, an event's type, `<` and a client event's type, or `time: 5s`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mockserver.documents.durations import seconds_of
 from mockserver.documents.problems import described, quoted
 from mockserver.documents.validation import refusal
 
-HANDSHAKE, CLIENT_SECRETS, WEBHOOK = "handshake", "client_secrets", "webhook"
-REQUESTS = (HANDSHAKE, CLIENT_SECRETS, WEBHOOK)
-"""HTTP requests: the upgrade to a WebSocket, `POST /v1/realtime/client_secrets`, and the webhook that the server sends
-when the phone rings."""
+HANDSHAKE, CLIENT_SECRETS, WEBHOOK, WEBRTC = "handshake", "client_secrets", "webhook", "webrtc"
+REQUESTS = (HANDSHAKE, CLIENT_SECRETS, WEBHOOK, WEBRTC)
+"""HTTP requests: the upgrade to a WebSocket, `POST /v1/realtime/client_secrets`, the webhook that the server sends when
+the phone rings, and an offer of WebRTC that is accepted."""
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|\*)\s+(/\S*)", re.IGNORECASE)
 """Any HTTP request: its method and its path, in which `*` stands for any characters."""
 TIME = "time: "
@@ -36,8 +36,8 @@ _SERVER_EVENTS = sorted({type for known in (*EVIDENCE.values(), *UNSERVED.values
 _TYPE = re.compile(r"<?[a-z0-9_*.?]+")
 _TIME = re.compile(r"time\s*:?\s*(\S+)")
 _EXPECTED = (
-    "expected `handshake`, `client_secrets`, `webhook`, a route such as POST /v1/realtime/calls, a server event such as"
-    " response.done, a client event such as <response.create, or time: 5s"
+    "expected `handshake`, `client_secrets`, `webhook`, `webrtc`, a route such as POST /v1/realtime/calls, a server"
+    " event such as response.done, a client event such as <response.create, or time: 5s"
 )
 _NEAR = 0.9
 """Similarity from which an unknown type counts as a misspelling; other unknown types are allowed."""

@@ -27,9 +27,11 @@ from mockserver.faults.kinds import (
     Bandwidth,
     Clip,
     Close,
+    CloseChannel,
     Corrupt,
     Delay,
     Drop,
+    DtlsHang,
     Duplicate,
     EarlyEndFault,
     Error,
@@ -43,7 +45,10 @@ from mockserver.faults.kinds import (
     Incomplete,
     Jitter,
     Late,
+    LateIce,
     LoseSidebands,
+    PacketJitter,
+    PacketLoss,
     Press,
     Refuse,
     Reorder,
@@ -51,6 +56,7 @@ from mockserver.faults.kinds import (
     Slow,
     Stall,
     Status,
+    StopSound,
     Tear,
     Truncate,
     WrongRate,
@@ -405,6 +411,8 @@ class FaultInjector:
                 self._down.put([Act(at, SidebandsLost(silent=fault.by == "silence"))])
             case Status() | Hang() | Slow() | Forge():
                 pass  # a handshake, or a webhook, is over before there is a peer
+            case PacketLoss() | PacketJitter() | LateIce() | DtlsHang() | CloseChannel() | StopSound():
+                pass  # they strike below the peer
             case _:
                 assert_never(fault)
         return pieces
@@ -429,6 +437,8 @@ def _needs_event(fault: Fault) -> bool:
         case Bandwidth() | Stall() | Error() | Refuse() | Close() | Reset() | HalfOpen() | Fail() | Incomplete():
             return False
         case Status() | Hang() | Slow() | Forge() | HangUp() | Press() | LoseSidebands():
+            return False
+        case PacketLoss() | PacketJitter() | LateIce() | DtlsHang() | CloseChannel() | StopSound():
             return False
         case _:
             assert_never(fault)

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import Self
 
 from mockserver.documents.validation import refusal
-from mockserver.faults.injection_points import HANDSHAKE, TIME, WEBHOOK, injection_point, is_request, seconds
+from mockserver.faults.injection_points import HANDSHAKE, TIME, WEBHOOK, WEBRTC, injection_point, is_request, seconds
 
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 _AUDIO = ("audio.delta", "append", "*", "binary")
@@ -30,11 +30,13 @@ def _sendable(code: int) -> int:
     return code
 
 
-Layer = Literal["request", "socket", "anywhere", "audio", "client", "webhook"]
+Layer = Literal["request", "socket", "anywhere", "audio", "client", "webhook", "webrtc"]
 """Where a kind of fault is possible: at the handshake and requests for client secrets, on an open connection, at both,
-at events with audio, at client events, or at webhooks."""
+at events with audio, at client events, at webhooks, or at offers of WebRTC."""
 _AT_WEBHOOK = ("slow", "drop", "duplicate", "forge")
 """The kinds that are possible at a webhook."""
+_AT_WEBRTC = ("packet_loss", "packet_jitter", "late_ice", "dtls_hang", "close_channel", "stop_sound")
+"""The kinds that are possible at a call over WebRTC."""
 
 
 @dataclass(frozen=True, kw_only=True, config=_CONFIG)
@@ -42,10 +44,11 @@ class FaultBase:
     """When and how often a fault is triggered: the fields that all faults share. Raises pydantic's ValueError.
 
     at: `handshake`, `client_secrets` (the request for a client secret), `webhook` (what the server sends when the phone
-        rings), a route such as `POST /v1/realtime/calls`, a server event's type, a client event's type after `<`, or
-        `time: 5s`. Seconds count from the connection's opening, or from when the fault was added to an open connection.
-        `*` stands for any characters: `response.*`, `<*`, `* /v1/*`. Binary messages have the type `binary`. At a time,
-        a fault that changes an event changes the next one that the server sends.
+        rings), `webrtc` (a call that an offer opens), a route such as `POST /v1/realtime/calls`, a server event's type,
+        a client event's type after `<`, or `time: 5s`. Seconds count from the connection's opening, or from when the
+        fault was added to an open connection. `*` stands for any characters: `response.*`, `<*`, `* /v1/*`. Binary
+        messages have the type `binary`. At a time, a fault that changes an event changes the next one that the server
+        sends.
     nth: which event of that type, from 1; None is each of them. Events count within `response`, else in the session.
     response: which response of the session, from 1, in the order in which they begin; None is any.
     session: which connection, handshake or request of the server, from 1; None is any.
@@ -76,6 +79,13 @@ class FaultBase:
                 raise refusal(f"'{self.kind}' is not possible at a webhook; there: {', '.join(_AT_WEBHOOK)}", "at")
         elif self.where == "webhook":
             raise refusal(f"'{self.kind}' happens at `webhook`, and nowhere else", "at")
+        elif self.where == "webrtc" and self.at != WEBRTC:
+            raise refusal(f"'{self.kind}' happens at `webrtc`, and nowhere else", "at")
+        elif self.at == WEBRTC and self.where != "webrtc":
+            said = f"'{self.kind}' is not possible at `webrtc`; there: {', '.join(_AT_WEBRTC)}"
+            raise refusal(f"{said}. For the offer's answer: POST /v1/realtime/calls", "at")
+        elif self.where == "webrtc":
+            pass
         elif at_request and self.where not in ("request", "anywhere"):
             where = "the handshake" if self.at == HANDSHAKE else self.at
             raise refusal(f"'{self.kind}' needs an open connection; at {where}: status, hang, reset or slow", "at")
@@ -343,10 +353,66 @@ class Forge(FaultBase):
     where: ClassVar[Layer] = "webhook"
 
 
+@dataclass(frozen=True, kw_only=True, config=_CONFIG)
+class _NetworkFault(FaultBase):
+    at: Annotated[str, BeforeValidator(injection_point)] = WEBRTC
+    where: ClassVar[Layer] = "webrtc"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class PacketLoss(_NetworkFault):
+    """Of the call's packets of sound, this `share` (0 to 1, default 0.1) is lost, in both directions."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    kind: ClassVar[str] = "packet_loss"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class PacketJitter(_NetworkFault):
+    """Each of the call's packets of sound comes later by a random time up to `seconds` (default 0.06); packets overtake
+    each other."""
+
+    seconds: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=10)] = 0.06
+    kind: ClassVar[str] = "packet_jitter"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class LateIce(_NetworkFault):
+    """The server answers no connectivity check until `seconds` after the first one (default 5)."""
+
+    seconds: Seconds = 5.0
+    kind: ClassVar[str] = "late_ice"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class DtlsHang(_NetworkFault):
+    """ICE succeeds, and the DTLS handshake never ends. The server gives up after 30 s."""
+
+    kind: ClassVar[str] = "dtls_hang"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class CloseChannel(_NetworkFault):
+    """The server closes the data channel `seconds` after it opened (default 2). The sound goes on."""
+
+    seconds: Seconds = 2.0
+    kind: ClassVar[str] = "close_channel"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class StopSound(_NetworkFault):
+    """After `seconds` of sound (default 2), no packet of the server's comes any more. The events go on."""
+
+    seconds: Seconds = 2.0
+    kind: ClassVar[str] = "stop_sound"
+
+
 RequestFault = Status | Hang | Slow | Reset
 """Faults that are possible at a handshake or a request for a client secret."""
 WebhookFault = Slow | Drop | Duplicate | Forge
 """Faults that are possible at a webhook."""
+NetworkFault = PacketLoss | PacketJitter | LateIce | DtlsHang | CloseChannel | StopSound
+"""Faults of the network of a call over WebRTC."""
 EarlyEndFault = Fail | Incomplete
 AudioFault = Gap | Clip | WrongRate
 Fault = (
@@ -378,6 +444,12 @@ Fault = (
     | Press
     | LoseSidebands
     | Forge
+    | PacketLoss
+    | PacketJitter
+    | LateIce
+    | DtlsHang
+    | CloseChannel
+    | StopSound
 )
 
 KINDS: dict[str, type[Fault]] = {each.kind: each for each in get_args(Fault)}

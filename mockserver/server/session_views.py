@@ -274,5 +274,6 @@ def _example(kind: type[Fault]) -> Fault:
         "socket": "response.done",
         "anywhere": "response.done",
         "webhook": "webhook",
+        "webrtc": "webrtc",
     }
     return kind(at=places[kind.where], times=1)

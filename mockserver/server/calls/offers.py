@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from mockserver.dialects.handshake import Denied, Refusal, bearer
 from mockserver.dialects.registry import SERVICES
 from mockserver.server.calls import webrtc
+from mockserver.server.calls.network import Network
 from mockserver.server.calls.registry import NoEvents, TooManyCalls
 from mockserver.server.calls.sdp import InvalidOffer, read_offer
 from mockserver.server.client_requests import authorization_of, dialect_asked, model_in
@@ -82,7 +83,8 @@ async def _answer(
         return control.invalid_offer(str(invalid), invalid.advice)
     if (problem := await _impossible(service)) is not None:
         return Refusal(501, "", problem, kind="invalid_request_error")
-    connection = webrtc.WebRtcConnection(offer)
+    network = Network(service.faults.at_webrtc(service.clock.now()), service.faults.seed)
+    connection = webrtc.WebRtcConnection(offer, network)
     answer = await connection.answer(_addresses(request), service.clock.unix())
     check_open(service)
     try:

@@ -7,6 +7,7 @@ and resample in a thread for each call, and would write an answer of its own.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from mockserver.audio.formats import Samples
+from mockserver.server.calls.network import Network
 from mockserver.server.calls.rtp import FRAME_S, RtpReceiver, RtpSender, read_packet
 from mockserver.server.calls.sdp import Offer, Transport, answer
 from replay.cassette.frames import Close, Outgoing, Reset, Text
@@ -103,6 +105,10 @@ class DataChannel:
         if self._channel.bufferedAmount > UNSENT_CAP:
             self._connection.end(f"slow consumer: {self._channel.bufferedAmount} bytes unsent")
 
+    def close(self) -> None:
+        """Close the channel. The connection stays."""
+        self._channel.close()
+
     def _send_without_audio(self, event: bytes) -> None:
         """Send an item that was retrieved: what the service does with one beyond the client's limit is unknown."""
         told = orjson.loads(event)
@@ -125,8 +131,10 @@ class DataChannel:
 class WebRtcConnection:
     """One client's connection, from its offer to its end. `answer` comes first, then `start` or `abandon`."""
 
-    def __init__(self, offer: Offer) -> None:
-        """Raises ImportError if aiortc is missing; see `unavailable`."""
+    def __init__(self, offer: Offer, network: Network | None = None) -> None:
+        """`network`: what happens to what is sent and received. Raises ImportError if aiortc is missing; see
+        `unavailable`."""
+        self._network = network or Network()
         aiortc: Any = import_module("aiortc")
         self._offer = offer
         username = f"{_drawn(6)}/u1/{_drawn(6)}"
@@ -153,6 +161,8 @@ class WebRtcConnection:
         """The answer, with a UDP socket on each address. Raises OSError if none can be opened."""
         await self._gatherer.gather()
         candidates = await self._gatherer._connection.get_component_candidates(1, list(addresses))
+        for protocol in self._gatherer._connection._protocols if self._network.faulty else ():
+            self._trouble(protocol)
         if not candidates:
             raise OSError(f"no UDP socket could be opened on {', '.join(addresses)}")
         local = self._gatherer.getLocalParameters()
@@ -167,6 +177,18 @@ class WebRtcConnection:
             addresses=[(each.host, each.port) for each in candidates],
         )
         return answer(self._offer, transport)
+
+    def _trouble(self, protocol: Any) -> None:
+        """Have the faulty network carry what a UDP socket receives and sends."""
+        received, transport = protocol.datagram_received, protocol.transport
+
+        def receive(data: bytes, address: Any) -> None:
+            self._network.carry(data, lambda carried: received(carried, address))
+
+        async def send(data: bytes, address: Any) -> None:
+            self._network.carry(data, lambda carried: transport.sendto(carried, address))
+
+        protocol.datagram_received, protocol.send_data = receive, send
 
     def start(self, call: AnsweredCall) -> asyncio.Task[None]:
         """Wait for the client, and serve the call until either side ends it. The task ends with the connection."""
@@ -248,8 +270,20 @@ class WebRtcConnection:
             _LOG.warning("a call over WebRTC: the data channel is %.40r; the service calls it %s", channel.label, LABEL)
         self._channel = DataChannel(channel, self)
         channel.on("message", self._call.receive)
-        channel.on("close", lambda: self.end("the client closed the data channel"))
+        channel.on("close", self._channel_closed)
         self._call.join(self._channel, early=True)
+        if self._network.channel_s is not None:
+            asyncio.get_running_loop().call_later(self._network.channel_s, self._lose_channel)
+
+    def _channel_closed(self) -> None:
+        if self._network.channel_s is None:
+            self.end("the client closed the data channel")
+
+    def _lose_channel(self) -> None:
+        """A fault closes the data channel. The call goes on."""
+        if self._channel is not None:
+            self._call.leave(self._channel)
+            self._channel.close()
 
     async def _take_packet(self, data: bytes, arrival_time_ms: int) -> None:
         packet = read_packet(data)
@@ -263,6 +297,7 @@ class WebRtcConnection:
             return
         time = asyncio.get_running_loop().time
         # Sound becomes ready at multiples of 20 ms of the call's time: it is taken in the middle between two.
+        silent_from = math.inf if self._network.sound_s is None else time() + self._network.sound_s
         due = time() + FRAME_S - (self._call.now() + FRAME_S / 2) % FRAME_S
         while True:
             if (wait_s := due - time()) > 0:
@@ -271,6 +306,9 @@ class WebRtcConnection:
                 due = time()
             self.late_s.add(time() - due)
             packet = self._sender.packet(self._call.play())
+            if time() >= silent_from:
+                due += FRAME_S
+                continue
             try:
                 await self._dtls._send_rtp(packet)
             except ConnectionError:

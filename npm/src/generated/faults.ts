@@ -16,7 +16,7 @@ export type Fault = {
   /** (at least 0, at most 1, default 1.0) */
   probability?: number;
   name?: string;
-  do: "status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "lose_sidebands" | "forge" | `${"status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "lose_sidebands" | "forge"}:${string}` | {
+  do: "status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "lose_sidebands" | "forge" | "packet_loss" | "packet_jitter" | "late_ice" | "dtls_hang" | "close_channel" | "stop_sound" | `${"status" | "hang" | "slow" | "reset" | "close" | "tear" | "half_open" | "stall" | "drop" | "duplicate" | "reorder" | "delay" | "late" | "jitter" | "bandwidth" | "corrupt" | "truncate" | "error" | "refuse" | "fail" | "incomplete" | "gap" | "clip" | "wrong_rate" | "hang_up" | "press" | "lose_sidebands" | "forge" | "packet_loss" | "packet_jitter" | "late_ice" | "dtls_hang" | "close_channel" | "stop_sound"}:${string}` | {
     /** (at least 400, at most 599, default 503) */
     status: number;
     /** (at least 0) */
@@ -191,6 +191,51 @@ export type Fault = {
     by?: "reset" | "silence";
   } | {
     forge: null | true;
+  } | {
+    packet_loss: null | true | number | {
+      /** (at least 0, at most 1, default 0.1) */
+      share?: number;
+    };
+    /** (at least 0, at most 1, default 0.1) */
+    share?: number;
+  } | {
+    packet_jitter: null | true | `${number}${"ms" | "s" | "m" | "min"}` | {
+      seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+      ms?: number;
+      s?: number;
+    };
+    seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+    ms?: number;
+    s?: number;
+  } | {
+    late_ice: null | true | `${number}${"ms" | "s" | "m" | "min"}` | {
+      seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+      ms?: number;
+      s?: number;
+    };
+    seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+    ms?: number;
+    s?: number;
+  } | {
+    dtls_hang: null | true;
+  } | {
+    close_channel: null | true | `${number}${"ms" | "s" | "m" | "min"}` | {
+      seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+      ms?: number;
+      s?: number;
+    };
+    seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+    ms?: number;
+    s?: number;
+  } | {
+    stop_sound: null | true | `${number}${"ms" | "s" | "m" | "min"}` | {
+      seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+      ms?: number;
+      s?: number;
+    };
+    seconds?: number | `${number}${"ms" | "s" | "m" | "min"}`;
+    ms?: number;
+    s?: number;
   };
 };
 

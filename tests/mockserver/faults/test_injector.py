@@ -198,7 +198,7 @@ def test_faults_are_noted_before_what_they_do():
 # What holds for any plan.
 
 PLACES = ("a", "b", "*", "<m", "<*", "time: 1s", "time: 2500ms", "response.output_audio.delta", "binary")
-SOCKET = [name for name, kind in KINDS.items() if kind.where not in ("request", "webhook")]
+SOCKET = [name for name, kind in KINDS.items() if kind.where not in ("request", "webhook", "webrtc")]
 
 
 @st.composite

@@ -97,7 +97,8 @@ class RtcClient:
     async def close(self) -> None:
         await self.connection.close()
         if self._listening is not None:
-            await self._listening
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
 
     def _take(self, message: str) -> None:
         self.events.append(json.loads(message))

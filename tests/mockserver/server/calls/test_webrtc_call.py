@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from mockserver.responders.scenario import Scenario
+from mockserver.server.calls import webrtc
 from mockserver.testing.mock_server import MockServer
 
 ice = pytest.importorskip("aioice.ice", reason="aiortc needs Python 3.11")
@@ -27,9 +28,21 @@ turns:
 """)
 
 
+TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(480 * 200) / 24000)).astype(np.int16)
+CONNECTIONS: list[webrtc.WebRtcConnection] = []
+
+
 @pytest.fixture(autouse=True)
 def loopback_alone(monkeypatch):
     monkeypatch.setattr(ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    CONNECTIONS.clear()
+    start = webrtc.WebRtcConnection.start
+
+    def started(self, call):
+        CONNECTIONS.append(self)
+        return start(self, call)
+
+    monkeypatch.setattr(webrtc.WebRtcConnection, "start", started)
 
 
 @pytest.fixture
@@ -99,6 +112,62 @@ async def test_an_answer_that_is_cleared_stops_sounding_and_is_truncated(mock: M
     await client.got("conversation.item.truncated")
     assert "output_audio_buffer.cleared" in client.types
     await client.until(lambda: not client.heard[-1].any())
+    await client.close()
+
+
+def lose(mock: MockServer, fault: str) -> None:
+    mock.set_faults([{"at": "webrtc", "do": fault, "times": 1}])
+
+
+async def test_lost_packets_are_silence_and_late_ones_are_put_in_order(mock: MockServer):
+    lose(mock, "packet_loss: 0.3")
+    client = RtcClient(TONE)
+    await called(mock, client)
+    await client.until(lambda: client.microphone.sent > 60)
+    (connection,) = CONNECTIONS
+    assert 0.1 < connection._receiver.lost / client.microphone.sent < 0.5
+    await client.close()
+
+
+async def test_ice_that_is_late_only_delays_the_call(mock: MockServer):
+    lose(mock, "late_ice: 1s")
+    client, begun = RtcClient(), asyncio.get_running_loop().time()
+    await called(mock, client)
+    await client.got("session.created")
+    assert asyncio.get_running_loop().time() - begun > 1
+    await client.close()
+
+
+async def test_a_handshake_that_never_ends_ends_the_call(mock: MockServer, monkeypatch, caplog):
+    monkeypatch.setattr(webrtc, "CONNECT_S", 0.5)
+    lose(mock, "dtls_hang")
+    client = RtcClient()
+    call = mock._service.calls.get(await called(mock, client))
+    assert call is not None and call.running is not None
+    await call.running.ended()
+    assert "DTLS did not end" in caplog.text
+    assert client.state == "connecting"
+    await client.close()
+
+
+async def test_a_channel_that_closes_leaves_the_sound(mock: MockServer):
+    lose(mock, "close_channel: 500ms")
+    client = RtcClient()
+    await called(mock, client)
+    await client.until(lambda: client.channel.readyState == "closed")
+    heard = len(client.heard)
+    await client.until(lambda: len(client.heard) > heard + 10)
+    await client.close()
+
+
+async def test_sound_that_stops_leaves_the_events(mock: MockServer):
+    lose(mock, "stop_sound: 200ms")
+    client = RtcClient()
+    await called(mock, client)
+    await client.got("session.created")
+    says(client, "hello")
+    await client.got("output_audio_buffer.stopped")
+    assert len(client.heard) < 20
     await client.close()
 
 
