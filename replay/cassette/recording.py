@@ -202,7 +202,7 @@ def connections(records: Sequence[Record]) -> tuple[Line, ...]:
     accepted: dict[str | None, bytes] = {}
     ended: set[str | None] = set()
     restored = 0
-    for number, (at_us, connection, is_message) in enumerate(_heads(records)):
+    for number, (at_us, connection, is_message) in enumerate(heads(records)):
         if (parts := found.get(connection)) is None:
             parts = found[connection] = _Parts(at_us)
         if is_message:
@@ -238,7 +238,8 @@ _OF_CALL = re.compile(r"/realtime/calls/([^/?]+)/(accept|hangup|refer)$")
 """A request about a call: the call's id, and what is requested."""
 
 
-def _heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:
+def heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:
+    """Of each record: microseconds, connection, and whether it is a message or a reset. See Cassette.heads."""
     if isinstance(records, Cassette):
         return records.heads()
     return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in records)

@@ -14,7 +14,7 @@ import click
 from replay.billing import bill as billing
 from replay.billing.prices import UnknownPrice
 from replay.cassette.conversation import UnreadableRecording
-from replay.cassette.file import CannotRecord
+from replay.cassette.file import BadCassette, CannotRecord
 from replay.cassette.records import ORIGINS, Origin
 from replay.cassette.scrub import Scrubber, cleaned
 from replay.cli.files import FILE, each_record, opened, read, write
@@ -62,8 +62,7 @@ def import_(file: Path, out: Path, origin: Origin | None, source: str | None, se
 
 def _har(file: Path, out: Path, scrubber: Scrubber) -> None:
     with opened(file, whole=True) as cassette:
-        header, records = scrubber.header(cassette.header), cleaned(each_record(cassette), scrubber)
-        write(out, [har.dumps(har.document(header, records, tool_version()))])
+        write(out, har.lines(scrubber.header(cassette.header), cassette, tool_version(), scrubber))
 
 
 def _jsonl(file: Path, out: Path, scrubber: Scrubber) -> None:
@@ -119,7 +118,7 @@ def export(file: Path, secrets: Secrets, **outputs: Path | None) -> None:
         for name, form in EXPORTS.items():
             if (out := outputs[name]) is not None:
                 form.write(file, out, Scrubber(secrets))
-    except (OSError, ValueError) as problem:
+    except (BadCassette, OSError, ValueError) as problem:
         raise Unusable(str(problem)) from problem
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
 from typing import Any
@@ -23,7 +24,19 @@ from typing_extensions import assert_never
 
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.records import Dropped, Header, Headers, Record, Request, Response, StrippedMessage, public_address
+from replay.cassette.recording import heads
+from replay.cassette.records import (
+    Content,
+    Dropped,
+    Header,
+    Headers,
+    Record,
+    Request,
+    Response,
+    StrippedMessage,
+    public_address,
+)
+from replay.cassette.scrub import Scrubber
 from replay.cassette.strip_audio import restore_audio
 from replay.formats.tape import MOST_BYTES, MOST_RECORDS
 
@@ -97,16 +110,51 @@ def parse(document: Any, source: str) -> tuple[str, datetime, list[Record], int]
     return public_address(sockets[0].url), sockets[0].opened, records, records[-1].at_us
 
 
-def document(header: Header, records: Iterable[Record], version: str) -> dict[str, Any]:
-    """A cassette as a HAR document. Removed audio becomes a tone of its length; dropped content is left out."""
+def lines(header: Header, records: Sequence[Record], version: str, scrubber: Scrubber) -> Iterator[str]:
+    """A cassette as the lines of a HAR, without line ends and secrets. Removed audio becomes a tone of its length;
+    dropped content is left out. ASCII only, so that lone surrogates survive.
+
+    A HAR has one connection after the other, so the records of each are read in turn.
+    """
     start = datetime.fromisoformat(header.recorded_at.replace("Z", "+00:00"))
     entries: dict[int, dict[str, Any]] = {}
-    for record in records:
-        entry = entries.setdefault(record.connection, _blank(header, start, record.at_us))
-        _add(entry, record, start.timestamp() + record.at_us / 1e6, header)
+    frames: dict[int, array[int]] = {}
+    for number, (at_us, connection, is_message) in enumerate(heads(records)):
+        entry = entries.setdefault(connection, _blank(header, start, at_us))
+        numbers = frames.setdefault(connection, array("I"))
+        content = None if is_message else records[number].content
+        if isinstance(content, Request | Response):
+            if not isinstance(clean := scrubber.clean(content), Dropped):
+                assert isinstance(clean, Request | Response)
+                _add(entry, clean, header)
+        else:
+            numbers.append(number)
     comment = f"origin: {header.origin}; model: {header.model or 'unknown'}"
     creator = {"name": "realtape", "version": version, "comment": comment}
-    return {"log": {"version": "1.2", "creator": creator, "pages": [], "entries": list(entries.values())}}
+    log = {"version": "1.2", "creator": creator, "pages": [], "entries": []}
+    before, _, after = _dumped({"log": log}).rpartition("[]")
+    yield f"{before}["
+    for connection, entry in entries.items():
+        comma = "," if connection != next(reversed(entries)) else ""
+        found = (records[number] for number in frames[connection])
+        messages = (_message(scrubber.clean(each.content), each, start) for each in found)
+        yield from _entry_lines(entry, filter(None, messages), comma)
+    yield f"  ]{after}"
+
+
+def _entry_lines(entry: dict[str, Any], messages: Iterator[dict[str, Any]], comma: str) -> Iterator[str]:
+    message = next(messages, None)
+    if message is None:
+        yield f"   {_dumped(entry, 3)}{comma}"
+        return
+    entry |= {"_resourceType": "websocket", "_webSocketMessages": []}
+    before, _, after = f"   {_dumped(entry, 3)}".rpartition("[]")
+    yield f"{before}["
+    for following in messages:
+        yield f"     {_dumped(message, 5)},"
+        message = following
+    yield f"     {_dumped(message, 5)}"
+    yield f"    ]{after}{comma}"
 
 
 def _is_socket(entry: Any) -> bool:
@@ -215,10 +263,7 @@ def _blank(header: Header, start: datetime, at_us: int) -> dict[str, Any]:
     }
 
 
-def _add(entry: dict[str, Any], record: Record, time_s: float, header: Header) -> None:
-    content = restore_audio(record.content) if isinstance(record.content, StrippedMessage) else record.content
-    kind = "send" if record.way == "sent" else "receive"
-    messages: list[dict[str, Any]] = entry.get("_webSocketMessages", [])
+def _add(entry: dict[str, Any], content: Request | Response, header: Header) -> None:
     match content:
         case Request(method, target, headers, body):
             parts = urlsplit(header.url)
@@ -238,28 +283,36 @@ def _add(entry: dict[str, Any], record: Record, time_s: float, header: Header) -
             text = {"size": len(body), "mimeType": "", "text": body.decode(errors="replace")}
             entry["response"] |= {"status": status, "headers": _named(headers), "content": text, "bodySize": len(body)}
             if status == 101:
-                entry |= {"_resourceType": "websocket", "_webSocketMessages": messages}
-        case Text(data):
-            messages.append({"type": kind, "time": time_s, "opcode": _TEXT, "data": data.decode(errors="replace")})
-        case Binary(data):
-            messages.append({"type": kind, "time": time_s, "opcode": _BINARY, "data": b64encode(data).decode()})
-        case Close(code, reason):
-            payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()
-            messages.append({"type": kind, "time": time_s, "opcode": _CLOSE, "data": b64encode(payload).decode()})
-        case Reset():
-            messages.append({"type": "error", "time": time_s, "opcode": _NONE, "data": "the connection was lost"})
-        case Dropped():
-            pass
+                entry |= {"_resourceType": "websocket", "_webSocketMessages": []}
         case _:
             assert_never(content)
-    if messages:
-        entry |= {"_resourceType": "websocket", "_webSocketMessages": messages}
+
+
+def _message(content: Content, record: Record, start: datetime) -> dict[str, Any] | None:
+    """A message; None for dropped content."""
+    shown = restore_audio(content) if isinstance(content, StrippedMessage) else content
+    kind = "send" if record.way == "sent" else "receive"
+    time_s = start.timestamp() + record.at_us / 1e6
+    match shown:
+        case Text(data):
+            return {"type": kind, "time": time_s, "opcode": _TEXT, "data": data.decode(errors="replace")}
+        case Binary(data):
+            return {"type": kind, "time": time_s, "opcode": _BINARY, "data": b64encode(data).decode()}
+        case Close(code, reason):
+            payload = b"" if code == 1005 else struct.pack(">H", code) + reason.encode()
+            return {"type": kind, "time": time_s, "opcode": _CLOSE, "data": b64encode(payload).decode()}
+        case Reset():
+            return {"type": "error", "time": time_s, "opcode": _NONE, "data": "the connection was lost"}
+        case Request() | Response() | Dropped():
+            return None
+        case _:
+            assert_never(shown)
 
 
 def _named(headers: Headers) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in headers]
 
 
-def dumps(value: dict[str, Any]) -> str:
-    """The text of a file: ASCII only, so that lone surrogates survive."""
-    return json.dumps(value, ensure_ascii=True, indent=1)
+def _dumped(value: dict[str, Any], indent: int = 0) -> str:
+    """The text of an object, whose lines but the first are indented."""
+    return json.dumps(value, ensure_ascii=True, indent=1).replace("\n", "\n" + " " * indent)

@@ -23,6 +23,7 @@ from replay.cassette.records import Header, Record, Request, Response, Way
 from replay.cassette.scrub import Scrubber
 from replay.diff.compare import compare
 from replay.findings.lint import lint
+from replay.formats import har
 from replay.playback.verbatim import Player, Track
 from replay.report.listing import faults, folded, listed
 
@@ -119,6 +120,12 @@ def compared(path: Path) -> int:
     return len(events)
 
 
+def archived(path: Path) -> int:
+    """Pieces of the text of a HAR, one for each message."""
+    with Cassette.open(path) as cassette:
+        return sum(1 for _ in har.lines(HEADER, cassette, "1", Scrubber()))
+
+
 @pytest.mark.parametrize(
     ("work", "result"),
     [
@@ -130,6 +137,7 @@ def compared(path: Path) -> int:
         (enacted, 40),
         (played, 2521),
         (compared, 2521),
+        (archived, 3326),
     ],
 )
 def test_memory_does_not_grow_with_a_tape(work: Callable[[Path], int], result: int, tape: Path):
