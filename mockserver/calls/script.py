@@ -124,7 +124,7 @@ class StepSection(Section):
     voice: str | None = Field(default=None, description="With `say`: the id of the caller's voice.")
     speed: float = Field(default=1.0, description="With `say`: 1.0 is the normal rate.")
     audio: str | None = Field(default=None, description="A WAV file in base64 that the caller plays.")
-    words: str = Field(default="", description="With `audio`: its words.")
+    words: str = Field(default="", max_length=4000, description="With `audio`: its words.")
     pause: Annotated[float | None, _duration("pause"), Field(ge=0, le=3600)] = None
     press: str | None = Field(default=None, description="Keys that the caller presses: 0 to 9, *, #, A to D.")
     listen: ListenSection | None = Field(default=None, description="Waits until the agent has answered.")

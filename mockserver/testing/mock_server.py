@@ -235,8 +235,10 @@ class MockServer(Observed):
         greeting: seconds for which the caller waits for the agent to speak first; 0 begins at once.
         transfer_status: the SIP status with which the destination of a transfer refuses; None if it answers.
 
-        Raises ValueError for what cannot be used, OSError for a file, TooManyCalls beyond 1000.
+        Raises ValueError for what cannot be used, OSError for a file, TooManyCalls beyond 1000 calls at a time or 256
+        MiB that their callers are going to say.
         """
+        _ = self._authority  # it must be running
         given = [each for each in (text, audio, script) if each is not None]
         if len(given) > 1:
             raise ValueError("text, audio and script each say what the caller does; give one of them")

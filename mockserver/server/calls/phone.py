@@ -17,10 +17,10 @@ from mockserver.calls.webhook import SipHeader, Webhook, check_address, incoming
 from mockserver.dialects.names import ALIASES, AUTO
 from mockserver.faults.fault_set import FaultSet
 from mockserver.faults.injector import HUNG_UP
-from mockserver.protocol.ids import hex128, stream
+from mockserver.protocol.ids import hex128, stream, uuid4
 from mockserver.server.accounts import Team
 from mockserver.server.calls.phone_numbers import PhoneNumber, PhoneNumbers
-from mockserver.server.calls.registry import CallEntry, CallRegistry
+from mockserver.server.calls.registry import CallEntry, CallRegistry, TooManyCalls
 from mockserver.server.calls.running_call import End, RunningCall
 from mockserver.server.calls.webhook_sender import Attempt, WebhookSender
 from mockserver.server.clock import Clock, WakeUp
@@ -36,7 +36,13 @@ MOST_SOUND_S = 3600.0
 MOST_SOUND_BYTES = 64 << 20
 """Bytes of sound that are kept of all calls of a namespace. That of calls that are over is forgotten, the oldest first;
 calls that go on keep no more than there is room for."""
+MOST_SCRIPT_BYTES = 256 << 20
+"""Bytes of what callers are going to say, in all calls of a namespace that ring or go on."""
+MOST_HEADER_BYTES = 16 << 10
+"""Characters of the numbers and headers of one call."""
 _SIP_DOMAIN = "sip.example.com"
+_WITHHELD = ("authorization", "proxy-authorization")
+"""Headers that webhooks leave out, as OpenAI's types say."""
 _LOG = logger(__name__)
 
 Status = Literal["ringing", "open", "over", "referred", "rejected", "unanswered", "busy"]
@@ -72,8 +78,10 @@ class NoWebhook(ValueError):
 class PhoneCall:
     """One call as its caller had it. All times are seconds since it was accepted."""
 
-    def __init__(self, ring: Ring, clock: Clock, has_room: Callable[[int], bool]) -> None:
-        """`has_room`: whether so many bytes more of sound may be kept; it counts them."""
+    def __init__(
+        self, ring: Ring, clock: Clock, has_room: Callable[[int], bool], on_over: Callable[[PhoneCall], None]
+    ) -> None:
+        """`has_room`: whether so many bytes more of sound may be kept; it counts them. `on_over` is called once."""
         self.entry: CallEntry
         self.webhooks: list[Attempt] = []
         """The attempts to deliver the webhook."""
@@ -87,10 +95,13 @@ class PhoneCall:
         """Set once the call is accepted, or over without that."""
         self.ended = asyncio.Event()
         """Set once the call is over, in whatever way."""
-        self._ring = ring
+        self._transfer_status = ring.transfer_status
         self._clock = clock
         self._has_room = has_room
-        self._caller = Caller(ring.script, FORMAT.rate, ring.greeting_s)
+        self._on_over = on_over
+        self._caller: Caller | None = Caller(ring.script, FORMAT.rate, ring.greeting_s)
+        self.turns: list[Turn] = self._caller.turns
+        """What the caller said, and how it was answered."""
         self._line = Line()
         self._running: RunningCall | None = None
         self._begun = 0.0
@@ -107,11 +118,6 @@ class PhoneCall:
     def status(self) -> Status:
         """Where the call is, or how it ended."""
         return "referred" if self.entry.transferred_to else self.entry.state
-
-    @property
-    def turns(self) -> list[Turn]:
-        """What the caller said, and how it was answered."""
-        return self._caller.turns
 
     @property
     def seconds(self) -> float:
@@ -182,7 +188,7 @@ class PhoneCall:
 
     async def on_referred(self, uri: str) -> int | None:
         """The client hands the caller over."""
-        return self._ring.transfer_status
+        return self._transfer_status
 
     def on_ended(self, reason: str) -> None:
         """The call is over."""
@@ -201,9 +207,11 @@ class PhoneCall:
 
     def _end(self) -> None:
         self._stop_alarm()
-        self._running = None
+        self._running = self._caller = None  # the script's sound is not kept
         self.answered.set()
-        self.ended.set()
+        if not self.ended.is_set():
+            self.ended.set()
+            self._on_over(self)
 
     def _stop_alarm(self) -> None:
         if self._alarm is not None:
@@ -214,16 +222,16 @@ class PhoneCall:
 
     def _tick(self) -> None:
         """Do all frames that are due, then wait for the next one."""
-        while self._running is not None:
+        while self._running is not None and self._caller is not None:
             due = self._begun + self._frames * FRAME_S
             if due > self._clock.now():
                 self._alarm = self._clock.call_at(due, self._tick)
                 return
-            self._frame(self._running)
+            self._frame(self._running, self._caller)
 
-    def _frame(self, running: RunningCall) -> None:
+    def _frame(self, running: RunningCall, caller: Caller) -> None:
         heard = self._line.to_caller(running.play())
-        act = self._caller.frame(None if heard == SILENCE else decode(heard, FORMAT))
+        act = caller.frame(None if heard == SILENCE else decode(heard, FORMAT))
         if act.hangs_up:
             running.hang_up("caller")
             return
@@ -262,6 +270,7 @@ class Phone:
         self._calls: OrderedDict[str, PhoneCall] = OrderedDict()
         self.sound_bytes = 0
         """Bytes of sound that are kept."""
+        self._script_bytes = 0
         self._deliveries: set[asyncio.Task[None]] = set()
 
     def get(self, id: str) -> PhoneCall | None:
@@ -273,13 +282,25 @@ class Phone:
 
         Raises NoWebhook, BadSecret and TooManyCalls.
         """
+        size = sum(map(len, (ring.caller, ring.called, *ring.headers, *ring.headers.values())))
+        if size > MOST_HEADER_BYTES:
+            raise ValueError(f"the numbers and headers have {size} characters, more than {MOST_HEADER_BYTES}")
+        spoken = [each for each in ring.script if isinstance(each, Speak)]
+        script_bytes = sum(each.samples.nbytes for each in spoken)
+        if self._script_bytes + script_bytes > MOST_SCRIPT_BYTES:
+            raise TooManyCalls(f"the callers of all calls have more than {MOST_SCRIPT_BYTES} bytes of sound to say")
         number = self._numbers.find(ring.called)
         dialect = self._dialect(number)
         url, secret = self._announced(ring, number)
-        call = PhoneCall(ring, self._clock, self._has_room)
+
+        def over(call: PhoneCall) -> None:
+            self._script_bytes -= script_bytes
+            call.entry.known = ()
+
+        call = PhoneCall(ring, self._clock, self._has_room, over)
         unix = self._clock.unix()
         is_xai = dialect.startswith("xai@")
-        headers = _sip_headers(ring, self._ids.getrandbits(64), is_xai)
+        headers = _sip_headers(ring, uuid4(self._ids), is_xai)
         entry = call.entry = self._registry.announce(
             dialect,
             "phone",
@@ -288,11 +309,10 @@ class Phone:
             caller=ring.caller,
             called=ring.called,
             headers=headers,
-            known=[
-                (each.samples, FORMAT.rate, each.text) for each in ring.script if isinstance(each, Speak) and each.text
-            ],
+            known=[(each.samples, FORMAT.rate, each.text) for each in spoken if each.text],
             team=None if number is None else number.team,
         )
+        self._script_bytes += script_bytes
         self._keep(call)
         if self._crowded(entry.team, dialect):
             self._registry.give_up(entry, "busy")
@@ -366,13 +386,13 @@ class Phone:
         call.forget_sound()
 
 
-def _sip_headers(ring: Ring, number: int, is_xai: bool) -> list[SipHeader]:
+def _sip_headers(ring: Ring, call_id: str, is_xai: bool) -> list[SipHeader]:
     """The headers of the INVITE. The services' examples show From, To and, of OpenAI, Call-ID; xAI's are bare
     numbers."""
+    further = [(name, value) for name, value in ring.headers.items() if name.lower() not in _WITHHELD]
     if is_xai:
-        return [("From", ring.caller), ("To", ring.called), *ring.headers.items()]
-    numbers = [("From", _sip_uri(ring.caller)), ("To", _sip_uri(ring.called))]
-    return [*numbers, ("Call-ID", f"{number:016x}@{_SIP_DOMAIN}"), *ring.headers.items()]
+        return [("From", ring.caller), ("To", ring.called), *further]
+    return [("From", _sip_uri(ring.caller)), ("To", _sip_uri(ring.called)), ("Call-ID", call_id), *further]
 
 
 def _sip_uri(number: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from mockserver.calls.webhook import check_address, check_reach, secret_of
 from mockserver.dialects.handshake import Refusal, http_refusal
 from mockserver.protocol.ids import stream, uuid4
@@ -18,6 +20,8 @@ from mockserver.server.accounts import Team
 
 MOST_NUMBERS = 1_000
 """Numbers of one namespace."""
+MOST_TEXT = 4_000
+"""Characters of a webhook's address, and of what a number is called from."""
 _NUMBER = re.compile(r"\+[1-9][0-9]{1,14}")
 """E.164."""
 _ORIGIN = "byo_trunk"
@@ -84,6 +88,8 @@ class PhoneNumbers:
             return http_refusal(400, f"webhook.url: {problem}")
         if not isinstance(auth, dict) or not ({"allowed_addresses", "auth_username"} & set(auth)):
             return http_refusal(400, "sip_auth must have allowed_addresses, or auth_username and auth_password.")
+        if len(url) > MOST_TEXT or len(orjson.dumps(auth)) > MOST_TEXT:
+            return http_refusal(400, f"webhook.url and sip_auth may have {MOST_TEXT} characters each.")
         if number in self._by_number:
             return http_refusal(409, f"{number} is registered already.")
         if len(self._by_number) >= MOST_NUMBERS:

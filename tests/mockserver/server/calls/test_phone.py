@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
-from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
+from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press, Speak
 from mockserver.calls.webhook import check_reach, secret_of
 from mockserver.faults.files import parse as parse_faults
 from mockserver.responders.scenario import Scenario
 from mockserver.server.calls import phone
+from mockserver.server.calls.registry import TooManyCalls
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.mock_server import MockServer
 from replay.outlets import logger
@@ -72,7 +73,7 @@ def test_a_call_that_books_is_interrupted_presses_a_key_and_is_handed_over():
         call = mock.ring(
             script=["I would like a dental cleaning.", Interrupt(1.0), "On Tuesday, please.", Listen(), Press("9")],
             caller="+14155550123",
-            headers={"X-Line": "reception"},
+            headers={"X-Line": "reception", "Proxy-Authorization": "Digest of somebody"},
             webhook=agent.url,
         )
         assert call.status == "ringing"
@@ -99,6 +100,7 @@ def test_a_call_that_books_is_interrupted_presses_a_key_and_is_handed_over():
         sip = {each["name"]: each["value"] for each in hook["data"]["sip_headers"]}
         assert sip["From"].startswith("sip:+14155550123@")
         assert sip["X-Line"] == "reception"
+        assert "Proxy-Authorization" not in sip
         assert loud(call.caller_audio[: 8000 * 4])
         assert loud(call.agent_audio)
         assert len(call.caller_audio) == len(call.agent_audio) == round(call.seconds * 8000)
@@ -417,6 +419,24 @@ def test_a_number_of_ones_own_trunk_has_a_webhook_and_a_secret():
         assert (call.status, agent.bad) == ("over", 0)
 
     on_the_phone(test, dialect="xai", scenario=None)()
+
+
+def test_what_callers_are_going_to_say_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(phone, "MOST_SCRIPT_BYTES", 40_000)
+    sound = Speak(np.zeros(16_000, np.int16), "silence")
+
+    async def test(mock: MockServer, agent: Agent) -> None:
+        agent.takes = "ignore"
+        first = mock.ring(script=[sound], webhook=agent.url, answer_within=1.0)
+        with pytest.raises(TooManyCalls, match="40000 bytes"):
+            mock.ring(script=[sound], webhook=agent.url)
+        await first
+        assert mock._service.calls.listed[0].known == ()
+        assert (await mock.ring(script=[sound], webhook=agent.url, answer_within=1.0)).status == "unanswered"
+        with pytest.raises(ValueError, match="more than 16384"):
+            mock.ring(headers={"X": "x" * 20_000}, webhook=agent.url)
+
+    on_the_phone(test)()
 
 
 # --- What is kept, in a thread, and as files ---
