@@ -92,7 +92,7 @@ class Inspector {
 
   list() {
     const text = this.search.value.trim().toLowerCase();
-    const found = this.sessions.filter((each) => !text || `${each.id} ${each.dialect} ${each.conversation_id}`.toLowerCase().includes(text));
+    const found = this.sessions.filter((each) => !text || `${each.id} ${each.came} ${each.call_id ?? ""} ${each.dialect} ${each.conversation_id}`.toLowerCase().includes(text));
     const shown = found.slice(-MOST_LISTED).reverse();
     const told = JSON.stringify([shown, this.picked, found.length]);
     if (told === this.told) return;
@@ -104,13 +104,15 @@ class Inspector {
   }
 
   button(session) {
+    const beside = session.sidebands.length ? ` with ${plural(session.sidebands.length, "sideband")}` : "";
+    const came = session.came === "websocket" ? "" : ` · ${session.came}${beside}`;
     const end = session.open ? "" : ` · ${clock(session.closed_s, 1)} · ${session.close_code}`;
     const when = new Date(session.opened * 1000).toLocaleTimeString();
     return el(
       "button",
       { type: "button", "data-id": session.id, "aria-current": session.id === this.picked ? "true" : null, onclick: () => this.pick(session.id) },
       el("strong", null, el("i", { class: session.open ? "live" : "" }), short(session.id), session.open ? el("span", { class: "unseen" }, " open") : ""),
-      el("small", null, `${session.dialect} · ${when} · ${plural(session.frames, "frame")}${end}`),
+      el("small", null, `${session.dialect}${came} · ${when} · ${plural(session.frames, "frame")}${end}`),
       session.findings ? el("small", { class: "bad" }, ` · ${plural(session.findings, "finding")}`) : "",
     );
   }

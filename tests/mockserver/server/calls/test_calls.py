@@ -250,6 +250,22 @@ def test_a_later_call_of_xai_goes_on_with_the_conversation_of_an_earlier_one() -
     story(tell, dialect="xai")
 
 
+def test_azure_has_the_routes_below_its_own_path_and_takes_its_own_header() -> None:
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        service, key = service_of(mock), {"api-key": "any"}
+        id = service.calls.announce("azure@2026-10", "phone", service.clock.unix(), Told()).id
+        base = mock.http_url.replace("/v1", "/openai/v1") + "/realtime"
+        async with http.post(f"{base}/calls/{id}/accept", json={"type": "realtime"}) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (401, "401")
+        async with http.post(f"{base}/calls/{id}/accept", json={"type": "realtime"}, headers=key) as response:
+            assert response.status == 200
+        async with http.ws_connect(f"{base.replace('http', 'ws')}?call_id={id}", headers=key) as ws:
+            await ws.send_json({"type": "input_audio_buffer.clear"})
+            assert (await ws.receive_json())["type"] == "input_audio_buffer.cleared"
+
+    story(tell, dialect="azure")
+
+
 def test_the_control_plane_lists_calls_and_hangs_up_for_the_caller() -> None:
     async def tell(mock: MockServer, http: ClientSession) -> None:
         accepted, waiting, told = ring(mock), ring(mock), Told()
