@@ -54,7 +54,7 @@ SECTIONS = {
     },
     "Clinic example": {
         "demo": LazyCommand("realtape.demo", "Book an appointment by voice, offline."),
-        "clinic": LazyCommand("realtape.clinic_command", "Run the clinic agent: call, serve, ui."),
+        "clinic": LazyCommand("realtape.clinic_command", "Run the clinic agent: call, phone, serve, ui."),
         "record-suite": LazyCommand("realtape.suite", "Record the six conversations of the clinic."),
     },
 }

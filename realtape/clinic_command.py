@@ -1,54 +1,18 @@
-"""The command `clinic`: the agent's own, with the viewer as the page of a recorded call.
+"""The command `clinic`: the agent's own, with the viewer as the page of a recorded call, and a telephone to try it.
 
-The agent imports neither the mock nor recordings, so the page is handed to it from here.
+The agent imports neither the mock nor recordings, so both come from here.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-
 import click
 
-from clinic_agent.app.call_page import Action, Frames
 from clinic_agent.cli import clinic as agent
-from replay.cassette.frames import Text
-from replay.cassette.recording import Line, Moment, Recording
-from replay.findings.lint import lint
-from replay.formats.page import page_of
-from replay.viewer.of_recording import AXIS_NOTE, figures_of, reader_of
+from realtape.clinic_page import call_page
+from realtape.clinic_phone import phone
 
 
-@click.group(help=agent.help, commands=agent.commands)
+@click.group(help=agent.help, commands={**agent.commands, "phone": phone})
 @click.pass_context
 def clinic(context: click.Context) -> None:
     context.obj = call_page
-
-
-def call_page(
-    *,
-    title: str,
-    facts: Mapping[str, str],
-    figures: Mapping[str, str],
-    alerts: Sequence[str],
-    actions: Sequence[Action],
-    frames: Frames,
-) -> tuple[str, str]:
-    """The viewer's page of a recorded call, and its policy. See clinic_agent/app/call_page.py."""
-    recording = Recording(title, "unknown", "live", (Line(0.0, None, None, tuple(_moments(frames))),))
-    reader, findings = reader_of(recording), lint(recording)
-    call = reader.document(
-        title=title,
-        facts={name.lower(): value for name, value in facts.items()},
-        figures=[*((name.lower(), value) for name, value in figures.items()), *figures_of(reader, len(findings))],
-        findings=findings,
-        notes=[AXIS_NOTE] if reader.sound.pieces else ["This record has no audio."],
-    )
-    buttons = [{"label": each.label, "address": each.address, "post": each.posts} for each in actions]
-    made = page_of(call, reader.sound, alerts=alerts, actions=buttons)
-    return made.html, made.policy
-
-
-def _moments(frames: Frames) -> Iterator[Moment]:
-    for at_s, way, event in frames:
-        yield Moment(at_s, "sent" if way == "sent" else "received", Text(json.dumps(event).encode()), event)

@@ -41,6 +41,7 @@ LAZY: Mapping[str, set[str]] = {
         "mockserver.server.certificates",  # the extra `tls`
         "uvloop",  # not on every platform
     },
+    "realtape.clinic_phone": {"realtape.clinic_rehearsal"},  # the extra `app`
     "replay.cli.inspect": {"replay.cli.pages"},  # the viewer, which a list does not need
     "replay.findings.input_audio": {"replay.findings.speed"},  # loads numpy, and only sound needs it
     "replay.report.picture": {"PIL"},  # the extra `picture`

@@ -95,8 +95,8 @@ class AppState:
             _log.warning("a call could not be written to %s: %s", self.store.path, error)
 
 
-def state_of(request: Request) -> AppState:
-    """The state of the application."""
+async def state_of(request: Request) -> AppState:
+    """The state of the application. A plain function would run in a thread, for each request."""
     state = request.app.state.clinic
     assert isinstance(state, AppState)
     return state

@@ -113,4 +113,4 @@ def _message(body: bytes) -> str:
     except (ValueError, AttributeError, RecursionError):
         return ""
     text = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(text)[:200].split()) if text else ""
+    return " ".join(str(text)[:200].split()).rstrip(".") if text else ""

@@ -179,6 +179,9 @@ class Cost:
     """Whether the call came over a telephone number of the service. Frames do not show it."""
     tokens: Mapping[str, int] = field(default_factory=dict)
     """Tokens by the name of their price in `TokenPrices`; counted for models that are billed by tokens."""
+    connected_s: int | None = None
+    """Seconds that a telephone call has begun to be connected; None: the call came by no telephone of the service, or
+    through a bridge."""
     transcribed_s: Fraction = Fraction(0)
     """Seconds of the caller's speech that such a service billed for its transcription."""
 
@@ -194,8 +197,11 @@ class Cost:
 
     @property
     def telephony_s(self) -> Fraction:
-        """Seconds of audio with the price of telephony: all of a telephone call."""
-        return self.input_s + self.output_s if self.telephony else Fraction(0)
+        """Seconds with the price of telephony. A telephone call pays for each second that it began to be connected;
+        that it does not pay for its audio instead is a guess. Behind a bridge, both directions of the audio pay."""
+        if not self.telephony:
+            return Fraction(0)
+        return self.input_s + self.output_s if self.connected_s is None else Fraction(self.connected_s)
 
     @property
     def exact_usd(self) -> Fraction | None:
@@ -259,6 +265,7 @@ class Cost:
         hosted_calls: Mapping[str, int] = NOTHING,
         tokens: Mapping[str, int] = NOTHING,
         transcribed_s: Fraction = Fraction(0),
+        connected_s: int = 0,
     ) -> Cost:
         """This cost with further amounts added."""
         calls = {tool: self.hosted_calls.get(tool, 0) + count for tool, count in hosted_calls.items()}
@@ -270,6 +277,7 @@ class Cost:
             hosted_calls={**self.hosted_calls, **calls},
             tokens={**self.tokens, **{kind: self.tokens.get(kind, 0) + count for kind, count in tokens.items()}},
             transcribed_s=self.transcribed_s + transcribed_s,
+            connected_s=None if self.connected_s is None else self.connected_s + connected_s,
         )
 
     def since(self, earlier: Cost) -> Cost:
@@ -281,4 +289,5 @@ class Cost:
             hosted_calls={tool: -count for tool, count in earlier.hosted_calls.items()},
             tokens={kind: -count for kind, count in earlier.tokens.items()},
             transcribed_s=-earlier.transcribed_s,
+            connected_s=-(earlier.connected_s or 0),
         )

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from math import ceil
 from typing import Any, Literal
 
 from typing_extensions import assert_never
@@ -67,7 +68,7 @@ class Step:
 
 
 class PhoneCall:
-    """One telephone call.
+    """One telephone call. `session` is that of `phone_config`; `greeting` is added to its instructions at first.
 
     `urgent` tells whether the caller's words so far sound like an emergency. `hand_over_to`: `sip:` or `tel:` address
     of a person; None: nobody takes calls.
@@ -77,8 +78,10 @@ class PhoneCall:
         self,
         config: Config,
         call_id: str,
+        session: dict[str, Any],
         call_tool: CallTool,
         *,
+        greeting: str,
         urgent: Callable[[], bool],
         hand_over_to: str | None,
         priced_on: date,
@@ -98,8 +101,9 @@ class PhoneCall:
         self._retry = retry
         self._watch = watch
         self._control = CallControl(config, call_id)
-        self._turns = PhoneTurns(transfers=hand_over_to is not None)
-        self._session: dict[str, Any] = {}
+        self._session = session
+        self._greeting = greeting
+        self._turns = PhoneTurns(session["instructions"], transfers=hand_over_to is not None)
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._events: asyncio.Queue[Event | ConnectionClosed | CallFailed] = asyncio.Queue()
@@ -124,7 +128,8 @@ class PhoneCall:
         lasted_s = (self._over_s or now_s()) - self._answered_s
         heard_s = min(self._turns.playout.heard_s, lasted_s)
         samples = (round(seconds * SAMPLE_RATE_HZ) for seconds in (lasted_s, heard_s))
-        return self._cost.plus(input_samples=next(samples), output_samples=next(samples))
+        cost = replace(self._cost, connected_s=ceil(round(lasted_s, 3)))
+        return cost.plus(input_samples=next(samples), output_samples=next(samples))
 
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far; the first one is the greeting, if it was said. The cost of a turn covers the time until the
@@ -137,9 +142,8 @@ class PhoneCall:
             for turn, before, after in zip(self._turns.turns, [self._cost.plus(), *costs[:-1]], costs, strict=False)
         )
 
-    async def run(self, session: dict[str, Any]) -> None:
-        """Answer the call with a session, and run it to its end. A call that broke off has `failure`."""
-        self._session = session
+    async def run(self) -> None:
+        """Answer the call, and run it to its end. A call that broke off has `failure`."""
         try:
             await asyncio.wait_for(self._run(), self._retry.call_s)
         except asyncio.TimeoutError:
@@ -180,7 +184,7 @@ class PhoneCall:
     async def _begin(self) -> None:
         if self._config.dialect == "xai":
             await self._send([{"type": "session.update", "session": self._session}])
-        await self._send(self._turns.begin(now_s()))
+        await self._send(self._turns.begin(self._greeting, now_s()))
 
     async def _step(self) -> None:
         """Do what is due, then take the next event, unless something is due before it arrives."""
@@ -246,7 +250,7 @@ class PhoneCall:
         except NotTransferred as problem:
             _log.warning("phone call %s: the transfer failed: %s", self._call_id, problem)
             self._note(f"transfer failed: {problem}")
-            await self._send(self._turns.not_handed_over(str(problem), now_s()))
+            self._turns.not_handed_over(str(problem), now_s())
             return
         self._note("transferred")
         self.ended = "transfer"
@@ -335,5 +339,3 @@ class PhoneCall:
         for event in events:
             self._watch("sent", event)
             await self._socket.send(json.dumps(event))
-            if event["type"] == "conversation.item.create" and event["item"]["type"] == "message":
-                self._cost = self._cost.plus(text_items=1)

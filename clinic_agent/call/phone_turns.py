@@ -110,10 +110,10 @@ class Playout:
 class PhoneTurns:
     """The state of one telephone call: whose turn it is, which tools are to be run, and how the call is to end.
 
-    `transfers`: whether the call can be handed to a person.
+    `prompt`: the instructions of the session. `transfers`: whether the call can be handed to a person.
     """
 
-    def __init__(self, *, transfers: bool) -> None:
+    def __init__(self, prompt: str, *, transfers: bool) -> None:
         self.playout = Playout()
         self.turns: list[TurnInProgress] = [TurnInProgress()]
         """The first one is the greeting."""
@@ -121,6 +121,9 @@ class PhoneTurns:
         """Tool calls of one response that are to be run; `ran` takes their results."""
         self.keys = ""
         """The keys that the caller pressed."""
+        self._prompt = prompt
+        self._note = ""
+        """What the next response is told besides the prompt."""
         self._transfers = transfers
         self._turn_of: dict[str, TurnInProgress] = {}
         self._tool_turn = self.turns[0]
@@ -141,10 +144,12 @@ class PhoneTurns:
         self._hand_over_s: float | None = None
         """The time when the call is handed over, whatever the model does; None: it is not."""
         self._alarmed = False
+        self._wants_person = False
+        """Whether a transfer was promised to the caller."""
 
-    def begin(self, at_s: float) -> list[Event]:
-        """The call is connected: request the greeting."""
-        self._create_s = at_s
+    def begin(self, greeting: str, at_s: float) -> list[Event]:
+        """The call is connected: request the greeting. `greeting` tells the model how."""
+        self._create_s, self._note = at_s, greeting
         self.turns[0].began_s = self.turns[0].requested_s = at_s
         return self.due(at_s)
 
@@ -165,7 +170,9 @@ class PhoneTurns:
         if self._create_s is None or at_s < self._create_s or self._active or self._caller_speaks:
             return []
         self._create_s, self._active, self._requested = None, True, True
-        return [{"type": "response.create"}]
+        note, self._note = self._note, ""
+        # The instructions of a response take the place of those of the session.
+        return [{"type": "response.create"} | ({"response": {"instructions": self._prompt + note}} if note else {})]
 
     def ends(self, at_s: float) -> Ending | None:
         """What is to be done with the call now, since all that was to be said has been heard."""
@@ -219,6 +226,7 @@ class PhoneTurns:
         """Take the results of `requested_tools`, in order; gives the events to send at once."""
         calls, self.requested_tools = self.requested_tools, []
         self._tool_turn.tools += runs
+        self._wants_person |= any(run.name == TRANSFER and "error" not in run.result for run in runs)
         results = {call.call_id: call.answer(run.result) for call, run in zip(calls, runs, strict=True)}
         self._unanswered.update(results)
         if not self._caller_speaks:  # otherwise the service answers the caller's turn and the results together
@@ -230,20 +238,15 @@ class PhoneTurns:
         if self._transfers and not self._alarmed:
             self._alarmed, self._hand_over_s = True, at_s + _EMERGENCY_S
 
-    def not_handed_over(self, reason: str, at_s: float) -> list[Event]:
-        """The transfer failed, and the caller is still on the line; gives the events to send at once."""
+    def not_handed_over(self, reason: str, at_s: float) -> None:
+        """The transfer failed, and the caller is still on the line, which the model has to say."""
         self._ending = self._hand_over_s = None
+        self._wants_person = False
         self._create_s = at_s
-        told = (
-            f"The transfer did not succeed: {reason}. The caller is still on the line. Say so, offer that somebody "
-            "calls back, and in an emergency name the emergency number."
+        self._note = (
+            f"The transfer to a person failed: {reason}. The caller is still on the line. Say so, offer that somebody "
+            "calls back, and in an emergency name the emergency number.\n"
         )
-        return [
-            {
-                "type": "conversation.item.create",
-                "item": {"type": "message", "role": "system", "content": [{"type": "input_text", "text": told}]},
-            }
-        ]
 
     def reattached(self, at_s: float) -> list[Event]:
         """Continue on a new sideband; gives the events to send at once. What happened meanwhile is not known."""
@@ -299,7 +302,7 @@ class PhoneTurns:
                     f"the service called tools {MAX_TOOL_ROUNDS} times in one turn; check the prompt for a loop"
                 )
             self.requested_tools, self._tool_turn = calls, turn
-        elif self._transfers and (self._hand_over_s is not None or _transferred(turn)):
+        elif self._transfers and (self._wants_person or self._hand_over_s is not None):
             self._ending = "hand over"
         elif turn.hangs_up and not self._caller_speaks:
             self._ending = "hang up"
@@ -311,7 +314,3 @@ class PhoneTurns:
         if self._failures > 1:
             raise CallFailed("the service failed to answer twice; see its message in the record of the call")
         self._create_s = at_s + _RETRY_S
-
-
-def _transferred(turn: TurnInProgress) -> bool:
-    return bool(turn.tools) and turn.tools[-1].name == TRANSFER and "error" not in turn.tools[-1].result

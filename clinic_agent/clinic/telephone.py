@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from clinic_agent.call.connection import CallTool, Watcher, watched_by
@@ -29,7 +29,7 @@ class PhoneReport:
 
 
 def greeting(notice: str) -> str:
-    """What the prompt of a telephone call says about its beginning. `notice`: what callers have to be told."""
+    """What the model is told for the first response of a telephone call. `notice`: what callers have to hear."""
     told = f'. Then say: "{notice}"' if notice else ""
     return f"The call has just been connected: greet the caller in the name of {NAME} and ask how you can help{told}\n"
 
@@ -51,12 +51,13 @@ async def answer_phone(
     `lock` is that of the assistant's tools. `hand_over_to`: `sip:` or `tel:` address of a person who takes
     emergencies and callers who ask for one; None: nobody does, and the assistant says so.
     """
-    assistant = replace(assistant, instructions=assistant.instructions + greeting(notice))
     with traced(config) as trace:
         call = PhoneCall(
             config,
             call_id,
+            phone_config(config, assistant),
             trace.tools(assistant.tools.call if hand_over_to is not None else _without_person(assistant.tools.call)),
+            greeting=greeting(notice),
             urgent=lambda: lock.emergency is not None,
             hand_over_to=hand_over_to,
             priced_on=priced_on,
@@ -64,7 +65,7 @@ async def answer_phone(
             watch=watched_by(assistant.watch, trace.watch, watch),
         )
         trace.conversation(call_id)
-        await call.run(phone_config(config, assistant))
+        await call.run()
         trace.result(call.cost, call.failure)
         report = CallReport(call_id, call.cost.model, call.turns(), call.cost, call.failure)
         return PhoneReport(report, tuple(call.steps), call.keys, call.ended)

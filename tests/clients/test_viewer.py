@@ -21,7 +21,7 @@ from clinic_agent.app.call_store import CallStore
 from mockserver.responders.base import Call, Say
 from mockserver.responders.scenario import Scenario
 from mockserver.testing.mock_server import MockServer
-from realtape.clinic_command import call_page
+from realtape.clinic_page import call_page
 from replay.cassette.file import Writer
 from replay.cassette.records import Header, Record
 from tests.clients.call_site import call_site

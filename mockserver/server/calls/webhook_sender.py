@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 from typing_extensions import assert_never
 
 from mockserver.calls.webhook import Webhook, key_of, secret_of
@@ -52,7 +52,9 @@ class WebhookSender:
     ) -> None:
         """Deliver a webhook; `note` gets each attempt. It is tried again for as long as the phone `rings`."""
         timeout = ClientTimeout(total=ATTEMPT_S)
-        async with ClientSession(timeout=timeout, trust_env=not is_loopback_url(url)) as http:
+        # A receiver may close an idle connection just when the next attempt is due: uvicorn does so after 5 s.
+        one_each = TCPConnector(force_close=True)
+        async with ClientSession(timeout=timeout, trust_env=not is_loopback_url(url), connector=one_each) as http:
             for wait_s in (*RETRIES_S, None):
                 attempt = await self._attempt(http, webhook, url)
                 note(attempt)

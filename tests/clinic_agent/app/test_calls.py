@@ -16,7 +16,7 @@ from clinic_agent.app.call_store import CallRecord, CallStore, utc_now
 from clinic_agent.app.settings import settings_from
 from clinic_agent.config import ConfigError
 from realtape.cli import main as realtape
-from realtape.clinic_command import call_page
+from realtape.clinic_page import call_page
 from replay.cassette.recording import Recording
 from tests.clinic_agent.app_server import ASK, CHOOSE, ClinicServer, clinic_server
 

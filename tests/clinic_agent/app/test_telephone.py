@@ -1,240 +1,200 @@
-"""The clinic answers the telephone: what it does with the webhook, the call, and what goes wrong with either."""
+"""The clinic answers the telephone of the mock: what comes of the calls, and what goes wrong with them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from clinic_agent.app.call_store import CallRecord
-from clinic_agent.app.routes import create_app
-from clinic_agent.app.settings import AppSettings
+from clinic_agent.app import phone_calls
+from clinic_agent.app.call_store import CallRecord, PhoneFacts
+from clinic_agent.app.settings import settings_from
 from clinic_agent.app.state import AppState
-from clinic_agent.clinic.schedule import MemorySchedule
-from clinic_agent.config import Dialect
-from realtape import virtual_time
-from tests.clinic_agent.app.phone_service import CALL, PhoneService, Side
-from tests.clinic_agent.app.test_webhook import KEY, NOW, signed
-from tests.clinic_agent.app_server import TODAY, asking
+from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
+from mockserver.calls.script import Entry
+from mockserver.testing.rung_call import RungCall
+from realtape import MockServer, virtual_time
+from realtape.clinic_rehearsal import serving
+from tests.clinic_agent.app_server import ASK, CHOOSE, SCENARIO, TODAY
 
+pytestmark = pytest.mark.slow
 PERSON = "tel:+14155550123"
 TOKEN = "a-login-token-for-tests"
-RINGS = {
-    "type": "realtime.call.incoming",
-    "data": {"call_id": CALL, "sip_headers": [{"name": "From", "value": "+14155550100"}]},
-}
+DISOBEDIENT = Path(__file__).parents[2] / "clinic" / "disobedient.yaml"
+PATIENT: tuple[Entry, ...] = (Listen(), Pause(8.0))
+"""What a caller does who waits for the other side to end the call."""
+
+Meanwhile = Callable[[MockServer, AppState], Coroutine[Any, Any, None]]
 
 
 @dataclass
-class Rung:
-    """What a call came to."""
+class Telephoned:
+    """A call that is over, and its record."""
 
-    answers: list[Any]
-    record: CallRecord | None
-    commands: list[str]
-    events: list[dict[str, Any]] = field(default_factory=list)
+    call: RungCall
+    known: CallRecord | None
+    bookings: list[str]
+    usd: float
+
+    @property
+    def record(self) -> CallRecord:
+        assert self.known is not None
+        return self.known
+
+    @property
+    def phone(self) -> PhoneFacts:
+        assert self.record.phone is not None
+        return self.record.phone
+
+    @property
+    def steps(self) -> list[str]:
+        return [what for _, what in self.phone.steps]
 
 
-def ring(
+def telephone(
     data: Path,
-    *sidebands: Callable[[Side], Awaitable[None]],
-    dialect: Dialect = "openai",
-    answers: dict[str, list[tuple[int, Any]]] | None = None,
-    webhooks: list[tuple[dict[str, str], bytes]] | None = None,
-    hangs_up_after: float | None = None,
-    **settings: Any,
-) -> Rung:
-    """Let it ring, wait until the call is over, and give what it came to."""
+    *script: Entry,
+    dialect: str = "openai",
+    fault: dict[str, Any] | None = None,
+    scenario: Any = SCENARIO,
+    ring: dict[str, Any] | None = None,
+    person: str = PERSON,
+    secret: str | None = None,
+    meanwhile: Meanwhile | None = None,
+) -> Telephoned:
+    """Telephone the clinic on a mock, in virtual time."""
 
-    @virtual_time
-    async def main() -> Rung:
-        async with PhoneService(answers=answers or {}, sidebands=list(sidebands)).serving(dialect) as service:
-            given: dict[str, Any] = {"webhook_keys": (KEY,), "hand_over_to": PERSON, "token": TOKEN} | settings
-            app = create_app(AppSettings(service.config, data, today=TODAY, **given), MemorySchedule())
-            state: AppState = app.state.clinic
-            state.store.now = lambda: datetime.fromtimestamp(NOW + asyncio.get_running_loop().time(), timezone.utc)
-            body = json.dumps(RINGS).encode()
-            async with asking(app) as http:
-                posted = [
-                    await http.post("/calls/incoming", content=sent, headers=headers)
-                    for headers, sent in webhooks or [(signed(body=body, at=NOW), body)]
-                ]
-                if hangs_up_after is not None:
-                    await asyncio.sleep(hangs_up_after)
-                    await state.phone_calls.close()
+    async def main() -> Telephoned:
+        async with MockServer(scenario, dialect=dialect, voice="tone", faults=[fault] if fault else None) as service:
+            there = {"XAI_API_KEY": service.api_key, "XAI_REALTIME_URL": service.ws_url, "CLINIC_DIALECT": dialect}
+            there |= {"CLINIC_DATA": str(data), "CLINIC_TOKEN": TOKEN, "CLINIC_TODAY": TODAY.isoformat()}
+            there |= {"CLINIC_HANDOVER_URI": person, "CLINIC_WEBHOOK_SECRET": secret or service.webhook_secret}
+            async with serving(settings_from(there)) as (state, url):
+                call = service.ring(script=script, webhook=f"{url}/calls/incoming", **(ring or {}))
+                if meanwhile is not None:
+                    await meanwhile(service, state)
+                await call
                 await state.phone_calls.join()
-                shown = (await http.get("/calls", headers={"Authorization": f"Bearer {TOKEN}"})).json()
-            record = state.store.find(CALL)
-            assert [each["id"] for each in shown] == ([CALL] if record else [])
-            return Rung(posted, record, [command for command, _ in service.commands], service.events)
+                # The routes run in threads, which virtual time does not wait for.
+                async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=None) as http:
+                    listed = (await http.get(f"{url}/calls")).json()
+                    page = await http.get(f"{url}/calls/{call.id}", headers={"Accept": "text/html"})
+                record = state.store.find(call.id)
+                bookings = [booking.reference for booking in state.schedule.bookings()]
+            assert [each["id"] for each in listed] == ([call.id] if record else [])
+            assert ("Ended by" in page.text) is (record is not None)
+            assert service.findings == []
+            return Telephoned(call, record, bookings, float(service.ledger.total_usd))
 
-    result = main()
-    assert isinstance(result, Rung)
-    return result
-
-
-async def greets(side: Side) -> None:
-    await side.until("response.create")
-    await side.says("hello", "Maple Street Clinic, how can I help you?")
-    await asyncio.sleep(2)
-    await side.played("hello")
-
-
-async def ends(side: Side) -> None:
-    """The caller has what he wants; the assistant says goodbye, which plays for three seconds."""
-    await side.hears("thanks", "Thank you, goodbye.")
-    await side.calls("end", "end_call")
-    await side.until("response.create")
-    await side.says("bye", "Goodbye.")
-    await asyncio.sleep(3)
-    await side.played("bye")
-    await side.until("nothing")
+    made = virtual_time(main())
+    assert isinstance(made, Telephoned)
+    return made
 
 
-async def a_short_call(side: Side) -> None:
-    await greets(side)
-    await ends(side)
+@pytest.mark.parametrize("dialect", ["xai", "openai"])
+def test_a_caller_books_and_the_clinic_hangs_up_when_its_goodbye_was_heard(dialect: str, tmp_path: Path):
+    made = telephone(tmp_path, ASK, CHOOSE, "Thank you, goodbye.", *PATIENT, dialect=dialect)
+    assert (made.call.status, made.call.hung_up_by, made.phone.ended) == ("over", "client", "assistant")
+    assert made.bookings == ["DC-0706-0930"]
+    assert made.steps == ["incoming call", *(["accepted"] if dialect == "openai" else []), "attached", "hung up"]
+    assert [turn["heard"] for turn in made.record.turns] == ["", ASK, CHOOSE, "Thank you, goodbye."]
+    greeting, *_, goodbye = [turn["said"] for turn in made.record.turns]
+    assert greeting.startswith("Maple Street Clinic") and goodbye.endswith("Goodbye!")
+    heard = made.call.agent_audio[-int(0.1 * 8000) :]
+    assert max(map(abs, heard.tolist())) < 500  # the goodbye was over before
+    assert float(made.record.usd or 0) == pytest.approx(made.usd, rel=0.02)
+    assert (made.record.front, made.record.failure, made.record.emergency) == ("phone", None, None)
+    assert "+14155550100" in made.phone.caller
 
 
-async def loses(side: Side) -> None:
-    await side.until("response.create")
-    assert side.socket._req is not None and side.socket._req.transport is not None
-    side.socket._req.transport.abort()
+def test_a_caller_who_interrupts_and_presses_zero_is_handed_to_a_person(tmp_path: Path):
+    made = telephone(tmp_path, ASK, Interrupt(3.0), "Stop, please.", Press("0"), *PATIENT)
+    assert (made.call.status, made.call.transferred_to, made.phone.ended) == ("referred", PERSON, "transfer")
+    assert made.phone.keys == "0"
+    assert [turn["heard"] for turn in made.record.turns][1:] == [ASK, "Stop, please."]
+    assert made.record.turns[1]["heard_ms"] > 0
 
 
-def what(record: CallRecord | None) -> list[str]:
-    assert record is not None and record.phone is not None
-    return [step for _, step in record.phone.steps]
+def test_an_emergency_goes_to_a_person_even_if_the_model_forgets_it(tmp_path: Path):
+    made = telephone(tmp_path, "I have chest pain and I can't breathe.", *PATIENT, scenario=DISOBEDIENT)
+    assert (made.call.status, made.phone.ended, made.bookings) == ("referred", "transfer", [])
+    assert made.record.emergency == "can't breath"
 
 
-@pytest.mark.parametrize(
-    ("dialect", "first"),
-    [("openai", ["accept", "hangup"]), ("xai", ["hangup"])],
-)
-def test_the_clinic_answers_greets_and_hangs_up_when_the_goodbye_was_heard(dialect: Dialect, first, tmp_path: Path):
-    rung = ring(tmp_path, a_short_call, dialect=dialect)
-    assert [(each.status_code, each.json()) for each in rung.answers] == [(200, {"status": "answering"})]
-    assert rung.commands == first
-    record = rung.record
-    assert record is not None and record.phone is not None
-    assert (record.front, record.phone.ended, record.failure) == ("phone", "assistant", None)
-    assert record.phone.caller == "+14155550100"
-    assert [turn["said"] for turn in record.turns] == ["Maple Street Clinic, how can I help you?", "Goodbye."]
-    assert sum(turn["audio_out_s"] for turn in record.turns) == pytest.approx(5.0, abs=0.2)
-    update = next((event for event in rung.events if event["type"] == "session.update"), None)
-    assert (update is None) is (dialect == "openai")
-    if update is not None:
-        assert "format" not in json.dumps(update["session"]["audio"])
-        assert "greet the caller" in update["session"]["instructions"]
+def test_if_the_person_is_busy_the_caller_stays_with_the_assistant_and_hears_why(tmp_path: Path):
+    made = telephone(tmp_path, "I want to speak to a person.", *PATIENT, dialect="xai", ring={"transfer_status": 486})
+    assert (made.call.status, made.phone.ended) == ("over", "caller")
+    assert "transfer failed: transfer rejected by downstream: SIP 486 Busy Here" in made.steps
+    assert "nobody can take your call" in made.record.turns[-1]["said"]
 
 
-def test_webhooks_that_come_again_are_answered_once_and_forged_ones_never(tmp_path: Path, caplog):
-    body = json.dumps(RINGS).encode()
-    again, other = (signed(name, body=body) for name in ("wh_1", "wh_2"))
-    ping = b'{"type": "realtime.something.else"}'
-    forged = (signed(body=body, key=bytes(24)), body)
-    webhooks = [forged, (again, body), (again, body), (other, body), (signed("wh_3", body=ping), ping)]
-    with caplog.at_level(logging.WARNING):
-        rung = ring(tmp_path, a_short_call, webhooks=webhooks)
-    told = [(each.status_code, each.json().get("status")) for each in rung.answers]
-    assert told == [(401, 401), (200, "answering"), (200, "repeated"), (200, "repeated"), (200, "ignored")]
-    assert rung.commands == ["accept", "hangup"]
-    assert "refused with 401" in caplog.text and "whsec" not in caplog.text
-
-
-def test_without_a_secret_no_telephone_is_answered(tmp_path: Path):
-    rung = ring(tmp_path, webhook_keys=())
-    assert (rung.answers[0].status_code, rung.record) == (403, None)
-    assert "CLINIC_WEBHOOK_SECRET" in rung.answers[0].json()["detail"]
-
-
-async def an_emergency(side: Side) -> None:
-    await greets(side)
-    await side.hears("u", "I have chest pain and I can't breathe.")
-    await side.says("r", "Please dial the emergency number.")  # a model that does not transfer
-    await asyncio.sleep(2)
-    await side.played("r")
-    await side.until("response.create")
-    await side.says("s", "Nobody takes the call.")
-    await asyncio.sleep(2)
-    await side.played("s")
-    await side.socket.close(code=1000)
-
-
-def test_an_emergency_goes_to_a_person_even_if_the_model_forgets(tmp_path: Path):
-    rung = ring(tmp_path, an_emergency)
-    assert rung.commands == ["accept", "refer"]
-    assert rung.record is not None and rung.record.phone is not None
-    assert (rung.record.phone.ended, rung.record.emergency) == ("transfer", "can't breath")
-
-
-def test_a_transfer_that_fails_leaves_the_caller_with_the_assistant(tmp_path: Path):
-    refused = {"refer": [(502, {"error": "transfer rejected by downstream: SIP 486 Busy"})]}
-    rung = ring(tmp_path, an_emergency, dialect="xai", answers=refused)
-    assert rung.commands == ["refer"]
-    assert what(rung.record)[-2:] == [
-        "transfer failed: transfer rejected by downstream: SIP 486 Busy",
-        "the caller hung up",
-    ]
-    told = [event for event in rung.events if event["type"] == "conversation.item.create"]
-    assert "SIP 486 Busy" in json.dumps(told) and told[0]["item"]["role"] == "system"
-
-
-async def presses_zero(side: Side) -> None:
-    await greets(side)
-    await side.send("input_audio_buffer.dtmf_event_received", event="0")
-    await side.until("nothing")
-
-
-def test_the_key_zero_asks_for_a_person(tmp_path: Path):
-    rung = ring(tmp_path, presses_zero)
-    assert rung.record is not None and rung.record.phone is not None
-    assert (rung.commands[-1], rung.record.phone.keys, rung.record.phone.ended) == ("refer", "0", "transfer")
-
-
-def test_a_lost_sideband_is_attached_again_while_the_call_lives(tmp_path: Path):
-    rung = ring(tmp_path, loses, a_short_call)
-    assert what(rung.record) == ["incoming call", "accepted", "attached", "sideband lost", "attached", "hung up"]
-    gone = ring(tmp_path / "gone", loses)
-    assert what(gone.record)[-2:] == ["sideband lost", "the caller hung up"]
-
-
-async def hangs_up_during_a_tool(side: Side) -> None:
-    await greets(side)
-    await side.hears("u", "Is there anything free on July sixth?")
-    await side.calls("c", "check_availability", service="dental cleaning", date="2026-07-06")
-    await side.socket.close(code=1000)
+def test_without_a_person_the_assistant_says_so(tmp_path: Path):
+    made = telephone(tmp_path, "I want to speak to a person.", *PATIENT, person="")
+    assert made.phone.ended == "caller"
+    assert "I cannot reach anybody here" in made.record.turns[-1]["said"]
 
 
 def test_a_caller_who_hangs_up_while_a_tool_runs_leaves_a_record_of_it(tmp_path: Path):
-    rung = ring(tmp_path, hangs_up_during_a_tool)
-    assert rung.record is not None and rung.record.phone is not None
-    assert (rung.record.phone.ended, rung.record.failure) == ("caller", None)
-    assert rung.record.turns[-1]["tools"][0]["name"] == "check_availability"
+    hangs_up = {"at": "rate_limits.updated", "nth": 2, "do": "hang_up"}
+    made = telephone(tmp_path, ASK, *PATIENT, fault=hangs_up)
+    assert (made.call.hung_up_by, made.phone.ended, made.record.failure) == ("caller", "caller", None)
+    assert [tool["name"] for tool in made.record.turns[-1]["tools"]] == ["check_availability"]
 
 
 @pytest.mark.parametrize(
-    ("status", "commands", "ended"),
-    [(404, ["accept"], "caller"), (400, ["accept", "reject"], "clinic"), (503, ["accept"] * 3 + ["reject"], "clinic")],
+    ("fault", "delivered"),
+    [("duplicate", [200]), ({"slow": "3s"}, [200]), ("forge", [401, 200])],
 )
-def test_an_accept_that_is_refused(status: int, commands: list[str], ended: str, tmp_path: Path):
-    rung = ring(tmp_path, answers={"accept": [(status, {"error": {"message": "no"}})] * 3})
-    assert rung.record is not None and rung.record.phone is not None
-    assert (rung.commands, rung.record.phone.ended, list(rung.record.turns)) == (commands, ended, [])
+def test_a_webhook_that_comes_twice_late_or_forged(fault: Any, delivered: list[int], tmp_path: Path, caplog):
+    with caplog.at_level(logging.WARNING):
+        made = telephone(tmp_path, HangUp(), fault={"at": "webhook", "nth": 1, "do": fault})
+    assert [attempt.status for attempt in made.call.webhooks] == delivered
+    assert made.steps.count("accepted") == 1
+    assert ("refused with 401" in caplog.text) is (fault == "forge")
+    assert "whsec" not in caplog.text
 
 
-def test_a_server_that_stops_ends_its_calls(tmp_path: Path):
-    async def waits(side: Side) -> None:
-        await greets(side)
-        await side.until("nothing")
+@pytest.mark.parametrize(
+    ("status", "call", "ended"),
+    [(400, "rejected", "clinic"), (503, "rejected", "clinic"), (404, "unanswered", "caller")],
+)
+def test_an_accept_that_is_refused(status: int, call: str, ended: str, tmp_path: Path):
+    refused = {"at": "POST /v1/realtime/calls/*/accept", "do": {"status": status}}
+    made = telephone(tmp_path, HangUp(), fault=refused, ring={"answer_within": 20.0})
+    assert (made.call.status, made.phone.ended, list(made.record.turns)) == (call, ended, [])
 
-    rung = ring(tmp_path, waits, hangs_up_after=4.0, hand_over_to=None)
-    assert rung.commands == ["accept", "hangup"]
-    assert rung.record is not None and rung.record.failure == "the clinic's server stopped"
+
+async def loses_the_sideband(mock: MockServer, state: AppState) -> None:
+    await asyncio.sleep(8.0)  # the caller speaks
+    for connection in list(mock._service.sidebands):
+        connection.reset("lost")
+
+
+def test_a_lost_sideband_is_attached_again_while_the_call_lives(tmp_path: Path):
+    made = telephone(tmp_path, ASK, CHOOSE, "Thank you, goodbye.", *PATIENT, meanwhile=loses_the_sideband)
+    assert made.steps == ["incoming call", "accepted", "attached", "sideband lost", "attached", "hung up"]
+    assert made.bookings == ["DC-0706-0930"]
+
+
+async def stops(mock: MockServer, state: AppState) -> None:
+    await asyncio.sleep(8.0)
+    await state.phone_calls.close()
+
+
+@pytest.mark.parametrize(("person", "status"), [(PERSON, "referred"), ("", "over")])
+def test_a_server_that_stops_hands_its_callers_to_a_person_or_hangs_up(person: str, status: str, tmp_path: Path):
+    made = telephone(tmp_path, ASK, *PATIENT, person=person, meanwhile=stops)
+    assert (made.call.status, made.record.failure) == (status, "the clinic's server stopped")
+
+
+@pytest.mark.parametrize(("dialect", "status"), [("openai", "rejected"), ("xai", "rejected")])
+def test_beyond_the_limit_the_line_is_busy(dialect: str, status: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(phone_calls, "MAX_CALLS", 0)
+    made = telephone(tmp_path, HangUp(), dialect=dialect)
+    assert (made.call.status, made.known) == (status, None)
