@@ -6,6 +6,7 @@ replay/playback/verbatim.py play it.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,11 +33,13 @@ from replay.cassette.json_values import number_at, object_at, text_at
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Line, Recording, message, typed
 from replay.cassette.records import Response
+from replay.findings.call import APPEND
 from replay.outlets import logger
 from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
 from replay.playback.reading import READ_AHEAD
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track
 from replay.playback.words import Words
+from replay.secrets.media import is_base64
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
@@ -67,6 +70,8 @@ class AdaptiveReplay:
         accepted = next((line.accepted_with for line in found[0].lines if line.accepted_with), None)
         self.accepted_with = None if accepted is None else event_in(accepted)
         """The session that a recorded call was accepted with."""
+        self.caller = partial(_said_on_a_track, found[0])
+        """What the caller of its first call said: seconds since the call began, and samples."""
         self._is_folder = len(found) > 1
         ignore = [ignore] if isinstance(ignore, str) else list(ignore)
         self._choices = [each for recording in found for each in _choices(recording, _may_differ(recording, ignore))]
@@ -101,6 +106,14 @@ class AdaptiveReplay:
         if self._is_folder:
             return lines
         return lines + [f"{each.name} never began" for n, each in enumerate(self._choices) if not self._plays.counts[n]]
+
+
+def _said_on_a_track(recording: Recording) -> list[tuple[float, bytes]]:
+    line = next((each for each in recording.lines if each.over_tracks), None)
+    moments = () if line is None else (each for _, each in typed(line.moments, lambda kind: kind == APPEND))
+    began = 0.0 if line is None else line.opened_s
+    said = ((each.at_s - began, text_at(each.event, "audio")) for each in moments if each.event is not None)
+    return [(at, base64.b64decode(sound)) for at, sound in said if is_base64(sound)]
 
 
 def _choices(recording: Recording, may_differ: Ignored) -> Iterator[RecordedChoice]:
@@ -172,6 +185,8 @@ class VerbatimReplay:
         """Of the file or folder."""
         self.dialect = _dialect_of(found[0])
         """The dialect of the recorded service, if it is known."""
+        self.caller = partial(_said_on_a_track, found[0])
+        """What the caller of its first call said: seconds since the call began, and samples."""
         self._is_folder = len(found) > 1
         ignore = [ignore] if isinstance(ignore, str) else list(ignore)
         self._connections = [

@@ -30,6 +30,7 @@ from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team
 from mockserver.server.calls.phone import MOST_SOUND_BYTES, Phone, PhoneCall, Ring
 from mockserver.server.calls.phone_numbers import PhoneNumber, PhoneNumbers
+from mockserver.server.calls.recorded_caller import RecordedCaller
 from mockserver.server.calls.registry import MOST_CALLS, CallEntry, CallRegistry
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.clock import Clock
@@ -435,6 +436,8 @@ class MockService:
             awaits_channel=entry.came == "webrtc" or entry.dialect.startswith("xai@"),
         )
         self.open_sessions[log.id] = OpenSession(entry.team, served.session, running, target)
+        if entry.recorded and self.factory.recordings is not None:
+            RecordedCaller(running, self.clock, self.factory.recordings.caller())
         return running
 
     def watch(self, log: SessionLog, served: Served, asked: ClientHandshake) -> None:

@@ -23,7 +23,7 @@ from mockserver.protocol.peer import FaultNote
 from mockserver.server.journal import JournalEntry, SessionLog
 from mockserver.server.service import MockService
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
-from replay.cassette.recording import Line, Moment, Recording
+from replay.cassette.recording import CALL_HEADER, Line, Moment, Recording
 from replay.cassette.records import Content, Header, Record, Request, Response, Way
 from replay.findings.finding import Finding
 from replay.formats import tape
@@ -215,9 +215,9 @@ def _cassette(log: SessionLog, secrets: Secrets) -> Iterator[Path]:
     model = log.ledger.as_json()["model"]
     made_by = f"realtape {tool_version()}"
     header = Header("mock", "ws://mock.invalid", log.dialect, str(model) if model else None, at, made_by)
-    query = {"call_id": log.call_id} if log.call_id else {"model": model} if model else {}
+    target = f"/v1/realtime?{urlencode({'model': model})}" if model else "/v1/realtime"
     handshake = (
-        Record(0, 0, "sent", Request("GET", f"/v1/realtime{'?' * bool(query)}{urlencode(query)}", ())),
+        Record(0, 0, "sent", Request("GET", target, ((CALL_HEADER, log.call_id),) if log.call_id else ())),
         Record(0, 0, "received", Response(101, ())),
     )
     records = (*handshake, *_records(log))

@@ -120,6 +120,11 @@ class Line:
         return named or next((value for name, value in self.request.headers if name == CALL_HEADER), None)
 
     @property
+    def over_tracks(self) -> bool:
+        """Whether it is the session of a call, with what crossed the tracks as events. Only the mock records so."""
+        return self.request is not None and any(name == CALL_HEADER for name, _ in self.request.headers)
+
+    @property
     def refused(self) -> bool:
         """Whether the service refused the handshake."""
         return self.response is not None and self.response.status != _UPGRADED

@@ -26,25 +26,22 @@ def lint(recording: Recording, levels: Levels | None = None, claimed_seconds: fl
         requested = Handshake()
         if line.request is not None:
             query = parse_qsl(line.request.target.partition("?")[2], keep_blank_values=True)
+            if line.over_tracks:
+                query.append(("call_id", line.call_id or ""))
             requested = handshake(query, line.request.headers, known=False)
         if line.refused and line.response is not None:
             wait = next((value for name, value in line.response.headers if name.lower() == "retry-after"), "")
             retry_after_s = float(wait) if wait.isdigit() else None
             watcher.refused(recording.service, requested, line.opened_s, line.response.status, retry_after_s)
         else:
-            # Only the mock records the tracks of a call, as events.
-            tracks = line.call_id is not None and recording.origin == "mock"
-            watches.append(_watched(watcher, recording.service, requested, number, line, tracks=tracks))
+            watches.append(_watched(watcher, recording.service, requested, number, line))
     watcher.ended()
     if claimed_seconds is not None:
         watcher.claim(watches, billable_audio_seconds=claimed_seconds)
     return list(watcher.findings)
 
 
-def _watched(
-    watcher: Watcher, service: str | None, requested: Handshake, number: int, line: Line, *, tracks: bool
-) -> Watch:
-    """`tracks`: the sound in the recording crossed the tracks of a call, and is no event of the client's."""
+def _watched(watcher: Watcher, service: str | None, requested: Handshake, number: int, line: Line) -> Watch:
     created = next((m.event for m in line.moments if m.type == "session.created" and m.event is not None), None)
     session = text_at(created, "session", "id") or f"connection {number}"
     # The times were measured unless they count up by UNTIMED_US, as those of a reader of a format without times do.
@@ -52,8 +49,8 @@ def _watched(
     timed = any(later - sooner not in (0, UNTIMED_US) for sooner, later in pairwise(times))
     watch = watcher.open(session, service, requested, now=line.opened_s, timed=timed)
     for moment in line.moments:
-        if tracks and moment.type in (APPEND, DELTA):
-            watch.passed()
+        if line.over_tracks and moment.type in (APPEND, DELTA):
+            watch.passed()  # no event of the client's
         else:
             _step(watch, moment, moment.at_s - line.opened_s)
     if line.moments:
