@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,9 +79,9 @@ def browser(url: str, profile: Path) -> Iterator[subprocess.Popen[bytes]]:
             shut(process)
 
 
-def token(mock: MockServer, dialect: str, model: str) -> str:
-    """What a web application's own server asks the service for."""
-    session = {"model": model} if dialect == "xai" else {"type": "realtime", "model": model}
+def token(mock: MockServer, dialect: str, model: str, more: Mapping[str, Any] | None = None) -> str:
+    """What a web application's own server asks the service for; `more` of the session."""
+    session = {"model": model} if dialect == "xai" else {"type": "realtime", "model": model, **(more or {})}
     request = urllib.request.Request(
         f"{mock.http_url}/realtime/client_secrets",
         json.dumps(

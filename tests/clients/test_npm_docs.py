@@ -1,4 +1,5 @@
-"""The programs of docs/testing-node.md and examples/node run as a reader would run them, each under its test runner.
+"""The programs of docs/testing-node.md, docs/clients/webrtc.md and examples/node run as a reader would run them,
+each under its test runner.
 
 A block that begins with `// NAME` is that file. TypeScript is checked with the package's types, too.
 """
@@ -18,9 +19,9 @@ from tests.clients.devtools import BROWSER
 from tests.test_docs import BLOCKS
 
 EXAMPLE = Path(__file__).resolve().parent.parent.parent / "examples" / "node"
-PAGE = "docs/testing-node.md"
+PAGES = ("docs/testing-node.md", "docs/clients/webrtc.md")
 NAME = re.compile(r"// (\S+)\n")
-CODE = [block for block in BLOCKS if block.page == PAGE and block.kind in ("ts", "js")]
+CODE = [block for block in BLOCKS if block.page in PAGES and block.kind in ("ts", "js")]
 FILES = {named[1]: block.text for block in CODE if (named := NAME.match(block.text))}
 TESTS = [name for name in FILES if re.search(r"\.(test|spec)\.", name)]
 # A config of the reader's own would name its browser, too.
@@ -99,5 +100,6 @@ def test_the_page_has_programs_for_each_runner():
         "alone.test.js",
         "booking.jest.test.js",
         "booking.test.ts",
+        "call.spec.ts",
         "page.spec.ts",
     ]

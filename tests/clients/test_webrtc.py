@@ -23,6 +23,7 @@ from mockserver.testing.mock_server import MockServer
 from tests.clients.call_site import microphone
 from tests.clients.devtools import BROWSER, MICROPHONE, Page, browsing
 from tests.clients.test_chromium import token
+from tests.test_docs import BLOCKS
 
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed"),
@@ -40,6 +41,13 @@ turns:
     reply: [{{call: {{name: book, arguments: {{slot: "09:30"}}}}}}]
   - when: {{tool: book}}
     reply: [{{say: "Nine thirty, then. Good bye."}}]
+""")
+
+FREE = Scenario.parse(f"""
+turns:
+  - when: {{says: cleaning}}
+    heard: {ASK}
+    reply: [{{say: "July sixth is free."}}]
 """)
 
 
@@ -66,6 +74,33 @@ def agents_site(npm_package: Path, tmp_path: Path) -> Iterator[str]:
     (folder / "favicon.ico").touch()
     with site(folder) as url:
         yield url
+
+
+def test_the_page_of_the_docs_shows_what_both_say(tmp_path: Path):
+    (text,) = [block.text for block in BLOCKS if block.page == "docs/clients/webrtc.md" and block.kind == "html"]
+    assert len(text.splitlines()) <= 60
+    heard = microphone(tmp_path / "mic.wav", 1.0, "booking-1", 60.0)
+    with MockServer(FREE, dialect="openai", voice="tone") as mock:
+        folder = tmp_path / "site"
+        folder.mkdir()
+        (folder / "favicon.ico").touch()
+        transcription = {"audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}}
+        secret = token(mock, "openai", "gpt-realtime-2.1", transcription)
+        (folder / "token").write_text(json.dumps({"value": secret}), encoding="utf-8")
+        address = f"{mock.http_url}/realtime/calls"
+        (folder / "index.html").write_text(text.replace("http://127.0.0.1:8765/v1/realtime/calls", address), "utf-8")
+        with site(folder) as url, browsing(url, tmp_path / "profile", *FLAGS, heard) as page:
+            page.click("button")
+            page.until("document.querySelectorAll('li').length === 2")
+            assert page.text("button") == "Hang up"
+            said = page.text("ul")
+            page.click("button")
+            page.until("document.querySelector('button').innerText === 'Call'")
+            errors = page.errors
+    assert sorted(said.splitlines()) == ["agent: July sixth is free.", f"you: {ASK}"]
+    assert errors == []
+    assert mock.sessions[0].close_code == 1000
+    assert mock.findings == []
 
 
 def came(page: Page) -> list[str]:
