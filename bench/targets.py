@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "real
 FIXTURE = {"fixtures": [{"match": {"userMessage": "hello"}, "response": {"content": "You said: hello"}}]}
 """What the mock's echo says as well."""
 START_S = 20.0
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+"""Servers have the first, the client has the others."""
 STOP_S = 2.0
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT_JOURNAL = "import mockserver.cli.serve as c; c.JOURNAL_BYTES = 0; import realtape; realtape.main()"
@@ -64,20 +68,20 @@ def realtape(*options: str, journal: bool = True, dialect: str = "xai") -> Itera
     """`realtape serve`, by default with its journal."""
     program = ["-m", "realtape"] if journal else ["-c", WITHOUT_JOURNAL]
     arguments = ("serve", "--port", "0", "--json", "--dialect", dialect, "--max-sessions", "100000", *options)
-    with _process([sys.executable, *program, *arguments]) as (process, began):
-        line = _first_line(process)
+    with process([sys.executable, *program, *arguments]) as (server, began):
+        line = first_line(server)
         ready_s = monotonic() - began
         yield Target(
-            "realtape", json.loads(line)["ws"] + "?model=bench", process.pid, ready_s, b'{"type":"response.done"'
+            "realtape", json.loads(line)["ws"] + "?model=bench", server.pid, ready_s, b'{"type":"response.done"'
         )
 
 
 @contextlib.contextmanager
 def bare() -> Iterator[Target]:
     """aiohttp that echoes, as it comes."""
-    with _process([sys.executable, __file__]) as (process, began):
-        url = _first_line(process).strip()
-        yield Target("bare aiohttp", url, process.pid, monotonic() - began, b'{"type":"response.create"')
+    with process([sys.executable, __file__]) as (server, began):
+        url = first_line(server).strip()
+        yield Target("bare aiohttp", url, server.pid, monotonic() - began, b'{"type":"response.create"')
 
 
 @contextlib.contextmanager
@@ -91,10 +95,10 @@ def aimock() -> Iterator[Target]:
         fixture.write_text(json.dumps(FIXTURE))
         cli = folder / "node_modules" / AIMOCK / "dist" / "cli.js"
         options = ("--port", str(port), "--fixtures", str(fixture), "--log-level", "silent")
-        with _process(["node", str(cli), *options]) as (process, began):
+        with process(["node", str(cli), *options]) as (server, began):
             _connects(port)
             url = f"ws://127.0.0.1:{port}/v1/realtime?model=gpt-realtime"
-            yield Target("aimock", url, process.pid, monotonic() - began, b'{"type":"response.done"')
+            yield Target("aimock", url, server.pid, monotonic() - began, b'{"type":"response.done"')
 
 
 def aimock_folder() -> Path | None:
@@ -112,24 +116,40 @@ def aimock_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], float]]:
+def process(command: list[str], errors: int | None = None) -> Iterator[tuple[subprocess.Popen[str], float]]:
+    """A server on the first core, and when it was started. This process, the client, moves to the other cores."""
     began = monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    _move_to(CORES[:1])
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
+    _move_to(CORES[1:])
     try:
-        yield process, began
+        yield server, began
     finally:
-        process.terminate()
+        server.terminate()
         try:
-            process.communicate(timeout=STOP_S)
+            server.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:  # aimock waits for its connections to end
-            process.kill()
-            process.communicate()
+            server.kill()
+            server.communicate()
 
 
-def _first_line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    if not (line := process.stdout.readline()):
-        raise RuntimeError(f"the server did not start; try it by hand: {process.args!r}")
+def _move_to(cores: list[int]) -> None:
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def python_build() -> str:
+    """The version of Python, and whether it was built with optimisations: a factor of 1.5 in most figures."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    optimised = "optimised" if "--enable-optimizations" in options else "not optimised"
+    return f"{platform.python_version()}, {optimised}, {platform.machine()}"
+
+
+def first_line(server: subprocess.Popen[str]) -> str:
+    """What it prints as soon as it takes connections."""
+    assert server.stdout is not None
+    if not (line := server.stdout.readline()):
+        raise RuntimeError(f"the server did not start; try it by hand: {server.args!r}")
     return line
 
 

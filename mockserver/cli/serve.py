@@ -48,7 +48,7 @@ from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.outlets import logger
-from replay.own_process import settle, switch_soon
+from replay.own_process import collect_when_quiet, settle, switch_soon
 from replay.stopping import parent_end, stop_signal
 from replay.version import install_command, tool_version
 
@@ -524,18 +524,18 @@ async def _serve(
         talk.follow(server)
         if (missing := server.service.factory.equipment.deaf) is not None:
             _LOG.warning("%s", missing)
-        warming = asyncio.get_running_loop().run_in_executor(None, _warm_up, server)
-        following: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        warming = loop.run_in_executor(None, _warm_up, server)
+        waiting = [loop.create_task(collect_when_quiet(lambda: server.namespaces.busy))]
         if parent is not None:
-            following = asyncio.create_task(_stop_with(parent, stop, talk))  # noqa: TID251  # held, and only waits
+            waiting.append(loop.create_task(_stop_with(parent, stop, talk)))
         try:
             if watched is not None:
                 await watch_files(watched(server), talk.note, stop)
             await stop
         finally:
-            warming.cancel()
-            if following is not None:
-                following.cancel()
+            for each in (warming, *waiting):
+                each.cancel()
             if count := len(server.service.open_sessions):
                 closed = "1 open session is" if count == 1 else f"{count} open sessions are"
                 _LOG.warning("stopping: %s closed; another signal ends the process at once", closed)

@@ -113,6 +113,11 @@ class Namespaces:
         return iter(list(self._by_id.values()))
 
     @property
+    def busy(self) -> bool:
+        """Whether a session is open."""
+        return any(each.open_sessions for each in self.services)
+
+    @property
     def services(self) -> list[MockService]:
         """Those of all namespaces, the root's first."""
         return [self.root, *(each.service for each in self)]

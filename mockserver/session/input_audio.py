@@ -196,6 +196,11 @@ class InputBuffer:
         if self._vad is not None:
             self._vad.clear()
 
+    def release(self) -> None:
+        """Empty the buffer for good: a session that is over may stay in memory for a while."""
+        self.clear()
+        self._vad = None
+
     def _sounding_ms(self) -> float:
         """`Buffered.sounding_ms` of what is in the buffer."""
         if self._sound is None:

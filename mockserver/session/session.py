@@ -177,7 +177,7 @@ class Session:
         self._scheduler.abandon()
         self._scheduler.advance(now)
         self._scheduler.clear()
-        self._input.clear()
+        self._input.release()
         self._pending.clear()
         self.conversation.save(now + self._snapshot_s)
 

@@ -21,7 +21,7 @@ from replay.cli.ignore import checked_ignore
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.outlets import clean
-from replay.own_process import settle, switch_soon
+from replay.own_process import collect_when_quiet, settle, switch_soon
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets
@@ -163,10 +163,11 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
         ends = [loop.create_task(relay.until_limit())]
         if parent is not None:
             ends.append(loop.create_task(_parent_end(parent)))
+        tidying = loop.create_task(collect_when_quiet(lambda: relay.busy))
         try:
             await asyncio.wait([interrupted, *ends], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in ends:
+            for each in (*ends, tidying):
                 each.cancel()
             await relay.stop()
     return _reported(relay, settings.out)

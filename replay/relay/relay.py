@@ -231,6 +231,11 @@ class Relay:
             self._writer.put(record, encoding)
 
     @property
+    def busy(self) -> bool:
+        """Whether a call is being relayed."""
+        return bool(self._calls)
+
+    @property
     def kept(self) -> bool:
         """Whether there is a cassette: the service accepted a call, or refused ones are kept too."""
         return self._writer is not None and self._writer.kept
