@@ -5,6 +5,7 @@ No sockets and no accounts: the caller has admitted the client, and hands over i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -59,6 +60,10 @@ class Served:
     """None if the connection is refused, or if a recording is played verbatim."""
 
 
+MOST_KNOWN = 200
+"""Clips that are known beside those of the scenario; the oldest is forgotten first."""
+
+
 class SessionFactory:
     """Makes what answers new connections: without content set, sessions that repeat the user's words."""
 
@@ -75,6 +80,8 @@ class SessionFactory:
         """Of a connection that opens at that Unix second."""
         self._hearing: Hearing
         self.play(None)
+        self.known: deque[KnownClip] = deque(maxlen=MOST_KNOWN)
+        """Clips that users of any new session may play, with their words, besides those of the scenario."""
         self._traits: dict[str, Traits] = {}
         self._opened = 0
 
@@ -154,7 +161,7 @@ class SessionFactory:
             resumed=resumed,
             opened=now,
             snapshot_s=limits.snapshot_s,
-            hearing=self._hearing.also(known) if known else self._hearing,
+            hearing=self._hearing.also([*known, *self.known]) if known or self.known else self._hearing,
             engine=self.equipment.engine,
             breath_s=dialect.traits.responses.breath_s,
             asks_servers=self.equipment.outside.servers is not None,

@@ -29,6 +29,7 @@ from mockserver.dial.signatures import plivo_signature, twilio_signature
 from mockserver.dial.twilio import Twilio
 from mockserver.protocol.ids import hex128, stream
 from mockserver.server.clock import Clock
+from mockserver.testing.mock_server import MockServer
 from replay.dialing import direct
 
 ProviderName = Literal["twilio", "plivo"]
@@ -108,24 +109,33 @@ class Watch:
 
 async def dial(
     url: str,
-    says: Entry | Sequence[Entry] = (),
+    says: Entry | Sequence[Any] = (),
     *,
     options: DialOptions | None = None,
     synthesizer: Synthesizer | None = None,
     watch: Watch | None = None,
+    mock: MockServer | None = None,
     **changed: Any,
 ) -> DialReport:
     """Call a bridge as a phone company does, and return what came of it.
 
     url: `http://…` is the webhook of a number, whose answer names the stream; `ws://…` is the stream itself.
     says: what the caller does: words, paths of WAV files, and steps, such as `caller.Interrupt(0.8)`.
-    synthesizer: the voice of the words, instead of the one that the options name. Other arguments are fields of
-    DialOptions, such as `provider="plivo"`. Raises CannotDial, ValueError (for the arguments), OSError (for a file).
+    synthesizer: the voice of the words, instead of the one that the options name. mock: the mock behind the bridge; it
+    then hears the words as they are said, without a transcriber. watch: for a program that looks on. Other arguments
+    are fields of DialOptions, such as `provider="plivo"`. Raises CannotDial, ValueError (for the arguments), OSError
+    (for a file).
     """
     how = DialOptions(**changed) if options is None else options
-    entries = list(says) if isinstance(says, Sequence) and not isinstance(says, str | bytes) else [says]
+    given: Any = says
+    several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    entries: list[Entry] = list(given) if several else [given]
     voice = synthesizer or (synthesizer_named(how.voice) if _needs_voice(entries) else None)
     steps: list[Step] = script([_named(each) for each in entries], voice or synthesizer_named("tone"))
+    if mock is not None:
+        files = {Path(each).name for each in entries if isinstance(each, os.PathLike)}
+        said = [each for each in steps if isinstance(each, Speak) and each.text and each.text not in files]
+        mock.add_known_clips((each.samples, TELEPHONE_RATE, each.text) for each in said)
     clock = Clock()
     call = _Call(url, how, clock)
     await call.ring()

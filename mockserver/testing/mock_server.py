@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Literal, TypeVar
 
 from mockserver.audio.asr import AUTO, OFF, Transcriber
+from mockserver.audio.clip_matching import KnownClip
 from mockserver.calls.caller import GREETING_S
 from mockserver.calls.script import Entry
 from mockserver.calls.webhook import secret_of
@@ -260,6 +261,14 @@ class MockServer(Observed):
         )
         call = self._ask(lambda: self._service.ring(ring))
         return RungCall(self, call, self._thread, lambda call: self._service.calls.end(call.entry, "caller"))
+
+    def add_known_clips(self, clips: Iterable[KnownClip]) -> None:
+        """Let sessions that open from now on hear these clips as their words: samples (int16 mono), rate in Hz, text.
+
+        They go beside the clips of the scenario, as its `hears` has them. At most 200 are kept.
+        """
+        added = list(clips)
+        self._ask(lambda: self._service.factory.known.extend(added))
 
     @property
     def cassettes(self) -> list[Path]:

@@ -14,17 +14,19 @@ from mockserver.calls.script import Entry
 from mockserver.dial.report import DialReport
 from mockserver.testing.dialler import DialOptions, dial
 from mockserver.testing.loop_thread import LoopThread
+from mockserver.testing.mock_server import MockServer
 from mockserver.testing.pytest_artifacts import folder
 
 SECTION = "realtime phone call"
+_OBJECTS = ("synthesizer", "watch", "mock")
 _OPTIONS = {each.name for each in fields(DialOptions)}
 
 
 class Dialling:
     """Calls bridges for one test: `realtime_dial(url, "Hello")`, or in an async test `await realtime_dial(…)`.
 
-    It takes what `realtape.dial` takes. Options of the marker `realtime_dial` hold where none is given. The seed is the
-    test's name. `reports` has the calls so far.
+    It takes what `realtape.dial` takes. The mock of the fixture `realtime_mock` hears the caller's words. Options of
+    the marker `realtime_dial` hold where none is given. The seed is the test's name. `reports` has the calls so far.
     """
 
     def __init__(self, node: pytest.Function) -> None:
@@ -36,9 +38,9 @@ class Dialling:
             self._options |= mark.kwargs
         self._check(self._options)
 
-    def __call__(self, url: str, says: Entry | Sequence[Entry] = (), **options: Any) -> Any:
+    def __call__(self, url: str, says: Entry | Sequence[Any] = (), **options: Any) -> Any:
         """The DialReport of a call; in an async test, a coroutine that gives it. Raises as `realtape.dial` does."""
-        self._check({name: value for name, value in options.items() if name != "synthesizer"})
+        self._check({name: value for name, value in options.items() if name not in _OBJECTS})
         call = self._call(url, says, self._options | options)
         if self._async:
             return call
@@ -48,7 +50,10 @@ class Dialling:
         finally:
             thread.end()
 
-    async def _call(self, url: str, says: Entry | Sequence[Entry], options: dict[str, Any]) -> DialReport:
+    async def _call(self, url: str, says: Entry | Sequence[Any], options: dict[str, Any]) -> DialReport:
+        mock = self._node.funcargs.get("realtime_mock")
+        if isinstance(mock, MockServer):
+            options = {"mock": mock, **options}
         self.reports.append(report := await dial(url, says, **options))
         self._node.add_report_section("call", f"{SECTION} {len(self.reports)}", str(report))
         return report

@@ -17,11 +17,19 @@ from websockets.asyncio.server import ServerConnection, serve
 from mockserver.audio.tts.tone import Tone
 from mockserver.calls.caller import HangUp, Interrupt, Pause, Press
 from mockserver.dial.signatures import plivo_signature, twilio_signature
+from mockserver.responders.scenario import Scenario
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.dialler import CannotDial, Watch, dial
 from mockserver.testing.mock_server import MockServer
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "bridge.py"
+RULES = """
+turns:
+  - when: {says: cleaning}
+    reply: [{say: "On which day would you like to come? We are open from nine in the morning until five."}]
+  - when: {says: wait}
+    reply: [{say: "I am waiting."}]
+"""
 WORDS = "I would like to book a dental cleaning for the sixth of July, please"
 
 
@@ -48,8 +56,12 @@ async def the_example(mock: MockServer, monkeypatch: pytest.MonkeyPatch, model: 
 async def test_the_example_s_bridge_is_interrupted_and_truncates_what_was_heard(
     dialect: str, model: str, monkeypatch: pytest.MonkeyPatch
 ):
-    async with MockServer(dialect=dialect) as mock, the_example(mock, monkeypatch, model) as url:
-        report = await dial(url, [WORDS, Interrupt(1.0), "No, wait a moment."], synthesizer=Tone())
+    rules = Scenario.parse(RULES)
+    async with MockServer(rules, dialect=dialect) as mock, the_example(mock, monkeypatch, model) as url:
+        says = [WORDS, Interrupt(1.0), "No, wait a moment."]
+        report = await dial(url, says, synthesizer=Tone(), mock=mock)
+        said = [each["transcript"] for each in mock.sessions[0].sent("response.output_audio_transcript.done")]
+    assert said[0].startswith("On which day") and said[1] == "I am waiting."  # the mock has heard the words
     first, second = report.turns
     assert report.mistakes == [] and report.ended == "caller"
     assert first.latency_s is not None and 0.3 < first.latency_s < 2.0

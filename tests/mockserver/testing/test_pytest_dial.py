@@ -62,8 +62,9 @@ async def test_it(realtime_mock, realtime_dial):
         report = await realtime_dial(url, phone.Press("1"))
         report.check()
         assert report.sound_received_s == 0.256
-        assert (await realtime_dial(url, phone.Press("1"), longest_s=0.5)).ended == "limit"
+        assert (await realtime_dial(url, "Hello there", longest_s=0.5)).ended == "limit"
     assert len(realtime_dial.reports) == 2
+    assert [text for _, _, text in realtime_mock._service.factory.known] == ["Hello there"]  # the mock would hear it
 """
     )
     pytester.runpytest(*LOADED, *LEAN).assert_outcomes(passed=1)
