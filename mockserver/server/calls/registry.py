@@ -106,6 +106,9 @@ class CallEntry:
     """The id of an earlier conversation that its session goes on with."""
     state: State = "ringing"
     running: RunningCall | None = None
+    """The call while it goes on. Afterwards it is freed with its session."""
+    sidebands: int = 0
+    """The sockets that it had."""
     session: str = ""
     """The id of its session; empty before it is accepted."""
     transferred_to: str = ""
@@ -124,7 +127,7 @@ class CallEntry:
             "session": self.session or None,
             "transferred_to": clean(self.transferred_to) or None,
             "reason": clean(self.reason) or None,
-            "sidebands": 0 if self.running is None else len(self.running.log.sidebands),
+            "sidebands": self.sidebands if self.running is None else len(self.running.log.sidebands),
             "phone": self.events.as_json(),
         }
 
@@ -287,8 +290,10 @@ class CallRegistry:
         return entry
 
     def _ended(self, entry: CallEntry, team: Team) -> None:
-        over = None if entry.running is None else entry.running.over
+        running, entry.running = entry.running, None
+        over = None if running is None else running.over
         entry.state, entry.reason = "over", "" if over is None else over.reason or f"closed with {over.code}"
+        entry.sidebands = 0 if running is None else len(running.log.sidebands)
         self._release(team)
         self._tell(CallEnded(entry.id, entry.reason))
         entry.events.on_ended(entry.reason)

@@ -174,7 +174,8 @@ class Wandering:
         for call, told in self.told.items():
             ends = [line for line in told.learned if line.startswith(("ended", "rejected"))]
             assert len(ends) == (call.state not in ("ringing", "open"))
-            assert ("accepted" in told.learned) == (call.running is not None)
+            assert ("accepted" in told.learned) == bool(call.session)
+            assert (call.running is not None) == (call.state == "open")
         for running, listener in self.joined:
             assert (running.over is None) == (listener.ended is None)
 

@@ -94,8 +94,9 @@ async def test_a_page_opens_a_call_is_answered_in_sound_and_hangs_up(mock: MockS
     (session,) = mock.sessions
     call = mock._service.calls.get(call_id)
     assert call is not None and call.running is not None
+    ended = call.running.ended()
     await client.close()
-    await asyncio.wait_for(call.running.ended(), 10)
+    await asyncio.wait_for(ended, 10)
     assert call.state == "over"
     assert session.close_code == 1000
 
