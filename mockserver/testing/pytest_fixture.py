@@ -56,6 +56,7 @@ class FixtureRun:
         self.service: Service | None = None
         self.virtual: MockServer | None = None
         """The mock, if the test runs in virtual time."""
+        self._patch: pytest.MonkeyPatch | None = None
         self.verdict: str | None = None
         """The message of the test's first failure."""
         self._url = ""
@@ -142,6 +143,7 @@ class FixtureRun:
             pytest.fail("time='virtual' is for realtime_mock, as the only service of a test", pytrace=False)
         elif self._own.get("time") == "virtual":
             self.service = self.virtual = mock = self._mock()  # `run_in_virtual_time` serves it
+            self._patch = self._patching(request)
             yield mock
         else:
             with self._mock(shared) as mock:
@@ -167,7 +169,7 @@ class FixtureRun:
 
         async def served() -> None:
             async with mock:
-                self._url = mock.ws_url
+                self._serves(mock)
                 await function(**arguments)
 
         virtual_time.run(served())
@@ -194,12 +196,21 @@ class FixtureRun:
             yield f"realtime conversation against {cassette.name}", drift
 
     def _started(self, service: Service, request: pytest.FixtureRequest) -> Service:
-        self.service, self._url = service, service.ws_url
-        if self._own.get("env"):
-            patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
-            for name, value in service.environment.items():
-                patch.setenv(name, value)
+        self._patch = self._patching(request)
+        self._serves(service)
         return service
+
+    def _patching(self, request: pytest.FixtureRequest) -> pytest.MonkeyPatch | None:
+        """What sets the client variables, if the test wants them."""
+        patch: pytest.MonkeyPatch | None = request.getfixturevalue("monkeypatch") if self._own.get("env") else None
+        return patch
+
+    def _serves(self, service: Service) -> None:
+        """The service listens from now on."""
+        self.service, self._url = service, service.ws_url
+        if self._patch is not None:
+            for name, value in service.environment.items():
+                self._patch.setenv(name, value)
 
     def _mock(self, shared: MockServer | None = None) -> MockServer:
         if self._tape is not None:

@@ -132,13 +132,14 @@ async def test_call(realtime_mock):
 def test_in_virtual_time_a_call_of_two_hours_takes_no_time(suite: Suite):
     run = suite(
         """
-import asyncio, time
+import asyncio, os, time
 from websockets.asyncio.client import connect
 
-@pytest.mark.realtime(dialect="xai@2026-07", time="virtual")
+@pytest.mark.realtime(dialect="xai@2026-07", time="virtual", env=True)
 class TestLong:
     async def test_call(self, realtime_mock):
         began = time.monotonic()
+        assert os.environ["XAI_REALTIME_URL"] == realtime_mock.ws_url
         bearer = {"Authorization": f"Bearer {realtime_mock.api_key}"}
         async with connect(realtime_mock.ws_url, additional_headers=bearer, ping_interval=None) as service:
             await service.recv()
