@@ -225,6 +225,8 @@ def serve(
     settings = _settings({**chosen, "hosts": ",".join(hosts), "keep_audio": "1" if keep_audio else None})
     if host not in settings.hosts:
         click.echo(f"warning: listening on {host}: every client that reaches it can make calls at your cost", err=True)
+    if settings.webhook_keys and settings.hand_over_to is None:
+        click.echo("warning: CLINIC_HANDOVER_URI is not set: on the telephone nobody takes over", err=True)
     try:
         from clinic_agent.app.server import run
     except ImportError as error:

@@ -51,6 +51,8 @@ _ATTACH_S = 0.3
 after the accept is a guess."""
 _UNAVAILABLE = 480
 """SIP status by which a call is declined that the service does not let the clinic answer."""
+_STOP_S = 8.0
+"""How long a server that stops waits for the transfer of a call, in s."""
 _HUNG_UP = (1000, 1005)
 """Close codes of a sideband whose call has ended in order."""
 
@@ -151,7 +153,10 @@ class PhoneCall:
             await self._give_up("clinic")
         except asyncio.CancelledError:
             self.failure = "the clinic's server stopped"
-            await self._give_up("clinic")
+            try:
+                await asyncio.wait_for(self._give_up("clinic"), _STOP_S)
+            except asyncio.TimeoutError:  # the person's telephone rings; the service goes on with the transfer
+                self._note("transfer requested")
         except CallGone:
             self._note("the caller hung up")
             self.ended = "caller"

@@ -8,6 +8,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from clinic_agent.call.tracing import export_spans
 from clinic_agent.clinic.assistant import calling, clinic_assistant, run_call
 from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
+from tests.clinic_agent.app.test_telephone import PATIENT, telephone
 
 TODAY = date(2026, 7, 1)
 ONCE = RetryPolicy(attempts=1, resumptions=0)
@@ -85,6 +87,20 @@ async def test_a_call_is_a_span_with_its_responses_and_tools_in_it(serving, span
     assert call.start_time <= tool.start_time <= tool.end_time <= call.end_time
     words = json.dumps([[dict(span.attributes), span.name] for span in ended.values()])
     assert not any(word in words for word in ("cleaning", "09:30", config.key))  # no words of the call
+
+
+@pytest.mark.slow
+def test_a_telephone_call_has_the_same_spans_and_is_named_by_its_id(spans, tmp_path: Path):
+    made = telephone(tmp_path, "I would like a dental cleaning on July sixth.", *PATIENT)
+    ended = spans()
+    call, tool, response = (
+        ended[name] for name in ("invoke_agent clinic", "execute_tool check_availability", "chat gpt-realtime-2.1")
+    )
+    assert {span.parent.span_id for span in (tool, response)} == {call.context.span_id}
+    assert call.attributes["gen_ai.conversation.id"] == made.call.id
+    assert call.attributes["gen_ai.provider.name"] == "openai"
+    assert call.attributes["clinic.usd"] == pytest.approx(float(made.record.usd or 0), abs=1e-6)
+    assert [event.name for event in response.events] == ["first audio"]
 
 
 async def test_a_tool_that_fails_and_a_call_that_breaks_off_are_errors(serving, spans):
