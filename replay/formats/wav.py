@@ -25,7 +25,7 @@ def write(recording: Recording, folder: Path) -> list[Path]:
     written = [write_call(found, folder / CALL)]
     for number, turn in enumerate(found.turns, start=1):
         who = "caller" if turn.side == "sent" else "service"
-        written.append(_write(folder / f"turn-{number:02}-{who}.wav", 1, turn.rate, [turn.samples]))
+        written.append(_write(folder / f"turn-{number:02}-{who}.wav", 1, turn.rate, turn.blocks()))
     return written
 
 

@@ -18,11 +18,12 @@ from replay.cassette.frames import Binary, Text
 from replay.cassette.json_values import number_at
 from replay.cassette.recording import Moment, Recording
 from replay.cassette.records import Way
+from replay.report.samples import SampleFile, Samples
 
 RATE = 24_000
 """Sample rate of a track, in Hz."""
 LONGEST_S = 4 * 3600.0
-_BLOCK = 60 * RATE
+_BLOCK = 20 * RATE
 
 _DELTAS = ("response.output_audio.delta", "response.audio.delta")
 _INTERRUPTS = ("response.cancel", "output_audio_buffer.clear")
@@ -39,11 +40,15 @@ class Piece:
     side: Way
     start_s: float
     rate: int
-    samples: array[int] = field(repr=False)
+    samples: Samples | array[int] = field(repr=False)
 
     @property
     def end_s(self) -> float:
         return self.start_s + len(self.samples) / self.rate
+
+    def blocks(self) -> Iterator[array[int]]:
+        """The samples, twenty seconds at a time."""
+        return (self.samples[at : at + _BLOCK] for at in range(0, len(self.samples), _BLOCK))
 
 
 @dataclass(slots=True)
@@ -54,30 +59,26 @@ class Soundtrack:
     turns: list[Piece] = field(default_factory=list)
     silenced: bool = False
     """Some audio was not decoded and is silence here."""
-
-    def sounds(self, side: Way) -> list[tuple[int, array[int]]]:
-        """The pieces of one side at RATE, each with the sample at which it begins."""
-        return [
-            (round(piece.start_s * RATE), resampled(piece.samples, piece.rate, RATE))
-            for piece in self.pieces
-            if piece.side == side
-        ]
+    file: SampleFile = field(default_factory=SampleFile, repr=False, compare=False)
+    """Where the samples are."""
 
     def blocks(self, side: Way, seconds: float) -> Iterator[array[int]]:
-        """One side from 0 to `seconds`, at RATE, a minute at a time: silence takes no memory. Raises TooLong."""
+        """One side from 0 to `seconds`, at RATE, twenty seconds at a time: silence takes no memory. Raises TooLong."""
         if seconds > LONGEST_S:
             raise TooLong(f"{seconds:.0f} s is too long for one file; the limit is {LONGEST_S:.0f} s")
-        return _laid(self.sounds(side), round(seconds * RATE))
+        return _laid([piece for piece in self.pieces if piece.side == side], round(seconds * RATE))
 
 
-def _laid(sounds: list[tuple[int, array[int]]], length: int) -> Iterator[array[int]]:
+def _laid(pieces: list[Piece], length: int) -> Iterator[array[int]]:
     for begin in range(0, length, _BLOCK):
         end = min(length, begin + _BLOCK)
         block = array("h", bytes(2 * (end - begin)))
-        for start, sound in sounds:
-            first, last = max(begin, start), min(end, start + len(sound))
+        for piece in pieces:
+            start, count = round(piece.start_s * RATE), len(piece.samples) * RATE // piece.rate
+            first, last = max(begin, start), min(end, start + count)
             if first < last:
-                block[first - begin : last - begin] = sound[first - start : last - start]
+                part = resampled(piece.samples, piece.rate, RATE, first - start, last - start)
+                block[first - begin : last - begin] = part
         yield block
 
 
@@ -106,17 +107,19 @@ def sound_in(moment: Moment) -> bytes:
         return b""
 
 
-def resampled(samples: array[int], rate: int, to: int) -> array[int]:
-    """Audio at another rate, by linear interpolation: good enough to listen to, not to measure."""
-    if rate == to or not samples:
-        return samples
-    count, last = len(samples) * to // rate, len(samples) - 1
-    return array("h", (_between(samples, number * rate, to, last) for number in range(count)))
+def resampled(samples: Samples | array[int], rate: int, to: int, first: int, last: int) -> array[int]:
+    """Audio at another rate, from the sample `first` to `last` of the result: by linear interpolation, which is good
+    enough to listen to, not to measure."""
+    if rate == to:
+        return samples[first:last]
+    begin = first * rate // to
+    near = samples[begin : (last - 1) * rate // to + 2]  # with the one behind, if there is one
+    return array("h", (_between(near, number * rate - begin * to, to) for number in range(first, last)))
 
 
-def _between(samples: array[int], place: int, to: int, last: int) -> int:
+def _between(samples: array[int], place: int, to: int) -> int:
     index, rest = divmod(place, to)
-    here, after = samples[index], samples[min(index + 1, last)]
+    here, after = samples[index], samples[min(index + 1, len(samples) - 1)]
     return here + (after - here) * rest // to
 
 
@@ -126,8 +129,8 @@ class ConnectionAudio:
     def __init__(self, found: Soundtrack, opened_s: float) -> None:
         self._found = found
         self._meter = Meter(None)
-        self._said: list[Piece] = []
-        """The user's chunks since the last turn."""
+        self._said: list[tuple[float, int, Samples]] = []
+        """The user's chunks since the last turn: start in seconds, rate, samples."""
         self._spoken_ms = 0.0
         """Milliseconds of user audio before those."""
         self._began_ms = 0.0
@@ -163,20 +166,29 @@ class ConnectionAudio:
         if not samples:
             return None
         start_s = max(moment.at_s, self.ends[moment.way])
-        chunk = Piece(moment.way, start_s, rate, samples)
+        stored, chunk = self._found.file.add(samples), Piece(moment.way, start_s, rate, samples)
         self.ends[moment.way] = chunk.end_s
-        _join(self._found.pieces, chunk)
+        self._join(chunk, stored)
         if moment.way == "sent":
-            self._said.append(chunk)
+            self._said.append((chunk.start_s, rate, stored))
             return chunk
         response = str((moment.event or {}).get("response_id", ""))
         whole = next((turn for turn in reversed(self._found.turns) if turn.side == "received"), None)
         if whole is None or response != self._answer or whole.rate != rate:
             self._answer = response
-            self._found.turns.append(Piece("received", start_s, rate, array("h", samples)))
+            self._found.turns.append(Piece("received", start_s, rate, stored))
         else:
-            whole.samples += samples
+            _stored(whole).extend(stored)
         return chunk
+
+    def _join(self, chunk: Piece, stored: Samples) -> None:
+        """Append to the side's last piece if the chunk begins at its end."""
+        pieces = self._found.pieces
+        last = next((piece for piece in reversed(pieces) if piece.side == chunk.side), None)
+        if last is not None and last.rate == chunk.rate and abs(last.end_s - chunk.start_s) < 0.001:
+            _stored(last).extend(stored)
+        else:
+            pieces.append(Piece(chunk.side, chunk.start_s, chunk.rate, stored.part(0, len(stored))))
 
     def _decoded(self, way: Way, data: bytes, seconds: float) -> tuple[array[int], int]:
         """The samples and their rate, in Hz, as the meter counted it."""
@@ -193,19 +205,20 @@ class ConnectionAudio:
     def _turn(self, start_ms: float | None, end_ms: float | None) -> None:
         """The user's audio becomes a turn. Of a continuous stream the service names the part."""
         if self._said:
-            rate = self._said[0].rate
-            samples = array("h")
-            for chunk in self._said:
-                samples += resampled(chunk.samples, chunk.rate, rate)
+            began_s, rate, _ = self._said[0]
+            samples = self._found.file.add(array("h"))
+            for _, here, chunk in self._said:
+                if here != rate:
+                    chunk = self._found.file.add(resampled(chunk, here, rate, 0, len(chunk) * rate // here))
+                samples.extend(chunk)
             first = 0 if start_ms is None else max(0, round((start_ms - self._spoken_ms) * rate / 1000))
             last = len(samples) if end_ms is None else max(first, round((end_ms - self._spoken_ms) * rate / 1000))
-            start_s = self._said[0].start_s + first / rate
-            if len(kept := samples[first:last]):
-                self._found.turns.append(Piece("sent", start_s, rate, kept))
+            if len(kept := samples.part(first, last)):
+                self._found.turns.append(Piece("sent", began_s + first / rate, rate, kept))
         self._forget()
 
     def _forget(self) -> None:
-        self._spoken_ms += sum(len(chunk.samples) * 1000 / chunk.rate for chunk in self._said)
+        self._spoken_ms += sum(len(samples) * 1000 / rate for _, rate, samples in self._said)
         self._said = []
 
     def _cut(self, at_s: float) -> None:
@@ -215,16 +228,13 @@ class ConnectionAudio:
         self.ends["received"] = at_s
         for piece in self._found.pieces:
             if piece.side == "received" and piece.end_s > at_s:
-                del piece.samples[max(0, round((at_s - piece.start_s) * piece.rate)) :]
+                _stored(piece).cut(max(0, round((at_s - piece.start_s) * piece.rate)))
 
 
-def _join(pieces: list[Piece], chunk: Piece) -> None:
-    """Append to the side's last piece if the chunk begins at its end."""
-    last = next((piece for piece in reversed(pieces) if piece.side == chunk.side), None)
-    if last is not None and last.rate == chunk.rate and abs(last.end_s - chunk.start_s) < 0.001:
-        last.samples += chunk.samples
-    else:
-        pieces.append(Piece(chunk.side, chunk.start_s, chunk.rate, array("h", chunk.samples)))
+def _stored(piece: Piece) -> Samples:
+    """The samples of a piece of the soundtrack; an array is only in what `take` returns."""
+    assert isinstance(piece.samples, Samples)
+    return piece.samples
 
 
 def sides(found: Soundtrack) -> Iterator[tuple[Way, float]]:

@@ -73,7 +73,8 @@ def playable(sound: Soundtrack) -> Iterator[tuple[Piece, str, bytes]]:
         return
     for piece in sound.pieces:
         if piece.samples:
-            data = g711.encode(piece.samples, "pcmu") if lossy else g711.little_endian(piece.samples)
+            samples = piece.samples[:]
+            data = g711.encode(samples, "pcmu") if lossy else g711.little_endian(samples)
             yield piece, "pcmu" if lossy else "pcm", data
 
 

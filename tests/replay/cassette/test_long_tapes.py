@@ -23,12 +23,12 @@ from replay.cassette.records import Header, Record, Request, Response, Way
 from replay.cassette.scrub import Scrubber
 from replay.diff.compare import compare
 from replay.findings.lint import lint
-from replay.formats import har
+from replay.formats import har, wav
 from replay.playback.verbatim import Player, Track
 from replay.report.listing import faults, folded, listed
 
 HEADER = Header("mock", "ws://127.0.0.1/v1/realtime", "xai", None, "2026-07-06T09:00:00Z", "realtape test")
-MOST = 6 << 20
+MOST = 10 << 20
 """Bytes of memory for a cassette of 26 MB: one of its parts, and room for what a command needs by itself."""
 
 
@@ -126,6 +126,11 @@ def archived(path: Path) -> int:
         return sum(1 for _ in har.lines(HEADER, cassette, "1", Scrubber()))
 
 
+def written(path: Path) -> int:
+    """WAV files of the call and of each turn."""
+    return len(wav.write(Recording.read(path), path.parent / "wav"))
+
+
 @pytest.mark.parametrize(
     ("work", "result"),
     [
@@ -138,6 +143,7 @@ def archived(path: Path) -> int:
         (played, 2521),
         (compared, 2521),
         (archived, 3326),
+        (written, 41),
     ],
 )
 def test_memory_does_not_grow_with_a_tape(work: Callable[[Path], int], result: int, tape: Path):
