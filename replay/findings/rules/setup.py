@@ -122,7 +122,7 @@ def model_ends(call: CallState, step: CallStep) -> Iterator[Found]:
         return
     today = datetime.fromtimestamp(expires_at - CAPS_S["openai"], timezone.utc).date()
     for name in (text_at(session, "model"), text_at(session, "audio", "input", "transcription", "model")):
-        known = row(name, REALTIME) or row(name, TRANSCRIPTION)
+        known = row(name, TRANSCRIPTION) or row(name, REALTIME)  # gpt-realtime-whisper is no variant of gpt-realtime
         if known is not None and known.ends is not None and (known.ends - today).days <= ENDS_SOON_DAYS:
             yield Found(f"the service ends {name} on {known.ends}; {known.successor} takes its place", name)
 

@@ -43,7 +43,8 @@ def test_a_transcription_model_is_remarked_as_well():
     assert "whisper-1" in remark.message and remark.level == "warn"
     (sooner,) = findings("gpt-realtime-2.1", "2026-12-01", "gpt-4o-mini-transcribe-2025-03-20")
     assert "2027-01-20" in sooner.message
-    assert findings("gpt-realtime-2.1", "2026-12-01", "gpt-transcribe") == []
+    for living in ("gpt-transcribe", "gpt-realtime-whisper"):
+        assert findings("gpt-realtime-2.1", "2026-12-01", living) == []
 
 
 def test_azure_s_sessions_are_looked_at():
