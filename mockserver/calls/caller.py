@@ -129,6 +129,11 @@ class Caller:
         """Seconds since the call began."""
         return round(self._frames * FRAME_S, 6)
 
+    @property
+    def to_do(self) -> list[Step]:
+        """The steps that have not begun: none of them is `Listen`, `Pause` or the hanging up."""
+        return [each for each in self._steps[1:] if isinstance(each, Speak | Press)]
+
     def frame(self, heard: Samples | None) -> Act:
         """What the caller does in the next 20 ms. heard: the last 20 ms of the other side, None for silence. After
         `hangs_up`, the caller does nothing more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 from xml.etree import ElementTree
 
 MOST_CHARACTERS = 100_000
@@ -47,7 +47,7 @@ def read_answer(text: str, provider: str) -> StreamAddress:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise NoStream("the answer has a DOCTYPE, which no phone company reads; leave it out")
     try:
-        root = ElementTree.fromstring(text.strip())
+        root = ElementTree.fromstring(text.lstrip("\ufeff").strip())
     except ElementTree.ParseError as problem:
         raise NoStream(f"the answer is no XML ({problem}): {' '.join(text[:80].split())!r}; return TwiML") from None
     if root.tag != "Response":
@@ -103,6 +103,12 @@ def _told(element: ElementTree.Element) -> str:
     length = element.get("length")
     what = f': "{words[:80]}"' if words else f" {length} s" if length else ""
     return f"<{element.tag}> {BEFORE[element.tag]}{what}"
+
+
+def absolute_url(url: str, webhook: str) -> str:
+    """The URL of a stream, which TwiML may give relative to the webhook's."""
+    joined = urlsplit(urljoin(webhook, url))
+    return joined._replace(scheme={"http": "ws", "https": "wss"}.get(joined.scheme, joined.scheme)).geturl()
 
 
 def dialled_url(url: str, webhook: str, public: str | None) -> str:

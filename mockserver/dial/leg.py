@@ -261,6 +261,8 @@ class CallLeg:
 
     def _play(self, sound: bytes, now: float) -> None:
         self._check_encoding(sound, now)
+        if len(sound) % self.provider.format.bytes_per_sample:
+            self.mistakes.add("half-sample", now, f"{len(sound)} bytes are no whole number of 16-bit samples")
         samples = _as_heard(sound, self.provider.format)
         if len(sound) in self.record.sizes or len(self.record.sizes) < MOST_SIZES:
             self.record.sizes[len(sound)] += 1

@@ -25,6 +25,8 @@ FIXES: dict[str, str] = {
     "no-answer": "Look at the bridge's log: does it pass on the caller's sound, and the deltas to this stream?",
     "barge-in-ignored": "On input_audio_buffer.speech_started send `clear` (Plivo: `clearAudio`) to the phone company.",
     "sound-after-clear": "After `clear`, drop deltas of the interrupted response until the next response.created.",
+    "half-sample": "Send whole samples: an even number of bytes of L16.",
+    "too-long": "Let the bridge come to an end, or give the call more time: --max-seconds.",
     "closed": "Look at the bridge's log for the exception; close with 1000 when the call is over.",
 }
 """What to do about each mistake, by rule."""

@@ -175,7 +175,7 @@ def report_of(leg: CallLeg, url: str, skipped: Sequence[str] = ()) -> DialReport
     turns = list(_turns(leg.caller, record))
     first_turn_s = turns[0].began_s if turns else float("inf")
     greeting = next((each for each in _sounds(record, QUIET_S) if each[0] < first_turn_s), None)
-    mistakes = _judged(leg.mistakes, record, turns)
+    mistakes = _judged(leg.mistakes, record, turns, len(leg.caller.to_do))
     return DialReport(
         provider=provider.title,
         url=url,
@@ -249,8 +249,8 @@ def _turns(caller: Caller, record: Record) -> Iterator[Spoken]:
         yield Spoken(turn.text, turn.began_s, ended_s, answered, over is not None, stopped, cleared)
 
 
-def _judged(mistakes: Mistakes, record: Record, turns: Sequence[Spoken]) -> Mistakes:
-    """Adds what only the whole call shows."""
+def _judged(mistakes: Mistakes, record: Record, turns: Sequence[Spoken], to_do: int) -> Mistakes:
+    """Adds what only the whole call shows. to_do: what the caller had still to say or press."""
     end_s = len(record.heard) * FRAME_S
     unanswered = [turn for turn in turns if turn.answered_s is None]
     if record.ended == "bridge" and (
@@ -259,6 +259,10 @@ def _judged(mistakes: Mistakes, record: Record, turns: Sequence[Spoken]) -> Mist
         how = "broke the connection" if record.close_code is None else f"closed with {record.close_code}"
         reason = f" ({record.close_reason})" if record.close_reason else ""
         mistakes.add("closed", end_s, f"the bridge {how}{reason} in mid-call")
+    elif record.ended == "bridge" and to_do:
+        mistakes.add("closed", end_s, f"the bridge hung up while the caller had {to_do} more to say or press")
+    elif record.ended == "limit":
+        mistakes.add("too-long", end_s, f"the call was hung up after {end_s:.0f} s, before the caller was done")
     elif record.ended == "caller":
         for turn, following in zip_longest(turns, turns[1:]):
             waited_s = (following.began_s if following else end_s) - turn.ended_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.wav import read_wav
 from mockserver.calls.caller import GREETING_S, Caller, Speak, Step
 from mockserver.calls.script import Entry, script
-from mockserver.dial.answer import NoStream, StreamAddress, dialled_url, read_answer
+from mockserver.dial.answer import NoStream, StreamAddress, absolute_url, dialled_url, read_answer
 from mockserver.dial.leg import LONGEST_S, CallLeg
 from mockserver.dial.network import Network
 from mockserver.dial.plivo import CONTENT_TYPES, Plivo
@@ -199,6 +199,7 @@ class _Call:
             self._address = read_answer(text, self._how.provider)
         except NoStream as problem:
             raise CannotDial(f"{self._url}: {problem}") from None
+        self._address = replace(self._address, url=absolute_url(self._address.url, self._signed_url))
         self._signed_url = self._address.url
         self._provider = self._provided()
 

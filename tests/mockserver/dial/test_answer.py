@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mockserver.dial.answer import NoStream, dialled_url, read_answer
+from mockserver.dial.answer import NoStream, absolute_url, dialled_url, read_answer
 from mockserver.dial.signatures import plivo_signature, twilio_signature
 
 
 def test_twiml_names_the_stream_and_its_parameters():
     answer = read_answer(
-        """<?xml version="1.0" encoding="UTF-8"?><Response><Say voice="x">Please wait.</Say><Pause length="1"/>
+        """\ufeff<?xml version="1.0" encoding="UTF-8"?><Response><Say voice="x">Please wait.</Say><Pause length="1"/>
         <Connect><Stream url="wss://bridge.example/media"><Parameter name="clinic" value="north"/></Stream></Connect>
         </Response>""",
         "twilio",
@@ -57,6 +57,18 @@ def test_a_stream_may_be_one_way(provider: str, text: str):
 def test_an_answer_without_a_stream_says_what_to_do(text: str, why: str):
     with pytest.raises(NoStream, match=why):
         read_answer(text, "twilio")
+
+
+@pytest.mark.parametrize(
+    ("url", "webhook", "absolute"),
+    [
+        ("/media", "https://b.example/in?x=1", "wss://b.example/media"),
+        ("media", "http://b.example/calls/in", "ws://b.example/calls/media"),
+        ("wss://c.example/media", "https://b.example/in", "wss://c.example/media"),
+    ],
+)
+def test_a_stream_s_address_may_be_relative_to_the_webhook(url: str, webhook: str, absolute: str):
+    assert absolute_url(url, webhook) == absolute
 
 
 @pytest.mark.parametrize(

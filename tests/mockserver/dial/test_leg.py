@@ -230,6 +230,7 @@ def test_a_call_that_does_not_end_is_hung_up():
     call = Call([Pause(5.0)], longest_s=2.0)
     report = call.run()
     assert (report.ended, report.seconds, len(call.sent_of("stop"))) == ("limit", 2.0, 1)
+    assert [each.rule for each in report.errors] == ["too-long"]
 
 
 def answering(call: Call, seconds: float, to_chunk: int) -> Bridge:
@@ -363,6 +364,27 @@ def test_a_bridge_that_breaks_off_is_told_apart_from_one_that_hangs_up(
     assert (report.ended, report.close_code) == ("bridge", code)
     assert [each.rule for each in report.mistakes] == mistakes
     assert reason in str(report)
+
+
+def test_a_bridge_that_hangs_up_before_the_caller_is_done_is_a_mistake():
+    call = Call([Speak(tone(0.2), "Hello"), Pause(1.0), Press("1")])
+    for _ in range(20):
+        due = call.leg.next_due()
+        assert due is not None
+        call.leg.take_output(due)
+        if due == 0.3:
+            call.leg.receive(json.dumps(call.media(tone(0.1))), due)
+    call.leg.closed(1000, "", 0.5)
+    (mistake,) = report_of(call.leg, "ws://bridge").errors
+    assert mistake.rule == "closed" and "1 more to say or press" in mistake.message
+
+
+def test_half_a_sample_is_a_mistake():
+    call = Call([Pause(0.2)], Plivo(content_type="audio/x-l16;rate=8000"))
+    media = {"contentType": "audio/x-l16", "sampleRate": 8000, "payload": "AAAA"}
+    assert [each.rule for each in call.run(at_chunk(1, [{"event": "playAudio", "media": media}])).errors] == [
+        "half-sample"
+    ]
 
 
 def test_the_report_is_json_and_a_stereo_file_with_the_caller_on_the_left():
