@@ -290,28 +290,35 @@ def test_a_wrong_secret_is_noticed_by_the_receiver():
 # --- Faults ---
 
 FAULTS = {
-    "{at: webhook, do: {slow: 3s}, times: 1}": ("over", [3.0]),
-    "{at: webhook, do: drop, times: 1}": ("over", [0.0, 5.0]),
-    "{at: webhook, do: duplicate, times: 1}": ("over", [0.0]),
-    "{at: webhook, do: forge, times: 1}": ("over", [0.0, 5.0]),
-    "{at: POST /v1/realtime/calls/*/accept, do: {status: 500}}": ("unanswered", [0.0]),
-    "{at: response.output_audio_transcript.delta, nth: 3, do: hang_up}": ("over", [0.0]),
+    "{at: webhook, do: {slow: 3s}, times: 1}": ("over", [3.0], 1, 0),
+    "{at: webhook, do: drop, times: 1}": ("over", [0.0, 5.0], 1, 0),
+    "{at: webhook, do: duplicate, times: 1}": ("over", [0.0], 2, 0),
+    "{at: webhook, do: forge, times: 1}": ("over", [0.0, 5.0], 2, 1),
+    "{at: POST /v1/realtime/calls/*/accept, do: {status: 500}}": ("unanswered", [0.0], 1, 0),
+    "{at: response.output_audio_transcript.delta, nth: 3, do: hang_up}": ("over", [0.0], 1, 0),
+    '{at: response.output_audio_transcript.delta, nth: 3, do: {press: "0"}, times: 1}': ("over", [0.0], 1, 0),
+    "{at: response.output_audio_transcript.delta, nth: 3, do: lose_sidebands, times: 1}": ("over", [0.0], 1, 0),
 }
+"""How the call ends, when webhooks are sent, how many come, and how many of these are wrongly signed."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_a_phone_call(fault: str):
     async def test(mock: MockServer, agent: Agent) -> None:
         call = await mock.ring("A cleaning, please.", webhook=agent.url)
-        assert (call.status, [round(each.at, 2) for each in call.webhooks]) == FAULTS[fault]
+        sent = [round(each.at, 2) for each in call.webhooks]
+        assert (call.status, sent, len(agent.hooks), agent.bad) == FAULTS[fault]
         assert mock.faults[0].fired == 1
-        assert (len(agent.hooks), agent.bad) == {"duplicate": (2, 0), "forge": (2, 1)}.get(
-            fault.split()[3][:-1].rstrip(","), (1, 0)
-        )
-        if "hang_up" in fault:
-            assert call.hung_up_by == "caller"
-            await agent.finished()
+        await agent.finished()
+        assert agent.types.count("input_audio_buffer.dtmf_event_received") == ("press" in fault)
+        if "lose_sidebands" in fault:
+            assert agent.closed == 1006
+            assert "output_audio_buffer.stopped" not in agent.types
+            assert call.answers[0].endswith("Which one?")
+        elif "transcript" in fault:
             assert agent.closed == 1000
+            assert call.hung_up_by == "caller"
+            assert call.answers == [] or "press" in fault
 
     on_the_phone(test, faults=list(parse_faults(fault).faults))()
 
