@@ -59,9 +59,12 @@ def _row(record: CallRecord) -> str:
     told = record.summary()
     first = next((turn["heard"] for turn in record.turns if turn.get("heard")), "")
     flags = "".join(f'<span class="flag">{escape(flag)}</span>' for flag in _flags(record))
+    phone = ""
+    if record.phone is not None:
+        phone = f'<span class="flag plain">by telephone: {_ENDS.get(record.phone.ended, "not known")}</span>'
     began = f"{record.began:%Y-%m-%d} <span>{record.began:%H:%M:%S}</span>"
     return f"""<tr><td><a href="calls/{escape(record.id)}">{began}</a></td>
-<td>{_length(told["seconds"])}</td><td class="said">{escape(first[:120])}{flags}</td>
+<td>{_length(told["seconds"])}</td><td class="said">{escape(first[:120])}{phone}{flags}</td>
 <td class="ran">{escape(", ".join(told["tools"]))}</td><td>{_usd(record)}</td></tr>"""
 
 
@@ -76,6 +79,8 @@ def call(record: CallRecord, frames: Frames, viewer: CallPage | None = None) -> 
     facts = {"Model": record.model, "Made by": record.front, "Conversation": record.conversation_id or "not known"}
     facts |= _phone_facts(record)
     if viewer is not None and frames:
+        if record.phone is not None:
+            facts["Steps"] = ", ".join(f"{what} at {at_s:.1f} s" for at_s, what in record.phone.steps)
         alerts = list(_flags(record))
         if record.frames_left_out:
             alerts.append(f"Up to {record.frames_left_out} frames are missing.")
@@ -136,13 +141,13 @@ def bars(frames: Frames) -> list[Bar]:
     return found
 
 
-_ENDED = {
-    "caller": "the caller",
-    "assistant": "the assistant",
-    "transfer": "a transfer to a person",
-    "service": "the voice service",
-    "clinic": "this server",
-    None: "nobody yet",
+_ENDS = {
+    "caller": "the caller hung up",
+    "assistant": "the assistant hung up",
+    "transfer": "handed to a person",
+    "service": "ended by the voice service",
+    "clinic": "ended by this server",
+    None: "in progress",
 }
 
 
@@ -151,7 +156,7 @@ def _phone_facts(record: CallRecord) -> dict[str, str]:
     if phone is None:
         return {}
     told = {"Caller": phone.caller, "Called": phone.called, "Keys": phone.keys}
-    return {**{name: value for name, value in told.items() if value}, "Ended by": _ENDED.get(phone.ended, "not known")}
+    return {**{name: value for name, value in told.items() if value}, "End": _ENDS.get(phone.ended, "not known")}
 
 
 def _steps(record: CallRecord) -> str:
