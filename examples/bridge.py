@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
-MODEL = os.environ.get("REALTIME_MODEL", "gpt-realtime")
+MODEL = os.environ.get("REALTIME_MODEL", "gpt-realtime-2.1")
 URL = f"{os.environ.get('REALTIME_URL', 'ws://127.0.0.1:8765/v1/realtime')}?model={MODEL}"
 HEADERS = {"Authorization": f"Bearer {os.environ.get('REALTIME_KEY', 'any')}"}
 

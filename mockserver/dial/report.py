@@ -115,10 +115,10 @@ class DialReport:
         fields: dict[str, Any] = {
             name: getattr(self, name) for name in self.__slots__ if name not in ("heard", "said", "turns", "mistakes")
         }
-        fields["marks"] = [asdict(each) for each in self.marks]
-        fields["clears"] = [asdict(each) for each in self.clears]
+        fields["marks"] = [_rounded(asdict(each)) for each in self.marks]
+        fields["clears"] = [_rounded(asdict(each)) for each in self.clears]
         turns = [{**asdict(each), "latency_s": each.latency_s, "stop_s": each.stop_s} for each in self.turns]
-        mistakes = [{"level": each.level, **asdict(each), "fix": each.fix} for each in self.mistakes]
+        mistakes = [_rounded({"level": each.level, **asdict(each), "fix": each.fix}) for each in self.mistakes]
         return json.dumps({**fields, "turns": turns, "mistakes": mistakes}, ensure_ascii=False)
 
     def lines(self) -> Iterator[str]:
@@ -157,6 +157,11 @@ class DialReport:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+
+def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
+    """With instants of a tenth of a millisecond, less than a sample."""
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()}
 
 
 def _told(turn: Spoken) -> str:

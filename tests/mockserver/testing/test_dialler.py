@@ -51,7 +51,7 @@ async def the_example(mock: MockServer, monkeypatch: pytest.MonkeyPatch, model: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dialect", "model"), [("openai", "gpt-realtime"), ("xai", "grok-voice-3.0")])
+@pytest.mark.parametrize(("dialect", "model"), [("openai", "gpt-realtime-2.1"), ("xai", "grok-voice-3.0")])
 @virtual_time
 async def test_the_example_s_bridge_is_interrupted_and_truncates_what_was_heard(
     dialect: str, model: str, monkeypatch: pytest.MonkeyPatch
@@ -77,7 +77,7 @@ async def test_the_example_s_bridge_is_interrupted_and_truncates_what_was_heard(
 
 @virtual_time
 async def test_hanging_up_in_mid_answer_ends_the_bridge_s_session(monkeypatch: pytest.MonkeyPatch):
-    async with MockServer(dialect="openai") as mock, the_example(mock, monkeypatch, "gpt-realtime") as url:
+    async with MockServer(dialect="openai") as mock, the_example(mock, monkeypatch, "gpt-realtime-2.1") as url:
         report = await dial(url, ["Hello", Interrupt(0.2), HangUp()], synthesizer=Tone(), greeting_s=0)
         assert report.ended == "caller" and report.errors == []
         assert mock.sessions[0].closed_s is not None
