@@ -223,7 +223,8 @@ class MockService:
         self.clock = Clock(self.options.clock_rate)
         self.requests = RequestRunner(self.factory.equipment.outside, self.clock)
         seed = f"{self.options.seed}/{self.name}"
-        self.phone = Phone(self.calls, self.clock, self.faults, self.options, self.numbers, self._crowded, seed)
+        told = self._crowded, self.watcher.remark
+        self.phone = Phone(self.calls, self.clock, self.faults, self.options, self.numbers, *told, seed)
         faults = tuple(armed.fault for armed in self.faults.armed)
         self.at_start = AtStart(self.factory.content, faults, self.faults.seed)
 

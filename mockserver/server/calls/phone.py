@@ -25,6 +25,9 @@ from mockserver.server.calls.running_call import End, RunningCall
 from mockserver.server.calls.webhook_sender import Attempt, WebhookSender
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.options import Options
+from replay.findings import Rule
+from replay.findings.finding import Found
+from replay.findings.rules.table import UNVERIFIED_WEBHOOK
 from replay.outlets import logger
 
 CALLER, CALLED = "+14155550100", "+18005550199"
@@ -257,15 +260,18 @@ class Phone:
         options: Options,
         numbers: PhoneNumbers,
         crowded: Callable[[Team | None, str], bool],
+        remark: Callable[[Rule, Found], None],
         seed: str,
     ) -> None:
-        """`crowded`: whether a team (None: any) has as many sessions of a dialect as it may."""
+        """`crowded`: whether a team (None: any) has as many sessions of a dialect as it may. `remark` reports a mistake
+        of the client."""
         self._registry = registry
         self._clock = clock
         self._sender = WebhookSender(clock, faults)
         self._options = options
         self._numbers = numbers
         self._crowded = crowded
+        self._remark = remark
         self._ids = stream(seed, "webhooks")
         self._calls: OrderedDict[str, PhoneCall] = OrderedDict()
         self.sound_bytes = 0
@@ -359,6 +365,9 @@ class Phone:
     async def _announce(self, call: PhoneCall, webhook: Webhook, url: str) -> None:
         def note(attempt: Attempt) -> None:
             call.webhooks.append(attempt)
+            if attempt.forged and attempt.delivered:
+                said = f"the receiver answered {attempt.status} to a webhook that is signed with another secret"
+                self._remark(UNVERIFIED_WEBHOOK, Found(said, "webhook", attempt.at))
             if not attempt.delivered:
                 answer = attempt.problem or f"HTTP {attempt.status}"
                 _LOG.warning("call %s: the webhook was not delivered: %s", call.id, answer)

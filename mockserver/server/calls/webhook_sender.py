@@ -26,11 +26,12 @@ GONE = 410
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt to deliver a webhook. at: seconds of the server's clock. status: of the receiver's answer, None
-    without one. problem: why there is none, for people."""
+    without one. problem: why there is none, for people. forged: it was signed with another secret."""
 
     at: float
     status: int | None = None
     problem: str = ""
+    forged: bool = False
 
     @property
     def delivered(self) -> bool:
@@ -85,7 +86,7 @@ class WebhookSender:
         return attempt
 
     async def _post(self, http: ClientSession, webhook: Webhook, url: str, secret: str | None) -> Attempt:
-        at = Attempt(self._clock.now())
+        at = Attempt(self._clock.now(), forged=secret is not None)
         headers = webhook.headers(int(self._unix()), secret=secret)
         try:
             async with http.post(url, data=webhook.body, headers=headers, allow_redirects=False) as response:

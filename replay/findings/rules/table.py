@@ -83,6 +83,13 @@ NO_EVENT_CHANNEL = Rule(
     (),
     'Call pc.createDataChannel("oai-events") before pc.createOffer(); without a channel, join the call by its call_id.',
 )
+UNVERIFIED_WEBHOOK = Rule(
+    "unverified-webhook",
+    "error",
+    _never,
+    (),
+    "Check webhook-signature before anything else, as client.webhooks.unwrap does, and answer 400 if it is wrong.",
+)
 UNREACHABLE_RULE = Rule(
     "unreachable-rule",
     "warn",
@@ -372,6 +379,7 @@ RULES: tuple[Rule, ...] = (
     ),
     TRIMMED_OFFER,
     NO_EVENT_CHANNEL,
+    UNVERIFIED_WEBHOOK,
     Rule(
         "beta-header",
         "warn",

@@ -309,6 +309,7 @@ def test_a_fault_of_a_phone_call(fault: str):
         sent = [round(each.at, 2) for each in call.webhooks]
         assert (call.status, sent, len(agent.hooks), agent.bad) == FAULTS[fault]
         assert mock.faults[0].fired == 1
+        assert "unverified-webhook" not in [finding.rule for finding in mock.findings]
         await agent.finished()
         assert agent.types.count("input_audio_buffer.dtmf_event_received") == ("press" in fault)
         if "lose_sidebands" in fault:
