@@ -75,6 +75,22 @@ def _file(id: str, summary: str, kind: str, **more: Any) -> Json:
     return route
 
 
+def _offer() -> Json:
+    """The offer of a WebRTC call: alone, or as a part beside the session."""
+    parts: Json = {"type": "object", "properties": {"sdp": TEXT, "session": TEXT}, "required": ["sdp"]}
+    route = _route(
+        "createCall",
+        "Begin a call over WebRTC, as at the service",
+        {},
+        *(401, 404, 408, 413, 429, 501),
+        security=[{"key": []}],
+        requestBody=_body(("multipart/form-data", parts), ("application/sdp", TEXT)),
+    )
+    del route["responses"]["200"]
+    route["responses"]["201"] = {"description": "The answer, as SDP.", "content": {PLAIN: {"schema": TEXT}}}
+    return route
+
+
 def _action(id: str, summary: str, body: Json | None) -> Mapping[str, Json]:
     """A request about a call, as at the service: what was obeyed is answered without a body, or with `{}`."""
     route = _route(
@@ -104,6 +120,7 @@ _WHY = {
     413: "The body is too large.",
     422: "The body does not match the schema.",
     429: "Too many requests; `Retry-After` has the seconds to wait.",
+    501: "This server cannot open a call over WebRTC; the answer says what to do.",
     502: "The destination refused the caller.",
     504: "The destination did not answer.",
 }
@@ -120,6 +137,7 @@ _SERVER: Mapping[str, Mapping[str, Json]] = {
             requestBody=_body((JSON, ref("SecretRequest")), required=False),
         )
     },
+    "/v1/realtime/calls": {"post": _offer()},
     "/v1/realtime/calls/{call_id}/accept": _action(
         "acceptCall", "Accept a call that rings, with a session", _body((JSON, ref("CallSession")))
     ),

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.dialects.handshake import Denied, Refusal, bearer
 from mockserver.dialects.registry import SERVICES
@@ -131,8 +132,8 @@ async def _read(request: web.Request) -> OfferRequest:
         form = await asyncio.wait_for(request.post(), BODY_S)
     except asyncio.TimeoutError as slow:  # asyncio's own name for it until Python 3.11
         raise web.HTTPRequestTimeout(text=f"The request's body did not come within {BODY_S:g} s.") from slow
-    except ValueError as broken:
-        raise web.HTTPBadRequest(text=f"The multipart body cannot be read: {broken}") from broken
+    except (ValueError, HttpProcessingError) as broken:
+        raise web.HTTPBadRequest(text="The multipart body cannot be read.") from broken
     parts = {name: _bytes(form.get(name)) for name in ("sdp", "session")}
     return OfferRequest((parts["sdp"] or b"").decode(errors="replace"), parts["session"])
 

@@ -170,6 +170,7 @@ def test_each_answer_is_exactly_as_described(dialect: str):
             assert told == json.loads(json.dumps(openapi.description(False, mock.control_url.removesuffix("/_mock"))))
         numbers = {"listPhoneNumbers", "registerPhoneNumber"}
         without = {"acceptCall", "rejectCall"} if dialect == "xai" else numbers
+        without = {*without, "createCall"}  # WebRTC runs in real time
         assert {each["operationId"] for _, each in operations()} - without == seen
 
     virtual_time.run(tell())

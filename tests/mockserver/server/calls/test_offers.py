@@ -43,6 +43,10 @@ async def posted(http: ClientSession, url: str, data: Any, headers: dict[str, st
         return response.status, await response.json()
 
 
+ODD_PART = b'--x\r\nContent-Disposition: form-data; name="\x08"\r\n\r\nv=0\r\n--x--\r\n'
+"""A part whose header has a control character, which the library refuses with an error of its own."""
+
+
 @pytest.mark.parametrize(
     ("data", "headers", "status", "code", "message"),
     [
@@ -58,6 +62,7 @@ async def posted(http: ClientSession, url: str, data: Any, headers: dict[str, st
         (OFFER, {**SDP, "Authorization": "Bearer sk-broke"}, 429, "insufficient_quota", "exceeded your current quota"),
         (OFFER, {**SDP, "Origin": "https://shop.example"}, 403, None, "another origin"),
         (b"--", {**KEY, "Content-Type": "multipart/form-data"}, 400, None, "multipart"),
+        (ODD_PART, {**KEY, "Content-Type": "multipart/form-data; boundary=x"}, 400, None, "multipart"),
         (OFFER, SDP, 501, None, "start it without --clock"),
     ],
 )
