@@ -53,6 +53,12 @@ class Target:
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return None
 
+    def waited_s(self) -> float | None:
+        """Seconds that its first thread was ready to run and had no core: others' work; None where it is not told."""
+        with contextlib.suppress(OSError, IndexError):
+            return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]) / 1e9
+        return None
+
     def resident_kib(self) -> float | None:
         """Memory in KiB; None where the system does not tell."""
         with contextlib.suppress(OSError, ValueError):
@@ -68,7 +74,7 @@ def realtape(*options: str, journal: bool = True, dialect: str = "xai") -> Itera
     """`realtape serve`, by default with its journal."""
     program = ["-m", "realtape"] if journal else ["-c", WITHOUT_JOURNAL]
     arguments = ("serve", "--port", "0", "--json", "--dialect", dialect, "--max-sessions", "100000", *options)
-    with process([sys.executable, *program, *arguments]) as (server, began):
+    with process([sys.executable, *program, *arguments], subprocess.DEVNULL) as (server, began):
         line = first_line(server)
         ready_s = monotonic() - began
         yield Target(
@@ -139,10 +145,30 @@ def _move_to(cores: list[int]) -> None:
 
 
 def python_build() -> str:
-    """The version of Python, and whether it was built with optimisations: a factor of 1.5 in most figures."""
-    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "optimised" if "--enable-optimizations" in options else "not optimised"
-    return f"{platform.python_version()}, {optimised}, {platform.machine()}"
+    """The Python that runs the servers. Two builds of a version differ by half: with and without optimisations."""
+    optimised = " --enable-optimizations" * (
+        "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    )
+    version = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{version} ({platform.python_compiler()}{optimised}), {os.path.realpath(sys.executable)}, {_processor()}"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return f"{len(CORES)} cores of {name}"
+    return platform.machine()
+
+
+def aimock_version() -> str | None:
+    """None without aimock."""
+    folder = aimock_folder()
+    return (
+        None
+        if folder is None
+        else json.loads((folder / "node_modules" / AIMOCK / "package.json").read_text())["version"]
+    )
 
 
 def first_line(server: subprocess.Popen[str]) -> str:

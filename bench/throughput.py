@@ -1,10 +1,10 @@
-"""How the mock compares with aimock and with bare aiohttp: turns, appends, memory, start, pacing. In about two minutes.
+"""The mock compared with aimock and bare aiohttp: turns, appends, memory, start, live calls. About three minutes.
 
-    python bench/throughput.py [--seconds S] [--rounds N] [--sessions N] [--dialect NAME] [--json]
+    python bench/throughput.py [--seconds S] [--rounds N] [--sessions N ...] [--paced N ...] [--dialect NAME] [--json]
 
-All servers run side by side and take turns, so that a busy machine slows them alike: ratios hold, digits do not.
-Nothing is asserted. A turn of the mock carries the answer's sound, which aimock's has not: see bytes a turn. Client
-and server share the machine; the processor time of the server alone stands beside each rate where it can be read.
+All servers run side by side on the first core and take turns, the client on the others: a busy machine slows them
+alike. Ratios hold, digits do not. Ratios by processor time, the server's own, hold on a shared machine too. Nothing is
+asserted. A turn of the mock carries the answer's sound, which aimock's has not: see bytes a turn.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import argparse
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import Iterable, Iterator
-from random import Random
 from statistics import median
 
 import uvloop
 from load import CLEAR, Caller, Rate, Round, append, connect, drive, hang_up, text_turn
-from targets import Target, aimock, aimock_folder, bare, realtape
+from paced import lateness
+from targets import Target, aimock, aimock_folder, aimock_version, bare, python_build, realtape
 
 from mockserver.audio.tts import synthesizer_named
 
@@ -29,7 +28,6 @@ SPEECH = "I would like an appointment for a dental cleaning, please. " * 4
 APPEND_BYTES = 4800  # 100 ms at 24 kHz
 CONVERSATION = 1000
 MEMORY_SESSIONS = 200
-PACED_SESSIONS, PACED_S = 200, 8.0
 
 Report = dict[str, object]
 
@@ -128,32 +126,6 @@ def _each(target: Target, before: float | None) -> float | None:
     return None if before is None or now is None else round((now - before) / MEMORY_SESSIONS, 1)
 
 
-# --- Pacing ---
-
-
-async def lateness() -> Report:
-    """How long after its own `ts` a sound arrives, in ms, at sessions that start at random. `ts` is in whole ms."""
-    late: list[float] = []
-
-    def sound(data: bytes, start: int, stop: int) -> None:
-        if (at := data.rfind(b'"ts":', max(start, stop - 80), stop)) > 0:
-            late.append(time.time() * 1000 - int(data[at + 5 : data.index(b",", at)]))  # noqa: TID251
-
-    with realtape() as target:
-        callers = await connect(target.url, PACED_SESSIONS, sound)
-        loop, rng, cpu = asyncio.get_running_loop(), Random(1), target.cpu_s()
-        round_ = Round(text_turn("hello, " + SPEECH), target.turn_ends)
-        for caller in callers:
-            loop.call_later(rng.random() * PACED_S / 2, lambda each=caller: each.start(round_, seconds=PACED_S))
-        await asyncio.sleep(PACED_S)
-        spent = target.cpu_s()
-        await hang_up(callers)
-    late.sort()
-    share = None if cpu is None or spent is None else round((spent - cpu) / PACED_S, 3)
-    at = {f"p{part}": round(late[min(len(late) - 1, len(late) * part // 100)], 2) for part in (50, 99)}
-    return {"sessions": PACED_SESSIONS, "sounds": len(late), **at, "core": share}
-
-
 # --- All of it ---
 
 
@@ -178,7 +150,7 @@ def all_targets(dialect: str, with_aimock: bool) -> Iterator[list[Target]]:
 
 async def measure(asked: argparse.Namespace) -> Report:
     with_aimock = aimock_folder() is not None
-    report: Report = {"aimock": with_aimock, "ready s": starts(3, with_aimock)}
+    report: Report = {"python": python_build(), "aimock": aimock_version(), "ready s": starts(3, with_aimock)}
     with all_targets(asked.dialect, with_aimock) as targets:
         for sessions in asked.sessions:
             report[f"turns at {sessions}"] = await rates(targets, "turns", sessions, asked.rounds, asked.seconds)
@@ -187,7 +159,6 @@ async def measure(asked: argparse.Namespace) -> Report:
             [each for each in targets if each.name != "bare aiohttp"], asked.rounds
         )
     report["KiB a session"] = await memories(asked.dialect, with_aimock)
-    report["ms late"] = await lateness()
     return report
 
 
@@ -205,6 +176,7 @@ async def memories(dialect: str, with_aimock: bool) -> Report:
 def lines(report: Report) -> Iterable[str]:
     for name, figures in report.items():
         if not isinstance(figures, dict):
+            yield f"{name}: {figures}"
             continue
         yield f"{name}:"
         ours = figures.get("realtape")
@@ -233,10 +205,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sessions", type=int, nargs="+", default=[50, 200], help="at once, for turns")
+    parser.add_argument("--paced", type=int, nargs="*", default=[200], help="at once, of live calls: see paced.py")
     parser.add_argument("--dialect", default="xai")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     report = uvloop.run(measure(asked))
+    report["live calls"] = {f"{each['sessions']} sessions": each for each in lateness(asked.paced, 12.0, asked.dialect)}
     print(json.dumps(report) if asked.json else "\n".join(lines(report)))
 
 

@@ -185,6 +185,8 @@ class InputAudio:
         if len(self.paces) < 2 or self.encoding != "audio/pcm":
             return None
         first, second = self.paces
+        if 0.9 < first < 1.1:  # no rate below explains that
+            return None
         for rate in _RATES:
             ratio = rate / self.rate
             if (
