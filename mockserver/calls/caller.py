@@ -131,7 +131,7 @@ class Caller:
 
     @property
     def to_do(self) -> list[Step]:
-        """The steps that have not begun: none of them is `Listen`, `Pause` or the hanging up."""
+        """The steps with words and keys that have not begun."""
         return [each for each in self._steps[1:] if isinstance(each, Speak | Press)]
 
     def frame(self, heard: Samples | None) -> Act:

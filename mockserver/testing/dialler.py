@@ -40,6 +40,8 @@ WEBHOOK_S = 15.0
 """Seconds that a phone company waits for the answer of a webhook; Twilio's limit."""
 OPEN_S = 10.0
 TELEPHONE_RATE = 8000
+LARGEST_ANSWER = 400_000
+"""Bytes of a webhook's answer that are read; its text is bounded besides."""
 LARGEST_MESSAGE = 8 << 20
 CLOSE_S = 5.0
 ROUNDING_S = 1e-6
@@ -217,7 +219,14 @@ class _Call:
                         else ""
                     )
                     raise CannotDial(f"{self._url} answered {answer.status} instead of 200 with XML{hint}")
-                return await answer.text()
+                body = bytearray()
+                async for piece in answer.content.iter_chunked(1 << 16):
+                    body += piece
+                    if len(body) > LARGEST_ANSWER:
+                        raise CannotDial(
+                            f"{self._url} answered more than {LARGEST_ANSWER} bytes; return XML that is shorter"
+                        )
+                return body.decode("utf-8")
         except asyncio.TimeoutError:
             raise CannotDial(
                 f"{self._url} did not answer within {WEBHOOK_S:g} s, as a phone company requires"

@@ -6,7 +6,7 @@ import base64
 import json
 import runpy
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -217,8 +217,19 @@ async def test_a_bridge_that_cannot_be_reached_or_refuses_says_why():
         return web.Response(text='<Response><Connect><Stream url="wss://127.0.0.1/no"/></Connect></Response>')
 
     app = web.Application()
-    app.add_routes([web.post("/signed", refused), web.post("/lost", elsewhere)])
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await answer.write(b" " * 65_536)
+        return answer
+
+    app.add_routes([web.post("/signed", refused), web.post("/lost", elsewhere), web.post("/endless", endless)])
     async with served(app) as origin:
+        with pytest.raises(CannotDial, match="more than 400000 bytes"):
+            await dial(f"{origin}/endless", Press("1"))
         with pytest.raises(CannotDial, match=r"answered 403 .* sign with --auth-token-env"):
             await dial(f"{origin}/signed", Press("1"))
         with pytest.raises(CannotDial, match="refused the WebSocket with 404"):
