@@ -15,8 +15,8 @@ from typing_extensions import assert_never
 
 from mockserver.audio.formats import Samples
 from mockserver.protocol.peer import Act, FaultNote, Mute, Peer, SidebandsLost, Torn
-from mockserver.server.clock import Clock
-from mockserver.server.connection import TEXT, header
+from mockserver.server.clock import Clock, WakeUp
+from mockserver.server.connection import HALF_OPEN_S, TEXT, header
 from mockserver.server.journal import SessionLog
 from mockserver.server.pump import Pump
 from mockserver.server.requests import RequestRunner
@@ -90,6 +90,7 @@ class RunningCall(Pump[CallPeer]):
         self._on_over = on_over
         self._done = asyncio.Event()
         self._stepping = False
+        self._half_open_timer: WakeUp | None = None
         self._flush_soon()
 
     @property
@@ -258,6 +259,8 @@ class RunningCall(Pump[CallPeer]):
                 self.reset("torn")
             case Mute():
                 self._mute = True
+                until = self._clock.now() + HALF_OPEN_S
+                self._half_open_timer = self._clock.call_at(until, lambda: self.reset("half open for long"))
             case _:
                 assert_never(how)
 
@@ -267,6 +270,8 @@ class RunningCall(Pump[CallPeer]):
             channel.end(told)
         self._channels.clear()
         self._early = None
+        if self._half_open_timer is not None:
+            self._half_open_timer.cancel()
         self._end()
         self._done.set()
         self._on_over()

@@ -105,6 +105,8 @@ def test_sound_and_keys_reach_the_peer_until_the_line_is_mute() -> None:
         assert (hosted.peer.heard, hosted.peer.pressed, hosted.peer.received) == (160, "#", [])
         assert [note.fault for note in hosted.log.faults] == ["half_open"]
         assert hosted.call.over is None
+        await asyncio.sleep(600)
+        assert hosted.call.over == Close(1006, "half open for long")
 
     told(story)
 
