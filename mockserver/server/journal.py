@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from mockserver.billing.ledger import Ledger
+from mockserver.calls.declared import DeclaredFormats, in_format
 from mockserver.protocol.peer import FaultNote
 from mockserver.server.calls.sideband_log import SidebandLog
 from mockserver.server.narration import Narration
@@ -204,6 +206,8 @@ class SessionLog:
         """What the last spoken turns were taken to say, and what decided that."""
         self._journal = journal
         self._kept: deque[_Kept] = deque()
+        self.declared = DeclaredFormats()
+        """The formats that the client of a call declares."""
         self._heard = b""
         """The caller's latest sound, which is not kept yet, and when it began."""
         self._heard_at = 0.0
@@ -260,7 +264,7 @@ class SessionLog:
 
     def _keep_heard(self) -> None:
         if self._heard:
-            sound, self._heard = Sound(self._heard), b""
+            sound, self._heard = Sound(in_format(self._heard, self.declared.input)), b""
             self._sound(self._heard_at, "in", sound)
 
     def plays(self, at: float, sound: Sound) -> None:
@@ -268,7 +272,7 @@ class SessionLog:
         self._keep_heard()
         if self.narration is not None:
             self.narration.spoke(at)
-        self._sound(at, "out", sound)
+        self._sound(at, "out", replace(sound, data=in_format(sound.data, self.declared.output)))
 
     def _sound(self, at: float, way: Way, sound: Sound) -> None:
         if self.watch is not None:

@@ -16,7 +16,10 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from mockserver.audio.codecs import decoder_for, resample
 from mockserver.audio.formats import Samples
+from mockserver.calls.declared import DeclaredFormats, in_format
+from mockserver.calls.playout import RATE
 from mockserver.dialects.base import Dialect
 from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
@@ -43,6 +46,7 @@ from replay.secrets.media import is_base64
 
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
+_OF_A_TRACK = (APPEND, "session.created", "session.updated")
 _FAR_MS = 4e12
 """Milliseconds since 1970, in the year 2096."""
 _LOG = logger(__name__)
@@ -110,10 +114,16 @@ class AdaptiveReplay:
 
 def _said_on_a_track(recording: Recording) -> list[tuple[float, bytes]]:
     line = next((each for each in recording.lines if each.over_tracks), None)
-    moments = () if line is None else (each for _, each in typed(line.moments, lambda kind: kind == APPEND))
-    began = 0.0 if line is None else line.opened_s
-    said = ((each.at_s - began, text_at(each.event, "audio")) for each in moments if each.event is not None)
-    return [(at, base64.b64decode(sound)) for at, sound in said if is_base64(sound)]
+    moments = () if line is None else (each for _, each in typed(line.moments, lambda kind: kind in _OF_A_TRACK))
+    began, declared, said = 0.0 if line is None else line.opened_s, DeclaredFormats(), list[tuple[float, bytes]]()
+    for moment in moments:
+        if moment.way == "received":
+            declared.read(object_at(moment.event, "session"))
+        elif is_base64(sound := text_at(moment.event, "audio")):
+            samples = decoder_for(declared.input).push(base64.b64decode(sound))
+            pcm = resample(samples, declared.input.rate, RATE).astype("<i2", copy=False).tobytes()
+            said.append((moment.at_s - began, pcm))
+    return said
 
 
 def _choices(recording: Recording, may_differ: Ignored) -> Iterator[RecordedChoice]:
@@ -136,6 +146,7 @@ class _ObservedSession:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._declared = DeclaredFormats()
         self.lost = session.lost
         self.next_due = session.next_due
         self.take_output = session.take_output
@@ -146,10 +157,12 @@ class _ObservedSession:
 
     def hear(self, samples: Samples, now: float) -> None:
         if isinstance(responder := self._session.memory.responder, RecordedSession) and responder.hears:
-            responder.take(message(appended(samples.astype("<i2", copy=False).tobytes()), now))
+            sound = in_format(samples.astype("<i2", copy=False).tobytes(), self._declared.input)
+            responder.take(message(appended(sound), now))
         self._session.hear(samples, now)
 
     def receive(self, data: str | bytes, now: float) -> Rest | None:
+        self._declared.update(data)
         sent, before = message(data, now), self._session.memory.responder
         if isinstance(before, RecordedSession):
             before.take(sent)
@@ -270,7 +283,8 @@ class _RecordedConnection:
     """A recorded connection that is played. On a call, what the caller says counts as appended."""
 
     def __init__(self, recorded: Chooser) -> None:
-        self.receive = recorded.receive
+        self._recorded = recorded
+        self._declared = DeclaredFormats()
         self.lost = recorded.lost
         self.next_due = recorded.next_due
         self.take_output = recorded.take_output
@@ -279,7 +293,13 @@ class _RecordedConnection:
 
     def hear(self, samples: Samples, now: float) -> None:
         """Count the caller's sound as the recorded client's."""
-        self.receive(appended(samples.astype("<i2", copy=False).tobytes()), now)
+        sound = in_format(samples.astype("<i2", copy=False).tobytes(), self._declared.input)
+        self._recorded.receive(appended(sound), now)
+
+    def receive(self, data: str | bytes, now: float) -> None:
+        """A client's message."""
+        self._declared.update(data)
+        self._recorded.receive(data, now)
 
     def press(self, digit: str, now: float) -> None:
         """Ignored: the recording goes on as it did."""

@@ -159,6 +159,10 @@ class ConnectionAudio:
                 self._turn(self._began_ms, (number_at(event, "audio_end_ms") or 0.0))
             case "sent", kind if kind in _INTERRUPTS:
                 self._cut(moment.at_s)
+            case "received", "output_audio_buffer.cleared":
+                self._cut(moment.at_s)
+            case _:
+                pass
         return None
 
     def _sound(self, moment: Moment, data: bytes, seconds: float) -> Piece | None:

@@ -21,6 +21,8 @@ from mockserver.server.journal import SessionLog
 from mockserver.server.pump import Pump
 from mockserver.server.requests import RequestRunner
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Sound, Text
+from replay.cassette.json_text import event_in, event_type
+from replay.cassette.json_values import object_at
 
 MOST_CHANNELS = 16
 """Event channels of one call at a time."""
@@ -213,6 +215,10 @@ class RunningCall(Pump[CallPeer]):
                         watch.received(each.at, text)
                     if narration is not None:
                         narration.received(each.at, text)
+                    if event_type(text.data) in ("session.created", "session.updated"):
+                        self._send(due)
+                        due = []
+                        self.log.declared.read(object_at(event_in(text.data), "session"))
                 case Sound() as sound:
                     self._send(due)
                     due = []

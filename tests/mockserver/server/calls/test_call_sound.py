@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from mockserver.audio.formats import Samples
 from mockserver.calls.call import Call
 from mockserver.dialects.base import Opening
 from mockserver.dialects.registry import SERVICES
@@ -22,6 +25,7 @@ from mockserver.server.journal import HEARD_BYTES, Journal, SessionLog
 from mockserver.session.session import Session
 from replay.cassette.recording import Recording
 from replay.findings.lint import lint
+from replay.report.soundtrack import sides, soundtrack
 from replay.secrets.named import Secrets
 from tests.mockserver.calls.phoned import CALL_ID, EPOCH, TONE, voice
 from tests.mockserver.server.calls.scripted_call import Listener
@@ -30,8 +34,15 @@ from tests.mockserver.talk import Script
 Event = Mapping[str, Any]
 
 
-async def called(said: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[SessionLog, Listener, bytes]:
-    """A call on which somebody says that and is answered; its log, its channel and what was played."""
+def update(form: str = "audio/pcm") -> dict[str, Any]:
+    """The client's only message: it declares a format."""
+    sides = {"input": {"format": {"type": form}}, "output": {"format": {"type": form}}}
+    return {"type": "session.update", "session": {"type": "realtime", "audio": sides}}
+
+
+async def called(said: Samples, form: str = "audio/pcm") -> tuple[SessionLog, Listener, bytes]:
+    """A call on which somebody says that and is answered; its log, its channel and what was played. `form`: the format
+    that its client declares."""
     dialect = SERVICES["openai@2026-10"].open(Opening("7/0", EPOCH, "gpt-realtime", call_id=CALL_ID))
     session = Session(dialect, Script([Say("Good morning.")], heard=["Hello."]), TONE, seed="7/0")
     log = Journal().open(dialect.ids.session, "conv", EPOCH, session.ledger)
@@ -39,6 +50,7 @@ async def called(said: np.ndarray[Any, np.dtype[np.int16]]) -> tuple[SessionLog,
     call = RunningCall(CALL_ID, Call(session, dialect.render), Clock(), log)
     channel, played = Listener(), b""
     call.join(channel)
+    call.receive(json.dumps(update(form)))
     for n in range(200):
         await asyncio.sleep(0.02)
         piece = said[n * 480 : n * 480 + 480]
@@ -73,3 +85,17 @@ def test_what_both_sides_said_is_in_the_log_and_in_the_cassette(tmp_path: Path) 
     assert sound(events, "input_audio_buffer.append", "audio") == heard
     assert sound(events, "response.output_audio.delta", "delta") == answer
     assert lint(Recording.read(path)) == []
+
+
+def test_the_sound_of_a_cassette_is_in_the_format_that_the_client_declared(tmp_path: Path) -> None:
+    """The declared format is without effect on the tracks, but every reader of a cassette goes by it."""
+    found = {}
+    for form in ("audio/pcm", "audio/pcmu"):
+        log, _, _ = autojump.run(called(voice(1.0), form))
+        path = tmp_path / "call.tape"
+        path.write_bytes(session_views.cassette(log, Secrets()))
+        track = soundtrack(Recording.read(path))
+        found[form] = dict(sides(track))
+    assert found["audio/pcmu"]["sent"] == pytest.approx(found["audio/pcm"]["sent"], abs=0.12)
+    assert found["audio/pcmu"]["received"] == pytest.approx(found["audio/pcm"]["received"], abs=0.01)
+    assert found["audio/pcm"]["sent"] == pytest.approx(4.0, abs=0.05)

@@ -13,7 +13,7 @@ from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
 from replay.secrets.named import Secrets
 from tests.mockserver.calls.phoned import voice
-from tests.mockserver.server.calls.test_call_sound import called
+from tests.mockserver.server.calls.test_call_sound import called, update
 from tests.mockserver.server.calls.test_calls import KEY, attach, until
 
 
@@ -26,6 +26,7 @@ def test_the_recorded_caller_is_heard_and_answered(tmp_path: Path, *, verbatim: 
     async def again() -> None:
         async with MockServer(cassette=tape, verbatim=verbatim, voice="tone") as mock, ClientSession() as http:
             ws = await attach(http, mock, "rtc_u1_another", KEY)
+            await ws.send_json(update())
             events = await until(ws, "response.done")
             assert "input_audio_buffer.speech_started" in {event["type"] for event in events}
             await ws.close()
