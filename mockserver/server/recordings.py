@@ -30,6 +30,7 @@ from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSes
 from mockserver.session.session import Session
 from replay.cassette.call_sound import appended
 from replay.cassette.content import recorded_conversations
+from replay.cassette.file import BadCassette
 from replay.cassette.frames import Close, Frame, Sound
 from replay.cassette.json_text import event_in
 from replay.cassette.json_values import number_at, object_at, text_at
@@ -266,8 +267,14 @@ class VerbatimReplay:
     def report(self) -> list[str]:
         """What differed from the recording, over all connections so far, a line each; empty if nothing did."""
         players = [each.player for each in self._playings]
-        lines = [f"{player.name}: {line}" for player in players for line in player.report(self._allowed).lines()]
+        lines = [f"{player.name}: {line}" for player in players for line in self._differences(player)]
         return lines if self._is_folder else [*lines, *self._miscounted()]
+
+    def _differences(self, player: Player) -> list[str]:
+        try:
+            return player.report(self._allowed).lines()
+        except BadCassette as problem:  # somebody shortened it meanwhile
+            return [str(problem)]
 
     def _miscounted(self) -> Iterator[str]:
         """The recorded connections that were never opened, or more than once, as by a client that reconnects."""

@@ -37,14 +37,14 @@ class Format:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """The encoded audio of one message: where it is. A conversation has more of it than fits into memory."""
+class AudioMessage:
+    """A message with audio: where it is. A conversation has more audio than fits into memory."""
 
     moments: Sequence[Moment]
     at: int
 
     def read(self) -> bytes:
-        """The audio."""
+        """The encoded audio."""
         return sound_of(self.moments[self.at])
 
 
@@ -60,7 +60,7 @@ class Piece:
     """A part of a spoken message with its own text: `text`, and `sound`, the audio messages."""
 
     text: str = ""
-    sound: list[Sound] = field(default_factory=list)
+    sound: list[AudioMessage] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -183,11 +183,11 @@ class _Reader:
     def read(self, moments: Sequence[Moment]) -> None:
         for at, moment in typed(moments, "input_audio_buffer.append".__ne__):  # most frames are appends
             if moment.way == "received" and isinstance(moment.frame, Binary) and self._current is not None:
-                self._sound(self._current, "", moment, Sound(moments, at))
+                self._sound(self._current, "", moment, AudioMessage(moments, at))
             elif moment.event is not None and moment.way == "sent":
                 self._sent(moment.event)
             elif moment.event is not None:
-                self._received(moment, moment.event, Sound(moments, at))
+                self._received(moment, moment.event, AudioMessage(moments, at))
         for spoken in self._spoken.values():
             # As long as the service announced. Without an announcement: as long as its text needs.
             size = self._bytes.get(id(spoken), 0)
@@ -219,7 +219,7 @@ class _Reader:
             case _:
                 pass
 
-    def _received(self, moment: Moment, event: Event, sound: Sound) -> None:
+    def _received(self, moment: Moment, event: Event, sound: AudioMessage) -> None:
         at_s = moment.at_s
         kind, item_id, exchange = str(event.get("type")), str(event.get("item_id", "")), None
         if (response_id := str(event.get("response_id", ""))) in self._responses:
@@ -294,6 +294,6 @@ class _Reader:
         self._pieces[segment] = piece
         return piece
 
-    def _sound(self, spoken: Spoken, segment: str, moment: Moment, sound: Sound) -> None:
+    def _sound(self, spoken: Spoken, segment: str, moment: Moment, sound: AudioMessage) -> None:
         self._bytes[id(spoken)] = self._bytes.get(id(spoken), 0) + len(sound_of(moment))
         self._piece(spoken, segment).sound.append(sound)
