@@ -25,7 +25,7 @@ from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts_file import load
 from mockserver.server.addresses import WEBHOOK_SECRET, Addresses, environment
 from mockserver.server.app import CLOSING_S, Server
-from mockserver.server.calls.phone import ANSWER_S, CALLED, CALLER, Ring
+from mockserver.server.calls.phone import ANSWER_S, CALLER, Ring
 from mockserver.server.calls.ring_body import caller_script
 from mockserver.server.clock import rate_named
 from mockserver.server.namespaces import Isolated, Namespace
@@ -217,7 +217,7 @@ class MockServer(Observed):
         script: Sequence[Entry] | None = None,
         digits: str = "",
         caller: str = CALLER,
-        called: str = CALLED,
+        called: str | None = None,
         headers: Mapping[str, str] | None = None,
         webhook: str | None = None,
         webhook_secret: str | None = None,
@@ -231,8 +231,9 @@ class MockServer(Observed):
         text: what the caller says, one turn or several. audio: a WAV file that the caller plays, as a path or as bytes.
         script: what the caller does, in order: words, sound files, steps of `realtape.phone`, or mappings. One of these
         at most; without any, the caller only listens to the greeting.
-        digits: keys that the caller presses at the end. caller, called: the numbers. headers: further ones of the SIP
-        INVITE. webhook, webhook_secret: as for the mock. answer_within: seconds for which the phone rings.
+        digits: keys that the caller presses at the end. caller, called: the numbers; by default, the only number that
+        is registered is called. headers: further ones of the SIP INVITE. webhook, webhook_secret: as for the mock.
+        answer_within: seconds for which the phone rings.
         greeting: seconds for which the caller waits for the agent to speak first; 0 begins at once.
         transfer_status: the SIP status with which the destination of a transfer refuses; None if it answers.
 

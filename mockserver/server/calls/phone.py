@@ -57,6 +57,7 @@ Status = Literal["ringing", "open", "over", "referred", "rejected", "unanswered"
 class Ring:
     """A call to be made.
 
+    called: the number; None is the only one that is registered, else CALLED.
     webhook, webhook_secret: where it is announced, and what signs that; None is as the number that is called says, else
     as the server's options.
     answer_within_s: how long the caller lets it ring. greeting_s: how long the caller waits for the agent to speak
@@ -67,7 +68,7 @@ class Ring:
     webhook: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     caller: str = CALLER
-    called: str = CALLED
+    called: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     answer_within_s: float = ANSWER_S
     greeting_s: float = GREETING_S
@@ -288,14 +289,15 @@ class Phone:
 
         Raises NoWebhook, BadSecret and TooManyCalls.
         """
-        size = sum(map(len, (ring.caller, ring.called, *ring.headers, *ring.headers.values())))
+        number = self._numbers.only if ring.called is None else self._numbers.find(ring.called)
+        called = ring.called or (CALLED if number is None else number.number)
+        size = sum(map(len, (ring.caller, called, *ring.headers, *ring.headers.values())))
         if size > MOST_HEADER_BYTES:
             raise ValueError(f"the numbers and headers have {size} characters, more than {MOST_HEADER_BYTES}")
         spoken = [each for each in ring.script if isinstance(each, Speak)]
         script_bytes = sum(each.samples.nbytes for each in spoken)
         if self._script_bytes + script_bytes > MOST_SCRIPT_BYTES:
             raise TooManyCalls(f"the callers of all calls have more than {MOST_SCRIPT_BYTES} bytes of sound to say")
-        number = self._numbers.find(ring.called)
         dialect = self._dialect(number)
         url, secret = self._announced(ring, number)
 
@@ -306,14 +308,14 @@ class Phone:
         call = PhoneCall(ring, self._clock, self._has_room, over)
         unix = self._clock.unix()
         is_xai = dialect.startswith("xai@")
-        headers = _sip_headers(ring, uuid4(self._ids), is_xai)
+        headers = _sip_headers(ring, called, uuid4(self._ids), is_xai)
         entry = call.entry = self._registry.announce(
             dialect,
             "phone",
             unix,
             call,
             caller=ring.caller,
-            called=ring.called,
+            called=called,
             headers=headers,
             known=[(each.samples, FORMAT.rate, each.text) for each in spoken if each.text],
             team=None if number is None else number.team,
@@ -395,13 +397,13 @@ class Phone:
         call.forget_sound()
 
 
-def _sip_headers(ring: Ring, call_id: str, is_xai: bool) -> list[SipHeader]:
+def _sip_headers(ring: Ring, called: str, call_id: str, is_xai: bool) -> list[SipHeader]:
     """The headers of the INVITE. The services' examples show From, To and, of OpenAI, Call-ID; xAI's are bare
     numbers."""
     further = [(name, value) for name, value in ring.headers.items() if name.lower() not in _WITHHELD]
     if is_xai:
-        return [("From", ring.caller), ("To", ring.called), *further]
-    return [("From", _sip_uri(ring.caller)), ("To", _sip_uri(ring.called)), ("Call-ID", call_id), *further]
+        return [("From", ring.caller), ("To", called), *further]
+    return [("From", _sip_uri(ring.caller)), ("To", _sip_uri(called)), ("Call-ID", call_id), *further]
 
 
 def _sip_uri(number: str) -> str:

@@ -63,6 +63,11 @@ class PhoneNumbers:
         """The number, if it is registered."""
         return self._by_number.get(number)
 
+    @property
+    def only(self) -> PhoneNumber | None:
+        """The number that is registered, if it is the only one."""
+        return next(iter(self._by_number.values())) if len(self._by_number) == 1 else None
+
     def of(self, team: Team) -> list[PhoneNumber]:
         """The numbers of a team, oldest first."""
         return [each for each in self._by_number.values() if each.team is team]

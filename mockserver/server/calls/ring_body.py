@@ -17,7 +17,7 @@ from mockserver.documents.durations import seconds_of
 from mockserver.documents.problems import DocumentError
 from mockserver.documents.reader import Document
 from mockserver.documents.validation import Section, validated
-from mockserver.server.calls.phone import ANSWER_S, CALLED, CALLER, Ring
+from mockserver.server.calls.phone import ANSWER_S, CALLER, Ring
 
 
 class RingSection(Section):
@@ -30,7 +30,7 @@ class RingSection(Section):
         "caller": "from",
     }
     from_: str = Field(default=CALLER, alias="from", description="The caller's number, or a `sip:` address.")
-    to: str = Field(default=CALLED, description="The number that is called.")
+    to: str | None = Field(default=None, description="The number that is called. Default: the only registered one.")
     text: str | list[str] | None = Field(
         default=None, description="What the caller says: one turn, or a list of turns."
     )

@@ -134,7 +134,7 @@ export type Refusal = {
 export type RingRequest = {
   /** The caller's number, or a `sip:` address. */
   from?: string;
-  /** The number that is called. */
+  /** The number that is called. Default: the only registered one. */
   to?: string;
   /** What the caller says: one turn, or a list of turns. */
   text?: string | string[];

@@ -417,7 +417,7 @@ def test_a_number_of_ones_own_trunk_has_a_webhook_and_a_secret():
         assert listed == {name: value for name, value in made.items() if name != "dispatch_signing_secret"}
         assert "only-once" not in str(listed)
         agent.takes = "ignore"
-        call = mock.ring("Hello there.", called="+18005550142")
+        call = mock.ring("Hello there.")
         await asyncio.sleep(0.5)
         assert len(call.id) == 36
         assert agent.hooks[0][1]["data"]["metadata"] == {}
