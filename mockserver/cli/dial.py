@@ -31,6 +31,7 @@ from mockserver.testing.dialler import (
 )
 from replay.cli.usage import Unusable
 
+_waiting = partial(click.option, cls=SectionedOption, section="Caller, in the order given")
 _line = partial(click.option, cls=SectionedOption, section="Line")
 _company = partial(click.option, cls=SectionedOption, section="Phone company")
 _output = partial(click.option, cls=SectionedOption, section="Output")
@@ -40,6 +41,24 @@ _output = partial(click.option, cls=SectionedOption, section="Output")
 @click.argument("url")
 @_company("--as", "provider", type=click.Choice(PROVIDERS), default="twilio", show_default=True, help="Protocol.")
 @caller_options
+@_waiting(
+    "--silence",
+    "silence_s",
+    type=click.FloatRange(0, 60, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="S",
+    help="Take an answer as over after S seconds of silence; more than a tool takes.",
+)
+@_waiting(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(0, 600, min_open=True),
+    default=15.0,
+    show_default=True,
+    metavar="S",
+    help="Wait S seconds for an answer to begin.",
+)
 @_line(
     "--jitter",
     "jitter_ms",

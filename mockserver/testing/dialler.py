@@ -18,7 +18,7 @@ from mockserver.audio.codecs import resample
 from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.wav import read_wav
-from mockserver.calls.caller import GREETING_S, Caller, Speak, Step
+from mockserver.calls.caller import GREETING_S, Caller, Interrupt, Listen, Speak, Step
 from mockserver.calls.script import Entry, script
 from mockserver.dial.answer import NoStream, StreamAddress, absolute_url, dialled_url, read_answer
 from mockserver.dial.leg import LONGEST_S, CallLeg
@@ -33,6 +33,8 @@ from mockserver.testing.mock_server import MockServer
 from replay.dialing import direct
 
 ProviderName = Literal["twilio", "plivo"]
+ANSWER = Listen()
+"""How a caller listens, unless something else is said."""
 PROVIDERS: tuple[ProviderName, ...] = ("twilio", "plivo")
 CALLER_NUMBER, CALLED_NUMBER = "+12025550143", "+12025550100"
 """Numbers that belong to nobody."""
@@ -65,6 +67,10 @@ class DialOptions:
     provider: ProviderName = "twilio"
     greeting_s: float = GREETING_S
     """Seconds for which the caller waits for the bridge to speak first."""
+    silence_s: float = ANSWER.quiet_s
+    """Silence that ends an answer, where the script does not say."""
+    patience_s: float = ANSWER.at_most_s
+    """Seconds for which the caller waits for an answer to begin, where the script does not say."""
     jitter_ms: float = 0.0
     loss: float = 0.0
     drop_after_s: float | None = None
@@ -91,6 +97,11 @@ class DialOptions:
             raise ValueError(f"the content type is one of {', '.join(CONTENT_TYPES)}, not {self.content_type!r}")
         if not 0 <= self.greeting_s <= 60:
             raise ValueError(f"the caller waits 0 to 60 s for a greeting, not {self.greeting_s:g}")
+        if not 0 < self.silence_s <= 60 or not 0 < self.patience_s <= 600:
+            raise ValueError(
+                f"an answer ends after 0 to 60 s of silence, not {self.silence_s:g}; "
+                f"the caller waits 0 to 600 s for it, not {self.patience_s:g}"
+            )
         if not 0 < self.longest_s <= LONGEST_S:
             raise ValueError(f"a call lasts at most {LONGEST_S:.0f} s, not {self.longest_s:g}")
         _ = self.network
@@ -133,7 +144,9 @@ async def dial(
     several = isinstance(given, Sequence) and not isinstance(given, str | bytes)
     entries: list[Entry] = list(given) if several else [given]
     voice = synthesizer or (synthesizer_named(how.voice) if _needs_voice(entries) else None)
-    steps: list[Step] = script([_named(each) for each in entries], voice or synthesizer_named("tone"))
+    steps = script([_named(each) for each in entries], voice or synthesizer_named("tone"))
+    steps = [_patient(each, how) for each in steps]
+    greeting = [Listen(how.silence_s, how.greeting_s)] if how.greeting_s else []
     if mock is not None:
         files = {Path(each).name for each in entries if isinstance(each, os.PathLike)}
         said = [each for each in steps if isinstance(each, Speak) and each.text and each.text not in files]
@@ -141,11 +154,22 @@ async def dial(
     clock = Clock()
     call = _Call(url, how, clock)
     await call.ring()
-    return await call.carry(Caller(steps, greeting_s=how.greeting_s), watch or Watch(_silent))
+    return await call.carry(Caller([*greeting, *steps], greeting_s=0), watch or Watch(_silent))
 
 
 def _silent(line: str) -> None:
     """Nobody watches."""
+
+
+def _patient(step: Step, how: DialOptions) -> Step:
+    """A step whose waiting the script leaves open, with that of the options."""
+    match step:
+        case Listen(ANSWER.quiet_s, ANSWER.at_most_s):
+            return Listen(how.silence_s, how.patience_s)
+        case Interrupt(after_s, ANSWER.at_most_s, ANSWER.quiet_s):
+            return Interrupt(after_s, how.patience_s, how.silence_s)
+        case _:
+            return step
 
 
 def _named(entry: Entry) -> Entry:

@@ -15,7 +15,7 @@ from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
 from mockserver.audio.tts.tone import Tone
-from mockserver.calls.caller import HangUp, Interrupt, Pause, Press
+from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
 from mockserver.dial.signatures import plivo_signature, twilio_signature
 from mockserver.responders.scenario import Scenario
 from mockserver.server.virtual_time import virtual_time
@@ -240,9 +240,20 @@ async def test_a_bridge_that_cannot_be_reached_or_refuses_says_why():
         await dial(origin.replace("http", "ws"), Press("1"))
 
 
+@virtual_time
+async def test_how_long_the_caller_waits_is_an_option_where_the_script_leaves_it_open():
+    async with serve(Small(), "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        short = await dial(url, ["Hello"], synthesizer=Tone(), greeting_s=0, patience_s=3.0)
+        fixed = await dial(url, [Press("1"), Listen(at_most_s=5.0)], greeting_s=0, patience_s=3.0)
+    assert short.seconds == pytest.approx(short.turns[0].ended_s + 3.0, abs=0.3) and fixed.seconds > 5
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"silence_s": 0},
+        {"patience_s": 601},
         {"provider": "telnyx"},
         {"content_type": "audio/mp3"},
         {"jitter_ms": -1},
