@@ -29,6 +29,8 @@ from replay.outlets import logger
 
 _LOG = logger(__name__)
 _EXPOSED = "Location, X-Request-Id"
+_BROKEN = (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError)
+"""What aiohttp raises for a form that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ async def _read(request: web.Request) -> OfferRequest:
         form = await asyncio.wait_for(request.post(), BODY_S)
     except asyncio.TimeoutError as slow:  # asyncio's own name for it until Python 3.11
         raise web.HTTPRequestTimeout(text=f"The request's body did not come within {BODY_S:g} s.") from slow
-    except (ValueError, HttpProcessingError) as broken:
+    except _BROKEN as broken:
         raise web.HTTPBadRequest(text="The multipart body cannot be read.") from broken
     parts = {name: _bytes(form.get(name)) for name in ("sdp", "session")}
     return OfferRequest((parts["sdp"] or b"").decode(errors="replace"), parts["session"])
