@@ -47,10 +47,10 @@ class Target:
     """How the event begins that ends a turn."""
 
     def cpu_s(self) -> float | None:
-        """Processor seconds used so far; None where the system does not tell."""
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor seconds that its threads have used so far; None where the system does not tell."""
+        with contextlib.suppress(OSError, IndexError):
+            tasks = Path(f"/proc/{self.pid}/task").iterdir()
+            return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
         return None
 
     def waited_s(self) -> float | None:

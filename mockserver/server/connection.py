@@ -107,8 +107,9 @@ class Connection(Pump[Peer]):
         """Send a close frame, and abort the connection unless the client answers in time."""
         if self._over is None:
             self._over = Close(code, reason)
-            self._transport.write(closing(code, reason))
-            self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
+            if not self._transport.is_closing():  # uvloop raises for a connection that is gone
+                self._transport.write(closing(code, reason))
+                self._close_timer = self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
 
     def keep_alive(self, every_s: float) -> None:
         """Ping the client that often, for as long as the connection is open."""

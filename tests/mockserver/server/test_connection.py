@@ -193,6 +193,17 @@ def test_messages_that_arrive_together_are_answered_in_one_write():
     assert hosted.writes[0] == b"\x81\x01!" * 3
 
 
+def test_nothing_is_written_to_a_connection_that_was_lost_just_before_its_close():
+    async def tell(hosted: Hosted) -> None:
+        await hosted.client.send_str("?")
+        assert await hosted.client.receive_str() == "!"
+        connection.tear_down(hosted.connection._transport)
+        hosted.connection.close(1001, "the server is stopping")
+
+    hosted = story(Script(answers=(Text(b"!"),)), tell, count_writes=True)
+    assert hosted.writes == [b"\x81\x01!"]
+
+
 def test_messages_are_timed_from_the_opening_and_keep_their_kind():
     peer = Script()
 
