@@ -48,8 +48,6 @@ LARGEST_MESSAGE = 8 << 20
 CLOSE_S = 5.0
 ROUNDING_S = 1e-6
 """By which a wake-up may come early: without it, the pump would ask again and again at the same instant."""
-
-
 BACKLOG = 10_000
 """Messages of the bridge that are read ahead."""
 BLOCKED_S = 10.0
@@ -133,7 +131,7 @@ async def dial(
     """Call a bridge as a phone company does, and return what came of it.
 
     url: `http://…` is the webhook of a number, whose answer names the stream; `ws://…` is the stream itself.
-    says: what the caller does: words, paths of WAV files, and steps, such as `caller.Interrupt(0.8)`.
+    says: what the caller does: words, paths of WAV files, and steps, such as `phone.Interrupt(0.8)`.
     synthesizer: the voice of the words, instead of the one that the options name. mock: the mock behind the bridge; it
     then hears the words as they are said, without a transcriber. watch: for a program that looks on. Other arguments
     are fields of DialOptions, such as `provider="plivo"`. Raises CannotDial, ValueError (for the arguments), OSError
