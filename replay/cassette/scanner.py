@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 import sys
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, quote_plus, unquote_plus
@@ -252,21 +253,22 @@ class Scanner:
         if len(message) < 16:
             return
         for run in _RUN.finditer(message):
+            coded = run[0].rstrip("=")
+            plainly = coded.translate(_URLSAFE)
             for skip in range(4 if run.end() - run.start() <= _SHORT_RUN else 1):
-                start = run.start() + skip
-                chars = run[0][skip:].rstrip("=")
-                chars = chars[: len(chars) - (len(chars) % 4 == 1)]
-                plain = b64decode(chars.translate(_URLSAFE) + "==").decode("latin-1")
+                start, end = run.start() + skip, len(coded) - ((len(coded) - skip) % 4 == 1)
+                plain = a2b_base64(plainly[skip:end] + "==").decode("latin-1")
                 if not self._suspicious(plain):
                     continue
+                chars = coded[skip:end]
                 if depth == 1:
                     raise Uncheckable("it is nested too deep to be checked")
                 found = self.hits(plain, depth - 1) if plain.isascii() else self.in_bytes(plain, depth - 1)
                 if hits := list(found):
-                    coded = b64encode(without(plain, hits, True).encode("latin-1")).decode().rstrip("=")
+                    put = b64encode(without(plain, hits, True).encode("latin-1")).decode().rstrip("=")
                     if "-" in chars or "_" in chars:
-                        coded = coded.replace("+", "-").replace("/", "_")
-                    yield Hit(start, start + len(chars), "encoded", coded)
+                        put = put.replace("+", "-").replace("/", "_")
+                    yield Hit(start, start + len(chars), "encoded", put)
                     break
 
     def _suspicious(self, plain: str) -> bool:

@@ -46,9 +46,8 @@ def find(text: str) -> Iterator[Found]:
     """Every secret in the text that something beside it gives away. Some may overlap."""
     if len(text) < 6:
         return
-    runs = Runs(text, r"^\s\"")
     if ":" in text or "=" in text or " " in text:
-        yield from _assigned(text, runs)
+        yield from _assigned(text, Runs(text, r"^\s\""))
     if " " in text or "\t" in text:
         yield from _spoken(text, Runs(text, r"^\s\""))
     if "://" in text:
