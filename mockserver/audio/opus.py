@@ -51,7 +51,8 @@ class OpusDecoder:
             frames = self._context.decode(_pyav().Packet(data))
         except _pyav().error.FFmpegError:
             return np.zeros(FRAME, np.int16)
-        wide = [frame.to_ndarray()[0].astype(np.int32) for frame in frames]
+        # Without the copies of `to_ndarray`. A plane may be longer than its samples.
+        wide = [np.frombuffer(frame.planes[0], np.int16, frame.samples).astype(np.int32) for frame in frames]
         # The mean of two neighbours has no delay; it attenuates by 0.3 dB at 4 kHz and 3 dB at 12 kHz.
         halves = [(samples[::2] + samples[1::2]) >> 1 for samples in wide]
         return np.concatenate(halves).astype(np.int16)
