@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from urllib.parse import urlsplit
 
 import aiohttp
+from typing_extensions import Unpack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
@@ -110,6 +111,28 @@ class DialOptions:
         return Network(self.jitter_ms, self.loss, self.drop_after_s)
 
 
+class Changes(TypedDict, total=False):
+    """The fields of DialOptions as keywords."""
+
+    provider: ProviderName
+    greeting_s: float
+    silence_s: float
+    patience_s: float
+    jitter_ms: float
+    loss: float
+    drop_after_s: float | None
+    longest_s: float
+    seed: str
+    voice: str
+    auth_token: str
+    public_url: str | None
+    caller: str
+    called: str
+    account: str
+    parameters: Mapping[str, str]
+    content_type: str
+
+
 @dataclass(slots=True)
 class Watch:
     """A call while it goes on. tell: gets a line for each thing that happens. hang_up: ends the call; set by `dial`."""
@@ -126,7 +149,7 @@ async def dial(
     synthesizer: Synthesizer | None = None,
     watch: Watch | None = None,
     mock: MockServer | None = None,
-    **changed: Any,
+    **changed: Unpack[Changes],
 ) -> DialReport:
     """Call a bridge as a phone company does, and return what came of it.
 

@@ -7,6 +7,7 @@ import json
 import runpy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
 from mockserver.dial.signatures import plivo_signature, twilio_signature
 from mockserver.responders.scenario import Scenario
 from mockserver.server.virtual_time import virtual_time
-from mockserver.testing.dialler import CannotDial, Watch, dial
+from mockserver.testing.dialler import CannotDial, Changes, DialOptions, Watch, dial
 from mockserver.testing.mock_server import MockServer
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "bridge.py"
@@ -238,6 +239,10 @@ async def test_a_bridge_that_cannot_be_reached_or_refuses_says_why():
         await dial(f"{origin}/signed", Press("1"))
     with pytest.raises(CannotDial, match="start the bridge first"):
         await dial(origin.replace("http", "ws"), Press("1"))
+
+
+def test_each_option_of_a_call_has_its_keyword():
+    assert list(Changes.__annotations__) == [each.name for each in fields(DialOptions)]
 
 
 @virtual_time
