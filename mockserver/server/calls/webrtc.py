@@ -210,7 +210,8 @@ class WebRtcConnection:
         tasks: list[asyncio.Task[Any]] = [spawn(self._call.ended()), spawn(self._ended.wait())]
         try:
             if await self._connected(tasks):
-                tasks.append(spawn(self._play()))
+                if self._offer.server_direction in ("sendrecv", "sendonly"):
+                    tasks.append(spawn(self._play()))
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
@@ -293,8 +294,6 @@ class WebRtcConnection:
 
     async def _play(self) -> None:
         """Send 20 ms of sound every 20 ms, by absolute time."""
-        if self._offer.server_direction not in ("sendrecv", "sendonly"):
-            return
         time = asyncio.get_running_loop().time
         # Sound becomes ready at multiples of 20 ms of the call's time: it is taken in the middle between two.
         silent_from = math.inf if self._network.sound_s is None else time() + self._network.sound_s

@@ -93,6 +93,22 @@ async def test_the_server_hangs_up_and_the_client_sees_it():
     assert call.channel is None
 
 
+@pytest.mark.slow
+async def test_a_client_that_only_sends_is_heard():
+    from tests.mockserver.server.calls.rtc_client import RtcClient
+
+    client, call = RtcClient(TONE), Echo()
+    client.connection.getTransceivers()[0].direction = "sendonly"
+    _, serving = await connected(client, call)
+    await client.until(lambda: client.channel.readyState == "open")
+    while not call.heard:
+        assert not call.over.done()
+        await asyncio.sleep(0.02)
+    await client.close()
+    assert (await call.over).startswith("caller: the client closed")
+    await serving
+
+
 def test_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "aiortc", None)
     problem = str(webrtc.unavailable())
