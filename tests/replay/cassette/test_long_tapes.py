@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockserver.responders.base import Say, Turn
 from mockserver.responders.recorded import RecordedResponder
 from replay.billing.bill import bill
+from replay.cassette import file
 from replay.cassette.content import recorded_conversations
 from replay.cassette.file import MOST_HELD, BadCassette, Cassette, Writer
 from replay.cassette.frames import Close, Text
@@ -179,3 +183,26 @@ def test_who_reads_a_long_tape_keeps_it_if_another_takes_its_name(tape: Path, tm
     recording = Recording.read(path)
     Writer(path, HEADER, overwrite=True).end(0)
     assert recording.lines[0].moments[1000].frame == list(call(40))[1002].content
+
+
+def verdict(path: Path, held: int) -> list[str]:
+    """What check says of a tape of which so many bytes are held."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file, "MOST_HELD", held)
+        patch.setattr(file, "_AHEAD", 64)  # so that records lie across two reads
+        try:
+            with Cassette.so_far(path) as cassette:
+                return faults(cassette, Scrubber())
+        except BadCassette as problem:
+            return [str(problem)]
+
+
+@settings(max_examples=60)
+@given(st.integers(0), st.binary(max_size=5), st.integers(0, 5), st.booleans())
+def test_a_damaged_tape_has_the_same_faults_in_its_file_as_in_memory(at: int, put: bytes, instead_of: int, cut: bool):
+    whole = (Path(__file__).parents[1] / "version-1.tape").read_bytes()
+    at %= len(whole)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "a.tape")
+        path.write_bytes(whole[:at] + put + (b"" if cut else whole[at + instead_of :]))
+        assert verdict(path, held=0) == verdict(path, held=MOST_HELD)
