@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mockserver.audio import speech_evidence
 from mockserver.audio.codecs import decode, encode, resample
 from mockserver.audio.degrade import Degradation, degraded
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.audio.speech_evidence import could_be_speech
+from mockserver.audio.speech_evidence import _judge, could_be_speech
 from mockserver.audio.wav import read_wav
+from replay.findings.speed import Speed, speed_of
 from tests.mockserver.talk import TONE
 
 VOICES = Path(__file__).resolve().parents[3] / "cassettes" / "voices"
@@ -107,3 +110,22 @@ NO_SPEECH = {
 @pytest.mark.parametrize("name", sorted(NO_SPEECH))
 def test_what_is_no_voice_never_is(name: str):
     assert not could_be_speech(np.asarray(NO_SPEECH[name]).clip(-32768, 32767).astype(np.int16), PCM24)
+
+
+def test_the_same_sound_in_the_same_format_is_judged_once(monkeypatch: pytest.MonkeyPatch):
+    judged: list[int] = []
+
+    def counting(samples: Samples, rate: int) -> Speed:
+        judged.append(rate)
+        return speed_of(samples, rate)
+
+    monkeypatch.setattr(speech_evidence, "_judged", OrderedDict())
+    monkeypatch.setattr(speech_evidence, "MOST_JUDGED", 2)
+    monkeypatch.setattr(speech_evidence, "speed_of", counting)
+    sound = TONE.speak("I would like a dental cleaning on July sixth.").samples
+    for _ in range(3):
+        assert could_be_speech(sound.copy(), PCM24)
+    assert judged == [24_000]
+    results = [could_be_speech(sound, form) for form in (PCM16, PCM8, PCM24)]
+    assert results == [_judge(sound, form) for form in (PCM16, PCM8, PCM24)]
+    assert len(speech_evidence._judged) == 2
