@@ -372,7 +372,7 @@ class PacketJitter(_NetworkFault):
     """Each of the call's packets of sound comes later by a random time up to `seconds` (default 0.06); packets overtake
     each other."""
 
-    seconds: Annotated[float, BeforeValidator(seconds), Field(ge=0, le=10)] = 0.06
+    seconds: Annotated[Seconds, Field(le=10)] = 0.06
     kind: ClassVar[str] = "packet_jitter"
 
 

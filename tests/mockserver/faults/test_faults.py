@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from aiohttp import ClientError, ClientSession, ClientWebSocketResponse, WSMsgType
 
-from mockserver.faults.files import FaultError
+from mockserver.faults.files import FaultError, parse
+from mockserver.faults.kinds import NetworkFault
 from mockserver.server import virtual_time as autojump
 from mockserver.testing.mock_server import MockServer
 from realtape import faults
@@ -199,3 +202,15 @@ def test_a_bad_fault_file_is_refused_with_its_line(text: str, told: str):
 def test_a_program_is_told_of_a_bad_fault_where_it_stands():
     with pytest.raises(FaultError, match=r"^\[0\]\.do: unknown fault 'explode'"):
         MockServer(faults=[{"at": "response.done", "do": "explode"}])
+
+
+def test_the_faults_of_a_webrtc_call_are_as_the_page_writes_them():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "faults.md").read_text(encoding="utf-8")
+    written = re.findall(r"^\| `(\{do: .+?\})` \|", page, re.MULTILINE)
+    found = parse(f"faults: [{', '.join(written)}]").faults
+    assert tuple(type(fault) for fault in found) == get_args(NetworkFault)
+    assert {fault.at for fault in found} == {"webrtc"}
+    with pytest.raises(FaultError, match="is not possible at `webrtc`"):
+        parse("faults: [{at: webrtc, do: drop}]")
+    with pytest.raises(FaultError, match="happens at `webrtc`, and nowhere else"):
+        parse("faults: [{at: handshake, do: dtls_hang}]")

@@ -120,7 +120,19 @@ def lose(mock: MockServer, fault: str) -> None:
     mock.set_faults([{"at": "webrtc", "do": fault, "times": 1}])
 
 
-async def test_lost_packets_are_silence_and_late_ones_are_put_in_order(mock: MockServer):
+async def test_packets_that_overtake_each_other_are_put_in_order(mock: MockServer):
+    lose(mock, "packet_jitter: 30ms")
+    client = RtcClient(TONE)
+    await called(mock, client)
+    await client.until(lambda: client.microphone.sent > 40)
+    (connection,) = CONNECTIONS
+    assert connection._network._held < 10
+    assert connection._receiver.lost == 0
+    assert client.heard
+    await client.close()
+
+
+async def test_lost_packets_are_silence(mock: MockServer):
     lose(mock, "packet_loss: 0.3")
     client = RtcClient(TONE)
     await called(mock, client)
