@@ -27,10 +27,7 @@ LAZY: Mapping[str, set[str]] = {
     },
     "mockserver.server.equipment": {"mockserver.server.mcp_client"},  # the extra `mcp`
     "mockserver.testing.pytest_artifacts": {"pytest_html"},  # another plugin
-    "mockserver.testing.pytest_plugin": {  # the boundaries of the plugin
-        "mockserver.testing.pytest_dial",
-        "mockserver.testing.pytest_fixture",
-    },
+    "mockserver.testing.pytest_plugin": {"mockserver.testing.pytest_fixture"},  # the boundary of the plugin
     "mockserver.responders.captures.utterance": {"text_to_num"},  # costs 10 ms, and only some scenarios capture
     "mockserver.cli.check": {  # the boundary: a tape is checked without them
         "mockserver.cli.document_check",

@@ -21,6 +21,7 @@ from mockserver.server import virtual_time
 from mockserver.testing import artifacts, pytest_artifacts, pytest_live
 from mockserver.testing.live_service import LiveService
 from mockserver.testing.mock_server import MockServer
+from mockserver.testing.pytest_dial import Dialling
 from mockserver.testing.pytest_tapes import Tape, orphans
 from mockserver.testing.tapes import Plan, calls
 from mockserver.testing.timeline import conversation_text
@@ -82,6 +83,11 @@ class FixtureRun:
     def server() -> MockServer:
         """The server that tests share."""
         return MockServer()
+
+    @staticmethod
+    def dialling(node: pytest.Function) -> Dialling:
+        """The calls of a test to phone bridges."""
+        return Dialling(node)
 
     @staticmethod
     def orphans(config: pytest.Config, items: Iterable[pytest.Item]) -> list[str]:

@@ -43,13 +43,6 @@ def _fixture_run() -> type[FixtureRun]:
     return FixtureRun
 
 
-def _dialling() -> type[Dialling]:
-    """The lazy boundary of the fixture that calls bridges."""
-    from mockserver.testing.pytest_dial import Dialling
-
-    return Dialling
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("realtime", "realtime voice services")
     group.addoption(
@@ -213,7 +206,7 @@ def realtime_dial(request: pytest.FixtureRequest) -> Iterator[Dialling]:
 
     The report of each call is shown if the test fails; with --realtime-artifacts its sound is kept.
     """
-    calls = _dialling()(request.node)
+    calls = _fixture_run().dialling(request.node)
     yield calls
     if request.node.stash.get(_FAILED, False):
         calls.failed()
