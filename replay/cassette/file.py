@@ -402,6 +402,8 @@ class Cassette(Sequence[Record]):
         while self.end_us is None and at + head <= size:
             if at + head > begin + len(ahead):
                 ahead, begin = self._read(at, _AHEAD), at
+                if len(ahead) < head:  # somebody shortens the file at this moment
+                    break
             array5, uint64, at_us, uint16, _, way, kind, bin32, length = unpack(ahead, at - begin)
             if (
                 (array5, uint64, uint16, bin32) != (_ARRAY5, _UINT64, _UINT16, _BIN32)
