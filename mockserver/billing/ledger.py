@@ -9,9 +9,8 @@ from collections import Counter
 from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil
 
-from replay.billing.prices import PriceTable, Tokens, dollars
+from replay.billing.prices import PriceTable, Tokens, begun_seconds, dollars
 
 
 class Ledger:
@@ -70,7 +69,7 @@ class Ledger:
         that it does not pay for its audio instead is a guess. Behind a bridge, both directions of the audio pay."""
         if not self.telephone:
             return Fraction(0)
-        return self.audio_in_s + self.audio_out_s if self.connected_s is None else Fraction(ceil(self.connected_s))
+        return self.audio_in_s + self.audio_out_s if self.connected_s is None else begun_seconds(self.connected_s)
 
     @property
     def exact_usd(self) -> Fraction:

@@ -94,6 +94,8 @@ def _spoken(words: str, voice: Synthesizer, rate: int, speaker: str, speed: floa
 
 def _sound(source: os.PathLike[str] | bytes, rate: int, words: str = "") -> Speak:
     samples, own_rate = read_wav(source)
+    if (seconds := len(samples) / own_rate) > MOST_SOUND_S:  # resampled, it may not fit into memory
+        raise ValueError(f"the sound lasts {seconds:.0f} s, more than {MOST_SOUND_S:g} s; shorten it")
     return Speak(resample(samples, own_rate, rate), words)
 
 

@@ -13,7 +13,8 @@ from mockserver.dialects.handshake import Refusal
 CallAction = Literal["accept", "reject", "refer", "hangup"]
 """What a client may request of a call: `POST /v1/realtime/calls/ID/` and this word."""
 
-
+LONGEST_URI = 2_000
+"""Characters of an address that a caller is handed over to. The services' own bounds are unknown."""
 Credential = Literal["key", "secret"]
 """An API key, or a client secret."""
 

@@ -265,6 +265,8 @@ class Server:
                     if not await _wait(service, fault.seconds) and service is self.service:
                         return _reset(request)
                     check_open(service)
+                    if request.transport is None:  # the client did not wait
+                        return _reset(request)
                 case Hang(seconds=seconds):
                     await _wait(service, HANG_S if seconds is None else seconds)
                     return _reset(request)

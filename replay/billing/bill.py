@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil
 from typing import Any
 
 from replay.billing.meter import Meter
-from replay.billing.prices import PriceTable, TokenPrices, Tokens, UnknownPrice, doubt, price_table
+from replay.billing.prices import PriceTable, TokenPrices, Tokens, UnknownPrice, begun_seconds, doubt, price_table
 from replay.cassette.frames import Binary, Text
 from replay.cassette.recording import Line, Recording
 from replay.cassette.records import service_of_model
@@ -119,7 +118,7 @@ def bill(recording: Recording, on: date, url: str = "") -> Bill:
         entries += _entries(meter, table)
         if line.call_id is not None and table.per_telephony_minute and line.moments:
             # Where there is a surcharge (xAI), every call is one over the telephone.
-            connected_s = Fraction(ceil(line.moments[-1].at_s - line.opened_s))
+            connected_s = begun_seconds(line.moments[-1].at_s - line.opened_s)
             entries.append(Entry("telephone", connected_s, "s", Fraction(table.per_telephony_minute) / 60))
             silent = silent or not any(meter.audio_s.values())
     return Bill(table, on, _summed(entries), _lasted_s(recording), server_vad, silent)

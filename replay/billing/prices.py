@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from math import ceil
 from typing import TypeVar
 
 _Price = TypeVar("_Price")
@@ -192,6 +193,11 @@ def doubt(table: PriceTable, on: date) -> str | None:
     if on > CHECKED:
         return f"prices were last checked on {CHECKED}; they may be others on {on}"
     return None
+
+
+def begun_seconds(connected_s: float) -> Fraction:
+    """The seconds of a call that began. Those of a clock are exact to a microsecond, so that no error adds one."""
+    return Fraction(ceil(round(connected_s, 6)))
 
 
 def dollars(amount: Fraction) -> Decimal:

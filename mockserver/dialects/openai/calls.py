@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.dialects.call_control import CallAction, Credential
+from mockserver.dialects.call_control import LONGEST_URI, CallAction, Credential
 from mockserver.dialects.handshake import CALLS_LISTED, Refusal
 from mockserver.dialects.openai.dialect import DEFAULT_MODEL
 from mockserver.dialects.openai.handshake import REALTIME_MODEL, wrong
@@ -84,7 +84,8 @@ class OpenAICalls:
         if "target_uri" not in asked:
             return _missing("target_uri")
         uri = asked["target_uri"]
-        if not isinstance(uri, str) or not uri.lower().startswith(("tel:", "sip:", "sips:")):
+        schemes = ("tel:", "sip:", "sips:")
+        if not isinstance(uri, str) or len(uri) > LONGEST_URI or not uri.lower().startswith(schemes):
             error = "Invalid 'target_uri': expected a URI such as tel:+14155550123 or sip:agent@example.com."
             return replace(wrong(400, "invalid_value", error), param="target_uri")
         return uri

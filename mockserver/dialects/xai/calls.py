@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mockserver.dialects.call_control import CallAction, Credential
+from mockserver.dialects.call_control import LONGEST_URI, CallAction, Credential
 from mockserver.dialects.handshake import CALLS_LISTED, Refusal
 from mockserver.dialects.xai.handshake import INVALID, NOT_FOUND, misshaped
 from mockserver.protocol.ids import stream, uuid4
@@ -54,7 +54,7 @@ class XaiCalls:
         uri = asked.get("target_uri") if isinstance(asked, dict) else None
         if not isinstance(uri, str):
             return misshaped("missing field `target_uri`")
-        if not uri.lower().startswith(("tel:", "sip:")):
+        if not uri.lower().startswith(("tel:", "sip:")) or len(uri) > LONGEST_URI:
             return Refusal(400, INVALID, "target_uri must be a tel: or sip: URI")
         return uri
 

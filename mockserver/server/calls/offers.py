@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.dialects.handshake import Denied, Refusal, bearer
 from mockserver.dialects.registry import SERVICES
+from mockserver.server.accounts import Team
 from mockserver.server.calls import webrtc
 from mockserver.server.calls.network import Network
 from mockserver.server.calls.registry import NoEvents, TooManyCalls
+from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.calls.sdp import InvalidOffer, read_offer
 from mockserver.server.client_requests import authorization_of, dialect_asked, model_in
 from mockserver.server.http import BODY_S, body_of
@@ -88,26 +92,45 @@ async def _answer(
         return Refusal(501, "", problem, kind="invalid_request_error")
     network = Network(service.faults.at_webrtc(service.clock.now()), service.faults.seed)
     connection = webrtc.WebRtcConnection(offer, network)
-    answer = await connection.answer(_addresses(request), service.clock.unix())
-    check_open(service)
     try:
-        entry = service.calls.announce(name, "webrtc", service.clock.unix(), NoEvents(), team=team)
-    except TooManyCalls:
+        answer = await connection.answer(_addresses(request), service.clock.unix())
+        check_open(service)
+        running = _begun(service, name, team, session)
+    except BaseException:
         await connection.abandon()
-        return handshake.refuse(Denied("crowded", 1), credential)
-    running = service.calls.accept(entry.id, team, session)
+        raise
     if isinstance(running, Denied):
-        service.calls.end(entry)
         await connection.abandon()
         return handshake.refuse(running, credential)
-    service.open_sessions[running.log.id].task = connection.start(running)
+    serving = service.open_sessions[running.log.id].task = connection.start(running)
+    serving.add_done_callback(partial(_served, service, running.id))
     headers = {
-        hdrs.LOCATION: f"/v1/realtime/calls/{entry.id}",
+        hdrs.LOCATION: f"/v1/realtime/calls/{running.id}",
         hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
         hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: _EXPOSED,
         "Timing-Allow-Origin": "*",
     }
     return web.Response(status=201, text=answer, content_type="text/plain", charset="utf-8", headers=headers)
+
+
+def _begun(service: MockService, dialect: str, team: Team, session: Mapping[str, object]) -> RunningCall | Denied:
+    """The call that an offer opens."""
+    try:
+        entry = service.calls.announce(dialect, "webrtc", service.clock.unix(), NoEvents(), team=team)
+    except TooManyCalls:
+        return Denied("crowded", 1)
+    try:
+        return service.calls.accept(entry.id, team, session)
+    finally:
+        if entry.state == "ringing":  # it was not accepted
+            service.calls.end(entry)
+
+
+def _served(service: MockService, call_id: str, serving: asyncio.Task[None]) -> None:
+    """Keep the error with which a connection failed inside the mock."""
+    if not serving.cancelled() and isinstance(error := serving.exception(), Exception):
+        _LOG.error("call %s: error inside the mock", call_id, exc_info=error)
+        service.failed(error)
 
 
 async def refuse_beta_offer(request: web.Request, service: MockService) -> web.StreamResponse:

@@ -89,6 +89,8 @@ class RunningCall(Pump[CallPeer]):
         """Who hung up; None while the call goes on, or if it ended otherwise."""
         self._channels: list[Channel] = []
         self._early: deque[Outgoing] | None = deque(maxlen=MOST_EARLY) if awaits_channel else None
+        self._told: Close | Reset | None = None
+        """How the channels end, once the call is over."""
         self._on_over = on_over
         self._done = asyncio.Event()
         self._stepping = False
@@ -164,8 +166,8 @@ class RunningCall(Pump[CallPeer]):
             raise TooManyChannels(f"a call has at most {MOST_CHANNELS} channels")
         if not early:
             self._flush()  # what is due by now is not for this channel
-        if self._over is not None:
-            channel.end(self._over)
+        if self._told is not None:
+            channel.end(self._told)
             return
         self._channels.append(channel)
         if early and self._early is not None:
@@ -271,7 +273,7 @@ class RunningCall(Pump[CallPeer]):
                 assert_never(how)
 
     def _finish(self, over: Close, told: Close | Reset) -> None:
-        self._over = over
+        self._over, self._told = over, told
         for channel in self._channels:
             channel.end(told)
         self._channels.clear()

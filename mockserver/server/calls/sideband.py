@@ -110,14 +110,13 @@ async def serve(
 ) -> web.StreamResponse:
     """Serve a socket beside a call until it is closed. `early`: it gets what waited for a socket. Raises
     TooManyChannels."""
-    sideband = Sideband(call)
+    sideband, log = Sideband(call), SidebandLog(call.log.id, service.clock.unix())
     call.join(sideband, early=early)
     try:
         writer = await ws.prepare(request)
         transport = request.transport
         if transport is None:
             return ws
-        log = SidebandLog(call.log.id, service.clock.unix())
         call.log.sidebands.append(log)
         connection = sideband.connection = Connection(sideband, ws, writer, transport, service.clock, log)
         service.sidebands[connection] = asyncio.current_task()
@@ -129,8 +128,8 @@ async def serve(
             del service.sidebands[connection]
         if connection.error is not None:
             service.failed(connection.error)
-        if drives == "until lost" or (drives == "until closed" and log.by_client):
-            call.hang_up("client", "the client closed the socket that drove the call")
         return ws
     finally:
         call.leave(sideband)
+        if drives == "until lost" or (drives == "until closed" and log.by_client):
+            call.hang_up("client", "the client closed the socket that drove the call")

@@ -212,7 +212,9 @@ class WebRtcConnection:
             if await self._connected(tasks):
                 if self._offer.server_direction in ("sendrecv", "sendonly"):
                     tasks.append(spawn(self._play()))
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # raises what has failed inside the mock
         finally:
             for task in tasks:
                 task.cancel()

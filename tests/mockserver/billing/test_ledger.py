@@ -101,6 +101,13 @@ def test_messages_and_seeded_calls_are_paid_and_results_sound_and_requests_are_n
     assert talk.session.ledger.text_items == 4
 
 
+@pytest.mark.parametrize(("connected_s", "paid_s"), [(60.0, 60), (60.000000001, 60), (60.02, 61), (0.0, 0)])
+def test_a_telephone_call_pays_for_each_second_that_began(connected_s: float, paid_s: int):
+    ledger = Talk().session.ledger
+    ledger.telephone, ledger.connected_s = True, connected_s
+    assert ledger.telephony_s == paid_s
+
+
 def test_an_item_that_was_refused_is_not_paid():
     talk = Talk()
     for _ in range(2):

@@ -41,6 +41,12 @@ def test_mappings_say_the_same_as_steps():
     assert shown == [Pause(0.5), Press("12"), Listen(2.0, 5.0), Interrupt(1.0)]
 
 
+def test_sound_that_is_too_long_is_refused_before_it_is_resampled():
+    hours = wav_bytes(np.zeros(36_000, np.int16), 1)  # 288 million samples on the line
+    with pytest.raises(ValueError, match="36000 s"):
+        steps(hours)
+
+
 def test_words_are_spoken_and_sound_is_played_at_the_rate_of_the_line(tmp_path: Path):
     write_wav(tmp_path / "caller.wav", np.full(2400, 5000, np.int16), 24000)
     words, sound, data, text = (

@@ -113,6 +113,16 @@ def test_every_route_has_faults_by_its_method_and_path(dialect: str):
     )
 
 
+def test_a_client_that_does_not_wait_for_a_slow_handshake_is_no_error_of_the_mock():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(http.ws_connect(mock.ws_url, headers=KEY), 1)
+        await asyncio.sleep(10)
+        assert (mock._service.errors, mock.sessions) == ([], [])
+
+    story(tell, faults=[{"at": "handshake", "do": "slow: 5s"}])
+
+
 @pytest.mark.parametrize("fault", [{"at": "GET /v1/x", "do": "drop"}, {"at": "GET v1/x", "do": "reset"}])
 def test_a_route_takes_faults_of_requests_alone(fault: dict[str, str]):
     with pytest.raises(FaultError):

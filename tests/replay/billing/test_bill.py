@@ -80,6 +80,14 @@ def test_a_call_over_the_telephone_pays_for_its_seconds(call_id, entries):
     assert not made.silent
 
 
+def test_a_call_of_whole_seconds_pays_for_no_further_one():
+    tape = recording(created("grok-voice-think-fast-1.0"))
+    (line,) = tape.lines
+    moments = [replace(line.moments[0], at_s=64.4)]  # 64.4 - 4.4 is 60 and a little
+    asked = replace(line, request=Request("GET", "/v1/realtime?call_id=rtc", ()), opened_s=4.4, moments=moments)
+    assert bill(replace(tape, lines=(asked,)), date(2026, 11, 30)).quantity("telephone") == 60
+
+
 def test_a_sideband_says_that_its_sound_is_not_billed():
     tape = recording(created("grok-voice-think-fast-1.0"))
     (line,) = tape.lines

@@ -163,7 +163,7 @@ def test_a_caller_is_handed_over_unless_the_destination_refuses() -> None:
         told = Told(refuses=486)
         call = ring(mock, told)
         await post(http, mock, f"{call.id}/accept", SESSION)
-        for uri in (None, "https://example.com"):
+        for uri in (None, "https://example.com", f"sip:{'a' * 3_000}@example.com"):
             status, body = await post(http, mock, f"{call.id}/refer", {"target_uri": uri} if uri else {})
             assert (status, body["error"]["param"]) == (400, "target_uri")
         assert (await post(http, mock, f"{call.id}/refer", {"target_uri": "tel:+14155550123"}))[0] == 400

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientSession
 
 from mockserver.server import virtual_time
+from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.calls.sdp import EOF, NOT_WHIP
 from mockserver.testing.mock_server import MockServer
 from tests.mockserver.server.calls.test_sdp import OFFER
@@ -84,6 +85,63 @@ def test_a_page_with_an_api_key_and_no_channel_is_found():
         without = OFFER[: OFFER.index("m=application")]
         assert (await posted(http, f"{mock.http_url}/realtime/calls", without, page))[0] == 501
         assert [finding.rule for finding in mock.findings] == ["key-in-browser", "no-event-channel"]
+
+    story(tell)
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "sockets"),
+    [("server", 404, ["open", "closed"]), ("call", 500, ["open", "closed"]), ("connection", 201, ["open"])],
+)
+def test_an_offer_that_comes_to_nothing_leaves_no_socket_and_hides_no_error(
+    ends: str, status: int, sockets: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    gathered: list[str] = []
+
+    class Connection:
+        """Gathers addresses, and fails once it is started."""
+
+        def __init__(self, offer: object, network: object) -> None:
+            """Both are of no interest."""
+
+        async def answer(self, addresses: object, unix: float) -> str:
+            gathered.append("open")
+            if ends == "server":
+                services[0].over = True
+            return "v=0"
+
+        async def abandon(self) -> None:
+            gathered.append("closed")
+
+        def start(self, call: RunningCall) -> asyncio.Task[None]:
+            async def serve() -> None:
+                call.hang_up("caller")
+                raise RuntimeError("the transport failed")
+
+            return asyncio.get_running_loop().create_task(serve())
+
+    async def possible(service: object) -> None:
+        """In virtual time too."""
+
+    def broken(*given: object, **named: object) -> None:
+        raise RuntimeError("no session can be opened")
+
+    services: list[Any] = []
+    monkeypatch.setattr("mockserver.server.calls.webrtc.WebRtcConnection", Connection)
+    monkeypatch.setattr("mockserver.server.calls.offers._impossible", possible)
+
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        services.append(mock._service)
+        if ends == "call":
+            monkeypatch.setattr(mock._service.factory, "open", broken)
+        async with http.post(f"{mock.http_url}/realtime/calls", data=OFFER, headers=SDP) as response:
+            assert response.status == status
+        await asyncio.sleep(0.1)
+        assert gathered == sockets
+        assert len(mock._service.errors) == (ends != "server")
+        assert mock._service.calls.going_on == 0
+        mock._service.over = False
+        mock._service.errors.clear()
 
     story(tell)
 

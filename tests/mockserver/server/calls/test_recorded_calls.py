@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from aiohttp import ClientSession, WSMsgType
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
 
 from mockserver.server import virtual_time as autojump
 from mockserver.server.accounts import Team
@@ -81,6 +81,23 @@ def test_a_recorded_call_ends_with_its_last_socket(tmp_path: Path) -> None:
             async with http.get(f"{mock.control_url}/calls") as response:
                 (listed,) = await response.json()
             assert (listed["id"], listed["state"]) == (CALL, "over")
+
+    autojump.run(tell())
+
+
+def test_a_recorded_call_ends_if_its_socket_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(self: object, request: object) -> None:
+        raise ConnectionResetError("the client is gone")
+
+    async def tell() -> None:
+        path = recorded(tmp_path / "sideband.tape")
+        async with MockServer(cassette=path) as mock, ClientSession() as http:
+            with monkeypatch.context() as patched, pytest.raises(WSServerHandshakeError):
+                patched.setattr("aiohttp.web.WebSocketResponse.prepare", lost)
+                await http.ws_connect(f"{mock.ws_url}?call_id={CALL}", headers=KEY)
+            (call,) = mock._service.calls.listed
+            assert (call.state, mock._service.open_sessions) == ("over", {})
+            mock._service.errors.clear()
 
     autojump.run(tell())
 

@@ -69,7 +69,7 @@ def test_an_end_is_told_to_channels_log_and_peer_once(
         hosted.call.hear(np.zeros(480, np.int16))
         assert hosted.call.play() is None
         assert (hosted.call.over, channel.ended, ends) == (over, told_channel, [1])
-        assert after.ended is not None
+        assert after.ended == told_channel
         assert (hosted.peer.lost_at, hosted.log.closed_s, hosted.log.close_code) == (1.0, 1.0, over.code)
         assert hosted.log.by_client == (over.code == 1000)
         assert hosted.peer.received == []
@@ -87,6 +87,15 @@ def test_a_session_or_a_fault_ends_the_call() -> None:
             await hosted.call.ended()
             assert (channel.got, channel.ended) == ([(1.0, "last words")], over)
             assert hosted.log.close_code == code
+
+    told(story)
+
+
+def test_a_channel_that_joins_when_the_line_is_cut_is_reset() -> None:
+    async def story() -> None:
+        hosted, channel = scripted("rtc_1", (0.0, Reset())), Listener()
+        hosted.call.join(channel)
+        assert channel.ended == Reset()
 
     told(story)
 
