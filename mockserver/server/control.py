@@ -30,6 +30,7 @@ from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNames
 from mockserver.server.notices import RouteRefused
 from mockserver.server.openapi import description
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
+from mockserver.server.refusals import check_open
 from mockserver.server.service import MockService
 from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, TooManyWait, Wanted
 from replay.cassette.conversation import UnreadableRecording
@@ -231,6 +232,7 @@ class _Plane:
         try:
             voice, own = service.factory.equipment.voice, service.options.webhook
             ring = await asyncio.to_thread(ring_body.parse, body, voice, own)  # speaks
+            check_open(service)  # it may have ended meanwhile
             call = service.ring(ring)
         except ValueError as problem:
             raise Problem(400, str(problem)) from problem

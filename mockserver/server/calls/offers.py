@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import orjson
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -78,8 +79,11 @@ async def _answer(
     session = secret or {"type": "realtime"} if asked.session is None else control.session(asked.session)
     if isinstance(session, Refusal):
         return session
-    if "model" in request.query:
-        session = {"model": request.query["model"], **session}
+    if "model" in request.query and "model" not in session:
+        asked_model = control.session(orjson.dumps({"type": "realtime", "model": request.query["model"]}))
+        if isinstance(asked_model, Refusal):
+            return asked_model
+        session = {**asked_model, **session}
     for found in trimmed_offer(asked.sdp):
         service.watcher.remark(TRIMMED_OFFER, found)
     for found in no_event_channel(asked.sdp) if hdrs.ORIGIN in request.headers else ():

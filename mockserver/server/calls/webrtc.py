@@ -185,8 +185,12 @@ class WebRtcConnection:
         def receive(data: bytes, address: Any) -> None:
             self._network.carry(data, lambda carried: received(carried, address))
 
+        def send_late(data: bytes, address: Any) -> None:
+            if not transport.is_closing():
+                transport.sendto(data, address)
+
         async def send(data: bytes, address: Any) -> None:
-            self._network.carry(data, lambda carried: transport.sendto(carried, address))
+            self._network.carry(data, lambda carried: send_late(carried, address))
 
         protocol.datagram_received, protocol.send_data = receive, send
 

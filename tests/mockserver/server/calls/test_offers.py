@@ -154,6 +154,14 @@ def test_the_betas_address_takes_no_offers_any_more():
     story(tell)
 
 
+def test_a_model_in_the_address_is_checked():
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        status, body = await posted(http, f"{mock.http_url}/realtime/calls?model=gpt-4o", OFFER, SDP)
+        assert (status, body["error"]["code"]) == (400, "invalid_model")
+
+    story(tell)
+
+
 def test_xai_has_no_webrtc():
     async def tell(mock: MockServer, http: ClientSession) -> None:
         status, body = await posted(http, f"{mock.http_url}/realtime/calls", OFFER, SDP)

@@ -18,6 +18,7 @@ from mockserver.calls.webhook import check_reach, secret_of
 from mockserver.faults.files import parse as parse_faults
 from mockserver.responders.scenario import Scenario
 from mockserver.server.calls import phone
+from mockserver.server.calls.phone import Ring
 from mockserver.server.calls.registry import TooManyCalls
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.mock_server import MockServer
@@ -61,6 +62,21 @@ async def books(agent: Agent, event: Event) -> None:
         await agent.send(type="response.create")
     if event["type"] == "input_audio_buffer.dtmf_event_received" and event["event"] == "9":
         await agent.ask("refer", {"target_uri": "tel:+14155550111"})
+
+
+def test_no_phone_rings_in_a_namespace_that_ends_while_the_callers_words_are_spoken(monkeypatch):
+    async def test(mock: MockServer, agent: Agent) -> None:
+        def last_words(*given: object) -> Ring:
+            mock._service.over = True
+            return Ring(webhook=agent.url, webhook_secret=secret_of(bytes(32)))
+
+        monkeypatch.setattr("mockserver.server.control.ring_body.parse", last_words)
+        async with ClientSession() as http, http.post(f"{mock.control_url}/calls", json={}) as response:
+            assert response.status == 404
+        mock._service.over = False
+        assert not mock._service.calls.listed
+
+    on_the_phone(test)()
 
 
 def loud(samples: Any) -> bool:

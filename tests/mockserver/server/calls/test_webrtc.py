@@ -7,8 +7,11 @@ import sys
 import numpy as np
 import pytest
 
+from mockserver.faults.kinds import PacketJitter
 from mockserver.server.calls import webrtc
+from mockserver.server.calls.network import Network
 from mockserver.server.calls.sdp import read_offer
+from tests.mockserver.server.calls.test_sdp import OFFER
 
 TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(480 * 50) / 24000)).astype(np.int16)
 
@@ -107,6 +110,19 @@ async def test_a_client_that_only_sends_is_heard():
     await client.close()
     assert (await call.over).startswith("caller: the client closed")
     await serving
+
+
+async def test_a_datagram_that_is_late_is_not_sent_on_a_closed_socket():
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
+    connection = webrtc.WebRtcConnection(read_offer(OFFER), Network([PacketJitter(0.02)]))
+    await connection.answer(["127.0.0.1"], 1e9)
+    (protocol,) = connection._gatherer._connection._protocols
+    await protocol.send_data(bytes([128]) * 20, ("127.0.0.1", 9))
+    protocol.datagram_received(bytes([128]) * 20, ("127.0.0.1", 9))
+    await connection.abandon()
+    await asyncio.sleep(0.05)
+    assert not problems
 
 
 def test_it_says_what_to_install(monkeypatch):
