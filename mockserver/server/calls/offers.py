@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import orjson
@@ -33,6 +33,8 @@ from replay.findings.rules.table import NO_EVENT_CHANNEL, TRIMMED_OFFER
 from replay.outlets import logger
 
 _LOG = logger(__name__)
+RETRY_S = 1
+"""`Retry-After` of an offer for which no socket can be opened, in seconds."""
 _EXPOSED = "Location, X-Request-Id"
 _BROKEN = (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError)
 """What aiohttp raises for a form that cannot be read."""
@@ -100,6 +102,9 @@ async def _answer(
         answer = await connection.answer(_addresses(request), service.clock.unix())
         check_open(service)
         running = _begun(service, name, team, session)
+    except OSError as problem:  # there are no more file descriptors
+        await connection.abandon()
+        return replace(handshake.outage(503, RETRY_S), advice=f"{problem}.")
     except BaseException:
         await connection.abandon()
         raise

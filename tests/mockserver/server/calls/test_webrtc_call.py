@@ -16,6 +16,7 @@ from mockserver.testing.mock_server import MockServer
 
 ice = pytest.importorskip("aioice.ice", reason="aiortc needs Python 3.11")
 from tests.mockserver.server.calls.rtc_client import RtcClient  # noqa: E402
+from tests.mockserver.server.calls.test_sdp import OFFER  # noqa: E402
 
 pytestmark = pytest.mark.slow
 LONG = "And then another patient came in. " * 20
@@ -114,6 +115,19 @@ async def test_an_answer_that_is_cleared_stops_sounding_and_is_truncated(mock: M
     assert "output_audio_buffer.cleared" in client.types
     await client.until(lambda: not client.heard[-1].any())
     await client.close()
+
+
+async def test_an_offer_without_a_socket_for_it_is_refused(mock: MockServer, monkeypatch):
+    async def failing(self, addresses, unix):
+        raise OSError("no UDP socket could be opened on 127.0.0.1")
+
+    monkeypatch.setattr(webrtc.WebRtcConnection, "answer", failing)
+    headers = {"Authorization": "Bearer sk-key", "Content-Type": "application/sdp"}
+    async with ClientSession(headers=headers) as http:
+        async with http.post(f"{mock.http_url}/realtime/calls", data=OFFER) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+            assert (await response.json())["error"]["type"] == "server_error"
+    assert mock._service.calls.listed == []
 
 
 def lose(mock: MockServer, fault: str) -> None:
