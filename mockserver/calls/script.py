@@ -70,7 +70,7 @@ def _step(entry: Entry, number: int, voice: Synthesizer, rate: int, speaker: str
         case str():
             return _spoken(entry, voice, rate, speaker, 1.0)
         case bytes() | os.PathLike():
-            return _sound(entry, rate)
+            return sound(entry, rate)
         case Mapping():
             section, problems = validated(Document(dict(entry), "", {}), StepSection)
             if section is None:
@@ -88,12 +88,17 @@ def _pressable(step: Step) -> Step:
 
 
 def _spoken(words: str, voice: Synthesizer, rate: int, speaker: str, speed: float) -> Speak:
+    if not words.strip():
+        raise ValueError("there are no words to say; use a pause for silence")
     clip = voice.speak(words, voice=speaker, speed=speed)
     return Speak(resample(clip.samples, clip.rate, rate), words)
 
 
-def _sound(source: os.PathLike[str] | bytes, rate: int, words: str = "") -> Speak:
+def sound(source: os.PathLike[str] | bytes, rate: int, words: str = "") -> Speak:
+    """The step of a WAV file, at `rate` Hz. Raises ValueError and OSError."""
     samples, own_rate = read_wav(source)
+    if not len(samples):
+        raise ValueError(f"{'WAV data' if isinstance(source, bytes) else os.fspath(source)}: it holds no sound")
     if (seconds := len(samples) / own_rate) > MOST_SOUND_S:  # resampled, it may not fit into memory
         raise ValueError(f"the sound lasts {seconds:.0f} s, more than {MOST_SOUND_S:g} s; shorten it")
     return Speak(resample(samples, own_rate, rate), words)
@@ -151,7 +156,7 @@ class StepSection(Section):
         if self.say is not None:
             return _spoken(self.say, voice, rate, self.voice or speaker, self.speed)
         if self.audio is not None:
-            return _sound(wav_of(self.audio), rate, self.words)
+            return sound(wav_of(self.audio), rate, self.words)
         if self.pause is not None:
             return Pause(self.pause)
         if self.press is not None:

@@ -153,6 +153,8 @@ def dial(
         raise Unusable("the caller does nothing; give --say TEXT or --audio FILE")
     named = dict(_named(each) for each in parameters)
     token = _token(auth_token_env)
+    if out is not None and not out.absolute().parent.is_dir():
+        raise Unusable(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
     try:
         options = DialOptions(**rest, loss=loss_percent / 100, auth_token=token, parameters=named)
         run = ctx.obj or asyncio.run  # a program that embeds the command may bring another loop, such as a virtual one

@@ -57,6 +57,8 @@ def read_answer(text: str, provider: str) -> StreamAddress:
         found = _twilio(element) if provider == "twilio" else _plivo(element)
         if found is not None:
             return replace(found, skipped=tuple(skipped))
+        if provider == "plivo" and element.find("Stream") is not None:
+            raise NoStream(f"the answer has Twilio's <{element.tag}><Stream>; dial it with --as twilio")
         if element.tag not in BEFORE:
             raise NoStream(f"the answer has <{element.tag}> before any stream, which dial does not carry out")
         skipped.append(_told(element))

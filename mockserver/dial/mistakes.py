@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from replay.outlets import clean
 
 Level = Literal["error", "warn"]
 
@@ -19,6 +21,7 @@ FIXES: dict[str, str] = {
     "wrong-format": "Send the content type and the sample rate that the answer's <Stream> element names.",
     "no-name": "Give each mark (checkpoint) a name; the phone company sends it back when the sound was played.",
     "too-much": "Send sound as it is needed, and `clear` what nobody will hear.",
+    "too-large": "Send sound as it comes, in messages of a second at most.",
     "not-reading": "Read the phone's messages while you send: two tasks, one for each direction.",
     "not-wss": "Answer with wss://; take the scheme from X-Forwarded-Proto behind a tunnel.",
     "one-way": "Answer with <Connect><Stream>; a stream of <Start> takes no sound.",
@@ -72,5 +75,6 @@ class Mistakes:
             self._found[rule] = Mistake(rule, at_s, message)
 
     def all(self) -> list[Mistake]:
-        """By their first time."""
-        return sorted(self._found.values(), key=lambda each: each.at_s)
+        """By their first time, and without secrets: some quote what the bridge sent."""
+        found = [replace(each, message=clean(each.message)) for each in self._found.values()]
+        return sorted(found, key=lambda each: each.at_s)

@@ -19,6 +19,7 @@ from mockserver.audio.wav import stereo_wav_bytes
 from mockserver.calls.caller import FRAME_S, HEARD_DBFS, Caller
 from mockserver.dial.leg import CallLeg, ClearNote, Ended, MarkNote, Record
 from mockserver.dial.mistakes import Mistake, Mistakes
+from replay.outlets import clean
 
 RATE = 8000
 GAP_S = 0.3
@@ -194,7 +195,7 @@ def report_of(leg: CallLeg, url: str, skipped: Sequence[str] = ()) -> DialReport
         mistakes=mistakes.all(),
         ended=record.ended or "network",
         close_code=record.close_code,
-        close_reason=record.close_reason,
+        close_reason=clean(record.close_reason),
         frames_sent=record.frames_sent,
         lost_to_bridge=record.lost_to_bridge,
         lost_to_caller=record.lost_to_caller,
@@ -249,8 +250,13 @@ def _turns(caller: Caller, record: Record) -> Iterator[Spoken]:
         ended_s = _seconds(loud[-1] + 1) if loud else _seconds(end)
         over = next((each for each in answers if each[0] < turn.began_s < each[1]), None)
         stopped = None if over is None or over[1] + GAP_S > end_s else over[1]
-        cleared = stopped is not None and any(turn.began_s <= each.at_s <= stopped + FRAME_S for each in record.clears)
         answered = next((began for began, _ in sounds if max(ended_s, stopped or 0.0) <= began < until), None)
+        # A clear that comes in a pause of the answer drops its rest: the answer did not end by itself.
+        again_s = until if answered is None else answered
+        cleared = stopped is not None and any(
+            turn.began_s <= each.at_s and (each.at_s <= stopped + FRAME_S or (each.dropped_s and each.at_s < again_s))
+            for each in record.clears
+        )
         yield Spoken(turn.text, turn.began_s, ended_s, answered, over is not None, stopped, cleared)
 
 

@@ -437,7 +437,8 @@ class Server:
 
     def _told_route(self, request: web.Request, service: MockService, status: int) -> None:
         path, authority = clean(request.rel_url.raw_path), f"127.0.0.1:{self.port}"  # the cause quotes it, cut
-        cause = causes.CROWD if status == 503 else causes.of_route(request.method, path, authority)
+        known = {413: causes.LARGE, 503: causes.CROWD}
+        cause = known.get(status) or causes.of_route(request.method, path, authority)
         service.told(RouteRefused(request.method, path, status, cause))
 
     def _service(self, request: web.Request) -> MockService:

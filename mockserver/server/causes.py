@@ -7,6 +7,7 @@ CROWD = "this process may open no more files: raise `ulimit -n` for more session
 CROSS_SITE = "a web page of another origin asks; allow it with --allow-origin ORIGIN"
 NO_CALL = "no call of that id rings or goes on for this key; GET /_mock/calls lists the calls"
 CALL_BODY = "the body of the request is not as the service takes it, or a limit is reached; see the answer"
+LARGE = "the body of the request is larger than the server takes; the answer says how large it may be"
 _REALTIME = ("/realtime", "/realtime/client_secrets")
 
 

@@ -14,13 +14,12 @@ import aiohttp
 from typing_extensions import Unpack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
 
-from mockserver.audio.codecs import resample
 from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
-from mockserver.audio.wav import read_wav
 from mockserver.calls.caller import GREETING_S, Caller, Interrupt, Listen, Speak, Step
-from mockserver.calls.script import Entry, script
+from mockserver.calls.script import Entry, script, sound
 from mockserver.dial.answer import NoStream, StreamAddress, absolute_url, dialled_url, read_answer
 from mockserver.dial.leg import LONGEST_S, CallLeg
 from mockserver.dial.network import Network
@@ -103,6 +102,9 @@ class DialOptions:
             )
         if not 0 < self.longest_s <= LONGEST_S:
             raise ValueError(f"a call lasts at most {LONGEST_S:.0f} s, not {self.longest_s:g}")
+        seen = urlsplit(self.public_url or "https://none")
+        if seen.scheme not in ("http", "https") or not seen.hostname:
+            raise ValueError(f"the public address is a URL such as https://abc.example, not {self.public_url!r}")
         _ = self.network
 
     @property
@@ -197,8 +199,7 @@ def _named(entry: Entry) -> Entry:
     """A sound file with its name for words, by which the report calls it."""
     if not isinstance(entry, os.PathLike):
         return entry
-    samples, rate = read_wav(entry)
-    return Speak(resample(samples, rate, TELEPHONE_RATE), Path(entry).name)
+    return sound(entry, TELEPHONE_RATE, Path(entry).name)
 
 
 def _needs_voice(entries: Sequence[Entry]) -> bool:
@@ -258,11 +259,13 @@ class _Call:
                 http.post(self._url, data=form, headers=self._signature("POST", form)) as answer,
             ):
                 if answer.status != 200:
-                    hint = (
-                        "; sign with --auth-token-env"
-                        if answer.status in (401, 403) and not self._how.auth_token
-                        else ""
-                    )
+                    hint = ""
+                    if answer.status in (401, 403) and not self._how.auth_token:
+                        hint = "; sign with --auth-token-env"
+                    elif answer.status in (404, 405):
+                        hint = "; check the path of the webhook, which takes a POST"
+                    elif answer.status >= 500:
+                        hint = "; look at the bridge's log"
                     raise CannotDial(f"{self._url} answered {answer.status} instead of 200 with XML{hint}")
                 body = bytearray()
                 async for piece in answer.content.iter_chunked(1 << 16):
@@ -412,7 +415,12 @@ class _Pump:
                     self._room.clear()
                     await self._room.wait()
         except ConnectionClosed:
-            pass
+            protocol = self._connection.protocol
+            sent = protocol.close_sent
+            if sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG and not protocol.close_rcvd_then_sent:
+                what = f"a message of more than {LARGEST_MESSAGE >> 20} MiB came; the call ended"
+                self._leg.mistakes.add("too-large", self._now(), what)
+                self._leg.hang_up(self._now())
         received = self._connection.protocol.close_rcvd
         code, reason = (None, "") if received is None else (received.code, received.reason)
         self._leg.closed(code, reason, self._now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ MOST_SCRIPT_BYTES = 256 << 20
 MOST_HEADER_BYTES = 16 << 10
 """Characters of the numbers and headers of one call."""
 _SIP_DOMAIN = "sip.example.com"
+_PARTY = re.compile(r"\+?[0-9*#]{2,32}|(?:sips?|tel):[!-~]+|anonymous")
+"""A number, an address, or a caller who hides the number."""
+_HEADER_NAME, _HEADER_VALUE = re.compile(r"[!-9;-~]+"), re.compile(r"[^\x00-\x1f\x7f]*")
 _WITHHELD = ("authorization", "proxy-authorization")
 """Headers that webhooks leave out, as OpenAI's types say."""
 _LOG = logger(__name__)
@@ -287,10 +291,11 @@ class Phone:
     def ring(self, ring: Ring) -> PhoneCall:
         """Let the phone ring. If the team has as many sessions as it may, the caller hears that the line is busy.
 
-        Raises NoWebhook, BadSecret and TooManyCalls.
+        Raises ValueError, among it NoWebhook and BadSecret, and TooManyCalls.
         """
         number = self._numbers.only if ring.called is None else self._numbers.find(ring.called)
         called = ring.called or (CALLED if number is None else number.number)
+        _check_invite(ring.caller, called, ring.headers)
         size = sum(map(len, (ring.caller, called, *ring.headers, *ring.headers.values())))
         if size > MOST_HEADER_BYTES:
             raise ValueError(f"the numbers and headers have {size} characters, more than {MOST_HEADER_BYTES}")
@@ -371,8 +376,7 @@ class Phone:
                 said = f"the receiver answered {attempt.status} to a webhook that is signed with another secret"
                 self._remark(UNVERIFIED_WEBHOOK, Found(said, "webhook", attempt.at))
             if not attempt.delivered:
-                answer = attempt.problem or f"HTTP {attempt.status}"
-                _LOG.warning("call %s: the webhook was not delivered: %s", call.id, answer)
+                _LOG.warning("call %s: the webhook was not delivered: %s", call.id, attempt.failure)
 
         await self._sender.deliver(webhook, url, note, lambda: call.status == "ringing")
 
@@ -395,6 +399,18 @@ class Phone:
     def _forget_sound(self, call: PhoneCall) -> None:
         self.sound_bytes -= call.sound_bytes
         call.forget_sound()
+
+
+def _check_invite(caller: str, called: str, further: Mapping[str, str]) -> None:
+    """Raise ValueError for numbers and headers that no INVITE has."""
+    for name, party in (("from", caller), ("to", called)):
+        if not _PARTY.fullmatch(party):
+            raise ValueError(f"{name}: {party[:80]!r} is no number; use one such as {CALLER}, or a sip: address")
+    for name, value in further.items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+            raise ValueError(
+                f"headers: {name[:80]!r} is no header of SIP; use a name such as X-Line, one line of value"
+            )
 
 
 def _sip_headers(ring: Ring, called: str, call_id: str, is_xai: bool) -> list[SipHeader]:

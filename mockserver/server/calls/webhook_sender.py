@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientSSLError, ClientTimeout, TCPConnector
 from typing_extensions import assert_never
 
 from mockserver.calls.webhook import Webhook, key_of, secret_of
@@ -37,6 +37,24 @@ class Attempt:
     def delivered(self) -> bool:
         """Whether the receiver took it."""
         return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def failure(self) -> str:
+        """Why it was not delivered and what to do, for people."""
+        match self.status:
+            case None:
+                return self.problem
+            case 301 | 302 | 303 | 307 | 308:
+                advice = "redirects are not followed; give the address that it names"
+            case 400 | 401 | 403:
+                advice = "the receiver refuses it; check that it has the secret that signs the webhook"
+            case 404 | 405:
+                advice = "the receiver takes no POST there; check the path of the webhook"
+            case 410:
+                advice = "the receiver wants no more, so it is not sent again"
+            case _:
+                advice = "the receiver failed; see its log"
+        return f"HTTP {self.status}: {advice}"
 
 
 class WebhookSender:
@@ -92,7 +110,14 @@ class WebhookSender:
             async with http.post(url, data=webhook.body, headers=headers, allow_redirects=False) as response:
                 return replace(at, status=response.status)
         except asyncio.TimeoutError:
-            return replace(at, problem=f"no answer within {ATTEMPT_S:g} s")
+            return replace(at, problem=f"no answer within {ATTEMPT_S:g} s; the receiver has to answer before it works")
+        except ClientSSLError as problem:
+            said = f"no TLS with {problem.host}:{problem.port}; use http:// if the receiver has none"
+            return replace(at, problem=said)
+        except ClientConnectorError as problem:
+            why = problem.os_error.strerror or problem.os_error
+            said = f"{problem.host}:{problem.port} cannot be reached: {why}; start the receiver there"
+            return replace(at, problem=said)
         except (ClientError, OSError, ValueError) as problem:
             return replace(at, problem=f"{type(problem).__name__}: {problem}")
 

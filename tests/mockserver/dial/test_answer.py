@@ -59,6 +59,11 @@ def test_an_answer_without_a_stream_says_what_to_do(text: str, why: str):
         read_answer(text, "twilio")
 
 
+def test_an_answer_of_the_other_company_is_told():
+    with pytest.raises(NoStream, match="--as twilio"):
+        read_answer('<Response><Connect><Stream url="wss://b.example"/></Connect></Response>', "plivo")
+
+
 @pytest.mark.parametrize(
     ("url", "webhook", "absolute"),
     [

@@ -278,6 +278,13 @@ def test_an_answer_with_pauses_that_ends_by_itself_was_not_cleared():
     assert second.answered_s == 2.8 and "without a clear" in str(report)
 
 
+def test_an_answer_that_is_cleared_in_a_pause_was_cleared():
+    paused = np.concatenate([tone(0.7), np.zeros(8000, np.int16), tone(0.4)])
+    report = barge_in(lambda call: at_chunks({20: [call.media(paused)], 70: [call.clear]}))
+    _, second = report.turns
+    assert second.stopped_s == pytest.approx(1.1, abs=0.05) and second.cleared and "by a clear" in str(report)
+
+
 def test_an_answer_that_talks_over_the_caller_is_a_mistake():
     report = barge_in(lambda call: answering(call, 5.0, 20))
     assert "barge-in-ignored" in {each.rule for each in report.errors}

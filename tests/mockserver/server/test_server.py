@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError
 
+from mockserver.server import causes
 from mockserver.server import virtual_time as autojump
 from mockserver.server.options import Options
 from mockserver.session import session
@@ -254,6 +255,7 @@ def test_a_body_too_large_is_refused():
         async with http.post(address, data=BytesIO(b" " * (5 << 20)), headers=bearer()) as response:
             assert response.status == 413
             assert set(await response.json()) == {"code", "error"}
+        assert [each.cause for _, each in mock._service.refusals] == [causes.LARGE]
 
     story(tell)
 

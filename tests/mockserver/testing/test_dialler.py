@@ -20,7 +20,7 @@ from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
 from mockserver.dial.signatures import plivo_signature, twilio_signature
 from mockserver.responders.scenario import Scenario
 from mockserver.server.virtual_time import virtual_time
-from mockserver.testing.dialler import CannotDial, Changes, DialOptions, Watch, dial
+from mockserver.testing.dialler import LARGEST_MESSAGE, CannotDial, Changes, DialOptions, Watch, dial
 from mockserver.testing.mock_server import MockServer
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "bridge.py"
@@ -84,6 +84,9 @@ async def test_hanging_up_in_mid_answer_ends_the_bridge_s_session(monkeypatch: p
         assert mock.sessions[0].closed_s is not None
 
 
+KEY = "sk-" + "proj-" + "a1B2c3D4" * 5
+
+
 class Small:
     """A bridge of one stream: it notes what comes, and answers a key with what the test gives."""
 
@@ -100,6 +103,26 @@ class Small:
             if event["event"] == "dtmf":
                 for answer in self.answers:
                     await socket.send(json.dumps(answer))
+
+
+@virtual_time
+async def test_a_bridge_that_sends_too_much_or_a_secret_is_told_without_it():
+    async def large(socket: ServerConnection) -> None:
+        await socket.send("x" * (LARGEST_MESSAGE + 1))
+        await socket.wait_closed()
+
+    async def talkative(socket: ServerConnection) -> None:
+        await socket.send(f"the key is {KEY}")
+        await socket.close(4000, f"refused {KEY}")
+
+    reports = []
+    for bridge in (large, talkative):
+        async with serve(bridge, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            reports.append(await dial(url, Press("1"), greeting_s=0))
+    assert [each.rule for each in reports[0].mistakes] == ["too-large"]
+    assert {each.rule for each in reports[1].mistakes} == {"not-json", "closed"}
+    assert KEY not in reports[1].as_json() + str(reports[1])
 
 
 @virtual_time

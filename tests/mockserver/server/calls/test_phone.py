@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import wave
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
+from mockserver.audio.wav import wav_bytes
 from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press, Speak
 from mockserver.calls.webhook import check_reach, secret_of
 from mockserver.faults.files import parse as parse_faults
@@ -20,6 +22,7 @@ from mockserver.responders.scenario import Scenario
 from mockserver.server.calls import phone
 from mockserver.server.calls.phone import Ring
 from mockserver.server.calls.registry import TooManyCalls
+from mockserver.server.calls.webhook_sender import Attempt
 from mockserver.server.virtual_time import virtual_time
 from mockserver.testing.mock_server import MockServer
 from replay.outlets import logger
@@ -62,6 +65,9 @@ async def books(agent: Agent, event: Event) -> None:
         await agent.send(type="response.create")
     if event["type"] == "input_audio_buffer.dtmf_event_received" and event["event"] == "9":
         await agent.ask("refer", {"target_uri": "tel:+14155550111"})
+
+
+SILENT_WAV = base64.b64encode(wav_bytes(np.zeros(0, np.int16), 8000)).decode()
 
 
 def test_no_phone_rings_in_a_namespace_that_ends_while_the_callers_words_are_spoken(monkeypatch):
@@ -250,12 +256,29 @@ def test_a_transfer_that_is_refused_leaves_the_caller_on_the_line():
 # --- The webhook ---
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (302, "redirects are not followed"),
+        (401, "secret"),
+        (404, "path"),
+        (410, "not sent again"),
+        (500, "see its log"),
+    ],
+)
+def test_a_receiver_that_refuses_is_told_with_what_to_do(status: int, said: str):
+    failure = Attempt(0.0, status).failure
+    assert failure.startswith(f"HTTP {status}: ")
+    assert said in failure
+
+
 def test_a_receiver_that_is_down_is_tried_again():
     async def test(mock: MockServer, agent: Agent) -> None:
         call = await mock.ring("Hello.", webhook="http://127.0.0.1:1/calls/incoming")
         assert call.status == "unanswered"
         assert [round(each.at, 2) for each in call.webhooks] == [0.0, 5.0]
-        assert all(each.status is None and each.problem for each in call.webhooks)
+        assert all(each.status is None for each in call.webhooks)
+        assert call.webhooks[0].failure.startswith("127.0.0.1:1 cannot be reached: ")
 
     on_the_phone(test)()
 
@@ -371,6 +394,11 @@ def test_a_call_is_made_over_http():
         ({"webhook": "http://127.0.0.1:9/", "script": [{"dtmf": "1"}]}, "did you mean 'press'?"),
         ({"webhook": "http://127.0.0.1:9/", "answer_within": 5}, "5 of what?"),
         ({"webhook": "http://127.0.0.1:9/", "webhook_secret": "whsec_nonsense"}, "this one has 6 bytes"),
+        ({"webhook": "http://127.0.0.1:9/", "from": "hello world"}, "'hello world' is no number"),
+        ({"webhook": "http://127.0.0.1:9/", "to": "sip:two words"}, "is no number"),
+        ({"webhook": "http://127.0.0.1:9/", "headers": {"X-Line": "a\r\nFrom: b"}}, "no header of SIP"),
+        ({"webhook": "http://127.0.0.1:9/", "text": ["Hello.", " "]}, "no words to say"),
+        ({"webhook": "http://127.0.0.1:9/", "audio": SILENT_WAV}, "it holds no sound"),
         ({}, "announced nowhere"),
         ([], "a list"),
     ],
