@@ -125,11 +125,12 @@ class Narration:
 
     def closed(self, at: float, code: int, reason: str, by_client: bool) -> None:
         """The connection is over."""
-        self._tell(CallClosed(self._session, code, reason, by_client, at, self._turns, self._cost(Fraction(0))))
+        self._tell(CallClosed(self._session, code, reason, by_client, at, self._turns, _cost(self._total())))
 
     def _answered(self, response: Event) -> None:
         self._turns += 1
         spoken = self._newly_heard()
+        total, audio_s = self._total(), self._ledger.audio_out_s
         details = object_at(response, "status_details")
         error = object_at(details, "error")
         why = (text_at(error, "code"), text_at(error, "message"), text_at(details, "reason"))
@@ -143,14 +144,14 @@ class Narration:
                 " ".join(filter(None, self._says))[:_LONGEST],
                 tuple(self._calls),
                 None if self._first_audio is None else self._first_audio - self._began,
-                float(self._ledger.audio_out_s - self._audio_s),
-                self._cost(self._paid),
+                float(audio_s - self._audio_s),
+                _cost(total, self._paid),
                 text_at(response, "status"),
                 ": ".join(dict.fromkeys(filter(None, why))),
             )
         )
         self._asked.clear()
-        self._paid, self._audio_s = self._total() or Fraction(0), self._ledger.audio_out_s
+        self._paid, self._audio_s = total or Fraction(0), audio_s
         self._names = dict(list(self._names.items())[-_MOST:])
 
     def _newly_heard(self) -> list[HeardTurn]:
@@ -169,9 +170,9 @@ class Narration:
         except UnknownPrice:
             return None
 
-    def _cost(self, before: Fraction) -> str:
-        total = self._total()
-        return "" if total is None else str(dollars(total - before))
+
+def _cost(total: Fraction | None, before: Fraction = Fraction(0)) -> str:
+    return "" if total is None else str(dollars(total - before))
 
 
 def _read(data: str | bytes) -> Event:
