@@ -32,7 +32,8 @@ class CallControl(Protocol):
 
     @property
     def answers_by_socket(self) -> bool:
-        """Whether a WebSocket with the id of a call that rings accepts it, and ends it when the client closes it."""
+        """Whether a WebSocket with the id of a call that rings accepts it. The call then ends when the client closes
+        its last WebSocket."""
 
     @property
     def offers_by(self) -> frozenset[Credential]:

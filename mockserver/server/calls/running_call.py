@@ -107,6 +107,11 @@ class RunningCall(Pump[CallPeer]):
         """Whether a long message is being read. A channel that brings messages waits for its end."""
         return self._rest is not None
 
+    @property
+    def has_channels(self) -> bool:
+        """Whether any channel is left."""
+        return bool(self._channels)
+
     def now(self) -> float:
         """Seconds since the call was accepted."""
         return self._now()

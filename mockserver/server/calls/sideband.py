@@ -18,7 +18,7 @@ from mockserver.server.service import MockService
 from replay.cassette.frames import Close, Outgoing, Reset, Text
 
 Drives = Literal["never", "until closed", "until lost"]
-"""Whether the call ends with a socket: when the client closes it, or however it ends."""
+"""Whether the call ends with its last socket: when the client closes that, or however it ends."""
 
 
 class Sideband:
@@ -131,5 +131,6 @@ async def serve(
         return ws
     finally:
         call.leave(sideband)
-        if drives == "until lost" or (drives == "until closed" and log.by_client):
+        over = drives == "until lost" or (drives == "until closed" and log.by_client)
+        if over and not call.has_channels:
             call.hang_up("client", "the client closed the socket that drove the call")

@@ -220,6 +220,9 @@ def test_a_socket_accepts_drives_and_ends_a_call_of_xai() -> None:
             502,
             {"error": "transfer rejected by downstream: SIP 403 Forbidden"},
         )
+        async with await attach(http, mock, call.id):
+            pass
+        assert call.state == "open"
         other = ring(mock)
         assert await post(http, mock, f"{other.id}/hangup") == (200, {})
         assert other.state == "rejected"

@@ -75,7 +75,9 @@ def test_a_recorded_call_ends_with_its_last_socket(tmp_path: Path) -> None:
     async def tell() -> None:
         path = recorded(tmp_path / "sideband.tape")
         async with MockServer(cassette=path) as mock, ClientSession() as http:
+            other = await http.ws_connect(f"{mock.ws_url}?call_id={CALL}", headers=KEY)
             async with http.ws_connect(f"{mock.ws_url}?call_id={CALL}", headers=KEY) as ws:
+                await other.close()
                 await ws.send_json(UPDATE)
                 assert (await ws.receive_json())["type"] == "session.updated"
             async with http.get(f"{mock.control_url}/calls") as response:
