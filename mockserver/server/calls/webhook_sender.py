@@ -44,6 +44,8 @@ class Attempt:
         match self.status:
             case None:
                 return self.problem
+            case 400 | 401 | 403 if self.forged:
+                advice = "the receiver noticed the signature of the fault 'forge'"
             case 301 | 302 | 303 | 307 | 308:
                 advice = "redirects are not followed; give the address that it names"
             case 400 | 401 | 403:

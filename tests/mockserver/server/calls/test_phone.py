@@ -270,6 +270,7 @@ def test_a_receiver_that_refuses_is_told_with_what_to_do(status: int, said: str)
     failure = Attempt(0.0, status).failure
     assert failure.startswith(f"HTTP {status}: ")
     assert said in failure
+    assert "'forge'" in Attempt(0.0, 401, forged=True).failure
 
 
 def test_a_receiver_that_is_down_is_tried_again():
