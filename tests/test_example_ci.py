@@ -81,8 +81,12 @@ def test_the_agent_passes(tmp_path: Path):
     assert run("", tmp_path / "junit.xml") == {"": ""}
 
 
+OF_CALLS = {"audio-in-call", "trimmed-offer", "no-event-channel", "unverified-webhook"}
+"""Found where clients come by WebRTC or answer the telephone; the agent of the example does neither."""
+
+
 @pytest.mark.slow
 def test_each_bug_fails_by_its_name(tmp_path: Path):
     reports = run("all", tmp_path / "junit.xml")
-    assert sorted(reports) == sorted(rule.id for rule in RULES)
+    assert {*reports} == {rule.id for rule in RULES} - OF_CALLS
     assert [bug for bug, text in reports.items() if f"{bug}: " not in text] == []

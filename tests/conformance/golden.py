@@ -231,6 +231,8 @@ class _Ids:
         if shape == "event_16hex":
             return f"event_{number:016d}"
         prefix, _, length = shape.rpartition("_")
+        if length == "call":  # of a call and its session
+            return f"{prefix}_u1_{number:032d}"
         return f"{prefix}_{number:0{int(length)}d}"
 
 
