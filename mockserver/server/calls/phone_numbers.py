@@ -36,7 +36,7 @@ class PhoneNumber:
     name: str
     webhook: str
     webhook_name: str
-    sip_auth: Mapping[str, Any]
+    sip_auth: Mapping[str, Any] = field(repr=False)
     team: Team = field(repr=False)
     secret: str = field(repr=False)
 

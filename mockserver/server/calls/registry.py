@@ -210,10 +210,11 @@ class CallRegistry:
         entry = self.find(id, team, "ringing")
         if (denied := self._admit(team, entry.dialect)) is not None:
             return denied
-        entry.team = team
+        before, entry.team = entry.team, team
         try:
             running = entry.running = self._open(entry, session, lambda: self._ended(entry, team))
         except BaseException:
+            entry.team = before  # it rings on for whom it rang
             self._release(team)
             raise
         entry.state, entry.session = "open", running.log.id

@@ -54,6 +54,21 @@ class Calls:
         return self.registry.announce("openai@2026-08", "phone", 0.0, told, caller="+1415", team=team)
 
 
+def test_a_call_whose_session_cannot_be_opened_rings_on_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        calls = Calls()
+        entry = calls.ring(Told())
+        with monkeypatch.context() as broken:
+            broken.setattr(calls.registry, "_open", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+            with pytest.raises(OSError, match="no room"):
+                calls.registry.accept(entry.id, calls.us)
+        assert (entry.state, entry.team, calls.us.sessions) == ("ringing", None, 0)
+        calls.registry.accept(entry.id, calls.them)
+        assert entry.team is calls.them
+
+    autojump.run(story())
+
+
 def test_a_call_rings_is_accepted_and_ends_once() -> None:
     async def story() -> None:
         calls, told = Calls(), Told()
