@@ -189,11 +189,13 @@ class Lines:
                 yield f"{paint('refused', 'yellow')}  a client spoke TLS to this plain port"
                 yield f"likely: the address is wss:// or https://; use ws://{address}, or start with --tls"
             case CallClosed():
-                who = "by the client" if notice.by_client else "by the server"
+                who = " by the client" if notice.by_client else " by the server"
+                if notice.reason.startswith("hung up by "):  # of a call, whose channels the server closes for its end
+                    who = ""
                 reason = f" ({_cut(notice.reason, 80)})" if notice.reason else ""
                 count = "1 turn" if notice.turns == 1 else f"{notice.turns} turns"
                 cost = f", {notice.usd} USD" if notice.usd else ""
-                yield f"closed {notice.code}{reason} {who} after {notice.seconds:.1f} s: {count}{cost}"
+                yield f"closed {notice.code}{reason}{who} after {notice.seconds:.1f} s: {count}{cost}"
             case CallRang(id=id):
                 ends = [
                     f"from {notice.caller}" if notice.caller else "",

@@ -28,6 +28,7 @@ from mockserver.dial.report import DialReport, report_of
 from mockserver.dial.signatures import plivo_signature, twilio_signature
 from mockserver.dial.twilio import Twilio
 from mockserver.protocol.ids import hex128, stream
+from mockserver.server.calls.phone import check_party
 from mockserver.server.clock import Clock
 from mockserver.testing.mock_server import MockServer
 from replay.dialing import direct
@@ -93,6 +94,8 @@ class DialOptions:
             raise ValueError(f"the provider is {' or '.join(PROVIDERS)}, not {self.provider!r}")
         if self.content_type not in CONTENT_TYPES:
             raise ValueError(f"the content type is one of {', '.join(CONTENT_TYPES)}, not {self.content_type!r}")
+        for name, party in (("from", self.caller), ("to", self.called)):
+            check_party(name, party)
         if not 0 <= self.greeting_s <= 60:
             raise ValueError(f"the caller waits 0 to 60 s for a greeting, not {self.greeting_s:g}")
         if not 0 < self.silence_s <= 60 or not 0 < self.patience_s <= 600:

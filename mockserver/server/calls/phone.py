@@ -401,11 +401,16 @@ class Phone:
         call.forget_sound()
 
 
+def check_party(name: str, party: str) -> None:
+    """Raise ValueError for what is neither a number nor an address. `name` says in the error whose it is."""
+    if not _PARTY.fullmatch(party):
+        raise ValueError(f"{name}: {party[:80]!r} is no number; use one such as {CALLER}, or a sip: address")
+
+
 def _check_invite(caller: str, called: str, further: Mapping[str, str]) -> None:
     """Raise ValueError for numbers and headers that no INVITE has."""
     for name, party in (("from", caller), ("to", called)):
-        if not _PARTY.fullmatch(party):
-            raise ValueError(f"{name}: {party[:80]!r} is no number; use one such as {CALLER}, or a sip: address")
+        check_party(name, party)
     for name, value in further.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
             raise ValueError(

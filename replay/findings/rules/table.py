@@ -375,7 +375,8 @@ RULES: tuple[Rule, ...] = (
         "error",
         calls.audio_in_call,
         _LATER,
-        "Send sound on the call's track: pc.addTrack(microphone) before the offer.",
+        "Leave the event out. A telephone call's sound comes over the telephone; a call over WebRTC sends it on a"
+        " track: pc.addTrack(microphone) before the offer.",
     ),
     TRIMMED_OFFER,
     NO_EVENT_CHANNEL,

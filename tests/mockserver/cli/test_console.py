@@ -76,6 +76,9 @@ NOTICES: dict[Notice, list[str]] = {
     CallClosed("sess_1", 1000, "", True, 12.34, 1, "0.01"): [
         "call 1  closed 1000 by the client after 12.3 s: 1 turn, 0.01 USD"
     ],
+    CallClosed("sess_1", 1000, "hung up by the caller", True, 12.34, 2): [
+        "call 1  closed 1000 (hung up by the caller) after 12.3 s: 2 turns"
+    ],
 }
 
 

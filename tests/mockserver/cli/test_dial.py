@@ -68,6 +68,8 @@ def test_the_caller_s_options_are_carried_out_in_their_order(tmp_path: Path):
         (["ws://127.0.0.1:1", "--press", "1", "--auth-token-env", "NO_SUCH_VARIABLE"], "is not set"),
         (["ws://127.0.0.1:1", "--press", "1", "--public-url", "abc.example"], "such as https://abc.example"),
         (["ws://127.0.0.1:1", "--press", "1", "--out", "no-such-folder/call.wav"], "make it first"),
+        (["ws://127.0.0.1:1", "--press", "1", "--from", "x"], "from: 'x' is no number; use one such as +1"),
+        (["ws://127.0.0.1:1", "--press", "1", "--to", ""], "to: '' is no number"),
         (["ws://127.0.0.1:1", "--press", "1"], "start the bridge first"),
     ],
 )
