@@ -156,7 +156,8 @@ def _lines(record: CallRecord, made: Telephoned, out: Path) -> list[str]:
     lines.append("")
     lines += [f"{at_s:7.2f} s  {what}" for at_s, what in record.phone.steps]
     how = _ENDED.get(record.phone.ended or "", "The call did not end")
-    counted = "no price" if record.usd is None else f"{record.usd} USD"
+    about = "about " if record.phone.usd_is_estimate else ""
+    counted = "no price" if record.usd is None else f"{about}{record.usd} USD"
     lines.append(
         f"\n{how} after {made.call.seconds:.1f} s. The clinic counted {counted}, the mock {made.mock_usd} USD."
     )

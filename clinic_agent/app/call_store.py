@@ -68,7 +68,8 @@ class PhoneFacts:
 
     `caller` and `called` are the numbers or SIP addresses of the incoming call. `ended` is the side that ended it:
     `caller`, `assistant`, `transfer` (the caller was handed to a person), `service`, `clinic`; None: it goes on.
-    `steps` are what the clinic did with the call, with the seconds since it was reported.
+    `steps` are what the clinic did with the call, with the seconds since it was reported. `usd_is_estimate`: the
+    service did not tell all that the cost counts.
     """
 
     caller: str = ""
@@ -76,6 +77,7 @@ class PhoneFacts:
     ended: str | None = None
     keys: str = ""
     steps: tuple[tuple[float, str], ...] = ()
+    usd_is_estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

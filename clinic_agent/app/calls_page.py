@@ -223,7 +223,10 @@ def _flags(record: CallRecord) -> Iterable[str]:
 
 
 def _usd(record: CallRecord) -> str:
-    return "not known" if record.usd is None else f"${float(record.usd):.4f}"
+    if record.usd is None:
+        return "not known"
+    about = "about " if record.phone is not None and record.phone.usd_is_estimate else ""
+    return f"{about}${float(record.usd):.4f}"
 
 
 def _length(seconds: float) -> str:

@@ -161,7 +161,7 @@ async def _answer(state: AppState, call: IncomingCall) -> None:
         notice=store.notice,
     )
     steps = tuple((step.at_s, step.what) for step in report.steps)
-    facts = PhoneFacts(call.caller, call.called, report.ended, report.keys, steps)
+    facts = PhoneFacts(call.caller, call.called, report.ended, report.keys, steps, report.cost_is_estimate)
     made = call_record(report.call, "phone", began, store.now(), lock, facts)
     state.note(partial(store.add, made, frames))
     if report.call.failure is not None:

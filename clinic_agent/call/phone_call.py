@@ -39,6 +39,7 @@ from clinic_agent.call.cost import Cost
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ
 from clinic_agent.call.phone_turns import Ending, PhoneTurns
 from clinic_agent.call.retry import RetryPolicy
+from clinic_agent.call.sound_sent import SoundSent
 from clinic_agent.call.turn import Event, Turn
 from clinic_agent.config import Config
 
@@ -55,6 +56,9 @@ _STOP_S = 8.0
 """How long a server that stops waits for the transfer of a call, in s."""
 _HUNG_UP = (1000, 1005)
 """Close codes of a sideband whose call has ended in order."""
+
+_FRAMES_PER_S = 50
+"""Frames of sound that a telephone sends each second. That the last one counts in full is a guess."""
 
 Ended = Literal["caller", "assistant", "transfer", "service", "clinic"]
 """The side that ended a call. `transfer`: the caller was handed to a person; `clinic`: the clinic's server gave up."""
@@ -113,6 +117,7 @@ class PhoneCall:
         self._errors = 0
         self._cost = Cost(config.model, priced_on, telephony=config.dialect == "xai")
         self._costs: list[Cost] = []
+        self._sent = SoundSent()
         self._rang_s = now_s()
         self._answered_s: float | None = None
         self._over_s: float | None = None
@@ -124,14 +129,24 @@ class PhoneCall:
 
     @property
     def cost(self) -> Cost:
-        """The cost so far. Sound is counted by time: the caller's side all along, the assistant's while it plays."""
+        """The cost so far. The caller's sound counts all along, the assistant's as the service counts it. A service
+        that is billed by tokens does not count it: there it is the time for which it plays."""
         if self._answered_s is None:
             return self._cost
         lasted_s = (self._over_s or now_s()) - self._answered_s
-        heard_s = min(self._turns.playout.heard_s, lasted_s)
-        samples = (round(seconds * SAMPLE_RATE_HZ) for seconds in (lasted_s, heard_s))
         cost = replace(self._cost, connected_s=ceil(round(lasted_s, 3)))
-        return cost.plus(input_samples=next(samples), output_samples=next(samples))
+        if self._config.dialect == "xai":
+            output_samples = self._sent.samples
+        else:
+            output_samples = round(min(self._turns.playout.heard_s, lasted_s) * SAMPLE_RATE_HZ)
+        input_samples = ceil(round(lasted_s * _FRAMES_PER_S, 3)) * (SAMPLE_RATE_HZ // _FRAMES_PER_S)
+        return cost.plus(input_samples=input_samples, output_samples=output_samples)
+
+    @property
+    def cost_is_estimate(self) -> bool:
+        """Whether the service did not tell all that the cost counts: an answer was in progress when the call ended, or
+        a sideband was lost."""
+        return self._sent.is_estimate
 
     def turns(self) -> tuple[Turn, ...]:
         """The turns so far; the first one is the greeting, if it was said. The cost of a turn covers the time until the
@@ -218,6 +233,7 @@ class PhoneCall:
         turns = self._turns
         known = len(turns.turns)
         self._cost = self._cost.billed(event)
+        self._sent.take(event)
         match event:
             case {"type": "session.created" | "session.updated", "session": {"model": str(model)}}:
                 self._cost = replace(self._cost, model=model)
@@ -290,6 +306,7 @@ class PhoneCall:
             raise hung_up(closed) from closed
         self._resumptions += 1
         self._note("sideband lost")
+        self._sent.miss()
         _log.warning("phone call %s: the sideband was lost; attaching again", self._call_id)
         await self._detach()
         await asyncio.sleep(self._retry.settle_s)

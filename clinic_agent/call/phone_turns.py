@@ -12,14 +12,13 @@ from typing import Literal
 
 from clinic_agent.call.connection import CallFailed, error_text
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, samples
+from clinic_agent.call.sound_sent import CHARS_PER_S
 from clinic_agent.call.turn import MAX_TOOL_ROUNDS, TRANSFER, Event, FunctionCall, ToolRun, TurnInProgress
 
 PERSON_KEY = "0"
 """The key of the telephone that asks for a person."""
 MAX_TIMEOUTS = 3
 """How often the caller may leave a question without an answer before the agent hangs up."""
-_CHARS_PER_S = 15.0
-"""A usual speed of English speech, for services that tell nothing about playback. A guess."""
 _LATE_S = 15.0
 """How much longer than its words a playback may last before its missing end is no longer waited for."""
 _EMERGENCY_S = 5.0
@@ -67,7 +66,7 @@ class Playout:
                 self._learn("audio", at_s)
                 self._add(samples(b64decode(event["delta"])) / SAMPLE_RATE_HZ, at_s)
             case "response.output_audio_transcript.delta":
-                length_s = len(event["delta"]) / _CHARS_PER_S
+                length_s = len(event["delta"]) / CHARS_PER_S
                 self._unheard[event["response_id"]] = None
                 self._words_s += length_s
                 if self._source == "words":

@@ -20,12 +20,16 @@ from clinic_agent.config import Config
 
 @dataclass(frozen=True, slots=True)
 class PhoneReport:
-    """A telephone call: its turns and cost, what was done with it, which keys were pressed, and who ended it."""
+    """A telephone call: its turns and cost, what was done with it, which keys were pressed, and who ended it.
+
+    `cost_is_estimate`: the service did not tell all that the cost counts.
+    """
 
     call: CallReport
     steps: tuple[Step, ...]
     keys: str
     ended: Ended | None
+    cost_is_estimate: bool = False
 
 
 def greeting(notice: str) -> str:
@@ -68,7 +72,7 @@ async def answer_phone(
         await call.run()
         trace.result(call.cost, call.failure)
         report = CallReport(call_id, call.cost.model, call.turns(), call.cost, call.failure)
-        return PhoneReport(report, tuple(call.steps), call.keys, call.ended)
+        return PhoneReport(report, tuple(call.steps), call.keys, call.ended, call.cost_is_estimate)
 
 
 def _without_person(call_tool: CallTool) -> CallTool:

@@ -33,6 +33,7 @@ from mockserver.dialects.openai.usage import (
     output_tokens,
     tokens_of,
     total,
+    transcribed_seconds,
     transcription_tokens,
     transcription_usage,
 )
@@ -209,8 +210,8 @@ class OpenAI:
                 else:
                     known = self.prices.resolved(transcriber)
                     name = known if known in self.prices.per_transcribed_minute else UNKNOWN_TRANSCRIBER
-                    heard_ms = round(fact.item.heard_ms) if fact.transcript else 0
-                    ledger.transcribed(name, Fraction(heard_ms, 1000))
+                    heard_ms = fact.item.heard_ms if fact.transcript else 0
+                    ledger.transcribed(name, Fraction(transcribed_seconds(heard_ms)))
             case _:
                 assert_never(fact)
 

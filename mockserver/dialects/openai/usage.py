@@ -214,11 +214,15 @@ def transcription_tokens(heard_ms: float, pieces: int) -> Tokens:
     return Tokens(audio=audio_tokens(heard_ms), text_out=pieces + 2)
 
 
+def transcribed_seconds(heard_ms: float) -> int:
+    """Whole seconds that a transcription model counts. Silence counts 0 (recorded: of 5.12 s)."""
+    return -int(-heard_ms // 1000)  # 2.796 and 2.668 s both counted 3: that it rounds up is a guess
+
+
 def transcription_usage(transcriber: str, heard_ms: float, pieces: int) -> dict[str, object]:
     """The `usage` of a transcript: tokens or whole seconds, by the model."""
     if not counts_tokens(transcriber):
-        # 2.796 and 2.668 s both counted 3: that it rounds up is a guess. Silence counts 0 (recorded: of 5.12 s).
-        return {"type": "duration", "seconds": -int(-heard_ms // 1000)}
+        return {"type": "duration", "seconds": transcribed_seconds(heard_ms)}
     counted = transcription_tokens(heard_ms, pieces)
     return {
         "type": "tokens",

@@ -16,6 +16,7 @@ from clinic_agent.app import phone_calls
 from clinic_agent.app.call_store import CallRecord, PhoneFacts
 from clinic_agent.app.settings import settings_from
 from clinic_agent.app.state import AppState
+from clinic_agent.call.sound_sent import CHARS_PER_S
 from mockserver.calls.caller import HangUp, Interrupt, Listen, Pause, Press
 from mockserver.calls.script import Entry
 from mockserver.testing.rung_call import RungCall
@@ -42,6 +43,8 @@ class Telephoned:
     known: CallRecord | None
     bookings: list[str]
     usd: float
+    page: str
+    """The record as the server shows it."""
 
     @property
     def record(self) -> CallRecord:
@@ -91,7 +94,7 @@ def telephone(
             assert [each["id"] for each in listed] == ([call.id] if record else [])
             assert any(f"<dd>{end}</dd>" in page.text for end in ENDS) is (record is not None)
             assert service.findings == []
-            return Telephoned(call, record, bookings, float(service.ledger.total_usd))
+            return Telephoned(call, record, bookings, float(service.ledger.total_usd), page.text)
 
     made = virtual_time(main())
     assert isinstance(made, Telephoned)
@@ -109,7 +112,7 @@ def test_a_caller_books_and_the_clinic_hangs_up_when_its_goodbye_was_heard(diale
     assert greeting.startswith("Maple Street Clinic") and goodbye.endswith("Goodbye!")
     heard = made.call.agent_audio[-int(0.1 * 8000) :]
     assert max(map(abs, heard.tolist())) < 500  # the goodbye was over before
-    assert float(made.record.usd or 0) == pytest.approx(made.usd, rel=0.02)
+    agreed(made)
     assert (made.record.front, made.record.failure, made.record.emergency) == ("phone", None, None)
     assert "+14155550100" in made.phone.caller
 
@@ -120,6 +123,32 @@ def test_a_caller_who_interrupts_and_presses_zero_is_handed_to_a_person(tmp_path
     assert made.phone.keys == "0"
     assert [turn["heard"] for turn in made.record.turns][1:] == [ASK, "Stop, please."]
     assert made.record.turns[1]["heard_ms"] > 0
+
+
+def agreed(made: Telephoned) -> None:
+    """The clinic counted what the mock charged, to a millionth of a USD."""
+    assert not made.phone.usd_is_estimate
+    assert float(made.record.usd or 0) == pytest.approx(made.usd, abs=1.1e-6)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["I have chest pain and I can't breathe.", *PATIENT],
+        [Interrupt(1.5), "Stop, please. Goodbye.", Press("0"), *PATIENT],
+    ],
+    ids=["handed over", "interrupted"],
+)
+def test_the_cost_of_a_call_on_xai_is_what_the_mock_charged(script: list[Entry], tmp_path: Path):
+    agreed(telephone(tmp_path, *script, dialect="xai"))
+
+
+def test_the_cost_of_an_answer_that_the_caller_hung_up_on_is_an_estimate(tmp_path: Path):
+    made = telephone(tmp_path, ASK, Interrupt(0.2), HangUp(), dialect="xai")
+    answer = made.record.turns[-1]["said"]
+    assert made.phone.usd_is_estimate and answer
+    assert abs(float(made.record.usd or 0) - made.usd) < len(answer) / CHARS_PER_S / 60 * 0.05
+    assert "about $" in made.page
 
 
 def test_an_emergency_goes_to_a_person_even_if_the_model_forgets_it(tmp_path: Path):
