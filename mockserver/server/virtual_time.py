@@ -6,7 +6,8 @@ Sockets are real; only the waiting is skipped. Other threads and processes are i
 The loop may jump only if no callback is ready and none of its sockets has anything to deliver. On loopback, `send` puts
 its bytes into the receiver's queue before it returns, so that the next poll reports what one task wrote. Under load the
 kernel may delay that for a moment. A jump therefore needs several empty polls in a row, between which the processor is
-offered to others; where loopback has a thread of its own (macOS, Windows), the last poll really waits.
+offered to others; where loopback has a thread of its own (macOS, Windows), the last poll really waits. A receiver whose
+buffer was full tells the sender some real milliseconds later that there is room again. On Linux, a jump waits for that.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import functools
 import math
 import os
 import selectors
+import struct
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar, overload
 
 from typing_extensions import ParamSpec
+
+if sys.platform != "win32":
+    import fcntl
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +36,10 @@ EPOCH = 1_767_225_600.0
 """Unix time at which virtual time begins: 2026-01-01T00:00:00Z."""
 _QUIET_POLLS = 3
 _LAST_POLL_S = 0.0 if sys.platform == "linux" else 0.002
+_UNSENT_POLL_S = 0.3
+"""Real seconds for which unsent bytes are waited for: Linux asks a full receiver again after 0.2 s."""
+_SIOCOUTQNSD = 0x894B
+"""Linux: the bytes of a TCP socket that the kernel has taken and not sent yet (tcp(7) has its sibling SIOCOUTQ)."""
 _STALL_S = 5.0
 """Real seconds without any timer after which a run ends: nothing can happen any more."""
 
@@ -88,6 +97,10 @@ class _JumpingSelector(selectors.BaseSelector):
     def __init__(self, loop: AutoJumpLoop) -> None:
         self._loop = loop
         self._real = selectors.DefaultSelector()
+        self._tcp: set[int] = set()
+        """File descriptors of TCP connections, where the kernel tells of unsent bytes."""
+        self._stuck: set[int] = set()
+        """Those of them that were waited for in vain: the receivers do not read."""
 
     def select(self, timeout: float | None = None) -> Ready:
         if timeout is not None and timeout <= 0:
@@ -96,10 +109,23 @@ class _JumpingSelector(selectors.BaseSelector):
             return ready
         if self._loop.away:
             return self._real.select(None)  # the executor's answer wakes the loop through its own socket
+        if ready := self._on_its_way():
+            return ready
         if timeout is not None:
             self._loop.jump(timeout)
             return []
         return self._wait_without_timers()
+
+    def _on_its_way(self) -> Ready:
+        """Wait for bytes that a full receiver kept back, as long as it may take them."""
+        unsent = {fd for fd in self._tcp if _unsent(fd)}
+        self._stuck &= unsent
+        if unsent == self._stuck:
+            return []
+        ready = self._real.select(_UNSENT_POLL_S)
+        if not ready:
+            self._stuck = unsent
+        return ready
 
     def _quiet(self) -> Ready:
         for _ in range(_QUIET_POLLS):
@@ -115,10 +141,15 @@ class _JumpingSelector(selectors.BaseSelector):
         raise Stalled("every task waits and no timer is left; look for an await whose other side is gone")
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
+        key = self._real.register(fileobj, events, data)
+        if _unsent(key.fd) is not None:
+            self._tcp.add(key.fd)
+        return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
+        key = self._real.unregister(fileobj)
+        self._tcp.discard(key.fd)
+        return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.modify(fileobj, events, data)
@@ -131,6 +162,17 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def close(self) -> None:
         self._real.close()
+
+
+def _unsent(fd: int) -> int | None:
+    """Bytes that the kernel has taken for a TCP connection and not sent yet; None where it does not tell."""
+    if sys.platform != "linux":
+        return None
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(fd, _SIOCOUTQNSD, bytes(4)))
+    except OSError:
+        return None
+    return int(count)
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

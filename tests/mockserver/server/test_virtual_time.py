@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
 
 import pytest
@@ -107,3 +109,47 @@ def test_tasks_left_behind_are_cancelled_at_the_end():
 
     autojump.run(main())
     assert ended == ["cancelled"]
+
+
+def test_no_time_passes_while_the_kernel_holds_bytes_back(monkeypatch: pytest.MonkeyPatch):
+    """A thread plays the kernel: it hands over after real milliseconds what it was said to have kept."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    kept = {near.fileno(): 1}
+    monkeypatch.setattr(autojump, "_unsent", kept.get)
+
+    def hand_over() -> None:
+        kept.clear()
+        far.send(b"x")
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        kernel = threading.Timer(0.02, hand_over)
+        kernel.start()
+        assert await asyncio.wait_for(loop.sock_recv(near, 1), 20) == b"x"
+        kernel.join()
+        return loop.time()
+
+    assert autojump.run(main()) == 0
+    near.close()
+    far.close()
+
+
+def test_time_passes_while_a_receiver_does_not_read():
+    async def main() -> None:
+        ends: list[asyncio.StreamWriter] = []
+
+        async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            ends.append(writer)
+            writer.write(bytes(9_000_000))
+
+        server = await asyncio.start_server(send, "127.0.0.1", 0)
+        ends.append((await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1000))[1])
+        for _ in range(1000):
+            await asyncio.sleep(60)
+        for each in ends:
+            each.transport.abort()
+        await asyncio.sleep(1)
+        server.close()
+
+    autojump.run(main())
