@@ -38,6 +38,8 @@ _QUIET_POLLS = 3
 _LAST_POLL_S = 0.0 if sys.platform == "linux" else 0.002
 _UNSENT_POLL_S = 0.3
 """Real seconds for which unsent bytes are waited for: Linux asks a full receiver again after 0.2 s."""
+_IN_VAIN = 2
+"""How often that is done for a connection without anything happening."""
 _SIOCOUTQNSD = 0x894B
 """Linux: the bytes of a TCP socket that the kernel has taken and not sent yet (tcp(7) has its sibling SIOCOUTQ)."""
 _STALL_S = 5.0
@@ -97,10 +99,9 @@ class _JumpingSelector(selectors.BaseSelector):
     def __init__(self, loop: AutoJumpLoop) -> None:
         self._loop = loop
         self._real = selectors.DefaultSelector()
-        self._tcp: set[int] = set()
-        """File descriptors of TCP connections, where the kernel tells of unsent bytes."""
-        self._stuck: set[int] = set()
-        """Those of them that were waited for in vain: the receivers do not read."""
+        self._patience: dict[int, int] = {}
+        """TCP connections where the kernel tells of unsent bytes, by file descriptor: how often they may yet be waited
+        for in vain, because the receiver does not read."""
 
     def select(self, timeout: float | None = None) -> Ready:
         if timeout is not None and timeout <= 0:
@@ -118,13 +119,13 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def _on_its_way(self) -> Ready:
         """Wait for bytes that a full receiver kept back, as long as it may take them."""
-        unsent = {fd for fd in self._tcp if _unsent(fd)}
-        self._stuck &= unsent
-        if unsent == self._stuck:
+        unsent = [fd for fd, patience in self._patience.items() if patience and _unsent(fd)]
+        if not unsent:
             return []
         ready = self._real.select(_UNSENT_POLL_S)
         if not ready:
-            self._stuck = unsent
+            for fd in unsent:
+                self._patience[fd] -= 1
         return ready
 
     def _quiet(self) -> Ready:
@@ -143,12 +144,12 @@ class _JumpingSelector(selectors.BaseSelector):
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         key = self._real.register(fileobj, events, data)
         if _unsent(key.fd) is not None:
-            self._tcp.add(key.fd)
+            self._patience[key.fd] = _IN_VAIN
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
         key = self._real.unregister(fileobj)
-        self._tcp.discard(key.fd)
+        self._patience.pop(key.fd, None)
         return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
