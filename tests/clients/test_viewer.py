@@ -473,7 +473,8 @@ def test_a_call_of_the_clinics_page_is_in_the_viewer_with_its_sound(tmp_path: Pa
         assert "check_availability" in page.run("document.querySelector('.talk').textContent")
         page.click(".item.service .play")
         page.until("document.querySelector('audio').currentTime > 0.02")
-        assert page.errors == []
+        # Chromium may still fetch the icon of the page before, in the name of this one, whose policy forbids pictures.
+        assert [error for error in page.errors if "/web/icon.svg" not in error] == []
 
 
 @contextmanager
