@@ -18,7 +18,7 @@ from clinic_agent.call.pcm import SAMPLE_RATE_HZ, samples
 from clinic_agent.call.playback import Playback
 from clinic_agent.call.recording import CallRecording, TimelineEntry, call_recording
 from clinic_agent.call.repeated_answer import Answer, Repetition
-from clinic_agent.call.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun, Turn, TurnInProgress, typed
+from clinic_agent.call.turn import MAX_TOOL_ROUNDS, Event, FunctionCall, ToolRun, Turn, TurnInProgress, owner, typed
 
 TURN_DETECTION: dict[str, Any] = {
     "type": "server_vad",
@@ -81,7 +81,7 @@ class OpenMic:
         Raises KeyError, TypeError or ValueError for an event that lacks a field of its type. Raises CallFailed if the
         response failed, or if a turn calls tools too often.
         """
-        turn = self._owner(event)
+        turn = owner(event, self._turn_of, self.turns[-1])
         known = len(turn.audio)
         turn.take(event, at_s)
         match event["type"]:
@@ -182,15 +182,6 @@ class OpenMic:
         """The caller's turns, each at the time when the service detected it."""
         return [TimelineEntry(turn.began_s, CALLER, turn.heard) for turn in self.turns if turn.heard]
 
-    def _owner(self, event: Event) -> TurnInProgress:
-        """The turn of an event: late events of an interrupted response belong to the old turn."""
-        response = event.get("response")
-        names = (event.get("response_id"), response.get("id") if isinstance(response, dict) else None)
-        for name in (*names, event.get("item_id")):
-            if isinstance(name, str) and name in self._turn_of:
-                return self._turn_of[name]
-        return self.turns[-1]
-
     def _caller_began(self, item_id: str, at_s: float) -> list[Event]:
         """Stop playback at once. The service ends its response itself; a response.cancel could hit the next one."""
         self._note(at_s, TURNS, "speech_started")
@@ -202,7 +193,7 @@ class OpenMic:
             heard = f"barge-in: playback cut at {cuts[0].heard_ms} ms"
             self.timeline.append(TimelineEntry(at_s, AGENT, heard, alarm=True))
             turn = self._turn_of[cuts[0].item_id]
-            mine = [name for name, owner in self._turn_of.items() if owner is turn]
+            mine = [name for name, each in self._turn_of.items() if each is turn]
             turn.heard_ms = sum(self.playback.heard_ms(name, at_s) for name in mine)
         if item_id == self._caller_item:
             # The caller only paused: the turn continues, and the answer to its first half does not count.

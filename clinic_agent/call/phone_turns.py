@@ -13,7 +13,7 @@ from typing import Literal
 from clinic_agent.call.connection import CallFailed, error_text
 from clinic_agent.call.pcm import SAMPLE_RATE_HZ, samples
 from clinic_agent.call.sound_sent import CHARS_PER_S
-from clinic_agent.call.turn import MAX_TOOL_ROUNDS, TRANSFER, Event, FunctionCall, ToolRun, TurnInProgress
+from clinic_agent.call.turn import MAX_TOOL_ROUNDS, TRANSFER, Event, FunctionCall, ToolRun, TurnInProgress, owner
 
 PERSON_KEY = "0"
 """The key of the telephone that asks for a person."""
@@ -189,7 +189,7 @@ class PhoneTurns:
         Raises KeyError, TypeError or ValueError for an event that lacks a field of its type. Raises CallFailed if
         responses fail again, or if a turn calls tools too often.
         """
-        turn = self._owner(event)
+        turn = owner(event, self._turn_of, self.turns[-1])
         turn.take(event, at_s)
         self.playout.take(event, at_s)
         match event["type"]:
@@ -260,15 +260,6 @@ class PhoneTurns:
         self._caller_speaks = self._active = self._requested = False
         self.playout.forget(at_s)
         return again
-
-    def _owner(self, event: Event) -> TurnInProgress:
-        """The turn of an event: late events of an interrupted response belong to the old turn."""
-        response = event.get("response")
-        names = (event.get("response_id"), response.get("id") if isinstance(response, dict) else None)
-        for name in (*names, event.get("item_id")):
-            if isinstance(name, str) and name in self._turn_of:
-                return self._turn_of[name]
-        return self.turns[-1]
 
     def _caller_began(self, item_id: str, at_s: float) -> None:
         self._caller_speaks, self._create_s, self._timeouts = True, None, 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,6 +153,17 @@ class TurnInProgress:
             cost=cost,
             heard_ms=self.heard_ms,
         )
+
+
+def owner(event: Event, turn_of: Mapping[str, TurnInProgress], current: TurnInProgress) -> TurnInProgress:
+    """The turn of an event, by the ids of its response and item: late events of an interrupted response belong to the
+    old turn. An event without a known id belongs to the current one."""
+    response = event.get("response")
+    names = (event.get("response_id"), response.get("id") if isinstance(response, dict) else None)
+    for name in (*names, event.get("item_id")):
+        if isinstance(name, str) and name in turn_of:
+            return turn_of[name]
+    return current
 
 
 def typed(text: str) -> Event:
