@@ -12,6 +12,7 @@ from typing import Literal
 from mockserver.protocol.commands import Rejected, Settings
 from mockserver.protocol.conversation import Item
 from replay.billing.prices import Tokens
+from replay.values import value
 
 Status = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 Reason = Literal["", "turn_detected", "client_cancelled", "failed", "max_output_tokens", "content_filter"]
@@ -44,7 +45,7 @@ class ResponseCounts:
     context: tuple[Item, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failure:
     """Why a response, or a transcript, failed. Without a `type` it has the one that the service gives to its `code`."""
 
@@ -56,7 +57,7 @@ class Failure:
         return f"{self.code or self.type}: {self.message}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EarlyEnd:
     """How a response ends before it is complete."""
 
@@ -90,47 +91,47 @@ class Response:
     early_end: EarlyEnd | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opened:
     """The connection opened."""
 
     conversation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KeptAlive:
     """Time passed: the service shows that the connection is up."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Configured:
     """The session changed; `requested` is `Configure.requested`."""
 
     requested: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ItemAdded:
     """An item of the client, or of the conversation that is resumed, was added to the conversation."""
 
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ItemDeleted:
     """An item was removed from the conversation."""
 
     item_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ItemRetrieved:
     """The client wants to see an item."""
 
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ItemTruncated:
     """An assistant's item was truncated to its first `audio_end_ms` milliseconds."""
 
@@ -139,7 +140,7 @@ class ItemTruncated:
     audio_end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpeechStarted:
     """The user began to speak. `item` is the message for it; `shows_item`: the service shows it together with this."""
 
@@ -148,7 +149,7 @@ class SpeechStarted:
     shows_item: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SpeechStopped:
     """The user stopped speaking."""
 
@@ -156,7 +157,7 @@ class SpeechStopped:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Committed:
     """The user's turn is over. `announced`: the item is shown apart from this, before it or after."""
 
@@ -164,12 +165,12 @@ class Committed:
     announced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cleared:
     """The input buffer is empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TranscriptUpdated:
     """An interim transcript; later ones may revise it."""
 
@@ -177,7 +178,7 @@ class TranscriptUpdated:
     transcript: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TranscriptCompleted:
     """The final transcript of a spoken turn."""
 
@@ -185,7 +186,7 @@ class TranscriptCompleted:
     transcript: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TranscriptFailed:
     """A spoken turn was not transcribed. It is answered nonetheless."""
 
@@ -193,7 +194,7 @@ class TranscriptFailed:
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimedOut:
     """The user was silent for the configured idle time; `item` is the silent turn."""
 
@@ -202,14 +203,14 @@ class TimedOut:
     end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResponseStarted:
     """A response was created."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MessageStarted:
     """An assistant's message opens, with one content part."""
 
@@ -217,7 +218,7 @@ class MessageStarted:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AudioSent:
     """A piece of a response's audio, encoded in the output format.
 
@@ -234,7 +235,7 @@ class AudioSent:
     binary: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WordsSent:
     """A segment's text, or a piece of it. Its audio starts `start_s` seconds into the response's audio."""
 
@@ -245,7 +246,7 @@ class WordsSent:
     start_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MessageEnded:
     """A message closes, complete or cut; `item` has what was sent of it."""
 
@@ -253,7 +254,7 @@ class MessageEnded:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallStarted:
     """A function call begins. `item` gets the `arguments` when they are complete."""
 
@@ -262,7 +263,7 @@ class CallStarted:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallEnded:
     """A function call's arguments are complete."""
 
@@ -270,7 +271,7 @@ class CallEnded:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostedStarted:
     """The service calls a tool itself; `arguments` as in `CallStarted`."""
 
@@ -279,7 +280,7 @@ class HostedStarted:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostedEnded:
     """A call of the service is over: `item` has its output or error."""
 
@@ -287,7 +288,7 @@ class HostedEnded:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ApprovalRequested:
     """The service requests the client's approval of a call to an MCP server; `item` is the request."""
 
@@ -295,28 +296,28 @@ class ApprovalRequested:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ListingStarted:
     """A newly declared MCP server is asked for its tools; `item` gets them."""
 
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolsListed:
     """The tools of an MCP server: `item` has them, or an error."""
 
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ResponseEnded:
     """A response is over: complete, cut, failed or incomplete."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expired:
     """The session ends after its maximum duration or, with `idle`, its maximum time without traffic, in seconds."""
 
@@ -324,40 +325,40 @@ class Expired:
     idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LimitsUpdated:
     """A response was counted against the account's limits."""
 
     response: Response
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlayoutCut:
     """What is left to play of the responses to a call is to be dropped. The session does not know what that is."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlayoutStarted:
     """The service begins to play a response to the caller."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlayoutStopped:
     """A response was played to its end."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlayoutCleared:
     """What was left to play of a response was dropped."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DigitPressed:
     """The caller pressed a key of the telephone: one of `0123456789*#ABCD`."""
 
@@ -383,7 +384,7 @@ Problem = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refused:
     """A well-formed request that cannot be met.
 
@@ -399,7 +400,7 @@ class Refused:
     requested_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Malformed:
     """A frame that is no valid request."""
 

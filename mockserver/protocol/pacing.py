@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Protocol
 
+from replay.values import value
+
 RATE = 24_000
 PRESETS = ("live", "realtime", "burst")
 """`live` is the service's recorded pace; `realtime` sends audio when the audio before it has been played; `burst` sends
@@ -52,7 +54,7 @@ class Rhythm:
     short: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PacedText:
     """The text of a segment leaves, or with `text` the next part of it."""
 
@@ -61,7 +63,7 @@ class PacedText:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PacedAudio:
     """Samples `start` to `stop` of a segment leave."""
 

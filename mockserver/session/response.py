@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Literal
@@ -318,7 +318,9 @@ class RunningResponse:
             return piece
         fits = self._room(limit) * self._traits.rhythm.unit  # a token of audio is a unit of it
         self._full = fits < piece.stop - piece.start
-        return replace(piece, stop=piece.start + fits) if self._full else piece
+        if not self._full:
+            return piece
+        return PacedAudio(piece.gap_s, piece.segment, piece.start, piece.start + fits)
 
     def _opens_message(self, before: Step | None, step: Say) -> bool:
         """Whether a text opens a message of its own: as its step says, else after a text where messages have phases."""

@@ -5,24 +5,24 @@ No transport and no codec: the text of a frame is kept as it was, byte for byte.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from replay.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text:
     """A text message, as the UTF-8 bytes on the wire."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Binary:
     """A binary message."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sound:
     """Sound on a track of a call: 16-bit little-endian samples, mono, 24 kHz.
 
@@ -36,7 +36,7 @@ class Sound:
     cuts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Close:
     """A close frame: code, and reason of at most 123 bytes of UTF-8 (RFC 6455, section 5.5)."""
 
@@ -49,7 +49,7 @@ def may_be_sent(code: int) -> bool:
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reset:
     """The TCP connection was lost without a close frame."""
 
@@ -57,7 +57,7 @@ class Reset:
 Frame = Text | Binary | Close | Reset
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outgoing:
     """A frame, or sound of a call, and its time, in seconds since the connection opened.
 
