@@ -39,6 +39,8 @@ class Team:
     """Sessions that are open now."""
     recent: deque[float] = field(default_factory=deque)
     """Unix times of the requests in the last minute."""
+    id: bytes = b""
+    """The digest of its first key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Accounts:
         self._known = [
             (digest(key), team)
             for account in [*(file.accounts if file else ()), *single]
-            for team in [Team(account.name, account.blocked, account.limits)]
+            for team in [Team(account.name, account.blocked, account.limits, id=digest(account.keys[0]))]
             for key in account.keys
         ]
         self.open = all(team.blocked for _, team in self._known)
@@ -82,6 +84,7 @@ class Accounts:
         self.most_resumable_bytes = resumable_bytes
         self.resumable_bytes = 0
         """Text and audio of the conversations that are kept."""
+        self._seed = seed
         self._rng = stream(seed, "client secrets")
 
     def owner(self, key: str | None) -> Team | Denied:
@@ -111,16 +114,27 @@ class Accounts:
         *,
         digits: tuple[int, str] = (80, _ALPHABET),
         session: Mapping[str, Any] | None = None,
+        number: int | None = None,
     ) -> Secret:
         """A new client secret of the team, valid for `seconds`. `digits` is how many characters follow the prefix, and
-        from which alphabet. `session` is the configuration that the request for the secret named."""
+        from which alphabet. `session` is the configuration that the request for the secret named. `number`: that of
+        the secret, where several servers share one seed."""
         count, alphabet = digits
-        value = prefix + "".join(self._rng.choices(alphabet, k=count))
+        rng = self._rng if number is None else stream(self._seed, f"client secrets/{number}")
+        value = prefix + "".join(rng.choices(alphabet, k=count))
         secret = Secret(value, int(now) + seconds, session)
-        self._secrets[digest(value)] = (team, replace(secret, value=""))
+        self.keep_secret(digest(value), team, secret)
+        return secret
+
+    def keep_secret(self, kept: bytes, team: Team, secret: Secret) -> None:
+        """Accept a client secret, by its digest."""
+        self._secrets[kept] = (team, replace(secret, value=""))
         while len(self._secrets) > MAX_REMEMBERED:
             self._secrets.popitem(last=False)
-        return secret
+
+    def team(self, id: bytes) -> Team | None:
+        """The team of that id; None if these accounts have no such team."""
+        return next((team for _, team in self._known if team.id == id), self._team(id) if self.open else None)
 
     @property
     def secrets(self) -> KeysView[bytes]:
@@ -193,7 +207,7 @@ class Accounts:
         return found[-1] if found else None
 
     def _team(self, kept: bytes) -> Team:
-        team = self._teams.setdefault(kept, Team())
+        team = self._teams.setdefault(kept, Team(id=kept))
         self._teams.move_to_end(kept)
         if len(self._teams) > MAX_REMEMBERED:
             self._teams.popitem(last=False)

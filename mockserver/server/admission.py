@@ -15,10 +15,10 @@ from mockserver.server.service import MockService
 from replay.findings.handshake import browser_call
 
 
-def admitted(request: web.Request, service: MockService, dialect: str) -> Team | Refusal:
+async def admitted(request: web.Request, service: MockService, dialect: str) -> Team | Refusal:
     """The team of a request that only an API key may make, from a program or a page that may ask."""
     if is_foreign(request.headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
         service.told(RouteRefused(request.method, request.rel_url.raw_path, CROSS_SITE.status, causes.CROSS_SITE))
         return CROSS_SITE
     service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
-    return service.admit_request(dialect, bearer(authorization_of(request, dialect)) or None)
+    return await service.admit_request(dialect, bearer(authorization_of(request, dialect)) or None)

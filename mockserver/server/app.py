@@ -47,6 +47,7 @@ from mockserver.server.origins import is_foreign
 from mockserver.server.refusals import CROSS_SITE, check_open, log_advice, refused
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
+from mockserver.server.state.port import StateLost
 from mockserver.server.tls import TlsPort
 from mockserver.server.workbench import routes as workbench
 from replay.cassette.records import Request, Response
@@ -65,8 +66,8 @@ KEEP_ALIVE_S = 30.0
 """How long an HTTP connection may stay open for another request."""
 CLOSING_S = 0.25
 """How long clients may take to answer the close frame when the server stops."""
-CROWD_RETRY_S = 1
-"""`Retry-After` of what is refused because the server has no file descriptors for it, in seconds."""
+OUTAGE_RETRY_S = 1
+"""`Retry-After` of what is refused because the server has no file descriptors for it, or lost its state; in seconds."""
 HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
@@ -104,6 +105,7 @@ class Server:
     async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
+        await self.service.state.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
         roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in ("/v1", AZURE_ROOT)]
         for root in roots:
@@ -151,6 +153,7 @@ class Server:
             self._tls_port.close()
         self._tcp.close()
         await asyncio.gather(*(each.stop("the server is stopping", closing_s) for each in self.namespaces.services))
+        await self.service.state.stop()
         await self._runner.cleanup()
         self._runner = None
         await self.service.factory.equipment.outside.close()
@@ -201,17 +204,17 @@ class Server:
             return await self._refuse(request, service, name, asked, credential=authorization is not None)
         if "call_id" in request.query:
             return await self._join(request, service, name, asked, query)
-        team = service.admit(name, asked, query)
-        if isinstance(team, Refusal):
-            return await self._refuse(request, service, name, team, credential=asked.credential is not None)
+        seat = await service.admit(name, asked, query)
+        if isinstance(seat, Refusal):
+            return await self._refuse(request, service, name, seat, credential=asked.credential is not None)
         try:
             verbatim = service.factory.verbatim
             if verbatim is not None and (recorded := verbatim.refusal()) is not None:
                 return _as_recorded(recorded)
-            served = service.open(name, asked, team, query)
-            return await self._serve(request, service, asked.subprotocol, served, team)
+            served = service.open(name, asked, seat, query)
+            return await self._serve(request, service, asked.subprotocol, served, seat.team)
         finally:
-            service.accounts.end_session(team)
+            service.state.leave(seat)
 
     async def _join(
         self,
@@ -224,7 +227,7 @@ class Server:
         """Let a client in beside a call that goes on. Where there is no `accept`, it accepts a call that rings."""
         control, id = SERVICES[name].calls, request.query["call_id"]
         credential = asked.credential is not None
-        team = service.admit_join(name, asked, query)
+        team = await service.admit_join(name, asked, query)
         if isinstance(team, Refusal):
             return await self._refuse(request, service, name, team, credential=credential)
         try:
@@ -285,10 +288,11 @@ class Server:
         *,
         credential: bool = True,
         fault: bool = False,
+        cause: str = "",
     ) -> web.StreamResponse:
         """Refuse a handshake: over HTTP, or on a socket that is opened to send the refusal."""
         keys = bool(service.options.api_keys or service.options.accounts)
-        cause = causes.of_handshake(refusal.status, credential=credential, keys=keys, fault=fault)
+        cause = cause or causes.of_handshake(refusal.status, credential=credential, keys=keys, fault=fault)
         service.told(HandshakeRefused(refusal.status, refusal.error, cause, request.rel_url.raw_path))
         if refusal.close_code is None:
             return refused(refusal, SERVICES[name].handshake)
@@ -349,12 +353,12 @@ class Server:
         outage = await self._apply_faults(request, service, name, CLIENT_SECRETS)
         if outage is not None:
             return outage if isinstance(outage, web.StreamResponse) else self._refuse_route(request, service, outage)
-        team = admitted(request, service, name)
+        team = await admitted(request, service, name)
         if isinstance(team, Refusal):
             return refused(team, handshake)
         body = body or await body_of(request)
         check_open(service)
-        secret = service.client_secret(name, team, body)
+        secret = await service.client_secret(name, team, body)
         return refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
 
     async def _offer(self, request: web.Request) -> web.StreamResponse:
@@ -395,9 +399,11 @@ class Server:
         try:
             with self._tcp.answering(request.transport, session=session) as room:
                 if not room:
-                    return await self._refuse_crowd(request, service, session)
+                    return await self._refuse_outage(request, service, session, causes.CROWD)
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
+                if not path.startswith("/_mock"):
+                    await service.state.look(credentials_of(request))
                 if service.faults and not path.startswith("/_mock"):
                     name = dialect_asked(request, service)
                     outage = await self._apply_faults(request, service, name, f"{request.method} {path}")
@@ -408,6 +414,8 @@ class Server:
                     if outage is not None:
                         return outage
                 return await handler(request)
+        except StateLost:
+            return await self._refuse_outage(request, service, session, causes.STATE_LOST)
         except web.HTTPException as problem:
             handshake = SERVICES[dialect_asked(request, service)].handshake
             refusal = http_refusal(problem.status, problem.text or problem.reason)
@@ -424,21 +432,22 @@ class Server:
         service.told(RouteRefused(request.method, request.rel_url.raw_path, outage.status, causes.FAULT))
         return refused(outage, SERVICES[dialect_asked(request, service)].handshake)
 
-    async def _refuse_crowd(self, request: web.Request, service: MockService, session: bool) -> web.StreamResponse:
-        """Refuse what the process has no file descriptors for."""
+    async def _refuse_outage(
+        self, request: web.Request, service: MockService, session: bool, cause: str
+    ) -> web.StreamResponse:
+        """Refuse what the process has no file descriptors for, or what a state that is lost decides."""
         name = dialect_asked(request, service)
-        refusal = replace(SERVICES[name].handshake.outage(503, CROWD_RETRY_S), advice=causes.CROWD)
+        refusal = replace(SERVICES[name].handshake.outage(503, OUTAGE_RETRY_S), advice=cause)
         if session:
-            return await self._refuse(request, service, name, refusal)
-        self._told_route(request, service, refusal.status)
+            return await self._refuse(request, service, name, refusal, cause=cause)
+        service.told(RouteRefused(request.method, clean(request.rel_url.raw_path), refusal.status, cause))
         response = refused(refusal, SERVICES[name].handshake)
         response.force_close()
         return response
 
     def _told_route(self, request: web.Request, service: MockService, status: int) -> None:
         path, authority = clean(request.rel_url.raw_path), f"127.0.0.1:{self.port}"  # the cause quotes it, cut
-        known = {413: causes.LARGE, 503: causes.CROWD}
-        cause = known.get(status) or causes.of_route(request.method, path, authority)
+        cause = causes.LARGE if status == 413 else causes.of_route(request.method, path, authority)
         service.told(RouteRefused(request.method, path, status, cause))
 
     def _service(self, request: web.Request) -> MockService:

@@ -50,6 +50,8 @@ from mockserver.server.recordings import AdaptiveReplay
 from mockserver.server.requests import RequestRunner
 from mockserver.server.session_factory import Content, Served, SessionFactory, afresh
 from mockserver.server.session_recorder import SessionRecorder
+from mockserver.server.state.memory import MemoryState
+from mockserver.server.state.port import Seat, State
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from replay.cassette.recording import CALL_HEADER
@@ -142,6 +144,8 @@ class MockService:
             seed=f"{options.seed}/{name}" if name else options.seed,  # a client secret belongs to one namespace
             resumable_bytes=resumable_bytes,
         )
+        self.state: State = MemoryState(self.accounts)
+        """What it shares with other servers, if it is one of a fleet."""
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
@@ -277,43 +281,44 @@ class MockService:
         everybody = options.limits if file is None else file.limits.over(options.limits)
         return team.limits.over(everybody).over(self.factory.traits(dialect).limits)
 
-    def admit(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Team | Refusal:
-        """Admit a handshake: its team, which has one session more until `accounts.end_session`; or the refusal."""
-        team = self.admit_join(dialect, asked, query)
+    async def admit(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Seat | Refusal:
+        """Admit a handshake: the seat that its team has until `state.leave`; or the refusal. Raises StateLost."""
+        team = await self.admit_join(dialect, asked, query)
         if isinstance(team, Refusal):
             return team
-        if (denied := self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)) is not None:
-            return SERVICES[dialect].handshake.refuse(denied, asked.credential)
-        return team
+        seat = await self.state.take_seat(team, self.limits(team, dialect).max_sessions)
+        return SERVICES[dialect].handshake.refuse(seat, asked.credential) if isinstance(seat, Denied) else seat
 
-    def admit_join(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Team | Refusal:
+    async def admit_join(
+        self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]
+    ) -> Team | Refusal:
         """The team of a handshake that joins a call, which is no session of its own; or the refusal."""
         handshake = SERVICES[dialect].handshake
         self._learn(asked.credential)
-        team = self._within_rate(self.accounts.bearer(asked.credential, self.clock.unix()), dialect)
+        team = await self._within_rate(self.accounts.bearer(asked.credential, self.clock.unix()), dialect)
         if isinstance(team, Denied):
             return handshake.refuse(team, asked.credential)
         return handshake.check(asked, self.accounts.session_of(asked.credential), query) or team
 
-    def admit_request(self, dialect: str, key: str | None) -> Team | Refusal:
+    async def admit_request(self, dialect: str, key: str | None) -> Team | Refusal:
         """The team of a request over HTTP that only an API key may make; or the refusal."""
         self._learn(key)
-        team = self._within_rate(self.accounts.owner(key), dialect)
+        team = await self._within_rate(self.accounts.owner(key), dialect)
         return SERVICES[dialect].handshake.refuse(team, key) if isinstance(team, Denied) else team
 
-    def admit_offer(self, dialect: str, credential: str | None) -> Team | Refusal:
+    async def admit_offer(self, dialect: str, credential: str | None) -> Team | Refusal:
         """The team that offers a call over WebRTC, with an API key or a client secret."""
         self._learn(credential)
-        team = self._within_rate(self.accounts.bearer(credential, self.clock.unix()), dialect)
+        team = await self._within_rate(self.accounts.bearer(credential, self.clock.unix()), dialect)
         return SERVICES[dialect].handshake.refuse(team, credential) if isinstance(team, Denied) else team
 
-    def client_secret(self, dialect: str, team: Team, body: bytes) -> Mapping[str, object] | Refusal:
-        """A new client secret as the service answers it, for a request's body."""
+    async def client_secret(self, dialect: str, team: Team, body: bytes) -> Mapping[str, object] | Refusal:
+        """A new client secret as the service answers it, for a request's body. Raises StateLost."""
         handshake = SERVICES[dialect].handshake
         seconds = handshake.lifetime(body, self.limits(team, dialect))
         if isinstance(seconds, Refusal):
             return seconds
-        secret = self.accounts.mint(
+        secret = await self.state.mint(
             team,
             handshake.secret_prefix,
             seconds,
@@ -328,16 +333,17 @@ class MockService:
         if self._held is not None and credential and not values.ordinary(credential):
             self._held.learn(credential)
 
-    def _within_rate(self, team: Team | Denied, dialect: str) -> Team | Denied:
+    async def _within_rate(self, team: Team | Denied, dialect: str) -> Team | Denied:
         if isinstance(team, Denied):
             return team
         per_minute = self.limits(team, dialect).requests_per_minute
-        return self.accounts.count_request(team, self.clock.unix(), per_minute) or team
+        return await self.state.count_request(team, self.clock.unix(), per_minute) or team
 
     # Sessions.
 
-    def open(self, dialect: str, asked: HandshakeRequest, team: Team, query: tuple[tuple[str, str], ...]) -> Served:
+    def open(self, dialect: str, asked: HandshakeRequest, seat: Seat, query: tuple[tuple[str, str], ...]) -> Served:
         """What answers an admitted handshake."""
+        team = seat.team
         limits = self.limits(team, dialect)
         return self.factory.open(
             dialect,
@@ -347,13 +353,14 @@ class MockService:
             resumed=self._resumed(team, asked.conversation_id, limits.resumption_s),
             query=query,
             secret=self.accounts.session_of(asked.credential),
+            number=seat.number,
         )
 
     def begin(self, served: Served) -> tuple[SessionLog, FaultTarget]:
         """Begin the log of a connection, and number it for the faults."""
         ids = served.dialect.ids
         conversation_id = served.session.conversation.id if served.session else ids.conversation
-        self._connections += 1
+        self._connections = self._connections + 1 if served.number is None else served.number + 1
         log = self.journal.open(ids.session, conversation_id, self.clock.unix(), served.ledger)
         log.dialect = served.dialect.name
         if served.session is not None:

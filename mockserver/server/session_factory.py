@@ -58,6 +58,8 @@ class Served:
     ledger: Ledger
     session: Session | None = None
     """None if the connection is refused, or if a recording is played verbatim."""
+    number: int | None = None
+    """That of the session among all of a fleet, from 0; None without a fleet."""
 
 
 MOST_KNOWN = 200
@@ -143,14 +145,15 @@ class SessionFactory:
         secret: Mapping[str, Any] | None = None,
         call_id: str | None = None,
         known: Sequence[KnownClip] = (),
+        number: int | None = None,
     ) -> Served:
         """What answers a new connection, or the call of that id, which opens at the Unix second `now`. `known`: what
-        its user is going to play, with its words."""
-        seed = self._next_seed()
+        its user is going to play, with its words. `number`: that of the session among all of a fleet."""
+        seed = self._next_seed() if number is None else f"{self.options.seed}/{number}"
         opening = Opening(seed, now, model, resumed is not None, query, secret, limits.session_s, call_id)
         dialect = SERVICES[dialect_name].open(opening)
         if self.verbatim is not None:
-            return Served(dialect, self.verbatim.peer(dialect), Ledger(dialect.prices, dialect.model))
+            return Served(dialect, self.verbatim.peer(dialect), Ledger(dialect.prices, dialect.model), number=number)
         responder = self._responder(now)
         session = Session(
             dialect,
@@ -178,7 +181,7 @@ class SessionFactory:
             return dialect.render(Expired(limits.idle_s if idle else limits.session_s, idle), at)
 
         peer = ExpiringPeer(with_client_messages(session), limits.session_s, limits.idle_s, last_frames)
-        return Served(dialect, peer, session.ledger, session)
+        return Served(dialect, peer, session.ledger, session, number)
 
     def refusing(self, dialect_name: str, refusal: Refusal, close_code: int, now: float) -> Served:
         """A peer that sends the refusal as an `error` event, and then closes."""

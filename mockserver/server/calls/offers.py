@@ -73,7 +73,7 @@ async def _answer(
     if secret is None and is_foreign(request.headers.get(hdrs.ORIGIN), request.host, service.options.allow_origins):
         return CROSS_SITE
     service.watcher.browser_call(browser_call(request.headers.items()), service.clock.now())
-    team = service.admit_offer(name, credential)
+    team = await service.admit_offer(name, credential)
     if isinstance(team, Refusal):
         return team
     if ("key" if secret is None else "secret") not in control.offers_by:

@@ -31,7 +31,7 @@ def routes(service_of: ServiceOf, roots: Iterable[str]) -> Iterator[web.RouteDef
 async def _register(service_of: ServiceOf, request: web.Request) -> web.StreamResponse:
     service = service_of(request)
     name = _xai(request, service)
-    team = admitted(request, service, name)
+    team = await admitted(request, service, name)
     if isinstance(team, Refusal):
         return refused(team, SERVICES[name].handshake)
     body = await body_of(request)
@@ -45,7 +45,7 @@ async def _register(service_of: ServiceOf, request: web.Request) -> web.StreamRe
 async def _list(service_of: ServiceOf, request: web.Request) -> web.StreamResponse:
     service = service_of(request)
     name = _xai(request, service)
-    team = admitted(request, service, name)
+    team = await admitted(request, service, name)
     if isinstance(team, Refusal):
         return refused(team, SERVICES[name].handshake)
     return as_json({"phone_numbers": [each.as_json() for each in service.numbers.of(team)]})

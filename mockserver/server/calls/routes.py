@@ -39,7 +39,7 @@ async def _answer(service_of: ServiceOf, action: CallAction, request: web.Reques
     control, handshake = SERVICES[name].calls, SERVICES[name].handshake
     if action not in control.actions:
         raise web.HTTPNotFound
-    team = admitted(request, service, name)
+    team = await admitted(request, service, name)
     if isinstance(team, Refusal):
         return refused(team, handshake)
     body = await body_of(request)

@@ -26,7 +26,7 @@ async def begin(
     service, name = made.service, dialect_name(dialect)
     team = service.accounts.owner(made.api_key)
     assert not isinstance(team, Denied)
-    secret = service.client_secret(name, team, b"{}")
+    secret = await service.client_secret(name, team, b"{}")
     if isinstance(secret, Refusal):
         raise ValueError(secret.error)
     places = Addresses(authority, made.id, secure)

@@ -1,0 +1,52 @@
+"""The state of one server alone: its own accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mockserver.dialects.handshake import Denied, Secret
+from mockserver.server.accounts import Accounts, Team
+from mockserver.server.state.port import Seat
+
+
+class MemoryState:
+    """Implements `State` without a store. Nothing waits."""
+
+    shared = False
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def look(self, credentials: Iterable[str]) -> None:
+        """Nothing to do: the accounts know all."""
+
+    async def mint(
+        self,
+        team: Team,
+        prefix: str,
+        seconds: int,
+        now: float,
+        *,
+        digits: tuple[int, str],
+        session: Mapping[str, Any] | None,
+    ) -> Secret:
+        return self._accounts.mint(team, prefix, seconds, now, digits=digits, session=session)
+
+    async def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
+        return self._accounts.count_request(team, now, per_minute)
+
+    async def take_seat(self, team: Team, most: int | None) -> Seat | Denied:
+        return self._accounts.begin_session(team, most) or Seat(team)
+
+    def leave(self, seat: Seat) -> None:
+        self._accounts.end_session(seat.team)
+
+    async def open_sessions(self, team: Team) -> int:
+        return team.sessions

@@ -1,0 +1,64 @@
+"""The port: what a server asks of the state that it may share with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mockserver.dialects.handshake import Denied, Secret
+from mockserver.server.accounts import Team
+
+
+class StateLost(Exception):
+    """The state cannot be asked: its store does not answer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seat:
+    """An open session of a team, as the state counts it. `number`: that of the session among all of the fleet, from 0;
+    None if the server numbers its sessions itself."""
+
+    team: Team
+    id: str = ""
+    number: int | None = None
+
+
+class State(Protocol):
+    """Everything that must be true on each server at once. Each method that waits raises StateLost."""
+
+    shared: bool
+    """Whether other servers use it, too."""
+
+    async def start(self) -> None:
+        """Begin, on the loop that serves."""
+
+    async def stop(self) -> None:
+        """Give back all seats."""
+
+    async def look(self, credentials: Iterable[str]) -> None:
+        """Learn what other servers know of these credentials, before a request is answered."""
+
+    async def mint(
+        self,
+        team: Team,
+        prefix: str,
+        seconds: int,
+        now: float,
+        *,
+        digits: tuple[int, str],
+        session: Mapping[str, Any] | None,
+    ) -> Secret:
+        """A new client secret, as `Accounts.mint` makes it."""
+
+    async def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
+        """Count a request of a team, as `Accounts.count_request` does."""
+
+    async def take_seat(self, team: Team, most: int | None) -> Seat | Denied:
+        """Count a session of a team until `leave`. Denied if `most` are open; None is no limit."""
+
+    def leave(self, seat: Seat) -> None:
+        """The session of a seat is over."""
+
+    async def open_sessions(self, team: Team) -> int:
+        """How many sessions of a team are open, on all servers."""

@@ -1,0 +1,116 @@
+"""The scripts that the store runs, each as one step that no other server comes between.
+
+All keys begin with one hash tag, so that they are in one slot of a cluster. Data that nobody uses ends after a day.
+"""
+
+from __future__ import annotations
+
+NO_SEAT, NO_LEASE = -1, -2
+"""What `TAKE` returns in place of a number."""
+
+TAKE = """
+local servers, number, seats, alive = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local server, seat, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+if redis.call('EXISTS', alive .. server) == 0 then
+    return -2
+end
+if redis.call('SISMEMBER', seats .. server, seat) == 0 then
+    local open = 0
+    for _, each in ipairs(redis.call('SMEMBERS', servers)) do
+        if each ~= server and redis.call('EXISTS', alive .. each) == 0 then
+            redis.call('DEL', seats .. each)
+            redis.call('SREM', servers, each)
+        else
+            open = open + redis.call('SCARD', seats .. each)
+        end
+    end
+    if most >= 0 and open >= most then
+        return -1
+    end
+    redis.call('SADD', seats .. server, seat)
+    redis.call('EXPIRE', seats .. server, 86400)
+    redis.call('SADD', servers, server)
+    redis.call('EXPIRE', servers, 86400)
+end
+return redis.call('INCR', number) - 1
+"""
+"""Take a seat: the number of the session, NO_SEAT if the team has `most`, or NO_LEASE if
+the store does not know the server (any more). A server without a lease has no seats."""
+
+LEAVE = """
+redis.call('SREM', KEYS[2] .. ARGV[1], ARGV[2])
+if redis.call('SCARD', KEYS[2] .. ARGV[1]) == 0 then
+    redis.call('SREM', KEYS[1], ARGV[1])
+end
+return 0
+"""
+"""Give a seat back."""
+
+STATE_SEATS = """
+local seats, held = KEYS[2] .. ARGV[1], {}
+for place = 3, #ARGV do
+    if place < 3 + tonumber(ARGV[2]) or redis.call('SISMEMBER', seats, ARGV[place]) == 1 then
+        held[#held + 1] = ARGV[place]
+    end
+end
+redis.call('DEL', seats)
+redis.call('SREM', KEYS[1], ARGV[1])
+for _, seat in ipairs(held) do
+    redis.call('SADD', seats, seat)
+end
+if #held > 0 then
+    redis.call('EXPIRE', seats, 86400)
+    redis.call('SADD', KEYS[1], ARGV[1])
+    redis.call('EXPIRE', KEYS[1], 86400)
+end
+return 0
+"""
+"""All seats of one team at one server, in place of those that the store has: first those that it has for certain, as
+many as the second argument says, then those that it asks for, which count if the store has them."""
+
+OPEN = """
+local open = 0
+for _, each in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    if redis.call('EXISTS', KEYS[3] .. each) == 1 then
+        open = open + redis.call('SCARD', KEYS[2] .. each)
+    end
+end
+return open
+"""
+"""How many seats a team has."""
+
+RAISE = """
+for place = 1, #KEYS do
+    local least = tonumber(ARGV[place])
+    if tonumber(redis.call('GET', KEYS[place]) or '0') < least then
+        redis.call('SET', KEYS[place], string.format('%.0f', (math.floor(least / 1000000) + 1) * 1000000))
+    end
+end
+return 0
+"""
+"""Go on at the next million after the store lost a number: some other server may have given more than this one."""
+
+COUNT_REQUEST = """
+local now, most = tonumber(ARGV[1]), tonumber(ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 60)
+if redis.call('ZCARD', KEYS[1]) >= most then
+    local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+    return {1, oldest[2] or tostring(now)}
+end
+redis.call('ZADD', KEYS[1], now, ARGV[2])
+redis.call('EXPIRE', KEYS[1], 86400)
+return {0, ''}
+"""
+"""Count a request in the last minute; whether it is one too many, and then the time of the oldest."""
+
+KEEP_SECRET = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], tonumber(ARGV[3]), ARGV[1])
+while redis.call('ZCARD', KEYS[2]) > tonumber(ARGV[4]) do
+    redis.call('HDEL', KEYS[1], redis.call('ZPOPMIN', KEYS[2])[1])
+end
+redis.call('EXPIRE', KEYS[1], 86400)
+redis.call('EXPIRE', KEYS[2], 86400)
+return 0
+"""
+"""Keep a client secret by its digest; the oldest are dropped first."""

@@ -1,0 +1,234 @@
+"""The state of a fleet, in Redis or Valkey. It needs the extra `fleet`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import orjson
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from mockserver.dialects.handshake import Denied, Secret
+from mockserver.server.accounts import MAX_REMEMBERED, Accounts, Team, digest
+from mockserver.server.state import scripts
+from mockserver.server.state.port import Seat, StateLost
+from replay.outlets import logger
+
+TIMEOUT_S = 1.0
+"""Seconds that the store may take to connect or to answer."""
+LEASE_MS = 5000
+"""How long a server counts as alive after it renewed its lease, in ms."""
+RENEW_S = 1.0
+"""Seconds between two renewals."""
+STATE_EVERY = 10
+"""Renewals after which a server states all of its seats again, in case that an answer was lost."""
+CONNECTIONS = 16
+"""Connections to the store, at most."""
+PREFIX = "{realtape}:"
+_SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
+_SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
+_ALIVE = f"{PREFIX}alive:"
+_LOG = logger(__name__)
+
+T = TypeVar("T")
+
+
+class StoreState:
+    """Implements `State` over a store. `url` is such as `redis://127.0.0.1:6379/0`; the number names a database, and
+    each fleet needs one of its own. Raises ValueError for an address that is none."""
+
+    shared = True
+
+    def __init__(self, url: str, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self.server = secrets.token_hex(8)
+        """The name of this server in the store."""
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._redis: Any = Redis.from_pool(pool)  # its types name both of its clients, so that none fits
+        register: Callable[[str], Any] = self._redis.register_script
+        self._take, self._leave, self._open = map(register, (scripts.TAKE, scripts.LEAVE, scripts.OPEN))
+        self._state_seats, self._raise = map(register, (scripts.STATE_SEATS, scripts.RAISE))
+        self._count_request, self._keep_secret = map(register, (scripts.COUNT_REQUEST, scripts.KEEP_SECRET))
+        self._held: defaultdict[bytes, set[str]] = defaultdict(set)
+        """The ids of the seats that are taken, by team."""
+        self._wanted: defaultdict[bytes, set[str]] = defaultdict(set)
+        """Those that the store is asked for."""
+        self._taken = self._asked = 0
+        self._sessions = self._minted = 0
+        """The least number that the next session and the next secret may have."""
+        self._there = True
+        """Whether the store answered last time. While it does not, nobody waits for it."""
+        self._renewing: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        try:
+            await self._renewed(all_seats=True)
+        except (RedisError, OSError) as problem:
+            self._lost(problem)
+        self._renewing = asyncio.get_running_loop().create_task(self._renew())
+
+    async def stop(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=TIMEOUT_S)
+        try:
+            for held in self._held.values():
+                held.clear()
+            await self._stated()
+            await self._redis.delete(_ALIVE + self.server)
+        except (RedisError, OSError):
+            pass  # the lease ends by itself
+        await self._redis.aclose(close_connection_pool=True)
+
+    async def look(self, credentials: Iterable[str]) -> None:
+        known = self._accounts.secrets
+        unknown = [kept for each in credentials if each and (kept := digest(each)) not in known]
+        if not unknown:
+            return
+        for kept, found in zip(unknown, await self._asking(self._redis.hmget(_SECRETS, unknown)), strict=True):
+            if found is None:
+                continue
+            record = orjson.loads(found)
+            if (team := self._accounts.team(bytes.fromhex(record["team"]))) is not None:
+                self._accounts.keep_secret(kept, team, Secret("", record["expires_at"], record["session"]))
+
+    async def mint(
+        self,
+        team: Team,
+        prefix: str,
+        seconds: int,
+        now: float,
+        *,
+        digits: tuple[int, str],
+        session: Mapping[str, Any] | None,
+    ) -> Secret:
+        number = await self._asking(self._redis.incr(_SECRET_NUMBER))
+        self._minted = max(self._minted, number)
+        secret = self._accounts.mint(team, prefix, seconds, now, digits=digits, session=session, number=number)
+        record = orjson.dumps({"team": team.id.hex(), "expires_at": secret.expires_at, "session": secret.session})
+        keys, kept = [_SECRETS, _SECRETS_ORDER], digest(secret.value)
+        await self._asking(self._keep_secret(keys=keys, args=[kept, record, number, MAX_REMEMBERED]))
+        return secret
+
+    async def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:
+        if per_minute is None:
+            return None
+        self._asked += 1
+        args = [now, f"{self.server}/{self._asked}", per_minute]
+        over, oldest = await self._asking(self._count_request(keys=[f"{PREFIX}rate:{team.id.hex()}"], args=args))
+        return Denied("rate", max(1, math.ceil(float(oldest) + 60 - now))) if over else None
+
+    async def take_seat(self, team: Team, most: int | None) -> Seat | Denied:
+        self._taken += 1
+        id = str(self._taken)
+        self._wanted[team.id].add(id)  # so that a statement meanwhile does not drop it
+        servers, seats = _of_team(team.id)
+        keys, args = [servers, _SESSION_NUMBER, seats, _ALIVE], [self.server, id, -1 if most is None else most]
+        try:
+            number = await self._asking(self._take(keys=keys, args=args))
+            if number == scripts.NO_LEASE:
+                await self._asking(self._renewed(all_seats=True))
+                number = await self._asking(self._take(keys=keys, args=args))
+        except BaseException:  # also if the client does not wait
+            self._give_back(Seat(team, id))
+            raise
+        finally:
+            self._wanted[team.id].discard(id)
+        if number == scripts.NO_SEAT:
+            return Denied("crowded", 1)  # when a session will end is unknown
+        self._held[team.id].add(id)
+        self._sessions = max(self._sessions, number + 1)
+        team.sessions += 1
+        return Seat(team, id, number)
+
+    def leave(self, seat: Seat) -> None:
+        self._held[seat.team.id].discard(seat.id)
+        seat.team.sessions -= 1
+        self._give_back(seat)
+
+    async def open_sessions(self, team: Team) -> int:
+        return int(await self._asking(self._open(keys=[*_of_team(team.id), _ALIVE])))
+
+    def _give_back(self, seat: Seat) -> None:
+        """Tell the store meanwhile. If it does not hear it, the next statement says so."""
+        if not self._there:
+            return
+
+        async def leave() -> None:
+            try:
+                await self._leave(keys=_of_team(seat.team.id), args=[self.server, seat.id])
+            except (RedisError, OSError):
+                pass
+
+        task = asyncio.get_running_loop().create_task(leave())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _asking(self, question: Awaitable[T]) -> T:
+        """The answer of the store. Raises StateLost."""
+        if not self._there:
+            if asyncio.iscoroutine(question):
+                question.close()
+            raise StateLost
+        try:
+            return await question
+        except (RedisError, OSError) as problem:
+            self._lost(problem)
+            raise StateLost from problem
+
+    def _lost(self, problem: Exception) -> None:
+        if self._there:
+            _LOG.error("the store of --state does not answer: new sessions are refused until it does (%s)", problem)
+        self._there = False
+
+    async def _renew(self) -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(RENEW_S)
+            count += 1
+            try:
+                await self._renewed(all_seats=count % STATE_EVERY == 0 or not self._there)
+            except (RedisError, OSError) as problem:
+                self._lost(problem)
+                continue
+            if not self._there:
+                _LOG.warning("the store of --state answers again")
+            self._there = True
+
+    async def _renewed(self, *, all_seats: bool) -> None:
+        """Renew the lease; state all seats if the store has lost it."""
+        key = _ALIVE + self.server
+        if all_seats or not await self._redis.set(key, "", px=LEASE_MS, xx=True):
+            await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER], args=[self._sessions, self._minted])
+            await self._redis.set(key, "", px=LEASE_MS)
+            await self._stated()
+
+    async def _stated(self) -> None:
+        for team in {*self._held, *self._wanted}:
+            held, wanted = self._held[team], self._wanted[team]  # as they are now: they change while others are stated
+            await self._state_seats(keys=_of_team(team), args=[self.server, len(held), *held, *wanted])
+            for seats in (self._held, self._wanted):
+                if not seats[team]:
+                    del seats[team]
+
+
+def _of_team(id: bytes) -> list[str]:
+    """The keys of a team: the servers that it has seats at, and the beginning of the keys with these."""
+    return [f"{PREFIX}servers:{id.hex()}", f"{PREFIX}seats:{id.hex()}:"]

@@ -1,0 +1,184 @@
+"""One suite for each backend of the port, and what only servers that share a store do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+
+from mockserver.dialects.handshake import Denied, Secret
+from mockserver.server.accounts import Accounts, Team
+from mockserver.server.state.memory import MemoryState
+from mockserver.server.state.port import Seat, State, StateLost
+from tests.mockserver.own_store import OwnStore, own_store
+
+NOON = 1_767_268_800.0
+DIGITS = (20, "abcdef")
+T = TypeVar("T")
+Server = tuple[Accounts, State]
+
+
+@asynccontextmanager
+async def servers(url: str | None, count: int) -> AsyncIterator[list[Server]]:
+    """Servers of one fleet, or one server in memory."""
+    async with AsyncExitStack() as stack:
+        made: list[Server] = []
+        for _ in range(count):
+            accounts = Accounts(seed="0")
+            state = MemoryState(accounts) if url is None else of_store(url, accounts)
+            await state.start()
+            stack.push_async_callback(state.stop)
+            made.append((accounts, state))
+        yield made
+
+
+def of_store(url: str, accounts: Accounts) -> State:
+    from mockserver.server.state.store import StoreState  # an extra
+
+    return StoreState(url, accounts)
+
+
+@pytest.fixture(scope="module")
+def one_store() -> Iterator[OwnStore]:
+    with own_store() as started:
+        yield started
+
+
+@pytest.fixture
+def store(one_store: OwnStore) -> OwnStore:
+    """Empty."""
+    one_store.empty()
+    return one_store
+
+
+@pytest.fixture(params=["memory", "store"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    url = request.getfixturevalue("store").url if request.param == "store" else None
+    async with servers(url, 1) as made:
+        yield made[0]
+
+
+def team_of(server: Server, key: str = "k") -> Team:
+    team = server[0].owner(key)
+    assert isinstance(team, Team)
+    return team
+
+
+async def minted(server: Server, key: str = "k", session: Any = None) -> Secret:
+    return await server[1].mint(team_of(server, key), "ek_", 600, NOON, digits=DIGITS, session=session)
+
+
+async def seated(server: Server, most: int | None, key: str = "k") -> Seat:
+    seat = await server[1].take_seat(team_of(server, key), most)
+    assert isinstance(seat, Seat)
+    return seat
+
+
+async def until(ask: Callable[[], Awaitable[T]], wanted: T) -> None:
+    """Wait for what the state does meanwhile, such as giving a seat back."""
+    while await ask() != wanted:  # noqa: ASYNC110 - a store tells nobody
+        await asyncio.sleep(0.01)
+
+
+async def test_a_secret_opens_the_door_of_its_team_until_it_expires(server: Server):
+    secret = await minted(server)
+    await server[1].look([secret.value])
+    assert server[0].bearer(secret.value, NOON + 599) is team_of(server)
+    assert server[0].bearer(secret.value, NOON + 600) == Denied("wrong")
+    assert server[0].owner(secret.value) == Denied("wrong")
+    assert (await minted(server)).value != secret.value
+
+
+async def test_requests_of_a_team_are_limited_to_some_in_a_minute(server: Server):
+    state = server[1]
+    team, other = team_of(server), team_of(server, "other")
+    answers = [await state.count_request(team, NOON + at, 2) for at in (0, 10, 20, 59.5, 60)]
+    assert answers == [None, None, Denied("rate", 40), Denied("rate", 1), None]
+    assert await state.count_request(other, NOON + 20, 2) is None
+    assert await state.count_request(team, NOON + 20, None) is None
+    assert isinstance(await state.count_request(other, NOON, 0), Denied)
+
+
+async def test_a_team_has_no_more_sessions_than_its_limit(server: Server):
+    state = server[1]
+    team = team_of(server)
+    seats = [await seated(server, 2) for _ in range(2)]
+    assert await state.take_seat(team, 2) == Denied("crowded", 1)
+    assert (await seated(server, 1, "other")).team is not team
+    state.leave(seats[0])
+    await until(lambda: state.open_sessions(team), 1)
+    await seated(server, 2)
+    await seated(server, None)
+    assert await state.open_sessions(team) == team.sessions == 3
+
+
+async def test_each_server_accepts_the_secrets_of_the_others(store: OwnStore):
+    async with servers(store.url, 3) as (one, two, three):
+        secret = await minted(one, session={"model": "m"})
+        assert isinstance(two[0].bearer(secret.value, NOON), Team)
+        await two[1].look(["", "another", secret.value])
+        assert two[0].bearer(secret.value, NOON) is team_of(two)
+        assert two[0].bearer(secret.value, NOON + 600) == Denied("wrong")
+        assert two[0].session_of(secret.value) == {"model": "m"}
+        await three[1].look([secret.value])
+        assert three[0].owner(secret.value) == Denied("wrong")
+        assert len({(await minted(each)).value for each in (one, two, three)}) == 3
+
+
+async def test_servers_admit_no_more_than_the_limit_between_them(store: OwnStore):
+    async with servers(store.url, 3) as fleet:
+        asked = [each[1].take_seat(team_of(each), 10) for each in fleet for _ in range(8)]
+        seats = [each for each in await asyncio.gather(*asked) if isinstance(each, Seat)]
+        assert sorted(each.number or 0 for each in seats) == list(range(10))
+        assert [await each[1].open_sessions(team_of(each)) for each in fleet] == [10, 10, 10]
+        rates = await asyncio.gather(*(each[1].count_request(team_of(each), NOON, 5) for each in fleet for _ in "123"))
+        assert rates.count(None) == 5
+
+
+async def test_the_seats_of_a_server_without_a_lease_are_free(store: OwnStore):
+    from mockserver.server.state import store as module
+
+    async with servers(store.url, 2) as (killed, other):
+        lost = killed[1]
+        assert isinstance(lost, module.StoreState)
+        await seated(killed, 1)
+        assert await other[1].take_seat(team_of(other), 1) == Denied("crowded", 1)
+        await lost._redis.delete(module._ALIVE + lost.server)
+        assert await other[1].open_sessions(team_of(other)) == 0
+        await seated(other, 1)
+        # It was not killed, only cut off: its session goes on, and counts again.
+        assert await lost.take_seat(team_of(killed), 2) == Denied("crowded", 1)
+        assert await other[1].open_sessions(team_of(other)) == 2
+
+
+async def test_without_its_store_a_server_refuses_new_sessions_and_counts_come_back(store: OwnStore):
+    async with servers(store.url, 2) as (one, two):
+        first = await seated(one, 3)
+        gone = await seated(two, 3)
+        await minted(one)
+        store.kill()
+        try:
+            for refused in (one[1].take_seat(team_of(one), 3), two[1].look(["some key"]), minted(two)):
+                with pytest.raises(StateLost):
+                    await refused
+            two[1].leave(gone)  # a session ends meanwhile
+        finally:
+            store.start()
+        await until(lambda: answers(two[1]), True)
+        await until(lambda: answers(one[1]), True)
+        assert await two[1].open_sessions(team_of(two)) == one[0].owner("k").sessions == 1  # type: ignore[union-attr]
+        again = await seated(two, 3)
+        assert again.number is not None and again.number >= 1_000_000  # no number is given twice
+        one[1].leave(first)
+        await until(lambda: two[1].open_sessions(team_of(two)), 1)
+
+
+async def answers(state: State) -> bool:
+    try:
+        await state.open_sessions(Team(id=b"any"))
+    except StateLost:
+        return False
+    return True
