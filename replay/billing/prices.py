@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
+from operator import add, attrgetter
 from typing import TypeVar
 
 _Price = TypeVar("_Price")
@@ -39,7 +40,10 @@ class Tokens:
     cached_image: int = 0
 
     def __add__(self, more: Tokens) -> Tokens:
-        return Tokens(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(more), strict=True)))
+        return Tokens(*map(add, _COUNTS(self), _COUNTS(more)))
+
+
+_COUNTS = attrgetter(*(each.name for each in fields(Tokens)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import ItemTraits, Opening, ResponseTraits, Traits, TurnTraits
 from mockserver.dialects.names import DialectName
 from mockserver.dialects.openai import chunking, parse, session_object
-from mockserver.dialects.openai.ids import OpenAIIds, drawn
+from mockserver.dialects.openai.ids import Digits, OpenAIIds
 from mockserver.dialects.openai.objects import item_begun, item_retrieved, item_shown, part_shown, response_shown
 from mockserver.dialects.openai.parse import SessionState
 from mockserver.dialects.openai.refusals import refusal
@@ -176,7 +176,7 @@ class OpenAI:
         )
         self._epoch = opening.epoch
         self._playout_ids = stream(opening.seed, "playout")
-        self._obfuscation = stream(opening.seed, "obfuscation")
+        self._obfuscation = Digits(stream(opening.seed, "obfuscation"))
         self._logprob_values = stream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
         self._first_item_id: str | None = None
@@ -247,6 +247,7 @@ class OpenAI:
             case ItemRetrieved():
                 yield self.event(at, "conversation.item.retrieved", item=item_retrieved(fact.item))
             case ItemTruncated():
+                self._reading.recount()
                 cut = {"content_index": fact.content_index, "audio_end_ms": fact.audio_end_ms}
                 yield self.event(at, "conversation.item.truncated", item_id=fact.item.id, **cut)
             case SpeechStarted():
@@ -408,7 +409,7 @@ class OpenAI:
         self, at: float, type: str, delta: str, more: Mapping[str, object] = MappingProxyType({}), **place: object
     ) -> Frame:
         """A delta of text, padded to hide its length: to 16 characters, or to a multiple of 16 (a guess)."""
-        filled = {"delta": delta, "obfuscation": drawn(self._obfuscation, -len(delta) % 16)}
+        filled = {"delta": delta, "obfuscation": self._obfuscation.draw(-len(delta) % 16)}
         return self.event(at, type, **place, **filled, **more)
 
     def _begun(self, response: Response, item: Item, at: float) -> Iterator[Frame]:

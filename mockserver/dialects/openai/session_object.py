@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from mockserver.audio.codecs import audio_format
@@ -45,7 +46,7 @@ class Model:
     @property
     def row(self) -> RealtimeModel | None:
         """What is known of it; None for a name that no row of the table begins."""
-        return row(self.name, REALTIME)
+        return _row(self.name)
 
     @property
     def reasons(self) -> bool:
@@ -59,6 +60,11 @@ class Model:
     @property
     def silence_ms(self) -> int:
         return 500 if self.reasons else 200
+
+
+@lru_cache(maxsize=256)
+def _row(name: str) -> RealtimeModel | None:
+    return row(name, REALTIME)
 
 
 def transcription_row(transcriber: str | None) -> TranscriptionModel | None:

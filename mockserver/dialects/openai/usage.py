@@ -6,7 +6,7 @@ approximate: the service's tokenizer is not part of this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +59,13 @@ class Reading:
         self._dropped: set[Item] = set()
         self._written: dict[Item, int] = {}
         """Text tokens of the messages of responses."""
+        self._counted: tuple[Item, ...] = ()
+        """The first items of the conversation: those that no longer change. Their tokens are added up once."""
+        self._text = self._audio = 0
+
+    def recount(self) -> None:
+        """An item that was complete has changed."""
+        self._counted, self._text, self._audio = (), 0, 0
 
     def wrote(self, response: Response, tokens: Tokens) -> None:
         """Remember what a response's messages count: the first of them all that is not of another item."""
@@ -68,11 +75,11 @@ class Reading:
         for item in messages:
             self._written[item], rest = rest, 0
 
-    def of(self, items: Sequence[Item], truncation: object, fixed: int) -> tuple[int, int]:
+    def of(self, items: tuple[Item, ...], truncation: object, fixed: int) -> tuple[int, int]:
         """Text and audio tokens of the items that are left beside `fixed` tokens of instructions and tools, by the
         session's `truncation`. If that is `disabled`, nothing is dropped (a guess)."""
-        kept = [item for item in items if item not in self._dropped] if self._dropped else items
-        text, audio = sum(map(self._text_of, kept)), sum(map(_audio_of, kept))
+        kept = tuple(item for item in items if item not in self._dropped) if self._dropped else items
+        text, audio = self._sums(kept)
         rule = truncation if isinstance(truncation, dict) else {}
         most = (rule.get("token_limits") or {}).get("post_instructions") or max(0, self._room - fixed)
         if truncation == "disabled" or text + audio <= most:
@@ -83,6 +90,19 @@ class Reading:
             self._dropped.add(item)
             text, audio = text - self._text_of(item), audio - _audio_of(item)
         return text, audio
+
+    def _sums(self, items: tuple[Item, ...]) -> tuple[int, int]:
+        """Text and audio tokens of the items."""
+        known = len(self._counted)
+        if items[:known] != self._counted:
+            self.recount()
+            known = 0
+        changing = next((at for at in range(known, len(items)) if _changes(items[at])), len(items))
+        for item in items[known:changing]:
+            self._text += self._text_of(item)
+            self._audio += _audio_of(item)
+        self._counted, rest = items[:changing], items[changing:]
+        return self._text + sum(map(self._text_of, rest)), self._audio + sum(map(_audio_of, rest))
 
     def _text_of(self, item: Item) -> int:
         written = None if item.truncated else self._written.get(item)
@@ -188,6 +208,11 @@ def _text_of(item: Item, model: Model) -> int:
         return tokens(item.output) + RESULT_TOKENS
     spoken = item.role == "user" and any(part.is_audio for part in item.parts)
     return SPOKEN_ITEM_TOKENS if spoken else ITEM_TOKENS + tokens(item.text)
+
+
+def _changes(item: Item) -> bool:
+    """Whether what the item counts still changes. A turn of the user is complete when it enters the conversation."""
+    return item.status == "in_progress" and not (item.kind == "message" and item.role == "user")
 
 
 def _audio_of(item: Item) -> int:

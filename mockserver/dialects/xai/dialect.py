@@ -63,7 +63,7 @@ from mockserver.protocol.facts import (
     TranscriptUpdated,
     WordsSent,
 )
-from mockserver.protocol.ids import hex128, stream, uuid4
+from mockserver.protocol.ids import hex128, stream, uuid4, uuid4s
 from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Frame, Sound, Text
 
@@ -75,21 +75,21 @@ class XaiIds:
 
     def __init__(self, seed: str, call_id: str | None = None) -> None:
         """The conversation of a call has the call's id (documented)."""
-        self._events = stream(seed, "event")
-        self._items = stream(seed, "item")
-        self._responses = stream(seed, "response")
+        self._events = uuid4s(stream(seed, "event"))
+        self._items = uuid4s(stream(seed, "item"))
+        self._responses = uuid4s(stream(seed, "response"))
         self._calls = stream(seed, "call")
         self.session = hex128(stream(seed, "session"))
         self.conversation = call_id or uuid4(stream(seed, "conversation"))
 
     def event(self) -> str:
-        return uuid4(self._events)
+        return next(self._events)
 
     def item(self, at: float = 0.0) -> str:
-        return uuid4(self._items)
+        return next(self._items)
 
     def response(self, at: float = 0.0) -> str:
-        return uuid4(self._responses)
+        return next(self._responses)
 
     def call(self, index: int) -> str:
         # That the last number counts the calls of a response is a guess; only 0 is recorded.

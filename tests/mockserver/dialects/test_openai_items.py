@@ -11,7 +11,7 @@ import pytest
 from mockserver.dialects.openai.session_object import Model
 from mockserver.dialects.openai.usage import Reading, input_room
 from mockserver.protocol.commands import Part
-from mockserver.protocol.conversation import AUDIO_BYTES, Conversation, Item
+from mockserver.protocol.conversation import AUDIO_BYTES, Conversation, Item, SpokenSegment
 from mockserver.responders.base import Say
 from tests.mockserver.talk import Script, Talk, saying
 
@@ -119,7 +119,8 @@ def test_log_probabilities_come_where_they_are_asked_for_and_known(transcriber: 
 
 def read(truncation: object, count: int, *, turns: int = 1) -> list[int]:
     """How many thousand tokens each turn reads of `count` messages of about a thousand each, one more a turn."""
-    items = [Item(str(n), "message", parts=[Part("input_text", "word " * 996)]) for n in range(count + turns)]
+    parts = [Part("input_text", "word " * 996)]
+    items = tuple(Item(str(n), "message", parts=parts) for n in range(count + turns))
     reading = Reading(Model("gpt-realtime"))
     return [sum(reading.of(items[: count + turn], truncation, 0)) // 1000 for turn in range(turns)]
 
@@ -137,3 +138,29 @@ def test_with_a_ratio_more_is_dropped_at_once_and_less_often():
     assert max(thousands) <= 20
     drops = [later for before, later in pairwise(thousands) if later < before]
     assert 1 <= len(drops) <= 2 and max(drops) <= 10
+
+
+def test_what_was_counted_before_is_counted_once_and_what_changes_is_counted_again():
+    model = Model("gpt-realtime")
+    reading, conversation = Reading(model), Conversation("c")
+    spoken = Item("answer", "message", "assistant", "in_progress", spoken=(SpokenSegment("One two three four.", 4000),))
+    spoken.parts = [Part("audio", "One two three four.", is_audio=True)]
+
+    def check() -> None:
+        items = tuple(conversation)
+        assert reading.of(items, None, 0) == Reading(model).of(items, None, 0)
+
+    for item in (Item("q", "message", parts=[Part("input_text", "Hello there.")]), spoken, Item("r", "result")):
+        conversation.add(item)
+        check()
+    spoken.parts = [Part("audio", "One two three four. Five.", is_audio=True)]
+    check()
+    spoken.status = "completed"
+    check()
+    spoken.keep(1000, erase=True)
+    reading.recount()
+    check()
+    conversation.add(Item("system", "message", "system", parts=[Part("input_text", "Be brief.")]), "root")
+    check()
+    conversation.remove("q")
+    check()
