@@ -22,6 +22,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 from pydantic import TypeAdapter
 
@@ -154,6 +155,8 @@ def test_the_yaml_of_the_docs_is_read(block: Block, tmp_path: Path):
         assert read_script(tmp_path / "caller.yaml")
     elif re.search(r"(?m)^faults:", block.text):
         assert parse_faults(block.text).faults
+    elif "scrape_configs" in block.text:
+        assert set(yaml.safe_load(block.text)["scrape_configs"][0]) == {"job_name", "metrics_path", "static_configs"}
     elif block.page not in ("docs/scenarios.md", "docs/limits.md", "docs/testing.md"):  # these have tests of their own
         Scenario.parse(block.text)
 

@@ -25,6 +25,7 @@ LAZY: Mapping[str, set[str]] = {
         "opentelemetry.sdk.trace",
         "opentelemetry.sdk.trace.export",
     },
+    "mockserver.server.control": {"mockserver.server.metrics_page"},  # prometheus-client costs 30 ms
     "mockserver.server.equipment": {"mockserver.server.mcp_client"},  # the extra `mcp`
     "mockserver.testing.pytest_artifacts": {"pytest_html"},  # another plugin
     "mockserver.testing.pytest_plugin": {"mockserver.testing.pytest_fixture"},  # the boundary of the plugin

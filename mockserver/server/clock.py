@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from mockserver.server.histogram import Histogram
 from mockserver.server.virtual_time import EPOCH, AutoJumpLoop
 
 _SETTLE_TURNS = 16
 """Iterations of the loop after each instant of an advance: enough for a client in this process to answer twice."""
 MAX_ADVANCE_S = 30 * 24 * 3600.0
+LATENESS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
 
 def wall_clock() -> float:
@@ -48,6 +50,8 @@ class Clock:
         self._loop = asyncio.get_running_loop()
         self._start = self._loop.time()
         self._advanced_s = 0.0
+        self.lateness = Histogram(LATENESS_S)
+        """How many seconds after their instants the loop called wake-ups."""
         self._armed: dict[_Alarm, None] = {}
         self._advancing = asyncio.Lock()
         self._held = 0
@@ -145,7 +149,7 @@ class Clock:
 class _Alarm:
     """One wake-up, called once: by the loop or by `advance`."""
 
-    __slots__ = ("_callback", "_clock", "_timer", "when")
+    __slots__ = ("_callback", "_clock", "_loop", "_loop_at", "_timer", "when")
 
     def __init__(self, clock: Clock, when: float, callback: Callable[[], None]) -> None:
         self.when = when
@@ -155,7 +159,12 @@ class _Alarm:
 
     def arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
         self._stop_timer()
-        self._timer = loop.call_at(at, self.fire)
+        self._loop, self._loop_at = loop, at
+        self._timer = loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._clock.lateness.observe(max(0.0, self._loop.time() - self._loop_at))
+        self.fire()
 
     def fire(self) -> None:
         callback = self._callback

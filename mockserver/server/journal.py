@@ -240,6 +240,7 @@ class SessionLog:
             self.recording.sent(at, data)
         if not isinstance(data, Close):
             self.messages_in += 1
+            self._journal.bytes_in += len(data)
             if self.watch is not None:
                 self.watch.sent(at, data)
             if self.narration is not None:
@@ -292,6 +293,7 @@ class SessionLog:
         self._keep_heard()
         write = JournalWrite(tuple(at), wire)
         self.messages_out += len(write.at)
+        self._journal.bytes_out += len(wire)
         if self.recording is not None:
             for instant, message in write.messages():
                 self.recording.put(instant, "received", message)
@@ -421,6 +423,8 @@ class Journal:
         self.log_type = log_type
         self.waiting = Waiting()
         """Requests that wait for a frame."""
+        self.bytes_in = self.bytes_out = 0
+        """Of all messages since the start: characters of texts and bytes of binary messages in; bytes of frames out."""
         self.reset()
 
     def reset(self) -> None:

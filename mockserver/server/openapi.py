@@ -227,6 +227,7 @@ _NAMESPACED: Mapping[str, Mapping[str, Json]] = {
         "get": _route("getPlacedCall", "One call", ref("PlacedCall"), 404, parameters=[_in_path("id")]),
         "delete": _route("endCall", "Hang up for the caller", ref("PlacedCall"), 404, parameters=[_in_path("id")]),
     },
+    "/_mock/metrics": {"get": _file("getMetrics", "Counts for Prometheus", PLAIN)},
     "/_mock/limits": {
         "get": _route(
             "listTeamSessions",

@@ -56,7 +56,8 @@ class NoModel(Exception):
 class _Lane:
     """The bound of one kind of work: `at_once` run, `waiting` more may wait."""
 
-    def __init__(self, at_once: int, waiting: int) -> None:
+    def __init__(self, name: str, at_once: int, waiting: int) -> None:
+        self.name = name
         self.begun = 0
         self.slots = asyncio.Semaphore(at_once)
         self._most = at_once + waiting
@@ -70,10 +71,14 @@ class Lanes:
     """The bounds of a whole server: so much of each kind of work at once, whoever asks for it."""
 
     def __init__(self) -> None:
-        self.hearing = _Lane(at_once=1, waiting=32)
-        self.chatting = _Lane(at_once=16, waiting=64)
-        self.asking_servers = _Lane(at_once=16, waiting=64)
+        self.hearing = _Lane("transcriber", at_once=1, waiting=32)
+        self.chatting = _Lane("chat", at_once=16, waiting=64)
+        self.asking_servers = _Lane("mcp", at_once=16, waiting=64)
         self.threads = _one_thread()
+
+    def begun(self) -> dict[str, int]:
+        """How much work runs or waits, by who does it."""
+        return {lane.name: lane.begun for lane in (self.hearing, self.chatting, self.asking_servers)}
 
     def close(self) -> None:
         """End the threads once they are through with what they do; new work gets new ones."""
@@ -114,9 +119,13 @@ class Started(Protocol):
 class RequestRunner:
     """Runs the work of all sessions of a namespace, on the running loop."""
 
-    def __init__(self, outside: Outside, clock: Clock) -> None:
+    def __init__(
+        self, outside: Outside, clock: Clock, worked: Callable[[str, float], None] = lambda work, seconds: None
+    ) -> None:
+        """`worked` is told how long work took: who did it, and seconds from the request to its last result."""
         self._outside = outside
         self._clock = clock
+        self._worked = worked
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -142,6 +151,7 @@ class RequestRunner:
             deliver(Failed(work.id, "too much waits already"), True)
             return
         lane.begun += 1
+        began = self._loop.time()
         try:
             async with lane.slots:
                 async for result in self._results(work):
@@ -151,6 +161,7 @@ class RequestRunner:
             deliver(Failed(work.id, f"{type(problem).__name__}: {problem}"), True)
         finally:
             lane.begun -= 1
+            self._worked(lane.name, self._loop.time() - began)
 
     def _lane(self, work: Work) -> _Lane:
         match work:

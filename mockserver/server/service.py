@@ -36,6 +36,7 @@ from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.clock import Clock
 from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
+from mockserver.server.metrics import Metrics
 from mockserver.server.narration import Narration
 from mockserver.server.notices import (
     CallOpened,
@@ -146,6 +147,7 @@ class MockService:
         )
         self.state: State = MemoryState(self.accounts)
         """What it shares with other servers, if it is one of a fleet."""
+        self.metrics = Metrics()
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""
@@ -206,26 +208,26 @@ class MockService:
         self._connections = self._calls_made = 0
 
     def told(self, notice: Notice) -> None:
-        """Tell whoever listens, and keep what was refused."""
+        """Count it, tell whoever listens, and keep what was refused."""
+        self.metrics.note(notice)
         if isinstance(notice, HandshakeRefused | RouteRefused):
             self.refusals.append((self.clock.unix(), notice))
         if self.tell is not None:
             self.tell(notice)
 
     def narrate(self, log: SessionLog, served: Served, opened: CallOpened) -> None:
-        """Follow a connection that was accepted, if somebody listens."""
-        if self.tell is not None:
-            session = served.session
-            heard = () if session is None else session.heard
-            source = Source if session is None else lambda: session.memory.responder.source
-            log.narration = Narration(opened, self.tell, served.ledger, heard, source)
+        """Follow a connection that was accepted."""
+        session = served.session
+        heard = () if session is None else session.heard
+        source = Source if session is None else lambda: session.memory.responder.source
+        log.narration = Narration(opened, self.told, served.ledger, heard, source)
 
     def start(self) -> None:
         """Start the clock."""
         self.over = False
         self._held = Held(self.secrets)
         self.clock = Clock(self.options.clock_rate)
-        self.requests = RequestRunner(self.factory.equipment.outside, self.clock)
+        self.requests = RequestRunner(self.factory.equipment.outside, self.clock, self.metrics.worked)
         seed = f"{self.options.seed}/{self.name}"
         told = self._crowded, self.watcher.remark
         self.phone = Phone(self.calls, self.clock, self.faults, self.options, self.numbers, *told, seed)

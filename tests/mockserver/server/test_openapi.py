@@ -66,7 +66,17 @@ async def drive(http: ClientSession, mock: MockServer, model: str) -> set[str]:
     (session,) = await ask("GET", "/sessions")
     for path in ("", "/call", "/sound", "/tape", "/scenario"):
         await ask("GET", f"/sessions/{session['id']}{path}")
-    for path in ("/health", "/limits", "/journal", "/ledger", "/findings", "/refusals", "/unused", "/report"):
+    for path in (
+        "/metrics",
+        "/health",
+        "/limits",
+        "/journal",
+        "/ledger",
+        "/findings",
+        "/refusals",
+        "/unused",
+        "/report",
+    ):
         await ask("GET", path)
     for path in ("/journal?audio=full&session=", "/ledger?session=", "/findings?level=error&session="):
         await ask("GET", path + session["id"])
