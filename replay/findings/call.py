@@ -21,6 +21,7 @@ OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
 ACCEPTED = 101
 """HTTP status of an accepted WebSocket handshake."""
 APPEND = "input_audio_buffer.append"
+ITEM = "conversation.item.create"
 COMMITS = ("input_audio_buffer.commit", "conversation.item.commit")
 DELTA = "response.output_audio.delta"
 _VENDORS: Mapping[str, Literal["xai", "openai"]] = {"xai": "xai", "openai": "openai", "azure": "openai"}

@@ -55,19 +55,18 @@ class Levels:
                 general = rule.level
             self._levels[rule.id] = _checked(given.get(rule.id, general))
         self.sent, self.received = self._by_step("sent"), self._by_step("received")
-        """The rules that are on, by the type of the step at which they look."""
+        """The rules that are on, by the type of the step at which they look. For steps with an item also by `TYPE
+        ITEM_TYPE`: these are the rules for all items of the step, and those for items of this type."""
 
     def __getitem__(self, rule: str) -> Level:
         return self._levels[rule]
 
     def _by_step(self, way: Way) -> dict[str, tuple[Rule, ...]]:
-        steps: dict[str, tuple[Rule, ...]] = {}
-        for rule in RULES:
-            for key in rule.on if self._levels[rule.id] != "off" else ():
-                side, _, kind = key.rpartition(" ")
-                if side in ("", way):
-                    steps[kind] = (*steps.get(kind, ()), rule)
-        return steps
+        looks = [
+            (rule, {key.removeprefix(f"{way} ") for key in rule.on}) for rule in RULES if self._levels[rule.id] != "off"
+        ]
+        kinds = {kind for _, at in looks for kind in at if not kind.startswith(("sent ", "received "))}
+        return {kind: tuple(rule for rule, at in looks if kind in at or kind.partition(" ")[0] in at) for kind in kinds}
 
     @property
     def silent(self) -> bool:

@@ -20,6 +20,7 @@ from replay.findings.call import (
     APPEND,
     CLOSED,
     DELTA,
+    ITEM,
     OPENED,
     READ,
     TICK,
@@ -76,10 +77,18 @@ class Watch:
         self._around = 0
         """Bytes of an audio delta besides its audio, measured once: measuring each would cost more than everything
         else."""
-        self.due: float | None = None
-        """When a rule may find something without a further frame. Whoever has a clock then calls `tick`."""
+        self._due: float | None = None
+        self._due_since: float | None = None
+        """The step after which `due` has not been worked out yet."""
         self._looked = 0.0
         self._over = False
+
+    @property
+    def due(self) -> float | None:
+        """When a rule may find something without a further frame. Whoever has a clock then calls `tick`."""
+        if self._due_since is not None:
+            self._due, self._due_since = overdue(self.call, self._due_since), None
+        return self._due
 
     # Live frames, as on the wire.
 
@@ -171,7 +180,7 @@ class Watch:
         """Time has passed: report what is overdue."""
         if not self._over:
             self._now(TICK, at)
-            self.due = overdue(self.call, at)
+            self._due_since = at
 
     def hung_up(self) -> None:
         """The client closes the connection before the server does."""
@@ -182,7 +191,7 @@ class Watch:
         self.tick(at)
         if not self._over:
             self._now(CLOSED, at)
-        self._over, self.due = True, None
+        self._over, self._due, self._due_since = True, None, None
         self.attempt.end(at, self.call)
         self.call.close()
 
@@ -197,17 +206,22 @@ class Watch:
             self._look(step.at)
         self._run(step)
         self.call.take(step)
-        self.due = overdue(self.call, step.at)
+        self._due_since = step.at
 
     def _look(self, at: float) -> None:
         self._looked = at
         self._run(CallStep(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
 
     def _run(self, step: CallStep) -> None:
-        levels = self._watcher.levels
-        for rule in (levels.sent if step.way == "sent" else levels.received).get(step.type, ()):
-            for found in rule.check(self.call, step):
-                self.report(rule, levels[rule.id], found, step)
+        call, levels = self.call, self._watcher.levels
+        steps = levels.sent if step.way == "sent" else levels.received
+        rules = steps.get(step.type, ())
+        if step.type == ITEM:
+            rules = steps.get(f"{ITEM} {text_at(step.item, 'type')}", rules)
+        for rule in rules:
+            if rule.needs is None or rule.needs(call):
+                for found in rule.check(call, step):
+                    self.report(rule, levels[rule.id], found, step)
 
     def judge(self, rule: Rule, found: Iterable[Found]) -> None:
         """Report what a rule found that looks at no step."""
@@ -354,8 +368,8 @@ def overdue(call: CallState, now: float) -> float | None:
 
     Services answer most mistakes with silence, so a call must be checked again when nothing happens.
     """
-    speaks = call.audio.appends or call.over_tracks
-    instants = [] if call.asked or speaks or call.responses else [NOTHING_S + _AFTER_S]
+    speaks = call.asked or call.audio.appends or call.responses or call.over_tracks
+    instants = [] if speaks else [NOTHING_S + _AFTER_S]
     if call.unanswered is not None and call.active is None:
         instants.append(max(call.unanswered.at, call.done_at) + UNANSWERED_S + _AFTER_S)
     if call.interrupted is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from replay.findings.call import CLOSED, COMMITS, OPENED, TICK, CallState, CallStep
 from replay.findings.finding import Found, Level
@@ -23,8 +24,10 @@ class Rule:
     """One rule.
 
     `id`: its name. `level`: its default severity. `check`: its function. `on`: the steps at which it looks: `sent
-    TYPE`, `received TYPE`, OPENED, TICK or CLOSED. `fix`: what to do about a finding. `advice`: the mistake harms no
-    call by itself, so a level for all rules does not make an error of it.
+    TYPE`, `received TYPE`, OPENED, TICK or CLOSED; with the type of an item, `sent TYPE ITEM_TYPE`. `fix`: what to do
+    about a finding. `advice`: the mistake harms no call by itself, so a level for all rules does not make an error of
+    it. `needs`: reads the part of the state without which it finds nothing, so that it is not asked; None: it is
+    always asked.
     """
 
     id: str
@@ -33,6 +36,7 @@ class Rule:
     on: tuple[str, ...]
     fix: str
     advice: bool = False
+    needs: Callable[[CallState], object] | None = None
 
 
 def _never(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -40,8 +44,9 @@ def _never(call: CallState, step: CallStep) -> Iterator[Found]:
     yield from ()
 
 
-_ITEM, _RESPOND, _UPDATE, _ERROR = (
+_ITEM, _RESULT, _RESPOND, _UPDATE, _ERROR = (
     "sent conversation.item.create",
+    "sent conversation.item.create function_call_output",
     "sent response.create",
     "sent session.update",
     "received error",
@@ -112,6 +117,7 @@ RULES: tuple[Rule, ...] = (
         tools.result_unanswered,
         _LATER,
         "Send response.create once all results of a response are in.",
+        needs=attrgetter("results"),
     ),
     Rule(
         "tool-call-unanswered",
@@ -120,12 +126,13 @@ RULES: tuple[Rule, ...] = (
         _LATER,
         "Answer every call with a function_call_output of its call_id, also when the tool fails, and then send"
         " response.create.",
+        needs=attrgetter("calls"),
     ),
     Rule(
         "tool-result-repeated",
         "error",
         tools.result_repeated,
-        (_ITEM,),
+        (_RESULT,),
         "Send one function_call_output per call_id; act on response.function_call_arguments.done or on response.done,"
         " not on both.",
     ),
@@ -133,28 +140,28 @@ RULES: tuple[Rule, ...] = (
         "tool-result-unknown",
         "error",
         tools.result_unknown,
-        (_ITEM,),
+        (_RESULT,),
         "Send the call_id of the call that is answered, not the id of its item.",
     ),
     Rule(
         "hosted-call-answered",
         "warn",
         tools.hosted_answered,
-        (_ITEM,),
+        (_RESULT,),
         "Answer only the functions that the session declares; ignore calls of other names.",
     ),
     Rule(
         "repeated-write",
         "error",
         tools.write_repeated,
-        (_ITEM,),
+        (_RESULT,),
         "Make tools that change something idempotent: answer the same arguments with the first result.",
     ),
     Rule(
         "cancelled-call-answered",
         "warn",
         tools.cancelled_call_answered,
-        (_ITEM,),
+        (_RESULT,),
         "Drop the call when its response is cancelled, or undo what it did.",
     ),
     Rule(
@@ -185,6 +192,7 @@ RULES: tuple[Rule, ...] = (
         items.item_unanswered,
         _LATER,
         "Send response.create after the message; only speech under turn detection is answered without it.",
+        needs=attrgetter("unanswered"),
     ),
     Rule(
         "nothing-asked",
@@ -215,6 +223,7 @@ RULES: tuple[Rule, ...] = (
         (TICK, "received response.created"),
         "On speech_started stop playback, and send conversation.item.truncate with the milliseconds that were played.",
         advice=True,
+        needs=attrgetter("interrupted"),
     ),
     Rule(
         "commit-under-vad",
@@ -250,6 +259,7 @@ RULES: tuple[Rule, ...] = (
         audio.wrong_pace,
         _LATER,
         "Resample to the declared rate, or declare the rate of the microphone; send sound as fast as it is recorded.",
+        needs=attrgetter("audio.paces"),
     ),
     Rule(
         "audio-speed",
@@ -257,6 +267,7 @@ RULES: tuple[Rule, ...] = (
         audio.wrong_speed,
         _LATER,
         "Resample to the declared rate, or declare the rate of the recording.",
+        needs=attrgetter("audio.speed"),
     ),
     Rule(
         "odd-audio-bytes",
@@ -264,6 +275,7 @@ RULES: tuple[Rule, ...] = (
         audio.odd_bytes,
         _LATER,
         "Cut PCM16 between samples: every message an even number of bytes.",
+        needs=attrgetter("audio.odd"),
     ),
     Rule(
         "audio-before-configuration",
@@ -271,6 +283,7 @@ RULES: tuple[Rule, ...] = (
         setup.audio_before_configuration,
         (_UPDATE, "received session.updated", *_LATER),
         "Send session.update first, and audio when session.updated has come.",
+        needs=attrgetter("audio.appends"),
     ),
     Rule(
         "short-silence",
@@ -278,6 +291,7 @@ RULES: tuple[Rule, ...] = (
         turns.short_silence,
         ("received input_audio_buffer.speech_started",),
         "Set turn_detection.silence_duration_ms to 500 or more, or callers are interrupted when they take a breath.",
+        needs=attrgetter("stopped"),
     ),
     Rule(
         "microphone-stops",
@@ -306,6 +320,7 @@ RULES: tuple[Rule, ...] = (
         turns.truncate_beyond,
         ("sent conversation.item.truncate",),
         "Count audio_end_ms from what has been played of this item, not from what was received.",
+        needs=attrgetter("spoken"),
     ),
     Rule(
         "ignored-error",
@@ -320,6 +335,7 @@ RULES: tuple[Rule, ...] = (
         setup.repeated_error,
         (_ERROR,),
         "Change the request instead of sending it again.",
+        needs=attrgetter("errors"),
     ),
     Rule(
         "unknown-field",
@@ -377,6 +393,7 @@ RULES: tuple[Rule, ...] = (
         _LATER,
         "Leave the event out. A telephone call's sound comes over the telephone; a call over WebRTC sends it on a"
         " track: pc.addTrack(microphone) before the offer.",
+        needs=attrgetter("over_tracks"),
     ),
     TRIMMED_OFFER,
     NO_EVENT_CHANNEL,

@@ -37,5 +37,5 @@ def test_no_two_rules_share_an_id():
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_looks_at_steps_that_exist(rule: Rule):
     for key in rule.on:
-        way, _, kind = key.rpartition(" ")
+        way, kind = key.split(" ")[:2] if " " in key else ("", key)
         assert (way in ("sent", "received") and kind.replace(".", "_").isidentifier()) or kind.startswith("(")
