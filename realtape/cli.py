@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from replay.cli.usage import SuggestingGroup
+from replay.loading import uncollected
 from replay.outlets import guard_process
 
 
@@ -72,7 +73,8 @@ class _LazyGroup(SuggestingGroup):
             return None
         attribute = cmd_name.replace("-", "_")
         attribute += "_" if iskeyword(attribute) else ""
-        command = getattr(import_module(COMMANDS[cmd_name].module), attribute)
+        with uncollected():
+            command = getattr(import_module(COMMANDS[cmd_name].module), attribute)
         assert isinstance(command, click.Command)
         return command
 

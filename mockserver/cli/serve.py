@@ -47,6 +47,7 @@ from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
 from replay.findings.rules.table import UNREACHABLE_RULE
+from replay.loading import uncollected
 from replay.outlets import logger
 from replay.own_process import collect_when_quiet, settle, switch_soon
 from replay.stopping import parent_end, stop_signal
@@ -398,7 +399,8 @@ def _options(dialect: str | None, settings: dict[str, Any]) -> Options:
 
 def _assembled(options: Options, **content: Any) -> Server:
     """The lazy boundary: everything that sessions need is loaded here, and nowhere else in a function."""
-    from mockserver.cli.assembly import assembled
+    with uncollected():
+        from mockserver.cli.assembly import assembled
 
     return assembled(options, **content)
 
@@ -588,8 +590,7 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
     if check and service.errors:
         bugs = "1 bug of the mock" if len(service.errors) == 1 else f"{len(service.errors)} bugs of the mock, the first"
         problems.append(f"{bugs}: {service.errors[0]}")
-    if service.recorder is not None and service.recorder.failures:
-        count = service.recorder.failures
+    if service.recorder is not None and (count := service.recorder.failures):
         sessions = "1 session is" if count == 1 else f"{count} sessions are"
         problems.append(f"{sessions} not recorded to the end; see above why")
     if service.options.findings and (count := service.serious_findings):

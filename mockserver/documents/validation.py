@@ -58,7 +58,7 @@ class Section(BaseModel):
     A key without a value is refused unless it is `nullable`: for other keys `None` means that the key was left out.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     nullable: ClassVar[frozenset[str]] = frozenset()
     synonyms: ClassVar[Mapping[str, str]] = {}
     """Words that people write for a key."""

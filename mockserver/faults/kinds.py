@@ -16,7 +16,8 @@ from typing_extensions import Self
 from mockserver.documents.validation import refusal
 from mockserver.faults.injection_points import HANDSHAKE, TIME, WEBHOOK, WEBRTC, injection_point, is_request, seconds
 
-_CONFIG = ConfigDict(extra="forbid", strict=True)
+_CONFIG = ConfigDict(extra="forbid", strict=True, defer_build=True)
+"""The validator of a kind is built when the first fault of that kind is made, so that a server starts sooner."""
 _AUDIO = ("audio.delta", "append", "*", "binary")
 """Ends of the types of events that may carry audio."""
 

@@ -87,6 +87,26 @@ def test_a_server_is_ready_before_what_only_sessions_need_is_loaded():
     assert not {"numpy", "pydantic", "msgpack", "aiohttp", "yaml", "mockserver.server.app"} & set(loaded)
 
 
+def test_a_server_is_loaded_without_a_validator_and_without_a_collection():
+    """Validators are built when the first event, fault or file needs them."""
+    probe = (
+        "import gc, json; from replay.loading import uncollected;"
+        "c = uncollected(); c.__enter__(); before = gc.get_stats();"
+        "import mockserver.cli.assembly; quiet = gc.get_stats() == before; c.__exit__(None, None, None);"
+        "assert gc.isenabled(); import pydantic; models = [pydantic.BaseModel];"
+        "[models.extend(each.__subclasses__()) for each in models];"
+        "ours = [each for each in models if each.__module__.startswith('mockserver.')];"
+        "built = [each.__qualname__ for each in ours if each.__pydantic_complete__];"
+        "from mockserver.faults.kinds import KINDS;"
+        "built += [name for name, kind in KINDS.items() if kind.__pydantic_complete__];"
+        "print(json.dumps([len(ours), built, quiet]))"
+    )
+    models, built, uncollected = json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT))
+    assert models > 100
+    assert built == []
+    assert uncollected
+
+
 @pytest.mark.parametrize("command", ["check", "show"])
 def test_a_tape_is_checked_and_listed_without_what_other_files_need(command: str):
     probe = (

@@ -19,13 +19,13 @@ MOST_PARTS = 1000
 class Strict(BaseModel):
     """No coercion, no unknown keys."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 class Loose(BaseModel):
     """Objects whose further members the mock does not look into."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
 
 
 class Pcm(Strict):
@@ -450,7 +450,9 @@ ClientEvent = (
     | ResponseCancel
 )
 CallEvent = ClientEvent | OutputBufferClear
-EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
-CALL_EVENTS: TypeAdapter[CallEvent] = TypeAdapter(Annotated[CallEvent, Field(discriminator="type")])
+_LATE = ConfigDict(defer_build=True)
+"""Validators are built when the first event is read, so that a server starts sooner."""
+EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")], config=_LATE)
+CALL_EVENTS: TypeAdapter[CallEvent] = TypeAdapter(Annotated[CallEvent, Field(discriminator="type")], config=_LATE)
 """What a client may send on the data channel or the sideband of a call. The order in a refusal is a guess."""
-SESSION: TypeAdapter[RealtimeSession | TranscriptionSession] = TypeAdapter(AnySession)
+SESSION: TypeAdapter[RealtimeSession | TranscriptionSession] = TypeAdapter(AnySession, config=_LATE)

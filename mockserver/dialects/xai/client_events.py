@@ -24,13 +24,13 @@ MOST_PARTS = 1000
 class Strict(BaseModel):
     """No coercion, no unknown keys."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(strict=True, extra="forbid", defer_build=True)
 
 
 class Loose(BaseModel):
     """No coercion, but unknown keys pass: an event's envelope."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
 
 class Format(Strict):
@@ -110,14 +110,14 @@ class FlatFunction(Function):
 class HostedTool(BaseModel):
     """A tool that the service runs; its options are passed back as they came."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
     type: Literal["web_search", "x_search", "file_search", "code_interpreter", "collections_search"]
 
 
 class McpTool(BaseModel):
     """A server of tools; its options are passed back as they came."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", defer_build=True)
     type: Literal["mcp"]
     server_url: str = Field(min_length=1)
     server_label: str = Field(min_length=1, pattern=r"^[^.]*$")
@@ -298,4 +298,6 @@ ClientEvent = (
     | ResponseCreate
     | ResponseCancel
 )
-EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
+_LATE = ConfigDict(defer_build=True)
+"""Validators are built when the first event is read, so that a server starts sooner."""
+EVENTS: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")], config=_LATE)
