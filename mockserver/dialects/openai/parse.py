@@ -13,7 +13,6 @@ import pybase64
 from pydantic import ValidationError
 from typing_extensions import assert_never
 
-from mockserver.dialects.long_sound import long_sound
 from mockserver.dialects.mcp_servers import tool_servers
 from mockserver.dialects.openai import session_object
 from mockserver.dialects.openai.client_events import (
@@ -54,6 +53,7 @@ from mockserver.dialects.openai.client_events import (
 )
 from mockserver.dialects.openai.errors import bad_value, loaded, rejected
 from mockserver.dialects.openai.session_object import Json, Model
+from mockserver.dialects.plain_append import plain_append
 from mockserver.protocol import commands
 from mockserver.protocol.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
 from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES, too_intricate, too_long
@@ -84,7 +84,7 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
     if isinstance(data, bytes):
         return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
-    if not state.media and (sound := long_sound(data)):
+    if not state.media and (sound := plain_append(data)):
         return commands.Append(sound)
     if too_long(data):  # the code is that of other limits; the wording of both is a guess
         expected = f"Expected at most {MOST_CHARACTERS} characters without audio or images."

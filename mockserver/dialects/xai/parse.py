@@ -12,8 +12,8 @@ from typing_extensions import assert_never
 
 from mockserver.audio.codecs import audio_format
 from mockserver.audio.vad.detector import XAI_TURNS, TurnSettings
-from mockserver.dialects.long_sound import long_sound
 from mockserver.dialects.mcp_servers import tool_servers
+from mockserver.dialects.plain_append import plain_append
 from mockserver.dialects.validation import TOO_INTRICATE, TOO_LONG, rejected
 from mockserver.dialects.xai.client_events import (
     EVENTS,
@@ -54,7 +54,7 @@ def parse(data: str | bytes, settings: Settings) -> Command:
             "Binary message while audio.input.transport is 'json'; send base64 in input_audio_buffer.append,"
             " or set session.audio.input.transport to 'binary'"
         )
-    if (sound := long_sound(data)) is not None:
+    if (sound := plain_append(data)) is not None:
         return commands.Append(sound)
     if too_long(data):
         return Rejected(TOO_LONG)
