@@ -37,7 +37,7 @@ def run(bug: str, out: Path) -> dict[str, str]:
 
 def nightly(url: str, place: Path) -> tuple[int, str]:
     """Run the step of the nightly workflow that replays the tapes. Gives its exit code and the job's summary."""
-    document = yaml.safe_load((FOLDER / "nightly.yml").read_text(encoding="utf-8"))
+    document = yaml.safe_load((FOLDER / "workflows" / "nightly.yml").read_text(encoding="utf-8"))
     (step,) = [each for each in document["jobs"]["drift"]["steps"] if each.get("name") == "Replay all tapes"]
     command = place / "bin" / "realtape"
     command.parent.mkdir()
