@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pybase64
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
@@ -25,6 +26,22 @@ BYTES_PER_SAMPLE: dict[Kind, int] = {"pcm": 2, "pcmu": 1, "pcma": 1, "static": 2
 """Opus has none: its packets have no fixed size."""
 Payload = tuple[bytes, int]
 """The audio of one message, and how many samples are in it."""
+
+
+class EncodedAudio:
+    """The audio of one message: bytes in the format of the wire, and their base64, made once."""
+
+    __slots__ = ("_base64", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._base64: bytes | None = None
+
+    @property
+    def base64(self) -> bytes:
+        if self._base64 is None:
+            self._base64 = pybase64.b64encode(self.data)
+        return self._base64
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class ItemTraits:
     cancelled: Literal["kept", "removed"] = "kept"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ResponseTraits:
     """What a response consists of, and at what pace it leaves.
 

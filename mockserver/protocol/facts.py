@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mockserver.audio.formats import EncodedAudio
 from mockserver.protocol.commands import Rejected, Settings
 from mockserver.protocol.conversation import Item
 from replay.billing.prices import Tokens
@@ -228,7 +229,7 @@ class AudioSent:
 
     response: Response
     item: Item
-    audio: bytes
+    audio: EncodedAudio
     duration_s: float
     segment: int
     first_after_s: float | None

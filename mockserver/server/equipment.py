@@ -14,6 +14,7 @@ from mockserver.audio.vad.detector import EngineFactory, engine_named
 from mockserver.server.chat import ChatEndpoint
 from mockserver.server.options import Options
 from mockserver.server.requests import AsksServers, Outside
+from mockserver.session.score import Scores
 from replay.version import install_command
 
 
@@ -29,6 +30,8 @@ class Equipment:
             _mcp_client() if options.mcp == "live" else None,
         )
         """What can be done for sessions."""
+        self.scores = Scores()
+        """What the voice has said so far."""
 
     @cached_property
     def voice(self) -> Synthesizer:
@@ -37,9 +40,9 @@ class Equipment:
 
     @property
     def clip_bytes(self) -> int:
-        """Bytes of the spoken clips that are kept."""
+        """Bytes of the spoken clips that are kept: as samples, and as they travel."""
         voice = self.__dict__.get("voice")  # not to make one for a look
-        return voice.held_bytes if isinstance(voice, CachedSynthesizer) else 0
+        return self.scores.held_bytes + (voice.held_bytes if isinstance(voice, CachedSynthesizer) else 0)
 
     @cached_property
     def engine(self) -> EngineFactory:

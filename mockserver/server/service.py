@@ -54,6 +54,7 @@ from mockserver.server.session_recorder import SessionRecorder
 from mockserver.server.state.memory import MemoryState
 from mockserver.server.state.port import Seat, State
 from mockserver.session.resumption import Memory
+from mockserver.session.score import SCORE_BYTES
 from mockserver.session.session import Session
 from replay.cassette.recording import CALL_HEADER
 from replay.cassette.records import Request, Response
@@ -520,7 +521,7 @@ class MockService:
                 "bytes": self.accounts.resumable_bytes,
                 "most_bytes": self.accounts.most_resumable_bytes,
             },
-            "clips": {"bytes": self.factory.equipment.clip_bytes, "most_bytes": CLIP_BYTES},
+            "clips": {"bytes": self.factory.equipment.clip_bytes, "most_bytes": CLIP_BYTES + SCORE_BYTES},
             "secrets": {"count": counts["secrets"], "most": MAX_REMEMBERED},
             "teams": {"count": counts["teams"], "most": MAX_REMEMBERED},
             "findings": {"count": len(self.watcher.findings), "most": PER_WATCHER},

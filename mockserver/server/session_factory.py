@@ -168,6 +168,7 @@ class SessionFactory:
             engine=self.equipment.engine,
             breath_s=dialect.traits.responses.breath_s,
             asks_servers=self.equipment.outside.servers is not None,
+            scores=self.equipment.scores,
         )
         session.ledger.telephone = self.options.telephony
         if resumed is not None and len(resumed.history(now)) < len(resumed.history(None)):

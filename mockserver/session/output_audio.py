@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil, gcd
+from typing import cast
 
 import numpy as np
 
@@ -58,9 +60,9 @@ class Speech:
     def prepare(self, segment: int) -> None:
         """Let a voice that can make a segment's sound beside the session begin with it."""
         made_up = self.say.audio is None and not self.say.segments
-        if isinstance(self.voice, Ahead) and made_up and segment < len(self.texts):
+        if made_up and segment < len(self.texts) and _works_ahead(type(self.voice)):
             text, voice, speed = self._asked(segment)
-            self.voice.prepare(text, voice=voice, speed=speed)
+            cast(Ahead, self.voice).prepare(text, voice=voice, speed=speed)
 
     def length(self, segment: int) -> int:
         """Samples of a segment at 24 kHz; synthesizes its audio on first use."""
@@ -133,6 +135,12 @@ class Speech:
         """Text, voice and speed of a segment."""
         text = replaced(self.texts[segment].strip(), self.settings.replace)
         return text, self.say.voice or self.settings.voice, self.say.speed or self.settings.speed
+
+
+@lru_cache(maxsize=64)
+def _works_ahead(voice: type[Synthesizer]) -> bool:
+    """Asked for each segment: a check of a protocol takes longer than a segment's other steps together."""
+    return issubclass(voice, Ahead)
 
 
 def audio_of(speech: Speech, sent: Sequence[SpokenSegment]) -> bytes:

@@ -13,7 +13,6 @@ import orjson
 from typing_extensions import assert_never
 
 from mockserver.audio.codecs import Encoder, encoder_for
-from mockserver.audio.formats import Payload
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
@@ -54,9 +53,10 @@ from mockserver.responders.base import Call, Chat, Fail, Hosted, Pause, Responde
 from mockserver.session.asking import Requests
 from mockserver.session.chat import choice, functions, messages, sentences, with_servers
 from mockserver.session.input_audio import SpokenTurn
-from mockserver.session.output_audio import Speech, Unspeakable, audio_of
+from mockserver.session.output_audio import Unspeakable, audio_of
 from mockserver.session.pending_input import Question
 from mockserver.session.scheduler import Run
+from mockserver.session.score import Scores, Sound, Words, sound_of
 from mockserver.session.steps import Agenda, allowed, joined
 from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import known
@@ -95,6 +95,7 @@ class SessionContext:
     """The words of spoken turns, by item id."""
     breath_s: float = 0.0
     """Seconds between the start of a response and its first step."""
+    scores: Scores = field(default_factory=Scores)
     awaiting_approval: dict[str, tuple[Hosted, Iterator[Step]]] = field(default_factory=dict)
     """Calls that wait for the client's approval, by the id of the request, each with the steps after it."""
 
@@ -389,8 +390,10 @@ class RunningResponse:
         """Speak one text, the `last` of its message or not. Yields when each piece of output is due; the piece is sent
         when the iterator is resumed."""
         session, settings, traits = self._session, self.response.settings, self._traits
-        texts = [segment.text for segment in step.segments]
-        texts = texts or (traits.segments(step.text) if step.audio is None else [step.text])
+        follows = self._message is not None and bool(self._message.spoken)
+        offset_s = self.response.counts.audio_seconds
+        line = session.scores.line(step, settings, traits, session.voice, offset_s, follows=follows, last=last)
+        speech, texts = line.speech, line.speech.texts
         if not texts:
             return
         item = self._message
@@ -399,20 +402,14 @@ class RunningResponse:
                 at = due
                 yield at
             item = self._open_message(at)
-        if item is not None and item.spoken and not texts[0][0].isspace():
-            texts[0] = f" {texts[0]}"
-        rhythm, offset_s = traits.rhythm, self.response.counts.audio_seconds
-        ends = last and not rhythm.pads_end, rhythm.frame, rhythm.short
-        speech = Speech(texts, step, settings, session.voice, rhythm.unit, offset_s, *ends)
         base, sent = self._segments, [SpokenSegment() for _ in texts]
         self._segments += len(texts)
-        plan, first = traits.spoken if settings.speaks else traits.written, None
-        opening_s = None if self._must_end else self._opening_s()
+        first, opening_s = None, None if self._must_end else self._opening_s()
         if opening_s is not None:
-            if settings.speaks:
+            if settings.speaks and line.score is None:
                 speech.prepare(0)
             yield max(at, opening_s)
-        for piece in plan(traits.rhythm, texts, speech.length, last=last):
+        for piece, written in line.notes:
             if self._must_end:
                 return
             due_s, opening_s = self._due(piece, at) if opening_s is None else opening_s, None
@@ -434,19 +431,17 @@ class RunningResponse:
             while len(item.spoken) <= first + piece.segment:
                 item.spoken += (sent[len(item.spoken) - first],)
             segment = sent[piece.segment]
-            match piece:
-                case PacedText():
-                    text = texts[piece.segment] if piece.text is None else piece.text
-                    segment.text += text
-                    start_s = speech.start_s(piece.segment) if piece.text is None else 0.0
-                    self._send_text(item, text, base + piece.segment, start_s, at)
-                case PacedAudio():
-                    payloads = encoder.push(speech.audio(piece.segment, piece.start, piece.stop))
-                    self._send_audio(item, segment, payloads, base + piece.segment, at)
-                case _:
-                    assert_never(piece)
-        if item is not None:
-            self._send_audio(item, sent[-1], encoder.finish(), self._segments - 1, at)
+            match written or line.made(piece, encoder):
+                case Words() as words:
+                    segment.text += words.text
+                    self._send_text(item, words, base + piece.segment, at)
+                case Sound() as sound:
+                    self._send_audio(item, segment, sound, base + piece.segment, at)
+                case _ as never:
+                    assert_never(never)
+        session.scores.said(line)
+        if item is not None and line.score is None:
+            self._send_audio(item, sent[-1], sound_of(encoder.finish()), self._segments - 1, at)
 
     def _opening_s(self) -> float | None:
         """When the first piece of a response leaves, by the pacing preset; None once something has left."""
@@ -465,20 +460,20 @@ class RunningResponse:
             return max(at, self.played_s) if isinstance(piece, PacedAudio) else at
         return at + piece.gap_s
 
-    def _send_text(self, item: Item, text: str, segment: int, start_s: float, at: float) -> None:
+    def _send_text(self, item: Item, words: Words, segment: int, at: float) -> None:
         speaks = self.response.settings.speaks
         self.response.counts.segments += 1
         self.response.counts.runs += not self._in_text_run
         self._in_text_run = True
         if not item.truncated:
-            item.parts = [Part("audio" if speaks else "text", item.text + text, is_audio=speaks)]
-        self._session.emit(WordsSent(self.response, item, text, segment, start_s), at)
+            item.parts = [Part("audio" if speaks else "text", item.text + words.text, is_audio=speaks)]
+        self._session.emit(WordsSent(self.response, item, words.text, segment, words.start_s), at)
 
-    def _send_audio(self, item: Item, spoken: SpokenSegment, payloads: list[Payload], segment: int, at: float) -> None:
+    def _send_audio(self, item: Item, spoken: SpokenSegment, sound: Sound, segment: int, at: float) -> None:
         """Send audio at one instant. What the encoder still holds is neither sent nor counted."""
         session, counts, settings = self._session, self.response.counts, self.response.settings
         rate = settings.output_format.rate
-        for audio, samples in payloads:
+        for audio, samples in sound.messages:
             latency, self._in_text_run = None, False
             if self._first_audio_s is None:
                 self._first_audio_s, latency = at, at - self._asked_s

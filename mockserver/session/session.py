@@ -37,6 +37,7 @@ from mockserver.session.rate_limits import RateLimitReports
 from mockserver.session.response import RunningResponse, SessionContext, new_response
 from mockserver.session.resumption import Memory, bring_back
 from mockserver.session.scheduler import Run, Scheduler
+from mockserver.session.score import Scores
 from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import NOTHING, Heard, Hearing
 from mockserver.session.transcripts import Transcripts
@@ -62,6 +63,7 @@ class Session:
     breath_s: with the pacing `burst`, seconds between the start of a response and its first output: what the client
         sends in one breath then meets a response that goes on.
     asks_servers: MCP servers that the client declares are really asked.
+    scores: those of the voice, which sessions share; without any, the session has its own.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Session:
         engine: EngineFactory = EnergyEngine,
         breath_s: float = 0.0,
         asks_servers: bool = False,
+        scores: Scores | None = None,
     ) -> None:
         self.dialect = dialect
         self.settings = dialect.traits.settings()
@@ -87,14 +90,11 @@ class Session:
         self.observer: FactObserver | None = None
         """Sees each fact, and may end responses early."""
         self._turn_traits = dialect.traits.turns
-        self._responder = responder
-        self._hearing = hearing
-        self._resumed = resumed
+        self._responder, self._hearing = responder, hearing
+        self._resumed, self._opened = resumed, opened
         self._history = resumed.history(opened) if resumed else []
-        self._opened = opened
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
-        self._scheduler = Scheduler()
-        self._requests = Requests()
+        self._scheduler, self._requests = Scheduler(), Requests()
         servers = ToolServers(dialect, self.conversation, self._requests, self._scheduler, self._emit, asks_servers)
         self._context = SessionContext(
             dialect,
@@ -110,6 +110,7 @@ class Session:
             servers=servers,
             words=lambda: {turn.item_id: turn.words for turn in self.heard},
             breath_s=breath_s if pacing == "burst" else 0.0,
+            scores=scores or Scores(),
         )
         keep = hearing.listens or dialect.traits.items.keeps_audio
         self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import orjson
-import pybase64
 from typing_extensions import assert_never
 
 from mockserver.audio.vad.detector import OPENAI_TURNS
@@ -224,9 +223,9 @@ class OpenAI:
             case AudioSent():
                 self._has_spoken = True
                 if self.traits.media:
-                    yield Sound(fact.audio, fact.response.id, fact.item.id)
+                    yield Sound(fact.audio.data, fact.response.id, fact.item.id)
                     return
-                delta = pybase64.b64encode_as_string(fact.audio)
+                delta = fact.audio.base64.decode()
                 yield self.event(at, "response.output_audio.delta", **_place(fact.response, fact.item), delta=delta)
             case WordsSent():
                 name = "output_audio_transcript" if fact.response.settings.speaks else "output_text"

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import orjson
-import pybase64
 from typing_extensions import assert_never
 
 from mockserver.billing.ledger import Ledger
@@ -128,7 +127,7 @@ class Xai:
             case AudioSent() if self.traits.media:
                 # A guess: nobody has recorded the events of a telephone call.
                 self._rid(fact.segment)
-                yield Sound(fact.audio, fact.response.id, fact.item.id)
+                yield Sound(fact.audio.data, fact.response.id, fact.item.id)
             case AudioSent():
                 yield self._audio_delta(fact, at)
             case WordsSent():
@@ -348,13 +347,13 @@ class Xai:
 
     def _audio_delta(self, fact: AudioSent, at: float) -> Frame:
         if fact.binary:
-            return Binary(fact.audio)
+            return Binary(fact.audio.data)
         event: Json = {
             "type": "response.output_audio.delta",
             "event_id": self.ids.event(),
             "item_id": fact.item.id,
             "response_id": fact.response.id,
-            "delta": pybase64.b64encode_as_string(fact.audio),
+            "delta": fact.audio.base64.decode(),
             "content_index": 0,
             "output_index": 0,
             "rid": self._rid(fact.segment),
