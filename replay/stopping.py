@@ -59,7 +59,7 @@ async def parent_end(parent: int) -> str:
     """
     loop = asyncio.get_running_loop()
     closed: asyncio.Future[str] = loop.create_future()
-    if _is_pipe(0):
+    if is_pipe(0):
         threading.Thread(target=_read_out, args=(0, loop, closed), daemon=True).start()
     while not closed.done():
         if sys.platform != "win32" and os.getppid() != parent:
@@ -68,7 +68,7 @@ async def parent_end(parent: int) -> str:
     return closed.result()
 
 
-def _is_pipe(number: int) -> bool:
+def is_pipe(number: int) -> bool:
     try:
         mode = os.fstat(number).st_mode
     except OSError:  # closed from the beginning

@@ -36,9 +36,11 @@ LAZY: Mapping[str, set[str]] = {
     },
     "mockserver.cli.serve": {
         "mockserver.cli.assembly",  # the boundary: everything that only sessions need
-        "mockserver.server.certificates",  # the extra `tls`
         "uvloop",  # not on every platform
     },
+    "mockserver.cli.assembly": {"mockserver.server.state.store"},  # the extra `fleet`
+    "mockserver.cli.secure": {"mockserver.server.certificates"},  # the extra `tls`
+    "mockserver.cli.workers": {"ctypes"},  # slow to load, and only a store of one's own needs it
     "realtape.clinic_phone": {"realtape.clinic_rehearsal"},  # the extra `app`
     "replay.cli.inspect": {"replay.cli.pages"},  # the viewer, which a list does not need
     "replay.findings.input_audio": {"replay.findings.speed"},  # loads numpy, and only sound needs it

@@ -21,10 +21,12 @@ from mockserver.server import accounts_file
 from mockserver.server.app import Server
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
+from mockserver.server.state.port import State
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.cli.usage import Unusable
 from replay.playback.library import EmptyLibrary
+from replay.version import install_command
 
 
 def assembled(
@@ -39,8 +41,10 @@ def assembled(
     ignore: Iterable[str],
     faults: Path | None,
     accounts: Path | None,
+    state: str | None,
 ) -> Server:
-    """The server. `dialect` is None if the command line names none: then it is the cassette's. Raises Unusable."""
+    """The server. `dialect` is None if the command line names none: then it is the cassette's. `state`: the address of
+    the store that it shares with others. Raises Unusable."""
     try:
         if accounts is not None:
             options = replace(options, accounts=accounts_file.load(accounts))
@@ -48,6 +52,8 @@ def assembled(
         if recordings is not None and recordings.dialect is not None and dialect is None:
             options = replace(options, dialect=recordings.dialect)
         server = _server(options)
+        if state is not None:
+            server.service.state = _shared(state, server)
         if scenario is not None:
             server.service.play(Scenario.load(scenario))
         if recordings is not None:
@@ -109,6 +115,17 @@ def _recordings(
         raise Unusable(str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{cassette}: {problem.strerror}; name a cassette or a folder of cassettes") from problem
+
+
+def _shared(url: str, server: Server) -> State:
+    try:
+        from mockserver.server.state.store import StoreState  # an extra
+    except ImportError as missing:
+        raise Unusable(f"--state needs {missing.name}; install it with: {install_command('fleet')}") from missing
+    try:
+        return StoreState(url, server.service.accounts)
+    except ValueError as problem:
+        raise Unusable("--state: expected an address such as redis://127.0.0.1:6379/0") from problem
 
 
 def _server(options: Options) -> Server:

@@ -10,13 +10,12 @@ import asyncio
 import json
 import logging
 import os
-import ssl
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,13 +32,13 @@ from mockserver.cli.console import (
     shortened,
 )
 from mockserver.cli.sections import SectionedCommand, SectionedOption
+from mockserver.cli.secure import Secure, secure_with, trust
 from mockserver.cli.watch import Reload
 from mockserver.cli.watch import watch as watch_files
+from mockserver.cli.workers import Worker, check_shareable, open_port, supervise
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named, wall_clock
-from mockserver.server.hosts import SERVICE_HOSTS
-from mockserver.server.listening import listen
 from mockserver.server.notices import MistakeFound
 from mockserver.server.options import Options
 from replay.addresses import is_loopback_host
@@ -51,7 +50,7 @@ from replay.loading import uncollected
 from replay.outlets import logger
 from replay.own_process import collect_when_quiet, settle, switch_soon
 from replay.stopping import parent_end, stop_signal
-from replay.version import install_command, tool_version
+from replay.version import tool_version
 
 if TYPE_CHECKING:
     from mockserver.server.app import Server
@@ -255,6 +254,17 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
     type=click.Path(file_okay=False, path_type=Path),
     help="With --tls: folder of the CA.  [default: one of this user]",
 )
+@_serving(
+    "--state",
+    metavar="URL",
+    help="Store that several servers share, such as redis://127.0.0.1:6379/0 (extra 'fleet').  [default: none]",
+)
+@_serving(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Processes that serve the port. Without --state they share a store of their own.  [default: this one]",
+)
 @_serving("--watch", is_flag=True, help="Read the scenario and fault files again when they change.")
 @_serving("--with-parent", is_flag=True, help="Stop when standard input is closed or the parent process ends.")
 @_serving("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
@@ -285,6 +295,8 @@ def serve(
     as_json: bool,
     quiet: bool,
     log_format: LogFormat,
+    state: str | None,
+    workers: int | None,
     **settings: Any,
 ) -> None:
     """Serve a mock of a realtime voice API until interrupted. One line on stdout tells when it is ready.
@@ -310,10 +322,19 @@ def serve(
     parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
     _check_usage(cassette, verbatim, speed, allow, ignore, scenario, faults, watch)
     options = _options(dialect, settings)
-    secure = _secure(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
+    secure = secure_with(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
+    worker = None
+    if state is not None or workers is not None:
+        check_shareable(options, cassette, faults)
+    if workers is not None:
+        ready = partial(_ready, host, as_json=as_json, secure=secure)
+        tell = partial(Lines(plain, log_format).note, "error")
+        worker = supervise(workers, partial(open_port, host, port), ready, tell, state, parent)  # only a worker returns
+        state, parent, with_parent = worker.state, worker.parent, True
     assemble = partial(
         _assembled,
         options,
+        state=state,
         dialect=dialect,
         scenario=scenario,
         cassette=cassette,
@@ -337,10 +358,10 @@ def serve(
     talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
-        if not is_loopback_host(host):
+        if not is_loopback_host(host) and (worker is None or worker.number == 1):
             talk.note("warning", f"listening on {host}: others on the network can use this mock")
         server = loop.run_until_complete(
-            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched, parent)
+            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched, parent, worker)
         )
         problems = _report(server, talk, check=options.check)
     finally:
@@ -412,40 +433,6 @@ def _reloads(scenario: Path | None, faults: Path | None, server: Server) -> Mapp
     return reloads(server, scenario, faults)
 
 
-class Secure(NamedTuple):
-    """What `--tls` serves with, and the path of the CA that clients have to trust."""
-
-    context: ssl.SSLContext
-    authority: Path
-
-
-def _secure(folder: Path) -> Secure:
-    try:
-        from mockserver.server import certificates  # an extra
-    except ImportError as missing:
-        raise Unusable(f"--tls needs {missing.name}; install it with: {install_command('tls')}") from missing
-    try:
-        return Secure(certificates.context(folder, wall_clock()), folder / certificates.AUTHORITY)
-    except (OSError, ValueError) as problem:
-        raise Unusable(f"--tls: {folder} cannot be used ({problem}); name another folder with --tls-dir") from problem
-
-
-def trust(authority: Path, port: int) -> str:
-    """How clients come to trust the CA, and how they get here."""
-    hosts = " ".join(SERVICE_HOSTS[:2])
-    return "\n".join(
-        (
-            f"the services' host names, by the CA {authority}; the system's store is untouched. Trust it:",
-            f"  Python  export SSL_CERT_FILE={authority}   (requests: REQUESTS_CA_BUNDLE)",
-            f"  Node    export NODE_EXTRA_CA_CERTS={authority}",
-            f"  Go      export SSL_CERT_FILE={authority}",
-            "and gets here, without a change to its address, with one of:",
-            f"  proxy   export HTTPS_PROXY=http://127.0.0.1:{port}   (Node 24: also NODE_USE_ENV_PROXY=1)",
-            f"  hosts   127.0.0.1 {hosts}   in /etc/hosts, and --port 443",
-        )
-    )
-
-
 def _new_loop() -> asyncio.AbstractEventLoop:
     """uvloop if it is installed: it takes about 5 % less processor time (bench/README.md)."""
     try:
@@ -508,23 +495,25 @@ async def _serve(
     secure: Secure | None = None,
     watched: Callable[[Server], Mapping[Path, Reload]] | None = None,
     parent: int | None = None,
+    worker: Worker | None = None,
 ) -> Server:
-    try:
-        sockets = listen(host, port)
-    except OSError as problem:
-        reason = problem.strerror or str(problem)
-        raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
+    sockets = open_port(host, port) if worker is None else worker.sockets
     with stop_signal() as stop:
         port = sockets[0].getsockname()[1]
-        click.echo(_ready(host, port, as_json, secure))
-        sys.stdout.flush()
-        talk.begin(host, port)
-        if secure is not None:
-            talk.note("tls", trust(secure.authority, port))
+        if worker is None:
+            click.echo(_ready(host, port, as_json, secure))
+            sys.stdout.flush()
+        if worker is None or worker.number == 1:
+            talk.begin(host, port)
+            if secure is not None:
+                talk.note("tls", trust(secure.authority, port))
         server = assemble()
         await server.serve(sockets, secure.context if secure else None)
+        if worker is not None:
+            worker.tell_ready()
         talk.follow(server)
-        if (missing := server.service.factory.equipment.deaf) is not None:
+        missing = server.service.factory.equipment.deaf
+        if missing is not None and (worker is None or worker.number == 1):
             _LOG.warning("%s", missing)
         loop = asyncio.get_running_loop()
         warming = loop.run_in_executor(None, _warm_up, server)
@@ -580,6 +569,8 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
     wrong = [each.message for each in service.watcher.findings if each.rule == UNREACHABLE_RULE.id]
     places = [message.partition(": no turn")[0] for message in wrong]
     unused = service.unused() if verbatim is None else service.faults.unused()
+    if service.state.shared:  # some other server may have used it
+        unused = []
     for line in unused if talk.for_machines else shortened(unused, places):
         talk.note("unused", line)
     if verbatim is None and service.factory.recordings is not None:

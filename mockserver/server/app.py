@@ -47,6 +47,7 @@ from mockserver.server.origins import is_foreign
 from mockserver.server.refusals import CROSS_SITE, check_open, log_advice, refused
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
+from mockserver.server.state.carried import not_carried
 from mockserver.server.state.port import StateLost
 from mockserver.server.tls import TlsPort
 from mockserver.server.workbench import routes as workbench
@@ -402,6 +403,8 @@ class Server:
                     return await self._refuse_outage(request, service, session, causes.CROWD)
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
+                if service.state.shared and (why := not_carried(request.method, path, request.query)) is not None:
+                    raise web.HTTPNotImplemented(text=why)
                 if not path.startswith("/_mock"):
                     await service.state.look(credentials_of(request))
                 if service.faults and not path.startswith("/_mock"):
@@ -421,7 +424,10 @@ class Server:
             refusal = http_refusal(problem.status, problem.text or problem.reason)
             if problem.status == 404 and path.startswith(("/v1/", f"{AZURE_ROOT}/")):
                 refusal = handshake.not_found(request.method, path)
-            self._told_route(request, service, refusal.status)
+            if problem.status == 501:
+                service.told(RouteRefused(request.method, clean(request.rel_url.raw_path), 501, refusal.error))
+            else:
+                self._told_route(request, service, refusal.status)
             response = refused(refusal, handshake)
             if (methods := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = methods

@@ -11,7 +11,7 @@ What a fleet shares:
 - numbers of sessions and secrets, from which ids follow: equal seeds and equal order, equal ids.
 
 A seat is an open session in the store. It belongs to its server, which renews a lease each second. When a server is
-killed, its lease ends after five seconds, and its seats are free. A server states its seats again when it finds its
+killed, its lease ends after three seconds, and its seats are free. A server states its seats again when it finds its
 lease gone, so that counts come back when the store lost its data.
 
 The event loop never blocks: the client is asynchronous and waits one second at most. While the store is gone, new

@@ -23,7 +23,7 @@ from replay.outlets import logger
 
 TIMEOUT_S = 1.0
 """Seconds that the store may take to connect or to answer."""
-LEASE_MS = 5000
+LEASE_MS = 3000
 """How long a server counts as alive after it renewed its lease, in ms."""
 RENEW_S = 1.0
 """Seconds between two renewals."""

@@ -1,0 +1,24 @@
+"""What servers that share a state do not carry: refused with the reason, since one server alone would answer wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+_ONE_SERVER = "this server shares its state with others (--state, --workers), and "
+_CALLS = re.compile("/(openai/)?v1/realtime/calls|/v[12]/phone-numbers|/_mock/calls")
+_ANSWERED = re.compile(r"/_mock(/?|/health|/openapi\.json|/faults/kinds|/scenario)$")
+"""What one server of a fleet can answer for all."""
+
+
+def not_carried(method: str, path: str, query: Collection[str]) -> str | None:
+    """Why a request is refused; None if it is carried. `query`: the names of its parameters."""
+    if _CALLS.match(path) or "call_id" in query:
+        return _ONE_SERVER + "a call over WebRTC or the telephone is known to one of them alone: use a server without"
+    if "conversation_id" in query:
+        return _ONE_SERVER + "conversations are not resumed between them yet: use a server without"
+    if path.startswith("/_mock/namespaces") or path.startswith("/_mock/workbench"):
+        return _ONE_SERVER + "a namespace is known to one of them alone: use a server without"
+    if path.startswith("/_mock") and (method != "GET" or not _ANSWERED.match(path)):
+        return _ONE_SERVER + f"{method} {path} would see or change one of them alone: use a server without"
+    return None
