@@ -37,7 +37,7 @@ SECTIONS = {
         "export": LazyCommand("replay.cli.convert", "Write a cassette as HAR, JSON lines or WAV."),
         "scenario": LazyCommand("mockserver.cli.scenario", "Make or check a scenario file."),
         "ignore": LazyCommand("replay.cli.ignore", "Say what may differ from a cassette."),
-        "scrub": LazyCommand("replay.cli.inspect", "Remove secrets from a cassette."),
+        "scrub": LazyCommand("replay.cli.scrub", "Remove secrets from a cassette."),
     },
     "Inspect": {
         "show": LazyCommand("replay.cli.inspect", "List the records of a cassette."),

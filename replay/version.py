@@ -1,15 +1,19 @@
-"""The version of realtape, for the files it writes, and how it is installed."""
+"""The version of realtape, for the files it writes, and how it is installed.
+
+Most commands never ask. Reading what is installed loads 60 modules, the e-mail parser among them, so they are imported
+when somebody does.
+"""
 
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, distribution, version
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 
 def tool_version() -> str:
     """The version of the installed package; `unknown` if it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("realtape")
     except PackageNotFoundError:
@@ -21,6 +25,9 @@ def install_command(extra: str) -> str:
 
     The installer leaves the source in `direct_url.json` (PEP 610) unless it was an index.
     """
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.request import url2pathname
+
     try:
         source = json.loads(distribution("realtape").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
@@ -34,6 +41,8 @@ def install_command(extra: str) -> str:
 
 def own_requirement() -> str:
     """realtape as a line of requirements.txt, from where it was installed: an address, a folder, or a version."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         installed = distribution("realtape")
     except PackageNotFoundError:

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from mockserver.cli.check import verify
-from replay.cli.files import FILE, read
+from replay.cli.files import FILE
 from replay.cli.formats import Format, format_options
+from replay.cli.recordings import read
 from replay.cli.usage import Unusable
 from replay.report.as_scenario import written
 from replay.secrets.named import Secrets

@@ -11,8 +11,8 @@ import click
 from replay.cassette.json_text import Event
 from replay.cassette.recording import Line, Recording, without_sound
 from replay.cli.compare import marks_of
-from replay.cli.files import read
 from replay.cli.formats import Format, show_as
+from replay.cli.recordings import read
 from replay.diff.basis import shared_basis
 from replay.diff.compare import Comparison, Difference, compared
 from replay.diff.milestones import without_later

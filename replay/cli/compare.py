@@ -13,9 +13,10 @@ import click
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Recording
 from replay.cassette.scrub import Scrubber
-from replay.cli.files import FILE, read
+from replay.cli.files import FILE
 from replay.cli.formats import Format, format_options, show_as
 from replay.cli.ignore import checked_ignore
+from replay.cli.recordings import read
 from replay.cli.usage import Unusable
 from replay.diff.compare import Difference, compare, report, unless
 from replay.formats import page

@@ -17,8 +17,9 @@ from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette, CannotRecord
 from replay.cassette.records import ORIGINS, Origin
 from replay.cassette.scrub import Scrubber, cleaned
-from replay.cli.files import FILE, each_record, opened, read, write
+from replay.cli.files import FILE, each_record, opened, write
 from replay.cli.pages import write_page
+from replay.cli.recordings import read
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.formats import detect, har, jsonl, tape, wav

@@ -10,13 +10,10 @@ from typing import Literal, cast
 
 import click
 
-from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette, Cassette
-from replay.cassette.recording import Recording
 from replay.cassette.records import Record
 from replay.cli.progress import progress
 from replay.cli.usage import Unusable
-from replay.formats.detect import read_recording
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -67,7 +64,7 @@ def opened(file: Path, *, whole: bool = False) -> Cassette:
     try:
         cassette = Cassette.open(file) if whole else Cassette.so_far(file)
     except BadCassette as problem:
-        raise Unusable(_no_recording(file) or str(problem)) from problem
+        raise Unusable(no_recording(file) or str(problem)) from problem
     except OSError as problem:
         raise Unusable(f"{file}: {problem.strerror}; give the path of a cassette") from problem
     cassette.on_read = progress(file)
@@ -82,17 +79,8 @@ def each_record(cassette: Cassette) -> Iterator[Record]:
         raise Unusable(str(problem)) from problem
 
 
-def read(file: Path) -> Recording:
-    """The recording in a file of any known format. Raises Unusable."""
-    try:
-        return read_recording(file, progress(file))
-    except (BadCassette, UnreadableRecording) as problem:
-        raise Unusable(_no_recording(file) or str(problem)) from problem
-    except OSError as problem:
-        raise Unusable(f"{file}: {problem.strerror}; give the path of a recording") from problem
-
-
-def _no_recording(file: Path) -> str | None:
+def no_recording(file: Path) -> str | None:
+    """What to say about a file that holds a scenario, faults or accounts; None for all else."""
     if (kind := document_kind(file)) is None:
         return None
     name = {"scenario": "a scenario", "fault": "a fault file", "accounts": "an accounts file"}[kind]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from replay.cli.files import FILE, read
+from replay.cli.files import FILE
 from replay.cli.formats import Format, format_options, show_as
+from replay.cli.recordings import read
 from replay.cli.usage import Unusable
 from replay.findings import LEVELS, Finding, Levels, counted, setting
 from replay.findings.lint import lint as find

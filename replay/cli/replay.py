@@ -24,8 +24,8 @@ from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header, Record, provable_origin, public_address
 from replay.cassette.scrub import Scrubber
-from replay.cli.files import read
 from replay.cli.ignore import checked_ignore
+from replay.cli.recordings import read
 from replay.cli.usage import Unusable
 from replay.diff.compare import report
 from replay.playback.client_driver import CannotConnect, CannotReplay, ClientDriver, Limits, Outcome, records_into

@@ -7,7 +7,7 @@ from pathlib import Path
 from replay.cassette.file import BadCassette
 from replay.cassette.scrub import Scrubber
 from replay.cli.files import opened
-from replay.report.listing import faults
+from replay.report.verification import faults
 from replay.secrets.named import Secrets
 
 

@@ -118,3 +118,4 @@ def test_a_tape_is_checked_and_listed_without_what_other_files_need(command: str
     loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT).splitlines()[-1]))
     assert "replay.cassette.file" in loaded
     assert not {"numpy", "pydantic", "aiohttp", "mockserver.responders.scenario", "replay.viewer.call"} & loaded
+    assert not {"yaml", "ssl", "email", "importlib.metadata", "replay.formats.detect", "replay.anonymize"} & loaded

@@ -19,7 +19,7 @@ from mockserver.testing.mock_server import MockServer
 from replay.cassette.file import Cassette
 from replay.cassette.recording import Recording
 from replay.cassette.scrub import Scrubber
-from replay.report.listing import faults
+from replay.report.verification import faults
 from tests.mockserver.server.test_control import KEY, ask, story, turn
 
 

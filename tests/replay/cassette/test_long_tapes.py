@@ -29,7 +29,8 @@ from replay.diff.compare import compare
 from replay.findings.lint import lint
 from replay.formats import har, wav
 from replay.playback.verbatim import Player, Track
-from replay.report.listing import faults, folded, listed
+from replay.report.listing import folded, listed
+from replay.report.verification import faults
 
 HEADER = Header("mock", "ws://127.0.0.1/v1/realtime", "xai", None, "2026-07-06T09:00:00Z", "realtape test")
 MOST = 10 << 20
