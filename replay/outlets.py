@@ -110,6 +110,8 @@ class _All:
             return self._scrubber, self._secrets
 
     def clean(self, text: str) -> str:
+        if not text:
+            return text
         scrubber, _ = self.current()
         with self._lock:
             if (known := self._remembered.get(text)) is not None:

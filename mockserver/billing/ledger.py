@@ -10,7 +10,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
 
-from replay.billing.prices import PriceTable, Tokens, begun_seconds, dollars
+from replay.billing.prices import PriceTable, Tokens, begun_seconds, dollars, exact
 
 
 class Ledger:
@@ -75,15 +75,17 @@ class Ledger:
     def exact_usd(self) -> Fraction:
         """The whole amount, unrounded. Raises UnknownPrice."""
         minutes = (self.audio_in_s + self.audio_out_s) / 60 if self.prices.per_audio_minute else Fraction(0)
-        usd = minutes * Fraction(self.prices.minute(self.model)) if minutes else Fraction(0)
-        usd += self.text_items * Fraction(self.prices.per_text_item)
-        usd += self.telephony_s / 60 * Fraction(self.prices.per_telephony_minute)
+        usd = minutes * exact(self.prices.minute(self.model)) if minutes else minutes
+        if self.text_items and self.prices.per_text_item:
+            usd += self.text_items * exact(self.prices.per_text_item)
+        if self.telephone:
+            usd += self.telephony_s / 60 * exact(self.prices.per_telephony_minute)
         for tool, calls in self.hosted_calls.items():
-            usd += Fraction(self.prices.thousand_calls(tool)) * calls / 1000
+            usd += exact(self.prices.thousand_calls(tool)) * calls / 1000
         for model, tokens in self.tokens.items():
             usd += self.prices.tokens(model).of(tokens)
         for model, seconds in self.transcribed_s.items():
-            usd += Fraction(self.prices.transcribed_minute(model)) * seconds / 60
+            usd += exact(self.prices.transcribed_minute(model)) * seconds / 60
         return usd
 
     @property
@@ -111,4 +113,5 @@ class Ledger:
 
 
 def _seconds(samples: Counter[int]) -> Fraction:
-    return sum((Fraction(count, rate) for rate, count in samples.items()), Fraction(0))
+    rates = [Fraction(count, rate) for rate, count in samples.items()]
+    return rates[0] if len(rates) == 1 else sum(rates, Fraction(0))

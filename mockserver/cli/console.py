@@ -37,6 +37,9 @@ from mockserver.server.notices import (
 from replay.outlets import CleanFormatter, clean
 
 LogFormat = Literal["text", "json"]
+GATHER_S = 0.05
+"""Seconds in which lines are gathered for the next write. Waking the writer for each would cost a turn more than its
+line does."""
 WAITING = 2_000
 """Lines that wait for a slow reader. Further ones are dropped and counted: a full pipe must not stop the server."""
 _SHORT, _LONG = 90, 300
@@ -281,8 +284,9 @@ class Console:
     def __init__(self, lines: Lines, stream: TextIO | None = None) -> None:
         self.lines = lines
         self._stream = stream or sys.stderr
-        self._queue: queue.Queue[str | tuple[Notice, float] | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[str | tuple[Notice, float] | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write, name="console", daemon=True)
         self._thread.start()
 
@@ -296,19 +300,19 @@ class Console:
         self._put((notice, at))
 
     def _put(self, what: str | tuple[Notice, float]) -> None:
-        try:
-            self._queue.put_nowait(what)
-        except queue.Full:
+        if self._queue.qsize() < WAITING:
+            self._queue.put(what)
+        else:
             self._dropped += 1
 
     def close(self, wait_s: float = 2.0) -> None:
         """Write what is left, for at most that long."""
         if self._dropped:
-            self.put(self.lines.note("warning", f"{self._dropped} lines were dropped: nobody read them", 0.0))
-        try:
-            self._queue.put(None, timeout=wait_s)
-        except queue.Full:
-            return
+            text = f"{self._dropped} lines were dropped: nobody read them"
+            for line in self.lines.note("warning", text, 0.0):
+                self._queue.put(line)
+        self._queue.put(None)
+        self._closing.set()
         self._thread.join(wait_s)
 
     def _write(self) -> None:
@@ -318,6 +322,7 @@ class Console:
                 self._stream.write("".join(f"{line}\n" for line in lines))
                 if self._queue.empty():
                     self._stream.flush()
+                    self._closing.wait(GATHER_S)
             except (OSError, ValueError):  # closed
                 return
 

@@ -18,7 +18,7 @@ from replay.billing.prices import UnknownPrice, dollars
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event, too_intricate
 from replay.cassette.json_values import object_at, text_at
-from replay.findings.call import APPEND, DELTA, said_in
+from replay.findings.call import APPEND, DELTA, ITEM, said_in
 from replay.findings.watch import LONGEST_WATCHED
 
 _FRONT = 128
@@ -27,17 +27,17 @@ _LONGEST = 2_000
 _MOST = 20
 """Inputs, and calls, of one turn that are kept."""
 _DELTA = DELTA.encode()
+_CREATED, _ITEM_DONE, _FUNCTION_CALL = b"response.created", b"response.output_item.done", b'"function_call"'
 _WANTED = frozenset(
-    kind.encode()
-    for kind in (
-        "response.created",
-        "response.done",
-        "response.output_item.done",
-        "response.output_audio_transcript.done",
-        "response.output_text.done",
-        "error",
+    (
+        _ITEM_DONE,
+        b"response.done",
+        b"response.output_audio_transcript.done",
+        b"response.output_text.done",
+        b"error",
     )
 )
+"""The types that are read, if they stand at the front of a frame."""
 
 
 class Narration:
@@ -73,10 +73,10 @@ class Narration:
 
     def sent(self, data: str | bytes) -> None:
         """The client sent a message."""
-        if isinstance(data, bytes) or APPEND in data[:_FRONT] or APPEND in data[-_FRONT:]:
+        if isinstance(data, bytes) or APPEND in data[:_FRONT] or APPEND in data[-_FRONT:] or ITEM not in data:
             return
         event = _read(data)
-        if text_at(event, "type") != "conversation.item.create" or len(self._asked) >= _MOST:
+        if text_at(event, "type") != ITEM or len(self._asked) >= _MOST:
             return
         item = object_at(event, "item")
         if item.get("type") == "function_call_output":
@@ -99,7 +99,9 @@ class Narration:
             kind = data[9 : data.find(b'"', 9)]
             if kind == _DELTA:
                 self.spoke(at)
-            if kind not in _WANTED:
+            elif kind == _CREATED:
+                self._begin(at)
+            if kind not in _WANTED or (kind == _ITEM_DONE and _FUNCTION_CALL not in data):
                 return
         event = _read(data)
         match text_at(event, "type"):
@@ -152,7 +154,8 @@ class Narration:
         )
         self._asked.clear()
         self._paid, self._audio_s = total or Fraction(0), audio_s
-        self._names = dict(list(self._names.items())[-_MOST:])
+        if len(self._names) > _MOST:
+            self._names = dict(list(self._names.items())[-_MOST:])
 
     def _newly_heard(self) -> list[HeardTurn]:
         """The spoken turns since the last response, oldest first."""

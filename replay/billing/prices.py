@@ -13,7 +13,8 @@ from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil
+from functools import lru_cache
+from math import ceil, lcm
 from operator import add, attrgetter
 from typing import TypeVar
 
@@ -65,11 +66,26 @@ class TokenPrices:
 
     def of(self, tokens: Tokens) -> Fraction:
         """What they cost, exactly."""
-        usd = Fraction(self.text) * tokens.text + Fraction(self.cached_text) * tokens.cached_text
-        usd += Fraction(self.audio) * tokens.audio + Fraction(self.cached_audio) * tokens.cached_audio
-        usd += Fraction(self.image) * tokens.image + Fraction(self.cached_image) * tokens.cached_image
-        usd += Fraction(self.text_out) * (tokens.text_out + tokens.thought)
-        return (usd + Fraction(self.audio_out) * tokens.audio_out) / 1_000_000
+        (text, cached_text, audio, cached_audio, text_out, audio_out, image, cached_image), over = _whole(self)
+        usd = text * tokens.text + cached_text * tokens.cached_text
+        usd += audio * tokens.audio + cached_audio * tokens.cached_audio
+        usd += image * tokens.image + cached_image * tokens.cached_image
+        usd += text_out * (tokens.text_out + tokens.thought) + audio_out * tokens.audio_out
+        return Fraction(usd, over * 1_000_000)
+
+
+@lru_cache(maxsize=256)
+def _whole(prices: TokenPrices) -> tuple[tuple[int, ...], int]:
+    """The prices as whole numbers over one denominator."""
+    each = [Fraction(price) for price in astuple(prices)]
+    over = lcm(*(price.denominator for price in each))
+    return tuple(int(price * over) for price in each), over
+
+
+@lru_cache(maxsize=256)
+def exact(price: Decimal) -> Fraction:
+    """A price as a fraction."""
+    return Fraction(price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +222,7 @@ def begun_seconds(connected_s: float) -> Fraction:
 
 def dollars(amount: Fraction) -> Decimal:
     """An exact amount as Decimal, to a millionth of a USD, half away from zero."""
-    micro = (abs(amount) * 2_000_000 + 1) // 2
+    micro = (abs(amount.numerator) * 2_000_000 + amount.denominator) // (2 * amount.denominator)
     return Decimal(micro).scaleb(-6) * (-1 if amount < 0 else 1)
 
 

@@ -385,6 +385,8 @@ def overdue(call: CallState, now: float) -> float | None:
 def carried_out_before(earlier: Sequence[Attempt], handshake: Handshake, now: float) -> tuple[CarriedOut, ...]:
     """What the client carried out in the connections that a new one continues: those of the same conversation, and a
     chain of connections that were lost, each a short time before the next."""
+    if not any(attempt.carried_out for attempt in earlier):
+        return ()
     done: list[CarriedOut] = []
     resumed, opened_at = handshake.query.get("conversation_id"), now
     for attempt in reversed(earlier):

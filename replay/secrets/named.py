@@ -62,7 +62,7 @@ def _windows(pattern: str) -> tuple[int, int]:
 
 def known_keys() -> tuple[str, ...]:
     """The API keys in the environment."""
-    return tuple(os.environ[name] for name in KEY_VARIABLES if os.environ.get(name))
+    return tuple(filter(None, map(os.environ.get, KEY_VARIABLES)))
 
 
 def named(variables: Iterable[str] = (), patterns: Iterable[str] = (), paths: Iterable[str] = ()) -> Secrets:

@@ -61,14 +61,11 @@ def without_backoff(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def reconnecting(call: CallState, step: CallStep) -> Iterator[Found]:
     """One connection per turn: the client hung up and reconnected. A lost connection is not its fault."""
-    mine = [
-        attempt
-        for attempt in call.earlier_attempts
-        if attempt.handshake.who == call.handshake.who and attempt.status == ACCEPTED
-    ]
     chain = 0
     opened_at = call.opened_at
-    for attempt in reversed(mine):
+    for attempt in reversed(call.earlier_attempts):
+        if attempt.handshake.who != call.handshake.who or attempt.status != ACCEPTED:
+            continue
         if attempt.closed_at is None or not attempt.hung_up or attempt.turns > 1:
             break
         if not 0 <= opened_at - attempt.closed_at <= SOON_S:

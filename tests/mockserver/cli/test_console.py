@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 
 import pytest
 
@@ -163,6 +164,22 @@ def test_what_nobody_used_is_shortened_with_what_is_wrong_first():
         "hears[0] ('x') was never heard",
     ]
     assert shortened(lines[:2]) == lines[:2]
+
+
+def test_lines_are_written_in_order_and_the_first_is_written_at_once():
+    written = threading.Event()
+
+    class Seen(io.StringIO):
+        def flush(self) -> None:
+            written.set()
+
+    out = Seen()
+    console = Console(Lines(), out)
+    console.put(["0"])
+    assert written.wait(10)
+    console.put(map(str, range(1, 500)))
+    console.close(10)
+    assert out.getvalue().split() == list(map(str, range(500)))
 
 
 def test_a_reader_that_stops_reading_stops_nothing_and_lines_are_counted(monkeypatch: pytest.MonkeyPatch):
