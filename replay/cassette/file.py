@@ -21,13 +21,14 @@ from io import BytesIO, FileIO
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, BinaryIO, overload
+from typing import Any, BinaryIO, NamedTuple, overload
 from weakref import finalize
 
 import msgpack
 from typing_extensions import assert_never
 
 from replay.cassette.frames import Binary, Close, Reset, Text
+from replay.cassette.json_text import event_type
 from replay.cassette.records import (
     ORIGINS,
     Content,
@@ -40,6 +41,7 @@ from replay.cassette.records import (
     StrippedAudio,
     StrippedMessage,
     Way,
+    bytes_of,
     header_fields,
     header_from,
 )
@@ -78,8 +80,10 @@ UPGRADES: Mapping[int, Upgrade] = {}
 
 _HEAD = struct.Struct(">BBQBHBBBI")
 _ARRAY5, _UINT64, _UINT16, _BIN32 = 0x95, 0xCF, 0xCD, 0xC6
-BEGINNING = 200
-"""Bytes of `Cassette.beginning`."""
+_BEGINNING = 200
+"""First bytes of a text message, in which its type is looked for."""
+_MOST_TYPES = 255
+"""Types of events that a cassette numbers, each in one byte a record. The services have about 90."""
 _AHEAD = 64 << 10
 """Bytes that are read at once: records are mostly read one after the other."""
 _WAYS: tuple[Way, Way] = ("sent", "received")
@@ -237,8 +241,17 @@ class Writer:
         self._size += len(data)
 
 
+class Head(NamedTuple):
+    """What is known of a record without its content. `size`: bytes of its payload, for a message those on the wire."""
+
+    at_us: int
+    connection: int
+    way: Way
+    size: int
+
+
 class Cassette(Sequence[Record]):
-    """A cassette to read: a sequence of records, each read and decoded on access. It needs 28 bytes of memory a record.
+    """A cassette to read: a sequence of records, each read and decoded on access. It needs 29 bytes of memory a record.
 
     `Cassette.open` accepts complete cassettes only. `Cassette.so_far` also accepts one that was cut off or is being
     written. The records are those that the file had then, also if another file takes its name.
@@ -258,6 +271,10 @@ class Cassette(Sequence[Record]):
         self._heads = bytearray()
         self._places = array("Q")
         """Of each record: its head, and where that is in the file."""
+        self._types = bytearray()
+        """Of each record: the place of its type in `_names`; 0 before it was looked at."""
+        self._names = [""]
+        self._places_of_names: dict[str, int] = {}
         self._upgrades = upgrades
         self._today = version
         self._file: BinaryIO = BytesIO()
@@ -316,14 +333,31 @@ class Cassette(Sequence[Record]):
             return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in self)
         return ((head[2], head[4], head[6] in _MESSAGES) for head in _HEAD.iter_unpack(self._heads))
 
-    def beginning(self, number: int) -> bytes:
-        """The first bytes of a text message, which tell its type; empty for any other record."""
+    def head(self, number: int) -> Head:
+        """What is known of a record without reading it, unless it is of an older version."""
+        if self.version != self._today:
+            record = self[number]
+            return Head(record.at_us, record.connection, record.way, bytes_of(record.content))
+        _, _, at_us, _, connection, way, _, _, size = _HEAD.unpack_from(self._heads, number * _HEAD.size)
+        return Head(at_us, connection, _WAYS[way], size)
+
+    def type_of(self, number: int) -> str:
+        """The type of the event in a record, as far as the first bytes tell it; else empty. It is read once."""
+        if known := self._types[number]:
+            return self._names[known]
         if self.version != self._today:
             content = self[number].content
-            return content.data[:BEGINNING] if isinstance(content, Text) else b""
-        head = _HEAD.unpack_from(self._heads, number * _HEAD.size)
-        is_text = head[6] == 0
-        return self._read(self._places[number] + _HEAD.size, min(head[8], BEGINNING)) if is_text else b""
+            begun = content.data[:_BEGINNING] if isinstance(content, Text) else b""
+        else:
+            head = _HEAD.unpack_from(self._heads, number * _HEAD.size)
+            is_text = head[6] == 0
+            begun = self._read(self._places[number] + _HEAD.size, min(head[8], _BEGINNING)) if is_text else b""
+        name = event_type(begun) if begun else ""
+        if (known := self._places_of_names.get(name, 0)) == 0 and len(self._names) <= _MOST_TYPES:
+            known = self._places_of_names[name] = len(self._names)
+            self._names.append(name)
+        self._types[number] = known
+        return name
 
     def __enter__(self) -> Cassette:
         return self
@@ -352,6 +386,7 @@ class Cassette(Sequence[Record]):
             if not self._read_to:
                 self._read_header()
             self._index(size)
+            self._types += bytes(len(self._places) - known)
         except BaseException:
             file.close()
             raise

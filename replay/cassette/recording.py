@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from replay.cassette.base64_text import is_whole
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
-from replay.cassette.file import BEGINNING, Cassette
+from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in, event_type
 from replay.cassette.records import Dropped, Record, Request, Response, StrippedAudio, StrippedMessage, Way
@@ -78,8 +78,7 @@ class Moments(Sequence[Moment]):
         """Each frame of a wanted type with its index, and each of which the first bytes tell no type. Of the others, no
         more than these are read."""
         for at, number in enumerate(self._numbers):
-            beginning = _beginning(self._records, number)
-            kind = event_type(beginning) if beginning else ""
+            kind = _type_of(self._records, number)
             if not kind or wanted(kind):
                 yield at, self._moment(number)
 
@@ -250,11 +249,11 @@ def heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:
     return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in records)
 
 
-def _beginning(records: Sequence[Record], number: int) -> bytes:
+def _type_of(records: Sequence[Record], number: int) -> str:
     if isinstance(records, Cassette):
-        return records.beginning(number)
+        return records.type_of(number)
     content = records[number].content
-    return content.data[:BEGINNING] if isinstance(content, Text) else b""
+    return event_type(content.data) if isinstance(content, Text) else ""
 
 
 class _Parts:

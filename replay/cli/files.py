@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import click
 
 from replay.cassette.file import BadCassette, Cassette
-from replay.cassette.records import Record
 from replay.cli.progress import progress
 from replay.cli.usage import Unusable
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+Each = TypeVar("Each")
 _TOP_KEYS = re.compile(r"""^\s*["']?(\w+)["']?\s*:""")
 _KINDS = {
     **dict.fromkeys(("turns", "sequence", "hears", "captures", "rules"), "scenario"),
@@ -71,8 +71,8 @@ def opened(file: Path, *, whole: bool = False) -> Cassette:
     return cassette
 
 
-def each_record(cassette: Cassette) -> Iterator[Record]:
-    """The records of a cassette. Raises Unusable at one that cannot be read."""
+def each_record(cassette: Iterable[Each]) -> Iterator[Each]:
+    """The records of a cassette, or what is made of each. Raises Unusable at one that cannot be read."""
     try:
         yield from cassette
     except BadCassette as problem:

@@ -51,7 +51,7 @@ def show(file: Path, html: Path | None, is_stable: bool, as_json: bool) -> None:
                 raise Unusable(f"{file}: {problem}; remove it with `realtape ignore --remove`") from problem
             click.echo("\n".join(stable(cleaned(each_record(cassette), cleaner), may_differ)))
             return
-        lines = totals.counting(listed(each_record(cassette), cleaner))
+        lines = totals.counting(each_record(listed(cassette, cleaner)))
         fields = {"version": cassette.version, **asdict(cleaner.header(cassette.header))}
         seconds = cassette.last_us / 1e6
         if as_json:

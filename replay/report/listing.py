@@ -13,6 +13,7 @@ from typing import Any
 from typing_extensions import assert_never
 
 from replay.cassette import json_text
+from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
     Content,
@@ -110,9 +111,17 @@ class Totals:
             yield each
 
 
-def listed(records: Iterable[Record], scrubber: Scrubber) -> Iterator[Line]:
-    """A line for each record, without secrets. Sound is not in its line, and is not searched for them."""
-    for record in records:
+def listed(cassette: Cassette, scrubber: Scrubber) -> Iterator[Line]:
+    """A line for each record, without secrets. Sound is not in its line, and is neither read nor searched for them.
+
+    Raises BadCassette at a record that cannot be read.
+    """
+    for number in range(len(cassette)):
+        if (kind := cassette.type_of(number)) in _SOUND:
+            at_us, connection, way, size = cassette.head(number)
+            yield Line(at_us / 1e6, connection, way, "text", kind, size, "")
+            continue
+        record = cassette[number]
         content = record.content
         hides = isinstance(content, Binary) or (
             isinstance(content, Text) and json_text.event_type(content.data) in _SOUND

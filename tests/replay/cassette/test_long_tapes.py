@@ -29,7 +29,7 @@ from replay.diff.compare import compare
 from replay.findings.lint import lint
 from replay.formats import har, wav
 from replay.playback.verbatim import Player, Track
-from replay.report.listing import folded, listed
+from replay.report.listing import folded, line, listed
 from replay.report.verification import faults
 
 HEADER = Header("mock", "ws://127.0.0.1/v1/realtime", "xai", None, "2026-07-06T09:00:00Z", "realtape test")
@@ -166,6 +166,38 @@ def test_the_records_of_a_long_tape_are_those_that_were_written(tape: Path):
         assert list(cassette) == list(call(40))
         assert cassette[-1] == list(cassette[-2:])[1]
         assert [at_us for at_us, *_ in cassette.heads()] == [each.at_us for each in call(40)]
+
+
+def test_a_list_reads_no_sound(tape: Path, monkeypatch: pytest.MonkeyPatch):
+    """Only the beginnings of messages with sound, in which their type stands, and these once."""
+    asked: list[int] = []
+    read = Cassette._read
+
+    def counted(cassette: Cassette, at: int, size: int) -> bytes:
+        asked.append(size)
+        return read(cassette, at, size)
+
+    monkeypatch.setattr(Cassette, "_read", counted)
+    with Cassette.open(tape) as cassette:
+        del asked[:]
+        first = list(listed(cassette, Scrubber()))
+        once = sum(asked)
+        assert list(listed(cassette, Scrubber())) == first == [line(record) for record in cassette]
+    assert once < tape.stat().st_size / 20
+
+
+def test_a_type_is_that_of_the_message_however_many_there_are(tmp_path: Path):
+    texts = [f'{{"type":"t{number}"}}' for number in range(600)] + ['{"no":1}', "text", '{"a":"b", "type":"late"}']
+    path = tmp_path / "types.tape"
+    writer = Writer(path, HEADER)
+    for number, text in enumerate(texts):
+        writer.write(Record(number, 0, "sent", Text(text.encode())))
+    writer.write(Record(999, 0, "sent", Close(1000)))
+    writer.end(999)
+    with Cassette.open(path) as cassette:
+        for _ in range(2):
+            found = [cassette.type_of(number) for number in range(len(cassette))]
+            assert found == [*(f"t{number}" for number in range(600)), "", "", "late", ""]
 
 
 def test_a_long_tape_that_is_shortened_while_it_is_read_is_named(tape: Path, tmp_path: Path):
