@@ -10,9 +10,10 @@
     python run.py call [...]     the clinic agent: one call; arguments go to `realtape clinic call`
     python run.py app [...]      the clinic agent's page and HTTP service; arguments go to `realtape clinic serve`
     python run.py ui [...]       the clinic agent's demo in Streamlit; arguments go to `realtape clinic ui`
+    python run.py docs           the documentation as a site, in .ci/cache/site
 
-The last three call a mock that is started for them, or the service itself where XAI_API_KEY or XAI_REALTIME_URL is set,
-in the environment or in a file .env here.
+call, app and ui call a mock that is started for them, or the service itself where XAI_API_KEY or XAI_REALTIME_URL is
+set, in the environment or in a file .env here.
 
 Versions are those of constraints.txt, but for the clients, which choose their own. The environment is the folder .venv
 beside this file, or the one that REALTAPE_VENV names; that of the clients is beside it, with `-clients` added.
@@ -60,6 +61,7 @@ COMMANDS = {
     "call": (["app", "speech", "hearing"], ["-m", "realtape", "clinic", "call"]),
     "app": (["app", "speech", "hearing"], ["-m", "realtape", "clinic", "serve"]),
     "ui": (["app", "speech", "hearing"], ["-m", "realtape", "clinic", "ui"]),
+    "docs": (["docs"], ["-m", "mkdocs", "build", "--strict"]),
 }
 OWN = {"check": ["--no-tests"], "test": ["--all"]}
 """Words that are for run.py; others go to the program."""

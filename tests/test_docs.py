@@ -309,3 +309,26 @@ def test_the_variable_of_the_first_screen_points_openai_s_client_at_the_mock(mon
         monkeypatch.setenv("OPENAI_API_KEY", mock.api_key)
         with openai.OpenAI() as client, client.realtime.connect(model="gpt-realtime") as connection:
             assert connection.recv().type == "session.created"
+
+
+class _Nav(yaml.SafeLoader):
+    """Reads mkdocs.yml without the Python objects that its extensions name."""
+
+
+_Nav.add_multi_constructor("tag:yaml.org,2002:python/", lambda loader, suffix, node: None)
+
+
+def in_nav(nav: object) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    elif isinstance(nav, list | dict):
+        for each in nav.values() if isinstance(nav, dict) else nav:
+            yield from in_nav(each)
+
+
+def test_the_site_has_every_page_once():
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in sorted((ROOT / "docs").rglob("*.md"))]
+    made = ["reference/api.md", "reference/commands.md"]  # by tools/site.py
+    nav = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), _Nav)["nav"]
+    listed = [page for page in in_nav(nav) if not page.startswith("project/")]
+    assert sorted(listed) == sorted([*pages, *made])

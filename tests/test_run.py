@@ -83,7 +83,10 @@ def test_further_words_go_to_the_command_and_the_demo_is_the_default(words: list
 
 def test_an_unknown_command_exits_2_with_the_known_ones(capsys: pytest.CaptureFixture[str]):
     assert run.main(["sevre"]) == 2
-    assert capsys.readouterr().err == "run.py: no command 'sevre'; there are demo, check, test, serve, call, app, ui\n"
+    assert (
+        capsys.readouterr().err
+        == "run.py: no command 'sevre'; there are demo, check, test, serve, call, app, ui, docs\n"
+    )
 
 
 @pytest.mark.parametrize(
