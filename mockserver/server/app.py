@@ -20,7 +20,7 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
-from mockserver.server import causes, control, cors
+from mockserver.server import causes, control, cors, websocket
 from mockserver.server.accounts import Team
 from mockserver.server.admission import admitted
 from mockserver.server.calls import offers, phone_number_routes, sideband
@@ -73,9 +73,6 @@ HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logger(__name__)
-
-# aiohttp logs the subprotocols that it was not configured to accept, and they may hold a key.
-logger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
 
 
 class Server:
@@ -250,7 +247,7 @@ class Server:
         drives: sideband.Drives = "until lost" if call.recorded else "until closed" if accepts else "never"
         try:
             return await sideband.serve(
-                request, _socket(asked.subprotocol), service, running, ping_s=ping_s, early=early, drives=drives
+                request, asked.subprotocol, MAX_MESSAGE, service, running, ping_s=ping_s, early=early, drives=drives
             )
         except TooManyChannels:
             refusal = SERVICES[name].handshake.refuse(Denied("crowded", 1), asked.credential)
@@ -306,11 +303,10 @@ class Server:
         self, request: web.Request, service: MockService, subprotocol: str | None, served: Served, team: Team
     ) -> web.StreamResponse:
         """Open the socket, and serve it until it is closed."""
-        ws = _socket(subprotocol)
-        writer = await ws.prepare(request)
-        transport = request.transport
+        socket = await websocket.accept(request, subprotocol, MAX_MESSAGE)
+        transport = socket.transport
         if transport is None:
-            return ws
+            return socket.response
         log, target = service.begin(served)
         if served.session is not None or service.factory.verbatim is not None:
             query, client = request.query, request.headers.get(hdrs.USER_AGENT, "")
@@ -326,12 +322,11 @@ class Server:
                 f"ws://127.0.0.1:{address[1]}{NAMESPACE.sub('', request.path)}",
                 request.query.get("model"),
                 Request(request.method, NAMESPACE.sub("", request.raw_path), tuple(request.headers.items())),
-                Response(101, tuple(ws.headers.items())),
+                Response(101, tuple(socket.response.headers.items())),
                 service.clock.unix(),
             )
-        connection = Connection(
-            service.peer(served, target), ws, writer, transport, service.clock, log, service.requests
-        )
+        peer = service.peer(served, target)
+        connection = Connection(peer, socket, transport, service.clock, log, service.requests)
         service.open_sessions[log.id] = OpenSession(team, served.session, connection, target, asyncio.current_task())
         if (ping_s := served.dialect.traits.ping_s) is not None:
             connection.keep_alive(ping_s)
@@ -339,7 +334,7 @@ class Server:
             await connection.pump()
         finally:
             service.end(log.id)
-        return ws
+        return socket.response
 
     # Requests over HTTP.
 
@@ -462,13 +457,6 @@ class Server:
             return self.service
         named = NAMESPACE.match(request.path)
         return self.namespaces.of(None if named is None else named[1], credentials_of(request))
-
-
-def _socket(subprotocol: str | None) -> web.WebSocketResponse:
-    """The WebSocket of an upgrade that is accepted."""
-    return web.WebSocketResponse(
-        protocols=(subprotocol,) if subprotocol else (), compress=False, autoclose=False, max_msg_size=MAX_MESSAGE
-    )
 
 
 async def _wait(service: MockService, seconds: float) -> bool:

@@ -13,13 +13,13 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 
-from aiohttp import WebSocketError, WSMsgType, web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp import WebSocketError
 
 from mockserver.protocol.peer import LONG_MESSAGE, Act, FaultNote, Mute, Peer, SidebandsLost, Torn
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.pump import Pump, TrafficLog
 from mockserver.server.requests import RequestRunner
+from mockserver.server.websocket import ClientFrames, Closing, Ping, WebSocket
 from replay.cassette.frames import Binary, Close, Outgoing, Reset, Sound, Text, may_be_sent
 from replay.outlets import logger
 
@@ -35,10 +35,12 @@ CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
 BATCH, BATCH_S = 32, 0.002
 """Messages, and seconds, for which a connection is read in a row before others have their turn."""
+READ_AHEAD = 256 << 10
+"""Bytes that wait for their turn, above which no more are read from the socket."""
 FLOOD = 10_000
 """Messages within a second from which a line is logged. They are served, but no microphone sends that many."""
 
-TEXT, _BINARY, _CLOSE, _PING = 0x81, 0x82, 0x88, 0x89
+TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 _PAYLOAD = b"mock"
 _LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _LOG = logger(__name__)
@@ -76,17 +78,30 @@ class Connection(Pump[Peer]):
     def __init__(
         self,
         peer: Peer,
-        ws: web.WebSocketResponse,
-        writer: AbstractStreamWriter,
+        socket: WebSocket,
         transport: asyncio.Transport,
         clock: Clock,
         log: TrafficLog,
         requests: RequestRunner | None = None,
     ) -> None:
         super().__init__(peer, clock, log, requests)
-        self._ws = ws
-        self._writer = writer
+        self._socket = socket
         self._transport = transport
+        self._frames = ClientFrames(socket.most)
+        self._read_over = self._loop.create_future()
+        """Done when nothing more is read."""
+        self._ended = False
+        """Whether the client sends no more."""
+        self._turn_asked = False
+        """Whether reading goes on once others have had their turn."""
+        self._held_up = False
+        """Whether the socket is not read, since much waits for its turn."""
+        self._joined: str | bytes | None = None
+        """A long message that was joined just now."""
+        self._number = 0
+        """Messages so far."""
+        self._unanswered: Ping | None = None
+        """The latest ping that the client left no room to answer."""
         self._ping_timer: WakeUp | None = None
         self._drain: asyncio.Task[None] | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -99,7 +114,8 @@ class Connection(Pump[Peer]):
         """Serve the connection until it is over. An exception of the peer is kept in `error`."""
         try:
             self._flush_soon()
-            await self._read()
+            self._socket.listen(self)
+            await self._read_over
         finally:
             self._end()
 
@@ -142,35 +158,99 @@ class Connection(Pump[Peer]):
             self._clock.now() + HALF_OPEN_S, lambda: self.reset("half open for long")
         )
 
-    async def _read(self) -> None:
-        number, turn_s = 0, self._loop.time()
-        while True:
-            message = await self._ws.receive()
-            match message.type:
-                case WSMsgType.TEXT | WSMsgType.BINARY:
-                    if len(message.data) > LONG_MESSAGE:
-                        await asyncio.sleep(0)  # it was joined just now
-                    self._receive(message.data)
-                    while self._rest is not None:
-                        await asyncio.sleep(0)
-                        self._go_on(self._rest)
-                    if (number := number + 1) % BATCH == 0 or self._loop.time() - turn_s > BATCH_S:
-                        self._log_flood(number)
-                        await asyncio.sleep(0)
-                        turn_s = self._loop.time()
-                case WSMsgType.CLOSE:
-                    self._client_closed(message.data or 1005, message.extra or "")
-                    return
-                case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
-                    self._protocol_error(message.data)
-                    return
-                case _:  # the connection broke
-                    return
+    # What the client sends. aiohttp calls the first two.
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Read what came, unless earlier bytes wait for their turn."""
+        if self._read_over.done():
+            return False, b""
+        self._frames.feed(data)
+        if not self._turn_asked:
+            self._read()
+        elif self._frames.held > READ_AHEAD and not self._held_up:
+            self._held_up = True
+            self._transport.pause_reading()
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Read what is left."""
+        self._ended = True
+        if not self._turn_asked:
+            self._read()
+
+    def _read_on(self) -> None:
+        """Go on reading once others have had their turn."""
+        self._turn_asked = True
+        self._loop.call_soon(self._read)
+
+    def _read(self) -> None:
+        self._turn_asked = False
+        if self._read_over.done():
+            return
+        try:
+            if self._read_batch():
+                self._read_on()
+        except WebSocketError as problem:
+            self._protocol_error(problem)
+            self._read_over.set_result(None)
+        except Exception as error:
+            self._read_over.set_exception(error)
+
+    def _read_batch(self) -> bool:
+        """Take messages for a while. Whether any may be left. Raises WebSocketError."""
+        if self._rest is not None:
+            self._go_on(self._rest)
+        elif self._joined is not None:
+            joined, self._joined = self._joined, None
+            self._take(joined)
+        turn_s = self._loop.time()
+        while self._rest is None:
+            match message := self._frames.next():
+                case str() | bytes() if len(message) > LONG_MESSAGE:
+                    self._joined = message
+                    return True
+                case str() | bytes():
+                    self._take(message)
+                    if self._number % BATCH == 0 or self._loop.time() - turn_s > BATCH_S:
+                        self._log_flood(self._number)
+                        return True
+                case Ping():
+                    self._answer(message)
+                case Closing(code, reason):
+                    self._client_closed(code, reason)
+                    self._read_over.set_result(None)
+                    return False
+                case None:
+                    if self._ended:
+                        self._read_over.set_result(None)
+                    elif self._held_up:
+                        self._held_up = False
+                        if not self._mute:
+                            self._transport.resume_reading()
+                    return False
+        return True
+
+    def _take(self, message: str | bytes) -> None:
+        self._number += 1
+        self._receive(message)
+
+    def _answer(self, ping: Ping) -> None:
+        """Answer a ping. While the client does not read, the latest is kept for later (RFC 6455 section 5.5.3)."""
+        if self._over is not None or self._mute or self._transport.is_closing():
+            return
+        if self._lagging():
+            self._unanswered = ping
+            self._wait_for_reader()
+        else:
+            self._transport.write(header(_PONG, len(ping.payload)) + ping.payload)
 
     def _protocol_error(self, problem: WebSocketError) -> None:
-        """The frame was invalid, too long, or not UTF-8. The library has sent the close frame."""
+        """The frame was invalid, too long, or not UTF-8."""
         _LOG.warning("session %s: closed with %d: %s", self._log.id, problem.code, problem)
         self._over = self._over or Close(int(problem.code), str(problem))
+        if not self._transport.is_closing():
+            self._transport.write(closing(int(problem.code)))
+        self._transport.close()
 
     def _log_flood(self, number: int) -> None:
         since, before = self._counted_since
@@ -254,7 +334,7 @@ class Connection(Pump[Peer]):
             self._wait_for_reader()
 
     def _writable(self) -> bool:
-        return super()._writable() and not self._ws.closed and not self._transport.is_closing()
+        return super()._writable() and not self._transport.is_closing()
 
     def _lagging(self) -> bool:
         return self._transport.get_write_buffer_size() > HIGH_WATER
@@ -279,8 +359,11 @@ class Connection(Pump[Peer]):
 
     async def _drained(self) -> None:
         with contextlib.suppress(ConnectionError):
-            await self._writer.drain()
+            await self._socket.writer.drain()
         self._drain = None
+        if self._unanswered is not None:
+            ping, self._unanswered = self._unanswered, None
+            self._answer(ping)
         if self._stall_timer is not None:
             self._stall_timer.cancel()
         self._flush_soon()

@@ -27,7 +27,7 @@ from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
 from replay.connections import Connections, most_requests
 from replay.dialing import direct
-from replay.outlets import clean
+from replay.outlets import clean, logger
 from replay.relay.budget import Budget
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
@@ -48,6 +48,9 @@ _OWN = frozenset(
     trailer transfer-encoding upgrade""".split()
 )
 """Headers that belong to one hop. The next hop has its own."""
+
+# aiohttp logs the subprotocols that it was not configured to accept, and they may hold a key.
+logger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
 
 
 @dataclass(frozen=True, slots=True)

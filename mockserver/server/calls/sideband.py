@@ -11,6 +11,7 @@ from aiohttp import web
 from mockserver.audio.formats import Samples
 from mockserver.protocol.peer import Act, Mute, Rest
 from mockserver.protocol.requests import Request, Result
+from mockserver.server import websocket
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.calls.sideband_log import SidebandLog
 from mockserver.server.connection import UNSENT_CAP, Connection
@@ -100,7 +101,8 @@ class Sideband:
 
 async def serve(
     request: web.Request,
-    ws: web.WebSocketResponse,
+    subprotocol: str | None,
+    most_message: int,
     service: MockService,
     call: RunningCall,
     *,
@@ -108,17 +110,17 @@ async def serve(
     early: bool,
     drives: Drives,
 ) -> web.StreamResponse:
-    """Serve a socket beside a call until it is closed. `early`: it gets what waited for a socket. Raises
-    TooManyChannels."""
+    """Serve a socket beside a call until it is closed. `early`: it gets what waited for a socket. A message of
+    `most_message` bytes is refused. Raises TooManyChannels."""
     sideband, log = Sideband(call), SidebandLog(call.log.id, service.clock.unix())
     call.join(sideband, early=early)
     try:
-        writer = await ws.prepare(request)
-        transport = request.transport
+        socket = await websocket.accept(request, subprotocol, most_message)
+        transport = socket.transport
         if transport is None:
-            return ws
+            return socket.response
         call.log.sidebands.append(log)
-        connection = sideband.connection = Connection(sideband, ws, writer, transport, service.clock, log)
+        connection = sideband.connection = Connection(sideband, socket, transport, service.clock, log)
         service.sidebands[connection] = asyncio.current_task()
         if ping_s is not None:
             connection.keep_alive(ping_s)
@@ -128,7 +130,7 @@ async def serve(
             del service.sidebands[connection]
         if connection.error is not None:
             service.failed(connection.error)
-        return ws
+        return socket.response
     finally:
         call.leave(sideband)
         over = drives == "until lost" or (drives == "until closed" and log.by_client)

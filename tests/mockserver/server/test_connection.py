@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import Peer, Rest, Trackless
 from mockserver.protocol.requests import Request, Result, Transcribed
-from mockserver.server import connection
+from mockserver.server import connection, websocket
 from mockserver.server import virtual_time as autojump
 from mockserver.server.clock import Clock
 from mockserver.server.connection import Connection
@@ -110,21 +110,20 @@ class Hosted:
 async def hosting(peer: Peer, count_writes: bool = False) -> AsyncIterator[Hosted]:
     hosted = Hosted()
 
-    async def handle(request: web.Request) -> web.WebSocketResponse:
-        ws = web.WebSocketResponse(compress=False, autoclose=False)
-        writer = await ws.prepare(request)
-        transport = request.transport
+    async def handle(request: web.Request) -> web.StreamResponse:
+        socket = await websocket.accept(request, None, 4 << 20)
+        transport = socket.transport
         assert transport is not None
         if count_writes:
             _count_writes(transport, hosted.writes)
         hosted.log = Journal().open("session", "conversation", 0.0, Ledger(FREE, "free"))
-        hosted.connection = Connection(peer, ws, writer, transport, Clock(), hosted.log)
+        hosted.connection = Connection(peer, socket, transport, Clock(), hosted.log)
         hosted.task = asyncio.current_task()
         try:
             await hosted.connection.pump()
         finally:
             hosted.over.set()
-        return ws
+        return socket.response
 
     app = web.Application()
     app.router.add_get("/", handle)

@@ -88,14 +88,14 @@ def test_a_recorded_call_ends_with_its_last_socket(tmp_path: Path) -> None:
 
 
 def test_a_recorded_call_ends_if_its_socket_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def lost(self: object, request: object) -> None:
+    async def lost(*_: object) -> None:
         raise ConnectionResetError("the client is gone")
 
     async def tell() -> None:
         path = recorded(tmp_path / "sideband.tape")
         async with MockServer(cassette=path) as mock, ClientSession() as http:
             with monkeypatch.context() as patched, pytest.raises(WSServerHandshakeError):
-                patched.setattr("aiohttp.web.WebSocketResponse.prepare", lost)
+                patched.setattr("mockserver.server.websocket.accept", lost)
                 await http.ws_connect(f"{mock.ws_url}?call_id={CALL}", headers=KEY)
             (call,) = mock._service.calls.listed
             assert (call.state, mock._service.open_sessions) == ("over", {})
