@@ -1,4 +1,4 @@
-"""What a client requests: frozen values without wire names. A dialect makes them, the session obeys them."""
+"""What a client requests: immutable values without wire names. A dialect makes them, the session obeys them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from mockserver.audio.formats import PCM_24K, AudioFormat
 from mockserver.audio.vad.detector import TurnSettings
+from replay.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ ON_TRACKS: Mapping[str, object] = {
 """Fields of `Settings` that a session's client cannot change while sound travels on the tracks of a call."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Configure:
     """Change the session. `changes` names fields of `Settings`; `requested` is the session to show in the answer."""
 
@@ -135,21 +136,21 @@ class Configure:
     requested: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Append:
     """Add audio (encoded in the input format) to the input buffer."""
 
     audio: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Commit:
     """End the user's turn: commit the input buffer."""
 
     event_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Clear:
     """Drop the audio in the input buffer."""
 
@@ -157,7 +158,7 @@ class Clear:
 Role = Literal["user", "assistant", "system"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """One content part: text, audio with its transcript in `text`, or an image.
 
@@ -173,7 +174,7 @@ class Part:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AddMessage:
     """Add a message to the conversation, behind the item `after`; None is the end, `root` the start."""
 
@@ -254,7 +255,7 @@ class TruncateItem:
     event_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Respond:
     """Create a response.
 
@@ -272,7 +273,7 @@ class Respond:
     input: tuple[AddMessage | AddCall | AddResult | str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancel:
     """Stop the running response."""
 

@@ -94,12 +94,12 @@ class Item:
     @property
     def text(self) -> str:
         """Its texts and transcripts, joined."""
-        return "".join(part.text for part in self.parts)
+        return self.parts[0].text if len(self.parts) == 1 else "".join([part.text for part in self.parts])
 
     @property
     def spoken_ms(self) -> float:
         """Milliseconds of an assistant's message that were sent as audio, without what was truncated since."""
-        return sum(segment.ms for segment in self.spoken)
+        return sum([segment.ms for segment in self.spoken])
 
     @property
     def audio(self) -> bytes:
@@ -246,4 +246,4 @@ class Conversation:
 
 def _size(item: Item) -> int:
     """Bytes of a client's item, about. What the assistant says is added later, and is small."""
-    return len(item.output) + len(item.arguments) + sum(len(part.text) + len(part.audio) for part in item.parts)
+    return len(item.output) + len(item.arguments) + sum([len(part.text) + len(part.audio) for part in item.parts])

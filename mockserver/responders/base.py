@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from mockserver.audio.formats import Samples
+from replay.values import value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ class Say:
     phase: Literal["", "commentary", "final_answer"] = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """Call a function of the client. `arguments` is a mapping, or a text that is sent as it is."""
 
@@ -77,7 +78,7 @@ class Hosted:
 HOSTED_TOOLS = ("web_search", "x_search", "file_search", "code_interpreter", "collections_search", "mcp")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pause:
     """Wait `ms` milliseconds before the next step."""
 
@@ -104,7 +105,7 @@ class Chat:
 Step = Say | Call | Hosted | Pause | Fail | Chat
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Result:
     """The result of a function call, as the client sent it. `name` is empty if the call is unknown."""
 
@@ -116,7 +117,7 @@ HeardBy = Literal["clip", "transcriber", "script", "nobody"]
 """What decided the words of a spoken turn: a known clip, a transcriber, the scenario's `heard`, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """The input since the last response. `says` joins typed text and transcripts; None if there was neither."""
 

@@ -36,6 +36,7 @@ from mockserver.dialects.openai.usage import (
     transcription_tokens,
     transcription_usage,
 )
+from mockserver.dialects.sound_frames import sound_frame
 from mockserver.protocol.commands import Command, Rejected, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
@@ -190,8 +191,7 @@ class OpenAI:
 
     @property
     def _state(self) -> SessionState:
-        state = SessionState(self._session, self._model, self._has_spoken, self._date.update_named)
-        return replace(state, media=True) if self.traits.media else state
+        return SessionState(self._session, self._model, self._has_spoken, self._date.update_named, self.traits.media)
 
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         match fact:
@@ -225,8 +225,8 @@ class OpenAI:
                 if self.traits.media:
                     yield Sound(fact.audio.data, fact.response.id, fact.item.id)
                     return
-                delta = fact.audio.base64.decode()
-                yield self.event(at, "response.output_audio.delta", **_place(fact.response, fact.item), delta=delta)
+                event = {"type": "response.output_audio.delta", "event_id": self.ids.event(at)}
+                yield sound_frame({**event, **_place(fact.response, fact.item)}, fact.audio)
             case WordsSent():
                 name = "output_audio_transcript" if fact.response.settings.speaks else "output_text"
                 place = _place(fact.response, fact.item)

@@ -7,7 +7,6 @@ approximate: the service's tokenizer is not part of this.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -125,12 +124,14 @@ def tokens_of(response: Response, session: Mapping[str, Any], model: Model, befo
     cached_audio = min(audio, within - cached_text) // CACHE_UNIT * CACHE_UNIT
     made = output_tokens(response, model)
     reading.wrote(response, made)
-    return replace(
-        made,
+    return Tokens(
         text=text - cached_text,
         cached_text=cached_text,
         audio=audio - cached_audio,
         cached_audio=cached_audio,
+        text_out=made.text_out,
+        thought=made.thought,
+        audio_out=made.audio_out,
     )
 
 

@@ -14,6 +14,7 @@ from typing_extensions import assert_never
 
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Opening
+from mockserver.dialects.sound_frames import sound_frame
 from mockserver.dialects.xai import parse
 from mockserver.dialects.xai.dates import Date
 from mockserver.dialects.xai.mcp import hosted_events
@@ -348,22 +349,19 @@ class Xai:
     def _audio_delta(self, fact: AudioSent, at: float) -> Frame:
         if fact.binary:
             return Binary(fact.audio.data)
-        event: Json = {
+        event = {
             "type": "response.output_audio.delta",
             "event_id": self.ids.event(),
             "item_id": fact.item.id,
             "response_id": fact.response.id,
-            "delta": fact.audio.base64.decode(),
-            "content_index": 0,
-            "output_index": 0,
-            "rid": self._rid(fact.segment),
         }
+        after: Json = {"content_index": 0, "output_index": 0, "rid": self._rid(fact.segment)}
         if fact.first_after_s is not None:
-            event["latency"] = f"{fact.first_after_s:.2f}"
-        event["audio_duration_ms"] = round(fact.duration_s * 1000)
-        event["ts"] = self._unix_ms(at)
-        event["previous_item_id"] = None
-        return _text(event)
+            after["latency"] = f"{fact.first_after_s:.2f}"
+        after["audio_duration_ms"] = round(fact.duration_s * 1000)
+        after["ts"] = self._unix_ms(at)
+        after["previous_item_id"] = None
+        return sound_frame(event, fact.audio, after)
 
     def _words_delta(self, fact: WordsSent) -> Frame:
         rid = self._rid(fact.segment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from math import ceil, floor
 
 from mockserver.protocol.facts import Response, ResponseCounts
@@ -27,6 +28,15 @@ def text_tokens(text: str) -> int:
 
     Letters beyond ASCII and the typographic apostrophe are a guess.
     """
+    return _tokens(text) if len(text) <= _LONGEST_KEPT else len(_TOKEN.findall(text))
+
+
+_LONGEST_KEPT = 1_000
+"""Characters of a text whose count is kept for its next use."""
+
+
+@lru_cache(maxsize=4096)
+def _tokens(text: str) -> int:
     return len(_TOKEN.findall(text))
 
 
