@@ -91,6 +91,8 @@ _END = 15
 _MESSAGES = (0, 1, 3)
 """Kinds whose payload can be any bytes, and needs no check."""
 _VERSION_KEY = "realtape"
+MAGIC = b"\xa8realtape"
+"""That key as the first one of a cassette's header: in its first 16 bytes."""
 
 
 def _packed(content: Content) -> tuple[int, bytes]:

@@ -100,7 +100,7 @@ class Scrubber:
     def kinds(self, content: Content) -> list[str]:
         """The kinds of secrets in the content; `unchecked` if it cannot be checked. Never the secrets themselves."""
         cleaned = self.clean(content)
-        if cleaned == content:
+        if cleaned is content or cleaned == content:
             return []
         if isinstance(cleaned, Dropped):
             return ["unchecked"]

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, cast
 
 import click
 
-from replay.cassette.file import BadCassette, Cassette
+from replay.cassette.file import MAGIC, BadCassette, Cassette
 from replay.cli.progress import progress
 from replay.cli.usage import Unusable
 
@@ -36,7 +36,9 @@ def document_kind(file: Path) -> DocumentKind | None:
     """
     try:
         with file.open("rb") as binary:
-            data = binary.read(_READ)
+            if MAGIC in (data := binary.read(16)):
+                return None
+            data += binary.read(_READ)
             text = data.decode("utf-8-sig", errors="ignore" if binary.read(1) else "strict")
     except (OSError, UnicodeDecodeError):
         return None

@@ -25,7 +25,7 @@ from replay.cassette.conversation import (
     Message,
     UnreadableRecording,
 )
-from replay.cassette.file import IS_LFS_POINTER, LFS_POINTER, SUFFIX
+from replay.cassette.file import IS_LFS_POINTER, LFS_POINTER, MAGIC, SUFFIX
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import event_in
 from replay.cassette.recording import UNTIMED_US, Recording, connections
@@ -36,8 +36,6 @@ from replay.formats.tape import MOST_BYTES, Tape
 
 PATH = "/v1/realtime"
 UNKNOWN_URL = "ws://unknown.invalid/v1/realtime"
-_MAGIC = b"\xa8realtape"
-"""The first key of a cassette's header."""
 _HAR = re.compile(rb'\{\s*"log"\s*:')
 _CALL_SESSION = re.compile(r"sess_u\d+_\w+")
 _HOUR_S = 3600
@@ -108,7 +106,7 @@ def _format(text: bytes, source: str) -> Format:
             raise UnreadableRecording(f"{source}: {IS_LFS_POINTER}")
         if b"interactions" in text:
             return "pydantic-ai"
-        problem = "a cassette already" if _MAGIC in text[:64] else "not a recording that realtape knows"
+        problem = "a cassette already" if MAGIC in text[:64] else "not a recording that realtape knows"
         raise UnreadableRecording(f"{source}: {problem}; give {_KINDS}")
     if jsonl.is_header(text.partition(b"\n")[0]):
         return "jsonl"
@@ -123,7 +121,7 @@ def _format(text: bytes, source: str) -> Format:
 
 def _is_cassette(path: Path) -> bool:
     with path.open("rb") as file:
-        return _MAGIC in file.read(16)
+        return MAGIC in file.read(16)
 
 
 def _from_lines(rows: list[tuple[float, Way, bytes]], found: Provenance, at: datetime, tool: str) -> Tape:

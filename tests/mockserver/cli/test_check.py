@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ def test_a_file_is_recognised_by_its_content(kind: str | None, text: str, tmp_pa
     file = tmp_path / "file"
     file.write_text(text, encoding="utf-8")
     assert document_kind(file) == kind
+
+
+def test_a_tape_is_recognised_by_its_first_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tape, asked = (ROOT / "cassettes" / "booking.tape").read_bytes(), list[int]()
+
+    class Counted(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(size or 0)
+            return super().read(size)
+
+    monkeypatch.setattr(Path, "open", lambda *_: Counted(tape))
+    assert document_kind(tmp_path / "a.tape") is None
+    assert asked == [16]
 
 
 def test_check_tells_all_mistakes_of_all_files_and_exits_with_1(tmp_path: Path):
