@@ -6,10 +6,13 @@ import sys
 from importlib import import_module
 from io import TextIOWrapper
 from keyword import iskeyword
+from pathlib import Path
 from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
+from realtape.config import check_commands, defaults, find, name_variables
 from replay.cli.usage import SuggestingGroup
 from replay.loading import uncollected
 from replay.outlets import guard_process
@@ -46,6 +49,7 @@ SECTIONS = {
         "lint": LazyCommand("replay.cli.lint", "Explain the client's mistakes in a cassette."),
         "schema": LazyCommand("mockserver.cli.schema", "Print the JSON Schemas of YAML files."),
         "bill": LazyCommand("replay.cli.convert", "Price the calls in a cassette."),
+        "config": LazyCommand("realtape.config_command", "Show what options are set to, and where."),
     },
     "Test": {
         "dial": LazyCommand("mockserver.cli.dial", "Call a phone bridge as Twilio or Plivo does."),
@@ -76,7 +80,13 @@ class _LazyGroup(SuggestingGroup):
         with uncollected():
             command = getattr(import_module(COMMANDS[cmd_name].module), attribute)
         assert isinstance(command, click.Command)
+        name_variables(command, (cmd_name,))
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As in click, without loading a command."""
+        found = [CompletionItem(name, help=COMMANDS[name].help) for name in COMMANDS if name.startswith(incomplete)]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))  # so that the columns of all sections stand under each other
@@ -87,10 +97,16 @@ class _LazyGroup(SuggestingGroup):
 
 @click.command(cls=_LazyGroup)
 @click.version_option(package_name="realtape")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """A local mock server for the xAI Grok Voice Agent API and the OpenAI Realtime API, with recording, replay, fault
     injection and a pytest plugin."""
     guard_process()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the encoding lacks is escaped, as with cp1252 on Windows
             stream.reconfigure(errors="backslashreplace")
+    name = context.invoked_subcommand
+    if name is not None and name != "config" and (file := find(Path.cwd())) is not None:
+        check_commands(file, COMMANDS)
+        if name in file.settings and (command := main.get_command(context, name)) is not None:
+            context.default_map = {name: defaults(command, (name,), file)}

@@ -46,8 +46,9 @@ BESIDE = [
 """Pages whose programs and commands are not checked, but whose links and words are."""
 BLOCK = re.compile(r"(?ms)(?:<!-- no-run:(?P<reason>.*?)-->\s*)?^```(?P<kind>\w+)\n(?P<text>.*?)^```")
 LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)|(?:src|href)=\"(?!\w+:)([^\"]+)\"")
-NAMED_FILE = re.compile(
-    r"`((?:mockserver|replay|clinic_agent|realtape|cassettes|docs|tests|bench|examples)/[\w./-]*|[\w-]+\.toml)`"
+NAMED_FILE = re.compile(  # realtape.toml is a file of users
+    r"`((?:mockserver|replay|clinic_agent|realtape|cassettes|docs|tests|bench|examples)/[\w./-]*"
+    r"|(?!realtape\.toml)[\w-]+\.toml)`"
 )
 HEADING = re.compile(r"(?m)^#+ (.+)$")
 NAME = re.compile(r"# (\w[\w./-]*\.(?:py|yaml))\n")
