@@ -19,6 +19,7 @@ from mockserver.responders import packaged
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import accounts_file
 from mockserver.server.app import Server
+from mockserver.server.fleet import COUNTED, counted_by_each
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.state.port import State
@@ -60,6 +61,8 @@ def assembled(
             server.service.play(recordings)
         if faults is not None:
             file = fault_files.load(faults)
+            if state is not None and any(map(counted_by_each, file.faults)):
+                raise Unusable(f"{faults}: {COUNTED}")
             server.service.set_faults(file.faults, file.seed)
     except (DocumentError, ScenarioError, FaultError, ImportError) as problem:
         raise Unusable(str(problem)) from problem

@@ -63,11 +63,10 @@ def open_port(host: str, port: int) -> list[socket.socket]:
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
 
 
-def check_shareable(options: Options, cassette: Path | None, faults: Path | None) -> None:
+def check_shareable(options: Options, cassette: Path | None) -> None:
     """Refuse what servers do not share yet. Raises Unusable."""
     for given, name in (
         (cassette is not None, "--cassette"),
-        (faults is not None, "--faults"),
         (options.clock_rate == 0, "--clock manual"),
         (options.webhook is not None, "--webhook"),
     ):

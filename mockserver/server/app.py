@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
@@ -20,7 +21,7 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
-from mockserver.server import causes, control, cors, websocket
+from mockserver.server import causes, control, cors, fleet, websocket
 from mockserver.server.accounts import Team
 from mockserver.server.admission import admitted
 from mockserver.server.calls import offers, phone_number_routes, sideband
@@ -103,7 +104,7 @@ class Server:
     async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
-        await self.service.state.start()
+        await self.service.state.start(partial(fleet.answer, self.service), partial(fleet.follow, self.service))
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
         roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in ("/v1", AZURE_ROOT)]
         for root in roots:

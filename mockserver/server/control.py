@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import orjson
 from aiohttp import hdrs, web
@@ -17,7 +17,7 @@ from typing_extensions import assert_never
 
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.responders.scenario import Scenario, ScenarioError
-from mockserver.server import inspector, session_views
+from mockserver.server import fleet, inspector, session_views
 from mockserver.server.addresses import Addresses, environment
 from mockserver.server.calls import ring_body
 from mockserver.server.calls.registry import CallEntry, TooManyCalls
@@ -27,7 +27,6 @@ from mockserver.server.http import body_of
 from mockserver.server.isolated_file import parse as parse_isolated
 from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way, presentable
 from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
-from mockserver.server.notices import RouteRefused
 from mockserver.server.openapi import description
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.refusals import check_open
@@ -39,6 +38,7 @@ from replay.findings import LEVELS
 from replay.outlets import clean
 from replay.playback.library import EmptyLibrary
 
+NO_SESSION = "there is no session of that id; GET /_mock/sessions lists them"
 MOST_NAMED = 12
 """Types of frames that a refusal names."""
 NO_CALL = "there is no call of that id; GET /_mock/calls lists them"
@@ -189,11 +189,11 @@ class _Plane:
         return web.Response(body=metrics_page(self._service), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     async def sessions(self, request: web.Request) -> object:
-        return [log.summary() for log in self._service.journal.sessions]
+        found = [each for answered in await fleet.ask(self._service, "sessions") for each in answered]
+        return sorted(found, key=lambda each: each["opened"]) if self._service.state.shared else found
 
     async def session(self, request: web.Request) -> object:
-        log = self._find(request.match_info["id"])
-        return {**log.summary(), "ledger": log.ledger.as_json()}
+        return await self._of_session(request.match_info["id"], "session")
 
     async def call(self, request: web.Request) -> object:
         """The session as the viewer's document; `?since=N` leaves out its first N frames."""
@@ -266,23 +266,25 @@ class _Plane:
         `?since=N` leaves out the session's first N frames."""
         whole, since = request.query.get("audio") == "full", _count(request, "since")
         if (session_id := request.query.get("session")) is not None:
-            return self._find(session_id).shown(whole, since)
-        logs = self._service.journal.sessions
-        return [{"session": log.id, **row} for log in logs for row in log.shown(whole)]
+            return await self._of_session(session_id, "journal", whole=whole, since=since)
+        answers = await fleet.ask(self._service, "journal", session=None, whole=whole)
+        return [row for answered in answers for row in answered]
 
     async def ledger(self, request: web.Request) -> object:
         """The ledger of one session, or the sum over all."""
         if (session_id := request.query.get("session")) is not None:
-            return self._find(session_id).ledger.as_json()
-        return self._service.journal.total().as_json()
+            return await self._of_session(session_id, "ledger")
+        return fleet.total_of(await fleet.ask(self._service, "total")).as_json()
 
     async def findings(self, request: web.Request) -> object:
         """Findings of one session or of all, of one level or of all. Those at a handshake have an empty session id."""
-        found = self._service.findings()
         if (session_id := request.query.get("session")) is not None:
-            found = self._find(session_id).findings
+            found = await self._of_session(session_id, "findings")
+        else:
+            answers = await fleet.ask(self._service, "findings", session=None)
+            found = [each for answered in answers for each in answered]
         level = _one_of(request, "level", LEVELS)
-        return [finding.as_json() for finding in found if level in (None, finding.level)]
+        return [finding for finding in found if level in (None, finding["level"])]
 
     async def wait(self, request: web.Request) -> object:
         """The next frame of a type, as the journal shows it, once it crosses the wire; with `nth`, the nth so far."""
@@ -305,17 +307,8 @@ class _Plane:
 
     async def refusals(self, request: web.Request) -> object:
         """Handshakes and requests that were refused, with the likely cause."""
-        return [
-            {
-                "at": unix,
-                "method": notice.method if isinstance(notice, RouteRefused) else hdrs.METH_GET,
-                "path": clean(notice.path),
-                "status": notice.status,
-                "error": "" if isinstance(notice, RouteRefused) else clean(notice.error),
-                "cause": clean(notice.cause),
-            }
-            for unix, notice in self._service.refusals
-        ]
+        found = [each for answered in await fleet.ask(self._service, "refusals") for each in answered]
+        return sorted(found, key=lambda each: each["at"]) if self._service.state.shared else found
 
     async def unused(self, request: web.Request) -> object:
         """What no client has used so far of the scenario, the recordings and the faults, a line each."""
@@ -342,14 +335,17 @@ class _Plane:
     async def replace_scenario(self, request: web.Request) -> object:
         """Replaces the scenario for new connections. Open connections keep theirs."""
         try:
-            self._service.play(Scenario.parse((await body_of(request)).decode()))
+            text = (await body_of(request)).decode()
+            self._service.play(Scenario.parse(text))
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise Problem(400, str(problem)) from problem
+        await self._service.state.put("scenario", text)
         return {"status": "ok", "applies_to": "new connections"}
 
     async def remove_scenario(self, request: web.Request) -> object:
         """Removes the scenario, or the recording: new connections hear their own words, or a language model's."""
         self._service.play(None)
+        await self._service.state.put("scenario", None)
         return {"status": "ok", "applies_to": "new connections"}
 
     async def faults(self, request: web.Request) -> object:
@@ -360,7 +356,10 @@ class _Plane:
     async def replace_faults(self, request: web.Request) -> object:
         """Replaces the faults, for open connections too."""
         file = await _fault_file(request)
+        if self._service.state.shared and any(map(fleet.counted_by_each, file.faults)):
+            raise Problem(501, fleet.COUNTED)
         self._service.set_faults(file.faults, file.seed)
+        await self._service.state.put("faults", (await body_of(request)).decode())
         return await self.faults(request)
 
     async def add_faults(self, request: web.Request) -> object:
@@ -393,9 +392,11 @@ class _Plane:
         asked = _json(body) if body.strip() else {}
         if asked not in ({}, {"to": "start"}):
             raise Problem(400, 'the body must be {"to": "start"}, or empty')
-        self._service.reset()
+        still_open = await fleet.ask(self._service, "reset", to_start=bool(asked))
         if asked:
-            self._service.play_as_at_start()
+            await self._service.state.forget_put()
+        if not any(still_open):
+            await self._service.state.restart_numbers()
         return {"status": "ok"}
 
     def _placed(self, id: str) -> CallEntry:
@@ -403,9 +404,16 @@ class _Plane:
             raise Problem(404, NO_CALL)
         return entry
 
+    async def _of_session(self, id: str, what: fleet.What, **arguments: object) -> Any:
+        """What the server answers that knows a session."""
+        for answered in await fleet.ask(self._service, what, session=id, **arguments):
+            if answered is not None:
+                return answered
+        raise Problem(404, NO_SESSION)
+
     def _find(self, id: str) -> SessionLog:
         if (log := self._service.journal.find(id)) is None:
-            raise Problem(404, "there is no session of that id; GET /_mock/sessions lists them")
+            raise Problem(404, NO_SESSION)
         return log
 
 

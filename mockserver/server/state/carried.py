@@ -7,7 +7,11 @@ from collections.abc import Collection
 
 _ONE_SERVER = "this server shares its state with others (--state, --workers), and "
 _CALLS = re.compile("/(openai/)?v1/realtime/calls|/v[12]/phone-numbers|/_mock/calls")
-_ANSWERED = re.compile(r"/_mock(/?|/health|/openapi\.json|/faults/kinds|/scenario)$")
+_ANSWERED = re.compile(
+    r"GET /_mock(/?|/health|/openapi\.json|/faults(/kinds)?|/scenario)$"
+    r"|GET /_mock/(sessions(/[^/]+)?|journal|ledger|findings|refusals)$"
+    r"|(PUT|DELETE) /_mock/scenario$|PUT /_mock/faults$|POST /_mock/reset$"
+)
 """What one server of a fleet can answer for all."""
 
 
@@ -19,6 +23,6 @@ def not_carried(method: str, path: str, query: Collection[str]) -> str | None:
         return _ONE_SERVER + "conversations are not resumed between them yet: use a server without"
     if path.startswith("/_mock/namespaces") or path.startswith("/_mock/workbench"):
         return _ONE_SERVER + "a namespace is known to one of them alone: use a server without"
-    if path.startswith("/_mock") and (method != "GET" or not _ANSWERED.match(path)):
+    if path.startswith("/_mock") and not _ANSWERED.match(f"{method} {path}"):
         return _ONE_SERVER + f"{method} {path} would see or change one of them alone: use a server without"
     return None

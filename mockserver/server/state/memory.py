@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Accounts, Team
-from mockserver.server.state.port import Seat
+from mockserver.server.state.port import Answer, Follow, Seat
 
 
 class MemoryState:
@@ -18,7 +18,7 @@ class MemoryState:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    async def start(self) -> None:
+    async def start(self, answer: Answer, follow: Follow) -> None:
         """Nothing to do."""
 
     async def stop(self) -> None:
@@ -50,3 +50,15 @@ class MemoryState:
 
     async def open_sessions(self, team: Team) -> int:
         return team.sessions
+
+    async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
+        return []
+
+    async def put(self, part: str, text: str | None) -> None:
+        """Nothing to do: there is no other server."""
+
+    async def forget_put(self) -> None:
+        """Nothing to do."""
+
+    async def restart_numbers(self) -> None:
+        """Nothing to do: `MockService.reset` does it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Team
+
+Answer = Callable[[Mapping[str, Any]], object]
+Follow = Callable[[str, str | None], None]
 
 
 class StateLost(Exception):
@@ -30,8 +33,9 @@ class State(Protocol):
     shared: bool
     """Whether other servers use it, too."""
 
-    async def start(self) -> None:
-        """Begin, on the loop that serves."""
+    async def start(self, answer: Answer, follow: Follow) -> None:
+        """Begin, on the loop that serves. `answer`: of this server to a question of another. `follow`: plays what a
+        client put on another server."""
 
     async def stop(self) -> None:
         """Give back all seats."""
@@ -62,3 +66,15 @@ class State(Protocol):
 
     async def open_sessions(self, team: Team) -> int:
         """How many sessions of a team are open, on all servers."""
+
+    async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
+        """The answers of all other servers, each as JSON has it."""
+
+    async def put(self, part: str, text: str | None) -> None:
+        """Have all servers, also those that start later, follow what a client put on this one."""
+
+    async def forget_put(self) -> None:
+        """Have servers that start later play what they start with."""
+
+    async def restart_numbers(self) -> None:
+        """Number sessions from 0 again: none is open."""

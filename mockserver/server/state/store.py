@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import MAX_REMEMBERED, Accounts, Team, digest
 from mockserver.server.state import scripts
-from mockserver.server.state.port import Seat, StateLost
+from mockserver.server.state.port import Answer, Follow, Seat, StateLost
 from replay.outlets import logger
 
 TIMEOUT_S = 1.0
@@ -29,12 +29,18 @@ RENEW_S = 1.0
 """Seconds between two renewals."""
 STATE_EVERY = 10
 """Renewals after which a server states all of its seats again, in case that an answer was lost."""
+LISTEN_S = 0.5
+"""Seconds after which a server that waits for a question or an answer looks around."""
+ANSWER_S = 3.0
+"""Seconds that other servers may take to answer."""
 CONNECTIONS = 16
 """Connections to the store, at most."""
 PREFIX = "{realtape}:"
 _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
 _SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
 _ALIVE = f"{PREFIX}alive:"
+_FLEET, _INBOX = f"{PREFIX}fleet", f"{PREFIX}inbox:"
+_PUT, _VERSION = f"{PREFIX}put", f"{PREFIX}version"
 _LOG = logger(__name__)
 
 T = TypeVar("T")
@@ -72,20 +78,26 @@ class StoreState:
         """The least number that the next session and the next secret may have."""
         self._there = True
         """Whether the store answered last time. While it does not, nobody waits for it."""
-        self._renewing: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._followed: dict[str, str] = {}
+        """What this server plays of what clients put on any, as the store has it."""
+        self._version = 0
+        """The version of it."""
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
+    async def start(self, answer: Answer, follow: Follow) -> None:
+        self._answer, self._follow = answer, follow
         try:
             await self._renewed(all_seats=True)
         except (RedisError, OSError) as problem:
             self._lost(problem)
-        self._renewing = asyncio.get_running_loop().create_task(self._renew())
+        loop = asyncio.get_running_loop()
+        self._running = [loop.create_task(self._renew()), loop.create_task(self._listen())]
 
     async def stop(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        for each in self._running:
+            each.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=TIMEOUT_S)
         try:
@@ -93,6 +105,7 @@ class StoreState:
                 held.clear()
             await self._stated()
             await self._redis.delete(_ALIVE + self.server)
+            await self._redis.srem(_FLEET, self.server)
         except (RedisError, OSError):
             pass  # the lease ends by itself
         await self._redis.aclose(close_connection_pool=True)
@@ -100,9 +113,10 @@ class StoreState:
     async def look(self, credentials: Iterable[str]) -> None:
         known = self._accounts.secrets
         unknown = [kept for each in credentials if each and (kept := digest(each)) not in known]
-        if not unknown:
-            return
-        for kept, found in zip(unknown, await self._asking(self._redis.hmget(_SECRETS, unknown)), strict=True):
+        asked = self._redis.pipeline(transaction=False).get(_VERSION)
+        version, *records = await self._asking((asked.hmget(_SECRETS, unknown) if unknown else asked).execute())
+        await self._asking(self._follow_to(int(version or 0)))
+        for kept, found in zip(unknown, records[0] if records else (), strict=True):
             if found is None:
                 continue
             record = orjson.loads(found)
@@ -166,6 +180,98 @@ class StoreState:
     async def open_sessions(self, team: Team) -> int:
         return int(await self._asking(self._open(keys=[*_of_team(team.id), _ALIVE])))
 
+    async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
+        return await self._asking(self._answers(question))
+
+    async def _answers(self, question: Mapping[str, Any]) -> list[Any]:
+        waited = await self._others()
+        self._asked += 1
+        reply = f"{PREFIX}reply:{self.server}/{self._asked}"
+        message = orjson.dumps({"reply": reply, "question": question})
+        for each in waited:
+            await self._redis.rpush(_INBOX + each, message)
+            await self._redis.pexpire(_INBOX + each, LEASE_MS)
+        found: list[Any] = []
+        until = asyncio.get_running_loop().time() + ANSWER_S
+        while waited:
+            if (came := await self._redis.blpop([reply], timeout=LISTEN_S)) is not None:
+                by, answered = orjson.loads(came[1])
+                waited.discard(by)
+                found.append(answered)
+            elif asyncio.get_running_loop().time() > until:
+                raise StateLost
+            else:
+                waited &= await self._others()
+        return found
+
+    async def _others(self) -> set[str]:
+        """The other servers that are alive."""
+        names = {name.decode() for name in await self._redis.smembers(_FLEET)} - {self.server}
+        for name in tuple(names):
+            if not await self._redis.exists(_ALIVE + name):
+                names.discard(name)
+                await self._redis.srem(_FLEET, name)
+        return names
+
+    async def put(self, part: str, text: str | None) -> None:
+        self._followed[part] = kept = orjson.dumps(text).decode()
+        await self._asking(self._redis.hset(_PUT, part, kept))
+        await self._changed()
+
+    async def forget_put(self) -> None:
+        await self._asking(self._redis.delete(_PUT))
+        self._followed.clear()
+        await self._changed()
+
+    async def restart_numbers(self) -> None:
+        await self._asking(self._redis.set(_SESSION_NUMBER, 0))
+        self._sessions = 0
+        await self.ask_others({"what": "restart numbers"})
+
+    async def _changed(self) -> None:
+        """Let the other servers follow, open sessions too, before the client has its answer."""
+        await self._asking(self._follow_to(await self._asking(self._redis.incr(_VERSION))))
+        await self.ask_others({"what": "follow"})
+
+    async def _follow_to(self, version: int) -> None:
+        if version == self._version:
+            return
+        if version < self._version:  # the store lost it
+            if self._followed:
+                await self._redis.hset(_PUT, mapping=self._followed)
+            await self._redis.set(_VERSION, self._version)
+            return
+        put = {part.decode(): kept.decode() for part, kept in (await self._redis.hgetall(_PUT)).items()}
+        for part, kept in put.items():
+            if self._followed.get(part) != kept:
+                try:
+                    self._follow(part, orjson.loads(kept))
+                except ValueError as problem:
+                    _LOG.error("this server cannot play what a client put on another: %s", problem)
+        self._followed, self._version = put, version
+
+    async def _listen(self) -> None:
+        """Answer the questions of other servers, one by one."""
+        while True:
+            try:
+                if (came := await self._redis.blpop([_INBOX + self.server], timeout=LISTEN_S)) is not None:
+                    await self._reply(**orjson.loads(came[1]))
+            except (RedisError, OSError):
+                await asyncio.sleep(RENEW_S)
+            except Exception as error:  # the server that asks gets no answer, and says so
+                _LOG.error("error inside the mock at a question of another server", exc_info=error)
+
+    async def _reply(self, reply: str, question: Mapping[str, Any]) -> None:
+        answer: object = None
+        if question["what"] == "restart numbers":
+            self._sessions = 0
+        elif question["what"] == "follow":
+            await self._follow_to(int(await self._redis.get(_VERSION) or 0))
+        else:
+            answer = self._answer(question)
+        await self._redis.rpush(reply, orjson.dumps([self.server, answer]))
+        await self._redis.pexpire(reply, LEASE_MS)
+
     def _give_back(self, seat: Seat) -> None:
         """Tell the store meanwhile. If it does not hear it, the next statement says so."""
         if not self._there:
@@ -218,7 +324,9 @@ class StoreState:
         if all_seats or not await self._redis.set(key, "", px=LEASE_MS, xx=True):
             await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER], args=[self._sessions, self._minted])
             await self._redis.set(key, "", px=LEASE_MS)
+            await self._redis.sadd(_FLEET, self.server)
             await self._stated()
+            await self._follow_to(int(await self._redis.get(_VERSION) or 0))
 
     async def _stated(self) -> None:
         for team in {*self._held, *self._wanted}:

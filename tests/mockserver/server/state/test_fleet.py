@@ -113,7 +113,10 @@ async def fleet_of(kind: str, url: str | None) -> AsyncIterator[Fleet]:
                 process.terminate()
                 await process.communicate()
             return
-        servers = [Server(Options(voice="tone", limits=Limits(max_sessions=MOST))) for _ in range(2 if url else 1)]
+        servers = [
+            Server(Options(voice="tone", pacing="burst", limits=Limits(max_sessions=MOST)))
+            for _ in range(2 if url else 1)
+        ]
         for server in servers:
             if url is not None:
                 from mockserver.server.state.store import StoreState  # an extra
@@ -138,11 +141,75 @@ async def test_secrets_limits_and_numbers_are_those_of_one_server(kind: str):
             assert await refused(fleet) == 429
             if kind != "one":
                 assert await refused(fleet, query="?conversation_id=conv_1") == 501
-                assert (await fleet.ask("PUT", "/_mock/scenario", data="turns: []"))[0] == 501
+                assert (await fleet.ask("GET", "/_mock/wait?type=*"))[0] == 501
             if fleet.process is not None:
                 await check_a_killed_worker(fleet, fleet.process, sockets)
             for each in sockets:
                 await each.close()
+
+
+PUT = "turns: [{reply: [{say: Put on one of them.}]}]"
+OUTAGE = "faults: [{at: handshake, do: {status: 503}}]"
+
+
+async def words(ws: ClientWebSocketResponse[bool]) -> str:
+    """The answer to a typed turn."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+    await ws.send_json({"type": "conversation.item.create", "item": item})
+    await ws.send_json({"type": "response.create"})
+    while (event := orjson.loads(await ws.receive_str()))["type"] != "response.output_audio_transcript.done":
+        pass
+    text: str = event["transcript"]
+    return text
+
+
+@pytest.mark.parametrize("kind", ["one", "balanced"])
+async def test_the_control_plane_sees_and_changes_all_servers(kind: str):
+    with nullcontext() if kind == "one" else own_store() as store:
+        async with fleet_of(kind, store.url if store is not None else None) as fleet:
+            ids = []
+            for text in ("hello",) * 2:
+                ws = await fleet.connect()
+                ids.append(await session_of(ws))
+                assert await words(ws) == f"You said: {text}"
+                await ws.close()
+            assert (await fleet.ask("PUT", "/_mock/scenario", data=PUT))[0] == 200
+            sockets = [await fleet.connect(), await fleet.connect()]
+            assert [await words(each) for each in sockets] == ["Put on one of them."] * 2
+            for _ in range(2):  # the proxy takes turns
+                sessions = (await fleet.ask("GET", "/_mock/sessions"))[1]
+                assert [each["conversation_id"] for each in sessions][:2] == ids
+                assert [each["open"] for each in sessions] == [False, False, True, True]
+                known = sessions[3]["id"]
+                assert (await fleet.ask("GET", f"/_mock/sessions/{known}"))[1]["ledger"]["text_items"] == 1
+                rows = (await fleet.ask("GET", f"/_mock/journal?session={known}"))[1]
+                assert rows[-1]["type"].startswith("response.")
+                assert {row["session"] for row in (await fleet.ask("GET", "/_mock/journal"))[1]} >= {known}
+                total = (await fleet.ask("GET", "/_mock/ledger"))[1]
+                assert (total["sessions"], total["text_items"]) == (4, 4)
+                assert (await fleet.ask("GET", "/_mock/ledger?session=nobody"))[0] == 404
+            assert (await fleet.ask("PUT", "/_mock/faults", data=OUTAGE))[0] == 200
+            assert [await refused(fleet), await refused(fleet)] == [503, 503]
+            assert [len((await fleet.ask("GET", "/_mock/refusals"))[1]) for _ in "ab"] == [2, 2]
+            once = await fleet.ask("PUT", "/_mock/faults", data=OUTAGE.replace("do:", "times: 1, do:"))
+            assert once[0] == (200 if kind == "one" else 501)
+            for each in sockets:
+                await each.close()
+            await until_closed(fleet)
+            assert (await fleet.ask("POST", "/_mock/reset", json={"to": "start"}))[0] == 200
+            assert (await fleet.ask("GET", "/_mock/sessions"))[1] == []
+            again = [await fleet.connect(), await fleet.connect()]
+            assert [await session_of(each) for each in again] == ids
+            assert [await words(each) for each in again] == ["You said: hello"] * 2
+            for each in again:
+                await each.close()
+
+
+async def until_closed(fleet: Fleet) -> None:
+    while any(  # noqa: ASYNC110 - no event tells it
+        each["open"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]
+    ):
+        await asyncio.sleep(0.01)
 
 
 async def check_a_killed_worker(

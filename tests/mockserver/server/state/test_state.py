@@ -29,7 +29,7 @@ async def servers(url: str | None, count: int) -> AsyncIterator[list[Server]]:
         for _ in range(count):
             accounts = Accounts(seed="0")
             state = MemoryState(accounts) if url is None else of_store(url, accounts)
-            await state.start()
+            await state.start(lambda question: None, lambda part, text: None)
             stack.push_async_callback(state.stop)
             made.append((accounts, state))
         yield made
@@ -159,6 +159,7 @@ async def test_without_its_store_a_server_refuses_new_sessions_and_counts_come_b
         first = await seated(one, 3)
         gone = await seated(two, 3)
         await minted(one)
+        await one[1].put("scenario", "turns: []")
         store.kill()
         try:
             for refused in (one[1].take_seat(team_of(one), 3), two[1].look(["some key"]), minted(two)):
@@ -172,6 +173,11 @@ async def test_without_its_store_a_server_refuses_new_sessions_and_counts_come_b
         assert await two[1].open_sessions(team_of(two)) == one[0].owner("k").sessions == 1  # type: ignore[union-attr]
         again = await seated(two, 3)
         assert again.number is not None and again.number >= 1_000_000  # no number is given twice
+        followed: list[tuple[str, str | None]] = []
+        late = of_store(store.url, Accounts(seed="0"))
+        await late.start(lambda question: None, lambda part, text: followed.append((part, text)))
+        await late.stop()
+        assert followed == [("scenario", "turns: []")]
         one[1].leave(first)
         await until(lambda: two[1].open_sessions(team_of(two)), 1)
 
