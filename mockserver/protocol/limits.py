@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 MOST = 10_000_000
 
@@ -44,6 +45,7 @@ class Limits:
         if (seconds := self.secret_seconds) and (most := self.secret_max_seconds) and seconds > most:
             raise ValueError(f"secret_seconds is {seconds}, which is more than secret_max_seconds, {most}")
 
+    @lru_cache(maxsize=1024)  # noqa: B019 -- limits are values, and each handshake asks for the same three times
     def over(self, others: Limits) -> Limits:
         """These limits; where one is None, that of `others`."""
         every = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
