@@ -26,6 +26,24 @@ def stream(seed: str, purpose: str) -> random.Random:
     return random.Random(f"{seed}/{purpose}")
 
 
+class LateStream:
+    """A random stream that is seeded when it is first drawn from: most sessions need few, and each has 2.5 KiB."""
+
+    __slots__ = ("_purpose", "_rng", "_seed")
+
+    def __init__(self, seed: str, purpose: str) -> None:
+        self._seed = seed
+        self._purpose = purpose
+        self._rng: random.Random | None = None
+
+    @property
+    def rng(self) -> random.Random:
+        """The stream itself."""
+        if self._rng is None:
+            self._rng = stream(self._seed, self._purpose)
+        return self._rng
+
+
 _FIXED = 0x4 << 76 | 0x2 << 62
 """The bits of version 4 and of the variant."""
 _FREE = (1 << 128) - 1 & ~(0xF << 76 | 0x3 << 62)
@@ -46,8 +64,9 @@ _FREE_BLOCK = sum(_FREE << 128 * place for place in range(_BLOCK))
 _FIXED_BLOCK = sum(_FIXED << 128 * place for place in range(_BLOCK))
 
 
-def uuid4s(rng: random.Random) -> Iterator[str]:
+def uuid4s(late: LateStream) -> Iterator[str]:
     """What `uuid4` gives call by call, without end. It draws several at once, which is cheaper."""
+    rng = late.rng
     while True:
         digits = (rng.getrandbits(128 * _BLOCK) & _FREE_BLOCK | _FIXED_BLOCK).to_bytes(16 * _BLOCK, "big").hex()
         for at in range(32 * (_BLOCK - 1), -1, -32):  # what is drawn first is lowest

@@ -6,7 +6,6 @@ client waits, else after it; the final one may overtake it, and then the item is
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from mockserver.dialects.base import PushedTurnTraits
 from mockserver.protocol.commands import Part
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import Committed, ItemAdded, SpeechStarted, SpeechStopped, TranscriptUpdated
+from mockserver.protocol.ids import LateStream
 from mockserver.responders.base import UNINTELLIGIBLE
 from mockserver.session.input_audio import Buffered, SpokenTurn
 from mockserver.session.pending_input import PendingInput
@@ -33,7 +33,7 @@ class PushedTurns:
         session: SessionContext,
         scheduler: Scheduler,
         pending: PendingInput,
-        chances: random.Random,
+        chances: LateStream,
         *,
         begins: Callable[[float], None],
         enters: Callable[[Item], None],
@@ -174,5 +174,5 @@ class PushedTurns:
             return False
         if turn.overtaking is not None:
             return turn.overtaking
-        by_chance = self._session.pacing != "burst" and self._chances.random() < self._traits.overtakes
+        by_chance = self._session.pacing != "burst" and self._chances.rng.random() < self._traits.overtakes
         return not speaking or by_chance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +37,7 @@ from mockserver.protocol.facts import (
     Status,
     WordsSent,
 )
+from mockserver.protocol.ids import LateStream
 from mockserver.protocol.pacing import PacedAudio, PacedText
 from mockserver.protocol.requests import (
     ChatCall,
@@ -79,7 +79,7 @@ class SessionContext:
     ledger: Ledger
     voice: Synthesizer
     pacing: str
-    latencies: random.Random
+    latencies: LateStream
     emit: Callable[[Fact, float], None]
     """Reports a fact at an instant."""
     closed: Callable[[Response, float], None]
@@ -448,7 +448,7 @@ class RunningResponse:
         begun = self._traits.output == "together" and self.response.output
         if self._session.pacing == "burst" or self._first_audio_s is not None or begun:
             return None
-        return self._started_s + self._session.latencies.choice(self._traits.rhythm.first_audio_s)
+        return self._started_s + self._session.latencies.rng.choice(self._traits.rhythm.first_audio_s)
 
     def _due(self, piece: PacedText | PacedAudio, at: float) -> float:
         """When a piece leaves, by the pacing preset."""
@@ -499,7 +499,7 @@ class RunningResponse:
         delays_s = self._traits.rhythm.message_s
         if self._session.pacing == "burst" or not delays_s or self.response.output:
             return at
-        return max(at, self._started_s + self._session.latencies.choice(delays_s))
+        return max(at, self._started_s + self._session.latencies.rng.choice(delays_s))
 
     def _put_out(self, item: Item) -> None:
         if not self.response.aside:

@@ -18,7 +18,7 @@ from mockserver.protocol import commands, facts
 from mockserver.protocol.commands import Command, Part
 from mockserver.protocol.conversation import Conversation, Item
 from mockserver.protocol.facts import Fact, Reason, Response
-from mockserver.protocol.ids import stream
+from mockserver.protocol.ids import LateStream
 from mockserver.protocol.observer import FactObserver
 from mockserver.protocol.peer import LONG_MESSAGE, Rest
 from mockserver.protocol.requests import Request, Result
@@ -102,7 +102,7 @@ class Session:
             self.ledger,
             voice,
             pacing,
-            latencies=stream(seed, "latency"),
+            latencies=LateStream(seed, "latency"),
             emit=self._emit,
             closed=self._response_closed,
             ended=self._response_ended,
@@ -148,7 +148,7 @@ class Session:
                 self._context,
                 self._scheduler,
                 self._pending,
-                stream(seed, "transcript"),
+                LateStream(seed, "transcript"),
                 begins=self._interrupt,
                 enters=self._enter,
                 completes=self._transcripts.complete,

@@ -80,7 +80,7 @@ from mockserver.protocol.facts import (
     TranscriptUpdated,
     WordsSent,
 )
-from mockserver.protocol.ids import stream
+from mockserver.protocol.ids import LateStream
 from mockserver.protocol.limits import Limits
 from replay.billing.prices import PriceTable
 from replay.cassette.frames import Close, Frame, Sound, Text
@@ -175,9 +175,9 @@ class OpenAI:
             traits_of(date, self._model, self._session["type"]), defaults=defaults, media=opening.call_id is not None
         )
         self._epoch = opening.epoch
-        self._playout_ids = stream(opening.seed, "playout")
-        self._obfuscation = Digits(stream(opening.seed, "obfuscation"))
-        self._logprob_values = stream(opening.seed, "logprobs")
+        self._playout_ids = LateStream(opening.seed, "playout")
+        self._obfuscation = Digits(LateStream(opening.seed, "obfuscation"))
+        self._logprob_values = LateStream(opening.seed, "logprobs")
         self._conversation_id = self.ids.conversation
         self._first_item_id: str | None = None
         self._has_spoken = False
@@ -332,7 +332,7 @@ class OpenAI:
                 what = "cleared"
             case _:
                 assert_never(fact)
-        event_id = f"event_{self._playout_ids.getrandbits(64):016x}"
+        event_id = f"event_{self._playout_ids.rng.getrandbits(64):016x}"
         event = {"type": f"output_audio_buffer.{what}", "event_id": event_id, "response_id": fact.response_id}
         return Text(orjson.dumps(event))
 
@@ -394,7 +394,7 @@ class OpenAI:
         if not self._session["include"] or not counts_tokens(self._transcriber or ""):
             return {}
         logprobs = [
-            {"token": piece, "logprob": -self._logprob_values.random() / 10, "bytes": list(piece.encode())}
+            {"token": piece, "logprob": -self._logprob_values.rng.random() / 10, "bytes": list(piece.encode())}
             for piece in pieces
         ]
         return {"logprobs": logprobs}

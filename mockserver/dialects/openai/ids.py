@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from mockserver.protocol.ids import stream
+from mockserver.protocol.ids import LateStream, stream
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 EPOCH_S = 1_576_800_000
@@ -20,8 +20,8 @@ _BLOCK = 256
 class Digits:
     """The random base62 digits of a stream, as `drawn` gives them: drawn in blocks, which is cheaper."""
 
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
+    def __init__(self, late: LateStream) -> None:
+        self._stream = late
         self._left = ""
 
     def draw(self, count: int) -> str:
@@ -33,7 +33,7 @@ class Digits:
 
     def _block(self) -> str:
         """As `Random.random` makes them: 53 bits of two words, the later word is the lower one."""
-        words = np.frombuffer(self._rng.randbytes(8 * _BLOCK), "<u4")
+        words = np.frombuffer(self._stream.rng.randbytes(8 * _BLOCK), "<u4")
         shares = ((words[::2] >> 5) * 67108864.0 + (words[1::2] >> 6)) * 2.0**-53
         return _CODES[(shares * 62.0).astype(np.intp)].tobytes().decode()
 
@@ -44,10 +44,10 @@ class OpenAIIds:
     def __init__(self, seed: str, epoch: float, call_id: str | None = None) -> None:
         """The session of a call has the call's id with another prefix: `rtc_u1_…` and `sess_u1_…` (recordings)."""
         self._epoch = epoch
-        self._events = Digits(stream(seed, "event"))
-        self._items = Digits(stream(seed, "item"))
-        self._responses = Digits(stream(seed, "response"))
-        self._calls = Digits(stream(seed, "call"))
+        self._events = Digits(LateStream(seed, "event"))
+        self._items = Digits(LateStream(seed, "item"))
+        self._responses = Digits(LateStream(seed, "response"))
+        self._calls = Digits(LateStream(seed, "call"))
         if call_id is None:
             self.session = self._made("sess", drawn(stream(seed, "session"), 16), 0.0)
         else:

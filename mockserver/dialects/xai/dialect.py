@@ -63,7 +63,7 @@ from mockserver.protocol.facts import (
     TranscriptUpdated,
     WordsSent,
 )
-from mockserver.protocol.ids import hex128, stream, uuid4, uuid4s
+from mockserver.protocol.ids import LateStream, hex128, stream, uuid4, uuid4s
 from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Frame, Sound, Text
 
@@ -75,10 +75,10 @@ class XaiIds:
 
     def __init__(self, seed: str, call_id: str | None = None) -> None:
         """The conversation of a call has the call's id (documented)."""
-        self._events = uuid4s(stream(seed, "event"))
-        self._items = uuid4s(stream(seed, "item"))
-        self._responses = uuid4s(stream(seed, "response"))
-        self._calls = stream(seed, "call")
+        self._events = uuid4s(LateStream(seed, "event"))
+        self._items = uuid4s(LateStream(seed, "item"))
+        self._responses = uuid4s(LateStream(seed, "response"))
+        self._calls = LateStream(seed, "call")
         self.session = hex128(stream(seed, "session"))
         self.conversation = call_id or uuid4(stream(seed, "conversation"))
 
@@ -93,7 +93,7 @@ class XaiIds:
 
     def call(self, index: int) -> str:
         # That the last number counts the calls of a response is a guess; only 0 is recorded.
-        return f"call-{uuid4(self._calls)}-{index}"
+        return f"call-{uuid4(self._calls.rng)}-{index}"
 
 
 class Xai:

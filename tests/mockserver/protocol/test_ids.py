@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockserver.dialects.openai.ids import Digits, drawn
 from mockserver.dialects.xai.dialect import XaiIds
-from mockserver.protocol.ids import hex128, stream, uuid4, uuid4s
+from mockserver.protocol.ids import LateStream, hex128, stream, uuid4, uuid4s
 
 
 @given(st.text(max_size=20))
@@ -42,10 +42,10 @@ def test_ten_thousand_ids_are_all_different():
 @given(st.text(max_size=20))
 def test_ids_drawn_in_blocks_are_those_drawn_one_by_one(seed: str):
     one_by_one = stream(seed, "x")
-    assert list(islice(uuid4s(stream(seed, "x")), 40)) == [uuid4(one_by_one) for _ in range(40)]
+    assert list(islice(uuid4s(LateStream(seed, "x")), 40)) == [uuid4(one_by_one) for _ in range(40)]
 
 
 @given(st.text(max_size=20), st.lists(st.integers(0, 300), max_size=30))
 def test_digits_drawn_in_blocks_are_those_drawn_one_by_one(seed: str, counts: list[int]):
-    digits, one_by_one = Digits(stream(seed, "x")), stream(seed, "x")
+    digits, one_by_one = Digits(LateStream(seed, "x")), stream(seed, "x")
     assert [digits.draw(count) for count in counts] == [drawn(one_by_one, count) for count in counts]
