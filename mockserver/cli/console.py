@@ -60,6 +60,7 @@ _NAMES: dict[type[Notice], str] = {
     CallReferred: "call_referred",
     CallEnded: "call_ended",
 }
+_FIELDS = {kind: [part.name for part in fields(kind)] for kind in _NAMES}
 
 MOST_UNUSED = 6
 """Lines about what no client used, of each kind."""
@@ -253,15 +254,15 @@ def shortened(unused: Sequence[str], first: Iterable[str] = (), most: int = MOST
 def _cleaned(notice: Notice) -> Notice:
     """The notice without secrets. A finding has none."""
     changed: dict[str, Any] = {}
-    for part in fields(notice):
-        match getattr(notice, part.name):
-            case str(text):
-                changed[part.name] = clean(text)
-            case tuple(texts):
-                changed[part.name] = tuple(map(clean, texts))
-            case _:
-                pass
-    return replace(notice, **changed)
+    for name in _FIELDS[type(notice)]:
+        value = cleaned = getattr(notice, name)
+        if value and isinstance(value, str):
+            cleaned = clean(value)
+        elif value and isinstance(value, tuple):
+            cleaned = tuple(map(clean, value))
+        if cleaned != value:
+            changed[name] = cleaned
+    return replace(notice, **changed) if changed else notice
 
 
 def _cut(text: str, most: int) -> str:
