@@ -122,8 +122,8 @@ class JournalWrite(NamedTuple):
             head = start + size
 
 
-_Kept = JournalWrite | tuple[float, Way, str | Frame | bytes | FaultNote | Sound]
-"""What is kept: a write, or an entry as a plain tuple, which garbage collections leave out. The sound of a call is kept
+_Kept = tuple[tuple[float, ...], bytes] | tuple[float, Way, str | Frame | bytes | FaultNote | Sound]
+"""What is kept: a write or an entry, as plain tuples, which garbage collections leave out. The sound of a call is kept
 as samples."""
 HEARD_BYTES = 4_800
 """Bytes of the caller's sound in one entry: 100 ms. Callers bring 20 ms at a time."""
@@ -136,10 +136,14 @@ def _entry(at: float, way: Way, data: str | Frame | bytes | FaultNote | Sound) -
     return JournalEntry(at, way, call_sound.appended(data.data) if way == "in" else Text(call_sound.sent(data)))
 
 
+def _entries(kept: _Kept) -> Iterator[JournalEntry]:
+    return JournalWrite(*kept).entries() if len(kept) == 2 else iter((_entry(*kept),))
+
+
 def _size(kept: _Kept) -> int:
     """Bytes that it occupies, roughly."""
-    if isinstance(kept, JournalWrite):
-        return len(kept.wire) + _ENTRY_BYTES + 32 * len(kept.at)
+    if len(kept) == 2:
+        return len(kept[1]) + _ENTRY_BYTES + 32 * len(kept[0])
     data = kept[2].data if isinstance(kept[2], (Text, Binary, Sound)) else kept[2]
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
@@ -222,10 +226,7 @@ class SessionLog:
         """Every frame that is kept, oldest first."""
         found: list[JournalEntry] = []
         for kept in tuple(self._kept):
-            if isinstance(kept, JournalWrite):
-                found.extend(kept.entries())
-            else:
-                found.append(_entry(*kept))
+            found.extend(_entries(kept))
         return found
 
     @property
@@ -291,13 +292,13 @@ class SessionLog:
     def written(self, at: Sequence[float], wire: bytes) -> None:
         """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
         self._keep_heard()
-        write = JournalWrite(tuple(at), wire)
-        self.messages_out += len(write.at)
+        self.messages_out += len(at)
         self._journal.bytes_out += len(wire)
+        instants = tuple(at)
         if self.recording is not None:
-            for instant, message in write.messages():
+            for instant, message in JournalWrite(instants, wire).messages():
                 self.recording.put(instant, "received", message)
-        self._keep(write)
+        self._keep((instants, wire))
 
     def hung_up(self) -> None:
         """The client closes first."""
@@ -393,7 +394,7 @@ class SessionLog:
     def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
         if self._journal.waiting:
-            for entry in kept.entries() if isinstance(kept, JournalWrite) else (_entry(*kept),):
+            for entry in _entries(kept):
                 self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
         self._journal.kept(self, _size(kept))
 
@@ -409,7 +410,7 @@ def _beginning(data: str | bytes, most: int) -> str | bytes:
 
 
 def _frames(kept: _Kept) -> int:
-    return len(kept.at) if isinstance(kept, JournalWrite) else 1
+    return len(kept[0]) if len(kept) == 2 else 1
 
 
 class Journal:

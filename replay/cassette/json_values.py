@@ -11,15 +11,14 @@ from replay.cassette.json_text import Event
 
 NOTHING: Event = {}
 """The empty object. Do not change it."""
-_OBJECT = (dict, Mapping)
-"""What parsers make of an object is a dict: asked for first, because that takes a fifth of the time."""
 _HUGE = 1e15
 
 
 def value_at(value: Any, *keys: str) -> Any:
     """The value at a path of nested objects, or None if there is none."""
+    # Parsers make dicts of objects, and to ask for a dict first takes a fifth of the time.
     for key in keys:
-        if value is None or not isinstance(value, _OBJECT):
+        if type(value) is not dict and (value is None or not isinstance(value, Mapping)):
             return None
         value = value.get(key)
     return value
@@ -28,7 +27,7 @@ def value_at(value: Any, *keys: str) -> Any:
 def object_at(value: object, *keys: str) -> Event:
     """The object at a path of nested objects, or an empty one."""
     found = value_at(value, *keys)
-    return found if found is not None and isinstance(found, _OBJECT) else NOTHING
+    return found if type(found) is dict or (found is not None and isinstance(found, Mapping)) else NOTHING
 
 
 def text_at(value: object, *keys: str) -> str:
@@ -47,7 +46,9 @@ def number_at(value: object, *keys: str) -> float | None:
 
 def objects(value: object) -> list[Event]:
     """The objects of a list; an empty list for any other value."""
-    return [each for each in value if isinstance(each, _OBJECT)] if isinstance(value, list) else []
+    return (
+        [each for each in value if type(each) is dict or isinstance(each, Mapping)] if isinstance(value, list) else []
+    )
 
 
 @lru_cache(maxsize=256)
