@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LINES = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 PINS = [Requirement(line) for line in LINES if line and not line.startswith("#")]
-NOT_PINNED = {"clients", "clients-all", "mic"}
+NOT_PINNED = {"clients", "clients-all", "load", "mic"}
 """Extras that choose for themselves: what they need would hold others back."""
 
 
