@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -31,7 +32,7 @@ class Installed:
     ],
 )
 def test_the_advice_installs_from_where_realtape_came(source: object, command: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(version, "distribution", lambda name: Installed(source))
+    monkeypatch.setattr(metadata, "distribution", lambda name: Installed(source))
     assert version.install_command("mic") == command
 
 
@@ -39,5 +40,5 @@ def test_without_an_installation_the_index_is_named(monkeypatch: pytest.MonkeyPa
     def missing(name: str) -> Installed:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(version, "distribution", missing)
+    monkeypatch.setattr(metadata, "distribution", missing)
     assert version.install_command("mic") == "pip install 'realtape[mic]'"
