@@ -43,9 +43,10 @@ def assembled(
     faults: Path | None,
     accounts: Path | None,
     state: str | None,
+    one_port: bool,
 ) -> Server:
     """The server. `dialect` is None if the command line names none: then it is the cassette's. `state`: the address of
-    the store that it shares with others. Raises Unusable."""
+    the store that it shares with others. `one_port`: these are workers. Raises Unusable."""
     try:
         if accounts is not None:
             options = replace(options, accounts=accounts_file.load(accounts))
@@ -54,7 +55,7 @@ def assembled(
             options = replace(options, dialect=recordings.dialect)
         server = _server(options)
         if state is not None:
-            server.service.state = _shared(state, server)
+            server.service.state = _shared(state, server, one_port)
         if scenario is not None:
             server.service.play(Scenario.load(scenario))
         if recordings is not None:
@@ -120,13 +121,13 @@ def _recordings(
         raise Unusable(f"{cassette}: {problem.strerror}; name a cassette or a folder of cassettes") from problem
 
 
-def _shared(url: str, server: Server) -> State:
+def _shared(url: str, server: Server, one_port: bool) -> State:
     try:
         from mockserver.server.state.store import StoreState  # an extra
     except ImportError as missing:
         raise Unusable(f"--state needs {missing.name}; install it with: {install_command('fleet')}") from missing
     try:
-        return StoreState(url, server.service.accounts)
+        return StoreState(url, server.service.accounts, one_port=one_port)
     except ValueError as problem:
         raise Unusable("--state: expected an address such as redis://127.0.0.1:6379/0") from problem
 

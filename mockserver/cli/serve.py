@@ -335,6 +335,7 @@ def serve(
         _assembled,
         options,
         state=state,
+        one_port=worker is not None,
         dialect=dialect,
         scenario=scenario,
         cassette=cassette,
@@ -569,7 +570,7 @@ def _report(server: Server, talk: _Talk, check: bool) -> bool:
     wrong = [each.message for each in service.watcher.findings if each.rule == UNREACHABLE_RULE.id]
     places = [message.partition(": no turn")[0] for message in wrong]
     unused = service.unused() if verbatim is None else service.faults.unused()
-    if service.state.shared:  # some other server may have used it
+    if service.state.shared != "no":  # some other server may have used it
         unused = []
     for line in unused if talk.for_machines else shortened(unused, places):
         talk.note("unused", line)

@@ -399,8 +399,10 @@ class Server:
                     return await self._refuse_outage(request, service, session, causes.CROWD)
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
-                if service.state.shared and (why := not_carried(request.method, path, request.query)) is not None:
-                    raise web.HTTPNotImplemented(text=why)
+                if (shared := service.state.shared) != "no":
+                    why = not_carried(request.method, path, request.query, one_port=shared == "port")
+                    if why is not None:
+                        raise web.HTTPNotImplemented(text=why)
                 if not path.startswith("/_mock"):
                     await service.state.look(credentials_of(request))
                 if service.faults and not path.startswith("/_mock"):

@@ -190,7 +190,7 @@ class _Plane:
 
     async def sessions(self, request: web.Request) -> object:
         found = [each for answered in await fleet.ask(self._service, "sessions") for each in answered]
-        return sorted(found, key=lambda each: each["opened"]) if self._service.state.shared else found
+        return sorted(found, key=lambda each: each["opened"]) if self._service.state.shared != "no" else found
 
     async def session(self, request: web.Request) -> object:
         return await self._of_session(request.match_info["id"], "session")
@@ -308,7 +308,7 @@ class _Plane:
     async def refusals(self, request: web.Request) -> object:
         """Handshakes and requests that were refused, with the likely cause."""
         found = [each for answered in await fleet.ask(self._service, "refusals") for each in answered]
-        return sorted(found, key=lambda each: each["at"]) if self._service.state.shared else found
+        return sorted(found, key=lambda each: each["at"]) if self._service.state.shared != "no" else found
 
     async def unused(self, request: web.Request) -> object:
         """What no client has used so far of the scenario, the recordings and the faults, a line each."""
@@ -356,7 +356,7 @@ class _Plane:
     async def replace_faults(self, request: web.Request) -> object:
         """Replaces the faults, for open connections too."""
         file = await _fault_file(request)
-        if self._service.state.shared and any(map(fleet.counted_by_each, file.faults)):
+        if self._service.state.shared != "no" and any(map(fleet.counted_by_each, file.faults)):
             raise Problem(501, fleet.COUNTED)
         self._service.set_faults(file.faults, file.seed)
         await self._service.state.put("faults", (await body_of(request)).decode())

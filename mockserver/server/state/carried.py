@@ -15,8 +15,11 @@ _ANSWERED = re.compile(
 """What one server of a fleet can answer for all."""
 
 
-def not_carried(method: str, path: str, query: Collection[str]) -> str | None:
-    """Why a request is refused; None if it is carried. `query`: the names of its parameters."""
+def not_carried(method: str, path: str, query: Collection[str], *, one_port: bool) -> str | None:
+    """Why a request is refused; None if it is carried. `query`: the names of its parameters. `one_port`: several
+    servers have one address, so that nobody can choose whose metrics to read."""
+    if (method, path) == ("GET", "/_mock/metrics") and not one_port:
+        return None
     if _CALLS.match(path) or "call_id" in query:
         return _ONE_SERVER + "a call over WebRTC or the telephone is known to one of them alone: use a server without"
     if "conversation_id" in query:

@@ -7,13 +7,13 @@ from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Accounts, Team
-from mockserver.server.state.port import Answer, Follow, Seat
+from mockserver.server.state.port import Answer, Follow, Seat, Shared
 
 
 class MemoryState:
     """Implements `State` without a store. Nothing waits."""
 
-    shared = False
+    shared: Shared = "no"
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Team
 
+Shared = Literal["no", "yes", "port"]
 Answer = Callable[[Mapping[str, Any]], object]
 Follow = Callable[[str, str | None], None]
 
@@ -30,8 +31,8 @@ class Seat:
 class State(Protocol):
     """Everything that must be true on each server at once. Each method that waits raises StateLost."""
 
-    shared: bool
-    """Whether other servers use it, too."""
+    shared: Shared
+    """Whether other servers use it, too, and whether these have the same port."""
 
     async def start(self, answer: Answer, follow: Follow) -> None:
         """Begin, on the loop that serves. `answer`: of this server to a question of another. `follow`: plays what a

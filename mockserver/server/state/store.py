@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import MAX_REMEMBERED, Accounts, Team, digest
 from mockserver.server.state import scripts
-from mockserver.server.state.port import Answer, Follow, Seat, StateLost
+from mockserver.server.state.port import Answer, Follow, Seat, Shared, StateLost
 from replay.outlets import logger
 
 TIMEOUT_S = 1.0
@@ -50,10 +50,9 @@ class StoreState:
     """Implements `State` over a store. `url` is such as `redis://127.0.0.1:6379/0`; the number names a database, and
     each fleet needs one of its own. Raises ValueError for an address that is none."""
 
-    shared = True
-
-    def __init__(self, url: str, accounts: Accounts) -> None:
+    def __init__(self, url: str, accounts: Accounts, *, one_port: bool = False) -> None:
         self._accounts = accounts
+        self.shared: Shared = "port" if one_port else "yes"
         self.server = secrets.token_hex(8)
         """The name of this server in the store."""
         pool = BlockingConnectionPool.from_url(

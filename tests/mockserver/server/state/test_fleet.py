@@ -205,6 +205,25 @@ async def test_the_control_plane_sees_and_changes_all_servers(kind: str):
                 await each.close()
 
 
+async def test_a_call_goes_on_without_the_store_and_new_ones_are_refused_as_in_an_outage():
+    with own_store() as store:
+        async with fleet_of("balanced", store.url) as fleet:
+            ws = await fleet.connect()
+            first = await session_of(ws)
+            store.kill()
+            assert await words(ws) == "You said: hello"
+            assert [await refused(fleet), await refused(fleet)] == [503, 503]
+            status, _ = await fleet.ask("POST", "/v1/realtime/client_secrets", json={})
+            assert status == 503
+            assert (await fleet.ask("GET", "/_mock/sessions"))[0] == 503
+            store.start()
+            other = await seated(fleet)
+            assert await session_of(other) != first
+            assert await words(ws) == "You said: hello"
+            for each in (ws, other):
+                await each.close()
+
+
 async def until_closed(fleet: Fleet) -> None:
     while any(  # noqa: ASYNC110 - no event tells it
         each["open"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]
