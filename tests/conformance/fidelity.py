@@ -237,6 +237,7 @@ def section(service: str) -> Iterator[str]:
 
 HEAD = f"""# Event by event
 
+For those who ask on what evidence an event of the mock rests.
 This page lists each server event of the mock: its keys, its evidence, and the test that proves it. The command
 `{COMMAND}` generates it from events that the mock sends and from
 `mockserver/dialects/provenance.py`; a test keeps it current. All other behaviour of a service is on the page
