@@ -155,7 +155,7 @@ class InputBuffer:
                 self._kept_ms -= len(first) * 1000 / self._form.rate
                 if not self._kept:  # longer than that by itself
                     self._kept.append(first[-(LEAD_MS * self._form.rate // 1000) :])
-                    self._kept_ms = LEAD_MS
+                    self._kept_ms = float(LEAD_MS)
         return len(samples), borders
 
     def at_ms(self, border_ms: int) -> int:

@@ -6,7 +6,6 @@ continues. Dropping it cuts it: a ten-minute response is one generator and one p
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import inf
@@ -26,18 +25,23 @@ class _Pending:
     run: Run
 
 
+def _nothing() -> Rest:
+    yield from ()
+
+
 class Scheduler:
     """The runs of one session, by name. Of runs that are due at the same instant, the one started first is first."""
 
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
         self._started = 0
-        self._rest: Rest = (None for _ in ())
+        self._rest = _nothing()
+        self._working = False
 
     def begin(self, work: Rest) -> Rest | None:
         """Begin the work of a message; returns what is left of it. `advance` and `next_due` do that first."""
         self._rest = work
-        return None if next(work, True) else work
+        return self._left() if self._go_on() else None
 
     def abandon(self) -> None:
         """Leave undone what is left of the last message."""
@@ -95,8 +99,21 @@ class Scheduler:
             self._resume(name, pending)
 
     def _finish(self) -> None:
-        if not self._rest.gi_running:  # type: ignore[attr-defined]  # it may itself wake what waits
-            deque(self._rest, maxlen=0)
+        if not self._working:  # the work of a message may itself wake what waits
+            while self._go_on():
+                pass
+
+    def _left(self) -> Rest:
+        while self._go_on():
+            yield
+
+    def _go_on(self) -> bool:
+        """Do the next part of a message; returns whether more is left."""
+        self._working = True
+        try:
+            return not next(self._rest, True)
+        finally:
+            self._working = False
 
     def _resume(self, name: str, pending: _Pending) -> None:
         due = next(pending.run, None)

@@ -422,7 +422,7 @@ class Session:
             self._emit(facts.Committed(turn.item, turn.announced), now)
         turn.announced, turn.respond = True, respond
         self._transcripts.recognise(turn, taken, turn.end_ms - turn.start_ms, now)
-        turn.item.heard_ms = turn.end_ms - turn.start_ms
+        turn.item.heard_ms = float(turn.end_ms - turn.start_ms)
         if self.dialect.traits.items.keeps_audio and turn.item.heard_ms and len(taken.audio):
             kept = taken.audio[-round(turn.item.heard_ms * taken.rate / 1000) :]
             self.conversation.keep_audio(turn.item, encode(kept, self.settings.input_format))
