@@ -219,7 +219,7 @@ class OpenAI:
         return Text(orjson.dumps({"type": type, "event_id": self.ids.event(at), **fields}))
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
-        match fact:
+        match fact:  # what each turn has comes first: the cases are tried in order
             case AudioSent():
                 self._has_spoken = True
                 if self.traits.media:
@@ -231,6 +231,18 @@ class OpenAI:
                 name = "output_audio_transcript" if fact.response.settings.speaks else "output_text"
                 place = _place(fact.response, fact.item)
                 yield self._delta(at, f"response.{name}.delta", fact.text, **place)
+            case ResponseStarted():
+                yield self.event(at, "response.created", response=self._response(fact.response))
+            case MessageStarted():
+                yield from self._message_started(fact, at)
+            case MessageEnded():
+                yield from self._message_ended(fact, at)
+            case ResponseEnded():
+                yield self.event(at, "response.done", response=self._response(fact.response))
+            case LimitsUpdated():
+                yield from self._limits(fact.response, at)
+            case ItemAdded():
+                yield from self._item_entered(fact.item, at)
             case KeptAlive():
                 pass  # OpenAI pings on the level of WebSocket
             case Opened():
@@ -239,8 +251,6 @@ class OpenAI:
             case Configured():
                 self._session = dict(fact.requested)
                 yield self.event(at, "session.updated", session=self._session)
-            case ItemAdded():
-                yield from self._item_entered(fact.item, at)
             case ItemDeleted():
                 yield self.event(at, "conversation.item.deleted", item_id=fact.item_id)
             case ItemRetrieved():
@@ -273,12 +283,6 @@ class OpenAI:
             case TimedOut():
                 place = {"audio_start_ms": fact.start_ms, "audio_end_ms": fact.end_ms, "item_id": fact.item.id}
                 yield self.event(at, "input_audio_buffer.timeout_triggered", **place)
-            case ResponseStarted():
-                yield self.event(at, "response.created", response=self._response(fact.response))
-            case MessageStarted():
-                yield from self._message_started(fact, at)
-            case MessageEnded():
-                yield from self._message_ended(fact, at)
             case CallStarted():
                 yield from self._call_started(fact, at)
             case CallEnded():
@@ -297,10 +301,6 @@ class OpenAI:
             case HostedEnded():
                 if fact.item.server:
                     yield from self._mcp_call_ended(fact, at)
-            case ResponseEnded():
-                yield self.event(at, "response.done", response=self._response(fact.response))
-            case LimitsUpdated():
-                yield from self._limits(fact.response, at)
             case Expired():
                 # The beta sent the error, today's API sends the close frame: this serves clients of either.
                 message = (IDLE if fact.idle else EXPIRED).format(minutes=fact.after_s / 60)

@@ -6,7 +6,7 @@ client_events.py and parse.py. Usage and prices: usage.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import orjson
@@ -75,15 +75,13 @@ class XaiIds:
 
     def __init__(self, seed: str, call_id: str | None = None) -> None:
         """The conversation of a call has the call's id (documented)."""
-        self._events = uuid4s(LateStream(seed, "event"))
+        self.event: Callable[[], str] = uuid4s(LateStream(seed, "event")).__next__
+        """Draws the id of an event."""
         self._items = uuid4s(LateStream(seed, "item"))
         self._responses = uuid4s(LateStream(seed, "response"))
         self._calls = LateStream(seed, "call")
         self.session = hex128(stream(seed, "session"))
         self.conversation = call_id or uuid4(stream(seed, "conversation"))
-
-    def event(self) -> str:
-        return next(self._events)
 
     def item(self, at: float = 0.0) -> str:
         return next(self._items)
@@ -124,7 +122,7 @@ class Xai:
         return _text({"type": type, "event_id": self.ids.event(), **fields, "previous_item_id": None})
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
-        match fact:
+        match fact:  # what each turn has comes first: the cases are tried in order
             case AudioSent() if self.traits.media:
                 # A guess: nobody has recorded the events of a telephone call.
                 self._rid(fact.segment)
@@ -133,6 +131,18 @@ class Xai:
                 yield self._audio_delta(fact, at)
             case WordsSent():
                 yield self._words_delta(fact)
+            case ResponseStarted():
+                self._rids = []
+                yield self.event("response.created", response=self._response(fact.response))
+            case MessageStarted():
+                yield from self._message_started(fact)
+            case MessageEnded():
+                yield from self._message_ended(fact)
+            case ResponseEnded():
+                yield from self._response_ended(fact.response)
+            case ItemAdded():
+                link = None if fact.item.kind != "message" else fact.item.previous
+                yield self._item_added(_item(fact.item), link, replayed=fact.item.replayed)
             case KeptAlive():
                 yield self.event("ping", timestamp=self._unix_ms(at))
             case Opened():
@@ -140,9 +150,6 @@ class Xai:
             case Configured():
                 self._requested = _merged(self._requested, fact.requested)
                 yield self._session_updated()
-            case ItemAdded():
-                link = None if fact.item.kind != "message" else fact.item.previous
-                yield self._item_added(_item(fact.item), link, replayed=fact.item.replayed)
             case ItemDeleted():
                 # Empty as LiveKit's authors found it; the vendor's page shows the id.
                 yield self.event("conversation.item.deleted", item_id="")
@@ -177,13 +184,6 @@ class Xai:
                     audio_start_ms=fact.start_ms,
                     audio_end_ms=fact.end_ms,
                 )
-            case ResponseStarted():
-                self._rids = []
-                yield self.event("response.created", response=self._response(fact.response))
-            case MessageStarted():
-                yield from self._message_started(fact)
-            case MessageEnded():
-                yield from self._message_ended(fact)
             case CallStarted():
                 yield self._output_item("added", fact.response, _call(fact.item, "user"))
                 yield self._item_added(_call(fact.item, "tool"), None)
@@ -192,8 +192,6 @@ class Xai:
             case HostedStarted() | HostedEnded() | ListingStarted() | ToolsListed():
                 for type, fields in hosted_events(fact):
                     yield self.event(type, **fields)
-            case ResponseEnded():
-                yield from self._response_ended(fact.response)
             case Expired():
                 yield from self._expired(fact)
             case ItemRetrieved() | ApprovalRequested() | LimitsUpdated():
