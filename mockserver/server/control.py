@@ -312,7 +312,8 @@ class _Plane:
 
     async def unused(self, request: web.Request) -> object:
         """What no client has used so far of the scenario, the recordings and the faults, a line each."""
-        return self._service.unused()
+        here, *others = await fleet.ask(self._service, "unused")
+        return [line for line in here if all(line in each for each in others)]
 
     async def report(self, request: web.Request) -> object:
         """Where clients left the recording that is played, a line each."""

@@ -14,7 +14,7 @@ from mockserver.server.notices import RouteRefused
 from mockserver.server.service import MockService
 from replay.outlets import clean
 
-What = Literal["sessions", "session", "journal", "ledger", "total", "findings", "refusals", "reset"]
+What = Literal["sessions", "session", "journal", "ledger", "total", "findings", "refusals", "unused", "reset"]
 Part = Literal["scenario", "faults"]
 """What a PUT replaces on all servers."""
 COUNTED = (
@@ -66,6 +66,8 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
                 }
                 for unix, notice in service.refusals
             ]
+        case "unused":
+            return service.unused()
         case "reset":
             service.reset()
             if question["to_start"]:

@@ -174,19 +174,24 @@ async def test_the_control_plane_sees_and_changes_all_servers(kind: str):
                 assert await words(ws) == f"You said: {text}"
                 await ws.close()
             assert (await fleet.ask("PUT", "/_mock/scenario", data=PUT))[0] == 200
+            assert len((await fleet.ask("GET", "/_mock/unused"))[1]) == 1
             sockets = [await fleet.connect(), await fleet.connect()]
+            assert await words(sockets[0]) == "Put on one of them."
+            assert [(await fleet.ask("GET", "/_mock/unused"))[1] for _ in "ab"] == [[], []]
+            await sockets[0].close()
+            sockets[0] = await fleet.connect()
             assert [await words(each) for each in sockets] == ["Put on one of them."] * 2
             for _ in range(2):  # the proxy takes turns
                 sessions = (await fleet.ask("GET", "/_mock/sessions"))[1]
                 assert [each["conversation_id"] for each in sessions][:2] == ids
-                assert [each["open"] for each in sessions] == [False, False, True, True]
-                known = sessions[3]["id"]
+                assert [each["open"] for each in sessions] == [False, False, False, True, True]
+                known = sessions[4]["id"]
                 assert (await fleet.ask("GET", f"/_mock/sessions/{known}"))[1]["ledger"]["text_items"] == 1
                 rows = (await fleet.ask("GET", f"/_mock/journal?session={known}"))[1]
                 assert rows[-1]["type"].startswith("response.")
                 assert {row["session"] for row in (await fleet.ask("GET", "/_mock/journal"))[1]} >= {known}
                 total = (await fleet.ask("GET", "/_mock/ledger"))[1]
-                assert (total["sessions"], total["text_items"]) == (4, 4)
+                assert (total["sessions"], total["text_items"]) == (5, 5)
                 assert (await fleet.ask("GET", "/_mock/ledger?session=nobody"))[0] == 404
             assert (await fleet.ask("PUT", "/_mock/faults", data=OUTAGE))[0] == 200
             assert [await refused(fleet), await refused(fleet)] == [503, 503]
