@@ -138,8 +138,8 @@ def _wide(sound: Floats) -> Floats:
     if loud.any():
         power = power[loud]
     hertz = np.fft.rfftfreq(WIDE_SIZE, 1 / WIDE_RATE)
-    within = (hertz[None, :] >= WIDE_BANDS[:-1, None]) & (hertz[None, :] < WIDE_BANDS[1:, None])
-    bands = power @ within.T.astype(np.float64)
+    # Sums over slices: a product of matrices would be spread over threads, which takes longer on a busy machine.
+    bands = np.add.reduceat(power, np.searchsorted(hertz, WIDE_BANDS), axis=1)[:, :-1]
     shares = bands / (bands.sum(axis=1, keepdims=True) + 1e-9)
     bright = shares @ np.log(np.sqrt(WIDE_BANDS[:-1] * WIDE_BANDS[1:]))
     brightest = bright >= np.percentile(bright, 80)
@@ -163,18 +163,17 @@ def _pitch(sound: Floats, count: int) -> tuple[Floats, NDArray[np.bool_]]:
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(sound, half), PITCH_SIZE)[::HOP][:count] * taper
     longest = 200
     own = np.fft.irfft(np.abs(np.fft.rfft(frames, 1024)) ** 2)[:, :longest]
-    own /= np.fft.irfft(np.abs(np.fft.rfft(taper, 1024)) ** 2)[:longest]
+    own /= _of_taper()[:longest]
     own /= np.maximum(own[:, :1], 1e-9)
     shortest, end = RATE // HIGHEST_HZ, RATE // LOWEST_HZ
     near = own[:, shortest:end]
     most = near.max(axis=1)
     # The first peak that is nearly the highest: a multiple of the period correlates as well.
     lags = np.argmax(near >= 0.9 * most[:, None], axis=1)
-    for at, lag in enumerate(lags):
-        while lag + 1 < near.shape[1] and near[at, lag + 1] > near[at, lag]:
-            lag += 1
-        lags[at] = lag
-    lags += shortest
+    falls = np.ones(near.shape, bool)
+    falls[:, :-1] = near[:, 1:] <= near[:, :-1]
+    falls &= np.arange(near.shape[1]) >= lags[:, None]
+    lags = np.argmax(falls, axis=1) + shortest
     return RATE / lags.astype(np.float64), (most > LEAST_PERIODIC) & (lags < end - 1)
 
 
@@ -189,6 +188,13 @@ def _log_rhythm(loudness: Floats, loud: NDArray[np.bool_]) -> float:
     inside = (hertz > 1.0) & (hertz < 25)
     total = float(power[inside].sum())
     return float((power[inside] * np.log(hertz[inside])).sum()) / total if total > 0 else 0.0
+
+
+@lru_cache(maxsize=1)
+def _of_taper() -> Floats:
+    """The autocorrelation of a taper of `PITCH_SIZE`."""
+    own: Floats = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(PITCH_SIZE), 1024)) ** 2)
+    return own
 
 
 @lru_cache(maxsize=1)
