@@ -83,11 +83,17 @@ class Reading:
         most = (rule.get("token_limits") or {}).get("post_instructions") or max(0, self._room - fixed)
         if truncation == "disabled" or text + audio <= most:
             return text, audio
-        for item in kept:
-            if text + audio <= most * rule.get("retention_ratio", 1):
-                break
+        left = most * rule.get("retention_ratio", 1)
+        gone, known = 0, len(self._counted)
+        while gone < len(kept) and text + audio > left:
+            item = kept[gone]
+            item_text, item_audio = self._text_of(item), _audio_of(item)
             self._dropped.add(item)
-            text, audio = text - self._text_of(item), audio - _audio_of(item)
+            text, audio = text - item_text, audio - item_audio
+            if gone < known:
+                self._text, self._audio = self._text - item_text, self._audio - item_audio
+            gone += 1
+        self._counted = self._counted[gone:]
         return text, audio
 
     def _sums(self, items: tuple[Item, ...]) -> tuple[int, int]:

@@ -140,6 +140,17 @@ def test_with_a_ratio_more_is_dropped_at_once_and_less_often():
     assert 1 <= len(drops) <= 2 and max(drops) <= 10
 
 
+@pytest.mark.parametrize("ratio", [1, 0.8])
+def test_what_is_dropped_is_taken_off_the_sums_as_if_all_was_counted_again(ratio: float):
+    limits = {"type": "retention_ratio", "retention_ratio": ratio, "token_limits": {"post_instructions": 200}}
+    items = tuple(Item(str(n), "message", parts=[Part("input_text", "word " * (n % 9))], heard_ms=n) for n in range(99))
+    added, counted = Reading(Model("gpt-realtime")), Reading(Model("gpt-realtime"))
+    for count in range(len(items)):
+        seen = tuple(item for item in items[: count + 1] if int(item.id) + 50 > count or count % 2)
+        counted.recount()
+        assert added.of(seen, limits, 0) == counted.of(seen, limits, 0)
+
+
 def test_what_was_counted_before_is_counted_once_and_what_changes_is_counted_again():
     model = Model("gpt-realtime")
     reading, conversation = Reading(model), Conversation("c")
