@@ -41,7 +41,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BESIDE = [
     ROOT / "CHANGELOG.md",
-    *(ROOT / folder / "README.md" for folder in ("bench", "cassettes", "examples/ci", "examples/node")),
+    *(
+        ROOT / folder / "README.md"
+        for folder in ("bench", "cassettes", "examples/agents", "examples/ci", "examples/node")
+    ),
 ]
 """Pages whose programs and commands are not checked, but whose links and words are."""
 BLOCK = re.compile(r"(?ms)(?:<!-- no-run:(?P<reason>.*?)-->\s*)?^```(?P<kind>\w+)\n(?P<text>.*?)^```")
