@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Protocol, cast
 
 from mockserver.audio.asr_process import TranscribingProcess
 from mockserver.audio.formats import Samples
 from mockserver.audio.whisper import INSTALL, MODEL_VARIABLE
+from replay.plugins import plugin
 
 OFF, AUTO = "off", "auto"
 MISSING = f"no transcriber is installed: only known clips and scripted words are understood; {INSTALL} brings one"
@@ -39,8 +40,11 @@ def installed(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def transcriber_named(name: str, environment: Mapping[str, str] = os.environ) -> Transcriber | None:
-    """The transcriber of that name: `off` is None; `auto` is the installed one, None without; else a model of
-    faster-whisper by name or folder. It is loaded later. Raises ImportError if faster-whisper is missing."""
+    """The transcriber of that name: `off` is None; `auto` is the installed one, None without; else a plugin, or a model
+    of faster-whisper by name or folder. It is loaded later. Raises ImportError if faster-whisper is missing, and
+    PluginError for a plugin that cannot be used."""
+    if name not in (OFF, AUTO) and (added := plugin("realtape.transcribers", name)) is not None:
+        return cast(Transcriber, added)
     if name == OFF or (name == AUTO and not installed(environment)):
         return None
     if find_spec("faster_whisper") is None:

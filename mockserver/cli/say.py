@@ -14,7 +14,9 @@ from mockserver.audio.tts import synthesizer_named
 from mockserver.audio.tts.base import Synthesizer
 from mockserver.audio.tts.espeak import ACCENTS, Espeak
 from mockserver.cli.degrade import degradation_options, write_clip
+from replay.cli.plugin_choice import PluginChoice
 from replay.cli.usage import Unusable
+from replay.plugins import PluginError
 
 RATE = 24_000
 """Hz of the file."""
@@ -27,7 +29,7 @@ RATE = 24_000
 @click.option("--speed", default=1.0, show_default=True, type=float, help="Speaking rate: 0.25 to 1.5.")
 @click.option(
     "--engine",
-    type=click.Choice(SYNTHESIZERS),
+    type=PluginChoice(SYNTHESIZERS, "realtape.voices"),
     default="auto",
     show_default=True,
     help="Speech synthesizer. auto: the first of hibari, espeak and tone that is installed.",
@@ -59,7 +61,7 @@ def say(
         how = Degradation(**sound)
         clip = _voice(engine, accent).speak(text, voice=voice, speed=speed)
         samples = degraded(resample(clip.samples, clip.rate, RATE), RATE, how, seed)
-    except (ValueError, RuntimeError) as problem:
+    except (ValueError, RuntimeError, PluginError) as problem:
         raise Unusable(str(problem)) from problem
     write_clip(out, samples, RATE, as_json)
 

@@ -42,6 +42,7 @@ from mockserver.server.clock import rate_named, wall_clock
 from mockserver.server.notices import MistakeFound
 from mockserver.server.options import Options
 from replay.addresses import is_loopback_host
+from replay.cli.plugin_choice import PluginChoice
 from replay.cli.secrets import secret_options
 from replay.cli.usage import SuggestingChoice, Unusable
 from replay.findings import counted, setting
@@ -101,7 +102,7 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 )
 @_content(
     "--voice",
-    type=SuggestingChoice(SYNTHESIZERS),
+    type=PluginChoice(SYNTHESIZERS, "realtape.voices"),
     default="auto",
     show_default=True,
     help="Speech synthesizer. auto: the first of hibari, espeak and tone that is installed.",

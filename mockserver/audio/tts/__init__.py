@@ -8,21 +8,26 @@ from collections import OrderedDict
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
+from typing import cast
 
 from typing_extensions import assert_never
 
-from mockserver.audio.names import synthesizer_name
+from mockserver.audio.names import SYNTHESIZERS, synthesizer_name
 from mockserver.audio.tts.base import SpeechClip, Synthesizer
 from mockserver.audio.tts.espeak import Espeak
 from mockserver.audio.tts.hibari import Hibari
 from mockserver.audio.tts.tone import Tone
+from replay.plugins import plugin
 
 
 def synthesizer_named(name: str = "auto") -> Synthesizer:
-    """`hibari`, `espeak`, `tone`, or `auto`: the first of these whose package is installed and loads.
+    """`hibari`, `espeak`, `tone`, or `auto`: the first of these whose package is installed and loads. Or a plugin.
 
-    Raises ValueError for other names, and RuntimeError, saying what to install, for an engine that is not there.
+    Raises ValueError for other names, RuntimeError, saying what to install, for an engine that is not there, and
+    PluginError for a plugin that cannot be used.
     """
+    if name not in SYNTHESIZERS and (added := plugin("realtape.voices", name)) is not None:
+        return cast(Synthesizer, added)
     known = synthesizer_name(name)
     match known:
         case "tone":
