@@ -59,5 +59,7 @@ def own_store() -> Iterator[OwnStore]:
         if store.program is None:
             pytest.skip("neither redis-server nor valkey-server is installed")
         store.start()
-        yield store
-        store.kill()
+        try:
+            yield store
+        finally:
+            store.kill()

@@ -108,10 +108,12 @@ async def fleet_of(kind: str, url: str | None) -> AsyncIterator[Fleet]:
             ready = (await process.stdout.readline()).decode()
             fleet = Fleet(int(ready.rpartition(":")[2].partition("/")[0]), http)
             fleet.process = process
-            yield fleet
-            if process.returncode is None:
-                process.terminate()
-                await process.communicate()
+            try:
+                yield fleet
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                    await process.communicate()
             return
         servers = [
             Server(Options(voice="tone", pacing="burst", limits=Limits(max_sessions=MOST)))
