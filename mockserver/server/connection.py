@@ -167,7 +167,7 @@ class Connection(Pump[Peer]):
         self._frames.feed(data)
         if not self._turn_asked:
             self._read()
-        elif self._frames.held > READ_AHEAD and not self._held_up:
+        elif self._frames.held > READ_AHEAD and not self._held_up and not self._transport.is_closing():
             self._held_up = True
             self._transport.pause_reading()
         return False, b""
@@ -225,7 +225,7 @@ class Connection(Pump[Peer]):
                         self._read_over.set_result(None)
                     elif self._held_up:
                         self._held_up = False
-                        if not self._mute:
+                        if not self._mute and not self._transport.is_closing():  # uvloop raises for one that is gone
                             self._transport.resume_reading()
                     return False
         return True
