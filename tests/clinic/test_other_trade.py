@@ -14,6 +14,7 @@ import pytest
 from clinic_agent.call.report import CallReport
 from clinic_agent.clinic.assistant import run_call
 from clinic_agent.config import Config
+from examples import support
 from examples.orders import Shop, assistant
 from mockserver.testing.mock_server import MockServer
 
@@ -61,3 +62,30 @@ def test_the_program_says_what_was_said_and_what_it_cost(realtime_env: dict[str,
     shown = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "said          Order 1043 is stopped." in shown
     assert "find_order, stop_order" not in shown and "$0.0" in shown
+
+
+@pytest.mark.parametrize(
+    ("signal", "says", "problems"),
+    [
+        ("no signal", "A technician comes. Your ticket is 7001.", ["no signal"]),
+        ("good", "Your line is good. Please restart your router.", []),
+    ],
+)
+@pytest.mark.realtime("../../examples/support.yaml", time="virtual", voice="tone", unused="off")
+async def test_a_support_desk_measures_the_line_and_opens_one_ticket(realtime_mock, signal, says, problems):
+    desk = support.Desk(signal)
+    config = Config(realtime_mock.ws_url, realtime_mock.http_url, realtime_mock.api_key)
+    words = ["My internet is down.", "Yes, send somebody."][: 1 + len(problems)]
+    report = await run_call(config, words, support.assistant(desk), priced_on=date(2026, 7, 1))
+    assert report.failure is None and says in report.turns[-1].said
+    assert list(desk.tickets.values()) == problems
+    assert not [each for each in realtime_mock.findings if each.level == "error"]
+
+
+@pytest.mark.slow
+@pytest.mark.realtime("../../examples/support.yaml", pacing="burst", voice="tone", live=False)
+def test_the_program_of_the_support_desk_says_the_ticket(realtime_env: dict[str, Any]):
+    environ = {**os.environ, **realtime_env, "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, str(ROOT / "examples" / "support.py")]
+    shown = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "Your ticket is 7001." in shown
