@@ -7,9 +7,6 @@ error rates see docs/audio.md, made by bench/speech_evidence.py.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from hashlib import blake2b
-
 import numpy as np
 
 from mockserver.audio.codecs import encode
@@ -18,6 +15,7 @@ from mockserver.audio.vad.detector import OPENAI_TURNS, TurnBegan, TurnDetector
 from mockserver.audio.vad.energy import EnergyEngine
 from replay.findings.encodings import likely_encoding
 from replay.findings.speed import speed_of
+from replay.kept import KeptByHash
 
 LONGEST_S = 10
 """Seconds of a sound that are looked at, around its loudest place."""
@@ -29,8 +27,8 @@ MOST_APART = 0.2
 """Distance of the distributions of even and odd bytes above which they are no G.711."""
 
 
-_judged: OrderedDict[tuple[bytes, AudioFormat], bool] = OrderedDict()
-"""What the last sounds were found to be, by their hash."""
+_judged: KeptByHash[bool] = KeptByHash(MOST_JUDGED)
+"""Whether the last sounds could be speech."""
 
 
 def could_be_speech(samples: Samples, form: AudioFormat) -> bool:
@@ -38,13 +36,7 @@ def could_be_speech(samples: Samples, form: AudioFormat) -> bool:
 
     Takes about 20 ms for 5 s, and 0.5 ms for one of the last `MOST_JUDGED` sounds: load tests repeat theirs.
     """
-    key = blake2b(np.ascontiguousarray(samples), digest_size=16).digest(), form
-    found = _judged.get(key)
-    if found is None:
-        found = _judged[key] = _judge(samples, form)
-        while len(_judged) > MOST_JUDGED:
-            _judged.popitem(last=False)
-    return found
+    return _judged.get(np.ascontiguousarray(samples).tobytes(), form, lambda: _judge(samples, form))
 
 
 def _judge(samples: Samples, form: AudioFormat) -> bool:

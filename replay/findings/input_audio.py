@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from replay.cassette import g711
 from replay.findings.encodings import likely_encoding
+from replay.kept import KeptByHash
 
 if TYPE_CHECKING:
     from replay.findings.speed import Speed  # loads numpy
@@ -43,6 +44,11 @@ _STREAM_S = 3.0
 _RATES = (8_000, 16_000, 24_000, 32_000, 44_100, 48_000)
 _COMMON = (8_000, 16_000, 24_000, 44_100, 48_000)
 _WIDTHS = {"audio/pcm": 2, "audio/pcmu": 1, "audio/pcma": 1}
+
+
+_KEPT = 1000
+_encodings: KeptByHash[str] = KeptByHash(_KEPT)
+_speeds: KeptByHash[Speed] = KeptByHash(_KEPT)
 
 
 class InputAudio:
@@ -241,7 +247,9 @@ class InputAudio:
         if len(self._window) < self.bytes_per_s * JUDGED_S:
             self._listen(data)
             return
-        self.verdict, self._window = likely_encoding(bytes(self._window), self.encoding), None
+        window, declared = bytes(self._window), self.encoding
+        self.verdict = _encodings.get(window, declared, lambda: likely_encoding(window, declared))
+        self._window = None
         if self._sound is not None:
             self._sound += data  # the speed is estimated with the next message: either takes 10 ms or more
 
@@ -254,8 +262,8 @@ class InputAudio:
             return
         from replay.findings.speed import speed_of  # loads numpy
 
-        whole = bytes(self._sound[: len(self._sound) // 2 * 2])
-        self.speed = speed_of(whole, self.rate)
+        whole, rate = bytes(self._sound[: len(self._sound) // 2 * 2]), self.rate
+        self.speed = _speeds.get(whole, rate, lambda: speed_of(whole, rate))
         self._estimates += 1
         if self._estimates == len(SPEED_AT_S):
             self._sound = None

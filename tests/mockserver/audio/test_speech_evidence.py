@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from mockserver.audio.formats import AudioFormat, Samples
 from mockserver.audio.speech_evidence import _judge, could_be_speech
 from mockserver.audio.wav import read_wav
 from replay.findings.speed import Speed, speed_of
+from replay.kept import KeptByHash
 from tests.mockserver.talk import TONE
 
 VOICES = Path(__file__).resolve().parents[3] / "cassettes" / "voices"
@@ -119,8 +119,7 @@ def test_the_same_sound_in_the_same_format_is_judged_once(monkeypatch: pytest.Mo
         judged.append(rate)
         return speed_of(samples, rate)
 
-    monkeypatch.setattr(speech_evidence, "_judged", OrderedDict())
-    monkeypatch.setattr(speech_evidence, "MOST_JUDGED", 2)
+    monkeypatch.setattr(speech_evidence, "_judged", KeptByHash(2))
     monkeypatch.setattr(speech_evidence, "speed_of", counting)
     sound = TONE.speak("I would like a dental cleaning on July sixth.").samples
     for _ in range(3):
@@ -128,4 +127,3 @@ def test_the_same_sound_in_the_same_format_is_judged_once(monkeypatch: pytest.Mo
     assert judged == [24_000]
     results = [could_be_speech(sound, form) for form in (PCM16, PCM8, PCM24)]
     assert results == [_judge(sound, form) for form in (PCM16, PCM8, PCM24)]
-    assert len(speech_evidence._judged) == 2

@@ -14,6 +14,7 @@ from replay.cassette.records import StrippedAudio
 from replay.cassette.strip_audio import tone
 from replay.findings import input_audio
 from replay.findings.encodings import likely_encoding
+from replay.kept import KeptByHash
 from tests.mockserver.talk import TONE
 from tests.replay.findings.watched_calls import DIALECTS, WatchedCall, watched_call
 
@@ -240,6 +241,7 @@ def test_of_a_long_message_one_second_is_listened_to(monkeypatch: pytest.MonkeyP
         return ""
 
     monkeypatch.setattr(input_audio, "likely_encoding", encoding)
+    monkeypatch.setattr(input_audio, "_encodings", KeptByHash(2))
     sound = np.random.default_rng(0).integers(-9000, 9000, 30 * 24_000).astype("<i2").tobytes()
     audio = input_audio.InputAudio()
     if binary:
