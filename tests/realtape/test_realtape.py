@@ -107,6 +107,19 @@ def test_a_server_is_loaded_without_a_validator_and_without_a_collection():
     assert uncollected
 
 
+def test_the_first_event_of_a_session_waits_for_no_validator():
+    probe = (
+        "from mockserver.dialects.openai.client_events import EVENTS;"
+        "from mockserver.server.equipment import Equipment; from mockserver.server.options import Options;"
+        "from mockserver.server.session_factory import SessionFactory;"
+        "factory = SessionFactory(Options(), Equipment(Options()));"
+        "before = type(EVENTS.validator).__name__; factory.traits('openai@2026-10');"
+        "print(before, type(EVENTS.validator).__name__)"
+    )
+    output = subprocess.check_output([sys.executable, "-c", probe], cwd=ROOT, text=True)
+    assert output.split() == ["MockValSer", "SchemaValidator"]
+
+
 @pytest.mark.parametrize("command", ["check", "show"])
 def test_a_tape_is_checked_and_listed_without_what_other_files_need(command: str):
     probe = (
