@@ -200,7 +200,7 @@ class _Supervisor:
                 for number in [number for number, at in self.due.items() if at <= time.monotonic()]:
                     if (worker := self._fork(number, theirs, ours, woken, wakes)) is not None:
                         return worker
-            if not self.running:
+            if self.ending and not self.running:  # else each number that has no worker is due
                 break
             for each in select.select(watched, [], [], LOOK_S)[0]:
                 if each == 0 and not os.read(0, 1 << 12):

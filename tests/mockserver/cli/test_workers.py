@@ -1,0 +1,57 @@
+"""What the supervisor of `serve --workers` does when workers end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+import pytest
+
+from mockserver.cli import workers
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+
+
+class AllStarted(Exception):
+    """The supervisor did what the test waits for."""
+
+
+def test_the_supervisor_goes_on_when_its_only_worker_ends_soon(monkeypatch: pytest.MonkeyPatch):
+    started: list[int] = []
+    said: list[str] = []
+
+    def fork() -> int:
+        if len(started) == 2:
+            raise AllStarted
+        started.append(1_000_000 + len(started))
+        return started[-1]
+
+    def tell(text: str, at: float) -> list[str]:
+        said.append(text)
+        return []
+
+    monkeypatch.setattr(os, "fork", fork)
+    monkeypatch.setattr(os, "waitpid", lambda pid, options: (pid, signal.SIGKILL))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(signal, "set_wakeup_fd", lambda descriptor, **more: None)
+    monkeypatch.setattr(workers, "LOOK_S", 0.001)
+    monkeypatch.setattr(workers, "AGAIN_S", 0.05)
+    pipes: list[int] = []
+    pipe = os.pipe
+
+    def kept_pipe() -> tuple[int, int]:
+        ends = pipe()
+        pipes.extend(ends)
+        return ends
+
+    monkeypatch.setattr(os, "pipe", kept_pipe)
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        supervisor = workers._Supervisor(1, [[port]], str, tell, "", None, None)
+        supervisor.served.add(1)
+        with pytest.raises(AllStarted):
+            supervisor.run()
+    for each in pipes:
+        os.close(each)
+    assert said == [f"worker 1 (process {pid}) ended by SIGKILL; starting another" for pid in started]
