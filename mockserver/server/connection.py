@@ -34,7 +34,7 @@ STALL_S = 300.0
 CLOSE_WAIT_S = 5.0
 """How long the client may take to answer a close frame."""
 BATCH, BATCH_S = 32, 0.002
-"""Messages, and seconds, for which a connection is read in a row before others have their turn."""
+"""Messages or pings, and seconds, for which a connection is read in a row before others have their turn."""
 READ_AHEAD = 256 << 10
 """Bytes that wait for their turn, above which no more are read from the socket."""
 FLOOD = 10_000
@@ -203,7 +203,7 @@ class Connection(Pump[Peer]):
         elif self._joined is not None:
             joined, self._joined = self._joined, None
             self._take(joined)
-        turn_s = self._loop.time()
+        turn_s, pings = self._loop.time(), 0
         while self._rest is None:
             match message := self._frames.next():
                 case str() | bytes() if len(message) > LONG_MESSAGE:
@@ -216,6 +216,8 @@ class Connection(Pump[Peer]):
                         return True
                 case Ping():
                     self._answer(message)
+                    if (pings := pings + 1) == BATCH:
+                        return True
                 case Closing(code, reason):
                     self._client_closed(code, reason)
                     self._read_over.set_result(None)
@@ -266,7 +268,8 @@ class Connection(Pump[Peer]):
             lawful = code == 1005 or may_be_sent(code)  # 1005: the frame has no code
             self._over = Close(code, reason) if lawful else Close(1002, f"{code} is no close code")
             self._log.hung_up()
-            self._transport.write(closing(self._over.code))
+            if not self._transport.is_closing():
+                self._transport.write(closing(self._over.code))
         self._transport.close()
 
     def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
@@ -361,11 +364,11 @@ class Connection(Pump[Peer]):
         with contextlib.suppress(ConnectionError):
             await self._socket.writer.drain()
         self._drain = None
-        if self._unanswered is not None:
-            ping, self._unanswered = self._unanswered, None
-            self._answer(ping)
         if self._stall_timer is not None:
             self._stall_timer.cancel()
+        if self._unanswered is not None:  # this may wait for the reader again, with another timer
+            ping, self._unanswered = self._unanswered, None
+            self._answer(ping)
         self._flush_soon()
 
     def _end(self) -> None:

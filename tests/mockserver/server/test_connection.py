@@ -203,6 +203,42 @@ def test_nothing_is_written_to_a_connection_that_was_lost_just_before_its_close(
     assert hosted.writes == [b"\x81\x01!"]
 
 
+def test_a_close_frame_that_is_read_after_the_connection_was_lost_is_not_answered():
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        connection.tear_down(hosted.connection._transport)
+        hosted.connection.feed_data(b"\x88\x02" + (4321).to_bytes(2, "big"))
+
+    hosted = story(Script(), tell, count_writes=True)
+    assert (hosted.writes, hosted.log.close_code) == ([], 4321)
+
+
+def test_a_reader_that_caught_up_is_not_taken_for_one_that_reads_nothing():
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        served, lagging = hosted.connection, iter([True])
+        served._lagging = lambda: next(lagging, False)  # type: ignore[method-assign]
+        served._unanswered = websocket.Ping(b"?")
+        served._wait_for_reader()
+        await asyncio.sleep(3 * connection.STALL_S)
+        await hosted.client.close()
+
+    hosted = story(Script(), tell, count_writes=True)
+    assert (hosted.writes[0], hosted.log.close_code) == (b"\x8a\x01?", 1000)
+
+
+def test_after_some_pings_in_a_row_others_have_their_turn():
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        hosted.connection.feed_data(b"\x89\x80mask" * 100)
+        assert len(hosted.writes) == connection.BATCH
+        await asyncio.sleep(1)
+        await hosted.client.close()
+
+    hosted = story(Script(), tell, count_writes=True)
+    assert hosted.writes[:-1] == [b"\x8a\x00"] * 100
+
+
 def test_messages_are_timed_from_the_opening_and_keep_their_kind():
     peer = Script()
 
