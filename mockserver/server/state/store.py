@@ -330,9 +330,10 @@ class StoreState:
     async def _stated(self) -> None:
         for team in {*self._held, *self._wanted}:
             held, wanted = self._held[team], self._wanted[team]  # as they are now: they change while others are stated
-            await self._state_seats(keys=_of_team(team), args=[self.server, len(held), *held, *wanted])
+            stated = [*held, *wanted]
+            await self._state_seats(keys=_of_team(team), args=[self.server, len(held), *stated])
             for seats in (self._held, self._wanted):
-                if not seats[team]:
+                if not stated and not seats[team]:  # a seat that was left meanwhile may be stated as held: state again
                     del seats[team]
 
 

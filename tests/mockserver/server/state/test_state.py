@@ -188,3 +188,17 @@ async def answers(state: State) -> bool:
     except StateLost:
         return False
     return True
+
+
+async def test_a_seat_that_is_left_while_it_is_stated_is_stated_as_free_later():
+    module = pytest.importorskip("mockserver.server.state.store")
+    state, stated = module.StoreState("unix:///nowhere", Accounts(seed="0")), []
+
+    async def overtaken(keys: list[str], args: list[Any]) -> None:
+        stated.append(args[1:])
+        state._held[b"team"].discard("1")
+
+    state._state_seats, state._held[b"team"] = overtaken, {"1"}
+    for _ in range(3):
+        await state._stated()
+    assert stated == [[1, "1"], [0]]
