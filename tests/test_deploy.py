@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from mockserver.cli.serve import serve
+from mockserver.server.state.carried import not_carried
 from mockserver.testing.mock_server import MockServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,6 +72,13 @@ def test_compose_opens_ports_on_loopback_alone():
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", ())]
     assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_callers_leave_out_what_several_servers_refuse():
+    assert not_carried("GET", "/v1/realtime", ["conversation_id"], one_port=False) is not None
+    assert "--exclude-tags resume --" in COMPOSE["services"]["callers"]["command"][0]
+    load = (ROOT / "examples" / "load" / "locustfile.py").read_text(encoding="utf-8")
+    assert re.findall(r'@tag\("resume"\)\n    @task\(1\)\n    def (\w+)', load) == ["drop_and_resume"]
 
 
 def test_mounted_files_are_there():

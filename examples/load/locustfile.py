@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from locust import User, between, events, task
+from locust import User, between, events, tag, task
 from locust.env import Environment
 from locust.runners import WorkerRunner
 from voice_user import Answer, Call, CallFailed, sound_of, url_and_key
@@ -92,6 +92,7 @@ class Caller(User):
                 then = call.result(wanted, {"number": 1043, "state": "being packed"})
                 self.heard("tool result to audio", then)
 
+    @tag("resume")
     @task(1)
     def drop_and_resume(self) -> None:
         """Lose the connection between two turns, and go on."""
