@@ -222,15 +222,19 @@ class _Supervisor:
         """Start a worker; it is returned in that process alone."""
         supervisor = os.getpid()
         del self.due[number]
-        if (pid := os.fork()) != 0:
-            self.running[pid] = number
-            self.begun[number] = time.monotonic()
-            return None
-        os.setpgid(0, 0)  # the terminal's SIGINT is for the supervisor, which passes it on
-        signal.set_wakeup_fd(-1)
-        for name in (*SIGNALS, signal.SIGCHLD):
-            signal.signal(name, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the worker would take one for the supervisor's
+        try:
+            if (pid := os.fork()) != 0:
+                self.running[pid] = number
+                self.begun[number] = time.monotonic()
+                return None
+            os.setpgid(0, 0)  # the terminal's SIGINT is for the supervisor, which passes it on
+            signal.set_wakeup_fd(-1)
+            for name in (*SIGNALS, signal.SIGCHLD):
+                signal.signal(name, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for descriptor in others:
             os.close(descriptor)
         nothing = os.open(os.devnull, os.O_RDONLY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -54,4 +55,32 @@ def test_the_supervisor_goes_on_when_its_only_worker_ends_soon(monkeypatch: pyte
             supervisor.run()
     for each in pipes:
         os.close(each)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert said == [f"worker 1 (process {pid}) ended by SIGKILL; starting another" for pid in started]
+
+
+TOLD_TO_END = """
+import os, signal, socket
+import click
+from mockserver.cli import workers
+
+fork = os.fork
+
+def ended_at_once():
+    if (pid := fork()) == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return pid
+
+workers.os.fork = ended_at_once
+with socket.create_server(("127.0.0.1", 0)) as port:
+    try:
+        workers._Supervisor(1, [[port]], str, lambda text, at: [text], "", None, None).run()
+        os._exit(7)  # as a worker that serves
+    except click.exceptions.Exit as end:
+        print(end.exit_code)
+"""
+
+
+def test_a_worker_that_has_to_end_just_after_its_start_ends():
+    done = subprocess.run([sys.executable, "-c", TOLD_TO_END], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("1\n", "")
