@@ -40,9 +40,11 @@ def installed(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def transcriber_named(name: str, environment: Mapping[str, str] = os.environ) -> Transcriber | None:
-    """The transcriber of that name: `off` is None; `auto` is the installed one, None without; else a plugin, or a model
-    of faster-whisper by name or folder. It is loaded later. Raises ImportError if faster-whisper is missing, and
-    PluginError for a plugin that cannot be used."""
+    """The transcriber of that name: `off` is None, and `auto` the installed one, None without. Another name is that of
+    a plugin, or of a model of faster-whisper, which may also be a folder. It is loaded later.
+
+    Raises ImportError if faster-whisper is missing, and PluginError for a plugin that cannot be used.
+    """
     if name not in (OFF, AUTO) and (added := plugin("realtape.transcribers", name)) is not None:
         return cast(Transcriber, added)
     if name == OFF or (name == AUTO and not installed(environment)):

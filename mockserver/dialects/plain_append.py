@@ -18,9 +18,10 @@ _TAIL_WINDOW = 16
 
 
 def plain_append(data: str) -> bytes | None:
-    """The audio of an append of which type and audio are all there is, in the two usual ways of writing it, or above
-    `LONG_MESSAGE` in any. None for any other text, and for audio that is empty or not valid base64: the parser decides
-    about these.
+    """The audio of an append that has a type and audio alone, written in one of the two usual ways. Above
+    `LONG_MESSAGE` it may be written in any.
+
+    None for any other text, and for audio that is empty or not valid base64: the parser decides about these.
     """
     if data.startswith(_HEADS) and data.endswith('"}'):
         coded = data[_COMPACT if data[8] == '"' else _SPACED : -2]

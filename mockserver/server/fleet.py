@@ -1,4 +1,7 @@
-"""What the control plane asks of all servers that share a state, this one among them; in one process, of this one."""
+"""Questions of the control plane to all servers that share a state, this one among them.
+
+A single server asks itself.
+"""
 
 from __future__ import annotations
 

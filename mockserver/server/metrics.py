@@ -1,4 +1,4 @@
-"""What a namespace counts for whoever watches it, from its start on. metrics_page.py shows it to Prometheus.
+"""Counts of a namespace, from its start on. metrics_page.py shows them to Prometheus.
 
 Counts only grow: `POST /_mock/reset` leaves them, as Prometheus expects of a counter. Labels are bounded, so that no
 client can make their number grow.

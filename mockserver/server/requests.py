@@ -122,7 +122,7 @@ class RequestRunner:
     def __init__(
         self, outside: Outside, clock: Clock, worked: Callable[[str, float], None] = lambda work, seconds: None
     ) -> None:
-        """`worked` is told how long work took: who did it, and seconds from the request to its last result."""
+        """`worked` takes who did a piece of work, and the seconds from the request to its last result."""
         self._outside = outside
         self._clock = clock
         self._worked = worked

@@ -165,8 +165,8 @@ def _segments(say: Say, traits: ResponseTraits, *, follows: bool) -> list[str]:
 
 
 def _key(say: Say, settings: Settings, traits: ResponseTraits, offset_s: float, follows: bool, last: bool) -> Hashable:
-    """All that the notes of a text depend on. None: it is long, has audio of its own, may be cut by a limit of tokens,
-    or is in a format whose messages depend on those before."""
+    """All that the notes of a text depend on. None for a text that is long, has audio of its own, or may be cut by a
+    limit of tokens, and for a format whose messages depend on those before."""
     form = settings.output_format
     if say.audio or say.segments or settings.max_output_tokens is not None or form.kind == "opus":
         return None

@@ -1,14 +1,14 @@
-"""What the servers of a fleet share, behind one port: `State`, with two backends.
+"""The state that the servers of a fleet share, behind one port: `State`, with two backends.
 
 - memory.py: one process, and the default. It asks `Accounts`, waits for nothing and needs nothing else.
 - store.py: several servers over one Redis or Valkey (extra `fleet`). Its scripts in Lua are in scripts.py.
 
 What a fleet shares:
 
-- client secrets: one made by any server is accepted by each, for its lifetime and its team;
-- the rate of requests and the open sessions of a team, counted by one script each, so that no two servers admit the
-  same last session;
-- numbers of sessions and secrets, from which ids follow: equal seeds and equal order, equal ids.
+- Client secrets: one made by any server is accepted by each, for its lifetime and its team.
+- The rate of requests and the open sessions of a team. One script counts each, so that two servers do not both admit
+  the last session.
+- Numbers of sessions and secrets, from which ids follow: equal seeds and equal order, equal ids.
 
 A seat is an open session in the store. It belongs to its server, which renews a lease each second. When a server is
 killed, its lease ends after three seconds, and its seats are free. A server states its seats again when it finds its

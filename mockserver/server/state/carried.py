@@ -1,4 +1,4 @@
-"""What servers that share a state do not carry: refused with the reason, since one server alone would answer wrong."""
+"""Requests that servers with a shared state refuse, each with its reason: one server alone would answer wrong."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ if #held > 0 then
 end
 return 0
 """
-"""All seats of one team at one server, in place of those that the store has: first those that it has for certain, as
-many as the second argument says, then those that it asks for, which count if the store has them."""
+"""All seats of one team at one server, in place of those that the store has. The first ones are certain, as many as the
+second argument says. The server only asks for the others, which count if the store has them."""
 
 OPEN = """
 local open = 0
