@@ -68,6 +68,7 @@ def check_shareable(options: Options, cassette: Path | None) -> None:
     for given, name in (
         (cassette is not None, "--cassette"),
         (options.clock_rate == 0, "--clock manual"),
+        (options.clock_rate not in (0, 1), "a clock with a rate"),
         (options.webhook is not None, "--webhook"),
     ):
         if given:

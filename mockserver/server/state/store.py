@@ -75,6 +75,8 @@ class StoreState:
         self._taken = self._asked = 0
         self._sessions = self._minted = 0
         """The least number that the next session and the next secret may have."""
+        self._questions = asyncio.Semaphore(CONNECTIONS // 2)
+        """Questions to other servers: each holds a connection while it waits, and sessions need some, too."""
         self._there = True
         """Whether the store answered last time. While it does not, nobody waits for it."""
         self._running: list[asyncio.Task[None]] = []
@@ -180,7 +182,8 @@ class StoreState:
         return int(await self._asking(self._open(keys=[*_of_team(team.id), _ALIVE])))
 
     async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
-        return await self._asking(self._answers(question))
+        async with self._questions:
+            return await self._asking(self._answers(question))
 
     async def _answers(self, question: Mapping[str, Any]) -> list[Any]:
         waited = await self._others()

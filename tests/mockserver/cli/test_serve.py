@@ -36,6 +36,7 @@ def served(*arguments: str) -> Result:
         (["--clock", "sundial"], "use wall, wall:RATE"),
         (["--findings", "loud"], "use off, warn, error"),
         (["--finding", "repeated-wrote=warn"], "did you mean 'repeated-write'?"),
+        (["--state", "redis://127.0.0.1:1/0", "--clock", "wall:2"], "a clock with a rate is for one process"),
         (["--scenario", "nowhere.yaml"], "nowhere.yaml"),
         (["--api-key", ""], "leave it out"),
         (["--pacing", "slow"], "live"),
