@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
 from keyword import iskeyword
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from realtape.config import check_commands, defaults, find, name_variables
+from realtape.config import check_commands, defaults, environment_of, find, idle_variables, name_variables
 from replay.cli.usage import SuggestingGroup
 from replay.loading import uncollected
 from replay.outlets import guard_process
@@ -83,6 +85,17 @@ class _LazyGroup(SuggestingGroup):
         name_variables(command, (cmd_name,))
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As in click; a bad value that nobody typed is reported with the variable that has it."""
+        try:
+            return super().invoke(ctx)
+        except click.BadParameter as problem:
+            option, context = problem.param, problem.ctx
+            if isinstance(option, click.Option) and context is not None and option.name is not None:
+                if context.get_parameter_source(option.name) is ParameterSource.ENVIRONMENT:
+                    problem.param_hint = f"{option.get_error_hint(context)} (from {environment_of(option)})"
+            raise
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """As in click, without loading a command."""
         found = [CompletionItem(name, help=COMMANDS[name].help) for name in COMMANDS if name.startswith(incomplete)]
@@ -93,6 +106,15 @@ class _LazyGroup(SuggestingGroup):
         for section, commands in SECTIONS.items():
             with formatter.section(section):
                 formatter.write_dl([(name.ljust(width), entry.help) for name, entry in commands.items()])
+
+
+def _warn_of_idle_variables(context: click.Context, name: str) -> None:
+    """A misspelt variable would go unnoticed, most of all in a container."""
+    if any(each.startswith(f"REALTAPE_{name.upper().replace('-', '_')}_") for each in os.environ):
+        command = main.get_command(context, name)
+        for idle, near in idle_variables(command, name).items() if command is not None else ():
+            hint = f"; did you mean {near}?" if near else ""
+            click.echo(f"warning: {idle} sets nothing{hint}", err=True)
 
 
 @click.command(cls=_LazyGroup)
@@ -106,6 +128,8 @@ def main(context: click.Context) -> None:
         if isinstance(stream, TextIOWrapper):  # what the encoding lacks is escaped, as with cp1252 on Windows
             stream.reconfigure(errors="backslashreplace")
     name = context.invoked_subcommand
+    if name is not None and name != "config":
+        _warn_of_idle_variables(context, name)
     if name is not None and name != "config" and (file := find(Path.cwd())) is not None:
         check_commands(file, COMMANDS)
         if name in file.settings and (command := main.get_command(context, name)) is not None:

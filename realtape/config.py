@@ -97,6 +97,19 @@ def name_variables(command: click.Command, names: tuple[str, ...]) -> None:
             option.envvar = [*known, variable]
 
 
+def idle_variables(command: click.Command, name: str) -> dict[str, str | None]:
+    """The variables with the prefix of a command that set none of its options, each with the nearest that does."""
+    prefix = "_".join((PREFIX, name, "")).upper().replace("-", "_")
+    every = _variables(command)
+    found = sorted(each for each in os.environ if each.startswith(prefix) and each not in every)
+    return {each: next(iter(get_close_matches(each, sorted(every), 1)), None) for each in found}
+
+
+def _variables(command: click.Command) -> set[str]:
+    nested = command.commands.values() if isinstance(command, click.Group) else ()
+    return {each for option in options_of(command) for each in variables_of(option)}.union(*map(_variables, nested))
+
+
 def options_of(command: click.Command) -> Iterator[click.Option]:
     """The options of a command that can be set; `--help` and `--version` cannot."""
     for parameter in command.params:

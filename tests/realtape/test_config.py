@@ -202,3 +202,20 @@ def test_the_help_page_is_quick():
         return after.children_user + after.children_system - spent.children_user - spent.children_system
 
     assert min(seconds() for _ in range(3)) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "option"),
+    [("REALTAPE_SERVE_PORT", "abc", "--port"), ("REALTAPE_SERVE_CHECK", "2", "--check")],
+)
+def test_a_bad_value_that_nobody_typed_names_its_variable(folder: Path, variable: str, value: str, option: str):
+    result = run("serve", **{variable: value})
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}' (from {variable}): " in result.stderr
+    assert f"(from {variable})" not in run("serve", "--port", "abc", REALTAPE_SERVE_PORT="9000").stderr
+
+
+def test_a_misspelt_variable_of_a_command_is_reported_when_the_command_runs(folder: Path):
+    result = run("serve", "--dialect", "klingon", REALTAPE_SERVE_PROT="9000")
+    assert "warning: REALTAPE_SERVE_PROT sets nothing; did you mean REALTAPE_SERVE_PORT?" in result.stderr
+    assert "warning" not in run("serve", "--dialect", "klingon", REALTAPE_SERVE_PORT="9000", REALTAPE_SAY_X="1").stderr

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import orjson
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -51,6 +53,9 @@ class StoreState:
     each fleet needs one of its own. Raises ValueError for an address that is none."""
 
     def __init__(self, url: str, accounts: Accounts, *, one_port: bool = False) -> None:
+        place = urlsplit(url)
+        if place.scheme in ("redis", "rediss") and not re.fullmatch(r"/?|/\d+", place.path):
+            raise ValueError("the number of a database has to follow the host: redis://HOST:6379/0")
         self._accounts = accounts
         self.shared: Shared = "port" if one_port else "yes"
         self.server = secrets.token_hex(8)

@@ -202,3 +202,10 @@ async def test_a_seat_that_is_left_while_it_is_stated_is_stated_as_free_later():
     for _ in range(3):
         await state._stated()
     assert stated == [[1, "1"], [0]]
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/abc", "redis://127.0.0.1:1/0/1", "rediss://127.0.0.1:1/-1"])
+def test_an_address_without_the_number_of_a_database_is_refused(url: str):
+    module = pytest.importorskip("mockserver.server.state.store", reason="the extra fleet is not installed")
+    with pytest.raises(ValueError, match="redis://HOST:6379/0"):
+        module.StoreState(url, Accounts(seed="0"))
