@@ -25,6 +25,8 @@ PIECE_S = 0.1
 """Seconds of sound in one append."""
 ANSWER_S = 30.0
 """The longest wait for an event."""
+CLOSE_S = 1.0
+"""The longest wait for a frame once the caller hangs up."""
 SILENCE = bytes(int(RATE * PIECE_S) * 2)
 
 Event = dict[str, Any]
@@ -88,8 +90,18 @@ class Call:
     def __enter__(self) -> Call:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._socket.close(timeout=1)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Not by the library's `close`: it swallows what ends a greenlet, and the caller would go on for ever.
+        try:
+            if kind is None:
+                self._socket.send_close()
+                self._socket.settimeout(CLOSE_S)
+                while self._socket.recv_data_frame(control_frame=True)[0] != websocket.ABNF.OPCODE_CLOSE:
+                    pass
+        except (OSError, websocket.WebSocketException):
+            pass  # the service hung up first, or does not answer
+        finally:
+            self._socket.shutdown()
 
     def drop(self) -> None:
         """Lose the connection, as a phone in a tunnel does: without a close frame."""
@@ -105,13 +117,9 @@ class Call:
     def event(self) -> Event:
         """The next event. Raises CallFailed for an `error`, a lost connection, or none in ANSWER_S."""
         try:
-            event: Event = json.loads(self._socket.recv() or "{}")
-        except (OSError, ValueError, websocket.WebSocketException) as lost:
+            event = _read(self._socket.recv())
+        except (OSError, websocket.WebSocketException) as lost:
             raise CallFailed(f"{type(lost).__name__}: {lost}") from lost
-        if not event:
-            raise CallFailed("the service hung up")
-        if event["type"] == "error":
-            raise CallFailed(f"error: {event['error'].get('message')}")
         if event["type"] == "conversation.created":
             self.conversation = event["conversation"]["id"]
         return event
@@ -204,7 +212,9 @@ class Call:
                     raw = self._socket.recv()
                 except websocket.WebSocketTimeoutException:
                     return
-                self._take(answer, json.loads(raw or "{}") or {"type": "closed"})
+                except (OSError, websocket.WebSocketException) as lost:
+                    raise CallFailed(f"{type(lost).__name__}: {lost}") from lost
+                self._take(answer, _read(raw))
         finally:
             self._socket.settimeout(ANSWER_S)
 
@@ -215,6 +225,16 @@ class Call:
             self.send("input_audio_buffer.append", audio=base64.b64encode(piece).decode())
             gevent.sleep(max(0.0, began + number * PIECE_S - time.perf_counter()))
             yield
+
+
+def _read(raw: str | bytes) -> Event:
+    """An event. Raises CallFailed for an `error`, and for the end of the connection."""
+    if not raw:
+        raise CallFailed("the service hung up")
+    event: Event = json.loads(raw)
+    if event["type"] == "error":
+        raise CallFailed(f"error: {event['error'].get('message')}")
+    return event
 
 
 def url_and_key(host: str) -> tuple[str, str]:

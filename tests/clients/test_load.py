@@ -22,7 +22,7 @@ def test_callers_measure_a_service_and_a_threshold_fails_the_run(dialect: str, m
         pytest.skip("locust and websocket-client are not installed")
     with MockServer(dialect=dialect, voice="tone", scenario=LOAD / "desk.yaml", pacing="live", max_sessions=50) as mock:
         host = f"{mock.ws_url}?model={model}"
-        crowd = ("--users", "12", "--spawn-rate", "12", "--run-time", "9s")
+        crowd = ("--users", "40", "--spawn-rate", "40", "--run-time", "9s")
         limits = ("--max-barge-in-ms", "1", "--max-starved-ms", "60000")
         done = subprocess.run(
             [
@@ -45,7 +45,7 @@ def test_callers_measure_a_service_and_a_threshold_fails_the_run(dialect: str, m
         sessions, usd = len(mock.sessions), mock.ledger.as_json()["usd"]
     assert done.returncode == 1, done.stdout + done.stderr
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    assert len(failed) == 1, done.stdout + done.stderr
+    assert len(failed) == 1, done.stdout + done.stderr  # 40 callers: each task is tried but once in a million runs
     assert failed[0].startswith("FAILED  barge-in stop: ")
     assert sessions >= 12
     assert float(str(usd)) > 0
