@@ -14,7 +14,16 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from realtape.config import check_commands, defaults, environment_of, find, idle_variables, name_variables
+from realtape.config import (
+    all_variables,
+    check_commands,
+    defaults,
+    environment_of,
+    find,
+    idle_variables,
+    name_variables,
+    prefix_of,
+)
 from replay.cli.usage import SuggestingGroup
 from replay.loading import uncollected
 from replay.outlets import guard_process
@@ -110,9 +119,9 @@ class _LazyGroup(SuggestingGroup):
 
 def _warn_of_idle_variables(context: click.Context, name: str) -> None:
     """A misspelt variable would go unnoticed, most of all in a container."""
-    if any(each.startswith(f"REALTAPE_{name.upper().replace('-', '_')}_") for each in os.environ):
-        command = main.get_command(context, name)
-        for idle, near in idle_variables(command, name).items() if command is not None else ():
+    prefix = prefix_of(name)
+    if any(each.startswith(prefix) for each in os.environ) and (command := main.get_command(context, name)) is not None:
+        for idle, near in idle_variables(prefix, all_variables(command)).items():
             hint = f"; did you mean {near}?" if near else ""
             click.echo(f"warning: {idle} sets nothing{hint}", err=True)
 
@@ -128,9 +137,10 @@ def main(context: click.Context) -> None:
         if isinstance(stream, TextIOWrapper):  # what the encoding lacks is escaped, as with cp1252 on Windows
             stream.reconfigure(errors="backslashreplace")
     name = context.invoked_subcommand
-    if name is not None and name != "config":
-        _warn_of_idle_variables(context, name)
-    if name is not None and name != "config" and (file := find(Path.cwd())) is not None:
+    if name is None or name == "config":
+        return
+    _warn_of_idle_variables(context, name)
+    if (file := find(Path.cwd())) is not None:
         check_commands(file, COMMANDS)
         if name in file.settings and (command := main.get_command(context, name)) is not None:
             context.default_map = {name: defaults(command, (name,), file)}

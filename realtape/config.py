@@ -97,17 +97,21 @@ def name_variables(command: click.Command, names: tuple[str, ...]) -> None:
             option.envvar = [*known, variable]
 
 
-def idle_variables(command: click.Command, name: str) -> dict[str, str | None]:
-    """The variables with the prefix of a command that set none of its options, each with the nearest that does."""
-    prefix = "_".join((PREFIX, name, "")).upper().replace("-", "_")
-    every = _variables(command)
-    found = sorted(each for each in os.environ if each.startswith(prefix) and each not in every)
-    return {each: next(iter(get_close_matches(each, sorted(every), 1)), None) for each in found}
+def all_variables(command: click.Command) -> set[str]:
+    """The variables that set an option of a command, or of one below it."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return {each for option in options_of(command) for each in variables_of(option)}.union(*map(all_variables, below))
 
 
-def _variables(command: click.Command) -> set[str]:
-    nested = command.commands.values() if isinstance(command, click.Group) else ()
-    return {each for option in options_of(command) for each in variables_of(option)}.union(*map(_variables, nested))
+def idle_variables(prefix: str, known: set[str]) -> dict[str, str | None]:
+    """The variables of this process with a prefix that are none of the known, each with the nearest of these."""
+    found = sorted(each for each in os.environ if each.startswith(prefix) and each not in known)
+    return {each: next(iter(get_close_matches(each, sorted(known), 1)), None) for each in found}
+
+
+def prefix_of(*names: str) -> str:
+    """How the variables of a command begin: `REALTAPE_SERVE_`."""
+    return "_".join((PREFIX, *names, "")).upper().replace("-", "_")
 
 
 def options_of(command: click.Command) -> Iterator[click.Option]:
@@ -119,7 +123,7 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
 
 def variable_of(names: tuple[str, ...], option: click.Option) -> str:
     """The variable of an option: `REALTAPE_SERVE_API_KEY` for `serve --api-key`."""
-    return "_".join((PREFIX, *names, _long_names(option)[0])).upper().replace("-", "_")
+    return prefix_of(*names) + option_name(option).upper().replace("-", "_")
 
 
 def variables_of(option: click.Option) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +11,17 @@ from typing import Any, NamedTuple
 import click
 
 from realtape.config import (
-    PREFIX,
     ConfigFile,
+    all_variables,
     check_commands,
     defaults,
     environment_of,
     find,
+    idle_variables,
     option_name,
     options_of,
+    prefix_of,
     variable_of,
-    variables_of,
 )
 from replay.cli.usage import Unusable
 from replay.outlets import clean
@@ -89,7 +88,7 @@ def config(context: click.Context, command: tuple[str, ...], as_json: bool) -> N
     if command and not any(each.command[: len(command)] == command for each in settings):
         raise Unusable(f"no command '{' '.join(command)}' has options; list the commands with: realtape --help")
     chosen = [each for each in settings if each.command[: len(command)] == command]
-    unknown = _unknown({each.variable for each in settings}, root.command)
+    unknown = _unknown(root.command)
     if as_json:
         shown = {"file": str(file.path) if file else None, "settings": [each.as_json() for each in chosen]}
         click.echo(json.dumps({**shown, "unknown_variables": unknown}, indent=2))
@@ -151,11 +150,8 @@ def _text(value: Any) -> str:
     return "-" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def _unknown(known: set[str], command: click.Group) -> dict[str, str | None]:
+def _unknown(command: click.Group) -> dict[str, str | None]:
     """The variables of realtape's prefix that set nothing, each with the nearest that does."""
     context = click.Context(command)
     commands = (command.get_command(context, name) for name in command.list_commands(context))
-    named = {each for one in commands if one for option in options_of(one) for each in variables_of(option)}
-    every = known | named | set(OTHER_VARIABLES)
-    found = sorted(name for name in os.environ if name.startswith(f"{PREFIX}_") and name not in every)
-    return {name: next(iter(get_close_matches(name, sorted(every), 1)), None) for name in found}
+    return idle_variables(prefix_of(), set(OTHER_VARIABLES).union(*(all_variables(one) for one in commands if one)))
