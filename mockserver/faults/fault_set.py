@@ -27,6 +27,8 @@ class FaultSet:
     def __init__(self, faults: Iterable[Fault] = (), seed: str = "0") -> None:
         self.armed: list[Armed] = []
         self.seed = seed
+        self._over: Counter[str] = Counter()
+        """Triggers of faults that are off, and those that were forgotten, by kind."""
         self._requests: Counter[str] = Counter()
         self._added = 0
         for fault in faults:
@@ -48,6 +50,7 @@ class FaultSet:
         self.armed = [armed for armed in self.armed if armed not in removed]
         for armed in removed:
             armed.on = False
+            self._over[armed.fault.kind] += armed.fired
         return removed
 
     def replace(self, faults: Iterable[Fault], seed: str | None = None) -> None:
@@ -61,7 +64,16 @@ class FaultSet:
         """Forget all triggers, so that equal traffic meets equal faults, as after a start."""
         self._requests.clear()
         for armed in self.armed:
+            self._over[armed.fault.kind] += armed.fired
             armed.forget()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How often faults were triggered, by kind; `forget` and `remove` leave the counts."""
+        counts = self._over.copy()
+        for armed in self.armed:
+            counts[armed.fault.kind] += armed.fired
+        return counts
 
     def unused(self) -> list[str]:
         """A line for each fault with probability 1 that was never triggered."""

@@ -72,6 +72,8 @@ OUTAGE_RETRY_S = 1
 """`Retry-After` of what is refused because the server has no file descriptors for it, or lost its state; in seconds."""
 HANG_S = 600.0
 """How long a request that is not answered hangs at most."""
+HEALTH = "/healthz"
+"""Says that the server serves, to anybody: health checks have neither key nor token, and are no refused requests."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logger(__name__)
 
@@ -114,6 +116,7 @@ class Server:
             app.router.add_post(f"{root}/realtime", self._beta_offer)
         app.router.add_routes(call_routes.routes(self._service, roots))
         app.router.add_routes(phone_number_routes.routes(self._service, ("", f"/{{namespace:{ID}}}")))
+        app.router.add_get(HEALTH, self._health)
         app.router.add_routes(control.routes(self.namespaces))
         app.router.add_routes(workbench.routes(self.namespaces))
         # No access log: a query may hold a key.
@@ -358,6 +361,9 @@ class Server:
         secret = await service.client_secret(name, team, body)
         return refused(secret, handshake) if isinstance(secret, Refusal) else as_json(secret)
 
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return as_json({"status": "ok"})
+
     async def _offer(self, request: web.Request) -> web.StreamResponse:
         return await offers.answer_offer(request, self._service(request))
 
@@ -369,6 +375,8 @@ class Server:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Answer a request of any route, refusals in the form of the service's; keep what fails inside the mock."""
+        if request.path == HEALTH:
+            return await handler(request)
         service = self.service
         try:
             service = self._service(request)

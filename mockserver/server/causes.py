@@ -18,9 +18,8 @@ def of_route(method: str, path: str, authority: str) -> str:
     match path.rstrip("/"):
         case "/v1/realtime" | "/openai/v1/realtime":
             return f"this address speaks WebSocket: connect to ws://{authority}{path}, not to http://"
-        case "/metrics" | "/health" | "/healthz":
-            page = "metrics" if "metrics" in path else "health"
-            return f"the mock's own routes begin with /_mock/: GET http://{authority}/_mock/{page}"
+        case "/metrics" | "/health":
+            return f"the mock's own routes begin with /_mock/: GET http://{authority}/_mock{path.rstrip('/')}"
         case "" | "/v1":
             return f"clients connect to ws://{authority}/v1/realtime; the inspector is at http://{authority}/_mock/"
         case bare if bare in _REALTIME or bare.startswith("/realtime/"):

@@ -1,7 +1,7 @@
 """Counts of a namespace, from its start on. metrics_page.py shows them to Prometheus.
 
-`POST /_mock/reset` leaves these counts, as Prometheus expects of a counter. Faults are counted where they are armed, so
-a replacement of the faults begins their counts again. Labels are bounded: no client can make their number grow.
+`POST /_mock/reset` leaves these counts, as Prometheus expects of a counter. Faults are counted where they are armed.
+Labels are bounded: no client can make their number grow.
 """
 
 from __future__ import annotations

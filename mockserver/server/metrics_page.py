@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mockserver.dialects.names import dialect_name
 from mockserver.server.histogram import Histogram
 from mockserver.server.service import MockService
 from replay.version import tool_version
@@ -32,7 +32,7 @@ class _Collector(Collector):
     def collect(self) -> Iterable[Metric]:
         service, metrics = self._service, self._service.metrics
         info = GaugeMetricFamily("realtape_info", "Version and dialect; always 1.", labels=["version", "dialect"])
-        info.add_metric([tool_version(), service.options.dialect], 1)
+        info.add_metric([tool_version(), dialect_name(service.options.dialect)], 1)
         yield info
         yield GaugeMetricFamily("realtape_sessions", "Sessions that are open.", len(service.open_sessions))
         yield _counted("realtape_sessions_opened", "Sessions that opened.", "dialect", metrics.opened)
@@ -55,7 +55,7 @@ class _Collector(Collector):
         yield _counted("realtape_errors_sent", "Error events that were sent, by code.", "code", metrics.errors)
         yield _counted("realtape_refused", "Handshakes and requests refused, by status.", "status", metrics.refused)
         yield _counted("realtape_calls", "Calls by what happened to them.", "event", metrics.calls)
-        yield _counted("realtape_faults", "Faults that were triggered, by kind.", "kind", _faults(service))
+        yield _counted("realtape_faults", "Faults that were triggered, by kind.", "kind", service.faults.counts)
         yield GaugeMetricFamily("realtape_internal_errors", "Failures inside the mock.", len(service.errors))
         waiting = GaugeMetricFamily("realtape_work_waiting", "Work that runs or waits.", labels=["work"])
         for name, begun in service.factory.equipment.outside.lanes.begun().items():
@@ -91,10 +91,3 @@ def _spread(name: str, help: str, histograms: Mapping[str, Histogram], label: st
             buckets.append((bound, float(so_far)))
         family.add_metric([value] if label else [], buckets, histogram.total)
     return family
-
-
-def _faults(service: MockService) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for armed in service.faults.armed:
-        counts[armed.fault.kind] += armed.fired
-    return counts

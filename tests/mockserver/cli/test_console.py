@@ -141,7 +141,7 @@ def test_the_banner_names_addresses_and_points_a_client_here(dialect: str, varia
         ("/v1/chat/completions", "belongs to the service itself"),
         ("/_mock/nothing", "openapi.json"),
         ("/metrics", "/_mock/metrics"),
-        ("/healthz", "/_mock/health"),
+        ("/health", "/_mock/health"),
         ("/", "inspector"),
     ],
 )

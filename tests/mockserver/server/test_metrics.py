@@ -62,11 +62,23 @@ def test_faults_are_counted_by_kind():
             assert put.status == 200
         async with http.get(mock.http_url.replace("/v1", "/v1/realtime"), headers={"Upgrade": "websocket"}) as response:
             assert response.status == 503
+        async with http.delete(mock.control_url + "/faults"), http.post(mock.control_url + "/reset") as reset:
+            assert reset.status == 200
         return await scraped(http, mock)
 
-    counted = story(tell)
+    counted = story(tell, dialect="xai")  # removal and reset leave counters
+    assert {labels[0] for name, labels in counted if name == "realtape_info"} == {"xai@2026-10"}  # as sessions' labels
     assert counted["realtape_faults_total", ("status",)] == 1
     assert counted["realtape_refused_total", ("503",)] == 1
+
+
+def test_a_health_check_needs_no_key_and_is_counted_nowhere():
+    async def tell(mock: MockServer, http: ClientSession) -> tuple[int, object, object]:
+        async with http.get(mock.http_url.replace("/v1", "/healthz"), headers={"Host": "mock.internal"}) as health:
+            async with http.get(mock.control_url + "/refusals", headers={"Authorization": "Bearer t"}) as refusals:
+                return health.status, await health.json(), await refusals.json()
+
+    assert story(tell, admin_token="t", api_keys=["k"]) == (200, {"status": "ok"}, [])
 
 
 def test_each_namespace_has_a_page_of_its_own():
