@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -57,6 +58,8 @@ class Scenario:
     where: Where = field(default=dotted, repr=False, compare=False)
     document: object = field(default=None, repr=False, compare=False, kw_only=True)
     """What it was read from, as plain data; None if a program made it."""
+    digest: str = field(default="", init=False, repr=False, compare=False)
+    """Equal for equal scenarios: a server knows by it that a conversation of another server goes on with its own."""
     _script: CompiledScenario = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -71,13 +74,15 @@ class Scenario:
         object.__setattr__(self, "sequence", settled if entries else ())
         object.__setattr__(self, "hears", tuple(self.hears))
         object.__setattr__(self, "_script", script)
+        said = repr(self) if self.document is None else repr(self.document)
+        object.__setattr__(self, "digest", hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest())
 
     def responder(
         self, tally: ScenarioUsage | None = None, today: date = FIRST_DAY, *, chats: bool = False
     ) -> ScenarioResponder:
         """A responder for one connection that opens on the day `today`. It counts in `tally` what it uses. `chats`: a
         language model answers what no rule does."""
-        return ScenarioResponder(self._script, tally, today, chats=chats)
+        return ScenarioResponder(self._script, tally, today, chats=chats, scenario=self.digest)
 
     @property
     def has_heard(self) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from typing import Any
 
 from mockserver.responders.base import Call, Chat, Fail, HeardText, Hosted, Say, Source, Step, Turn
 from mockserver.responders.compiler import CompiledRule, CompiledScenario
@@ -61,7 +62,10 @@ class ScenarioResponder:
         today: date = FIRST_DAY,
         *,
         chats: bool = False,
+        scenario: str = "",
     ) -> None:
+        self.scenario = scenario
+        """The digest of the scenario."""
         self.uses = [0] * len(script.rules)
         """How often each rule has answered in this connection, in file order."""
         self.tally = tally or ScenarioUsage(script)
@@ -73,6 +77,15 @@ class ScenarioResponder:
         """Captured and remembered values by name; a later value replaces an earlier one."""
         self._today = today
         self._chats = chats
+
+    def state(self) -> Mapping[str, object]:
+        """Where it is in the scenario, and what it remembers, as plain data."""
+        return {"uses": self.uses, "results": self._results, "calls": self._calls, "memory": self._memory}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was called, on a responder of the same scenario."""
+        self.uses = list(state["uses"])
+        self._results, self._calls, self._memory = (dict(state[name]) for name in ("results", "calls", "memory"))
 
     def hear(self, turn_number: int) -> HeardText | None:
         """The nth `heard`, from 0, of the rules that have one, in file order."""

@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
@@ -106,7 +105,7 @@ class Server:
     async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
-        await self.service.state.start(partial(fleet.answer, self.service), partial(fleet.follow, self.service))
+        await self.service.state.start(fleet.Member(self.service))
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
         roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in ("/v1", AZURE_ROOT)]
         for root in roots:
@@ -213,7 +212,7 @@ class Server:
             verbatim = service.factory.verbatim
             if verbatim is not None and (recorded := verbatim.refusal()) is not None:
                 return _as_recorded(recorded)
-            served = service.open(name, asked, seat, query)
+            served = await service.open(name, asked, seat, query)
             return await self._serve(request, service, asked.subprotocol, served, seat.team)
         finally:
             service.state.leave(seat)

@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 from mockserver.faults.files import FaultFile, parse
 from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
+from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
 from mockserver.server.journal import UsageTotals
 from mockserver.server.notices import RouteRefused
 from mockserver.server.service import MockService
+from mockserver.server.state import conversations
 from replay.outlets import clean
 
 What = Literal["sessions", "session", "journal", "ledger", "total", "findings", "refusals", "unused", "reset"]
-Part = Literal["scenario", "faults"]
-"""What a PUT replaces on all servers."""
 COUNTED = (
     "servers that share their state would each count for themselves: leave out `times`, and for requests `nth`,"
     " `session` and `probability`"
@@ -31,6 +31,28 @@ async def ask(service: MockService, what: What, **arguments: object) -> list[Any
     """The answers of all servers, this one's first. Raises StateLost."""
     question = {"what": what, **arguments}
     return [answer(service, question), *await service.state.ask_others(question)]
+
+
+class Member:
+    """Implements the port's `Member` for the root of a server."""
+
+    def __init__(self, service: MockService) -> None:
+        self._service = service
+
+    def answer(self, question: Mapping[str, Any]) -> object:
+        return answer(self._service, question)
+
+    def follow(self, part: str, text: str | None) -> None:
+        """Play a scenario, or the faults, that a client put on any server; None removes it. Raises ScenarioError and
+        FaultError."""
+        if part == "scenario":
+            self._service.play(None if text is None else Scenario.parse(text))
+        else:
+            file = FaultFile(()) if text is None else parse(text)
+            self._service.set_faults(file.faults, file.seed)
+
+    def responder(self, scenario: str) -> Responder:
+        return self._service.factory.responder(scenario, self._service.clock.unix())
 
 
 def answer(service: MockService, question: Mapping[str, Any]) -> object:
@@ -71,6 +93,8 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             ]
         case "unused":
             return service.unused()
+        case "conversation":
+            return _conversation(service, **{name: question[name] for name in ("team", "id", "kept_s")})
         case "reset":
             service.reset()
             if question["to_start"]:
@@ -78,6 +102,15 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             return len(service.open_sessions)
         case unknown:
             raise ValueError(f"another server asks for {unknown!r}: all servers of a fleet need one version")
+
+
+def _conversation(service: MockService, team: str, id: str, kept_s: float) -> str | None:
+    """A conversation that this server knows, for another to resume it."""
+    if (known := service.accounts.team(bytes.fromhex(team))) is None:
+        return None
+    memory = service.resumable(known, id, kept_s)
+    data = None if memory is None else conversations.packed(memory)
+    return None if data is None else data.decode()
 
 
 def total_of(answers: list[Any]) -> UsageTotals:
@@ -90,16 +123,6 @@ def total_of(answers: list[Any]) -> UsageTotals:
             setattr(total, name, getattr(total, name) + Fraction(each[name]))
     total.text_items = int(total.text_items)
     return total
-
-
-def follow(service: MockService, part: Part, text: str | None) -> None:
-    """Play a scenario, or the faults, that a client put on any server; None removes it. Raises ScenarioError and
-    FaultError."""
-    if part == "scenario":
-        service.play(None if text is None else Scenario.parse(text))
-    else:
-        file = FaultFile(()) if text is None else parse(text)
-        service.set_faults(file.faults, file.seed)
 
 
 def counted_by_each(fault: Fault) -> bool:

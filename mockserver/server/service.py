@@ -344,16 +344,22 @@ class MockService:
 
     # Sessions.
 
-    def open(self, dialect: str, asked: HandshakeRequest, seat: Seat, query: tuple[tuple[str, str], ...]) -> Served:
-        """What answers an admitted handshake."""
+    async def open(
+        self, dialect: str, asked: HandshakeRequest, seat: Seat, query: tuple[tuple[str, str], ...]
+    ) -> Served:
+        """What answers an admitted handshake. Raises StateLost."""
         team = seat.team
         limits = self.limits(team, dialect)
+        resumed = None
+        if (known := asked.conversation_id) is not None:
+            own = self.resumable(team, known, limits.resumption_s)
+            resumed = await self.state.recall(team, known, own, self.clock.unix(), limits.resumption_s)
         return self.factory.open(
             dialect,
             now=self.clock.unix(),
             limits=limits,
             model=asked.model,
-            resumed=self._resumed(team, asked.conversation_id, limits.resumption_s),
+            resumed=resumed,
             query=query,
             secret=self.accounts.session_of(asked.credential),
             number=seat.number,
@@ -409,7 +415,7 @@ class MockService:
             entry.dialect,
             now=self.clock.unix(),
             limits=limits,
-            resumed=self._resumed(entry.team, entry.resumes, limits.resumption_s),
+            resumed=self.resumable(entry.team, entry.resumes, limits.resumption_s),
             model=recording.model if recording is not None else None,
             secret=session if session is not None or recording is None else recording.accepted_with,
             call_id=entry.id,
@@ -479,7 +485,7 @@ class MockService:
         self.last_end = asyncio.get_running_loop().time()
         if closed.session is not None and closed.session.settings.resumable:
             kept_s = self.limits(closed.team, closed.target.dialect.name).resumption_s
-            self.accounts.remember(closed.team, closed.session.memory, self.clock.unix(), kept_s)
+            self.state.remember(closed.team, closed.session.memory, self.clock.unix(), kept_s)
         elif closed.session is not None:
             closed.session.conversation.release()  # the parts of a session refer to each other, so it lives on a while
         if closed.connection.error is not None:
@@ -490,8 +496,9 @@ class MockService:
         if len(self.errors) < MOST_ERRORS:
             self.errors.append(error)
 
-    def _resumed(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
-        """The conversation to resume. Its connection may be lost without the server having noticed."""
+    def resumable(self, team: Team, conversation_id: str | None, kept_s: float) -> Memory | None:
+        """The conversation to resume, if this server knows it. Its connection may be lost without the server having
+        noticed."""
         if conversation_id is None:
             return None
         for open_session in self.open_sessions.values():

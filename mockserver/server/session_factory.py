@@ -5,7 +5,7 @@ No sockets and no accounts: the caller has admitted the client, and hands over i
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -64,6 +64,8 @@ class Served:
 
 MOST_KNOWN = 200
 """Clips that are known beside those of the scenario; the oldest is forgotten first."""
+MOST_LATELY = 4
+"""Scenarios whose conversations go on here although they began on another server."""
 
 
 class SessionFactory:
@@ -80,6 +82,8 @@ class SessionFactory:
         """Rules, clips and recorded responses that no client has used so far, a line each."""
         self._responder: Callable[[float], Responder]
         """Of a connection that opens at that Unix second."""
+        self._lately: OrderedDict[str, Callable[[float], Responder]] = OrderedDict()
+        """What made responders of the scenarios that were played last, by their digests."""
         self._hearing: Hearing
         self.play(None)
         self.known: deque[KnownClip] = deque(maxlen=MOST_KNOWN)
@@ -115,8 +119,17 @@ class SessionFactory:
         self._responder = lambda now: scenario.responder(
             tally, datetime.fromtimestamp(now, timezone.utc).date(), chats=chats
         )
+        self._lately[scenario.digest] = self._responder
+        self._lately.move_to_end(scenario.digest)
+        if len(self._lately) > MOST_LATELY:
+            self._lately.popitem(last=False)
         self._hearing, self.verbatim = hearing, None
         self.unused = lambda: [*tally.unused(), *scenario.unheard(hearing.recognised)]
+
+    def responder(self, scenario: str, now: float) -> Responder:
+        """A responder for a conversation that began on another server, by the digest of its scenario. Of the present
+        content if that scenario was not played here lately."""
+        return self._lately.get(scenario, self._responder)(now)
 
     @property
     def recordings(self) -> AdaptiveReplay | VerbatimReplay | None:

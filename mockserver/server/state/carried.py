@@ -22,8 +22,6 @@ def not_carried(method: str, path: str, query: Collection[str], *, one_port: boo
         return None
     if _CALLS.match(path) or "call_id" in query:
         return _ONE_SERVER + "a call over WebRTC or the telephone is known to one of them alone: use a server without"
-    if "conversation_id" in query:
-        return _ONE_SERVER + "conversations are not resumed between them yet: use a server without"
     if path.startswith("/_mock/namespaces") or path.startswith("/_mock/workbench"):
         return _ONE_SERVER + "a namespace is known to one of them alone: use a server without"
     if path.startswith("/_mock") and not _ANSWERED.match(f"{method} {path}"):

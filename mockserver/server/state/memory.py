@@ -7,7 +7,8 @@ from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Accounts, Team
-from mockserver.server.state.port import Answer, Follow, Seat, Shared
+from mockserver.server.state.port import Member, Seat, Shared
+from mockserver.session.resumption import Memory
 
 
 class MemoryState:
@@ -18,7 +19,7 @@ class MemoryState:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    async def start(self, answer: Answer, follow: Follow) -> None:
+    async def start(self, member: Member) -> None:
         """Nothing to do."""
 
     async def stop(self) -> None:
@@ -50,6 +51,14 @@ class MemoryState:
 
     async def open_sessions(self, team: Team) -> int:
         return team.sessions
+
+    def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
+        self._accounts.remember(team, memory, now, kept_s)
+
+    async def recall(
+        self, team: Team, conversation_id: str, own: Memory | None, now: float, kept_s: float
+    ) -> Memory | None:
+        return own
 
     async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
         return []

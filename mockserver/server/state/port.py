@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from mockserver.dialects.handshake import Denied, Secret
+from mockserver.responders.base import Responder
 from mockserver.server.accounts import Team
+from mockserver.session.resumption import Memory
 
 Shared = Literal["no", "yes", "port"]
-Answer = Callable[[Mapping[str, Any]], object]
-Follow = Callable[[str, str | None], None]
 
 
 class StateLost(Exception):
@@ -28,15 +28,27 @@ class Seat:
     number: int | None = None
 
 
+class Member(Protocol):
+    """What the state asks of its own server."""
+
+    def answer(self, question: Mapping[str, Any]) -> object:
+        """The answer to a question of another server, as JSON has it."""
+
+    def follow(self, part: str, text: str | None) -> None:
+        """Play what a client put on another server. Raises ValueError."""
+
+    def responder(self, scenario: str) -> Responder:
+        """A responder for a conversation of another server, by the digest of its scenario."""
+
+
 class State(Protocol):
     """Everything that must be true on each server at once. Each method that waits raises StateLost."""
 
     shared: Shared
     """Whether other servers use it, too, and whether these have the same port."""
 
-    async def start(self, answer: Answer, follow: Follow) -> None:
-        """Begin, on the loop that serves. `answer`: of this server to a question of another. `follow`: plays what a
-        client put on another server."""
+    async def start(self, member: Member) -> None:
+        """Begin, on the loop that serves."""
 
     async def stop(self) -> None:
         """Give back all seats."""
@@ -67,6 +79,15 @@ class State(Protocol):
 
     async def open_sessions(self, team: Team) -> int:
         """How many sessions of a team are open, on all servers."""
+
+    def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
+        """Keep a conversation whose connection is over, for `kept_s` seconds, as `Accounts.remember` does."""
+
+    async def recall(
+        self, team: Team, conversation_id: str, own: Memory | None, now: float, kept_s: float
+    ) -> Memory | None:
+        """The conversation to resume, from the connection that had it last on any server. `own`: what this server
+        knows of it."""
 
     async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
         """The answers of all other servers, each as JSON has it."""

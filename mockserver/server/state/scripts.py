@@ -103,6 +103,31 @@ return {0, ''}
 """
 """Count a request in the last minute; whether it is one too many, and then the time of the oldest."""
 
+KEEP_CONVERSATION = """
+local kept, order, size = KEYS[1], KEYS[2], KEYS[3]
+local name, data, expires, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local total = redis.call('INCRBY', size, #data - redis.call('HSTRLEN', kept, name))
+redis.call('HSET', kept, name, data)
+redis.call('ZADD', order, expires, name)
+local count = redis.call('ZCARD', order)
+while count > 1 do
+    local oldest = redis.call('ZRANGE', order, 0, 0, 'WITHSCORES')
+    if total <= tonumber(ARGV[5]) and count <= tonumber(ARGV[6]) and tonumber(oldest[2]) > now then
+        break
+    end
+    total = redis.call('INCRBY', size, -redis.call('HSTRLEN', kept, oldest[1]))
+    redis.call('HDEL', kept, oldest[1])
+    redis.call('ZREM', order, oldest[1])
+    count = count - 1
+end
+for _, key in ipairs(KEYS) do
+    redis.call('EXPIRE', key, 86400)
+end
+return 0
+"""
+"""Keep a conversation until a Unix second. Those that end first are dropped first: what has expired, and what is above
+so many bytes or so many conversations in all."""
+
 KEEP_SECRET = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], tonumber(ARGV[3]), ARGV[1])

@@ -7,7 +7,7 @@ import math
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,9 +18,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from mockserver.dialects.handshake import Denied, Secret
-from mockserver.server.accounts import MAX_REMEMBERED, Accounts, Team, digest
-from mockserver.server.state import scripts
-from mockserver.server.state.port import Answer, Follow, Seat, Shared, StateLost
+from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team, digest
+from mockserver.server.state import conversations, scripts
+from mockserver.server.state.port import Member, Seat, Shared, StateLost
+from mockserver.session.resumption import Memory
 from replay.outlets import logger
 
 TIMEOUT_S = 1.0
@@ -40,6 +41,7 @@ CONNECTIONS = 16
 PREFIX = "{realtape}:"
 _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
 _SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
+_CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
 _ALIVE = f"{PREFIX}alive:"
 _FLEET, _INBOX = f"{PREFIX}fleet", f"{PREFIX}inbox:"
 _PUT, _VERSION = f"{PREFIX}put", f"{PREFIX}version"
@@ -73,6 +75,7 @@ class StoreState:
         self._take, self._leave, self._open = map(register, (scripts.TAKE, scripts.LEAVE, scripts.OPEN))
         self._state_seats, self._raise = map(register, (scripts.STATE_SEATS, scripts.RAISE))
         self._count_request, self._keep_secret = map(register, (scripts.COUNT_REQUEST, scripts.KEEP_SECRET))
+        self._keep_conversation = register(scripts.KEEP_CONVERSATION)
         self._held: defaultdict[bytes, set[str]] = defaultdict(set)
         """The ids of the seats that are taken, by team."""
         self._wanted: defaultdict[bytes, set[str]] = defaultdict(set)
@@ -89,10 +92,11 @@ class StoreState:
         """What this server plays of what clients put on any, as the store has it."""
         self._version = 0
         """The version of it."""
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._going_on: set[asyncio.Task[None]] = set()
+        """What the store is told meanwhile."""
 
-    async def start(self, answer: Answer, follow: Follow) -> None:
-        self._answer, self._follow = answer, follow
+    async def start(self, member: Member) -> None:
+        self._member = member
         try:
             await self._renewed(all_seats=True)
         except (RedisError, OSError) as problem:
@@ -104,8 +108,8 @@ class StoreState:
         for each in self._running:
             each.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        if self._leaving:
-            await asyncio.wait(self._leaving, timeout=TIMEOUT_S)
+        if self._going_on:
+            await asyncio.wait(self._going_on, timeout=TIMEOUT_S)
         try:
             for held in self._held.values():
                 held.clear()
@@ -186,6 +190,27 @@ class StoreState:
     async def open_sessions(self, team: Team) -> int:
         return int(await self._asking(self._open(keys=[*_of_team(team.id), _ALIVE])))
 
+    def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
+        self._accounts.remember(team, memory, now, kept_s)
+        if self._there and kept_s > 0 and (data := conversations.packed(memory)) is not None:
+            name = f"{team.id.hex()}/{memory.conversation.id}"
+            args = [name, data, now + kept_s, now, RESUMABLE_BYTES, MAX_REMEMBERED]
+            self._meanwhile(self._keep_conversation(keys=list(_CONVERSATIONS), args=args))
+
+    async def recall(
+        self, team: Team, conversation_id: str, own: Memory | None, now: float, kept_s: float
+    ) -> Memory | None:
+        if kept_s <= 0:
+            return own
+        name = f"{team.id.hex()}/{conversation_id}"
+        question = {"what": "conversation", "team": team.id.hex(), "id": conversation_id, "kept_s": kept_s}
+        found = [each for each in await self.ask_others(question) if each is not None]
+        expires = await self._asking(self._redis.zscore(_CONVERSATIONS[1], name))
+        if expires is not None and now < expires:  # its server may be gone
+            found.append(await self._asking(self._redis.hget(_CONVERSATIONS[0], name)))
+        known = [conversations.unpacked(each, self._member.responder) for each in found if each is not None]
+        return max([*([] if own is None else [own]), *known], key=lambda each: each.opened or 0.0, default=None)
+
     async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
         async with self._questions:
             return await self._asking(self._answers(question))
@@ -252,7 +277,7 @@ class StoreState:
         for part, kept in put.items():
             if self._followed.get(part) != kept:
                 try:
-                    self._follow(part, orjson.loads(kept))
+                    self._member.follow(part, orjson.loads(kept))
                 except ValueError as problem:
                     _LOG.error("this server cannot play what a client put on another: %s", problem)
         self._followed, self._version = put, version
@@ -275,24 +300,27 @@ class StoreState:
         elif question["what"] == "follow":
             await self._follow_to(int(await self._redis.get(_VERSION) or 0))
         else:
-            answer = self._answer(question)
+            answer = self._member.answer(question)
         await self._redis.rpush(reply, orjson.dumps([self.server, answer]))
         await self._redis.pexpire(reply, LEASE_MS)
 
     def _give_back(self, seat: Seat) -> None:
         """Tell the store meanwhile. If it does not hear it, the next statement says so."""
-        if not self._there:
-            return
+        if self._there:
+            self._meanwhile(self._leave(keys=_of_team(seat.team.id), args=[self.server, seat.id]))
 
-        async def leave() -> None:
+    def _meanwhile(self, told: Coroutine[Any, Any, object]) -> None:
+        """Tell the store something that nobody waits for."""
+
+        async def tell() -> None:
             try:
-                await self._leave(keys=_of_team(seat.team.id), args=[self.server, seat.id])
+                await told
             except (RedisError, OSError):
                 pass
 
-        task = asyncio.get_running_loop().create_task(leave())
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        task = asyncio.get_running_loop().create_task(tell())
+        self._going_on.add(task)
+        task.add_done_callback(self._going_on.discard)
 
     async def _asking(self, question: Awaitable[T]) -> T:
         """The answer of the store. Raises StateLost."""

@@ -62,11 +62,11 @@ async def refused(fleet: Fleet, credential: str = "k", query: str = "") -> int:
     return refusal.value.status
 
 
-async def seated(fleet: Fleet) -> ClientWebSocketResponse[bool]:
+async def seated(fleet: Fleet, query: str = "") -> ClientWebSocketResponse[bool]:
     """A session, once a seat is free."""
     while True:
         try:
-            return await fleet.connect()
+            return await fleet.connect(query=query)
         except (aiohttp.ClientError, OSError):
             await asyncio.sleep(0.05)
 
@@ -142,7 +142,6 @@ async def test_secrets_limits_and_numbers_are_those_of_one_server(kind: str):
             sockets.append(await seated(fleet))
             assert await refused(fleet) == 429
             if kind != "one":
-                assert await refused(fleet, query="?conversation_id=conv_1") == 501
                 assert (await fleet.ask("GET", "/_mock/wait?type=*"))[0] == 501
             if fleet.process is not None:
                 await check_a_killed_worker(fleet, fleet.process, sockets)
@@ -154,15 +153,65 @@ PUT = "turns: [{reply: [{say: Put on one of them.}]}]"
 OUTAGE = "faults: [{at: handshake, do: {status: 503}}]"
 
 
-async def words(ws: ClientWebSocketResponse[bool]) -> str:
+async def words(ws: ClientWebSocketResponse[bool], typed: str = "hello") -> str:
     """The answer to a typed turn."""
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": typed}]}
     await ws.send_json({"type": "conversation.item.create", "item": item})
     await ws.send_json({"type": "response.create"})
     while (event := orjson.loads(await ws.receive_str()))["type"] != "response.output_audio_transcript.done":
         pass
     text: str = event["transcript"]
     return text
+
+
+RESUMED = """
+turns:
+  - when: {says: "my name is (?P<name>[a-z]+)"}
+    remember: {name: "{{ name }}"}
+    reply: [{say: "Hello {{ name }}."}]
+  - when: {says: hello}
+    times: 1
+    reply: [{say: Once.}]
+  - reply: [{say: "Still {{ name }}."}]
+"""
+
+
+async def opted_in(ws: ClientWebSocketResponse[bool]) -> list[str]:
+    """What comes back of a conversation."""
+    await ws.send_json({"type": "session.update", "session": {"resumption": {"enabled": True}}})
+    texts = []
+    while (event := orjson.loads(await ws.receive_str()))["type"] != "session.updated":
+        if event["type"] == "conversation.item.added":
+            texts.append("".join(each.get("transcript") or each.get("text") for each in event["item"]["content"]))
+    return texts
+
+
+@pytest.mark.parametrize("kind", ["one", "balanced"])
+async def test_a_conversation_is_resumed_wherever_the_client_comes_back(kind: str):
+    with nullcontext() if kind == "one" else own_store() as store:
+        async with fleet_of(kind, store.url if store is not None else None) as fleet:
+            assert (await fleet.ask("PUT", "/_mock/scenario", data=RESUMED))[0] == 200
+            for _ in "ab":  # the proxy takes turns
+                ws = await fleet.connect()
+                known = await session_of(ws)
+                assert await opted_in(ws) == []
+                assert [await words(ws, each) for each in ("my name is ada", "hello")] == ["Hello ada.", "Once."]
+                dropped = await fleet.connect(query=f"?conversation_id={known}")  # the other one is open still
+                assert await session_of(dropped) == known
+                assert await opted_in(dropped) == ["Hello ada.", "Once."]
+                assert await words(dropped) == "Still ada."
+                await ws.close()
+                await dropped.close()
+                for _ in "abc":
+                    again = await seated(fleet, query=f"?conversation_id={known}")
+                    assert await session_of(again) == known
+                    assert await opted_in(again) == ["Hello ada.", "Once.", "Still ada."]
+                    await again.close()
+                for credential, query in (("other", f"?conversation_id={known}"), ("k", "?conversation_id=conv_1")):
+                    other = await fleet.connect(credential, query)
+                    assert await session_of(other) not in (known, "conv_1")
+                    assert await opted_in(other) == []
+                    await other.close()
 
 
 @pytest.mark.parametrize("kind", ["one", "balanced"])

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
 
 from mockserver.dialects.handshake import Denied, Secret
+from mockserver.protocol.commands import Part
+from mockserver.protocol.conversation import Conversation, Item
+from mockserver.responders.base import Responder, Say, Turn
+from mockserver.responders.compiler import Rule
+from mockserver.responders.conditions import When
+from mockserver.responders.echo import EchoResponder
+from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import Accounts, Team
 from mockserver.server.state.memory import MemoryState
 from mockserver.server.state.port import Seat, State, StateLost
+from mockserver.session.resumption import Memory
 from tests.mockserver.own_store import OwnStore, own_store
 
 NOON = 1_767_268_800.0
 DIGITS = (20, "abcdef")
 T = TypeVar("T")
 Server = tuple[Accounts, State]
+
+
+class Nobody:
+    """A member of the fleet that serves nothing."""
+
+    def __init__(self) -> None:
+        self.followed: list[tuple[str, str | None]] = []
+
+    def answer(self, question: Mapping[str, Any]) -> object:
+        return None
+
+    def follow(self, part: str, text: str | None) -> None:
+        self.followed.append((part, text))
+
+    def responder(self, scenario: str) -> Responder:
+        return EchoResponder() if scenario != SCRIPT.digest else SCRIPT.responder()
+
+
+SCRIPT = Scenario([Rule(Say("Once."), When(says="a"), times=1), Rule(Say("Then."))])
 
 
 @asynccontextmanager
@@ -29,7 +56,7 @@ async def servers(url: str | None, count: int) -> AsyncIterator[list[Server]]:
         for _ in range(count):
             accounts = Accounts(seed="0")
             state = MemoryState(accounts) if url is None else of_store(url, accounts)
-            await state.start(lambda question: None, lambda part, text: None)
+            await state.start(Nobody())
             stack.push_async_callback(state.stop)
             made.append((accounts, state))
         yield made
@@ -115,6 +142,76 @@ async def test_a_team_has_no_more_sessions_than_its_limit(server: Server):
     assert await state.open_sessions(team) == team.sessions == 3
 
 
+def held(opened: float, *texts: str) -> Memory:
+    """A conversation of one turn for each text, by the scenario."""
+    conversation, responder = Conversation("conv_1"), SCRIPT.responder()
+    for number, text in enumerate(texts):
+        conversation.add(Item(f"item_{number}", "message", parts=[Part("input_text", text)]))
+        (answer,) = responder.reply(Turn(number, text))
+        assert isinstance(answer, Say)
+        conversation.add(Item(f"answer_{number}", "message", "assistant", parts=[Part("text", answer.text)]))
+        conversation.save(number)
+    return Memory(conversation, responder, len(texts), opened)
+
+
+def said(memory: Memory | None, at: float | None = None) -> list[str] | None:
+    return None if memory is None else [each.text for each in memory.history(at)]
+
+
+async def recalled(server: Server, key: str = "k", now: float = NOON + 10, kept_s: float = 60) -> Memory | None:
+    own = server[0].recall(team_of(server, key), "conv_1", now, kept_s)
+    return await server[1].recall(team_of(server, key), "conv_1", own, now, kept_s)
+
+
+async def test_a_conversation_is_recalled_by_its_team_until_it_expires(server: Server):
+    assert await recalled(server) is None
+    server[1].remember(team_of(server), held(NOON, "a"), NOON + 10, 60)
+    assert said(await recalled(server, now=NOON + 69)) == ["a", "Once."]
+    assert await recalled(server, "other") is None
+    assert await recalled(server, now=NOON + 70) is None
+    assert await recalled(server, kept_s=0) is None
+
+
+async def test_a_conversation_goes_on_at_another_server_where_it_was(store: OwnStore):
+    async with servers(store.url, 2) as (one, two):
+        one[1].remember(team_of(one), held(NOON, "a", "b"), NOON + 10, 60)
+        await until(lambda: given(two), ["a", "Once.", "b", "Then."])
+        memory = await recalled(two)
+        assert memory is not None
+        assert said(memory, NOON + 0.5) == ["a", "Once."]  # a stale snapshot, as on its own server
+        assert list(memory.responder.reply(Turn(2, "a"))) == [Say("Then.")]
+        # What the client did last counts, wherever that was.
+        two[1].remember(team_of(two), held(NOON + 20, "a"), NOON + 30, 60)
+        await until(lambda: given(one), ["a", "Once."])
+
+
+async def given(server: Server) -> list[str]:
+    return said(await recalled(server)) or []
+
+
+async def test_conversations_in_the_store_are_bounded(store: OwnStore):
+    from mockserver.server.state import store as module
+
+    async with servers(store.url, 1) as (one,):
+        state = one[1]
+        assert isinstance(state, module.StoreState)
+
+        async def keep(name: str, expires: float, now: float, most_bytes: int, most: int) -> list[bytes]:
+            args = [name, "12345", expires, now, most_bytes, most]
+            await state._keep_conversation(keys=list(module._CONVERSATIONS), args=args)
+            names: list[bytes] = await state._redis.zrange(module._CONVERSATIONS[1], 0, -1)
+            assert int(await state._redis.get(module._CONVERSATIONS[2])) == 5 * len(names)
+            assert sorted(await state._redis.hkeys(module._CONVERSATIONS[0])) == sorted(names)
+            return names
+
+        assert await keep("a", 10, 0, 100, 9) == [b"a"]
+        assert await keep("b", 11, 0, 100, 9) == [b"a", b"b"]
+        assert await keep("a", 12, 0, 10, 9) == [b"b", b"a"]
+        assert await keep("c", 13, 0, 10, 9) == [b"a", b"c"]
+        assert await keep("d", 14, 0, 100, 2) == [b"c", b"d"]
+        assert await keep("e", 15, 13, 100, 9) == [b"d", b"e"]
+
+
 async def test_each_server_accepts_the_secrets_of_the_others(store: OwnStore):
     async with servers(store.url, 3) as (one, two, three):
         secret = await minted(one, session={"model": "m"})
@@ -173,11 +270,10 @@ async def test_without_its_store_a_server_refuses_new_sessions_and_counts_come_b
         assert await two[1].open_sessions(team_of(two)) == one[0].owner("k").sessions == 1  # type: ignore[union-attr]
         again = await seated(two, 3)
         assert again.number is not None and again.number >= 1_000_000  # no number is given twice
-        followed: list[tuple[str, str | None]] = []
-        late = of_store(store.url, Accounts(seed="0"))
-        await late.start(lambda question: None, lambda part, text: followed.append((part, text)))
+        late, member = of_store(store.url, Accounts(seed="0")), Nobody()
+        await late.start(member)
         await late.stop()
-        assert followed == [("scenario", "turns: []")]
+        assert member.followed == [("scenario", "turns: []")]
         one[1].leave(first)
         await until(lambda: two[1].open_sessions(team_of(two)), 1)
 
