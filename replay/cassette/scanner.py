@@ -15,9 +15,11 @@ from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from replay.cassette import json_text
+from replay.cassette.skeletons import LONGEST, Skeletons, apart, is_apart
 from replay.secrets import media, names, shapes, text, values
 from replay.secrets.named import LEAST, Secrets, matches
 
@@ -55,6 +57,7 @@ _LONG_NAME = 40
 """Characters from which a key in JSON is searched like a text."""
 _LONGEST_GAP = 64 << 10
 _SCHEMA_VALUES = ("default", "const", "enum", "example", "examples")
+_TELLING_KEYS = ("", "headers", "properties")
 _NAMING = ("name", "key", "header", "field", "variable", "env")
 _NAMED = ("value", "val", "secret")
 
@@ -109,6 +112,9 @@ class Scanner:
         self._known: dict[str, None] = {}
         self._harmless: set[tuple[str, int]] = set()
         """Short strings in which nothing was found, and messages without their sound; with their depth."""
+        self._skeletons = Skeletons()
+        self._plain_values: set[str] = set()
+        """Values of skeletons in which nothing was found."""
         self._named = sys.maxsize  # meanwhile none is forgotten
         for value in secrets.values:
             self.learn(value)
@@ -131,7 +137,8 @@ class Scanner:
                 learned = list(self._known)[self._named :]
                 for value in learned[: len(learned) - MOST_KNOWN]:
                     del self._known[value]
-            self._harmless = set()  # a new one: another thread may still add to the old one what it found before
+            # New ones: another thread may still add to the old ones what it found before.
+            self._harmless, self._skeletons, self._plain_values = set(), Skeletons(), set()
 
     def hits(self, message: str, depth: int = DEEPEST) -> Iterable[Hit]:
         """Every secret in a text. Some may overlap. Raises Uncheckable."""
@@ -143,11 +150,53 @@ class Scanner:
         rest = "" if place is None else message[: place[0]] + message[place[1] :]
         if place is not None and (rest, depth) in harmless and media.is_base64(message[slice(*place)]):
             return []  # all that differs from a message without secrets is its sound, which is not looked at
+        if place is None:
+            rest, sound = message, 0
+        else:
+            sound = message.count('"', 0, place[0])
+        skeleton, skeletons = None, self._skeletons
+        if len(rest) <= LONGEST and "\\" not in rest and not (self._secrets.patterns or self._secrets.paths):
+            skeleton, values = apart(rest)
+            if (
+                skeletons.holds(skeleton, sound, depth)
+                and self._is_plain(rest, values)
+                and (place is None or media.is_base64(message[slice(*place)]))
+            ):
+                return []
         walk = _Walk(self, message, depth)
         found = walk.hits()
-        if not found and place is not None and walk.left_alone == [place]:
-            self._remember(harmless, rest, depth)
+        if not found and walk.left_alone == ([] if place is None else [place]):
+            if place is not None:
+                self._remember(harmless, rest, depth)
+            if skeleton is not None and walk.is_plain and is_apart(rest):
+                skeletons.keep(skeleton, sound, depth)
         return found
+
+    def _is_plain(self, message: str, values: list[str | None]) -> bool:
+        """Whether nothing is found in any of these values of a message, nor by a known value in the message. No means
+        that something may be found."""
+        for known in tuple(self._known):  # another thread may learn more
+            if known in message:
+                return False
+        plain = self._plain_values
+        if not (new := [value for value in values if value and value not in plain]):
+            return True
+        joined = '"'.join(new)  # no run of base64 and no name reaches across a quote
+        if "%" in joined or shapes.may_hold(joined) or text.may_hold(joined):
+            return False
+        for run in _RUN.findall(joined):
+            coded = run.rstrip("=").translate(_URLSAFE)
+            skips = range(4 if len(run) <= _SHORT_RUN else 1)
+            decoded = [a2b_base64(coded[skip : len(coded) - ((len(coded) - skip) % 4 == 1)] + "==") for skip in skips]
+            if any(map(bytes.isascii, decoded)) or shapes.may_hold_bytes(whole := b'"'.join(decoded)):
+                return False
+            for known in tuple(self._known):
+                if known in whole.decode("latin-1"):
+                    return False
+        if len(plain) + len(new) > REMEMBERED:
+            plain.clear()
+        plain.update([value for value in new if len(value) <= _LONGEST_REMEMBERED])
+        return True
 
     def in_bytes(self, data: str, depth: int = DEEPEST) -> Iterator[Hit]:
         """Every secret among bytes that may be sound: keys by their form, and known values. `data` has one character
@@ -275,7 +324,7 @@ class Scanner:
         """Whether decoded bytes need a closer look. Nearly all of them are sound or ids."""
         return (
             plain.isascii()
-            or (any(mark in plain for mark in shapes.MARKS) and any(begin in plain for begin in shapes.BEGINNINGS))
+            or shapes.may_hold(plain)
             or any(known in plain for known in tuple(self._known))  # another thread may learn more
             or any(pattern.search(plain) for pattern in self._secrets.patterns)
         )
@@ -292,10 +341,12 @@ class _Walk:
         self._found: list[Hit] = []
         self.left_alone: list[tuple[int, int]] = []
         """Where sound and images are that were not looked at, if the message is JSON."""
+        self.is_plain = False
+        """Whether the message is JSON, in which no key says anything of a value."""
 
     def hits(self) -> list[Hit]:
         """Every secret in it."""
-        message, done, is_json = self._message, 0, True
+        message, done, is_json, is_plain = self._message, 0, True, True
         for begin, end, stop, is_key in json_text.strings(message):
             if message[done : begin - 1] != ",":
                 is_json = is_json and self._is_gap(done, begin - 1)
@@ -303,6 +354,7 @@ class _Walk:
             done = stop
             if is_key:
                 self._take_key(begin, end)
+                is_plain = is_plain and _says_nothing(self._stack[-1].key)
                 if number := _NUMBER.match(message, done):
                     self._take_number(number)
             else:
@@ -313,6 +365,8 @@ class _Walk:
         if not is_json or not self._is_gap(done, len(message)):
             self.left_alone.clear()
             self._found += self._scanner.in_text(message, self._depth)
+            is_plain = False
+        self.is_plain = is_plain
         return self._found
 
     def _is_gap(self, start: int, end: int) -> bool:
@@ -437,6 +491,13 @@ class _Walk:
             return False
         keys = [level.key for level in self._stack if level.is_object]
         return self._scanner.named_path((*filter(None, keys),))
+
+
+@lru_cache(maxsize=4096)
+def _says_nothing(key: str) -> bool:
+    """Whether a value under this key is judged by itself."""
+    telling = names.internal(key) or names.strength(key) is not None
+    return not telling and key.lower() not in (*_TELLING_KEYS, *_NAMING, *_NAMED)
 
 
 def _sound_place(message: str) -> tuple[int, int] | None:

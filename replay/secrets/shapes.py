@@ -93,13 +93,30 @@ _SHAPES = (
     _Shape("AGE-SECRET-KEY-1", "private-key", "A-Z0-9", 20),
 )
 _BY_BEGIN = {shape.begin: shape for shape in _SHAPES}
-_BEGIN = re.compile(
-    "|".join([*map(re.escape, sorted(_BY_BEGIN, key=len, reverse=True)), "eyJ", "-----BEGIN ", "AKIA", "ASIA", "AIza"])
-)
-BEGINNINGS = (*_BY_BEGIN, "eyJ", "-----BEGIN ", "AKIA", "ASIA", "AIza")
-"""A text without one of these has none of the shapes."""
-MARKS = ("-", "_", ".", "eyJ", "AKIA", "ASIA", "AIza")
-"""Each of BEGINNINGS holds one of these, which are quicker to look for."""
+_OTHERS = ("eyJ", "AKIA", "ASIA", "AIza", "-----BEGIN ")
+_BEGIN = re.compile("|".join([*map(re.escape, sorted(_BY_BEGIN, key=len, reverse=True)), *_OTHERS]))
+_BEGIN_BYTES = re.compile(_BEGIN.pattern.encode())
+_BY_MARK = tuple((mark, tuple(begin for begin in (*_BY_BEGIN, *_OTHERS) if mark in begin)) for mark in ("-", "_", "."))
+"""Most beginnings hold one of three marks. Looking for each by itself is quicker than looking for all at once."""
+_UNMARKED = tuple(begin for begin in (*_BY_BEGIN, *_OTHERS) if not any(mark in begin for mark, _ in _BY_MARK))
+
+
+def may_hold(text: str) -> bool:
+    """Whether `find` may find something. No means that it does not."""
+    for begin in _UNMARKED:
+        if begin in text:
+            return True
+    for mark, begins in _BY_MARK:
+        if mark in text:
+            for begin in begins:
+                if begin in text:
+                    return True
+    return False
+
+
+def may_hold_bytes(data: bytes) -> bool:
+    """As `may_hold`, of bytes that are no text."""
+    return _BEGIN_BYTES.search(data) is not None
 
 
 def find(text: str) -> Iterator[Found]:

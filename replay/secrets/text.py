@@ -41,6 +41,26 @@ _TO_FILL_IN = re.compile(r"<[A-Za-z][a-z _.-]{0,40}>")
 _TAIL = ".,;:!?)]}>'`\\"
 _REST_OF_URL = r"^\s\"'<>`\\\\"
 
+_HINTS = (
+    *("key", "secret", "pass", "pw", "auth", "token", "cred", "bearer", "basic", "cookie", "sid", "sess", "dsn", "jwt"),
+    *("sig", "sas", "hmac", "kennwort", "contrase", "wachtwoord", "senha", "pswd"),
+    *("%", "\\", "\u017f", "\xf1", "\xb1"),  # a name may be encoded, or written with a long s, or an n with a tilde
+)
+"""One of these, in small letters, is in each text with a telling name."""
+
+
+def may_hold(text: str) -> bool:
+    """Whether `find` may find something in one of several texts, joined by quotes. No means that it does not."""
+    if not (":" in text or "=" in text or " " in text or "\t" in text or "</" in text):
+        return False
+    if "://" in text:
+        return True
+    small = text.lower()
+    for hint in _HINTS:
+        if hint in small:
+            return True
+    return ":" in text and "-u" in small
+
 
 def find(text: str) -> Iterator[Found]:
     """Every secret in the text that something beside it gives away. Some may overlap."""
