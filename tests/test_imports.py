@@ -43,6 +43,13 @@ LAZY: Mapping[str, set[str]] = {
     "mockserver.cli.workers": {"ctypes"},  # slow to load, and only a store of one's own needs it
     "realtape.clinic_phone": {"realtape.clinic_rehearsal"},  # the extra `app`
     "replay.cli.inspect": {"replay.cli.pages"},  # the viewer, which a list does not need
+    "replay.tracing.setup": {  # the extra `otel`
+        "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "opentelemetry.sdk.resources",
+        "opentelemetry.sdk.trace",
+        "opentelemetry.sdk.trace.export",
+        "replay.tracing.spans",
+    },
     "replay.version": {"importlib.metadata", "urllib.request"},  # cost 20 ms, and most commands ask for no version
     "replay.findings.input_audio": {"replay.findings.speed"},  # loads numpy, and only sound needs it
     "replay.report.picture": {"PIL"},  # the extra `picture`

@@ -51,10 +51,12 @@ from replay.loading import uncollected
 from replay.outlets import logger
 from replay.own_process import collect_when_quiet, settle, switch_soon
 from replay.stopping import parent_end, stop_signal
+from replay.tracing.setup import CLOSE_S, tracing_of
 from replay.version import tool_version
 
 if TYPE_CHECKING:
     from mockserver.server.app import Server
+    from replay.tracing.spans import Tracing
 
 CLOSING_S = 2.0
 """How long clients may take to read the frames that are on their way, and to answer the close frame after them."""
@@ -358,15 +360,18 @@ def serve(
     early = assemble() if may_be_refused or with_parent else None
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
     talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
+    tracing = tracing_of(os.environ, "realtape-mock", partial(talk.note, "warning"))
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
         if not is_loopback_host(host) and (worker is None or worker.number == 1):
             talk.note("warning", f"listening on {host}: others on the network can use this mock")
         server = loop.run_until_complete(
-            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched, parent, worker)
+            _serve(lambda: early or assemble(), host, port, as_json, talk, secure, watched, parent, worker, tracing)
         )
         problems = _report(server, talk, check=options.check)
     finally:
+        if tracing is not None:
+            tracing.close(CLOSE_S)
         talk.close()
         loop.close()
     if problems:
@@ -498,6 +503,7 @@ async def _serve(
     watched: Callable[[Server], Mapping[Path, Reload]] | None = None,
     parent: int | None = None,
     worker: Worker | None = None,
+    tracing: Tracing | None = None,
 ) -> Server:
     sockets = open_port(host, port) if worker is None else worker.sockets
     with stop_signal() as stop:
@@ -510,6 +516,7 @@ async def _serve(
             if secure is not None:
                 talk.note("tls", trust(secure.authority, port))
         server = assemble()
+        server.service.tracing = tracing
         await server.serve(sockets, secure.context if secure else None)
         if worker is not None:
             worker.tell_ready()

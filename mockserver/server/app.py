@@ -55,6 +55,7 @@ from replay.cassette.records import Request, Response
 from replay.connections import Connections
 from replay.findings.handshake import handshake as handshake_read
 from replay.outlets import clean, logger
+from replay.tracing.context import trace_context
 
 MAX_MESSAGE = 24 << 20
 """Bytes of the largest WebSocket message that is read: joining one is a single step, for which others wait. The
@@ -314,7 +315,8 @@ class Server:
         if served.session is not None or service.factory.verbatim is not None:
             query, client = request.query, request.headers.get(hdrs.USER_AGENT, "")
             model, resumes = served.ledger.model, query.get("conversation_id", "")
-            service.narrate(log, served, CallOpened(log.id, served.dialect.name, model, client, resumes))
+            opened = CallOpened(log.id, served.dialect.name, model, client, resumes)
+            service.narrate(log, served, opened, trace_context(request.headers))
         if not service.watcher.levels.silent:
             service.watch(log, served, handshake_read(request.query.items(), request.headers.items()))
         if service.recorder is not None:

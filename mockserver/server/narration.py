@@ -150,6 +150,7 @@ class Narration:
                 _cost(total, self._paid),
                 text_at(response, "status"),
                 ": ".join(dict.fromkeys(filter(None, why))),
+                text_at(response, "id"),
             )
         )
         self._asked.clear()

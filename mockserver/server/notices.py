@@ -15,13 +15,16 @@ from replay.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class CallOpened:
-    """A client was accepted. `client`: its User-Agent. `resumes`: the conversation that it continues."""
+    """A client was accepted. `client`: its User-Agent. `resumes`: the conversation that it continues. `trace_id`,
+    `span_id`: of the session's span, in hexadecimal digits; empty without one."""
 
     session: str
     dialect: str
     model: str
     client: str = ""
     resumes: str = ""
+    trace_id: str = ""
+    span_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class TurnAnswered:
     first_audio_s: seconds from its creation to its first audio; None without audio. audio_s: seconds of audio.
     usd: what it cost; empty if no price is known.
     status: `completed`, or how else it ended. reason: why it did.
+    response: its id. trace_id, span_id: of its span, in hexadecimal digits; empty without one.
     """
 
     session: str
@@ -49,6 +53,9 @@ class TurnAnswered:
     usd: str = ""
     status: str = "completed"
     reason: str = ""
+    response: str = ""
+    trace_id: str = ""
+    span_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlencode
 
 from mockserver.audio.tts import CLIP_BYTES
@@ -53,6 +53,7 @@ from mockserver.server.session_factory import Content, Served, SessionFactory, a
 from mockserver.server.session_recorder import SessionRecorder
 from mockserver.server.state.memory import MemoryState
 from mockserver.server.state.port import Seat, State
+from mockserver.server.tracing import TracedNarration
 from mockserver.session.resumption import Memory
 from mockserver.session.score import SCORE_BYTES
 from mockserver.session.session import Session
@@ -66,6 +67,9 @@ from replay.findings.rules.table import UNREACHABLE_RULE
 from replay.findings.watch import PER_WATCHER, Watcher
 from replay.outlets import Held, logger
 from replay.secrets import values
+
+if TYPE_CHECKING:  # needs the extra `otel`
+    from replay.tracing.spans import Tracing
 
 MOST_ERRORS = 1000
 """Schema mismatches that are kept; each event may bring one."""
@@ -189,6 +193,8 @@ class MockService:
         if root is not None and root.tell is not None:
             self.tell = partial(tell_of_namespace, root.tell, name)
         """Who is told what goes on; see notices.py."""
+        self.tracing: Tracing | None = None
+        """Makes spans of sessions, of all namespaces in the root; None without OpenTelemetry."""
         self.at_start = AtStart()
         self.over = False
         """Whether it has stopped, or is about to."""
@@ -216,12 +222,20 @@ class MockService:
         if self.tell is not None:
             self.tell(notice)
 
-    def narrate(self, log: SessionLog, served: Served, opened: CallOpened) -> None:
-        """Follow a connection that was accepted."""
+    def narrate(
+        self, log: SessionLog, served: Served, opened: CallOpened, context: Mapping[str, str] | None = None
+    ) -> None:
+        """Follow a connection that was accepted. `context`: see `replay.tracing.context`."""
         session = served.session
         heard = () if session is None else session.heard
         source = Source if session is None else lambda: session.memory.responder.source
-        log.narration = Narration(opened, self.told, served.ledger, heard, source)
+        if (tracing := self._root.tracing) is None:
+            log.narration = Narration(opened, self.told, served.ledger, heard, source)
+            return
+        about = {"realtape.session.id": log.id, "gen_ai.conversation.id": log.conversation_id}
+        about |= {"realtape.namespace": self.name} if self.name else {}
+        spans = tracing.session("service", log.opened, opened.dialect, opened.model, context or {}, about)
+        log.narration = TracedNarration(spans, opened, self.told, served.ledger, heard, source)
 
     def start(self) -> None:
         """Start the clock."""

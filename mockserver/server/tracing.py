@@ -1,0 +1,68 @@
+"""Spans of a session, made from what its narration sees. Without tracing, sessions have a plain narration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mockserver.billing.ledger import Ledger
+from mockserver.responders.base import Source
+from mockserver.server.narration import Narration
+from mockserver.server.notices import CallClosed, CallOpened, Notice, TurnAnswered
+from mockserver.session.ears import HeardTurn
+from replay.cassette.frames import Binary, Text
+
+if TYPE_CHECKING:  # needs the extra `otel`
+    from replay.tracing.spans import SessionSpans
+
+_GOOD = (1000, 1001, 1005)
+"""Close codes of sessions that did not fail."""
+
+
+class TracedNarration(Narration):
+    """A narration that also makes spans, and adds their ids to what it tells."""
+
+    def __init__(
+        self,
+        spans: SessionSpans,
+        opened: CallOpened,
+        tell: Callable[[Notice], None],
+        ledger: Ledger,
+        heard: Sequence[HeardTurn] = (),
+        source: Callable[[], Source] = Source,
+    ) -> None:
+        self._spans = spans
+        self._tell_on = tell
+        self._reads = False
+        """Whether an event is read; its audio is not announced apart from it then."""
+        opened = replace(opened, trace_id=spans.trace_id, span_id=spans.span_id)
+        super().__init__(opened, self._traced, ledger, heard, source)
+
+    def spoke(self, at: float) -> None:
+        super().spoke(at)
+        if not self._reads:
+            self._spans.sound(at)
+
+    def received(self, at: float, frame: Text | Binary) -> None:
+        self._reads = isinstance(frame, Text)
+        super().received(at, frame)
+        self._reads = False
+        if isinstance(frame, Text):
+            self._spans.received(at, frame.data)
+
+    def closed(self, at: float, code: int, reason: str, by_client: bool) -> None:
+        super().closed(at, code, reason, by_client)
+        self._spans.note(realtape__close_code=code)
+        self._spans.closed(at, "" if code in _GOOD else str(code))
+
+    def _traced(self, notice: Notice) -> None:
+        match notice:
+            case TurnAnswered():
+                span_id = self._spans.response_id(notice.response)
+                notice = replace(notice, trace_id=self._spans.trace_id, span_id=span_id)
+            case CallClosed() if notice.usd:
+                self._spans.note(realtape__usd=float(notice.usd))
+            case _:
+                pass
+        self._tell_on(notice)

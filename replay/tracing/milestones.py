@@ -1,0 +1,226 @@
+"""What a trace or a log tells of a session, read from the events that the service sends.
+
+Cheap where much goes by: of most frames only the type is read, at the front.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import orjson
+
+from replay.cassette.json_text import Event
+from replay.cassette.json_values import object_at, objects, text_at
+
+MOST = 200
+"""Tool calls, and spoken turns, of one session that may wait for their end. The oldest is given up first."""
+T = TypeVar("T")
+
+LONGEST = 4 << 20
+"""Bytes of an event above which it is not read."""
+_RESPONSE = re.compile(rb'"response_id"\s*:\s*"([^"]*)"')
+_SOUND = "response.output_audio.delta"
+_FIRST = (_SOUND, "response.output_text.delta", "response.output_audio_transcript.delta")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseBegan:
+    """A response was created."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstOutput:
+    """The first piece of a response came: `audio`, or text."""
+
+    response: str
+    audio: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    """A response is over. `status`: such as `completed`. `error`: the code of what failed, else empty. `output`: its
+    items. `asked`: what the user typed and said before, as far as it is known by now."""
+
+    id: str
+    status: str
+    error: str = ""
+    usage: Mapping[str, object] = field(default_factory=dict)
+    output: tuple[Event, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRan:
+    """A tool was called at `began`, and its result is known. `hosted`: the service ran it. `error`: why it failed."""
+
+    name: str
+    call_id: str
+    began: float
+    hosted: bool = False
+    error: str = ""
+    arguments: str = ""
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """The transcript of a turn that ended at `began` is complete. `error`: the code of what failed, else empty."""
+
+    item: str
+    began: float
+    error: str = ""
+    usage: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCame:
+    """The service sent an `error` event."""
+
+    code: str
+
+
+Milestone = ResponseBegan | FirstOutput | ResponseEnded | ToolRan | Transcribed | ErrorCame
+
+
+class Milestones:
+    """Reads one session. Times are seconds since it opened."""
+
+    def __init__(self) -> None:
+        self._silent: dict[str, None] = {}
+        """Responses that have sent nothing yet."""
+        self._called: dict[str, ToolRan] = {}
+        """Calls without a result, by their id."""
+        self._hosted: dict[str, ToolRan] = {}
+        """Calls that the service runs itself, by the id of their items."""
+        self._committed: dict[str, float] = {}
+        """When a spoken turn ended, by the id of its item."""
+        self._asked: list[str] = []
+
+    def sound(self) -> FirstOutput | None:
+        """Audio came that no event carries."""
+        return FirstOutput(self._silent.popitem()[0], True) if self._silent else None
+
+    def read(self, at: float, data: bytes) -> Milestone | None:
+        """What an event of the service means; None for most of them."""
+        kind = _kind(data)
+        if kind in _FIRST:
+            return self._first(kind, data) if self._silent else None
+        match kind:
+            case "response.created":
+                id = text_at(object_at(_event(data), "response"), "id")
+                if id:
+                    _add(self._silent, id, None)
+                    return ResponseBegan(id)
+            case "response.done":
+                return self._ended(_event(data))
+            case "response.output_item.added" if b'"mcp_call"' in data:
+                item = object_at(_event(data), "item")
+                if text_at(item, "type") == "mcp_call":
+                    self._hosts(at, item, text_at(item, "id"))
+            case "response.mcp_call_arguments.done":
+                event = _event(data)
+                self._hosts(at, event, text_at(event, "item_id"))
+            case "response.mcp_call.completed" | "response.mcp_call.failed":
+                hosted = self._hosted.pop(text_at(_event(data), "item_id"), None)
+                failed = "tool_error" if kind.endswith("failed") else ""
+                return None if hosted is None else replace(hosted, error=failed)
+            case "response.output_item.done" if b'"function_call"' in data:
+                item = object_at(_event(data), "item")
+                if text_at(item, "type") == "function_call":
+                    name, id = text_at(item, "name"), text_at(item, "call_id")
+                    _add(self._called, id, ToolRan(name, id, at, arguments=text_at(item, "arguments")))
+            case "conversation.item.added" | "conversation.item.created":
+                return self._added(at, object_at(_event(data), "item"))
+            case "input_audio_buffer.committed":
+                _add(self._committed, text_at(_event(data), "item_id"), at)
+            case (
+                "conversation.item.input_audio_transcription.completed"
+                | "conversation.item.input_audio_transcription.failed"
+            ):
+                return self._transcribed(at, _event(data))
+            case "error":
+                error = object_at(_event(data), "error")
+                return ErrorCame(text_at(error, "code") or text_at(error, "type") or "error")
+            case _:
+                pass
+        return None
+
+    def unfinished(self) -> list[ToolRan]:
+        """Calls that got no result before the session ended."""
+        return list(self._called.values())
+
+    def _first(self, kind: str, data: bytes) -> FirstOutput | None:
+        named = _RESPONSE.search(data)
+        id = named[1].decode(errors="replace") if named else ""
+        if id not in self._silent:
+            return None
+        del self._silent[id]
+        return FirstOutput(id, kind == _SOUND)
+
+    def _ended(self, event: Event) -> ResponseEnded:
+        response = object_at(event, "response")
+        id, details = text_at(response, "id"), object_at(response, "status_details")
+        self._silent.pop(id, None)
+        error = object_at(details, "error")
+        status = text_at(response, "status") or "completed"
+        asked, self._asked = tuple(self._asked), []
+        return ResponseEnded(
+            id,
+            status,
+            (text_at(error, "code") or text_at(error, "type") or "failed") if status == "failed" else "",
+            object_at(event, "usage") or object_at(response, "usage"),
+            tuple(objects(response.get("output"))),
+            asked,
+        )
+
+    def _hosts(self, at: float, item: Event, id: str) -> None:
+        """The service calls a tool of an MCP server. The dialects differ in which event has its name."""
+        before = self._hosted.get(id, ToolRan("", id, at, hosted=True))
+        name, arguments = text_at(item, "name") or before.name, text_at(item, "arguments") or before.arguments
+        _add(self._hosted, id, replace(before, name=name, arguments=arguments))
+
+    def _added(self, at: float, item: Event) -> ToolRan | None:
+        if text_at(item, "type") == "function_call_output":
+            call = self._called.pop(text_at(item, "call_id"), None)
+            return None if call is None else replace(call, result=text_at(item, "output"))
+        if text_at(item, "role") == "user":
+            self._ask(" ".join(filter(None, (text_at(part, "text") for part in objects(item.get("content"))))))
+        return None
+
+    def _transcribed(self, at: float, event: Event) -> Transcribed:
+        item, error = text_at(event, "item_id"), object_at(event, "error")
+        failed = (text_at(error, "code") or text_at(error, "type") or "failed") if error else ""
+        self._ask(text_at(event, "transcript"))
+        return Transcribed(item, self._committed.pop(item, at), failed, object_at(event, "usage"))
+
+    def _ask(self, text: str) -> None:
+        if text and len(self._asked) < MOST:
+            self._asked.append(text)
+
+
+def _add(kept: dict[str, T], key: str, value: T) -> None:
+    while len(kept) >= MOST:
+        del kept[next(iter(kept))]
+    kept[key] = value
+
+
+def _kind(data: bytes) -> str:
+    """The type of an event that begins with it, as those of the services do; else what a parser finds."""
+    if data.startswith(b'{"type":"'):
+        return data[9 : data.find(b'"', 9)].decode(errors="replace")
+    return text_at(_event(data), "type")
+
+
+def _event(data: bytes) -> Event:
+    if len(data) > LONGEST:
+        return {}
+    try:
+        event = orjson.loads(data)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
