@@ -9,66 +9,26 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from itertools import cycle
-from typing import Any
 
-import aiohttp
-import orjson
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSServerHandshakeError
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector
 
 from mockserver.protocol.limits import Limits
 from mockserver.server.app import Server
 from mockserver.server.options import Options
 from tests.mockserver.own_store import own_store
+from tests.mockserver.server.state.fleets import (
+    RESUMED,
+    Fleet,
+    opted_in,
+    refused,
+    seated,
+    session_of,
+    until_closed,
+    words,
+)
 
-KEY = {"Authorization": "Bearer k"}
 MOST = 3
-
-
-class Fleet:
-    """Where clients connect. Each connection is a new one, so that a proxy can choose."""
-
-    def __init__(self, port: int, http: ClientSession) -> None:
-        self.port, self._http = port, http
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def ask(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
-        async with self._http.request(method, f"http://127.0.0.1:{self.port}{path}", headers=KEY, **more) as answer:
-            return answer.status, orjson.loads(await answer.read())
-
-    async def secret(self) -> str:
-        status, made = await self.ask("POST", "/v1/realtime/client_secrets", json={})
-        assert status == 200
-        value: str = made["value"]
-        return value
-
-    async def connect(self, credential: str = "k", query: str = "") -> ClientWebSocketResponse[bool]:
-        return await self._http.ws_connect(
-            f"ws://127.0.0.1:{self.port}/v1/realtime{query}", headers={"Authorization": f"Bearer {credential}"}
-        )
-
-
-async def session_of(ws: ClientWebSocketResponse[bool]) -> str:
-    """The id of its conversation, which follows from the number of its session."""
-    while (event := orjson.loads(await ws.receive_str()))["type"] != "conversation.created":
-        pass
-    id: str = event["conversation"]["id"]
-    return id
-
-
-async def refused(fleet: Fleet, credential: str = "k", query: str = "") -> int:
-    with pytest.raises(WSServerHandshakeError) as refusal:
-        await fleet.connect(credential, query)
-    return refusal.value.status
-
-
-async def seated(fleet: Fleet, query: str = "") -> ClientWebSocketResponse[bool]:
-    """A session, once a seat is free."""
-    while True:
-        try:
-            return await fleet.connect(query=query)
-        except (aiohttp.ClientError, OSError):
-            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -151,39 +111,6 @@ async def test_secrets_limits_and_numbers_are_those_of_one_server(kind: str):
 
 PUT = "turns: [{reply: [{say: Put on one of them.}]}]"
 OUTAGE = "faults: [{at: handshake, do: {status: 503}}]"
-
-
-async def words(ws: ClientWebSocketResponse[bool], typed: str = "hello") -> str:
-    """The answer to a typed turn."""
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": typed}]}
-    await ws.send_json({"type": "conversation.item.create", "item": item})
-    await ws.send_json({"type": "response.create"})
-    while (event := orjson.loads(await ws.receive_str()))["type"] != "response.output_audio_transcript.done":
-        pass
-    text: str = event["transcript"]
-    return text
-
-
-RESUMED = """
-turns:
-  - when: {says: "my name is (?P<name>[a-z]+)"}
-    remember: {name: "{{ name }}"}
-    reply: [{say: "Hello {{ name }}."}]
-  - when: {says: hello}
-    times: 1
-    reply: [{say: Once.}]
-  - reply: [{say: "Still {{ name }}."}]
-"""
-
-
-async def opted_in(ws: ClientWebSocketResponse[bool]) -> list[str]:
-    """What comes back of a conversation."""
-    await ws.send_json({"type": "session.update", "session": {"resumption": {"enabled": True}}})
-    texts = []
-    while (event := orjson.loads(await ws.receive_str()))["type"] != "session.updated":
-        if event["type"] == "conversation.item.added":
-            texts.append("".join(each.get("transcript") or each.get("text") for each in event["item"]["content"]))
-    return texts
 
 
 @pytest.mark.parametrize("kind", ["one", "balanced"])
@@ -278,13 +205,6 @@ async def test_a_call_goes_on_without_the_store_and_new_ones_are_refused_as_in_a
             assert await words(ws) == "You said: hello"
             for each in (ws, other):
                 await each.close()
-
-
-async def until_closed(fleet: Fleet) -> None:
-    while any(  # noqa: ASYNC110 - no event tells it
-        each["open"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]
-    ):
-        await asyncio.sleep(0.01)
 
 
 async def check_a_killed_worker(
