@@ -54,7 +54,7 @@ NAMED_FILE = re.compile(  # realtape.toml is a file of users
     r"|(?!realtape\.toml)[\w-]+\.toml)`"
 )
 HEADING = re.compile(r"(?m)^#+ (.+)$")
-NAME = re.compile(r"# (\w[\w./-]*\.(?:py|yaml))\n")
+NAME = re.compile(r"# (\w[\w./-]*\.(?:py|yaml))\b.*\n")
 COINED = re.compile(
     r"\b(?:anew|alike|for ever|shall|(?:is|are|was) told|goes with|stands in|held? against|the dearer|turns by hand)\b"
 )
@@ -302,6 +302,19 @@ def test_readme_project_and_command_say_the_same():
 def test_a_client_is_pointed_at_the_mock_on_the_first_screen():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
     assert "$ realtape serve" in lines and any("ws://127.0.0.1:8765/v1/realtime" in line for line in lines)
+
+
+def test_the_line_of_each_client_in_the_readme_is_that_of_its_page():
+    rows = re.findall(
+        r"(?m)^\| \[.*\]\((docs/clients/\S+)\) \| `(.*?)`", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    here = {"http://127.0.0.1:8765/v1": "mock.http_url", "ws://127.0.0.1:8765/v1/realtime": "mock.ws_url"}
+    names = {f'"{text}"': name for text, name in {**here, "anything": "mock.api_key"}.items()}
+    assert len(rows) == 4
+    for page, line in rows:
+        python = re.sub("|".join(names), lambda found: names[found[0]], line)
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert line in text or python.removesuffix(")") in text, page
 
 
 @pytest.mark.filterwarnings(

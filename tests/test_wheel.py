@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 import urllib.request
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.reader import Reader
+from tests.test_docs import BLOCKS, Block
+
 pytest.importorskip("build")
 
 ROOT = Path(__file__).resolve().parent.parent
-BESIDE = ["pytest", "fastapi", "python-dotenv", "python-multipart", "uvicorn"]
-"""Installed too: what runs the tests, and of the extra `app` all but the large one, Streamlit."""
+BESIDE = ["pytest", "openai", "fastapi", "python-dotenv", "python-multipart", "uvicorn"]
+"""Installed too: what runs the tests, the client of the README, and of `app` all but the large one, Streamlit."""
 
 NEIGHBOURS = {
     "mockserver.py": "OWN = True\n",
@@ -176,6 +181,62 @@ def test_the_first_program_of_a_page_runs(installed: Installed, page: str, has: 
     program = next(block for block in blocks if has in block)
     (installed.folder / "test_page.py").write_text(program, encoding="utf-8")
     installed.run(installed.python, *command, "test_page.py")
+
+
+@pytest.fixture
+def reader(installed: Installed, tmp_path: Path) -> Iterator[Reader]:
+    """A reader in an empty folder. In place of the live service, a mock serves the scenario of the quick start."""
+    there, here = tmp_path / "live", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    with Reader(there, installed.python.parent) as live:
+        live.follow(next(block for block in BLOCKS if block.text.startswith("# booking.yaml")))
+        live.type("realtape serve --scenario booking.yaml")
+        with Reader(here, installed.python.parent, live=f"ws://127.0.0.1:{live.port}/v1/realtime") as reader:
+            yield reader
+
+
+def blocks_of(page: str) -> list[Block]:
+    return [block for block in BLOCKS if block.page == page]
+
+
+def test_the_quick_start_can_be_typed_into_an_empty_folder(reader: Reader):
+    reader.environ |= {"REALTAPE_FAULTS_SWEEP_AT": "response.done", "REALTAPE_FAULTS_SWEEP_DO": "reset"}  # not all 91
+    shown = ""
+    for block in blocks_of("docs/quickstart.md"):
+        if "realtape lint" in block.text:
+            assert shown.endswith("I have 9:30 and 14:00.\n")
+            reader.stop()  # which the page says: Ctrl-C
+        shown = reader.follow(block, code=1 if "faults sweep" in block.text else 0)
+    assert "\nready ws://" in shown, "of serve --cassette, which the page ends with"
+    assert "9:30 and 14:00" in reader.type("realtape show booking.tape")
+
+
+def test_the_readme_can_be_typed_into_an_empty_folder(reader: Reader):
+    said = [reader.follow(block) for block in blocks_of("README.md")[1:]]  # the first installs
+    assert "You said: Do you open on Monday?" in said[1] and "1 passed" in said[2]
+    assert reader.type("realtape serve").startswith("ready ")
+
+
+def test_what_init_prints_can_be_typed(reader: Reader):
+    shown = reader.type("realtape init my-agent")
+    tests, serve, variables, agent = (
+        line.removeprefix("test it:").removeprefix("serve it:").strip() for line in shown.split("\n\n")[1].splitlines()
+    )
+    assert "3 passed" in reader.type(tests)
+    reader.type(serve)
+    reader.type(variables)
+    assert "Order 1043 is being packed." in reader.type(agent)
+
+
+def test_uvx_serves_without_an_installation(installed: Installed, tmp_path: Path):
+    uvx = shutil.which("uvx", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if uvx is None:
+        pytest.skip("uv is not installed")
+    with Reader(tmp_path, Path(uvx).parent) as reader:
+        reader.environ["UV_PYTHON"] = sys.executable
+        command = ["uvx", "--quiet", "--constraints", str(ROOT / "constraints.txt"), "--from", str(installed.wheel)]
+        assert reader.serve(*command, "realtape", "serve").startswith(f"ready ws://127.0.0.1:{reader.port}/")
 
 
 def test_the_application_is_where_its_name_says(installed: Installed):
