@@ -17,7 +17,7 @@ from mockserver.audio.formats import PCM_24K, Samples
 from mockserver.calls.playout import RATE, Playout, PlayoutFact
 from mockserver.faults.audio import format_in
 from mockserver.protocol.facts import Fact
-from mockserver.protocol.peer import Act, Peer, Rest
+from mockserver.protocol.peer import Act, Peer, Quiet, Rest
 from mockserver.protocol.requests import Request, Result
 from replay.cassette.frames import Binary, Frame, Outgoing, Sound, Text
 from replay.cassette.json_text import event_in, event_type
@@ -76,7 +76,7 @@ class Call:
 
     # The methods of a peer.
 
-    def receive(self, data: str | bytes, now: float) -> Rest | None:
+    def receive(self, data: str | bytes, now: float) -> Rest | Quiet | None:
         """An event arrived on any channel."""
         return self._peer.receive(data, now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, final
 
 from mockserver.audio.formats import Samples
 from mockserver.protocol.requests import Request, Result
@@ -49,6 +49,14 @@ class Act:
 Rest = Generator[None, None, None]
 """What is left to do of a long message. It does a step each time that it is resumed."""
 
+
+@final
+class Quiet:
+    """A message caused nothing: there is no output and no request to take, and the next instant is the same."""
+
+
+QUIET = Quiet()
+
 LONG_MESSAGE = 1 << 20
 """Bytes or characters of a message from which it is taken in steps: joining, reading and obeying it are one each."""
 
@@ -59,11 +67,12 @@ class Peer(Protocol):
     What is due at `now` happens before a message that arrives at `now`.
     """
 
-    def receive(self, data: str | bytes, now: float) -> Rest | None:
+    def receive(self, data: str | bytes, now: float) -> Rest | Quiet | None:
         """A text (`str`) or binary (`bytes`) message arrived. Raises nothing for a client's mistake.
 
         Returns what is left to do of a long one. The caller may do it in steps, so that others have their turn between
-        them; otherwise the next call of any method does it first.
+        them; otherwise the next call of any method does it first. `Quiet` says that nothing has to be done after it,
+        as after most appends; a peer need not say so.
         """
 
     def lost(self, now: float) -> None:
@@ -109,7 +118,7 @@ class ExpiringPeer:
         self._end_s = min(end_s, idle_s)
         self._over = False
 
-    def receive(self, data: str | bytes, now: float) -> Rest | None:
+    def receive(self, data: str | bytes, now: float) -> Rest | Quiet | None:
         if now >= self._end_s:
             return None
         self._alive(now)

@@ -187,6 +187,10 @@ class Connection(Pump[Peer]):
         self._turn_asked = False
         if self._read_over.done():
             return
+        if self._mute:
+            if self._ended:
+                self._read_over.set_result(None)
+            return
         try:
             if self._read_batch():
                 self._read_on()
@@ -203,37 +207,41 @@ class Connection(Pump[Peer]):
         elif self._joined is not None:
             joined, self._joined = self._joined, None
             self._take(joined)
-        turn_s, pings = self._loop.time(), 0
+        turn_s, frames = self._loop.time(), 0
         while self._rest is None:
-            match message := self._frames.next():
-                case str() | bytes() if len(message) > LONG_MESSAGE:
+            message = self._frames.next()
+            if isinstance(message, str | bytes):
+                if len(message) > LONG_MESSAGE:
                     self._joined = message
                     return True
-                case str() | bytes():
-                    self._take(message)
-                    if self._number % BATCH == 0 or self._loop.time() - turn_s > BATCH_S:
-                        self._log_flood(self._number)
-                        return True
-                case Ping():
-                    self._answer(message)
-                    if (pings := pings + 1) == BATCH:
-                        return True
-                case Closing(code, reason):
-                    self._client_closed(code, reason)
-                    self._read_over.set_result(None)
-                    return False
-                case None:
-                    if self._ended:
-                        self._read_over.set_result(None)
-                    elif self._held_up:
-                        self._held_up = False
-                        if not self._mute and not self._transport.is_closing():  # uvloop raises for one that is gone
-                            self._transport.resume_reading()
-                    return False
+                self._take(message)
+            elif message is None:
+                self._read_all()
+                return False
+            elif isinstance(message, Closing):
+                self._client_closed(message.code, message.reason)
+                self._read_over.set_result(None)
+                return False
+            elif isinstance(message, Ping):
+                self._answer(message)
+            frames += 1
+            if frames == BATCH or self._loop.time() - turn_s > BATCH_S:
+                return True
         return True
+
+    def _read_all(self) -> None:
+        """All that came is read."""
+        if self._ended:
+            self._read_over.set_result(None)
+        elif self._held_up:
+            self._held_up = False
+            if not self._transport.is_closing():  # uvloop raises for one that is gone
+                self._transport.resume_reading()
 
     def _take(self, message: str | bytes) -> None:
         self._number += 1
+        if self._number % BATCH == 0:
+            self._log_flood(self._number)
         self._receive(message)
 
     def _answer(self, ping: Ping) -> None:
@@ -376,4 +384,6 @@ class Connection(Pump[Peer]):
             if pending is not None:
                 pending.cancel()
         self._transport.close()
+        if self._transport.get_write_buffer_size():  # it closes once that is written, and the client may not read
+            self._loop.call_later(CLOSE_WAIT_S, self._transport.abort)
         super()._end()

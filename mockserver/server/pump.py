@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
-from mockserver.protocol.peer import Act, FaultNote, Peer, Rest
+from mockserver.protocol.peer import Act, FaultNote, Peer, Quiet, Rest
 from mockserver.protocol.requests import Result, Withdraw
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.narration import Narration
@@ -113,7 +113,8 @@ class Pump(ABC, Generic[P]):
 
     def _schedule_overdue(self) -> None:
         """Keep one timer, for when the client will be overdue next."""
-        due = self._log.watch.due if self._log.watch is not None else None
+        watch = self._log.watch
+        due = None if watch is None else watch.due
         if due == self._overdue_at:
             return
         if self._overdue_timer is not None:
@@ -129,9 +130,14 @@ class Pump(ABC, Generic[P]):
         now = self._now()
         self._log.inbound(now, data)
         try:
-            self._rest = self._peer.receive(data, now)
+            left = self._peer.receive(data, now)
         except Exception as error:
             self._fail(error)
+        else:
+            if isinstance(left, Quiet):
+                self._schedule_overdue()
+                return
+            self._rest = left
         self._received = True
         self._flush_soon()
 
@@ -226,7 +232,9 @@ class Pump(ABC, Generic[P]):
         self._flush()
 
     def _now(self) -> float:
-        self._reached = max(self._reached, self._clock.now() - self._opened)
+        now = self._clock.now() - self._opened
+        if now > self._reached:
+            self._reached = now
         return self._reached
 
     def _fail(self, error: Exception) -> None:

@@ -24,7 +24,7 @@ from mockserver.dialects.base import Dialect
 from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
-from mockserver.protocol.peer import Peer, Rest
+from mockserver.protocol.peer import Peer, Quiet, Rest
 from mockserver.responders.base import Responder
 from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSession
 from mockserver.session.session import Session
@@ -162,7 +162,7 @@ class _ObservedSession:
             responder.take(message(appended(sound), now))
         self._session.hear(samples, now)
 
-    def receive(self, data: str | bytes, now: float) -> Rest | None:
+    def receive(self, data: str | bytes, now: float) -> Rest | Quiet | None:
         self._declared.update(data)
         sent, before = message(data, now), self._session.memory.responder
         if isinstance(before, RecordedSession):

@@ -27,6 +27,7 @@ _MOST_CONTROL = 125
 """Bytes of a control frame's payload."""
 _SHORT = 512
 """Bytes of payload from which numpy removes a mask faster than whole numbers do."""
+_OCTET = np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Ping:
     """The client asks for a pong with this payload."""
 
     payload: bytes
+
+
+class Passed:
+    """A frame that brings nothing: a pong, or a part of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +80,25 @@ class ClientFrames:
                 self._data, self._at = bytearray(memoryview(self._data)[self._at :]), 0
             self._data += data
 
-    def next(self) -> Message | Ping | Closing | None:
-        """The next message or control frame but pongs; None if more bytes are needed. Raises WebSocketError."""
-        while (payload := self._frame()) is not None:
-            opcode, final, body = payload
-            if opcode == _TEXT and final and not self._kind:
-                return _text(body)
-            if opcode == _PING:
-                return Ping(body)
-            if opcode == _CLOSE:
-                return _closing(body)
-            if opcode != _PONG and (whole := self._joined(opcode, final, body)) is not None:
-                return whole
-        return None
+    def next(self) -> Message | Ping | Closing | Passed | None:
+        """What the next frame brings; None if more bytes are needed. Raises WebSocketError."""
+        if len(self._data) - self._at < self._needed or (frame := self._frame()) is None:
+            return None
+        opcode, final, payload = frame
+        if self._at == len(self._data):
+            self._data, self._at = b"", 0  # memory that an idle session does not need
+        if opcode == _TEXT and final and not self._kind:
+            return _text(payload)
+        if opcode == _PING:
+            return Ping(payload)
+        if opcode == _CLOSE:
+            return _closing(payload)
+        whole = None if opcode == _PONG else self._joined(opcode, final, payload)
+        return Passed() if whole is None else whole
 
     def _frame(self) -> tuple[int, bool, bytes] | None:
         """The opcode of the next frame, whether it is a message's last, and its payload."""
         data, at = self._data, self._at
-        if len(data) - at < self._needed:
-            if len(data) == at:
-                self._data, self._at = b"", 0  # memory that an idle session does not need
-            return None
         first, second = data[at], data[at + 1]
         opcode, size, head = first & 0xF, second & 0x7F, 2
         if first & 0x70:
@@ -124,9 +127,7 @@ class ClientFrames:
             return None
         self._needed, self._at = 2, end
         payload = bytes(data[start:end])
-        if masked:
-            payload = unmasked(payload, bytes(data[start - 4 : start]))
-        return opcode, first >= 0x80, payload
+        return opcode, first >= 0x80, unmasked(payload, bytes(data[start - 4 : start])) if masked else payload
 
     def _joined(self, opcode: int, final: bool, payload: bytes) -> Message | None:
         """The message that this fragment, or this unfragmented frame, completes."""
@@ -150,11 +151,11 @@ def unmasked(payload: bytes, mask: bytes) -> bytes:
     size = len(payload)
     if mask == b"\0\0\0\0":
         return payload
+    keys = mask * (size // 4 + 1)
     if size < _SHORT:
-        key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
+        key = int.from_bytes(keys[:size], "little")
         return (int.from_bytes(payload, "little") ^ key).to_bytes(size, "little")
-    words: bytes = (np.frombuffer(payload, np.uint32, size // 4) ^ np.frombuffer(mask, np.uint32)[0]).tobytes()
-    return words if size % 4 == 0 else words + unmasked(payload[len(words) :], mask)
+    return (np.frombuffer(payload, _OCTET) ^ np.frombuffer(keys, _OCTET, size)).tobytes()
 
 
 def _text(payload: bytes) -> str:

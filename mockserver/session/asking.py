@@ -67,6 +67,11 @@ class Requests:
         if len(self._stated) == before:
             self._stated.append(Withdraw(asked.id))
 
+    @property
+    def stated(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._stated)
+
     def take(self) -> list[Request]:
         """What was stated since the last call."""
         stated, self._stated = self._stated, []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mockserver.audio.codecs import decoder_for
 from mockserver.audio.formats import AudioFormat, Samples
-from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnDetector, TurnEnded, TurnSettings
+from mockserver.audio.vad.detector import Border, EngineFactory, TurnBegan, TurnDetector, TurnSettings
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.protocol.conversation import Item
 from mockserver.session.transcription import Heard
@@ -87,10 +87,17 @@ class InputBuffer:
     """The input buffer of one connection. Its clock counts milliseconds of audio, not time."""
 
     def __init__(
-        self, form: AudioFormat, turns: TurnSettings, *, keep: bool = False, engine: EngineFactory = EnergyEngine
+        self,
+        form: AudioFormat,
+        turns: TurnSettings,
+        *,
+        keep: bool = False,
+        engine: EngineFactory = EnergyEngine,
+        heard: Callable[[int, int], None] = lambda samples, rate: None,
     ) -> None:
-        """`keep`: keep the audio of the turn. `engine` makes the speech detector of a sampling rate."""
-        self._engine = engine
+        """`keep`: keep the audio of the turn. `engine` makes the speech detector of a sampling rate. `heard` is told
+        the number of samples that came, and their rate in Hz."""
+        self._engine, self._heard = engine, heard
         self.measures_sound = False
         """Whether it looks for silence at the ends of its audio."""
         self.clock_ms = 0.0
@@ -127,21 +134,25 @@ class InputBuffer:
     def pieces(self, data: bytes | Samples) -> Sequence[bytes | Samples]:
         """The audio of a message, or of a track at the format's rate, in pieces for `append`: one, if it has at most
         `PIECE_S`. Opus is one packet."""
-        if self._form.kind == "opus":
-            return [data]
-        size = PIECE_S * self._form.rate * (self._form.bytes_per_sample if isinstance(data, bytes) else 1)
-        return [data] if len(data) <= size else [data[at : at + size] for at in range(0, len(data), size)]
+        samples = PIECE_S * self._form.rate
+        if len(data) <= samples or self._form.kind == "opus":
+            return (data,)
+        size = samples * (self._form.bytes_per_sample if isinstance(data, bytes) else 1)
+        return [data[at : at + size] for at in range(0, len(data), size)]
 
-    def append(self, data: bytes | Samples) -> tuple[int, list[TurnBegan | TurnEnded]]:
-        """Take one message of encoded audio, or samples; returns their number and the borders of speech in them."""
+    def append(self, data: bytes | Samples) -> list[Border]:
+        """Take one message of encoded audio, or samples; returns the borders of speech in them."""
         samples = self._decoder.push(data) if isinstance(data, bytes) else data
-        ms = len(samples) * 1000 / self._form.rate
+        rate, vad = self._form.rate, self._vad
+        self._heard(len(samples), rate)
+        ms = len(samples) * 1000 / rate
         if self.measures_sound and len(loud := np.flatnonzero((samples > SILENCE) | (samples < -SILENCE))):
             first, last = (self._buffered_ms + each * 1000 / self._form.rate for each in (loud[0], loud[-1] + 1))
             self._sound = self._sound[0] if self._sound else first, last
         self.clock_ms += ms
         self._buffered_ms += ms
-        vad = self._vad = self._vad or self._new_vad()
+        if vad is None:
+            vad = self._vad = self._new_vad()
         borders = vad.feed(samples)
         for border in borders:
             began = isinstance(border, TurnBegan)
@@ -156,7 +167,7 @@ class InputBuffer:
                 if not self._kept:  # longer than that by itself
                     self._kept.append(first[-(LEAD_MS * self._form.rate // 1000) :])
                     self._kept_ms = float(LEAD_MS)
-        return len(samples), borders
+        return borders
 
     def at_ms(self, border_ms: int) -> int:
         """A border's position on the connection's clock, in whole milliseconds."""

@@ -34,7 +34,6 @@ class PushedTurns:
         scheduler: Scheduler,
         pending: PendingInput,
         chances: LateStream,
-        *,
         begins: Callable[[float], None],
         enters: Callable[[Item], None],
         completes: Callable[[SpokenTurn, float], None],

@@ -25,17 +25,16 @@ class _Pending:
     run: Run
 
 
-def _nothing() -> Rest:
-    yield from ()
-
-
 class Scheduler:
     """The runs of one session, by name. Of runs that are due at the same instant, the one started first is first."""
 
     def __init__(self) -> None:
         self._pending: dict[str, _Pending] = {}
+        self._first = NEVER
+        """The earliest instant at which a run continues."""
         self._started = 0
-        self._rest = _nothing()
+        self._rest: Rest | None = None
+        """What is left to do of the last message."""
         self._working = False
 
     def begin(self, work: Rest) -> Rest | None:
@@ -45,7 +44,9 @@ class Scheduler:
 
     def abandon(self) -> None:
         """Leave undone what is left of the last message."""
-        self._rest.close()
+        if self._rest is not None:
+            self._rest.close()
+            self._rest = None
 
     def start(self, name: str, run: Run) -> None:
         """Start a run; its first part happens before this returns. A pending run of that name is cut."""
@@ -58,12 +59,14 @@ class Scheduler:
         pending = self._pending.pop(name, None)
         if pending is None:
             return False
+        self._find_first()
         pending.run.close()
         return True
 
     def finish(self, name: str) -> None:
         """Let a run go to its end now, whatever it waits for."""
         if (pending := self._pending.pop(name, None)) is not None:
+            self._find_first()
             for _ in pending.run:
                 pass
 
@@ -77,8 +80,11 @@ class Scheduler:
 
     def next_due(self, besides: str = "") -> float | None:
         """The earliest instant at which a run continues, `besides` the run of that name. None if no clock brings it."""
-        self._finish()
-        due = min((pending.due for name, pending in self._pending.items() if name != besides), default=NEVER)
+        if self._rest is not None:
+            self._finish()
+        due = self._first
+        if besides in self._pending:
+            due = min((pending.due for name, pending in self._pending.items() if name != besides), default=NEVER)
         return None if due == NEVER else due
 
     def wake(self, now: float) -> None:
@@ -86,17 +92,21 @@ class Scheduler:
         for pending in self._pending.values():
             if pending.due == NEVER:
                 pending.due = now
+        self._find_first()
         self.advance(now)
 
     def advance(self, now: float) -> None:
         """Continue the runs that are due up to and including `now`, in order."""
-        self._finish()
-        while self._pending:
+        if self._rest is not None:
+            self._finish()
+        while self._first <= now and self._pending:
             name, pending = min(self._pending.items(), key=lambda entry: (entry[1].due, entry[1].number))
-            if pending.due > now:
-                return
             del self._pending[name]
+            self._find_first()
             self._resume(name, pending)
+
+    def _find_first(self) -> None:
+        self._first = min([pending.due for pending in self._pending.values()], default=NEVER)
 
     def _finish(self) -> None:
         if not self._working:  # the work of a message may itself wake what waits
@@ -109,14 +119,20 @@ class Scheduler:
 
     def _go_on(self) -> bool:
         """Do the next part of a message; returns whether more is left."""
-        self._working = True
+        if self._rest is None:
+            return False
+        self._working, left = True, False
         try:
-            return not next(self._rest, True)
+            left = not next(self._rest, True)
         finally:
             self._working = False
+            if not left:
+                self._rest = None
+        return left
 
     def _resume(self, name: str, pending: _Pending) -> None:
         due = next(pending.run, None)
         if due is not None and name not in self._pending:
             pending.due = max(due, pending.due)
             self._pending[name] = pending
+            self._first = min(self._first, pending.due)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from mockserver.audio.codecs import encode
 from mockserver.audio.formats import Samples
 from mockserver.audio.tts.base import Synthesizer
-from mockserver.audio.vad.detector import EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
+from mockserver.audio.vad.detector import Border, EngineFactory, TurnBegan, TurnEnded, TurnSettings, audio_start_ms
 from mockserver.audio.vad.energy import EnergyEngine
 from mockserver.billing.ledger import Ledger
 from mockserver.dialects.base import Dialect
@@ -20,7 +20,7 @@ from mockserver.protocol.conversation import Conversation, Item
 from mockserver.protocol.facts import Fact, Reason, Response
 from mockserver.protocol.ids import LateStream
 from mockserver.protocol.observer import FactObserver
-from mockserver.protocol.peer import LONG_MESSAGE, Rest
+from mockserver.protocol.peer import LONG_MESSAGE, QUIET, Quiet, Rest
 from mockserver.protocol.requests import Request, Result
 from mockserver.responders.base import UNINTELLIGIBLE, HeardText, NotTranscribed, Responder, Say, Step, words
 from mockserver.session.asides import Asides
@@ -113,10 +113,12 @@ class Session:
             scores=scores or Scores(),
         )
         keep = hearing.listens or dialect.traits.items.keeps_audio
-        self._input = InputBuffer(self.settings.input_format, self._vad_settings, keep=keep, engine=engine)
+        settings, heard = self.settings, self.ledger.heard
+        self._input = InputBuffer(settings.input_format, self._vad_settings, keep=keep, engine=engine, heard=heard)
         self._pending = PendingInput()
+        parts = self._context, self._scheduler, self._pending
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
-        self._keys = Keys(self._context, self._scheduler, self._pending, self._answer_keys)
+        self._keys = Keys(*parts, self._answer_keys)
         self._rate_limits = RateLimitReports(self._context, self._scheduler)
         self._items = Items(
             self._context,
@@ -125,36 +127,19 @@ class Session:
         )
         self._running: RunningResponse | None = None
         """The last response of the conversation, whether it goes on or not."""
-        self._asides = Asides(self._context, self._scheduler, self._pending)
+        self._asides = Asides(*parts)
         self._turn: SpokenTurn | None = None  # that the user is speaking, or has not committed yet
         self._response_queued = self._detection_chosen = self._answered_by_commit = False
         self._vad_took_turn = False  # turn detection has committed a turn, and goes on
         self._last_end_ms = 0
         self._last_spoken: str | None = None
         self._transcripts = Transcripts(
-            self._context,
-            self._scheduler,
-            self._pending,
-            self._ears,
-            scripted=self._scripted,
-            settings=lambda: self.settings,
-            answers=self._answer_turn,
+            *parts, self._ears, scripted=self._scripted, settings=lambda: self.settings, answers=self._answer_turn
         )
-        self._pushed = (
-            None
-            if (pushed := self._turn_traits.pushed) is None
-            else PushedTurns(
-                pushed,
-                self._context,
-                self._scheduler,
-                self._pending,
-                LateStream(seed, "transcript"),
-                begins=self._interrupt,
-                enters=self._enter,
-                completes=self._transcripts.complete,
-                answers=self._answer_turn,
-            )
-        )
+        self._pushed: PushedTurns | None = None
+        if (pushed := self._turn_traits.pushed) is not None:
+            late, ends = LateStream(seed, "transcript"), self._transcripts.complete
+            self._pushed = PushedTurns(pushed, *parts, late, self._interrupt, self._enter, ends, self._answer_turn)
         self._out: list[Outgoing] = []
         self._emit(facts.Opened(self.conversation.id), 0.0)
         if (interval_s := dialect.traits.keep_alive_s) is not None:
@@ -163,13 +148,18 @@ class Session:
 
     # The methods of a peer.
 
-    def receive(self, data: str | bytes, now: float) -> Rest | None:
+    def receive(self, data: str | bytes, now: float) -> Rest | Quiet | None:
         """Take a client frame. What is due by `now` happens before it."""
-        self._scheduler.advance(now)
+        scheduler = self._scheduler
+        scheduler.advance(now)
         if self._rate_limits.due:
             # What a client does upon a response's end comes after the count, since its way is longer (recordings).
             self._rate_limits.report(now)
-        return self._scheduler.begin(self._take(data, now))
+        due = scheduler.next_due()
+        rest = self._take(data, now) if len(data) <= LONG_MESSAGE else self._take_long(data, now)
+        if rest is not None and (left := scheduler.begin(rest)) is not None:
+            return left
+        return None if self._out or self._requests.stated or scheduler.next_due() != due else QUIET
 
     def lost(self, now: float) -> None:
         """The client is gone: nothing goes on."""
@@ -206,7 +196,8 @@ class Session:
         """Take sound of the caller's track. What is due by `now` happens before it."""
         self.ledger.connected_s = now
         self._scheduler.advance(now)
-        self._scheduler.begin(self._append(samples, now))
+        if (rest := self._append(samples, now)) is not None:
+            self._scheduler.begin(rest)
 
     def press(self, digit: str, now: float) -> None:
         """Take a key of the telephone."""
@@ -238,19 +229,21 @@ class Session:
             self._out.append(Outgoing(at, frame, keep_alive))
             observer.after(fact, frame, at)
 
-    def _take(self, data: str | bytes, now: float) -> Rest:
-        if len(data) > LONG_MESSAGE:
-            yield
+    def _take_long(self, data: str | bytes, now: float) -> Rest:
+        yield
+        yield from self._take(data, now) or ()
+
+    def _take(self, data: str | bytes, now: float) -> Rest | None:
+        """Take a client frame; returns what is left to do."""
         if len(data) > (limit := self.dialect.traits.max_frame_bytes):
             problem = f"The message has {len(data)} bytes; {limit} are allowed. Send audio in chunks of about 100 ms"
-            yield from self._obey(commands.Rejected(problem), now)
-        else:
-            yield from self._obey(self.dialect.parse(data, self.settings), now)
+            return self._obey(commands.Rejected(problem), now)
+        return self._obey(self.dialect.parse(data, self.settings), now)
 
-    def _obey(self, command: Command, now: float) -> Rest:
+    def _obey(self, command: Command, now: float) -> Rest | None:
         match command:
             case commands.Append():
-                yield from self._append(command.audio, now)
+                return self._append(command.audio, now)
             case commands.Respond():
                 self._respond(command, now)
             case commands.Configure():
@@ -274,6 +267,7 @@ class Session:
                 self._emit(facts.Malformed(command), now)
             case _:
                 self._answered_by_commit &= not self._items.obey(command, now)
+        return None
 
     # The session itself.
 
@@ -302,15 +296,21 @@ class Session:
 
     # The user's speech.
 
-    def _append(self, audio: bytes | Samples, now: float) -> Rest:
-        pieces, borders = self._input.pieces(audio), list[TurnBegan | TurnEnded]()
-        for number, piece in enumerate(pieces, 1):
-            samples, found = self._input.append(piece)
-            self.ledger.heard(samples, self.settings.input_format.rate)
-            borders += found
-            if number < len(pieces):
-                yield
-        if self._turn is None and self._running is not None and self._running.blocks_speech(now):
+    def _append(self, audio: bytes | Samples, now: float) -> Rest | None:
+        """Take audio; returns what is left to do of a long one, and while the user speaks."""
+        pieces = self._input.pieces(audio)
+        borders = self._input.append(pieces[0])
+        blocked = self._turn is None and self._running is not None and self._running.blocks_speech(now)
+        if not borders and self._turn is None and not blocked and len(pieces) == 1:
+            return None  # most appends: the user listens
+        return self._append_rest(pieces, borders, blocked, now)
+
+    def _append_rest(self, pieces: Sequence[bytes | Samples], borders: list[Border], blocked: bool, now: float) -> Rest:
+        """Go on after the first piece and its borders. Speech that is `blocked` is dropped."""
+        for piece in pieces[1:]:
+            yield
+            borders += self._input.append(piece)
+        if blocked:
             self._input.take()
             return
         if self.settings.turn_detection is None and not self._turn_traits.manual_events:

@@ -85,6 +85,9 @@ class TurnEnded:
     last_speech_ms: int
 
 
+Border = TurnBegan | TurnEnded
+
+
 def audio_start_ms(began_ms: int, prefix_padding_ms: int, last_end_ms: int = 0) -> int:
     """Where a turn's audio begins, in ms: the padding before `TurnBegan.at_ms`, but not before the last turn's end.
 
@@ -155,20 +158,20 @@ class TurnDetector:
             for count in range(1, 1 + self._most)
         }
 
-    def feed(self, samples: NDArray[np.int16]) -> list[TurnBegan | TurnEnded]:
+    def feed(self, samples: NDArray[np.int16]) -> list[Border]:
         """Takes the next mono samples, any number of them, and returns the borders of turns in them, in order.
 
         Raises TypeError for samples that are not one row of int16.
         """
         if samples.dtype != INT16 or samples.ndim != 1:
             raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
-        borders: list[TurnBegan | TurnEnded] = []
+        borders: list[Border] = []
         while len(samples) > (room := self._most * self._length - self._filled):
             borders += self._take(samples[:room])
             samples = samples[room:]
         return borders + self._take(samples) if borders else self._take(samples)
 
-    def _take(self, samples: NDArray[np.int16]) -> list[TurnBegan | TurnEnded]:
+    def _take(self, samples: NDArray[np.int16]) -> list[Border]:
         """The borders of turns in samples for which there is room."""
         length, first, window, start = self._length, self._first, self._window, self._filled
         self._filled = filled = start + len(samples)
@@ -193,7 +196,7 @@ class TurnDetector:
         """The sample with which a frame starts: counted from the first sample, so that the borders never drift."""
         return frame * FRAME_MS * self._rate // 1000
 
-    def _judge(self, probabilities: Sequence[float]) -> list[TurnBegan | TurnEnded]:
+    def _judge(self, probabilities: Sequence[float]) -> list[Border]:
         """What follows from the next frames."""
         begins = self.settings.threshold
         goes_on = max(begins - EXIT_BELOW_THRESHOLD, LEAST_EXIT_THRESHOLD)
@@ -201,7 +204,7 @@ class TurnDetector:
             self._frame += len(probabilities)
             self._run = 0
             return []
-        borders: list[TurnBegan | TurnEnded] = []
+        borders: list[Border] = []
         for probability in probabilities:
             self._frame += 1
             if (probability >= (goes_on if self.speaking else begins)) == self.speaking:

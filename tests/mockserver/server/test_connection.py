@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockserver.billing.ledger import Ledger
-from mockserver.protocol.peer import Peer, Rest, Trackless
+from mockserver.protocol.peer import QUIET, Peer, Quiet, Rest, Trackless
 from mockserver.protocol.requests import Request, Result, Transcribed
 from mockserver.server import connection, websocket
 from mockserver.server import virtual_time as autojump
@@ -35,7 +35,7 @@ class Script(Trackless):
         self.lost_at: float | None = None
         self.out: list[Outgoing] = []
 
-    def receive(self, data: str | bytes, now: float) -> Rest | None:
+    def receive(self, data: str | bytes, now: float) -> Rest | Quiet | None:
         self.heard.append((now, data))
         self.out += [Outgoing(now, frame) for frame in self.answers]
         return None
@@ -237,6 +237,72 @@ def test_after_some_pings_in_a_row_others_have_their_turn():
 
     hosted = story(Script(), tell, count_writes=True)
     assert hosted.writes[:-1] == [b"\x8a\x00"] * 100
+
+
+@pytest.mark.parametrize("empty", [b"\x8a\x80mask", b"\x01\x80mask" + b"\x00\x80mask" * 99], ids=["pongs", "fragments"])
+def test_frames_that_bring_nothing_are_read_in_turns_too(empty: bytes):
+    peer = Script()
+
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        hosted.connection.feed_data((empty * 100)[: 100 * 6] + b"\x80\x80mask" * (empty[0] == 1) + b"\x81\x80mask")
+        assert peer.heard == []
+        await asyncio.sleep(1)
+        await hosted.client.close()
+
+    story(peer, tell)
+    assert peer.heard[-1][1] == ""
+
+
+def test_a_half_open_connection_does_not_answer_a_close_frame_that_had_come():
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        hosted.connection._fall_silent()
+        hosted.connection.feed_data(b"\x88\x80mask" + b"\xff")
+        hosted.connection.feed_eof()
+
+    hosted = story(Script(), tell, count_writes=True)
+    assert (hosted.writes, hosted.log.close_code) == ([], 1006)
+
+
+def test_a_client_that_leaves_the_end_unread_is_cut_off():
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        transport = hosted.connection._transport
+        transport.get_write_buffer_size = lambda: 5  # type: ignore[method-assign]
+        transport.abort = lambda: cut.append(hosted.now)  # type: ignore[method-assign]
+        hosted.connection.feed_eof()
+        await asyncio.sleep(connection.CLOSE_WAIT_S + 1)
+
+    cut: list[float] = []
+    story(Script(), tell)
+    assert cut == [pytest.approx(1 + connection.CLOSE_WAIT_S)]
+
+
+def test_after_a_message_that_caused_nothing_the_peer_is_left_alone():
+    class Calm(Script):
+        taken = 0
+
+        def receive(self, data: str | bytes, now: float) -> Quiet | None:
+            super().receive(data, now)
+            return QUIET if data == "quiet" else None
+
+        def take_output(self, now: float) -> list[Outgoing]:
+            self.taken += 1
+            return super().take_output(now)
+
+    async def tell(hosted: Hosted) -> None:
+        await asyncio.sleep(1)
+        before = peer.taken
+        await hosted.client.send_str("quiet")
+        await asyncio.sleep(1)
+        assert (peer.taken, len(peer.heard)) == (before, 1)
+        await hosted.client.send_str("loud")
+        await asyncio.sleep(1)
+        assert peer.taken == before + 1
+
+    peer = Calm()
+    story(peer, tell)
 
 
 def test_messages_are_timed_from_the_opening_and_keep_their_kind():

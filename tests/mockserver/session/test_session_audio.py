@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Generator
 
 import numpy as np
 import pytest
@@ -265,7 +266,7 @@ def test_a_long_message_of_sound_is_taken_in_steps_to_the_same_end(dialect: str)
     stepped, whole = (Talk(dialect=dialect, update=DETECTS[dialect]) for _ in range(2))
     long = turns(10.5 * PIECE_S)
     rest = stepped.session.receive(long, stepped.now)
-    assert rest is not None and stepped.session.ledger.audio_in_s == 0
+    assert isinstance(rest, Generator) and stepped.session.ledger.audio_in_s == 0
     heard = [stepped.session.ledger.audio_in_s for _ in rest]
     assert heard[:3] == [PIECE_S, 2 * PIECE_S, 3 * PIECE_S]  # it is read, then taken piece by piece
     assert len(heard) > 12  # and its borders of speech
