@@ -31,6 +31,7 @@ from mockserver.server.openapi import description
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.refusals import check_open
 from mockserver.server.service import MockService
+from mockserver.server.session_copies import total_of
 from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, TooManyWait, Wanted
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
@@ -274,7 +275,7 @@ class _Plane:
         """The ledger of one session, or the sum over all."""
         if (session_id := request.query.get("session")) is not None:
             return await self._of_session(session_id, "ledger")
-        return fleet.total_of(await fleet.ask(self._service, "total")).as_json()
+        return total_of(await fleet.ask(self._service, "total")).as_json()
 
     async def findings(self, request: web.Request) -> object:
         """Findings of one session or of all, of one level or of all. Those at a handshake have an empty session id."""
@@ -313,7 +314,7 @@ class _Plane:
     async def unused(self, request: web.Request) -> object:
         """What no client has used so far of the scenario, the recordings and the faults, a line each."""
         here, *others = await fleet.ask(self._service, "unused")
-        return [line for line in here if all(line in each for each in others)]
+        return [line for line in here if all(line in each for each in others if each is not None)]
 
     async def report(self, request: web.Request) -> object:
         """Where clients left the recording that is played, a line each."""
@@ -394,6 +395,7 @@ class _Plane:
         if asked not in ({}, {"to": "start"}):
             raise Problem(400, 'the body must be {"to": "start"}, or empty')
         still_open = await fleet.ask(self._service, "reset", to_start=bool(asked))
+        await self._service.state.forget_copies()
         if asked:
             await self._service.state.forget_put()
         if not any(still_open):

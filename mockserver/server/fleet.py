@@ -6,31 +6,29 @@ A single server asks itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any, Literal
 
 from mockserver.faults.files import FaultFile, parse
 from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
-from mockserver.server.journal import UsageTotals
-from mockserver.server.notices import RouteRefused
+from mockserver.server import session_copies
 from mockserver.server.service import MockService
 from mockserver.server.state import conversations
-from replay.outlets import clean
+from mockserver.server.state.port import Copies, Copy, CopyUpdate
 
 What = Literal["sessions", "session", "journal", "ledger", "total", "findings", "refusals", "unused", "reset"]
 COUNTED = (
     "servers that share their state would each count for themselves: leave out `times`, and for requests `nth`,"
     " `session` and `probability`"
 )
-_SUMS = ("audio_in_s", "audio_out_s", "text_items", "telephony_s", "exact_usd")
 
 
 async def ask(service: MockService, what: What, **arguments: object) -> list[Any]:
-    """The answers of all servers, this one's first. Raises StateLost."""
+    """The answers of all servers, this one's first, and of those that are gone. Raises StateLost."""
     question = {"what": what, **arguments}
-    return [answer(service, question), *await service.state.ask_others(question)]
+    copies: Copies = "none" if what == "reset" else "rows" if what == "journal" else "records"
+    return [answer(service, question), *await service.state.ask_others(question, copies)]
 
 
 class Member:
@@ -38,6 +36,7 @@ class Member:
 
     def __init__(self, service: MockService) -> None:
         self._service = service
+        self._copier = session_copies.SessionCopier(service)
 
     def answer(self, question: Mapping[str, Any]) -> object:
         return answer(self._service, question)
@@ -50,6 +49,12 @@ class Member:
         else:
             file = FaultFile(()) if text is None else parse(text)
             self._service.set_faults(file.faults, file.seed)
+
+    def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
+        return session_copies.answers_of(copy, question, current=current)
+
+    def update(self, now: float, *, anew: bool) -> CopyUpdate:
+        return self._copier.update(now, anew=anew)
 
     def responder(self, scenario: str) -> Responder:
         return self._service.factory.responder(scenario, self._service.clock.unix())
@@ -71,26 +76,14 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
         case "ledger":
             return None if log is None else log.ledger.as_json()
         case "total":
-            total = service.journal.total()
-            sums = {name: str(getattr(total, name)) for name in _SUMS}
-            return {"sessions": total.sessions, "hosted_calls": dict(total.hosted_calls), **sums}
+            return session_copies.total_as_json(service.journal.total())
         case "findings" if question["session"] is not None:
             service.findings()  # those that only time shows, too
             return None if log is None else [each.as_json() for each in log.findings]
         case "findings":
             return [each.as_json() for each in service.findings()]
         case "refusals":
-            return [
-                {
-                    "at": unix,
-                    "method": notice.method if isinstance(notice, RouteRefused) else "GET",
-                    "path": clean(notice.path),
-                    "status": notice.status,
-                    "error": "" if isinstance(notice, RouteRefused) else clean(notice.error),
-                    "cause": clean(notice.cause),
-                }
-                for unix, notice in service.refusals
-            ]
+            return session_copies.refusals(service)
         case "unused":
             return service.unused()
         case "conversation":
@@ -111,18 +104,6 @@ def _conversation(service: MockService, team: str, id: str, kept_s: float) -> st
     memory = service.resumable(known, id, kept_s)
     data = None if memory is None else conversations.packed(memory)
     return None if data is None else data.decode()
-
-
-def total_of(answers: list[Any]) -> UsageTotals:
-    """The sum of what the servers answered to `total`."""
-    total = UsageTotals()
-    for each in answers:
-        total.sessions += each["sessions"]
-        total.hosted_calls.update(each["hosted_calls"])
-        for name in _SUMS:
-            setattr(total, name, getattr(total, name) + Fraction(each[name]))
-    total.text_items = int(total.text_items)
-    return total
 
 
 def counted_by_each(fault: Fault) -> bool:

@@ -8,10 +8,11 @@ and so no keys.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -194,6 +195,10 @@ class SessionLog:
         """Text and binary messages so far, including those that the journal has dropped."""
         self.dropped = 0
         """Frames that were dropped because the journal was full."""
+        self.frames = 0
+        """Frames that are kept."""
+        self.forgotten = 0
+        """Entries that were dropped; one may have many frames."""
         self.watch: Watch | None = None
         """Looks for the client's mistakes; None if all findings are off."""
         self.recording: SessionRecording | None = None
@@ -345,7 +350,7 @@ class SessionLog:
             "closed_s": None if self.closed_s is None else round(self.closed_s, 6),
             "close_code": self.close_code,
             "close_reason": clean(self.close_reason),
-            "frames": sum(_frames(kept) for kept in tuple(self._kept)),
+            "frames": self.frames,
             "dropped": self.dropped,
             "findings": len(self.findings),
             "heard": [
@@ -378,6 +383,19 @@ class SessionLog:
                 row["heard_by"] = decided
         return rows
 
+    def since(self, number: int, most: int) -> tuple[int, list[JournalEntry]]:
+        """The frames of at most so many entries from that number on, counted over the whole session, as far as they are
+        kept; and the number of the entry after them."""
+        left = max(0, min(self.forgotten + len(self._kept) - number, len(self._kept)))
+        new = list(islice(reversed(self._kept), left))[::-1][:most]
+        return self.forgotten + len(self._kept) - left + len(new), [each for kept in new for each in _entries(kept)]
+
+    def recall(self, entries: Iterable[JournalEntry], dropped: int) -> None:
+        """Take the frames of a session that another server kept, without the first `dropped` ones."""
+        for entry in entries:
+            self._keep((entry.at, entry.way, entry.data))
+        self.dropped = dropped
+
     @property
     def kept_count(self) -> int:
         """Entries that are kept."""
@@ -388,11 +406,14 @@ class SessionLog:
         if not self._kept:
             return 0
         oldest = self._kept.popleft()
-        self.dropped += _frames(oldest)
+        self.forgotten += 1
+        self.dropped += (frames := _frames(oldest))
+        self.frames -= frames
         return _size(oldest)
 
     def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
+        self.frames += len(kept[0]) if len(kept) == 2 else 1
         if self._journal.waiting:
             for entry in _entries(kept):
                 self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
@@ -432,7 +453,8 @@ class Journal:
         """Forget everything. Sessions that are still open go on, and no longer appear."""
         self.sessions: deque[SessionLog] = deque()
         self.dropped_sessions = 0
-        self._gone = UsageTotals()
+        self.gone = UsageTotals()
+        """What dropped sessions used."""
         self._bytes = 0
         self._order: deque[SessionLog] = deque()  # the session of the oldest frame, of the next oldest, ...
         self._stale = 0  # of these, how many frames are gone with their sessions
@@ -461,7 +483,7 @@ class Journal:
 
     def total(self) -> UsageTotals:
         """What all sessions used so far, including dropped ones."""
-        total = UsageTotals().plus(self._gone)
+        total = UsageTotals().plus(self.gone)
         for log in self.sessions:
             total.count(log.ledger)
         return total
@@ -477,7 +499,7 @@ class Journal:
 
     def _forget(self, log: SessionLog) -> None:
         self.dropped_sessions += 1
-        self._gone.count(log.ledger)
+        self.gone.count(log.ledger)
         while freed := log.forget_oldest():
             self._bytes -= freed
             self._stale += 1

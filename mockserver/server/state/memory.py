@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Accounts, Team
-from mockserver.server.state.port import Member, Seat, Shared
+from mockserver.server.state.port import Copies, Member, Seat, Shared
 from mockserver.session.resumption import Memory
 
 
@@ -60,8 +60,11 @@ class MemoryState:
     ) -> Memory | None:
         return own
 
-    async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
+    async def ask_others(self, question: Mapping[str, Any], copies: Copies = "none") -> list[Any]:
         return []
+
+    async def forget_copies(self) -> None:
+        """Nothing to do."""
 
     async def put(self, part: str, text: str | None) -> None:
         """Nothing to do: there is no other server."""

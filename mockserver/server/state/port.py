@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,8 @@ from mockserver.server.accounts import Team
 from mockserver.session.resumption import Memory
 
 Shared = Literal["no", "yes", "port"]
+Copies = Literal["none", "records", "rows"]
+"""What an answer needs of the copies of servers that are gone: nothing, all but the frames, or all."""
 
 
 class StateLost(Exception):
@@ -28,6 +30,38 @@ class Seat:
     number: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A conversation that is open and can be resumed, packed at the Unix second `now`; for `kept_s` seconds."""
+
+    team: Team
+    id: str
+    data: bytes
+    now: float
+    kept_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CopyUpdate:
+    """What the copy of a server lacks, as JSON. begins: forget the copy that there is. records: by session id. dropped:
+    ids of sessions that are no longer kept. rows: frames; empty without any. done: nothing more is known."""
+
+    begins: bool
+    records: Mapping[str, bytes]
+    dropped: tuple[str, ...]
+    rows: bytes
+    conversations: tuple[Copied, ...]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What is left of a server that is gone: records by session id, and rows, as it packed them."""
+
+    records: Mapping[str, Any]
+    rows: Sequence[Any]
+
+
 class Member(Protocol):
     """What the state asks of its own server."""
 
@@ -36,6 +70,12 @@ class Member(Protocol):
 
     def follow(self, part: str, text: str | None) -> None:
         """Play what a client put on another server. Raises ValueError."""
+
+    def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
+        """The answer of a server that is gone. `current`: it played what clients put last."""
+
+    def update(self, now: float, *, anew: bool) -> CopyUpdate:
+        """What the copy of this server lacks at second `now` of a steady clock. `anew`: there is no copy."""
 
     def responder(self, scenario: str) -> Responder:
         """A responder for a conversation of another server, by the digest of its scenario."""
@@ -89,8 +129,12 @@ class State(Protocol):
         """The conversation to resume, from the connection that had it last on any server. `own`: what this server
         knows of it."""
 
-    async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
-        """The answers of all other servers, each as JSON has it."""
+    async def ask_others(self, question: Mapping[str, Any], copies: Copies = "none") -> list[Any]:
+        """The answers of all other servers, each as JSON has it; with those of servers that are gone, from their
+        copies."""
+
+    async def forget_copies(self) -> None:
+        """Forget the servers that are gone."""
 
     async def put(self, part: str, text: str | None) -> None:
         """Have all servers, also those that start later, follow what a client put on this one."""

@@ -20,7 +20,8 @@ from redis.exceptions import RedisError
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team, digest
 from mockserver.server.state import conversations, scripts
-from mockserver.server.state.port import Member, Seat, Shared, StateLost
+from mockserver.server.state.copies import PREFIX, CopyStore
+from mockserver.server.state.port import Copied, Copies, Member, Seat, Shared, StateLost
 from mockserver.session.resumption import Memory
 from replay.outlets import logger
 
@@ -36,9 +37,10 @@ LISTEN_S = 0.5
 """Seconds after which a server that waits for a question or an answer looks around."""
 ANSWER_S = 3.0
 """Seconds that other servers may take to answer."""
+COPY_S = 0.25
+"""Seconds between two updates of the copy of this server."""
 CONNECTIONS = 16
 """Connections to the store, at most."""
-PREFIX = "{realtape}:"
 _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
 _SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
 _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
@@ -75,6 +77,7 @@ class StoreState:
         self._take, self._leave, self._open = map(register, (scripts.TAKE, scripts.LEAVE, scripts.OPEN))
         self._state_seats, self._raise = map(register, (scripts.STATE_SEATS, scripts.RAISE))
         self._count_request, self._keep_secret = map(register, (scripts.COUNT_REQUEST, scripts.KEEP_SECRET))
+        self._copies = CopyStore(self._redis, self.server)
         self._keep_conversation = register(scripts.KEEP_CONVERSATION)
         self._held: defaultdict[bytes, set[str]] = defaultdict(set)
         """The ids of the seats that are taken, by team."""
@@ -102,7 +105,7 @@ class StoreState:
         except (RedisError, OSError) as problem:
             self._lost(problem)
         loop = asyncio.get_running_loop()
-        self._running = [loop.create_task(self._renew()), loop.create_task(self._listen())]
+        self._running = [loop.create_task(each()) for each in (self._renew, self._listen, self._copy)]
 
     async def stop(self) -> None:
         for each in self._running:
@@ -114,8 +117,11 @@ class StoreState:
             for held in self._held.values():
                 held.clear()
             await self._stated()
+            await self._copied()
             await self._redis.delete(_ALIVE + self.server)
             await self._redis.srem(_FLEET, self.server)
+            if not await self._others():
+                await self._copies.forget(await self._copies.names())
         except (RedisError, OSError):
             pass  # the lease ends by itself
         await self._redis.aclose(close_connection_pool=True)
@@ -193,9 +199,8 @@ class StoreState:
     def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
         self._accounts.remember(team, memory, now, kept_s)
         if self._there and kept_s > 0 and (data := conversations.packed(memory)) is not None:
-            name = f"{team.id.hex()}/{memory.conversation.id}"
-            args = [name, data, now + kept_s, now, RESUMABLE_BYTES, MAX_REMEMBERED]
-            self._meanwhile(self._keep_conversation(keys=list(_CONVERSATIONS), args=args))
+            copied = Copied(team, memory.conversation.id, data, now, kept_s)
+            self._meanwhile(self._keep_conversation(**_kept_conversation(copied)))
 
     async def recall(
         self, team: Team, conversation_id: str, own: Memory | None, now: float, kept_s: float
@@ -211,11 +216,27 @@ class StoreState:
         known = [conversations.unpacked(each, self._member.responder) for each in found if each is not None]
         return max([*([] if own is None else [own]), *known], key=lambda each: each.opened or 0.0, default=None)
 
-    async def ask_others(self, question: Mapping[str, Any]) -> list[Any]:
+    async def ask_others(self, question: Mapping[str, Any], copies: Copies = "none") -> list[Any]:
         async with self._questions:
-            return await self._asking(self._answers(question))
+            return await self._asking(self._answers(question, copies))
 
-    async def _answers(self, question: Mapping[str, Any]) -> list[Any]:
+    async def forget_copies(self) -> None:
+        await self._asking(self._copies.forget(await self._asking(self._gone())))
+
+    async def _gone(self) -> list[str]:
+        """The servers that are gone and left a copy, the one that lived last first."""
+        return [each for each in await self._copies.names() if not await self._redis.exists(_ALIVE + each)]
+
+    async def _answers(self, question: Mapping[str, Any], copies: Copies) -> list[Any]:
+        found = await self._answers_of_others(question)
+        for each in await self._gone() if copies != "none" else ():
+            if each not in found:
+                copy, version = await self._copies.read(each, rows=copies == "rows")
+                found[each] = self._member.answer_of(copy, question, current=version == self._version)
+        return list(found.values())
+
+    async def _answers_of_others(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """By the name of the server."""
         waited = await self._others()
         self._asked += 1
         reply = f"{PREFIX}reply:{self.server}/{self._asked}"
@@ -223,13 +244,13 @@ class StoreState:
         for each in waited:
             await self._redis.rpush(_INBOX + each, message)
             await self._redis.pexpire(_INBOX + each, LEASE_MS)
-        found: list[Any] = []
+        found: dict[str, Any] = {}
         until = asyncio.get_running_loop().time() + ANSWER_S
         while waited:
             if (came := await self._redis.blpop([reply], timeout=LISTEN_S)) is not None:
                 by, answered = orjson.loads(came[1])
                 waited.discard(by)
-                found.append(answered)
+                found[by] = answered
             elif asyncio.get_running_loop().time() > until:
                 raise StateLost
             else:
@@ -304,6 +325,29 @@ class StoreState:
         await self._redis.rpush(reply, orjson.dumps([self.server, answer]))
         await self._redis.pexpire(reply, LEASE_MS)
 
+    async def _copy(self) -> None:
+        """Keep the copy of this server up to date."""
+        while True:
+            await asyncio.sleep(COPY_S)
+            if self._there:
+                try:
+                    await self._copied()
+                except (RedisError, OSError):
+                    self._copies.lost = True  # what the store has of it is unknown
+                except Exception as error:
+                    self._copies.lost = True
+                    _LOG.error("error inside the mock while sessions are copied to the store", exc_info=error)
+
+    async def _copied(self) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            update = self._member.update(now(), anew=self._copies.lost)
+            await self._copies.write(update, self._version)
+            for each in update.conversations:
+                await self._keep_conversation(**_kept_conversation(each))
+            if update.done:
+                return
+
     def _give_back(self, seat: Seat) -> None:
         """Tell the store meanwhile. If it does not hear it, the next statement says so."""
         if self._there:
@@ -356,12 +400,15 @@ class StoreState:
     async def _renewed(self, *, all_seats: bool) -> None:
         """Renew the lease; state all seats if the store has lost it."""
         key = _ALIVE + self.server
-        if all_seats or not await self._redis.set(key, "", px=LEASE_MS, xx=True):
+        known = await self._redis.set(key, "", px=LEASE_MS, xx=True)
+        self._copies.lost |= not known
+        if all_seats or not known:
             await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER], args=[self._sessions, self._minted])
             await self._redis.set(key, "", px=LEASE_MS)
             await self._redis.sadd(_FLEET, self.server)
             await self._stated()
             await self._follow_to(int(await self._redis.get(_VERSION) or 0))
+            await self._copies.bound(await self._gone())
 
     async def _stated(self) -> None:
         for team in {*self._held, *self._wanted}:
@@ -371,6 +418,13 @@ class StoreState:
             for seats in (self._held, self._wanted):
                 if not stated and not seats[team]:  # a seat that was left meanwhile may be stated as held: state again
                     del seats[team]
+
+
+def _kept_conversation(copied: Copied) -> dict[str, list[Any]]:
+    """What `KEEP_CONVERSATION` gets."""
+    name = f"{copied.team.id.hex()}/{copied.id}"
+    limits = [copied.now + copied.kept_s, copied.now, RESUMABLE_BYTES, MAX_REMEMBERED]
+    return {"keys": list(_CONVERSATIONS), "args": [name, copied.data, *limits]}
 
 
 def _of_team(id: bytes) -> list[str]:

@@ -210,7 +210,12 @@ async def test_a_call_goes_on_without_the_store_and_new_ones_are_refused_as_in_a
 async def check_a_killed_worker(
     fleet: Fleet, process: asyncio.subprocess.Process, sockets: list[ClientWebSocketResponse[bool]]
 ) -> None:
-    """Its sessions are lost, their seats come back, another worker serves; and SIGTERM ends all."""
+    """Its sessions end and are shown, their seats come back, another worker serves; and SIGTERM ends all."""
+    assert await words(sockets[0]) == "You said: hello"
+    while (await fleet.ask("GET", "/_mock/ledger"))[1]["text_items"] < 1:  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1.5)  # what a worker copies a second later is in the store
+    known = {each["id"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]}
     workers = children(process.pid)[1:]  # the first one is the store
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
@@ -219,6 +224,14 @@ async def check_a_killed_worker(
             await each.receive()
     sockets[:] = [await seated(fleet) for _ in range(MOST)]
     assert await refused(fleet) == 429
+    sessions = (await fleet.ask("GET", "/_mock/sessions"))[1]
+    assert len(sessions) == len(known) + MOST and {each["id"] for each in sessions if not each["open"]} == known
+    killed = [each for each in sessions if each["close_code"] == 1006]
+    assert len(killed) == MOST and all("killed" in each["close_reason"] for each in killed)
+    total = (await fleet.ask("GET", "/_mock/ledger"))[1]
+    assert (total["sessions"], total["text_items"]) == (len(sessions), 1)
+    spoken = [row["type"] for row in (await fleet.ask("GET", "/_mock/journal"))[1]]
+    assert spoken.count("response.done") == 1
     everyone = children(process.pid)
     process.terminate()
     out, err = await process.communicate()

@@ -19,7 +19,7 @@ from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import Accounts, Team
 from mockserver.server.state.memory import MemoryState
-from mockserver.server.state.port import Seat, State, StateLost
+from mockserver.server.state.port import Copy, CopyUpdate, Seat, State, StateLost
 from mockserver.session.resumption import Memory
 from tests.mockserver.own_store import OwnStore, own_store
 
@@ -40,6 +40,12 @@ class Nobody:
 
     def follow(self, part: str, text: str | None) -> None:
         self.followed.append((part, text))
+
+    def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
+        return None
+
+    def update(self, now: float, *, anew: bool) -> CopyUpdate:
+        return CopyUpdate(anew, {}, (), b"", (), done=True)
 
     def responder(self, scenario: str) -> Responder:
         return EchoResponder() if scenario != SCRIPT.digest else SCRIPT.responder()
