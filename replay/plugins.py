@@ -1,12 +1,18 @@
-"""Parts that other packages add by entry points: voices and transcribers, by name."""
+"""Parts that other packages add by entry points, by name: voices, transcribers, responders and dialects."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-Group = Literal["realtape.voices", "realtape.transcribers"]
-_NEEDS: dict[Group, tuple[str, ...]] = {"realtape.voices": ("name", "speak"), "realtape.transcribers": ("transcribe",)}
+Group = Literal["realtape.voices", "realtape.transcribers", "realtape.responders", "realtape.dialects"]
+_NEEDS: dict[Group, tuple[str, ...]] = {
+    "realtape.voices": ("name", "speak"),
+    "realtape.transcribers": ("transcribe",),
+    "realtape.responders": ("source", "hear", "reply"),
+    "realtape.dialects": ("dialect", "handshake", "calls", "schema", "prices", "roots"),
+}
 """The attributes of what an entry point makes."""
 
 
@@ -20,9 +26,16 @@ def plugin_names(group: Group) -> list[str]:
 
 
 def plugin(group: Group, name: str) -> Any:
-    """What the entry point of this name makes when it is called without arguments; None if no package has that name.
+    """What the entry point of this name makes; None if no package has that name. Raises as `plugin_maker` does."""
+    make = plugin_maker(group, name)
+    return None if make is None else make()
 
-    Raises PluginError if it cannot be loaded or called, lacks an attribute, or if two packages have the name.
+
+def plugin_maker(group: Group, name: str) -> Callable[[], Any] | None:
+    """Calls the entry point of this name without arguments, each time; None if no package has that name.
+
+    Raises PluginError, here or in a call, if it cannot be loaded or called, lacks an attribute, or if two packages have
+    the name.
     """
     found = list(entry_points(group=group, name=name))
     if not found:
@@ -32,14 +45,23 @@ def plugin(group: Group, name: str) -> Any:
         raise PluginError(f"{group}: {owners} both have the name {name!r}; uninstall one of them")
     entry = found[0]
     place = f"the plugin {name!r} of {_package(entry)} ({entry.value})"
-    try:
-        made = entry.load()()
-    except Exception as problem:
-        raise PluginError(f"{place} fails: {type(problem).__name__}: {problem}; mend or uninstall it") from problem
-    if missing := [each for each in _NEEDS[group] if not hasattr(made, each)]:
-        lacks = f"makes a {type(made).__name__} without {' and '.join(missing)}"
-        raise PluginError(f"{place} {lacks}; mend or uninstall it")
-    return made
+
+    def call(what: Callable[[], Any]) -> Any:
+        try:
+            return what()
+        except Exception as problem:
+            raise PluginError(f"{place} fails: {type(problem).__name__}: {problem}; mend or uninstall it") from problem
+
+    maker = call(entry.load)
+
+    def make() -> Any:
+        made = call(maker)
+        if missing := [each for each in _NEEDS[group] if not hasattr(made, each)]:
+            lacks = f"makes a {type(made).__name__} without {' and '.join(missing)}"
+            raise PluginError(f"{place} {lacks}; mend or uninstall it")
+        return made
+
+    return make
 
 
 def _package(entry: EntryPoint) -> str:

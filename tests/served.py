@@ -52,7 +52,7 @@ def judged(render: Render) -> Render:
             name = dialect.name
             if (problem := complaint(frame, SERVICES[name].schema)) is not None:
                 complaints.append(problem)
-            if isinstance(frame, Text):
+            if isinstance(frame, Text) and name.partition("@")[0] in EVIDENCE:  # not of a plugin
                 judge(name.partition("@")[0], orjson.loads(frame.data))
             yield frame
 

@@ -31,16 +31,18 @@ from mockserver.cli.console import (
     plain,
     shortened,
 )
+from mockserver.cli.content import check_content
 from mockserver.cli.sections import SectionedCommand, SectionedOption
 from mockserver.cli.secure import Secure, secure_with, trust
 from mockserver.cli.watch import Reload
 from mockserver.cli.watch import watch as watch_files
 from mockserver.cli.workers import Worker, check_shareable, open_port, supervise
+from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from mockserver.server.clock import rate_named, wall_clock
 from mockserver.server.notices import MistakeFound
-from mockserver.server.options import Options
+from mockserver.server.options import ECHO, Options
 from replay.addresses import is_loopback_host
 from replay.cli.plugin_choice import PluginChoice
 from replay.cli.secrets import secret_options
@@ -100,7 +102,14 @@ _serving = partial(click.option, cls=SectionedOption, section="Server")
 @_content(
     "--dialect",
     metavar="NAME",
-    help="xai, openai, auto, or a dated name such as xai@2026-09.  [default: the cassette's, else xai]",
+    help="xai, openai, auto, a dated name such as xai@2026-09, or a plugin.  [default: the cassette's, else xai]",
+)
+@_content(
+    "--responder",
+    type=PluginChoice([ECHO], "realtape.responders"),
+    default=ECHO,
+    show_default=True,
+    help="What answers without a scenario or a cassette: echo, or a plugin.",
 )
 @_content(
     "--voice",
@@ -323,7 +332,7 @@ def serve(
     """
     switch_soon()
     parent = os.getppid() if with_parent else None  # now: it may end as soon as it has read the ready line
-    _check_usage(cassette, verbatim, speed, allow, ignore, scenario, faults, watch)
+    check_content(cassette, verbatim, speed, allow, ignore, scenario, faults, watch, settings["responder"])
     options = _options(dialect, settings)
     secure = secure_with(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
     worker = None
@@ -355,10 +364,12 @@ def serve(
         or options.vad != "energy"
         or options.transcriber not in ("auto", "off")
         or options.mcp == "live"
+        or options.responder != ECHO
+        or options.dialect not in (*ALIASES, *DIALECT_NAMES, AUTO)  # a plugin
     )
     # Before it says that it is ready. While it loads, it could not notice the end of its parent.
     early = assemble() if may_be_refused or with_parent else None
-    content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or "echo"
+    content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or options.responder
     talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
     tracing = tracing_of(os.environ, "realtape-mock", partial(talk.note, "warning"))
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
@@ -376,30 +387,6 @@ def serve(
         loop.close()
     if problems:
         raise click.exceptions.Exit(1)
-
-
-def _check_usage(
-    cassette: Path | None,
-    verbatim: bool,
-    speed: float,
-    allow: tuple[str, ...],
-    ignore: tuple[str, ...],
-    scenario: Path | None,
-    faults: Path | None,
-    watch: bool,
-) -> None:
-    if cassette is None and verbatim:
-        raise Unusable("--verbatim replays a cassette; name it with --cassette FILE")
-    if cassette is not None and speed != 1.0 and not verbatim:
-        raise Unusable("--speed belongs to --verbatim; the pace of a session is --pacing")
-    if cassette is not None and allow and not verbatim:
-        raise Unusable("--allow belongs to --verbatim; a session has no recorded events to leave unsent")
-    if ignore and cassette is None:
-        raise Unusable("--ignore belongs to --cassette; without one, there is nothing to differ from")
-    if watch and scenario is None and faults is None:
-        raise Unusable("--watch reads files again; name one with --scenario or --faults")
-    if cassette is not None and scenario is not None:
-        raise Unusable("--scenario and --cassette both set the content; leave out one of them")
 
 
 def _options(dialect: str | None, settings: dict[str, Any]) -> Options:

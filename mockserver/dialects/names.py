@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from difflib import get_close_matches
 from typing import Literal, get_args
 
+from replay.plugins import plugin_names
 from replay.xai_models import VOICE
 
 DialectName = Literal[
@@ -57,13 +58,15 @@ _SUBPROTOCOLS: tuple[tuple[str, Vendor], ...] = (
 
 
 def dialect_name(name: str) -> str:
-    """The dated name of a dialect, or `auto`. Raises ValueError, with the known names, for an unknown name."""
+    """The dated name of a dialect, `auto`, or the name of a plugin. Raises ValueError, with the known names, for an
+    unknown name."""
     full = ALIASES.get(name, name)
-    if full in (*DIALECT_NAMES, AUTO):
+    if full in (*DIALECT_NAMES, AUTO) or name in (added := plugin_names("realtape.dialects")):
         return full
-    near = get_close_matches(name, [*ALIASES, AUTO, *DIALECT_NAMES], 1)
+    known = [*ALIASES, AUTO, *DIALECT_NAMES, *added]
+    near = get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown dialect {name!r}; {hint}known are {', '.join([*ALIASES, AUTO, *DIALECT_NAMES])}")
+    raise ValueError(f"unknown dialect {name!r}; {hint}known are {', '.join(known)}")
 
 
 def dialect_on(service: str, day: date) -> DialectName:

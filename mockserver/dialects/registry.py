@@ -1,10 +1,12 @@
-"""The dated services that the mock server can speak as, one row each: dialect, handshake, schema and prices."""
+"""The dated services that the mock server can speak as, one row each: dialect, handshake, schema and prices. Packages
+add others by the entry point `realtape.dialects`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from typing_extensions import assert_never
 
@@ -24,6 +26,7 @@ from mockserver.dialects.xai import schema as xai_schema
 from mockserver.dialects.xai.calls import XaiCalls
 from mockserver.dialects.xai.dialect import Xai
 from replay.billing.prices import PriceTable, dialect_prices
+from replay.plugins import plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class DatedService:
     calls: reads and refuses requests about calls.
     schema: the keys and types of each server event.
     prices: what a session costs.
+    roots: the beginnings of paths, besides `/v1`, at which a server of this dialect has `/realtime`: `/acme/v1`.
     """
 
     dialect: Callable[[Opening, PriceTable], Dialect]
@@ -42,6 +46,7 @@ class DatedService:
     calls: CallControl
     schema: Events
     prices: PriceTable
+    roots: tuple[str, ...] = ()
 
     def open(self, opening: Opening) -> Dialect:
         """The dialect of a connection that was opened like this."""
@@ -82,4 +87,15 @@ def _xai(date: xai.Date, handshake: Handshake) -> DatedService:
     return DatedService(partial(Xai, date), handshake, XaiCalls(), schema, dialect_prices(date.name))
 
 
-SERVICES: Mapping[str, DatedService] = {name: _service(name) for name in DIALECT_NAMES}
+class _Services(dict[str, DatedService]):
+    def __missing__(self, name: str) -> DatedService:
+        """The row that a plugin makes. Raises PluginError for one that cannot be used, KeyError without any."""
+        made = plugin("realtape.dialects", name)
+        if made is None:
+            raise KeyError(name)
+        self[name] = cast(DatedService, made)
+        return self[name]
+
+
+SERVICES: Mapping[str, DatedService] = _Services({name: _service(name) for name in DIALECT_NAMES})
+"""By name. That of a plugin is made when it is first used."""

@@ -82,7 +82,7 @@ class Server:
     """One mock service on one port. `log_type` is what its journal keeps of each session.
 
     Raises OSError if the folder for recordings cannot be written to, ScenarioError for a known clip that cannot be
-    used.
+    used, PluginError for a plugin that cannot be used.
     """
 
     def __init__(
@@ -91,6 +91,8 @@ class Server:
         self.service = MockService(options, log_type)
         """The root namespace."""
         self.namespaces = Namespaces(self.service)
+        dialect = dialect_name(options.dialect)
+        self._roots = ("/v1", AZURE_ROOT, *(() if dialect == AUTO else SERVICES[dialect].roots))
         if scenario is not None:
             self.service.play(scenario)
         self.port = 0
@@ -108,7 +110,7 @@ class Server:
         self.service.start()
         await self.service.state.start(fleet.Member(self.service))
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
-        roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in ("/v1", AZURE_ROOT)]
+        roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in self._roots]
         for root in roots:
             app.router.add_get(f"{root}/realtime", self._answer_handshake)
             app.router.add_post(f"{root}/realtime/client_secrets", self._client_secret)
@@ -429,7 +431,7 @@ class Server:
         except web.HTTPException as problem:
             handshake = SERVICES[dialect_asked(request, service)].handshake
             refusal = http_refusal(problem.status, problem.text or problem.reason)
-            if problem.status == 404 and path.startswith(("/v1/", f"{AZURE_ROOT}/")):
+            if problem.status == 404 and path.startswith(tuple(f"{root}/" for root in self._roots)):
                 refusal = handshake.not_found(request.method, path)
             if problem.status == 501:
                 service.told(RouteRefused(request.method, clean(request.rel_url.raw_path), 501, refusal.error))

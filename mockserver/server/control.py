@@ -28,6 +28,7 @@ from mockserver.server.isolated_file import parse as parse_isolated
 from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way, presentable
 from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
 from mockserver.server.openapi import description
+from mockserver.server.options import ECHO
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.refusals import check_open
 from mockserver.server.service import MockService
@@ -325,6 +326,9 @@ class _Plane:
         shown = {"plays": "echo", "name": "", "verbatim": False, "scenario": None}
         match content := self._service.factory.content:
             case None:
+                responder = self._service.options.responder
+                if responder != ECHO:
+                    return {**shown, "plays": "responder", "name": responder if isinstance(responder, str) else ""}
                 return {**shown, "plays": "chat"} if self._service.options.chat else shown
             case Scenario():
                 return {**shown, "plays": "scenario", "name": content.name, "scenario": presentable(content.document)}

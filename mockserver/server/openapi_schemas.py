@@ -194,7 +194,7 @@ _SCHEMAS: Mapping[str, Json] = {
         cause=TEXT,
     ),
     "Played": object_of(
-        plays={"enum": ["echo", "chat", "scenario", "cassette"]},
+        plays={"enum": ["echo", "chat", "responder", "scenario", "cassette"]},
         name=TEXT,
         verbatim=TRUTH,
         scenario={"anyOf": [ref("Scenario"), {"type": "null"}]},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,10 +13,15 @@ from mockserver.dialects.names import dialect_name
 from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PRESETS
 from replay.findings import Levels, Setting
+from replay.plugins import plugin_names
 from replay.secrets.named import Secrets
 
 if TYPE_CHECKING:
-    from mockserver.audio.asr import Transcriber  # loads numpy
+    from mockserver.audio.asr import Transcriber  # loads numpy, as the next does
+    from mockserver.responders.base import Responder
+
+ECHO = "echo"
+"""The responder that repeats the user's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class AccountsFile:
 class Options:
     """The options of a mock server; MockServer describes those that it shares.
 
-    dialect: a dated name, `auto`, or a service: its newest date, or the one that the model of a connection belongs to.
+    dialect: a dated name, that of a plugin, `auto`, or a service: its newest date, or the one that the model of a
+        connection belongs to.
     limits: limits of every team; a field that is None leaves it to the service.
     accounts: teams known beforehand. The limits of the file override `limits`.
     clock_rate: seconds of the server's clock per second; 0 is a manual clock.
@@ -58,6 +65,8 @@ class Options:
     transcriber: `off`, `auto` (the extra `hearing`, where it is installed), a model of faster-whisper by name or
         folder, or a transcriber.
     telephony: each session is a call over a telephone number of the service. Frames do not show it.
+    responder: what answers without a scenario or a recording: `echo`, a plugin by name, or a function that makes the
+        responder of a session. A language model answers instead of `echo`.
     chat: the base URL of an OpenAI-compatible chat endpoint, whose `chat_model` answers what no rule does; `chat_key`
         is its key.
     webhook: where a ringing phone is announced, unless the call names another address; `webhook_secret` signs it.
@@ -87,6 +96,7 @@ class Options:
     hearing: Literal["auto", "script"] | None = None
     transcriber: str | Transcriber = "off"
     telephony: bool = False
+    responder: str | Callable[[], Responder] = ECHO
     chat: str | None = None
     chat_model: str | None = None
     chat_key: str | None = field(default=None, repr=False)
@@ -105,6 +115,14 @@ class Options:
             raise ValueError(
                 f"{self.chat!r} is no address of a chat endpoint; use one such as http://127.0.0.1:11434/v1"
             )
+        if self.responder != ECHO and self.chat is not None:
+            raise ValueError("a responder and a language model (--chat) both answer; leave out one of them")
+        if isinstance(self.responder, str) and self.responder != ECHO:
+            known = [ECHO, *plugin_names("realtape.responders")]
+            near = get_close_matches(self.responder, known, 1)
+            if self.responder not in known:
+                hint = f"did you mean {near[0]!r}? " if near else ""
+                raise ValueError(f"unknown responder {self.responder!r}; {hint}known are {', '.join(known)}")
         if self.mcp not in ("scripted", "live"):
             raise ValueError(f"unknown mcp {self.mcp!r}; use scripted or live")
         if self.webhook is not None:

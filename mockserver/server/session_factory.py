@@ -28,20 +28,21 @@ from mockserver.responders.chat import ChatResponder
 from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server.equipment import Equipment
-from mockserver.server.options import Options
+from mockserver.server.options import ECHO, Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay, with_client_messages
 from mockserver.session.resumption import Memory
 from mockserver.session.session import Session
 from mockserver.session.transcription import Hearing
 from replay.cassette.frames import Close, Frame, Sound
 from replay.outlets import logger
+from replay.plugins import plugin_maker
 
 _LOG = logger(__name__)
 
 
 Understands = Literal["recognised", "clips", "scripted"]
 Content = Scenario | AdaptiveReplay | VerbatimReplay | None
-"""What decides the answers; without any, sessions repeat the user's words, or a language model answers."""
+"""What decides the answers; without any, the responder of the options does: by default the echo."""
 
 
 def afresh(content: Content) -> Content:
@@ -85,6 +86,7 @@ class SessionFactory:
         self._lately: OrderedDict[str, Callable[[float], Responder]] = OrderedDict()
         """What made responders of the scenarios that were played last, by their digests."""
         self._hearing: Hearing
+        self._own = _responder_of(options)
         self.play(None)
         self.known: deque[KnownClip] = deque(maxlen=MOST_KNOWN)
         """Clips that users of any new session may play, with their words, besides those of the scenario."""
@@ -95,7 +97,7 @@ class SessionFactory:
         """Answer new connections by this content. Raises ScenarioError for a known clip that cannot be used."""
         match content:
             case None:
-                self._responder = lambda now: ChatResponder() if self.options.chat else EchoResponder()
+                self._responder = lambda now: self._own()
                 self._hearing, self.verbatim, self.unused = Hearing(transcribes=self.equipment.transcribes), None, list
             case Scenario():
                 self._play_scenario(content)
@@ -226,3 +228,15 @@ class SessionFactory:
         seed = f"{self.options.seed}/{self._opened}"
         self._opened += 1
         return seed
+
+
+def _responder_of(options: Options) -> Callable[[], Responder]:
+    """What makes the responder of a session without content. Raises PluginError for a plugin that cannot be used."""
+    if not isinstance(options.responder, str):
+        return options.responder
+    if options.responder == ECHO:
+        return ChatResponder if options.chat else EchoResponder
+    make = plugin_maker("realtape.responders", options.responder)
+    assert make is not None, "Options has looked it up"
+    make()  # a fault of the plugin shows at the start
+    return make

@@ -21,6 +21,7 @@ from mockserver.calls.webhook import secret_of
 from mockserver.faults.armed import Armed
 from mockserver.faults.files import FaultSource, faults_from
 from mockserver.protocol.limits import Limits
+from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts_file import load
 from mockserver.server.addresses import WEBHOOK_SECRET, Addresses, environment
@@ -29,7 +30,7 @@ from mockserver.server.calls.phone import ANSWER_S, CALLER, Ring
 from mockserver.server.calls.ring_body import caller_script
 from mockserver.server.clock import rate_named
 from mockserver.server.namespaces import Isolated, Namespace
-from mockserver.server.options import AccountsFile, Options
+from mockserver.server.options import ECHO, AccountsFile, Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.session_factory import Content
 from mockserver.testing.loop_thread import LoopThread
@@ -57,7 +58,8 @@ class MockServer(Observed):
         as `session.instructions`, `date`, `time`, `id`, or a regular expression between slashes. Default: nothing.
     faults: failures to inject: the path of a fault file, its content as a mapping, or a list of `realtape.faults` and
         mappings.
-    dialect: `xai`, `openai`, `azure`, `auto` (by what the client sends), or a dated name such as `xai@2026-09`.
+    dialect: `xai`, `openai`, `azure`, `auto` (by what the client sends), a dated name such as `xai@2026-09`, or the
+        name of a plugin.
         Without a date, xAI is as of the date of the requested model, and the others as of their newest. Default: the
         cassette's, else `xai`.
     pacing: `live` sends as fast as the service was recorded, `realtime` as fast as audio plays, `burst` at once.
@@ -72,6 +74,8 @@ class MockServer(Observed):
         this order; `script`: `heard` before all. Default: as the scenario says.
     telephony: each session is a call over a telephone number of the service, whose surcharge the ledger adds. Frames
         do not show it: audio at 8 kHz may come from another company's number, which has none. Default: False.
+    responder: what answers instead of a scenario: the name of a plugin, or a function without arguments that makes the
+        responder of a session; see `mockserver.responders.base.Responder`. Default: `echo`.
     chat, chat_model, chat_key: the base URL of an OpenAI-compatible chat endpoint, the model that answers what no rule
         does, and the key of that endpoint. Default: none.
     mcp: `live` asks the MCP servers that a session declares (extra `mcp`); `scripted`, the default, asks none.
@@ -94,9 +98,9 @@ class MockServer(Observed):
 
     Raises ValueError for an unknown value; of these, DocumentError for an accounts file, ScenarioError for a scenario,
     FaultError for faults, and BadCassette, UnreadableRecording or EmptyLibrary for a recording that cannot be used.
-    Raises OSError if it cannot listen or record; for a named transcriber, ImportError without faster-whisper and
-    FileNotFoundError without the model. An error inside the mock is raised at the end of the `with`; the
-    client only sees close code 1011.
+    Raises OSError if it cannot listen or record, and PluginError for a plugin that cannot be used. For a named
+    transcriber: ImportError without faster-whisper and FileNotFoundError without the model. An error inside the mock is
+    raised at the end of the `with`; the client only sees close code 1011.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class MockServer(Observed):
         transcriber: str | Transcriber = "off",
         hearing: Literal["auto", "script"] | None = None,
         telephony: bool = False,
+        responder: str | Callable[[], Responder] = ECHO,
         chat: str | None = None,
         chat_model: str | None = None,
         chat_key: str | None = None,
@@ -141,6 +146,8 @@ class MockServer(Observed):
         if isinstance(scenario, str | os.PathLike):
             scenario = Scenario.load(Path(scenario))
         content = _content(scenario, cassette, verbatim, speed, ignore)
+        if content is not None and responder != ECHO:
+            raise ValueError("a responder answers without a scenario or a cassette; leave out one of them")
         recorded = content.dialect if isinstance(content, AdaptiveReplay | VerbatimReplay) else None
         options = Options(
             dialect=dialect or recorded or "xai",
@@ -151,6 +158,7 @@ class MockServer(Observed):
             transcriber=transcriber,
             hearing=hearing,
             telephony=telephony,
+            responder=responder,
             chat=chat,
             chat_model=chat_model,
             chat_key=chat_key,

@@ -114,7 +114,7 @@ export type PlacedCall = {
 };
 
 export type Played = {
-  plays: "echo" | "chat" | "scenario" | "cassette";
+  plays: "echo" | "chat" | "responder" | "scenario" | "cassette";
   name: string;
   verbatim: boolean;
   scenario: Scenario | null;
