@@ -60,6 +60,8 @@ class Config:
     collections: tuple[str, ...] = ()
     """Identifiers of the account's collections that the service searches for the assistant."""
     dialect: Dialect = "xai"
+    trace: tuple[tuple[str, str], ...] = ()
+    """Headers of the handshake by which the endpoint joins the trace of the call."""
 
     @property
     def session_url(self) -> str:

@@ -90,7 +90,7 @@ async def open_socket(config: Config, retry: RetryPolicy, *, url: str | None = N
         try:
             return await connect(
                 url or config.session_url,
-                additional_headers={"Authorization": f"Bearer {config.key}"},
+                additional_headers=[("Authorization", f"Bearer {config.key}"), *config.trace],
                 compression=None,  # base64 audio hardly shrinks, and deflate takes longer than the rest of the work
                 open_timeout=retry.open_s,
                 close_timeout=2,

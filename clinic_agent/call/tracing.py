@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,9 +25,12 @@ from clinic_agent.config import Config
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _PROVIDER = {"xai": "x_ai", "openai": "openai"}
 """The names of the services in the semantic conventions, by dialect."""
+_LIVE = ("x.ai", "openai.com", "azure.com")
+"""Ends of the live services' host names. They do not join a trace, so ids of it do not leave for them."""
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -67,6 +71,12 @@ def _tracer() -> Tracer | None:
     return import_module("opentelemetry.trace").get_tracer("clinic_agent") if _installed() else None
 
 
+def _propagator() -> TraceContextTextMapPropagator:
+    module = import_module("opentelemetry.trace.propagation.tracecontext")
+    made: TraceContextTextMapPropagator = module.TraceContextTextMapPropagator()
+    return made
+
+
 @contextmanager
 def traced(config: Config) -> Iterator[CallTrace]:
     """The spans of the call that is made in the block."""
@@ -87,6 +97,8 @@ class CallTrace:
         self._responses: dict[str, Span] = {}
         self._speaking: set[str] = set()
         self._called: list[tuple[str, str, str]] = []  # name, arguments and id of calls that have not been run
+        self.config = config
+        """The endpoint; if it may know of the trace, with the headers by which it joins."""
         if self._tracer is None:
             return
         there = urlsplit(config.url)
@@ -105,6 +117,10 @@ class CallTrace:
             },
         )
         self._within = import_module("opentelemetry.trace").set_span_in_context(self._call)
+        if not (there.hostname or "").endswith(_LIVE):
+            carrier: dict[str, str] = {}
+            _propagator().inject(carrier, self._within)
+            self.config = replace(config, trace=tuple(carrier.items()))
 
     @property
     def watch(self) -> Watcher:

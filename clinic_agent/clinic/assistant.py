@@ -222,6 +222,7 @@ async def calling(
     """
     with traced(config) as trace:
         watch = watched_by(assistant.watch, trace.watch, watch)
+        config = trace.config
         async with connect(config, priced_on=priced_on, retry=retry, plays=plays, watch=watch) as client:
             await client.configure(session_config(config, assistant))
             call = AgentCall(client, assistant.tools, trace)
@@ -272,6 +273,7 @@ async def run_open_call(
     """
     with traced(config) as trace:
         watch = watched_by(assistant.watch, trace.watch, watch)
+        config = trace.config
         async with open_connection(config, priced_on=priced_on, retry=retry, watch=watch) as connection:
             await connection.configure(open_mic_config(config, assistant))
             call, failure = OpenCall(connection, trace.tools(assistant.tools.call)), None

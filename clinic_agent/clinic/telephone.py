@@ -57,7 +57,7 @@ async def answer_phone(
     """
     with traced(config) as trace:
         call = PhoneCall(
-            config,
+            trace.config,
             call_id,
             phone_config(config, assistant),
             trace.tools(assistant.tools.call if hand_over_to is not None else _without_person(assistant.tools.call)),

@@ -66,6 +66,9 @@ MOST_UNUSED = 6
 """Lines about what no client used, of each kind."""
 _LINE = re.compile(r"[^:]*(?::\\[^:]*)?:(\d+): ")
 
+_ABOUT = re.compile(r"session (\S+): ")
+"""The beginning of a log record about a session."""
+
 Paint = Callable[[str, str], str]
 """A text in a colour; or the text, where there are no colours."""
 
@@ -132,6 +135,8 @@ class Lines:
         self._paint = paint
         self._form = form
         self._calls: dict[str, int] = {}
+        self._traces: dict[str, dict[str, str]] = {}
+        """The ids of the spans of sessions that go on, by session."""
         self._last = 0
 
     def of(self, notice: Notice, at: float) -> list[str]:
@@ -140,12 +145,22 @@ class Lines:
         if isinstance(notice, CallOpened):
             self._last += 1
             self._calls[notice.session] = self._last
+            if notice.trace_id:
+                self._traces[notice.session] = {"trace_id": notice.trace_id, "span_id": notice.span_id}
         session = notice.finding.session if isinstance(notice, MistakeFound) else getattr(notice, "session", "")
         number = self._calls.get(session, 0)
+        trace = self._traces.get(session, {})
         if isinstance(notice, CallClosed):
             self._calls.pop(notice.session, None)
+            self._traces.pop(notice.session, None)
         if self._form == "json":
-            return [_json(_NAMES[type(notice)], at, {"call": number or None, **asdict(notice)})]
+            values: dict[str, Any] = {
+                "call": number or None,
+                **({"session": session} if session else {}),
+                **asdict(notice),
+            }
+            ids = {name: values.pop(name, "") or trace.get(name, "") for name in ("trace_id", "span_id")}
+            return [_json(_NAMES[type(notice)], at, {**values, **{name: id for name, id in ids.items() if id}})]
         who = self._paint(f"call {number}", "dim") if number else self._paint("server", "dim")
         first, *more = self._told(notice)
         return [f"{who}  {first}", *(f"        {line}" for line in more)]
@@ -154,7 +169,10 @@ class Lines:
         """A line of the log, or of the server about itself, without secrets."""
         text = clean(text)
         if self._form == "json":
-            return [_json("log", at, {"level": level, "message": text})]
+            about = _ABOUT.match(text)
+            session = about[1] if about and about[1] in self._calls else ""
+            known = {"call": self._calls[session], "session": session} if session else {}
+            return [_json("log", at, {"level": level, "message": text, **known, **self._traces.get(session, {})})]
         colour = {"error": "red", "warning": "yellow"}.get(level)
         head = self._paint(f"{level}:", colour) if colour else f"{level}:"
         return [f"{head} {text}"]

@@ -12,6 +12,7 @@ from mockserver.server.narration import Narration
 from mockserver.server.notices import CallClosed, CallOpened, Notice, TurnAnswered
 from mockserver.session.ears import HeardTurn
 from replay.cassette.frames import Binary, Text
+from replay.tracing.milestones import Milestone, Milestones
 
 if TYPE_CHECKING:  # needs the extra `otel`
     from replay.tracing.spans import SessionSpans
@@ -33,6 +34,7 @@ class TracedNarration(Narration):
         source: Callable[[], Source] = Source,
     ) -> None:
         self._spans = spans
+        self._milestones = Milestones()
         self._tell_on = tell
         self._reads = False
         """Whether an event is read; its audio is not announced apart from it then."""
@@ -42,19 +44,23 @@ class TracedNarration(Narration):
     def spoke(self, at: float) -> None:
         super().spoke(at)
         if not self._reads:
-            self._spans.sound(at)
+            self._take(at, self._milestones.sound())
 
     def received(self, at: float, frame: Text | Binary) -> None:
         self._reads = isinstance(frame, Text)
         super().received(at, frame)
         self._reads = False
         if isinstance(frame, Text):
-            self._spans.received(at, frame.data)
+            self._take(at, self._milestones.read(at, frame.data))
 
     def closed(self, at: float, code: int, reason: str, by_client: bool) -> None:
         super().closed(at, code, reason, by_client)
         self._spans.note(realtape__close_code=code)
-        self._spans.closed(at, "" if code in _GOOD else str(code))
+        self._spans.closed(at, self._milestones.unfinished(), "" if code in _GOOD else str(code))
+
+    def _take(self, at: float, milestone: Milestone | None) -> None:
+        if milestone is not None:
+            self._spans.take(at, milestone)
 
     def _traced(self, notice: Notice) -> None:
         match notice:

@@ -9,6 +9,7 @@ import sys
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from typing_extensions import assert_never
@@ -18,15 +19,21 @@ from replay.cassette.file import CannotRecord
 from replay.cassette.records import Audio, Origin
 from replay.cli.files import FILE
 from replay.cli.ignore import checked_ignore
+from replay.cli.record_log import LogFormat, RecordLog
 from replay.cli.secrets import secret_options
 from replay.cli.usage import Unusable
 from replay.outlets import clean
 from replay.own_process import collect_when_quiet, settle, switch_soon
+from replay.relay.followed import Following
 from replay.relay.relay import Mode, Relay, Settings, whether_to_record
 from replay.relay.upstream import PATH, BadUpstream, Upstream
 from replay.secrets.named import Secrets
 from replay.stopping import parent_end, stop_signal
+from replay.tracing.setup import CLOSE_S, tracing_of
 from replay.version import tool_version
+
+if TYPE_CHECKING:
+    from replay.tracing.spans import Tracing
 
 
 @click.command()
@@ -69,6 +76,18 @@ from replay.version import tool_version
 @click.option(
     "--origin", type=click.Choice(["mock", "hand"]), help="Override the origin label (it can only be lowered)."
 )
+@click.option(
+    "--trace-live",
+    is_flag=True,
+    help="Pass the client's traceparent and tracestate on to a live service, too.  [default: only to a mock]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="What stderr gets: lines to read, or one JSON object a line, also for sessions and responses.",
+)
 @click.option("--with-parent", is_flag=True, help="Stop when standard input is closed or the parent process ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON.")
 @secret_options()
@@ -84,6 +103,8 @@ def record(
     ignore: tuple[str, ...],
     keep_refused: bool,
     origin: Origin | None,
+    trace_live: bool,
+    log_format: LogFormat,
     with_parent: bool,
     as_json: bool,
     secrets: Secrets,
@@ -99,8 +120,9 @@ def record(
     checked_ignore(ignore)
     if not _may_record(out, mode):
         return
+    log = RecordLog(log_format)
     if not is_loopback_host(host):
-        click.echo(f"warning: listening on {host}: others on the network can use this proxy", err=True)
+        log.warn(f"listening on {host}: others on the network can use this proxy")
     settings = Settings(
         out=out,
         recorded_at=datetime.now(timezone.utc),  # noqa: TID251  # a recording has a date
@@ -112,10 +134,18 @@ def record(
         origin=origin,
         max_usd=None if max_usd is None else Fraction(str(max_usd)),
         max_seconds=max_seconds,
+        trace_live=trace_live,
         secrets=secrets,
     )
     switch_soon()
-    if not asyncio.run(_record(upstream, settings, host, port, as_json, parent)):
+    tracing = tracing_of(os.environ, "realtape-record", log.warn)
+    try:
+        complete = asyncio.run(_record(upstream, settings, host, port, as_json, parent, log, tracing))
+    finally:
+        if tracing is not None:
+            tracing.close(CLOSE_S)
+        log.close()
+    if not complete:
         raise click.exceptions.Exit(1)
 
 
@@ -138,12 +168,23 @@ def _may_record(out: Path, mode: Mode | None) -> bool:
             assert_never(decision)
 
 
-async def _record(upstream: str, settings: Settings, host: str, port: int, as_json: bool, parent: int | None) -> bool:
+async def _record(
+    upstream: str,
+    settings: Settings,
+    host: str,
+    port: int,
+    as_json: bool,
+    parent: int | None,
+    log: RecordLog,
+    tracing: Tracing | None,
+) -> bool:
     """Record until a signal, a limit or the parent's end. Gives whether everything that was forwarded is in the
     cassette."""
     try:
         found = await Upstream.find(upstream)
-        relay = Relay(found, settings, lambda text: click.echo(clean(f"warning: {text}"), err=True))
+        tell = log.line if log.for_machines else None
+        following = None if tracing is None and tell is None else Following(log.unix, tracing, tell)
+        relay = Relay(found, settings, log.warn, following=following)
         await relay.start(host, port)
     except (BadUpstream, CannotRecord, ValueError) as problem:
         raise Unusable(str(problem)) from problem
@@ -151,7 +192,7 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
         reason = problem.strerror or str(problem)
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
     if found.unreachable is not None:
-        click.echo(clean(f"warning: {found.url} cannot be reached now ({found.unreachable})"), err=True)
+        log.warn(f"{found.url} cannot be reached now ({found.unreachable})")
     authority = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
     ready = {"ws": f"ws://{authority}{PATH}", "http": f"http://{authority}/v1"}
     facts = {**ready, "upstream": clean(found.url), "out": str(settings.out), "pid": os.getpid()}
@@ -159,10 +200,14 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
     with stop_signal() as interrupted:
         click.echo(json.dumps(facts) if as_json else f"ready {ready['ws']} -> {clean(found.url)}")
         sys.stdout.flush()
+        if log.for_machines:
+            log.line(
+                {"event": "started", "at": log.unix(), "version": tool_version(), "dialect": found.dialect, **facts}
+            )
         loop = asyncio.get_running_loop()
         ends = [loop.create_task(relay.until_limit())]
         if parent is not None:
-            ends.append(loop.create_task(_parent_end(parent)))
+            ends.append(loop.create_task(_parent_end(parent, log)))
         tidying = loop.create_task(collect_when_quiet(lambda: relay.busy))
         try:
             await asyncio.wait([interrupted, *ends], return_when=asyncio.FIRST_COMPLETED)
@@ -170,28 +215,26 @@ async def _record(upstream: str, settings: Settings, host: str, port: int, as_js
             for each in (*ends, tidying):
                 each.cancel()
             await relay.stop()
-    return _reported(relay, settings.out)
+    return _reported(relay, settings.out, log)
 
 
-async def _parent_end(parent: int) -> None:
-    click.echo(f"stopping with the parent process (--with-parent): {await parent_end(parent)}", err=True)
+async def _parent_end(parent: int, log: RecordLog) -> None:
+    log.say(f"stopping with the parent process (--with-parent): {await parent_end(parent)}")
 
 
-def _reported(relay: Relay, out: Path | None) -> bool:
-    """Print how the recording ended. Gives whether it is complete."""
+def _reported(relay: Relay, out: Path | None, log: RecordLog) -> bool:
+    """Say how the recording ended. Gives whether it is complete."""
     if relay.limit is not None:
-        click.echo(clean(relay.limit), err=True)
+        log.say(relay.limit)
     if relay.failure is not None:
-        click.echo(clean(f"not everything was recorded: {relay.failure}"), err=True)
+        log.say(f"not everything was recorded: {relay.failure}")
         return False
     if relay.connections and not relay.kept:
         stays = f"; {out} stays as it was" if out is not None and os.path.exists(out) else f"; {out} was not written"
-        click.echo(
-            f"nothing was recorded: the service accepted no call{stays} (--keep-refused keeps refusals)", err=True
-        )
+        log.say(f"nothing was recorded: the service accepted no call{stays} (--keep-refused keeps refusals)")
         return False
     if relay.connections:
-        click.echo(f"recorded {out}: {relay.connections} connection{'s'[: relay.connections > 1]}", err=True)
+        log.say(f"recorded {out}: {relay.connections} connection{'s'[: relay.connections > 1]}")
     else:
-        click.echo(f"nobody connected; {out} was not written", err=True)
+        log.say(f"nobody connected; {out} was not written")
     return True

@@ -13,6 +13,7 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -31,9 +32,12 @@ from replay.outlets import clean, logger
 from replay.relay.budget import Budget
 from replay.relay.connection import CLOSE_WAIT_S, RelayedCall
 from replay.relay.destination import Destination
+from replay.relay.followed import FollowedSession, Following
 from replay.relay.upstream import PATH, Upstream
 from replay.relay.writer import BackgroundWriter
 from replay.secrets.named import Secrets
+from replay.tracing.context import HEADERS as TRACE_CONTEXT
+from replay.tracing.context import trace_context
 
 MAX_MESSAGE = 64 << 20
 MAX_BODY = 4 << 20
@@ -65,7 +69,8 @@ class Settings:
     the header of a replaced one names.
     `max_usd`: end all calls at this cost, in USD; needs a service whose prices are known, else Relay raises ValueError.
     A Budget is one that other relays spend as well.
-    `max_seconds`: end all calls this long after the first one opened. `secrets`: values that are never written. `keys`:
+    `max_seconds`: end all calls this long after the first one opened. `trace_live`: pass the client's trace context on
+    to a live service, too; a mock always gets it. `secrets`: values that are never written. `keys`:
     by the key that a client sends, the key that the service gets instead.
     """
 
@@ -78,6 +83,7 @@ class Settings:
     origin: Origin | None = None
     max_usd: Fraction | Budget | None = None
     max_seconds: float | None = None
+    trace_live: bool = False
     ignore: tuple[str, ...] = ()
     secrets: Secrets = field(default_factory=Secrets, repr=False)
     keys: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -117,7 +123,7 @@ class Relay:
     `upstream`: the service. `settings`: see Settings. `warn`: called with a line of text for the user. `observer`:
     called with every record before it is cleaned and written. `instead`: called with the number of a connection, and
     whether it is a WebSocket. It returns where the connection goes instead of the upstream, with the client's own key
-    and free of charge, or None.
+    and free of charge, or None. `following`: who follows its sessions; None: nobody.
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class Relay:
         warn: Callable[[str], None] = lambda _: None,
         observer: Callable[[Record], None] = lambda _: None,
         instead: Callable[[int, bool], Upstream | None] = lambda _, __: None,
+        following: Following | None = None,
     ) -> None:
         self.upstream = upstream
         self.settings = settings
@@ -140,6 +147,9 @@ class Relay:
         self._warn = warn
         self._observer = observer
         self._instead = instead
+        self._following = following
+        self._followed: dict[int, tuple[FollowedSession, int]] = {}
+        """The sessions that are followed, with the microsecond of their beginning, by their connection."""
         self._writer: BackgroundWriter | None = None
         self._destination: Destination | None = None
         self._calls: set[RelayedCall] = set()
@@ -230,6 +240,9 @@ class Relay:
         """Record something, in the order of the calls of this method."""
         record = Record(at_us, connection, way, content)
         self._observer(record)
+        if (found := self._followed.get(connection)) is not None:
+            followed, began_us = found
+            followed.note((at_us - began_us) / 1e6, way, content)
         if self._writer is not None:
             self._writer.put(record, encoding)
 
@@ -336,11 +349,32 @@ class Relay:
                 self._over.set_result(None)
 
     async def _relay_call(self, request: web.Request, connection: int) -> web.StreamResponse:
+        if self._following is None:
+            return await self._call(request, connection)
+        about = {"server.address": urlsplit(self.upstream.url).hostname or ""}
+        followed = FollowedSession(
+            self._following,
+            connection + 1,
+            self._following.unix(),
+            self.upstream.dialect,
+            request.query.get("model"),
+            trace_context(request.headers),
+            about,
+        )
+        began_us = self.now_us()
+        self._followed[connection] = followed, began_us
+        try:
+            return await self._call(request, connection)
+        finally:
+            del self._followed[connection]
+            followed.ended((self.now_us() - began_us) / 1e6)
+
+    async def _call(self, request: web.Request, connection: int) -> web.StreamResponse:
         noted = Request(request.method, request.raw_path, _pairs(request.headers))
         self.note(self.now_us(), connection, "sent", noted)
         instead = self._instead(connection, True)
         try:
-            upstream = await self._dial(request, instead)
+            upstream = await self._dial(request, connection, instead)
         except InvalidStatus as refused:
             answer = refused.response
             headers = tuple(answer.headers.raw_items())
@@ -353,10 +387,11 @@ class Relay:
             return self._unreachable(problem)
         return await self._serve(request, upstream, connection, billed=instead is None)
 
-    async def _dial(self, request: web.Request, instead: Upstream | None) -> ClientConnection:
+    async def _dial(self, request: web.Request, connection: int, instead: Upstream | None) -> ClientConnection:
         offered = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
         names = [name.strip() for name in ",".join(offered).split(",")] if offered else None
-        headers = _passed_on(_pairs(request.headers))
+        followed, _ = self._followed.get(connection, (None, 0))
+        headers = self._traced(_passed_on(_pairs(request.headers)), instead, followed)
         if instead is None:
             headers, names = self._with_key(headers), names and [self._real(name) for name in names]
         upstream = instead or self.upstream
@@ -409,11 +444,12 @@ class Relay:
         self.note(self.now_us(), connection, "sent", Request(request.method, request.raw_path, headers, body))
         instead = self._instead(connection, False)
         url = (instead or self.upstream).target(request.raw_path).replace("ws", "http", 1)
+        onward = self._traced(_passed_on(headers), instead, None)
         try:
             async with self._http.request(
                 request.method,
                 url,
-                headers=_passed_on(headers) if instead else self._with_key(_passed_on(headers)),
+                headers=onward if instead else self._with_key(onward),
                 data=body or None,
                 allow_redirects=False,
             ) as answer:
@@ -428,6 +464,18 @@ class Relay:
         headers = _pairs(answer.headers)
         self.note(self.now_us(), connection, "received", Response(answer.status, headers, payload))
         return web.Response(status=answer.status, headers=_passed_on(headers), body=payload)
+
+    def _traced(
+        self, headers: list[tuple[str, str]], instead: Upstream | None, followed: FollowedSession | None
+    ) -> list[tuple[str, str]]:
+        """The headers with the trace context that the service may know. A live service cannot join the trace, so that
+        no id of it leaves for one, unless that is wanted."""
+        if (instead or self.upstream).origin == "live" and not self.settings.trace_live:
+            return [each for each in headers if each[0].lower() not in (*TRACE_CONTEXT, "baggage")]
+        if followed is None or followed.spans is None:
+            return headers
+        ours = followed.spans.headers()
+        return [*(each for each in headers if each[0].lower() not in TRACE_CONTEXT), *ours.items()]
 
     def _with_key(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         return [(name, self._real(value)) for name, value in headers]

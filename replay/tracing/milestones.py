@@ -23,7 +23,24 @@ LONGEST = 4 << 20
 """Bytes of an event above which it is not read."""
 _RESPONSE = re.compile(rb'"response_id"\s*:\s*"([^"]*)"')
 _SOUND = "response.output_audio.delta"
+WANTED = frozenset(
+    """session.created conversation.created response.created response.done response.output_item.added
+    response.mcp_call_arguments.done response.mcp_call.completed response.mcp_call.failed response.output_item.done
+    conversation.item.added conversation.item.created input_audio_buffer.committed
+    conversation.item.input_audio_transcription.completed conversation.item.input_audio_transcription.failed
+    error""".split()
+)
+"""The types of events that are parsed."""
 _FIRST = (_SOUND, "response.output_text.delta", "response.output_audio_transcript.delta")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNamed:
+    """The service said which session, or which conversation, this is. Empty: the event does not say."""
+
+    session: str = ""
+    conversation: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class ErrorCame:
     code: str
 
 
-Milestone = ResponseBegan | FirstOutput | ResponseEnded | ToolRan | Transcribed | ErrorCame
+Milestone = SessionNamed | ResponseBegan | FirstOutput | ResponseEnded | ToolRan | Transcribed | ErrorCame
 
 
 class Milestones:
@@ -110,41 +127,49 @@ class Milestones:
         kind = _kind(data)
         if kind in _FIRST:
             return self._first(kind, data) if self._silent else None
+        return self.take(at, kind, _event(data)) if kind in WANTED else None
+
+    def take(self, at: float, kind: str, event: Event) -> Milestone | None:
+        """The same of an event of that type that is parsed already."""
         match kind:
+            case "session.created":
+                session = object_at(event, "session")
+                return SessionNamed(text_at(session, "id"), "", text_at(session, "model"))
+            case "conversation.created":
+                return SessionNamed("", text_at(event, "conversation", "id"))
             case "response.created":
-                id = text_at(object_at(_event(data), "response"), "id")
+                id = text_at(object_at(event, "response"), "id")
                 if id:
                     _add(self._silent, id, None)
                     return ResponseBegan(id)
             case "response.done":
-                return self._ended(_event(data))
-            case "response.output_item.added" if b'"mcp_call"' in data:
-                item = object_at(_event(data), "item")
+                return self._ended(event)
+            case "response.output_item.added":
+                item = object_at(event, "item")
                 if text_at(item, "type") == "mcp_call":
                     self._hosts(at, item, text_at(item, "id"))
             case "response.mcp_call_arguments.done":
-                event = _event(data)
                 self._hosts(at, event, text_at(event, "item_id"))
             case "response.mcp_call.completed" | "response.mcp_call.failed":
-                hosted = self._hosted.pop(text_at(_event(data), "item_id"), None)
+                hosted = self._hosted.pop(text_at(event, "item_id"), None)
                 failed = "tool_error" if kind.endswith("failed") else ""
                 return None if hosted is None else replace(hosted, error=failed)
-            case "response.output_item.done" if b'"function_call"' in data:
-                item = object_at(_event(data), "item")
+            case "response.output_item.done":
+                item = object_at(event, "item")
                 if text_at(item, "type") == "function_call":
                     name, id = text_at(item, "name"), text_at(item, "call_id")
                     _add(self._called, id, ToolRan(name, id, at, arguments=text_at(item, "arguments")))
             case "conversation.item.added" | "conversation.item.created":
-                return self._added(at, object_at(_event(data), "item"))
+                return self._added(at, object_at(event, "item"))
             case "input_audio_buffer.committed":
-                _add(self._committed, text_at(_event(data), "item_id"), at)
+                _add(self._committed, text_at(event, "item_id"), at)
             case (
                 "conversation.item.input_audio_transcription.completed"
                 | "conversation.item.input_audio_transcription.failed"
             ):
-                return self._transcribed(at, _event(data))
+                return self._transcribed(at, event)
             case "error":
-                error = object_at(_event(data), "error")
+                error = object_at(event, "error")
                 return ErrorCame(text_at(error, "code") or text_at(error, "type") or "error")
             case _:
                 pass

@@ -7,7 +7,7 @@ begin with `realtape.`. Spans hold no words, arguments or results, unless they a
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -25,9 +25,9 @@ from replay.tracing.milestones import (
     ErrorCame,
     FirstOutput,
     Milestone,
-    Milestones,
     ResponseBegan,
     ResponseEnded,
+    SessionNamed,
     ToolRan,
     Transcribed,
 )
@@ -104,7 +104,6 @@ class SessionSpans:
             start_time=self._opened_ns,
         )
         self._within = within(self._span, Context())
-        self._milestones = Milestones()
         self._responses: dict[str, tuple[Span, float]] = {}
         """Those that go on, and when they began."""
         self._errors = 0
@@ -134,23 +133,14 @@ class SessionSpans:
         """Add attributes to the span of the session. Two underscores stand for a dot."""
         self._span.set_attributes({name.replace("__", "."): value for name, value in attributes.items()})
 
-    def received(self, at: float, data: bytes) -> None:
-        """The service sent an event."""
-        if (milestone := self._milestones.read(at, data)) is not None:
-            self._take(at, milestone)
-
-    def sound(self, at: float) -> None:
-        """The service sent audio that is not in an event."""
-        if (first := self._milestones.sound()) is not None:
-            self._take(at, first)
-
-    def closed(self, at: float, error: str = "") -> None:
-        """The session is over. `error`: why it failed, as a word; empty if it did not."""
+    def closed(self, at: float, unfinished: Iterable[ToolRan] = (), error: str = "") -> None:
+        """The session is over. `unfinished`: calls without a result. `error`: why it failed, as a word; empty if it did
+        not."""
         for span, _ in self._responses.values():
             _failed(span, "cut_off")
             span.end(self._ns(at))
         self._responses.clear()
-        for call in self._milestones.unfinished():
+        for call in unfinished:
             self._ran(at, call, "no_result")
         if error:
             _failed(self._span, error)
@@ -159,8 +149,13 @@ class SessionSpans:
     def _ns(self, at: float) -> int:
         return self._opened_ns + round(at * 1e9)
 
-    def _take(self, at: float, milestone: Milestone) -> None:
+    def take(self, at: float, milestone: Milestone) -> None:
+        """Something happened in the session."""
         match milestone:
+            case SessionNamed(session, conversation, model):
+                named = {"realtape.session.id": session, "gen_ai.conversation.id": conversation}
+                named["gen_ai.response.model"] = model
+                self._span.set_attributes({name: value for name, value in named.items() if value})
             case ResponseBegan(id):
                 about = {"gen_ai.response.id": id, **({"gen_ai.request.model": self._model} if self._model else {})}
                 span = self._start(at, "chat", self._model, about, self._kind)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +42,17 @@ TURN = TurnAnswered(
     3.14,
     "0.002600",
 )
+COMMON = {"event", "at", "call", "session", "trace_id", "span_id"}
+
+
+def documented() -> dict[str, set[str]]:
+    """The fields of each line besides those of all, by the documentation."""
+    page = (Path(__file__).parents[3] / "docs" / "observability.md").read_text(encoding="utf-8")
+    table = page.partition("| `event` | fields | is |\n")[2].partition("\n\n")[0]
+    rows = [line.split("|") for line in table.splitlines()[1:]]
+    return {row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[2])) for row in rows}
+
+
 FINDING = Finding("repeated-write", "error", 1.0, 7, "book was carried out again", "Make it idempotent.", "sess_1")
 NOTICES: dict[Notice, list[str]] = {
     OPENED: ["call 1  opened by websockets/17.4 · xai@2026-09 grok-voice-latest"],
@@ -98,7 +112,25 @@ def test_each_notice_is_one_json_object_a_line(notice: Notice):
     (line,) = Lines(form="json").of(notice, 1_800_000_000.12345)
     told = json.loads(line)
     assert told["at"] == 1_800_000_000.123
-    assert isinstance(told["event"], str)
+    assert set(told) - COMMON == documented()[told["event"]]
+
+
+def test_each_line_of_a_session_names_it_and_its_span():
+    lines = Lines(form="json")
+    (opened,) = lines.of(replace(OPENED, trace_id="t" * 32, span_id="a" * 16), 1.0)
+    (turn,) = lines.of(replace(TURN, response="resp_1", trace_id="t" * 32, span_id="b" * 16), 2.0)
+    (finding,) = lines.of(MistakeFound(FINDING), 3.0)
+    (log,) = lines.note("warning", "session sess_1: slow consumer", 3.0)
+    (other,) = lines.note("warning", "session sess_2: slow consumer", 3.0)
+    (closed,) = lines.of(CallClosed("sess_1", 1000, "", True, 5.0, 1), 4.0)
+    told = [json.loads(each) for each in (opened, turn, finding, log, closed)]
+    assert {(each["call"], each["session"], each["trace_id"]) for each in told} == {(1, "sess_1", "t" * 32)}
+    assert [each["span_id"][0] for each in told] == ["a", "b", "a", "a", "a"]
+    assert told[1]["response"] == "resp_1"
+    assert "session" not in json.loads(other)
+    assert set(told[3]) - COMMON == documented()["log"]
+    (started,) = lines.started(Start("0.1", "xai", "echo", "ws", "http", "inspector"), 0.0)
+    assert set(json.loads(started)) - COMMON == documented()["started"]
 
 
 def test_a_failed_turn_says_why_and_colours_mark_it():

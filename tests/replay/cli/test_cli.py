@@ -297,7 +297,7 @@ def test_a_killed_recording_has_what_had_crossed(tmp_path: Path):
 
 @pytest.mark.slow
 def test_record_ends_by_itself_at_the_time_limit(tmp_path: Path):
-    options = ("--max-seconds", "0.2")
+    options = ("--max-seconds", "0.2", "--log-format", "json")
     with MockServer(voice="tone") as mock, recording(tmp_path / "a.tape", mock.ws_url, *options) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[1]
@@ -306,4 +306,8 @@ def test_record_ends_by_itself_at_the_time_limit(tmp_path: Path):
             assert ws.close_reason == "realtape: the limit of 0.2 s is reached"
         _, told = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert "the limit of 0.2 s is reached" in told
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert [line["event"] for line in lines][:3] == ["started", "opened", "closed"]
+    assert lines[1]["session"] == lines[2]["session"] != ""
+    assert "the limit of 0.2 s is reached" in lines[2]["reason"]
+    assert "the limit of 0.2 s is reached" in lines[3]["message"]
