@@ -120,6 +120,10 @@ class Meter:
                 pass
         return _NONE
 
+    def seconds_of(self, way: Way, sound: bytes) -> Fraction:
+        """The seconds that sound lasts in the format of this direction. It is not counted."""
+        return self._formats[way].seconds(len(sound), sound)
+
     def _sound(self, way: Way, data: bytes, key: bytes) -> Fraction:
         if (found := data.rfind(b'"' + key + b'"')) < 0:
             return _NONE

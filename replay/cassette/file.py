@@ -21,14 +21,14 @@ from io import BytesIO, FileIO
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, overload
+from typing import Any, BinaryIO, overload
 from weakref import finalize
 
 import msgpack
 from typing_extensions import assert_never
 
 from replay.cassette.frames import Binary, Close, Reset, Text
-from replay.cassette.json_text import event_type
+from replay.cassette.json_text import TYPE_FIRST, event_type
 from replay.cassette.records import (
     ORIGINS,
     Content,
@@ -80,12 +80,17 @@ UPGRADES: Mapping[int, Upgrade] = {}
 
 _HEAD = struct.Struct(">BBQBHBBBI")
 _ARRAY5, _UINT64, _UINT16, _BIN32 = 0x95, 0xCF, 0xCD, 0xC6
+_TYPE_AT = len(TYPE_FIRST)
 _BEGINNING = 200
 """First bytes of a text message, in which its type is looked for."""
 _MOST_TYPES = 255
 """Types of events that a cassette numbers, each in one byte a record. The services have about 90."""
 _AHEAD = 64 << 10
 """Bytes that are read at once: records are mostly read one after the other."""
+_SHORT = 1 << 10
+"""Bytes of a payload that is kept when its head is found, since another read costs more than that memory."""
+_MOST_SHORT = 2 << 20
+"""Bytes of all payloads that are kept so."""
 _WAYS: tuple[Way, Way] = ("sent", "received")
 _END = 15
 _MESSAGES = (0, 1, 3)
@@ -243,15 +248,6 @@ class Writer:
         self._size += len(data)
 
 
-class Head(NamedTuple):
-    """What is known of a record without its content. `size`: bytes of its payload, for a message those on the wire."""
-
-    at_us: int
-    connection: int
-    way: Way
-    size: int
-
-
 class Cassette(Sequence[Record]):
     """A cassette to read: a sequence of records, each read and decoded on access. It needs 29 bytes of memory a record.
 
@@ -277,6 +273,10 @@ class Cassette(Sequence[Record]):
         """Of each record: the place of its type in `_names`; 0 before it was looked at."""
         self._names = [""]
         self._places_of_names: dict[str, int] = {}
+        self._raw_types: dict[bytes, int] = {}
+        self._short: dict[int, bytes] = {}
+        self._spare = _MOST_SHORT
+        """By number: short payloads, and bytes of further ones that may be kept."""
         self._upgrades = upgrades
         self._today = version
         self._file: BinaryIO = BytesIO()
@@ -335,13 +335,17 @@ class Cassette(Sequence[Record]):
             return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in self)
         return ((head[2], head[4], head[6] in _MESSAGES) for head in _HEAD.iter_unpack(self._heads))
 
-    def head(self, number: int) -> Head:
-        """What is known of a record without reading it, unless it is of an older version."""
+    def told(self) -> Iterator[tuple[str, int, int, Way, int]]:
+        """Of each record what is known without reading it, unless it is of an older version: see `type_of`;
+        microseconds, connection, way, and bytes of its payload, for a message those on the wire."""
         if self.version != self._today:
-            record = self[number]
-            return Head(record.at_us, record.connection, record.way, bytes_of(record.content))
-        _, _, at_us, _, connection, way, _, _, size = _HEAD.unpack_from(self._heads, number * _HEAD.size)
-        return Head(at_us, connection, _WAYS[way], size)
+            for number, each in enumerate(self):
+                yield self.type_of(number), each.at_us, each.connection, each.way, bytes_of(each.content)
+            return
+        names, types = self._names, self._types
+        for number, head in enumerate(_HEAD.iter_unpack(bytes(self._heads))):  # a refresh may add to them
+            name = names[types[number]] or self.type_of(number)
+            yield name, head[2], head[4], _WAYS[head[5]], head[8]
 
     def type_of(self, number: int) -> str:
         """The type of the event in a record, as far as the first bytes tell it; else empty. It is read once."""
@@ -355,11 +359,28 @@ class Cassette(Sequence[Record]):
             is_text = head[6] == 0
             begun = self._read(self._places[number] + _HEAD.size, min(head[8], _BEGINNING)) if is_text else b""
         name = event_type(begun) if begun else ""
+        self._types[number] = self._place_of(name)
+        return name
+
+    def _type_in(self, ahead: bytes, at: int, length: int) -> int:
+        """The place of the type of the text message that begins there, if its first key is the type; else 0."""
+        if not ahead.startswith(TYPE_FIRST, at):
+            return 0
+        begin = at + _TYPE_AT
+        end = ahead.find(b'"', begin, at + (length if length < _BEGINNING else _BEGINNING))
+        raw = ahead[begin:end]
+        if (known := self._raw_types.get(raw, -1)) < 0:
+            known = 0 if end < 0 or b"\\" in raw else self._place_of(raw.decode(errors="replace"))
+            if end >= 0 and len(self._raw_types) < _MOST_TYPES:
+                self._raw_types[raw] = known
+        return known
+
+    def _place_of(self, name: str) -> int:
+        """The place of this type in `_names`; 0 if there are too many."""
         if (known := self._places_of_names.get(name, 0)) == 0 and len(self._names) <= _MOST_TYPES:
             known = self._places_of_names[name] = len(self._names)
             self._names.append(name)
-        self._types[number] = known
-        return name
+        return known
 
     def __enter__(self) -> Cassette:
         return self
@@ -388,7 +409,6 @@ class Cassette(Sequence[Record]):
             if not self._read_to:
                 self._read_header()
             self._index(size)
-            self._types += bytes(len(self._places) - known)
         except BaseException:
             file.close()
             raise
@@ -435,13 +455,16 @@ class Cassette(Sequence[Record]):
     def _index(self, size: int) -> None:
         """Skip from head to head, up to the end mark or the last complete record."""
         at, add, head, unpack = self._read_to, self._places.append, _HEAD.size, _HEAD.unpack_from
-        ahead, begin = b"", at
+        heads, add_type, is_today = self._heads, self._types.append, self.version == self._today
+        ahead, begin, end = b"", at, at
         while self.end_us is None and at + head <= size:
-            if at + head > begin + len(ahead):
+            if at + head + _BEGINNING > end < size:
                 ahead, begin = self._read(at, _AHEAD), at
+                end = begin + len(ahead)
                 if len(ahead) < head:  # somebody shortens the file at this moment
                     break
-            array5, uint64, at_us, uint16, _, way, kind, bin32, length = unpack(ahead, at - begin)
+            offset = at - begin
+            array5, uint64, at_us, uint16, _, way, kind, bin32, length = unpack(ahead, offset)
             if (
                 (array5, uint64, uint16, bin32) != (_ARRAY5, _UINT64, _UINT16, _BIN32)
                 or way > 1
@@ -459,7 +482,12 @@ class Cassette(Sequence[Record]):
                 self.end_us = at_us
             else:
                 add(at)
-                self._heads += ahead[at - begin : at - begin + head]
+                payload = offset + head
+                heads += ahead[offset:payload]
+                add_type(self._type_in(ahead, payload, length) if is_today and kind == 0 else 0)
+                if length <= _SHORT and self._spare >= length and at + head + length <= end:
+                    self._short[len(self._places) - 1] = ahead[payload : payload + length]
+                    self._spare -= length
             at += head + length
         self._read_to = at
         if self.end_us is not None and at != size:
@@ -470,7 +498,8 @@ class Cassette(Sequence[Record]):
             self.on_read(number + 1, len(self._places))
         _, _, at_us, _, connection, way, kind, _, length = _HEAD.unpack_from(self._heads, number * _HEAD.size)
         place = self._places[number]
-        payload = self._read(place + _HEAD.size, length)
+        if (payload := self._short.get(number)) is None:
+            payload = self._read(place + _HEAD.size, length)
         if len(payload) < length:
             raise BadCassette(f"{self.path}: shortened since it was opened; record {number} is gone")
         try:

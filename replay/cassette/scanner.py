@@ -188,11 +188,10 @@ class Scanner:
             coded = run.rstrip("=").translate(_URLSAFE)
             skips = range(4 if len(run) <= _SHORT_RUN else 1)
             decoded = [a2b_base64(coded[skip : len(coded) - ((len(coded) - skip) % 4 == 1)] + "==") for skip in skips]
-            if any(map(bytes.isascii, decoded)) or shapes.may_hold_bytes(whole := b'"'.join(decoded)):
+            if any(map(bytes.isascii, decoded)) or shapes.may_hold(whole := b'"'.join(decoded).decode("latin-1")):
                 return False
-            for known in tuple(self._known):
-                if known in whole.decode("latin-1"):
-                    return False
+            if any(known in whole for known in tuple(self._known)):
+                return False
         if len(plain) + len(new) > REMEMBERED:
             plain.clear()
         plain.update([value for value in new if len(value) <= _LONGEST_REMEMBERED])

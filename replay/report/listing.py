@@ -5,7 +5,6 @@ Looks at one record at a time. compare.py compares conversations, meter.py compu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from typing_extensions import assert_never
 
 from replay.cassette import json_text
+from replay.cassette.cut_sound import SOUND_FIELDS
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.records import (
@@ -29,7 +29,6 @@ from replay.cassette.scrub import Scrubber
 
 _BRIEF = 80
 _KEY_FIELDS = ("transcript", "delta", "text", "arguments", "output", "message", "name", "instructions")
-_SOUND = ("input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta")
 _ARROWS = {"sent": ">", "received": "<"}
 
 
@@ -86,7 +85,8 @@ class _Run:
     def __str__(self) -> str:
         if self.count == 1:
             return str(self.first)
-        return str(replace(self.first, size=self.size, text=f"{self.count} messages until {self.last_s:.3f} s"))
+        one, text = self.first, f"{self.count} messages until {self.last_s:.3f} s"
+        return str(Line(one.at_s, one.connection, one.way, one.kind, one.type, self.size, text))
 
 
 @dataclass(slots=True)
@@ -100,15 +100,20 @@ class Totals:
     types: dict[str, int] = field(default_factory=dict)
 
     def counting(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """The lines, each counted as it passes."""
+        """The lines, each counted as it passes; `types` is complete at the end."""
+        counts: dict[tuple[str, str], int] = {}
         for each in lines:
             self.records += 1
-            self.connections = max(self.connections, each.connection + 1)
+            if each.connection >= self.connections:
+                self.connections = each.connection + 1
             self.dropped += each.kind == "dropped"
             self.bytes[each.way] += each.size
-            kind = f"{_ARROWS[each.way]} {each.type}"
-            self.types[kind] = self.types.get(kind, 0) + 1
+            kind = each.way, each.type
+            counts[kind] = counts.get(kind, 0) + 1
             yield each
+        for (way, type_), count in counts.items():
+            name = f"{_ARROWS[way]} {type_}"
+            self.types[name] = self.types.get(name, 0) + count
 
 
 def listed(cassette: Cassette, scrubber: Scrubber) -> Iterator[Line]:
@@ -116,18 +121,21 @@ def listed(cassette: Cassette, scrubber: Scrubber) -> Iterator[Line]:
 
     Raises BadCassette at a record that cannot be read.
     """
-    for number in range(len(cassette)):
-        if (kind := cassette.type_of(number)) in _SOUND:
-            at_us, connection, way, size = cassette.head(number)
+    for number, (kind, at_us, connection, way, size) in enumerate(cassette.told()):
+        if kind in SOUND_FIELDS:
             yield Line(at_us / 1e6, connection, way, "text", kind, size, "")
             continue
         record = cassette[number]
         content = record.content
-        hides = isinstance(content, Binary) or (
-            isinstance(content, Text) and json_text.event_type(content.data) in _SOUND
-        )
-        clean = content if hides else scrubber.clean(content)
-        yield line(record if clean is content else replace(record, content=clean))
+        data = content.data if isinstance(content, Text) else None
+        if isinstance(content, Binary) or (data and not kind and json_text.event_type(data) in SOUND_FIELDS):
+            yield line(record)
+        elif (clean := scrubber.clean(content)) is not content:
+            yield line(replace(record, content=clean))
+        elif data and kind:
+            yield Line(at_us / 1e6, connection, way, "text", kind, size, _brief(data))
+        else:
+            yield line(record)
 
 
 def line(record: Record) -> Line:
@@ -141,7 +149,7 @@ def _described(content: Content) -> tuple[str, int, str]:
     match content:
         case Text(data):
             name = json_text.event_type(data)
-            return name or "(text)", len(data), "" if name in _SOUND else _brief(data)
+            return name or "(text)", len(data), "" if name in SOUND_FIELDS else _brief(data)
         case Binary(data):
             return "(binary)", len(data), ""
         case Close(code, reason):
@@ -165,12 +173,10 @@ def _described(content: Content) -> tuple[str, int, str]:
 
 
 def _brief(data: bytes) -> str:
-    """A summary of an event."""
-    try:
-        event = json.loads(data)
-    except (ValueError, RecursionError):
-        return _shortened(data.decode(errors="replace"))
-    return brief(event) if isinstance(event, dict) else ""
+    """A summary of an event; of another JSON value, nothing."""
+    if (event := json_text.event_in(data)) is not None:
+        return brief(event)
+    return "" if json_text.is_json(text := data.decode(errors="replace")) else _shortened(text)
 
 
 def brief(event: Mapping[str, Any]) -> str:
@@ -185,7 +191,8 @@ def _key_texts(value: Any, depth: int = 6) -> Iterator[str]:
             if isinstance(value.get(key), str) and value[key]:
                 yield value[key]
         for key in ("error", "item", "part", "content", "response", "output", "session"):
-            yield from _key_texts(value.get(key), depth - 1)
+            if (nested := value.get(key)) is not None:
+                yield from _key_texts(nested, depth - 1)
     elif isinstance(value, list) and depth:
         for part in value:
             yield from _key_texts(part, depth - 1)

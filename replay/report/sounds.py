@@ -7,24 +7,19 @@ expected of the others.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 
 from replay.billing.meter import AUDIO_TOKENS_PER_S, Meter, tokens_of
 from replay.cassette.base64_text import decoded
+from replay.cassette.cut_sound import SOUND_FIELDS
 from replay.cassette.frames import Binary, Text
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import text_at
 from replay.cassette.records import Record
 
-_FIELDS = {
-    "input_audio_buffer.append": "audio",
-    "response.output_audio.delta": "delta",
-    "response.audio.delta": "delta",
-}
-"""By type of event: the field with its sound."""
-READ = frozenset({*_FIELDS, "response.created", "response.done"})
+READ = frozenset({*SOUND_FIELDS, "response.created", "response.done"})
 """Types of the events that a check reads."""
 _ROUNDED_MS = 1
 """A length in milliseconds may be rounded by so much."""
@@ -44,39 +39,45 @@ class SoundCheck:
         self._seconds: dict[tuple[int, str], Fraction] = {}
         """By connection and response: its sound so far."""
 
-    def take(self, where: str, record: Record, kind: str, event: Event | None) -> Iterator[str]:
+    def take(
+        self, where: Callable[[], str], record: Record, kind: str, event: Event | None, sound: bytes | None
+    ) -> Iterator[str]:
         """What is wrong with the sound of this record by itself. `where` names its place. `kind` is the type of its
-        event, and `event` the event itself if the type is one of READ."""
+        event, and `event` the event itself if the type is one of READ. `sound`: that of the event, if it is known."""
         content = record.content
         if not isinstance(content, Text | Binary):
             return
+        if sound is not None and record.way == "sent":
+            return
         meter = self._meters[record.connection]
-        seconds = meter.count(record.way, content)
+        if sound is not None and kind != "input_audio_buffer.append":
+            seconds = meter.seconds_of(record.way, sound)
+        else:
+            seconds = meter.count(record.way, content)
         if kind == "response.done" and record.way == "received":
             self._response(where, record.connection, event or {})
-        if kind not in _FIELDS or event is None:
+        if kind not in SOUND_FIELDS or event is None:
             return
-        coded = text_at(event, _FIELDS[kind])
+        coded = text_at(event, SOUND_FIELDS[kind])
         try:
-            data = decoded(coded, strictly=True)
+            data = decoded(coded, strictly=True) if sound is None else sound
         except ValueError:
             if "<scrubbed:" in coded:
-                yield f"{where}: its sound is damaged: letters of it were taken for a key and replaced; record it again"
+                yield "its sound is damaged: letters of it were taken for a key and replaced; record it again"
             elif record.way == "received":  # a client's mistake is no damage: the service answered it
-                yield f"{where}: its sound does not decode (no base64); record it again"
+                yield "its sound does not decode (no base64); record it again"
             return
         if record.way == "sent":
             return
         response = record.connection, text_at(event, "response_id")
         self._seconds[response] = self._seconds.get(response, Fraction(0)) + seconds
-        if meter.encoding("received") == "pcm":
-            self._claim("samples", len(data) % 2 == 0, f"{where}: its sound ends within a sample ({len(data)} bytes)")
+        if meter.encoding("received") == "pcm" and not self._keeps("samples", len(data) % 2 == 0):
+            self._broken.append(("samples", f"{where()}: its sound ends within a sample ({len(data)} bytes)"))
         told = event.get("audio_duration_ms")
         if isinstance(told, int | float) and not isinstance(told, bool):
             long = float(seconds * 1000)
-            self._claim(
-                "ms", abs(long - told) <= _ROUNDED_MS, f"{where}: {long:g} ms of sound, and it says {told:g} ms"
-            )
+            if not self._keeps("ms", abs(long - told) <= _ROUNDED_MS):
+                self._broken.append(("ms", f"{where()}: {long:g} ms of sound, and it says {told:g} ms"))
 
     def ended(self) -> Iterator[str]:
         """Each claim that some pieces keep, and one does not."""
@@ -84,19 +85,19 @@ class SoundCheck:
             if claim in self._kept:
                 yield f"{sentence}; a part of it is missing"
 
-    def _response(self, where: str, connection: int, event: Event) -> None:
+    def _response(self, where: Callable[[], str], connection: int, event: Event) -> None:
         response = event.get("response")
         seconds = self._seconds.pop((connection, text_at(response, "id")), None)
         tokens = tokens_of(event).audio_out
         if seconds is None or not tokens or text_at(response, "status") != "completed":
             return
         counted = float(seconds * AUDIO_TOKENS_PER_S["received"])
-        near = abs(counted - tokens) <= max(_ROUNDED_TOKENS, tokens / 100)
-        told = f"{float(seconds):.2f} s of sound, and its usage tells {tokens / AUDIO_TOKENS_PER_S['received']:.2f} s"
-        self._claim("tokens", near, f"{where}: {told}")
+        if not self._keeps("tokens", abs(counted - tokens) <= max(_ROUNDED_TOKENS, tokens / 100)):
+            told_s = tokens / AUDIO_TOKENS_PER_S["received"]
+            sentence = f"{where()}: {float(seconds):.2f} s of sound, and its usage tells {told_s:.2f} s"
+            self._broken.append(("tokens", sentence))
 
-    def _claim(self, claim: str, kept: bool, sentence: str) -> None:
+    def _keeps(self, claim: str, kept: bool) -> bool:
         if kept:
             self._kept.add(claim)
-        else:
-            self._broken.append((claim, sentence))
+        return kept

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 
 from replay.cassette import json_text
+from replay.cassette.cut_sound import SOUND_FIELDS, cut_sound
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Reset, Text
 from replay.cassette.json_text import Event
@@ -32,24 +34,32 @@ def faults(cassette: Cassette, scrubber: Scrubber) -> list[str]:
     order, sounds = _Order(), SoundCheck()
     last_us: dict[tuple[int, str], int] = {}
     for number, record in enumerate(cassette):
-        where = f"record {number} at {record.at_us / 1e6:.3f} s"
+        where = partial(_place, number, record.at_us)
         data = record.content.data if isinstance(record.content, Text) else b""
         if isinstance(record.content, StrippedMessage) and record.content.kind == "text":
             data = record.content.rest
         kind = json_text.event_type(data) if data else ""
-        event = json_text.event_in(data) if kind in READ else None
-        found += [f"{where}: holds a secret ({each}); run `realtape scrub`" for each in scrubber.kinds(record.content)]
-        found += [f"{where}: {problem}" for problem in order.take(record, kind, event)]
-        found += sounds.take(where, record, kind, event)
+        cut = cut_sound(data, SOUND_FIELDS[kind]) if kind in SOUND_FIELDS else None
+        event = cut.event if cut is not None else json_text.event_in(data) if kind in READ else None
+        for each in scrubber.kinds(record.content):
+            found.append(f"{where()}: holds a secret ({each}); run `realtape scrub`")
+        for problem in order.take(record, kind, event):
+            found.append(f"{where()}: {problem}")
+        for problem in sounds.take(where, record, kind, event, None if cut is None else cut.sound):
+            found.append(f"{where()}: {problem}")
         # Each direction is in order. The two may overlap if a socket is slow, because a message is noted once sent.
         side = (record.connection, record.way)
         if record.at_us < last_us.get(side, 0):
-            found.append(f"{where}: earlier than the record before it")
+            found.append(f"{where()}: earlier than the record before it")
         last_us[side] = record.at_us
     found += sounds.ended()
     if cassette.end_us is not None:
         found += order.ended()
     return found
+
+
+def _place(number: int, at_us: int) -> str:
+    return f"record {number} at {at_us / 1e6:.3f} s"
 
 
 def _header_faults(header: Header) -> list[str]:

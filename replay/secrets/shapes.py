@@ -95,7 +95,6 @@ _SHAPES = (
 _BY_BEGIN = {shape.begin: shape for shape in _SHAPES}
 _OTHERS = ("eyJ", "AKIA", "ASIA", "AIza", "-----BEGIN ")
 _BEGIN = re.compile("|".join([*map(re.escape, sorted(_BY_BEGIN, key=len, reverse=True)), *_OTHERS]))
-_BEGIN_BYTES = re.compile(_BEGIN.pattern.encode())
 _BY_MARK = tuple((mark, tuple(begin for begin in (*_BY_BEGIN, *_OTHERS) if mark in begin)) for mark in ("-", "_", "."))
 """Most beginnings hold one of three marks. Looking for each by itself is quicker than looking for all at once."""
 _UNMARKED = tuple(begin for begin in (*_BY_BEGIN, *_OTHERS) if not any(mark in begin for mark, _ in _BY_MARK))
@@ -112,11 +111,6 @@ def may_hold(text: str) -> bool:
                 if begin in text:
                     return True
     return False
-
-
-def may_hold_bytes(data: bytes) -> bool:
-    """As `may_hold`, of bytes that are no text."""
-    return _BEGIN_BYTES.search(data) is not None
 
 
 def find(text: str) -> Iterator[Found]:

@@ -315,7 +315,6 @@ def test_what_is_remembered_is_bounded():
 def test_each_beginning_of_a_key_is_looked_for():
     begins = [*shapes._BY_BEGIN, *shapes._OTHERS]
     assert [begin for begin in begins if not shapes.may_hold(f"a{begin}b")] == []
-    assert [begin for begin in begins if not shapes.may_hold_bytes(f"\xff{begin}b".encode())] == []
     assert not shapes.may_hold("item_0 a-b 1.5")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from replay.cassette.cut_sound import SOUND_FIELDS, cut_sound
 from replay.cassette.frames import Binary, Text
 from replay.cassette.records import Record, Way
 from replay.report.sounds import SoundCheck
@@ -22,12 +23,20 @@ def done(tokens: int) -> dict[str, Any]:
 
 
 def problems(*events: dict[str, Any], way: Way = "received") -> list[str]:
-    check = SoundCheck()
+    """What is found, the same whether sound is parsed with its event or cut out."""
+    parsed, cut = SoundCheck(), SoundCheck()
     found: list[str] = []
+    again: list[str] = []
     for event in events:
-        record = Record(0, 0, way, Text(json.dumps(event).encode()))
-        found += check.take("here", record, event["type"], event)
-    return [*found, *check.ended()]
+        data = json.dumps(event, separators=(",", ":")).encode()
+        record = Record(0, 0, way, Text(data))
+        found += parsed.take(lambda: "here", record, event["type"], event, None)
+        read = cut_sound(data, SOUND_FIELDS[event["type"]]) if event["type"] in SOUND_FIELDS else None
+        again += cut.take(lambda: "here", record, event["type"], read.event if read else event, read and read.sound)
+    found += parsed.ended()
+    again += cut.ended()
+    assert again == found
+    return found
 
 
 @pytest.mark.parametrize("key", ["audio", "delta"])
@@ -68,4 +77,4 @@ def test_a_recording_that_was_shortened_throughout_is_as_its_publisher_wanted_it
 
 def test_whole_sound_has_no_problem():
     assert problems(delta(100, audio_duration_ms=100), delta(50.3, audio_duration_ms=50), done(3)) == []
-    assert list(SoundCheck().take("here", Record(0, 0, "sent", Binary(b"abc")), "", None)) == []
+    assert list(SoundCheck().take(str, Record(0, 0, "sent", Binary(b"abc")), "", None, None)) == []
