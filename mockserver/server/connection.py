@@ -281,9 +281,8 @@ class Connection(Pump[Peer]):
         self._transport.close()
 
     def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
-        at: list[float] = []
+        messages: list[Outgoing] = []
         parts: list[bytes] = []
-        watch, narration = self._log.watch, self._log.narration
         for each in outgoing:
             frame = each.frame
             if isinstance(frame, Text):
@@ -291,8 +290,8 @@ class Connection(Pump[Peer]):
             elif isinstance(frame, Binary):
                 parts += (header(_BINARY, len(frame.data)), frame.data)
             else:
-                self._send(at, parts)
-                at, parts = [], []
+                self._send(messages, parts)
+                messages, parts = [], []
                 if isinstance(frame, Sound):
                     raise AssertionError("a WebSocket has no tracks")
                 if isinstance(frame, FaultNote):
@@ -302,12 +301,9 @@ class Connection(Pump[Peer]):
                     continue  # there are none
                 self._finish(each.at, frame)
                 return
-            at.append(each.at)
-            if watch is not None:
-                watch.received(each.at, frame)
-            if narration is not None:
-                narration.received(each.at, frame)
-        self._send(at, parts)
+            assert isinstance(each, Outgoing)
+            messages.append(each)
+        self._send(messages, parts)
 
     def _finish(self, at: float, how: Close | Reset | Torn | Mute) -> None:
         match how:
@@ -331,12 +327,12 @@ class Connection(Pump[Peer]):
         self._transport.write(header(opcode, len(message.data)) + half)
         self._transport.close()
 
-    def _send(self, at: list[float], parts: list[bytes]) -> None:
-        """`at` has the time of each message whose frames are `parts`."""
+    def _send(self, messages: list[Outgoing], parts: list[bytes]) -> None:
+        """`parts`: the frames of these messages."""
         if not parts:
             return
         wire = b"".join(parts)
-        self._log.written(at, wire)
+        self._log.written(messages, wire)
         self._transport.write(wire)
         if (unsent := self._transport.get_write_buffer_size()) > UNSENT_CAP:
             _LOG.warning("session %s: slow consumer, %d bytes unsent; connection reset", self._log.id, unsent)

@@ -27,8 +27,9 @@ from mockserver.server.waiting import Waiting
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import dollars
 from replay.cassette import call_sound
-from replay.cassette.frames import Binary, Close, Frame, Reset, Sound, Text
+from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Sound, Text
 from replay.findings import Finding
+from replay.findings.messages import Messages
 from replay.findings.watch import Watch
 from replay.outlets import clean, is_named
 from replay.secrets import names
@@ -205,6 +206,8 @@ class SessionLog:
         """The cassette that the session is written to; None if it is not recorded."""
         self.narration: Narration | None = None
         """Tells what goes on in the session; None if nobody listens."""
+        self._messages: Messages | None = None
+        """Reads messages for both."""
         self.came: Came = "websocket"
         """How its client came."""
         self.call_id = ""
@@ -247,10 +250,7 @@ class SessionLog:
         if not isinstance(data, Close):
             self.messages_in += 1
             self._journal.bytes_in += len(data)
-            if self.watch is not None:
-                self.watch.sent(at, data)
-            if self.narration is not None:
-                self.narration.sent(data)
+            self._told().sent(at, data)
             if len(data) > (most := self._journal.max_bytes // 8):
                 data = _beginning(data, most)
         self._keep((at, "in", data))
@@ -278,12 +278,11 @@ class SessionLog:
         """The service sent sound to be played to the caller."""
         self._keep_heard()
         if self.narration is not None:
-            self.narration.spoke(at)
+            self.narration.spoke(at, len(sound.data))
         self._sound(at, "out", replace(sound, data=in_format(sound.data, self.declared.output)))
 
     def _sound(self, at: float, way: Way, sound: Sound) -> None:
-        if self.watch is not None:
-            self.watch.passed()
+        self._told().passed()
         if self.recording is not None:
             event = call_sound.appended(sound.data).encode() if way == "in" else call_sound.sent(sound)
             self.recording.put(at, "sent" if way == "in" else "received", Text(event))
@@ -294,16 +293,23 @@ class SessionLog:
         self._keep_heard()
         self._keep((at, "in" if note.event.startswith("<") else "out", note))
 
-    def written(self, at: Sequence[float], wire: bytes) -> None:
-        """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
+    def written(self, messages: Sequence[Outgoing], wire: bytes) -> None:
+        """Text and binary messages go out in one write. `wire`: the bytes of their frames."""
         self._keep_heard()
-        self.messages_out += len(at)
+        self._told().received(messages)
+        self.messages_out += len(messages)
         self._journal.bytes_out += len(wire)
-        instants = tuple(at)
+        instants = tuple([each.at for each in messages])
         if self.recording is not None:
             for instant, message in JournalWrite(instants, wire).messages():
                 self.recording.put(instant, "received", message)
         self._keep((instants, wire))
+
+    def _told(self) -> Messages:
+        """Tells the messages to those that follow them."""
+        if self._messages is None:
+            self._messages = Messages(*(each for each in (self.watch, self.narration) if each is not None))
+        return self._messages
 
     def hung_up(self) -> None:
         """The client closes first."""
@@ -321,7 +327,8 @@ class SessionLog:
             self.narration.closed(at, code, reason, self.by_client or (code, reason) == (1006, "connection lost"))
         if self.recording is not None:
             self.recording.ended(at, code, reason)
-        self.heard, self.narration, self.recording = tuple(self.heard), None, None  # they hold the session
+        # They hold the session.
+        self.heard, self.narration, self.recording, self._messages = tuple(self.heard), None, None, None
 
     @property
     def faults(self) -> list[FaultNote]:

@@ -1,43 +1,33 @@
-"""Follows the frames of one connection, and tells its turns, its errors and its end.
-
-Cheap where much goes by: of a frame only the type is read, at its front, until it is one of the few that count.
-"""
+"""Follows the messages of one connection, and tells its turns, its errors and its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-import orjson
-
 from mockserver.billing.ledger import Ledger
 from mockserver.responders.base import Source
 from mockserver.server.notices import CallClosed, CallOpened, ErrorSent, Notice, TurnAnswered
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import UnknownPrice, dollars
-from replay.cassette.frames import Binary, Text
-from replay.cassette.json_text import Event, too_intricate
+from replay.cassette.json_text import Event
 from replay.cassette.json_values import object_at, text_at
-from replay.findings.call import APPEND, DELTA, ITEM, said_in
-from replay.findings.watch import LONGEST_WATCHED
+from replay.findings.call import ITEM, said_in
 
-_FRONT = 128
 _LONGEST = 2_000
 """Characters of a text that are kept."""
 _MOST = 20
 """Inputs, and calls, of one turn that are kept."""
-_DELTA = DELTA.encode()
-_CREATED, _ITEM_DONE, _FUNCTION_CALL = b"response.created", b"response.output_item.done", b'"function_call"'
 _WANTED = frozenset(
     (
-        _ITEM_DONE,
+        b"response.created",
+        b"response.output_item.done",
         b"response.done",
         b"response.output_audio_transcript.done",
         b"response.output_text.done",
         b"error",
     )
 )
-"""The types that are read, if they stand at the front of a frame."""
 
 
 class Narration:
@@ -51,6 +41,8 @@ class Narration:
         heard: Sequence[HeardTurn] = (),
         source: Callable[[], Source] = Source,
     ) -> None:
+        self.messages = 0
+        """Messages so far, both ways."""
         self._session = opened.session
         self._tell = tell
         self._ledger = ledger
@@ -71,12 +63,14 @@ class Narration:
         self._says: list[str] = []
         self._calls: list[str] = []
 
-    def sent(self, data: str | bytes) -> None:
-        """The client sent a message."""
-        if isinstance(data, bytes) or APPEND in data[:_FRONT] or APPEND in data[-_FRONT:] or ITEM not in data:
-            return
-        event = _read(data)
-        if text_at(event, "type") != ITEM or len(self._asked) >= _MOST:
+    @property
+    def wanted(self) -> frozenset[bytes]:
+        """The types of the server's events that it is told."""
+        return _WANTED
+
+    def sent(self, at: float, kind: str, event: Event) -> None:
+        """The client sent an event."""
+        if kind != ITEM or len(self._asked) >= _MOST:
             return
         item = object_at(event, "item")
         if item.get("type") == "function_call_output":
@@ -85,26 +79,19 @@ class Narration:
         elif item.get("role") == "user" and (said := said_in(item)):
             self._asked.append(said[:_LONGEST])
 
-    def spoke(self, at: float) -> None:
+    def appended(self, at: float, data: str, start: int, end: int) -> None:
+        """The client sent audio: what it says comes with the turn."""
+
+    def packet(self, at: float, data: bytes) -> None:
+        """The client sent audio: what it says comes with the turn."""
+
+    def spoke(self, at: float, size: int) -> None:
         """The server sent audio."""
         self._first_audio = at if self._first_audio is None else self._first_audio
 
-    def received(self, at: float, frame: Text | Binary) -> None:
-        """The server sent a message."""
-        data = frame.data
-        if isinstance(frame, Binary):
-            self.spoke(at)
-            return
-        if data.startswith(b'{"type":"'):
-            kind = data[9 : data.find(b'"', 9)]
-            if kind == _DELTA:
-                self.spoke(at)
-            elif kind == _CREATED:
-                self._begin(at)
-            if kind not in _WANTED or (kind == _ITEM_DONE and _FUNCTION_CALL not in data):
-                return
-        event = _read(data)
-        match text_at(event, "type"):
+    def received(self, at: float, kind: str, event: Event) -> None:
+        """The server sent an event."""
+        match kind:
             case "response.created":
                 self._begin(at)
             case "response.output_audio_transcript.done":
@@ -177,13 +164,3 @@ class Narration:
 
 def _cost(total: Fraction | None, before: Fraction = Fraction(0)) -> str:
     return "" if total is None else str(dollars(total - before))
-
-
-def _read(data: str | bytes) -> Event:
-    if isinstance(data, str) and (len(data) > LONGEST_WATCHED or too_intricate(data)):
-        return {}
-    try:
-        event = orjson.loads(data)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}

@@ -14,7 +14,6 @@ from typing import Generic, Protocol, TypeVar
 from mockserver.protocol.peer import Act, FaultNote, Peer, Quiet, Rest
 from mockserver.protocol.requests import Result, Withdraw
 from mockserver.server.clock import Clock, WakeUp
-from mockserver.server.narration import Narration
 from mockserver.server.requests import RequestRunner, Started
 from replay.cassette.frames import Close, Frame, Outgoing
 from replay.findings.watch import Watch
@@ -30,7 +29,6 @@ class TrafficLog(Protocol):
 
     id: str
     watch: Watch | None
-    narration: Narration | None
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in."""
@@ -41,8 +39,8 @@ class TrafficLog(Protocol):
     def struck(self, at: float, note: FaultNote) -> None:
         """A fault was triggered. Its effect is in the frames after this."""
 
-    def written(self, at: Sequence[float], wire: bytes) -> None:
-        """Text and binary messages went out in one write: the time of each, and the bytes of their frames."""
+    def written(self, messages: Sequence[Outgoing], wire: bytes) -> None:
+        """Text and binary messages go out in one write. `wire`: the bytes of their frames."""
 
     def hung_up(self) -> None:
         """The client closes first."""

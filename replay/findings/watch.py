@@ -1,7 +1,6 @@
-"""Watching live or recorded connections: frames go to the rules and to the state of their connection.
+"""Watching live or recorded connections: messages go to the rules and to the state of their connection.
 
-Cheap where much goes by. Only the type of a frame is read, at its front. Its JSON is parsed if a rule or the state
-needs it; audio is never decoded here, because its length shows its duration.
+messages.py reads those of a live connection; lint.py has those of a recording.
 """
 
 from __future__ import annotations
@@ -10,16 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-import orjson
-
-from replay.cassette.frames import Binary, Text
-from replay.cassette.json_text import Event, too_intricate
+from replay.cassette.json_text import Event
 from replay.cassette.json_values import NOTHING, text_at
+from replay.cassette.records import Way
 from replay.findings.call import (
     ACCEPTED,
-    APPEND,
     CLOSED,
-    DELTA,
     ITEM,
     OPENED,
     READ,
@@ -51,13 +46,8 @@ PER_SESSION, PER_WATCHER = 100, 2_000
 MAX_ATTEMPTS = 200
 LONGEST_MESSAGE = 1_000
 """Characters of a finding's message."""
-LONGEST_WATCHED = 1 << 20
-"""Characters of a client's message that rules look at, besides sound: reading more would keep others waiting."""
-_FRONT = 128
-"""Characters at either end of a message in which its type is looked for."""
 _TICK_S = 0.5
 _AFTER_S = 0.01
-_DELTA = DELTA.encode()
 _LOG = logger(__name__)
 
 
@@ -73,10 +63,8 @@ class Watch:
         """Findings beyond PER_SESSION."""
         self._watcher = watcher
         self._reported: set[tuple[str, str]] = set()
-        self._frames = 0
-        self._around = 0
-        """Bytes of an audio delta besides its audio, measured once: measuring each would cost more than everything
-        else."""
+        self.messages = 0
+        """Messages so far, both ways."""
         self._due: float | None = None
         self._due_since: float | None = None
         """The step after which `due` has not been worked out yet."""
@@ -90,61 +78,52 @@ class Watch:
             self._due, self._due_since = overdue(self.call, self._due_since), None
         return self._due
 
-    # Live frames, as on the wire.
+    # Live messages: see messages.py. What it is told, it judges at once.
 
-    def sent(self, at: float, data: str | bytes) -> None:
-        """The client sent a message."""
-        if self._over:
-            return
-        self._frames += 1
-        try:
-            if isinstance(data, bytes):
+    @property
+    def wanted(self) -> frozenset[bytes]:
+        """The types of the server's events that the state or a rule needs."""
+        return self._watcher.wanted
+
+    def sent(self, at: float, kind: str, event: Event) -> None:
+        """The client sent an event."""
+        self._event(at, "sent", kind, event)
+
+    def received(self, at: float, kind: str, event: Event) -> None:
+        """The server sent an event."""
+        self._event(at, "received", kind, event)
+
+    def _event(self, at: float, way: Way, kind: str, event: Event) -> None:
+        if not self._over:
+            try:
+                self._step(CallStep(at, way, kind, event, self.messages - 1))
+            except Exception:
+                self._stop_watching()
+
+    def appended(self, at: float, data: str, start: int, end: int) -> None:
+        """The client sent audio, as the base64 in `data[start:end]`."""
+        if not self._over:
+            try:
+                self.call.audio.append(at, data, start, end, not self.call.vad)
+                if at - self._looked >= _TICK_S:
+                    self._look(at)
+            except Exception:
+                self._stop_watching()
+
+    def packet(self, at: float, data: bytes) -> None:
+        """The client sent a binary message."""
+        if not self._over:
+            try:
                 self.call.audio.packet(at, data)
-            elif "\\" not in data and (start := _sound_at(data)):  # some clients write / as \/
-                self.call.audio.append(at, data, start, data.find('"', start), not self.call.vad)
-            else:
-                self._client_event(at, data)
-                return
-            if at - self._looked >= _TICK_S:
-                self._look(at)
-        except Exception:
-            self._stop_watching()
+                if at - self._looked >= _TICK_S:
+                    self._look(at)
+            except Exception:
+                self._stop_watching()
 
-    def received(self, at: float, frame: Text | Binary) -> None:
-        """The server sent a message."""
-        if self._over:
-            return
-        self._frames += 1
-        try:
-            data = frame.data
-            if isinstance(frame, Binary):
-                self.call.output_audio(at, len(data) / self.call.audio.out_bytes_per_s)
-            elif not data.startswith(b'{"type":"'):
-                self._server_event(at, data)
-            elif (kind := data[9 : data.find(b'"', 9)]) == _DELTA:
-                if not self._around:
-                    start = data.find(b'"delta":"') + 9
-                    self._around = len(data) - (data.find(b'"', start) - start)
-                self.call.output_audio(at, (len(data) - self._around) * 3 // 4 / self.call.audio.out_bytes_per_s)
-            elif kind in self._watcher.wanted:
-                self._server_event(at, data)
-        except Exception:
-            self._stop_watching()
-
-    def passed(self) -> None:
-        """A frame passed that no rule judges: sound on a track of a call."""
-        self._frames += 1
-
-    def _client_event(self, at: float, data: str) -> None:
-        kind, event = _read(data)
-        if kind == APPEND:
-            coded = text_at(event, "audio")
-            self.call.audio.append(at, coded, 0, len(coded), not self.call.vad)
-        else:
-            self._step(CallStep(at, "sent", kind, event, self._frames - 1))
-
-    def _server_event(self, at: float, data: bytes) -> None:
-        self._step(CallStep(at, "received", *_read(data), self._frames - 1))
+    def spoke(self, at: float, size: int) -> None:
+        """The server sent that many bytes of audio."""
+        if not self._over:
+            self.call.output_audio(at, size / self.call.audio.out_bytes_per_s)
 
     def _stop_watching(self) -> None:
         """An error in a rule must not end a call."""
@@ -157,10 +136,10 @@ class Watch:
         """A recorded frame. `sound`: the audio in it, if it carries audio. `seconds`: its duration, if the recording
         has it.
         """
-        self._frames += 1
+        self.messages += 1
         call, at = self.call, step.at
         if sound is None:
-            self._step(step._replace(number=self._frames - 1))
+            self._step(step._replace(number=self.messages - 1))
         elif step.way == "received":
             size = len(sound) * 3 // 4 if isinstance(sound, str) else len(sound)
             call.output_audio(at, size / call.audio.out_bytes_per_s if seconds is None else seconds)
@@ -171,6 +150,10 @@ class Watch:
                 call.audio.packet(at, sound)
             if at - self._looked >= _TICK_S:
                 self._look(at)
+
+    def passed(self) -> None:
+        """A frame passed that no rule judges: sound on a track of a call."""
+        self.messages += 1
 
     def opened(self) -> None:
         """Check the handshake."""
@@ -197,7 +180,7 @@ class Watch:
 
     def _now(self, type: str, at: float) -> None:
         try:
-            self._run(CallStep(max(at, self._looked), "sent", type, NOTHING, max(0, self._frames - 1)))
+            self._run(CallStep(max(at, self._looked), "sent", type, NOTHING, max(0, self.messages - 1)))
         except Exception:
             self._stop_watching()
 
@@ -210,7 +193,7 @@ class Watch:
 
     def _look(self, at: float) -> None:
         self._looked = at
-        self._run(CallStep(at, "sent", TICK, NOTHING, max(0, self._frames - 1)))
+        self._run(CallStep(at, "sent", TICK, NOTHING, max(0, self.messages - 1)))
 
     def _run(self, step: CallStep) -> None:
         call, levels = self.call, self._watcher.levels
@@ -227,7 +210,7 @@ class Watch:
         """Report what a rule found that looks at no step."""
         if (level := self._watcher.levels[rule.id]) != "off":
             for each in found:
-                self.report(rule, level, each, CallStep(self._looked, "sent", CLOSED, number=max(0, self._frames - 1)))
+                self.report(rule, level, each, CallStep(self._looked, "sent", CLOSED, number=max(0, self.messages - 1)))
 
     def report(self, rule: Rule, level: Level, found: Found, step: CallStep) -> None:
         """Keep what a rule found at a step, once for each cause."""
@@ -398,25 +381,3 @@ def carried_out_before(earlier: Sequence[Attempt], handshake: Handshake, now: fl
         if lost or (resumed and attempt.conversation == resumed):
             done += attempt.carried_out
     return tuple(done)
-
-
-def _sound_at(data: str) -> int:
-    """The position of the base64 in a client's append, found without parsing; 0 for any other message."""
-    if data.find(APPEND, 0, _FRONT) < 0 and data.find(APPEND, max(0, len(data) - _FRONT)) < 0:
-        return 0
-    key = data.find('"audio"', 0, 2 * _FRONT)
-    if key < 0:
-        return 0
-    return data.find('"', key + 7) + 1
-
-
-def _read(data: str | bytes) -> tuple[str, Event]:
-    """Type and event of a message; an empty type for what is no event."""
-    if isinstance(data, str) and (len(data) > LONGEST_WATCHED or too_intricate(data)):
-        return "", {}
-    try:
-        event = orjson.loads(data)
-    except ValueError:
-        return "", {}
-    kind = event.get("type") if isinstance(event, dict) else None
-    return (kind, event) if isinstance(kind, str) else ("", {})

@@ -25,6 +25,7 @@ from mockserver.session.session import Session
 from mockserver.session.transcription import NOTHING, Hearing
 from replay.cassette.frames import Binary, Text
 from replay.findings.watch import Watch
+from tests.live_messages import received, sent
 
 Event = dict[str, Any]
 TONE = synthesizer_named("tone")
@@ -110,7 +111,7 @@ class Talk:
         self._cursor = len(self.events)
         self.log.append(f"{self.now:9.3f} >> {data[:150]!r}")
         if self.watch is not None:
-            self.watch.sent(self.now, data)
+            sent(self.watch, self.now, data)
         self.session.receive(data, self.now)
         return self._take()
 
@@ -233,7 +234,7 @@ class Talk:
         for out in self.session.take_output(self.now):
             assert out.at <= self.now, self
             if self.watch is not None and isinstance(out.frame, Text | Binary):
-                self.watch.received(out.at, out.frame)
+                received(self.watch, out.at, out.frame)
             if isinstance(out.frame, Text):
                 event = json.loads(out.frame.data)
                 self.events.append(event)

@@ -213,15 +213,10 @@ class RunningCall(Pump[CallPeer]):
 
     def _write(self, outgoing: Sequence[Outgoing | Act]) -> None:
         due: list[Outgoing] = []
-        watch, narration = self.log.watch, self.log.narration
         for each in outgoing:
             match each.frame:
                 case Text() as text:
                     due.append(Outgoing(each.at, text))
-                    if watch is not None:
-                        watch.received(each.at, text)
-                    if narration is not None:
-                        narration.received(each.at, text)
                     if event_type(text.data) in ("session.created", "session.updated"):
                         self._send(due)
                         due = []
@@ -252,7 +247,7 @@ class RunningCall(Pump[CallPeer]):
         if not due:
             return
         texts = [each.frame.data for each in due if isinstance(each.frame, Text)]
-        self.log.written([each.at for each in due], b"".join(header(TEXT, len(text)) + text for text in texts))
+        self.log.written(due, b"".join(header(TEXT, len(text)) + text for text in texts))
         if self._early is not None:
             self._early.extend(due)
         for channel in tuple(self._channels):

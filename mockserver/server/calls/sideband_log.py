@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockserver.protocol.peer import FaultNote
-from mockserver.server.narration import Narration
-from replay.cassette.frames import Close, Frame
+from replay.cassette.frames import Close, Frame, Outgoing
 from replay.findings.watch import Watch
 
 
@@ -18,8 +17,7 @@ class SidebandLog:
     def __init__(self, id: str, opened: float) -> None:
         self.id = id
         self.watch: Watch | None = None
-        self.narration: Narration | None = None
-        """The session's own log has both."""
+        """The session's own log has it."""
         self.opened = opened
         """Unix time in seconds."""
         self.closed_s: float | None = None
@@ -39,9 +37,9 @@ class SidebandLog:
     def struck(self, at: float, note: FaultNote) -> None:
         """Faults are in the log of the session."""
 
-    def written(self, at: Sequence[float], wire: bytes) -> None:
-        """Messages went out in one write: the time of each."""
-        self.messages_out += len(at)
+    def written(self, messages: Sequence[Outgoing], wire: bytes) -> None:
+        """Messages go out in one write."""
+        self.messages_out += len(messages)
 
     def hung_up(self) -> None:
         """The client closes first."""

@@ -21,6 +21,7 @@ from mockserver.responders.base import Responder
 from mockserver.session.session import Session
 from replay.cassette.frames import Outgoing, Sound, Text
 from replay.findings.watch import Watch
+from tests.live_messages import received, sent
 
 CALL_ID = "rtc_u1_ETYJSp3oMdsOb7HW9eMflgesrIs0XaTn"
 EPOCH = 1_785_214_080.0
@@ -78,7 +79,7 @@ class Phoned:
         data = json.dumps({"type": type, **fields})
         self.log.append(f"{self.now:9.3f} >> {data[:150]!r}")
         if self.watch is not None:
-            self.watch.sent(self.now, data)
+            sent(self.watch, self.now, data)
         self.call.receive(data, self.now)
         self._take(self.call.take_output(self.now))
 
@@ -117,7 +118,7 @@ class Phoned:
             if isinstance(each.frame, Text):
                 event = json.loads(each.frame.data)
                 if self.watch is not None:
-                    self.watch.received(each.at, each.frame)
+                    received(self.watch, each.at, each.frame)
                 self.sent.append((each.at, event))
                 self.log.append(f"{each.at:9.3f} << {event['type']}")
             elif isinstance(each.frame, Sound):

@@ -11,7 +11,7 @@ from mockserver.billing.ledger import Ledger
 from mockserver.server.connection import header
 from mockserver.server.journal import Journal, JournalEntry, SessionLog
 from replay.billing.prices import PriceTable
-from replay.cassette.frames import Binary, Close, Frame, Reset, Text
+from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 
 PRICES = PriceTable("xai", date(2026, 7, 1), "made up", {"m": Decimal("0.06")}, Decimal("0.001"))
 
@@ -61,14 +61,15 @@ def test_each_kind_of_frame_is_shown(frame: Frame, kind: str | None, shown: obje
 def test_what_left_in_one_write_is_found_frame_by_frame(size: int):
     log = opened(Journal())
     text, binary = b"x" * size, b"y" * size
-    log.written([1.0, 1.5], header(0x81, size) + text + header(0x82, size) + binary)
+    messages = [Outgoing(1.0, Text(text)), Outgoing(1.5, Binary(binary))]
+    log.written(messages, header(0x81, size) + text + header(0x82, size) + binary)
     assert log.entries == [JournalEntry(1.0, "out", Text(text)), JournalEntry(1.5, "out", Binary(binary))]
     assert log.summary()["frames"] == 2
 
 
 def test_a_write_that_is_forgotten_counts_as_the_frames_it_held():
     log = opened(Journal(max_bytes=1200))
-    log.written([1.0, 1.0], (header(0x81, 400) + b"x" * 400) * 2)
+    log.written([Outgoing(1.0, Text(b"x" * 400))] * 2, (header(0x81, 400) + b"x" * 400) * 2)
     assert log.summary()["frames"] == 2
     log.inbound(2.0, "{}")
     assert (log.summary()["frames"], log.dropped) == (1, 2)
@@ -136,7 +137,7 @@ def test_messages_are_counted_whatever_is_forgotten_and_close_frames_are_not():
     log = opened(Journal(max_bytes=1000))
     for n in range(20):
         log.inbound(n, "x" * 100)
-        log.written([n, n], b"\x81\x01a\x81\x01b")
+        log.written([Outgoing(n, Text(b"a")), Outgoing(n, Text(b"b"))], b"\x81\x01a\x81\x01b")
     log.inbound(20, Close(1000))
     log.outbound(20, Close(1000))
     assert (log.messages_in, log.messages_out) == (20, 40)

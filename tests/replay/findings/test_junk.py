@@ -13,6 +13,7 @@ from replay.cassette.frames import Binary, Text
 from replay.findings import Levels
 from replay.findings.call import READ, Handshake
 from replay.findings.watch import PER_SESSION, Watcher
+from tests.live_messages import received, sent
 
 SENT = sorted({*Levels().sent, "session.update", "input_audio_buffer.append", "response.cancel"})
 TOP = ("item", "session", "response", "error", "audio", "delta", "item_id", "audio_end_ms", "audio_start_ms", "usage")
@@ -46,15 +47,15 @@ def test_no_rule_breaks_on_what_it_did_not_expect(
         for at, (kind, number, fields) in enumerate(frames):
             match kind:
                 case "sent":
-                    watch.sent(float(at), json.dumps({**fields, "type": SENT[number % len(SENT)]}))
+                    sent(watch, float(at), json.dumps({**fields, "type": SENT[number % len(SENT)]}))
                 case "received":
                     event = {"type": types[number % len(types)], **fields}
-                    watch.received(float(at), Text(json.dumps(event, separators=(",", ":")).encode()))
+                    received(watch, float(at), Text(json.dumps(event, separators=(",", ":")).encode()))
                 case "raw":
-                    watch.sent(float(at), json.dumps(fields)[:number])
+                    sent(watch, float(at), json.dumps(fields)[:number])
                 case _:
-                    watch.sent(float(at), bytes(number))
-                    watch.received(float(at), Binary(bytes(number)))
+                    sent(watch, float(at), bytes(number))
+                    received(watch, float(at), Binary(bytes(number)))
         watch.closed(60.0)
     assert [record.getMessage() for record in caplog.records] == []
 
@@ -64,16 +65,16 @@ def test_findings_are_bounded():
     watch = watcher.open("s", "xai", Handshake())
     for number in range(2 * PER_SESSION):
         item = {"type": "function_call_output", "call_id": f"c{number}", "output": ""}
-        watch.sent(0.0, json.dumps({"type": "conversation.item.create", "item": item}))
+        sent(watch, 0.0, json.dumps({"type": "conversation.item.create", "item": item}))
     assert (len(watch.findings), watch.more) == (PER_SESSION, PER_SESSION)
 
 
 def test_numbers_and_lists_that_are_none_are_survived(caplog: pytest.LogCaptureFixture):
     watch = Watcher(Levels()).open("s", "xai", Handshake())
     watch.call.transcripts["i"] = ["Hello", "Hello there"]
-    watch.sent(0.0, '{"type": "conversation.item.create", "item": {"content": 7}}')
-    watch.received(
-        0.0, Text(b'{"type":"response.done","response":{"output":7},"usage":{"billable_audio_seconds":1e400}}')
+    sent(watch, 0.0, '{"type": "conversation.item.create", "item": {"content": 7}}')
+    received(
+        watch, 0.0, Text(b'{"type":"response.done","response":{"output":7},"usage":{"billable_audio_seconds":1e400}}')
     )
-    watch.sent(0.0, '{"type": "conversation.item.truncate", "item_id": 7, "audio_end_ms": 1e308}')
+    sent(watch, 0.0, '{"type": "conversation.item.truncate", "item_id": 7, "audio_end_ms": 1e308}')
     assert caplog.records == []

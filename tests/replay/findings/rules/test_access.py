@@ -9,6 +9,7 @@ from replay.findings import Finding, Levels
 from replay.findings.call import Handshake
 from replay.findings.handshake import browser_call, handshake
 from replay.findings.watch import Watch, Watcher
+from tests.live_messages import received, sent
 
 KEY = ("Authorization", "Bearer xai-secret")
 XAI = [("model", "grok-voice-think-fast-2.0")]
@@ -142,7 +143,9 @@ def test_another_client_need_not_wait():
 def test_openai_says_that_it_has_enough_on_an_open_socket():
     watcher = Watcher(Levels())
     watch = watcher.open("s", "openai", Handshake(who="k"))
-    watch.received(0.0, Text(b'{"type":"error","error":{"code":"rate_limit_exceeded","message":"Rate limit reached"}}'))
+    received(
+        watch, 0.0, Text(b'{"type":"error","error":{"code":"rate_limit_exceeded","message":"Rate limit reached"}}')
+    )
     watch.closed(0.1)
     watcher.open("t", "openai", Handshake(who="k"), now=0.2)
     assert found(watcher) == ["no-backoff"]
@@ -151,10 +154,10 @@ def test_openai_says_that_it_has_enough_on_an_open_socket():
 def turn(watcher: Watcher, now: float, responses: int = 1, lost: bool = False, **query: str) -> None:
     """A connection of three seconds."""
     watch = knock(watcher, [*XAI, *query.items()], now=now)
-    watch.received(0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
+    received(watch, 0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
     for _ in range(responses):
-        watch.received(1.0, Text(b'{"type":"response.created","response":{"id":"r"}}'))
-        watch.received(2.0, Text(b'{"type":"response.done","response":{"id":"r"}}'))
+        received(watch, 1.0, Text(b'{"type":"response.created","response":{"id":"r"}}'))
+        received(watch, 2.0, Text(b'{"type":"response.done","response":{"id":"r"}}'))
     if not lost:
         watch.hung_up()
     watch.closed(3.0)
@@ -182,8 +185,8 @@ def test_a_client_that_gives_up_on_an_answer_which_does_not_come_is_no_mistake()
     watcher = Watcher(Levels())
     for number in range(5):
         watch = knock(watcher, [*XAI, *([("conversation_id", "c")] if number else [])], now=number * 5.0)
-        watch.received(0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
-        watch.sent(0.1, '{"type":"response.create"}')
+        received(watch, 0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
+        sent(watch, 0.1, '{"type":"response.create"}')
         watch.hung_up()
         watch.closed(4.0)
     assert found(watcher) == []
@@ -193,16 +196,17 @@ def test_a_turn_with_a_tool_is_one_turn():
     watcher = Watcher(Levels())
     for number in range(3):
         watch = knock(watcher, [*XAI, *([("conversation_id", "c")] if number else [])], now=number * 9.0)
-        watch.received(0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
+        received(watch, 0.0, Text(b'{"type":"conversation.created","conversation":{"id":"c"}}'))
         for asked in ("message", "function_call_output"):
-            watch.sent(1.0, f'{{"type":"conversation.item.create","item":{{"type":"{asked}","call_id":"f"}}}}')
-            watch.sent(1.0, '{"type":"response.create"}')
-            watch.received(1.1, Text(b'{"type":"response.created","response":{"id":"r"}}'))
-            watch.received(
+            sent(watch, 1.0, f'{{"type":"conversation.item.create","item":{{"type":"{asked}","call_id":"f"}}}}')
+            sent(watch, 1.0, '{"type":"response.create"}')
+            received(watch, 1.1, Text(b'{"type":"response.created","response":{"id":"r"}}'))
+            received(
+                watch,
                 1.2,
                 Text(b'{"type":"response.function_call_arguments.done","call_id":"f","name":"look","arguments":"{}"}'),
             )
-            watch.received(1.3, Text(b'{"type":"response.done","response":{"id":"r"}}'))
+            received(watch, 1.3, Text(b'{"type":"response.done","response":{"id":"r"}}'))
         watch.hung_up()
         watch.closed(3.0)
     assert "reconnecting" in found(watcher)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from mockserver.responders.base import Say
+from replay.cassette.frames import Text
 from replay.findings import Levels
 from replay.findings.handshake import handshake
 from replay.findings.watch import Watcher
+from tests.live_messages import received, sent
 from tests.mockserver.talk import TONE
 from tests.replay.findings.watched_calls import DIALECTS, LONG, calling, watched_call
 
@@ -112,14 +114,14 @@ def test_a_model_that_the_service_replaces_in_silence_is_found():
     for model, rules in (("grok-3-fast-voice", ["unknown-model"]), ("grok-voice-think-fast-2.0", [])):
         watcher = Watcher(Levels({"latest-model": "off"}))
         watch = watcher.open("s", "xai@2026-09", handshake([("model", model)], ()))
-        watch.sent(0.0, '{"type":"input_audio_buffer.clear"}')
+        sent(watch, 0.0, '{"type":"input_audio_buffer.clear"}')
         created = '{"type":"session.created","session":{"model":"grok-voice-think-fast-2.0"}}'
-        watch._server_event(0.1, created.encode())
+        received(watch, 0.1, Text(created.encode()))
         watch.closed(1.0)
         assert [finding.rule for finding in watcher.findings] == rules
     watcher = Watcher(Levels("warn"))
     watch = watcher.open("s", "openai", handshake([("model", "gpt-4o-realtime")], ()))
-    watch._server_event(0.1, b'{"type":"session.created","session":{"model":"gpt-realtime-2.1"}}')
+    received(watch, 0.1, Text(b'{"type":"session.created","session":{"model":"gpt-realtime-2.1"}}'))
     assert [finding.rule for finding in watcher.findings] == ["unknown-model"]
 
 

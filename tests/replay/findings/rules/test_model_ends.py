@@ -11,6 +11,7 @@ from replay.cassette.frames import Text
 from replay.findings import Finding
 from replay.findings.call import Handshake
 from replay.findings.watch import Watcher
+from tests.live_messages import received
 
 
 def findings(model: str, day: str, transcriber: str | None = None, dialect: str = "openai") -> list[Finding]:
@@ -21,7 +22,7 @@ def findings(model: str, day: str, transcriber: str | None = None, dialect: str 
     heard = {"transcription": transcriber and {"model": transcriber}}
     session = {"model": model, "expires_at": int(opened) + 3600, "audio": {"input": heard}}
     for type in ("session.created", "session.updated"):
-        watch.received(0.1, Text(orjson.dumps({"type": type, "event_id": "event_1", "session": session})))
+        received(watch, 0.1, Text(orjson.dumps({"type": type, "event_id": "event_1", "session": session})))
     return list(watcher.findings)
 
 
@@ -59,7 +60,7 @@ def deprecated(asked: str | None, told: str, day: str) -> list[Finding]:
     watch = watcher.open("s", "xai@2026-10", Handshake({"model": asked} if asked else {}))
     created = {"type": "session.created", "event_id": "e", "session": {"model": told, "turn_detection": {"type": None}}}
     for event in (created, *({"type": "ping", "event_id": "e", "timestamp": int(unix_ms)} for _ in range(2))):
-        watch.received(0.1, Text(orjson.dumps(event)))
+        received(watch, 0.1, Text(orjson.dumps(event)))
     return list(watcher.findings)
 
 

@@ -6,6 +6,7 @@ from replay.cassette.frames import Text
 from replay.findings import Levels
 from replay.findings.call import Handshake
 from replay.findings.watch import Watch, Watcher
+from tests.live_messages import received, sent
 from tests.replay.findings.watched_calls import DIALECTS
 
 SPOKEN = "conversation.item.input_audio_transcription"
@@ -17,7 +18,7 @@ def heard(*readings: str, service: str = "xai") -> Watch:
     for at, words in enumerate(readings):
         kind = "completed" if words == readings[-1] else "updated"
         event = f'{{"type":"{SPOKEN}.{kind}","item_id":"i","transcript":"{words}"}}'
-        watch.received(float(at), Text(event.encode()))
+        received(watch, float(at), Text(event.encode()))
     return watch
 
 
@@ -33,7 +34,7 @@ READINGS = ("Hello,", "Hello, my name is", "Hello, my name is Marcelo.")
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_readings_one_behind_the_other_are_found_where_they_are_sent_back(dialect: str, glue: str):
     watch = heard(*READINGS, service=dialect)
-    watch.sent(9.0, typed(f"The caller said: {glue.join(READINGS)}"))
+    sent(watch, 9.0, typed(f"The caller said: {glue.join(READINGS)}"))
     (found,) = watch.findings
     assert (found.rule, found.at, found.frame) == ("appended-transcripts", 9.0, 3)
     assert "'Hello,' followed by 'Hello, my name is'" in found.message
@@ -41,13 +42,13 @@ def test_readings_one_behind_the_other_are_found_where_they_are_sent_back(dialec
 
 def test_the_last_reading_alone_is_fine():
     watch = heard(*READINGS)
-    watch.sent(9.0, typed(f"The caller said: {READINGS[-1]}"))
+    sent(watch, 9.0, typed(f"The caller said: {READINGS[-1]}"))
     assert watch.findings == []
 
 
 def test_turns_that_begin_alike_are_fine():
     watch = heard("Hello.", "Hello.")
-    watch.sent(9.0, typed("Hello. Hello."))
+    sent(watch, 9.0, typed("Hello. Hello."))
     assert watch.findings == []
 
 
@@ -56,7 +57,7 @@ def billed(*seconds: float) -> Watcher:
     watch = watcher.open("s", "xai", Handshake())
     for total in seconds:
         done = f'{{"type":"response.done","response":{{"id":"r"}},"usage":{{"billable_audio_seconds":{total}}}}}'
-        watch.received(1.0, Text(done.encode()))
+        received(watch, 1.0, Text(done.encode()))
     watcher.claim([watch], billable_audio_seconds=12.0)
     return watcher
 
@@ -75,7 +76,7 @@ def test_each_connection_counts_anew():
     watcher = Watcher(Levels())
     watches = [watcher.open(name, "xai", Handshake()) for name in "ab"]
     for watch in watches:
-        watch.received(0.0, Text(b'{"type":"response.done","response":{},"usage":{"billable_audio_seconds":4}}'))
+        received(watch, 0.0, Text(b'{"type":"response.done","response":{},"usage":{"billable_audio_seconds":4}}'))
     assert watcher.claim(watches, billable_audio_seconds=8.0) == []
     assert len(watcher.claim(watches, billable_audio_seconds=9.0)) == 1
 

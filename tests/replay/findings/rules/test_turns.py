@@ -8,6 +8,7 @@ import pytest
 from mockserver.responders.base import Say
 from replay.cassette.frames import Text
 from replay.findings.handshake import handshake
+from tests.live_messages import received
 from tests.mockserver.talk import TONE
 from tests.replay.findings.watched_calls import DIALECTS, LONG, calling, watched_call
 
@@ -300,6 +301,6 @@ def test_a_session_that_the_service_ends_for_inactivity_was_left_open():
         watch = call.watch
         assert watch is not None
         error = {"type": "error", "event_id": "e", "error": {"type": "timeout", "message": "inactivity"}}
-        watch.received(900.0, Text(json.dumps(error).encode()))
+        received(watch, 900.0, Text(json.dumps(error).encode()))
     (found,) = call.findings
     assert found.rule == "left-open" and "900 s" in found.message

@@ -1,0 +1,157 @@
+"""The messages of a live connection, as on the wire: each is read once for all that follow the connection.
+
+Cheap where much goes by. Of a message only the type is read, at its front. Its JSON is parsed if somebody wants it;
+audio is never decoded here, because its length shows its duration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Protocol
+
+import orjson
+
+from replay.cassette.frames import Binary, Outgoing, Text
+from replay.cassette.json_text import Event, too_intricate
+from replay.cassette.json_values import NOTHING, text_at
+from replay.findings.call import APPEND, DELTA
+
+LONGEST_READ = 1 << 20
+"""Characters of a client's message that is read, besides sound: reading more would keep others waiting."""
+_FRONT = 128
+"""Characters at either end of a message in which its type is looked for."""
+_TYPE = b'{"type":"'
+_DELTA = DELTA.encode()
+_ITEM_DONE, _FUNCTION_CALL = b"response.output_item.done", b'"function_call"'
+
+
+class Follower(Protocol):
+    """Follows the messages of one connection. Times are seconds since it opened."""
+
+    messages: int
+    """Messages so far, both ways, with the one that is being told."""
+
+    @property
+    def wanted(self) -> frozenset[bytes]:
+        """The types of the server's events that it is told. Of `response.output_item.done` these are function calls."""
+
+    def sent(self, at: float, kind: str, event: Event) -> None:
+        """The client sent an event. The type is empty for what is no event, and for what is too long to be read."""
+
+    def appended(self, at: float, data: str, start: int, end: int) -> None:
+        """The client sent audio, as the base64 in `data[start:end]`."""
+
+    def packet(self, at: float, data: bytes) -> None:
+        """The client sent a binary message."""
+
+    def received(self, at: float, kind: str, event: Event) -> None:
+        """The server sent an event that somebody wants."""
+
+    def spoke(self, at: float, size: int) -> None:
+        """The server sent that many bytes of audio."""
+
+
+class Messages:
+    """The messages of one connection, told to its followers."""
+
+    __slots__ = ("_around", "_count", "_followers", "_wanted")
+
+    def __init__(self, *followers: Follower) -> None:
+        self._followers = followers
+        self._wanted = _together(tuple(each.wanted for each in followers))
+        self._count = max((each.messages for each in followers), default=0)
+        self._around = 0
+        """Bytes of an audio delta besides its audio, measured once: measuring each would cost more than everything
+        else."""
+
+    def sent(self, at: float, data: str | bytes) -> None:
+        """The client sent a message."""
+        self.passed()
+        if isinstance(data, bytes):
+            for each in self._followers:
+                each.packet(at, data)
+            return
+        if "\\" not in data and (start := _sound_at(data)):  # some clients write / as \/
+            end = data.find('"', start)
+        else:
+            kind, event = _read(data)
+            if kind != APPEND:
+                for each in self._followers:
+                    each.sent(at, kind, event)
+                return
+            data, start = text_at(event, "audio"), 0
+            end = len(data)
+        for each in self._followers:
+            each.appended(at, data, start, end)
+
+    def received(self, messages: Sequence[Outgoing]) -> None:
+        """The server sent texts and binary messages."""
+        followers, wanted, count = self._followers, self._wanted, self._count
+        for each in messages:
+            count += 1
+            frame = each.frame
+            if isinstance(frame, Text):
+                data = frame.data
+                if data.startswith(_TYPE):
+                    kind = data[9 : data.find(b'"', 9)]
+                    if kind not in wanted or (kind == _ITEM_DONE and _FUNCTION_CALL not in data):
+                        continue
+                    if kind == _DELTA:
+                        size = self._sound_in(data)
+                        for follower in followers:
+                            follower.messages = count
+                            follower.spoke(each.at, size)
+                        continue
+                else:
+                    kind = b""
+                name, event = _read(data)
+                for follower in followers:
+                    if not kind or kind in follower.wanted:
+                        follower.messages = count
+                        follower.received(each.at, name, event)
+            elif isinstance(frame, Binary):
+                for follower in followers:
+                    follower.messages = count
+                    follower.spoke(each.at, len(frame.data))
+        self.passed(count - self._count)
+
+    def passed(self, count: int = 1) -> None:
+        """Messages passed. Without more, they are what nobody reads: sound on a track of a call."""
+        self._count += count
+        for each in self._followers:
+            each.messages = self._count
+
+    def _sound_in(self, data: bytes) -> int:
+        """Bytes of audio in a delta, about."""
+        if not self._around:
+            start = data.find(b'"delta":"') + 9
+            self._around = len(data) - (data.find(b'"', start) - start)
+        return (len(data) - self._around) * 3 // 4
+
+
+@lru_cache(maxsize=64)
+def _together(wanted: tuple[frozenset[bytes], ...]) -> frozenset[bytes]:
+    return frozenset((_DELTA,)).union(*wanted)
+
+
+def _sound_at(data: str) -> int:
+    """The position of the base64 in a client's append, found without parsing; 0 for any other message."""
+    if data.find(APPEND, 0, _FRONT) < 0 and data.find(APPEND, max(0, len(data) - _FRONT)) < 0:
+        return 0
+    key = data.find('"audio"', 0, 2 * _FRONT)
+    if key < 0:
+        return 0
+    return data.find('"', key + 7) + 1
+
+
+def _read(data: str | bytes) -> tuple[str, Event]:
+    """Type and event of a message; an empty type for what is no event."""
+    if isinstance(data, str) and (len(data) > LONGEST_READ or too_intricate(data)):
+        return "", NOTHING
+    try:
+        event = orjson.loads(data)
+    except ValueError:
+        return "", NOTHING
+    kind = event.get("type") if isinstance(event, dict) else None
+    return (kind, event) if isinstance(kind, str) else ("", NOTHING)
