@@ -6,6 +6,7 @@ How the counts become the wire's `usage` is up to the dialect. Prices come from 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
@@ -74,10 +75,21 @@ class Ledger:
     @property
     def exact_usd(self) -> Fraction:
         """The whole amount, unrounded. Raises UnknownPrice."""
-        minutes = (self.audio_in_s + self.audio_out_s) / 60 if self.prices.per_audio_minute else Fraction(0)
-        usd = minutes * exact(self.prices.minute(self.model)) if minutes else minutes
+        usd, over = 0, 1  # of which one fraction is made: to shorten each sum would take longer than all else
+        if self.prices.per_audio_minute:
+            samples, rates = _sum((*self._samples_in.items(), *self._samples_out.items()))
+            if samples:
+                minute = exact(self.prices.minute(self.model))
+                usd, over = samples * minute.numerator, rates * 60 * minute.denominator
         if self.text_items and self.prices.per_text_item:
-            usd += self.text_items * exact(self.prices.per_text_item)
+            item = exact(self.prices.per_text_item)
+            usd, over = usd * item.denominator + self.text_items * item.numerator * over, over * item.denominator
+        more = self._further_usd() if self.telephone or self.hosted_calls or self.tokens or self.transcribed_s else 0
+        return Fraction(usd, over) + more if more else Fraction(usd, over)
+
+    def _further_usd(self) -> Fraction:
+        """What costs more than seconds of audio and text items."""
+        usd = Fraction(0)
         if self.telephone:
             usd += self.telephony_s / 60 * exact(self.prices.per_telephony_minute)
         for tool, calls in self.hosted_calls.items():
@@ -113,5 +125,15 @@ class Ledger:
 
 
 def _seconds(samples: Counter[int]) -> Fraction:
-    rates = [Fraction(count, rate) for rate, count in samples.items()]
-    return rates[0] if len(rates) == 1 else sum(rates, Fraction(0))
+    return Fraction(*_sum(samples.items()))
+
+
+def _sum(samples: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The seconds of audio by rate and number of samples, as a fraction that is not shortened."""
+    total, over = 0, 1
+    for rate, count in samples:
+        if rate == over:
+            total += count
+        else:
+            total, over = total * rate + count * over, over * rate
+    return total, over

@@ -20,12 +20,12 @@ _MOST = 20
 """Inputs, and calls, of one turn that are kept."""
 _WANTED = frozenset(
     (
-        b"response.created",
-        b"response.output_item.done",
-        b"response.done",
-        b"response.output_audio_transcript.done",
-        b"response.output_text.done",
-        b"error",
+        "response.created",
+        "response.output_item.done",
+        "response.done",
+        "response.output_audio_transcript.done",
+        "response.output_text.done",
+        "error",
     )
 )
 
@@ -64,7 +64,7 @@ class Narration:
         self._calls: list[str] = []
 
     @property
-    def wanted(self) -> frozenset[bytes]:
+    def wanted(self) -> frozenset[str]:
         """The types of the server's events that it is told."""
         return _WANTED
 
@@ -85,7 +85,7 @@ class Narration:
     def packet(self, at: float, data: bytes) -> None:
         """The client sent audio: what it says comes with the turn."""
 
-    def spoke(self, at: float, size: int) -> None:
+    def spoke(self, at: float, size: int, event: bytes = b"") -> None:
         """The server sent audio."""
         self._first_audio = at if self._first_audio is None else self._first_audio
 
@@ -148,7 +148,7 @@ class Narration:
     def _newly_heard(self) -> list[HeardTurn]:
         """The spoken turns since the last response, oldest first."""
         fresh: list[HeardTurn] = []
-        for turn in reversed(tuple(self._heard)):
+        for turn in reversed(self._heard):
             if turn is self._last_heard or len(fresh) >= _MOST:
                 break
             fresh.append(turn)
@@ -157,7 +157,7 @@ class Narration:
 
     def _total(self) -> Fraction | None:
         try:
-            return Fraction(self._ledger.exact_usd)
+            return self._ledger.exact_usd
         except UnknownPrice:
             return None
 

@@ -6,14 +6,15 @@ This module loads nothing else of the server, so that the console can be there b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from typing_extensions import assert_never
 
 from replay.findings import Finding
+from replay.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallOpened:
     """A client was accepted. `client`: its User-Agent. `resumes`: the conversation that it continues. `trace_id`,
     `span_id`: of the session's span, in hexadecimal digits; empty without one."""
@@ -27,7 +28,7 @@ class CallOpened:
     span_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TurnAnswered:
     """A response is over.
 
@@ -58,7 +59,7 @@ class TurnAnswered:
     span_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ErrorSent:
     """The server sent an `error` event."""
 
@@ -67,7 +68,7 @@ class ErrorSent:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MistakeFound:
     """A finding. `advice`: it harms no call by itself."""
 
@@ -75,7 +76,7 @@ class MistakeFound:
     advice: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HandshakeRefused:
     """A client was not let in. `cause`: the likely reason, and what to do. `path`: of its address, without a query."""
 
@@ -85,7 +86,7 @@ class HandshakeRefused:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouteRefused:
     """A request came for what is not served. `cause`: the likely reason, and what to do."""
 
@@ -95,14 +96,14 @@ class RouteRefused:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TlsRefused:
     """A client spoke TLS to the plain port."""
 
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallClosed:
     """A connection is over. `by_client`: the client closed it. `usd`: what it cost; empty if no price is known."""
 
@@ -115,7 +116,7 @@ class CallClosed:
     usd: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallRang:
     """A telephone rings. `caller` and `called`: the numbers, if they are known."""
 
@@ -124,7 +125,7 @@ class CallRang:
     called: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallAnswered:
     """A call was accepted. `session`: the id of its session."""
 
@@ -132,7 +133,7 @@ class CallAnswered:
     session: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallRejected:
     """A call was rejected. `status`: the SIP status for the caller."""
 
@@ -140,7 +141,7 @@ class CallRejected:
     status: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallReferred:
     """The client hands the caller over to another address. `refused`: the SIP status with which it does not answer;
     None if it answers."""
@@ -150,7 +151,7 @@ class CallReferred:
     refused: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallEnded:
     """A call is over. `reason`: why."""
 

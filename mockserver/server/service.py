@@ -228,7 +228,7 @@ class MockService:
         """Follow a connection that was accepted. `context`: see `replay.tracing.context`."""
         session = served.session
         heard = () if session is None else session.heard
-        source = Source if session is None else lambda: session.memory.responder.source
+        source = Source if session is None else lambda: session.responder.source
         if (tracing := self._root.tracing) is None:
             log.narration = Narration(opened, self.told, served.ledger, heard, source)
             return
@@ -479,8 +479,8 @@ class MockService:
             watch()
             if session is None
             else watch(
-                unmatched=lambda: session.memory.responder.source.unmatched,
-                unrecorded=lambda: session.memory.responder.source.unrecorded,
+                unmatched=lambda: session.responder.source.unmatched,
+                unrecorded=lambda: session.responder.source.unrecorded,
             )
         )
 

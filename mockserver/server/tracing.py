@@ -11,8 +11,8 @@ from mockserver.responders.base import Source
 from mockserver.server.narration import Narration
 from mockserver.server.notices import CallClosed, CallOpened, Notice, TurnAnswered
 from mockserver.session.ears import HeardTurn
-from replay.cassette.frames import Binary, Text
-from replay.tracing.milestones import Milestone, Milestones
+from replay.cassette.json_text import Event
+from replay.tracing.milestones import FIRST, WANTED, Milestone, Milestones
 
 if TYPE_CHECKING:  # needs the extra `otel`
     from replay.tracing.spans import SessionSpans
@@ -36,22 +36,20 @@ class TracedNarration(Narration):
         self._spans = spans
         self._milestones = Milestones()
         self._tell_on = tell
-        self._reads = False
-        """Whether an event is read; its audio is not announced apart from it then."""
         opened = replace(opened, trace_id=spans.trace_id, span_id=spans.span_id)
         super().__init__(opened, self._traced, ledger, heard, source)
 
-    def spoke(self, at: float) -> None:
-        super().spoke(at)
-        if not self._reads:
-            self._take(at, self._milestones.sound())
+    @property
+    def wanted(self) -> frozenset[str]:
+        return super().wanted | WANTED.union(FIRST)
 
-    def received(self, at: float, frame: Text | Binary) -> None:
-        self._reads = isinstance(frame, Text)
-        super().received(at, frame)
-        self._reads = False
-        if isinstance(frame, Text):
-            self._take(at, self._milestones.read(at, frame.data))
+    def spoke(self, at: float, size: int, event: bytes = b"") -> None:
+        super().spoke(at, size, event)
+        self._take(at, self._milestones.read(at, event) if event else self._milestones.sound())
+
+    def received(self, at: float, kind: str, event: Event) -> None:
+        super().received(at, kind, event)
+        self._take(at, self._milestones.take(at, kind, event))
 
     def closed(self, at: float, code: int, reason: str, by_client: bool) -> None:
         super().closed(at, code, reason, by_client)

@@ -216,6 +216,11 @@ class Session:
         return self._ears.heard
 
     @property
+    def responder(self) -> Responder:
+        """What decides what is said: its own responder, or the one of the conversation that goes on here."""
+        return self._responder
+
+    @property
     def memory(self) -> Memory:
         """What a later connection needs to resume the conversation."""
         return Memory(self.conversation, self._responder, self._pending.turns_heard, self._opened)

@@ -121,7 +121,7 @@ class PriceTable:
     def resolved(self, model: str) -> str:
         """The name under which a model is listed: its own, the model of an alias, or the model of a dated snapshot."""
         name = self.aliases.get(model, model)
-        return name if name in self.per_million_tokens else _SNAPSHOT.sub("", name)
+        return name if name in self.per_million_tokens else _undated(name)
 
     def in_region(self) -> PriceTable:
         """These prices for a client that has its data processed in one region."""
@@ -182,6 +182,11 @@ class PriceTable:
 _REGION = re.compile(r"wss://[\w-]+\.api\.openai\.com[:/]")
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 """The date at the end of the name of a model's snapshot, as in gpt-realtime-2025-08-28."""
+
+
+@lru_cache(maxsize=256)
+def _undated(name: str) -> str:
+    return _SNAPSHOT.sub("", name)
 
 
 def price_table(service: str, on: date, url: str = "") -> PriceTable:

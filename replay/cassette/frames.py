@@ -5,14 +5,22 @@ No transport and no codec: the text of a frame is kept as it was, byte for byte.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
 from replay.values import value
 
 
 @value
 class Text:
-    """A text message, as the UTF-8 bytes on the wire."""
+    """A text message, as the UTF-8 bytes on the wire.
+
+    event: the JSON object in it, if it was at hand; who reads it need not parse the bytes, and must not change it.
+    """
 
     data: bytes
+    event: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @value

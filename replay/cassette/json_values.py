@@ -36,6 +36,18 @@ def text_at(value: object, *keys: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def object_in(event: Event, key: str) -> Event:
+    """The object under a key of an event, or an empty one: `object_at` for what is read with each message."""
+    found = event.get(key)
+    return found if type(found) is dict or (found is not None and isinstance(found, Mapping)) else NOTHING
+
+
+def text_in(event: Event, key: str) -> str:
+    """The string under a key of an event, or an empty one: `text_at` for what is read with each message."""
+    found = event.get(key)
+    return found if isinstance(found, str) else ""
+
+
 def number_at(value: object, *keys: str) -> float | None:
     """The number at a path of nested objects, or None. Limited to ±1e15, so that sums stay finite."""
     found = value_at(value, *keys)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from replay.cassette.json_text import Event
-from replay.cassette.json_values import NOTHING, number_at, object_at, objects, text_at
+from replay.cassette.json_values import NOTHING, number_at, object_at, object_in, objects, text_at, text_in
 from replay.cassette.records import Way
 from replay.findings.input_audio import InputAudio
 
@@ -59,7 +59,7 @@ class CallStep(NamedTuple):
     @property
     def item(self) -> Event:
         """The event's `item`, or an empty object."""
-        return object_at(self.event, "item")
+        return object_in(self.event, "item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,8 +325,11 @@ class CallState:
         """Update the state. The rules have seen the step before."""
         if step.way == "sent":
             self.sent_at = step.at
-        self.asked = self.asked or (step.way == "sent" and step.type != "session.update")
-        if (fold := _FOLDS[step.way].get(step.type)) is not None:
+            self.asked = self.asked or step.type != "session.update"
+            fold = _SENT.get(step.type)
+        else:
+            fold = _RECEIVED.get(step.type)
+        if fold is not None:
             fold(self, step)
 
     def close(self) -> None:
@@ -361,11 +364,11 @@ def shortened(call_id: str) -> str:
 def _created(call: CallState, step: CallStep) -> None:
     _effective(call, step)
     call.model = call.model or text_at(step.event, "session", "model")
-    call.service = call.service or ("openai" if text_at(step.event, "event_id").startswith("event_") else "xai")
+    call.service = call.service or ("openai" if text_in(step.event, "event_id").startswith("event_") else "xai")
 
 
 def _effective(call: CallState, step: CallStep) -> None:
-    session = object_at(step.event, "session")
+    session = object_in(step.event, "session")
     # xAI leaves the key out if the client set it to null (recordings of September 2026).
     asked = object_at(call.update.event, "session") if call.update is not None else NOTHING
     kept = asked.get("turn_detection", call.detection)
@@ -374,12 +377,12 @@ def _effective(call: CallState, step: CallStep) -> None:
         call.manual = not text_at(wished, "turn_detection", "type")
     detection = session.get("turn_detection", object_at(session, "audio", "input").get("turn_detection", kept))
     call.detection = detection if isinstance(detection, dict) else NOTHING
-    call.vad = bool(text_at(call.detection, "type"))
-    call.audio.configure(object_at(session, "audio"))
+    call.vad = bool(text_in(call.detection, "type"))
+    call.audio.configure(object_in(session, "audio"))
     if "tools" in session:
         tools = objects(session["tools"])
-        call.functions = frozenset(text_at(tool, "name") or text_at(tool, "function", "name") for tool in tools)
-        call.declared = frozenset(text_at(tool, "name") for tool in tools)
+        call.functions = frozenset(text_in(tool, "name") or text_at(tool, "function", "name") for tool in tools)
+        call.declared = frozenset(text_in(tool, "name") for tool in tools)
 
 
 def _update(call: CallState, step: CallStep) -> None:
@@ -392,7 +395,7 @@ def _updated(call: CallState, step: CallStep) -> None:
     _effective(call, step)
     asked = object_at(call.update.event, "session").get("tools") if call.update is not None else None
     if isinstance(asked, list):
-        call.declared = frozenset(text_at(tool, "name") for tool in objects(asked))
+        call.declared = frozenset(text_in(tool, "name") for tool in objects(asked))
     call.update = call.update_refused = None
     call.configured_at = step.at if call.configured_at is None else call.configured_at
 
@@ -400,13 +403,13 @@ def _updated(call: CallState, step: CallStep) -> None:
 def _item_sent(call: CallState, step: CallStep) -> None:
     item, call.item_refused = step.item, None
     call.item_sent = Pending(step.at, step.number, step.event)
-    if item_id := text_at(item, "id"):
+    if item_id := text_in(item, "id"):
         remember(call.item_ids, item_id, True)
     match item.get("type"):
         case "function_call_output":
-            known = call.call_of(text_at(item, "call_id"))
+            known = call.call_of(text_in(item, "call_id"))
             if known is not None and known.output is None:
-                known.output, known.answered_at, known.answered_number = text_at(item, "output"), step.at, step.number
+                known.output, known.answered_at, known.answered_number = text_in(item, "output"), step.at, step.number
                 if known.awaited:
                     call.results = [*call.results[-MOST:], known]
                     if len(call.carried_out) < MOST:
@@ -429,18 +432,18 @@ def said_in(item: Event) -> str:
     """The text of a message, a tool result or a function call."""
     parts = objects(item.get("content"))
     words = [text_at(each, "text") or text_at(each, "transcript") for each in parts]
-    return " ".join(word for word in (*words, text_at(item, "output")) if word)
+    return " ".join(word for word in (*words, text_in(item, "output")) if word)
 
 
 def _called(call: CallState, step: CallStep, item: Event | None = None, awaited: bool = True) -> None:
     item = step.event if item is None else item
-    call_id = text_at(item, "call_id")
+    call_id = text_in(item, "call_id")
     known = call.calls.get(call_id)
-    arguments = text_at(item, "arguments")
+    arguments = text_in(item, "arguments")
     if known is not None:
-        known.name, known.arguments = known.name or text_at(item, "name"), known.arguments or arguments
+        known.name, known.arguments = known.name or text_in(item, "name"), known.arguments or arguments
     elif call_id:
-        name = text_at(item, "name")
+        name = text_in(item, "name")
         hosted = awaited and call.service == "xai" and name in HOSTED_FUNCTIONS and name not in call.functions
         made = ToolCall(call_id, name, arguments, step.at, step.number, awaited and not hosted, hosted)
         made.response = call.responses
@@ -450,39 +453,39 @@ def _called(call: CallState, step: CallStep, item: Event | None = None, awaited:
 def _output_added(call: CallState, step: CallStep) -> None:
     item = step.item
     if item.get("type") == "message":
-        call.speaking = AssistantAudio(text_at(item, "id"), step.at, response_id=text_at(step.event, "response_id"))
+        call.speaking = AssistantAudio(text_in(item, "id"), step.at, response_id=text_in(step.event, "response_id"))
         remember(call.spoken, call.speaking.id, call.speaking)
 
 
 def _played(call: CallState, step: CallStep) -> None:
     """The service begins to play a response to the caller."""
     for spoken in call.spoken.values():
-        if spoken.response_id == text_at(step.event, "response_id"):
+        if spoken.response_id == text_in(step.event, "response_id"):
             spoken.plays_since = step.at
 
 
 def _item_shown(call: CallState, step: CallStep) -> None:
     call.item_sent = None
-    if item_id := text_at(step.item, "id"):
+    if item_id := text_in(step.item, "id"):
         remember(call.item_ids, item_id, True)
 
 
 def _response_requested(call: CallState, step: CallStep) -> None:
     call.unanswered = None
-    tools = object_at(step.event, "response").get("tools")
+    tools = object_in(step.event, "response").get("tools")
     if isinstance(tools, list):
-        call.declared = (call.declared or frozenset()) | {text_at(tool, "name") for tool in objects(tools)}
-    if object_at(step.event, "response").get("conversation") != "none":
+        call.declared = (call.declared or frozenset()) | {text_in(tool, "name") for tool in objects(tools)}
+    if object_in(step.event, "response").get("conversation") != "none":
         call.requested, call.new_inputs, call.committed = Pending(step.at, step.number, step.event), 0, False
         call.continued = call.continues
         call.results, call.continues = [], False
 
 
 def _begun(call: CallState, step: CallStep) -> None:
-    response = object_at(step.event, "response")
+    response = object_in(step.event, "response")
     if call.service == "openai" and response.get("conversation_id", "") is None:
         return
-    call.active, call.active_since, call.requested = text_at(response, "id"), step.at, None
+    call.active, call.active_since, call.requested = text_in(response, "id"), step.at, None
     call.unanswered = call.interrupted = None
     call.responses += 1
     call.turns += not (call.continued or call.continues)
@@ -492,18 +495,19 @@ def _begun(call: CallState, step: CallStep) -> None:
 
 
 def _done(call: CallState, step: CallStep) -> None:
-    response = object_at(step.event, "response")
+    response = object_in(step.event, "response")
     for item in objects(response.get("output")):
         if item.get("type") == "function_call":
             _called(call, step, item)
-    if response.get("status") in ("cancelled", "failed", "incomplete"):
+    response_id, status = text_in(response, "id"), text_in(response, "status")
+    if status in ("cancelled", "failed", "incomplete"):
         for known in call.calls.values():  # the model no longer awaits their results
             if known.response == call.responses and known.output is None:
                 known.awaited = False
-                known.cut_at = step.at if response.get("status") == "cancelled" else None
-    if response_id := text_at(response, "id"):
-        remember(call.over, response_id, text_at(response, "status") or "over")
-    if call.active == text_at(response, "id"):
+                known.cut_at = step.at if status == "cancelled" else None
+    if response_id:
+        remember(call.over, response_id, status or "over")
+    if call.active == response_id:
         call.active, call.done_at = None, step.at
     seconds = number_at(step.event, "usage", "billable_audio_seconds")
     if seconds is not None and len(call.billable) < MOST:
@@ -517,7 +521,7 @@ def _silenced(call: CallState, step: CallStep) -> None:
 
 
 def _item_deleted(call: CallState, step: CallStep) -> None:
-    call.item_ids.pop(text_at(step.event, "item_id"), None)
+    call.item_ids.pop(text_in(step.event, "item_id"), None)
 
 
 def _buffer_taken(call: CallState, step: CallStep) -> None:
@@ -540,15 +544,15 @@ def _speech(call: CallState, step: CallStep) -> None:
 
 
 def _transcript(call: CallState, step: CallStep) -> None:
-    item, words = text_at(step.event, "item_id"), text_at(step.event, "transcript")
+    item, words = text_in(step.event, "item_id"), text_in(step.event, "transcript")
     readings = call.transcripts.get(item, [])
     if words and words not in readings[-1:] and len(readings) < 64:
         remember(call.transcripts, item, [*readings, words])
 
 
 def _error(call: CallState, step: CallStep) -> None:
-    error = call.last_error = object_at(step.event, "error")
-    request_id, update = text_at(error, "event_id"), call.update
+    error = call.last_error = object_in(step.event, "error")
+    request_id, update = text_in(error, "event_id"), call.update
     if update is not None and (call.service == "xai" or request_id in ("", text_at(update.event, "event_id"))):
         call.update, call.update_refused = None, Pending(step.at, step.number, step.event)
     elif (sent := call.item_sent) is not None and (
@@ -557,7 +561,7 @@ def _error(call: CallState, step: CallStep) -> None:
         call.item_sent, call.item_refused = None, Pending(step.at, step.number, step.event)
         call.item_ids.pop(text_at(sent.event, "item", "id"), None)
     call.requested = None
-    message = text_at(error, "message")
+    message = text_in(error, "message")
     remember(call.errors, message, call.errors.get(message, 0) + 1)
 
 
@@ -594,6 +598,5 @@ _RECEIVED: dict[str, Fold] = {
     f"{_TRANSCRIPTS}.completed": _transcript,
     "error": _error,
 }
-_FOLDS = {"sent": _SENT, "received": _RECEIVED}
 READ = frozenset(_RECEIVED)
 """Server events that the state needs, besides those that rules ask for."""

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from replay.cassette.records import Way
+from replay.findings.call import ITEM
 from replay.findings.finding import LEVELS, Level
 from replay.findings.rules.table import RULES, Rule
 
@@ -55,8 +56,14 @@ class Levels:
                 general = rule.level
             self._levels[rule.id] = _checked(given.get(rule.id, general))
         self.sent, self.received = self._by_step("sent"), self._by_step("received")
-        """The rules that are on, by the type of the step at which they look. For steps with an item also by `TYPE
-        ITEM_TYPE`: these are the rules for all items of the step, and those for items of this type."""
+        """The rules that are on, by the type of the step at which they look."""
+        self.sent_items = {
+            kind.removeprefix(f"{ITEM} "): self.sent.pop(kind)
+            for kind in list(self.sent)
+            if kind.startswith(f"{ITEM} ")
+        }
+        """The rules for an item that the client creates, by its type: those for all items, and those for this type.
+        Items of other types have the rules of `sent`."""
 
     def __getitem__(self, rule: str) -> Level:
         return self._levels[rule]

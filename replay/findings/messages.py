@@ -22,8 +22,7 @@ LONGEST_READ = 1 << 20
 _FRONT = 128
 """Characters at either end of a message in which its type is looked for."""
 _TYPE = b'{"type":"'
-_DELTA = DELTA.encode()
-_ITEM_DONE, _FUNCTION_CALL = b"response.output_item.done", b'"function_call"'
+_DELTA = _TYPE + DELTA.encode() + b'"'
 
 
 class Follower(Protocol):
@@ -33,8 +32,8 @@ class Follower(Protocol):
     """Messages so far, both ways, with the one that is being told."""
 
     @property
-    def wanted(self) -> frozenset[bytes]:
-        """The types of the server's events that it is told. Of `response.output_item.done` these are function calls."""
+    def wanted(self) -> frozenset[str]:
+        """The types of the server's events that it is told."""
 
     def sent(self, at: float, kind: str, event: Event) -> None:
         """The client sent an event. The type is empty for what is no event, and for what is too long to be read."""
@@ -48,8 +47,8 @@ class Follower(Protocol):
     def received(self, at: float, kind: str, event: Event) -> None:
         """The server sent an event that somebody wants."""
 
-    def spoke(self, at: float, size: int) -> None:
-        """The server sent that many bytes of audio."""
+    def spoke(self, at: float, size: int, event: bytes = b"") -> None:
+        """The server sent that many bytes of audio, about. `event`: the message, unless it is binary."""
 
 
 class Messages:
@@ -88,28 +87,28 @@ class Messages:
     def received(self, messages: Sequence[Outgoing]) -> None:
         """The server sent texts and binary messages."""
         followers, wanted, count = self._followers, self._wanted, self._count
+        if not followers:
+            return
         for each in messages:
             count += 1
             frame = each.frame
             if isinstance(frame, Text):
-                data = frame.data
-                if data.startswith(_TYPE):
-                    kind = data[9 : data.find(b'"', 9)]
-                    if kind not in wanted or (kind == _ITEM_DONE and _FUNCTION_CALL not in data):
+                if (event := frame.event) is not None:
+                    kind = event["type"]
+                    if kind not in wanted:
                         continue
-                    if kind == _DELTA:
-                        size = self._sound_in(data)
-                        for follower in followers:
-                            follower.messages = count
-                            follower.spoke(each.at, size)
-                        continue
-                else:
-                    kind = b""
-                name, event = _read(data)
-                for follower in followers:
-                    if not kind or kind in follower.wanted:
+                elif frame.data.startswith(_DELTA):
+                    size = self._sound_in(frame.data)
+                    for follower in followers:
                         follower.messages = count
-                        follower.received(each.at, name, event)
+                        follower.spoke(each.at, size, frame.data)
+                    continue
+                else:
+                    kind, event = _read_server(frame.data, wanted)
+                for follower in followers:
+                    if kind in follower.wanted:
+                        follower.messages = count
+                        follower.received(each.at, kind, event)
             elif isinstance(frame, Binary):
                 for follower in followers:
                     follower.messages = count
@@ -131,8 +130,15 @@ class Messages:
 
 
 @lru_cache(maxsize=64)
-def _together(wanted: tuple[frozenset[bytes], ...]) -> frozenset[bytes]:
-    return frozenset((_DELTA,)).union(*wanted)
+def _together(wanted: tuple[frozenset[str], ...]) -> frozenset[str]:
+    return frozenset[str]().union(*wanted)
+
+
+def _read_server(data: bytes, wanted: frozenset[str]) -> tuple[str, Event]:
+    """Type and event of a message of the server, if it is wanted or its type is not at its front."""
+    if data.startswith(_TYPE) and data[len(_TYPE) : data.find(b'"', len(_TYPE))].decode(errors="replace") not in wanted:
+        return "", NOTHING
+    return _read(data)
 
 
 def _sound_at(data: str) -> int:

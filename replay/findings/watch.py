@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import NOTHING, text_at
-from replay.cassette.records import Way
 from replay.findings.call import (
     ACCEPTED,
     CLOSED,
@@ -81,22 +80,23 @@ class Watch:
     # Live messages: see messages.py. What it is told, it judges at once.
 
     @property
-    def wanted(self) -> frozenset[bytes]:
+    def wanted(self) -> frozenset[str]:
         """The types of the server's events that the state or a rule needs."""
         return self._watcher.wanted
 
     def sent(self, at: float, kind: str, event: Event) -> None:
         """The client sent an event."""
-        self._event(at, "sent", kind, event)
+        if not self._over:
+            try:
+                self._step(CallStep(at, "sent", kind, event, self.messages - 1))
+            except Exception:
+                self._stop_watching()
 
     def received(self, at: float, kind: str, event: Event) -> None:
         """The server sent an event."""
-        self._event(at, "received", kind, event)
-
-    def _event(self, at: float, way: Way, kind: str, event: Event) -> None:
         if not self._over:
             try:
-                self._step(CallStep(at, way, kind, event, self.messages - 1))
+                self._step(CallStep(at, "received", kind, event, self.messages - 1))
             except Exception:
                 self._stop_watching()
 
@@ -120,7 +120,7 @@ class Watch:
             except Exception:
                 self._stop_watching()
 
-    def spoke(self, at: float, size: int) -> None:
+    def spoke(self, at: float, size: int, event: bytes = b"") -> None:
         """The server sent that many bytes of audio."""
         if not self._over:
             self.call.output_audio(at, size / self.call.audio.out_bytes_per_s)
@@ -157,7 +157,7 @@ class Watch:
 
     def opened(self) -> None:
         """Check the handshake."""
-        self._run(CallStep(0.0, "sent", OPENED))
+        self._at(OPENED, 0.0)
 
     def tick(self, at: float) -> None:
         """Time has passed: report what is overdue."""
@@ -180,31 +180,40 @@ class Watch:
 
     def _now(self, type: str, at: float) -> None:
         try:
-            self._run(CallStep(max(at, self._looked), "sent", type, NOTHING, max(0, self.messages - 1)))
+            self._at(type, max(at, self._looked))
         except Exception:
             self._stop_watching()
 
     def _step(self, step: CallStep) -> None:
         if step.at - self._looked >= _TICK_S:
             self._look(step.at)
-        self._run(step)
+        levels = self._watcher.levels
+        if step.way == "received":
+            rules = levels.received.get(step.type)
+        elif step.type == ITEM:
+            rules = levels.sent_items.get(text_at(step.event, "item", "type"), levels.sent.get(ITEM))
+        else:
+            rules = levels.sent.get(step.type)
+        if rules:
+            self._run(rules, step)
         self.call.take(step)
         self._due_since = step.at
 
     def _look(self, at: float) -> None:
         self._looked = at
-        self._run(CallStep(at, "sent", TICK, NOTHING, max(0, self.messages - 1)))
+        self._at(TICK, at)
 
-    def _run(self, step: CallStep) -> None:
-        call, levels = self.call, self._watcher.levels
-        steps = levels.sent if step.way == "sent" else levels.received
-        rules = steps.get(step.type, ())
-        if step.type == ITEM:
-            rules = steps.get(f"{ITEM} {text_at(step.item, 'type')}", rules)
+    def _at(self, type: str, at: float) -> None:
+        """What is no message: the handshake, time passing, or the end."""
+        step = CallStep(at, "sent", type, NOTHING, max(0, self.messages - 1))
+        self._run(self._watcher.levels.sent.get(type, ()), step)
+
+    def _run(self, rules: Iterable[Rule], step: CallStep) -> None:
+        call = self.call
         for rule in rules:
             if rule.needs is None or rule.needs(call):
                 for found in rule.check(call, step):
-                    self.report(rule, levels[rule.id], found, step)
+                    self.report(rule, self._watcher.levels[rule.id], found, step)
 
     def judge(self, rule: Rule, found: Iterable[Found]) -> None:
         """Report what a rule found that looks at no step."""
@@ -253,7 +262,7 @@ class Watcher:
     _advised: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.wanted = frozenset(kind.encode() for kind in (*READ, *self.levels.received))
+        self.wanted = READ.union(self.levels.received)
         """The types that are read of what the service sends."""
 
     def open(
@@ -351,18 +360,24 @@ def overdue(call: CallState, now: float) -> float | None:
 
     Services answer most mistakes with silence, so a call must be checked again when nothing happens.
     """
-    speaks = call.asked or call.audio.appends or call.responses or call.over_tracks
-    instants = [] if speaks else [NOTHING_S + _AFTER_S]
+    soonest: float | None = None
+    if not (call.asked or call.audio.appends or call.responses or call.over_tracks):
+        soonest = _sooner(soonest, NOTHING_S, now)
     if call.unanswered is not None and call.active is None:
-        instants.append(max(call.unanswered.at, call.done_at) + UNANSWERED_S + _AFTER_S)
+        soonest = _sooner(soonest, max(call.unanswered.at, call.done_at) + UNANSWERED_S, now)
     if call.interrupted is not None:
-        instants.append(call.interrupted.at + TOLD_S + _AFTER_S)
+        soonest = _sooner(soonest, call.interrupted.at + TOLD_S, now)
     if call.results and call.active is None:
-        since = max(call.results[-1].answered_at, call.done_at, call.plays_until)
-        instants.append(since + GRACE_S + _AFTER_S)
+        soonest = _sooner(soonest, max(call.results[-1].answered_at, call.done_at, call.plays_until) + GRACE_S, now)
     if call.speech_at is not None and call.audio.last_at is not None:
-        instants.append(max(call.speech_at, call.audio.last_at) + STILL_S + _AFTER_S)
-    return min((each for each in instants if each > now), default=None)
+        soonest = _sooner(soonest, max(call.speech_at, call.audio.last_at) + STILL_S, now)
+    return soonest
+
+
+def _sooner(known: float | None, instant: float, now: float) -> float | None:
+    """The sooner of two instants; the second counts, with a little more, if it is to come."""
+    instant += _AFTER_S
+    return instant if instant > now and (known is None or instant < known) else known
 
 
 def carried_out_before(earlier: Sequence[Attempt], handshake: Handshake, now: float) -> tuple[CarriedOut, ...]:

@@ -31,7 +31,8 @@ WANTED = frozenset(
     error""".split()
 )
 """The types of events that are parsed."""
-_FIRST = (_SOUND, "response.output_text.delta", "response.output_audio_transcript.delta")
+FIRST = (_SOUND, "response.output_text.delta", "response.output_audio_transcript.delta")
+"""The types of events with pieces of a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,15 @@ class Milestones:
     def read(self, at: float, data: bytes) -> Milestone | None:
         """What an event of the service means; None for most of them."""
         kind = _kind(data)
-        if kind in _FIRST:
-            return self._first(kind, data) if self._silent else None
+        if kind in FIRST:
+            named = _RESPONSE.search(data) if self._silent else None
+            return None if named is None else self._first(kind, named[1].decode(errors="replace"))
         return self.take(at, kind, _event(data)) if kind in WANTED else None
 
     def take(self, at: float, kind: str, event: Event) -> Milestone | None:
         """The same of an event of that type that is parsed already."""
+        if kind in FIRST:
+            return self._first(kind, text_at(event, "response_id"))
         match kind:
             case "session.created":
                 session = object_at(event, "session")
@@ -179,13 +183,11 @@ class Milestones:
         """Calls that got no result before the session ended."""
         return list(self._called.values())
 
-    def _first(self, kind: str, data: bytes) -> FirstOutput | None:
-        named = _RESPONSE.search(data)
-        id = named[1].decode(errors="replace") if named else ""
-        if id not in self._silent:
+    def _first(self, kind: str, response: str) -> FirstOutput | None:
+        if response not in self._silent:
             return None
-        del self._silent[id]
-        return FirstOutput(id, kind == _SOUND)
+        del self._silent[response]
+        return FirstOutput(response, kind == _SOUND)
 
     def _ended(self, event: Event) -> ResponseEnded:
         response = object_at(event, "response")

@@ -216,7 +216,8 @@ class OpenAI:
 
     def event(self, at: float, type: str, **fields: object) -> Frame:
         """An event in the usual order: type, event_id, its fields."""
-        return Text(orjson.dumps({"type": type, "event_id": self.ids.event(at), **fields}))
+        event = {"type": type, "event_id": self.ids.event(at), **fields}
+        return Text(orjson.dumps(event), event)
 
     def render(self, fact: Fact, at: float) -> Iterator[Frame | Sound]:
         match fact:  # what each turn has comes first: the cases are tried in order
@@ -334,7 +335,7 @@ class OpenAI:
                 assert_never(fact)
         event_id = f"event_{self._playout_ids.rng.getrandbits(64):016x}"
         event = {"type": f"output_audio_buffer.{what}", "event_id": event_id, "response_id": fact.response_id}
-        return Text(orjson.dumps(event))
+        return Text(orjson.dumps(event), event)
 
     # The conversation.
 

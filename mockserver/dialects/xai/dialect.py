@@ -426,7 +426,7 @@ class Xai:
 
 
 def _text(event: Json) -> Text:
-    return Text(orjson.dumps(event))
+    return Text(orjson.dumps(event), event)
 
 
 def _object(value: object) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from replay.billing.prices import PRICES
-from replay.cassette.json_values import object_at, objects, text_at
+from replay.cassette.json_values import object_at, object_in, objects, text_at, text_in
 from replay.findings.call import CLOSED, CallState, CallStep
 from replay.findings.finding import Found
 
@@ -47,21 +47,21 @@ def nothing_asked(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def item_id_repeated(call: CallState, step: CallStep) -> Iterator[Found]:
     """The id belongs to another item."""
-    item_id = text_at(step.item, "id")
+    item_id = text_in(step.item, "id")
     if item_id and item_id in call.item_ids:
         yield Found(f"an item was added under the id {item_id[:64]!r}, which another item has", item_id)
 
 
 def response_id_gone(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client cancels a response that is over."""
-    response_id = text_at(step.event, "response_id")
+    response_id = text_in(step.event, "response_id")
     if response_id and response_id in call.over and response_id != call.active:
         yield Found(f"response.cancel names {response_id[:64]!r}, which is {call.over[response_id]}", response_id)
 
 
 def nested_tool(call: CallState, step: CallStep) -> Iterator[Found]:
     """The form of the chat API. The realtime API finds no name in it."""
-    for tool in objects(object_at(step.event, "session").get("tools")):
+    for tool in objects(object_in(step.event, "session").get("tools")):
         inner = object_at(tool, "function")
         if inner and "name" not in tool:
             name = text_at(inner, "name") or "a tool"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from replay.cassette.json_values import object_at, text_at
+from replay.cassette.json_values import object_in, text_in
 from replay.findings.call import HOSTED_FUNCTIONS, CallState, CallStep
 from replay.findings.finding import Found
 
@@ -19,7 +19,7 @@ SCENARIO_ERROR = "scenario_error"
 
 def undeclared_call(call: CallState, step: CallStep) -> Iterator[Found]:
     """The model calls a function that the client did not declare. A live model cannot."""
-    name = text_at(step.event, "name")
+    name = text_in(step.event, "name")
     known = call.declared is None or name in call.declared or (call.service == "xai" and name in HOSTED_FUNCTIONS)
     if not name or known or call.declared is None or call.resumed:
         return
@@ -31,9 +31,12 @@ def undeclared_call(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def scenario_error(call: CallState, step: CallStep) -> Iterator[Found]:
     """A step of the scenario cannot be made."""
-    error = object_at(step.event, "error") or object_at(step.event, "response", "status_details", "error")
-    message = text_at(error, "message")
-    if text_at(error, "code") == SCENARIO_ERROR or message.startswith(SCENARIO_ERROR):
+    details = object_in(object_in(step.event, "response"), "status_details")
+    error = object_in(step.event, "error") or object_in(details, "error")
+    if not error:
+        return
+    message = text_in(error, "message")
+    if text_in(error, "code") == SCENARIO_ERROR or message.startswith(SCENARIO_ERROR):
         yield Found(f"a response failed: {message.removeprefix(f'{SCENARIO_ERROR}: ')[:300]}", message[:300])
 
 

@@ -107,7 +107,7 @@ def repeated_error(call: CallState, step: CallStep) -> Iterator[Found]:
 def near_the_cap(call: CallState, step: CallStep) -> Iterator[Found]:
     """Services end sessions that last too long."""
     cap_s = CAPS_S.get(call.service or "")
-    if cap_s is not None and call.timed and step.at >= NEAR * cap_s:
+    if cap_s is not None and step.at >= NEAR * cap_s and call.timed:
         yield Found(f"the session has lasted {step.at / 60:.0f} minutes; the service ends it after {cap_s / 60:.0f}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 
 from replay.findings.call import CLOSED, COMMITS, OPENED, TICK, CallState, CallStep
 from replay.findings.finding import Found, Level
@@ -59,6 +59,7 @@ APPENDED_TRANSCRIPTS = Rule(
     running_totals.appended_transcripts,
     (_ITEM, _UPDATE, _RESPOND),
     "Replace the text of an item with each new reading of it; only the last one is final.",
+    needs=attrgetter("transcripts"),
 )
 SUMMED_BILLABLE_SECONDS = Rule(
     "summed-billable-seconds",
@@ -185,6 +186,7 @@ RULES: tuple[Rule, ...] = (
         (_RESPOND,),
         "Wait until the words before the call have been played, or queue the audio of the next reply behind them.",
         advice=True,
+        needs=attrgetter("continues"),
     ),
     Rule(
         "unanswered-item",
@@ -201,6 +203,7 @@ RULES: tuple[Rule, ...] = (
         _LATER,
         "Send audio, a message, or a response.create: the service waits for the client.",
         advice=True,
+        needs=lambda call: not (call.asked or call.audio.appends or call.responses),
     ),
     Rule(
         "repeated-item-id",
@@ -245,6 +248,7 @@ RULES: tuple[Rule, ...] = (
         turns.silent_commit,
         (*(f"sent {name}" for name in COMMITS), *_LATER),
         "Look at the source: a muted or wrong device, or a buffer that was never filled.",
+        needs=turns.may_be_silent,
     ),
     Rule(
         "audio-format",
@@ -252,6 +256,7 @@ RULES: tuple[Rule, ...] = (
         audio.mislabelled,
         _LATER,
         "Send what session.audio.input.format declares, or declare what you send.",
+        needs=lambda call: call.audio.wav or call.audio.verdict,
     ),
     Rule(
         "audio-rate",
@@ -299,6 +304,7 @@ RULES: tuple[Rule, ...] = (
         turns.microphone_stops,
         _LATER,
         "Keep sending while nobody speaks: silence is what ends a turn.",
+        needs=lambda call: call.speech_at is not None,
     ),
     Rule(
         "speech-uncommitted",
@@ -306,6 +312,7 @@ RULES: tuple[Rule, ...] = (
         turns.speech_uncommitted,
         _LATER,
         "Set turn_detection to server_vad, or commit the audio at the end of each turn.",
+        needs=lambda call: call.speech_at is not None,
     ),
     Rule(
         "left-open",
@@ -328,6 +335,7 @@ RULES: tuple[Rule, ...] = (
         setup.ignored_error,
         (_RESPOND, CLOSED),
         "Read error events; after a refused session.update send one that is accepted, before anything else.",
+        needs=lambda call: call.item_refused or call.update_refused,
     ),
     Rule(
         "repeated-error",
@@ -451,6 +459,7 @@ RULES: tuple[Rule, ...] = (
         ("received response.done",),
         "Add a rule for it to the scenario, or a last rule without `when`.",
         advice=True,
+        needs=methodcaller("unmatched"),
     ),
     UNREACHABLE_RULE,
     Rule(
@@ -460,5 +469,6 @@ RULES: tuple[Rule, ...] = (
         ("received response.done",),
         "Say what was recorded, or record the call again.",
         advice=True,
+        needs=methodcaller("unrecorded"),
     ),
 )

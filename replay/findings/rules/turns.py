@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from replay.cassette.json_values import number_at, object_at, text_at
+from replay.cassette.json_values import number_at, object_in, text_at, text_in
 from replay.findings.call import CLOSED, COMMITS, CallState, CallStep
 from replay.findings.finding import Found
 
@@ -25,7 +25,7 @@ _CUT_S = 0.02
 
 def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client requests a response while another one is in progress or still playing."""
-    request = object_at(step.event, "response")
+    request = object_in(step.event, "response")
     if request.get("conversation") == "none" or (call.committed and call.service == "xai"):
         return
     if call.active is not None:
@@ -50,7 +50,7 @@ def overlapping_replies(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def reply_over_preamble(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client goes on after a tool's result while what was said before the call still plays."""
-    request = object_at(step.event, "response")
+    request = object_in(step.event, "response")
     rest = call.playing(step.at)
     if call.continues and call.microphone and rest > OVERLAP_S and request.get("conversation") != "none":
         yield Found(
@@ -74,10 +74,10 @@ def empty_commit(call: CallState, step: CallStep) -> Iterator[Found]:
         if not call.audio.since_taken and not (call.vad and call.service == "xai"):
             yield Found("the input buffer was committed, and no audio had been appended since the last commit", "empty")
         return
-    error = object_at(step.event, "error")
+    error = object_in(step.event, "error")
     if (
         error.get("code") == "input_audio_buffer_commit_empty"
-        or "buffer too small" in text_at(error, "message").lower()
+        or "buffer too small" in text_in(error, "message").lower()
     ):
         yield Found(f"a commit was refused: {text_at(error.get('message'))[:200]}", "empty")
 
@@ -92,6 +92,13 @@ def silent_commit(call: CallState, step: CallStep) -> Iterator[Found]:
         return
     elif not audio.heard_any and audio.seconds >= (3.0 if step.type == CLOSED else 20.0):
         yield Found(f"{audio.seconds:.0f} s of audio were sent, all of it silence", "all")
+
+
+def may_be_silent(call: CallState) -> bool:
+    """Whether nothing but silence may have come, since the start or in this turn. Under turn detection, which commits
+    nothing silent, only the start is listened to."""
+    audio = call.audio
+    return audio.appends > 0 and not (audio.audible_since_taken or (call.vad and audio.heard_any))
 
 
 def short_silence(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -134,18 +141,25 @@ def speech_uncommitted(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def left_open(call: CallState, step: CallStep) -> Iterator[Found]:
     """The caller is gone, and the client keeps its session, which counts among those of its team."""
-    last = max(call.audio.last_at or 0.0, call.sent_at)
-    idle = step.at - last
     if step.way == "received":
-        if object_at(step.event, "error").get("type") == "timeout":
+        if object_in(step.event, "error").get("type") == "timeout":
+            idle, last = _idle(call, step)
             yield Found(f"the client sent nothing for {idle:.0f} s, until the service ended the session", at=last)
-    elif call.microphone and call.active is None and idle >= LEFT_S and step.at >= call.plays_until + LEFT_S:
-        yield Found(f"the microphone fell silent {idle:.0f} s ago, and the session is still open", at=last)
+    elif call.microphone and call.active is None and step.at >= call.plays_until + LEFT_S:
+        idle, last = _idle(call, step)
+        if idle >= LEFT_S:
+            yield Found(f"the microphone fell silent {idle:.0f} s ago, and the session is still open", at=last)
+
+
+def _idle(call: CallState, step: CallStep) -> tuple[float, float]:
+    """For how long the client has sent nothing, and since when, in seconds."""
+    last = max(call.audio.last_at or 0.0, call.sent_at)
+    return step.at - last, last
 
 
 def truncate_beyond(call: CallState, step: CallStep) -> Iterator[Found]:
     """The client kept more of a response than it received, or than the user can have heard."""
-    spoken = call.spoken.get(text_at(step.event, "item_id"))
+    spoken = call.spoken.get(text_in(step.event, "item_id"))
     end_ms = number_at(step.event, "audio_end_ms")
     if spoken is not None and end_ms is not None and spoken.plays_since is not None:  # what was played is known
         played_s = step.at - spoken.plays_since
