@@ -237,6 +237,7 @@ class Talk:
                 received(self.watch, out.at, out.frame)
             if isinstance(out.frame, Text):
                 event = json.loads(out.frame.data)
+                assert out.frame.event in (None, event)
                 self.events.append(event)
                 self.log.append(f"{out.at:9.3f} << {event['type']} {out.frame.data[:150]!r}")
             elif isinstance(out.frame, Binary):

@@ -8,8 +8,8 @@ from replay.findings.rules.table import RULES
 
 
 def test_a_step_without_a_result_is_not_shown_to_rules_on_results():
-    sent = Levels().sent
-    general, result = sent[ITEM], sent[f"{ITEM} function_call_output"]
+    levels = Levels()
+    general, result = levels.sent[ITEM], levels.sent_items["function_call_output"]
     assert "tool-result-repeated" not in [rule.id for rule in general]
     assert "tool-result-repeated" in [rule.id for rule in result]
     assert set(general) < set(result)
@@ -17,5 +17,6 @@ def test_a_step_without_a_result_is_not_shown_to_rules_on_results():
 
 
 def test_a_rule_that_is_off_looks_at_no_step():
-    sent = Levels({"tool-result-repeated": "off"}).sent
-    assert all(rule.id != "tool-result-repeated" for rules in sent.values() for rule in rules)
+    levels = Levels({"tool-result-repeated": "off"})
+    looking = [*levels.sent.values(), *levels.sent_items.values()]
+    assert all(rule.id != "tool-result-repeated" for rules in looking for rule in rules)

@@ -1,0 +1,66 @@
+"""Messages are read once for all followers. That the event at hand is the one in the bytes, each talk checks."""
+
+from __future__ import annotations
+
+import orjson
+
+from replay.cassette.frames import Binary, Outgoing, Text
+from replay.cassette.json_text import Event
+from replay.findings.messages import Messages
+
+
+class Noted:
+    """Notes what it is told."""
+
+    def __init__(self, *wanted: str) -> None:
+        self.messages = 0
+        self.wanted = frozenset(wanted)
+        self.told: list[tuple[object, ...]] = []
+
+    def sent(self, at: float, kind: str, event: Event) -> None:
+        self.told.append((self.messages, "sent", kind))
+
+    def appended(self, at: float, data: str, start: int, end: int) -> None:
+        self.told.append((self.messages, "appended", data[start:end]))
+
+    def packet(self, at: float, data: bytes) -> None:
+        self.told.append((self.messages, "packet", data))
+
+    def received(self, at: float, kind: str, event: Event) -> None:
+        self.told.append((self.messages, "received", kind, dict(event)))
+
+    def spoke(self, at: float, size: int, event: bytes = b"") -> None:
+        self.told.append((self.messages, "spoke", size))
+
+
+def test_each_follower_is_told_what_it_wants_with_the_number_of_the_message():
+    first, second = Noted("ping", "error"), Noted("pong")
+    messages = Messages(first, second)
+    messages.sent(0.0, '{"type":"input_audio_buffer.append","audio":"AAAA"}')
+    messages.sent(0.0, r'{"type":"input_audio_buffer.append","audio":"\/\/8="}')
+    messages.sent(0.0, '{"type":"response.create"}')
+    messages.sent(0.0, "no JSON")
+    messages.sent(0.0, b"01")
+    ping, pong = {"type": "ping", "n": 1}, {"type": "pong"}
+    at_hand = Text(orjson.dumps(pong), pong)
+    delta = Text(b'{"type":"response.output_audio.delta","delta":"AAAAAAAA"}')
+    messages.received([Outgoing(0.0, frame) for frame in (Text(orjson.dumps(ping)), at_hand, delta, Binary(b"abc"))])
+    messages.passed()
+    both = [
+        (1, "appended", "AAAA"),
+        (2, "appended", "//8="),
+        (3, "sent", "response.create"),
+        (4, "sent", ""),
+        (5, "packet", b"01"),
+    ]
+    sound = [(8, "spoke", 6), (9, "spoke", 3)]
+    assert first.told == [*both, (6, "received", "ping", ping), *sound]
+    assert second.told == [*both, (7, "received", "pong", pong), *sound]
+    assert (first.messages, second.messages) == (10, 10)
+
+
+def test_an_event_is_found_wherever_its_type_stands():
+    follower = Noted("session.updated")
+    event = {"session": {}, "type": "session.updated"}
+    Messages(follower).received([Outgoing(0.0, Text(orjson.dumps(event)))])
+    assert follower.told == [(1, "received", "session.updated", event)]
