@@ -26,6 +26,7 @@ from mockserver.responders.echo import EchoResponder
 from mockserver.session.session import Session
 from replay.cassette.frames import Binary, Text
 from replay.findings.call import Handshake
+from replay.findings.messages import Messages
 from replay.findings.watch import Watcher
 
 EPOCH = 1_785_214_080.0
@@ -97,20 +98,18 @@ def append_work(dialect: str, frames: list[str]) -> Callable[[], int]:
 def watched_turns(dialect: str) -> Callable[[], int]:
     """Text turns gone through for findings alone: the frames of a run in a session, both ways."""
     session, frames = new_session(dialect), typed("hello")
-    said = session.take_output(0.0)
+    turns = []
     for now in range(TURNS):
         for frame in frames:
             session.receive(frame, now)
-        said += session.take_output(now)
+        turns.append(session.take_output(now))
 
     def run() -> int:
-        watch = Watcher().open("", dialect, Handshake())
-        for number, each in enumerate(said):
-            if number % (len(said) // TURNS) == 0:
-                watch.sent(each.at, frames[0])
-                watch.sent(each.at, frames[1])
-            if isinstance(each.frame, Text | Binary):
-                watch.received(each.at, each.frame)
+        watched = Messages(Watcher().open("", dialect, Handshake()))
+        for number in range(TURNS):
+            for frame in frames:
+                watched.sent(float(number), frame)
+            watched.received(turns[number])
         return TURNS
 
     return run
@@ -120,9 +119,9 @@ def watched_appends(dialect: str, frames: list[str]) -> Callable[[], int]:
     """Appends gone through for findings alone."""
 
     def run() -> int:
-        watch = Watcher().open("", dialect, Handshake())
+        watched = Messages(Watcher().open("", dialect, Handshake()))
         for number in range(APPENDS):
-            watch.sent(number / 10, frames[number % len(frames)])
+            watched.sent(number / 10, frames[number % len(frames)])
         return APPENDS
 
     return run
