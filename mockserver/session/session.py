@@ -90,7 +90,7 @@ class Session:
         self.observer: FactObserver | None = None
         """Sees each fact, and may end responses early."""
         self._turn_traits = dialect.traits.turns
-        self._responder, self._hearing = responder, hearing
+        self.responder, self._hearing = responder, hearing
         self._resumed, self._opened = resumed, opened
         self._history = resumed.history(opened) if resumed else []
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
@@ -216,14 +216,9 @@ class Session:
         return self._ears.heard
 
     @property
-    def responder(self) -> Responder:
-        """What decides what is said: its own responder, or the one of the conversation that goes on here."""
-        return self._responder
-
-    @property
     def memory(self) -> Memory:
         """What a later connection needs to resume the conversation."""
-        return Memory(self.conversation, self._responder, self._pending.turns_heard, self._opened)
+        return Memory(self.conversation, self.responder, self._pending.turns_heard, self._opened)
 
     def _emit(self, fact: Fact, at: float) -> None:
         keep_alive = isinstance(fact, facts.KeptAlive)
@@ -292,7 +287,7 @@ class Session:
         self._input.configure(self.settings.input_format, self._vad_settings)
         self._input.measures_sound = self._pushed is not None and self.settings.turn_detection is None
         if self._resumed is not None and self.settings.resumable:
-            self._responder, self._pending.turns_heard = self._resumed.responder, self._resumed.turns_heard
+            self.responder, self._pending.turns_heard = self._resumed.responder, self._resumed.turns_heard
             for item in bring_back(self._history, self.conversation, self._pending, self.dialect.ids, now):
                 self._emit(facts.ItemAdded(item), now)
             self._resumed, self._history = None, []
@@ -446,7 +441,7 @@ class Session:
 
     def _scripted(self) -> HeardText | None:
         """What the responder takes the next spoken turn to say."""
-        return self._responder.hear(self._pending.turns_heard)
+        return self.responder.hear(self._pending.turns_heard)
 
     def _enter(self, item: Item) -> None:
         """The item of a spoken turn joins the conversation."""
@@ -491,7 +486,7 @@ class Session:
             self._emit(refused, now)
             return
         if command.aside:
-            self._asides.respond(command, self.settings, lambda turn: self._responder.reply(turn), now)
+            self._asides.respond(command, self.settings, lambda turn: self.responder.reply(turn), now)
             return
         if self._answered_by_commit and self.settings.turn_detection is None:
             return
@@ -540,7 +535,7 @@ class Session:
                 self._transcripts.start(turn, now)  # none of it comes before response.created (recordings)
                 if self._pushed is not None:
                     self._pushed.show_overtaken(turn, now)
-            return self._context.steps(self._responder, question.turn())
+            return self._context.steps(self.responder, question.turn())
 
         self._run(RunningResponse(self._context, response, self._pending.called, turn), steps, now, question)
 

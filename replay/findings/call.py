@@ -326,10 +326,7 @@ class CallState:
         if step.way == "sent":
             self.sent_at = step.at
             self.asked = self.asked or step.type != "session.update"
-            fold = _SENT.get(step.type)
-        else:
-            fold = _RECEIVED.get(step.type)
-        if fold is not None:
+        if (fold := (_SENT if step.way == "sent" else _RECEIVED).get(step.type)) is not None:
             fold(self, step)
 
     def close(self) -> None:
