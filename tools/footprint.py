@@ -15,7 +15,25 @@ import time
 from pathlib import Path
 from statistics import median
 
-EXTRAS = ("", "speech", "espeak", "opus", "silero", "mcp", "picture", "otel", "app", "tls", "webrtc", "hearing")
+EXTRAS = (
+    *(
+        "",
+        "tls",
+        "espeak",
+        "fleet",
+        "mcp",
+        "otel",
+        "mic",
+        "picture",
+        "load",
+        "speech",
+        "opus",
+        "webrtc",
+        "silero",
+        "asr",
+    ),
+    *("hearing", "app", "docs"),
+)
 STARTS = 5
 SERVE = ("serve", "--port", "0", "--quiet")
 

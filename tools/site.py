@@ -20,7 +20,7 @@ import realtape
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))")
-KINDS = {".py": "python", ".ts": "ts", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".json": "json"}
+KINDS = {".py": "python", ".ts": "ts", ".mjs": "js", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".json": "json"}
 """Languages of the programs that a page may show, by suffix."""
 
 

@@ -15,7 +15,7 @@ import sys
 from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimeRunner
 
-MODEL = "gpt-realtime"
+MODEL = "gpt-realtime-2.1"
 ORDERS = {1042: "sent", 1043: "being packed"}
 
 

@@ -31,7 +31,7 @@ def find_order(number: int) -> dict[str, object]:
 
 async def ask(words: str) -> str:
     """One typed turn. Gives the words of the answer that follows the tool's result."""
-    async with agent.realtime(OpenAIRealtimeModel("gpt-realtime")).session() as session:
+    async with agent.realtime(OpenAIRealtimeModel("gpt-realtime-2.1")).session() as session:
         await session.send(words)
         said = ""
         async for event in session:
