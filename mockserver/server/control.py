@@ -6,6 +6,7 @@ Who may use it: guard.py.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -25,7 +26,7 @@ from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import body_of
 from mockserver.server.isolated_file import parse as parse_isolated
-from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way, presentable
+from mockserver.server.journal import Way, presentable
 from mockserver.server.namespaces import ID, Namespace, Namespaces, TooManyNamespaces
 from mockserver.server.openapi import description
 from mockserver.server.options import ECHO
@@ -33,7 +34,7 @@ from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.refusals import check_open
 from mockserver.server.service import MockService
 from mockserver.server.session_copies import total_of
-from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, TooManyWait, Wanted
+from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, Wanted
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.findings import LEVELS
@@ -41,6 +42,10 @@ from replay.outlets import clean
 from replay.playback.library import EmptyLibrary
 
 NO_SESSION = "there is no session of that id; GET /_mock/sessions lists them"
+NO_VIEW = (
+    "the server of that session is gone, and its audio with it; /_mock/journal, /_mock/ledger and /_mock/findings"
+    " with ?session=ID have the rest"
+)
 MOST_NAMED = 12
 """Types of frames that a refusal names."""
 NO_CALL = "there is no call of that id; GET /_mock/calls lists them"
@@ -199,27 +204,20 @@ class _Plane:
 
     async def call(self, request: web.Request) -> object:
         """The session as the viewer's document; `?since=N` leaves out its first N frames."""
-        log = self._find(request.match_info["id"])
-        self._service.findings()  # those that only time shows, too
-        return await self._views.document(
-            log, _count(request, "since"), _count(request, "skipped"), self._service.clock.unix()
-        )
+        return await self._view(request, "call", _count(request, "since"), _count(request, "skipped"))
 
     async def sound(self, request: web.Request) -> object:
         """The session's audio, for the viewer."""
-        return await self._views.sound(self._find(request.match_info["id"]))
+        return await self._view(request, "sound")
 
     async def tape(self, request: web.Request) -> object:
         """The session so far as a cassette, without secrets."""
-        log = self._find(request.match_info["id"])
-        data = await asyncio.to_thread(session_views.cassette, log, self._service.secrets)
+        data = base64.b64decode(await self._view(request, "tape"))
         return web.Response(body=data, content_type="application/octet-stream")
 
     async def as_scenario(self, request: web.Request) -> object:
         """The session so far as a scenario file, without secrets."""
-        log = self._find(request.match_info["id"])
-        text = await asyncio.to_thread(session_views.scenario, log, self._service.secrets)
-        return web.Response(text=text, content_type="application/yaml")
+        return web.Response(text=await self._view(request, "scenario"), content_type="application/yaml")
 
     async def calls(self, request: web.Request) -> object:
         """Calls that ring, go on, or are over, oldest first."""
@@ -257,7 +255,11 @@ class _Plane:
 
     async def limits(self, request: web.Request) -> object:
         """How many sessions each team has open, and how many it may have."""
-        return session_views.limits(self._service)
+        found: dict[str, dict[str, Any]] = {}
+        for each in [each for answered in await fleet.ask(self._service, "limits") for each in answered]:
+            known = found.setdefault(each["id"], {**each, "sessions": 0})
+            known["sessions"] += each["sessions"]
+        return [{name: value for name, value in each.items() if name != "id"} for each in found.values()]
 
     async def fault_kinds(self, request: web.Request) -> object:
         """Each kind of fault with an example."""
@@ -290,22 +292,21 @@ class _Plane:
 
     async def wait(self, request: web.Request) -> object:
         """The next frame of a type, as the journal shows it, once it crosses the wire; with `nth`, the nth so far."""
-        query, journal = request.query, self._service.journal
+        query = request.query
         if not (type := query.get("type", "")):
             raise Problem(400, "say what to wait for: type=response.done; * stands for any characters")
         ms = _whole(request, "ms", least=0, most=LONGEST_MS, default=DEFAULT_MS)
         wanted = Wanted(type, query.get("session"), _one_of(request, "way", get_args(Way)))
-        nth, came = 1, list[tuple[SessionLog, JournalEntry]]()
-        if query.get("nth", "next") != "next":
-            nth, came = _whole(request, "nth", least=1, most=1_000_000), _seen(journal, wanted)
-        try:
-            found = came[nth - 1 :] or [await journal.waiting.wait(wanted, nth - len(came), ms / 1000)]
-        except TooManyWait as problem:
-            raise Problem(429, str(problem)) from problem
-        if found[0] is None:
-            raise Problem(408, f"no {type} came within {ms} ms; {_what_came(journal, wanted.session)}")
-        log, entry = found[0]
-        return {"session": log.id, **entry.shown(query.get("audio") == "full")}
+        nth = None if query.get("nth", "next") == "next" else _whole(request, "nth", least=1, most=1_000_000)
+        found = await fleet.waited(self._service, wanted, nth, ms / 1000, query.get("audio") == "full")
+        if found is None:
+            counts = Counter[str]()
+            for each in await fleet.ask(self._service, "came", only=wanted.session):
+                counts.update(each)
+            raise Problem(408, f"no {type} came within {ms} ms; {_what_came(counts)}")
+        if "refused" in found:
+            raise Problem(429, found["refused"])
+        return found
 
     async def refusals(self, request: web.Request) -> object:
         """Handshakes and requests that were refused, with the likely cause."""
@@ -418,10 +419,13 @@ class _Plane:
                 return answered
         raise Problem(404, NO_SESSION)
 
-    def _find(self, id: str) -> SessionLog:
-        if (log := self._service.journal.find(id)) is None:
-            raise Problem(404, NO_SESSION)
-        return log
+    async def _view(self, request: web.Request, kind: fleet.View, since: int = 0, skipped: int = 0) -> Any:
+        id = request.match_info["id"]
+        found = await fleet.viewed(self._service, self._views, kind, id, since, skipped)
+        if found is None:
+            await self._of_session(id, "session")
+            raise Problem(404, NO_VIEW)
+        return found
 
 
 def _count(request: web.Request, name: str) -> int:
@@ -471,17 +475,7 @@ def _one_of(request: web.Request, name: str, known: Sequence[T]) -> T | None:
     return found
 
 
-def _seen(journal: Journal, wanted: Wanted) -> list[tuple[SessionLog, JournalEntry]]:
-    """The frames of the kind that are kept, in the order of time."""
-    found = [
-        (log, entry) for log in journal.sessions for entry in log.entries if wanted.wants(log.id, entry.way, entry.type)
-    ]
-    return sorted(found, key=lambda each: each[0].opened + each[1].at)
-
-
-def _what_came(journal: Journal, session: str | None) -> str:
+def _what_came(counts: Counter[str]) -> str:
     """The types of the frames that are kept, in words."""
-    logs = [log for log in journal.sessions if session in (None, log.id)]
-    counts = Counter(entry.type or "text" for log in logs for entry in log.entries)
     came = ", ".join(f"{clean(type)[:64]} {count}x" for type, count in counts.most_common(MOST_NAMED))
     return f"until then came {came}" if came else "no frame came at all"

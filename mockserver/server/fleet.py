@@ -5,19 +5,43 @@ A single server asks itself.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from collections.abc import Mapping
 from typing import Any, Literal
+
+from typing_extensions import assert_never
 
 from mockserver.faults.files import FaultFile, parse
 from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
-from mockserver.server import session_copies
+from mockserver.server import session_copies, session_views
+from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way
 from mockserver.server.service import MockService
 from mockserver.server.state import conversations
 from mockserver.server.state.port import Copies, Copy, CopyUpdate
+from mockserver.server.waiting import TooManyWait, Wanted
 
-What = Literal["sessions", "session", "journal", "ledger", "total", "findings", "refusals", "unused", "reset"]
+What = Literal[
+    "sessions",
+    "session",
+    "journal",
+    "ledger",
+    "total",
+    "findings",
+    "refusals",
+    "unused",
+    "limits",
+    "seen",
+    "came",
+    "reset",
+]
+View = Literal["call", "sound", "tape", "scenario"]
+"""A session as the viewer, a player, a cassette or a scenario has it."""
+VIEW_S = 30.0
+"""Seconds that another server may take for a view."""
+_OF_FRAMES = ("journal", "seen", "came")
 COUNTED = (
     "servers that share their state would each count for themselves: leave out `times`, and for requests `nth`,"
     " `session` and `probability`"
@@ -27,7 +51,7 @@ COUNTED = (
 async def ask(service: MockService, what: What, **arguments: object) -> list[Any]:
     """The answers of all servers, this one's first, and of those that are gone. Raises StateLost."""
     question = {"what": what, **arguments}
-    copies: Copies = "none" if what == "reset" else "rows" if what == "journal" else "records"
+    copies: Copies = "none" if what in ("reset", "limits") else "rows" if what in _OF_FRAMES else "records"
     return [answer(service, question), *await service.state.ask_others(question, copies)]
 
 
@@ -37,11 +61,19 @@ class Member:
     def __init__(self, service: MockService) -> None:
         self._service = service
         self._copier = session_copies.SessionCopier(service)
+        self._views = session_views.SessionViews()
 
-    def answer(self, question: Mapping[str, Any]) -> object:
-        return answer(self._service, question)
+    async def answer(self, question: Mapping[str, Any]) -> object:
+        arguments = {name: value for name, value in question.items() if name != "what"}
+        match question["what"]:
+            case "view":
+                return await view(self._service, self._views, **arguments)
+            case "wait":
+                return await wait(self._service, **arguments)
+            case _:
+                return answer(self._service, question)
 
-    def follow(self, part: str, text: str | None) -> None:
+    async def follow(self, part: str, text: str | None) -> None:
         """Play a scenario, or the faults, that a client put on any server; None removes it. Raises ScenarioError and
         FaultError."""
         if part == "scenario":
@@ -58,6 +90,114 @@ class Member:
 
     def responder(self, scenario: str) -> Responder:
         return self._service.factory.responder(scenario, self._service.clock.unix())
+
+
+async def view(
+    service: MockService, views: session_views.SessionViews, kind: View, session: str, since: int, skipped: int
+) -> Any:
+    """A view of a session, as JSON has it: a tape in Base64. None for a session that this server does not know."""
+    if (log := service.journal.find(session)) is None:
+        return None
+    match kind:
+        case "call":
+            service.findings()  # those that only time shows, too
+            return await views.document(log, since, skipped, service.clock.unix())
+        case "sound":
+            return await views.sound(log)
+        case "tape":
+            data = await asyncio.to_thread(session_views.cassette, log, service.secrets)
+            return base64.b64encode(data).decode()
+        case "scenario":
+            return await asyncio.to_thread(session_views.scenario, log, service.secrets)
+        case _:
+            assert_never(kind)
+
+
+async def viewed(
+    service: MockService, views: session_views.SessionViews, kind: View, session: str, since: int = 0, skipped: int = 0
+) -> Any:
+    """A view of a session, by the server that knows it. None without any. Raises StateLost."""
+    if (found := await view(service, views, kind, session, since, skipped)) is not None:
+        return found
+    question = {"what": "view", "kind": kind, "session": session, "since": since, "skipped": skipped}
+    answers = await service.state.ask_others(question, slow_s=VIEW_S, one=True)
+    return next((each for each in answers if each is not None), None)
+
+
+async def wait(
+    service: MockService,
+    type: str,
+    session: str | None,
+    way: Way | None,
+    nth: int | None,
+    seconds: float,
+    whole: bool,
+    already: Mapping[str, int] | None = None,
+) -> dict[str, Any] | None:
+    """The next frame of a type on this server, or the nth so far; None if it does not come. `already`: how many each
+    server had; then only whether one more came. Where too many wait, the answer says so as `refused`."""
+    journal, wanted = service.journal, Wanted(type, session, way)
+    came = [] if nth is None and already is None else seen(journal, wanted)
+    if already is not None:
+        nth = already.get(service.state.server, 0) + 1
+    left = 1 if nth is None else nth - len(came)
+    try:
+        found = came[nth - 1] if left < 1 and nth else await journal.waiting.wait(wanted, left, seconds)
+    except TooManyWait as problem:
+        return {"refused": str(problem)}
+    if found is None:
+        return None
+    log, entry = found
+    return {"session": log.id, **entry.shown(whole)}
+
+
+async def waited(
+    service: MockService, wanted: Wanted, nth: int | None, seconds: float, whole: bool
+) -> dict[str, Any] | None:
+    """The next frame of a type on any server, or the nth so far of all, in the order of time; None if it does not come.
+    Raises StateLost."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    question = {"type": wanted.type, "session": wanted.session, "way": wanted.way, "whole": whole}
+    if service.state.shared == "no" or nth is None or wanted.session is not None:
+        return await _first(service, {**question, "nth": nth, "seconds": seconds})
+    while True:
+        answers = await ask(service, "seen", wanted=[wanted.type, wanted.way])
+        frames = sorted(frame for each in answers for frame in each["frames"])
+        if len(frames) >= nth:
+            _, session, number = frames[nth - 1]
+            own = {**question, "session": session, "nth": number}
+            return await _first(service, {**own, "seconds": 0.0})
+        already = {each["server"]: len(each["frames"]) for each in answers}
+        rest = {**question, "nth": None, "seconds": max(0.0, until - loop.time()), "already": already}
+        if (came := await _first(service, rest)) is None or "refused" in came:
+            return came
+
+
+async def _first(service: MockService, question: dict[str, Any]) -> dict[str, Any] | None:
+    """What the first server answers to `wait` that has an answer."""
+    if service.state.shared == "no":
+        return await wait(service, **question)
+    loop = asyncio.get_running_loop()
+    others = service.state.ask_others({"what": "wait", **question}, slow_s=max(1.0, question["seconds"]), one=True)
+    here, there = loop.create_task(wait(service, **question)), loop.create_task(others)
+    try:
+        await asyncio.wait([here, there], return_when=asyncio.FIRST_COMPLETED)
+        found = [*(await there if there.done() else []), await here if here.done() else None]
+        if all(each is None for each in found):
+            found = [await here, *await there]
+        return next((each for each in found if each is not None), None)
+    finally:
+        here.cancel()
+        there.cancel()
+
+
+def seen(journal: Journal, wanted: Wanted) -> list[tuple[SessionLog, JournalEntry]]:
+    """The frames of the kind that are kept, in the order of time."""
+    found = [
+        (log, entry) for log in journal.sessions for entry in log.entries if wanted.wants(log.id, entry.way, entry.type)
+    ]
+    return sorted(found, key=lambda each: each[0].opened + each[1].at)
 
 
 def answer(service: MockService, question: Mapping[str, Any]) -> object:
@@ -86,6 +226,12 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             return session_copies.refusals(service)
         case "unused":
             return service.unused()
+        case "limits":
+            return session_views.limits(service)
+        case "seen":
+            return session_copies.numbered(service.state.server, service.journal.sessions, question["wanted"])
+        case "came":
+            return session_copies.types_of(service.journal.sessions, question["only"])
         case "conversation":
             return _conversation(service, **{name: question[name] for name in ("team", "id", "kept_s")})
         case "reset":

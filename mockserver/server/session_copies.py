@@ -7,7 +7,7 @@ the short form of the journal. Another server reads the copy of one that is gone
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -20,11 +20,12 @@ from typing_extensions import assert_never
 
 from mockserver.billing.ledger import Ledger
 from mockserver.protocol.peer import FaultNote
-from mockserver.server.journal import Journal, JournalEntry, SessionLog, UsageTotals, presentable
+from mockserver.server.journal import Journal, JournalEntry, SessionLog, UsageTotals, Way, presentable
 from mockserver.server.notices import RouteRefused
 from mockserver.server.service import MockService
 from mockserver.server.state import conversations
 from mockserver.server.state.port import Copied, Copy, CopyUpdate
+from mockserver.server.waiting import Wanted
 from mockserver.session.ears import HeardTurn
 from replay.billing.prices import PriceTable
 from replay.cassette.frames import Binary, Close, Reset, Text
@@ -209,6 +210,10 @@ def answers_of(copy: Copy, question: Mapping[str, Any], *, current: bool) -> obj
         case "journal":
             logs = [_log(copy, id, each) for id, each in known.items()]
             return [{"session": log.id, **row} for log in logs for row in log.shown(question["whole"])]
+        case "seen":
+            return numbered(copy.server, [_log(copy, id, each) for id, each in known.items()], question["wanted"])
+        case "came":
+            return types_of([_log(copy, id, each) for id, each in known.items()], question["only"])
         case "ledger":
             return None if record is None else record["ledger"]
         case "total":
@@ -224,6 +229,21 @@ def answers_of(copy: Copy, question: Mapping[str, Any], *, current: bool) -> obj
             return own["unused"]
         case _:
             return None
+
+
+def types_of(logs: Iterable[SessionLog], only: str | None) -> dict[str, int]:
+    """How many frames of each type are kept, of one session or of all."""
+    return Counter(entry.type or "text" for each in logs if only in (None, each.id) for entry in each.entries)
+
+
+def numbered(server: str, logs: Iterable[SessionLog], wanted: tuple[str, Way | None]) -> dict[str, object]:
+    """The frames of a type and way on one server: the Unix second, the session, and the number among its own, from
+    1."""
+    kind, frames = Wanted(wanted[0], None, wanted[1]), []
+    for log in logs:
+        found = [entry for entry in log.entries if kind.wants(log.id, entry.way, entry.type)]
+        frames += [[log.opened + entry.at, log.id, number] for number, entry in enumerate(found, 1)]
+    return {"server": server, "frames": frames}
 
 
 def _ended(record: Mapping[str, Any]) -> dict[str, Any]:

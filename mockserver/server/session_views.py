@@ -249,12 +249,13 @@ def _records(log: SessionLog) -> Iterator[Record]:
 
 
 def limits(service: MockService) -> list[dict[str, Any]]:
-    """The limits in use: for each team with an open session, its sessions and how many it may have (None: any)."""
+    """The limits in use: for each team with an open session, its id, its sessions and how many it may have (None:
+    any)."""
     found: dict[int, dict[str, Any]] = {}
     for session in service.open_sessions.values():
         team = session.team
         most = service.limits(team, session.target.dialect.name).max_sessions
-        found[id(team)] = {"team": team.name, "sessions": team.sessions, "most": most}
+        found[id(team)] = {"id": team.id.hex(), "team": team.name, "sessions": team.sessions, "most": most}
     return list(found.values())
 
 

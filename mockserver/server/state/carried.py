@@ -9,7 +9,8 @@ _ONE_SERVER = "this server shares its state with others (--state, --workers), an
 _CALLS = re.compile("/(openai/)?v1/realtime/calls|/v[12]/phone-numbers|/_mock/calls")
 _ANSWERED = re.compile(
     r"GET /_mock(/?|/health|/openapi\.json|/faults(/kinds)?|/scenario)$"
-    r"|GET /_mock/(sessions(/[^/]+)?|journal|ledger|findings|refusals|unused)$"
+    r"|GET /_mock/(sessions(/[^/]+(/(call|sound|tape|scenario))?)?|journal|wait|ledger|findings|refusals|unused)$"
+    r"|GET /_mock/(limits|report)$"
     r"|(PUT|DELETE) /_mock/scenario$|PUT /_mock/faults$|POST /_mock/reset$"
 )
 """What one server of a fleet can answer for all."""

@@ -75,7 +75,7 @@ class CopyStore:
         records, version, *found = await (asked.lrange(_ROWS + server, 0, -1) if rows else asked).execute()
         read = {id.decode(): orjson.loads(each) for id, each in records.items()}
         chunks: Sequence[Any] = [row for each in found for chunk in each for row in orjson.loads(chunk)]
-        return Copy(read, chunks), int(version or 0)
+        return Copy(server, read, chunks), int(version or 0)
 
     async def forget(self, servers: Sequence[str]) -> None:
         """Delete the copies of these servers."""

@@ -14,6 +14,7 @@ from mockserver.session.resumption import Memory
 class MemoryState:
     """Implements `State` without a store. Nothing waits."""
 
+    server = ""
     shared: Shared = "no"
 
     def __init__(self, accounts: Accounts) -> None:
@@ -60,7 +61,9 @@ class MemoryState:
     ) -> Memory | None:
         return own
 
-    async def ask_others(self, question: Mapping[str, Any], copies: Copies = "none") -> list[Any]:
+    async def ask_others(
+        self, question: Mapping[str, Any], copies: Copies = "none", *, slow_s: float = 0.0, one: bool = False
+    ) -> list[Any]:
         return []
 
     async def forget_copies(self) -> None:

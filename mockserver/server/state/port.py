@@ -58,6 +58,7 @@ class CopyUpdate:
 class Copy:
     """What is left of a server that is gone: records by session id, and rows, as it packed them."""
 
+    server: str
     records: Mapping[str, Any]
     rows: Sequence[Any]
 
@@ -65,10 +66,10 @@ class Copy:
 class Member(Protocol):
     """What the state asks of its own server."""
 
-    def answer(self, question: Mapping[str, Any]) -> object:
+    async def answer(self, question: Mapping[str, Any]) -> object:
         """The answer to a question of another server, as JSON has it."""
 
-    def follow(self, part: str, text: str | None) -> None:
+    async def follow(self, part: str, text: str | None) -> None:
         """Play what a client put on another server. Raises ValueError."""
 
     def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
@@ -84,6 +85,8 @@ class Member(Protocol):
 class State(Protocol):
     """Everything that must be true on each server at once. Each method that waits raises StateLost."""
 
+    server: str
+    """The name of this server among the others; empty for one alone."""
     shared: Shared
     """Whether other servers use it, too, and whether these have the same port."""
 
@@ -129,9 +132,12 @@ class State(Protocol):
         """The conversation to resume, from the connection that had it last on any server. `own`: what this server
         knows of it."""
 
-    async def ask_others(self, question: Mapping[str, Any], copies: Copies = "none") -> list[Any]:
+    async def ask_others(
+        self, question: Mapping[str, Any], copies: Copies = "none", *, slow_s: float = 0.0, one: bool = False
+    ) -> list[Any]:
         """The answers of all other servers, each as JSON has it; with those of servers that are gone, from their
-        copies."""
+        copies. `slow_s`: how long an answer may take, in s; 0 is at once. `one`: only until one answer is not None, and
+        without those that do not come."""
 
     async def forget_copies(self) -> None:
         """Forget the servers that are gone."""

@@ -22,6 +22,7 @@ from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts
 from mockserver.server.state import conversations, scripts
 from mockserver.server.state.copies import PREFIX, CopyStore
 from mockserver.server.state.port import Copied, Copies, Member, Seat, Shared, StateLost
+from mockserver.server.state.questions import Questions
 from mockserver.session.resumption import Memory
 from replay.outlets import logger
 
@@ -33,10 +34,6 @@ RENEW_S = 1.0
 """Seconds between two renewals."""
 STATE_EVERY = 10
 """Renewals after which a server states all of its seats again, in case that an answer was lost."""
-LISTEN_S = 0.5
-"""Seconds after which a server that waits for a question or an answer looks around."""
-ANSWER_S = 3.0
-"""Seconds that other servers may take to answer."""
 COPY_S = 0.25
 """Seconds between two updates of the copy of this server."""
 CONNECTIONS = 16
@@ -45,7 +42,7 @@ _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
 _SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
 _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
 _ALIVE = f"{PREFIX}alive:"
-_FLEET, _INBOX = f"{PREFIX}fleet", f"{PREFIX}inbox:"
+_FLEET = f"{PREFIX}fleet"
 _PUT, _VERSION = f"{PREFIX}put", f"{PREFIX}version"
 _LOG = logger(__name__)
 
@@ -86,8 +83,7 @@ class StoreState:
         self._taken = self._asked = 0
         self._sessions = self._minted = 0
         """The least number that the next session and the next secret may have."""
-        self._questions = asyncio.Semaphore(CONNECTIONS // 2)
-        """Questions to other servers: each holds a connection while it waits, and sessions need some, too."""
+        self._questions = Questions(self._redis, self.server, self._others, self)
         self._there = True
         """Whether the store answered last time. While it does not, nobody waits for it."""
         self._running: list[asyncio.Task[None]] = []
@@ -110,6 +106,7 @@ class StoreState:
     async def stop(self) -> None:
         for each in self._running:
             each.cancel()
+        self._questions.stop()
         await asyncio.gather(*self._running, return_exceptions=True)
         if self._going_on:
             await asyncio.wait(self._going_on, timeout=TIMEOUT_S)
@@ -216,9 +213,19 @@ class StoreState:
         known = [conversations.unpacked(each, self._member.responder) for each in found if each is not None]
         return max([*([] if own is None else [own]), *known], key=lambda each: each.opened or 0.0, default=None)
 
-    async def ask_others(self, question: Mapping[str, Any], copies: Copies = "none") -> list[Any]:
-        async with self._questions:
-            return await self._asking(self._answers(question, copies))
+    async def ask_others(
+        self, question: Mapping[str, Any], copies: Copies = "none", *, slow_s: float = 0.0, one: bool = False
+    ) -> list[Any]:
+        found = await self._asking(self._questions.ask(question, slow_s=slow_s, one=one))
+        if copies != "none":
+            await self._asking(self._add_copies(found, question, rows=copies == "rows"))
+        return list(found.values())
+
+    async def _add_copies(self, found: dict[str, Any], question: Mapping[str, Any], *, rows: bool) -> None:
+        for each in await self._gone():
+            if each not in found:
+                copy, version = await self._copies.read(each, rows=rows)
+                found[each] = self._member.answer_of(copy, question, current=version == self._version)
 
     async def forget_copies(self) -> None:
         await self._asking(self._copies.forget(await self._asking(self._gone())))
@@ -226,36 +233,6 @@ class StoreState:
     async def _gone(self) -> list[str]:
         """The servers that are gone and left a copy, the one that lived last first."""
         return [each for each in await self._copies.names() if not await self._redis.exists(_ALIVE + each)]
-
-    async def _answers(self, question: Mapping[str, Any], copies: Copies) -> list[Any]:
-        found = await self._answers_of_others(question)
-        for each in await self._gone() if copies != "none" else ():
-            if each not in found:
-                copy, version = await self._copies.read(each, rows=copies == "rows")
-                found[each] = self._member.answer_of(copy, question, current=version == self._version)
-        return list(found.values())
-
-    async def _answers_of_others(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """By the name of the server."""
-        waited = await self._others()
-        self._asked += 1
-        reply = f"{PREFIX}reply:{self.server}/{self._asked}"
-        message = orjson.dumps({"reply": reply, "question": question})
-        for each in waited:
-            await self._redis.rpush(_INBOX + each, message)
-            await self._redis.pexpire(_INBOX + each, LEASE_MS)
-        found: dict[str, Any] = {}
-        until = asyncio.get_running_loop().time() + ANSWER_S
-        while waited:
-            if (came := await self._redis.blpop([reply], timeout=LISTEN_S)) is not None:
-                by, answered = orjson.loads(came[1])
-                waited.discard(by)
-                found[by] = answered
-            elif asyncio.get_running_loop().time() > until:
-                raise StateLost
-            else:
-                waited &= await self._others()
-        return found
 
     async def _others(self) -> set[str]:
         """The other servers that are alive."""
@@ -298,32 +275,31 @@ class StoreState:
         for part, kept in put.items():
             if self._followed.get(part) != kept:
                 try:
-                    self._member.follow(part, orjson.loads(kept))
+                    await self._member.follow(part, orjson.loads(kept))
                 except ValueError as problem:
                     _LOG.error("this server cannot play what a client put on another: %s", problem)
         self._followed, self._version = put, version
 
     async def _listen(self) -> None:
-        """Answer the questions of other servers, one by one."""
+        """Answer the questions of other servers."""
         while True:
             try:
-                if (came := await self._redis.blpop([_INBOX + self.server], timeout=LISTEN_S)) is not None:
-                    await self._reply(**orjson.loads(came[1]))
+                await self._questions.hear()
             except (RedisError, OSError):
                 await asyncio.sleep(RENEW_S)
             except Exception as error:  # the server that asks gets no answer, and says so
                 _LOG.error("error inside the mock at a question of another server", exc_info=error)
 
-    async def _reply(self, reply: str, question: Mapping[str, Any]) -> None:
-        answer: object = None
-        if question["what"] == "restart numbers":
-            self._sessions = 0
-        elif question["what"] == "follow":
-            await self._follow_to(int(await self._redis.get(_VERSION) or 0))
-        else:
-            answer = self._member.answer(question)
-        await self._redis.rpush(reply, orjson.dumps([self.server, answer]))
-        await self._redis.pexpire(reply, LEASE_MS)
+    async def reply(self, question: Mapping[str, Any]) -> object:
+        """The answer to a question of another server."""
+        match question["what"]:
+            case "restart numbers":
+                self._sessions = 0
+            case "follow":
+                await self._follow_to(int(await self._redis.get(_VERSION) or 0))
+            case _:
+                return await self._member.answer(question)
+        return None
 
     async def _copy(self) -> None:
         """Keep the copy of this server up to date."""

@@ -35,10 +35,10 @@ class Nobody:
     def __init__(self) -> None:
         self.followed: list[tuple[str, str | None]] = []
 
-    def answer(self, question: Mapping[str, Any]) -> object:
+    async def answer(self, question: Mapping[str, Any]) -> object:
         return None
 
-    def follow(self, part: str, text: str | None) -> None:
+    async def follow(self, part: str, text: str | None) -> None:
         self.followed.append((part, text))
 
     def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
