@@ -28,12 +28,14 @@ PATHS = ("sessions", "journal", "ledger", "findings", "refusals", "unused")
 
 
 @asynccontextmanager
-async def fleet(store: OwnStore) -> AsyncIterator[list[Server]]:
-    from mockserver.server.state.store import StoreState  # an extra
-
-    servers = [Server(Options(voice="tone", pacing="burst")) for _ in range(2)]
+async def fleet(store: OwnStore | None) -> AsyncIterator[list[Server]]:
+    """Two servers over a store; one without any."""
+    servers = [Server(Options(voice="tone", pacing="burst")) for _ in range(1 if store is None else 2)]
     for server in servers:
-        server.service.state = StoreState(store.url, server.service.accounts)
+        if store is not None:
+            from mockserver.server.state.store import StoreState  # an extra
+
+            server.service.state = StoreState(store.url, server.service.accounts)
         await server.start()
     try:
         yield servers
