@@ -41,6 +41,14 @@ class OwnStore:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def hang(self) -> None:
+        """As a network that drops everything: it takes connections, and answers nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again."""
+        self._process.send_signal(signal.SIGCONT)
+
     def empty(self) -> None:
         """Forget all."""
         with socket.socket(socket.AF_UNIX) as client:

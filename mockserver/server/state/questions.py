@@ -41,13 +41,22 @@ class _Asked:
 
 
 class Questions:
-    """The questions of one server. `others`: the names of the others that are alive."""
+    """The questions of one server. `others`: the names of the others that are alive. `room`: for questions of
+    clients."""
 
-    def __init__(self, redis: Any, server: str, others: Callable[[], Awaitable[set[str]]], answers: Answers) -> None:
+    def __init__(
+        self,
+        redis: Any,
+        server: str,
+        others: Callable[[], Awaitable[set[str]]],
+        answers: Answers,
+        room: asyncio.Semaphore,
+    ) -> None:
         self._redis = redis
         self._server = server
         self._others = others
         self._answers = answers
+        self._room = room
         self._number = 0
         self._asked: dict[int, _Asked] = {}
         self._slow: dict[tuple[str, int], asyncio.Task[None]] = {}
@@ -58,19 +67,23 @@ class Questions:
         answer that is not None, and without those that do not come. Raises StateLost."""
         loop = asyncio.get_running_loop()
         self._number += 1
-        number, asked = self._number, _Asked(await self._others())
+        number = self._number
+        async with self._room:
+            asked = _Asked(await self._others())
         self._asked[number] = asked
         until = loop.time() + slow_s + ANSWER_S
         try:
             servers = set(asked.waited)
             message = {"by": self._server, "number": number, "question": question, "slow": slow_s > 0}
-            await self._send({each: message for each in servers})
+            async with self._room:
+                await self._send({each: message for each in servers})
             while asked.waited and not (one and any(each is not None for each in asked.found.values())):
                 asked.came = loop.create_future()
                 await asyncio.wait([asked.came], timeout=LISTEN_S)
                 if asked.came.done():
                     continue
-                asked.waited &= await self._others()
+                async with self._room:
+                    asked.waited &= await self._others()
                 if loop.time() > until:
                     if not one:
                         raise StateLost

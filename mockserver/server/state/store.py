@@ -15,6 +15,7 @@ import orjson
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from mockserver.dialects.handshake import Denied, Secret
@@ -36,14 +37,17 @@ STATE_EVERY = 10
 """Renewals after which a server states all of its seats again, in case that an answer was lost."""
 COPY_S = 0.25
 """Seconds between two updates of the copy of this server."""
-CONNECTIONS = 16
-"""Connections to the store, at most."""
+CONNECTIONS, FOR_CLIENTS = 16, 10
+"""Connections to the store, at most; and how many of them requests of clients use at a time. Others wait for these, so
+that a crowd of them holds up neither the lease nor the answers to other servers."""
 _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
 _SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
 _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
 _ALIVE = f"{PREFIX}alive:"
 _FLEET = f"{PREFIX}fleet"
 _PUT, _VERSION = f"{PREFIX}put", f"{PREFIX}version"
+_FAILURES = (RedisError, OSError, AttributeError)
+"""What the client raises if the store is gone; the last one for a connection that was reset, on asyncio's own loop."""
 _LOG = logger(__name__)
 
 T = TypeVar("T")
@@ -64,10 +68,10 @@ class StoreState:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
+            timeout=None,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, (ConnectionLost,)),
         )
         self._redis: Any = Redis.from_pool(pool)  # its types name both of its clients, so that none fits
         register: Callable[[str], Any] = self._redis.register_script
@@ -83,7 +87,8 @@ class StoreState:
         self._taken = self._asked = 0
         self._sessions = self._minted = 0
         """The least number that the next session and the next secret may have."""
-        self._questions = Questions(self._redis, self.server, self._others, self)
+        self._room = asyncio.Semaphore(FOR_CLIENTS)
+        self._questions = Questions(self._redis, self.server, self._others, self, self._room)
         self._there = True
         """Whether the store answered last time. While it does not, nobody waits for it."""
         self._running: list[asyncio.Task[None]] = []
@@ -98,7 +103,7 @@ class StoreState:
         self._member = member
         try:
             await self._renewed(all_seats=True)
-        except (RedisError, OSError) as problem:
+        except _FAILURES as problem:
             self._lost(problem)
         loop = asyncio.get_running_loop()
         self._running = [loop.create_task(each()) for each in (self._renew, self._listen, self._copy)]
@@ -119,7 +124,7 @@ class StoreState:
             await self._redis.srem(_FLEET, self.server)
             if not await self._others():
                 await self._copies.forget(await self._copies.names())
-        except (RedisError, OSError):
+        except _FAILURES:
             pass  # the lease ends by itself
         await self._redis.aclose(close_connection_pool=True)
 
@@ -216,7 +221,13 @@ class StoreState:
     async def ask_others(
         self, question: Mapping[str, Any], copies: Copies = "none", *, slow_s: float = 0.0, one: bool = False
     ) -> list[Any]:
-        found = await self._asking(self._questions.ask(question, slow_s=slow_s, one=one))
+        if not self._there:
+            raise StateLost
+        try:
+            found = await self._questions.ask(question, slow_s=slow_s, one=one)
+        except _FAILURES as problem:
+            self._lost(problem)
+            raise StateLost from problem
         if copies != "none":
             await self._asking(self._add_copies(found, question, rows=copies == "rows"))
         return list(found.values())
@@ -285,7 +296,7 @@ class StoreState:
         while True:
             try:
                 await self._questions.hear()
-            except (RedisError, OSError):
+            except _FAILURES:
                 await asyncio.sleep(RENEW_S)
             except Exception as error:  # the server that asks gets no answer, and says so
                 _LOG.error("error inside the mock at a question of another server", exc_info=error)
@@ -308,16 +319,18 @@ class StoreState:
             if self._there:
                 try:
                     await self._copied()
-                except (RedisError, OSError):
+                except _FAILURES:
                     self._copies.lost = True  # what the store has of it is unknown
-                except Exception as error:
-                    self._copies.lost = True
-                    _LOG.error("error inside the mock while sessions are copied to the store", exc_info=error)
 
     async def _copied(self) -> None:
         now = asyncio.get_running_loop().time
         while True:
-            update = self._member.update(now(), anew=self._copies.lost)
+            try:
+                update = self._member.update(now(), anew=self._copies.lost)
+            except Exception as error:
+                self._copies.lost = True
+                _LOG.error("error inside the mock while sessions are copied to the store", exc_info=error)
+                return
             await self._copies.write(update, self._version)
             for each in update.conversations:
                 await self._keep_conversation(**_kept_conversation(each))
@@ -334,8 +347,9 @@ class StoreState:
 
         async def tell() -> None:
             try:
-                await told
-            except (RedisError, OSError):
+                async with self._room:
+                    await told
+            except _FAILURES:
                 pass
 
         task = asyncio.get_running_loop().create_task(tell())
@@ -344,15 +358,16 @@ class StoreState:
 
     async def _asking(self, question: Awaitable[T]) -> T:
         """The answer of the store. Raises StateLost."""
-        if not self._there:
-            if asyncio.iscoroutine(question):
-                question.close()
-            raise StateLost
         try:
-            return await question
-        except (RedisError, OSError) as problem:
+            async with self._room:
+                if self._there:  # it may be lost since this began to wait
+                    return await question
+        except _FAILURES as problem:
             self._lost(problem)
             raise StateLost from problem
+        if asyncio.iscoroutine(question):
+            question.close()
+        raise StateLost
 
     def _lost(self, problem: Exception) -> None:
         if self._there:
@@ -366,7 +381,7 @@ class StoreState:
             count += 1
             try:
                 await self._renewed(all_seats=count % STATE_EVERY == 0 or not self._there)
-            except (RedisError, OSError) as problem:
+            except _FAILURES as problem:
                 self._lost(problem)
                 continue
             if not self._there:

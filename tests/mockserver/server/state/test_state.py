@@ -311,3 +311,27 @@ def test_an_address_without_the_number_of_a_database_is_refused(url: str):
     module = pytest.importorskip("mockserver.server.state.store", reason="the extra fleet is not installed")
     with pytest.raises(ValueError, match="redis://HOST:6379/0"):
         module.StoreState(url, Accounts(seed="0"))
+
+
+async def test_a_crowd_that_asks_at_once_waits_for_connections_and_is_no_outage(store: OwnStore):
+    async with servers(store.url, 1) as (server,):
+        seats = await asyncio.gather(*(seated(server, None) for _ in range(1_000)))
+        assert sorted(each.number or 0 for each in seats) == list(range(1_000))
+        for each in seats:
+            server[1].leave(each)
+        assert await answers(server[1])
+        await until(lambda: server[1].open_sessions(team_of(server)), 0)
+
+
+async def test_a_crowd_that_waits_hears_of_a_store_that_hangs_within_a_second_or_two(store: OwnStore):
+    async with servers(store.url, 1) as (server,):
+        await seated(server, None)
+        store.hang()
+        try:
+            began = asyncio.get_running_loop().time()
+            found = await asyncio.gather(*(seated(server, None) for _ in range(200)), return_exceptions=True)
+            assert {type(each) for each in found} == {StateLost}
+            assert asyncio.get_running_loop().time() - began < 3
+        finally:
+            store.go_on()
+        await until(lambda: answers(server[1]), True)

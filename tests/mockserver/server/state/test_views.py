@@ -49,7 +49,7 @@ async def test_a_session_is_shown_whole_at_any_server(both: Both):
             assert (await answer.read())[:4] == (await _tape(owner, at))[:4]
         async with http.get(f"http://127.0.0.1:{asked.port}/_mock/{at}/scenario") as answer:
             assert "You said: a" in await answer.text()
-        assert await ask(asked, "limits") == [{"team": "", "sessions": 1, "most": 100}]
+        assert await ask(asked, "limits") == [{"team": "", "sessions": 1, "most": 10}]
         assert await status(asked, "sessions/nobody/call") == 404
         await ws.close()
 
