@@ -52,6 +52,8 @@ def find(folder: Path) -> ConfigFile | None:
 def check_commands(file: ConfigFile, known: Mapping[str, object] | list[str]) -> None:
     """Raises Unusable for a section that names no command."""
     for name, value in file.settings.items():
+        if name == "tool" and not file.table:
+            raise Unusable(f"{file.path}: [{_TABLE}.…] is for {PROJECT_FILE}; here a section is the command: [serve]")
         if name not in known:
             raise Unusable(f"{file.path}: {file.section((name,))} is no command; {_nearest(name, list(known))}")
         if not isinstance(value, dict):
@@ -163,6 +165,8 @@ def _value(option: click.Option, value: str | float, place: str, folder: Path) -
         is_name = option.name == "scenario" and Path(text).name == text and not Path(text).suffix
         if text != "-" and not (is_name and not (folder / text).exists()):
             return str(folder / text)
+    if isinstance(value, float) and isinstance(option.type, click.types.IntParamType):
+        raise Unusable(f"{place}: {value} is no whole number")
     try:
         option.type.convert(value, option, None)
     except click.BadParameter as problem:

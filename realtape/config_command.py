@@ -69,7 +69,7 @@ def config(context: click.Context, command: tuple[str, ...], as_json: bool) -> N
     The file is realtape.toml, or [tool.realtape] in pyproject.toml, in this folder or the nearest above. The command
     line wins over variables, variables over the file, the file over the default. Values of secrets are not shown.
 
-    Exit code: 0, or 2 if the file has a mistake.
+    Exit code: 0, or 2 if the file or a variable has a mistake.
 
     Examples:
 
@@ -131,6 +131,10 @@ def _value(
 ) -> tuple[Any, str]:
     if (variable := environment_of(option)) is not None:
         value, source = option.value_from_envvar(context), variable
+        try:
+            option.type_cast_value(context, value)
+        except click.BadParameter as problem:
+            raise Unusable(f"{variable}: {problem.message}") from problem
     elif option.name in from_file and file is not None:
         value, source = from_file[option.name], str(file.path)
     else:

@@ -106,6 +106,11 @@ def test_no_secret_is_shown(folder: Path, name: str):
         ("[clinic.srve]\nport = 1", "[clinic]: 'srve' is no command; did you mean 'serve'?"),
         ("serve = 1", "serve is a command; write its options below [serve]"),
         ("[serve]\nport = 'many'", "[serve] port: 'many' is not a valid integer range."),
+        ("[serve]\nport = 9000.5", "[serve] port: 9000.5 is no whole number"),
+        (
+            "[tool.realtape.serve]\nport = 1",
+            "[tool.realtape.…] is for pyproject.toml; here a section is the command: [serve]",
+        ),
         ("[serve]\nport = [1]", "[serve] port takes one value, not a list"),
         ("[serve]\ncheck = 1", "[serve] check is a switch: write true or false"),
         ("[serve]\nallow = [true]", "[serve] allow: write a text or a list of texts"),
@@ -213,6 +218,8 @@ def test_a_bad_value_that_nobody_typed_names_its_variable(folder: Path, variable
     assert result.exit_code == 2
     assert f"Invalid value for '{option}' (from {variable}): " in result.stderr
     assert f"(from {variable})" not in run("serve", "--port", "abc", REALTAPE_SERVE_PORT="9000").stderr
+    result = run("config", **{variable: value})
+    assert (result.exit_code, f"{variable}: " in result.stderr) == (2, True), result.output
 
 
 def test_a_misspelt_variable_of_a_command_is_reported_when_the_command_runs(folder: Path):
