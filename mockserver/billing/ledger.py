@@ -6,12 +6,13 @@ How the counts become the wire's `usage` is up to the dialect. Prices come from 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from replay.billing.prices import PriceTable, Tokens, begun_seconds, dollars, exact
+from replay.billing.ratio import Ratio, product, total
 
 
 class Ledger:
@@ -57,12 +58,17 @@ class Ledger:
     @property
     def audio_in_s(self) -> Fraction:
         """Seconds of input audio received."""
-        return _seconds(self._samples_in)
+        return Fraction(*total(_seconds(self._samples_in)))
 
     @property
     def audio_out_s(self) -> Fraction:
         """Seconds of output audio sent."""
-        return _seconds(self._samples_out)
+        return Fraction(*self.spoken_s)
+
+    @property
+    def spoken_s(self) -> Ratio:
+        """The same as a ratio."""
+        return total(_seconds(self._samples_out))
 
     @property
     def telephony_s(self) -> Fraction:
@@ -75,30 +81,27 @@ class Ledger:
     @property
     def exact_usd(self) -> Fraction:
         """The whole amount, unrounded. Raises UnknownPrice."""
-        usd, over = 0, 1  # of which one fraction is made: to shorten each sum would take longer than all else
-        if self.prices.per_audio_minute:
-            samples, rates = _sum((*self._samples_in.items(), *self._samples_out.items()))
-            if samples:
-                minute = exact(self.prices.minute(self.model))
-                usd, over = samples * minute.numerator, rates * 60 * minute.denominator
-        if self.text_items and self.prices.per_text_item:
-            item = exact(self.prices.per_text_item)
-            usd, over = usd * item.denominator + self.text_items * item.numerator * over, over * item.denominator
-        more = self._further_usd() if self.telephone or self.hosted_calls or self.tokens or self.transcribed_s else 0
-        return Fraction(usd, over) + more if more else Fraction(usd, over)
+        return Fraction(*self.usd)
 
-    def _further_usd(self) -> Fraction:
-        """What costs more than seconds of audio and text items."""
-        usd = Fraction(0)
+    @property
+    def usd(self) -> Ratio:
+        """The same as a ratio. Raises UnknownPrice."""
+        parts: list[Ratio] = []
+        if self.prices.per_audio_minute:
+            seconds = total(_seconds(self._samples_in) + _seconds(self._samples_out))
+            if seconds[0]:
+                parts.append(product(seconds, _each_minute(self.prices.minute(self.model))))
+        if self.text_items and self.prices.per_text_item:
+            parts.append(product((self.text_items, 1), exact(self.prices.per_text_item).as_integer_ratio()))
         if self.telephone:
-            usd += self.telephony_s / 60 * exact(self.prices.per_telephony_minute)
+            parts.append((self.telephony_s / 60 * exact(self.prices.per_telephony_minute)).as_integer_ratio())
         for tool, calls in self.hosted_calls.items():
-            usd += exact(self.prices.thousand_calls(tool)) * calls / 1000
+            parts.append((exact(self.prices.thousand_calls(tool)) * calls / 1000).as_integer_ratio())
         for model, tokens in self.tokens.items():
-            usd += self.prices.tokens(model).of(tokens)
-        for model, seconds in self.transcribed_s.items():
-            usd += exact(self.prices.transcribed_minute(model)) * seconds / 60
-        return usd
+            parts.append(self.prices.tokens(model).ratio(tokens))
+        for model, transcribed in self.transcribed_s.items():
+            parts.append((exact(self.prices.transcribed_minute(model)) * transcribed / 60).as_integer_ratio())
+        return total(parts)
 
     @property
     def total_usd(self) -> Decimal:
@@ -124,16 +127,10 @@ class Ledger:
         return shown
 
 
-def _seconds(samples: Counter[int]) -> Fraction:
-    return Fraction(*_sum(samples.items()))
+def _seconds(samples: Counter[int]) -> list[Ratio]:
+    return [(count, rate) for rate, count in samples.items()]
 
 
-def _sum(samples: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """The seconds of audio by rate and number of samples, as a fraction that is not shortened."""
-    total, over = 0, 1
-    for rate, count in samples:
-        if rate == over:
-            total += count
-        else:
-            total, over = total * rate + count * over, over * rate
-    return total, over
+@lru_cache(maxsize=64)
+def _each_minute(price: Decimal) -> Ratio:
+    return (Fraction(price) / 60).as_integer_ratio()

@@ -144,9 +144,12 @@ def _entries(kept: _Kept) -> Iterator[JournalEntry]:
 
 def _size(kept: _Kept) -> int:
     """Bytes that it occupies, roughly."""
+    data = kept[-1]
+    if isinstance(data, str):
+        return _ENTRY_BYTES + len(data)
     if len(kept) == 2:
         return len(kept[1]) + _ENTRY_BYTES + 32 * len(kept[0])
-    data = kept[2].data if isinstance(kept[2], (Text, Binary, Sound)) else kept[2]
+    data = data.data if isinstance(data, (Text, Binary, Sound)) else data
     return _ENTRY_BYTES + (len(data) if isinstance(data, (str, bytes)) else 0)
 
 
@@ -244,14 +247,16 @@ class SessionLog:
 
     def inbound(self, at: float, data: str | bytes | Close) -> None:
         """A message came in. Of one longer than an eighth of the journal only the beginning is kept."""
-        self._keep_heard()
+        if self._heard:
+            self._keep_heard()
         if self.recording is not None:
             self.recording.sent(at, data)
         if not isinstance(data, Close):
+            journal = self._journal
             self.messages_in += 1
-            self._journal.bytes_in += len(data)
-            self._told().sent(at, data)
-            if len(data) > (most := self._journal.max_bytes // 8):
+            journal.bytes_in += len(data)
+            (self._messages or self._told()).sent(at, data)
+            if len(data) > (most := journal.max_bytes // 8):
                 data = _beginning(data, most)
         self._keep((at, "in", data))
 
@@ -295,8 +300,9 @@ class SessionLog:
 
     def written(self, messages: Sequence[Outgoing], wire: bytes) -> None:
         """Text and binary messages go out in one write. `wire`: the bytes of their frames."""
-        self._keep_heard()
-        self._told().received(messages)
+        if self._heard:
+            self._keep_heard()
+        (self._messages or self._told()).received(messages)
         self.messages_out += len(messages)
         self._journal.bytes_out += len(wire)
         instants = tuple([each.at for each in messages])
@@ -421,7 +427,7 @@ class SessionLog:
     def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)
         self.frames += len(kept[0]) if len(kept) == 2 else 1
-        if self._journal.waiting:
+        if self._journal.waiting.waiters:
             for entry in _entries(kept):
                 self._journal.waiting.offer(self.id, entry.way, entry.type, (self, entry))
         self._journal.kept(self, _size(kept))

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
 from mockserver.billing.ledger import Ledger
 from mockserver.responders.base import Source
 from mockserver.server.notices import CallClosed, CallOpened, ErrorSent, Notice, TurnAnswered
 from mockserver.session.ears import HeardTurn
-from replay.billing.prices import UnknownPrice, dollars
+from replay.billing.prices import UnknownPrice, dollars_in
+from replay.billing.ratio import NONE, Ratio, difference, quotient
 from replay.cassette.json_text import Event
-from replay.cassette.json_values import object_at, text_at
+from replay.cassette.json_values import object_at, object_in, text_at, text_in
 from replay.findings.call import ITEM, said_in
 
 _LONGEST = 2_000
 """Characters of a text that are kept."""
 _MOST = 20
 """Inputs, and calls, of one turn that are kept."""
-_WANTED = frozenset(
-    (
-        "response.created",
-        "response.output_item.done",
-        "response.done",
-        "response.output_audio_transcript.done",
-        "response.output_text.done",
-        "error",
-    )
-)
 
 
 class Narration:
     """One connection, told to `tell`. Times are seconds since it opened."""
+
+    wanted = frozenset(
+        (
+            "response.created",
+            "response.output_item.done",
+            "response.done",
+            "response.output_audio_transcript.done",
+            "response.output_text.done",
+            "error",
+        )
+    )
+
+    """The types of the server's events that it is told."""
 
     def __init__(
         self,
@@ -51,7 +54,7 @@ class Narration:
         self._last_heard: HeardTurn | None = None
         self._asked: list[str] = []
         self._names: dict[str, str] = {}
-        self._paid = self._audio_s = Fraction(0)
+        self._paid = self._audio_s = NONE
         self._turns = 0
         self._begin(0.0)
         tell(opened)
@@ -62,11 +65,6 @@ class Narration:
         self._first_audio: float | None = None
         self._says: list[str] = []
         self._calls: list[str] = []
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The types of the server's events that it is told."""
-        return _WANTED
 
     def sent(self, at: float, kind: str, event: Event) -> None:
         """The client sent an event."""
@@ -118,11 +116,11 @@ class Narration:
 
     def _answered(self, response: Event) -> None:
         self._turns += 1
-        spoken = self._newly_heard()
-        total, audio_s = self._total(), self._ledger.audio_out_s
-        details = object_at(response, "status_details")
-        error = object_at(details, "error")
-        why = (text_at(error, "code"), text_at(error, "message"), text_at(details, "reason"))
+        spoken = self._newly_heard() if self._heard else []
+        total, audio_s = self._total(), self._ledger.spoken_s
+        details = object_in(response, "status_details")
+        error = object_in(details, "error")
+        why = (text_in(error, "code"), text_in(error, "message"), text_in(details, "reason")) if details else ()
         self._tell(
             TurnAnswered(
                 self._session,
@@ -133,15 +131,15 @@ class Narration:
                 " ".join(filter(None, self._says))[:_LONGEST],
                 tuple(self._calls),
                 None if self._first_audio is None else self._first_audio - self._began,
-                float(audio_s - self._audio_s),
+                quotient(difference(audio_s, self._audio_s)),
                 _cost(total, self._paid),
-                text_at(response, "status"),
+                text_in(response, "status"),
                 ": ".join(dict.fromkeys(filter(None, why))),
-                text_at(response, "id"),
+                text_in(response, "id"),
             )
         )
         self._asked.clear()
-        self._paid, self._audio_s = total or Fraction(0), audio_s
+        self._paid, self._audio_s = total or NONE, audio_s
         if len(self._names) > _MOST:
             self._names = dict(list(self._names.items())[-_MOST:])
 
@@ -155,12 +153,12 @@ class Narration:
         self._last_heard = fresh[0] if fresh else self._last_heard
         return fresh[::-1]
 
-    def _total(self) -> Fraction | None:
+    def _total(self) -> Ratio | None:
         try:
-            return self._ledger.exact_usd
+            return self._ledger.usd
         except UnknownPrice:
             return None
 
 
-def _cost(total: Fraction | None, before: Fraction = Fraction(0)) -> str:
-    return "" if total is None else str(dollars(total - before))
+def _cost(total: Ratio | None, before: Ratio = NONE) -> str:
+    return "" if total is None else dollars_in(difference(total, before))

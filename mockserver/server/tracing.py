@@ -24,6 +24,8 @@ _GOOD = (1000, 1001, 1005)
 class TracedNarration(Narration):
     """A narration that also makes spans, and adds their ids to what it tells."""
 
+    wanted = Narration.wanted.union(WANTED, FIRST)
+
     def __init__(
         self,
         spans: SessionSpans,
@@ -38,10 +40,6 @@ class TracedNarration(Narration):
         self._tell_on = tell
         opened = replace(opened, trace_id=spans.trace_id, span_id=spans.span_id)
         super().__init__(opened, self._traced, ledger, heard, source)
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        return super().wanted | WANTED.union(FIRST)
 
     def spoke(self, at: float, size: int, event: bytes = b"") -> None:
         super().spoke(at, size, event)

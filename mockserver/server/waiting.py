@@ -43,27 +43,25 @@ class Waiting:
     """The requests that wait for a frame of one namespace."""
 
     def __init__(self) -> None:
-        self._waiters: list[_Waiter] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._waiters)
+        self.waiters: list[_Waiter] = []
+        """Those that wait; only `wait` changes it."""
 
     async def wait(self, wanted: Wanted, nth: int, seconds: float) -> Any:
         """What was offered with the nth such frame from now on; None if it does not come within `seconds`. Raises
         TooManyWait."""
-        if len(self._waiters) >= MOST:
+        if len(self.waiters) >= MOST:
             raise TooManyWait(f"{MOST} requests wait for frames already")
         waiter = _Waiter(wanted, nth)
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)
         try:
             await asyncio.wait([waiter.arrived], timeout=seconds)
             return waiter.arrived.result() if waiter.arrived.done() else None
         finally:
-            self._waiters.remove(waiter)
+            self.waiters.remove(waiter)
 
     def offer(self, session: str, way: str, type: str | None, frame: object) -> None:
         """A frame was kept. `frame` is what the requests that wait for it get."""
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if waiter.wanted.wants(session, way, type) and not waiter.arrived.done():
                 waiter.left -= 1
                 if not waiter.left:
@@ -71,6 +69,6 @@ class Waiting:
 
     def give_up(self) -> None:
         """Nothing comes any more."""
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if not waiter.arrived.done():
                 waiter.arrived.set_result(None)

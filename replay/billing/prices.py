@@ -18,6 +18,8 @@ from math import ceil, lcm
 from operator import add, attrgetter
 from typing import TypeVar
 
+from replay.billing.ratio import Ratio
+
 _Price = TypeVar("_Price")
 
 
@@ -66,12 +68,16 @@ class TokenPrices:
 
     def of(self, tokens: Tokens) -> Fraction:
         """What they cost, exactly."""
+        return Fraction(*self.ratio(tokens))
+
+    def ratio(self, tokens: Tokens) -> Ratio:
+        """The same as a ratio that is not shortened."""
         (text, cached_text, audio, cached_audio, text_out, audio_out, image, cached_image), over = _whole(self)
         usd = text * tokens.text + cached_text * tokens.cached_text
         usd += audio * tokens.audio + cached_audio * tokens.cached_audio
         usd += image * tokens.image + cached_image * tokens.cached_image
         usd += text_out * (tokens.text_out + tokens.thought) + audio_out * tokens.audio_out
-        return Fraction(usd, over * 1_000_000)
+        return usd, over * 1_000_000
 
 
 @lru_cache(maxsize=256)
@@ -227,8 +233,14 @@ def begun_seconds(connected_s: float) -> Fraction:
 
 def dollars(amount: Fraction) -> Decimal:
     """An exact amount as Decimal, to a millionth of a USD, half away from zero."""
-    micro = (abs(amount.numerator) * 2_000_000 + amount.denominator) // (2 * amount.denominator)
-    return Decimal(micro).scaleb(-6) * (-1 if amount < 0 else 1)
+    return Decimal(dollars_in((amount.numerator, amount.denominator)))
+
+
+def dollars_in(amount: Ratio) -> str:
+    """The same as text, such as `0.004933`."""
+    usd, over = amount
+    whole, millionths = divmod((abs(usd) * 2_000_000 + over) // (2 * over), 1_000_000)
+    return f"{'-' if usd < 0 else ''}{whole}.{millionths:06d}"
 
 
 CHECKED = date(2026, 11, 30)

@@ -169,16 +169,17 @@ class InputAudio:
             self._listen(data[self._part(0, len(data))])
 
     def _count(self, at: float, size: int) -> None:
-        seconds = size / self.bytes_per_s if self.encoding in _WIDTHS else 0.0
+        encoding, last_at = self.encoding, self.last_at
+        seconds = size / self.bytes_per_s if encoding in _WIDTHS else 0.0
         self.appends += 1
         self.since_taken += 1
         self.seconds += seconds
-        if self.encoding == "audio/pcm" and size >= _SHORTEST:
-            self.odd += size % 2
-        if self.last_at is None or at - self.last_at > _GAP_S:
+        if size & 1 and size >= _SHORTEST and encoding == "audio/pcm":
+            self.odd += 1
+        if last_at is None or at - last_at > _GAP_S:
             self._stream_from, self._stream_audio_s, self.streamed_s, self.paces = at, 0.0, 0.0, []
         else:
-            self.streamed_s += at - self.last_at
+            self.streamed_s += at - last_at
             self._stream_audio_s += seconds
             if at - self._stream_from >= _STREAM_S:
                 self.paces = [*self.paces[-1:], self._stream_audio_s / (at - self._stream_from)]

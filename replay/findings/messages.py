@@ -31,9 +31,8 @@ class Follower(Protocol):
     messages: int
     """Messages so far, both ways, with the one that is being told."""
 
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The types of the server's events that it is told."""
+    wanted: frozenset[str]
+    """The types of the server's events that it is told."""
 
     def sent(self, at: float, kind: str, event: Event) -> None:
         """The client sent an event. The type is empty for what is no event, and for what is too long to be read."""
@@ -66,7 +65,9 @@ class Messages:
 
     def sent(self, at: float, data: str | bytes) -> None:
         """The client sent a message."""
-        self.passed()
+        count = self._count = self._count + 1
+        for each in self._followers:
+            each.messages = count
         if isinstance(data, bytes):
             for each in self._followers:
                 each.packet(at, data)

@@ -64,6 +64,8 @@ class Watch:
         self._reported: set[tuple[str, str]] = set()
         self.messages = 0
         """Messages so far, both ways."""
+        self.wanted = watcher.wanted
+        """The types of the server's events that the state or a rule needs."""
         self._due: float | None = None
         self._due_since: float | None = None
         """The step after which `due` has not been worked out yet."""
@@ -78,11 +80,6 @@ class Watch:
         return self._due
 
     # Live messages: see messages.py. What it is told, it judges at once.
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """The types of the server's events that the state or a rule needs."""
-        return self._watcher.wanted
 
     def sent(self, at: float, kind: str, event: Event) -> None:
         """The client sent an event."""
