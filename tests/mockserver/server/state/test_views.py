@@ -77,7 +77,7 @@ async def test_a_frame_is_waited_for_at_any_server(both: Both):
         assert await ask(asked, f"wait?type=response.done&nth=2&session={known['session']}") == third
         coming = asyncio.get_running_loop().create_task(ask(asked, "wait?type=response.create&way=in"))
         for _ in range(200):  # until the request waits at the owner
-            if owner.service.journal.waiting:
+            if owner.service.journal.waiting.waiters:
                 break
             await asyncio.sleep(0.01)
         await turn(ws, "d")
