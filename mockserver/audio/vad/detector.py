@@ -103,11 +103,12 @@ class Engine(Protocol):
     def onset_frames(self) -> int:
         """How many frames in a row must reach the threshold before a turn begins."""
 
-    def probabilities(self, frames: NDArray[np.float32]) -> Sequence[float]:
-        """The probability (0 to 1) that a frame is speech, of each of the next frames.
+    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
+        """Gives, at each call, the probability (0 to 1) that a frame is speech, of each of the next frames.
 
-        Each row is a frame: 32 ms of int16 sample values held as float32, to be read before returning and not kept.
-        The first row is the frame before them, which has been rated; at the start of a session it is silence.
+        They are in the array then. Each row is a frame: 32 ms of int16 sample values held as float32, to be read before
+        returning. The first row is the frame before them, which has been rated; at the start of a session it is
+        silence.
         """
 
 
@@ -148,14 +149,16 @@ class TurnDetector:
         self._length = shortest = FRAME_MS * rate // 1000
         # At 11025 Hz a frame is 352 or 353 samples long. Frames that differ in length are rated one by one.
         self._uneven = FRAME_MS * rate % 1000 != 0
-        self._most = 1 if self._uneven else BLOCK_FRAMES
+        most = 1 if self._uneven else BLOCK_FRAMES
+        # New samples that there is room for: as many frames as are rated at once, and the part of another.
+        self._room = shortest if self._uneven else (1 + most) * shortest - 1
         self._first = shortest + self._uneven  # Where the next frame begins; the frame before it is at 0.
-        self._window = np.zeros((1 + self._most) * self._first, np.float32)
-        rows = self._window.reshape(1 + self._most, self._first)
-        self._blocks = {  # by the number of new samples
-            count * length: rows[: 1 + count, :length]
-            for length in (shortest, self._first)
-            for count in range(1, 1 + self._most)
+        self._window = np.zeros((2 + most) * self._first, np.float32)
+        rows = self._window[: (1 + most) * self._first].reshape(1 + most, self._first)
+        self._raters = {  # by the number of new samples
+            count * length: self._engine.rater(rows[: 1 + count, :length])
+            for length in {shortest, self._first}
+            for count in range(1, 1 + most)
         }
 
     def feed(self, samples: NDArray[np.int16]) -> list[Border]:
@@ -166,7 +169,7 @@ class TurnDetector:
         if samples.dtype != INT16 or samples.ndim != 1:
             raise TypeError(f"got {samples.ndim}-D {samples.dtype} samples; decode to one row of int16, mono")
         borders: list[Border] = []
-        while len(samples) > (room := self._most * self._length - self._filled):
+        while len(samples) > (room := self._room - self._filled):
             borders += self._take(samples[:room])
             samples = samples[room:]
         return borders + self._take(samples) if borders else self._take(samples)
@@ -179,12 +182,12 @@ class TurnDetector:
         if filled < length:
             return []
         whole = filled // length * length
-        borders = self._judge(self._engine.probabilities(self._blocks[whole]))
+        borders = self._judge(self._raters[whole]())
         last = first + whole - length
         window[: first + filled - last] = window[last : first + filled]
         self._filled = filled - whole
         if self._uneven:
-            self._length = self._starts(self._frame + 2) - self._starts(self._frame + 1)
+            self._length = self._room = self._starts(self._frame + 2) - self._starts(self._frame + 1)
         return borders
 
     def clear(self) -> None:

@@ -5,7 +5,9 @@ Music, a second voice in the room or an alarm with many partials can begin a tur
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from math import exp, inf, log10
 
 import numpy as np
@@ -44,6 +46,29 @@ SURELY = 1.0 - 1e-9
 """Less than this part of a bound is below it, however the decibels are rounded."""
 
 
+_ZEROS = tuple((0.0,) * count for count in range(1 + BLOCK_FRAMES))
+"""Probabilities of silence, by the number of frames."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """The arrays of `count` frames, each a view of what is calculated there. Views take longer to make than sums.
+
+    samples: those of the frame before and of the frames; `groups` of them have one `sound` each.
+    late, early: the frames' sounds, and those 250 us before them; `slope`: their differences.
+    slopes: the differences by frame, without those across frames.
+    """
+
+    count: int
+    samples: NDArray[np.float32]
+    groups: NDArray[np.float32]
+    sound: NDArray[np.float32]
+    late: NDArray[np.float32]
+    early: NDArray[np.float32]
+    slope: NDArray[np.float32]
+    slopes: NDArray[np.float32]
+
+
 class EnergyEngine:
     """Loudness around 0.3 to 3.4 kHz against a floor that follows the quietest frames.
 
@@ -59,19 +84,12 @@ class EnergyEngine:
     def __init__(self, rate: int) -> None:
         step = rate // 8000
         size = rate * 32 // 1000 // step
-        lag = round(rate / step / 4000)
-        self._step = step
-        self._used = size * step
+        self._step, self._size = step, size
+        self._lag = lag = round(rate / step / 4000)
         self._ones = np.ones(step, np.float32)
         self._spectrum = _spectrum(size, rate / step)
         self._sounds = np.zeros((1 + BLOCK_FRAMES, size), np.float32)  # The first is of the frame before.
-        slopes = np.zeros((1 + BLOCK_FRAMES, size), np.float32)
-        self._blocks = {}
-        for rows in range(2, 2 + BLOCK_FRAMES):
-            sound = self._sounds[:rows].reshape(-1)
-            new = sound[size:]
-            slope = slopes[1:rows]
-            self._blocks[rows] = (sound, new[lag:], new[:-lag], slope.reshape(-1)[:-lag], slope[:, :-lag])
+        self._slopes = np.zeros((1 + BLOCK_FRAMES, size), np.float32)
         self._scale = 1.0 / ((size - lag) * (2 * step) ** 2)
         self._silent = SURELY * 10 ** (LOWEST_FLOOR_DB / 10) / self._scale
         self._loudest = 0.0  # Power in the last block: the first guess of what the next is like.
@@ -82,41 +100,64 @@ class EnergyEngine:
         self._quiet = 0
         self._odds = 0.0
 
-    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
-        """The probability (0 to 1) that a frame is speech, of each 32 ms frame of int16 values after the first."""
-        count = len(frames) - 1
-        changes = self._counted + count >= FLOOR_FRAMES
-        if not changes and 16 * self._loudest < self._silent:
-            samples = frames.reshape(-1)
+    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
+        """Rates the frames that are in the array when it is called, after its first row."""
+        used = self._size * self._step
+        if frames.flags.c_contiguous and frames.shape[1] == used:
+            return partial(self._probabilities, self._block(frames))
+        copied = np.zeros((len(frames), used), np.float32)
+        block = self._block(copied)
+
+        def rate() -> Sequence[float]:
+            copied[:] = frames[:, :used]
+            return self._probabilities(block)
+
+        return rate
+
+    def _block(self, frames: NDArray[np.float32]) -> _Block:
+        rows = len(frames)
+        sound = self._sounds[:rows].reshape(-1)
+        new, slope, lag = sound[self._size :], self._slopes[1:rows], self._lag
+        return _Block(
+            rows - 1,
+            frames.reshape(-1),
+            frames.reshape(-1, self._step),
+            sound,
+            new[lag:],
+            new[:-lag],
+            slope.reshape(-1)[:-lag],
+            slope[:, :-lag],
+        )
+
+    def _probabilities(self, block: _Block) -> Sequence[float]:
+        count, silent = block.count, self._silent
+        steady = self._counted + count < FLOOR_FRAMES
+        if steady and 16 * self._loudest < silent:
             # A slope is the difference of two sums of `step` samples.
-            most = 4 * self._step * float(samples.dot(samples))
-            if most < self._silent:
+            most = 4 * self._step * float(block.samples.dot(block.samples))
+            if most < silent:
                 return self._quiet_frames(count, most)
-        powers = self._powers(frames)
+        powers = self._powers(block)
         least = min(powers)
-        if not changes and least >= self._least and self._loudest < self._surely_quiet:
+        if steady and least >= self._least and self._loudest < self._surely_quiet:
             return self._quiet_frames(count, least)
         return self._rated(powers)
 
-    def _powers(self, frames: NDArray[np.float32]) -> list[float]:
-        rows, length = frames.shape
-        sound, late, early, slope, slopes = self._blocks[rows]
-        if length > self._used:
-            frames = frames[:, : self._used]
-        frames.reshape(-1, self._step).dot(self._ones, sound)
+    def _powers(self, block: _Block) -> list[float]:
+        block.groups.dot(self._ones, block.sound)
         # The difference over 250 us peaks at 2 kHz and takes 28 dB from 50 Hz, 13 dB from 300 Hz.
-        np.subtract(late, early, slope)
+        np.subtract(block.late, block.early, block.slope)
         powers: list[float]
         if self._loudest < EXACT:
-            powers = np.vecdot(slopes, slopes).tolist()
+            powers = np.vecdot(block.slopes, block.slopes).tolist()
             self._loudest = max(powers)
         if self._loudest >= EXACT:
-            wide = slopes.astype(np.float64)
+            wide = block.slopes.astype(np.float64)
             powers = np.vecdot(wide, wide).tolist()
             self._loudest = max(powers)
         return powers
 
-    def _quiet_frames(self, count: int, power: float) -> list[float]:
+    def _quiet_frames(self, count: int, power: float) -> Sequence[float]:
         """The probabilities of quiet frames that move no floor, or of silence of at most that power.
 
         How far silence is below the lowest floor makes no difference.
@@ -125,9 +166,10 @@ class EnergyEngine:
         if power < self._least:
             self._move_floor(power)
         self._quiet += count
-        held = self._odds if self._voices == ONSET_FRAMES else 0.0
-        self._odds = 0.0
-        return [held, *(count - 1) * [0.0]]
+        held, self._odds = self._odds, 0.0
+        if held and self._voices == ONSET_FRAMES:
+            return [held, *_ZEROS[count - 1]]
+        return _ZEROS[count]
 
     def _rated(self, powers: list[float]) -> list[float]:
         """The probabilities of the block's frames, by their powers. One loop without calls: it runs in every append."""

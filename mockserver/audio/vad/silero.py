@@ -6,6 +6,7 @@ positions equal those of the recorded OpenAI turn to the frame.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -41,9 +42,9 @@ class SileroEngine:
         self._resampler: Any = soxr.ResampleStream(rate, NETWORK_RATE, 1, dtype="float32", quality="QQ")
         self._waiting = np.zeros(SLACK_SAMPLES, np.float32)
 
-    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
-        """The probability (0 to 1) that a frame is speech, of each 32 ms frame of int16 values after the first."""
-        return [self._probability(frame) for frame in frames[1:]]
+    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
+        """Rates the frames that are in the array when it is called, after its first row."""
+        return lambda: [self._probability(frame) for frame in frames[1:]]
 
     def _probability(self, frame: NDArray[np.float32]) -> float:
         heard = np.concatenate((self._waiting, self._resampler.resample_chunk(frame / np.float32(32768.0))))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,8 +39,8 @@ class Scripted:
         self._left = list(probabilities)
         self.onset_frames = onset_frames
 
-    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
-        return [self._left.pop(0) for _ in frames[1:]]
+    def rater(self, frames: NDArray[np.float32]) -> Callable[[], list[float]]:
+        return lambda: [self._left.pop(0) for _ in frames[1:]]
 
 
 def judged(engine: Scripted, frames: int, turns: TurnSettings = TURNS) -> list[TurnBegan | TurnEnded]:
@@ -188,10 +188,15 @@ class Overheard(EnergyEngine):
         super().__init__(rate)
         self.given: list[float] = []
 
-    def probabilities(self, frames: NDArray[np.float32]) -> list[float]:
-        given = super().probabilities(frames)
-        self.given += given
-        return given
+    def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
+        rate = super().rater(frames)
+
+        def overheard() -> Sequence[float]:
+            given = rate()
+            self.given += given
+            return given
+
+        return overheard
 
 
 LEVELS = (0.0, 2.0, 8.0, 12.0, 16.0, 30.0, 45.0, 100.0, 1000.0, 9000.0, 60000.0)
