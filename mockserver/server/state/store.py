@@ -46,8 +46,9 @@ _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order",
 _ALIVE = f"{PREFIX}alive:"
 _FLEET = f"{PREFIX}fleet"
 _PUT, _VERSION = f"{PREFIX}put", f"{PREFIX}version"
-_FAILURES = (RedisError, OSError, AttributeError)
-"""What the client raises if the store is gone; the last one for a connection that was reset, on asyncio's own loop."""
+_FAILURES = (RedisError, OSError, RuntimeError, AttributeError)
+"""What the client raises if the store is gone. The last two: uvloop and asyncio do not write to a connection that was
+reset."""
 _LOG = logger(__name__)
 
 T = TypeVar("T")

@@ -47,12 +47,14 @@ class Network:
     async def there(self) -> AsyncIterator[str]:
         """The address of the store."""
         proxy = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0"
-        proxy.close()
-        self.heal()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0"
+        finally:
+            proxy.close()
+            self.heal()
+            for each in self._links:
+                each.close()
+            await asyncio.gather(*self._tasks)
 
     def cut(self, how: Cut) -> None:
         self._how = how
@@ -106,8 +108,8 @@ async def status_of(fleet: Fleet, credential: str) -> int:
     return 101
 
 
-async def until_back(fleet: Fleet) -> None:
-    while await status_of(fleet, "k") != 101:  # noqa: ASYNC110 - no event tells it
+async def until_status(fleet: Fleet, credential: str, wanted: int) -> None:
+    while await status_of(fleet, credential) != wanted:  # noqa: ASYNC110 - no event tells it
         await asyncio.sleep(0.05)
 
 
@@ -135,19 +137,19 @@ async def check_a_cut(network: Network, how: Cut, cut: Fleet, other: Fleet) -> N
     network.cut(how)
     with pytest.raises(WSServerHandshakeError) as refusal:
         await cut.connect(secret)
-    assert (refusal.value.status, (refusal.value.headers or {})["Retry-After"]) == (503, "1")
+    assert refusal.value.headers is not None
+    assert (refusal.value.status, refusal.value.headers["Retry-After"]) == (503, "1")
     # What the store may hear later: seats, secrets and requests that nobody waits for any more.
     answers = [cut.ask("POST", SECRETS, key, json={}) for key in ("few", "rare") * 3]
     assert {status for status, _ in await asyncio.gather(*answers)} == {503}
     assert await asyncio.gather(*(status_of(cut, secret) for _ in range(9))) == [503] * 9
     assert [await words(each) for each in calls] == ["You said: hello"] * 2
-    while await status_of(other, short) == 101:  # the other server goes on; the secret expires
-        pass
+    await until_status(other, short, 400)  # the other server goes on; the secret expires
     # The seat of the server that is cut off is free when its lease has ended.
     more = [await seated(other, "few") for _ in range(2)]
     assert await refused(other, secret) == 429
     network.heal()
-    await until_back(cut)
+    await until_status(cut, "k", 101)
     assert [await words(each) for each in (*calls, *more)] == ["You said: hello"] * 4
     for each in (cut, other):
         assert [await refused(each, secret), await refused(each, short)] == [429, 400]
@@ -200,17 +202,15 @@ async def test_calls_of_other_workers_outlive_a_worker_and_the_store():
             while (await calls[0].receive_json())["type"] != "response.output_audio.delta":
                 pass
             os.kill(of[0], signal.SIGKILL)
-            for each, worker in zip(calls, of, strict=True):
-                ended = await until_done(each)
-                assert ended == (worker != of[0])
-                assert each.close_code == (None if ended else 1006)
+            done = await asyncio.gather(*map(until_done, calls))
+            assert done == [worker != of[0] for worker in of]
+            assert [each.close_code for each in calls] == [None if each else 1006 for each in done]
             calls = [each for each, worker in zip(calls, of, strict=True) if worker != of[0]]
             calls += [await seated(fleet, secret) for _ in range(most - len(calls))]
             assert await refused(fleet, secret) == 429
             os.kill(store, signal.SIGKILL)
-            assert [await words(each) for each in calls] == ["You said: hello"] * most
-            while await status_of(fleet, "k") != 429:  # each server states its sessions within a second
-                pass
+            assert await asyncio.gather(*map(words, calls)) == ["You said: hello"] * most
+            await until_status(fleet, "k", 429)  # each server states its sessions within a second
             # Servers that had the secret still know it; the others refuse it.
             assert {await status_of(fleet, secret) for _ in range(6)} <= {400, 429}
             await calls.pop().close()
