@@ -26,6 +26,7 @@ from mockserver.server.state.port import State
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.cli.usage import Unusable
+from replay.outlets import clean
 from replay.playback.library import EmptyLibrary
 from replay.version import install_command
 
@@ -44,9 +45,11 @@ def assembled(
     accounts: Path | None,
     state: str | None,
     one_port: bool,
+    first: bool,
 ) -> Server:
     """The server. `dialect` is None if the command line names none: then it is the cassette's. `state`: the address of
-    the store that it shares with others. `one_port`: these are workers. Raises Unusable."""
+    the store that it shares with others. `one_port`: these are workers. `first`: the command begins, so that a store
+    has to answer; a worker that replaces another waits for it. Raises Unusable."""
     try:
         if accounts is not None:
             options = replace(options, accounts=accounts_file.load(accounts))
@@ -55,7 +58,7 @@ def assembled(
             options = replace(options, dialect=recordings.dialect)
         server = _server(options)
         if state is not None:
-            server.service.state = _shared(state, server, one_port)
+            server.service.state = _shared(state, server, one_port, first)
         if scenario is not None:
             server.service.play(Scenario.load(scenario))
         if recordings is not None:
@@ -121,15 +124,20 @@ def _recordings(
         raise Unusable(f"{cassette}: {problem.strerror}; name a cassette or a folder of cassettes") from problem
 
 
-def _shared(url: str, server: Server, one_port: bool) -> State:
+def _shared(url: str, server: Server, one_port: bool, first: bool) -> State:
+    typed = "--workers" if one_port else "--state"
     try:
-        from mockserver.server.state.store import StoreState  # an extra
+        from mockserver.server.state import store  # an extra
     except ImportError as missing:
-        raise Unusable(f"--state needs {missing.name}; install it with: {install_command('fleet')}") from missing
+        raise Unusable(f"{typed} needs {missing.name}; install it with: {install_command('fleet')}") from missing
+    accounts, manual = server.service.accounts, server.service.options.clock_rate == 0
     try:
-        return StoreState(url, server.service.accounts, one_port=one_port)
+        state = store.StoreState(url, accounts, one_port=one_port, by_store_clock=not manual)
     except ValueError as problem:
         raise Unusable("--state: expected an address such as redis://127.0.0.1:6379/0") from problem
+    if first and (why := store.refusal_of(url)) is not None:
+        raise Unusable(f"--state: the store does not answer: {clean(why)}")
+    return state
 
 
 def _server(options: Options) -> Server:

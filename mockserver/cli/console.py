@@ -143,7 +143,7 @@ class Lines:
         """The lines of a notice at Unix second `at`, without secrets."""
         notice = _cleaned(notice)
         if isinstance(notice, CallOpened):
-            self._last += 1
+            self._last = notice.number or self._last + 1
             self._calls[notice.session] = self._last
             if notice.trace_id:
                 self._traces[notice.session] = {"trace_id": notice.trace_id, "span_id": notice.span_id}
@@ -159,6 +159,8 @@ class Lines:
                 **({"session": session} if session else {}),
                 **asdict(notice),
             }
+            if isinstance(notice, CallOpened):
+                del values["number"]  # it is that of the call
             ids = {name: values.pop(name, "") or trace.get(name, "") for name in ("trace_id", "span_id")}
             return [_json(_NAMES[type(notice)], at, {**values, **{name: id for name, id in ids.items() if id}})]
         who = self._paint(f"call {number}", "dim") if number else self._paint("server", "dim")

@@ -348,6 +348,7 @@ def serve(
         options,
         state=state,
         one_port=worker is not None,
+        first=worker is None or worker.first,
         dialect=dialect,
         scenario=scenario,
         cassette=cassette,
@@ -359,7 +360,7 @@ def serve(
         accounts=accounts,
     )
     watched = partial(_reloads, scenario, faults) if watch else None
-    may_be_refused = {scenario, cassette, faults, accounts, options.record} != {None} or (
+    may_be_refused = {scenario, cassette, faults, accounts, options.record, state} != {None} or (
         options.voice != "auto"
         or options.vad != "energy"
         or options.transcriber not in ("auto", "off")

@@ -33,6 +33,8 @@ LOOK_S = 0.25
 """Seconds between two looks at the parent process."""
 AGAIN_S = 1.0
 """Seconds that a worker has to live before it is replaced at once; for one that lived less, as long a wait."""
+TRIES = 3
+"""Attempts to open a port that all workers share."""
 STORE_S = 5.0
 """Seconds in which a store of one's own has to listen."""
 
@@ -40,12 +42,13 @@ STORE_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Worker:
     """What one worker serves with. `parent`: the process id of its supervisor, with which it ends. `state`: the address
-    of the store."""
+    of the store. `first`: it replaces no other."""
 
     number: int
     sockets: list[socket.socket]
     state: str
     parent: int
+    first: bool
     _ready: int = field(repr=False)
 
     def tell_ready(self) -> None:
@@ -67,7 +70,6 @@ def check_shareable(options: Options, cassette: Path | None) -> None:
     """Refuse what servers do not share yet. Raises Unusable."""
     for given, name in (
         (cassette is not None, "--cassette"),
-        (options.clock_rate == 0, "--clock manual"),
         (options.clock_rate not in (0, 1), "a clock with a rate"),
         (options.webhook is not None, "--webhook"),
     ):
@@ -88,13 +90,25 @@ def supervise(
     lines about what went wrong at a Unix second. `parent`: the process to end with. Raises Unusable."""
     if sys.platform == "win32":
         raise Unusable("--workers needs processes that share a port, which Windows does not have: leave it out")
-    sockets = _sockets(opened(), count)
+    sockets = _shared_port(opened, count)
     store = None if state is not None else _OwnStore()
     try:
         return _Supervisor(count, sockets, ready, tell, state or (store.url if store else ""), parent, store).run()
     finally:  # also in a worker, for which it is not
         if store is not None:
             store.close()
+
+
+def _shared_port(opened: Callable[[], Sequence[socket.socket]], count: int) -> list[list[socket.socket]]:
+    """The sockets of each worker on one port. Raises Unusable."""
+    problem: OSError | None = None
+    for _ in range(TRIES):  # some other program may take a free port before the workers share it
+        try:
+            return _sockets(opened(), count)
+        except OSError as taken:
+            problem = taken
+    assert problem is not None
+    raise Unusable(f"the workers cannot share the port: {problem.strerror or problem}") from problem
 
 
 def _sockets(bound: Sequence[socket.socket], count: int) -> list[list[socket.socket]]:
@@ -246,7 +260,7 @@ class _Supervisor:
             for each in sockets:
                 if each not in mine:
                     each.close()
-        return Worker(number, mine, self.state, supervisor, ready)
+        return Worker(number, mine, self.state, supervisor, number not in self.served, ready)
 
     def _ready(self, numbers: bytes) -> None:
         before = len(self.served)

@@ -317,7 +317,8 @@ class Server:
         if served.session is not None or service.factory.verbatim is not None:
             query, client = request.query, request.headers.get(hdrs.USER_AGENT, "")
             model, resumes = served.ledger.model, query.get("conversation_id", "")
-            opened = CallOpened(log.id, served.dialect.name, model, client, resumes)
+            number = 0 if served.number is None else served.number + 1
+            opened = CallOpened(log.id, served.dialect.name, model, client, resumes, number=number)
             service.narrate(log, served, opened, trace_context(request.headers))
         if not service.watcher.levels.silent:
             service.watch(log, served, handshake_read(request.query.items(), request.headers.items()))

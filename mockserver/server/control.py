@@ -343,16 +343,15 @@ class _Plane:
         """Replaces the scenario for new connections. Open connections keep theirs."""
         try:
             text = (await body_of(request)).decode()
-            self._service.play(Scenario.parse(text))
+            self._service.factory.hearing(Scenario.parse(text))  # before any server plays it
+            await fleet.put(self._service, "scenario", text)
         except (ScenarioError, UnicodeDecodeError) as problem:
             raise Problem(400, str(problem)) from problem
-        await self._service.state.put("scenario", text)
         return {"status": "ok", "applies_to": "new connections"}
 
     async def remove_scenario(self, request: web.Request) -> object:
         """Removes the scenario, or the recording: new connections hear their own words, or a language model's."""
-        self._service.play(None)
-        await self._service.state.put("scenario", None)
+        await fleet.put(self._service, "scenario", None)
         return {"status": "ok", "applies_to": "new connections"}
 
     async def faults(self, request: web.Request) -> object:
@@ -365,8 +364,7 @@ class _Plane:
         file = await _fault_file(request)
         if self._service.state.shared != "no" and any(map(fleet.counted_by_each, file.faults)):
             raise Problem(501, fleet.COUNTED)
-        self._service.set_faults(file.faults, file.seed)
-        await self._service.state.put("faults", (await body_of(request)).decode())
+        await fleet.put(self._service, "faults", (await body_of(request)).decode())
         return await self.faults(request)
 
     async def add_faults(self, request: web.Request) -> object:
@@ -389,7 +387,11 @@ class _Plane:
         clock = self._service.clock
         if not clock.manual:
             raise Problem(409, "the clock runs by itself; start the server with --clock manual to move it")
-        await clock.advance(ms=await _milliseconds(request))
+        ms = await _milliseconds(request)
+        if self._service.state.shared == "no":
+            await clock.advance(ms=ms)
+        else:
+            await self._service.state.advance(ms)
         return {"now": clock.now(), "unix": clock.unix()}
 
     async def reset(self, request: web.Request) -> object:

@@ -48,6 +48,25 @@ COUNTED = (
 )
 
 
+def follow(service: MockService, part: str, text: str | None) -> None:
+    """Play a scenario, or the faults, that a client put on any server; None removes it. Raises ScenarioError and
+    FaultError."""
+    if part == "scenario":
+        service.play(None if text is None else Scenario.parse(text))
+    else:
+        file = FaultFile(()) if text is None else parse(text)
+        service.set_faults(file.faults, file.seed)
+
+
+async def put(service: MockService, part: str, text: str | None) -> None:
+    """Play it on all servers: in the store first, so that all play the same if that is lost. Raises ScenarioError,
+    FaultError and StateLost."""
+    if service.state.shared == "no":
+        follow(service, part, text)
+    else:
+        await service.state.put(part, text)
+
+
 async def ask(service: MockService, what: What, **arguments: object) -> list[Any]:
     """The answers of all servers, this one's first, and of those that are gone. Raises StateLost."""
     question = {"what": what, **arguments}
@@ -73,14 +92,12 @@ class Member:
             case _:
                 return answer(self._service, question)
 
-    async def follow(self, part: str, text: str | None) -> None:
-        """Play a scenario, or the faults, that a client put on any server; None removes it. Raises ScenarioError and
-        FaultError."""
-        if part == "scenario":
-            self._service.play(None if text is None else Scenario.parse(text))
+    async def follow(self, part: str, text: str | float | None) -> None:
+        if isinstance(text, str) or text is None:
+            follow(self._service, part, text)
         else:
-            file = FaultFile(()) if text is None else parse(text)
-            self._service.set_faults(file.faults, file.seed)
+            clock = self._service.clock
+            await clock.advance(ms=max(0.0, text - 1000 * clock.now()))
 
     def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
         return session_copies.answers_of(copy, question, current=current)

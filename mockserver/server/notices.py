@@ -17,7 +17,8 @@ from replay.values import value
 @value
 class CallOpened:
     """A client was accepted. `client`: its User-Agent. `resumes`: the conversation that it continues. `trace_id`,
-    `span_id`: of the session's span, in hexadecimal digits; empty without one."""
+    `span_id`: of the session's span, in hexadecimal digits; empty without one. `number`: that of the session among all
+    of a fleet, from 1; 0 for a server alone."""
 
     session: str
     dialect: str
@@ -26,6 +27,7 @@ class CallOpened:
     resumes: str = ""
     trace_id: str = ""
     span_id: str = ""
+    number: int = 0
 
 
 @value

@@ -111,11 +111,16 @@ class SessionFactory:
                 assert_never(content)
         self.content = content
 
-    def _play_scenario(self, scenario: Scenario) -> None:
+    def hearing(self, scenario: Scenario) -> Hearing:
+        """How sessions of a scenario find the words of speech. Raises ScenarioError for a known clip that cannot be
+        used."""
         try:
-            hearing = Hearing.of(scenario, transcribes=self.equipment.transcribes, order=self.options.hearing)
+            return Hearing.of(scenario, transcribes=self.equipment.transcribes, order=self.options.hearing)
         except (OSError, ValueError) as problem:
             raise ScenarioError(f"hears: {problem}") from problem
+
+    def _play_scenario(self, scenario: Scenario) -> None:
+        hearing = self.hearing(scenario)
         tally = scenario.tally()
         chats = self.equipment.outside.chat is not None
         self._responder = lambda now: scenario.responder(

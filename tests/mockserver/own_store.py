@@ -32,9 +32,13 @@ class OwnStore:
         self._process = subprocess.Popen(
             [self.program, "--port", "0", "--unixsocket", str(self._socket), *nothing], stdout=subprocess.DEVNULL
         )
-        while not self._socket.exists():
+        while not self._listens():
             assert self._process.poll() is None
             Event().wait(0.005)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self._socket)) == 0
 
     def kill(self) -> None:
         """As `kill -9`: its data is lost."""

@@ -11,7 +11,7 @@ _ANSWERED = re.compile(
     r"GET /_mock(/?|/health|/openapi\.json|/faults(/kinds)?|/scenario)$"
     r"|GET /_mock/(sessions(/[^/]+(/(call|sound|tape|scenario))?)?|journal|wait|ledger|findings|refusals|unused)$"
     r"|GET /_mock/(limits|report)$"
-    r"|(PUT|DELETE) /_mock/scenario$|PUT /_mock/faults$|POST /_mock/reset$"
+    r"|(PUT|DELETE) /_mock/scenario$|PUT /_mock/faults$|POST /_mock/(reset|clock/advance)$"
 )
 """What one server of a fleet can answer for all."""
 

@@ -72,6 +72,9 @@ class MemoryState:
     async def put(self, part: str, text: str | None) -> None:
         """Nothing to do: there is no other server."""
 
+    async def advance(self, ms: float) -> None:
+        """Nothing to do."""
+
     async def forget_put(self) -> None:
         """Nothing to do."""
 

@@ -69,8 +69,9 @@ class Member(Protocol):
     async def answer(self, question: Mapping[str, Any]) -> object:
         """The answer to a question of another server, as JSON has it."""
 
-    async def follow(self, part: str, text: str | None) -> None:
-        """Play what a client put on another server. Raises ValueError."""
+    async def follow(self, part: str, text: str | float | None) -> None:
+        """Play what a client put on any server. `clock`: move a manual clock ahead to so many ms. Raises
+        ValueError."""
 
     def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
         """The answer of a server that is gone. `current`: it played what clients put last."""
@@ -143,7 +144,12 @@ class State(Protocol):
         """Forget the servers that are gone."""
 
     async def put(self, part: str, text: str | None) -> None:
-        """Have all servers, also those that start later, follow what a client put on this one."""
+        """Have all servers, this one among them and those that start later, follow what a client put on this one.
+        Nothing where there is one server."""
+
+    async def advance(self, ms: float) -> None:
+        """Have all servers, this one among them and those that start later, move their manual clocks ahead. Nothing
+        where there is one server."""
 
     async def forget_put(self) -> None:
         """Have servers that start later play what they start with."""

@@ -92,16 +92,21 @@ return 0
 
 COUNT_REQUEST = """
 local now, most = tonumber(ARGV[1]), tonumber(ARGV[3])
+if now == nil then
+    local time = redis.call('TIME')
+    now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 60)
 if redis.call('ZCARD', KEYS[1]) >= most then
     local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-    return {1, oldest[2] or tostring(now)}
+    return {1, tostring(tonumber(oldest[2] or now) + 60 - now)}
 end
 redis.call('ZADD', KEYS[1], now, ARGV[2])
 redis.call('EXPIRE', KEYS[1], 86400)
 return {0, ''}
 """
-"""Count a request in the last minute; whether it is one too many, and then the time of the oldest."""
+"""Count a request in the last minute, by the clock of the store if no time is given; whether it is one too many, and
+then the seconds until there is room."""
 
 KEEP_CONVERSATION = """
 local kept, order, size = KEYS[1], KEYS[2], KEYS[3]

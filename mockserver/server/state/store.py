@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
+from redis import Redis as Store
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -35,6 +36,10 @@ RENEW_S = 1.0
 """Seconds between two renewals."""
 STATE_EVERY = 10
 """Renewals after which a server states all of its seats again, in case that an answer was lost."""
+FOLLOW_S = 60.0
+"""Seconds that other servers may take to follow; a manual clock stops at each wake-up on its way."""
+CLOCK = "clock"
+"""What follows the sum of all advances, in ms."""
 COPY_S = 0.25
 """Seconds between two updates of the copy of this server."""
 CONNECTIONS, FOR_CLIENTS = 16, 10
@@ -56,13 +61,15 @@ T = TypeVar("T")
 
 class StoreState:
     """Implements `State` over a store. `url` is such as `redis://127.0.0.1:6379/0`; the number names a database, and
-    each fleet needs one of its own. Raises ValueError for an address that is none."""
+    each fleet needs one of its own. `by_store_clock`: the last minute, in which requests are counted, is that of the
+    store and not of the server that counts. Raises ValueError for an address that is none."""
 
-    def __init__(self, url: str, accounts: Accounts, *, one_port: bool = False) -> None:
+    def __init__(self, url: str, accounts: Accounts, *, one_port: bool = False, by_store_clock: bool = False) -> None:
         place = urlsplit(url)
         if place.scheme in ("redis", "rediss") and not re.fullmatch(r"/?|/\d+", place.path):
             raise ValueError("the number of a database has to follow the host: redis://HOST:6379/0")
         self._accounts = accounts
+        self._by_store_clock = by_store_clock
         self.shared: Shared = "port" if one_port else "yes"
         self.server = secrets.token_hex(8)
         """The name of this server in the store."""
@@ -95,6 +102,7 @@ class StoreState:
         self._running: list[asyncio.Task[None]] = []
         self._followed: dict[str, str] = {}
         """What this server plays of what clients put on any, as the store has it."""
+        self._following = asyncio.Lock()
         self._version = 0
         """The version of it."""
         self._going_on: set[asyncio.Task[None]] = set()
@@ -164,9 +172,9 @@ class StoreState:
         if per_minute is None:
             return None
         self._asked += 1
-        args = [now, f"{self.server}/{self._asked}", per_minute]
-        over, oldest = await self._asking(self._count_request(keys=[f"{PREFIX}rate:{team.id.hex()}"], args=args))
-        return Denied("rate", max(1, math.ceil(float(oldest) + 60 - now))) if over else None
+        args = ["" if self._by_store_clock else now, f"{self.server}/{self._asked}", per_minute]
+        over, retry_s = await self._asking(self._count_request(keys=[f"{PREFIX}rate:{team.id.hex()}"], args=args))
+        return Denied("rate", max(1, math.ceil(float(retry_s)))) if over else None
 
     async def take_seat(self, team: Team, most: int | None) -> Seat | Denied:
         self._taken += 1
@@ -256,27 +264,34 @@ class StoreState:
         return names
 
     async def put(self, part: str, text: str | None) -> None:
-        self._followed[part] = kept = orjson.dumps(text).decode()
-        await self._asking(self._redis.hset(_PUT, part, kept))
-        await self._changed()
+        told = self._redis.pipeline().hset(_PUT, part, orjson.dumps(text)).incr(_VERSION)
+        await self._changed((await self._asking(told.execute()))[-1])
+
+    async def advance(self, ms: float) -> None:
+        told = self._redis.pipeline().hincrbyfloat(_PUT, CLOCK, ms).incr(_VERSION)
+        await self._changed((await self._asking(told.execute()))[-1])
 
     async def forget_put(self) -> None:
-        await self._asking(self._redis.delete(_PUT))
-        self._followed.clear()
-        await self._changed()
+        told = self._redis.pipeline().hdel(_PUT, "scenario", "faults").incr(_VERSION)
+        await self._changed((await self._asking(told.execute()))[-1])
 
     async def restart_numbers(self) -> None:
         await self._asking(self._redis.set(_SESSION_NUMBER, 0))
         self._sessions = 0
         await self.ask_others({"what": "restart numbers"})
 
-    async def _changed(self) -> None:
-        """Let the other servers follow, open sessions too, before the client has its answer."""
-        await self._asking(self._follow_to(await self._asking(self._redis.incr(_VERSION))))
-        await self.ask_others({"what": "follow"})
+    async def _changed(self, version: int) -> None:
+        """Let all servers follow, open sessions too, before the client has its answer."""
+        await self._asking(self._follow_to(version))
+        await self.ask_others({"what": "follow"}, slow_s=FOLLOW_S)
 
     async def _follow_to(self, version: int) -> None:
-        if version == self._version:
+        if version != self._version:
+            async with self._following:
+                await self._followed_to(version)
+
+    async def _followed_to(self, version: int) -> None:
+        if version == self._version:  # another request did it meanwhile
             return
         if version < self._version:  # the store lost it
             if self._followed:
@@ -410,6 +425,16 @@ class StoreState:
             for seats in (self._held, self._wanted):
                 if not stated and not seats[team]:  # a seat that was left meanwhile may be stated as held: state again
                     del seats[team]
+
+
+def refusal_of(url: str) -> str | None:
+    """Why a store cannot be used; None if it answers. It waits for at most a second."""
+    try:
+        with Store.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S) as client:
+            client.ping()
+    except (RedisError, OSError) as problem:
+        return str(problem)
+    return None
 
 
 def _kept_conversation(copied: Copied) -> dict[str, list[Any]]:

@@ -9,8 +9,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from mockserver.cli import workers
+from mockserver.cli.serve import serve
+from replay.cli.usage import Unusable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
@@ -63,6 +66,8 @@ TOLD_TO_END = """
 import os, signal, socket
 import click
 from mockserver.cli import workers
+from mockserver.cli.serve import serve
+from replay.cli.usage import Unusable
 
 fork = os.fork
 
@@ -84,3 +89,28 @@ with socket.create_server(("127.0.0.1", 0)) as port:
 def test_a_worker_that_has_to_end_just_after_its_start_ends():
     done = subprocess.run([sys.executable, "-c", TOLD_TO_END], capture_output=True, text=True, timeout=30)
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_store_that_does_not_answer_is_an_error_and_nothing_is_ready():
+    pytest.importorskip("redis", reason="the extra fleet is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        unused = port.getsockname()[1]
+    ended = CliRunner().invoke(serve, ["--port", "0", "--state", f"redis://user:hidden@127.0.0.1:{unused}/0"])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "--state: the store does not answer" in ended.stderr and "hidden" not in ended.stderr
+
+
+def test_a_port_that_another_program_took_meanwhile_is_an_error_without_a_traceback(monkeypatch: pytest.MonkeyPatch):
+    def taken(bound: object, count: int) -> list[list[socket.socket]]:
+        raise OSError(98, "Address already in use")
+
+    tries: list[int] = []
+
+    def opened() -> list[socket.socket]:
+        tries.append(1)
+        return []
+
+    monkeypatch.setattr(workers, "_sockets", taken)
+    with pytest.raises(Unusable, match="the workers cannot share the port: Address already in use"):
+        workers.supervise(2, opened, str, lambda text, at: [], "redis://127.0.0.1:1/0", None)
+    assert len(tries) == workers.TRIES

@@ -89,7 +89,7 @@ async def test_what_a_killed_server_had_is_shown_by_the_others():
             await ask(
                 other, "scenario", "PUT", data="turns: [{when: {says: a}, reply: [{say: A.}]}, {reply: [{say: B.}]}]"
             )
-            await ask(other, "faults", "PUT", data="faults: [{at: response.done, do: duplicate}]")
+            await ask(other, "faults", "PUT", data="faults: [{at: response.created, do: duplicate}]")
             with pytest.raises(WSServerHandshakeError):
                 await http.ws_connect(f"ws://127.0.0.1:{killed.port}/v1/realtime")
             over = await connect(killed, http)

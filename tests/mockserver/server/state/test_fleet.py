@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from itertools import cycle
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector
@@ -54,7 +55,7 @@ async def balanced(ports: list[int]) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def fleet_of(kind: str, url: str | None) -> AsyncIterator[Fleet]:
+async def fleet_of(kind: str, url: str | None, **options: Any) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(ClientSession(connector=TCPConnector(force_close=True)))
         if kind == "workers":
@@ -76,7 +77,7 @@ async def fleet_of(kind: str, url: str | None) -> AsyncIterator[Fleet]:
                     await process.communicate()
             return
         servers = [
-            Server(Options(voice="tone", pacing="burst", limits=Limits(max_sessions=MOST)))
+            Server(Options(voice="tone", pacing="burst", limits=Limits(max_sessions=MOST), **options))
             for _ in range(2 if url else 1)
         ]
         for server in servers:
@@ -245,3 +246,32 @@ def alive(pid: int) -> bool:
 def children(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(each) for each in file.read().split()]
+
+
+async def test_without_the_store_nothing_is_put_on_one_server_alone():
+    with own_store() as store:
+        async with fleet_of("balanced", store.url) as fleet:
+            await fleet.ask("GET", "/_mock/health")
+            store.kill()
+            assert (await fleet.ask("PUT", "/_mock/scenario", data=PUT))[0] == 503
+            assert (await fleet.ask("PUT", "/_mock/faults", data=OUTAGE))[0] == 503
+            assert [(await fleet.ask("GET", "/_mock/scenario"))[1]["plays"] for _ in "ab"] == ["echo", "echo"]
+            store.start()
+            ws = await seated(fleet)
+            assert await words(ws) == "You said: hello"
+            await ws.close()
+
+
+@pytest.mark.parametrize("kind", ["one", "balanced"])
+async def test_a_manual_clock_is_that_of_all_servers(kind: str):
+    with nullcontext() if kind == "one" else own_store() as store:
+        async with fleet_of(kind, store.url if store is not None else None, clock_rate=0.0) as fleet:
+            sockets = [await fleet.connect(), await fleet.connect()]
+            for _ in "abc":
+                assert (await fleet.ask("POST", "/_mock/clock/advance", json={"ms": 500}))[0] == 200
+            assert [(await fleet.ask("GET", "/_mock/health"))[1]["clock"]["now"] for _ in "ab"] == [1.5, 1.5]
+            await fleet.ask("POST", "/_mock/reset", json={"to": "start"})
+            assert (await fleet.ask("POST", "/_mock/clock/advance", json={"ms": 7_200_000}))[1]["now"] == 7201.5
+            for each in sockets:  # two hours are the longest session
+                while not each.closed:
+                    await each.receive()

@@ -33,12 +33,12 @@ class Nobody:
     """A member of the fleet that serves nothing."""
 
     def __init__(self) -> None:
-        self.followed: list[tuple[str, str | None]] = []
+        self.followed: list[tuple[str, str | float | None]] = []
 
     async def answer(self, question: Mapping[str, Any]) -> object:
         return None
 
-    async def follow(self, part: str, text: str | None) -> None:
+    async def follow(self, part: str, text: str | float | None) -> None:
         self.followed.append((part, text))
 
     def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
@@ -216,6 +216,16 @@ async def test_conversations_in_the_store_are_bounded(store: OwnStore):
         assert await keep("c", 13, 0, 10, 9) == [b"a", b"c"]
         assert await keep("d", 14, 0, 100, 2) == [b"c", b"d"]
         assert await keep("e", 15, 13, 100, 9) == [b"d", b"e"]
+
+
+async def test_the_last_minute_is_that_of_the_store_where_servers_have_other_clocks(store: OwnStore):
+    async with servers(store.url, 2) as (one, two):
+        for state in (one[1], two[1]):
+            state._by_store_clock = True  # type: ignore[attr-defined]
+        assert await one[1].count_request(team_of(one), NOON, 2) is None
+        assert await two[1].count_request(team_of(two), NOON + 3600, 2) is None
+        refused = await one[1].count_request(team_of(one), NOON, 2)
+        assert isinstance(refused, Denied) and refused.retry_after_s in (59, 60)
 
 
 async def test_each_server_accepts_the_secrets_of_the_others(store: OwnStore):
