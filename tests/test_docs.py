@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import click
@@ -290,6 +291,19 @@ def test_the_page_on_dialects_has_every_client_event(column: int, events: TypeAd
 def test_the_page_on_limits_has_every_limit():
     page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
     assert [each.name for each in dataclasses.fields(Limits) if f"| `{each.name}` |" not in page] == []
+
+
+def test_the_moving_picture_is_drawn_of_its_recording():
+    folder = ROOT / "docs" / "images"
+    found = spec_from_file_location("terminal", folder / "terminal.py")
+    assert found is not None and found.loader is not None
+    terminal = module_from_spec(found)
+    found.loader.exec_module(terminal)
+    cast, picture = ((folder / f"serve.{kind}").read_text(encoding="utf-8") for kind in ("cast", "svg"))
+    assert terminal.draw(cast) == picture and len(picture) < 20_000
+    shown = "".join(text for _, row in terminal.rows(cast) for _, text in row)
+    assert shown.startswith(f"$ {terminal.COMMAND}ready ws://") and "tool-result-unanswered" in shown
+    assert str(ROOT) not in cast and "prefers-color-scheme:dark" in picture and "prefers-reduced-motion" in picture
 
 
 def test_readme_project_and_command_say_the_same():
