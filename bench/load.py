@@ -32,6 +32,8 @@ def masked(event: dict[str, object]) -> bytes:
 
 
 UPDATE = masked({"type": "session.update", "session": {"instructions": "Answer briefly."}})
+WRITES = masked({"type": "session.update", "session": {"type": "realtime", "output_modalities": ["text"]}})
+"""OpenAI's update for answers in text alone."""
 CLEAR = masked({"type": "input_audio_buffer.clear"})
 
 
@@ -144,15 +146,17 @@ class Caller(asyncio.Protocol):
         return self.over
 
 
-async def connect(url: str, sessions: int, hook: Callable[[bytes, int, int], None] | None = None) -> list[Caller]:
-    """That many callers, configured and idle."""
+async def connect(
+    url: str, sessions: int, hook: Callable[[bytes, int, int], None] | None = None, *, update: bytes = UPDATE
+) -> list[Caller]:
+    """That many callers, configured by the frame `update`, and idle."""
     loop, parts = asyncio.get_running_loop(), urlsplit(url)
     callers: list[Caller] = []
     for _ in range(sessions):
         _, caller = await loop.create_connection(lambda: Caller(url, hook), parts.hostname, parts.port)
         callers.append(caller)
         await asyncio.wait_for(caller.over, CONNECT_S)
-        caller.transport.write(UPDATE)
+        caller.transport.write(update)
     await asyncio.sleep(0.1)
     return callers
 

@@ -14,11 +14,11 @@ import argparse
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 
 import uvloop
-from load import CLEAR, Caller, Rate, Round, append, connect, drive, hang_up, text_turn
+from load import CLEAR, UPDATE, WRITES, Caller, Rate, Round, append, connect, drive, hang_up, text_turn
 from paced import lateness
 from targets import Target, aimock, aimock_folder, aimock_version, bare, python_build, realtape
 
@@ -49,8 +49,8 @@ def appends(_: Target) -> Round:
     return Round(b"".join(pieces) + CLEAR, b'{"type":"input_audio_buffer.clear', len(pieces))
 
 
-async def rate(target: Target, round: Round, sessions: int, seconds: float) -> Rate:
-    callers = await connect(target.url, sessions)
+async def rate(target: Target, round: Round, sessions: int, seconds: float, update: bytes) -> Rate:
+    callers = await connect(target.url, sessions, update=update)
     try:
         await drive(callers, round, 0.2, target.cpu_s)
         return await drive(callers, round, seconds, target.cpu_s)
@@ -58,12 +58,18 @@ async def rate(target: Target, round: Round, sessions: int, seconds: float) -> R
         await hang_up(callers)
 
 
-async def rates(targets: list[Target], kind: str, sessions: int, rounds: int, seconds: float) -> Report:
-    make = turns if kind == "turns" else appends
+async def rates(
+    targets: list[Target],
+    make: Callable[[Target], Round],
+    sessions: int,
+    rounds: int,
+    seconds: float,
+    update: bytes = UPDATE,
+) -> Report:
     found: dict[str, list[Rate]] = {target.name: [] for target in targets}
     for number in range(rounds):
         for target in targets if number % 2 else reversed(targets):
-            found[target.name].append(await rate(target, make(target), sessions, seconds))
+            found[target.name].append(await rate(target, make(target), sessions, seconds, update))
     return {name: _middle(measured) for name, measured in found.items()}
 
 
@@ -168,14 +174,22 @@ async def measure(asked: argparse.Namespace) -> Report:
     report: Report = {"python": python_build(), "aimock": aimock_version(), "ready s": starts(3, with_aimock)}
     with all_targets(asked.dialect, with_aimock) as targets:
         for sessions in asked.sessions:
-            report[f"turns at {sessions}"] = await rates(targets, "turns", sessions, asked.rounds, asked.seconds)
-        report["appends at 50"] = await rates(targets, "appends", 50, asked.rounds, asked.seconds)
+            report[f"turns at {sessions}"] = await rates(targets, turns, sessions, asked.rounds, asked.seconds)
+        report["appends at 50"] = await rates(targets, appends, 50, asked.rounds, asked.seconds)
         report["µs a connection"] = await handshakes(targets, asked.rounds)
         report["1,000th turn"] = await conversations(
             [each for each in targets if each.name != "bare aiohttp"], asked.rounds
         )
+    report["turns in text alone at 50, OpenAI"] = await written(asked.rounds, asked.seconds, with_aimock)
     report["KiB a session"] = await memories(asked.dialect, with_aimock)
     return report
+
+
+async def written(rounds: int, seconds: float, with_aimock: bool) -> Report:
+    """Turns without sound, as aimock's are."""
+    with all_targets("openai", with_aimock) as targets:
+        compared = [each for each in targets if each.name != "bare aiohttp"]
+        return await rates(compared, turns, 50, rounds, seconds, WRITES)
 
 
 async def memories(dialect: str, with_aimock: bool) -> Report:

@@ -36,8 +36,9 @@ from mockserver.dialects.openai.usage import (
     transcription_tokens,
     transcription_usage,
 )
+from mockserver.dialects.plain_append import plain_append
 from mockserver.dialects.sound_frames import sound_frame
-from mockserver.protocol.commands import Command, Rejected, Settings
+from mockserver.protocol.commands import Append, Command, Rejected, Settings
 from mockserver.protocol.conversation import Item
 from mockserver.protocol.facts import (
     ApprovalRequested,
@@ -187,11 +188,12 @@ class OpenAI:
         """How many pieces of a spoken turn's transcript have left, by item id."""
 
     def parse(self, data: str | bytes, settings: Settings) -> Command:
-        return parse.parse(data, self._state)
-
-    @property
-    def _state(self) -> SessionState:
-        return SessionState(self._session, self._model, self._has_spoken, self._date.update_named, self.traits.media)
+        media = self.traits.media
+        if not media and isinstance(data, str) and (sound := plain_append(data)):
+            return Append(sound)
+        return parse.parse(
+            data, SessionState(self._session, self._model, self._has_spoken, self._date.update_named, media)
+        )
 
     def charge(self, fact: ResponseEnded | TranscriptCompleted, ledger: Ledger) -> None:
         match fact:

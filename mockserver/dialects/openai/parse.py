@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import pybase64
@@ -53,7 +54,6 @@ from mockserver.dialects.openai.client_events import (
 )
 from mockserver.dialects.openai.errors import bad_value, loaded, rejected
 from mockserver.dialects.openai.session_object import Json, Model
-from mockserver.dialects.plain_append import plain_append
 from mockserver.protocol import commands
 from mockserver.protocol.commands import AddCall, AddMessage, AddResult, Approve, Command, Part, Rejected
 from replay.cassette.json_text import MOST_CHARACTERS, MOST_VALUES, too_intricate, too_long
@@ -84,8 +84,6 @@ def parse(data: str | bytes, state: SessionState) -> Command:
     """A client frame as a command. Never raises: what cannot be read is `Rejected`."""
     if isinstance(data, bytes):
         return Rejected("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
-    if not state.media and (sound := plain_append(data)):
-        return commands.Append(sound)
     if too_long(data):  # the code is that of other limits; the wording of both is a guess
         expected = f"Expected at most {MOST_CHARACTERS} characters without audio or images."
         return Rejected(f"Invalid event: too long. {expected}", code="invalid_event")
@@ -238,8 +236,14 @@ def _unanswerable(requested: Any, path: str) -> Rejected | None:
     return Rejected(message, code="invalid_value", param=f"{path}.output_modalities")
 
 
+@cache
+def _unasked() -> ResponseFields:
+    """What a request for a response without fields asks for. Made late: its validator takes a while to build."""
+    return ResponseFields()
+
+
 def _respond(event: ResponseCreate, state: SessionState) -> Command:
-    requested = event.response or ResponseFields()
+    requested = event.response or _unasked()
     if (problem := _unanswerable(requested, "response")) is not None:
         return Rejected(problem.message, code=problem.code, param=problem.param, event_id=event.event_id)
     if (unreasoned := _unreasoned(requested, state.model)) is not None:
