@@ -80,5 +80,9 @@ class Limits:
 _LEAST = {"session_minutes": 0.01, "idle_minutes": 0.01, "resumption_minutes": 0, "snapshot_ms": 0}
 
 
+NO_LIMITS = Limits()
+"""Each is left to the next."""
+
+
 def _seconds(minutes: float | None) -> float:
     return math.inf if minutes is None else minutes * 60

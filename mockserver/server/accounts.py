@@ -16,7 +16,7 @@ from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.protocol.ids import stream
-from mockserver.protocol.limits import Limits
+from mockserver.protocol.limits import NO_LIMITS, Limits
 from mockserver.server.options import Account, AccountsFile
 from mockserver.session.resumption import Memory
 
@@ -33,7 +33,7 @@ class Team:
 
     name: str = ""
     blocked: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = NO_LIMITS
     """The limits of this team alone."""
     sessions: int = 0
     """Sessions that are open now."""
@@ -207,10 +207,12 @@ class Accounts:
         return found[-1] if found else None
 
     def _team(self, kept: bytes) -> Team:
-        team = self._teams.setdefault(kept, Team(id=kept))
-        self._teams.move_to_end(kept)
-        if len(self._teams) > MAX_REMEMBERED:
-            self._teams.popitem(last=False)
+        if (team := self._teams.get(kept)) is None:
+            team = self._teams[kept] = Team(id=kept)
+            if len(self._teams) > MAX_REMEMBERED:
+                self._teams.popitem(last=False)
+        else:
+            self._teams.move_to_end(kept)
         return team
 
 

@@ -294,9 +294,7 @@ class MockService:
 
     def limits(self, team: Team, dialect: str) -> Limits:
         """A team's limits: its own, else those of the accounts file, else of the options, else of the service."""
-        file, options = self.options.accounts, self.options
-        everybody = options.limits if file is None else file.limits.over(options.limits)
-        return team.limits.over(everybody).over(self.factory.traits(dialect).limits)
+        return self.factory.limits(team.limits, dialect)
 
     async def admit(self, dialect: str, asked: HandshakeRequest, query: tuple[tuple[str, str], ...]) -> Seat | Refusal:
         """Admit a handshake: the seat that its team has until `state.leave`; or the refusal. Raises StateLost."""

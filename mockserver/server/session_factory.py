@@ -21,7 +21,7 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.dialects.schema import Checked, SchemaMismatch
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Expired, Malformed
-from mockserver.protocol.limits import Limits
+from mockserver.protocol.limits import NO_LIMITS, Limits
 from mockserver.protocol.peer import ExpiringPeer, Peer, RefusedPeer
 from mockserver.responders.base import Responder
 from mockserver.responders.chat import ChatResponder
@@ -91,6 +91,8 @@ class SessionFactory:
         self.known: deque[KnownClip] = deque(maxlen=MOST_KNOWN)
         """Clips that users of any new session may play, with their words, besides those of the scenario."""
         self._traits: dict[str, Traits] = {}
+        self._limits: dict[str, Limits] = {}
+        """Of teams without limits of their own, by dialect."""
         self._opened = 0
 
     def play(self, content: Content) -> None:
@@ -154,6 +156,17 @@ class SessionFactory:
             opened.parse('{"type":"response.cancel"}', opened.traits.settings())  # no first event waits for validators
             self._traits[dialect] = opened.traits
         return self._traits[dialect]
+
+    def limits(self, own: Limits, dialect: str) -> Limits:
+        """The limits of a team: its own, else those of the accounts file, else of the options, else of the service."""
+        if own is NO_LIMITS and (known := self._limits.get(dialect)) is not None:
+            return known
+        file, options = self.options.accounts, self.options
+        everybody = options.limits if file is None else file.limits.over(options.limits)
+        limits = own.over(everybody).over(self.traits(dialect).limits)
+        if own is NO_LIMITS:
+            self._limits[dialect] = limits
+        return limits
 
     def open(
         self,

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from replay.cassette.json_values import object_at
+
 Tree = Mapping[str, Any]
 """Field names; the value of each is the tree of its own fields, or None for any value."""
 
@@ -75,6 +77,20 @@ IGNORED: Mapping[str, tuple[tuple[str, tuple[object, ...], str], ...]] = {
 }
 """Path, values that ask for nothing, and what happens. Sources: live checks by client libraries, and the vendor's
 pages."""
+
+
+def ignored_fields(service: str | None, session: Tree) -> Iterator[tuple[str, object, str]]:
+    """The path of each setting that the service accepts without effect, its value, and what happens."""
+    for top, path, names, harmless, why in _PLACES.get(service or "", ()):
+        if top in session and names[-1] in (holder := object_at(session, *names[:-1])):
+            if (value := holder[names[-1]]) not in harmless:
+                yield path, value, why
+
+
+_PLACES = {
+    service: [(path.partition(".")[0], path, path.split("."), harmless, why) for path, harmless, why in fields]
+    for service, fields in IGNORED.items()
+}
 
 
 MOST_UNKNOWN = 20

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Literal, get_args
+
+from replay.values import value
 
 Level = Literal["off", "warn", "error"]
 """A rule's severity."""
@@ -13,7 +15,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 _WORDS = (("error", "error"), ("warn", "warning"))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """One mistake of a client.
 
@@ -40,7 +42,7 @@ class Finding:
         return {**asdict(self), "at": round(self.at, 6), "session": self.session or None}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Found:
     """What a rule's check yields.
 

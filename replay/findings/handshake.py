@@ -13,6 +13,7 @@ _EPHEMERAL = ("xai-realtime-client-secret-", "ek_")
 _CREDENTIAL = re.compile(
     r"^(x[-_])?(api[-_]?)?key$|^apikey$|token|^auth|secret|password|bearer|^xai[-_]api|^openai[-_]api", re.IGNORECASE
 )
+_READ = frozenset({"authorization", "sec-websocket-protocol", "origin", "openai-beta"})
 _PLAIN = frozenset({"model", "conversation_id", "call_id", "agent_id", "intent", "reasoning.effort"})
 
 
@@ -21,9 +22,10 @@ def handshake(query: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str
     pairs = tuple(query)
     named: dict[str, str] = {}
     for name, value in headers:
-        named[name.lower()] = f"{named[name.lower()]}, {value}" if name.lower() in named else value
-    offers = [word.strip() for word in named.get("sec-websocket-protocol", "").split(",")]
-    tokens = [offer.partition(".")[2] for offer in offers if offer.startswith(_OFFERS)]
+        if (name := name.lower()) in _READ:
+            named[name] = f"{named[name]}, {value}" if name in named else value
+    offers = named["sec-websocket-protocol"].split(",") if "sec-websocket-protocol" in named else ()
+    tokens = [offer.partition(".")[2] for each in offers if (offer := each.strip()).startswith(_OFFERS)]
     credential = named.get("authorization") or "".join(tokens)
     return Handshake(
         query={name: value for name, value in pairs if name in _PLAIN},

@@ -194,6 +194,8 @@ class Watch:
         if rules:
             self._run(rules, step)
         self.call.take(step)
+        if step.type == ITEM and self.call.carried_out:
+            self._watcher.carried_out = True
         self._due_since = step.at
 
     def _look(self, at: float) -> None:
@@ -256,6 +258,8 @@ class Watcher:
     log: Callable[[Finding, Rule], None] | None = None
     findings: deque[Finding] = field(default_factory=lambda: deque(maxlen=PER_WATCHER))
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=MAX_ATTEMPTS))
+    carried_out: bool = False
+    """Whether any client carried out a call."""
     _advised: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -279,7 +283,8 @@ class Watcher:
         words."""
         call = CallState(service, handshake, timed=timed, write_tools=self.levels.write_tools)
         call.earlier_attempts = tuple(self.attempts)
-        call.carried_out_before = carried_out_before(call.earlier_attempts, handshake, now)
+        if self.carried_out:
+            call.carried_out_before = carried_out_before(call.earlier_attempts, handshake, now)
         if unmatched is not None:
             call.unmatched = unmatched
         if unrecorded is not None:
@@ -339,6 +344,7 @@ class Watcher:
         """Forget all findings and connections."""
         self.findings.clear()
         self.attempts.clear()
+        self.carried_out = False
         self._advised.clear()
 
     def note(self, finding: Finding, rule: Rule) -> None:
@@ -380,8 +386,6 @@ def _sooner(known: float | None, instant: float, now: float) -> float | None:
 def carried_out_before(earlier: Sequence[Attempt], handshake: Handshake, now: float) -> tuple[CarriedOut, ...]:
     """What the client carried out in the connections that a new one continues: those of the same conversation, and a
     chain of connections that were lost, each a short time before the next."""
-    if not any(attempt.carried_out for attempt in earlier):
-        return ()
     done: list[CarriedOut] = []
     resumed, opened_at = handshake.query.get("conversation_id"), now
     for attempt in reversed(earlier):

@@ -21,8 +21,8 @@ def latest_model(call: CallState, step: CallStep) -> Iterator[Found]:
     """The model is an alias, whose meaning may change from one day to the next."""
     model = call.handshake.query.get("model", "")
     if model.endswith("-latest"):
-        since = [f"{table.aliases[model]} since {table.as_of}" for table in PRICES["xai"] if model in table.aliases]
-        named = f": it names {since[-1]}" if since else ""
+        table = next((table for table in reversed(PRICES["xai"]) if model in table.aliases), None)
+        named = f": it names {table.aliases[model]} since {table.as_of}" if table is not None else ""
         yield Found(f"the model is {model!r}, an alias{named}; model and price change when the alias moves")
 
 

@@ -71,13 +71,16 @@ def nested_tool(call: CallState, step: CallStep) -> Iterator[Found]:
 def unknown_model(call: CallState, step: CallStep) -> Iterator[Found]:
     """The service knows no such model, and takes another one without an error."""
     asked, got = call.handshake.query.get("model", ""), text_at(step.event, "session", "model")
-    tables = PRICES.get(call.service or "", ())
-    known = any(
-        asked in table.aliases or asked in {**table.per_audio_minute, **table.per_million_tokens} for table in tables
-    )
-    if not asked or not got or known or got.startswith(asked) or asked.startswith(got):
+    if not asked or not got or got.startswith(asked) or asked.startswith(got) or _priced(call.service, asked):
         return
     yield Found(f"the model {asked[:64]!r} was asked for, and the service took {got!r} without an error", asked)
+
+
+def _priced(service: str | None, model: str) -> bool:
+    tables = PRICES.get(service or "", ())
+    return any(
+        model in each for table in tables for each in (table.aliases, table.per_audio_minute, table.per_million_tokens)
+    )
 
 
 def interruption_untold(call: CallState, step: CallStep) -> Iterator[Found]:

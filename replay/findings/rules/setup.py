@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from replay.cassette.json_values import number_at, object_at, text_at
 from replay.findings.call import CLOSED, CallState, CallStep
-from replay.findings.fields import IGNORED, unknown_fields
+from replay.findings.fields import ignored_fields, unknown_fields
 from replay.findings.finding import Found
 from replay.openai_models import ENDS_SOON_DAYS, REALTIME, TRANSCRIPTION, row
 from replay.xai_models import VOICE
@@ -62,12 +62,8 @@ def unknown_field(call: CallState, step: CallStep) -> Iterator[Found]:
 
 def ignored_field(call: CallState, step: CallStep) -> Iterator[Found]:
     """A setting that the service accepts without effect."""
-    session = object_at(step.event, "session")
-    for path, harmless, why in IGNORED.get(call.service or "", ()):
-        *parents, name = path.split(".")
-        holder = object_at(session, *parents)
-        if name in holder and holder[name] not in harmless:
-            yield Found(f"session.update sets {path} to {str(holder[name])[:60]!r}, and {why}", path)
+    for path, value, why in ignored_fields(call.service, object_at(step.event, "session")):
+        yield Found(f"session.update sets {path} to {str(value)[:60]!r}, and {why}", path)
 
 
 def ignored_error(call: CallState, step: CallStep) -> Iterator[Found]:
@@ -116,9 +112,11 @@ def model_ends(call: CallState, step: CallStep) -> Iterator[Found]:
     if step.type == "ping":
         yield from _deprecated(call, step)
         return
+    if call.service != "openai":
+        return
     session = object_at(step.event, "session")
     expires_at = number_at(session, "expires_at")
-    if call.service != "openai" or not expires_at:
+    if not expires_at:
         return
     today = datetime.fromtimestamp(expires_at - CAPS_S["openai"], timezone.utc).date()
     for name in (text_at(session, "model"), text_at(session, "audio", "input", "transcription", "model")):
