@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import NOTHING, number_at, object_at, object_in, objects, text_at, text_in
 from replay.cassette.records import Way
-from replay.findings.input_audio import InputAudio
+from replay.findings.input_audio import NO_AUDIO, InputAudio
 
 OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
 """Types of steps that are no frames: the handshake, time passing, the end of the connection."""
@@ -337,7 +337,7 @@ class CallState:
         self.item_ids.clear()
         self.over.clear()
         self.results, self.speaking, self.requested, self.update = [], None, None, None
-        self.audio = InputAudio()
+        self.audio = NO_AUDIO
         self.unmatched = self.unrecorded = str  # they hold the session
 
     def output_audio(self, at: float, seconds: float) -> None:
@@ -366,16 +366,17 @@ def _created(call: CallState, step: CallStep) -> None:
 
 def _effective(call: CallState, step: CallStep) -> None:
     session = object_in(step.event, "session")
+    audio = object_in(session, "audio")
     # xAI leaves the key out if the client set it to null (recordings of September 2026).
-    asked = object_at(call.update.event, "session") if call.update is not None else NOTHING
+    asked = object_in(call.update.event, "session") if call.update is not None else NOTHING
     kept = asked.get("turn_detection", call.detection)
-    wished = asked if "turn_detection" in asked else object_at(asked, "audio", "input")
+    wished = asked if "turn_detection" in asked else object_in(object_in(asked, "audio"), "input")
     if "turn_detection" in wished:
-        call.manual = not text_at(wished, "turn_detection", "type")
-    detection = session.get("turn_detection", object_at(session, "audio", "input").get("turn_detection", kept))
+        call.manual = not text_in(object_in(wished, "turn_detection"), "type")
+    detection = session.get("turn_detection", object_in(audio, "input").get("turn_detection", kept))
     call.detection = detection if isinstance(detection, dict) else NOTHING
     call.vad = bool(text_in(call.detection, "type"))
-    call.audio.configure(object_in(session, "audio"))
+    call.audio.configure(audio)
     if "tools" in session:
         tools = objects(session["tools"])
         call.functions = frozenset(text_in(tool, "name") or text_at(tool, "function", "name") for tool in tools)

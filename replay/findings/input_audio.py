@@ -114,15 +114,18 @@ class InputAudio:
 
     def configure(self, audio: Mapping[str, Any]) -> None:
         """Take the formats of a session's `audio`."""
+        if not audio:
+            return
         encoding, rate = _form(audio.get("input"), self.encoding, self.rate)
-        if (encoding, rate) != (self.encoding, self.rate):
+        if encoding != self.encoding or rate != self.rate:
             self.encoding, self.rate, self._window, self.verdict = encoding, rate, bytearray(), ""
             self._sound, self.speed = bytearray() if encoding == "audio/pcm" else None, None
             self._estimates = 0
             self.bytes_per_s = rate * _WIDTHS.get(encoding, 2)
-        encoding, rate = _form(audio.get("output"), "audio/pcm", 24_000) if audio.get("output") else ("", 0)
-        if encoding:
-            self.out_bytes_per_s = float(rate * _WIDTHS.get(encoding, 2))
+        if output := audio.get("output"):
+            encoding, rate = _form(output, "audio/pcm", 24_000)
+            if encoding:
+                self.out_bytes_per_s = float(rate * _WIDTHS.get(encoding, 2))
 
     def taken(self) -> None:
         """The input buffer was committed or cleared."""
@@ -270,11 +273,16 @@ class InputAudio:
             self._sound = None
 
 
+NO_AUDIO = InputAudio()
+"""Of connections that are over."""
+
+
 def _form(side: object, encoding: str, rate: int) -> tuple[str, int]:
-    form = side.get("format") if isinstance(side, Mapping) else None
-    if not isinstance(form, Mapping) or not isinstance(form.get("type"), str):
+    form = side.get("format") if isinstance(side, dict) else None
+    kind = form.get("type") if isinstance(form, dict) else None
+    if form is None or not isinstance(kind, str):
         return encoding, rate
-    kind, declared = form["type"], form.get("rate")
+    declared = form.get("rate")
     if kind in ("audio/pcmu", "audio/pcma"):
         return kind, 8_000
     return kind, declared if isinstance(declared, int) and declared > 0 else 24_000

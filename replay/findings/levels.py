@@ -55,6 +55,8 @@ class Levels:
             if rule.advice and general == "error":
                 general = rule.level
             self._levels[rule.id] = _checked(given.get(rule.id, general))
+        self.silent = set(self._levels.values()) == {"off"}
+        """Whether every rule is off."""
         self.sent, self.received = self._by_step("sent"), self._by_step("received")
         """The rules that are on, by the type of the step at which they look."""
         self.sent_items = {
@@ -74,11 +76,6 @@ class Levels:
         ]
         kinds = {kind for _, at in looks for kind in at if not kind.startswith(("sent ", "received "))}
         return {kind: tuple(rule for rule, at in looks if kind in at or kind.partition(" ")[0] in at) for kind in kinds}
-
-    @property
-    def silent(self) -> bool:
-        """Whether every rule is off."""
-        return set(self._levels.values()) == {"off"}
 
 
 def _checked(level: str) -> Level:

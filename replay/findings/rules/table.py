@@ -74,6 +74,7 @@ KEY_IN_BROWSER = Rule(
     access.key_in_browser,
     (OPENED,),
     "Have your server ask POST /v1/realtime/client_secrets for a short-lived secret, and give the page that.",
+    needs=attrgetter("handshake.offered"),
 )
 TRIMMED_OFFER = Rule(
     "trimmed-offer",
@@ -392,6 +393,7 @@ RULES: tuple[Rule, ...] = (
         (OPENED,),
         "Send it as Authorization: Bearer …; a browser offers a client secret as a subprotocol. Replace the key: it is"
         " in logs by now.",
+        needs=attrgetter("handshake.secrets"),
     ),
     KEY_IN_BROWSER,
     Rule(
@@ -412,6 +414,7 @@ RULES: tuple[Rule, ...] = (
         access.beta_header,
         (OPENED,),
         "Leave OpenAI-Beta out: OpenAI refuses it, xAI never had it.",
+        needs=lambda call: call.handshake.beta is not None,
     ),
     Rule(
         "no-backoff",
@@ -419,6 +422,7 @@ RULES: tuple[Rule, ...] = (
         access.without_backoff,
         (OPENED,),
         "Wait for Retry-After; without one begin at half a second and double it, with some chance.",
+        needs=attrgetter("earlier_attempts"),
     ),
     NO_RETRY,
     Rule(
@@ -427,6 +431,7 @@ RULES: tuple[Rule, ...] = (
         access.reconnecting,
         (OPENED,),
         "Keep one connection for the whole call; resume only after it was lost.",
+        needs=attrgetter("earlier_attempts"),
     ),
     Rule(
         "session-cap",
