@@ -74,11 +74,9 @@ def test_compose_opens_ports_on_loopback_alone():
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_callers_leave_out_what_several_servers_refuse():
-    assert not_carried("GET", "/v1/realtime", ["conversation_id"], one_port=False) is not None
-    assert "--exclude-tags resume --" in COMPOSE["services"]["callers"]["command"][0]
-    load = (ROOT / "examples" / "load" / "locustfile.py").read_text(encoding="utf-8")
-    assert re.findall(r'@tag\("resume"\)\n    @task\(1\)\n    def (\w+)', load) == ["drop_and_resume"]
+def test_callers_may_resume_since_several_servers_let_them():
+    assert not_carried("GET", "/v1/realtime", ["conversation_id"], one_port=False) is None
+    assert "--exclude-tags" not in COMPOSE["services"]["callers"]["command"][0]
 
 
 def test_mounted_files_are_there():

@@ -397,7 +397,7 @@ class StoreState:
             count += 1
             try:
                 await self._renewed(all_seats=count % STATE_EVERY == 0 or not self._there)
-            except _FAILURES as problem:
+            except Exception as problem:  # whatever it is, a server that stops to renew loses its seats
                 self._lost(problem)
                 continue
             if not self._there:
