@@ -218,7 +218,7 @@ class RunningResponse:
                     goes_on = another or (isinstance(following, Call | Hosted) and last)
                     self._phase = step.phase or ("commentary" if goes_on else "final_answer")
                     try:
-                        at = yield from self._speak(step, encoder, at, last=last)
+                        at = yield from self._say(step, encoder, at, last=last)
                     except Unspeakable as problem:
                         self._fail(Failure("unspeakable", str(problem)), at)
                         return
@@ -327,14 +327,6 @@ class RunningResponse:
         """Whether a text opens a message of its own: as its step says, else after a text where messages have phases."""
         return step.item == "new" or (step.item == "" and self._traits.phases and isinstance(before, Say))
 
-    def _speak(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Generator[float, None, float]:
-        """Speak one text in its time; returns when it is over. Raises Unspeakable."""
-        for due in self._say(step, encoder, at, last=last):
-            if due > at:
-                yield due
-                at = due
-        return at
-
     def _chat(self, step: Chat, encoder: Encoder, at: float) -> Generator[float, None, tuple[float, list[Step]]]:
         """Let the language model answer: each sentence is spoken once the next one has begun. Returns the instant at
         which it is over, and the steps that follow: its calls to MCP servers, then the model again. Raises
@@ -376,7 +368,7 @@ class RunningResponse:
                         assert_never(result)
                 for each in filter(str.strip, complete):
                     self._phase = "commentary" if called or then else "final_answer"
-                    at = yield from self._speak(Say(each.strip()), encoder, at, last=called is not None or over)
+                    at = yield from self._say(Say(each.strip()), encoder, at, last=called is not None or over)
                 if called is not None:
                     self._call(called, at)
         finally:
@@ -386,16 +378,15 @@ class RunningResponse:
         # The result of a function comes before a later response: then the model goes on there.
         return at, [*then, step] if then and self._calls == calls else then
 
-    def _say(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Iterator[float]:
-        """Speak one text, the `last` of its message or not. Yields when each piece of output is due; the piece is sent
-        when the iterator is resumed."""
+    def _say(self, step: Say, encoder: Encoder, at: float, *, last: bool) -> Generator[float, None, float]:
+        """Speak one text in its time, the `last` of its message or not; returns when it is over. Raises Unspeakable."""
         session, settings, traits = self._session, self.response.settings, self._traits
         follows = self._message is not None and bool(self._message.spoken)
         offset_s = self.response.counts.audio_seconds
         line = session.scores.line(step, settings, traits, session.voice, offset_s, follows=follows, last=last)
         speech, texts = line.speech, line.speech.texts
         if not texts:
-            return
+            return at
         item = self._message
         if item is None and traits.output == "one_by_one":
             if (due := self._message_due(at)) > at:
@@ -408,17 +399,20 @@ class RunningResponse:
         if opening_s is not None:
             if settings.speaks and line.score is None:
                 speech.prepare(0)
-            yield max(at, opening_s)
+            if opening_s > at:
+                at = opening_s
+                yield at
         for piece, written in line.notes:
             if self._must_end:
-                return
+                return at
             due_s, opening_s = self._due(piece, at) if opening_s is None else opening_s, None
-            at = max(at, due_s)
-            yield at
-            if self._must_end:
-                return
+            if due_s > at:
+                at = due_s
+                yield at
+                if self._must_end:
+                    return at
             if (fitting := self._fitting(piece)) is None:
-                return
+                return at
             piece = fitting
             if item is None:
                 item = self._open_message(at)
@@ -442,6 +436,7 @@ class RunningResponse:
         session.scores.said(line)
         if item is not None and line.score is None:
             self._send_audio(item, sent[-1], sound_of(encoder.finish()), self._segments - 1, at)
+        return at
 
     def _opening_s(self) -> float | None:
         """When the first piece of a response leaves, by the pacing preset; None once something has left."""
