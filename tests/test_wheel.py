@@ -48,6 +48,20 @@ NEIGHBOURS = {
     "test_unaware.py": "def test_nothing():\n    assert True\n",
 }
 
+PLUGINS = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "realtape-acme"
+version = "1"
+
+[tool.hatch.build.targets.wheel]
+only-include = ["parrot.py", "shop.py", "acme.py"]
+"""
+"""The rest of the pyproject.toml that docs/plugins.md shows."""
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
 
 
@@ -227,6 +241,24 @@ def test_what_init_prints_can_be_typed(reader: Reader):
     reader.type(serve)
     reader.type(variables)
     assert "Order 1043 is being packed." in reader.type(agent)
+
+
+def test_the_plugins_of_their_page_work_as_they_are_written(installed: Installed, tmp_path: Path):
+    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    (declared,) = re.findall(r"(?ms)^```toml\n(.*?)^```", page)
+    modules = dict(re.findall(r"(?ms)^```python\n# (\w+\.py)\n(.*?)^```", page))
+    for name, text in {**modules, "pyproject.toml": declared + PLUGINS}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", tmp_path, cwd=tmp_path)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    installed.run(installed.python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    installed.run(installed.command, "say", "Hello", "--engine", "parrot", "--out", tmp_path / "said.wav")
+    program = """
+        from realtape import MockServer
+        with MockServer(responder="shop", dialect="acme", voice="parrot") as mock:
+            print(mock.ws_url)
+        """
+    assert "ws://" in installed.run(installed.python, "-c", textwrap.dedent(program)).stdout
 
 
 def test_uvx_serves_without_an_installation(installed: Installed, tmp_path: Path):
