@@ -7,7 +7,7 @@ before faults change them, so that a dropped or doubled event does not move anot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
@@ -47,11 +47,14 @@ class FaultSet:
     def remove(self, which: str | None = None) -> list[Armed]:
         """Switch off the faults of that id or name, or all; returns them."""
         removed = [armed for armed in self.armed if which in (None, str(armed.id), armed.fault.name or None)]
+        self._switch_off(removed)
+        return removed
+
+    def _switch_off(self, removed: Collection[Armed]) -> None:
         self.armed = [armed for armed in self.armed if armed not in removed]
         for armed in removed:
             armed.on = False
             self._over[armed.fault.kind] += armed.fired
-        return removed
 
     def replace(self, faults: Iterable[Fault], seed: str | None = None) -> None:
         """Switch off all faults, and switch on these. Without a `seed` the present one stays."""
@@ -59,6 +62,31 @@ class FaultSet:
         self.seed = self.seed if seed is None else seed
         for fault in faults:
             self.add(fault)
+
+    @property
+    def numbered(self) -> list[tuple[int, Fault]]:
+        """The faults that are on, with their ids, in order."""
+        return [(armed.id, armed.fault) for armed in self.armed]
+
+    def become(self, numbered: Iterable[tuple[int, Fault]], seed: str) -> None:
+        """Switch faults on and off until these are on, with these ids. Those that stay keep their triggers."""
+        wanted = list(numbered)
+        kept = {armed.id: armed for armed in self.armed if (armed.id, armed.fault) in wanted and self.seed == seed}
+        self._switch_off([armed for armed in self.armed if armed not in kept.values()])
+        self.seed, self.armed = seed, []
+        for id, fault in wanted:
+            if id in kept:
+                self.armed.append(kept[id])
+            else:
+                self._added = id - 1
+                self.add(fault)
+        self._added = max([self._added, *(id for id, _ in wanted)])
+
+    def renumber(self) -> None:
+        """Give ids from 1 to the faults that are on."""
+        for id, armed in enumerate(self.armed, 1):
+            armed.id = id
+        self._added = len(self.armed)
 
     def forget(self) -> None:
         """Forget all triggers, so that equal traffic meets equal faults, as after a start."""

@@ -16,7 +16,9 @@ import orjson
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
 
+from mockserver.faults.armed import MOST_KEPT
 from mockserver.faults.files import FaultError, FaultFile, parse
+from mockserver.faults.kinds import Fault
 from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import fleet, inspector, session_views
 from mockserver.server.addresses import Addresses, environment
@@ -356,20 +358,33 @@ class _Plane:
 
     async def faults(self, request: web.Request) -> object:
         """The faults that are on, how often each was triggered, and where."""
-        plan = self._service.faults
-        return {"seed": plan.seed, "faults": [armed.as_json() for armed in plan.armed]}
+        here, *others = await fleet.ask(self._service, "faults")
+        for shown in here:
+            for each in (each for answered in others for each in answered if each["id"] == shown["id"]):
+                shown["fired"] += each["fired"]
+                shown["where"] = [*shown["where"], *each["where"]][:MOST_KEPT]
+        return {"seed": self._service.faults.seed, "faults": here}
 
     async def replace_faults(self, request: web.Request) -> object:
         """Replaces the faults, for open connections too."""
         file = await _fault_file(request)
         if self._service.state.shared != "no" and any(map(fleet.counted_by_each, file.faults)):
             raise Problem(501, fleet.COUNTED)
-        await fleet.put(self._service, "faults", (await body_of(request)).decode())
+        if self._service.state.shared == "no":
+            self._service.set_faults(file.faults, file.seed)
+        else:
+            await fleet.change_faults(self._service, lambda known: [(0, each) for each in file.faults], file.seed)
         return await self.faults(request)
 
     async def add_faults(self, request: web.Request) -> object:
         """Adds one fault, or the faults of a file."""
-        for fault in (await _fault_file(request)).faults:
+        file = await _fault_file(request)
+        if self._service.state.shared != "no":
+            if any(map(fleet.counted_by_each, file.faults)):
+                raise Problem(501, fleet.COUNTED)
+            await fleet.change_faults(self._service, lambda known: [*known, *((0, each) for each in file.faults)])
+            return await self.faults(request)
+        for fault in file.faults:
             self._service.faults.add(fault)
         self._service.refit()
         return await self.faults(request)
@@ -377,9 +392,17 @@ class _Plane:
     async def remove_faults(self, request: web.Request) -> object:
         """Removes all faults, or those of an id or name."""
         which = request.match_info.get("which")
-        if not self._service.faults.remove(which) and which is not None:
+
+        def named(each: tuple[int, Fault]) -> bool:
+            return which in (None, str(each[0]), each[1].name or None)
+
+        if which is not None and not any(map(named, self._service.faults.numbered)):
             raise Problem(404, "there is no fault of that id or name; GET /_mock/faults lists them")
-        self._service.refit()
+        if self._service.state.shared == "no":
+            self._service.faults.remove(which)
+            self._service.refit()
+        else:
+            await fleet.change_faults(self._service, lambda known: [each for each in known if not named(each)])
         return await self.faults(request)
 
     async def advance(self, request: web.Request) -> object:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import orjson
 from typing_extensions import assert_never
 
-from mockserver.faults.files import FaultFile, parse
+from mockserver.faults.files import as_line, parse
 from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
@@ -33,6 +34,7 @@ What = Literal[
     "refusals",
     "unused",
     "limits",
+    "faults",
     "seen",
     "came",
     "reset",
@@ -53,9 +55,36 @@ def follow(service: MockService, part: str, text: str | None) -> None:
     FaultError."""
     if part == "scenario":
         service.play(None if text is None else Scenario.parse(text))
-    else:
-        file = FaultFile(()) if text is None else parse(text)
-        service.set_faults(file.faults, file.seed)
+    elif text is not None:
+        plan = orjson.loads(text)
+        service.faults.become([(id, parse(line).faults[0]) for id, line in plan["faults"]], plan["seed"])
+        service.refit()
+
+
+Numbered = list[tuple[int, Fault]]
+"""Faults with their ids."""
+
+
+async def change_faults(service: MockService, changed: Callable[[Numbered], Numbered], seed: str | None = None) -> None:
+    """Change the faults of all servers. `changed` gives a fault that is new the id 0. Raises StateLost."""
+
+    def plan(text: str | None) -> str:
+        if text is None:  # nobody changed them: they are those of the start on all servers
+            known: dict[str, Any] = {
+                "seed": service.faults.seed,
+                "last": len(service.faults.armed),
+                "faults": service.faults.numbered,
+            }
+        else:
+            known = orjson.loads(text)
+            known["faults"] = [(id, parse(line).faults[0]) for id, line in known["faults"]]
+        last, found = known["last"], []
+        for id, fault in changed(known["faults"]):
+            last += id == 0
+            found.append([id or last, as_line(fault)])
+        return orjson.dumps({"seed": seed or known["seed"], "last": last, "faults": found}).decode()
+
+    await service.state.change("faults", plan)
 
 
 async def put(service: MockService, part: str, text: str | None) -> None:
@@ -70,7 +99,7 @@ async def put(service: MockService, part: str, text: str | None) -> None:
 async def ask(service: MockService, what: What, **arguments: object) -> list[Any]:
     """The answers of all servers, this one's first, and of those that are gone. Raises StateLost."""
     question = {"what": what, **arguments}
-    copies: Copies = "none" if what in ("reset", "limits") else "rows" if what in _OF_FRAMES else "records"
+    copies: Copies = "none" if what in ("reset", "limits", "faults") else "rows" if what in _OF_FRAMES else "records"
     return [answer(service, question), *await service.state.ask_others(question, copies)]
 
 
@@ -243,6 +272,8 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             return session_copies.refusals(service)
         case "unused":
             return service.unused()
+        case "faults":
+            return [armed.as_json() for armed in service.faults.armed]
         case "limits":
             return session_views.limits(service)
         case "seen":
@@ -255,6 +286,8 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             service.reset()
             if question["to_start"]:
                 service.play_as_at_start()
+                if service.state.shared != "no":
+                    service.faults.renumber()  # so that all servers have the same ids
             return len(service.open_sessions)
         case unknown:
             raise ValueError(f"another server asks for {unknown!r}: all servers of a fleet need one version")

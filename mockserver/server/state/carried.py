@@ -11,7 +11,8 @@ _ANSWERED = re.compile(
     r"GET /_mock(/?|/health|/openapi\.json|/faults(/kinds)?|/scenario)$"
     r"|GET /_mock/(sessions(/[^/]+(/(call|sound|tape|scenario))?)?|journal|wait|ledger|findings|refusals|unused)$"
     r"|GET /_mock/(limits|report)$"
-    r"|(PUT|DELETE) /_mock/scenario$|PUT /_mock/faults$|POST /_mock/(reset|clock/advance)$"
+    r"|(PUT|DELETE) /_mock/scenario$|POST /_mock/(reset|clock/advance)$"
+    r"|(PUT|POST|DELETE) /_mock/faults$|DELETE /_mock/faults/[^/]+$"
 )
 """What one server of a fleet can answer for all."""
 

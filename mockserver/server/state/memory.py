@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
@@ -71,6 +71,9 @@ class MemoryState:
 
     async def put(self, part: str, text: str | None) -> None:
         """Nothing to do: there is no other server."""
+
+    async def change(self, part: str, changed: Callable[[str | None], str]) -> None:
+        """Nothing to do."""
 
     async def advance(self, ms: float) -> None:
         """Nothing to do."""

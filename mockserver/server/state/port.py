@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -146,6 +146,10 @@ class State(Protocol):
     async def put(self, part: str, text: str | None) -> None:
         """Have all servers, this one among them and those that start later, follow what a client put on this one.
         Nothing where there is one server."""
+
+    async def change(self, part: str, changed: Callable[[str | None], str]) -> None:
+        """As `put`, of what `changed` makes of what was put last, if anything was. No change of another server is
+        lost."""
 
     async def advance(self, ms: float) -> None:
         """Have all servers, this one among them and those that start later, move their manual clocks ahead. Nothing

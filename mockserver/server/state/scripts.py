@@ -133,6 +133,15 @@ return 0
 """Keep a conversation until a Unix second. Those that end first are dropped first: what has expired, and what is above
 so many bytes or so many conversations in all."""
 
+PUT_IF = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then
+    return 0
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return redis.call('INCR', KEYS[2])
+"""
+"""Put a part if the store still has what it had; the new version, or 0."""
+
 KEEP_SECRET = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], tonumber(ARGV[3]), ARGV[1])

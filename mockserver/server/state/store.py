@@ -87,7 +87,7 @@ class StoreState:
         self._state_seats, self._raise = map(register, (scripts.STATE_SEATS, scripts.RAISE))
         self._count_request, self._keep_secret = map(register, (scripts.COUNT_REQUEST, scripts.KEEP_SECRET))
         self._copies = CopyStore(self._redis, self.server)
-        self._keep_conversation = register(scripts.KEEP_CONVERSATION)
+        self._keep_conversation, self._put_if = map(register, (scripts.KEEP_CONVERSATION, scripts.PUT_IF))
         self._held: defaultdict[bytes, set[str]] = defaultdict(set)
         """The ids of the seats that are taken, by team."""
         self._wanted: defaultdict[bytes, set[str]] = defaultdict(set)
@@ -266,6 +266,14 @@ class StoreState:
     async def put(self, part: str, text: str | None) -> None:
         told = self._redis.pipeline().hset(_PUT, part, orjson.dumps(text)).incr(_VERSION)
         await self._changed((await self._asking(told.execute()))[-1])
+
+    async def change(self, part: str, changed: Callable[[str | None], str]) -> None:
+        version = 0
+        while not version:
+            known = await self._asking(self._redis.hget(_PUT, part)) or b""
+            text = orjson.dumps(changed(orjson.loads(known) if known else None))
+            version = await self._asking(self._put_if(keys=[_PUT, _VERSION], args=[part, known, text]))
+        await self._changed(version)
 
     async def advance(self, ms: float) -> None:
         told = self._redis.pipeline().hincrbyfloat(_PUT, CLOCK, ms).incr(_VERSION)

@@ -275,3 +275,41 @@ async def test_a_manual_clock_is_that_of_all_servers(kind: str):
             for each in sockets:  # two hours are the longest session
                 while not each.closed:
                     await each.receive()
+
+
+@pytest.mark.parametrize("kind", ["one", "balanced"])
+async def test_single_faults_are_added_and_removed_on_all_servers(kind: str):
+    slow = '{"at": "response.created", "do": {"delay": "1ms"}, "name": "slow"}'
+    with nullcontext() if kind == "one" else own_store() as store:
+        async with fleet_of(kind, store.url if store is not None else None) as fleet:
+
+            async def on() -> list[tuple[int, str | None, int]]:
+                shown = []
+                for _ in "ab":  # the proxy takes turns
+                    faults = (await fleet.ask("GET", "/_mock/faults"))[1]["faults"]
+                    assert all(len(each["where"]) == each["fired"] for each in faults)
+                    shown.append([(each["id"], each["fault"].get("name"), each["fired"]) for each in faults])
+                assert shown[0] == shown[1]
+                return shown[0]
+
+            await fleet.ask("POST", "/_mock/faults", data=slow)
+            sockets = [await fleet.connect(), await fleet.connect()]
+            for each in sockets:
+                await words(each)
+            assert await on() == [(1, "slow", 2)]
+            added = await asyncio.gather(*(fleet.ask("POST", "/_mock/faults", data=slow) for _ in "abc"))
+            assert [status for status, _ in added] == [200] * 3
+            assert await on() == [(1, "slow", 2), (2, "slow", 0), (3, "slow", 0), (4, "slow", 0)]
+            await fleet.ask("DELETE", "/_mock/faults/3")
+            assert [id for id, *_ in await on()] == [1, 2, 4]
+            assert (await fleet.ask("DELETE", "/_mock/faults/3"))[0] == 404
+            await fleet.ask("POST", "/_mock/faults", data=OUTAGE)
+            assert [await refused(fleet), await refused(fleet)] == [503, 503]
+            await fleet.ask("DELETE", "/_mock/faults/slow")
+            assert await on() == [(5, None, 2)]
+            await fleet.ask("PUT", "/_mock/faults", data=slow)
+            assert await on() == [(6, "slow", 0)]
+            await fleet.ask("DELETE", "/_mock/faults")
+            assert await on() == []
+            for each in sockets:
+                await each.close()
