@@ -21,6 +21,7 @@ from replay.cassette import g711
 from replay.outlets import logger
 
 SILENCE_DBFS = -120.0
+_INT16 = np.dtype("<i2")
 _KINDS: dict[str, Kind] = {"audio/pcm": "pcm", "audio/pcmu": "pcmu", "audio/pcma": "pcma", "audio/opus": "opus"}
 _LOG = logger(__name__)
 
@@ -47,7 +48,7 @@ def decode(data: bytes, format: AudioFormat) -> Samples:
         case "pcm" | "static":
             if len(data) % 2:
                 raise ValueError(f"{len(data)} bytes are not whole 16-bit samples; send an even number of bytes")
-            return np.frombuffer(data, "<i2")
+            return np.frombuffer(data, _INT16)
         case "pcmu" | "pcma":
             return _decoded(format.kind).take(np.frombuffer(data, np.uint8))
         case "opus":
@@ -110,12 +111,13 @@ class _SampleDecoder:
 
     def __init__(self, format: AudioFormat) -> None:
         self._format = format
+        self._width = format.bytes_per_sample
         self._odd = b""
 
     def push(self, data: bytes) -> Samples:
-        if self._odd or len(data) % self._format.bytes_per_sample:
+        if self._odd or len(data) % self._width:
             data = self._odd + data
-            whole = len(data) - len(data) % self._format.bytes_per_sample
+            whole = len(data) - len(data) % self._width
             data, self._odd = data[:whole], data[whole:]
         return decode(data, self._format)
 

@@ -111,6 +111,9 @@ class Engine(Protocol):
         silence.
         """
 
+    def silence(self, count: int) -> Sequence[float]:
+        """The same of `count` frames of digital silence, after a frame of it. Not for rates with uneven frames."""
+
 
 EngineFactory = Callable[[int], Engine]
 """A new engine for a rate in Hz."""
@@ -127,6 +130,11 @@ def engine_named(name: str) -> EngineFactory:
             return SileroEngine
         case _:
             assert_never(known)
+
+
+def _are_zeros(samples: NDArray[np.int16]) -> bool:
+    # The last sample is enough for nearly all sound, and bytes are compared faster than numpy counts.
+    return not len(samples) or (samples.item(-1) == 0 and samples.tobytes() == bytes(samples.nbytes))
 
 
 class TurnDetector:
@@ -152,6 +160,10 @@ class TurnDetector:
         most = 1 if self._uneven else BLOCK_FRAMES
         # New samples that there is room for: as many frames as are rated at once, and the part of another.
         self._room = shortest if self._uneven else (1 + most) * shortest - 1
+        self._zeros = 0
+        """Samples of digital silence up to now."""
+        self._still = False
+        """The window has nothing but digital silence, and so no sample of it has to be written or added up."""
         self._first = shortest + self._uneven  # Where the next frame begins; the frame before it is at 0.
         self._window = np.zeros((2 + most) * self._first, np.float32)
         rows = self._window[: (1 + most) * self._first].reshape(1 + most, self._first)
@@ -177,6 +189,11 @@ class TurnDetector:
     def _take(self, samples: NDArray[np.int16]) -> list[Border]:
         """The borders of turns in samples for which there is room."""
         length, first, window, start = self._length, self._first, self._window, self._filled
+        silent = not self._uneven and _are_zeros(samples)
+        if self._still and silent:
+            count, self._filled = divmod(start + len(samples), length)
+            return self._judge(self._engine.silence(count)) if count else []
+        self._zeros, self._still = self._zeros + len(samples) if silent else 0, False
         self._filled = filled = start + len(samples)
         window[first + start : first + filled] = samples
         if filled < length:
@@ -188,6 +205,9 @@ class TurnDetector:
         self._filled = filled - whole
         if self._uneven:
             self._length = self._room = self._starts(self._frame + 2) - self._starts(self._frame + 1)
+        elif self._zeros >= first + self._filled:
+            window.fill(0.0)
+            self._still = True
         return borders
 
     def clear(self) -> None:

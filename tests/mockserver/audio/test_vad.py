@@ -40,7 +40,10 @@ class Scripted:
         self.onset_frames = onset_frames
 
     def rater(self, frames: NDArray[np.float32]) -> Callable[[], list[float]]:
-        return lambda: [self._left.pop(0) for _ in frames[1:]]
+        return lambda: self.silence(len(frames) - 1)
+
+    def silence(self, count: int) -> list[float]:
+        return [self._left.pop(0) for _ in range(count)]
 
 
 def judged(engine: Scripted, frames: int, turns: TurnSettings = TURNS) -> list[TurnBegan | TurnEnded]:
@@ -187,6 +190,7 @@ class Overheard(EnergyEngine):
     def __init__(self, rate: int) -> None:
         super().__init__(rate)
         self.given: list[float] = []
+        self.silent_frames = 0
 
     def rater(self, frames: NDArray[np.float32]) -> Callable[[], Sequence[float]]:
         rate = super().rater(frames)
@@ -197,6 +201,12 @@ class Overheard(EnergyEngine):
             return given
 
         return overheard
+
+    def silence(self, count: int) -> Sequence[float]:
+        given = super().silence(count)
+        self.silent_frames += count
+        self.given += given
+        return given
 
 
 LEVELS = (0.0, 2.0, 8.0, 12.0, 16.0, 30.0, 45.0, 100.0, 1000.0, 9000.0, 60000.0)
@@ -258,6 +268,24 @@ def test_blocks_and_shortcuts_give_what_a_plain_detector_gives_frame_by_frame(
     assert engine.given == expected
     named = [("began" if isinstance(border, TurnBegan) else "ended", border.at_ms) for border in borders]
     assert named == plain_borders(expected, threshold, silence_ms)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000])
+@pytest.mark.parametrize("append_ms", [7, 20, 100, 1000])
+def test_digital_silence_is_passed_over_and_changes_nothing(rate: int, append_ms: int):
+    talk = [
+        part for gap_s in (0.4, 0.05, 1.7) for part in (silence(gap_s, rate), voice(0.3, rate), white(0.2, rate, 9.0))
+    ]
+    samples = pcm(np.concatenate([*talk, silence(0.7, rate)]))
+    plain, engine = PlainEnergy(rate), Overheard(rate)
+    expected = [plain.probability(frame) for frame in frames_of(samples, rate)]
+    vad = TurnDetector(rate, TURNS, engine)
+    append = append_ms * rate // 1000
+    for piece in cut(samples, [append] * (len(samples) // append)):
+        vad.feed(piece)
+    assert engine.given == expected
+    assert max(expected) > 0.9
+    assert (engine.silent_frames > 50) == (rate != 44100)
 
 
 def test_a_border_is_known_as_soon_as_its_frame_is_in():
