@@ -94,6 +94,39 @@ def test_the_dashboard_shows_metrics_that_there_are():
     assert {re.sub("_(total|bucket|sum|count)$", "", name) for name in shown} - there == set()
 
 
+def rendered(*settings: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("helm") is None:
+        pytest.skip("helm is not installed")
+    return run("helm", "template", "called", DEPLOY / "helm", *(word for each in settings for word in ("--set", each)))
+
+
+def test_the_chart_renders_what_a_cluster_takes():
+    done = rendered("state=redis://valkey:6379/0", "adminToken.secret=token", "scenario=turns: []")
+    assert done.returncode == 0, done.stderr
+    found = {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+    assert set(found) == {"ConfigMap", "Deployment", "Service"}
+    assert found["ConfigMap"]["data"] == {"scenario.yaml": "turns: []"}
+    pod = found["Deployment"]["spec"]["template"]
+    assert found["Deployment"]["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert found["Service"]["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (mock,) = pod["spec"]["containers"]
+    names = {each["name"] for each in mock["env"]}
+    assert {"REALTAPE_SERVE_STATE", "REALTAPE_SERVE_SCENARIO", "REALTAPE_ADMIN_TOKEN"} <= names
+    assert {each.removeprefix("REALTAPE_SERVE_") for each in names} - {"REALTAPE_ADMIN_TOKEN"} <= OPTIONS
+    assert {each["name"] for each in mock["volumeMounts"]} == {each["name"] for each in pod["spec"]["volumes"]}
+    port = mock["ports"][0]["name"]
+    assert port == found["Service"]["spec"]["ports"][0]["targetPort"] == mock["livenessProbe"]["httpGet"]["port"]
+    alone = rendered("replicas=1")
+    assert "REALTAPE_SERVE_STATE" not in alone.stdout
+    assert {each["kind"] for each in yaml.safe_load_all(alone.stdout)} == {"Deployment", "Service"}
+
+
+def test_the_chart_refuses_several_replicas_without_a_state():
+    done = rendered()
+    assert done.returncode != 0
+    assert "several replicas need a state" in done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -101,7 +134,6 @@ def test_the_dashboard_shows_metrics_that_there_are():
         ("hadolint", "Dockerfile"),
         ("docker-compose", "-f", "deploy/compose.yaml", "config", "-q"),
         ("helm", "lint", "deploy/helm", "--set", "state=redis://valkey:6379/0"),
-        ("helm", "template", "deploy/helm", "--set", "state=redis://valkey:6379/0", "--set", "scenario=turns: []"),
     ],
     ids=" ".join,
 )
