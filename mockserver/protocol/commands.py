@@ -116,7 +116,8 @@ class Settings:
 
     def changed(self, changes: Mapping[str, object]) -> Settings:
         """The settings with changes by field."""
-        return replace(self, **changes) if changes else self  # type: ignore[arg-type]
+        others = {name: value for name, value in changes.items() if getattr(self, name) != value}
+        return replace(self, **others) if others else self  # type: ignore[arg-type]
 
 
 ON_TRACKS: Mapping[str, object] = {

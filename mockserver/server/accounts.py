@@ -92,18 +92,22 @@ class Accounts:
         if not key:
             return Denied("missing")
         kept = digest(key)
-        if kept in self._secrets:
-            return Denied("wrong")
+        return Denied("wrong") if kept in self._secrets else self._owner(kept)
+
+    def _owner(self, kept: bytes) -> Team | Denied:
         if (team := self._known_by(kept)) is not None:
             return Denied("blocked") if team.blocked else team
         return self._team(kept) if self.open else Denied("wrong")
 
     def bearer(self, credential: str | None, now: float) -> Team | Denied:
         """The team of an API key, or of a client secret that has not expired."""
-        if (known := self._secrets.get(digest(credential or ""))) is not None:
+        if not credential:
+            return Denied("missing")
+        kept = digest(credential)
+        if (known := self._secrets.get(kept)) is not None:
             team, secret = known
             return team if now < secret.expires_at else Denied("wrong")
-        return self.owner(credential)
+        return self._owner(kept)
 
     def mint(
         self,
@@ -143,7 +147,9 @@ class Accounts:
 
     def session_of(self, credential: str | None) -> Mapping[str, Any] | None:
         """The session configuration that a client secret was made for."""
-        _, secret = self._secrets.get(digest(credential or ""), (None, None))
+        if not credential or not self._secrets:
+            return None
+        _, secret = self._secrets.get(digest(credential), (None, None))
         return secret.session if secret is not None else None
 
     def count_request(self, team: Team, now: float, per_minute: int | None) -> Denied | None:

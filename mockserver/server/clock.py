@@ -67,7 +67,7 @@ class Clock:
 
     def now(self) -> float:
         """Seconds since the clock was made, never backwards."""
-        return self._advanced_s + self._flowed_s()
+        return self._advanced_s + (self._loop.time() - self._start) * self.rate
 
     def unix(self) -> float:
         """The same instant in seconds since 1970."""

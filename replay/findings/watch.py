@@ -210,7 +210,8 @@ class Watch:
     def _run(self, rules: Iterable[Rule], step: CallStep) -> None:
         call = self.call
         for rule in rules:
-            if rule.needs is None or rule.needs(call):
+            needs = rule.needs
+            if needs is None or needs(call):
                 for found in rule.check(call, step):
                     self.report(rule, self._watcher.levels[rule.id], found, step)
 
