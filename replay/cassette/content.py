@@ -14,7 +14,7 @@ from replay.cassette.base64_text import decoded
 from replay.cassette.frames import Binary
 from replay.cassette.json_text import Event
 from replay.cassette.json_values import text_at, value_at
-from replay.cassette.recording import Line, Moment, Recording, typed
+from replay.cassette.recording import Line, Moment, Recording, cut, typed
 
 LEAST_PAUSE_S = 0.1
 """Shorter gaps between two steps of a response come from the network, not from the model. Seconds."""
@@ -181,13 +181,13 @@ class _Reader:
         self._last_s: dict[str, float] = {}
 
     def read(self, moments: Sequence[Moment]) -> None:
-        for at, moment in typed(moments, "input_audio_buffer.append".__ne__):  # most frames are appends
+        for at, moment, size in cut(moments, "input_audio_buffer.append".__ne__):  # most frames are appends
             if moment.way == "received" and isinstance(moment.frame, Binary) and self._current is not None:
-                self._sound(self._current, "", moment, AudioMessage(moments, at))
+                self._sound(self._current, "", len(moment.frame.data), AudioMessage(moments, at))
             elif moment.event is not None and moment.way == "sent":
                 self._sent(moment.event)
             elif moment.event is not None:
-                self._received(moment, moment.event, AudioMessage(moments, at))
+                self._received(moment, moment.event, size, AudioMessage(moments, at))
         for spoken in self._spoken.values():
             # As long as the service announced. Without an announcement: as long as its text needs.
             size = self._bytes.get(id(spoken), 0)
@@ -219,7 +219,8 @@ class _Reader:
             case _:
                 pass
 
-    def _received(self, moment: Moment, event: Event, sound: AudioMessage) -> None:
+    def _received(self, moment: Moment, event: Event, size: int, sound: AudioMessage) -> None:
+        """Take an event of the service. `size`: bytes of sound that were cut from it."""
         at_s = moment.at_s
         kind, item_id, exchange = str(event.get("type")), str(event.get("item_id", "")), None
         if (response_id := str(event.get("response_id", ""))) in self._responses:
@@ -259,7 +260,7 @@ class _Reader:
             case _ if kind == _SOUND and exchange is not None:
                 spoken = self._message(exchange, item_id)
                 with contextlib.suppress(ValueError):  # what is no base64 has no audio
-                    self._sound(spoken, text_at(event, "rid"), moment, sound)
+                    self._sound(spoken, text_at(event, "rid"), size or len(sound_of(moment)), sound)
                     if isinstance(ms := event.get("audio_duration_ms"), int | float):
                         self._ms.setdefault(id(spoken), []).append(ms)
             case "response.done" if text_at(event, "response", "status") == "failed":
@@ -294,6 +295,6 @@ class _Reader:
         self._pieces[segment] = piece
         return piece
 
-    def _sound(self, spoken: Spoken, segment: str, moment: Moment, sound: AudioMessage) -> None:
-        self._bytes[id(spoken)] = self._bytes.get(id(spoken), 0) + len(sound_of(moment))
+    def _sound(self, spoken: Spoken, segment: str, size: int, sound: AudioMessage) -> None:
+        self._bytes[id(spoken)] = self._bytes.get(id(spoken), 0) + size
         self._piece(spoken, segment).sound.append(sound)

@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import struct
+import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -87,6 +88,8 @@ _MOST_TYPES = 255
 """Types of events that a cassette numbers, each in one byte a record. The services have about 90."""
 _AHEAD = 64 << 10
 """Bytes that are read at once: records are mostly read one after the other."""
+_LARGE = 8 << 10
+"""Bytes of a payload that is read by itself: to read ahead behind it would cost more than it saves."""
 _SHORT = 1 << 10
 """Bytes of a payload that is kept when its head is found, since another read costs more than that memory."""
 _MOST_SHORT = 2 << 20
@@ -415,6 +418,8 @@ class Cassette(Sequence[Record]):
         return len(self._places) - known
 
     def _read(self, at: int, size: int) -> bytes:
+        if sys.platform != "win32" and _LARGE <= size < _AHEAD and not isinstance(self._file, BytesIO):
+            return os.pread(self._file.fileno(), size, at)
         with self._lock:
             self._file.seek(at)
             return self._file.read(size)

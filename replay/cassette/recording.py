@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 
 from replay.cassette.base64_text import is_whole
 from replay.cassette.conversation import Closed, Conversation, Message, UnreadableRecording
+from replay.cassette.cut_sound import SOUND_FIELDS, cut_sound
 from replay.cassette.file import Cassette
 from replay.cassette.frames import Binary, Close, Frame, Reset, Text
 from replay.cassette.json_text import Event, event_in, event_type
@@ -77,10 +78,23 @@ class Moments(Sequence[Moment]):
     def typed(self, wanted: Callable[[str], bool]) -> Iterator[tuple[int, Moment]]:
         """Each frame of a wanted type with its index, and each of which the first bytes tell no type. Of the others, no
         more than these are read."""
+        type_of = _types_of(self._records)
         for at, number in enumerate(self._numbers):
-            kind = _type_of(self._records, number)
-            if not kind or wanted(kind):
+            if not (kind := type_of(number)) or wanted(kind):
                 yield at, self._moment(number)
+
+    def cut(self, wanted: Callable[[str], bool]) -> Iterator[tuple[int, Moment, int]]:
+        """As `typed`, with the bytes of sound that were cut from each event; see cut_sound.py."""
+        type_of = _types_of(self._records)
+        for at, number in enumerate(self._numbers):
+            if (kind := type_of(number)) and not wanted(kind):
+                continue
+            if kind in SOUND_FIELDS:
+                record = self._records[number]
+                if isinstance(record.content, Text) and (cut := cut_sound(record.content.data, SOUND_FIELDS[kind])):
+                    yield at, Moment(record.at_us / 1e6, record.way, record.content, cut.event), len(cut.sound)
+                    continue
+            yield at, self._moment(number), 0
 
     def _moment(self, number: int) -> Moment:
         record = self._records[number]
@@ -93,6 +107,13 @@ class Moments(Sequence[Moment]):
 def typed(moments: Sequence[Moment], wanted: Callable[[str], bool]) -> Iterator[tuple[int, Moment]]:
     """The frames of a wanted type with their index; others may be among them. Those of a cassette are found quickly."""
     return moments.typed(wanted) if isinstance(moments, Moments) else iter(enumerate(moments))
+
+
+def cut(moments: Sequence[Moment], wanted: Callable[[str], bool]) -> Iterator[tuple[int, Moment, int]]:
+    """As `typed`, with the bytes of sound that were cut from each event. Those of a cassette are found quickly."""
+    if isinstance(moments, Moments):
+        return moments.cut(wanted)
+    return ((at, moment, 0) for at, moment in enumerate(moments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +270,16 @@ def heads(records: Sequence[Record]) -> Iterator[tuple[int, int, bool]]:
     return ((each.at_us, each.connection, isinstance(each.content, Text | Binary | Reset)) for each in records)
 
 
-def _type_of(records: Sequence[Record], number: int) -> str:
+def _types_of(records: Sequence[Record]) -> Callable[[int], str]:
+    """What tells the type of a record by its number."""
     if isinstance(records, Cassette):
-        return records.type_of(number)
-    content = records[number].content
-    return event_type(content.data) if isinstance(content, Text) else ""
+        return records.type_of
+
+    def type_of(number: int) -> str:
+        content = records[number].content
+        return event_type(content.data) if isinstance(content, Text) else ""
+
+    return type_of
 
 
 class _Parts:
