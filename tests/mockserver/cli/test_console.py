@@ -45,6 +45,18 @@ TURN = TurnAnswered(
 COMMON = {"event", "at", "call", "session", "trace_id", "span_id"}
 
 
+def test_calls_of_a_fleet_have_the_numbers_of_all_its_servers():
+    lines, others = Lines(), Lines(form="json")
+    first, second = replace(OPENED, number=7), replace(OPENED, session="sess_2", number=12)
+    assert [each.partition("  ")[0] for shown in (first, second, TURN) for each in lines.of(shown, 0.0)][:3] == [
+        "call 7",
+        "call 12",
+        "call 7",
+    ]
+    (shown,) = others.of(first, 0.0)
+    assert '"call":7' in shown.replace(" ", "") and '"number"' not in shown
+
+
 def documented() -> dict[str, set[str]]:
     """The fields of each line besides those of all, by the documentation."""
     page = (Path(__file__).parents[3] / "docs" / "observability.md").read_text(encoding="utf-8")
