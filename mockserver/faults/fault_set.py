@@ -7,7 +7,7 @@ before faults change them, so that a dropped or doubled event does not move anot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
@@ -124,20 +124,27 @@ class FaultSet:
         """The faults of the network of a call that an offer opens; `at` is the server's time in s."""
         return [each.fault for each in self._triggered(WEBRTC, at) if isinstance(each.fault, NetworkFault)]
 
-    def _triggered(self, request: str, at: float) -> list[Armed]:
-        here = [armed for armed in self.armed if triggers_at(armed.fault.at, request)]
-        for point in {request} & set(REQUESTS) | {armed.fault.at for armed in here}:
-            self._requests[point] += 1
-        triggered = []
-        for armed in here:
-            fault, number = armed.fault, self._requests[armed.fault.at]
+    def points(self, request: str) -> list[str]:
+        """What a request is counted as: its own kind, and each point of a fault that is triggered there."""
+        here = {armed.fault.at for armed in self.armed if triggers_at(armed.fault.at, request)}
+        return sorted({request} & set(REQUESTS) | here)
+
+    def due(self, request: str, numbers: Mapping[str, int]) -> list[Armed]:
+        """The faults that a request may trigger, in order. `numbers`: its number at each of its points, from 1."""
+        found = []
+        for armed in [armed for armed in self.armed if triggers_at(armed.fault.at, request)]:
+            fault, number = armed.fault, numbers[armed.fault.at]
             if fault.nth not in (None, number) or fault.session not in (None, number):
                 continue
             chance = fault.probability
-            unlucky = chance < 1 and stream(armed.seed, f"{fault.at}/{number}").random() >= chance
-            if not unlucky and armed.trigger("", at, request):
-                triggered.append(armed)
-        return triggered
+            if chance == 1 or stream(armed.seed, f"{fault.at}/{number}").random() < chance:
+                found.append(armed)
+        return found
+
+    def _triggered(self, request: str, at: float) -> list[Armed]:
+        points = self.points(request)
+        self._requests.update(points)
+        return [armed for armed in self.due(request, self._requests) if armed.trigger("", at, request)]
 
     def fit(self, peer: Peer, now: float, target: FaultTarget) -> Peer:
         """The peer, with the faults that are on now around it. Without faults it is the peer itself."""

@@ -263,8 +263,7 @@ class Server:
         self, request: web.Request, service: MockService, name: str, point: str
     ) -> Refusal | web.StreamResponse | None:
         """Apply the faults of this handshake or request; None if it goes on. Raises NamespaceEnded."""
-        faults = service.faults
-        for fault in faults.at_request(point, service.clock.now()) if faults else ():
+        for fault in await fleet.faults_at(service, point) if service.faults else ():
             match fault:
                 case Status():
                     return SERVICES[name].handshake.outage(fault.status, fault.retry_after)

@@ -425,7 +425,7 @@ class _Plane:
         if asked not in ({}, {"to": "start"}):
             raise Problem(400, 'the body must be {"to": "start"}, or empty')
         still_open = await fleet.ask(self._service, "reset", to_start=bool(asked))
-        await self._service.state.forget_copies()
+        await self._service.state.forget_past()
         if asked:
             await self._service.state.forget_put()
         if not any(still_open):

@@ -14,7 +14,7 @@ import orjson
 from typing_extensions import assert_never
 
 from mockserver.faults.files import as_line, parse
-from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
+from mockserver.faults.kinds import Fault, RequestFault
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
 from mockserver.server import session_copies, session_views
@@ -45,8 +45,8 @@ VIEW_S = 30.0
 """Seconds that another server may take for a view."""
 _OF_FRAMES = ("journal", "seen", "came")
 COUNTED = (
-    "servers that share their state would each count for themselves: leave out `times`, and for requests `nth`,"
-    " `session` and `probability`"
+    "servers that share their state would each count for themselves: leave out `times`, which only faults of requests"
+    " may have"
 )
 
 
@@ -303,7 +303,24 @@ def _conversation(service: MockService, team: str, id: str, kept_s: float) -> st
 
 
 def counted_by_each(fault: Fault) -> bool:
-    """Whether a fault counts over sessions or requests, which each server would do for itself."""
-    if isinstance(fault, RequestFault | WebhookFault | NetworkFault):
-        return (fault.times, fault.nth, fault.session, fault.probability) != (None, None, None, 1)
-    return fault.times is not None
+    """Whether a fault counts over sessions, which each server would do for itself."""
+    return fault.times is not None and not isinstance(fault, RequestFault)
+
+
+async def faults_at(service: MockService, point: str) -> list[RequestFault]:
+    """The faults that a request triggers, in order, counted over all servers. Raises StateLost."""
+    faults, now = service.faults, service.clock.now()
+    if service.state.shared == "no":
+        return faults.at_request(point, now)
+    points = faults.points(point)
+    numbers = dict(zip(points, await service.state.count(points), strict=True)) if points else {}
+    found: list[RequestFault] = []
+    for armed in faults.due(point, numbers):
+        fault = armed.fault
+        if not isinstance(fault, RequestFault):
+            continue
+        if fault.times is not None and (await service.state.count([f"fault {armed.id}"]))[0] > fault.times:
+            continue
+        if armed.trigger("", now, point):
+            found.append(fault)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
@@ -66,8 +66,11 @@ class MemoryState:
     ) -> list[Any]:
         return []
 
-    async def forget_copies(self) -> None:
+    async def forget_past(self) -> None:
         """Nothing to do."""
+
+    async def count(self, names: Sequence[str]) -> list[int]:
+        raise AssertionError("a server alone counts for itself")
 
     async def put(self, part: str, text: str | None) -> None:
         """Nothing to do: there is no other server."""

@@ -140,8 +140,11 @@ class State(Protocol):
         copies. `slow_s`: how long an answer may take, in s; 0 is at once. `one`: only until one answer is not None, and
         without those that do not come."""
 
-    async def forget_copies(self) -> None:
-        """Forget the servers that are gone."""
+    async def forget_past(self) -> None:
+        """Forget the servers that are gone, and all counts."""
+
+    async def count(self, names: Sequence[str]) -> list[int]:
+        """Count one more under each name, over all servers; the counts, from 1."""
 
     async def put(self, part: str, text: str | None) -> None:
         """Have all servers, this one among them and those that start later, follow what a client put on this one.

@@ -7,7 +7,7 @@ import math
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team, digest
 from mockserver.server.state import conversations, scripts
-from mockserver.server.state.copies import PREFIX, CopyStore
+from mockserver.server.state.copies import DAY_S, PREFIX, CopyStore
 from mockserver.server.state.port import Copied, Copies, Member, Seat, Shared, StateLost
 from mockserver.server.state.questions import Questions
 from mockserver.session.resumption import Memory
@@ -50,7 +50,7 @@ _SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
 _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
 _ALIVE = f"{PREFIX}alive:"
 _FLEET = f"{PREFIX}fleet"
-_PUT, _VERSION = f"{PREFIX}put", f"{PREFIX}version"
+_PUT, _VERSION, _COUNTS = f"{PREFIX}put", f"{PREFIX}version", f"{PREFIX}counts"
 _FAILURES = (RedisError, OSError, RuntimeError, AttributeError)
 """What the client raises if the store is gone. The last two: uvloop and asyncio do not write to a connection that was
 reset."""
@@ -247,7 +247,15 @@ class StoreState:
                 copy, version = await self._copies.read(each, rows=rows)
                 found[each] = self._member.answer_of(copy, question, current=version == self._version)
 
-    async def forget_copies(self) -> None:
+    async def count(self, names: Sequence[str]) -> list[int]:
+        told = self._redis.pipeline(transaction=False)
+        for name in names:
+            told.hincrby(_COUNTS, name)
+        counts = await self._asking(told.expire(_COUNTS, DAY_S).execute())
+        return [int(each) for each in counts[: len(names)]]
+
+    async def forget_past(self) -> None:
+        await self._asking(self._redis.delete(_COUNTS))
         await self._asking(self._copies.forget(await self._asking(self._gone())))
 
     async def _gone(self) -> list[str]:

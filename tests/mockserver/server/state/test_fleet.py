@@ -12,7 +12,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSServerHandshakeError
 
 from mockserver.protocol.limits import Limits
 from mockserver.server.app import Server
@@ -55,7 +55,7 @@ async def balanced(ports: list[int]) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def fleet_of(kind: str, url: str | None, **options: Any) -> AsyncIterator[Fleet]:
+async def fleet_of(kind: str, url: str | None, most: int = MOST, **options: Any) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(ClientSession(connector=TCPConnector(force_close=True)))
         if kind == "workers":
@@ -77,7 +77,7 @@ async def fleet_of(kind: str, url: str | None, **options: Any) -> AsyncIterator[
                     await process.communicate()
             return
         servers = [
-            Server(Options(voice="tone", pacing="burst", limits=Limits(max_sessions=MOST), **options))
+            Server(Options(voice="tone", pacing="burst", limits=Limits(max_sessions=most), **options))
             for _ in range(2 if url else 1)
         ]
         for server in servers:
@@ -173,7 +173,7 @@ async def test_the_control_plane_sees_and_changes_all_servers(kind: str):
             assert (await fleet.ask("PUT", "/_mock/faults", data=OUTAGE))[0] == 200
             assert [await refused(fleet), await refused(fleet)] == [503, 503]
             assert [len((await fleet.ask("GET", "/_mock/refusals"))[1]) for _ in "ab"] == [2, 2]
-            once = await fleet.ask("PUT", "/_mock/faults", data=OUTAGE.replace("do:", "times: 1, do:"))
+            once = await fleet.ask("PUT", "/_mock/faults", data="faults: [{at: response.done, times: 1, do: drop}]")
             assert once[0] == (200 if kind == "one" else 501)
             for each in sockets:
                 await each.close()
@@ -313,3 +313,28 @@ async def test_single_faults_are_added_and_removed_on_all_servers(kind: str):
             assert await on() == []
             for each in sockets:
                 await each.close()
+
+
+@pytest.mark.parametrize("kind", ["one", "balanced"])
+async def test_faults_of_requests_count_over_all_servers(kind: str):
+    faults = "faults: [{at: handshake, times: 2, do: {status: 503}}, {at: handshake, nth: 6, do: {status: 500}}]"
+    with nullcontext() if kind == "one" else own_store() as store:
+        async with fleet_of(kind, store.url if store is not None else None, most=100) as fleet:
+
+            async def statuses() -> list[int]:
+                found = []
+                for _ in range(7):
+                    try:
+                        await (await fleet.connect()).close()
+                        found.append(101)
+                    except WSServerHandshakeError as refusal:
+                        found.append(refusal.status)
+                return found
+
+            await fleet.ask("PUT", "/_mock/faults", data=faults)
+            assert await statuses() == [503, 503, 101, 101, 101, 500, 101]
+            await until_closed(fleet)
+            await fleet.ask("POST", "/_mock/reset")
+            assert await statuses() == [503, 503, 101, 101, 101, 500, 101]
+            fired = (await fleet.ask("GET", "/_mock/faults"))[1]["faults"]
+            assert [each["fired"] for each in fired] == [2, 1]
