@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.dialects.names import AUTO
 from mockserver.testing.live_service import LIVE_ENDPOINTS, LiveService
 from mockserver.testing.mock_server import MockServer
 from replay.addresses import is_loopback_url
@@ -49,7 +50,10 @@ def check(config: pytest.Config, *, records: bool) -> None:
 
 def needs_mock(options: dict[str, Any], own: dict[str, Any]) -> str:
     """The options of a test that only the mock has, as a list; empty if there are none."""
-    return ", ".join(sorted(options.keys() - _EITHER) + ["time"] * (own.get("time") == "virtual"))
+    dialect = options.get("dialect") or AUTO
+    served = dialect == AUTO or dialect.partition("@")[0] in LIVE_ENDPOINTS
+    other = [] if served else [f"the dialect {dialect}"]  # Azure, and those of plugins
+    return ", ".join(sorted(options.keys() - _EITHER) + ["time"] * (own.get("time") == "virtual") + other)
 
 
 def service(node: pytest.Item, options: dict[str, Any], own: dict[str, Any]) -> LiveService:

@@ -101,12 +101,15 @@ def test_words(realtime_mock): ...
 
 @pytest.mark.realtime(dialect="openai")
 def test_other_service(realtime_mock): ...
+
+@pytest.mark.realtime(dialect="azure")
+def test_no_live_service_is_known(realtime_mock): ...
 """,
         "--realtime-upstream",
         upstream.ws_url,
         "-rs",
     )
-    run.assert_outcomes(skipped=5)
+    run.assert_outcomes(skipped=6)
     run.stdout.fnmatch_lines_random(
         [
             "*only the mock has api_keys",
@@ -114,6 +117,7 @@ def test_other_service(realtime_mock): ...
             "*only the mock has time",
             "*live=False: this test is for the mock",
             "*OPENAI_API_KEY is not set",
+            "*only the mock has the dialect azure",
         ]
     )
 
