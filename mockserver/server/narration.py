@@ -120,12 +120,12 @@ class Narration:
         total, audio_s = self._total(), self._ledger.spoken_s
         details = object_in(response, "status_details")
         error = object_in(details, "error")
-        why = (text_in(error, "code"), text_in(error, "message"), text_in(details, "reason")) if details else ()
+        why = (text_in(error, "code"), text_in(error, "message"), text_in(details, "reason")) if details else None
         self._tell(
             TurnAnswered(
                 self._session,
                 self._turns,
-                (*self._asked, *(turn.words[:_LONGEST] for turn in spoken)),
+                (*self._asked, *[turn.words[:_LONGEST] for turn in spoken]),
                 spoken[-1].heard_by if spoken else "",
                 self._source().place,
                 " ".join(filter(None, self._says))[:_LONGEST],
@@ -134,7 +134,7 @@ class Narration:
                 quotient(difference(audio_s, self._audio_s)),
                 _cost(total, self._paid),
                 text_in(response, "status"),
-                ": ".join(dict.fromkeys(filter(None, why))),
+                "" if why is None else ": ".join(dict.fromkeys(filter(None, why))),
                 text_in(response, "id"),
             )
         )

@@ -13,7 +13,7 @@ from typing import Protocol
 import orjson
 
 from replay.cassette.frames import Binary, Outgoing, Text
-from replay.cassette.json_text import Event, too_intricate
+from replay.cassette.json_text import MOST_VALUES, Event, too_intricate
 from replay.cassette.json_values import NOTHING, text_at
 from replay.findings.call import APPEND, DELTA
 
@@ -154,7 +154,8 @@ def _sound_at(data: str) -> int:
 
 def _read(data: str | bytes) -> tuple[str, Event]:
     """Type and event of a message; an empty type for what is no event."""
-    if isinstance(data, str) and (len(data) > LONGEST_READ or too_intricate(data)):
+    # A text has no more values than characters.
+    if len(data) > MOST_VALUES and isinstance(data, str) and (len(data) > LONGEST_READ or too_intricate(data)):
         return "", NOTHING
     try:
         event = orjson.loads(data)
