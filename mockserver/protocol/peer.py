@@ -125,7 +125,8 @@ class ExpiringPeer:
         return self._peer.receive(data, now)
 
     def _alive(self, now: float) -> None:
-        self._end_s = min(self._cap_s, now + self._idle_s)
+        end_s = now + self._idle_s
+        self._end_s = end_s if end_s < self._cap_s else self._cap_s
 
     def lost(self, now: float) -> None:
         self._peer.lost(now)

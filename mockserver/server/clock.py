@@ -116,9 +116,6 @@ class Clock:
         """Remove an alarm from the list. Only for the alarm itself."""
         self._armed.pop(alarm, None)
 
-    def _flowed_s(self) -> float:
-        return (self._loop.time() - self._start) * self.rate
-
     def _arm(self, alarm: _Alarm) -> None:
         if self.rate:
             alarm.arm(self._loop, self._start + (alarm.when - self._advanced_s) / self.rate)
@@ -127,7 +124,8 @@ class Clock:
         return min((alarm.when for alarm in self._armed if alarm.when <= goal), default=None)
 
     def _move_to(self, instant: float) -> None:
-        self._advanced_s = max(self._advanced_s, instant - self._flowed_s())
+        flowed_s = self.now() - self._advanced_s
+        self._advanced_s = max(self._advanced_s, instant - flowed_s)
         for alarm in self._armed:
             self._arm(alarm)
 
