@@ -36,6 +36,7 @@ LAZY: Mapping[str, set[str]] = {
     },
     "mockserver.cli.serve": {
         "mockserver.cli.assembly",  # the boundary: everything that only sessions need
+        "mockserver.cli.played",  # recordings, and all that reads them
         "uvloop",  # not on every platform
     },
     "mockserver.cli.assembly": {"mockserver.server.state.store"},  # the extra `fleet`

@@ -22,53 +22,46 @@ from mockserver.server.app import Server
 from mockserver.server.fleet import COUNTED, counted_by_each
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
+from mockserver.server.shelf import Shelf
 from mockserver.server.state.port import State
-from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.cli.usage import Unusable
 from replay.outlets import clean
-from replay.playback.library import EmptyLibrary
 from replay.version import install_command
 
 
 def assembled(
     options: Options,
     *,
-    dialect: str | None,
     scenario: Path | None,
-    cassette: Path | None,
+    shelf: Shelf | None,
     verbatim: bool,
-    speed: float,
     allow: Iterable[str],
-    ignore: Iterable[str],
     faults: Path | None,
     accounts: Path | None,
     state: str | None,
     one_port: bool,
     first: bool,
 ) -> Server:
-    """The server. `dialect` is None if the command line names none: then it is the cassette's. `state`: the address of
-    the store that it shares with others. `one_port`: these are workers. `first`: the command begins, so that a store
-    has to answer; a worker that replaces another waits for it. Raises Unusable."""
+    """The server. `shelf`: the recordings to play. `state`: the address of the store that it shares with others.
+    `one_port`: these are workers. `first`: the command begins, so that a store has to answer; a worker that replaces
+    another waits for it. Raises Unusable."""
     try:
         if accounts is not None:
             options = replace(options, accounts=accounts_file.load(accounts))
-        recordings = None if cassette is None else _recordings(cassette, verbatim, speed, allow, ignore)
-        if recordings is not None and recordings.dialect is not None and dialect is None:
-            options = replace(options, dialect=recordings.dialect)
         server = _server(options)
         if state is not None:
             server.service.state = _shared(state, server, one_port, first)
         if scenario is not None:
             server.service.play(Scenario.load(scenario))
-        if recordings is not None:
-            server.service.play(recordings)
+        if shelf is not None:
+            server.service.play(VerbatimReplay(shelf, allow=allow) if verbatim else AdaptiveReplay(shelf))
         if faults is not None:
             file = fault_files.load(faults)
             if state is not None and any(map(counted_by_each, file.faults)):
                 raise Unusable(f"{faults}: {COUNTED}")
             server.service.set_faults(file.faults, file.seed)
-    except (DocumentError, ScenarioError, FaultError, ImportError) as problem:
+    except (DocumentError, ScenarioError, FaultError, ImportError, BadCassette) as problem:
         raise Unusable(str(problem)) from problem
     named = options.transcriber not in (AUTO, OFF)
     if options.voice != "auto" or options.vad != "energy" or named:
@@ -111,17 +104,6 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
     if faults is not None:
         found[faults] = read_faults
     return found
-
-
-def _recordings(
-    cassette: Path, verbatim: bool, speed: float, allow: Iterable[str], ignore: Iterable[str]
-) -> AdaptiveReplay | VerbatimReplay:
-    try:
-        return VerbatimReplay(cassette, speed, allow, ignore) if verbatim else AdaptiveReplay(cassette, ignore)
-    except (BadCassette, UnreadableRecording, EmptyLibrary, ValueError) as problem:
-        raise Unusable(str(problem)) from problem
-    except OSError as problem:
-        raise Unusable(f"{cassette}: {problem.strerror}; name a cassette or a folder of cassettes") from problem
 
 
 def _shared(url: str, server: Server, one_port: bool, first: bool) -> State:

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ from replay.version import tool_version
 
 if TYPE_CHECKING:
     from mockserver.server.app import Server
+    from mockserver.server.shelf import Shelf
     from replay.tracing.spans import Tracing
 
 CLOSING_S = 2.0
@@ -343,24 +344,24 @@ def serve(
         tell = partial(Lines(plain, log_format).note, "error")
         worker = supervise(workers, partial(open_port, host, port), ready, tell, state, parent)  # only a worker returns
         state, parent, with_parent = worker.state, worker.parent, True
+    shelf = None if cassette is None else _read(cassette, verbatim, speed, ignore)
+    if shelf is not None and shelf.dialect is not None and dialect is None:
+        options = replace(options, dialect=shelf.dialect)
     assemble = partial(
         _assembled,
         options,
         state=state,
         one_port=worker is not None,
         first=worker is None or worker.first,
-        dialect=dialect,
         scenario=scenario,
-        cassette=cassette,
+        shelf=shelf,
         verbatim=verbatim,
-        speed=speed,
         allow=allow,
-        ignore=ignore,
         faults=faults,
         accounts=accounts,
     )
     watched = partial(_reloads, scenario, faults) if watch else None
-    may_be_refused = {scenario, cassette, faults, accounts, options.record, state} != {None} or (
+    may_be_refused = {scenario, faults, accounts, options.record, state} != {None} or (
         options.voice != "auto"
         or options.vad != "energy"
         or options.transcriber not in ("auto", "off")
@@ -371,7 +372,7 @@ def serve(
     # Before it says that it is ready. While it loads, it could not notice the end of its parent.
     early = assemble() if may_be_refused or with_parent else None
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or options.responder
-    talk = _Talk(quiet, log_format, f"{early.service.options.dialect if early else options.dialect} · {content}")
+    talk = _Talk(quiet, log_format, f"{options.dialect} · {content}")
     tracing = tracing_of(os.environ, "realtape-mock", partial(talk.note, "warning"))
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
@@ -419,6 +420,14 @@ def _assembled(options: Options, **content: Any) -> Server:
         from mockserver.cli.assembly import assembled
 
     return assembled(options, **content)
+
+
+def _read(cassette: Path, verbatim: bool, speed: float, ignore: tuple[str, ...]) -> Shelf:
+    """The recordings to play; the same boundary. Raises Unusable."""
+    with uncollected():
+        from mockserver.cli.played import read
+
+    return read(cassette, verbatim, speed, ignore)
 
 
 def _reloads(scenario: Path | None, faults: Path | None, server: Server) -> Mapping[Path, Reload]:

@@ -36,12 +36,12 @@ from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.refusals import check_open
 from mockserver.server.service import MockService
 from mockserver.server.session_copies import total_of
+from mockserver.server.shelf import EmptyLibrary
 from mockserver.server.waiting import DEFAULT_MS, LONGEST_MS, Wanted
 from replay.cassette.conversation import UnreadableRecording
 from replay.cassette.file import BadCassette
 from replay.findings import LEVELS
 from replay.outlets import clean
-from replay.playback.library import EmptyLibrary
 
 NO_SESSION = "there is no session of that id; GET /_mock/sessions lists them"
 NO_VIEW = (

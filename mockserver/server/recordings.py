@@ -12,34 +12,32 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 
 from mockserver.audio.codecs import decoder_for, resample
 from mockserver.audio.formats import Samples
 from mockserver.calls.declared import DeclaredFormats, in_format
 from mockserver.calls.playout import RATE
 from mockserver.dialects.base import Dialect
-from mockserver.dialects.names import dialect_on
 from mockserver.protocol.commands import Rejected
 from mockserver.protocol.facts import Malformed
 from mockserver.protocol.peer import Peer, Quiet, Rest
 from mockserver.responders.base import Responder
 from mockserver.responders.recorded import Followed, RecordedChoice, RecordedSession
+from mockserver.server.shelf import Shelf
 from mockserver.session.session import Session
 from replay.cassette.call_sound import appended
 from replay.cassette.content import recorded_conversations
 from replay.cassette.file import BadCassette
 from replay.cassette.frames import Close, Frame, Sound
 from replay.cassette.json_text import event_in
-from replay.cassette.json_values import number_at, object_at, text_at
-from replay.cassette.may_differ import Ignored, ignored
+from replay.cassette.json_values import object_at, text_at
+from replay.cassette.may_differ import Ignored
 from replay.cassette.recording import Line, Recording, message, typed
 from replay.cassette.records import Response
 from replay.findings.call import APPEND
 from replay.outlets import logger
-from replay.playback.library import Candidate, Chooser, EmptyLibrary, Plays, Script, recordings
+from replay.playback.library import Candidate, Chooser, Plays, Script
 from replay.playback.reading import READ_AHEAD
 from replay.playback.verbatim import ALLOWED, Mismatch, Player, Track
 from replay.playback.words import Words
@@ -48,8 +46,6 @@ from replay.secrets.media import is_base64
 MOST_PLAYINGS = 1_000
 """Connections that a report covers; the oldest are dropped."""
 _OF_A_TRACK = (APPEND, "session.created", "session.updated")
-_FAR_MS = 4e12
-"""Milliseconds since 1970, in the year 2096."""
 _LOG = logger(__name__)
 
 
@@ -57,17 +53,16 @@ class AdaptiveReplay:
     """The recordings of a file or folder, as content of sessions.
 
     Each session gets the recorded conversation whose client says what its own client says. Of equals, it gets the one
-    that was played least so far, and of these the first. ignore: what may differ in texts and settings; see `ignored`.
-    Raises ValueError for ignore, EmptyLibrary, BadCassette, UnreadableRecording and OSError.
+    that was played least so far, and of these the first. path: also a Shelf, which is read already. ignore: what may
+    differ in texts and settings; see `ignored`. Raises what Shelf raises.
     """
 
-    def __init__(self, path: str | os.PathLike[str], ignore: Iterable[str] = ()) -> None:
-        found = [each for each in recordings(path) if not all(line.refused for line in each.lines)]
-        if not found:
-            raise EmptyLibrary(f"{path}: the service refused every connection in it; play that with --verbatim")
-        self.name = Path(path).name
+    def __init__(self, path: str | os.PathLike[str] | Shelf, ignore: Iterable[str] = ()) -> None:
+        shelf = path if isinstance(path, Shelf) else Shelf(path, ignore)
+        found = shelf.recordings
+        self.name = shelf.name
         """Of the file or folder."""
-        self.dialect = _dialect_of(found[0])
+        self.dialect = shelf.dialect
         """The dialect of the recorded service, if it is known."""
         shown = (text_at(object_at(event, "session"), "model") for event in found[0].server_events())
         self.model = next(filter(None, shown), None)
@@ -77,9 +72,9 @@ class AdaptiveReplay:
         """The session that a recorded call was accepted with."""
         self.caller = partial(_said_on_a_track, found[0])
         """What the caller of its first call said: seconds since the call began, and samples."""
-        self._is_folder = len(found) > 1
-        ignore = [ignore] if isinstance(ignore, str) else list(ignore)
-        self._choices = [each for recording in found for each in _choices(recording, _may_differ(recording, ignore))]
+        self._is_folder = shelf.is_folder
+        pairs = zip(found, shelf.may_differ, strict=True)
+        self._choices = [each for recording, may_differ in pairs for each in _choices(recording, may_differ)]
         self.rewind()
 
     def rewind(self) -> None:
@@ -180,44 +175,39 @@ class VerbatimReplay:
 
     Each connection gets the recorded one whose client says what its own client says. Of equals, it gets the one that
     was played least so far, and of these the first. In a file, a refused handshake is refused again when it is next in
-    that order. speed: above 0; 1 is as recorded. allow: types of server events that may remain unsent without a line in
-    the report. ignore: what may differ in messages; see `ignored`. Raises ValueError for the speed or ignore,
-    EmptyLibrary, BadCassette, UnreadableRecording and OSError.
+    that order. path: also a Shelf, which is read already. speed: above 0; 1 is as recorded. allow: types of server
+    events that may remain unsent without a line in the report. ignore: what may differ in messages; see `ignored`.
+    Raises what Shelf raises.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Shelf,
         speed: float = 1.0,
         allow: Iterable[str] = (),
         ignore: Iterable[str] = (),
     ) -> None:
-        if not speed > 0:
-            raise ValueError(f"speed {speed} is not above 0; 1 is as recorded, inf at once")
-        found = recordings(path)
-        self.name = Path(path).name
+        shelf = path if isinstance(path, Shelf) else Shelf(path, ignore, verbatim=True, speed=speed)
+        found = shelf.recordings
+        self.name = shelf.name
         """Of the file or folder."""
-        self.dialect = _dialect_of(found[0])
+        self.dialect = shelf.dialect
         """The dialect of the recorded service, if it is known."""
         self.caller = partial(_said_on_a_track, found[0])
         """What the caller of its first call said: seconds since the call began, and samples."""
-        self._is_folder = len(found) > 1
-        ignore = [ignore] if isinstance(ignore, str) else list(ignore)
+        self._is_folder = shelf.is_folder
         self._connections = [
-            _VerbatimConnection(_connection_name(each, n), line, _may_differ(each, ignore))
-            for each in found
+            _VerbatimConnection(_connection_name(each, n), line, may_differ)
+            for each, may_differ in zip(found, shelf.may_differ, strict=True)
             for n, line in enumerate(each.lines)
+            if not (self._is_folder and line.refused)
         ]
-        if self._is_folder:
-            self._connections = [each for each in self._connections if not each.line.refused]
-            if not self._connections:
-                raise EmptyLibrary(f"{path}: the service refused every connection in it; play one file of it alone")
         accepted = [each for each in self._connections if not each.line.refused]
         for each in accepted:
             each.track.reading.on(READ_AHEAD)  # now, rather than in the first handshake
             if len(accepted) > 1:
                 each.words.reading.on(READ_AHEAD)
-        self._speed = speed
+        self._speed = shelf.speed
         self._allowed = frozenset((*ALLOWED, *allow))
         self.rewind()
 
@@ -331,15 +321,6 @@ class _VerbatimConnection:
         self.words = Words([line])
 
 
-def _may_differ(recording: Recording, ignore: Iterable[str]) -> Ignored:
-    """What may differ from a recording: by its header, and by the user. Raises ValueError."""
-    by_user = ignored(ignore)
-    try:
-        return ignored(recording.ignore).and_(by_user)
-    except ValueError as problem:
-        raise ValueError(f"{recording.name}: {problem}") from problem
-
-
 def _tie(chosen: str, rivals: Sequence[str]) -> None:
     """Within a file, equal connections are played in their order."""
 
@@ -356,17 +337,3 @@ def _warn_of_rivals(chosen: str, rivals: Sequence[str]) -> None:
 
 def _connection_name(recording: Recording, number: int) -> str:
     return recording.name if len(recording.lines) == 1 else f"{recording.name}, connection {number + 1}"
-
-
-def _dialect_of(recording: Recording) -> str | None:
-    """The dialect of a recording: what it says, else its service. A session of xAI that no mock made has that of its
-    day."""
-    service = recording.service
-    if service != "xai" or recording.origin == "mock":
-        return service
-    found = (moment for line in recording.lines for _, moment in typed(line.moments, "ping".__eq__))
-    instants = (number_at(each.event, "timestamp") for each in found if (each.way, each.type) == ("received", "ping"))
-    unix_ms = next((each for each in instants if each is not None and 0 < each < _FAR_MS), None)
-    if unix_ms is None:
-        return service
-    return dialect_on("xai", datetime.fromtimestamp(unix_ms / 1000, timezone.utc).date())

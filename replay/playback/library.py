@@ -6,21 +6,17 @@ verbatim.py plays one recording.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from typing_extensions import Never
 
-from replay.cassette.file import SUFFIX
 from replay.cassette.frames import Outgoing, Text
 from replay.cassette.json_text import Event, event_in
 from replay.cassette.may_differ import NOTHING, Ignored
-from replay.cassette.recording import Moment, Recording, message
-from replay.formats import detect
+from replay.cassette.recording import Moment, message
 from replay.playback.id_map import IdMap
 from replay.playback.sound import Utterance, is_sound
 from replay.playback.verbatim import Player
@@ -33,23 +29,6 @@ MOST_TAKEN = 100_000
 """Messages of a client that are kept for a later choice; then the one in use is final."""
 MOST_TAKEN_BYTES = 16 * 2**20
 """As MOST_TAKEN, in bytes of audio and characters of text."""
-
-
-class EmptyLibrary(Exception):
-    """There is nothing to play. The message names the place."""
-
-
-def recordings(path: str | os.PathLike[str]) -> list[Recording]:
-    """One recording, or all cassettes of a folder in order of their names.
-
-    Raises EmptyLibrary, BadCassette, UnreadableRecording and OSError.
-    """
-    path = Path(path)
-    files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
-    found = [recording for recording in map(detect.read_recording, files) if recording.lines]
-    if not found:
-        raise EmptyLibrary(f"{path}: there is no recorded connection; record one with `realtape record`")
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from mockserver.responders.recorded import RecordedSession
 from mockserver.server.app import Server
 from mockserver.server.journal import SessionLog
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
+from mockserver.server.shelf import EmptyLibrary
 from realtape import Call, MockServer, Say, Scenario
 from replay.cassette.file import Cassette, Writer
 from replay.cassette.frames import Close, Text
@@ -35,7 +36,6 @@ from replay.cassette.records import Record, Request, Response
 from replay.cassette.strip_audio import strip_audio
 from replay.diff.compare import compare, report
 from replay.outlets import held
-from replay.playback.library import EmptyLibrary
 from replay.playback.verbatim import MOST_MISMATCHES
 from replay.playback.words import Words
 from replay.secrets.named import Secrets
