@@ -36,6 +36,7 @@ What = Literal[
     "limits",
     "faults",
     "seen",
+    "frame",
     "came",
     "reset",
 ]
@@ -43,7 +44,7 @@ View = Literal["call", "sound", "tape", "scenario"]
 """A session as the viewer, a player, a cassette or a scenario has it."""
 VIEW_S = 30.0
 """Seconds that another server may take for a view."""
-_OF_FRAMES = ("journal", "seen", "came")
+_OF_FRAMES = ("journal", "seen", "frame", "came")
 COUNTED = (
     "servers that share their state would each count for themselves: leave out `times`, which only faults of requests"
     " may have"
@@ -205,15 +206,16 @@ async def waited(
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     question = {"type": wanted.type, "session": wanted.session, "way": wanted.way, "whole": whole}
-    if service.state.shared == "no" or nth is None or wanted.session is not None:
+    if service.state.shared == "no" or nth is None:
         return await _first(service, {**question, "nth": nth, "seconds": seconds})
     while True:
-        answers = await ask(service, "seen", wanted=[wanted.type, wanted.way])
+        kind = [wanted.type, wanted.session, wanted.way]
+        answers = await ask(service, "seen", wanted=kind)
         frames = sorted(frame for each in answers for frame in each["frames"])
         if len(frames) >= nth:
             _, session, number = frames[nth - 1]
-            own = {**question, "session": session, "nth": number}
-            return await _first(service, {**own, "seconds": 0.0})
+            shown = await ask(service, "frame", session=session, wanted=kind, number=number, whole=whole)
+            return next((each for each in shown if each is not None), None)
         already = {each["server"]: len(each["frames"]) for each in answers}
         rest = {**question, "nth": None, "seconds": max(0.0, until - loop.time()), "already": already}
         if (came := await _first(service, rest)) is None or "refused" in came:
@@ -278,6 +280,8 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             return session_views.limits(service)
         case "seen":
             return session_copies.numbered(service.state.server, service.journal.sessions, question["wanted"])
+        case "frame":
+            return None if log is None else session_copies.frame_of(log, question)
         case "came":
             return session_copies.types_of(service.journal.sessions, question["only"])
         case "conversation":

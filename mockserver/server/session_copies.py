@@ -210,6 +210,8 @@ def answers_of(copy: Copy, question: Mapping[str, Any], *, current: bool) -> obj
             return [{"session": log.id, **row} for log in logs for row in log.shown(question["whole"])]
         case "seen":
             return numbered(copy.server, [_log(copy, id, each) for id, each in known.items()], question["wanted"])
+        case "frame":
+            return None if record is None else frame_of(_log(copy, question["session"], record), question)
         case "came":
             return types_of([_log(copy, id, each) for id, each in known.items()], question["only"])
         case "ledger":
@@ -229,15 +231,25 @@ def answers_of(copy: Copy, question: Mapping[str, Any], *, current: bool) -> obj
             return None
 
 
+def frame_of(log: SessionLog, question: Mapping[str, Any]) -> dict[str, Any] | None:
+    """One of the frames of a session that `numbered` numbers; None if it is no longer kept."""
+    kind, left = Wanted(*question["wanted"]), question["number"]
+    for entry in log.entries:
+        left -= kind.wants(log.id, entry.way, entry.type)
+        if not left:
+            return {"session": log.id, **entry.shown(question["whole"])}
+    return None
+
+
 def types_of(logs: Iterable[SessionLog], only: str | None) -> dict[str, int]:
     """How many frames of each type are kept, of one session or of all."""
     return Counter(entry.type or "text" for each in logs if only in (None, each.id) for entry in each.entries)
 
 
-def numbered(server: str, logs: Iterable[SessionLog], wanted: tuple[str, Way | None]) -> dict[str, object]:
+def numbered(server: str, logs: Iterable[SessionLog], wanted: tuple[str, str | None, Way | None]) -> dict[str, object]:
     """The frames of a type and way on one server: the Unix second, the session, and the number among its own, from
     1."""
-    kind, frames = Wanted(wanted[0], None, wanted[1]), []
+    kind, frames = Wanted(*wanted), []
     for log in logs:
         found = [entry for entry in log.entries if kind.wants(log.id, entry.way, entry.type)]
         frames += [[log.opened + entry.at, log.id, number] for number, entry in enumerate(found, 1)]

@@ -97,5 +97,7 @@ async def test_of_a_killed_server_there_is_no_view_but_its_frames_are_found():
             known = await ask(asked, "wait?type=response.done&nth=1")
             await copied(killed)
             await kill(killed)
+            for more in ("", f"&session={known['session']}"):
+                assert await ask(asked, f"wait?type=response.done&nth=1{more}") == known
             assert "its audio" in str(await ask(asked, f"sessions/{known['session']}/tape"))
             await ws.close()
