@@ -10,7 +10,7 @@ A caller whose connection is lost, or that is refused, calls again after a secon
 Exit code 1, with what is wrong:
 
 - A connection ended without a close frame, and no worker was killed in the two seconds before.
-- A handshake, a turn or a hang-up has no answer within 30 s, or a handshake another one than 101, 429 and 503.
+- A handshake, a turn or a hang-up has no answer within 60 s, or a handshake another one than 101, 429 and 503.
 - Two conversations have one id, or a conversation that was hung up is not resumed.
 - The store numbered more sessions than callers had, apart from handshakes that were cut off by a kill or refused with
   503.
@@ -44,8 +44,9 @@ from load import masked, text_turn
 
 KEY = "soak"
 PROCESSES = 2
-ANSWER_S = 30.0
-"""The longest wait for an answer of the server."""
+ANSWER_S = 60.0
+"""The longest wait for an answer of the server. A handshake may wait until its worker, which was killed, is started
+again, and once more."""
 AGAIN_S = 1.0
 CONNECTS_PER_S = 150.0
 """Of a process, at the start."""
@@ -70,6 +71,8 @@ class Seen:
     hung_up: int = 0
     lost: list[float] = field(default_factory=list)
     """When a session ended without a close frame, in monotonic s."""
+    longest_s: float = 0.0
+    """The longest wait for the answer to a handshake."""
     cut_off: list[float] = field(default_factory=list)
     """When a handshake did."""
     turns: int = 0
@@ -89,6 +92,7 @@ class Line(asyncio.Protocol):
         self._rest = b""
         self.state = "handshake"
         self.session = self.conversation = ""
+        self.began = monotonic()
         self.messages = 0
         """Both ways."""
         self._deadline: asyncio.TimerHandle | None = None
@@ -117,6 +121,7 @@ class Line(asyncio.Protocol):
                 self._rest = data
                 return
             self.expect(None)
+            self._caller.waited(monotonic() - self.began)
             if (status := int(data[9:12])) != 101:
                 self.state = "refused"
                 self._caller.refused(status)
@@ -195,6 +200,9 @@ class Caller:
     def _call_again(self) -> None:
         if not self.done:
             self._again = self._loop.create_task(self.call(AGAIN_S * self._rng.uniform(0.5, 1.5)))
+
+    def waited(self, seconds: float) -> None:
+        self._seen.longest_s = max(self._seen.longest_s, seconds)
 
     def opened(self) -> None:
         self._seen.sessions += 1
@@ -495,6 +503,7 @@ def report(
     print(f"  hung up: {sum(one.hung_up for one in seen)}; lost by kills: {sum(len(one.lost) for one in seen)}")
     print(f"  handshakes cut off by kills: {sum(len(one.cut_off) for one in seen)}; refused: {dict(refused)}")
     print(f"  turns: {sum(one.turns for one in seen)}; conversations resumed: {sum(one.resumed for one in seen)}")
+    print(f"  longest wait for the answer to a handshake: {max(one.longest_s for one in seen):.1f} s")
     if back:
         print(f"  all connected again after a kill: median {back[len(back) // 2]:.1f} s, at most {back[-1]:.1f} s")
     kinds = Counter(re.sub(r"^\S+ at [\d.]+: ", "", each) for each in wrong)
