@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,16 @@ from tests.test_imports import KNOWN, trees
 
 pytest.importorskip("hatchling")
 
-from tools.relocate import MOVED, NotRelocatable, adapted, literals, relocated
+from tools.relocate import (
+    COMPILER,
+    MOVED,
+    NotRelocatable,
+    Relocation,
+    adapted,
+    literals,
+    relocated,
+    write_package,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = {"mockserver": 0, "mockserver.peer": 0, "replay.cli.lint": 0, "clinic_agent.app": 0, "realtape.cli": 0}
@@ -65,6 +75,26 @@ def test_the_names_of_modules_that_are_adapted_are_those_of_the_commands():
     found = {module: [node.value for node in literals(tree, KNOWN)] for module, tree in trees().items()}
     assert sorted(module for module, names in found.items() if names) == ["realtape.cli"]
     assert set(found["realtape.cli"]) == {module for module, _ in COMMANDS.values() if module.split(".")[0] in MOVED}
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, []), ("0", []), ("1", ["aiohttp", *COMPILER])])
+def test_a_compiler_is_needed_only_if_asked_for(monkeypatch, asked: str | None, expected: list[str]):
+    if asked is None:
+        monkeypatch.delenv("REALTAPE_COMPILE", raising=False)
+    else:
+        monkeypatch.setenv("REALTAPE_COMPILE", asked)
+    metadata = SimpleNamespace(core=SimpleNamespace(dependencies=["aiohttp"]))
+    hook = Relocation(str(ROOT), {}, None, metadata, str(ROOT), "wheel")
+    assert hook.dependencies() == expected
+
+
+@pytest.mark.slow
+def test_what_is_compiled_is_the_package_as_a_wheel_has_it(tmp_path: Path):
+    written = write_package(ROOT, tmp_path)
+    assert {path.relative_to(tmp_path).parts[0] for path in written.values()} == {"realtape"}
+    session = written["mockserver/session/session.py"]
+    assert session == tmp_path / "realtape" / "mockserver" / "session" / "session.py"
+    assert b"\nfrom realtape.mockserver." in session.read_bytes()
 
 
 @pytest.mark.slow

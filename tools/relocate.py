@@ -7,14 +7,20 @@ folders are moved by `sources` in pyproject.toml; this hook adapts the text of t
 - string literals that are the dotted name of a module of the checkout, such as those of the table in realtape/cli.py.
 
 An editable installation is left as it is: there the checkout's folders are imported under their own names.
+
+With `REALTAPE_COMPILE=1` in the environment, tools/compiled.py compiles the modules that pyproject.toml lists. Such a
+wheel fits this Python and platform alone. Without it, no compiler is needed and the wheel fits every Python.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +28,24 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOME = "realtape"
 MOVED = ("mockserver", "replay", "clinic_agent")
+COMPILE = "REALTAPE_COMPILE"
+COMPILER = ("mypy[mypyc]>=1.19", "setuptools>=77")
 
 
 class NotRelocatable(Exception):
     """A statement that cannot be adapted. The message says where it stands and what to write."""
 
 
+class NotCompiled(Exception):
+    """The compiler failed, and has said why. The message says what it needs."""
+
+
 class Relocation(BuildHookInterface[Any]):
-    """Gives the wheel the adapted modules in place of the checkout's."""
+    """Gives the wheel the adapted modules in place of the checkout's, and extension modules if that is asked for."""
+
+    def dependencies(self) -> list[str]:
+        """See hatchling. The compiler reads the types of the packages that realtape uses."""
+        return [*self.metadata.core.dependencies, *COMPILER] if os.environ.get(COMPILE) == "1" else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """See hatchling. `version` is `standard` or `editable`."""
@@ -40,11 +56,41 @@ class Relocation(BuildHookInterface[Any]):
             adapted = Path(self._texts.name, str(number))
             adapted.write_bytes(text)
             build_data["force_include"][str(adapted)] = path  # hatchling moves it as `sources` says
+        if os.environ.get(COMPILE) == "1":
+            self._compile(Path(self._texts.name, "compiled"), build_data)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """See hatchling."""
         if version == "standard":
             self._texts.cleanup()
+
+    def _compile(self, folder: Path, build_data: dict[str, Any]) -> None:
+        root = Path(self.root)
+        sources = write_package(root, folder)
+        modules = [sources[place].relative_to(folder) for place in compiled(root, self.config["compiled"])]
+        if subprocess.run([sys.executable, root / "tools" / "compiled.py", folder, *modules], check=False).returncode:
+            raise NotCompiled(f"See above. {COMPILE}=1 needs a C compiler; without it, the wheel is pure Python.")
+        build_data["pure_python"], build_data["infer_tag"] = False, True
+        for path in sorted({each for each in folder.rglob("*") if each.is_file()}.difference(sources.values())):
+            build_data["force_include"][str(path)] = path.relative_to(folder).as_posix()
+
+
+def write_package(root: Path, folder: Path) -> dict[str, Path]:
+    """Write the modules of `root` into `folder` as a wheel has them; returns their new paths by the old ones."""
+    texts, written = relocated(root), {}
+    for package in (*MOVED, HOME):
+        for _, path in _modules(root, package):
+            place = path.relative_to(root).as_posix()
+            copy = written[place] = folder / place if package == HOME else folder / HOME / place
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(texts.get(place) or path.read_bytes())
+    return written
+
+
+def compiled(root: Path, patterns: Iterable[str]) -> list[str]:
+    """The modules that these patterns name, as paths from `root` with `/` between the parts; no `__init__.py`."""
+    paths = {path for pattern in patterns for path in root.glob(pattern) if path.name != "__init__.py"}
+    return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def relocated(root: Path) -> dict[str, bytes]:

@@ -44,7 +44,7 @@ class Complete:
     id: str
     messages: Sequence[Mapping[str, object]]
     tools: Sequence[Mapping[str, object]] = ()
-    tool_choice: object = None
+    tool_choice: object | None = None
     max_tokens: int | None = None
 
 

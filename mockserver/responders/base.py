@@ -63,7 +63,7 @@ class Hosted:
 
     tool: str
     arguments: Mapping[str, object] | str = field(default_factory=dict)
-    result: object = None
+    result: object | None = None
     error: str | None = None
     calls: int = 1
     server: str = ""

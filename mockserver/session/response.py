@@ -205,7 +205,7 @@ class RunningResponse:
         for step in coming:
             if self._must_end:
                 break
-            before, previous = step, before
+            previous, before = before, step
             match step:
                 case Say():
                     if self._opens_message(previous, step):
@@ -237,8 +237,8 @@ class RunningResponse:
                         return
                     try:
                         session.ledger.hosted(step.tool, step.calls)
-                    except UnknownPrice as problem:
-                        self._fail(Failure("scenario_error", str(problem)), at)
+                    except UnknownPrice as unpriced:
+                        self._fail(Failure("scenario_error", str(unpriced)), at)
                         return
                     item = self._host(step, at)
                     if step.server and session.dialect.traits.items.mcp == "items":
@@ -254,9 +254,9 @@ class RunningResponse:
                 case Chat():
                     try:
                         at, then = yield from self._chat(step, encoder, at)
-                    except (Unspeakable, ChatFailure) as problem:
-                        code = "unspeakable" if isinstance(problem, Unspeakable) else "server_error"
-                        self._fail(Failure(code, str(problem)), self._chat_at)
+                    except (Unspeakable, ChatFailure) as failure:
+                        code = "unspeakable" if isinstance(failure, Unspeakable) else "server_error"
+                        self._fail(Failure(code, str(failure)), self._chat_at)
                         return
                     coming.put_first(then)
                 case _:

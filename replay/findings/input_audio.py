@@ -147,29 +147,32 @@ class InputAudio:
             middle = start + max(0, (end - start) // 8 * 4 - _SLIVER // 2)
             sliver = _decoded(data[middle : min(end, middle + _SLIVER)])
             if self._peak(sliver) > LOUD and self._window is not None:
-                self._judge(_decoded(data[self._part(start, end, coded=True)]))
+                first, last = self._part(start, end, coded=True)
+                self._judge(_decoded(data[first:last]))
                 return
         if self._sound:
-            self._listen(_decoded(data[self._part(start, end, coded=True)]))
+            first, last = self._part(start, end, coded=True)
+            self._listen(_decoded(data[first:last]))
 
-    def _part(self, start: int, end: int, *, coded: bool = False) -> slice:
-        """The part of a message that is listened to, in bytes, or in characters of base64."""
+    def _part(self, start: int, end: int, *, coded: bool = False) -> tuple[int, int]:
+        """Where the part of a message begins and ends that is listened to, in bytes, or in characters of base64."""
         most = int(MOST_JUDGED_S * self.bytes_per_s)
         most = -(-most // 3) * 4 if coded else most
         first = start + max(0, end - start - most) // 32 * 16  # whole samples, also of two channels
-        return slice(first, min(end, first + most))
+        return first, min(end, first + most)
 
     def packet(self, at: float, data: bytes) -> None:
         """A binary message."""
         self._count(at, len(data))
+        first, last = self._part(0, len(data))
         if (
             (self._window is not None or not self.heard_any)
             and self._peak(data[:66]) > LOUD
             and self._window is not None
         ):
-            self._judge(data[self._part(0, len(data))])
+            self._judge(data[first:last])
         elif self._sound:
-            self._listen(data[self._part(0, len(data))])
+            self._listen(data[first:last])
 
     def _count(self, at: float, size: int) -> None:
         encoding, last_at = self.encoding, self.last_at

@@ -23,6 +23,7 @@ def test_a_sound_is_looked_at_once_for_each_format_until_others_take_its_place()
     assert kept.get(b"a", 8000, lambda: 5) == 5
 
 
+@pytest.mark.pure
 def test_the_speed_of_a_clip_is_estimated_once_for_all_sessions(monkeypatch: pytest.MonkeyPatch):
     estimated: list[int] = []
 

@@ -7,7 +7,7 @@ scenario in the same place. A server that does not have the scenario answers fro
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import orjson
@@ -60,8 +60,12 @@ def unpacked(data: bytes | str, responders: Responders) -> Memory:
 
 
 def _of_item(item: Item) -> dict[str, Any]:
-    parts = [{name: getattr(part, name) for name in _PART} for part in item.parts]
-    return {**{name: getattr(item, name) for name in _KEPT}, "parts": parts}
+    kept = {name: getattr(item, name) for name in _KEPT}
+    kept["parts"] = [{name: getattr(part, name) for name in _PART} for part in item.parts]
+    kept["error"] = None if item.error is None else asdict(item.error)
+    kept["tools"] = [asdict(each) for each in item.tools]
+    kept["spoken"] = [asdict(each) for each in item.spoken]  # orjson must not read the fields of a compiled value
+    return kept
 
 
 def _item(kept: dict[str, Any]) -> Item:

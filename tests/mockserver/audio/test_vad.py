@@ -233,6 +233,7 @@ PARTS = st.lists(
 )
 
 
+@pytest.mark.pure
 @settings(max_examples=60)
 @given(
     rate=st.sampled_from((8000, 11025, 16000, 24000, 44100)),

@@ -20,6 +20,8 @@ from mockserver.protocol.peer import Act, FaultNote, Peer, Trackless
 from mockserver.protocol.requests import Request, Result
 from replay.cassette.frames import Binary, Close, Frame, Outgoing, Reset, Text
 
+pytestmark = pytest.mark.pure
+
 
 def event(type: str, **more: object) -> Text:
     return Text(json.dumps({"type": type, **more}).encode())

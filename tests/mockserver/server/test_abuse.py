@@ -439,6 +439,7 @@ def test_the_message_that_ends_a_session_is_the_last_thing_on_its_wire():
     story(main())
 
 
+@pytest.mark.pure  # it has weak references
 def test_a_session_that_is_over_is_freed_although_the_journal_keeps_its_frames(tmp_path: Path):
     async def main() -> None:
         over = []

@@ -102,6 +102,7 @@ SERVICE = st.sampled_from(
 )
 
 
+@pytest.mark.pure
 @settings(max_examples=60, deadline=None)
 @given(
     SERVICE,

@@ -232,6 +232,7 @@ def test_the_speed_of_what_is_no_voice_is_not_judged(kind: str):
     assert speeds(call) == []
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("binary", [False, True])
 def test_of_a_long_message_one_second_is_listened_to(monkeypatch: pytest.MonkeyPatch, binary: bool):
     heard: list[bytes] = []

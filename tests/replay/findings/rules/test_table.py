@@ -22,7 +22,7 @@ def test_every_check_is_in_the_table_once():
     checks: list[object] = [
         function
         for family in FAMILIES
-        for name, function in inspect.getmembers(family, inspect.isfunction)
+        for name, function in inspect.getmembers(family, inspect.isroutine)
         if not name.startswith("_") and list(inspect.signature(function).parameters) == ["call", "step"]
     ]
     assert len(checks) > 20
