@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,11 +212,9 @@ async def check_a_killed_worker(
 ) -> None:
     """Its sessions end and are shown, their seats come back, another worker serves; and SIGTERM ends all."""
     assert await words(sockets[0]) == "You said: hello"
-    while (await fleet.ask("GET", "/_mock/ledger"))[1]["text_items"] < 1:  # noqa: ASYNC110 - no event tells it
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(1.5)  # what a worker copies a second later is in the store
+    own, *workers = children(process.pid)  # the first one is the store
+    await until_copied(own)
     known = {each["id"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]}
-    workers = children(process.pid)[1:]  # the first one is the store
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     for each in sockets:
@@ -237,6 +236,26 @@ async def check_a_killed_worker(
     assert (process.returncode, out) == (0, b"")
     assert err.decode().count("ended by SIGKILL; starting another") == len(workers) == 2
     assert not any(map(alive, everyone))
+
+
+def socket_of(store: int) -> str:
+    """The socket of a store, which the title of its process names."""
+    title = Path(f"/proc/{store}/cmdline").read_bytes().decode()
+    return title.partition("unixsocket:")[2].strip(" \0")
+
+
+async def until_copied(store: int) -> None:
+    """Wait until the copies of the workers have the turn."""
+    from redis.asyncio import Redis  # an extra
+
+    client: Any = Redis(unix_socket_path=socket_of(store))
+    while True:
+        records = [each for key in await client.keys("*:records:*") for each in await client.hvals(key)]
+        rows = [each for key in await client.keys("*:rows:*") for each in await client.lrange(key, 0, -1)]
+        if any(b'"text_items":1' in each for each in records) and any(b"response.done" in each for each in rows):
+            break
+        await asyncio.sleep(0.05)
+    await client.aclose()
 
 
 def alive(pid: int) -> bool:
