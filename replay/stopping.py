@@ -11,14 +11,17 @@ import sys
 import threading
 from collections.abc import Iterator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
+if sys.platform == "win32":
+    SIGNALS = (*SIGNALS, signal.SIGBREAK)  # Ctrl-Break: the one that a program can send to another one
 PARENT_S = 0.25
 """Seconds between two looks at the parent process."""
 
 
 @contextlib.contextmanager
 def stop_signal() -> Iterator[asyncio.Future[None]]:
-    """A future that is done at SIGINT or SIGTERM, so that the program can close what is open.
+    """A future that is done at SIGINT or SIGTERM, on Windows also at Ctrl-Break, so that the program can close what is
+    open.
 
     A second signal ends the process at once. Where event loops take no signal handlers (Windows), the signal module is
     used.

@@ -527,13 +527,14 @@ def rewrite_header(path: str | os.PathLike[str], header: Header) -> None:
     target = Path(path).resolve()  # the file that a link points to, not the link
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     with Cassette.so_far(path) as cassette:
-        if cassette.version != VERSION:
-            raise CannotRecord(f"{path}: of version {cassette.version}; `realtape scrub` writes it as one of {VERSION}")
-        try:
-            with part.open("wb") as out, target.open("rb") as file:
-                out.write(msgpack.packb({_VERSION_KEY: VERSION, **header_fields(header)}))
-                file.seek(cassette.body_at)
-                shutil.copyfileobj(file, out)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        version, body_at = cassette.version, cassette.body_at
+    if version != VERSION:
+        raise CannotRecord(f"{path}: of version {version}; `realtape scrub` writes it as one of {VERSION}")
+    try:
+        with part.open("wb") as out, target.open("rb") as file:
+            out.write(msgpack.packb({_VERSION_KEY: VERSION, **header_fields(header)}))
+            file.seek(body_at)
+            shutil.copyfileobj(file, out)
+        part.replace(target)  # all are closed: Windows replaces no open file
+    finally:
+        part.unlink(missing_ok=True)

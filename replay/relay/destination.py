@@ -16,11 +16,15 @@ from pathlib import Path
 
 from replay.cassette.file import BadCassette, CannotRecord, Cassette
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
 
 _REFUSED = 2
 """Records of a handshake that was refused."""
+_LOCKED_BYTE = 0x7FFF_FFFF
+"""The byte that is locked on Windows, where nobody else can read what is locked: mostly behind the end of the file."""
 _NAME = 80
 """Characters of the cassette's name that the name of the file beside it has."""
 
@@ -49,8 +53,15 @@ class Destination:
         if not _locked(self.file.fileno()):
             self.file.close()
             raise CannotRecord(f"{path} is being written by another recording; choose another name, or end that one")
-        self.rescued = self._rescue()
+        self.rescued: Path | None = None
         """What a recording that was killed had left beside the cassette; it has this name now."""
+        try:
+            self.rescued = self._rescue()
+        except OSError as problem:
+            self.file.close()
+            raise CannotRecord(
+                f"{path}: {problem.strerror}; records of an earlier recording are in {self.beside}: move it away"
+            ) from problem
         if self.rescued is not None:
             self.file.close()
             self.file = FileIO(os.open(self.beside, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+")
@@ -93,20 +104,25 @@ class Destination:
         elif complete or not self.replaces:
             self._move()
         else:
-            self.rescued = self._rescue()
+            with contextlib.suppress(OSError):
+                self.rescued = self._rescue()
 
     def _rescue(self) -> Path | None:
-        """Give an incomplete recording with a call in it a name that users see. Returns the name."""
+        """Give an incomplete recording with a call in it a name that users see. Returns the name. Raises OSError."""
         try:
             with Cassette.so_far(self.beside) as cassette:
                 if len(cassette) <= _REFUSED:
                     return None
-            number, target = 1, self._target
-            while os.path.lexists(name := target.with_name(f"{target.stem}.cut{number}{target.suffix}")):
-                number += 1
-            self.beside.rename(name)
         except (BadCassette, OSError):
             return None
+        number, target = 1, self._target
+        while os.path.lexists(name := target.with_name(f"{target.stem}.cut{number}{target.suffix}")):
+            number += 1
+        try:
+            self.beside.rename(name)
+        except PermissionError:
+            self.file.close()  # Windows renames no open file
+            self.beside.rename(name)
         return name
 
     def give_up(self) -> None:
@@ -134,7 +150,17 @@ class Destination:
 def _locked(file: int) -> bool:
     """Lock an open file for this process, until it is closed. False: another one has it."""
     if sys.platform == "win32":
-        return True  # an open file cannot be opened for writing a second time by the writer's own share mode
+        place = os.lseek(file, 0, os.SEEK_CUR)
+        try:
+            os.lseek(file, _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        except OSError:
+            return True  # a file system without locks
+        finally:
+            os.lseek(file, place, os.SEEK_SET)
+        return True
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
