@@ -39,7 +39,10 @@ LAZY: Mapping[str, set[str]] = {
         "mockserver.cli.played",  # recordings, and all that reads them
         "uvloop",  # not on every platform
     },
-    "mockserver.cli.assembly": {"mockserver.server.state.store"},  # the extra `fleet`
+    "mockserver.cli.assembly": {
+        "mockserver.server.state.store",  # the extra `fleet`
+        "mockserver.server.worker_counts",  # prometheus-client costs 30 ms
+    },
     "mockserver.cli.secure": {"mockserver.server.certificates"},  # the extra `tls`
     "mockserver.cli.workers": {"ctypes"},  # slow to load, and only a store of one's own needs it
     "realtape.clinic_phone": {"realtape.clinic_rehearsal"},  # the extra `app`

@@ -40,18 +40,22 @@ def assembled(
     faults: Path | None,
     accounts: Path | None,
     state: str | None,
-    one_port: bool,
+    counts: tuple[Path, int] | None,
     first: bool,
 ) -> Server:
     """The server. `shelf`: the recordings to play. `state`: the address of the store that it shares with others.
-    `one_port`: these are workers. `first`: the command begins, so that a store has to answer; a worker that replaces
-    another waits for it. Raises Unusable."""
+    `counts`: the folder of the workers' counts, and the number of this worker. `first`: the command begins, so that a
+    store has to answer; a worker that replaces another waits for it. Raises Unusable."""
     try:
         if accounts is not None:
             options = replace(options, accounts=accounts_file.load(accounts))
         server = _server(options)
         if state is not None:
-            server.service.state = _shared(state, server, one_port, first)
+            server.service.state = _shared(state, server, counts is not None, first)
+        if counts is not None:
+            from mockserver.server.worker_counts import WorkerCounts  # prometheus-client costs 30 ms
+
+            server.service.counts = WorkerCounts(server.service, *counts)
         if scenario is not None:
             server.service.play(Scenario.load(scenario))
         if shelf is not None:
@@ -106,15 +110,15 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
     return found
 
 
-def _shared(url: str, server: Server, one_port: bool, first: bool) -> State:
-    typed = "--workers" if one_port else "--state"
+def _shared(url: str, server: Server, workers: bool, first: bool) -> State:
+    typed = "--workers" if workers else "--state"
     try:
         from mockserver.server.state import store  # an extra
     except ImportError as missing:
         raise Unusable(f"{typed} needs {missing.name}; install it with: {install_command('fleet')}") from missing
     accounts, manual = server.service.accounts, server.service.options.clock_rate == 0
     try:
-        state = store.StoreState(url, accounts, one_port=one_port, by_store_clock=not manual)
+        state = store.StoreState(url, accounts, by_store_clock=not manual)
     except ValueError as problem:
         raise Unusable("--state: expected an address such as redis://127.0.0.1:6379/0") from problem
     if first and (why := store.refusal_of(url)) is not None:

@@ -351,7 +351,7 @@ def serve(
         _assembled,
         options,
         state=state,
-        one_port=worker is not None,
+        counts=None if worker is None else (worker.counts, worker.number),
         first=worker is None or worker.first,
         scenario=scenario,
         shelf=shelf,

@@ -42,13 +42,14 @@ STORE_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Worker:
     """What one worker serves with. `parent`: the process id of its supervisor, with which it ends. `state`: the address
-    of the store. `first`: it replaces no other."""
+    of the store. `first`: it replaces no other. `counts`: a folder in which workers tell each other what they count."""
 
     number: int
     sockets: list[socket.socket]
     state: str
     parent: int
     first: bool
+    counts: Path
     _ready: int = field(repr=False)
 
     def tell_ready(self) -> None:
@@ -92,9 +93,13 @@ def supervise(
         raise Unusable("--workers needs processes that share a port, which Windows does not have: leave it out")
     sockets = _shared_port(opened, count)
     store = None if state is not None else _OwnStore()
+    supervisor, counts = os.getpid(), Path(mkdtemp(prefix="realtape-counts-"))
+    place = state or (store.url if store else "")
     try:
-        return _Supervisor(count, sockets, ready, tell, state or (store.url if store else ""), parent, store).run()
+        return _Supervisor(count, sockets, ready, tell, place, parent, store, counts).run()
     finally:  # also in a worker, for which it is not
+        if os.getpid() == supervisor:
+            shutil.rmtree(counts, ignore_errors=True)
         if store is not None:
             store.close()
 
@@ -187,6 +192,8 @@ class _Supervisor:
     state: str
     parent: int | None
     store: _OwnStore | None
+    counts: Path = field(default_factory=Path)
+    """The folder of the workers' counts."""
     running: dict[int, int] = field(default_factory=dict)
     """The numbers of the workers by process id."""
     begun: dict[int, float] = field(default_factory=dict)
@@ -260,7 +267,7 @@ class _Supervisor:
             for each in sockets:
                 if each not in mine:
                     each.close()
-        return Worker(number, mine, self.state, supervisor, number not in self.served, ready)
+        return Worker(number, mine, self.state, supervisor, number not in self.served, self.counts, ready)
 
     def _ready(self, numbers: bytes) -> None:
         before = len(self.served)

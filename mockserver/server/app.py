@@ -109,6 +109,8 @@ class Server:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
         await self.service.state.start(fleet.Member(self.service))
+        if self.service.counts is not None:
+            self.service.counts.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
         roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in self._roots]
         for root in roots:
@@ -158,6 +160,8 @@ class Server:
         self._tcp.close()
         await asyncio.gather(*(each.stop("the server is stopping", closing_s) for each in self.namespaces.services))
         await self.service.state.stop()
+        if self.service.counts is not None:
+            await self.service.counts.stop()
         await self._runner.cleanup()
         self._runner = None
         await self.service.factory.equipment.outside.close()
@@ -410,8 +414,8 @@ class Server:
                     return await self._refuse_outage(request, service, session, causes.CROWD)
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
-                if (shared := service.state.shared) != "no":
-                    why = not_carried(request.method, path, request.query, one_port=shared == "port")
+                if service.state.shared != "no":
+                    why = not_carried(request.method, path, request.query)
                     if why is not None:
                         raise web.HTTPNotImplemented(text=why)
                 if not path.startswith("/_mock"):

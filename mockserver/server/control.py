@@ -195,7 +195,9 @@ class _Plane:
         """Counts for Prometheus, in its text format."""
         from mockserver.server.metrics_page import CONTENT_TYPE, metrics_page  # 30 ms that no other request needs
 
-        return web.Response(body=metrics_page(self._service), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+        counts = self._service.counts
+        page = metrics_page(self._service) if counts is None else await counts.page()
+        return web.Response(body=page, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     async def sessions(self, request: web.Request) -> object:
         found = [each for answered in await fleet.ask(self._service, "sessions") for each in answered]

@@ -7,6 +7,7 @@ Labels are bounded: no client can make their number grow.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Protocol
 
 from typing_extensions import assert_never
 
@@ -35,6 +36,19 @@ OTHER = "other"
 FIRST_AUDIO_S = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 WORK_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SESSION_S = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 7200.0)
+
+
+class AllCounts(Protocol):
+    """The counts of all workers of a port. Its implementation is worker_counts.py."""
+
+    def start(self) -> None:
+        """Tell the others this worker's counts from now on."""
+
+    async def stop(self) -> None:
+        """Tell them the last ones."""
+
+    async def page(self) -> bytes:
+        """The page for Prometheus."""
 
 
 class Metrics:

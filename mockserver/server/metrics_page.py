@@ -19,10 +19,27 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 def metrics_page(service: MockService) -> bytes:
     """The page, in UTF-8."""
+    return page_of(families(service))
+
+
+def families(service: MockService) -> list[Metric]:
+    """The counts of this process."""
+    return [*ProcessCollector(registry=None).collect(), *_Collector(service).collect()]
+
+
+def page_of(families: Iterable[Metric]) -> bytes:
+    """The text of counts, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
-    ProcessCollector(registry=registry)
-    registry.register(_Collector(service))
+    registry.register(_Kept(families))
     return generate_latest(registry)
+
+
+class _Kept(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class _Collector(Collector):

@@ -36,7 +36,7 @@ from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.clock import Clock
 from mockserver.server.equipment import Equipment
 from mockserver.server.journal import Journal, SessionLog
-from mockserver.server.metrics import Metrics
+from mockserver.server.metrics import AllCounts, Metrics
 from mockserver.server.narration import Narration
 from mockserver.server.notices import (
     CallOpened,
@@ -153,6 +153,8 @@ class MockService:
         self.state: State = MemoryState(self.accounts)
         """What it shares with other servers, if it is one of a fleet."""
         self.metrics = Metrics()
+        self.counts: AllCounts | None = None
+        """Those of all workers of a port; None without workers."""
         self.journal = Journal(options.journal_bytes, log_type=log_type)
         self.watcher = Watcher(Levels(options.findings, options.write_tools), self._found)
         """Looks for mistakes of clients."""

@@ -8,7 +8,7 @@ from collections.abc import Collection
 _ONE_SERVER = "this server shares its state with others (--state, --workers), and "
 _CALLS = re.compile("/(openai/)?v1/realtime/calls|/v[12]/phone-numbers|/_mock/calls")
 _ANSWERED = re.compile(
-    r"GET /_mock(/?|/health|/openapi\.json|/faults(/kinds)?|/scenario)$"
+    r"GET /_mock(/?|/health|/metrics|/openapi\.json|/faults(/kinds)?|/scenario)$"
     r"|GET /_mock/(sessions(/[^/]+(/(call|sound|tape|scenario))?)?|journal|wait|ledger|findings|refusals|unused)$"
     r"|GET /_mock/(limits|report)$"
     r"|(PUT|DELETE) /_mock/scenario$|POST /_mock/(reset|clock/advance)$"
@@ -17,11 +17,8 @@ _ANSWERED = re.compile(
 """What one server of a fleet can answer for all."""
 
 
-def not_carried(method: str, path: str, query: Collection[str], *, one_port: bool) -> str | None:
-    """Why a request is refused; None if it is carried. `query`: the names of its parameters. `one_port`: several
-    servers have one address, so that nobody can choose whose metrics to read."""
-    if (method, path) == ("GET", "/_mock/metrics") and not one_port:
-        return None
+def not_carried(method: str, path: str, query: Collection[str]) -> str | None:
+    """Why a request is refused; None if it is carried. `query`: the names of its parameters."""
     if _CALLS.match(path) or "call_id" in query:
         return _ONE_SERVER + "a call over WebRTC or the telephone is known to one of them alone: use a server without"
     if path.startswith("/_mock/namespaces") or path.startswith("/_mock/workbench"):

@@ -11,7 +11,7 @@ from mockserver.responders.base import Responder
 from mockserver.server.accounts import Team
 from mockserver.session.resumption import Memory
 
-Shared = Literal["no", "yes", "port"]
+Shared = Literal["no", "yes"]
 Copies = Literal["none", "records", "rows"]
 """What an answer needs of the copies of servers that are gone: nothing, all but the frames, or all."""
 

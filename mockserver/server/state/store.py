@@ -64,13 +64,13 @@ class StoreState:
     each fleet needs one of its own. `by_store_clock`: the last minute, in which requests are counted, is that of the
     store and not of the server that counts. Raises ValueError for an address that is none."""
 
-    def __init__(self, url: str, accounts: Accounts, *, one_port: bool = False, by_store_clock: bool = False) -> None:
+    def __init__(self, url: str, accounts: Accounts, *, by_store_clock: bool = False) -> None:
         place = urlsplit(url)
         if place.scheme in ("redis", "rediss") and not re.fullmatch(r"/?|/\d+", place.path):
             raise ValueError("the number of a database has to follow the host: redis://HOST:6379/0")
         self._accounts = accounts
         self._by_store_clock = by_store_clock
-        self.shared: Shared = "port" if one_port else "yes"
+        self.shared: Shared = "yes"
         self.server = secrets.token_hex(8)
         """The name of this server in the store."""
         pool = BlockingConnectionPool.from_url(

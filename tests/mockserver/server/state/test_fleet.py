@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from itertools import cycle
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSServerHandshakeError
+from prometheus_client.parser import text_string_to_metric_families
 
 from mockserver.protocol.limits import Limits
 from mockserver.server.app import Server
@@ -207,6 +209,21 @@ async def test_a_call_goes_on_without_the_store_and_new_ones_are_refused_as_in_a
                 await each.close()
 
 
+async def counted(fleet: Fleet, *, turns: int, sessions: int) -> Counter[str]:
+    """The samples of a scrape, summed over their labels, once it shows as many turns and sessions: each worker tells
+    its own every second."""
+    while True:
+        sums: Counter[str] = Counter()
+        async with fleet._http.get(f"http://127.0.0.1:{fleet.port}/_mock/metrics") as answer:
+            assert answer.status == 200
+            for family in text_string_to_metric_families(await answer.text()):
+                for sample in family.samples:
+                    sums[sample.name] += sample.value  # type: ignore[assignment]
+        if sums["realtape_turns_total"] >= turns and sums["realtape_sessions"] >= sessions:
+            return sums
+        await asyncio.sleep(0.05)
+
+
 async def check_a_killed_worker(
     fleet: Fleet, process: asyncio.subprocess.Process, sockets: list[ClientWebSocketResponse[bool]]
 ) -> None:
@@ -215,6 +232,8 @@ async def check_a_killed_worker(
     own, *workers = children(process.pid)  # the first one is the store
     await until_copied(own)
     known = {each["id"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]}
+    before = await counted(fleet, turns=1, sessions=len(sockets))
+    assert (before["realtape_workers"], before["realtape_sessions"]) == (2, len(sockets))
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
     for each in sockets:
@@ -230,6 +249,12 @@ async def check_a_killed_worker(
     assert (total["sessions"], total["text_items"]) == (len(sessions), 1)
     spoken = [row["type"] for row in (await fleet.ask("GET", "/_mock/journal"))[1]]
     assert spoken.count("response.done") == 1
+    after = await counted(fleet, turns=1, sessions=MOST)
+    assert after["realtape_workers"] == 2
+    assert after["realtape_turns_total"] == 1  # of a worker that is gone
+    assert after["realtape_sessions_opened_total"] >= before["realtape_sessions_opened_total"] + MOST
+    assert after["realtape_sent_bytes_total"] > before["realtape_sent_bytes_total"]
+    assert after["process_cpu_seconds_total"] > before["process_cpu_seconds_total"]
     everyone = children(process.pid)
     process.terminate()
     out, err = await process.communicate()
