@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_compiler_is_needed_only_if_asked_for(monkeypatch, asked: str | None, 
         monkeypatch.delenv("REALTAPE_COMPILE", raising=False)
     else:
         monkeypatch.setenv("REALTAPE_COMPILE", asked)
-    metadata = SimpleNamespace(core=SimpleNamespace(dependencies=["aiohttp"]))
+    metadata: Any = SimpleNamespace(core=SimpleNamespace(dependencies=["aiohttp"]))
     hook = Relocation(str(ROOT), {}, None, metadata, str(ROOT), "wheel")
     assert hook.dependencies() == expected
 
