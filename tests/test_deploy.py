@@ -86,12 +86,16 @@ def test_mounted_files_are_there():
 
 
 def test_the_dashboard_shows_metrics_that_there_are():
-    text = (ROOT / "mockserver/server/metrics_page.py").read_text(encoding="utf-8")
+    modules = (ROOT / "mockserver/server" / name for name in ("metrics_page.py", "worker_counts.py"))
+    text = "".join(module.read_text(encoding="utf-8") for module in modules)
     there = set(re.findall(r'"(realtape_[a-z_]+)"', text))
     dashboard = json.loads((DEPLOY / "grafana/realtape.json").read_text(encoding="utf-8"))
     shown = set(re.findall(r"realtape_[a-z_]+", json.dumps([panel["targets"] for panel in dashboard["panels"]])))
-    assert shown
     assert {re.sub("_(total|bucket|sum|count)$", "", name) for name in shown} - there == set()
+    assert all(re.search("realtape_|process_", target["expr"]) for p in dashboard["panels"] for target in p["targets"])
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) == 15
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert [name for name in there if name not in page] == []  # each is documented
 
 
 def rendered(*settings: str) -> subprocess.CompletedProcess[str]:
