@@ -13,7 +13,7 @@ import click
 from replay.cassette.may_differ import Ignored, ignored
 from replay.cassette.recording import Recording
 from replay.cassette.scrub import Scrubber
-from replay.cli.files import FILE
+from replay.cli.files import FILE, write_texts
 from replay.cli.formats import Format, format_options, show_as
 from replay.cli.ignore import checked_ignore
 from replay.cli.recordings import read
@@ -72,7 +72,8 @@ def _write_page(left: Recording, right: Recording, words: bool, may_differ: Igno
     differences = unless(compare(one.received(), other.received()), may_differ)
     found = [each for each in differences if words or not each.is_wording]
     try:
-        out.write_text(page.comparison(one, other, found, summary(one.received(), other.received(), found)), "utf-8")
+        told = summary(one.received(), other.received(), found)
+        write_texts(out, page.comparison_texts(one, other, found, told))
     except OSError as problem:
         raise Unusable(f"{out}: {problem.strerror}; choose another path") from problem
     click.echo(str(out), err=True)

@@ -95,3 +95,9 @@ def write(path: Path, lines: Iterable[str]) -> None:
         for line in lines:
             out.write(f"{line}\n")
     click.echo(str(path))
+
+
+def write_texts(path: Path, texts: Iterable[str]) -> None:
+    """Write a page, text by text. Raises OSError."""
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        out.writelines(texts)

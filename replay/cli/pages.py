@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import click
 
 from replay.cassette.file import SUFFIX, CannotRecord, Writer
 from replay.cassette.recording import Recording
 from replay.cassette.records import Header
 from replay.cassette.scrub import Scrubber, cleaned
-from replay.cli.files import each_record, opened, write
+from replay.cli.files import each_record, opened, write_texts
 from replay.cli.usage import Unusable
 from replay.formats import page
 
@@ -22,7 +25,8 @@ def write_page(file: Path, out: Path, scrubber: Scrubber) -> None:
             header = _write_clean(file, clean, scrubber)
             recording = Recording.read(clean)
             data = clean.read_bytes() if clean.stat().st_size <= page.MOST_TAPE else None
-            write(out, [page.render(header, recording, title=file.stem, tape=data)])
+            write_texts(out, chain(page.texts(header, recording, title=file.stem, tape=data), ("\n",)))
+            click.echo(str(out))
         except CannotRecord as problem:
             raise Unusable(str(problem)) from problem
         except OSError as problem:

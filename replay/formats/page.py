@@ -7,7 +7,7 @@ script, which inserts it as text. So nothing that was said in a call can act whe
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from replay.cassette.recording import Recording
@@ -17,7 +17,7 @@ from replay.report import as_scenario
 from replay.report.soundtrack import Soundtrack
 from replay.viewer import assets
 from replay.viewer import comparison as two_calls
-from replay.viewer.loudness import sound_of
+from replay.viewer.loudness import sound_of, sound_texts
 from replay.viewer.of_recording import document, reader_of
 
 MOST_TAPE = 24 << 20
@@ -26,6 +26,11 @@ MOST_TAPE = 24 << 20
 
 def render(header: Header, recording: Recording, *, title: str, tape: bytes | None = None) -> str:
     """The page of a recording. `tape`: the cassette, which the page then offers for download."""
+    return "".join(texts(header, recording, title=title, tape=tape))
+
+
+def texts(header: Header, recording: Recording, *, title: str, tape: bytes | None = None) -> Iterator[str]:
+    """The page of a recording in texts, so that its sound is not in memory as a whole. See `render`."""
     reader = reader_of(recording)
     files: list[Mapping[str, str]] = []
     if reader.transcript.responses:
@@ -33,7 +38,9 @@ def render(header: Header, recording: Recording, *, title: str, tape: bytes | No
         files.append(_file("Scenario", f"{title}.yaml", "application/yaml", text=text))
     if tape is not None and len(tape) <= MOST_TAPE:
         files.insert(0, _file("Tape", f"{title}.tape", "application/octet-stream", base64=b64encode(tape).decode()))
-    return page_of(document(header, recording, reader, title), reader.sound, downloads=files).html
+    call = document(header, recording, reader, title)
+    data = {"call": call, "sound": assets.JsonTexts(sound_texts(reader.sound)), "extras": _extras(downloads=files)}
+    return assets.page_texts(str(call["title"]), assets.script("page"), assets.style(), data)
 
 
 def page_of(
@@ -49,18 +56,35 @@ def page_of(
     `downloads`: `label`, `title`, `name`, `type` of files, with their `text` or `base64`. `alerts`: sentences above the
     call. `actions`: links and buttons, with `label` and `address`; one with `post` sends a form.
     """
-    extras = {"downloads": downloads, "alerts": alerts, "actions": actions}
-    data = {"call": call, "sound": sound_of(sound), "extras": extras}
+    data = {"call": call, "sound": sound_of(sound), "extras": _extras(downloads, alerts, actions)}
     forms = any(each.get("post") for each in actions)
     return assets.page(str(call["title"]), assets.script("page"), assets.style(), data, forms=forms)
 
 
-def comparison(left: Recording, right: Recording, differences: Sequence[Difference], summary: Sequence[str]) -> str:
-    """The page of two recordings side by side. See replay/viewer/comparison.py."""
+def comparison_texts(
+    left: Recording, right: Recording, differences: Sequence[Difference], summary: Sequence[str]
+) -> Iterator[str]:
+    """The page of two recordings side by side, in texts. See replay/viewer/comparison.py."""
     document_, readers = two_calls.document(left, right, differences, summary)
-    data = {"comparison": document_, "sounds": [sound_of(reader.sound) for reader in readers]}
+    sounds = _list(sound_texts(each.sound) for each in readers)
+    data = {"comparison": document_, "sounds": assets.JsonTexts(sounds)}
     sheet = assets.style([assets.WEB / "compare.css"])
-    return assets.page(str(document_["title"]), assets.script("compare"), sheet, data).html
+    return assets.page_texts(str(document_["title"]), assets.script("compare"), sheet, data)
+
+
+def _list(values: Iterable[Iterable[str]]) -> Iterator[str]:
+    for number, value in enumerate(values):
+        yield "," if number else "["
+        yield from value
+    yield "]"
+
+
+def _extras(
+    downloads: Sequence[Mapping[str, str]] = (),
+    alerts: Sequence[str] = (),
+    actions: Sequence[Mapping[str, object]] = (),
+) -> Mapping[str, object]:
+    return {"downloads": downloads, "alerts": alerts, "actions": actions}
 
 
 def _file(label: str, name: str, kind: str, **content: str) -> Mapping[str, str]:

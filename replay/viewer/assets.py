@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
@@ -70,12 +70,29 @@ class Page:
     policy: str
 
 
+class JsonTexts:
+    """A value of a page that is JSON already, text by text, so that it is never in memory as a whole."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = texts
+
+
 def page(
     title: str, code: str, sheet: str, data: Mapping[str, object], *, connect: bool = False, forms: bool = False
 ) -> Page:
     """The page. `data`: values that the script reads as JSON, by the id of their element. `connect`: it may ask its
     own server. `forms`: it may send forms there.
     """
+    policy = _policy(code, sheet, connect, forms)
+    return Page("".join(_texts(title, code, sheet, data, policy)), policy)
+
+
+def page_texts(title: str, code: str, sheet: str, data: Mapping[str, object]) -> Iterator[str]:
+    """The texts that make up such a page, in order."""
+    return _texts(title, code, sheet, data, _policy(code, sheet, connect=False, forms=False))
+
+
+def _policy(code: str, sheet: str, connect: bool, forms: bool) -> str:
     rules = [
         "default-src 'none'",
         f"script-src '{_digest(code)}'",
@@ -85,21 +102,26 @@ def page(
         "base-uri 'none'",
         "form-action 'self'" if forms else "form-action 'none'",
     ]
-    policy = "; ".join(rules)
-    blocks = "".join(
-        f'<script type="application/json" id="{name}">{_json(value)}</script>\n' for name, value in data.items()
-    )
-    html = f"""<!doctype html>
+    return "; ".join(rules)
+
+
+def _texts(title: str, code: str, sheet: str, data: Mapping[str, object], policy: str) -> Iterator[str]:
+    yield f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title><style>{sheet}</style></head><body>
 <noscript><p>This page needs JavaScript. <code>realtape show FILE</code> lists a recording as text.</p></noscript>
-{blocks}<script>{code}</script>
-</body></html>
 """
-    return Page(html, policy)
+    for name, value in data.items():
+        yield f'<script type="application/json" id="{name}">'
+        if isinstance(value, JsonTexts):
+            yield from (text.translate(_HARMLESS) for text in value.texts)
+        else:
+            yield _json(value)
+        yield "</script>\n"
+    yield f"<script>{code}</script>\n</body></html>\n"
 
 
 def _json(value: object) -> str:

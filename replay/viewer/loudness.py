@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from math import ceil
@@ -65,31 +66,46 @@ class Peaks:
         self.per_s /= 2
 
 
-def playable(sound: Soundtrack) -> Iterator[tuple[Piece, str, bytes]]:
-    """Each piece of a call with its encoding, `pcm` or `pcmu`, and its bytes. Nothing if that is too much."""
+def _playable(sound: Soundtrack) -> tuple[list[Piece], str]:
+    """The pieces of a call and their encoding, `pcm` or `pcmu`. No pieces if that is too much."""
     count = sum(len(piece.samples) for piece in sound.pieces)
     lossy = 2 * count > MOST_PCM
-    if count * (1 if lossy else 2) > MOST_SOUND:
-        return
-    for piece in sound.pieces:
-        if piece.samples:
-            samples = piece.samples[:]
-            data = g711.encode(samples, "pcmu") if lossy else g711.little_endian(samples)
-            yield piece, "pcmu" if lossy else "pcm", data
+    too_much = count * (1 if lossy else 2) > MOST_SOUND
+    return [] if too_much else [piece for piece in sound.pieces if piece.samples], "pcmu" if lossy else "pcm"
 
 
 def sound_of(sound: Soundtrack) -> dict[str, Any]:
     """The audio for the viewer's player: `pieces`, or the `problem` that there are none."""
-    pieces = [
-        {
-            "side": "caller" if piece.side == "sent" else "service",
-            "start_s": piece.start_s,
-            "rate": piece.rate,
-            "encoding": encoding,
-            "data": b64encode(data).decode(),
-        }
-        for piece, encoding, data in playable(sound)
-    ]
-    left_out = any(piece.samples for piece in sound.pieces) and not pieces
-    problem = f"This call has more than {MOST_SOUND >> 20} MB of audio; `realtape export --wav FOLDER` writes it."
-    return {"pieces": pieces, "problem": problem if left_out else ""}
+    pieces, encoding = _playable(sound)
+    told = [{**_told(piece, encoding), "data": "".join(_data(piece, encoding))} for piece in pieces]
+    return {"pieces": told, "problem": _problem(sound, len(told))}
+
+
+def sound_texts(sound: Soundtrack) -> Iterator[str]:
+    """The JSON of `sound_of` in texts of at most twenty seconds of sound."""
+    pieces, encoding = _playable(sound)
+    yield '{"pieces":['
+    for number, piece in enumerate(pieces):
+        told = json.dumps(_told(piece, encoding), separators=(",", ":"))
+        yield f'{"," if number else ""}{told[:-1]},"data":"'
+        yield from _data(piece, encoding)
+        yield '"}'
+    yield f'],"problem":{json.dumps(_problem(sound, len(pieces)))}}}'
+
+
+def _told(piece: Piece, encoding: str) -> dict[str, Any]:
+    side = "caller" if piece.side == "sent" else "service"
+    return {"side": side, "start_s": piece.start_s, "rate": piece.rate, "encoding": encoding}
+
+
+def _data(piece: Piece, encoding: str) -> Iterator[str]:
+    """The samples in base64. A block has a whole number of threes of bytes, so that only the last one is padded."""
+    for samples in piece.blocks():
+        data = g711.encode(samples, "pcmu") if encoding == "pcmu" else g711.little_endian(samples)
+        yield b64encode(data).decode()
+
+
+def _problem(sound: Soundtrack, playable_pieces: int) -> str:
+    if playable_pieces or not any(piece.samples for piece in sound.pieces):
+        return ""
+    return f"This call has more than {MOST_SOUND >> 20} MB of audio; `realtape export --wav FOLDER` writes it."

@@ -17,7 +17,7 @@ from replay.findings.finding import Finding
 from replay.report.soundtrack import Piece, Soundtrack
 from replay.viewer import call, loudness
 from replay.viewer.call import CallReader
-from replay.viewer.loudness import Peaks, playable
+from replay.viewer.loudness import Peaks, sound_of
 from replay.viewer.of_recording import document, figures_of, reader_of
 from tests.replay.recordings import line
 
@@ -239,7 +239,8 @@ def test_silence_has_no_end_of_voice():
 def test_much_audio_is_played_from_mu_law(limit: int, encoding: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(loudness, "MOST_PCM", limit)
     samples = array("h", [0, 1000, -1000, 32000])
-    ((_, used, data),) = playable(Soundtrack([Piece("sent", 0.0, 24_000, samples)]))
+    (played,) = sound_of(Soundtrack([Piece("sent", 0.0, 24_000, samples)]))["pieces"]
+    used, data = played["encoding"], b64decode(played["data"])
     heard = g711.from_little_endian(data) if encoding == "pcm" else g711.decode(data, "pcmu")
     assert used == encoding
     assert list(heard) == pytest.approx(list(samples), rel=0.05, abs=8)
@@ -247,7 +248,7 @@ def test_much_audio_is_played_from_mu_law(limit: int, encoding: str, monkeypatch
 
 def test_more_audio_than_a_page_holds_is_not_played(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(loudness, "MOST_SOUND", 7)
-    assert list(playable(Soundtrack([Piece("sent", 0.0, 24_000, array("h", [1] * 4))]))) == []
+    assert sound_of(Soundtrack([Piece("sent", 0.0, 24_000, array("h", [1] * 4))]))["pieces"] == []
 
 
 @pytest.mark.parametrize("name", ["booking", "resumed-booking", "tool-failure", "unclear-audio"])
