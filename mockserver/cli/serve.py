@@ -373,7 +373,9 @@ def serve(
     early = assemble() if may_be_refused or with_parent else None
     content = scenario or cassette or (options.chat_model and f"model {options.chat_model}") or options.responder
     talk = _Talk(quiet, log_format, f"{options.dialect} · {content}")
-    tracing = tracing_of(os.environ, "realtape-mock", partial(talk.note, "warning"))
+    speaks = worker is None or worker.number == 1  # of what all workers have in common
+    warn = partial(talk.note, "warning") if speaks else lambda text: None
+    tracing = tracing_of(os.environ, "realtape-mock", warn)
     loop = _new_loop() if secure is None or sys.platform != "win32" else asyncio.SelectorEventLoop()
     try:
         if not is_loopback_host(host) and (worker is None or worker.number == 1):
