@@ -118,6 +118,8 @@ def _texts(title: str, code: str, sheet: str, data: Mapping[str, object], policy
         yield f'<script type="application/json" id="{name}">'
         if isinstance(value, JsonTexts):
             yield from (text.translate(_HARMLESS) for text in value.texts)
+        elif isinstance(value, Mapping):
+            yield from _object_texts(value)
         else:
             yield _json(value)
         yield "</script>\n"
@@ -129,6 +131,21 @@ def _json(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_HARMLESS)
 
 
+def _object_texts(value: Mapping[str, object]) -> Iterator[str]:
+    """The JSON of an object, its lists a thousand elements at a time: a call has many frames."""
+    for number, (key, each) in enumerate(value.items()):
+        yield f"{',' if number else '{'}{_json(key)}:"
+        if isinstance(each, list) and len(each) > _AT_ONCE:
+            for begin in range(0, len(each), _AT_ONCE):
+                yield f"{',' if begin else '['}{_json(each[begin : begin + _AT_ONCE])[1:-1]}"
+            yield "]"
+        else:
+            yield _json(each)
+    yield "}" if value else "{}"
+
+
+_AT_ONCE = 1000
+"""Elements of a list that are written at once."""
 _HARMLESS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 

@@ -8,7 +8,7 @@ from replay.cassette import g711
 from replay.cassette.recording import Recording
 from replay.formats import page
 from replay.report.soundtrack import Piece, Soundtrack
-from replay.viewer.assets import JsonTexts, page_texts
+from replay.viewer.assets import JsonTexts, _json, page_texts
 from replay.viewer.assets import page as whole_page
 from replay.viewer.loudness import sound_of, sound_texts
 from replay.viewer.of_recording import reader_of
@@ -42,3 +42,12 @@ def test_two_calls_have_a_sound_each():
     data = html.partition('id="sounds">')[2].partition("</script>")[0]
     sound = json.loads(json.dumps(sound_of(reader_of(recording).sound)))
     assert json.loads(data) == [sound, sound]
+
+
+def test_a_long_list_is_written_in_parts():
+    value = {"frames": [{"at": number, "text": "<&>"} for number in range(2500)], "none": [], "after": None}
+    for data in (value, {}):
+        texts = list(page_texts("t", "code()", "a{}", {"x": data}))
+        written = "".join(texts).partition('id="x">')[2].partition("</script>")[0]
+        assert written == _json(data)
+    assert len(list(page_texts("t", "code()", "a{}", {"x": value}))) > 10
