@@ -106,6 +106,7 @@ def test_no_line_moves_so_tracebacks_fit_the_source():
 def test_each_pattern_names_a_module():
     assert PATTERNS
     assert [pattern for pattern in PATTERNS if not any(ROOT.glob(pattern))] == []
+    assert [path for path in COMPILED if "__file__" in path.read_text(encoding="utf-8")] == []  # it is wrong there
 
 
 def test_only_compiled_classes_derive_from_a_compiled_one():
