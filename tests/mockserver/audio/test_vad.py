@@ -271,6 +271,7 @@ def test_blocks_and_shortcuts_give_what_a_plain_detector_gives_frame_by_frame(
     assert named == plain_borders(expected, threshold, silence_ms)
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("rate", [8000, 16000, 24000, 44100, 48000])
 @pytest.mark.parametrize("append_ms", [7, 20, 100, 1000])
 def test_digital_silence_is_passed_over_and_changes_nothing(rate: int, append_ms: int):

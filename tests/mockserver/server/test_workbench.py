@@ -60,6 +60,7 @@ def test_the_modules_make_no_markup_of_texts_and_ask_no_other_server():
         assert text.count("\n") < 600, path.name
 
 
+@pytest.mark.pure  # it compares files of two packages of the checkout
 def test_the_microphone_and_the_loudspeaker_are_those_of_the_clinic():
     theirs = ROOT / "clinic_agent" / "app" / "web"
     for name in ("sound.js", "resampler.js", "microphone-worklet.js", "speaker-worklet.js"):
