@@ -20,8 +20,17 @@ import realtape
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))")
-KINDS = {".py": "python", ".ts": "ts", ".mjs": "js", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".json": "json"}
-"""Languages of the programs that a page may show, by suffix."""
+KINDS = {
+    "": "text",
+    ".py": "python",
+    ".ts": "ts",
+    ".mjs": "js",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".toml": "toml",
+    ".json": "json",
+}
+"""Languages of the files that a page may show, by suffix; LICENSE and Dockerfile have none."""
 
 
 def place(path: str) -> str:
