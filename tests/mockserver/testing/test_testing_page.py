@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-import yaml
 
 from mockserver.testing.mock_server import MockServer
 from tests.mockserver.suites import ROOT, Suite
@@ -49,10 +48,6 @@ def test_the_recorded_test_of_the_page_records_its_tape_and_plays_it(pytester: p
     with MockServer(pytester.path / "booking.yaml", pacing="burst") as service:
         suite("", "--realtime-record=once", "--realtime-upstream", service.ws_url).assert_outcomes(passed=1)
     suite("").assert_outcomes(passed=1)
-
-
-def test_the_workflow_of_the_page_is_yaml_with_its_two_jobs():
-    assert set(yaml.safe_load(FILES[".github/workflows/test.yml"])["jobs"]) == {"test", "live"}
 
 
 def test_every_demand_is_on_the_page():
