@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replay.outlets import clean, logger
+from replay.version import install_command
 
 if TYPE_CHECKING:
     from replay.tracing.spans import Tracing
@@ -40,7 +41,7 @@ def tracing_of(environment: Mapping[str, str], name: str, warn: Callable[[str], 
 
         from replay.tracing.spans import Tracing
     except ImportError:
-        warn(f"{cause} is set, but spans need the extra 'otel': pip install 'realtape[otel]'. No spans are sent")
+        warn(f"{cause} is set, but spans need the extra 'otel': {install_command('otel')}. No spans are sent")
         return None
     except ValueError as problem:
         warn(f"{problem}. No spans are sent")
