@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from replay.tracing.setup import tracing_of
+from replay.version import install_command
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -43,7 +44,7 @@ def test_without_the_extra_one_line_says_so(monkeypatch: pytest.MonkeyPatch):
     assert tracing_of({"OTEL_EXPORTER_OTLP_ENDPOINT": NOWHERE}, "x", said.append) is None
     (line,) = said
     assert line.startswith("OTEL_EXPORTER_OTLP_ENDPOINT is set, but")
-    assert "pip install 'realtape[otel]'" in line
+    assert f"spans need the extra 'otel': {install_command('otel')}." in line
 
 
 @pytest.mark.parametrize(
