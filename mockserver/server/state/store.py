@@ -118,10 +118,12 @@ class StoreState:
         self._running = [loop.create_task(each()) for each in (self._renew, self._listen, self._copy)]
 
     async def stop(self) -> None:
-        for each in self._running:
-            each.cancel()
         self._questions.stop()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        while self._running:  # the client swallows a cancellation that comes as its connection is lost: cancel again
+            for each in self._running:
+                each.cancel()
+            _, left = await asyncio.wait(self._running, timeout=RENEW_S)
+            self._running = list(left)
         if self._going_on:
             await asyncio.wait(self._going_on, timeout=TIMEOUT_S)
         try:

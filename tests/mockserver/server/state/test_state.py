@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -345,3 +345,30 @@ async def test_a_crowd_that_waits_hears_of_a_store_that_hangs_within_a_second_or
         finally:
             store.go_on()
         await until(lambda: answers(server[1]), True)
+
+
+class Unlucky(Nobody):
+    """A member whose connection to the store is lost at the moment at which its task is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def answer(self, question: Mapping[str, Any]) -> object:
+        self.asked.set()
+        try:
+            return await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise ConnectionError from None
+
+
+async def test_a_server_stops_though_the_client_of_the_store_swallows_a_cancellation(store: OwnStore) -> None:
+    asks, stops, unlucky = of_store(store.url, Accounts(seed="0")), of_store(store.url, Accounts(seed="0")), Unlucky()
+    await asks.start(Nobody())
+    await stops.start(unlucky)
+    asking = asyncio.get_running_loop().create_task(asks.ask_others({"what": "something"}))
+    await unlucky.asked.wait()
+    await asyncio.wait_for(stops.stop(), 10)
+    with suppress(StateLost):  # the one that it waited for is gone
+        await asking
+    await asks.stop()
