@@ -72,7 +72,6 @@ def check_shareable(options: Options, cassette: Path | None) -> None:
     for given, name in (
         (cassette is not None, "--cassette"),
         (options.clock_rate not in (0, 1), "a clock with a rate"),
-        (options.webhook is not None, "--webhook"),
     ):
         if given:
             raise Unusable(f"{name} is for one process: leave it out, or leave out --state and --workers")

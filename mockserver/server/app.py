@@ -20,9 +20,9 @@ from mockserver.dialects.registry import SERVICES
 from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
 from mockserver.faults.kinds import Hang, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
-from mockserver.server import causes, control, cors, fleet, websocket
+from mockserver.server import causes, control, cors, fleet, forwarding, websocket
 from mockserver.server.accounts import Team
-from mockserver.server.admission import admitted
+from mockserver.server.admission import accepted, admitted
 from mockserver.server.calls import offers, phone_number_routes, sideband
 from mockserver.server.calls import routes as call_routes
 from mockserver.server.calls.registry import NoSuchCall, TooManyCalls
@@ -98,6 +98,8 @@ class Server:
         self.port = 0
         """The port that it listens on; 0 before `start`."""
         self._listeners: list[asyncio.Server] = []
+        self._own_port = 0
+        """The port for other servers of the fleet; 0 without any."""
         self._tls_port: TlsPort | None = None
         self._runner: web.AppRunner | None = None
 
@@ -146,6 +148,11 @@ class Server:
         else:
             self._tls_port = TlsPort(self._tcp, tls)
             self._tls_port.start(sockets)
+        if self.service.state.shared != "no":
+            own = await forwarding.own_port(sockets, self.service)
+            self._listeners.append(await loop.create_server(self._tcp, sock=own, backlog=BACKLOG))
+            host, self._own_port = own.getsockname()[:2]
+            self.service.address = f"[{host}]:{self._own_port}" if ":" in host else f"{host}:{self._own_port}"
         self.port = sockets[0].getsockname()[1]
 
     async def stop(self, closing_s: float = CLOSING_S) -> None:
@@ -246,7 +253,7 @@ class Server:
             call = service.calls.find(id, team, "open", *(("ringing",) if accepts else ()))
             if call.state == "ringing":
                 call.resumes = asked.conversation_id
-            running = call.running if call.state == "open" else service.calls.accept(id, team)
+            running = call.running if call.state == "open" else await accepted(service, id, team)
         except (NoSuchCall, TooManyCalls):
             return await self._refuse(request, service, name, control.no_call(id, socket=True))
         if running is None or isinstance(running, Denied):
@@ -415,9 +422,11 @@ class Server:
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
                 if service.state.shared != "no":
-                    why = not_carried(request.method, path, request.query)
+                    why = not_carried(request.method, path)
                     if why is not None:
                         raise web.HTTPNotImplemented(text=why)
+                if (owner := await self._owner(request, service)) is not None:
+                    return await forwarding.forward(request, owner)
                 if not path.startswith("/_mock"):
                     await service.state.look(credentials_of(request))
                 if service.faults and not path.startswith("/_mock"):
@@ -432,6 +441,8 @@ class Server:
                 return await handler(request)
         except StateLost:
             return await self._refuse_outage(request, service, session, causes.STATE_LOST)
+        except forwarding.OwnerUnreachable as lost:
+            return await self._refuse_outage(request, service, session, f"{causes.OWNER_LOST}: {lost}")
         except web.HTTPException as problem:
             handshake = SERVICES[dialect_asked(request, service)].handshake
             refusal = http_refusal(problem.status, problem.text or problem.reason)
@@ -445,6 +456,16 @@ class Server:
             if (methods := problem.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = methods
             return response
+
+    async def _owner(self, request: web.Request, service: MockService) -> str | None:
+        """Where a request is forwarded: to the server that has the call which it is about. Raises StateLost."""
+        id = request.match_info.get("call_id") or request.query.get("call_id")
+        if id is None or request.path.startswith("/_mock"):
+            return None
+        here = None if request.transport is None else request.transport.get_extra_info("sockname")
+        if here is not None and here[1] == self._own_port:  # it was forwarded
+            return None
+        return await forwarding.owner(service, id)
 
     def _refuse_route(self, request: web.Request, service: MockService, outage: Refusal) -> web.Response:
         """Refuse a request because a fault says so."""

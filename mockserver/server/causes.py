@@ -5,6 +5,7 @@ from __future__ import annotations
 FAULT = "a fault of this server's fault file"
 CROWD = "this process may open no more files: raise `ulimit -n` for more sessions at the same time"
 STATE_LOST = "the store of --state does not answer: new sessions are refused until it does, open ones go on"
+OWNER_LOST = "the server of the fleet that has the call does not answer at its own port"
 CROSS_SITE = "a web page of another origin asks; allow it with --allow-origin ORIGIN"
 NO_CALL = "no call of that id rings or goes on for this key; GET /_mock/calls lists the calls"
 CALL_BODY = "the body of the request is not as the service takes it, or a limit is reached; see the answer"

@@ -23,7 +23,7 @@ from mockserver.responders.scenario import Scenario, ScenarioError
 from mockserver.server import fleet, inspector, session_views
 from mockserver.server.addresses import Addresses, environment
 from mockserver.server.calls import ring_body
-from mockserver.server.calls.registry import CallEntry, TooManyCalls
+from mockserver.server.calls.registry import TooManyCalls
 from mockserver.server.clock import MAX_ADVANCE_S
 from mockserver.server.guard import Problem, guarded, page_guarded
 from mockserver.server.http import body_of
@@ -225,17 +225,16 @@ class _Plane:
 
     async def calls(self, request: web.Request) -> object:
         """Calls that ring, go on, or are over, oldest first."""
-        return [entry.as_json() for entry in self._service.calls.listed]
+        found = [each for answered in await fleet.ask(self._service, "calls") for each in answered]
+        return sorted(found, key=lambda each: each["rang_at"]) if self._service.state.shared != "no" else found
 
     async def placed_call(self, request: web.Request) -> object:
         """One call."""
-        return self._placed(request.match_info["id"]).as_json()
+        return await self._of_call(request, "call")
 
     async def end_call(self, request: web.Request) -> object:
         """Hangs up for the caller, or stops the ringing. A call that is over stays as it is."""
-        entry = self._placed(request.match_info["id"])
-        self._service.calls.end(entry, "caller")
-        return entry.as_json()
+        return await self._of_call(request, "end call")
 
     async def ring(self, request: web.Request) -> object:
         """Lets the phone ring. The answer comes at once: the call is announced to the webhook meanwhile."""
@@ -244,7 +243,7 @@ class _Plane:
             voice, own = service.factory.equipment.voice, service.options.webhook
             ring = await asyncio.to_thread(ring_body.parse, body, voice, own)  # speaks
             check_open(service)  # it may have ended meanwhile
-            call = service.ring(ring)
+            call = service.ring(ring, await service.state.number_call())
         except ValueError as problem:
             raise Problem(400, str(problem)) from problem
         except TooManyCalls as problem:
@@ -253,9 +252,10 @@ class _Plane:
 
     async def call_audio(self, request: web.Request) -> object:
         """Both sides of a call over the telephone as a stereo WAV file at 8 kHz: left the caller, right the agent."""
-        if (call := self._service.phone.get(request.match_info["id"])) is None:
+        sound = await fleet.call_sound(self._service, request.match_info["id"])
+        if sound is None:
             raise Problem(404, NO_CALL)
-        return web.Response(body=await asyncio.to_thread(call.wav), content_type="audio/wav")
+        return web.Response(body=base64.b64decode(sound), content_type="audio/wav")
 
     async def limits(self, request: web.Request) -> object:
         """How many sessions each team has open, and how many it may have."""
@@ -434,10 +434,12 @@ class _Plane:
             await self._service.state.restart_numbers()
         return {"status": "ok"}
 
-    def _placed(self, id: str) -> CallEntry:
-        if (entry := self._service.calls.get(id)) is None:
-            raise Problem(404, NO_CALL)
-        return entry
+    async def _of_call(self, request: web.Request, what: fleet.What) -> Any:
+        """What the server answers that has a call."""
+        for answered in await fleet.ask(self._service, what, call=request.match_info["id"]):
+            if answered is not None:
+                return answered
+        raise Problem(404, NO_CALL)
 
     async def _of_session(self, id: str, what: fleet.What, **arguments: object) -> Any:
         """What the server answers that knows a session."""

@@ -13,11 +13,14 @@ from typing import Any, Literal
 import orjson
 from typing_extensions import assert_never
 
+from mockserver.dialects.handshake import Refusal
 from mockserver.faults.files import as_line, parse
 from mockserver.faults.kinds import Fault, RequestFault
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
 from mockserver.server import session_copies, session_views
+from mockserver.server.accounts import Team
+from mockserver.server.calls.phone_numbers import PhoneNumber
 from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way
 from mockserver.server.service import MockService
 from mockserver.server.state import conversations
@@ -38,12 +41,17 @@ What = Literal[
     "seen",
     "frame",
     "came",
+    "calls",
+    "call",
+    "end call",
     "reset",
 ]
 View = Literal["call", "sound", "tape", "scenario"]
 """A session as the viewer, a player, a cassette or a scenario has it."""
 VIEW_S = 30.0
 """Seconds that another server may take for a view."""
+_OF_THE_LIVING = ("reset", "limits", "faults", "calls", "call", "end call")
+"""What no copy of a server that is gone answers."""
 _OF_FRAMES = ("journal", "seen", "frame", "came")
 COUNTED = (
     "servers that share their state would each count for themselves: leave out `times`, which only faults of requests"
@@ -52,10 +60,12 @@ COUNTED = (
 
 
 def follow(service: MockService, part: str, text: str | None) -> None:
-    """Play a scenario, or the faults, that a client put on any server; None removes it. Raises ScenarioError and
-    FaultError."""
+    """Play a scenario, or the faults, that a client put on any server, or have its phone numbers; None removes it.
+    Raises ScenarioError and FaultError."""
     if part == "scenario":
         service.play(None if text is None else Scenario.parse(text))
+    elif text is not None and part == "numbers":
+        service.know_numbers(orjson.loads(text))
     elif text is not None:
         plan = orjson.loads(text)
         service.faults.become([(id, parse(line).faults[0]) for id, line in plan["faults"]], plan["seed"])
@@ -88,6 +98,23 @@ async def change_faults(service: MockService, changed: Callable[[Numbered], Numb
     await service.state.change("faults", plan)
 
 
+async def register_number(service: MockService, team: Team, asked: object) -> PhoneNumber | Refusal:
+    """Register a phone number for a team, on all servers; or why not. Raises StateLost."""
+    if service.state.shared == "no":
+        return service.register_number(team, asked)
+    made: PhoneNumber | Refusal | None = None
+
+    def numbers(text: str | None) -> str:
+        nonlocal made
+        known = service.numbers.beside([] if text is None else orjson.loads(text), service.accounts.team)
+        made = known.register(team, asked, service.options.webhook)
+        return orjson.dumps(known.packed()).decode()
+
+    await service.state.change("numbers", numbers)
+    assert made is not None
+    return made
+
+
 async def put(service: MockService, part: str, text: str | None) -> None:
     """Play it on all servers: in the store first, so that all play the same if that is lost. Raises ScenarioError,
     FaultError and StateLost."""
@@ -100,7 +127,7 @@ async def put(service: MockService, part: str, text: str | None) -> None:
 async def ask(service: MockService, what: What, **arguments: object) -> list[Any]:
     """The answers of all servers, this one's first, and of those that are gone. Raises StateLost."""
     question = {"what": what, **arguments}
-    copies: Copies = "none" if what in ("reset", "limits", "faults") else "rows" if what in _OF_FRAMES else "records"
+    copies: Copies = "none" if what in _OF_THE_LIVING else "rows" if what in _OF_FRAMES else "records"
     return [answer(service, question), *await service.state.ask_others(question, copies)]
 
 
@@ -119,6 +146,8 @@ class Member:
                 return await view(self._service, self._views, **arguments)
             case "wait":
                 return await wait(self._service, **arguments)
+            case "call sound":
+                return await _call_sound(self._service, **arguments)
             case _:
                 return answer(self._service, question)
 
@@ -169,6 +198,20 @@ async def viewed(
     question = {"what": "view", "kind": kind, "session": session, "since": since, "skipped": skipped}
     answers = await service.state.ask_others(question, slow_s=VIEW_S, one=True)
     return next((each for each in answers if each is not None), None)
+
+
+async def call_sound(service: MockService, id: str) -> str | None:
+    """Both sides of a call over the telephone, by the server that has it: a WAV file in Base64. Raises StateLost."""
+    if (found := await _call_sound(service, id)) is not None:
+        return found
+    answers = await service.state.ask_others({"what": "call sound", "id": id}, slow_s=VIEW_S, one=True)
+    return next((each for each in answers if each is not None), None)
+
+
+async def _call_sound(service: MockService, id: str) -> str | None:
+    if (call := service.phone.get(id)) is None:
+        return None
+    return base64.b64encode(await asyncio.to_thread(call.wav)).decode()
 
 
 async def wait(
@@ -284,6 +327,17 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
             return None if log is None else session_copies.frame_of(log, question)
         case "came":
             return session_copies.types_of(service.journal.sessions, question["only"])
+        case "calls":
+            return [each.as_json() for each in service.calls.listed]
+        case "call":
+            return None if (call := service.calls.get(question["call"])) is None else call.as_json()
+        case "end call":
+            if (call := service.calls.get(question["call"])) is None:
+                return None
+            service.calls.end(call, "caller")
+            return call.as_json()
+        case "owner":
+            return None if service.calls.get(question["call"]) is None else service.address
         case "conversation":
             return _conversation(service, **{name: question[name] for name in ("team", "id", "kept_s")})
         case "reset":
@@ -292,7 +346,7 @@ def answer(service: MockService, question: Mapping[str, Any]) -> object:
                 service.play_as_at_start()
                 if service.state.shared != "no":
                     service.faults.renumber()  # so that all servers have the same ids
-            return len(service.open_sessions)
+            return len(service.open_sessions) + service.calls.going_on
         case unknown:
             raise ValueError(f"another server asks for {unknown!r}: all servers of a fleet need one version")
 

@@ -204,9 +204,7 @@ class MockService:
         """Handshakes and other requests that a fault delays; False ends the delay because the namespace ends."""
         self.last_end = 0.0
         """When the last session ended, in seconds of the loop."""
-        self.calls = CallRegistry(
-            self._call_id, self._open_call, self._admit_call, self.accounts.end_session, self.told
-        )
+        self.calls = CallRegistry(self._call_id, self._open_call, lambda seat: self.state.leave(seat), self.told)
         """Calls over the telephone or WebRTC."""
         self.numbers = PhoneNumbers(f"{options.seed}/{name}")
         """The phone numbers that clients registered."""
@@ -214,6 +212,8 @@ class MockService:
         """Makes calls over the telephone."""
         self.sidebands: dict[OpenConnection, asyncio.Task[Any] | None] = {}
         """The sockets beside calls, with what serves each."""
+        self.address: str | None = None
+        """Host and port at which the other servers of its fleet reach it; None for one alone."""
         self._connections = self._calls_made = 0
 
     def told(self, notice: Notice) -> None:
@@ -345,10 +345,11 @@ class MockService:
         )
         return handshake.secret(secret)
 
-    def _learn(self, credential: str | None) -> None:
+    def _learn(self, *credentials: str | None) -> None:
         """A client's key is a secret wherever it says it, unless it is made of words, as in tests."""
-        if self._held is not None and credential and not values.ordinary(credential):
-            self._held.learn(credential)
+        for each in credentials:
+            if self._held is not None and each and not values.ordinary(each):
+                self._held.learn(each)
 
     async def _within_rate(self, team: Team | Denied, dialect: str) -> Team | Denied:
         if isinstance(team, Denied):
@@ -392,21 +393,25 @@ class MockService:
 
     # Calls.
 
-    def _call_id(self, dialect: str) -> str:
-        self._calls_made += 1
+    def _call_id(self, dialect: str, number: int | None) -> str:
+        self._calls_made = self._calls_made + 1 if number is None else number
         return SERVICES[dialect].calls.new_id(f"{self.options.seed}/call {self._calls_made}", self.clock.unix())
 
-    def ring(self, ring: Ring) -> PhoneCall:
-        """Let the phone ring. Raises NoWebhook, BadSecret and TooManyCalls."""
+    def ring(self, ring: Ring, number: int | None = None) -> PhoneCall:
+        """Let the phone ring. `number`: as `State.number_call` gives it. Raises NoWebhook, BadSecret, TooManyCalls."""
         self._learn(ring.webhook_secret)
-        return self.phone.ring(ring)
+        return self.phone.ring(ring, number)
 
     def register_number(self, team: Team, asked: object) -> PhoneNumber | Refusal:
         """Register a phone number for a team; or why not."""
         number = self.numbers.register(team, asked, self.options.webhook)
-        if isinstance(number, PhoneNumber):
-            self._learn(number.secret)
+        self._learn(*self.numbers.secrets)
         return number
+
+    def know_numbers(self, packed: Iterable[Mapping[str, Any]]) -> None:
+        """Have the phone numbers that clients registered at any server."""
+        self.numbers.become(packed, self.accounts.team)
+        self._learn(*self.numbers.secrets)
 
     def _crowded(self, team: Team | None, dialect: str) -> bool:
         """Whether a team (None: any) has as many sessions open as it may."""
@@ -414,11 +419,8 @@ class MockService:
         most = ((each, self.limits(each, dialect).max_sessions) for each in teams)
         return any(limit is not None and each.sessions >= limit for each, limit in most)
 
-    def _admit_call(self, team: Team, dialect: str) -> Denied | None:
-        return self.accounts.begin_session(team, self.limits(team, dialect).max_sessions)
-
     def _open_call(
-        self, entry: CallEntry, session: Mapping[str, Any] | None, on_over: Callable[[], None]
+        self, entry: CallEntry, session: Mapping[str, Any] | None, number: int | None, on_over: Callable[[], None]
     ) -> RunningCall:
         """Open the session of a call that was accepted."""
         assert entry.team is not None
@@ -434,6 +436,7 @@ class MockService:
             secret=session if session is not None or recording is None else recording.accepted_with,
             call_id=entry.id,
             known=entry.known,
+            number=number,
         )
         if served.session is not None and entry.came == "phone":
             served.session.ledger.telephone = True

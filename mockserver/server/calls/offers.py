@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from mockserver.dialects.handshake import Denied, Refusal, bearer
 from mockserver.dialects.registry import SERVICES
 from mockserver.server.accounts import Team
+from mockserver.server.admission import accepted
 from mockserver.server.calls import webrtc
 from mockserver.server.calls.network import Network
 from mockserver.server.calls.registry import NoEvents, TooManyCalls
@@ -101,7 +102,7 @@ async def _answer(
     try:
         answer = await connection.answer(_addresses(request), service.clock.unix())
         check_open(service)
-        running = _begun(service, name, team, session)
+        running = await _begun(service, name, team, session)
     except OSError as problem:  # there are no more file descriptors
         await connection.abandon()
         return replace(handshake.outage(503, RETRY_S), advice=f"{problem}.")
@@ -122,14 +123,15 @@ async def _answer(
     return web.Response(status=201, text=answer, content_type="text/plain", charset="utf-8", headers=headers)
 
 
-def _begun(service: MockService, dialect: str, team: Team, session: Mapping[str, object]) -> RunningCall | Denied:
-    """The call that an offer opens."""
+async def _begun(service: MockService, dialect: str, team: Team, session: Mapping[str, object]) -> RunningCall | Denied:
+    """The call that an offer opens. Raises StateLost."""
+    number = await service.state.number_call()
     try:
-        entry = service.calls.announce(dialect, "webrtc", service.clock.unix(), NoEvents(), team=team)
+        entry = service.calls.announce(dialect, "webrtc", service.clock.unix(), NoEvents(), team=team, number=number)
     except TooManyCalls:
         return Denied("crowded", 1)
     try:
-        return service.calls.accept(entry.id, team, session)
+        return await accepted(service, entry.id, team, session)
     finally:
         if entry.state == "ringing":  # it was not accepted
             service.calls.end(entry)

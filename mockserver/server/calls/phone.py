@@ -288,8 +288,9 @@ class Phone:
         """The caller's side of a call; None for one that did not come by phone, or that is forgotten."""
         return self._calls.get(id)
 
-    def ring(self, ring: Ring) -> PhoneCall:
+    def ring(self, ring: Ring, call_number: int | None = None) -> PhoneCall:
         """Let the phone ring. If the team has as many sessions as it may, the caller hears that the line is busy.
+        `call_number`: as `State.number_call` gives it.
 
         Raises ValueError, among it NoWebhook and BadSecret, and TooManyCalls.
         """
@@ -324,6 +325,7 @@ class Phone:
             headers=headers,
             known=[(each.samples, FORMAT.rate, each.text) for each in spoken if each.text],
             team=None if number is None else number.team,
+            number=call_number,
         )
         self._script_bytes += script_bytes
         self._keep(call)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from mockserver.dialects.handshake import Refusal
 from mockserver.dialects.registry import SERVICES
+from mockserver.server import fleet
 from mockserver.server.admission import admitted
 from mockserver.server.client_requests import dialect_asked
 from mockserver.server.http import as_json, body_of
@@ -36,7 +37,7 @@ async def _register(service_of: ServiceOf, request: web.Request) -> web.StreamRe
         return refused(team, SERVICES[name].handshake)
     body = await body_of(request)
     check_open(service)
-    made = service.register_number(team, _asked(body))
+    made = await fleet.register_number(service, team, _asked(body))
     if isinstance(made, Refusal):
         return refused(made, SERVICES[name].handshake)
     return as_json({**made.as_json(), "dispatch_signing_secret": made.secret})

@@ -7,8 +7,8 @@ names in the answer are those that published clients read. The rest of it, the s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -48,7 +48,7 @@ class PhoneNumber:
             "name": self.name,
             "origin": _ORIGIN,
             "webhook": {"name": self.webhook_name, "url": self.webhook},
-            "sip_auth": {name: value for name, value in self.sip_auth.items() if name != "auth_password"},
+            "sip_auth": self.sip_auth,
         }
 
 
@@ -56,7 +56,7 @@ class PhoneNumbers:
     """The numbers of one namespace."""
 
     def __init__(self, seed: str) -> None:
-        self._random = stream(seed, "phone numbers")
+        self._seed = seed
         self._by_number: dict[str, PhoneNumber] = {}
 
     def find(self, number: str) -> PhoneNumber | None:
@@ -99,15 +99,41 @@ class PhoneNumbers:
             return http_refusal(409, f"{number} is registered already.")
         if len(self._by_number) >= MOST_NUMBERS:
             return http_refusal(429, f"{MOST_NUMBERS} numbers are registered already.")
+        random = stream(self._seed, f"phone number {number}")
         made = PhoneNumber(
-            f"phone_{uuid4(self._random)}",
+            f"phone_{uuid4(random)}",
             number,
             str(asked.get("name", ""))[:200],
             url,
             str(webhook.get("name", ""))[:200],
-            auth,
+            {name: value for name, value in auth.items() if name != "auth_password"},  # nothing needs it
             team,
-            secret_of(self._random.randbytes(32)),
+            secret_of(random.randbytes(32)),
         )
         self._by_number[number] = made
         return made
+
+    def beside(self, packed: Iterable[Mapping[str, Any]], team: Callable[[bytes], Team | None]) -> PhoneNumbers:
+        """Those that a server packed, by the same seed; `team` as in `become`."""
+        found = PhoneNumbers(self._seed)
+        found.become(packed, team)
+        return found
+
+    @property
+    def secrets(self) -> list[str]:
+        """What signs their webhooks."""
+        return [each.secret for each in self._by_number.values()]
+
+    def packed(self) -> list[dict[str, Any]]:
+        """All of them as JSON, with their secrets, for other servers."""
+        names = [each.name for each in fields(PhoneNumber)]
+        return [
+            {**{name: getattr(number, name) for name in names}, "team": number.team.id.hex()}
+            for number in self._by_number.values()
+        ]
+
+    def become(self, packed: Iterable[Mapping[str, Any]], team: Callable[[bytes], Team | None]) -> None:
+        """Be those that a server packed; `team` finds a team by its id. Numbers of an unknown team are left out."""
+        known = ((each, team(bytes.fromhex(each["team"]))) for each in packed)
+        found = (PhoneNumber(**{**each, "team": owner}) for each, owner in known if owner is not None)
+        self._by_number = {each.number: each for each in found}

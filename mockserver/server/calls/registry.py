@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from mockserver.audio.formats import Samples
-from mockserver.dialects.handshake import Denied
 from mockserver.server.accounts import Team
 from mockserver.server.calls.running_call import End, RunningCall
 from mockserver.server.notices import CallAnswered, CallEnded, CallRang, CallReferred, CallRejected, Notice
+from mockserver.server.state.port import Seat
 from replay.outlets import clean
 
 MOST_CALLS = 1_000
@@ -132,9 +132,9 @@ class CallEntry:
         }
 
 
-OpenCall = Callable[[CallEntry, Mapping[str, Any] | None, Callable[[], None]], RunningCall]
-"""Makes the running call of an entry from the session that was asked for; the last argument is called when it is
-over."""
+OpenCall = Callable[[CallEntry, Mapping[str, Any] | None, int | None, Callable[[], None]], RunningCall]
+"""Makes the running call of an entry from the session that was asked for. The number is as in `Seat`; the last argument
+is called when the call is over."""
 
 
 class CallRegistry:
@@ -142,16 +142,15 @@ class CallRegistry:
 
     def __init__(
         self,
-        new_id: Callable[[str], str],
+        new_id: Callable[[str, int | None], str],
         open: OpenCall,
-        admit: Callable[[Team, str], Denied | None],
-        release: Callable[[Team], None],
+        release: Callable[[Seat], None],
         tell: Callable[[Notice], None],
     ) -> None:
-        """`new_id` makes the id of a call of that dialect. `admit` counts a session of a team, until `release`."""
+        """`new_id` makes the id of a call of that dialect and number. `release` gives back the seat of a call that is
+        over."""
         self._new_id = new_id
         self._open = open
-        self._admit = admit
         self._release = release
         self._tell = tell
         self._calls: OrderedDict[str, CallEntry] = OrderedDict()
@@ -182,11 +181,11 @@ class CallRegistry:
         headers: Sequence[tuple[str, str]] = (),
         known: Sequence[Known] = (),
         team: Team | None = None,
+        number: int | None = None,
     ) -> CallEntry:
-        """A call that rings. Raises TooManyCalls."""
-        entry = CallEntry(
-            self._new_id(dialect), came, dialect, unix, events, caller, called, tuple(headers), tuple(known), team
-        )
+        """A call that rings. `number`: as `State.number_call` gives it. Raises TooManyCalls."""
+        id = self._new_id(dialect, number)
+        entry = CallEntry(id, came, dialect, unix, events, caller, called, tuple(headers), tuple(known), team)
         self._keep(entry)
         if came == "phone":
             self._tell(CallRang(entry.id, caller, called))
@@ -205,17 +204,15 @@ class CallRegistry:
         for each in kept[: max(0, len(kept) - MOST_KEPT)]:
             del self._calls[each.id]
 
-    def accept(self, id: str, team: Team, session: Mapping[str, Any] | None = None) -> RunningCall | Denied:
-        """Accept a call that rings, with the session that the client asks for. Raises NoSuchCall."""
-        entry = self.find(id, team, "ringing")
-        if (denied := self._admit(team, entry.dialect)) is not None:
-            return denied
-        before, entry.team = entry.team, team
+    def accept(self, id: str, seat: Seat, session: Mapping[str, Any] | None = None) -> RunningCall:
+        """Accept a call that rings, with the session that the client asks for. The seat is given back when the call is
+        over. Raises NoSuchCall."""
+        entry = self.find(id, seat.team, "ringing")
+        before, entry.team = entry.team, seat.team
         try:
-            running = entry.running = self._open(entry, session, lambda: self._ended(entry, team))
+            running = entry.running = self._open(entry, session, seat.number, lambda: self._ended(entry, seat))
         except BaseException:
             entry.team = before  # it rings on for whom it rang
-            self._release(team)
             raise
         entry.state, entry.session = "open", running.log.id
         self._tell(CallAnswered(id, running.log.id))
@@ -290,11 +287,11 @@ class CallRegistry:
             raise NoSuchCall(id)
         return entry
 
-    def _ended(self, entry: CallEntry, team: Team) -> None:
+    def _ended(self, entry: CallEntry, seat: Seat) -> None:
         running, entry.running = entry.running, None
         over = None if running is None else running.over
         entry.state, entry.reason = "over", "" if over is None else over.reason or f"closed with {over.code}"
         entry.sidebands = 0 if running is None else len(running.log.sidebands)
-        self._release(team)
+        self._release(seat)
         self._tell(CallEnded(entry.id, entry.reason))
         entry.events.on_ended(entry.reason)

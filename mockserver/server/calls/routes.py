@@ -14,7 +14,7 @@ from mockserver.dialects.handshake import Denied, Refusal
 from mockserver.dialects.registry import SERVICES
 from mockserver.server import causes
 from mockserver.server.accounts import Team
-from mockserver.server.admission import admitted
+from mockserver.server.admission import accepted, admitted
 from mockserver.server.calls.registry import NoSuchCall, TooManyCalls
 from mockserver.server.client_requests import dialect_asked
 from mockserver.server.http import body_of
@@ -67,7 +67,7 @@ async def _obeyed(
             session = control.session(body)
             if isinstance(session, Refusal):
                 return session
-            running = calls.accept(id, team, session)
+            running = await accepted(service, id, team, session)
             return SERVICES[name].handshake.refuse(running) if isinstance(running, Denied) else None
         case "reject":
             calls.find(id, team, "ringing")

@@ -50,6 +50,12 @@ class MemoryState:
     def leave(self, seat: Seat) -> None:
         self._accounts.end_session(seat.team)
 
+    async def own_host(self) -> str:
+        raise AssertionError("a server alone has nobody to reach it")
+
+    async def number_call(self) -> int | None:
+        return None
+
     async def open_sessions(self, team: Team) -> int:
         return team.sessions
 

@@ -121,6 +121,12 @@ class State(Protocol):
     def leave(self, seat: Seat) -> None:
         """The session of a seat is over."""
 
+    async def own_host(self) -> str:
+        """The address of this machine in the network of the other servers."""
+
+    async def number_call(self) -> int | None:
+        """The number of the next call among all of the fleet, from 1; None if the server numbers its calls itself."""
+
     async def open_sessions(self, team: Team) -> int:
         """How many sessions of a team are open, on all servers."""
 
@@ -162,4 +168,4 @@ class State(Protocol):
         """Have servers that start later play what they start with."""
 
     async def restart_numbers(self) -> None:
-        """Number sessions from 0 again: none is open."""
+        """Number sessions and calls from the first again: none is open."""

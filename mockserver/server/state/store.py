@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import secrets
+import socket
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ TIMEOUT_S = 1.0
 """Seconds that the store may take to connect or to answer."""
 LEASE_MS = 3000
 """How long a server counts as alive after it renewed its lease, in ms."""
+PORT = 6379
+"""The port of a store whose address names none."""
 RENEW_S = 1.0
 """Seconds between two renewals."""
 STATE_EVERY = 10
@@ -46,7 +49,7 @@ CONNECTIONS, FOR_CLIENTS = 16, 10
 """Connections to the store, at most; and how many of them requests of clients use at a time. Others wait for these, so
 that a crowd of them holds up neither the lease nor the answers to other servers."""
 _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
-_SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
+_SESSION_NUMBER, _SECRET_NUMBER, _CALL_NUMBER = (f"{PREFIX}{what}" for what in ("sessions", "secrets-made", "calls"))
 _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
 _ALIVE = f"{PREFIX}alive:"
 _FLEET = f"{PREFIX}fleet"
@@ -65,7 +68,7 @@ class StoreState:
     store and not of the server that counts. Raises ValueError for an address that is none."""
 
     def __init__(self, url: str, accounts: Accounts, *, by_store_clock: bool = False) -> None:
-        place = urlsplit(url)
+        self._place = place = urlsplit(url)
         if place.scheme in ("redis", "rediss") and not re.fullmatch(r"/?|/\d+", place.path):
             raise ValueError("the number of a database has to follow the host: redis://HOST:6379/0")
         self._accounts = accounts
@@ -93,8 +96,8 @@ class StoreState:
         self._wanted: defaultdict[bytes, set[str]] = defaultdict(set)
         """Those that the store is asked for."""
         self._taken = self._asked = 0
-        self._sessions = self._minted = 0
-        """The least number that the next session and the next secret may have."""
+        self._sessions = self._minted = self._called = 0
+        """The least number that the next session, secret and call may have."""
         self._room = asyncio.Semaphore(FOR_CLIENTS)
         self._questions = Questions(self._redis, self.server, self._others, self, self._room)
         self._there = True
@@ -206,6 +209,21 @@ class StoreState:
         seat.team.sessions -= 1
         self._give_back(seat)
 
+    async def own_host(self) -> str:
+        if self._place.hostname is None:  # a socket of this machine
+            return "127.0.0.1"
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self._place.hostname, self._place.port or PORT, type=socket.SOCK_DGRAM)
+        family, _, _, _, address = found[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)  # sends nothing: the kernel picks the address from which it would
+            return str(probe.getsockname()[0])
+
+    async def number_call(self) -> int | None:
+        number = int(await self._asking(self._redis.incr(_CALL_NUMBER)))
+        self._called = max(self._called, number)
+        return number
+
     async def open_sessions(self, team: Team) -> int:
         return int(await self._asking(self._open(keys=[*_of_team(team.id), _ALIVE])))
 
@@ -294,8 +312,8 @@ class StoreState:
         await self._changed((await self._asking(told.execute()))[-1])
 
     async def restart_numbers(self) -> None:
-        await self._asking(self._redis.set(_SESSION_NUMBER, 0))
-        self._sessions = 0
+        await self._asking(self._redis.mset({_SESSION_NUMBER: 0, _CALL_NUMBER: 0}))
+        self._sessions = self._called = 0
         await self.ask_others({"what": "restart numbers"})
 
     async def _changed(self, version: int) -> None:
@@ -339,7 +357,7 @@ class StoreState:
         """The answer to a question of another server."""
         match question["what"]:
             case "restart numbers":
-                self._sessions = 0
+                self._sessions = self._called = 0
             case "follow":
                 await self._follow_to(int(await self._redis.get(_VERSION) or 0))
             case _:
@@ -428,7 +446,8 @@ class StoreState:
         known = await self._redis.set(key, "", px=LEASE_MS, xx=True)
         self._copies.lost |= not known
         if all_seats or not known:
-            await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER], args=[self._sessions, self._minted])
+            numbers = [self._sessions, self._minted, self._called]
+            await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER, _CALL_NUMBER], args=numbers)
             await self._redis.set(key, "", px=LEASE_MS)
             await self._redis.sadd(_FLEET, self.server)
             await self._stated()

@@ -12,6 +12,7 @@ from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
 
 from mockserver.server import virtual_time as autojump
 from mockserver.server.accounts import Team
+from mockserver.server.admission import accepted
 from mockserver.server.calls.registry import NoEvents
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.testing.mock_server import MockServer
@@ -111,7 +112,7 @@ def test_a_call_is_recorded_as_the_socket_that_would_carry_its_sound(tmp_path: P
             team = service.accounts.owner("sk-any")
             assert isinstance(team, Team)
             entry = service.calls.announce("openai@2026-10", "phone", service.clock.unix(), NoEvents())
-            call = service.calls.accept(entry.id, team, {"type": "realtime", "model": "gpt-realtime-2.1"})
+            call = await accepted(service, entry.id, team, {"type": "realtime", "model": "gpt-realtime-2.1"})
             assert isinstance(call, RunningCall)
             for _ in range(10):
                 await asyncio.sleep(0.02)

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockserver.dialects.handshake import Denied
 from mockserver.server import virtual_time as autojump
 from mockserver.server.accounts import Team
 from mockserver.server.calls import registry
 from mockserver.server.calls.registry import CallEntry, CallRegistry, NoSuchCall, TooManyCalls
 from mockserver.server.calls.running_call import RunningCall, TooManyChannels
 from mockserver.server.notices import Notice
+from mockserver.server.state.port import Seat
 from tests.mockserver.server.calls.scripted_call import Listener, scripted
 from tests.mockserver.server.calls.told import Told
 
@@ -30,25 +30,32 @@ class Calls:
         self.asked: list[Mapping[str, Any] | None] = []
         self.most_sessions = most_sessions
         self.made = 0
-        self.registry = CallRegistry(self._id, self._open, self._admit, self._release, self.notices.append)
+        self.registry = CallRegistry(self._id, self._open, self._release, self.notices.append)
         self.us, self.them = Team("us"), Team("them")
 
-    def _id(self, dialect: str) -> str:
+    def _id(self, dialect: str, number: int | None) -> str:
         self.made += 1
         return f"rtc_{self.made}"
 
-    def _open(self, entry: CallEntry, session: Mapping[str, Any] | None, on_over: Callable[[], None]) -> RunningCall:
+    def _open(
+        self, entry: CallEntry, session: Mapping[str, Any] | None, number: int | None, on_over: Callable[[], None]
+    ) -> RunningCall:
         self.asked.append(session)
         return scripted(entry.id, on_over=on_over).call
 
-    def _admit(self, team: Team, dialect: str) -> Denied | None:
+    def accept(self, id: str, team: Team, session: Mapping[str, Any] | None = None) -> RunningCall | None:
+        """Accept with a seat, as the service does; None if the team has none left."""
         if team.sessions >= self.most_sessions:
-            return Denied("crowded")
+            return None
         team.sessions += 1
-        return None
+        try:
+            return self.registry.accept(id, Seat(team), session)
+        except BaseException:
+            self._release(Seat(team))
+            raise
 
-    def _release(self, team: Team) -> None:
-        team.sessions -= 1
+    def _release(self, seat: Seat) -> None:
+        seat.team.sessions -= 1
 
     def ring(self, told: Told, team: Team | None = None) -> CallEntry:
         return self.registry.announce("openai@2026-08", "phone", 0.0, told, caller="+1415", team=team)
@@ -61,9 +68,9 @@ def test_a_call_whose_session_cannot_be_opened_rings_on_for_others(monkeypatch: 
         with monkeypatch.context() as broken:
             broken.setattr(calls.registry, "_open", lambda *_: (_ for _ in ()).throw(OSError("no room")))
             with pytest.raises(OSError, match="no room"):
-                calls.registry.accept(entry.id, calls.us)
+                calls.accept(entry.id, calls.us)
         assert (entry.state, entry.team, calls.us.sessions) == ("ringing", None, 0)
-        calls.registry.accept(entry.id, calls.them)
+        calls.accept(entry.id, calls.them)
         assert entry.team is calls.them
 
     autojump.run(story())
@@ -74,12 +81,12 @@ def test_a_call_rings_is_accepted_and_ends_once() -> None:
         calls, told = Calls(), Told()
         entry = calls.ring(told)
         assert entry.state == "ringing"
-        running = calls.registry.accept(entry.id, calls.us, {"type": "realtime"})
+        running = calls.accept(entry.id, calls.us, {"type": "realtime"})
         assert isinstance(running, RunningCall)
         assert (entry.state, entry.team, calls.us.sessions) == ("open", calls.us, 1)
         calls.registry.hang_up(entry.id, calls.us)
         assert (entry.state, entry.reason, calls.us.sessions) == ("over", "hung up by the client", 0)
-        for again in (calls.registry.hang_up, calls.registry.accept, calls.registry.reject):
+        for again in (calls.registry.hang_up, calls.accept, calls.registry.reject):
             with pytest.raises(NoSuchCall):
                 again(entry.id, calls.us)
         assert told.learned == ["accepted", "ended: hung up by the client"]
@@ -99,7 +106,7 @@ def test_a_ringing_call_can_be_rejected_but_neither_hung_up_nor_handed_over() ->
         calls.registry.reject(entry.id, calls.us, 486)
         assert (entry.state, told.learned) == ("rejected", ["rejected 486"])
         with pytest.raises(NoSuchCall):
-            calls.registry.accept(entry.id, calls.us)
+            calls.accept(entry.id, calls.us)
 
     autojump.run(story())
 
@@ -108,7 +115,7 @@ def test_a_call_ends_when_the_destination_answers_and_goes_on_when_it_refuses() 
     async def story() -> None:
         calls, told = Calls(), Told(refuses=403)
         entry = calls.ring(told)
-        calls.registry.accept(entry.id, calls.us)
+        calls.accept(entry.id, calls.us)
         assert await calls.registry.refer(entry.id, calls.us, "sip:desk@example.com") == 403
         assert (entry.state, entry.transferred_to) == ("open", "")
         told.refuses = None
@@ -127,7 +134,7 @@ def test_a_caller_who_hangs_up_while_the_destination_rings_is_not_handed_over() 
     async def story() -> None:
         calls = Calls()
         entry = calls.ring(Rings())
-        running = calls.registry.accept(entry.id, calls.us)
+        running = calls.accept(entry.id, calls.us)
         assert isinstance(running, RunningCall)
         asyncio.get_running_loop().call_later(5, running.hang_up, "caller")
         with pytest.raises(NoSuchCall):
@@ -163,7 +170,7 @@ class Wandering:
         registry, running = self.calls.registry, entry.running
         match step:
             case "accept":
-                registry.accept(entry.id, team)
+                self.calls.accept(entry.id, team)
             case "reject":
                 registry.reject(entry.id, team)
             case "hang up":
@@ -214,24 +221,11 @@ def test_a_call_is_of_the_team_that_accepts_it() -> None:
         calls = Calls()
         entry, ours = calls.ring(Told()), calls.ring(Told(), calls.us)
         with pytest.raises(NoSuchCall):
-            calls.registry.accept(ours.id, calls.them)
-        calls.registry.accept(entry.id, calls.us)
+            calls.accept(ours.id, calls.them)
+        calls.accept(entry.id, calls.us)
         with pytest.raises(NoSuchCall):
             calls.registry.hang_up(entry.id, calls.them)
         assert entry.state == "open"
-
-    autojump.run(story())
-
-
-def test_a_team_with_all_its_sessions_open_accepts_no_call() -> None:
-    async def story() -> None:
-        calls = Calls(most_sessions=1)
-        first, second = calls.ring(Told()), calls.ring(Told())
-        calls.registry.accept(first.id, calls.us)
-        assert calls.registry.accept(second.id, calls.us) == Denied("crowded")
-        assert second.state == "ringing"
-        calls.registry.hang_up(first.id, calls.us)
-        assert isinstance(calls.registry.accept(second.id, calls.us), RunningCall)
 
     autojump.run(story())
 

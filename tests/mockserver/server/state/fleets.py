@@ -40,13 +40,14 @@ class Fleet:
     """Where clients connect."""
 
     def __init__(self, port: int, http: ClientSession, key: str = "k") -> None:
-        self.port, self._http, self.key = port, http, key
+        self.port, self.http, self.key = port, http, key
         self.process: asyncio.subprocess.Process | None = None
 
     async def ask(self, method: str, path: str, key: str | None = None, **more: Any) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {key or self.key}"}
-        async with self._http.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, **more) as answer:
-            return answer.status, orjson.loads(await answer.read())
+        async with self.http.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, **more) as answer:
+            body = await answer.read()
+            return answer.status, orjson.loads(body) if body else None
 
     async def secret(self, key: str | None = None, **asked: Any) -> str:
         status, made = await self.ask("POST", "/v1/realtime/client_secrets", key, json=asked)
@@ -56,7 +57,7 @@ class Fleet:
 
     async def connect(self, credential: str | None = None, query: str = "") -> ClientWebSocketResponse[bool]:
         headers = {"Authorization": f"Bearer {credential or self.key}"}
-        return await self._http.ws_connect(f"ws://127.0.0.1:{self.port}/v1/realtime{query}", headers=headers)
+        return await self.http.ws_connect(f"ws://127.0.0.1:{self.port}/v1/realtime{query}", headers=headers)
 
 
 async def session_of(ws: ClientWebSocketResponse[bool]) -> str:
@@ -110,6 +111,12 @@ async def until_closed(fleet: Fleet) -> None:
         each["open"] for each in (await fleet.ask("GET", "/_mock/sessions"))[1]
     ):
         await asyncio.sleep(0.01)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started, in any of its threads; on Linux."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sorted(int(each) for thread in threads for each in (thread / "children").read_text().split())
 
 
 @contextmanager

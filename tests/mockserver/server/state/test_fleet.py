@@ -24,6 +24,7 @@ from tests.mockserver.own_store import own_store
 from tests.mockserver.server.state.fleets import (
     RESUMED,
     Fleet,
+    children,
     opted_in,
     refused,
     seated,
@@ -214,7 +215,7 @@ async def counted(fleet: Fleet, *, turns: int, sessions: int) -> Counter[str]:
     its own every second."""
     while True:
         sums: Counter[str] = Counter()
-        async with fleet._http.get(f"http://127.0.0.1:{fleet.port}/_mock/metrics") as answer:
+        async with fleet.http.get(f"http://127.0.0.1:{fleet.port}/_mock/metrics") as answer:
             assert answer.status == 200
             for family in text_string_to_metric_families(await answer.text()):
                 for sample in family.samples:
@@ -285,11 +286,6 @@ async def until_copied(store: int) -> None:
 
 def alive(pid: int) -> bool:
     return os.path.exists(f"/proc/{pid}")
-
-
-def children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(each) for each in file.read().split()]
 
 
 async def test_without_the_store_nothing_is_put_on_one_server_alone():

@@ -18,7 +18,16 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType, WSServerHandshakeError
 
 from tests.mockserver.own_store import OwnStore, own_store
-from tests.mockserver.server.state.fleets import Fleet, refused, seated, served, session_of, until_closed, words
+from tests.mockserver.server.state.fleets import (
+    Fleet,
+    children,
+    refused,
+    seated,
+    served,
+    session_of,
+    until_closed,
+    words,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="a store listens on a Unix socket")]
 ACCOUNTS = """
@@ -174,11 +183,6 @@ def worker_of(ws: ClientWebSocketResponse[bool], workers: list[int]) -> int:
             if os.readlink(f"/proc/{pid}/fd/{name}") == f"socket:[{inode}]":
                 return pid
     raise AssertionError("no worker has it")
-
-
-def children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(each) for each in file.read().split()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

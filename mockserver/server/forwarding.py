@@ -1,0 +1,147 @@
+"""Requests about a call that another server of the fleet has: they are sent on to that server, and so is its answer.
+
+Each server listens on a port of its own for that, besides the one that clients use. A request comes there as its client
+sent it, so the server that has the call admits, refuses, counts and records it as any other. A socket beside a call is
+joined byte for byte, and ends with whichever of its three ends is lost first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import hdrs, web
+
+from mockserver.server.http import body_of
+from mockserver.server.service import MockService
+from replay.addresses import is_loopback_address
+
+LOOPBACK = "127.0.0.1"
+CHUNK = 64 << 10
+"""Bytes that are read at once; of what one side does not take yet, twice as many are kept."""
+ANSWER_S = 30.0
+"""Seconds that the other server may take to answer."""
+_END = b"\r\n\r\n"
+
+
+class OwnerUnreachable(Exception):
+    """The server that has the call cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The beginning of the other server's answer."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+
+
+async def own_port(clients: Iterable[socket.socket], service: MockService) -> socket.socket:
+    """A listening socket for the other servers of the fleet: where this machine reaches their store from, or on
+    loopback if clients come from there alone. Raises OSError."""
+    only_loopback = all(is_loopback_address(each.getsockname()[0]) for each in clients)
+    host = LOOPBACK if only_loopback else await service.state.own_host()
+    listening = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setblocking(False)
+    return listening
+
+
+async def owner(service: MockService, call_id: str) -> str | None:
+    """The address of the server that has a call; None if that is this one, or if none has it. Raises StateLost."""
+    if service.state.shared == "no" or service.calls.get(call_id) is not None:
+        return None
+    addresses = await service.state.ask_others({"what": "owner", "call": call_id}, one=True)
+    return next((each for each in addresses if each is not None), None)
+
+
+async def forward(request: web.Request, address: str) -> web.StreamResponse:
+    """Have the server at this address answer. Raises OwnerUnreachable, and what `body_of` does."""
+    upgrades = request.method == hdrs.METH_GET and "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
+    body = b"" if upgrades else await body_of(request)
+    host, _, port = address.rpartition(":")
+    try:
+        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=CHUNK)
+    except OSError as problem:
+        raise OwnerUnreachable(address) from problem
+    try:
+        writer.write(_head(request, body, upgrades) + body)
+        try:
+            answer = await asyncio.wait_for(_answer(reader), ANSWER_S)
+            if answer.status == 101:
+                return await _join(request, answer, reader, writer)
+            length = dict(answer.headers).get(hdrs.CONTENT_LENGTH, "0")
+            content = await asyncio.wait_for(reader.readexactly(int(length)), ANSWER_S)
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError) as problem:
+            raise OwnerUnreachable(address) from problem
+        return web.Response(status=answer.status, headers=_passed_on(answer), body=content)
+    finally:
+        writer.close()
+
+
+def _head(request: web.Request, body: bytes, upgrades: bool) -> bytes:
+    """The head of the request, with the headers as they came but for those of its transport."""
+    own = () if upgrades else (b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade")
+    headers = [(name, value) for name, value in request.raw_headers if name.lower() not in own]
+    if not upgrades:
+        headers += [(b"Connection", b"close"), (b"Content-Length", str(len(body)).encode())]
+    lines = [f"{request.method} {request.raw_path} HTTP/1.1".encode(), *(b": ".join(each) for each in headers)]
+    return b"\r\n".join(lines) + _END
+
+
+async def _answer(reader: asyncio.StreamReader) -> _Answer:
+    """Raises OSError, EOFError, ValueError and LimitOverrunError."""
+    first, *lines = (await reader.readuntil(_END)).decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    pairs = [line.partition(": ") for line in lines]
+    return _Answer(int(first.split(" ")[1]), [(name.title(), value) for name, _, value in pairs])
+
+
+def _passed_on(answer: _Answer) -> list[tuple[str, str]]:
+    """The headers that this server's answer does not have by itself."""
+    own = (hdrs.CONNECTION, hdrs.CONTENT_LENGTH, hdrs.DATE, hdrs.SERVER, hdrs.TRANSFER_ENCODING)
+    return [(name, value) for name, value in answer.headers if name not in own]
+
+
+class _FromClient(asyncio.StreamReader):
+    """What a client sends after its handshake, as aiohttp hands it on; it is read no faster than it is taken."""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:  # type: ignore[override]
+        super().feed_data(data)
+        return False, b""
+
+
+async def _join(
+    request: web.Request, answer: _Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> web.StreamResponse:
+    """Join the client's connection to that of the other server until one of them ends."""
+    upgraded = (hdrs.UPGRADE, hdrs.CONNECTION, "Sec-Websocket-Accept", "Sec-Websocket-Protocol")
+    response = web.StreamResponse(status=101, headers=[each for each in answer.headers if each[0] in upgraded])
+    response.force_close()
+    await response.prepare(request)
+    if request.transport is None:  # the client is gone
+        return response
+    request.protocol.keep_alive(False)
+    client = _FromClient(limit=CHUNK)
+    client.set_transport(request.transport)
+    request.protocol.set_parser(cast(Any, client))
+
+    async def to_client() -> None:
+        while data := await reader.read(CHUNK):
+            await response.write(data)
+
+    async def to_owner() -> None:
+        while data := await client.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+
+    loop = asyncio.get_running_loop()
+    ways = loop.create_task(to_client()), loop.create_task(to_owner())
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)  # a connection that is lost ends the other one
+    return response
