@@ -46,6 +46,19 @@ KILLED = "the server ended without closing the session: it was killed, or lost i
 """The reason at a session that was open when its server ended."""
 _SUMS = ("audio_in_s", "audio_out_s", "text_items", "telephony_s", "exact_usd")
 _AUDIO = re.compile(r'"(?:audio|delta)"\s*:\s*"')
+_RESPONSE, _MADE_UP = '{"type":"response.', (".delta", ".done")
+"""The beginning of events of a response, and the ends of types whose text the server makes up: words, sound, items."""
+_NAMES = (
+    *(
+        f'{end}"'
+        for end in """key keys token secret secrets password passwords passwd passphrase passcode passwort kennwort
+        wachtwoord contrasena contrase\xf1a senha passe word words authorization auth credential credentials cred creds
+        pass pwd pswd pw bearer cookie cookies sid sessid sessionid dsn jwt signature sig sas hmac headers
+        pem""".split()
+    ),
+    *(f"{begin}_" for begin in ("key", "keys", "secret", "secrets", "password", "auth")),
+)
+"""How the names of credentials end, quoted or with a suffix such as `_prod`; see replay/secrets/names.py."""
 _AUDIO_TYPE = re.compile(r"audio\.delta|input_audio")
 
 
@@ -296,9 +309,9 @@ def _row(entry: JournalEntry) -> list[object]:
     way, at = "<" if entry.way == "in" else ">", round(entry.at, 6)
     match entry.data:
         case str() as text:
-            return [way + "t", at, _without_credentials(_cut(text))]
+            return [way + "t", at, _without_credentials(_cut(text), entry.way)]
         case Text(data):
-            return [way + "T", at, _without_credentials(_cut(data.decode(errors="replace")))]
+            return [way + "T", at, _without_credentials(_cut(data.decode(errors="replace")), entry.way)]
         case Binary(data):
             return [way + "B", at, len(data)]
         case bytes() as data:
@@ -322,20 +335,15 @@ def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters, too long to be copied)"
 
 
-def _without_credentials(text: str) -> str:
-    """The text as the journal shows it, if it may have a credential, such as one that names an MCP server. Readers of a
-    copy look closer."""
-    if not (
-        "uthorization" in text
-        or '"headers"' in text
-        or "api_key" in text
-        or "apiKey" in text
-        or "secret" in text
-        or "password" in text
-        or '_token"' in text
-        or 'oken":"' in text
-    ):
-        return text
+def _without_credentials(text: str, way: Way) -> str:
+    """The text as the journal shows it, if a name in it may be that of a credential. In what the server makes up,
+    nothing is looked for."""
+    if way == "out" and text.startswith(_RESPONSE):
+        if text[len(_RESPONSE) : 64].partition('"')[0].endswith(_MADE_UP):
+            return text
+    names = text.lower()
+    if not any(map(names.__contains__, _NAMES)) and names.count("token_") == names.count("token_details"):
+        return clean(text)
     try:
         return orjson.dumps(presentable(orjson.loads(text))).decode()
     except orjson.JSONDecodeError:

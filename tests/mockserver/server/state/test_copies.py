@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +12,9 @@ import orjson
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, WSServerHandshakeError
 
+from mockserver.server import session_copies
 from mockserver.server.app import Server
+from mockserver.server.journal import JournalEntry
 from mockserver.server.options import Options
 from mockserver.server.session_copies import KILLED
 from mockserver.server.state.port import CopyUpdate
@@ -154,3 +157,17 @@ async def test_copies_are_bounded_in_bytes_and_in_servers_that_are_gone(monkeypa
         await copies.forget(["d", "c"])
         assert await client.keys("*") == []
         await client.aclose()
+
+
+@pytest.mark.parametrize("dump", [json.dumps, lambda value: orjson.dumps(value).decode()], ids=["spaced", "tight"])
+@pytest.mark.parametrize(
+    "name",
+    """authorization api_key apiKey API-Key key signing_key token accessToken refresh_token idToken secret client_secret
+    password PASSWD passphrase pwd pw pass auth credentials creds bearer Cookie sid session_id_token dsn jwt signature
+    api_key_prod access_token_prod secret_old db_password_live headers kennwort senha wachtwoord""".split(),
+)
+def test_a_copy_has_no_value_under_the_name_of_a_credential(name: str, dump: Callable[[object], str]):
+    secret = "q7Zr-9x_Kd83LmPw2TtVb5"
+    asked = {"type": "session.update", "session": {"tools": [{"type": "mcp", "extra": {name: secret}}]}}
+    assert secret not in str(JournalEntry(0.0, "in", dump(asked)).shown())
+    assert secret not in str(session_copies._row(JournalEntry(0.0, "in", dump(asked))))
