@@ -2,7 +2,8 @@
 
 Each server listens on a port of its own for that, besides the one that clients use. A request comes there as its client
 sent it, so the server that has the call admits, refuses, counts and records it as any other. A socket beside a call is
-joined byte for byte, and ends with whichever of its three ends is lost first.
+joined byte for byte, and ends with whichever of its three ends is lost first. A connection that the other server ends
+without an answer is reset for the client, too: a fault or a kill does that.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 from aiohttp import hdrs, web
 
+from mockserver.server.connection import tear_down
 from mockserver.server.http import body_of
 from mockserver.server.service import MockService
 from replay.addresses import is_loopback_address
@@ -22,8 +24,12 @@ from replay.addresses import is_loopback_address
 LOOPBACK = "127.0.0.1"
 CHUNK = 64 << 10
 """Bytes that are read at once; of what one side does not take yet, twice as many are kept."""
-ANSWER_S = 30.0
-"""Seconds that the other server may take to answer."""
+CONNECT_S = 3.0
+"""Seconds that the connection to the other server may take."""
+ANSWER_S = 660.0
+"""Seconds that the other server may take to answer: more than a request that a fault hangs."""
+STALLED_S = 30.0
+"""Seconds that a client may take to read what waits for it."""
 _END = b"\r\n\r\n"
 
 
@@ -63,44 +69,49 @@ async def forward(request: web.Request, address: str) -> web.StreamResponse:
     body = b"" if upgrades else await body_of(request)
     host, _, port = address.rpartition(":")
     try:
-        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=CHUNK)
-    except OSError as problem:
+        connected = asyncio.open_connection(host.strip("[]"), int(port), limit=CHUNK)
+        reader, writer = await asyncio.wait_for(connected, CONNECT_S)
+    except (OSError, asyncio.TimeoutError) as problem:
         raise OwnerUnreachable(address) from problem
     try:
         writer.write(_head(request, body, upgrades) + body)
-        try:
-            answer = await asyncio.wait_for(_answer(reader), ANSWER_S)
-            if answer.status == 101:
-                return await _join(request, answer, reader, writer)
-            length = dict(answer.headers).get(hdrs.CONTENT_LENGTH, "0")
-            content = await asyncio.wait_for(reader.readexactly(int(length)), ANSWER_S)
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError) as problem:
-            raise OwnerUnreachable(address) from problem
+        answer = await asyncio.wait_for(_answer(reader), ANSWER_S)
+        if answer.status == 101 and upgrades:
+            return await _join(request, answer, reader, writer)
+        length = 0 if request.method == hdrs.METH_HEAD else int(dict(answer.headers).get(hdrs.CONTENT_LENGTH, "0"))
+        content = await asyncio.wait_for(reader.readexactly(length), ANSWER_S)
         return web.Response(status=answer.status, headers=_passed_on(answer), body=content)
+    except (ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError) as problem:
+        raise OwnerUnreachable(address) from problem
+    except (OSError, EOFError):
+        if request.transport is not None:
+            tear_down(request.transport)
+        return web.Response()
     finally:
         writer.close()
 
 
 def _head(request: web.Request, body: bytes, upgrades: bool) -> bytes:
     """The head of the request, with the headers as they came but for those of its transport."""
-    own = () if upgrades else (b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade")
+    own = {b"content-length", b"expect", b"transfer-encoding", *(() if upgrades else (b"connection", b"upgrade"))}
     headers = [(name, value) for name, value in request.raw_headers if name.lower() not in own]
     if not upgrades:
         headers += [(b"Connection", b"close"), (b"Content-Length", str(len(body)).encode())]
-    lines = [f"{request.method} {request.raw_path} HTTP/1.1".encode(), *(b": ".join(each) for each in headers)]
-    return b"\r\n".join(lines) + _END
+    first = f"{request.method} {request.raw_path} HTTP/1.1".encode(errors="surrogateescape")
+    return b"\r\n".join([first, *(b": ".join(each) for each in headers)]) + _END
 
 
 async def _answer(reader: asyncio.StreamReader) -> _Answer:
     """Raises OSError, EOFError, ValueError and LimitOverrunError."""
     first, *lines = (await reader.readuntil(_END)).decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    _, status, *_ = first.split(" ")
     pairs = [line.partition(": ") for line in lines]
-    return _Answer(int(first.split(" ")[1]), [(name.title(), value) for name, _, value in pairs])
+    return _Answer(int(status), [(name.title(), value) for name, _, value in pairs])
 
 
 def _passed_on(answer: _Answer) -> list[tuple[str, str]]:
-    """The headers that this server's answer does not have by itself."""
-    own = (hdrs.CONNECTION, hdrs.CONTENT_LENGTH, hdrs.DATE, hdrs.SERVER, hdrs.TRANSFER_ENCODING)
+    """The headers that this server's answer does not get by itself."""
+    own = (hdrs.CONNECTION, hdrs.CONTENT_LENGTH, hdrs.DATE, hdrs.SERVER, hdrs.TRANSFER_ENCODING, hdrs.VARY)
     return [(name, value) for name, value in answer.headers if name not in own]
 
 
@@ -124,12 +135,12 @@ async def _join(
         return response
     request.protocol.keep_alive(False)
     client = _FromClient(limit=CHUNK)
-    client.set_transport(request.transport)
     request.protocol.set_parser(cast(Any, client))
+    client.set_transport(request.transport)  # after aiohttp has resumed it, so that what is paused from here stays so
 
     async def to_client() -> None:
         while data := await reader.read(CHUNK):
-            await response.write(data)
+            await asyncio.wait_for(response.write(data), STALLED_S)
 
     async def to_owner() -> None:
         while data := await client.read(CHUNK):
@@ -137,11 +148,15 @@ async def _join(
             await writer.drain()
 
     loop = asyncio.get_running_loop()
-    ways = loop.create_task(to_client()), loop.create_task(to_owner())
+    out, back = loop.create_task(to_owner()), loop.create_task(to_client())
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((out, back), return_when=asyncio.FIRST_COMPLETED)
+        if not back.done() and out.exception() is not None:  # the owner is gone; what it sent last is on its way
+            await asyncio.wait((back,))
     finally:
-        for way in ways:
+        for way in (out, back):
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)  # a connection that is lost ends the other one
+        await asyncio.gather(out, back, return_exceptions=True)
+    if (back.cancelled() or back.exception() is not None) and request.transport is not None:
+        tear_down(request.transport)
     return response
