@@ -11,8 +11,9 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 
 from replay.cassette.scanner import placeholder
@@ -109,10 +110,9 @@ class _All:
                 self._remembered.clear()
             return self._scrubber, self._secrets
 
-    def clean(self, text: str) -> str:
+    def clean(self, text: str, scrubber: Scrubber) -> str:
         if not text:
             return text
-        scrubber, _ = self.current()
         with self._lock:
             if (known := self._remembered.get(text)) is not None:
                 return known
@@ -131,7 +131,12 @@ _ALL = _All()
 
 def clean(text: str) -> str:
     """The text without secrets. One that cannot be checked becomes a placeholder."""
-    return _ALL.clean(text)
+    return _ALL.clean(text, scrubber())
+
+
+def cleaner() -> Callable[[str], str]:
+    """`clean` for the texts of one moment: the environment is read once for all of them."""
+    return partial(_ALL.clean, scrubber=scrubber())
 
 
 def scrubber() -> Scrubber:

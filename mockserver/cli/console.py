@@ -34,7 +34,7 @@ from mockserver.server.notices import (
     TlsRefused,
     TurnAnswered,
 )
-from replay.outlets import CleanFormatter, clean
+from replay.outlets import CleanFormatter, clean, cleaner
 
 LogFormat = Literal["text", "json"]
 GATHER_S = 0.05
@@ -274,12 +274,13 @@ def shortened(unused: Sequence[str], first: Iterable[str] = (), most: int = MOST
 def _cleaned(notice: Notice) -> Notice:
     """The notice without secrets. A finding has none."""
     changed: dict[str, Any] = {}
+    clean_now = cleaner()
     for name in _FIELDS[type(notice)]:
         value = cleaned = getattr(notice, name)
         if value and isinstance(value, str):
-            cleaned = clean(value)
+            cleaned = clean_now(value)
         elif value and isinstance(value, tuple):
-            cleaned = tuple(map(clean, value))
+            cleaned = tuple(map(clean_now, value))
         if cleaned != value:
             changed[name] = cleaned
     return replace(notice, **changed) if changed else notice

@@ -19,9 +19,10 @@ from mockserver.protocol.limits import Limits
 from mockserver.protocol.pacing import PacingPlan, Rhythm
 from replay.billing.prices import PriceTable
 from replay.cassette.frames import Frame, Sound
+from replay.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opening:
     """How a connection was opened: everything that a dialect may know of it.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from mockserver.protocol.limits import Limits
+from replay.values import value
 
 MAX_SUBPROTOCOLS = 32
 Query = Sequence[tuple[str, str]]
@@ -60,7 +61,7 @@ class Secret:
     """The session that it was requested for, as the client sent it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HandshakeRequest:
     """What a handshake asks for. The server echoes the `subprotocol`; browsers drop the connection otherwise."""
 

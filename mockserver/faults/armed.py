@@ -12,6 +12,7 @@ from mockserver.faults.injection_points import TIME
 from mockserver.faults.kinds import Fault
 from mockserver.protocol.ids import stream
 from mockserver.protocol.observer import Observable
+from replay.values import value
 
 MOST_KEPT = 1000
 """Triggers of a fault that are recorded with their place; further ones are only counted."""
@@ -120,7 +121,7 @@ class FaultWatch:
         return self.armed.trigger(self._session, event.at, event.name)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FaultTarget:
     """A connection, as far as faults need to know it: `number` counts those that were opened, from 1."""
 

@@ -73,7 +73,7 @@ class ToolChoice:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """The session as configured so far, or as one response changes it.
 

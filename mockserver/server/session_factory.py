@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
@@ -36,6 +35,7 @@ from mockserver.session.transcription import Hearing
 from replay.cassette.frames import Close, Frame, Sound
 from replay.outlets import logger
 from replay.plugins import plugin_maker
+from replay.values import value
 
 _LOG = logger(__name__)
 
@@ -50,7 +50,7 @@ def afresh(content: Content) -> Content:
     return content if content is None or isinstance(content, Scenario) else content.afresh()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Served:
     """What answers one connection."""
 

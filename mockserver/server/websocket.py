@@ -17,6 +17,8 @@ import numpy as np
 from aiohttp import WebSocketError, WSCloseCode, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 
+from replay.values import value
+
 Message = str | bytes
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -190,7 +192,7 @@ class Inbox(Protocol):
         """The connection is lost, or the client sends no more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WebSocket:
     """A WebSocket after its handshake."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import chain
 from typing import Literal
@@ -61,6 +61,7 @@ from mockserver.session.steps import Agenda, allowed, joined
 from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import known
 from replay.billing.prices import UnknownPrice
+from replay.values import value
 
 MOST_ROUNDS = 8
 """Answers of the language model in one response: more than one if it calls tools of MCP servers."""
@@ -70,7 +71,7 @@ class ChatFailure(Exception):
     """The language model did not answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SessionContext:
     """What a running response needs of its session."""
 

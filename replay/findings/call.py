@@ -7,7 +7,7 @@ Rules read it; it judges nothing. Everything that grows is bounded, because a ca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ from replay.cassette.json_text import Event
 from replay.cassette.json_values import NOTHING, number_at, object_at, object_in, objects, text_at, text_in
 from replay.cassette.records import Way
 from replay.findings.input_audio import NO_AUDIO, InputAudio
+from replay.values import value
 
 OPENED, TICK, CLOSED = "(opened)", "(tick)", "(closed)"
 """Types of steps that are no frames: the handshake, time passing, the end of the connection."""
@@ -62,7 +63,7 @@ class CallStep(NamedTuple):
         return object_in(self.event, "item")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Handshake:
     """A client's handshake. Credentials are kept by kind and place, never by value.
 
@@ -187,114 +188,112 @@ class Attempt:
             self.status = 429  # OpenAI opens the socket to say so
 
 
+@dataclass(slots=True, eq=False)
 class CallState:
     """What the frames of one connection have shown so far.
 
-    `service`: a dialect name, or None if it is not known. `timed`: whether the times of the steps were measured.
-    `write_tools`: patterns of tools with side effects; None guesses them from the tools' names.
+    `service`: made with the name of a dialect, or None if it is not known. `timed`: whether the times of the steps were
+    measured. `write_tools`: patterns of tools with side effects; None guesses them from the tools' names.
     """
 
-    def __init__(
-        self,
-        service: str | None,
-        handshake: Handshake,
-        *,
-        timed: bool = True,
-        write_tools: tuple[str, ...] | None = None,
-    ) -> None:
-        name, _, self.month = (service or "").partition("@")
-        """The month of a dated dialect, as in `2026-09`; empty if the dialect has no date."""
+    service: str | None
+    """The vendor alone, once it is made."""
+    handshake: Handshake
+    timed: bool = True
+    write_tools: tuple[str, ...] | None = None
+    month: str = ""
+    """The month of a dated dialect, as in `2026-09`; empty if the dialect has no date."""
+    model: str = ""
+    """The model that the client asked for, else the one that the server named."""
+    # Configuration.
+    update: Pending | None = None
+    """The latest session.update without an answer."""
+    update_refused: Pending | None = None
+    updates: int = 0
+    configured_at: float | None = None
+    detection: Event = field(default_factory=lambda: NOTHING)
+    vad: bool = False
+    """The server detects turns."""
+    manual: bool = False
+    """The client set turn detection to null, so that it ends turns itself."""
+    audio: InputAudio = field(default_factory=InputAudio)
+    # Tools.
+    functions: frozenset[str] = frozenset()
+    """The names of the functions that the client declared."""
+    calls: dict[str, ToolCall] = field(default_factory=dict)
+    declared: frozenset[str] | None = None
+    """The functions that the client declared; None while that is not known."""
+    results: list[ToolCall] = field(default_factory=list)
+    """Calls answered since the last response began or was requested."""
+    continues: bool = False
+    """A result was sent since then, for a known call or not."""
+    continued: bool = False
+    """The requested response continues after a result."""
+    # Responses.
+    responses: int = 0
+    turns: int = 0
+    """Responses, without those that continue after a tool's result."""
+    active: str | None = None
+    """The id of the response in progress."""
+    active_since: float = 0.0
+    done_at: float = 0.0
+    requested: Pending | None = None
+    """A response.create without an answer so far."""
+    new_inputs: int = 0
+    """Inputs since the last response was requested or began."""
+    committed: bool = False
+    """The last input is a manual commit."""
+    taken: int = 0
+    """Commits of the input buffer by either side, and clears by the client."""
+    over: dict[str, str] = field(default_factory=dict)
+    """How each response ended, by id."""
+    asked: bool = False
+    """The client has sent an event besides audio and session.update."""
+    unmatched: Callable[[], str] = str
+    """Why no rule of the scenario answered the last turn; empty if one did, or if nobody knows."""
+    unrecorded: Callable[[], str] = str
+    """How the client left the words of the recording that answers it, in the last turn; empty if it did not."""
+    # Audio.
+    plays_until: float = 0.0
+    spoken: dict[str, AssistantAudio] = field(default_factory=dict)
+    speaking: AssistantAudio | None = None
+    speech_at: float | None = None
+    """When the user began to speak, by the server's events."""
+    stopped: tuple[float, float] | None = None
+    """The last end of speech: the time of the event, in seconds, and its position in the audio, in milliseconds."""
+    sent_at: float = 0.0
+    """When the client last sent anything but audio."""
+    interrupted: Interruption | None = None
+    """The last interruption, until the client says what was heard."""
+    # Items and errors.
+    item_ids: dict[str, bool] = field(default_factory=dict)
+    unanswered: Pending | None = None
+    """The last message of the user, until a response is requested or begins."""
+    item_sent: Pending | None = None
+    """The last item without an answer so far."""
+    item_refused: Pending | None = None
+    """The last item that was refused, until another input follows."""
+    errors: dict[str, int] = field(default_factory=dict)
+    transcripts: dict[str, list[str]] = field(default_factory=dict)
+    """Successive transcripts of the user's audio, by item."""
+    billable: list[float] = field(default_factory=list)
+    """`billable_audio_seconds` of each response: running totals."""
+    last_error: Event = field(default_factory=lambda: NOTHING)
+    early_appends: int = 0
+    """Audio messages before the latest session.update."""
+    conversation: str = ""
+    # Other connections.
+    opened_at: float = 0.0
+    """Seconds on the clock that all connections share."""
+    earlier_attempts: Sequence[Attempt] = ()
+    carried_out_before: tuple[CarriedOut, ...] = ()
+    """What the client carried out in connections that this one continues."""
+    carried_out: list[CarriedOut] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        name, _, self.month = (self.service or "").partition("@")
         self.service = _VENDORS.get(name)
-        self.model = handshake.query.get("model", "")
-        """The model that the client asked for, else the one that the server named."""
-        self.handshake = handshake
-        self.timed = timed
-        # Configuration.
-        self.update: Pending | None = None
-        """The latest session.update without an answer."""
-        self.update_refused: Pending | None = None
-        self.updates = 0
-        self.configured_at: float | None = None
-        self.detection: Event = NOTHING
-        self.vad = False
-        """The server detects turns."""
-        self.manual = False
-        """The client set turn detection to null, so that it ends turns itself."""
-        self.audio = InputAudio()
-        # Tools.
-        self.functions: frozenset[str] = frozenset()
-        """The names of the functions that the client declared."""
-        self.write_tools = write_tools
-        """Patterns of tools with side effects; None guesses them."""
-        self.calls: dict[str, ToolCall] = {}
-        self.declared: frozenset[str] | None = None
-        """The functions that the client declared; None while that is not known."""
-        self.results: list[ToolCall] = []
-        """Calls answered since the last response began or was requested."""
-        self.continues = False
-        """A result was sent since then, for a known call or not."""
-        self.continued = False
-        """The requested response continues after a result."""
-        # Responses.
-        self.responses = 0
-        self.turns = 0
-        """Responses, without those that continue after a tool's result."""
-        self.active: str | None = None
-        """The id of the response in progress."""
-        self.active_since = 0.0
-        self.done_at = 0.0
-        self.requested: Pending | None = None
-        """A response.create without an answer so far."""
-        self.new_inputs = 0
-        """Inputs since the last response was requested or began."""
-        self.committed = False
-        """The last input is a manual commit."""
-        self.taken = 0
-        """Commits of the input buffer by either side, and clears by the client."""
-        self.over: dict[str, str] = {}
-        """How each response ended, by id."""
-        self.asked = False
-        """The client has sent an event besides audio and session.update."""
-        self.unmatched: Callable[[], str] = str
-        """Why no rule of the scenario answered the last turn; empty if one did, or if nobody knows."""
-        self.unrecorded: Callable[[], str] = str
-        """How the client left the words of the recording that answers it, in the last turn; empty if it did not."""
-        # Audio.
-        self.plays_until = 0.0
-        self.spoken: dict[str, AssistantAudio] = {}
-        self.speaking: AssistantAudio | None = None
-        self.speech_at: float | None = None
-        """When the user began to speak, by the server's events."""
-        self.stopped: tuple[float, float] | None = None
-        """The last end of speech: the time of the event, in seconds, and its position in the audio, in milliseconds."""
-        self.sent_at = 0.0
-        """When the client last sent anything but audio."""
-        self.interrupted: Interruption | None = None
-        """The last interruption, until the client says what was heard."""
-        # Items and errors.
-        self.item_ids: dict[str, bool] = {}
-        self.unanswered: Pending | None = None
-        """The last message of the user, until a response is requested or begins."""
-        self.item_sent: Pending | None = None
-        """The last item without an answer so far."""
-        self.item_refused: Pending | None = None
-        """The last item that was refused, until another input follows."""
-        self.errors: dict[str, int] = {}
-        self.transcripts: dict[str, list[str]] = {}
-        """Successive transcripts of the user's audio, by item."""
-        self.billable: list[float] = []
-        """`billable_audio_seconds` of each response: running totals."""
-        self.last_error: Event = NOTHING
-        self.early_appends = 0
-        """Audio messages before the latest session.update."""
-        self.conversation = ""
-        # Other connections.
-        self.opened_at = 0.0
-        """Seconds on the clock that all connections share."""
-        self.earlier_attempts: tuple[Attempt, ...] = ()
-        self.carried_out_before: tuple[CarriedOut, ...] = ()
-        """What the client carried out in connections that this one continues."""
-        self.carried_out: list[CarriedOut] = []
+        self.model = self.handshake.query.get("model", "")
 
     @property
     def resumed(self) -> bool:

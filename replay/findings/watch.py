@@ -283,7 +283,7 @@ class Watcher:
         `unmatched` says why no rule of a scenario answered the last turn, `unrecorded` how that turn left the recorded
         words."""
         call = CallState(service, handshake, timed=timed, write_tools=self.levels.write_tools)
-        call.earlier_attempts = tuple(self.attempts)
+        call.earlier_attempts = self.attempts
         if self.carried_out:
             call.carried_out_before = carried_out_before(call.earlier_attempts, handshake, now)
         if unmatched is not None:
@@ -291,11 +291,11 @@ class Watcher:
         if unrecorded is not None:
             call.unrecorded = unrecorded
         attempt = Attempt(handshake, now, conversation=conversation, carried_out=call.carried_out)
-        self.attempts.append(attempt)
         watch = Watch(self, session, call, attempt)
         call.opened_at = now
         watch.opened()
         call.earlier_attempts = ()
+        self.attempts.append(attempt)
         return watch
 
     def refused(
@@ -303,10 +303,10 @@ class Watcher:
     ) -> None:
         """The server refused a connection at `now`."""
         call = CallState(service, handshake)
-        call.earlier_attempts, call.opened_at = tuple(self.attempts), now
+        call.earlier_attempts, call.opened_at = self.attempts, now
         watch = Watch(self, "", call, Attempt(handshake, now, status, retry_after_s))
-        self.attempts.append(watch.attempt)
         watch.opened()
+        self.attempts.append(watch.attempt)
 
     def browser_call(self, handshake: Handshake, now: float) -> None:
         """A client secret was requested."""
