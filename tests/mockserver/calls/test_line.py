@@ -50,3 +50,7 @@ def test_silence_stays_silence_once_the_last_sound_has_passed():
     assert line.to_caller(None) != SILENCE  # what the filter still holds
     assert line.to_caller(None) == SILENCE
     assert not line.to_agent(SILENCE).any()
+
+
+def test_silence_on_the_line_is_the_code_of_samples_without_sound():
+    assert encode(np.zeros(FRAME, np.int16), FORMAT) == SILENCE
