@@ -226,7 +226,9 @@ class _Plane:
     async def calls(self, request: web.Request) -> object:
         """Calls that ring, go on, or are over, oldest first."""
         found = [each for answered in await fleet.ask(self._service, "calls") for each in answered]
-        return sorted(found, key=lambda each: each["rang_at"]) if self._service.state.shared != "no" else found
+        if self._service.state.shared != "no":
+            found.sort(key=lambda each: (each["rang_at"], each["id"]))
+        return found
 
     async def placed_call(self, request: web.Request) -> object:
         """One call."""

@@ -17,7 +17,7 @@ from mockserver.server.accounts import Team
 from mockserver.server.admission import accepted
 from mockserver.server.calls import webrtc
 from mockserver.server.calls.network import Network
-from mockserver.server.calls.registry import NoEvents, TooManyCalls
+from mockserver.server.calls.registry import NoEvents, NoSuchCall, TooManyCalls
 from mockserver.server.calls.running_call import RunningCall
 from mockserver.server.calls.sdp import InvalidOffer, read_offer
 from mockserver.server.client_requests import authorization_of, dialect_asked, model_in
@@ -132,6 +132,8 @@ async def _begun(service: MockService, dialect: str, team: Team, session: Mappin
         return Denied("crowded", 1)
     try:
         return await accepted(service, entry.id, team, session)
+    except NoSuchCall:  # the control plane ended it while the store was asked for a seat
+        return Denied("crowded", 1)
     finally:
         if entry.state == "ringing":  # it was not accepted
             service.calls.end(entry)

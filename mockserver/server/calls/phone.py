@@ -277,6 +277,7 @@ class Phone:
         self._numbers = numbers
         self._crowded = crowded
         self._remark = remark
+        self._seed = seed
         self._ids = stream(seed, "webhooks")
         self._calls: OrderedDict[str, PhoneCall] = OrderedDict()
         self.sound_bytes = 0
@@ -314,7 +315,8 @@ class Phone:
         call = PhoneCall(ring, self._clock, self._has_room, over)
         unix = self._clock.unix()
         is_xai = dialect.startswith("xai@")
-        headers = _sip_headers(ring, called, uuid4(self._ids), is_xai)
+        ids = self._ids if call_number is None else stream(self._seed, f"webhooks/{call_number}")
+        headers = _sip_headers(ring, called, uuid4(ids), is_xai)
         entry = call.entry = self._registry.announce(
             dialect,
             "phone",
@@ -333,8 +335,8 @@ class Phone:
             self._registry.give_up(entry, "busy")
             call.on_ended(entry.reason)
             return call
-        body = incoming_call(f"evt_{hex128(self._ids)}", int(unix), entry.id, headers, metadata=is_xai)
-        webhook = Webhook(f"wh_{hex128(self._ids)}", body, secret)
+        body = incoming_call(f"evt_{hex128(ids)}", int(unix), entry.id, headers, metadata=is_xai)
+        webhook = Webhook(f"wh_{hex128(ids)}", body, secret)
         call.rings_until(self._clock.now() + ring.answer_within_s, lambda: self._registry.give_up(entry))
         task = asyncio.get_running_loop().create_task(self._announce(call, webhook, url))
         self._deliveries.add(task)

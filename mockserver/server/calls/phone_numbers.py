@@ -99,19 +99,24 @@ class PhoneNumbers:
             return http_refusal(409, f"{number} is registered already.")
         if len(self._by_number) >= MOST_NUMBERS:
             return http_refusal(429, f"{MOST_NUMBERS} numbers are registered already.")
-        random = stream(self._seed, f"phone number {number}")
+        id, secret = self._drawn(number)
         made = PhoneNumber(
-            f"phone_{uuid4(random)}",
+            id,
             number,
             str(asked.get("name", ""))[:200],
             url,
             str(webhook.get("name", ""))[:200],
             {name: value for name, value in auth.items() if name != "auth_password"},  # nothing needs it
             team,
-            secret_of(random.randbytes(32)),
+            secret,
         )
         self._by_number[number] = made
         return made
+
+    def _drawn(self, number: str) -> tuple[str, str]:
+        """The id and the secret of a number."""
+        random = stream(self._seed, f"phone number {number}")
+        return f"phone_{uuid4(random)}", secret_of(random.randbytes(32))
 
     def beside(self, packed: Iterable[Mapping[str, Any]], team: Callable[[bytes], Team | None]) -> PhoneNumbers:
         """Those that a server packed, by the same seed; `team` as in `become`."""
@@ -125,8 +130,8 @@ class PhoneNumbers:
         return [each.secret for each in self._by_number.values()]
 
     def packed(self) -> list[dict[str, Any]]:
-        """All of them as JSON, with their secrets, for other servers."""
-        names = [each.name for each in fields(PhoneNumber)]
+        """All of them as JSON, for other servers: without what those draw from the same seed."""
+        names = [each.name for each in fields(PhoneNumber) if each.name not in ("id", "secret")]
         return [
             {**{name: getattr(number, name) for name in names}, "team": number.team.id.hex()}
             for number in self._by_number.values()
@@ -134,6 +139,8 @@ class PhoneNumbers:
 
     def become(self, packed: Iterable[Mapping[str, Any]], team: Callable[[bytes], Team | None]) -> None:
         """Be those that a server packed; `team` finds a team by its id. Numbers of an unknown team are left out."""
-        known = ((each, team(bytes.fromhex(each["team"]))) for each in packed)
-        found = (PhoneNumber(**{**each, "team": owner}) for each, owner in known if owner is not None)
-        self._by_number = {each.number: each for each in found}
+        self._by_number = {}
+        for each in packed:
+            if (owner := team(bytes.fromhex(each["team"]))) is not None:
+                id, secret = self._drawn(each["number"])
+                self._by_number[each["number"]] = PhoneNumber(**{**each, "id": id, "secret": secret, "team": owner})

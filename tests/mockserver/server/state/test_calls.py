@@ -33,6 +33,8 @@ class Phones:
     def __init__(self, fleet: Fleet, url: str) -> None:
         self._fleet, self.url = fleet, url
         self.announced: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.ids: list[str] = []
+        """Those of all webhooks and their events, by which a receiver leaves out what it has had."""
 
     async def ring(self, **asked: str) -> str:
         """The id of a call, once it is announced. `to`: a number that says itself where."""
@@ -60,7 +62,9 @@ def killable(store: str, *options: str) -> Iterator[tuple[int, int]]:
 @asynccontextmanager
 async def phones(fleet: Fleet) -> AsyncIterator[Phones]:
     async def announced(request: web.Request) -> web.Response:
-        found.announced.put_nowait(await request.json())
+        event = await request.json()
+        found.ids += [request.headers["webhook-id"], event["id"]]
+        found.announced.put_nowait(event)
         return web.Response()
 
     app = web.Application()
@@ -120,6 +124,7 @@ async def test_a_call_that_rings_is_accepted_driven_and_ended_at_any_server(flee
             assert shown == shown[:1] * MANY
             assert shown[0][1]["state"] == "over"
             assert await phone.act(id, "hangup") == 404
+        assert len(set(phone.ids)) == 2 * MANY
         assert await phone.act("rtc_nobody", "hangup") == 404
         assert await refused(fleet, query="?call_id=rtc_nobody") == 404
         lists = [(await fleet.ask("GET", "/_mock/calls"))[1] for _ in range(MANY)]
