@@ -40,14 +40,13 @@ from mockserver.server.connection import Connection, tear_down
 from mockserver.server.http import as_json, body_of
 from mockserver.server.journal import SessionLog
 from mockserver.server.listening import BACKLOG, listen
-from mockserver.server.namespaces import ID, NamespaceEnded, Namespaces
+from mockserver.server.namespaces import ID, KEY_ENDED, NamespaceEnded, Namespaces, gone
 from mockserver.server.notices import CallOpened, HandshakeRefused, RouteRefused, TlsRefused
 from mockserver.server.options import Options
 from mockserver.server.origins import is_foreign
 from mockserver.server.refusals import CROSS_SITE, check_open, log_advice, refused
 from mockserver.server.service import MockService, OpenSession
 from mockserver.server.session_factory import Served
-from mockserver.server.state.carried import not_carried
 from mockserver.server.state.port import StateLost
 from mockserver.server.tls import TlsPort
 from mockserver.server.workbench import routes as workbench
@@ -110,7 +109,7 @@ class Server:
     async def serve(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve on sockets that listen already. With `tls` they speak TLS as well, also as a proxy: see tls.py."""
         self.service.start()
-        await self.service.state.start(fleet.Member(self.service))
+        await self.service.state.start(fleet.Member(self.namespaces))
         if self.service.counts is not None:
             self.service.counts.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
@@ -421,14 +420,9 @@ class Server:
                     return await self._refuse_outage(request, service, session, causes.CROWD)
                 if (allowed := cors.preflight(request)) is not None:
                     return allowed
-                if service.state.shared != "no":
-                    why = not_carried(request.method, path)
-                    if why is not None:
-                        raise web.HTTPNotImplemented(text=why)
-                if (owner := await self._owner(request, service)) is not None:
-                    return await forwarding.forward(request, owner)
                 if not path.startswith("/_mock"):
-                    await service.state.look(credentials_of(request))
+                    if (address := await self._elsewhere(request, service)) is not None:
+                        return await forwarding.forward(request, address)
                 if service.faults and not path.startswith("/_mock"):
                     name = dialect_asked(request, service)
                     outage = await self._apply_faults(request, service, name, f"{request.method} {path}")
@@ -457,15 +451,26 @@ class Server:
                 response.headers[hdrs.ALLOW] = methods
             return response
 
-    async def _owner(self, request: web.Request, service: MockService) -> str | None:
-        """Where a request is forwarded: to the server that has the call which it is about. Raises StateLost."""
-        id = request.match_info.get("call_id") or request.query.get("call_id")
-        if id is None or request.path.startswith("/_mock"):
+    async def _elsewhere(self, request: web.Request, service: MockService) -> str | None:
+        """Where a request is forwarded: to the server that has the namespace of the client, or the call which it is
+        about. Raises NamespaceEnded and StateLost."""
+        named = NAMESPACE.match(request.path)
+        id = None if named is None else named[1]
+        found = await service.state.look(credentials_of(request), id)
+        forwarded = self._is_forwarded(request)
+        if found is not None and found.address is not None and not forwarded:
+            return found.address
+        if (found is not None and found.address is None) or (id is not None and service is self.service):
+            raise NamespaceEnded(gone(id) if id else KEY_ENDED)
+        if forwarded:
             return None
+        call_id = request.match_info.get("call_id") or request.query.get("call_id")
+        return None if call_id is None else await forwarding.owner(service, call_id)
+
+    def _is_forwarded(self, request: web.Request) -> bool:
+        """Whether another server of the fleet sent the request on."""
         here = None if request.transport is None else request.transport.get_extra_info("sockname")
-        if here is not None and here[1] == self._own_port:  # it was forwarded
-            return None
-        return await forwarding.owner(service, id)
+        return here is not None and here[1] == self._own_port
 
     def _refuse_route(self, request: web.Request, service: MockService, outage: Refusal) -> web.Response:
         """Refuse a request because a fault says so."""
@@ -495,7 +500,10 @@ class Server:
         if request.path.startswith("/_mock"):
             return self.service
         named = NAMESPACE.match(request.path)
-        return self.namespaces.of(None if named is None else named[1], credentials_of(request))
+        id = None if named is None else named[1]
+        if self.service.state.shared != "no" and id is not None and self.namespaces.find(id) is None:
+            return self.service  # until `_elsewhere` knows more
+        return self.namespaces.of(id, credentials_of(request))
 
 
 async def _wait(service: MockService, seconds: float) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, get_args
 
@@ -20,7 +20,7 @@ from mockserver.faults.armed import MOST_KEPT
 from mockserver.faults.files import FaultError, FaultFile, parse
 from mockserver.faults.kinds import Fault
 from mockserver.responders.scenario import Scenario, ScenarioError
-from mockserver.server import fleet, inspector, session_views
+from mockserver.server import fleet, forwarding, inspector, session_views
 from mockserver.server.addresses import Addresses, environment
 from mockserver.server.calls import ring_body
 from mockserver.server.calls.registry import TooManyCalls
@@ -124,7 +124,8 @@ class _Server:
 
     async def list(self, request: web.Request) -> object:
         """The namespaces besides the root, oldest first."""
-        return [_shown(request, each) for each in self._namespaces]
+        found = sorted(await fleet.namespaces(self._namespaces), key=lambda each: int(each["id"].partition("-")[2]))
+        return [_shown(request, each) for each in found]
 
     async def open(self, request: web.Request) -> object:
         """Makes a namespace."""
@@ -137,39 +138,45 @@ class _Server:
             raise Problem(429, str(problem)) from problem
         places = _addresses(request, made.id)
         variables = environment(places.ws, places.http, made.keys["xai"], made.keys["openai"])
-        return {**_shown(request, made), "api_key": made.api_key, "api_keys": made.keys, "environment": variables}
+        shown = _shown(request, fleet.shown(made))
+        return {**shown, "api_key": made.api_key, "api_keys": made.keys, "environment": variables}
 
     async def end(self, request: web.Request) -> object:
         """Ends a namespace; its open sessions are closed (1001)."""
-        await self._namespaces.end(self._find(request.match_info["namespace"]), CLOSING_S)
+        found = await self._find(request.match_info["namespace"])
+        if isinstance(found, str):
+            return await forwarding.forward(request, found)
+        await self._namespaces.end(found, CLOSING_S)
         return {"status": "ok"}
 
     async def ask(self, ask: Callable[[_Plane, web.Request], Awaitable[object]], request: web.Request) -> object:
         """The answer of the root or of a namespace."""
-        id = request.match_info.get("namespace")
-        return await ask(_Plane(self._namespaces.root if id is None else self._find(id).service, self._views), request)
+        if (id := request.match_info.get("namespace")) is None:
+            return await ask(_Plane(self._namespaces.root, self._views), request)
+        found = await self._find(id)
+        if isinstance(found, str):
+            return await forwarding.forward(request, found)
+        return await ask(_Plane(found.service, self._views), request)
 
-    def _find(self, id: str) -> Namespace:
-        if (found := self._namespaces.find(id)) is None:
+    async def _find(self, id: str) -> Namespace | str:
+        """A namespace of this server, or the address of the server that has it."""
+        if (found := self._namespaces.find(id)) is not None:
+            return found
+        elsewhere = await self._namespaces.root.state.look((), id)
+        if elsewhere is None or elsewhere.address is None:
             raise Problem(404, "there is no namespace of that id; GET /_mock/namespaces lists them")
-        return found
+        return elsewhere.address
 
 
 def _addresses(request: web.Request, id: str) -> Addresses:
     return Addresses(request.host, id, request.secure)
 
 
-def _shown(request: web.Request, namespace: Namespace) -> dict[str, object]:
-    service, places = namespace.service, _addresses(request, namespace.id)
-    return {
-        "id": namespace.id,
-        "ws": places.ws,
-        "http": places.http,
-        "control": places.control,
-        "dialect": service.options.dialect,
-        "sessions": len(service.journal.sessions) + service.journal.dropped_sessions,
-        "open_sessions": len(service.open_sessions),
-    }
+def _shown(request: web.Request, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """With the addresses of the host that was asked."""
+    id = namespace["id"]
+    places = _addresses(request, id)
+    return {"id": id, "ws": places.ws, "http": places.http, "control": places.control, **namespace}
 
 
 class _Plane:
@@ -245,7 +252,7 @@ class _Plane:
             voice, own = service.factory.equipment.voice, service.options.webhook
             ring = await asyncio.to_thread(ring_body.parse, body, voice, own)  # speaks
             check_open(service)  # it may have ended meanwhile
-            call = service.ring(ring, await service.state.number_call())
+            call = service.ring(ring, await service.state.number("calls"))
         except ValueError as problem:
             raise Problem(400, str(problem)) from problem
         except TooManyCalls as problem:

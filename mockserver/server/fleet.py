@@ -22,6 +22,7 @@ from mockserver.server import session_copies, session_views
 from mockserver.server.accounts import Team
 from mockserver.server.calls.phone_numbers import PhoneNumber
 from mockserver.server.journal import Journal, JournalEntry, SessionLog, Way
+from mockserver.server.namespaces import Namespace, Namespaces
 from mockserver.server.service import MockService
 from mockserver.server.state import conversations
 from mockserver.server.state.port import Copies, Copy, CopyUpdate
@@ -131,11 +132,29 @@ async def ask(service: MockService, what: What, **arguments: object) -> list[Any
     return [answer(service, question), *await service.state.ask_others(question, copies)]
 
 
+async def namespaces(here: Namespaces) -> list[dict[str, Any]]:
+    """The namespaces of all servers. Raises StateLost."""
+    others = await here.root.state.ask_others({"what": "namespaces"})
+    return [*map(shown, here), *(each for rows in others for each in rows)]
+
+
+def shown(namespace: Namespace) -> dict[str, Any]:
+    """A namespace as the control plane shows it, but for its addresses."""
+    service = namespace.service
+    return {
+        "id": namespace.id,
+        "dialect": service.options.dialect,
+        "sessions": len(service.journal.sessions) + service.journal.dropped_sessions,
+        "open_sessions": len(service.open_sessions),
+    }
+
+
 class Member:
     """Implements the port's `Member` for the root of a server."""
 
-    def __init__(self, service: MockService) -> None:
-        self._service = service
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+        self._service = service = namespaces.root
         self._copier = session_copies.SessionCopier(service)
         self._views = session_views.SessionViews()
 
@@ -146,6 +165,8 @@ class Member:
                 return await view(self._service, self._views, **arguments)
             case "wait":
                 return await wait(self._service, **arguments)
+            case "namespaces":
+                return [shown(each) for each in self._namespaces]
             case "call sound":
                 return await _call_sound(self._service, **arguments)
             case _:

@@ -10,18 +10,22 @@ import asyncio
 import string
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mockserver.dialects.handshake import Secret
 from mockserver.faults.files import FaultFile
 from mockserver.protocol.ids import stream
 from mockserver.protocol.limits import Limits
-from mockserver.server.accounts import digest
+from mockserver.server.accounts import Accounts, Team, digest
 from mockserver.server.clock import rate_named
 from mockserver.server.options import Options
 from mockserver.server.recordings import AdaptiveReplay, VerbatimReplay
 from mockserver.server.service import MockService
 from mockserver.server.session_factory import Content, afresh
+from mockserver.server.state.memory import MemoryState
+from mockserver.server.state.port import StateLost
 from replay.findings import Setting
 
 MOST = 100
@@ -37,6 +41,8 @@ MOST_ENDED = 20_000
 ID = "ns-[0-9]+"
 """A namespace's id, as a regular expression."""
 
+KEY_ENDED = "The namespace of this key has ended. POST /_mock/namespaces makes one."
+"""What a client hears whose namespace has ended."""
 _KEY_DIGITS = string.ascii_letters + string.digits
 
 
@@ -99,6 +105,28 @@ class Namespace:
         return self.keys["xai" if service in ("xai", "auto") else "openai"]
 
 
+class _Placed(MemoryState):
+    """The state of a namespace in a fleet: the other servers know which server has its client secrets."""
+
+    def __init__(self, accounts: Accounts, root: MockService) -> None:
+        super().__init__(accounts)
+        self._root = root
+
+    async def mint(
+        self,
+        team: Team,
+        prefix: str,
+        seconds: int,
+        now: float,
+        *,
+        digits: tuple[int, str],
+        session: Mapping[str, Any] | None,
+    ) -> Secret:
+        secret = await super().mint(team, prefix, seconds, now, digits=digits, session=session)
+        await self._root.state.place([digest(secret.value).hex()], self._root.address)
+        return secret
+
+
 class Namespaces:
     """The root of a server, and its other namespaces. All but the constructor is for the loop that serves."""
 
@@ -124,16 +152,17 @@ class Namespaces:
 
     async def open(self, isolated: Isolated, *, held: bool = False) -> Namespace:
         """Make a namespace. Raises ValueError for an unknown value, ScenarioError for a known clip that cannot be used,
-        TooManyNamespaces, and NamespaceEnded if the server is stopping."""
+        TooManyNamespaces, StateLost, and NamespaceEnded if the server is stopping."""
         root = self.root
         options = isolated.over(root.options)
         await self._end_idle()
+        number = await root.state.number("namespaces")
         # Nothing below waits, so concurrent calls cannot make more than MOST.
         if root.over:
             raise NamespaceEnded("The server is stopping.")
         if len(self._by_id) >= MOST:
             raise TooManyNamespaces(f"{MOST} namespaces are open; end one with DELETE /_mock/namespaces/ID")
-        self._made += 1
+        self._made = self._made + 1 if number is None else number
         id = f"ns-{self._made}"
         random = stream(root.options.seed, f"namespaces/{id}")
         keys = {
@@ -151,6 +180,9 @@ class Namespaces:
         service.start()
         namespace = self._by_id[id] = Namespace(id, service, keys, held, _now())
         self._by_key.update((digest(key), namespace) for key in keys.values())
+        if root.state.shared != "no":
+            service.state = _Placed(service.accounts, root)
+            await root.state.place([id, *(digest(key).hex() for key in keys.values())], root.address)
         return namespace
 
     def find(self, id: str) -> Namespace | None:
@@ -176,7 +208,7 @@ class Namespaces:
                 found.used = _now()
                 return found.service
             if kept in self._ended:
-                raise NamespaceEnded("The namespace of this key has ended. POST /_mock/namespaces makes one.")
+                raise NamespaceEnded(KEY_ENDED)
         return self.root
 
     async def end(self, namespace: Namespace, closing_s: float) -> None:
@@ -190,6 +222,9 @@ class Namespaces:
         while len(self._ended) > MOST_ENDED:
             self._ended.popitem(last=False)
         await namespace.service.stop("the namespace has ended", closing_s)
+        with suppress(StateLost):  # then the store forgets it in time
+            names = [namespace.id, *(each.hex() for each in (*keys, *namespace.service.accounts.secrets))]
+            await self.root.state.place(names, None)
 
     async def _end_idle(self) -> None:
         before = _now() - IDLE_S

@@ -398,7 +398,7 @@ class MockService:
         return SERVICES[dialect].calls.new_id(f"{self.options.seed}/call {self._calls_made}", self.clock.unix())
 
     def ring(self, ring: Ring, number: int | None = None) -> PhoneCall:
-        """Let the phone ring. `number`: as `State.number_call` gives it. Raises NoWebhook, BadSecret, TooManyCalls."""
+        """Let the phone ring. `number`: as `State.number` gives it. Raises NoWebhook, BadSecret, TooManyCalls."""
         self._learn(ring.webhook_secret)
         return self.phone.ring(ring, number)
 

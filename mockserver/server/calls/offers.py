@@ -125,7 +125,7 @@ async def _answer(
 
 async def _begun(service: MockService, dialect: str, team: Team, session: Mapping[str, object]) -> RunningCall | Denied:
     """The call that an offer opens. Raises StateLost."""
-    number = await service.state.number_call()
+    number = await service.state.number("calls")
     try:
         entry = service.calls.announce(dialect, "webrtc", service.clock.unix(), NoEvents(), team=team, number=number)
     except TooManyCalls:

@@ -291,7 +291,7 @@ class Phone:
 
     def ring(self, ring: Ring, call_number: int | None = None) -> PhoneCall:
         """Let the phone ring. If the team has as many sessions as it may, the caller hears that the line is busy.
-        `call_number`: as `State.number_call` gives it.
+        `call_number`: as `State.number` gives it.
 
         Raises ValueError, among it NoWebhook and BadSecret, and TooManyCalls.
         """

@@ -183,7 +183,7 @@ class CallRegistry:
         team: Team | None = None,
         number: int | None = None,
     ) -> CallEntry:
-        """A call that rings. `number`: as `State.number_call` gives it. Raises TooManyCalls."""
+        """A call that rings. `number`: as `State.number` gives it. Raises TooManyCalls."""
         id = self._new_id(dialect, number)
         entry = CallEntry(id, came, dialect, unix, events, caller, called, tuple(headers), tuple(known), team)
         self._keep(entry)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import Accounts, Team
-from mockserver.server.state.port import Copies, Member, Seat, Shared
+from mockserver.server.state.port import Copies, Member, Numbered, Seat, Shared
 from mockserver.session.resumption import Memory
 
 
@@ -26,8 +26,11 @@ class MemoryState:
     async def stop(self) -> None:
         """Nothing to do."""
 
-    async def look(self, credentials: Iterable[str]) -> None:
+    async def look(self, credentials: Iterable[str], namespace: str | None = None) -> None:
         """Nothing to do: the accounts know all."""
+
+    async def place(self, names: Iterable[str], address: str | None) -> None:
+        """Nothing to do: there is no other server."""
 
     async def mint(
         self,
@@ -53,7 +56,7 @@ class MemoryState:
     async def own_host(self) -> str:
         raise AssertionError("a server alone has nobody to reach it")
 
-    async def number_call(self) -> int | None:
+    async def number(self, what: Numbered) -> int | None:
         return None
 
     async def open_sessions(self, team: Team) -> int:

@@ -12,12 +12,22 @@ from mockserver.server.accounts import Team
 from mockserver.session.resumption import Memory
 
 Shared = Literal["no", "yes"]
+Numbered = Literal["calls", "namespaces"]
+"""What all servers of a fleet number together."""
 Copies = Literal["none", "records", "rows"]
 """What an answer needs of the copies of servers that are gone: nothing, all but the frames, or all."""
 
 
 class StateLost(Exception):
     """The state cannot be asked: its store does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another server has the namespace of a request. address: where the others reach that server; None if the namespace
+    has ended, or its server is gone."""
+
+    address: str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,8 +107,13 @@ class State(Protocol):
     async def stop(self) -> None:
         """Give back all seats."""
 
-    async def look(self, credentials: Iterable[str]) -> None:
-        """Learn what other servers know of these credentials, before a request is answered."""
+    async def look(self, credentials: Iterable[str], namespace: str | None = None) -> Elsewhere | None:
+        """Learn what other servers know of these credentials, before a request is answered. Returns who answers it, if
+        they belong to a namespace of another server, or if the request names one."""
+
+    async def place(self, names: Iterable[str], address: str | None) -> None:
+        """Have the other servers find a namespace by these names, its id and digests of its credentials, at this
+        server's address; None once it has ended."""
 
     async def mint(
         self,
@@ -124,8 +139,8 @@ class State(Protocol):
     async def own_host(self) -> str:
         """The address of this machine in the network of the other servers."""
 
-    async def number_call(self) -> int | None:
-        """The number of the next call among all of the fleet, from 1; None if the server numbers its calls itself."""
+    async def number(self, what: Numbered) -> int | None:
+        """The next number among all of the fleet, from 1; None if the server numbers them itself."""
 
     async def open_sessions(self, team: Team) -> int:
         """How many sessions of a team are open, on all servers."""

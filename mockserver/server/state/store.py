@@ -24,7 +24,7 @@ from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team, digest
 from mockserver.server.state import conversations, scripts
 from mockserver.server.state.copies import DAY_S, PREFIX, CopyStore
-from mockserver.server.state.port import Copied, Copies, Member, Seat, Shared, StateLost
+from mockserver.server.state.port import Copied, Copies, Elsewhere, Member, Numbered, Seat, Shared, StateLost
 from mockserver.server.state.questions import Questions
 from mockserver.session.resumption import Memory
 from replay.outlets import logger
@@ -49,7 +49,11 @@ CONNECTIONS, FOR_CLIENTS = 16, 10
 """Connections to the store, at most; and how many of them requests of clients use at a time. Others wait for these, so
 that a crowd of them holds up neither the lease nor the answers to other servers."""
 _SECRETS, _SECRETS_ORDER = f"{PREFIX}secrets", f"{PREFIX}secrets-order"
-_SESSION_NUMBER, _SECRET_NUMBER, _CALL_NUMBER = (f"{PREFIX}{what}" for what in ("sessions", "secrets-made", "calls"))
+_SESSION_NUMBER, _SECRET_NUMBER = f"{PREFIX}sessions", f"{PREFIX}secrets-made"
+_NUMBERS: Mapping[Numbered, str] = {"calls": f"{PREFIX}calls", "namespaces": f"{PREFIX}namespaces"}
+_PLACE = f"{PREFIX}place:"
+PLACED_S = 30 * DAY_S
+"""How long a namespace is found at its server, in s."""
 _CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
 _ALIVE = f"{PREFIX}alive:"
 _FLEET = f"{PREFIX}fleet"
@@ -96,8 +100,10 @@ class StoreState:
         self._wanted: defaultdict[bytes, set[str]] = defaultdict(set)
         """Those that the store is asked for."""
         self._taken = self._asked = 0
-        self._sessions = self._minted = self._called = 0
-        """The least number that the next session, secret and call may have."""
+        self._sessions = self._minted = 0
+        """The least number that the next session and the next secret may have."""
+        self._numbered: dict[Numbered, int] = {"calls": 0, "namespaces": 0}
+        """The largest numbers that this server got."""
         self._room = asyncio.Semaphore(FOR_CLIENTS)
         self._questions = Questions(self._redis, self.server, self._others, self, self._room)
         self._there = True
@@ -142,13 +148,29 @@ class StoreState:
             pass  # the lease ends by itself
         await self._redis.aclose(close_connection_pool=True)
 
-    async def look(self, credentials: Iterable[str]) -> None:
+    async def look(self, credentials: Iterable[str], namespace: str | None = None) -> Elsewhere | None:
         known = self._accounts.secrets
         unknown = [kept for each in credentials if each and (kept := digest(each)) not in known]
-        asked = self._redis.pipeline(transaction=False).get(_VERSION)
-        version, *records = await self._asking((asked.hmget(_SECRETS, unknown) if unknown else asked).execute())
+        names = [_PLACE + name for name in ([namespace] if namespace else [kept.hex() for kept in unknown])]
+        asked = self._redis.pipeline(transaction=False).get(_VERSION).mget(_VERSION, *names)
+        version, places, *records = await self._asking((asked.hmget(_SECRETS, unknown) if unknown else asked).execute())
         await self._asking(self._follow_to(int(version or 0)))
-        for kept, found in zip(unknown, records[0] if records else (), strict=True):
+        self._learn_secrets(unknown, records[0] if records else ())
+        place = next((each.decode() for each in places[1:] if each is not None), None)
+        if place is None:
+            return None
+        server, _, address = place.partition(" ")
+        there = bool(address) and await self._asking(self._redis.exists(_ALIVE + server))
+        return None if server == self.server and address else Elsewhere(address if there else None)
+
+    async def place(self, names: Iterable[str], address: str | None) -> None:
+        told = self._redis.pipeline(transaction=False)
+        for name in names:
+            told.set(_PLACE + name, f"{self.server} {address or ''}", ex=DAY_S if address is None else PLACED_S)
+        await self._asking(told.execute())
+
+    def _learn_secrets(self, digests: Sequence[bytes], records: Iterable[bytes | None]) -> None:
+        for kept, found in zip(digests, records, strict=True):
             if found is None:
                 continue
             record = orjson.loads(found)
@@ -219,9 +241,9 @@ class StoreState:
             probe.connect(address)  # sends nothing: the kernel picks the address from which it would
             return str(probe.getsockname()[0])
 
-    async def number_call(self) -> int | None:
-        number = int(await self._asking(self._redis.incr(_CALL_NUMBER)))
-        self._called = max(self._called, number)
+    async def number(self, what: Numbered) -> int | None:
+        number = int(await self._asking(self._redis.incr(_NUMBERS[what])))
+        self._numbered[what] = max(self._numbered[what], number)
         return number
 
     async def open_sessions(self, team: Team) -> int:
@@ -312,8 +334,8 @@ class StoreState:
         await self._changed((await self._asking(told.execute()))[-1])
 
     async def restart_numbers(self) -> None:
-        await self._asking(self._redis.mset({_SESSION_NUMBER: 0, _CALL_NUMBER: 0}))
-        self._sessions = self._called = 0
+        await self._asking(self._redis.mset({_SESSION_NUMBER: 0, _NUMBERS["calls"]: 0}))
+        self._sessions = self._numbered["calls"] = 0
         await self.ask_others({"what": "restart numbers"})
 
     async def _changed(self, version: int) -> None:
@@ -357,7 +379,7 @@ class StoreState:
         """The answer to a question of another server."""
         match question["what"]:
             case "restart numbers":
-                self._sessions = self._called = 0
+                self._sessions = self._numbered["calls"] = 0
             case "follow":
                 await self._follow_to(int(await self._redis.get(_VERSION) or 0))
             case _:
@@ -446,8 +468,8 @@ class StoreState:
         known = await self._redis.set(key, "", px=LEASE_MS, xx=True)
         self._copies.lost |= not known
         if all_seats or not known:
-            numbers = [self._sessions, self._minted, self._called]
-            await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER, _CALL_NUMBER], args=numbers)
+            least = [self._sessions, self._minted, *(self._numbered[what] for what in _NUMBERS)]
+            await self._raise(keys=[_SESSION_NUMBER, _SECRET_NUMBER, *_NUMBERS.values()], args=least)
             await self._redis.set(key, "", px=LEASE_MS)
             await self._redis.sadd(_FLEET, self.server)
             await self._stated()

@@ -214,3 +214,32 @@ async def test_a_reset_reaches_all_servers(fleet: Fleet):
     assert [await session_of(each) for each in sockets] == ids
     assert [await words(each) for each in sockets] == ["You said: hello"] * MANY
     await hang_up(sockets)
+
+
+async def test_a_namespace_is_the_same_at_each_server(fleet: Fleet):
+    scenario = "turns: [{reply: [{say: Apart.}]}]"
+    made = [(await fleet.ask("POST", "/_mock/namespaces", json={"scenario": scenario}))[1] for _ in range(3)]
+    listed = await everywhere(fleet, "/_mock/namespaces")
+    assert [each["id"] for each in listed] == [each["id"] for each in made]
+    apart = made[1]
+    secret = await fleet.secret(apart["api_key"])
+    plane = f"/_mock/namespaces/{apart['id']}"
+    for credential in (apart["api_key"], secret) * 3:
+        ws = await fleet.connect(credential)
+        assert await words(ws) == "Apart."
+        await ws.close()
+    for _ in range(3):
+        url = f"ws://127.0.0.1:{fleet.port}/{apart['id']}/v1/realtime"
+        by_path = await fleet.http.ws_connect(url, headers={"Authorization": "Bearer k"})
+        assert await words(by_path) == "Apart."
+        await by_path.close()
+    assert len(await everywhere(fleet, f"{plane}/sessions")) == 9
+    assert await everywhere(fleet, "/_mock/sessions") == []
+    alone = await fleet.connect()
+    assert await words(alone) == "You said: hello"
+    await alone.close()
+    for each in made:
+        assert (await fleet.ask("DELETE", f"/_mock/namespaces/{each['id']}"))[0] == 200
+    assert await everywhere(fleet, "/_mock/namespaces") == []
+    assert [await refused(fleet, each) for each in (apart["api_key"], secret) * 3] == [404] * 6
+    assert {(await fleet.ask("GET", f"{plane}/sessions"))[0] for _ in range(MANY)} == {404}
