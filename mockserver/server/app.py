@@ -113,6 +113,7 @@ class Server:
         if self.service.counts is not None:
             self.service.counts.start()
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._answer])
+        app[forwarding.FORWARDED] = set()
         roots = [f"{namespace}{root}" for namespace in ("", f"/{{namespace:{ID}}}") for root in self._roots]
         for root in roots:
             app.router.add_get(f"{root}/realtime", self._answer_handshake)
@@ -164,7 +165,8 @@ class Server:
         if self._tls_port is not None:
             self._tls_port.close()
         self._tcp.close()
-        await asyncio.gather(*(each.stop("the server is stopping", closing_s) for each in self.namespaces.services))
+        ending = [each.stop("the server is stopping", closing_s) for each in self.namespaces.services]
+        await asyncio.gather(*ending, forwarding.stop(self._runner.app, closing_s))
         await self.service.state.stop()
         if self.service.counts is not None:
             await self.service.counts.stop()

@@ -30,6 +30,8 @@ ANSWER_S = 660.0
 """Seconds that the other server may take to answer: more than a request that a fault hangs."""
 STALLED_S = 30.0
 """Seconds that a client may take to read what waits for it."""
+FORWARDED: web.AppKey[set[asyncio.Task[Any]]] = web.AppKey("forwarded", set)
+"""What sends requests of an application on now."""
 _END = b"\r\n\r\n"
 
 
@@ -63,8 +65,27 @@ async def owner(service: MockService, call_id: str) -> str | None:
     return next((each for each in addresses if each is not None), None)
 
 
+async def stop(app: web.Application, closing_s: float) -> None:
+    """End what is sent on. The other servers may end it before, as they do if a whole fleet stops."""
+    if tasks := app[FORWARDED].copy():
+        _, left = await asyncio.wait(tasks, timeout=closing_s)
+        for task in left:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 async def forward(request: web.Request, address: str) -> web.StreamResponse:
     """Have the server at this address answer. Raises OwnerUnreachable, and what `body_of` does."""
+    task = asyncio.current_task()
+    assert task is not None
+    request.app[FORWARDED].add(task)
+    try:
+        return await _forwarded(request, address)
+    finally:
+        request.app[FORWARDED].discard(task)
+
+
+async def _forwarded(request: web.Request, address: str) -> web.StreamResponse:
     upgrades = request.method == hdrs.METH_GET and "websocket" in request.headers.get(hdrs.UPGRADE, "").lower()
     body = b"" if upgrades else await body_of(request)
     host, _, port = address.rpartition(":")

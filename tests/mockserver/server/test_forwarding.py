@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 from aiohttp import web
@@ -43,9 +44,17 @@ def says(data: bytes) -> Owner:
     return Owner(answers)
 
 
+@dataclass(frozen=True)
+class Between:
+    """A server that sends requests on, and how clients connect to it."""
+
+    app: web.Application
+    connect: Callable[[], Awaitable[Streams]]
+
+
 @asynccontextmanager
-async def forwarding_to(owner: Owner) -> AsyncIterator[Callable[[], Awaitable[Streams]]]:
-    """Opens connections of clients to a server that sends all requests on to the owner."""
+async def forwarding_to(owner: Owner) -> AsyncIterator[Between]:
+    """A server that sends all requests on to the owner."""
     listening = await asyncio.start_server(owner.serve, "127.0.0.1", 0)
     host, port = listening.sockets[0].getsockname()
 
@@ -56,6 +65,7 @@ async def forwarding_to(owner: Owner) -> AsyncIterator[Callable[[], Awaitable[St
             return web.Response(status=503)
 
     app = web.Application()
+    app[forwarding.FORWARDED] = set()
     app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -68,7 +78,9 @@ async def forwarding_to(owner: Owner) -> AsyncIterator[Callable[[], Awaitable[St
 
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield connect
+        yield Between(app, connect)
+        await forwarding.stop(app, 0.0)
+        assert not app[forwarding.FORWARDED]
     finally:
         for each in opened:
             each.close()
@@ -78,8 +90,8 @@ async def forwarding_to(owner: Owner) -> AsyncIterator[Callable[[], Awaitable[St
 
 async def asked(owner: Owner, request: bytes) -> tuple[bytes, bytes]:
     """The head and the rest of the answer to a request whose connection is closed after it."""
-    async with forwarding_to(owner) as connect:
-        reader, writer = await connect()
+    async with forwarding_to(owner) as between:
+        reader, writer = await between.connect()
         writer.write(request)
         answer = await reader.read()
     head, _, rest = answer.partition(b"\r\n\r\n")
@@ -163,7 +175,9 @@ async def test_an_owner_that_cannot_be_connected_is_given_up(monkeypatch: pytest
     monkeypatch.setattr(asyncio, "open_connection", never)
     monkeypatch.setattr(forwarding, "CONNECT_S", 0.05)
     with pytest.raises(forwarding.OwnerUnreachable):
-        await forwarding.forward(make_mocked_request("GET", "/", {"Upgrade": "websocket"}), "192.0.2.1:9")
+        app = web.Application()
+        app[forwarding.FORWARDED] = set()
+        await forwarding.forward(make_mocked_request("GET", "/", {"Upgrade": "websocket"}, app=app), "192.0.2.1:9")
 
 
 async def test_a_client_that_reads_nothing_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +189,8 @@ async def test_a_client_that_reads_nothing_is_reset(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(forwarding, "STALLED_S", 0.1)
     owner = Owner(pours)
-    async with forwarding_to(owner) as connect:
-        reader, writer = await connect()
+    async with forwarding_to(owner) as between:
+        reader, writer = await between.connect()
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n")
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -193,8 +207,8 @@ async def test_a_client_sends_no_faster_than_the_owner_reads() -> None:
         await reader.readexactly(many)
         writer.write(b"all")
 
-    async with forwarding_to(Owner(waits)) as connect:
-        reader, writer = await connect()
+    async with forwarding_to(Owner(waits)) as between:
+        reader, writer = await between.connect()
         # Before the answer, so that aiohttp keeps some of it for the socket.
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n" + bytes(many))
         await reader.readuntil(b"\r\n\r\n")
@@ -204,3 +218,27 @@ async def test_a_client_sends_no_faster_than_the_owner_reads() -> None:
         assert left > many // 2
         reads.set()
         assert await reader.readexactly(3) == b"all"
+
+
+async def test_sockets_end_with_the_server_between_unless_the_owner_ends_them_before() -> None:
+    stops = asyncio.Event()
+
+    async def closes(owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JOINED)
+        await stops.wait()
+        writer.write(b"bye")
+
+    async def stays(owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(JOINED)
+        await reader.read()
+
+    for answers, seconds, last in ((closes, 60.0, b"bye"), (stays, 0.0, b"")):
+        owner = Owner(answers)
+        async with forwarding_to(owner) as between:
+            reader, writer = await between.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            stops.set()
+            await forwarding.stop(between.app, seconds)
+            assert await reader.read() == last
+            await owner.over.wait()

@@ -203,9 +203,9 @@ async def test_the_sound_of_a_call_over_webrtc_stays_where_its_offer_came(fleet:
 async def test_a_call_ends_with_the_server_that_has_it():
     options = ("--voice", "tone", "--transcriber", "off", "--pacing", "burst", "--dialect", "openai")
     with own_store() as store, ExitStack() as stack:
-        started = [await asyncio.to_thread(stack.enter_context, killable(store.url, *options)) for _ in range(2)]
+        started = [await asyncio.to_thread(stack.enter_context, killable(store.url, *options)) for _ in range(3)]
         async with ClientSession(connector=TCPConnector(force_close=True)) as http:
-            (has, pid), (other, _) = [(Fleet(port, http), pid) for port, pid in started]
+            (has, pid), (other, *others), (third, *thirds) = [(Fleet(port, http), pid) for port, pid in started]
             async with phones(has) as phone:
                 id = await phone.ring()
                 assert (await other.ask("POST", f"/v1/realtime/calls/{id}/accept", json=SESSION))[0] == 200
@@ -219,3 +219,10 @@ async def test_a_call_ends_with_the_server_that_has_it():
                 assert (await other.ask("POST", f"/v1/realtime/calls/{id}/hangup"))[0] == 404
                 assert await refused(other, query=f"?call_id={id}") == 404
                 assert (await other.ask("GET", "/_mock/calls"))[1] == []
+            async with phones(other) as phone:
+                id = await phone.ring()
+                assert (await third.ask("POST", f"/v1/realtime/calls/{id}/accept", json=SESSION))[0] == 200
+                beside = await third.connect(query=f"?call_id={id}")
+                for each in (*thirds, *others):
+                    os.kill(each, signal.SIGTERM)
+                assert await until_over(beside) == 1001  # the server between waits for what the other one says
