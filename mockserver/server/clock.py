@@ -15,6 +15,8 @@ from mockserver.server.virtual_time import EPOCH, AutoJumpLoop
 
 _SETTLE_TURNS = 16
 """Iterations of the loop after each instant of an advance: enough for a client in this process to answer twice."""
+_LONGEST_TURN_S = 60.0
+"""A loop that is farther behind the monotonic clock counts from another instant."""
 MAX_ADVANCE_S = 30 * 24 * 3600.0
 LATENESS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
@@ -58,7 +60,8 @@ class Clock:
         self._released = asyncio.Event()
         self._released.set()
         virtual = rate == 0 or isinstance(self._loop, AutoJumpLoop)
-        self._epoch = EPOCH if virtual else time.time()
+        behind_s = RealTime.monotonic() - self._start  # a loop may keep the time at which its present turn began
+        self._epoch = EPOCH if virtual else time.time() - (behind_s if 0 <= behind_s < _LONGEST_TURN_S else 0.0)
 
     @property
     def manual(self) -> bool:

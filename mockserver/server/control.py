@@ -208,7 +208,8 @@ class _Plane:
 
     async def sessions(self, request: web.Request) -> object:
         found = [each for answered in await fleet.ask(self._service, "sessions") for each in answered]
-        return sorted(found, key=lambda each: each["opened"]) if self._service.state.shared != "no" else found
+        in_order = sorted(found, key=lambda each: (each["number"], each["opened"]))
+        return in_order if self._service.state.shared != "no" else found
 
     async def session(self, request: web.Request) -> object:
         return await self._of_session(request.match_info["id"], "session")

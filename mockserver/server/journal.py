@@ -211,6 +211,8 @@ class SessionLog:
         """Tells what goes on in the session; None if nobody listens."""
         self._messages: Messages | None = None
         """Reads messages for both."""
+        self.number = 0
+        """Among the sessions of the server, or of its fleet, from 1."""
         self.came: Came = "websocket"
         """How its client came."""
         self.call_id = ""
@@ -353,6 +355,7 @@ class SessionLog:
         """As the control plane shows it."""
         return {
             "id": self.id,
+            "number": self.number,
             "conversation_id": clean(self.conversation_id),
             "dialect": self.dialect,
             "came": self.came,

@@ -58,6 +58,7 @@ _COUNTED = object_of(count=COUNT, most=COUNT)
 _HELD = object_of(bytes=COUNT, most_bytes=COUNT)
 _SUMMARY = {
     "id": TEXT,
+    "number": {**COUNT, "description": "Among the sessions since the last reset, from 1."},
     "conversation_id": TEXT,
     "dialect": TEXT,
     "came": {"enum": list(get_args(Came)), "description": "How its client came."},

@@ -386,7 +386,7 @@ class MockService:
         conversation_id = served.session.conversation.id if served.session else ids.conversation
         self._connections = self._connections + 1 if served.number is None else served.number + 1
         log = self.journal.open(ids.session, conversation_id, self.clock.unix(), served.ledger)
-        log.dialect = served.dialect.name
+        log.dialect, log.number = served.dialect.name, self._connections
         if served.session is not None:
             log.heard = served.session.heard
         return log, FaultTarget(self._connections, log.id, served.dialect, served.session)

@@ -168,6 +168,8 @@ export type Secret = {
 
 export type Session = {
   id: string;
+  /** Among the sessions since the last reset, from 1. (at least 0) */
+  number: number;
   conversation_id: string;
   dialect: string;
   /** How its client came. */

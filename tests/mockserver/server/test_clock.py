@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mockserver.server import virtual_time as autojump
-from mockserver.server.clock import Clock, rate_named
+from mockserver.server.clock import Clock, rate_named, wall_clock
 
 
 def test_a_manual_clock_stops_at_every_wake_up_on_the_way():
@@ -104,3 +104,13 @@ def test_clocks_go_by_name(name: str, rate: float):
 def test_an_unknown_clock_is_refused_with_the_choices(name: str):
     with pytest.raises(ValueError, match="use wall, wall:RATE"):
         rate_named(name)
+
+
+async def test_the_time_of_day_is_that_of_the_instant_that_the_loop_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    before, kept, after = wall_clock(), loop.time() - 0.5, wall_clock()  # its turn began half a second ago
+    monkeypatch.setattr(loop, "time", lambda: kept)
+    assert before - 0.51 < Clock().unix() < after - 0.49
+    monkeypatch.setattr(loop, "time", lambda: kept + 3600.0)  # a loop that counts from another instant
+    before = wall_clock()
+    assert before <= Clock().unix() <= wall_clock()
