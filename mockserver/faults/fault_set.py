@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 from mockserver.faults.armed import Armed, FaultTarget
 from mockserver.faults.files import as_line
-from mockserver.faults.injection_points import REQUESTS, WEBHOOK, WEBRTC, triggers_at
+from mockserver.faults.injection_points import REQUESTS, triggers_at
 from mockserver.faults.injector import FaultInjector
-from mockserver.faults.kinds import Fault, NetworkFault, RequestFault, WebhookFault
+from mockserver.faults.kinds import Fault
 from mockserver.protocol.ids import stream
 from mockserver.protocol.peer import Peer
 
@@ -111,18 +111,13 @@ class FaultSet:
             if not armed.fired and armed.fault.probability == 1
         ]
 
-    def at_request(self, request: str, at: float) -> list[RequestFault]:
+    def triggered(self, request: str, at: float) -> list[Fault]:
         """The faults that a request triggers, in order. `request` is one of REQUESTS, or a method and a path; `at` is
         the server's time in s."""
-        return [each.fault for each in self._triggered(request, at) if isinstance(each.fault, RequestFault)]
-
-    def at_webhook(self, at: float) -> list[WebhookFault]:
-        """The faults that an attempt to deliver a webhook triggers, in order; `at` is the server's time in s."""
-        return [each.fault for each in self._triggered(WEBHOOK, at) if isinstance(each.fault, WebhookFault)]
-
-    def at_webrtc(self, at: float) -> list[NetworkFault]:
-        """The faults of the network of a call that an offer opens; `at` is the server's time in s."""
-        return [each.fault for each in self._triggered(WEBRTC, at) if isinstance(each.fault, NetworkFault)]
+        points = self.points(request)
+        self._requests.update(points)
+        due = self.due(request, self._requests)
+        return [armed.fault for armed in due if armed.trigger("", at, request)]
 
     def points(self, request: str) -> list[str]:
         """What a request is counted as: its own kind, and each point of a fault that is triggered there."""
@@ -140,11 +135,6 @@ class FaultSet:
             if chance == 1 or stream(armed.seed, f"{fault.at}/{number}").random() < chance:
                 found.append(armed)
         return found
-
-    def _triggered(self, request: str, at: float) -> list[Armed]:
-        points = self.points(request)
-        self._requests.update(points)
-        return [armed for armed in self.due(request, self._requests) if armed.trigger("", at, request)]
 
     def fit(self, peer: Peer, now: float, target: FaultTarget) -> Peer:
         """The peer, with the faults that are on now around it. Without faults it is the peer itself."""

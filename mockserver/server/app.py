@@ -18,9 +18,9 @@ from mockserver.dialects.handshake import NOT_HTTP, Denied, HandshakeRequest, Re
 from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES, dialect_name
 from mockserver.dialects.registry import SERVICES
 from mockserver.faults.injection_points import CLIENT_SECRETS, HANDSHAKE
-from mockserver.faults.kinds import Hang, Reset, Slow, Status
+from mockserver.faults.kinds import Hang, RequestFault, Reset, Slow, Status
 from mockserver.responders.scenario import Scenario
-from mockserver.server import causes, control, cors, fleet, forwarding, websocket
+from mockserver.server import causes, control, cors, counted_faults, fleet, forwarding, websocket
 from mockserver.server.accounts import Team
 from mockserver.server.admission import accepted, admitted
 from mockserver.server.calls import offers, phone_number_routes, sideband
@@ -275,7 +275,8 @@ class Server:
         self, request: web.Request, service: MockService, name: str, point: str
     ) -> Refusal | web.StreamResponse | None:
         """Apply the faults of this handshake or request; None if it goes on. Raises NamespaceEnded."""
-        for fault in await fleet.faults_at(service, point) if service.faults else ():
+        found = await counted_faults.triggered(service.faults, service.state, point, service.clock.now())
+        for fault in (each for each in found if isinstance(each, RequestFault)):
             match fault:
                 case Status():
                     return SERVICES[name].handshake.outage(fault.status, fault.retry_after)

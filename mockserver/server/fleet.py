@@ -15,7 +15,8 @@ from typing_extensions import assert_never
 
 from mockserver.dialects.handshake import Refusal
 from mockserver.faults.files import as_line, parse
-from mockserver.faults.kinds import Fault, RequestFault
+from mockserver.faults.injection_points import is_request
+from mockserver.faults.kinds import Fault
 from mockserver.responders.base import Responder
 from mockserver.responders.scenario import Scenario
 from mockserver.server import session_copies, session_views
@@ -383,23 +384,4 @@ def _conversation(service: MockService, team: str, id: str, kept_s: float) -> st
 
 def counted_by_each(fault: Fault) -> bool:
     """Whether a fault counts over sessions, which each server would do for itself."""
-    return fault.times is not None and not isinstance(fault, RequestFault)
-
-
-async def faults_at(service: MockService, point: str) -> list[RequestFault]:
-    """The faults that a request triggers, in order, counted over all servers. Raises StateLost."""
-    faults, now = service.faults, service.clock.now()
-    if service.state.shared == "no":
-        return faults.at_request(point, now)
-    points = faults.points(point)
-    numbers = dict(zip(points, await service.state.count(points), strict=True)) if points else {}
-    found: list[RequestFault] = []
-    for armed in faults.due(point, numbers):
-        fault = armed.fault
-        if not isinstance(fault, RequestFault):
-            continue
-        if fault.times is not None and (await service.state.count([f"fault {armed.id}"]))[0] > fault.times:
-            continue
-        if armed.trigger("", now, point):
-            found.append(fault)
-    return found
+    return fault.times is not None and not is_request(fault.at)

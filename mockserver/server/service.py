@@ -247,7 +247,7 @@ class MockService:
         self.requests = RequestRunner(self.factory.equipment.outside, self.clock, self.metrics.worked)
         seed = f"{self.options.seed}/{self.name}"
         told = self._crowded, self.watcher.remark
-        self.phone = Phone(self.calls, self.clock, self.faults, self.options, self.numbers, *told, seed)
+        self.phone = Phone(self.calls, self.clock, self.faults, self.state, self.options, self.numbers, *told, seed)
         faults = tuple(armed.fault for armed in self.faults.armed)
         self.at_start = AtStart(self.factory.content, faults, self.faults.seed)
 

@@ -13,6 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from mockserver.dialects.handshake import Denied, Refusal, bearer
 from mockserver.dialects.registry import SERVICES
+from mockserver.faults.injection_points import WEBRTC
+from mockserver.faults.kinds import NetworkFault
+from mockserver.server import counted_faults
 from mockserver.server.accounts import Team
 from mockserver.server.admission import accepted
 from mockserver.server.calls import webrtc
@@ -97,7 +100,8 @@ async def _answer(
         return control.invalid_offer(str(invalid), invalid.advice)
     if (problem := await _impossible(service)) is not None:
         return Refusal(501, "", problem, kind="invalid_request_error")
-    network = Network(service.faults.at_webrtc(service.clock.now()), service.faults.seed)
+    faults = await counted_faults.triggered(service.faults, service.state, WEBRTC, service.clock.now())
+    network = Network([each for each in faults if isinstance(each, NetworkFault)], service.faults.seed)
     connection = webrtc.WebRtcConnection(offer, network)
     try:
         answer = await connection.answer(_addresses(request), service.clock.unix())

@@ -26,6 +26,7 @@ from mockserver.server.calls.running_call import End, RunningCall
 from mockserver.server.calls.webhook_sender import Attempt, WebhookSender
 from mockserver.server.clock import Clock, WakeUp
 from mockserver.server.options import Options
+from mockserver.server.state.port import State
 from replay.findings import Rule
 from replay.findings.finding import Found
 from replay.findings.rules.table import UNVERIFIED_WEBHOOK
@@ -262,6 +263,7 @@ class Phone:
         registry: CallRegistry,
         clock: Clock,
         faults: FaultSet,
+        state: State,
         options: Options,
         numbers: PhoneNumbers,
         crowded: Callable[[Team | None, str], bool],
@@ -272,7 +274,7 @@ class Phone:
         of the client."""
         self._registry = registry
         self._clock = clock
-        self._sender = WebhookSender(clock, faults)
+        self._sender = WebhookSender(clock, faults, state)
         self._options = options
         self._numbers = numbers
         self._crowded = crowded

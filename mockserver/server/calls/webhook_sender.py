@@ -11,8 +11,11 @@ from typing_extensions import assert_never
 
 from mockserver.calls.webhook import Webhook, key_of, secret_of
 from mockserver.faults.fault_set import FaultSet
-from mockserver.faults.kinds import Drop, Duplicate, Forge, Slow
+from mockserver.faults.injection_points import WEBHOOK
+from mockserver.faults.kinds import Drop, Duplicate, Forge, Slow, WebhookFault
 from mockserver.server.clock import Clock, wall_clock
+from mockserver.server.counted_faults import triggered
+from mockserver.server.state.port import State, StateLost
 from replay.addresses import is_loopback_url
 
 ATTEMPT_S = 15.0
@@ -63,9 +66,11 @@ class WebhookSender:
     """Delivers webhooks by a namespace's clock. The timestamp that is signed is of the computer's clock, with which the
     receiver compares it."""
 
-    def __init__(self, clock: Clock, faults: FaultSet, unix: Callable[[], float] = wall_clock) -> None:
+    def __init__(self, clock: Clock, faults: FaultSet, state: State, unix: Callable[[], float] = wall_clock) -> None:
+        """`state` counts the faults."""
         self._clock = clock
         self._faults = faults
+        self._state = state
         self._unix = unix
 
     async def deliver(
@@ -88,7 +93,11 @@ class WebhookSender:
     async def _attempt(self, http: ClientSession, webhook: Webhook, url: str) -> Attempt:
         """One attempt, with the faults that it triggers."""
         sent, secret = 1, None
-        for fault in self._faults.at_webhook(self._clock.now()):
+        try:
+            found = await triggered(self._faults, self._state, WEBHOOK, self._clock.now())
+        except StateLost:  # nobody knows which attempt of the fleet it is
+            found = []
+        for fault in (each for each in found if isinstance(each, WebhookFault)):
             match fault:
                 case Slow(seconds=seconds):
                     await self._wait(seconds)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType, web
 
+from mockserver.calls.webhook import signature
 from tests.mockserver.own_store import own_store
 from tests.mockserver.server.state.fleets import KINDS, Fleet, children, fleet_of, refused, served, until_closed
 
@@ -35,6 +36,8 @@ class Phones:
         self.announced: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.ids: list[str] = []
         """Those of all webhooks and their events, by which a receiver leaves out what it has had."""
+        self.genuine: list[bool] = []
+        """Whether each was signed with SECRET."""
 
     async def ring(self, **asked: str) -> str:
         """The id of a call, once it is announced. `to`: a number that says itself where."""
@@ -63,7 +66,9 @@ def killable(store: str, *options: str) -> Iterator[tuple[int, int]]:
 async def phones(fleet: Fleet) -> AsyncIterator[Phones]:
     async def announced(request: web.Request) -> web.Response:
         event = await request.json()
-        found.ids += [request.headers["webhook-id"], event["id"]]
+        id, unix = request.headers["webhook-id"], int(request.headers["webhook-timestamp"])
+        found.ids += [id, event["id"]]
+        found.genuine.append(signature(SECRET, id, unix, await request.read()) == request.headers["webhook-signature"])
         found.announced.put_nowait(event)
         return web.Response()
 
@@ -143,6 +148,17 @@ async def test_a_caller_hangs_up_at_any_server_and_is_heard_at_any(fleet: Fleet)
         for _ in range(3):
             async with fleet.http.get(f"http://127.0.0.1:{fleet.port}/_mock/calls/{heard}/audio") as answer:
                 assert (answer.status, (await answer.read())[:4]) == (200, b"RIFF")
+
+
+async def test_faults_of_webhooks_count_over_all_servers(fleet: Fleet):
+    wrong = "faults: [{at: webhook, times: 2, do: forge}, {at: webhook, nth: 5, do: forge}]"
+    assert (await fleet.ask("POST", "/_mock/reset"))[0] == 200
+    assert (await fleet.ask("PUT", "/_mock/faults", data=wrong))[0] == 200
+    async with phones(fleet) as phone:
+        for _ in range(MANY):
+            await fleet.ask("DELETE", f"/_mock/calls/{await phone.ring()}")
+        assert phone.genuine == [False, False, True, True, False, True]
+    assert (await fleet.ask("DELETE", "/_mock/faults"))[0] == 200
 
 
 async def test_calls_take_the_seats_of_their_team(fleet: Fleet):

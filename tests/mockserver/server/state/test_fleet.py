@@ -177,8 +177,11 @@ async def test_the_control_plane_sees_and_changes_all_servers(kind: str):
             assert (await fleet.ask("PUT", "/_mock/faults", data=OUTAGE))[0] == 200
             assert [await refused(fleet), await refused(fleet)] == [503, 503]
             assert [len((await fleet.ask("GET", "/_mock/refusals"))[1]) for _ in "ab"] == [2, 2]
-            once = await fleet.ask("PUT", "/_mock/faults", data="faults: [{at: response.done, times: 1, do: drop}]")
-            assert once[0] == (200 if kind == "one" else 501)
+            for do in ("drop", "reset"):
+                once = await fleet.ask(
+                    "PUT", "/_mock/faults", data=f"faults: [{{at: response.done, times: 1, do: {do}}}]"
+                )
+                assert once[0] == (200 if kind == "one" else 501)
             for each in sockets:
                 await each.close()
             await until_closed(fleet)
