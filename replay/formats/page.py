@@ -38,7 +38,7 @@ def texts(header: Header, recording: Recording, *, title: str, tape: bytes | Non
         files.append(_file("Scenario", f"{title}.yaml", "application/yaml", text=text))
     if tape is not None and len(tape) <= MOST_TAPE:
         files.insert(0, _file("Tape", f"{title}.tape", "application/octet-stream", base64=b64encode(tape).decode()))
-    call = document(header, recording, reader, title)
+    call = document(header, recording, reader, title, packed=True)
     data = {"call": call, "sound": assets.JsonTexts(sound_texts(reader.sound)), "extras": _extras(downloads=files)}
     return assets.page_texts(str(call["title"]), assets.script("page"), assets.style(), data)
 

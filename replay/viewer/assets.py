@@ -16,6 +16,8 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 
+from replay.viewer.rows import PackedRows
+
 WEB = Path(__file__).with_name("web")
 _IMPORT = re.compile(r'^import \{\s([^}]*?),?\s\} from "\./([\w-]+)\.js";$', re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export ((?:async )?function\*?|class|const) (\w+)", re.MULTILINE)
@@ -135,12 +137,12 @@ def _object_texts(value: Mapping[str, object]) -> Iterator[str]:
     """The JSON of an object, its lists a thousand elements at a time: a call has many frames."""
     for number, (key, each) in enumerate(value.items()):
         yield f"{',' if number else '{'}{_json(key)}:"
-        if isinstance(each, list) and len(each) > _AT_ONCE:
+        if isinstance(each, list | PackedRows) and len(each) > _AT_ONCE:
             for begin in range(0, len(each), _AT_ONCE):
                 yield f"{',' if begin else '['}{_json(each[begin : begin + _AT_ONCE])[1:-1]}"
             yield "]"
         else:
-            yield _json(each)
+            yield _json(each[:] if isinstance(each, PackedRows) else each)
     yield "}" if value else "{}"
 
 

@@ -31,6 +31,7 @@ from replay.report.transcript import (
     pretty,
 )
 from replay.viewer.loudness import Peaks
+from replay.viewer.rows import PackedRows
 
 FORM = 1
 """The version of the document's form."""
@@ -115,7 +116,7 @@ class CallReader:
     transcript: Transcript = field(default_factory=Transcript)
     sound: Soundtrack = field(default_factory=Soundtrack)
     peaks: dict[Way, Peaks] = field(default_factory=lambda: {"sent": Peaks(), "received": Peaks()})
-    frames: list[Event] = field(default_factory=list)
+    frames: PackedRows = field(default_factory=PackedRows)
     frames_left_out: int = 0
     _connections: dict[int, _Connection] = field(default_factory=dict)
     _sessions: dict[str, int] = field(default_factory=dict)
@@ -267,12 +268,14 @@ class CallReader:
         heard_by: Mapping[str, str] | None = None,
         since: int = 0,
         seconds: float = 0.0,
+        packed: bool = False,
     ) -> Event:
         """The document.
 
         `facts`: what is known of the whole call. `figures`: names and values for the reader. `cost`: a bill. `notes`:
         sentences about the document. `heard_by`: by item, what decided on a transcript. `since`: leave out so many
-        frames at the beginning. `seconds`: how long the call has lasted, if it still lasts.
+        frames at the beginning. `seconds`: how long the call has lasted, if it still lasts. `packed`: all frames, for a
+        reader that takes them one after another.
         """
         whole_s = max(self.seconds, seconds, 0.001)
         return {
@@ -291,7 +294,7 @@ class CallReader:
             "cost": cost,
             "notes": list(notes),
             "since": since,
-            "frames": self.frames[since:],
+            "frames": self.frames if packed else self.frames[since:],
             "frames_left_out": self.frames_left_out,
         }
 

@@ -29,8 +29,10 @@ def reader_of(recording: Recording) -> CallReader:
     return reader
 
 
-def document(header: Header, recording: Recording, reader: CallReader, title: str) -> dict[str, Any]:
-    """The document, with the findings of the recording's client and the bill."""
+def document(
+    header: Header, recording: Recording, reader: CallReader, title: str, *, packed: bool = False
+) -> dict[str, Any]:
+    """The document, with the findings of the recording's client and the bill. `packed`: see `CallReader.document`."""
     cost = _bill(header, recording)
     findings = lint(recording)
     figures = [
@@ -57,6 +59,7 @@ def document(header: Header, recording: Recording, reader: CallReader, title: st
         findings=findings,
         cost=_cost(cost),
         notes=notes,
+        packed=packed,
     )
 
 
