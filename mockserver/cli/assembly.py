@@ -27,7 +27,6 @@ from mockserver.server.state.port import State
 from replay.cassette.file import BadCassette
 from replay.cli.usage import Unusable
 from replay.outlets import clean
-from replay.version import install_command
 
 
 def assembled(
@@ -51,7 +50,7 @@ def assembled(
             options = replace(options, accounts=accounts_file.load(accounts))
         server = _server(options)
         if state is not None:
-            server.service.state = _shared(state, server, counts is not None, first)
+            server.service.state = _shared(state, server, first)
         if counts is not None:
             from mockserver.server.worker_counts import WorkerCounts  # prometheus-client costs 30 ms
 
@@ -110,12 +109,9 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
     return found
 
 
-def _shared(url: str, server: Server, workers: bool, first: bool) -> State:
-    typed = "--workers" if workers else "--state"
-    try:
-        from mockserver.server.state import store  # an extra
-    except ImportError as missing:
-        raise Unusable(f"{typed} needs {missing.name}; install it with: {install_command('fleet')}") from missing
+def _shared(url: str, server: Server, first: bool) -> State:
+    from mockserver.server.state import store  # an extra, which was looked for
+
     accounts, manual = server.service.accounts, server.service.options.clock_rate == 0
     try:
         state = store.StoreState(url, accounts, by_store_clock=not manual)

@@ -338,7 +338,7 @@ def serve(
     secure = secure_with(tls_dir or Path(click.get_app_dir("realtape")) / "tls") if tls else None
     worker = None
     if state is not None or workers is not None:
-        check_shareable(options, cassette)
+        check_shareable("--state" if workers is None else "--workers", options, cassette)
     if workers is not None:
         ready = partial(_ready, host, as_json=as_json, secure=secure)
         tell = partial(Lines(plain, log_format).note, "error")

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -27,6 +28,7 @@ from mockserver.server.listening import BACKLOG, listen
 from mockserver.server.options import Options
 from replay.cli.usage import Unusable
 from replay.stopping import SIGNALS, is_pipe
+from replay.version import install_command
 
 STORES = ("redis-server", "valkey-server")
 LOOK_S = 0.25
@@ -67,8 +69,11 @@ def open_port(host: str, port: int) -> list[socket.socket]:
         raise Unusable(f"cannot listen on {host}:{port} ({reason}); --port 0 picks a free port") from problem
 
 
-def check_shareable(options: Options, cassette: Path | None) -> None:
-    """Refuse what servers do not share yet. Raises Unusable."""
+def check_shareable(typed: str, options: Options, cassette: Path | None) -> None:
+    """Refuse what servers do not share yet, and a fleet without its extra. `typed`: the option that makes a fleet.
+    Raises Unusable."""
+    if find_spec("redis") is None:
+        raise Unusable(f"{typed} needs redis; install it with: {install_command('fleet')}")
     for given, name in (
         (cassette is not None, "--cassette"),
         (options.clock_rate not in (0, 1), "a clock with a rate"),

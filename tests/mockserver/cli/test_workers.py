@@ -114,3 +114,15 @@ def test_a_port_that_another_program_took_meanwhile_is_an_error_without_a_traceb
     with pytest.raises(Unusable, match="the workers cannot share the port: Address already in use"):
         workers.supervise(2, opened, str, lambda text, at: [], "redis://127.0.0.1:1/0", None)
     assert len(tries) == workers.TRIES
+
+
+@pytest.mark.parametrize("typed", [["--workers", "2"], ["--state", "redis://127.0.0.1:1/0"]])
+def test_a_fleet_without_its_extra_is_refused_once_and_before_it_starts(
+    typed: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("nothing is started"))
+    found = CliRunner().invoke(serve, [*typed, "--port", "0"])
+    assert found.exit_code == 2
+    assert found.output.count(f"{typed[0]} needs redis; install it with:") == 1
+    assert "ready" not in found.output
