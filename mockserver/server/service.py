@@ -450,8 +450,8 @@ class MockService:
             log.recording = self.recorder.open(
                 log.id, served.dialect.name, url, model, request, Response(101, ()), unix
             )
-        client = f"{entry.came} {entry.caller}".rstrip()
-        self.narrate(log, served, CallOpened(log.id, served.dialect.name, served.ledger.model, client))
+        client, shown = f"{entry.came} {entry.caller}".rstrip(), 0 if number is None else number + 1
+        self.narrate(log, served, CallOpened(log.id, served.dialect.name, served.ledger.model, client, number=shown))
         if not self.watcher.levels.silent:
             asked = handshake_read([("call_id", entry.id)], [], known=False)
             self.watch(log, served, asked)

@@ -11,9 +11,12 @@ from aiohttp import ClientSession, ClientWebSocketResponse, WSMsgType, WSServerH
 
 from mockserver.cli.console import Lines
 from mockserver.server import virtual_time as autojump
+from mockserver.server.accounts import Team
 from mockserver.server.calls.registry import CallEntry
 from mockserver.server.calls.running_call import MOST_CHANNELS
+from mockserver.server.notices import CallOpened, Notice
 from mockserver.server.service import MockService
+from mockserver.server.state.port import Seat
 from mockserver.testing.mock_server import MockServer
 from tests.mockserver.server.calls.told import Told
 
@@ -385,3 +388,16 @@ def test_a_namespace_that_ends_and_a_server_that_stops_end_their_calls() -> None
         (1001, "over"),
         ("unanswered", ["ended: the server is stopping"]),
     ]
+
+
+def test_a_call_of_a_fleet_has_the_number_of_its_session_in_the_log() -> None:
+    async def tell(mock: MockServer, http: ClientSession) -> None:
+        service, told = service_of(mock), list[Notice]()
+        service.tell = told.append
+        team = service.accounts.owner("sk-any")
+        assert isinstance(team, Team)
+        for number in (None, 6):
+            service.calls.accept(ring(mock).id, Seat(team, number=number))
+        assert [each.number for each in told if isinstance(each, CallOpened)] == [0, 7]
+
+    story(tell)
