@@ -500,11 +500,11 @@ class MockService:
         """A connection is over: keep its conversation if it can be resumed, and its error."""
         closed = self.open_sessions.pop(session_id)
         self.last_end = asyncio.get_running_loop().time()
-        if closed.session is not None and closed.session.settings.resumable:
-            kept_s = self.limits(closed.team, closed.target.dialect.name).resumption_s
-            self.state.remember(closed.team, closed.session.memory, self.clock.unix(), kept_s)
-        elif closed.session is not None:
-            closed.session.conversation.release()  # the parts of a session refer to each other, so it lives on a while
+        if (session := closed.session) is not None:
+            if session.settings.resumable:
+                kept_s = self.limits(closed.team, closed.target.dialect.name).resumption_s
+                self.state.remember(closed.team, session.memory, self.clock.unix(), kept_s)
+            session.release()
         if closed.connection.error is not None:
             self.failed(closed.connection.error)
 

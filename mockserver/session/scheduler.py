@@ -14,6 +14,8 @@ from mockserver.protocol.peer import Rest
 
 Run = Generator[float, None, None]
 """Yields the instants (seconds since the connection opened) at which it continues, or `NEVER`."""
+RESPONSE, IDLE, KEEP_ALIVE = "response", "idle", "keep-alive"
+"""Names of a session's own runs."""
 NEVER = inf
 """A run that yields this waits for something that no clock brings, until `wake`."""
 

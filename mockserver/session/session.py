@@ -36,15 +36,12 @@ from mockserver.session.pushed_turns import PushedTurns
 from mockserver.session.rate_limits import RateLimitReports
 from mockserver.session.response import RunningResponse, SessionContext, new_response
 from mockserver.session.resumption import Memory, bring_back
-from mockserver.session.scheduler import Run, Scheduler
+from mockserver.session.scheduler import IDLE, KEEP_ALIVE, RESPONSE, Run, Scheduler
 from mockserver.session.score import Scores
 from mockserver.session.tool_servers import ToolServers
 from mockserver.session.transcription import NOTHING, Heard, Hearing
 from mockserver.session.transcripts import Transcripts
 from replay.cassette.frames import Outgoing
-
-RESPONSE, IDLE, KEEP_ALIVE = "response", "idle", "keep-alive"
-"""Names of the session's runs."""
 
 
 class Session:
@@ -66,6 +63,8 @@ class Session:
     scores: those of the voice, which sessions share; without any, the session has its own.
     """
 
+    __deletable__ = "_asides", "_context", "_ears", "_items", "_keys", "_limits", "_pushed", "_running", "_transcripts"
+
     def __init__(
         self,
         dialect: Dialect,
@@ -83,16 +82,13 @@ class Session:
         asks_servers: bool = False,
         scores: Scores | None = None,
     ) -> None:
-        self.dialect = dialect
-        self.settings = dialect.traits.settings()
+        self.dialect, self.settings = dialect, dialect.traits.settings()
         self.conversation = Conversation(resumed.conversation.id if resumed else dialect.ids.conversation)
         self.ledger = Ledger(dialect.prices, dialect.model)
         self.observer: FactObserver | None = None
         """Sees each fact, and may end responses early."""
-        self._turn_traits = dialect.traits.turns
-        self.responder, self._hearing = responder, hearing
-        self._resumed, self._opened = resumed, opened
-        self._history = resumed.history(opened) if resumed else []
+        self._turn_traits, self._hearing, self.responder = dialect.traits.turns, hearing, responder
+        self._resumed, self._opened, self._history = resumed, opened, resumed.history(opened) if resumed else []
         self._snapshot_s = 0.0 if pacing == "burst" else snapshot_s
         self._scheduler, self._requests = Scheduler(), Requests()
         servers = ToolServers(dialect, self.conversation, self._requests, self._scheduler, self._emit, asks_servers)
@@ -112,14 +108,13 @@ class Session:
             breath_s=breath_s if pacing == "burst" else 0.0,
             scores=scores or Scores(),
         )
-        keep = hearing.listens or dialect.traits.items.keeps_audio
-        settings, heard = self.settings, self.ledger.heard
-        self._input = InputBuffer(settings.input_format, self._vad_settings, keep=keep, engine=engine, heard=heard)
+        form, keep = self.settings.input_format, hearing.listens or dialect.traits.items.keeps_audio
+        self._input = InputBuffer(form, self._vad_settings, keep=keep, engine=engine, heard=self.ledger.heard)
         self._pending = PendingInput()
         parts = self._context, self._scheduler, self._pending
         self._ears = Ears(self._context, hearing, self._requests, self._scheduler)
         self._keys = Keys(*parts, self._answer_keys)
-        self._rate_limits = RateLimitReports(self._context, self._scheduler)
+        self._limits = RateLimitReports(self._context, self._scheduler)
         self._items = Items(
             self._context,
             self._pending,
@@ -152,9 +147,9 @@ class Session:
         """Take a client frame. What is due by `now` happens before it."""
         scheduler = self._scheduler
         scheduler.advance(now)
-        if self._rate_limits.due:
+        if self._limits.due:
             # What a client does upon a response's end comes after the count, since its way is longer (recordings).
-            self._rate_limits.report(now)
+            self._limits.report(now)
         due = scheduler.next_due()
         rest = self._take(data, now) if len(data) <= LONG_MESSAGE else self._take_long(data, now)
         if rest is not None and (left := scheduler.begin(rest)) is not None:
@@ -171,6 +166,11 @@ class Session:
         self._input.release()
         self._pending.clear()
         self.conversation.save(now + self._snapshot_s)
+
+    def release(self) -> None:
+        """Free the memory of a session that is lost: its parts refer to it. Only `memory` may be asked for then."""
+        del self._asides, self._context, self._ears, self._items, self._keys  # mypyc wants them in `__deletable__`
+        del self._limits, self._pushed, self._running, self._transcripts
 
     def next_due(self, *, keep_alive: bool = True) -> float | None:
         """When something happens next, in seconds since the connection opened; with or without keep-alive events."""
@@ -579,7 +579,7 @@ class Session:
         """A response is over, however it ended."""
         self._asides.closed(response.id)
         self.conversation.save(now + self._snapshot_s)
-        self._rate_limits.closed(response, now)
+        self._limits.closed(response, now)
 
     def _cancel(self, command: commands.Cancel, now: float) -> None:
         if self._asides.cancel(command.response_id, now):
