@@ -254,7 +254,10 @@ class Server:
             call = service.calls.find(id, team, "open", *(("ringing",) if accepts else ()))
             if call.state == "ringing":
                 call.resumes = asked.conversation_id
-            running = call.running if call.state == "open" else await accepted(service, id, team)
+            try:
+                running = call.running if call.state == "open" else await accepted(service, id, team)
+            except NoSuchCall:  # another socket answered it while the state was asked for a seat
+                running = service.calls.find(id, team, "open").running
         except (NoSuchCall, TooManyCalls):
             return await self._refuse(request, service, name, control.no_call(id, socket=True))
         if running is None or isinstance(running, Denied):

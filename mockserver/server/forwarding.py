@@ -28,7 +28,7 @@ CONNECT_S = 3.0
 """Seconds that the connection to the other server may take."""
 ANSWER_S = 660.0
 """Seconds that the other server may take to answer: more than a request that a fault hangs."""
-STALLED_S = 30.0
+STALLED_S = 600.0
 """Seconds that a client may take to read what waits for it."""
 FORWARDED: web.AppKey[set[asyncio.Task[Any]]] = web.AppKey("forwarded", set)
 """What sends requests of an application on now."""

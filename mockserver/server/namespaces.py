@@ -123,7 +123,7 @@ class _Placed(MemoryState):
         session: Mapping[str, Any] | None,
     ) -> Secret:
         secret = await super().mint(team, prefix, seconds, now, digits=digits, session=session)
-        await self._root.state.place([digest(secret.value).hex()], self._root.address)
+        await self._root.state.place([digest(secret.value).hex()], self._root.address, seconds)
         return secret
 
 

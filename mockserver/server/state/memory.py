@@ -29,7 +29,7 @@ class MemoryState:
     async def look(self, credentials: Iterable[str], namespace: str | None = None) -> None:
         """Nothing to do: the accounts know all."""
 
-    async def place(self, names: Iterable[str], address: str | None) -> None:
+    async def place(self, names: Iterable[str], address: str | None, seconds: int | None = None) -> None:
         """Nothing to do: there is no other server."""
 
     async def mint(

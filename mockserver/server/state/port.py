@@ -111,9 +111,9 @@ class State(Protocol):
         """Learn what other servers know of these credentials, before a request is answered. Returns who answers it, if
         they belong to a namespace of another server, or if the request names one."""
 
-    async def place(self, names: Iterable[str], address: str | None) -> None:
+    async def place(self, names: Iterable[str], address: str | None, seconds: int | None = None) -> None:
         """Have the other servers find a namespace by these names, its id and digests of its credentials, at this
-        server's address; None once it has ended."""
+        server's address, for so many seconds; None once it has ended."""
 
     async def mint(
         self,

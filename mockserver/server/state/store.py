@@ -163,10 +163,10 @@ class StoreState:
         there = bool(address) and await self._asking(self._redis.exists(_ALIVE + server))
         return None if server == self.server and address else Elsewhere(address if there else None)
 
-    async def place(self, names: Iterable[str], address: str | None) -> None:
-        told = self._redis.pipeline(transaction=False)
+    async def place(self, names: Iterable[str], address: str | None, seconds: int | None = None) -> None:
+        told, kept_s = self._redis.pipeline(transaction=False), DAY_S if address is None else seconds or PLACED_S
         for name in names:
-            told.set(_PLACE + name, f"{self.server} {address or ''}", ex=DAY_S if address is None else PLACED_S)
+            told.set(_PLACE + name, f"{self.server} {address or ''}", ex=kept_s)
         await self._asking(told.execute())
 
     def _learn_secrets(self, digests: Sequence[bytes], records: Iterable[bytes | None]) -> None:
