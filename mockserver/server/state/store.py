@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as TimedOut
 
 from mockserver.dialects.handshake import Denied, Secret
 from mockserver.server.accounts import MAX_REMEMBERED, RESUMABLE_BYTES, Accounts, Team, digest
@@ -277,7 +278,7 @@ class StoreState:
         try:
             found = await self._questions.ask(question, slow_s=slow_s, one=one)
         except _FAILURES as problem:
-            self._lost(problem)
+            await self._failed(problem)
             raise StateLost from problem
         if copies != "none":
             await self._asking(self._add_copies(found, question, rows=copies == "rows"))
@@ -437,11 +438,23 @@ class StoreState:
                 if self._there:  # it may be lost since this began to wait
                     return await question
         except _FAILURES as problem:
-            self._lost(problem)
+            await self._failed(problem)
             raise StateLost from problem
         if asyncio.iscoroutine(question):
             question.close()
         raise StateLost
+
+    async def _failed(self, problem: Exception) -> None:
+        """A question was not answered. Where this server had no processor for a second, an answer waits unread, and the
+        time was over before it was looked at. So the store is asked once more before it counts as lost."""
+        if self._there and isinstance(problem, TimedOut):
+            try:
+                await self._redis.ping()
+            except _FAILURES as again:
+                problem = again
+            else:
+                return
+        self._lost(problem)
 
     def _lost(self, problem: Exception) -> None:
         if self._there:
@@ -456,7 +469,7 @@ class StoreState:
             try:
                 await self._renewed(all_seats=count % STATE_EVERY == 0 or not self._there)
             except Exception as problem:  # whatever it is, a server that stops to renew loses its seats
-                self._lost(problem)
+                await self._failed(problem)
                 continue
             if not self._there:
                 _LOG.warning("the store of --state answers again")
