@@ -17,13 +17,14 @@ from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgT
 
 from mockserver.calls.webhook import signature
 from tests.mockserver.own_store import own_store
-from tests.mockserver.server.state.fleets import KINDS, Fleet, children, fleet_of, refused, served, until_closed
+from tests.mockserver.server.state.fleets import KINDS, Fleet, children, fleet_of, refused, seated, served, until_closed
 
 pytestmark = pytest.mark.slow
 OPTIONS = ("--voice", "tone", "--transcriber", "off", "--pacing", "burst", "--dialect", "auto")
 SECRET = "whsec_" + base64.b64encode(b"calls of a fleet, for its tests").decode()
 SESSION = {"type": "realtime", "model": "gpt-realtime-2.1"}
 SILENT = [{"pause": "60s"}]
+ACCOUNTS = "teams: [{{name: few, keys: [few], limits: {{max_sessions: {most}}}}}, {{name: any, keys: [k, xai-k]}}]"
 MANY = 6
 """Requests one after another: so many that each of three servers has some."""
 
@@ -88,7 +89,7 @@ async def phones(fleet: Fleet) -> AsyncIterator[Phones]:
 @pytest.fixture(scope="module", params=KINDS)
 def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     accounts: Path = tmp_path_factory.mktemp("fleet") / "accounts.yaml"
-    accounts.write_text("teams: [{name: few, keys: [few], limits: {max_sessions: 2}}, {name: any, keys: [k, xai-k]}]")
+    accounts.write_text(ACCOUNTS.format(most=2))
     with fleet_of(request.param, *OPTIONS, "--accounts", str(accounts)) as found:
         yield found
 
@@ -216,24 +217,28 @@ async def test_the_sound_of_a_call_over_webrtc_stays_where_its_offer_came(fleet:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_a_call_ends_with_the_server_that_has_it():
-    options = ("--voice", "tone", "--transcriber", "off", "--pacing", "burst", "--dialect", "openai")
+async def test_a_call_ends_with_the_server_that_has_it(tmp_path: Path):
+    accounts = tmp_path / "accounts.yaml"
+    accounts.write_text(ACCOUNTS.format(most=1))
+    options = (*OPTIONS, "--accounts", str(accounts))
     with own_store() as store, ExitStack() as stack:
         started = [await asyncio.to_thread(stack.enter_context, killable(store.url, *options)) for _ in range(3)]
         async with ClientSession(connector=TCPConnector(force_close=True)) as http:
             (has, pid), (other, *others), (third, *thirds) = [(Fleet(port, http), pid) for port, pid in started]
             async with phones(has) as phone:
                 id = await phone.ring()
-                assert (await other.ask("POST", f"/v1/realtime/calls/{id}/accept", json=SESSION))[0] == 200
-                beside = await other.connect(query=f"?call_id={id}")
+                assert (await other.ask("POST", f"/v1/realtime/calls/{id}/accept", "few", json=SESSION))[0] == 200
+                assert await refused(other, "few") == 429
+                beside = await other.connect("few", f"?call_id={id}")
                 await beside.send_json({"type": "response.create"})
                 await beside.receive()
                 os.kill(pid, signal.SIGKILL)
                 assert await until_over(beside) == 1006
-                while (await other.ask("POST", f"/v1/realtime/calls/{id}/hangup"))[0] == 503:  # noqa: ASYNC110 - no event
+                while (await other.ask("POST", f"/v1/realtime/calls/{id}/hangup", "few"))[0] == 503:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-                assert (await other.ask("POST", f"/v1/realtime/calls/{id}/hangup"))[0] == 404
-                assert await refused(other, query=f"?call_id={id}") == 404
+                assert (await other.ask("POST", f"/v1/realtime/calls/{id}/hangup", "few"))[0] == 404
+                assert await refused(other, "few", f"?call_id={id}") == 404
+                await (await seated(other, "few")).close()
                 assert (await other.ask("GET", "/_mock/calls"))[1] == []
             async with phones(other) as phone:
                 id = await phone.ring()
