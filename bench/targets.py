@@ -77,7 +77,7 @@ def realtape(*options: str, journal: bool = True, dialect: str = "xai") -> Itera
     with process([sys.executable, *program, *arguments], subprocess.DEVNULL) as (server, began):
         line = first_line(server)
         ready_s = monotonic() - began
-        model = "grok-voice-latest" if dialect.startswith("xai") else "gpt-realtime"  # another one is a finding
+        model = "grok-voice-3.0" if dialect.startswith("xai") else "gpt-realtime-2.1"  # an alias is a finding
         yield Target(
             "realtape", f"{json.loads(line)['ws']}?model={model}", server.pid, ready_s, b'{"type":"response.done"'
         )
