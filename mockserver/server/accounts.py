@@ -180,8 +180,12 @@ class Accounts:
         return {"resumable": len(self._resumable), "secrets": len(self._secrets), "teams": len(self._teams)}
 
     def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
-        """Keep a conversation for its team to resume, for `kept_s` seconds at most."""
+        """Keep a conversation for its team to resume, for `kept_s` seconds at most. A connection that opened
+        later may have gone on with it meanwhile: then that one's is kept."""
         key = team, memory.conversation.id
+        before = self._resumable.get(key)
+        if before is not None and (before.memory.opened or 0.0) > (memory.opened or 0.0) and before.expires > now:
+            return
         if (known := self._resumable.pop(key, None)) is not None:
             self.resumable_bytes -= known.size
         kept = _Resumable(memory, now, now + kept_s, memory.conversation.size)

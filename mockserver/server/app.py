@@ -51,7 +51,7 @@ from mockserver.server.state.port import StateLost
 from mockserver.server.tls import TlsPort
 from mockserver.server.workbench import routes as workbench
 from replay.cassette.records import Request, Response
-from replay.connections import Connections
+from replay.connections import Connections, without_bytes
 from replay.findings.handshake import handshake as handshake_read
 from replay.outlets import clean, logger
 from replay.tracing.context import trace_context
@@ -75,6 +75,7 @@ HEALTH = "/healthz"
 """Says that the server serves, to anybody: health checks have neither key nor token, and are no refused requests."""
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "www-authenticate", "x-request-id"})
 _LOG = logger(__name__)
+_LOG.addFilter(without_bytes)
 
 
 class Server:

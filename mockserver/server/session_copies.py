@@ -167,7 +167,7 @@ class SessionCopier:
         place.spoken = now + max(AGAIN_S, len(known.session.conversation) / ITEMS_A_SECOND)
         if (data := conversations.packed(known.session.memory)) is not None:
             kept_s = service.limits(known.team, log.dialect).resumption_s
-            yield Copied(known.team, log.conversation_id, data, service.clock.unix(), kept_s)
+            yield Copied(known.team, log.conversation_id, data, log.opened, service.clock.unix(), kept_s)
 
 
 def total_as_json(total: UsageTotals) -> dict[str, object]:

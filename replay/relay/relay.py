@@ -26,7 +26,7 @@ from replay.billing.prices import PriceTable, UnknownPrice, price_table
 from replay.cassette.file import BadCassette, Cassette
 from replay.cassette.frames import Reset
 from replay.cassette.records import Audio, Content, Header, Headers, Origin, Record, Request, Response, Way
-from replay.connections import Connections, most_requests
+from replay.connections import Connections, most_requests, without_bytes
 from replay.dialing import direct
 from replay.outlets import clean, logger
 from replay.relay.budget import Budget
@@ -53,6 +53,7 @@ _OWN = frozenset(
 )
 """Headers that belong to one hop. The next hop has its own."""
 
+logger("aiohttp.server").addFilter(without_bytes)
 # aiohttp logs the subprotocols that it was not configured to accept, and they may hold a key.
 logger("aiohttp.websocket").addFilter(lambda record: "overlap" not in str(record.msg))
 

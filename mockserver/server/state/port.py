@@ -42,11 +42,13 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A conversation that is open and can be resumed, packed at the Unix second `now`; for `kept_s` seconds."""
+    """A conversation that is open and can be resumed, packed at the Unix second `now`; for `kept_s` seconds. Its
+    connection opened at the Unix second `opened`."""
 
     team: Team
     id: str
     data: bytes
+    opened: float
     now: float
     kept_s: float
 

@@ -109,8 +109,13 @@ return {0, ''}
 then the seconds until there is room."""
 
 KEEP_CONVERSATION = """
-local kept, order, size = KEYS[1], KEYS[2], KEYS[3]
+local kept, order, size, opened = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local name, data, expires, now = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local later = tonumber(redis.call('HGET', opened, name) or '0') > tonumber(ARGV[7])
+if later and tonumber(redis.call('ZSCORE', order, name)) > now then
+    return 0
+end
+redis.call('HSET', opened, name, ARGV[7])
 local total = redis.call('INCRBY', size, #data - redis.call('HSTRLEN', kept, name))
 redis.call('HSET', kept, name, data)
 redis.call('ZADD', order, expires, name)
@@ -122,6 +127,7 @@ while count > 1 do
     end
     total = redis.call('INCRBY', size, -redis.call('HSTRLEN', kept, oldest[1]))
     redis.call('HDEL', kept, oldest[1])
+    redis.call('HDEL', opened, oldest[1])
     redis.call('ZREM', order, oldest[1])
     count = count - 1
 end
@@ -130,8 +136,8 @@ for _, key in ipairs(KEYS) do
 end
 return 0
 """
-"""Keep a conversation until a Unix second. Those that end first are dropped first: what has expired, and what is above
-so many bytes or so many conversations in all."""
+"""Keep a conversation until a Unix second, unless a connection that opened later went on with it. Those that end first
+are dropped first: what has expired, and what is above so many bytes or so many conversations in all."""
 
 PUT_IF = """
 if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then

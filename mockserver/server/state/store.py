@@ -55,7 +55,7 @@ _NUMBERS: Mapping[Numbered, str] = {"calls": f"{PREFIX}calls", "namespaces": f"{
 _PLACE = f"{PREFIX}place:"
 PLACED_S = 30 * DAY_S
 """How long a namespace is found at its server, in s."""
-_CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size"))
+_CONVERSATIONS = tuple(f"{PREFIX}conversations{part}" for part in ("", "-order", "-size", "-opened"))
 _ALIVE = f"{PREFIX}alive:"
 _FLEET = f"{PREFIX}fleet"
 _PUT, _VERSION, _COUNTS = f"{PREFIX}put", f"{PREFIX}version", f"{PREFIX}counts"
@@ -253,7 +253,7 @@ class StoreState:
     def remember(self, team: Team, memory: Memory, now: float, kept_s: float) -> None:
         self._accounts.remember(team, memory, now, kept_s)
         if self._there and kept_s > 0 and (data := conversations.packed(memory)) is not None:
-            copied = Copied(team, memory.conversation.id, data, now, kept_s)
+            copied = Copied(team, memory.conversation.id, data, memory.opened or 0.0, now, kept_s)
             self._meanwhile(self._keep_conversation(**_kept_conversation(copied)))
 
     async def recall(
@@ -512,7 +512,7 @@ def refusal_of(url: str) -> str | None:
 def _kept_conversation(copied: Copied) -> dict[str, list[Any]]:
     """What `KEEP_CONVERSATION` gets."""
     name = f"{copied.team.id.hex()}/{copied.id}"
-    limits = [copied.now + copied.kept_s, copied.now, RESUMABLE_BYTES, MAX_REMEMBERED]
+    limits = [copied.now + copied.kept_s, copied.now, RESUMABLE_BYTES, MAX_REMEMBERED, copied.opened]
     return {"keys": list(_CONVERSATIONS), "args": [name, copied.data, *limits]}
 
 

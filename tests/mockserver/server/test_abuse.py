@@ -181,6 +181,17 @@ def test_a_flood_is_served_and_told_in_one_line(
     assert caplog.text.count("flood, 1024 messages within a second") == 1
 
 
+def test_a_request_that_is_no_http_is_one_line_without_its_bytes(undisturbed: Check, caplog: pytest.LogCaptureFixture):
+    async def send(mock: MockServer, _: ClientSession) -> None:
+        raw = await Raw.dialled(mock)
+        raw._writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization Bearer unusual-key\r\n\r\n")
+        assert (await raw._reader.readline()).split()[1] == b"400"
+
+    undisturbed(send)
+    assert caplog.text.count("\n") == caplog.text.count("a request that is not HTTP/1.1 was answered with 400") == 1
+    assert "unusual-key" not in caplog.text
+
+
 @pytest.mark.slow
 def test_a_reader_that_never_reads_is_reset_and_costs_no_more_than_the_bound(
     undisturbed: Check, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

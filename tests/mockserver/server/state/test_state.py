@@ -191,6 +191,18 @@ async def test_a_conversation_goes_on_at_another_server_where_it_was(store: OwnS
         await until(lambda: given(one), ["a", "Once."])
 
 
+async def test_a_connection_that_is_lost_late_leaves_what_a_later_one_said(store: OwnStore):
+    async with servers(store.url, 3) as (one, two, three):
+        one[1].remember(team_of(one), held(NOON + 5, "a", "b"), NOON + 8, 60)
+        await until(lambda: given(three), ["a", "Once.", "b", "Then."])
+        for server in (one, two):  # where the first connection was, too
+            server[1].remember(team_of(server), held(NOON, "a"), NOON + 9, 60)
+        assert said(one[0].recall(team_of(one), "conv_1", NOON + 10, 60)) == ["a", "Once.", "b", "Then."]
+        await one[1].stop()
+        await two[1].stop()
+        assert await given(three) == ["a", "Once.", "b", "Then."]
+
+
 async def given(server: Server) -> list[str]:
     return said(await recalled(server)) or []
 
@@ -203,7 +215,7 @@ async def test_conversations_in_the_store_are_bounded(store: OwnStore):
         assert isinstance(state, module.StoreState)
 
         async def keep(name: str, expires: float, now: float, most_bytes: int, most: int) -> list[bytes]:
-            args = [name, "12345", expires, now, most_bytes, most]
+            args = [name, "12345", expires, now, most_bytes, most, 0]
             await state._keep_conversation(keys=list(module._CONVERSATIONS), args=args)
             names: list[bytes] = await state._redis.zrange(module._CONVERSATIONS[1], 0, -1)
             assert int(await state._redis.get(module._CONVERSATIONS[2])) == 5 * len(names)
