@@ -20,6 +20,7 @@ from replay.tracing.milestones import (
     SessionNamed,
     ToolRan,
     Transcribed,
+    add_newest,
 )
 
 if TYPE_CHECKING:  # needs the extra `otel`
@@ -122,10 +123,10 @@ class FollowedSession:
                     self._known["session"] = milestone.session
                     self._announce(at)
             case ResponseBegan(id):
-                self._began[id] = at
+                add_newest(self._began, id, at)
             case FirstOutput(response, audio):
                 if audio and response in self._began:
-                    self._first[response] = at - self._began[response]
+                    add_newest(self._first, response, at - self._began[response])
             case ResponseEnded(id, status, error):
                 self._turns += 1
                 span_id = "" if self.spans is None else self.spans.response_id(id)

@@ -16,7 +16,9 @@ from replay.cassette.json_text import Event
 from replay.cassette.json_values import object_at, objects, text_at
 
 MOST = 200
-"""Tool calls, and spoken turns, of one session that may wait for their end. The oldest is given up first."""
+"""Responses, tool calls and spoken turns of one session that may wait for their end. The oldest is given up first."""
+MOST_TEXT = 40_000
+"""Characters that are kept of a text: twice those of a span, so that no secret is cut in two before it is removed."""
 T = TypeVar("T")
 
 LONGEST = 4 << 20
@@ -144,7 +146,7 @@ class Milestones:
             case "response.created":
                 id = text_at(object_at(event, "response"), "id")
                 if id:
-                    _add(self._silent, id, None)
+                    add_newest(self._silent, id, None)
                     return ResponseBegan(id)
             case "response.done":
                 return self._ended(event)
@@ -162,11 +164,13 @@ class Milestones:
                 item = object_at(event, "item")
                 if text_at(item, "type") == "function_call":
                     name, id = text_at(item, "name"), text_at(item, "call_id")
-                    _add(self._called, id, ToolRan(name, id, at, arguments=text_at(item, "arguments")))
+                    add_newest(
+                        self._called, id, ToolRan(name, id, at, arguments=text_at(item, "arguments")[:MOST_TEXT])
+                    )
             case "conversation.item.added" | "conversation.item.created":
                 return self._added(at, object_at(event, "item"))
             case "input_audio_buffer.committed":
-                _add(self._committed, text_at(event, "item_id"), at)
+                add_newest(self._committed, text_at(event, "item_id"), at)
             case (
                 "conversation.item.input_audio_transcription.completed"
                 | "conversation.item.input_audio_transcription.failed"
@@ -209,12 +213,12 @@ class Milestones:
         """The service calls a tool of an MCP server. The dialects differ in which event has its name."""
         before = self._hosted.get(id, ToolRan("", id, at, hosted=True))
         name, arguments = text_at(item, "name") or before.name, text_at(item, "arguments") or before.arguments
-        _add(self._hosted, id, replace(before, name=name, arguments=arguments))
+        add_newest(self._hosted, id, replace(before, name=name, arguments=arguments[:MOST_TEXT]))
 
     def _added(self, at: float, item: Event) -> ToolRan | None:
         if text_at(item, "type") == "function_call_output":
             call = self._called.pop(text_at(item, "call_id"), None)
-            return None if call is None else replace(call, result=text_at(item, "output"))
+            return None if call is None else replace(call, result=text_at(item, "output")[:MOST_TEXT])
         if text_at(item, "role") == "user":
             self._ask(" ".join(filter(None, (text_at(part, "text") for part in objects(item.get("content"))))))
         return None
@@ -227,10 +231,11 @@ class Milestones:
 
     def _ask(self, text: str) -> None:
         if text and len(self._asked) < MOST:
-            self._asked.append(text)
+            self._asked.append(text[:MOST_TEXT])
 
 
-def _add(kept: dict[str, T], key: str, value: T) -> None:
+def add_newest(kept: dict[str, T], key: str, value: T) -> None:
+    """Add to what is kept; of `MOST`, the oldest gives way."""
     while len(kept) >= MOST:
         del kept[next(iter(kept))]
     kept[key] = value

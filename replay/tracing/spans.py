@@ -22,6 +22,7 @@ from replay.cassette.json_values import number_at, object_at, objects, text_at
 from replay.outlets import clean
 from replay.tracing.context import HEADERS
 from replay.tracing.milestones import (
+    MOST,
     ErrorCame,
     FirstOutput,
     Milestone,
@@ -136,15 +137,19 @@ class SessionSpans:
     def closed(self, at: float, unfinished: Iterable[ToolRan] = (), error: str = "") -> None:
         """The session is over. `unfinished`: calls without a result. `error`: why it failed, as a word; empty if it did
         not."""
-        for span, _ in self._responses.values():
-            _failed(span, "cut_off")
-            span.end(self._ns(at))
-        self._responses.clear()
+        for id in tuple(self._responses):
+            self._cut_off(at, id)
         for call in unfinished:
             self._ran(at, call, "no_result")
         if error:
             _failed(self._span, error)
         self._span.end(self._ns(at))
+
+    def _cut_off(self, at: float, id: str) -> None:
+        """Nothing more will be known of a response."""
+        span, _ = self._responses.pop(id)
+        _failed(span, "cut_off")
+        span.end(self._ns(at))
 
     def _ns(self, at: float) -> int:
         return self._opened_ns + round(at * 1e9)
@@ -159,6 +164,8 @@ class SessionSpans:
             case ResponseBegan(id):
                 about = {"gen_ai.response.id": id, **({"gen_ai.request.model": self._model} if self._model else {})}
                 span = self._start(at, "chat", self._model, about, self._kind)
+                if len(self._responses) >= MOST:
+                    self._cut_off(at, next(iter(self._responses)))
                 self._responses[id] = span, at
             case FirstOutput(response, audio):
                 if (found := self._responses.get(response)) is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 from websockets.asyncio.client import connect
@@ -19,7 +21,8 @@ from clinic_agent.clinic.clinic import Clinic
 from clinic_agent.config import Config
 from mockserver.responders.scenario import Scenario
 from mockserver.server import virtual_time
-from replay.relay.followed import Following
+from replay.cassette.frames import Text
+from replay.relay.followed import FollowedSession, Following
 from replay.relay.relay import Relay, Settings
 from replay.relay.upstream import Upstream
 from tests.replay.relay.test_relay import mock, service, typed_turn
@@ -166,3 +169,22 @@ def test_a_refusal_and_a_service_that_is_gone_are_told():
     virtual_time.run(tell())
     assert [each["event"] for each in lines] == ["handshake_refused", "opened", "closed"]
     assert (lines[0]["status"], lines[2]["code"], "trace_id" in lines[0]) == (401, 1006, False)
+
+
+def test_what_a_service_never_ends_is_kept_in_bounds():
+    spans = Spans()
+    session = FollowedSession(Following(lambda: OPENED, spans.tracing), 1, OPENED, "xai", "m", {}, {})
+
+    def came(event: dict[str, Any]) -> None:
+        session.note(1.0, "received", Text(orjson.dumps(event)))
+
+    tracemalloc.start()
+    for number in range(300):
+        came({"type": "response.created", "response": {"id": f"r{number}"}})
+        came({"type": "conversation.item.added", "item": {"role": "user", "content": [{"text": "x" * 100_000}]}})
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 << 20  # 30 MB of texts came
+    assert [each.attributes["error.type"] for each in spans.ended] == ["cut_off"] * 100
+    session.ended(2.0)
+    assert len(spans.ended) == 301
