@@ -5,8 +5,9 @@ The frames of a server are a list of updates; the oldest are dropped first. What
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -73,9 +74,7 @@ class CopyStore:
         """The copy of a server, with the version of what it played."""
         asked = self._redis.pipeline(transaction=False).hgetall(_RECORDS + server).get(_OF + server)
         records, version, *found = await (asked.lrange(_ROWS + server, 0, -1) if rows else asked).execute()
-        read = {id.decode(): orjson.loads(each) for id, each in records.items()}
-        chunks: Sequence[Any] = [row for each in found for chunk in each for row in orjson.loads(chunk)]
-        return Copy(server, read, chunks), int(version or 0)
+        return await asyncio.to_thread(_copy, server, records, found), int(version or 0)
 
     async def forget(self, servers: Sequence[str]) -> None:
         """Delete the copies of these servers."""
@@ -93,3 +92,8 @@ class CopyStore:
             sessions += count
             if place and (sessions > MOST_GONE_SESSIONS or not count):
                 await self.forget([each])
+
+
+def _copy(server: str, records: Mapping[bytes, bytes], found: Iterable[Iterable[bytes]]) -> Copy:
+    read = {id.decode(): orjson.loads(each) for id, each in records.items()}
+    return Copy(server, read, [row for each in found for chunk in each for row in orjson.loads(chunk)])

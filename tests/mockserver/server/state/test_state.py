@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from mockserver.responders.conditions import When
 from mockserver.responders.echo import EchoResponder
 from mockserver.responders.scenario import Scenario
 from mockserver.server.accounts import Accounts, Team
+from mockserver.server.state.copies import CopyStore
 from mockserver.server.state.memory import MemoryState
 from mockserver.server.state.port import Copy, CopyUpdate, Seat, State, StateLost
 from mockserver.session.resumption import Memory
@@ -42,7 +44,7 @@ class Nobody:
         self.followed.append((part, text))
 
     def answer_of(self, copy: Copy, question: Mapping[str, Any], *, current: bool) -> object:
-        return None
+        return [threading.current_thread() is threading.main_thread(), *copy.rows]
 
     def update(self, now: float, *, anew: bool) -> CopyUpdate:
         return CopyUpdate(anew, {}, (), b"", (), done=True)
@@ -205,6 +207,17 @@ async def test_a_connection_that_is_lost_late_leaves_what_a_later_one_said(store
 
 async def given(server: Server) -> list[str]:
     return said(await recalled(server)) or []
+
+
+async def test_copies_of_servers_that_are_gone_are_read_beside_the_loop(store: OwnStore):
+    from mockserver.server.state import store as module
+
+    async with servers(store.url, 1) as (one,):
+        state = one[1]
+        assert isinstance(state, module.StoreState)
+        rows = CopyUpdate(True, {"s": b"{}"}, (), b'["row"]', (), done=True)
+        await CopyStore(state._redis, "gone").write(rows, 0)
+        assert await state.ask_others({"what": "journal"}, "rows") == [[False, "row"]]
 
 
 async def test_conversations_in_the_store_are_bounded(store: OwnStore):
