@@ -72,14 +72,14 @@ def open_port(host: str, port: int) -> list[socket.socket]:
 def check_shareable(typed: str, options: Options, cassette: Path | None) -> None:
     """Refuse what servers do not share yet, and a fleet without its extra. `typed`: the option that makes a fleet.
     Raises Unusable."""
-    if find_spec("redis") is None:
-        raise Unusable(f"{typed} needs redis; install it with: {install_command('fleet')}")
     for given, name in (
         (cassette is not None, "--cassette"),
         (options.clock_rate not in (0, 1), "a clock with a rate"),
     ):
         if given:
             raise Unusable(f"{name} is for one process: leave it out, or leave out --state and --workers")
+    if find_spec("redis") is None:
+        raise Unusable(f"{typed} needs redis; install it with: {install_command('fleet')}")
 
 
 def supervise(
