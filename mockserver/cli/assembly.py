@@ -94,6 +94,8 @@ def reloads(server: Server, scenario: Path | None, faults: Path | None) -> dict[
     def read_faults() -> Callable[[], None]:
         assert faults is not None
         file = fault_files.load(faults)
+        if service.state.shared != "no" and any(map(counted_by_each, file.faults)):
+            raise FaultError(COUNTED)
 
         def apply() -> None:
             service.faults = FaultSet(file.faults, file.seed or service.faults.seed)

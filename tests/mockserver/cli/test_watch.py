@@ -6,11 +6,17 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any, cast
 from urllib.request import Request, urlopen
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
+
+from mockserver.cli.assembly import reloads
+from mockserver.faults.files import FaultError
+from mockserver.server.app import Server
+from mockserver.server.options import Options
 
 KEY = {"Authorization": "Bearer k"}
 
@@ -71,3 +77,13 @@ async def test_a_changed_file_takes_effect_and_a_bad_one_does_not(tmp_path: Path
     finally:
         process.terminate()
         await process.communicate()
+
+
+def test_a_fleet_takes_no_fault_that_counts_over_sessions_from_a_changed_file(tmp_path: Path):
+    plan, server = tmp_path / "faults.yaml", Server(Options(voice="tone"))
+    (read,) = reloads(server, None, plan).values()
+    plan.write_text("faults: [{at: response.created, do: drop, times: 1}]", encoding="utf-8")
+    read()
+    cast(Any, server.service.state).shared = "yes"
+    with pytest.raises(FaultError, match="leave out `times`"):
+        read()
