@@ -219,7 +219,7 @@ class _Supervisor:
         for name in (*SIGNALS, signal.SIGCHLD):
             signal.signal(name, lambda got, _: asked.append(got) if got != signal.SIGCHLD else None)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-        self.due = dict.fromkeys(range(1, self.count + 1), 0.0)
+        self.due = {1: 0.0}  # what is wrong with the options, one worker says for all
         watched = [ours, woken, *([0] if self.parent is not None and is_pipe(0) else [])]
         while True:
             if not self.ending:
@@ -276,6 +276,8 @@ class _Supervisor:
     def _ready(self, numbers: bytes) -> None:
         before = len(self.served)
         self.served |= set(numbers)
+        if not before:
+            self.due.update(dict.fromkeys(range(2, self.count + 1), 0.0))
         if before < self.count == len(self.served):
             click.echo(self.line(self.sockets[0][0].getsockname()[1]))
             sys.stdout.flush()

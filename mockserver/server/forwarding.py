@@ -1,7 +1,7 @@
-"""Requests about a call that another server of the fleet has: they are sent on to that server, and so is its answer.
+"""Requests about a call, or of a namespace, that another server of the fleet has: they are sent on to that server.
 
 Each server listens on a port of its own for that, besides the one that clients use. A request comes there as its client
-sent it, so the server that has the call admits, refuses, counts and records it as any other. A socket beside a call is
+sent it, so the server that has it admits, refuses, counts and records it as any other. A socket beside a call is
 joined byte for byte, and ends with whichever of its three ends is lost first. A connection that the other server ends
 without an answer is reset for the client, too: a fault or a kill does that.
 """
@@ -36,7 +36,7 @@ _END = b"\r\n\r\n"
 
 
 class OwnerUnreachable(Exception):
-    """The server that has the call cannot be reached."""
+    """The server that has the call or the namespace cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from mockserver.cli import workers
 from mockserver.cli.serve import serve
 from replay.cli.usage import Unusable
+from tests.mockserver.own_store import own_store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
@@ -68,6 +70,7 @@ import click
 from mockserver.cli import workers
 from mockserver.cli.serve import serve
 from replay.cli.usage import Unusable
+from tests.mockserver.own_store import own_store
 
 fork = os.fork
 
@@ -126,3 +129,11 @@ def test_a_fleet_without_its_extra_is_refused_once_and_before_it_starts(
     assert found.exit_code == 2
     assert found.output.count(f"{typed[0]} needs redis; install it with:") == 1
     assert "ready" not in found.output
+
+
+def test_a_file_that_no_worker_can_use_is_told_once(tmp_path: Path):
+    (tmp_path / "bad.yaml").write_text("turns: [{reply: [{sey: Hello.}]}]", encoding="utf-8")
+    with own_store() as store:
+        command = [sys.executable, "-m", "realtape", "serve", "--port", "0", "--workers", "3", "--state", store.url]
+        done = subprocess.run([*command, "--scenario", "bad.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.count("did you mean 'say'?")) == (2, "", 1)
