@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 import soxr
@@ -147,13 +147,6 @@ def _decoded(law: g711.Law) -> Samples:
 def _encoded(law: g711.Law) -> NDArray[np.uint8]:
     """Indexed by the bits of a sample read as unsigned: first the positive samples, then the negative ones."""
     return np.roll(np.frombuffer(g711.codes(law), np.uint8), 32768)
-
-
-def make_tables() -> None:
-    """Make the tables of both laws, about 12 ms each, so that no session waits for them."""
-    for law in get_args(g711.Law):
-        _decoded(law)
-        _encoded(law)
 
 
 # --- Rates ---

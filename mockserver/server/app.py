@@ -14,7 +14,6 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 from typing_extensions import assert_never
 
-from mockserver.audio.codecs import make_tables
 from mockserver.dialects.handshake import NOT_HTTP, Denied, HandshakeRequest, Refusal, http_refusal
 from mockserver.dialects.names import ALIASES, AUTO, DIALECT_NAMES, dialect_name
 from mockserver.dialects.registry import SERVICES
@@ -181,7 +180,6 @@ class Server:
         dialect = self.service.options.dialect
         for name in DIALECT_NAMES if dialect == AUTO else [dialect_name(dialect)]:
             self.service.factory.traits(name)
-        make_tables()
         _ = self.service.factory.equipment.voice
         try:
             self.service.factory.equipment.load_transcriber()

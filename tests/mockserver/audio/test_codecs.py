@@ -13,13 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockserver.audio import codecs
 from mockserver.audio.codecs import SILENCE_DBFS, audio_format, decode, encode, resample, rms_dbfs
 from mockserver.audio.formats import PCM_24K, AudioFormat, Kind, Samples
 from mockserver.audio.wav import read_wav, wav_bytes, write_wav
-from mockserver.server.app import Server
-from mockserver.server.options import Options
-from replay.cassette import g711
 
 PCM = AudioFormat("pcm", 24000)
 ULAW = AudioFormat("pcmu", 8000)
@@ -206,15 +202,3 @@ def test_a_clip_at_another_rate_is_made_without_dither_that_the_clock_seeds(monk
     monkeypatch.setattr("soxr.resample", resampled)
     assert list(resample(np.array([1, 2, 3, 4], np.int16), 16000, 8000)) == [1, 3]
     assert asked == [np.float32]
-
-
-@pytest.mark.parametrize("form", [ULAW, ALAW])
-def test_a_server_that_has_warmed_up_makes_no_table_while_it_serves(
-    form: AudioFormat, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    codecs._decoded.cache_clear()
-    codecs._encoded.cache_clear()
-    Server(Options(voice="tone", transcriber="off")).warm_up()
-    for made in ("codes", "samples"):
-        monkeypatch.setattr(g711, made, lambda law: pytest.fail(f"{law} is made late"))
-    assert len(encode(decode(b"\xff\x7f", form), form)) == 2
